@@ -1,0 +1,53 @@
+"""What can go wrong, and the exit code each kind ends with.
+
+GdcliError
+├── UserError       2  the command line or a file is wrong; nothing was touched
+│   └── UserErrors  2  several such mistakes, reported together
+└── RunError        1  the environment failed: a full disk, a missing device, a damaged run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class GdcliError(Exception):
+    """An error that is reported in one line, without a traceback."""
+
+    exit_code: ClassVar[int] = 1
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The lines to print, one a mistake."""
+        return (str(self),)
+
+
+class UserError(GdcliError):
+    """What was given, why it cannot be, and what to type instead."""
+
+    exit_code = 2
+
+    def __init__(self, where: str, what: str, fix: str) -> None:
+        """Say `where` (an option, or file:line), `what` is wrong with the value, and the `fix`."""
+        super().__init__(f"{where}: {what}; {fix}")
+        self.where, self.what, self.fix = where, what, fix
+
+
+class UserErrors(UserError):
+    """Several mistakes of one file or command line."""
+
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        """Join the errors, in the order in which they were found."""
+        first = errors[0]
+        super().__init__(first.where, first.what, first.fix)
+        self.errors = tuple(errors)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """One line a mistake."""
+        return tuple(line for error in self.errors for line in error.lines)
+
+
+class RunError(GdcliError):
+    """The environment does not let the run go on."""

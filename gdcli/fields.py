@@ -1,0 +1,155 @@
+"""Options: the annotated fields of a dataclass, read alike from the command line and from TOML.
+
+A field `dim: Annotated[int, "number of parameters", Ge(1)] = 2` is the option `--dim`, the TOML
+key `dim`, its line in the help, its check and its place in the listings.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from gdcli.errors import UserError
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+WHOLE = re.compile(r"[+-]?\d+")
+LIMITS = {
+    Ge: ("ge", "at least", "less than"),
+    Gt: ("gt", "more than", "not more than"),
+    Le: ("le", "at most", "more than"),
+    Lt: ("lt", "less than", "not less than"),
+}
+KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "text", Path: "a path"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option: a field of a problem, an optimizer, a schedule or the experiment itself."""
+
+    name: str  # as it is typed: "batch-size"
+    kind: type  # of one value: bool, int, float, str or Path
+    many: bool  # several values, a tuple
+    optional: bool  # may be left None
+    summary: str
+    default: Any
+    choices: tuple[str, ...] = ()
+    limits: tuple[Ge | Gt | Le | Lt, ...] = ()
+
+    @property
+    def field(self) -> str:
+        """The field's name in the dataclass: "batch_size"."""
+        return self.name.replace("-", "_")
+
+    @property
+    def wanted(self) -> str:
+        """What a value must be, in words."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        bounds = [f"{LIMITS[type(x)][1]} {getattr(x, LIMITS[type(x)][0]):g}" for x in self.limits]
+        return " of ".join([KINDS[self.kind], " and ".join(bounds)] if bounds else [KINDS[self.kind]])
+
+    def read(self, raw: object, where: str) -> Any:
+        """Return the value that `raw` means: text from a command line, or a TOML value.
+
+        Raises UserError, naming `where`, when it is not what the field takes.
+        """
+        if raw is None and self.optional:
+            return None
+        if not self.many:
+            return self._one(raw, where)
+        items = re.split(r"[,x]", raw) if isinstance(raw, str) and self.kind is not str else raw
+        items = items.split(",") if isinstance(items, str) else items
+        if not isinstance(items, list | tuple):
+            raise UserError(where, f"{show(raw)} is not a list", "give values separated by commas")
+        return tuple(self._one(item, where) for item in items)
+
+    def _one(self, raw: object, where: str) -> Any:
+        value = convert(raw, self.kind)
+        if value is None or (self.choices and value not in self.choices):
+            hint = suggestion(str(raw), self.choices)
+            raise UserError(where, f"{show(raw)} is not {self.wanted}", hint or f"give {self.wanted}")
+        for limit in self.limits:
+            attribute, _, broken = LIMITS[type(limit)]
+            bound = getattr(limit, attribute)
+            if not {"ge": value >= bound, "gt": value > bound, "le": value <= bound, "lt": value < bound}[attribute]:
+                raise UserError(where, f"{show(value)} is {broken} {bound:g}", f"give {self.wanted}")
+        return value
+
+
+def options_of(cls: type) -> dict[str, Option]:
+    """Return the options of a dataclass by their names as typed, in the order of its fields."""
+    hints = get_type_hints(cls, include_extras=True)
+    fields = dataclasses.fields(cls)
+    return {(option := _option(f, hints[f.name])).name: option for f in fields}
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
+    hint, *notes = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    optional = get_origin(hint) in (Union, UnionType)
+    if optional:
+        (hint,) = (part for part in get_args(hint) if part is not NoneType)
+    many = get_origin(hint) is tuple
+    kind = get_args(hint)[0] if many else hint
+    choices = get_args(kind) if get_origin(kind) is Literal else ()
+    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return Option(
+        name=field.name.replace("_", "-"),
+        kind=str if choices else kind,
+        many=many,
+        optional=optional,
+        summary=next((note for note in notes if isinstance(note, str)), ""),
+        default=default,
+        choices=tuple(choices),
+        limits=tuple(note for note in notes if isinstance(note, tuple(LIMITS))),
+    )
+
+
+def convert(raw: object, kind: type) -> Any:
+    """Return `raw` as a value of `kind`, or None where it is not one.
+
+    Text is parsed; a value that TOML has typed already must be of the kind (an integer is a
+    number too). nan and inf are no numbers here.
+    """
+    if kind is Path and isinstance(raw, str | Path) and str(raw):
+        return Path(raw)
+    if kind is str:
+        return raw if isinstance(raw, str) else None
+    if isinstance(raw, str):
+        return _parse(raw.strip(), kind)
+    if isinstance(raw, bool) or kind is bool:
+        return raw if kind is bool and isinstance(raw, bool) else None
+    if kind is int:
+        return raw if isinstance(raw, int) else None
+    if kind is float and isinstance(raw, int | float) and math.isfinite(raw):
+        return float(raw)
+    return None
+
+
+def _parse(text: str, kind: type) -> Any:
+    if kind is bool:
+        return {"true": True, "false": False}.get(text.lower())
+    if kind is int:
+        return int(text) if WHOLE.fullmatch(text) else None
+    if kind is float and NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    return None
+
+
+def show(value: object) -> str:
+    """Return a value as an error message quotes it, with control characters escaped."""
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """Return "did you mean 'NAME'?", or "" when nothing known is close."""
+    close = difflib.get_close_matches(given.replace("_", "-"), list(known), n=1)
+    return f"did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,40 @@
+"""How a step is taken: the contract of an update rule."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, TypeAlias
+
+from annotated_types import Ge, Gt
+
+from gdcli.problem import Array
+
+State: TypeAlias = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """An update rule: a frozen dataclass whose fields are its options.
+
+    It is elementwise arithmetic, written for one parameter of one trial. In the engine every
+    array has an axis of trials besides, and every field is an array of one value a trial that
+    broadcasts against it. NumPy or torch, whichever its arguments are.
+    """
+
+    weight_decay: Annotated[float, "weight decay, not part of the loss", Ge(0)] = 0.0
+    clip_norm: Annotated[float | None, "largest norm of a trial's gradient", Gt(0)] = None
+
+    decoupled: ClassVar[bool] = False  # weight decay joins the direction, not the gradient
+
+    def init(self, param: Array) -> State:
+        """Return the state before the first step: arrays of the parameter's shape, by name."""
+        return {}
+
+    @abstractmethod
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the direction and the next state; the engine does param -= lr * direction.
+
+        `step` counts from 1. Neither `grad`, `state` nor `param` may be changed.
+        """
+

@@ -1,0 +1,17 @@
+"""Plain gradient descent: step straight down the gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class Vanilla(Optimizer):
+    """param -= lr * grad (Cauchy 1847; stochastic: Robbins and Monro 1951)."""
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the gradient itself."""
+        return grad, state

@@ -1,0 +1,178 @@
+"""What is minimised: the contract of a problem and of its four families.
+
+Problem             any loss in PyTorch: differentiated by autograd under torch.func.vmap
+├── Analytic        value and gradient in closed form (quadratic, rosenbrock, ...)
+│   └── Surface     a function of two variables, with a starting point
+├── LinearModel     predictions X W + b and what one prediction costs (least squares, softmax, ...)
+└── Network         a torch.nn.Module and a criterion (mlp, cnn)
+
+A problem is a frozen dataclass: its fields are its options. It is written for one trial; the
+engine adds the axis of trials. The more specific the family, the faster it runs.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
+
+from annotated_types import Ge
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+# NumPy on the CPU, torch elsewhere: the array API has no static type that both satisfy.
+Array: TypeAlias = Any
+Params: TypeAlias = dict[str, Array]
+Batch: TypeAlias = dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Data:
+    """Training and test examples: NumPy arrays by name, their first axis the example.
+
+    Both parts are empty for a pure function; the test part is empty where nothing was held out.
+    `constants` (a Hessian, say) join every batch whole, on the device of the run.
+    """
+
+    train: Batch = field(default_factory=dict)
+    test: Batch = field(default_factory=dict)
+    constants: Batch = field(default_factory=dict)
+
+    @property
+    def examples(self) -> int:
+        """The number of training examples; a pure function counts as one."""
+        return len(next(iter(self.train.values()))) if self.train else 1
+
+
+@dataclass(frozen=True)
+class Problem(ABC):
+    """A loss to minimise, its data and its starting points."""
+
+    default_lr: ClassVar[float] = 0.1  # one at which gradient descent converges
+    default_epochs: ClassVar[int] = 50
+    vectorized: ClassVar[bool] = True  # False: trials run one by one
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return the examples; whatever is drawn (labels, a split) comes from `rng`."""
+        return Data()
+
+    @abstractmethod
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return one trial's starting point: float64 NumPy arrays by name."""
+
+    @abstractmethod
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Return the mean loss over the batch, a scalar tensor of one trial."""
+
+    def metrics(self, params: Params, batch: Batch) -> dict[str, Array]:
+        """Return further scalars worth recording, by column name."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Analytic(Problem):
+    """A function with its gradient in closed form, in array code.
+
+    A point has shape (..., dimension, trials): `point[..., 0, :]` is the first coordinate of
+    every trial. Batch arrays have shape (..., examples, dimension).
+    """
+
+    @abstractmethod
+    def value(self, point: Array, batch: Batch) -> Array:
+        """Return the mean loss over the batch, shape (..., trials)."""
+
+    @abstractmethod
+    def gradient(self, point: Array, batch: Batch) -> Array:
+        """Return the gradient of `value`, of the point's shape."""
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Return the loss of one trial whose point has shape (dimension,)."""
+        return self.value(params["point"][:, None], batch)[0]
+
+
+@dataclass(frozen=True)
+class Surface(Analytic):
+    """A function of two variables, started from a given point."""
+
+    start: Annotated[tuple[float, float], "starting point x,y"] = (1.0, 1.0)
+    spread: Annotated[float, "standard deviation of the start around it", Ge(0)] = 0.0
+
+    minima: ClassVar[tuple[tuple[float, float], ...]] = ()
+
+    @abstractmethod
+    def height(self, x: Array, y: Array) -> Array:
+        """Return the function's value, elementwise."""
+
+    @abstractmethod
+    def slopes(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Return the two partial derivatives, elementwise."""
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return the start, moved by normal noise of the given spread."""
+        return {"point": self.start + self.spread * rng.standard_normal(2)}
+
+    def value(self, point: Array, batch: Batch) -> Array:
+        """Return the height at each trial's point."""
+        return self.height(point[..., 0, :], point[..., 1, :])
+
+    def gradient(self, point: Array, batch: Batch) -> Array:
+        """Return both partial derivatives at each trial's point."""
+        from array_api_compat import array_namespace
+
+        dx, dy = self.slopes(point[..., 0, :], point[..., 1, :])
+        return array_namespace(point).stack([dx, dy], axis=-2)
+
+
+@dataclass(frozen=True)
+class LinearModel(Problem):
+    """Predictions z = X W + b; the problem says only what one prediction costs.
+
+    Data: "x" of shape (examples, features), "y" of shape (examples, outputs). Predictions have
+    shape (..., outputs, trials), targets (..., outputs, 1): elementwise code need not know.
+    """
+
+    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
+    init_scale: Annotated[float, "standard deviation of the starting weights", Ge(0)] = 0.1
+
+    @abstractmethod
+    def cost(self, z: Array, y: Array) -> Array:
+        """Return what each prediction costs; the engine sums it over the outputs."""
+
+    @abstractmethod
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return d cost / d z, of the shape of z."""
+
+    def scores(self, z: Array, y: Array) -> dict[str, Array]:
+        """Return measures of each prediction by column name, shape (..., trials), to be averaged."""
+        return {}
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return normal weights of the given scale and zero biases."""
+        shape = data.train["x"].shape[1], data.train["y"].shape[1]
+        weight = self.init_scale * rng.standard_normal(shape)
+        return {"weight": weight, "bias": 0.0 * weight[0]}
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Return the loss of one trial: weight (features, outputs), bias (outputs,)."""
+        z = batch["x"] @ params["weight"] + params["bias"]
+        cost = self.cost(z[..., None], batch["y"][..., None])
+        return cost.sum() / cost.shape[0] + 0.5 * self.l2 * (params["weight"] ** 2).sum()
+
+
+@dataclass(frozen=True)
+class Network(Problem):
+    """A PyTorch module and a criterion.
+
+    Data: "x", one example a row; "y", class indices of shape (examples,) for cross_entropy, or
+    targets of shape (examples, outputs) for mse. The engine draws the starting parameters.
+    """
+
+    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
+
+    criterion: ClassVar[str] = "cross_entropy"
+
+    @abstractmethod
+    def module(self, data: Data) -> nn.Module:
+        """Return the network of one trial."""

@@ -1,0 +1,18 @@
+"""How the learning rate changes over time: the contract of a schedule."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Schedule(ABC):
+    """A multiplier on the learning rate: a frozen dataclass whose fields are its options."""
+
+    @abstractmethod
+    def multiplier(self, step: int, horizon: int) -> float:
+        """Return the factor for a step, counted from 0, of a run of `horizon` steps.
+
+        Plain Python arithmetic, so that every machine and device multiplies by the same number.
+        """
