@@ -73,3 +73,8 @@ def _parsed(file: Path) -> ast.Module:
 PROBLEMS: Catalogue[Problem] = Catalogue("problems", Problem)  # type: ignore[type-abstract]
 OPTIMIZERS: Catalogue[Optimizer] = Catalogue("optimizers", Optimizer)  # type: ignore[type-abstract]
 SCHEDULES: Catalogue[Schedule] = Catalogue("schedules", Schedule)  # type: ignore[type-abstract]
+
+
+def name_of(entry: object) -> str:
+    """Return the name under which an instance's class is found: its file's."""
+    return type(entry).__module__.rpartition(".")[2].replace("_", "-")

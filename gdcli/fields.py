@@ -28,6 +28,7 @@ LIMITS = {
     Le: ("le", "at most", "more than"),
     Lt: ("lt", "less than", "not less than"),
 }
+AXIS = "axis"  # an annotation: the field is an axis of the grid
 KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "text", Path: "a path"}
 
 
@@ -41,6 +42,7 @@ class Option:
     optional: bool  # may be left None
     summary: str
     default: Any
+    axis: bool = False  # a grid axis: its tuple holds one value for each point of the grid
     choices: tuple[str, ...] = ()
     limits: tuple[Ge | Gt | Le | Lt, ...] = ()
 
@@ -106,8 +108,9 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
         kind=str if choices else kind,
         many=many,
         optional=optional,
-        summary=next((note for note in notes if isinstance(note, str)), ""),
+        summary=next((note for note in notes if isinstance(note, str) and note != AXIS), ""),
         default=default,
+        axis=AXIS in notes,
         choices=tuple(choices),
         limits=tuple(note for note in notes if isinstance(note, tuple(LIMITS))),
     )

@@ -1,0 +1,133 @@
+"""One axis of a grid: "0.1,0.01", "log:1e-4:1:5", "0:4" -> exact values.
+
+Ranges are expanded in decimal arithmetic and rounded to float64 once, at the end: NumPy's
+logspace gives other bits on other processors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Context, Decimal, InvalidOperation, localcontext
+from typing import Any
+
+from gdcli.errors import UserError
+from gdcli.fields import NUMBER, Option, show
+
+DIGITS = Context(prec=60)
+MOST_VALUES = 100_000
+FORMS = "give values such as 0.1,0.01 or a range: log:1e-4:1:5, lin:0:1:11, 0.1:0.5:0.1"
+
+
+def expand(raw: object, option: Option, where: str) -> tuple[Any, ...]:
+    """Return the values of an axis, in the order given.
+
+    `raw` is text, one value, or a list of values and texts, as TOML has them. Raises UserError,
+    naming `where`, for an empty item, a malformed range, a duplicate, or a value that the
+    option does not take.
+    """
+    if isinstance(raw, str):
+        raw = raw.split(",")
+    items = raw if isinstance(raw, list | tuple) else [raw]
+    if not items:
+        raise UserError(where, "the list is empty", "give at least one value")
+    values = [value for item in items for value in _item(item, option, where)]
+    seen: set[object] = set()
+    for value in values:
+        if value in seen:
+            raise UserError(where, f"{show(value)} is given twice", "give every value once")
+        seen.add(value)
+    return tuple(values)
+
+
+def _item(item: object, option: Option, where: str) -> Iterator[Any]:
+    if isinstance(item, str) and not item.strip():
+        raise UserError(where, "there is an empty item in the list", "remove the extra comma")
+    if isinstance(item, str) and ":" in item and option.kind in (int, float):
+        for number in _range(item.strip(), option.kind, where):
+            yield _read(number, option, where)
+    else:
+        _refuse_lost(item, option.kind, where)
+        yield _read(item, option, where)
+
+
+def _read(item: object, option: Option, where: str) -> Any:
+    return option.read([item], where)[0] if option.axis else option.read(item, where)
+
+
+def _range(text: str, kind: type, where: str) -> list[Any]:
+    """Return the values of "a:b" (integers), "a:b:step", "lin:a:b:n" or "log:a:b:n"."""
+    form, *parts = text.split(":") if text[:3] in ("log", "lin") else ("step", *text.split(":"))
+    if form == "step" and len(parts) == 2 and kind is int:
+        parts.append("1")
+    if len(parts) != 3 or not all(NUMBER.fullmatch(part) for part in parts):
+        raise UserError(where, f"{show(text)} is not a range", FORMS)
+    with localcontext(DIGITS):
+        try:
+            numbers = _spaced(form, *map(Decimal, parts), text, where)
+        except InvalidOperation:
+            raise UserError(where, f"{show(text)} cannot be computed", FORMS) from None
+    return [_rounded(number, kind, text, where) for number in numbers]
+
+
+def _spaced(form: str, a: Decimal, b: Decimal, c: Decimal, text: str, where: str) -> list[Decimal]:
+    if form == "step":
+        if c == 0 or (b - a) / c < 0 or (b - a) % c != 0:
+            reason = f"steps of {c} from {a} do not reach {b}"
+            raise UserError(where, f"{show(text)}: {reason}", "give a step that does")
+        count = (b - a) / c + 1
+    else:
+        count = c
+        if c != c.to_integral_value() or c < 2:
+            raise UserError(where, f"{show(text)}: {c} is no number of values", "give 2 or more")
+        if form == "log" and not (a > 0 and b > 0):
+            raise UserError(where, f"{show(text)}: a logarithmic range needs both ends above 0", FORMS)
+    if count > MOST_VALUES:
+        raise UserError(where, f"{show(text)} has {count:.0f} values", f"at most {MOST_VALUES}")
+    steps = [Decimal(i) for i in range(int(count))]
+    if form == "step":
+        return [a + i * c for i in steps]
+    last = steps[-1]
+    if form == "lin":
+        return [a + i * (b - a) / last for i in steps]
+    ratio = (b / a).ln()
+    return [a, *(a * (ratio * i / last).exp() for i in steps[1:-1]), b]
+
+
+def _rounded(number: Decimal, kind: type, text: str, where: str) -> Any:
+    if kind is int:
+        if number != number.to_integral_value():
+            raise UserError(where, f"{show(text)}: {number} is not an integer", "use whole numbers")
+        return int(number)
+    _refuse_lost(str(number), kind, where)
+    return float(number)
+
+
+def _refuse_lost(item: object, kind: type, where: str) -> None:
+    """Refuse a number that overflows float64, or that is not zero and rounds to zero."""
+    if kind is not float or not isinstance(item, str) or not NUMBER.fullmatch(item.strip()):
+        return
+    exact, value = Decimal(item.strip()), float(item)
+    if value in (float("inf"), float("-inf")):
+        raise UserError(where, f"{item.strip()} is too large for float64", "give a smaller value")
+    if value == 0 and exact != 0:
+        raise UserError(where, f"{item.strip()} rounds to zero", "give a larger value")
+
+
+def one(raw: object, option: Option, where: str) -> Any:
+    """Return the value of an option that is not an axis."""
+    _refuse_lost(raw, option.kind, where)
+    return option.read(raw, where)
+
+
+def texts(values: tuple[Any, ...]) -> str:
+    """Return values as one argument of a command line: `expand` reads them back exactly."""
+    return ",".join(text(value) for value in values)
+
+
+def text(value: Any) -> str:
+    """Return one value as a command line takes it."""
+    if isinstance(value, tuple):
+        return "x".join(text(part) for part in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return repr(value) if isinstance(value, float) else str(value)

@@ -1,0 +1,221 @@
+"""An experiment: one problem, a grid and a budget, validated. A command line and a TOML file say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from gdcli.axis import expand, one, text, texts
+from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
+from gdcli.errors import UserError, UserErrors
+from gdcli.fields import Option, options_of, show, suggestion
+from gdcli.grid import Axes, Grid, digest
+from gdcli.problem import Problem
+from gdcli.training import Training
+
+Where = Callable[[str], str]  # an option's name -> how an error names it: "--lr", "file.toml:3: lr"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user said, unread: texts of a command line or values of a TOML file, by name."""
+
+    problem: str
+    options: Mapping[str, object]
+    grid: Mapping[str, object]
+    vary: Mapping[str, object]
+    zip: tuple[str, ...]
+    where: Where
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One problem, its grid and its budget."""
+
+    problem: str  # the name it is found under
+    grid: Grid
+
+    @cached_property
+    def hash(self) -> str:
+        """The SHA-256 of the trials and of the columns that name what varies."""
+        return digest([[trial.id for trial in self.grid.trials], self.varied])
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The settings with a column of their own in the results, by name."""
+        own = [name for name in ("weight_decay", "clip_norm") if getattr(self.grid.axes, name)]
+        return (*self.grid.vary, *own)
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Return what was given as TOML tables: [problem], [grid] and [grid.vary]."""
+        options = {name.replace("_", "-"): v for name, v in self.grid.options.items()}
+        return {
+            "problem": {"name": self.problem, **options},
+            "grid": {
+                **_changed(self.grid.axes),
+                **_changed(self.grid.training),
+                **({"zip": [",".join(names) for names in self.grid.zip]} if self.grid.zip else {}),
+            },
+            "vary": dict(self.grid.vary),
+        }
+
+    def command(self) -> list[str]:
+        """Return the arguments after `gdcli` that say the same."""
+        tables = self.tables()
+        name = tables["problem"].pop("name")
+        zips = tables["grid"].pop("zip", [])
+        arguments = [
+            *_arguments({**tables["problem"], **tables["grid"]}),
+            *(f"--vary={name}={texts(values)}" for name, values in tables["vary"].items()),
+            *(f"--zip={names}" for names in zips),
+        ]
+        return ["run", name, *arguments]
+
+
+def _arguments(values: Mapping[str, Any]) -> Iterable[str]:
+    for name, value in values.items():
+        if isinstance(value, bool):
+            yield f"--{name}" if value else f"--no-{name}"
+        else:
+            yield f"--{name}={texts(value) if isinstance(value, tuple) else text(value)}"
+
+
+def _changed(part: Any) -> dict[str, Any]:
+    """Return the fields that differ from their defaults, by name as typed."""
+    values = {field.name: (getattr(part, field.name), field.default) for field in fields(part)}
+    return {n.replace("_", "-"): value for n, (value, default) in values.items() if value != default}
+
+
+def read(given: Given) -> Experiment:
+    """Return the experiment that was given; raises UserErrors naming every mistake in it."""
+    reader = _Reader(given)
+    return reader.experiment()
+
+
+class _Reader:
+    """Reads what was given, part by part, and keeps every mistake for one report."""
+
+    def __init__(self, given: Given) -> None:
+        self.given = given
+        self.errors: list[UserError] = []
+
+    def experiment(self) -> Experiment:
+        given = self.given
+        problem = self._try(lambda: PROBLEMS.find(given.problem, given.where("problem")))
+        known = options_of(problem) if problem else {}
+        settings = {**options_of(Axes), **options_of(Training)}
+        options = self._values(given.options, known) if problem else {}
+        grid = self._values(given.grid, settings)
+        axes = Axes(**{f.name: grid[f.name] for f in fields(Axes) if f.name in grid})
+        self._try(lambda: [OPTIMIZERS.find(n, given.where("optimizer")) for n in axes.optimizer])
+        self._try(lambda: [SCHEDULES.find(n, given.where("schedule")) for n in axes.schedule])
+        training = Training(**{f.name: grid[f.name] for f in fields(Training) if f.name in grid})
+        self._try(lambda: training.check(given.where("steps")))
+        self._try(lambda: training.record_every(given.where("record")))
+        vary = self._vary(known, axes, options) if problem else {}
+        zips = [self._try(lambda z=z: _zipped(z, vary, given.where("zip"))) for z in given.zip]
+        if self.errors or problem is None:
+            raise UserErrors(self.errors)
+        return Experiment(
+            given.problem, _checked(problem, options, axes, vary, zips, training, given.where)
+        )
+
+    def _try(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except UserError as error:
+            self.errors.append(error)
+            return None
+
+    def _values(self, given: Mapping[str, object], known: Mapping[str, Option]) -> dict[str, Any]:
+        """Return the values by field; an unknown name or a bad value is kept as a mistake."""
+        values = {}
+        for name, raw in given.items():
+            where = self.given.where(name)
+            option = known.get(name.replace("_", "-"))
+            if option is None:
+                hint = suggestion(name, known) or "see the --help of the problem"
+                self.errors.append(UserError(where, f"there is no option {show(name)}", hint))
+                continue
+            value = self._try(lambda o=option, r=raw, w=where: (expand if o.axis else one)(r, o, w))
+            if value is not None:
+                values[option.field] = value
+        return values
+
+    def _vary(
+        self, known: Mapping[str, Option], axes: Axes, options: Mapping[str, Any]
+    ) -> dict[str, tuple[Any, ...]]:
+        rules = {**_owned(OPTIMIZERS, axes.optimizer), **_owned(SCHEDULES, axes.schedule)}
+        vary = {}
+        for key, raw in self.given.vary.items():
+            name, where = key.replace("_", "-"), self.given.where(f"vary {key}")
+            option = {**known, **rules}.get(name)
+            if option is None:
+                self.errors.append(_no_axis(name, where, known, rules))
+            elif name in vary or option.field in options and "." not in name:
+                self.errors.append(UserError(where, f"{name} is given twice", "give it once"))
+            else:
+                values = self._try(lambda o=option, r=raw, w=where: expand(r, o, w))
+                vary[name] = values or ()
+        return vary
+
+
+def _owned(catalogue: Any, names: Iterable[str]) -> dict[str, Option]:
+    """Return the fields of the named rules as axes: "momentum.beta" -> its option."""
+    present = [name for name in names if name in catalogue.names()]
+    return {
+        f"{name}.{option.name}": option
+        for name in present
+        for option in options_of(catalogue.find(name, "")).values()
+        if option.name not in ("weight-decay", "clip-norm")
+    }
+
+
+def _no_axis(
+    name: str, where: str, known: Mapping[str, Option], rules: Mapping[str, Option]
+) -> UserError:
+    owner = name.partition(".")[0]
+    if name in options_of(Axes):
+        return UserError(where, f"{name} is an axis already", f"write --{name} with its values")
+    for catalogue in (OPTIMIZERS, SCHEDULES):
+        if "." in name and owner in catalogue.names() and not any(r.startswith(owner + ".") for r in rules):
+            what = f"the grid has no {catalogue.word} {owner}"
+            return UserError(where, what, f"add {owner} to --{catalogue.word}")
+    hint = suggestion(name, [*known, *rules]) or "vary an option of the problem or of an optimizer"
+    return UserError(where, f"there is no setting {show(name)} to vary", hint)
+
+
+def _zipped(names: str, vary: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Return the axes of one --zip: "lr,momentum.beta"."""
+    axes = {name: name.replace("-", "_") for name in options_of(Axes)} | {name: name for name in vary}
+    found = []
+    for name in names.split(","):
+        key = name.strip().replace("_", "-")
+        if key not in axes:
+            hint = suggestion(key, axes) or "name axes of the grid, such as lr,momentum.beta"
+            raise UserError(where, f"{show(name)} is no axis", hint)
+        found.append(axes[key])
+    if len(set(found)) != len(found) or len(found) < 2:
+        raise UserError(where, f"{show(names)} does not name two or more axes", "give lr,batch-size")
+    return tuple(found)
+
+
+def _checked(
+    problem: type[Problem],
+    options: Mapping[str, Any],
+    axes: Axes,
+    vary: Mapping[str, tuple[Any, ...]],
+    zips: list[tuple[str, ...]],
+    training: Training,
+    where: Where,
+) -> Grid:
+    """Return the grid, after the checks that need all of it."""
+    named = [name for names in zips for name in names]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice:
+        raise UserError(where("zip"), f"{twice} is zipped twice", "name every axis once")
+    grid = Grid(problem, options, axes, vary, zips, training)
+    grid.check(where("zip"))
+    return grid

@@ -1,0 +1,212 @@
+"""Which trials an experiment consists of, and which of them share one stacked program."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from annotated_types import Ge, Gt
+
+from gdcli.discovery import OPTIMIZERS, SCHEDULES, name_of
+from gdcli.errors import UserError
+from gdcli.fields import AXIS
+from gdcli.optimizer import Optimizer
+from gdcli.problem import Problem
+from gdcli.schedule import Schedule
+from gdcli.training import Training
+
+MOST_TRIALS = 1_000_000
+Point: TypeAlias = tuple[tuple[tuple[str, Any], ...], ...]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The axes that every experiment has; more come from its `vary`."""
+
+    method: Annotated[
+        tuple[Literal["gd", "sgd", "minibatch"], ...],
+        AXIS,
+        "how much data one step sees: all, one example, or a batch",
+    ] = ("gd",)
+    batch_size: Annotated[tuple[int, ...], AXIS, "examples in a step of minibatch", Ge(1)] = (32,)
+    optimizer: Annotated[tuple[str, ...], AXIS, "update rules; see: gdcli optimizers"] = ("vanilla",)
+    schedule: Annotated[tuple[str, ...], AXIS, "learning rate over time; see: gdcli schedules"] = (
+        "constant",
+    )
+    weight_decay: Annotated[
+        tuple[float, ...] | None, AXIS, "the optimizer's weight decay, not in the loss", Ge(0)
+    ] = None
+    clip_norm: Annotated[
+        tuple[float, ...] | None, AXIS, "largest norm of a trial's gradient", Gt(0)
+    ] = None
+    lr: Annotated[tuple[float, ...] | None, AXIS, "learning rates; the problem's own", Gt(0)] = None
+    seed: Annotated[tuple[int, ...], AXIS, "seeds of start and example order", Ge(0)] = (0,)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid: everything that one trajectory depends on."""
+
+    problem: Problem
+    method: str
+    batch_size: int | None  # of minibatch only
+    optimizer: Optimizer
+    schedule: Schedule
+    lr: float
+    seed: int
+    training: Training
+
+    @cached_property
+    def id(self) -> str:
+        """The first 12 hex digits of the hash of the settings: the same in every grid.
+
+        48 bits: among 100,000 trials two share an id once in 50,000 grids.
+        """
+        settings = {name: getattr(self, name) for name in ("method", "batch_size", "lr", "seed")}
+        parts = {
+            name: [name_of(part), _fields_of(part)]
+            for name in ("problem", "optimizer", "schedule")
+            if (part := getattr(self, name))
+        }
+        return digest([1, settings, parts, _fields_of(self.training)])[:12]
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Trials that share one stacked program: one problem, method, batch size and optimizer."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def name(self) -> str:
+        """What the trials have in common, for a progress bar."""
+        trial = self.trials[0]
+        size = f" {trial.batch_size}" if trial.batch_size else ""
+        return f"{trial.method}{size} {name_of(trial.optimizer)}"
+
+
+def _fields_of(part: Any) -> dict[str, Any]:
+    return {field.name: getattr(part, field.name) for field in fields(part)}
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
+    """Group trials by the program they share, in the order of the first of each."""
+    groups: dict[object, list[Trial]] = {}
+    for trial in trials:
+        key = (trial.problem, trial.method, trial.batch_size, type(trial.optimizer))
+        groups.setdefault(key, []).append(trial)
+    return tuple(Cohort(tuple(group)) for group in groups.values())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The product of the axes, zipped ones in step, without what would be the same trial twice."""
+
+    problem: type[Problem]
+    options: Mapping[str, Any]  # the problem's fixed options, by field
+    axes: Axes
+    vary: Mapping[str, tuple[Any, ...]]  # by name: "condition", "momentum.beta"
+    zip: Sequence[Sequence[str]]
+    training: Training
+
+    @cached_property
+    def cohorts(self) -> tuple[Cohort, ...]:
+        """The trials, grouped by the program they share."""
+        points = (dict(itertools.chain.from_iterable(point)) for point in self._points())
+        return cohorts_of(dict.fromkeys(self._trial(point) for point in points))
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every trial once, in the order in which results are written: cohort by cohort."""
+        return tuple(trial for cohort in self.cohorts for trial in cohort.trials)
+
+    def values(self) -> dict[str, tuple[Any, ...]]:
+        """Return every axis by name, what splits cohorts first, so that they stay together."""
+        axes = {field.name: getattr(self.axes, field.name) for field in fields(self.axes)}
+        axes["lr"] = axes["lr"] or (self.problem.default_lr,)
+        outer = {name: values for name, values in self.vary.items() if "." not in name}
+        inner = {name: values for name, values in self.vary.items() if "." in name}
+        return {
+            **outer,
+            **{name: axes.pop(name) for name in ("method", "batch_size", "optimizer", "schedule")},
+            **inner,
+            **{name: values for name, values in axes.items() if values},
+        }
+
+    def check(self, where: str) -> None:
+        """Raise UserError, naming `where`, for zipped axes of different length or a vast grid."""
+        axes = self.values()
+        for names in self.zip:
+            lengths = {name: len(axes.get(name, ())) for name in names}
+            if len(set(lengths.values())) > 1:
+                found = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+                raise UserError(where, f"the axes differ in length: {found}", "give as many each")
+        count = math.prod(len(group) for group in self._zipped())
+        if count > MOST_TRIALS:
+            raise UserError("the grid", f"it has {count} trials", f"take at most {MOST_TRIALS}")
+
+    def _points(self) -> Iterable[Point]:
+        """Return the product of the axes, each point as groups of (name, value) pairs."""
+        return itertools.product(*self._zipped())
+
+    def _zipped(self) -> list[list[tuple[tuple[str, Any], ...]]]:
+        """Return the axes as lists of (name, value) pairs; zipped axes are one list."""
+        axes = self.values()
+        groups = {name: (name,) for name in axes}
+        for first, *others in self.zip:
+            groups[first] = (first, *others)
+            for name in others:
+                del groups[name]
+        pairs = {name: [(name, value) for value in values] for name, values in axes.items()}
+        return [list(zip(*(pairs[n] for n in names), strict=True)) for names in groups.values()]
+
+    def _trial(self, point: dict[str, Any]) -> Trial:
+        method = point["method"]
+        varied = {name.replace("-", "_"): point[name] for name in self.vary if "." not in name}
+        own = {name: point[name] for name in ("weight_decay", "clip_norm") if name in point}
+        optimizer = OPTIMIZERS.find(point["optimizer"], "--optimizer")
+        schedule = SCHEDULES.find(point["schedule"], "--schedule")
+        return Trial(
+            problem=self.problem(**{**self.options, **varied}),
+            method=method,
+            batch_size=point["batch_size"] if method == "minibatch" else None,
+            optimizer=optimizer(**own, **_fields_for(point["optimizer"], point)),
+            schedule=schedule(**_fields_for(point["schedule"], point)),
+            lr=point["lr"],
+            seed=point["seed"],
+            training=self.training,
+        )
+
+
+def _fields_for(owner: str, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the varied fields of one optimizer or schedule: "momentum.beta" -> {"beta": ...}."""
+    names = [name for name in point if name.startswith(owner + ".")]
+    return {name.partition(".")[2].replace("-", "_"): point[name] for name in names}
+
+
+def setting(trial: Trial, name: str) -> Any:
+    """Return a varied setting of a trial by its name, None where it does not apply to it."""
+    owner, dot, field = name.rpartition(".")
+    field = field.replace("-", "_")
+    if not dot:
+        return getattr(trial.optimizer if field in ("weight_decay", "clip_norm") else trial.problem, field)
+    parts = [part for part in (trial.optimizer, trial.schedule) if name_of(part) == owner]
+    return getattr(parts[0], field) if parts else None
+
+
+def readable(value: Any) -> Any:
+    """Return a setting as JSON and CSV hold it."""
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,37 @@
+"""AdaDelta: steps in the parameter's own units; made for a learning rate of 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class AdaDelta(Optimizer):
+    """param -= lr * rms(past directions) / rms(gradients) * grad (Zeiler 2012).
+
+    The paper has no learning rate: its rule, and torch.optim's default, is lr = 1.
+    """
+
+    rho: Annotated[float, "share of both mean squares kept each step", Ge(0), Lt(1)] = 0.9
+    eps: Annotated[float, "added to both mean squares: sets the first steps", Gt(0)] = 1e-6
+
+    def init(self, param: Array) -> State:
+        """Start with mean squares of 0."""
+        zeros = array_namespace(param).zeros_like(param)
+        return {"square": zeros, "square_direction": zeros}
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the gradient times the ratio of the two root mean squares."""
+        xp = array_namespace(grad)
+        square = self.rho * state["square"] + (1 - self.rho) * (grad * grad)
+        past = state["square_direction"]
+        direction = xp.sqrt(past + self.eps) / xp.sqrt(square + self.eps) * grad
+        past = self.rho * past + (1 - self.rho) * (direction * direction)
+        return direction, {"square": square, "square_direction": past}

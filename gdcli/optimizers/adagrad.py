@@ -1,0 +1,28 @@
+"""AdaGrad: each coordinate's step shrinks with the squared gradients it has seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Gt
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class AdaGrad(Optimizer):
+    """param -= lr * grad / (sqrt(sum of grad**2) + eps) (Duchi, Hazan and Singer 2011)."""
+
+    eps: Annotated[float, "added to the root, so that it is never 0", Gt(0)] = 1e-10
+
+    def init(self, param: Array) -> State:
+        """Start with an empty sum."""
+        return {"sum": array_namespace(param).zeros_like(param)}
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the gradient over the root of the sum of its squares."""
+        total = state["sum"] + grad * grad
+        return grad / (array_namespace(grad).sqrt(total) + self.eps), {"sum": total}

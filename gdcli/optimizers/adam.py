@@ -1,0 +1,62 @@
+"""Adam: momentum, each coordinate divided by the recent size of its gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """param -= lr * mean_hat / (sqrt(square_hat) + eps) (Kingma and Ba 2015, algorithm 1)."""
+
+    beta1: Annotated[float, "share of the mean gradient kept each step", Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, "share of the mean square kept each step", Ge(0), Lt(1)] = 0.999
+    eps: Annotated[float, "added to the root, so that it is never 0", Gt(0)] = 1e-8
+
+    def init(self, param: Array) -> State:
+        """Start with both averages at 0."""
+        zeros = array_namespace(param).zeros_like(param)
+        return {"mean": zeros, "square": zeros}
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the mean gradient over the root of the mean square, both without bias."""
+        state = self.moments(grad, state)
+        mean_hat = unbiased(state["mean"], self.beta1, step)
+        return mean_hat / self.scale(state["square"], step), state
+
+    def moments(self, grad: Array, state: State) -> State:
+        """Return the moving averages of the gradient and of its square."""
+        mean = self.beta1 * state["mean"] + (1 - self.beta1) * grad
+        square = self.beta2 * state["square"] + (1 - self.beta2) * (grad * grad)
+        return {"mean": mean, "square": square}
+
+    def scale(self, square: Array, step: int) -> Array:
+        """Return what the mean gradient is divided by."""
+        square_hat = unbiased(square, self.beta2, step)
+        return array_namespace(square).sqrt(square_hat) + self.eps
+
+
+def unbiased(average: Array, beta: float, step: int) -> Array:
+    """Return a moving average corrected for its start at 0."""
+    return average / (1 - power(beta, step))
+
+
+def power(base: Array, exponent: int) -> Array:
+    """Return base**exponent by squaring.
+
+    The bits of pow differ between libraries, and between a float and an array; products do not.
+    """
+    result = 1.0
+    while exponent:
+        if exponent % 2:
+            result = result * base
+        base = base * base
+        exponent //= 2
+    return result

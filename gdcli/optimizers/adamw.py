@@ -1,0 +1,19 @@
+"""AdamW: Adam with weight decay kept apart from the gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+
+from gdcli.optimizers.adam import Adam
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam's direction plus weight_decay * param (Loshchilov and Hutter 2019, algorithm 2)."""
+
+    weight_decay: Annotated[float, "weight decay, not part of the loss", Ge(0)] = 0.01
+
+    decoupled: ClassVar[bool] = True

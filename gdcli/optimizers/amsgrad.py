@@ -1,0 +1,30 @@
+"""AMSGrad: Adam whose steps never grow back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import State
+from gdcli.optimizers.adam import Adam, unbiased
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class AMSGrad(Adam):
+    """Adam, divided by the largest mean square so far (Reddi, Kale and Kumar 2018, algorithm 2).
+
+    Both averages are freed of their bias, the largest after it is chosen, as in torch.optim.
+    """
+
+    def init(self, param: Array) -> State:
+        """Start with all averages at 0."""
+        return super().init(param) | {"largest": array_namespace(param).zeros_like(param)}
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the mean gradient over the root of the largest mean square."""
+        moments = self.moments(grad, state)
+        largest = array_namespace(grad).maximum(state["largest"], moments["square"])
+        mean_hat = unbiased(moments["mean"], self.beta1, step)
+        return mean_hat / self.scale(largest, step), moments | {"largest": largest}

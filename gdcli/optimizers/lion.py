@@ -1,0 +1,32 @@
+"""Lion: every coordinate moves by the learning rate, along the sign of a momentum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge, Lt
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """param -= lr * sign(beta1 * mean + (1 - beta1) * grad) (Chen et al. 2023, algorithm 2)."""
+
+    beta1: Annotated[float, "share of the mean gradient in the step", Ge(0), Lt(1)] = 0.9
+    beta2: Annotated[float, "share of the mean gradient kept each step", Ge(0), Lt(1)] = 0.99
+
+    decoupled: ClassVar[bool] = True
+
+    def init(self, param: Array) -> State:
+        """Start with a mean gradient of 0."""
+        return {"mean": array_namespace(param).zeros_like(param)}
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the sign of the mean gradient, leaning towards the newest."""
+        leaning = self.beta1 * state["mean"] + (1 - self.beta1) * grad
+        mean = self.beta2 * state["mean"] + (1 - self.beta2) * grad
+        return array_namespace(grad).sign(leaning), {"mean": mean}

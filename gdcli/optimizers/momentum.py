@@ -1,0 +1,28 @@
+"""Heavy ball: each step keeps a share of the velocity of the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Lt
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """velocity = beta * velocity + grad; param -= lr * velocity (Polyak 1964)."""
+
+    beta: Annotated[float, "share of the velocity kept each step", Ge(0), Lt(1)] = 0.9
+
+    def init(self, param: Array) -> State:
+        """Start at rest."""
+        return {"velocity": array_namespace(param).zeros_like(param)}
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the new velocity."""
+        velocity = self.beta * state["velocity"] + grad
+        return velocity, {"velocity": velocity}

@@ -1,0 +1,41 @@
+"""NAdam: Adam with Nesterov's look ahead."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import State
+from gdcli.optimizers.adam import Adam
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class NAdam(Adam):
+    """Adam's mean replaced by the mean one step ahead, under a warming beta1 (Dozat 2016)."""
+
+    psi: Annotated[float, "how fast beta1 warms up from its half", Ge(0)] = 0.004
+
+    def init(self, param: Array) -> State:
+        """Start with both averages at 0 and the product of all momenta at 1."""
+        return super().init(param) | {"mu_product": array_namespace(param).ones_like(param)}
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the mean one step ahead over the root of the mean square, both without bias."""
+        moments = self.moments(grad, state)
+        mu, mu_next = self.momentum(step, grad), self.momentum(step + 1, grad)
+        product = state["mu_product"] * mu
+        ahead = mu_next * moments["mean"] / (1 - product * mu_next)
+        ahead = ahead + (1 - mu) * grad / (1 - product)
+        return ahead / self.scale(moments["square"], step), moments | {"mu_product": product}
+
+    def momentum(self, step: int, like: Array) -> Array:
+        """Return beta1 * (1 - 0.96**(step * psi) / 2), of the dtype of `like`."""
+        xp = array_namespace(like)
+        # exp of an array even for a float psi: a trial alone then has the bits it has in a grid.
+        exponent = xp.asarray(step * math.log(0.96) * self.psi, dtype=like.dtype)
+        return self.beta1 * (1 - 0.5 * xp.exp(exponent))

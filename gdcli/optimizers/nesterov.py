@@ -1,0 +1,22 @@
+"""Nesterov's accelerated gradient: momentum that looks one step ahead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdcli.optimizer import State
+from gdcli.optimizers.momentum import Momentum
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class Nesterov(Momentum):
+    """param -= lr * (grad + beta * velocity) (Nesterov 1983; form: Sutskever et al. 2013).
+
+    The parameters are those of the point ahead, where the gradient is taken, as in torch.optim.
+    """
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the gradient plus the velocity's share of the next step."""
+        velocity, state = super().update(grad, state, param, step)
+        return grad + self.beta * velocity, state

@@ -1,0 +1,31 @@
+"""RAdam: Adam that starts as momentum, until the mean square can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import State
+from gdcli.optimizers.adam import Adam, power, unbiased
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class RAdam(Adam):
+    """Adam times a rectifier, from the sixth step or so (Liu et al. 2020, algorithm 2)."""
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the mean gradient, divided by the root of the mean square where that is sound."""
+        xp = array_namespace(grad)
+        state = self.moments(grad, state)
+        # float64 whatever the gradient's: whether rho exceeds 5 must not hang on rounding.
+        beta2 = xp.asarray(self.beta2, dtype=xp.float64)
+        decay = power(beta2, step)
+        # Held at 5 where the mean square is not to be used, so that no root is negative.
+        rho_inf = xp.clip(2 / (1 - beta2) - 1, 5.0, None)
+        rho = xp.clip(2 / (1 - beta2) - 1 - 2 * step * decay / (1 - decay), 5.0, None)
+        rectifier = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
+        scale = xp.asarray(xp.sqrt(rectifier * (1 - decay)), dtype=grad.dtype)
+        adaptive = xp.where(rho > 5, scale / (xp.sqrt(state["square"]) + self.eps), 1.0)
+        return unbiased(state["mean"], self.beta1, step) * adaptive, state

@@ -1,0 +1,32 @@
+"""RMSprop: each coordinate is divided by the recent size of its gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Lt
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """param -= lr * grad / (sqrt(mean of grad**2) + eps) (Tieleman and Hinton 2012, lecture 6.5).
+
+    Not centred and without momentum, torch.optim's defaults.
+    """
+
+    alpha: Annotated[float, "share of the mean square kept each step", Ge(0), Lt(1)] = 0.99
+    eps: Annotated[float, "added to the root, so that it is never 0", Gt(0)] = 1e-8
+
+    def init(self, param: Array) -> State:
+        """Start with a mean square of 0."""
+        return {"square": array_namespace(param).zeros_like(param)}
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the gradient over the root of its mean square."""
+        square = self.alpha * state["square"] + (1 - self.alpha) * (grad * grad)
+        return grad / (array_namespace(grad).sqrt(square) + self.eps), {"square": square}

@@ -1,0 +1,19 @@
+"""Sign descent: every coordinate moves by the learning rate, downhill."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from array_api_compat import array_namespace
+
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array
+
+
+@dataclass(frozen=True)
+class SignSGD(Optimizer):
+    """param -= lr * sign(grad) (Bernstein et al. 2018, algorithm 1)."""
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Return the sign of each component; 0 stays 0 and nan stays nan."""
+        return array_namespace(grad).sign(grad), state

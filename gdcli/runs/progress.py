@@ -1,0 +1,31 @@
+"""What a run tells while it goes on."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told of every piece of work as it is done; what it shows is its own affair."""
+
+    def start(self, total: int) -> None:
+        """Begin: `total` trial-steps are to be done."""
+
+    def advance(self, label: str, steps: int) -> None:
+        """Add trial-steps done, of the cohort named `label`."""
+
+    def stop(self) -> None:
+        """End, whether the work is done or not."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, total: int) -> None:
+        """Show nothing."""
+
+    def advance(self, label: str, steps: int) -> None:
+        """Show nothing."""
+
+    def stop(self) -> None:
+        """Show nothing."""

@@ -1,0 +1,21 @@
+"""A straight line down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+from gdcli.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class Linear(Schedule):
+    """1 - (1 - final) * step / horizon: from 1 to `final`, which follows the last step."""
+
+    final: Annotated[float, "multiplier at the end of the run", Ge(0), Le(1)] = 0.0
+
+    def multiplier(self, step: int, horizon: int) -> float:
+        """Return the point of the line that the run's elapsed share says."""
+        return 1 - (1 - self.final) * (step / horizon)

@@ -1,0 +1,31 @@
+"""One cycle: up along half a cosine, then down far below the start."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+from gdcli.schedule import Schedule
+from gdcli.schedules.cosine import anneal
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """From `start` up to 1 and down to `final`, at the last step (Smith 2018).
+
+    As torch.optim's OneCycleLR with cosine annealing, the momentum left alone.
+    """
+
+    start: Annotated[float, "multiplier of the first step", Gt(0), Le(1)] = 0.04
+    final: Annotated[float, "multiplier of the last step", Ge(0), Le(1)] = 1e-4
+    warmup: Annotated[float, "share of the run that warms up", Ge(0), Le(1)] = 0.3
+
+    def multiplier(self, step: int, horizon: int) -> float:
+        """Return the point of the cycle; a run too short to warm up starts at the top."""
+        peak = max(self.warmup * horizon - 1, 0.0)
+        if step < peak:
+            return anneal(self.start, 1.0, step / peak)
+        falling = horizon - 1 - peak
+        return anneal(1.0, self.final, (step - peak) / falling if falling else 0.0)
