@@ -56,7 +56,7 @@ class Option:
         """What a value must be, in words."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
-        bounds = [f"{LIMITS[type(x)][1]} {getattr(x, LIMITS[type(x)][0]):g}" for x in self.limits]
+        bounds = [f"{LIMITS[type(x)][1]} {getattr(x, LIMITS[type(x)][0])}" for x in self.limits]
         return " of ".join([KINDS[self.kind], " and ".join(bounds)] if bounds else [KINDS[self.kind]])
 
     def read(self, raw: object, where: str) -> Any:
@@ -83,7 +83,7 @@ class Option:
             attribute, _, broken = LIMITS[type(limit)]
             bound = getattr(limit, attribute)
             if not {"ge": value >= bound, "gt": value > bound, "le": value <= bound, "lt": value < bound}[attribute]:
-                raise UserError(where, f"{show(value)} is {broken} {bound:g}", f"give {self.wanted}")
+                raise UserError(where, f"{show(value)} is {broken} {bound}", f"give {self.wanted}")
         return value
 
 

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 from annotated_types import Ge
+
+from gdcli.arrays import namespace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +56,12 @@ class Problem(ABC):
     default_lr: ClassVar[float] = 0.1  # one at which gradient descent converges
     default_epochs: ClassVar[int] = 50
     vectorized: ClassVar[bool] = True  # False: trials run one by one
+    metric_names: ClassVar[tuple[str, ...]] = ()  # the metrics there may be, in their order
+
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """The columns of a curve besides the losses and the gradient norm."""
+        return self.metric_names
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return the examples; whatever is drawn (labels, a split) comes from `rng`."""
@@ -100,6 +109,7 @@ class Surface(Analytic):
     spread: Annotated[float, "standard deviation of the start around it", Ge(0)] = 0.0
 
     minima: ClassVar[tuple[tuple[float, float], ...]] = ()
+    metric_names: ClassVar[tuple[str, ...]] = ("distance",)
 
     @abstractmethod
     def height(self, x: Array, y: Array) -> Array:
@@ -119,10 +129,17 @@ class Surface(Analytic):
 
     def gradient(self, point: Array, batch: Batch) -> Array:
         """Return both partial derivatives at each trial's point."""
-        from array_api_compat import array_namespace
-
         dx, dy = self.slopes(point[..., 0, :], point[..., 1, :])
-        return array_namespace(point).stack([dx, dy], axis=-2)
+        return namespace(point).stack([dx, dy], axis=-2)
+
+    def metrics(self, params: Params, batch: Batch) -> dict[str, Array]:
+        """Return the distance to the nearest known minimum, shape (..., trials)."""
+        if not self.minima:
+            return {}
+        x, y = params["point"][..., 0, :], params["point"][..., 1, :]
+        gaps = [(x - a) * (x - a) + (y - b) * (y - b) for a, b in self.minima]
+        xp = namespace(x)
+        return {"distance": xp.sqrt(reduce(xp.minimum, gaps))}
 
 
 @dataclass(frozen=True)
@@ -143,6 +160,11 @@ class LinearModel(Problem):
     @abstractmethod
     def slope(self, z: Array, y: Array) -> Array:
         """Return d cost / d z, of the shape of z."""
+
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """Every metric of the training and of the test examples."""
+        return of_both_parts(self.metric_names)
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
         """Return measures of each prediction by column name, shape (..., trials), to be averaged."""
@@ -173,6 +195,24 @@ class Network(Problem):
 
     criterion: ClassVar[str] = "cross_entropy"
 
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """The accuracy of a classifier on the training and on the test examples."""
+        return of_both_parts(("accuracy",) if self.criterion == "cross_entropy" else ())
+
     @abstractmethod
     def module(self, data: Data) -> nn.Module:
         """Return the network of one trial."""
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return no parameters: the engine draws a module's by its layers."""
+        return {}
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Raise NotImplementedError: the engine has the module's loss from the criterion."""
+        raise NotImplementedError
+
+
+def of_both_parts(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the columns of metrics that training and test examples both have."""
+    return tuple(f"{part}_{name}" for name in names for part in ("train", "test"))

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
-from array_api_compat import array_namespace
 
+from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
 
@@ -24,12 +24,12 @@ class AdaDelta(Optimizer):
 
     def init(self, param: Array) -> State:
         """Start with mean squares of 0."""
-        zeros = array_namespace(param).zeros_like(param)
+        zeros = namespace(param).zeros_like(param)
         return {"square": zeros, "square_direction": zeros}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the gradient times the ratio of the two root mean squares."""
-        xp = array_namespace(grad)
+        xp = namespace(grad)
         square = self.rho * state["square"] + (1 - self.rho) * (grad * grad)
         past = state["square_direction"]
         direction = xp.sqrt(past + self.eps) / xp.sqrt(square + self.eps) * grad

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Gt
-from array_api_compat import array_namespace
 
+from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
 
@@ -20,9 +20,9 @@ class AdaGrad(Optimizer):
 
     def init(self, param: Array) -> State:
         """Start with an empty sum."""
-        return {"sum": array_namespace(param).zeros_like(param)}
+        return {"sum": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the gradient over the root of the sum of its squares."""
         total = state["sum"] + grad * grad
-        return grad / (array_namespace(grad).sqrt(total) + self.eps), {"sum": total}
+        return grad / (namespace(grad).sqrt(total) + self.eps), {"sum": total}

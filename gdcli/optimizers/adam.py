@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
-from array_api_compat import array_namespace
 
+from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
 
@@ -22,7 +22,7 @@ class Adam(Optimizer):
 
     def init(self, param: Array) -> State:
         """Start with both averages at 0."""
-        zeros = array_namespace(param).zeros_like(param)
+        zeros = namespace(param).zeros_like(param)
         return {"mean": zeros, "square": zeros}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
@@ -40,7 +40,7 @@ class Adam(Optimizer):
     def scale(self, square: Array, step: int) -> Array:
         """Return what the mean gradient is divided by."""
         square_hat = unbiased(square, self.beta2, step)
-        return array_namespace(square).sqrt(square_hat) + self.eps
+        return namespace(square).sqrt(square_hat) + self.eps
 
 
 def unbiased(average: Array, beta: float, step: int) -> Array:

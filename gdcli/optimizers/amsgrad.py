@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
+from gdcli.arrays import namespace
 from gdcli.optimizer import State
 from gdcli.optimizers.adam import Adam, unbiased
 from gdcli.problem import Array
@@ -20,11 +19,11 @@ class AMSGrad(Adam):
 
     def init(self, param: Array) -> State:
         """Start with all averages at 0."""
-        return super().init(param) | {"largest": array_namespace(param).zeros_like(param)}
+        return super().init(param) | {"largest": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the mean gradient over the root of the largest mean square."""
         moments = self.moments(grad, state)
-        largest = array_namespace(grad).maximum(state["largest"], moments["square"])
+        largest = namespace(grad).maximum(state["largest"], moments["square"])
         mean_hat = unbiased(moments["mean"], self.beta1, step)
         return mean_hat / self.scale(largest, step), moments | {"largest": largest}

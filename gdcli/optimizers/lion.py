@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Lt
-from array_api_compat import array_namespace
 
+from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
 
@@ -23,10 +23,10 @@ class Lion(Optimizer):
 
     def init(self, param: Array) -> State:
         """Start with a mean gradient of 0."""
-        return {"mean": array_namespace(param).zeros_like(param)}
+        return {"mean": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the sign of the mean gradient, leaning towards the newest."""
         leaning = self.beta1 * state["mean"] + (1 - self.beta1) * grad
         mean = self.beta2 * state["mean"] + (1 - self.beta2) * grad
-        return array_namespace(grad).sign(leaning), {"mean": mean}
+        return namespace(grad).sign(leaning), {"mean": mean}

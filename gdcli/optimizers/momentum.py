@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Lt
-from array_api_compat import array_namespace
 
+from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
 
@@ -20,7 +20,7 @@ class Momentum(Optimizer):
 
     def init(self, param: Array) -> State:
         """Start at rest."""
-        return {"velocity": array_namespace(param).zeros_like(param)}
+        return {"velocity": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the new velocity."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge
-from array_api_compat import array_namespace
 
+from gdcli.arrays import namespace
 from gdcli.optimizer import State
 from gdcli.optimizers.adam import Adam
 from gdcli.problem import Array
@@ -22,7 +22,7 @@ class NAdam(Adam):
 
     def init(self, param: Array) -> State:
         """Start with both averages at 0 and the product of all momenta at 1."""
-        return super().init(param) | {"mu_product": array_namespace(param).ones_like(param)}
+        return super().init(param) | {"mu_product": namespace(param).ones_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the mean one step ahead over the root of the mean square, both without bias."""
@@ -35,7 +35,7 @@ class NAdam(Adam):
 
     def momentum(self, step: int, like: Array) -> Array:
         """Return beta1 * (1 - 0.96**(step * psi) / 2), of the dtype of `like`."""
-        xp = array_namespace(like)
+        xp = namespace(like)
         # exp of an array even for a float psi: a trial alone then has the bits it has in a grid.
         exponent = xp.asarray(step * math.log(0.96) * self.psi, dtype=like.dtype)
         return self.beta1 * (1 - 0.5 * xp.exp(exponent))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
+from gdcli.arrays import namespace
 from gdcli.optimizer import State
 from gdcli.optimizers.adam import Adam, power, unbiased
 from gdcli.problem import Array
@@ -17,7 +16,7 @@ class RAdam(Adam):
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the mean gradient, divided by the root of the mean square where that is sound."""
-        xp = array_namespace(grad)
+        xp = namespace(grad)
         state = self.moments(grad, state)
         # float64 whatever the gradient's: whether rho exceeds 5 must not hang on rounding.
         beta2 = xp.asarray(self.beta2, dtype=xp.float64)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Lt
-from array_api_compat import array_namespace
 
+from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
 
@@ -24,9 +24,9 @@ class RMSprop(Optimizer):
 
     def init(self, param: Array) -> State:
         """Start with a mean square of 0."""
-        return {"square": array_namespace(param).zeros_like(param)}
+        return {"square": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the gradient over the root of its mean square."""
         square = self.alpha * state["square"] + (1 - self.alpha) * (grad * grad)
-        return grad / (array_namespace(grad).sqrt(square) + self.eps), {"square": square}
+        return grad / (namespace(grad).sqrt(square) + self.eps), {"square": square}

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from array_api_compat import array_namespace
-
+from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
 
@@ -16,4 +15,4 @@ class SignSGD(Optimizer):
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the sign of each component; 0 stays 0 and nan stays nan."""
-        return array_namespace(grad).sign(grad), state
+        return namespace(grad).sign(grad), state

@@ -19,9 +19,9 @@ class Cosine(Schedule):
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the point of the cosine that the run's elapsed share says."""
-        return anneal(1.0, self.final, step / horizon)
+        return descent(self.final, step / horizon)
 
 
-def anneal(start: float, end: float, share: float) -> float:
-    """Return the point a share of the way from `start` to `end` along half a cosine."""
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+def descent(final: float, share: float) -> float:
+    """Return the point a share of the way from 1 down to `final`, along half a cosine."""
+    return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,4 +19,4 @@ class Exponential(Schedule):
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the power of `final` that the run's elapsed share says."""
-        return self.final ** (step / horizon)
+        return math.pow(self.final, step / horizon)

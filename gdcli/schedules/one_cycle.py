@@ -8,7 +8,7 @@ from typing import Annotated
 from annotated_types import Ge, Gt, Le
 
 from gdcli.schedule import Schedule
-from gdcli.schedules.cosine import anneal
+from gdcli.schedules.cosine import descent
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,6 @@ class OneCycle(Schedule):
         """Return the point of the cycle; a run too short to warm up starts at the top."""
         peak = max(self.warmup * horizon - 1, 0.0)
         if step < peak:
-            return anneal(self.start, 1.0, step / peak)
+            return descent(self.start, 1 - step / peak)
         falling = horizon - 1 - peak
-        return anneal(1.0, self.final, (step - peak) / falling if falling else 0.0)
+        return descent(self.final, (step - peak) / falling if falling else 0.0)

@@ -1,0 +1,77 @@
+"""The median training loss over seeds, epoch by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from math import inf, isnan
+from pathlib import Path
+from typing import TypeAlias
+
+from gdcli.analysis.quantiles import median
+from gdcli.analysis.rows import Row, read_rows
+from gdcli.analysis.trials import Trial
+
+Points: TypeAlias = Sequence[tuple[float, float]]  # (epoch, training loss)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The recorded points of one trial, the oldest first."""
+
+    epochs: list[float] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+
+def read_curves(folder: Path, wanted: Collection[str]) -> dict[str, Recorded]:
+    """Read the curves of the wanted trials, by id, from a run's curves.csv.
+
+    A trial without a row has no entry. Raises UserError naming the line that is wrong.
+    """
+    rows = read_rows(folder / "curves.csv")
+    header = next(rows)
+    epoch, loss = (_column(header, name) for name in ("epoch", "train_loss"))
+    curves: dict[str, Recorded] = {}
+    for row in rows:
+        if row.cells[0] in wanted:
+            curve = curves.setdefault(row.cells[0], Recorded())
+            at, value = row.number(epoch, "epoch"), row.number(loss, "train_loss")
+            if at is None or isnan(at):
+                row.refuse("it has no epoch")
+            curve.epochs.append(at)
+            curve.losses.append(inf if value is None or isnan(value) else value)
+    return curves
+
+
+def _column(header: Row, name: str) -> int:
+    if name not in header.cells:
+        header.refuse(f"there is no column {name}")
+    # The last one named so: a varied setting, to the left, may have that name too.
+    return len(header.cells) - 1 - header.cells[::-1].index(name)
+
+
+def median_curve(trials: Iterable[Trial], curves: dict[str, Recorded]) -> Points:
+    """Return the median training loss over trials at every epoch that one of them recorded.
+
+    Between its points a trial counts with the last of them; after its end with its last loss,
+    or with inf where it diverged. NaN counts as inf.
+    """
+    known = [(curves[trial.id], trial.status) for trial in trials if trial.id in curves]
+    epochs = sorted({epoch for curve, _ in known for epoch in curve.epochs})
+    held = [_held(curve, status, epochs) for curve, status in known]
+    return [(epoch, median(losses)) for epoch, *losses in zip(epochs, *held, strict=True)]
+
+
+def _held(curve: Recorded, status: str, epochs: Sequence[float]) -> list[float]:
+    """Return a trial's loss at each of the epochs."""
+    if curve.epochs == epochs:
+        return curve.losses
+    after = inf if status == "diverged" else curve.losses[-1]
+    points = iter(zip(curve.epochs, curve.losses, strict=True))
+    held = []
+    last, upcoming = curve.losses[0], next(points, None)
+    for epoch in epochs:
+        while upcoming is not None and upcoming[0] <= epoch:
+            last, upcoming = upcoming[1], next(points, None)
+        held.append(last if upcoming or epoch <= curve.epochs[-1] else after)
+    return held

@@ -1,0 +1,93 @@
+"""Which learning rate is best for each setting, and how sure the seeds make that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf, isfinite
+
+from gdcli.analysis.quantiles import Spread, median, spread
+from gdcli.analysis.rows import Value
+from gdcli.analysis.trials import Trial
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting at one learning rate: its trials, one a seed."""
+
+    lr: float
+    trials: tuple[Trial, ...]
+
+    @cached_property
+    def ran(self) -> tuple[Trial, ...]:
+        """The trials with a result: all but the failed ones."""
+        return tuple(trial for trial in self.trials if trial.status != "failed")
+
+    @cached_property
+    def loss(self) -> Spread | None:
+        """The final training losses over the seeds, a diverged trial's being inf.
+
+        None where every trial failed.
+        """
+        return spread([trial.loss for trial in self.ran]) if self.ran else None
+
+    @property
+    def median(self) -> float:
+        """The median final training loss over the seeds: inf where there is none."""
+        return self.loss.median if self.loss else inf
+
+    @property
+    def diverged(self) -> int:
+        """How many trials diverged."""
+        return sum(trial.status == "diverged" for trial in self.trials)
+
+    def test_loss(self) -> float | None:
+        """Return the median final test loss, as the training loss's; None: there is no test set."""
+        if all(trial.final["test_loss"] is None for trial in self.ran):
+            return None
+        return median([trial.final_or_inf("test_loss") for trial in self.ran])
+
+    def metric(self, name: str) -> float | None:
+        """Return a metric's median over the trials that finished with one; None: none did."""
+        values = [trial.final[name] for trial in self.ran if trial.status == "finished"]
+        finite = [value for value in values if value is not None and isfinite(value)]
+        return median(finite) if finite else None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """All that is fixed but the learning rate and the seed: one row of the tables."""
+
+    values: tuple[Value, ...]
+    cells: tuple[Cell, ...]  # by learning rate, the smallest first
+
+    @cached_property
+    def best(self) -> Cell | None:
+        """The learning rate with the lowest median final training loss, the smaller of two equals.
+
+        None where at every learning rate half of the seeds diverged or none has a result.
+        """
+        best = min(self.cells, key=lambda cell: cell.median)
+        return best if isfinite(best.median) else None
+
+    @property
+    def median(self) -> float:
+        """The median final training loss at the best learning rate: inf where there is none."""
+        return self.best.median if self.best else inf
+
+    @property
+    def trials(self) -> Iterable[Trial]:
+        """The trials at every learning rate."""
+        return (trial for cell in self.cells for trial in cell.trials)
+
+
+def settings_of(trials: Sequence[Trial]) -> tuple[Setting, ...]:
+    """Group trials by setting, in the order of the first of each, and by learning rate."""
+    groups: dict[tuple[Value, ...], dict[float, list[Trial]]] = {}
+    for trial in trials:
+        groups.setdefault(trial.setting, {}).setdefault(trial.lr, []).append(trial)
+    return tuple(
+        Setting(values, tuple(Cell(lr, tuple(group)) for lr, group in sorted(rates.items())))
+        for values, rates in groups.items()
+    )

@@ -1,0 +1,81 @@
+"""A run's CSV files, row by row, with every mistake named by file and line."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from gdcli.errors import UserError
+from gdcli.fields import NUMBER, WHOLE, show
+
+Value: TypeAlias = int | float | str | None
+
+# What a shard or a resumed run cannot repair, the finished file's next writing does.
+REPAIR = "run the same experiment again: it writes the file anew"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a file, each cell as text."""
+
+    path: Path
+    line: int  # in the file, counted from 1
+    cells: list[str]
+
+    def number(self, column: int, name: str) -> float | None:
+        """Return a cell as a number, which may be nan or inf; None for an empty one."""
+        text = self.cells[column]
+        if not text:
+            return None
+        try:
+            return float(text)
+        except ValueError:
+            self.refuse(f"{name} is {show(text)}, not a number")
+
+    def refuse(self, what: str) -> NoReturn:
+        """Raise UserError for this line."""
+        raise UserError(f"{self.path}:{self.line}", what, REPAIR)
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Return the rows of a CSV file, its header first, all of its header's length.
+
+    Raises UserError where the file is missing, is no CSV, or has a row of another length.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            yield from _rows(path, file)
+    except FileNotFoundError:
+        raise UserError(str(path), "there is no such file", "name a run's folder") from None
+    except OSError as error:
+        raise UserError(str(path), f"it cannot be read: {error.strerror}", REPAIR) from None
+    except UnicodeDecodeError as error:
+        raise UserError(str(path), f"byte {error.start} is not UTF-8", REPAIR) from None
+
+
+def _rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
+    reader = csv.reader(file, strict=True)
+    width = None
+    try:
+        for cells in reader:
+            row = Row(path, reader.line_num, cells)
+            width = width or len(cells)
+            if len(cells) != width or not cells:
+                row.refuse(f"it has {len(cells)} cells, the header {width}")
+            yield row
+    except csv.Error as error:
+        Row(path, reader.line_num, []).refuse(f"it is no CSV: {error}")
+    if width is None:
+        Row(path, 1, []).refuse("it is empty")
+
+
+def value_of(text: str) -> Value:
+    """Return a setting as it was before it was written: a number, text, or None for no value."""
+    if WHOLE.fullmatch(text):
+        return int(text)
+    if NUMBER.fullmatch(text):
+        return float(text)
+    return text or None

@@ -1,0 +1,23 @@
+"""Where one verdict ends and the next begins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Gt, Le
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Ratios, so that no unit matters; `gdcli.analysis.verdict` says how they are used."""
+
+    near: Annotated[
+        float, "gap to the known minimum, over that at the start, that is convergence", Gt(0)
+    ] = 1e-6
+    stationary: Annotated[
+        float, "gradient norm, over that at the start, of a stationary point", Gt(0)
+    ] = 1e-3
+    flat: Annotated[float, "fall over the last quarter, over the level, that is none", Gt(0)] = 1e-3
+    overshoot: Annotated[float, "rise, over the scale, that is more than noise", Gt(0)] = 0.1
+    sure: Annotated[float, "share of pairs of points that agree on a trend", Gt(0.5), Le(1)] = 0.8

@@ -1,0 +1,94 @@
+"""What summary.csv says of each trial: its settings, how it ended, its last losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import inf, isnan
+from pathlib import Path
+
+from gdcli.analysis.rows import Row, Value, read_rows, value_of
+
+OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
+FIRST = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
+ENDING = ("status", "verdict", "final_train_loss", "final_test_loss", "message")
+STATUSES = ("finished", "diverged", "failed")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One row of summary.csv."""
+
+    id: str
+    setting: tuple[Value, ...]  # all but the learning rate and the seed, in the order of `names`
+    lr: float
+    status: str  # finished, diverged or failed
+    verdict: str
+    final: Mapping[str, float | None]  # train_loss, test_loss and the metrics
+    message: str
+
+    @property
+    def loss(self) -> float:
+        """The final training loss: inf where it diverged, is NaN or is missing."""
+        return self.final_or_inf("train_loss")
+
+    def final_or_inf(self, name: str) -> float:
+        """Return a final loss: inf where the trial diverged, or where it is NaN or missing."""
+        loss = self.final[name]
+        return inf if self.status != "finished" or loss is None or isnan(loss) else loss
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The rows of summary.csv, and what its columns are named."""
+
+    names: tuple[str, ...]  # of the settings but the learning rate and the seed
+    metrics: tuple[str, ...]
+    trials: tuple[Trial, ...]
+
+
+def read_trials(folder: Path) -> Trials:
+    """Read a run's summary.csv; raises UserError naming the line that is wrong."""
+    rows = read_rows(folder / "summary.csv")
+    columns = _Columns(next(rows))
+    return Trials(columns.names, columns.metrics, tuple(columns.trials(rows)))
+
+
+class _Columns:
+    """Where summary.csv keeps what; the columns between seed and status are what varies."""
+
+    def __init__(self, header: Row) -> None:
+        cells = header.cells
+        missing = [name for name in (*FIRST, *ENDING) if name not in cells]
+        if missing:
+            header.refuse(f"there is no column {missing[0]}")
+        if tuple(cells[: len(FIRST)]) != FIRST:
+            header.refuse(f"the columns do not begin with {', '.join(FIRST)}")
+        # The last one named so: a varied setting may have that name too.
+        end = len(cells) - 1 - cells[::-1].index("status")
+        self.varied = range(len(FIRST), end)
+        self.at = {name: end + place for place, name in enumerate(cells[end:])}
+        self.own = [FIRST.index(name) for name in OWN]
+        self.names = (*OWN, *(cells[place] for place in self.varied))
+        losses = ("train_loss", "test_loss")
+        finals = [name[6:] for name in cells[end:] if name.startswith("final_")]
+        self.metrics = tuple(name for name in finals if name not in (*losses, "grad_norm"))
+        self.finals = (*losses, *self.metrics)
+
+    def trials(self, rows: Iterator[Row]) -> Iterator[Trial]:
+        """Return the trials of the rows after the header."""
+        for row in rows:
+            cells = row.cells
+            lr = row.number(FIRST.index("lr"), "lr")
+            status = cells[self.at["status"]]
+            if lr is None or status not in STATUSES:
+                row.refuse("it has no lr" if lr is None else f"status is {status!r}")
+            yield Trial(
+                cells[0],
+                tuple(value_of(cells[place]) for place in (*self.own, *self.varied)),
+                lr,
+                status,
+                cells[self.at["verdict"]],
+                {n: row.number(self.at[f"final_{n}"], f"final_{n}") for n in self.finals},
+                cells[self.at["message"]],
+            )

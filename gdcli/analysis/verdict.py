@@ -1,0 +1,118 @@
+"""What one trial's curve did: it converged, was slow, stalled, oscillated or diverged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite, isnan
+from typing import Literal, TypeAlias
+
+from gdcli.analysis.extrapolation import steps_to
+from gdcli.analysis.quantiles import median
+from gdcli.analysis.series import last_quarters
+from gdcli.analysis.shape import Shape
+from gdcli.analysis.thresholds import Thresholds
+
+Word: TypeAlias = Literal["converged", "slow", "stalled", "oscillating", "diverged"]
+Cause: TypeAlias = Literal["nan", "overflow", "growth"]
+
+WORDS: tuple[Word, ...] = ("converged", "slow", "stalled", "oscillating", "diverged")
+DEFAULT = Thresholds()
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One trial as it was recorded, the oldest point first."""
+
+    status: str  # finished, diverged or failed
+    steps: Sequence[int]
+    losses: Sequence[float]  # training losses
+    grad_norms: Sequence[float]  # nan, or no values, where they were not measured
+    reached: bool | None = None  # whether --tol or --target-loss was; None: neither was given
+    target_loss: float | None = None
+    minimum: float | None = None  # of the training loss, where it is known
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The word for a curve, and the figures behind it."""
+
+    word: Word | None  # None: a failed trial, or a single point that says nothing
+    cause: Cause | None = None  # of divergence
+    overshoots: int = 0  # rises by more than noise, over the whole curve
+    overshoot: float = 0.0  # the largest of them, over the curve's scale
+    steps_left: float | None = None  # of a slow trial to its target loss, extrapolated
+
+
+def verdict(curve: Curve, thresholds: Thresholds = DEFAULT) -> Verdict:
+    """Return what a curve did: the first that fits of the definitions below. It never raises.
+
+    diverged     The status says so, or the last loss is not finite: nan, else overflow.
+    converged    --tol or --target-loss was reached; or, where neither was given, the last level
+                 is within `near` of the starting gap from the known minimum.
+    diverged     By growth: the last level is above the start by more than `overshoot` of the
+                 start's height, and the trend is surely upwards.
+    oscillating  The second half rises by more than `overshoot` of the scale.
+    slow         Still falling: the trend is surely downwards, and the level fell by more than
+                 `flat` of its height, or of the fall where that is less.
+    converged    Flat, where neither goal was given and no minimum is known, and the median
+                 gradient norm of the last quarter is within `stationary` of that at the start.
+    stalled      Flat, and none of these: above the known minimum, short of --tol or
+                 --target-loss, on a plateau, or at the noise floor of SGD.
+
+    The last quarters are those of the recorded points, a level is the median of one, and a trend
+    is sure when `sure` of the pairs of points, one from each of the last two, agree on it: the
+    noise of SGD makes none. Heights are over the known minimum, else over 0 where no loss is
+    negative. The fall is the starting loss less the lowest. The scale is the fall, or the height
+    of the second half's median where that is more: on it, noise at a low level is small.
+    """
+    if curve.status == "failed":
+        return Verdict(None)
+    if curve.status == "diverged" or (curve.losses and not isfinite(curve.losses[-1])):
+        nan = bool(curve.losses) and isnan(curve.losses[-1])
+        return Verdict("diverged", "nan" if nan else "overflow")
+    pairs = zip(curve.steps, curve.losses, strict=False)
+    points = [(step, loss) for step, loss in pairs if isfinite(loss)]
+    if len(points) < 2:
+        return Verdict(_word_of_a_point(curve, points))
+    losses = [loss for _, loss in points]
+    shape = Shape(losses, curve.minimum, thresholds)
+    word = _word(curve, shape)
+    left = None
+    if word == "slow" and curve.target_loss is not None:
+        left = steps_to(curve.target_loss, [step for step, _ in points], losses, curve.minimum)
+    return Verdict(
+        word,
+        "growth" if word == "diverged" else None,
+        len(shape.overshoots),
+        max(shape.overshoots, default=0.0),
+        left,
+    )
+
+
+def _word(curve: Curve, shape: Shape) -> Word:
+    free = curve.reached is None  # no goal was given: the curve alone decides
+    if curve.reached or (free and shape.at_the_minimum):
+        return "converged"
+    if shape.grows:
+        return "diverged"
+    if shape.overshoots_late:
+        return "oscillating"
+    if shape.falls:
+        return "slow"
+    stationary = _stationary(curve.grad_norms, shape.limits)
+    return "converged" if free and curve.minimum is None and stationary else "stalled"
+
+
+def _stationary(grad_norms: Sequence[float], limits: Thresholds) -> bool:
+    """Return whether the gradient all but vanished: False where it was not measured."""
+    norms = [norm for norm in grad_norms if isfinite(norm)]
+    if len(norms) < 2:
+        return False
+    return median(last_quarters(norms)[1]) <= limits.stationary * norms[0]
+
+
+def _word_of_a_point(curve: Curve, points: Sequence[tuple[int, float]]) -> Word | None:
+    """Return converged for a trial that ended where it started: at its goal or the minimum."""
+    at_the_minimum = curve.minimum is not None and any(y <= curve.minimum for _, y in points)
+    return "converged" if curve.reached or (curve.reached is None and at_the_minimum) else None

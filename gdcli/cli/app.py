@@ -1,0 +1,84 @@
+"""The command `gdcli`: its subcommands, and `main`, where it begins and ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.main import get_command
+
+from gdcli import __version__
+from gdcli.cli.command import WIDEST, Command, Group
+from gdcli.cli.environment import settle
+from gdcli.cli.failure import report
+from gdcli.cli.listing import listing
+from gdcli.cli.run import Problems
+from gdcli.cli.show import show
+from gdcli.cli.sweep import sweep
+from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
+
+
+
+class Root(Group):
+    """`gdcli` itself."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands, the main one first."""
+        return sorted(super().list_commands(ctx), key=lambda name: name != "run")
+
+
+app = typer.Typer(
+    cls=Root,
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    context_settings={"max_content_width": WIDEST},
+)
+app.add_typer(
+    typer.Typer(cls=Problems, options_metavar="", subcommand_metavar="PROBLEM [OPTIONS]"),
+    name="run",
+    help="Run a grid of experiments on a problem.",
+)
+app.command(cls=Command)(sweep)
+app.command(cls=Command)(show)
+for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
+    app.command(_catalogue.folder, cls=Command)(listing(_catalogue))
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Grids of gradient-descent experiments in one command, with curves anyone can reproduce."""
+    if version:
+        typer.echo(f"gdcli {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    settle()
+    given = [*(sys.argv[1:] if arguments is None else arguments)]
+    try:
+        code = _invoke(given)
+        sys.stdout.flush()
+    except BaseException as error:  # noqa: BLE001 - every way to end has its line and its code
+        return report(error, verbose="--verbose" in given)
+    return code
+
+
+def _invoke(arguments: list[str]) -> int:
+    command = get_command(app)
+    plain = "--no-color" in arguments or os.environ.get("NO_COLOR")
+    if "_GDCLI_COMPLETE" in os.environ:
+        return int(command.main(arguments, prog_name="gdcli", standalone_mode=False))
+    try:
+        with command.make_context("gdcli", arguments, color=False if plain else None) as context:
+            return command.invoke(context) or 0
+    except typer.Exit as end:
+        return end.exit_code

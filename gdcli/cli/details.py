@@ -1,0 +1,42 @@
+"""One problem, optimizer or schedule in full: what it is, and every option."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from gdcli.cli.options import default_of, limits_of, metavar
+from gdcli.discovery import PROBLEMS, Catalogue
+from gdcli.fields import Option, options_of
+from gdcli.grid import Axes
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Console) -> None:
+    """Print the text and the options of an entry; csv is the options alone."""
+    from gdcli.report.listing import print_json, print_listing, write_lines
+
+    cls = catalogue.find(name, f"gdcli {catalogue.folder}")
+    about = inspect.cleandoc(cls.__doc__ or "")
+    rows = [_row(catalogue, name, option) for option in options_of(cls).values()]
+    if form == "json":
+        entry = {"name": name, "summary": catalogue.summary(name), "description": about}
+        print_json({**entry, "options": rows}, console)
+        return
+    if form != "csv":
+        write_lines([f"{name}: {catalogue.summary(name)}", "", about, ""], console)
+    print_listing(rows, form, console)
+
+
+def _row(catalogue: Catalogue[Any], owner: str, option: Option) -> dict[str, str]:
+    """Return an option as the listing shows it."""
+    on_line = catalogue is PROBLEMS or option.name in options_of(Axes)
+    return {
+        "option": f"--{option.name}" if on_line else f"--vary {owner}.{option.name}",
+        "type": "true|false" if option.kind is bool else metavar(option),
+        "range": limits_of(option),
+        "default": default_of(option),
+        "summary": option.summary,
+    }

@@ -1,0 +1,64 @@
+"""The process: threads, streams that are closed, and signals."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+# One thread a process, and the same path through MKL whatever the shapes: with more, the bits
+# of a trial depend on its neighbours. Read when numpy and torch are imported.
+SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MKL_CBWR": "AUTO",
+}
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was asked to end: it stops as it does for Ctrl-C."""
+
+
+def settle() -> None:
+    """Prepare the process, before anything heavy is imported."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    signal.signal(signal.SIGTERM, _terminate)
+    for descriptor in (0, 1, 2):
+        _reopen(descriptor)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # What the terminal's encoding lacks is spelt out; it is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
+
+
+def _reopen(descriptor: int) -> None:
+    """Give a closed standard stream a place to go, lest a file of ours takes its number."""
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+
+
+def reader_left() -> bool:
+    """Return whether stdout or stderr is a pipe that nobody reads any more."""
+    poll = select.poll()
+    for descriptor in (1, 2):
+        poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def abandon_output() -> None:
+    """Send what is still to be written nowhere: Python would complain of it at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        os.dup2(nowhere, descriptor)

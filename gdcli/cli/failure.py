@@ -1,0 +1,72 @@
+"""What is said when a command fails, and the exit code it ends with."""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+
+from typer import TyperException
+
+from gdcli.cli.environment import Terminated, abandon_output, reader_left
+from gdcli.errors import GdcliError
+from gdcli.report.console import literal
+
+BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
+
+
+def report(error: BaseException, *, verbose: bool) -> int:
+    """Print an error in one line, several mistakes in one each; return the exit code."""
+    # Rich ends the program when nobody reads what it prints; nothing else does.
+    if isinstance(error, SystemExit) or (isinstance(error, BrokenPipeError) and reader_left()):
+        abandon_output()
+        return BROKEN_PIPE
+    if isinstance(error, KeyboardInterrupt):
+        _say("stopped: the same command goes on where this one ended")
+        return 143 if isinstance(error, Terminated) else 130
+    if verbose and not isinstance(error, GdcliError | TyperException):
+        traceback.print_exception(error)
+    for line in dict.fromkeys(_lines(error)):
+        _say(f"error: {line}")
+    return error.exit_code if isinstance(error, GdcliError | TyperException) else 1
+
+
+def _say(line: str) -> None:
+    print(literal(line), file=sys.stderr)
+
+
+def _lines(error: BaseException) -> tuple[str, ...]:
+    match error:
+        case GdcliError():
+            return error.lines
+        case TyperException():
+            return (_usage(error),)
+        case MemoryError():
+            return ("memory: there is not enough; give less with --memory, or run a smaller grid",)
+        case OSError(errno=int()):
+            return (_environment(error),)
+    fix = "run with --verbose for the traceback"
+    return (f"internal error: {type(error).__name__}: {error}; {fix}",)
+
+
+def _environment(error: OSError) -> str:
+    where = error.filename or "the system"
+    what = (error.strerror or "it failed").lower()
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    fix = "free some space, then give the same command" if full else "give the same command again"
+    return f"{where}: {what}; {fix}"
+
+
+def _usage(error: TyperException) -> str:
+    """Return the line of an error that Typer found: an unknown option, an argument too many."""
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else "gdcli"
+    option = getattr(error, "option_name", "")
+    message = error.message.rstrip(".")
+    if not option:
+        return f"{path}: {message[:1].lower()}{message[1:]}; see: {path} --help"
+    if hasattr(error, "possibilities"):
+        close = error.possibilities or []
+        hint = f"did you mean '{close[0]}'?" if close else f"see: {path} --help"
+        return f"{option}: there is no such option; {hint}"
+    return f"{option}: it {message.removeprefix(f'Option {option!r} ')}; see: {path} --help"

@@ -1,0 +1,46 @@
+"""An experiment from the command line, run or only planned, and what is said about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gdcli.cli.screen import Screen
+from gdcli.experiment import Experiment
+from gdcli.runs.options import RunOptions
+
+if TYPE_CHECKING:
+    from gdcli.runs.execution import Outcome
+
+
+def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_run: bool) -> int:
+    """Run an experiment and print its results, or print its plan; return the exit code."""
+    if dry_run:
+        plan(experiment, options, screen)
+        return 0
+    from gdcli.report.progress import progress_bar
+    from gdcli.report.results import print_results
+    from gdcli.runs.execution import execute
+
+    bar = progress_bar(quiet=screen.quiet, color=not screen.no_color)
+    outcome = execute(experiment, options, bar)
+    print_results(outcome.folder, screen.format, screen.console())
+    screen.tell(f"the results are in {outcome.folder}")
+    return exit_code(outcome, options)
+
+
+def plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
+    """Print what a run would do and take; nothing is written."""
+    from gdcli.engine.estimate import estimate
+    from gdcli.report.plan import print_plan
+
+    print_plan(estimate(experiment, options), screen.format, screen.console())
+
+
+def exit_code(outcome: Outcome, options: RunOptions) -> int:
+    """Return 1 when the trials ended as --fail-on says, else 0."""
+    unwanted = {
+        "failed": outcome.failed,
+        "diverged": outcome.failed + outcome.diverged,
+        "none": 0,
+    }
+    return int(unwanted[options.fail_on] > 0)

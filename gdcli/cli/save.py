@@ -1,0 +1,25 @@
+"""`--save FILE.toml`: the file that a command line means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gdcli.cli.screen import Screen
+from gdcli.errors import UserError
+from gdcli.experiment import Experiment
+from gdcli.experiment_file import dump
+from gdcli.fields import show
+
+
+def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool) -> int:
+    """Write an experiment to a TOML file; raises UserError rather than replace another one."""
+    text = dump(experiment)
+    if file.is_dir() or not file.parent.is_dir():
+        what = "is a folder" if file.is_dir() else "is in no folder that exists"
+        raise UserError("--save", f"{show(str(file))} {what}", "give a file in a folder that exists")
+    if file.exists() and file.read_bytes() != text.encode() and not overwrite:
+        fix = "give another name, or --overwrite"
+        raise UserError("--save", f"{show(str(file))} exists and says something else", fix)
+    file.write_text(text, encoding="utf-8")
+    screen.tell(f"saved, not run; to run it: gdcli sweep {file}")
+    return 0

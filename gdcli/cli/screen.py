@@ -1,0 +1,30 @@
+"""What is shown, and how: the options that every command has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from gdcli.report.console import console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The options of every command that say how it speaks."""
+
+    format: Annotated[Literal["table", "csv", "json", "md"], "form of what is printed"] = "table"
+    quiet: Annotated[bool, "print results and errors only"] = False
+    verbose: Annotated[bool, "print the traceback of an internal error"] = False
+    no_color: Annotated[bool, "print without colour"] = False
+
+    def console(self, *, stderr: bool = False) -> Console:
+        """Return where results go: stdout, or stderr for what is not a result."""
+        return console(stderr=stderr, color=not self.no_color)
+
+    def tell(self, message: str) -> None:
+        """Say what is not a result, on stderr."""
+        if not self.quiet:
+            self.console(stderr=True).print(message)

@@ -1,0 +1,81 @@
+"""`gdcli sweep FILE.toml...`: experiments from files, one after another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gdcli.cli.assignments import assignments
+from gdcli.cli.mistakes import every
+from gdcli.cli.options import RUN, read, takes
+from gdcli.cli.perform import perform
+from gdcli.cli.screen import Screen
+from gdcli.errors import UserError
+from gdcli.experiment_file import load
+from gdcli.fields import show
+from gdcli.runs.options import RunOptions
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What can be done with experiments instead of running them."""
+
+    dry_run: Annotated[bool, "print trials, steps, time, memory and disk; write nothing"] = False
+
+
+@takes({RUN: (RunOptions, Instead, Screen)})
+def sweep(
+    *,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="experiments, as TOML")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUES",
+            help="a value instead of the files' own; may be repeated",
+        ),
+    ] = None,
+    **given: object,
+) -> int:
+    """Run the experiments of TOML files, one after another.
+
+    All files are read first: a mistake in any of them is reported before anything runs. Each
+    run is named after its file.
+    """
+    screen, options, instead, names, experiments = every(
+        [
+            lambda: read(Screen, given),
+            lambda: read(RunOptions, given),
+            lambda: read(Instead, given),
+            lambda: _names(files, given),
+            lambda: _load(files, set_ or []),
+        ]
+    )
+    codes = [
+        perform(experiment, replace(options, name=name), screen, dry_run=instead.dry_run)
+        for name, experiment in zip(names, experiments, strict=True)
+    ]
+    return max(codes)
+
+
+def _load(files: list[str], settings: list[str]) -> list[object]:
+    overrides = assignments(settings, "--set")
+    return every(lambda file=file: load(Path(file), overrides) for file in files)
+
+
+def _names(files: list[str], given: Mapping[str, object]) -> list[str]:
+    """Return the name of each file's run; raises UserError where two would be one."""
+    name = given.get("name")
+    if name is not None and len(files) > 1:
+        what = f"{show(name)} would name {len(files)} runs"
+        raise UserError("--name", what, "leave it out: each run is named after its file")
+    names = [Path(file).stem for file in files] if name is None else [str(name)]
+    for i, stem in enumerate(names):
+        if stem in names[:i]:
+            what = f"{files[names.index(stem)]} and {files[i]} would both be the run {show(stem)}"
+            raise UserError(files[i], what, "rename one, or sweep them one by one with --name")
+    return names

@@ -1,0 +1,76 @@
+"""Images from IDX files: MNIST, Fashion-MNIST and sets of the same form, gzipped or not.
+
+The format is the one of LeCun, Cortes and Burges's MNIST page: two zero bytes, a type, the
+number of axes, each axis's size as a big-endian integer of four bytes, and the values.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from gdcli.datasets.contents import read_contents
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.problem import Array, Batch
+
+# Where Debian's package dataset-fashion-mnist puts its files.
+SYSTEM_FOLDERS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
+UNSIGNED_BYTE = 8
+CLASSES = 10
+
+
+def read_images(name: str, folder: Path | None) -> tuple[Batch, Batch]:
+    """Return the training and the test part of a set: "x" and "y".
+
+    x: (images, height, width) uint8; y: (images,) int64 from 0 to 9. The folder is --data-dir,
+    None for where the system keeps the set. Raises UserError for a file that is missing or wrong.
+    """
+    folder = folder or SYSTEM_FOLDERS.get(name)
+    if folder is None:
+        what = f"the files of {name} do not travel with gdcli"
+        raise UserError("--data-dir", what, "give the folder of its four idx-ubyte files")
+    return _part(name, folder, "train"), _part(name, folder, "t10k")
+
+
+def _part(name: str, folder: Path, part: str) -> Batch:
+    image_file = _find(name, folder, f"{part}-images-idx3-ubyte")
+    label_file = _find(name, folder, f"{part}-labels-idx1-ubyte")
+    images, labels = read_idx(image_file, axes=3), read_idx(label_file, axes=1)
+    if len(images) != len(labels):
+        what = f"there are {len(labels)} labels for the {len(images)} images of {image_file.name}"
+        raise UserError(str(label_file), what, "give two files of the same set")
+    if labels.max() >= CLASSES:
+        what = f"the label {labels.max()} is not one of the {CLASSES} classes from 0"
+        raise UserError(str(label_file), what, f"give the files of {name}")
+    return {"x": images, "y": labels.astype("int64")}
+
+
+def _find(name: str, folder: Path, stem: str) -> Path:
+    for file in (folder / f"{stem}.gz", folder / stem):
+        if file.is_file():
+            return file
+    fix = f"give the folder of the four idx-ubyte files of {name}"
+    if name in SYSTEM_FOLDERS:
+        fix += f", or install Debian's package dataset-{name}"
+    raise UserError("--data-dir", f"there is no {stem}.gz in {show(str(folder))}", fix)
+
+
+def read_idx(file: Path, axes: int) -> Array:
+    """Return the bytes of an IDX file as uint8 with that many axes.
+
+    The sizes in the header are held against the bytes that are there, so that a damaged header
+    asks for no memory. Raises UserError for a file that is damaged or of another kind.
+    """
+    import numpy as np
+
+    content, start = read_contents(file, "--data-dir"), 4 + 4 * axes
+    if content[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]) or len(content) < start:
+        what = f"this is no IDX file of unsigned bytes with axes: {axes}"
+        raise UserError(str(file), what, "give the file as it was published")
+    sizes = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
+    if math.prod(sizes) != len(content) - start or 0 in sizes:
+        shape = " x ".join(map(str, sizes))
+        what = f"the header says {shape} bytes, the file holds {len(content) - start}"
+        raise UserError(str(file), what, "fetch it again")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)

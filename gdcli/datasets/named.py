@@ -1,0 +1,18 @@
+"""The small classics that travel with gdcli; README.md names their sources and licences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gdcli.problem import Array
+
+
+def read_named(name: str) -> tuple[Array, Array]:
+    """Return a set's features, (examples, features), and its target, (examples,): raw, float64.
+
+    The last column of `<name>.csv.gz` is the target: a measurement, or a class counted from 0.
+    """
+    import numpy as np
+
+    table = np.loadtxt(Path(__file__).parent / f"{name}.csv.gz", delimiter=",", skiprows=1)
+    return table[:, :-1], table[:, -1]

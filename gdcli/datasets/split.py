@@ -1,0 +1,50 @@
+"""Which examples train and which test, and how their columns are scaled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from gdcli.errors import UserError
+from gdcli.problem import Array, Data
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Scale: TypeAlias = Literal["standard", "minmax", "none"]
+
+
+def prepare(
+    x: Array, y: Array, test_fraction: float, scale: Scale, rng: np.random.Generator
+) -> Data:
+    """Return shuffled examples: the last round(n * test_fraction) are the test part, if any.
+
+    x: (n, ...) numbers, float64 in the result; y: (n, ...) of any kind. `standard` gives a column
+    mean 0 and standard deviation 1, `minmax` the range from 0 to 1, both by the training part
+    alone: nothing is learnt from the test part. A column that is constant there is only moved.
+    Raises UserError when no example is left to train on.
+    """
+    examples = len(x)
+    held_out = round(examples * test_fraction)
+    if held_out >= examples:
+        what = f"{test_fraction:g} of {examples} examples leaves none to train on"
+        raise UserError("--test-fraction", what, "give a smaller part, or 0 for no test set")
+    order = rng.permutation(examples)
+    train, test = order[: examples - held_out], order[examples - held_out :]
+    origin, unit = _scaling(x[train], scale)
+    scaled = (x - origin) / unit
+    return Data(
+        train={"x": scaled[train], "y": y[train]},
+        test={"x": scaled[test], "y": y[test]} if held_out else {},
+    )
+
+
+def _scaling(x: Array, scale: Scale) -> tuple[Array, Array]:
+    """Return what is subtracted from each column, and what it is then divided by."""
+    import numpy as np
+
+    if scale == "none":
+        return 0.0, 1.0
+    low, high = x.min(axis=0), x.max(axis=0)
+    origin, unit = (x.mean(axis=0), x.std(axis=0)) if scale == "standard" else (low, high - low)
+    # Rounding leaves the deviation of a constant column tiny, but not always 0.
+    return origin, np.where((high > low) & (unit > 0), unit, 1.0)

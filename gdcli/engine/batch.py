@@ -1,0 +1,66 @@
+"""The fixed batches that a grid is trained in, and the training of one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdcli.discovery import name_of
+from gdcli.engine.device import device_for
+from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
+from gdcli.engine.initial import starting_point
+from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.recorder import Curves, Recorder
+from gdcli.engine.rule import Rule
+from gdcli.engine.sampling import Orders
+from gdcli.engine.train import train
+from gdcli.grid import Cohort, Trial
+
+if TYPE_CHECKING:
+    from gdcli.problem import Data
+
+
+@dataclass(frozen=True)
+class TrialBatch:
+    """Trials of one cohort that are trained together: the unit of work, memory and storage."""
+
+    index: int
+    cohort: str
+    trials: tuple[Trial, ...]
+
+
+def batches_of(cohorts: tuple[Cohort, ...]) -> list[TrialBatch]:
+    """Cut cohorts into batches: in order, of a size that depends on the kind of work alone."""
+    batches: list[TrialBatch] = []
+    for cohort in cohorts:
+        size = batch_limit(cohort.trials[0])
+        for first in range(0, len(cohort.trials), size):
+            part = cohort.trials[first : first + size]
+            batches.append(TrialBatch(len(batches), cohort.name, part))
+    return batches
+
+
+def train_batch(
+    batch: TrialBatch, data: Data, device_name: str, advance: Callable[[int], None]
+) -> tuple[Plan, Curves]:
+    """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done."""
+    trials = batch.trials
+    first = trials[0]
+    device = device_for(device_name, precision(first), needs_torch(first.problem))
+    plan = plan_of(first, data.examples)
+    with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
+        program = program_for(trials, data, device)
+        seeds = program.lanes.seeds
+        params = program.start([starting_point(first.problem, data, seed) for seed in seeds])
+        rule = Rule(program, trials, params, plan.steps)
+        stochastic = first.method != "gd"
+        order = first.training.order
+        orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
+        recorder = Recorder(program, first.training)
+        curves = train(
+            program, params, rule, plan, orders, recorder, lambda n: advance(n * len(trials))
+        )
+    return plan, curves

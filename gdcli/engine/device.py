@@ -1,0 +1,96 @@
+"""Where arrays live: NumPy on the CPU, torch on the CPU or a GPU."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Device(ABC):
+    """A place for arrays of one precision."""
+
+    dtype: str  # "float32" or "float64"
+
+    eager: bool = True  # looking at an array costs nothing
+
+    @abstractmethod
+    def array(self, values: NDArray[Any]) -> Array:
+        """Return values on this device; floating-point ones in its precision."""
+
+    @abstractmethod
+    def host(self, array: Array) -> NDArray[Any]:
+        """Return an array of this device as a NumPy array."""
+
+
+class NumPy(Device):
+    """The CPU, without torch."""
+
+    def array(self, values: NDArray[Any]) -> Array:
+        """Return a NumPy array."""
+        import numpy as np
+
+        return np.ascontiguousarray(values, self.dtype if values.dtype.kind == "f" else None)
+
+    def host(self, array: Array) -> NDArray[Any]:
+        """Return the array itself."""
+        held: NDArray[Any] = array
+        return held
+
+
+@dataclass(frozen=True)
+class Torch(Device):
+    """A device of PyTorch."""
+
+    name: str = "cpu"
+
+    def array(self, values: NDArray[Any]) -> Array:
+        """Return a tensor on the device."""
+        import numpy as np
+        import torch
+
+        if values.dtype.kind == "f":
+            values = values.astype(self.dtype)
+        return torch.from_numpy(np.array(values)).to(self.name)
+
+    def host(self, array: Array) -> NDArray[Any]:
+        """Return a copy on the host; waits for the device."""
+        held: NDArray[Any] = array.detach().cpu().numpy()
+        return held
+
+
+def resolve(name: str, networks: bool) -> str:
+    """Return "cpu" or the name of a CUDA device; `networks` says whether auto may mean one.
+
+    Raises UserError for another name, and for a CUDA device that is not there.
+    """
+    if name == "cpu" or (name == "auto" and not networks):
+        return "cpu"
+    kind, _, index = name.partition(":")
+    if name != "auto" and (kind != "cuda" or (":" in name and not index.isdigit())):
+        raise UserError("--device", f"{show(name)} is no device", "give auto, cpu, cuda or cuda:0")
+    import torch
+
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "auto":
+        return "cuda:0" if there else "cpu"
+    if int(index or 0) >= there:
+        what = f"{name} is not there: PyTorch sees {there} CUDA devices"
+        raise UserError("--device", what, "use --device cpu")
+    return f"cuda:{index or 0}"
+
+
+def device_for(name: str, dtype: str, networks: bool) -> Device:
+    """Return the device of a resolved name: NumPy for toy and convex problems on the CPU."""
+    if networks or name != "cpu":
+        return Torch(dtype, eager=name == "cpu", name=name)
+    return NumPy(dtype)

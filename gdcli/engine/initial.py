@@ -1,0 +1,53 @@
+"""Where a trial starts: one starting point a seed, drawn on the CPU in float64."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from gdcli.discovery import name_of
+from gdcli.engine.streams import stream
+from gdcli.problem import Data, Network, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import nn
+
+Start = dict[str, "NDArray[np.float64]"]
+
+
+def starting_point(problem: Problem, data: Data, seed: int) -> Start:
+    """Return the parameters by name that every trial of a seed starts from."""
+    rng = stream(name_of(problem), seed, "start")
+    if isinstance(problem, Network):
+        return _network(problem, data, rng)
+    return problem.init(rng, data)
+
+
+def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
+    """Return a network's parameters; what no known layer draws is the module's own.
+
+    The module draws from torch's global stream, so that is seeded for it and put back.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**32)))
+        module = problem.module(data)
+    own = {name: p.detach().double().numpy() for name, p in module.named_parameters()}
+    drawn: Start = {}
+    for name, layer in module.named_modules():
+        if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
+            prefix = f"{name}." if name else ""
+            drawn |= {prefix + key: value for key, value in _uniform(layer, rng).items()}
+    return {name: drawn.get(name, value) for name, value in own.items()}
+
+
+def _uniform(layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:
+    """Return what torch draws for Linear and Conv2d: uniform within 1 / sqrt(fan-in).
+
+    torch's kaiming_uniform_ with a = sqrt(5) has this bound (He et al. 2015).
+    """
+    bound = 1 / math.sqrt(layer.weight[0].numel())
+    return {name: rng.uniform(-bound, bound, tuple(p.shape)) for name, p in layer.named_parameters()}

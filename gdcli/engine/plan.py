@@ -1,0 +1,82 @@
+"""How many steps a trial takes, what each of them sees, and which are recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from gdcli.errors import UserError
+from gdcli.grid import Trial
+from gdcli.training import MOST_STEPS
+
+MOST_POINTS = 10_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a trial: the same for every trial of a cohort."""
+
+    examples: int  # training examples there are
+    batch_size: int  # of every step but an epoch's last
+    steps_per_epoch: int
+    steps: int
+    record: str  # "epoch", "step", "log" or a number of steps
+
+    @property
+    def examples_per_epoch(self) -> int:
+        """Examples that an epoch sees: fewer than there are when the remainder is dropped."""
+        return min(self.steps_per_epoch * self.batch_size, self.examples)
+
+    def points(self) -> Iterable[int]:
+        """Return the recorded steps, ascending: 0, ..., the last."""
+        if self.record == "log":
+            return chain([0], (2**i for i in range(self.steps.bit_length()) if 2**i < self.steps), [self.steps])
+        return chain(range(0, self.steps, self._interval), [self.steps])
+
+    @property
+    def recorded(self) -> int:
+        """The number of recorded points."""
+        if self.record == "log":
+            return (self.steps - 1).bit_length() + 2
+        return -(-self.steps // self._interval) + 1
+
+    @property
+    def _interval(self) -> int:
+        words = {"epoch": self.steps_per_epoch, "step": 1}
+        return words[self.record] if self.record in words else int(self.record)
+
+    def epoch_at(self, step: int) -> float:
+        """Return the passes over the data before a step; an int where it is whole."""
+        whole, rest = divmod(step, self.steps_per_epoch)
+        return step / self.steps_per_epoch if rest else whole
+
+    def examples_at(self, step: int) -> int:
+        """Return the examples seen before a step, each as often as it was seen."""
+        whole, rest = divmod(step, self.steps_per_epoch)
+        return whole * self.examples_per_epoch + rest * self.batch_size
+
+
+def plan_of(trial: Trial, examples: int) -> Plan:
+    """Return the plan of a trial on that many training examples.
+
+    Raises UserError for a batch larger than the data, a stochastic method on a function that has
+    no data, and budgets beyond 2^53 - 1 steps or 10 million recorded points a trial.
+    """
+    training = trial.training
+    if examples == 1 and trial.method != "gd":
+        what = f"{trial.method} is the same as gd here: there is only one example"
+        raise UserError("--method", what, "use --method gd")
+    size = {"gd": examples, "sgd": 1}.get(trial.method) or trial.batch_size or 1
+    if size > examples:
+        what = f"{size} is larger than the {examples} training examples"
+        raise UserError("--batch-size", what, f"use --method gd or at most {examples}")
+    per_epoch = examples // size + (training.remainder == "keep" and examples % size > 0)
+    epochs = training.epochs or trial.problem.default_epochs
+    plan = Plan(examples, size, per_epoch, training.steps or epochs * per_epoch, training.record)
+    if plan.steps > MOST_STEPS:
+        raise UserError("--epochs", f"{epochs} epochs are {plan.steps} steps", f"at most {MOST_STEPS}")
+    if plan.recorded > MOST_POINTS:
+        what = f"{training.record} records {plan.recorded} points a trial"
+        raise UserError("--record", what, f"record less often: at most {MOST_POINTS}")
+    return plan

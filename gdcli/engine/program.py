@@ -1,0 +1,74 @@
+"""The contract of a stacked program: a problem with the axes of trials added."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gdcli.arrays import namespace
+from gdcli.problem import Array, Batch, Data, Params, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gdcli.engine.device import Device
+    from gdcli.engine.lanes import Lanes
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a recorded point holds: measures by column name, of the lanes' shape, and the gradient."""
+
+    values: dict[str, Array]
+    gradient: Params  # of the full training loss
+
+
+class Program(ABC):
+    """Losses and gradients of the trials of one cohort, computed together.
+
+    Parameters are arrays by name with the lanes among their axes; `over` says where.
+    """
+
+    def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
+        """Move the data to the device."""
+        self.problem, self.lanes, self.device = problem, lanes, device
+        self.train: Batch = {name: device.array(a) for name, a in data.train.items()}
+        self.test: Batch = {name: device.array(a) for name, a in data.test.items()}
+        self.constants: Batch = {name: device.array(a) for name, a in data.constants.items()}
+        self.examples = data.examples
+
+    @abstractmethod
+    def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
+        """Return the stacked starting points, given one for each of the lanes' seeds."""
+
+    @abstractmethod
+    def over(self, values: Array, param: Array) -> Array:
+        """Return values of the lanes' shape, shaped to broadcast against a parameter."""
+
+    @abstractmethod
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[Any]:
+        """Yield the batch of each step; `indices` has shape (steps, seeds, batch)."""
+
+    @abstractmethod
+    def gradient(self, params: Params, batch: Any) -> Params:
+        """Return the gradient of the mean loss over a batch; None is all training examples."""
+
+    @abstractmethod
+    def evaluate(self, params: Params) -> Evaluation:
+        """Return the full training loss with its gradient, and what else is recorded."""
+
+    def norm(self, params: Params) -> Array:
+        """Return the Euclidean norm over all parameters, of the lanes' shape."""
+        return sum(self.total(array * array) for array in params.values()) ** 0.5
+
+    def finite(self, params: Params) -> Array:
+        """Return which trials have finite parameters only, of the lanes' shape."""
+        broken = sum(self.total(~namespace(a).isfinite(a)) for a in params.values())
+        return broken == 0
+
+    @abstractmethod
+    def total(self, array: Array) -> Array:
+        """Return the sum over a parameter's own axes, of the lanes' shape."""

@@ -1,0 +1,62 @@
+"""Functions in closed form: points of shape (seeds, tiles, dimension, width)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from gdcli.engine.program import Evaluation, Program
+from gdcli.problem import Analytic, Array, Batch, Params
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class AnalyticProgram(Program):
+    """Value and gradient as the problem gives them, for all trials at once."""
+
+    @property
+    def function(self) -> Analytic:
+        """The problem, as the family it belongs to."""
+        return cast("Analytic", self.problem)
+
+    def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
+        """Return {"point": (seeds, tiles, dimension, width)}."""
+        points = np.stack([start["point"] for start in starts])[:, None, :, None]
+        seeds, tiles, width = self.lanes.shape
+        shape = (seeds, tiles, points.shape[2], width)
+        return {"point": self.device.array(np.array(np.broadcast_to(points, shape)))}
+
+    def over(self, values: Array, param: Array) -> Array:
+        """Return values with an axis for the dimension."""
+        return values[:, :, None, :]
+
+    def total(self, array: Array) -> Array:
+        """Return the sum over the dimension."""
+        return array.sum(-2)
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
+        """Yield batches of arrays (seeds, 1, batch, dimension)."""
+        places = self.device.array(indices)
+        for place in places:
+            parts = {name: array[place][:, None] for name, array in self.train.items()}
+            yield {**parts, **self.constants}
+
+    def gradient(self, params: Params, batch: Any) -> Params:
+        """Return {"point": gradient}."""
+        batch = {**self.train, **self.constants} if batch is None else batch
+        return {"point": self.function.gradient(params["point"], batch)}
+
+    def evaluate(self, params: Params) -> Evaluation:
+        """Return the value, gradient norm and metrics on all examples, and the test value."""
+        everything = {**self.train, **self.constants}
+        gradient = self.gradient(params, None)
+        values = {
+            "train_loss": self.function.value(params["point"], everything),
+            "grad_norm": self.norm(gradient),
+        }
+        if self.test:
+            values["test_loss"] = self.function.value(params["point"], {**self.test, **self.constants})
+        return Evaluation({**values, **self.problem.metrics(params, everything)}, gradient)

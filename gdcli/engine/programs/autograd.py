@@ -1,0 +1,103 @@
+"""Any loss in PyTorch: differentiated by autograd, the trials mapped by torch.func.vmap."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from gdcli.engine.program import Evaluation, Program
+from gdcli.problem import Batch, Data, Network, Params
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from gdcli.engine.device import Device
+    from gdcli.engine.lanes import Lanes
+
+
+class AutogradProgram(Program):
+    """A problem's own loss and metrics, written for one trial."""
+
+    def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
+        """Return every parameter with an axis of trials."""
+        seed = torch.as_tensor(self.lanes.seed)
+        return {
+            name: self.device.array(np.stack([s[name] for s in starts])[seed]) for name in starts[0]
+        }
+
+    def over(self, values: Tensor, param: Tensor) -> Tensor:
+        """Return values with an axis for each of the parameter's own."""
+        return values.view(-1, *[1] * (param.ndim - 1))
+
+    def total(self, array: Tensor) -> Tensor:
+        """Return the sum over all axes but the trials."""
+        return array.flatten(1).sum(1)
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
+        """Yield batches of arrays (trials, batch, ...)."""
+        seed = self.device.array(self.lanes.seed)
+        for places in self.device.array(indices):
+            yield {name: array[places[seed]] for name, array in self.train.items()}
+
+    def loss(self, params: Params, batch: Batch) -> Tensor:
+        """Return the loss of one trial."""
+        return cast("Tensor", self.problem.loss(params, {**batch, **self.constants}))
+
+    def metrics(self, params: Params, batch: Batch, part: str) -> Params:
+        """Return what is recorded of one trial besides the loss; `part` is "train" or "test"."""
+        if part == "test":
+            return {}
+        return self.problem.metrics(params, {**batch, **self.constants})
+
+    def gradient(self, params: Params, batch: Any) -> Params:
+        """Return the gradient by parameter."""
+        shared = batch is None
+        mapped = torch.func.vmap(torch.func.grad(self.loss), in_dims=(0, None if shared else 0))
+        return cast("Params", mapped(params, self.train if shared else batch))
+
+    def evaluate(self, params: Params) -> Evaluation:
+        """Return losses, gradient norm and metrics on all training and test examples."""
+        gradient, loss = self._each(torch.func.grad_and_value(self.loss), params, self.train)
+        values = {"train_loss": loss, "grad_norm": self.norm(gradient)}
+        values |= self._each(lambda p, b: self.metrics(p, b, "train"), params, self.train)
+        if self.test:
+            values["test_loss"] = self._each(self.loss, params, self.test)
+            values |= self._each(lambda p, b: self.metrics(p, b, "test"), params, self.test)
+        return Evaluation(values, gradient)
+
+    def _each(self, function: Callable[[Params, Batch], Any], params: Params, batch: Batch) -> Any:
+        """Return a function of one trial, for every trial, on the same examples."""
+        return torch.func.vmap(function, in_dims=(0, None))(params, batch)
+
+
+class ModuleProgram(AutogradProgram):
+    """A network with a layer that has no trial-axis form."""
+
+    def __init__(
+        self, problem: Network, data: Data, lanes: Lanes, device: Device, module: torch.nn.Module
+    ) -> None:
+        """Take the module of one trial, for its structure."""
+        super().__init__(problem, data, lanes, device)
+        self.module, self.l2, self.criterion = module, problem.l2, problem.criterion
+
+    def _outputs(self, params: Params, batch: Batch) -> Tensor:
+        return cast("Tensor", torch.func.functional_call(self.module, params, (batch["x"],)))
+
+    def loss(self, params: Params, batch: Batch) -> Tensor:
+        """Return the criterion of the module's outputs, and the penalty."""
+        z = self._outputs(params, batch)
+        function = getattr(torch.nn.functional, {"mse": "mse_loss"}.get(self.criterion, self.criterion))
+        weights = [value for name, value in params.items() if name.endswith("weight")]
+        penalty = sum(weight.square().sum() for weight in weights)
+        return cast("Tensor", function(z, batch["y"]) + 0.5 * self.l2 * penalty)
+
+    def metrics(self, params: Params, batch: Batch, part: str) -> Params:
+        """Return the accuracy of a classifier."""
+        if self.criterion != "cross_entropy":
+            return {}
+        right = self._outputs(params, batch).argmax(-1) == batch["y"]
+        return {f"{part}_accuracy": right.to(batch["x"].dtype).mean()}

@@ -1,0 +1,91 @@
+"""How the trials of a cohort take a step: one optimizer, one value a trial for each setting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdcli.arrays import namespace
+from gdcli.problem import Array, Params
+
+if TYPE_CHECKING:
+    from gdcli.engine.program import Program
+    from gdcli.grid import Trial
+    from gdcli.optimizer import Optimizer, State
+
+class Rule:
+    """The update of every parameter of every trial."""
+
+    def __init__(self, program: Program, trials: Sequence[Trial], params: Params, horizon: int) -> None:
+        """Spread every trial's settings over the lanes, once for the shape of each parameter."""
+        self.program, self.horizon = program, horizon
+        rules = [trial.optimizer for trial in trials]
+        self.rules = {name: self._stacked(rules, param) for name, param in params.items()}
+        self.decoupled = rules[0].decoupled
+        self.decays = any(rule.weight_decay for rule in rules)
+        self.clips = any(rule.clip_norm for rule in rules)
+        self.limit = self._spread([rule.clip_norm or math.inf for rule in rules])
+        self.schedules = tuple(dict.fromkeys(trial.schedule for trial in trials))
+        chosen = [self.schedules.index(trial.schedule) for trial in trials]
+        self.schedule = program.lanes.spread(chosen)
+        self.lr = program.lanes.spread([trial.lr for trial in trials])
+        self.running = self._spread([1.0] * len(trials))
+        self.multipliers: list[float] = []
+
+    def _stacked(self, rules: Sequence[Optimizer], param: Array) -> Optimizer:
+        """Return the optimizer with an array of one value a trial in every field."""
+        names = [field.name for field in fields(rules[0]) if field.name != "clip_norm"]
+        values = {name: self._spread([getattr(rule, name) for rule in rules]) for name in names}
+        return replace(rules[0], **{n: self.program.over(v, param) for n, v in values.items()})
+
+    def _spread(self, values: Sequence[Any]) -> Array:
+        lanes = self.program.lanes.spread([float(value) for value in values])
+        return self.program.device.array(lanes)
+
+    def init(self, params: Params) -> dict[str, State]:
+        """Return the optimizer's state of every parameter."""
+        return {name: rule.init(params[name]) for name, rule in self.rules.items()}
+
+    def step(self, params: Params, grads: Params, states: dict[str, State], step: int) -> None:
+        """Move the parameters, in place, along the direction of step `step`, counted from 0."""
+        scale = self._clipping(grads) if self.clips else None
+        rates = self._rates(step, params)
+        for name, rule in self.rules.items():
+            param, grad = params[name], grads[name]
+            if scale is not None:
+                grad = grad * self.program.over(scale, param)
+            if self.decays and not self.decoupled:
+                grad = grad + rule.weight_decay * param
+            direction, states[name] = rule.update(grad, states[name], param, step + 1)
+            if self.decays and self.decoupled:
+                direction = direction + rule.weight_decay * param
+            param -= rates[name] * direction
+
+    def _clipping(self, grads: Params) -> Array:
+        """Return the factor that brings each trial's gradient to its largest norm."""
+        norm = self.program.norm(grads)
+        return namespace(norm).where(norm > self.limit, self.limit / norm, 1.0)
+
+    def _rates(self, step: int, params: Params) -> Params:
+        """Return each parameter's learning rates at a step; computed when a multiplier changes."""
+        multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
+        if multipliers != self.multipliers:
+            self.multipliers = multipliers
+            lanes = self.lr * np.array(multipliers)[self.schedule]
+            rates = self.program.device.array(lanes) * self.running
+            self.rates = {name: self.program.over(rates, param) for name, param in params.items()}
+        return self.rates
+
+    def freeze(self, params: Params, states: dict[str, State], ended: Array) -> None:
+        """Set what ended trials hold to zero, so that they go on as harmless, finite numbers."""
+        where = namespace(ended).where
+        self.running = where(ended, 0.0, self.running)
+        self.multipliers = []
+        for name, param in params.items():
+            mask = self.program.over(ended, param)
+            param[...] = where(mask, 0.0, param)
+            states[name] = {key: where(mask, 0.0, value) for key, value in states[name].items()}

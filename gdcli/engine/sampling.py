@@ -1,0 +1,53 @@
+"""Which examples each step sees. Trials with equal seeds see equal batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdcli.engine.streams import stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.engine.plan import Plan
+
+
+class Orders:
+    """The order of the examples, epoch by epoch, of every seed of a cohort."""
+
+    def __init__(self, problem: str, seeds: Sequence[int], plan: Plan, order: str) -> None:
+        """Take the plan of the cohort and the order policy: shuffle, fixed or replacement."""
+        self.problem, self.seeds, self.plan, self.order = problem, seeds, plan, order
+
+    def blocks(self, first: int, last: int, most: int) -> Iterator[NDArray[np.int64]]:
+        """Yield example indices of the steps first..last-1, shape (steps, seeds, batch).
+
+        A block has at most `most` steps, all of one epoch and of one batch size.
+        """
+        plan = self.plan
+        while first < last:
+            epoch, start = divmod(first, plan.steps_per_epoch)
+            order = self._epoch(epoch)
+            whole = order.shape[1] // plan.batch_size
+            stop = min(start + most, start + last - first, max(whole, start + 1))
+            part = order[:, start * plan.batch_size : stop * plan.batch_size]
+            block = part.reshape(len(self.seeds), stop - start, -1)
+            yield np.ascontiguousarray(block.transpose(1, 0, 2))
+            first += stop - start
+
+    def _epoch(self, epoch: int) -> NDArray[np.int64]:
+        """Return one epoch's order, shape (seeds, examples per epoch)."""
+        epoch = 0 if self.order == "fixed" else epoch
+        if getattr(self, "_held", None) != epoch:
+            self._held = epoch
+            self._order = np.stack([self._drawn(seed, epoch) for seed in self.seeds])
+        return self._order
+
+    def _drawn(self, seed: int, epoch: int) -> NDArray[np.int64]:
+        rng = stream(self.problem, seed, "order", block=epoch)
+        if self.order == "replacement":
+            return rng.integers(self.plan.examples, size=self.plan.examples_per_epoch)
+        return rng.permutation(self.plan.examples)[: self.plan.examples_per_epoch]

@@ -1,0 +1,31 @@
+"""The trial-axis forms of known nn layers, one file a kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gdcli.engine.stacked.activations import Activation
+from gdcli.engine.stacked.conv2d import Conv2d
+from gdcli.engine.stacked.flatten import Flatten
+from gdcli.engine.stacked.linear import Linear
+from gdcli.engine.stacked.pooling import Pooling
+
+if TYPE_CHECKING:
+    from gdcli.engine.stacked.layer import StackedLayer
+
+KNOWN: tuple[type[StackedLayer], ...] = (Linear, Conv2d, Activation, Pooling, Flatten)
+
+
+def stacked(module: torch.nn.Module) -> dict[str, StackedLayer] | None:
+    """Return the layers of an nn.Sequential in trial-axis form, by name; None if one is unknown."""
+    if type(module) is not torch.nn.Sequential:
+        return None
+    layers = {}
+    for name, layer in module.named_children():
+        kind = next((kind for kind in KNOWN if kind.fits(layer)), None)
+        if kind is None:
+            return None
+        layers[name] = kind(layer)
+    return layers

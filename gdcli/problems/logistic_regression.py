@@ -1,0 +1,58 @@
+"""Logistic regression of two classes on breast-cancer or a CSV file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge
+
+from gdcli.arrays import namespace
+from gdcli.datasets.source import Source
+from gdcli.datasets.split import prepare
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.problem import Array, Data, LinearModel
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class LogisticRegression(LinearModel, Source):
+    """The mean of log(1 + exp(z)) - y z with targets y of 0 and 1 (Cox 1958).
+
+    The penalty is on by default: without it, a set that a plane separates has no minimiser. Of
+    breast-cancer's classes 0 is malignant; of a column's two values the larger one is 1.
+    """
+
+    dataset: Annotated[Literal["breast-cancer"], "named data set"] = "breast-cancer"
+    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-3
+
+    default_lr: ClassVar[float] = 0.1
+    default_epochs: ClassVar[int] = 100
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
+        x, y = self.classified()
+        if y.max() > 1:
+            what = f"column {show(self.target)} has {y.max() + 1} different values, not two"
+            raise UserError("--target", what, "choose another, or run softmax-regression")
+        return prepare(x, y[:, None].astype(float), self.test_fraction, self.scale, rng)
+
+    def cost(self, z: Array, y: Array) -> Array:
+        """Return log(1 + exp(z)) - y z, by terms that cannot overflow."""
+        xp = namespace(z)
+        size = xp.abs(z)
+        return 0.5 * (z + size) - y * z + xp.log1p(xp.exp(-size))
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return the predicted probability of 1, less the target."""
+        xp = namespace(z)
+        small = xp.exp(-xp.abs(z))
+        return xp.where(z >= 0, 1.0, small) / (1 + small) - y
+
+    def scores(self, z: Array, y: Array) -> dict[str, Array]:
+        """Return whether each example falls on its side of 0."""
+        right = (z > 0) == (y > 0.5)
+        return {"accuracy": namespace(z).asarray(right[..., 0, :], dtype=z.dtype)}

@@ -1,0 +1,74 @@
+"""Matrix factorization: fill in a table of ratings from a few of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from gdcli.errors import UserError
+from gdcli.problem import Array, Batch, Data, Params, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class MatrixFactorization(Problem):
+    """Half the mean squared error of left_i . right_j (Koren, Bell and Volinsky, Computer 2009).
+
+    The ratings are synthetic: the product of two normal factors of the rank, scaled to variance 1,
+    plus normal noise, seen at `density` of the places, chosen at random. The loss is not convex
+    (left and right may be exchanged, scaled and turned), but has no bad minimum when enough is
+    seen; 0 is a saddle.
+    """
+
+    rows: Annotated[int, "rows of the table", Ge(1)] = 50
+    columns: Annotated[int, "columns of the table", Ge(1)] = 40
+    rank: Annotated[int, "rank of the truth and of the factors", Ge(1)] = 3
+    density: Annotated[float, "part of the table that is seen", Gt(0), Le(1)] = 0.4
+    noise: Annotated[float, "standard deviation of the ratings' noise", Ge(0)] = 0.1
+    test_fraction: Annotated[float, "part of the seen ratings held out", Ge(0), Lt(1)] = 0.2
+    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared factors", Ge(0)] = 0.0
+    init_scale: Annotated[float, "standard deviation of the starting factors", Ge(0)] = 0.3
+
+    default_lr: ClassVar[float] = 5.0
+    default_epochs: ClassVar[int] = 300
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return "row" and "column", int64, and "rating", float64: each (examples,).
+
+        Raises UserError when no rating is left to train on.
+        """
+        left, right = (
+            rng.standard_normal((self.rows, self.rank)),
+            rng.standard_normal((self.columns, self.rank)),
+        )
+        truth = left @ right.T / self.rank**0.5
+        places = self.rows * self.columns
+        seen = round(self.density * places)
+        held_out = round(self.test_fraction * seen)
+        if held_out >= seen:
+            what = f"{self.density:g} of {places} places leaves no rating to train on"
+            raise UserError("--density", what, "give a larger part")
+        place = rng.permutation(places)[:seen]
+        row, column = place // self.columns, place % self.columns
+        rating = truth[row, column] + self.noise * rng.standard_normal(seen)
+        entries = {"row": row, "column": column, "rating": rating}
+        train = {name: values[held_out:] for name, values in entries.items()}
+        test = {name: values[:held_out] for name, values in entries.items()}
+        return Data(train, test if held_out else {})
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return normal factors: left (rows, rank) and right (columns, rank)."""
+        left = self.init_scale * rng.standard_normal((self.rows, self.rank))
+        right = self.init_scale * rng.standard_normal((self.columns, self.rank))
+        return {"left": left, "right": right}
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Return half the mean squared error over the batch's ratings, and the penalty."""
+        left, right = params["left"], params["right"]
+        residual = (left[batch["row"]] * right[batch["column"]]).sum(-1) - batch["rating"]
+        penalty = self.l2 * (left.square().sum() + right.square().sum())
+        return 0.5 * (residual.square().mean() + penalty)

@@ -1,0 +1,50 @@
+"""Fully connected network on digits, iris, wine, breast-cancer or a CSV file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge
+
+from gdcli.datasets.classes import count_classes
+from gdcli.datasets.source import Source
+from gdcli.datasets.split import Scale, prepare
+from gdcli.problem import Data, Network
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Mlp(Network, Source):
+    """A multilayer perceptron with cross-entropy (Rumelhart, Hinton and Williams 1986)."""
+
+    dataset: Annotated[Literal["digits", "iris", "wine", "breast-cancer"], "named data set"] = (
+        "digits"
+    )
+    scale: Annotated[Scale, "scaling of the features, by the training part"] = "minmax"
+    hidden: Annotated[tuple[int, ...], "width of each hidden layer", Ge(1)] = (64,)
+    activation: Annotated[
+        Literal["relu", "tanh", "sigmoid", "gelu"], "what follows each hidden layer"
+    ] = "relu"
+
+    default_lr: ClassVar[float] = 0.3
+    default_epochs: ClassVar[int] = 200
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return the split set: features, scaled, and classes, (examples,) int64."""
+        x, y = self.classified()
+        return prepare(x, y, self.test_fraction, self.scale, rng)
+
+    def module(self, data: Data) -> nn.Module:
+        """Return linear layers with the activation between them."""
+        from torch import nn
+
+        kinds = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
+        width, layers = data.train["x"].shape[1], list[nn.Module]()
+        for wider in self.hidden:
+            layers += [nn.Linear(width, wider), kinds[self.activation]()]
+            width = wider
+        return nn.Sequential(*layers, nn.Linear(width, count_classes(data)))

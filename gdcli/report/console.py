@@ -1,0 +1,44 @@
+"""Where output goes: data to stdout, all else to stderr; plain, unbroken lines off a terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+UNBROKEN = 10_000  # columns: wider than any line, so that nothing is wrapped or cut
+
+
+def console(*, stderr: bool = False, color: bool = True) -> Console:
+    """Return a Rich console on stdout or stderr, which prints text as it is, without markup.
+
+    NO_COLOR is honoured, as is `color`, which --no-color sets to False.
+    """
+    # An error is reported, and a usage error found, without waiting for Rich.
+    from rich.console import Console  # noqa: PLC0415
+
+    terminal = on_terminal(stderr=stderr)
+    return Console(
+        stderr=stderr,
+        no_color=None if color else True,
+        width=None if terminal else UNBROKEN,
+        soft_wrap=not terminal,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def on_terminal(*, stderr: bool = False) -> bool:
+    """Return whether stdout or stderr is a terminal; it may be closed, too."""
+    stream = sys.stderr if stderr else sys.stdout
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def literal(text: str) -> str:
+    r"""Return text whose control characters are spelt out, as in \x1b, and do nothing."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

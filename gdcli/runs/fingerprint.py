@@ -1,0 +1,41 @@
+"""What the bits of a result depend on besides the experiment."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from gdcli import __version__
+
+
+def fingerprint(device: str, torch: bool) -> dict[str, Any]:
+    """Return versions, the processor's vector units, device and threads."""
+    import numpy as np
+
+    libraries = ["numpy", *(["torch"] if torch else [])]
+    found = {
+        "gdcli": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in libraries},
+        "machine": platform.machine(),
+        "simd": np.show_config(mode="dicts")["SIMD Extensions"]["found"],
+        "device": device,
+        "threads": int(os.environ.get("OMP_NUM_THREADS", 0)),
+    }
+    if not torch:
+        return found
+    return found | _torch(device)
+
+
+def _torch(device: str) -> dict[str, Any]:
+    import torch
+
+    found = {
+        "torch_simd": torch.backends.cpu.get_cpu_capability(),
+        "mkl_cbwr": os.environ.get("MKL_CBWR", ""),
+    }
+    if device != "cpu":
+        found |= {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda or ""}
+    return found

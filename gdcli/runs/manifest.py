@@ -1,0 +1,92 @@
+"""manifest.json: what was run, with what, where and when, and the checksums of the results."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gdcli.experiment import Experiment
+from gdcli.runs import atomic
+
+FORMAT = 1
+
+
+def manifest(
+    experiment: Experiment, fingerprint: Mapping[str, Any], data: Mapping[str, str], counts: Any
+) -> dict[str, Any]:
+    """Return what manifest.json says, but for the files' checksums.
+
+    `data` holds the checksum of each problem's examples, `counts` the trials by status.
+    """
+    return {
+        "format": FORMAT,
+        "experiment": {
+            "problem": experiment.problem,
+            "hash": experiment.hash,
+            "varied": list(experiment.varied),
+            "settings": experiment.tables(),
+        },
+        "trials": counts,
+        "data": dict(data),
+        "fingerprint": dict(fingerprint),
+        "host": platform.node(),
+        "system": platform.platform(),
+        "cores": os.cpu_count(),
+        "command": shlex.join(["gdcli", *sys.argv[1:]]),
+        "equivalent": shlex.join(["gdcli", *experiment.command()]),
+        "git": _git(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _git() -> str | None:
+    """Return the commit of the working directory, marked if it has changes; None outside git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def write(folder: Path, content: dict[str, Any], files: Iterable[str]) -> None:
+    """Write manifest.json with the size and SHA-256 of the run's files."""
+    content["files"] = {name: _checksum(folder / name) for name in files}
+    text = json.dumps(content, indent=2, allow_nan=False, default=str)
+    atomic.write(folder / "manifest.json", [text.encode(), b"\n"])
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """Return what manifest.json says, None if it is not there or not JSON."""
+    try:
+        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def is_complete(folder: Path, experiment: Experiment) -> bool:
+    """Return whether the folder holds this experiment's finished results, unchanged."""
+    content = read(folder)
+    try:
+        return content is not None and (
+            content["experiment"]["hash"] == experiment.hash
+            and all(_checksum(folder / n) == held for n, held in content["files"].items())
+        )
+    except (OSError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _checksum(file: Path) -> dict[str, Any]:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    return {"bytes": file.stat().st_size, "sha256": digest}

@@ -1,0 +1,170 @@
+"""The rows of curves.csv and summary.csv: settings first, then what was measured."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from gdcli.analysis.verdict import Curve, verdict
+from gdcli.axis import text
+from gdcli.discovery import name_of
+from gdcli.engine.recorder import CONVERGED, DIVERGED
+from gdcli.experiment import Experiment
+from gdcli.grid import Trial, setting
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gdcli.engine.plan import Plan
+    from gdcli.engine.recorder import Curves
+
+SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
+MEASURES = ("train_loss", "grad_norm", "test_loss")
+
+
+def curve_columns(experiment: Experiment, metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of curves.csv."""
+    varied = (name.replace("-", "_") for name in experiment.varied)
+    return (*SETTINGS, *varied, "epoch", "step", "examples", *MEASURES, *metrics)
+
+
+def summary_columns(experiment: Experiment, metrics: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of summary.csv."""
+    varied = (name.replace("-", "_") for name in experiment.varied)
+    finals = ("final_train_loss", "best_train_loss", "final_grad_norm", "final_test_loss")
+    ends = ("best_test_loss", *(f"final_{name}" for name in metrics))
+    return (*SETTINGS, *varied, "status", "verdict", "steps", *finals, *ends, *OUTCOME)
+
+
+OUTCOME = ("steps_to_target", "diverged_at", "message")
+
+
+class Rows:
+    """Writes the trials of one batch, whose plan they share, as lines of CSV."""
+
+    def __init__(self, varied: Sequence[str], metrics: Sequence[str], plan: Plan) -> None:
+        """Take the varied settings by name and the names of the metrics."""
+        self.varied, self.names, self.plan = varied, (*MEASURES, *metrics), plan
+        self.places: list[str] = []
+
+    def curve(self, trial: Trial, curves: Curves, i: int) -> Iterable[str]:
+        """Yield the lines of the i-th trial of the batch, one a recorded point."""
+        prefix = self._prefix(trial)
+        columns = [self._cells(curves, name, i) for name in self.names]
+        for place, *cells in zip(self._places(curves), *columns, strict=False):
+            yield f"{prefix},{place},{','.join(cells)}\n"
+
+    def _places(self, curves: Curves) -> list[str]:
+        """Return "epoch,step,examples" of every recorded point; the trials share them."""
+        plan = self.plan
+        if len(self.places) != len(curves.steps):
+            self.places = [f"{plan.epoch_at(s)},{s},{plan.examples_at(s)}" for s in curves.steps]
+        return self.places
+
+    def _cells(self, curves: Curves, name: str, i: int) -> list[str]:
+        length = int(curves.length[i])
+        if name not in curves.values:
+            return [""] * length
+        return shortest(curves.values[name][:length, i])
+
+    def summary(self, trial: Trial, curves: Curves, i: int) -> str:
+        """Return the line of the i-th trial of the batch."""
+        length, ended = int(curves.length[i]), int(curves.ended[i])
+        last = {name: self._cells(curves, name, i)[-1] for name in self.names}
+        losses = curves.values["train_loss"][:length, i]
+        tests = curves.values["test_loss"][:length, i] if "test_loss" in curves.values else None
+        step = curves.steps[length - 1]
+        cells = [
+            "diverged" if ended == DIVERGED else "finished",
+            self._verdict(trial, curves, i),
+            str(step),
+            last["train_loss"],
+            _least(losses),
+            last["grad_norm"],
+            last["test_loss"],
+            "" if tests is None else _least(tests),
+            *(last[name] for name in self.names[len(MEASURES) :]),
+            _steps_to(trial.training.target_loss, curves.steps, losses.tolist()),
+            str(step) if ended == DIVERGED else "",
+            "",
+        ]
+        return ",".join([self._prefix(trial), *cells]) + "\n"
+
+    def _verdict(self, trial: Trial, curves: Curves, i: int) -> str:
+        length, ended = int(curves.length[i]), int(curves.ended[i])
+        curve = Curve(
+            steps=curves.steps[:length],
+            losses=curves.values["train_loss"][:length, i].tolist(),
+            grad_norms=curves.values["grad_norm"][:length, i].tolist(),
+            status="diverged" if ended == DIVERGED else "finished",
+            reached=ended == CONVERGED if _has_goal(trial) else None,
+            target_loss=trial.training.target_loss,
+        )
+        return verdict(curve).word or ""
+
+    def failed(self, trial: Trial, message: str) -> str:
+        """Return the summary line of a trial that raised an exception."""
+        blanks = [""] * (len(self.names) + 3 + 2)
+        return ",".join([self._prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
+
+    def _prefix(self, trial: Trial) -> str:
+        settings = [
+            trial.id,
+            trial.method,
+            str(self.plan.batch_size),
+            name_of(trial.optimizer),
+            repr(trial.lr),
+            name_of(trial.schedule),
+            str(trial.seed),
+            *("" if (v := setting(trial, name)) is None else text(v) for name in self.varied),
+        ]
+        return ",".join(_quoted(cell) for cell in settings)
+
+
+def _has_goal(trial: Trial) -> bool:
+    return trial.training.tol is not None or trial.training.target_loss is not None
+
+
+def shortest(values: NDArray[np.floating]) -> list[str]:
+    """Return floats as the shortest texts that read back as the same float of their precision."""
+    if values.dtype == "float64":
+        return [repr(value) for value in values.tolist()]
+    return [str(value) for value in values]
+
+
+def _least(values: NDArray[np.floating]) -> str:
+    """Return the least number, nan if there is none."""
+    import numpy as np
+
+    finite = values[~np.isnan(values)]
+    return shortest(finite[finite.argmin()][None])[0] if finite.size else "nan"
+
+
+def _steps_to(target: float | None, steps: Sequence[int], losses: Sequence[float]) -> str:
+    """Return the first recorded step at which the loss was at most the target, or ""."""
+    if target is None or math.isnan(target):
+        return ""
+    return next((str(s) for s, loss in zip(steps, losses, strict=True) if loss <= target), "")
+
+
+def _quoted(cell: str) -> str:
+    """Return a cell as CSV writes it, in quotes where it must be."""
+    if not set(cell) & set(',"\r\n'):
+        return cell
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([cell])
+    return line.getvalue()
+
+
+def header(columns: Sequence[str]) -> str:
+    """Return the first line of a CSV file."""
+    return ",".join(map(_quoted, columns)) + "\n"
+
+
+def as_json(value: Any) -> Any:
+    """Return a number that strict JSON cannot hold as its name."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,222 @@
+"""Every schedule keeps the contract's laws, and agrees with torch.optim or with hand values."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from annotated_types import Gt, Le
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.optim import lr_scheduler
+
+from gdcli.discovery import SCHEDULES
+from gdcli.fields import options_of
+from gdcli.schedule import Schedule
+
+NAMES = SCHEDULES.names()
+FALLING = ["cosine", "exponential", "inverse-time", "linear", "step"]
+
+
+def build(name: str, **fields: float) -> Schedule:
+    return SCHEDULES.find(name, "test")(**fields)
+
+
+def multipliers(name: str, horizon: int, **fields: float) -> list[float]:
+    schedule = build(name, **fields)
+    return [schedule.multiplier(step, horizon) for step in range(horizon)]
+
+
+def from_torch(scheduler: Callable[..., Any], horizon: int) -> list[float]:
+    """Return the learning rates of a torch scheduler whose base learning rate is 1."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    chain, rates = scheduler(optimizer), []
+    for _ in range(horizon):
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+        optimizer.step()
+        chain.step()
+    return rates
+
+
+def some_fields(name: str, data: st.DataObject) -> dict[str, float]:
+    """Draw a value within its limits for every field."""
+    fields = {}
+    for option in options_of(SCHEDULES.find(name, "test")).values():
+        high = 1 if Le(1) in option.limits else 1000
+        values = st.floats(0, high, exclude_min=Gt(0) in option.limits)
+        fields[option.field] = data.draw(st.integers(0, 1000) if option.kind is int else values)
+        option.read(fields[option.field], "test")
+    return fields
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None)
+@given(data=st.data())
+def test_multipliers_lie_between_0_and_1(name: str, data: st.DataObject) -> None:
+    schedule = build(name, **some_fields(name, data))
+    horizon = data.draw(st.integers(1, 50) | st.integers(1, 2**53 - 1))
+    for step in {0, data.draw(st.integers(0, horizon - 1)), horizon - 1}:
+        multiplier = schedule.multiplier(step, horizon)
+        assert type(multiplier) is float
+        assert 0 <= multiplier <= 1
+        assert multiplier > 0 or step > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None)
+@given(horizon=st.integers(1, 300))
+def test_defaults_move_from_the_first_step_to_the_last(name: str, horizon: int) -> None:
+    assert all(multiplier > 0 for multiplier in multipliers(name, horizon))
+
+
+@pytest.mark.parametrize("name", FALLING)
+@settings(deadline=None)
+@given(data=st.data(), horizon=st.integers(1, 100))
+def test_a_decay_starts_at_1_and_never_rises(name: str, data: st.DataObject, horizon: int) -> None:
+    path = multipliers(name, horizon, **some_fields(name, data))
+    assert path[0] == 1
+    assert path == sorted(path, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["warmup-cosine", "one-cycle"])
+@settings(deadline=None)
+@given(data=st.data(), horizon=st.integers(1, 100))
+def test_a_warm_up_rises_then_falls(name: str, data: st.DataObject, horizon: int) -> None:
+    path = multipliers(name, horizon, **some_fields(name, data))
+    top = path.index(max(path))
+    assert path[: top + 1] == sorted(path[: top + 1])
+    assert path[top:] == sorted(path[top:], reverse=True)
+
+
+@pytest.mark.parametrize("name", ["constant", "step", "exponential", "linear", "cosine"])
+@settings(deadline=None)
+@given(data=st.data(), horizon=st.integers(1, 50), times=st.integers(2, 9))
+def test_a_longer_run_stretches_the_curve(
+    name: str, data: st.DataObject, horizon: int, times: int
+) -> None:
+    schedule = build(name, **some_fields(name, data))
+    step = data.draw(st.integers(0, horizon - 1))
+    stretched = schedule.multiplier(times * step, times * horizon)
+    assert stretched == schedule.multiplier(step, horizon)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "horizon", "expected"),
+    [
+        ("constant", {}, 3, [1, 1, 1]),
+        ("step", {}, 6, [1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ("step", {}, 7, [1, 1, 1, 0.1, 0.1, 0.01, 0.01]),
+        ("step", {"factor": 0.5, "drops": 3}, 4, [1, 0.5, 0.25, 0.125]),
+        ("step", {"drops": 0}, 2, [1, 1]),
+        ("exponential", {}, 4, [1, 10**-0.5, 0.1, 10**-1.5]),
+        ("exponential", {"final": 0.0625}, 4, [1, 0.5, 0.25, 0.125]),
+        ("linear", {}, 4, [1, 0.75, 0.5, 0.25]),
+        ("linear", {"final": 0.5}, 2, [1, 0.75]),
+        ("cosine", {}, 4, [1, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5]),
+        ("cosine", {"final": 0.5}, 3, [1, 0.875, 0.625]),
+        ("inverse-time", {}, 3, [1, 1 / 1.01, 1 / 1.02]),
+        ("inverse-time", {"decay": 1.0}, 4, [1, 1 / 2, 1 / 3, 1 / 4]),
+        ("warmup-cosine", {"warmup": 0.5}, 6, [0.25, 0.5, 0.75, 1, 0.75, 0.25]),
+        ("warmup-cosine", {"warmup": 1.0}, 3, [0.25, 0.5, 0.75]),
+        ("one-cycle", {"warmup": 0.6, "start": 0.2, "final": 0.0}, 5, [0.2, 0.6, 1, 0.5, 0]),
+        ("one-cycle", {"warmup": 1.0, "start": 0.5}, 3, [0.5, 0.75, 1]),
+        ("one-cycle", {"warmup": 0.0, "final": 0.5}, 3, [1, 0.75, 0.5]),
+        *((name, {}, 1, [1]) for name in NAMES),
+    ],
+)
+def test_hand_values(
+    name: str, fields: dict[str, float], horizon: int, expected: list[float]
+) -> None:
+    path = multipliers(name, horizon, **fields)
+    assert path == pytest.approx(expected, rel=1e-14, abs=1e-15)
+
+
+@settings(deadline=None)
+@given(horizon=st.integers(1, 60), final=st.floats(0.01, 1))
+def test_decays_agree_with_torch(horizon: int, final: float) -> None:
+    def cosine(optimizer: torch.optim.Optimizer) -> Any:
+        return lr_scheduler.CosineAnnealingLR(optimizer, T_max=horizon, eta_min=final)
+
+    def exponential(optimizer: torch.optim.Optimizer) -> Any:
+        return lr_scheduler.ExponentialLR(optimizer, gamma=final ** (1 / horizon))
+
+    def linear(optimizer: torch.optim.Optimizer) -> Any:
+        return lr_scheduler.LinearLR(optimizer, 1.0, final, total_iters=horizon)
+
+    for name, oracle in {"cosine": cosine, "exponential": exponential, "linear": linear}.items():
+        path = multipliers(name, horizon, final=final)
+        assert path == pytest.approx(from_torch(oracle, horizon), rel=1e-10)
+
+
+@settings(deadline=None)
+@given(thirds=st.integers(1, 20), factor=st.floats(0.1, 1))
+def test_step_agrees_with_torch(thirds: int, factor: float) -> None:
+    def oracle(optimizer: torch.optim.Optimizer) -> Any:
+        return lr_scheduler.StepLR(optimizer, step_size=thirds, gamma=factor)
+
+    path = multipliers("step", 3 * thirds, factor=factor)
+    assert path == pytest.approx(from_torch(oracle, 3 * thirds), rel=1e-10)
+
+
+@settings(deadline=None)
+@given(
+    horizon=st.integers(4, 60),
+    warmup=st.floats(0.3, 0.9),
+    start=st.floats(0.01, 1),
+    final=st.floats(1e-5, 1),
+)
+def test_one_cycle_agrees_with_torch(
+    horizon: int, warmup: float, start: float, final: float
+) -> None:
+    def oracle(optimizer: torch.optim.Optimizer) -> Any:
+        return lr_scheduler.OneCycleLR(
+            optimizer,
+            max_lr=1.0,
+            total_steps=horizon,
+            pct_start=warmup,
+            div_factor=1 / start,
+            final_div_factor=start / final,
+            cycle_momentum=False,
+        )
+
+    path = multipliers("one-cycle", horizon, warmup=warmup, start=start, final=final)
+    assert path == pytest.approx(from_torch(oracle, horizon), rel=1e-10)
+
+
+@settings(deadline=None)
+@given(rising=st.integers(1, 20), falling=st.integers(1, 40), final=st.floats(0.01, 1))
+def test_warmup_cosine_joins_a_line_and_a_cosine(rising: int, falling: int, final: float) -> None:
+    horizon = rising + falling
+    path = multipliers("warmup-cosine", horizon, warmup=rising / horizon, final=final)
+    assert path[:rising] == pytest.approx([(k + 1) / (rising + 1) for k in range(rising)])
+    assert path[rising:] == multipliers("cosine", falling, final=final)
+
+
+def test_inverse_time_continues_a_shorter_run() -> None:
+    assert multipliers("inverse-time", 100)[:10] == multipliers("inverse-time", 10)
+
+
+def test_inverse_time_is_the_lr_decay_of_torchs_adagrad() -> None:
+    param = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+    optimizer = torch.optim.Adagrad([param], lr=1.0, lr_decay=0.25, eps=0.0)
+    schedule = build("inverse-time", decay=0.25)
+    for step in range(20):
+        before = param.item()
+        param.grad = torch.ones_like(param)
+        optimizer.step()
+        taken = (before - param.item()) * math.sqrt(step + 1)
+        assert taken == pytest.approx(schedule.multiplier(step, 20), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_importing_it_imports_neither_numpy_nor_torch(name: str) -> None:
+    module = f"gdcli.schedules.{name.replace('-', '_')}"
+    code = f"import sys, {module}; print({{'numpy', 'torch'}} & set(sys.modules))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
