@@ -142,6 +142,18 @@ def test_agrees_with_torch_optim(
         np.testing.assert_allclose(mine, param.detach(), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("beta2", [0.99, 0.999, 0.9999, 0.99999])
+def test_radam_divides_from_the_sixth_step_in_any_precision(beta2: float, dtype: type) -> None:
+    grad = np.full((2, 1), 1000.0, dtype)
+    optimizer = build("radam", beta2=np.full(1, beta2, dtype))
+    state = optimizer.init(grad)
+    for step in range(1, 9):
+        direction, state = optimizer.update(grad, state, grad, step)
+        np.testing.assert_array_less(direction, 1 if step >= 6 else 1001)
+        np.testing.assert_array_less(0 if step >= 6 else 999, direction)
+
+
 def sign(x: float) -> float:
     return float((x > 0) - (x < 0))
 
@@ -209,8 +221,20 @@ def test_numpy_and_torch_step_alike(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_float32_stays_float32_and_near_float64(name: str) -> None:
+def test_numbers_as_fields_keep_a_tensors_precision(name: str) -> None:
+    start = random_start(4)
+    pairs = zip(params(build(name), start), params(build(name), to_torch(start)), strict=True)
+    for mine, other in pairs:
+        assert other.dtype == torch.float64
+        np.testing.assert_allclose(mine, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("vary", [False, True], ids=["default", "varied"])
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_stays_float32_and_near_float64(name: str, *, vary: bool) -> None:
     fields, start = varied_fields(name), random_start(4, TRIALS)
+    if not vary:
+        fields = {field: np.full(TRIALS, getattr(build(name), field)) for field in fields}
     single = {field: values.astype(np.float32) for field, values in fields.items()}
     tensors = {field: to_torch(values) for field, values in single.items()}
     exact = params(build(name, **fields), start, steps=20)

@@ -13,6 +13,7 @@ from gdcli.fields import NUMBER, WHOLE, show
 
 Value: TypeAlias = int | float | str | None
 
+LONGEST_INTEGER = 4000  # digits; Python refuses to read a few more
 # What a shard or a resumed run cannot repair, the finished file's next writing does.
 REPAIR = "run the same experiment again: it writes the file anew"
 
@@ -63,7 +64,9 @@ def _rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
         for cells in reader:
             row = Row(path, reader.line_num, cells)
             width = width or len(cells)
-            if len(cells) != width or not cells:
+            if not cells:
+                row.refuse("the line is empty")
+            if len(cells) != width:
                 row.refuse(f"it has {len(cells)} cells, the header {width}")
             yield row
     except csv.Error as error:
@@ -74,7 +77,7 @@ def _rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
 
 def value_of(text: str) -> Value:
     """Return a setting as it was before it was written: a number, text, or None for no value."""
-    if WHOLE.fullmatch(text):
+    if WHOLE.fullmatch(text) and len(text) <= LONGEST_INTEGER:
         return int(text)
     if NUMBER.fullmatch(text):
         return float(text)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import inf, isnan
+from math import inf, isfinite, isnan
 from pathlib import Path
 
 from gdcli.analysis.rows import Row, Value, read_rows, value_of
+from gdcli.fields import show
 
 OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
 FIRST = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
@@ -81,8 +82,10 @@ class _Columns:
             cells = row.cells
             lr = row.number(FIRST.index("lr"), "lr")
             status = cells[self.at["status"]]
-            if lr is None or status not in STATUSES:
-                row.refuse("it has no lr" if lr is None else f"status is {status!r}")
+            if lr is None or not isfinite(lr):
+                row.refuse(f"lr is {lr}, not a finite number")
+            if status not in STATUSES:
+                row.refuse(f"status is {show(status)}, not one of {', '.join(STATUSES)}")
             yield Trial(
                 cells[0],
                 tuple(value_of(cells[place]) for place in (*self.own, *self.varied)),

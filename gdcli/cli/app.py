@@ -34,7 +34,7 @@ app = typer.Typer(
     cls=Root,
     invoke_without_command=True,
     rich_markup_mode=None,
-    context_settings={"max_content_width": WIDEST},
+    context_settings={"max_content_width": WIDEST, "help_option_names": ["-h", "--help"]},
 )
 app.add_typer(
     typer.Typer(cls=Problems, options_metavar="", subcommand_metavar="PROBLEM [OPTIONS]"),

@@ -59,15 +59,12 @@ class Group(TyperGroup):
 
 
 def _as_typed(params: list[Any]) -> list[Any]:
-    """Let options keep the text that was typed, and --help stand with the last of them.
+    """Let options keep the text that was typed.
 
     Typer would load pydantic, which takes as long as all of gdcli, to turn text into text.
     """
-    panel = None
     for param in params:
         param.process_value = partial(_value, param)
-        if isinstance(param, TyperOption):
-            panel = param.rich_help_panel = param.rich_help_panel or panel
     return params
 
 
@@ -80,17 +77,20 @@ def _value(param: Any, ctx: Any, value: Any) -> Any:
 
 def _write_options(params: list[Any], ctx: Any, formatter: Any) -> None:
     """Write plain lines: Typer's panels are slower, narrower, and in the way of grep."""
+    arguments = [p for p in params if isinstance(p, TyperArgument)]
+    _write_section("Arguments", [(p.display_name_raw, p.help or "") for p in arguments], formatter)
+    options = [p for p in params if isinstance(p, TyperOption)]
+    *_, last = dict.fromkeys(["Options", *(p.rich_help_panel for p in options if p.rich_help_panel)])
     panels: dict[str, list[tuple[str, str]]] = {}
-    for param in params:
-        if isinstance(param, TyperArgument):
-            panels.setdefault("Arguments", []).append((param.display_name_raw, param.help or ""))
-        elif record := param.get_help_record(ctx):
-            panels.setdefault(param.rich_help_panel or "Options", []).append(record)
+    for option in options:
+        if record := option.get_help_record(ctx):
+            panels.setdefault(option.rich_help_panel or last, []).append(record)
     for panel, rows in panels.items():
         _write_section(panel, rows, formatter)
 
 
 def _write_section(heading: str, rows: list[tuple[str, str]], formatter: Any) -> None:
-    # Off a terminal, typer.echo takes the styles out again.
-    with formatter.section(typer.style(heading, bold=True)):
-        formatter.write_dl([(typer.style(name, fg="cyan"), text) for name, text in rows])
+    if rows:
+        # Off a terminal, typer.echo takes the styles out again.
+        with formatter.section(typer.style(heading, bold=True)):
+            formatter.write_dl([(typer.style(name, fg="cyan"), text) for name, text in rows])

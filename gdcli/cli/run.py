@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,7 +89,9 @@ def problem_command(name: str, problem: type[Problem]) -> Any:
         return _run(name, problem, given, vary or [], zip_ or [])
 
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command(name, cls=Command, help=f"{PROBLEMS.summary(name)}.\n\n{problem.__doc__}")(command)
+    about = f"{PROBLEMS.summary(name)}.\n\n{cleandoc(problem.__doc__ or '')}"
+
+    app.command(name, cls=Command, help=about)(command)
     return get_command(app)
 
 

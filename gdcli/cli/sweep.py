@@ -30,7 +30,7 @@ class Instead:
 @takes({RUN: (RunOptions, Instead, Screen)})
 def sweep(
     *,
-    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="experiments, as TOML")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help="experiment as TOML")],
     set_: Annotated[
         list[str] | None,
         typer.Option(

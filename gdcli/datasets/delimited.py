@@ -99,8 +99,8 @@ def read_table(file: Path) -> Table:
         raise UserError(f"{file}:{line}", "there is no row below the header", "add the examples")
     for line, row in rows:
         if len(row) != len(columns):
-            what = f"the row has {len(row)} values, the header {len(columns)} columns"
-            raise UserError(f"{file}:{line}", what, "give every row one value a column")
+            what = f"values in the row: {len(row)}, columns in the header: {len(columns)}"
+            raise UserError(f"{file}:{line}", what, "give one value a column")
     return Table(file, columns, tuple(row for _, row in rows), tuple(line for line, _ in rows))
 
 

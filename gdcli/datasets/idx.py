@@ -66,7 +66,7 @@ def read_idx(file: Path, axes: int) -> Array:
 
     content, start = read_contents(file, "--data-dir"), 4 + 4 * axes
     if content[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]) or len(content) < start:
-        what = f"this is no IDX file of unsigned bytes with axes: {axes}"
+        what = f"this is no {axes}-dimensional IDX file of unsigned bytes"
         raise UserError(str(file), what, "give the file as it was published")
     sizes = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
     if math.prod(sizes) != len(content) - start or 0 in sizes:

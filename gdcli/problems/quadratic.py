@@ -43,6 +43,7 @@ class Quadratic(Analytic):
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 50
+    metric_names: ClassVar[tuple[str, ...]] = ("distance",)
 
     def __post_init__(self) -> None:
         """Raise UserError for an option that the published instance fixes."""

@@ -1,0 +1,80 @@
+"""Where a loss lies on a plot's axis: logarithmic, or symmetric about 0 for negative losses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import ceil, copysign, floor, inf, log10
+
+DECADES = 16  # a float64's digits: what is that far below the highest loss is rounding noise
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis from `low` to `high`."""
+
+    low: float
+    high: float
+    linear: float = 0.0  # 0: logarithmic; else symmetric, and close to linear up to here
+
+    def __call__(self, loss: float) -> float:
+        """Return where a loss lies between 0, the low end, and 1; beyond the ends, at the end."""
+        bottom, top = self._bend(self.low), self._bend(self.high)
+        at = self._bend(min(max(loss, self.low), self.high))
+        return (at - bottom) / (top - bottom) if top > bottom else 0.5
+
+    def _bend(self, loss: float) -> float:
+        if self.linear:
+            return copysign(log10(1 + abs(loss) / self.linear), loss)
+        return log10(loss)
+
+    def ticks(self, most: int) -> list[float]:
+        """Return about `most` round losses from low to high; the only loss where they are equal."""
+        return next((ticks for ticks in self._candidates(most) if len(ticks) > 1), [self.low])
+
+    def _candidates(self, most: int) -> Iterable[list[float]]:
+        """Return powers of ten; 1, 2 and 5 times them; equal steps: what spans the axis first."""
+        if self.linear:
+            upper = _thinned(_decades(10 * self.linear, self.high), most)
+            yield [*steps(self.low, min(self.linear, self.high), most), *upper]
+            return
+        yield _thinned(_decades(self.low, self.high), most)
+        powers = _decades(self.low / 10, self.high)
+        near = [digit * power for power in powers for digit in (1, 2, 5)]
+        yield [tick for tick in near if self.low <= tick <= self.high]
+        yield steps(self.low, self.high, most)
+
+
+def scale_of(losses: Sequence[float]) -> Scale:
+    """Return the axis for finite losses, one or more.
+
+    It is logarithmic unless one is negative or all are 0; then it is symmetric, and as good as
+    linear among the negative ones. A loss that is 0, or too small to be more than rounding noise,
+    lies at the low end of a logarithmic axis.
+    """
+    low, high = min(losses), max(losses)
+    if low < 0 or high == 0:
+        return Scale(low, high, max(-low, high / 10.0**DECADES) or 1.0)
+    positive = min(loss for loss in losses if loss > 0)
+    return Scale(max(positive, high / 10.0**DECADES), high)
+
+
+def steps(low: float, high: float, most: int) -> list[float]:
+    """Return about `most` multiples of a round step from low to high; none if they are equal."""
+    rough = (high - low) / most
+    if not 0 < rough < inf:
+        return []
+    power = 10.0 ** floor(log10(rough))
+    step = next((digit * power for digit in (1, 2, 5) if digit * power >= rough), 10 * power)
+    return [count * step for count in range(ceil(low / step), floor(high / step) + 1)]
+
+
+def _decades(low: float, high: float) -> list[float]:
+    """Return the powers of ten from low to high; none where low is not positive."""
+    if low <= 0 or high < low:
+        return []
+    return [float(f"1e{power}") for power in range(ceil(log10(low)), floor(log10(high)) + 1)]
+
+
+def _thinned(ticks: list[float], most: int) -> list[float]:
+    return ticks[:: max(1, ceil(len(ticks) / most))]
