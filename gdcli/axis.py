@@ -7,13 +7,14 @@ logspace gives other bits on other processors.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Context, Decimal, InvalidOperation, localcontext
+from decimal import Context, Decimal, localcontext
 from typing import Any
 
 from gdcli.errors import UserError
 from gdcli.fields import NUMBER, Option, show
 
 DIGITS = Context(prec=60)
+FEWER = Context(prec=50)  # what rounding errors do not reach: 8 * 2**1 is 16, not 15.99...
 MOST_VALUES = 100_000
 FORMS = "give values such as 0.1,0.01 or a range: log:1e-4:1:5, lin:0:1:11, 0.1:0.5:0.1"
 
@@ -64,7 +65,7 @@ def _range(text: str, kind: type, where: str) -> list[Any]:
     with localcontext(DIGITS):
         try:
             numbers = _spaced(form, *map(Decimal, parts), text, where)
-        except InvalidOperation:
+        except ArithmeticError:
             raise UserError(where, f"{show(text)} cannot be computed", FORMS) from None
     return [_rounded(number, kind, text, where) for number in numbers]
 
@@ -80,7 +81,9 @@ def _spaced(form: str, a: Decimal, b: Decimal, c: Decimal, text: str, where: str
         if c != c.to_integral_value() or c < 2:
             raise UserError(where, f"{show(text)}: {c} is no number of values", "give 2 or more")
         if form == "log" and not (a > 0 and b > 0):
-            raise UserError(where, f"{show(text)}: a logarithmic range needs both ends above 0", FORMS)
+            raise UserError(
+                where, f"{show(text)}: a logarithmic range needs both ends above 0", FORMS
+            )
     if count > MOST_VALUES:
         raise UserError(where, f"{show(text)} has {count:.0f} values", f"at most {MOST_VALUES}")
     steps = [Decimal(i) for i in range(int(count))]
@@ -90,7 +93,7 @@ def _spaced(form: str, a: Decimal, b: Decimal, c: Decimal, text: str, where: str
     if form == "lin":
         return [a + i * (b - a) / last for i in steps]
     ratio = (b / a).ln()
-    return [a, *(a * (ratio * i / last).exp() for i in steps[1:-1]), b]
+    return [a, *(FEWER.plus(a * (ratio * i / last).exp()) for i in steps[1:-1]), b]
 
 
 def _rounded(number: Decimal, kind: type, text: str, where: str) -> Any:
@@ -106,10 +109,10 @@ def _refuse_lost(item: object, kind: type, where: str) -> None:
     """Refuse a number that overflows float64, or that is not zero and rounds to zero."""
     if kind is not float or not isinstance(item, str) or not NUMBER.fullmatch(item.strip()):
         return
-    exact, value = Decimal(item.strip()), float(item)
+    value, digits = float(item), item.lower().partition("e")[0]
     if value in (float("inf"), float("-inf")):
         raise UserError(where, f"{item.strip()} is too large for float64", "give a smaller value")
-    if value == 0 and exact != 0:
+    if value == 0 and digits.strip(" +-.0"):
         raise UserError(where, f"{item.strip()} rounds to zero", "give a larger value")
 
 

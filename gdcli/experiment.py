@@ -11,16 +11,18 @@ from gdcli.axis import expand, one, text, texts
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.errors import UserError, UserErrors
 from gdcli.fields import Option, options_of, show, suggestion
-from gdcli.grid import Axes, Grid, digest
+from gdcli.grid import Axes, Grid, Where, digest
 from gdcli.problem import Problem
 from gdcli.training import Training
-
-Where = Callable[[str], str]  # an option's name -> how an error names it: "--lr", "file.toml:3: lr"
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the user said, unread: texts of a command line or values of a TOML file, by name."""
+    """What the user said, unread: texts of a command line or values of a TOML file, by name.
+
+    `where` is asked for an option of the grid by its name, for others by "problem dim" or
+    "vary momentum.beta", and for the whole by "problem" or "grid".
+    """
 
     problem: str
     options: Mapping[str, object]
@@ -85,7 +87,9 @@ def _arguments(values: Mapping[str, Any]) -> Iterable[str]:
 def _changed(part: Any) -> dict[str, Any]:
     """Return the fields that differ from their defaults, by name as typed."""
     values = {field.name: (getattr(part, field.name), field.default) for field in fields(part)}
-    return {n.replace("_", "-"): value for n, (value, default) in values.items() if value != default}
+    return {
+        n.replace("_", "-"): value for n, (value, default) in values.items() if value != default
+    }
 
 
 def read(given: Given) -> Experiment:
@@ -106,11 +110,12 @@ class _Reader:
         problem = self._try(lambda: PROBLEMS.find(given.problem, given.where("problem")))
         known = options_of(problem) if problem else {}
         settings = {**options_of(Axes), **options_of(Training)}
-        options = self._values(given.options, known) if problem else {}
+        options = self._values(given.options, known, "problem ") if problem else {}
         grid = self._values(given.grid, settings)
         axes = Axes(**{f.name: grid[f.name] for f in fields(Axes) if f.name in grid})
-        self._try(lambda: [OPTIMIZERS.find(n, given.where("optimizer")) for n in axes.optimizer])
-        self._try(lambda: [SCHEDULES.find(n, given.where("schedule")) for n in axes.schedule])
+        for catalogue, names in ((OPTIMIZERS, axes.optimizer), (SCHEDULES, axes.schedule)):
+            for n in names:
+                self._try(lambda c=catalogue, n=n: c.find(n, given.where(c.word)))
         training = Training(**{f.name: grid[f.name] for f in fields(Training) if f.name in grid})
         self._try(lambda: training.check(given.where("steps")))
         self._try(lambda: training.record_every(given.where("record")))
@@ -129,15 +134,18 @@ class _Reader:
             self.errors.append(error)
             return None
 
-    def _values(self, given: Mapping[str, object], known: Mapping[str, Option]) -> dict[str, Any]:
+    def _values(
+        self, given: Mapping[str, object], known: Mapping[str, Option], part: str = ""
+    ) -> dict[str, Any]:
         """Return the values by field; an unknown name or a bad value is kept as a mistake."""
         values = {}
         for name, raw in given.items():
-            where = self.given.where(name)
+            where = self.given.where(f"{part}{name}")
             option = known.get(name.replace("_", "-"))
-            if option is None:
-                hint = suggestion(name, known) or "see the --help of the problem"
-                self.errors.append(UserError(where, f"there is no option {show(name)}", hint))
+            if option is None or option.field in values:
+                what = "is given twice" if option else "is no option here"
+                fix = "give it once" if option else _place(name, known)
+                self.errors.append(UserError(where, f"{show(name)} {what}", fix))
                 continue
             value = self._try(lambda o=option, r=raw, w=where: (expand if o.axis else one)(r, o, w))
             if value is not None:
@@ -162,6 +170,13 @@ class _Reader:
         return vary
 
 
+def _place(name: str, known: Mapping[str, Option]) -> str:
+    """Return what to do with an option that is unknown where it is given."""
+    if name.replace("_", "-") in {**options_of(Axes), **options_of(Training)}:
+        return "write it under [grid]"
+    return suggestion(name, known) or "see the --help of the problem"
+
+
 def _owned(catalogue: Any, names: Iterable[str]) -> dict[str, Option]:
     """Return the fields of the named rules as axes: "momentum.beta" -> its option."""
     present = [name for name in names if name in catalogue.names()]
@@ -180,16 +195,24 @@ def _no_axis(
     if name in options_of(Axes):
         return UserError(where, f"{name} is an axis already", f"write --{name} with its values")
     for catalogue in (OPTIMIZERS, SCHEDULES):
-        if "." in name and owner in catalogue.names() and not any(r.startswith(owner + ".") for r in rules):
+        if (
+            "." in name
+            and owner in catalogue.names()
+            and not any(r.startswith(owner + ".") for r in rules)
+        ):
             what = f"the grid has no {catalogue.word} {owner}"
             return UserError(where, what, f"add {owner} to --{catalogue.word}")
     hint = suggestion(name, [*known, *rules]) or "vary an option of the problem or of an optimizer"
     return UserError(where, f"there is no setting {show(name)} to vary", hint)
 
 
-def _zipped(names: str, vary: Mapping[str, Any], where: str) -> tuple[str, ...]:
+def _zipped(names: object, vary: Mapping[str, Any], where: str) -> tuple[str, ...]:
     """Return the axes of one --zip: "lr,momentum.beta"."""
-    axes = {name: name.replace("-", "_") for name in options_of(Axes)} | {name: name for name in vary}
+    if not isinstance(names, str):
+        raise UserError(where, f"{show(names)} is not text", 'write zip = "lr,momentum.beta"')
+    axes = {name: name.replace("-", "_") for name in options_of(Axes)} | {
+        name: name for name in vary
+    }
     found = []
     for name in names.split(","):
         key = name.strip().replace("_", "-")
@@ -198,7 +221,9 @@ def _zipped(names: str, vary: Mapping[str, Any], where: str) -> tuple[str, ...]:
             raise UserError(where, f"{show(name)} is no axis", hint)
         found.append(axes[key])
     if len(set(found)) != len(found) or len(found) < 2:
-        raise UserError(where, f"{show(names)} does not name two or more axes", "give lr,batch-size")
+        raise UserError(
+            where, f"{show(names)} does not name two or more axes", "give lr,batch-size"
+        )
     return tuple(found)
 
 
@@ -217,5 +242,10 @@ def _checked(
     if twice:
         raise UserError(where("zip"), f"{twice} is zipped twice", "name every axis once")
     grid = Grid(problem, options, axes, vary, zips, training)
-    grid.check(where("zip"))
+    grid.check(where)
+    try:
+        _ = grid.cohorts  # a problem may refuse options that do not go together
+    except UserError as error:
+        name = error.where.removeprefix("--")
+        raise UserError(where(f"problem {name}"), error.what, error.fix) from None
     return grid

@@ -6,8 +6,9 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment import Experiment, Given, read
@@ -16,10 +17,12 @@ from gdcli.grid import Axes
 from gdcli.training import Training
 
 TABLES = ("problem", "grid")
-GRID = {**options_of(Axes), **options_of(Training)}
-HEADER = re.compile(r"\s*\[\s*([\w.\"'-]+)\s*\]")
-KEY = re.compile(r"\s*([\w.\"'-]+(?:\s*\.\s*[\w.\"'-]+)*)\s*=")
+GRID = {**options_of(Axes), **options_of(Training), "zip": None}
+PART = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
+HEADER = re.compile(rf"\s*\[+\s*({PART}(?:\s*\.\s*{PART})*)\s*\]")
+KEY = re.compile(rf"\s*({PART}(?:\s*\.\s*{PART})*)\s*=")
 FORM = 'begin with [problem] and name = "quadratic", then [grid] and its axes'
+Key: TypeAlias = tuple[str, ...]  # the parts of a dotted key
 
 
 def load(file: Path, overrides: Mapping[str, str] | None = None) -> Experiment:
@@ -30,84 +33,120 @@ def load(file: Path, overrides: Mapping[str, str] | None = None) -> Experiment:
     text = _text(file)
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise _syntax(file, str(error)) from None
-    lines = _lines(text)
-
-    def where(name: str) -> str:
-        if name in changed:
-            return f"--set {name}"
-        key = name.removeprefix("vary ")
-        line = lines.get(key) or lines.get(key.replace("_", "-")) or lines.get(key.replace("-", "_"))
-        return f"{file}:{line or 1}: {key}"
-
-    changed: dict[str, str] = {}
-    _check_shape(tables, where)
-    problem = {**tables["problem"]}
+    except (ValueError, RecursionError) as error:
+        raise _syntax(file, text, str(error)) from None
+    places = _Places(file, _lines(text))
+    _check_shape(tables, places)
     grid = {**tables.get("grid", {})}
-    vary = {**grid.pop("vary", {})}
+    parts = {"problem": {**tables["problem"]}, "vary": _flat(grid.pop("vary", {})), "grid": grid}
     for key, value in (overrides or {}).items():
-        changed[key] = value
-        target = vary if key in vary or "." in key else grid if key in GRID else problem
-        target[key] = value
-    zips = grid.pop("zip", [])
-    zips = (zips,) if isinstance(zips, str) else tuple(zips)
-    return read(Given(problem.pop("name"), problem, grid, _flat(vary), zips, where))
+        places.overridden[_override(key, value, parts)] = f"--set {key}"
+    name, zips = parts["problem"].pop("name"), grid.pop("zip", [])
+    zips = tuple(zips) if isinstance(zips, list) else (zips,)
+    return read(Given(name, parts["problem"], grid, parts["vary"], zips, places.where))
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the keys of a file stand, for its errors."""
+
+    file: Path
+    lines: Mapping[Key, int]
+    overridden: dict[Key, str] = field(default_factory=dict)
+
+    def where(self, name: str) -> str:
+        """Return the place of "lr", "problem dim", "vary momentum.beta", "problem" or "grid"."""
+        part, space, key = name.partition(" ")
+        if name == "problem":
+            return self.at(("problem", "name"), name)
+        if not space or part not in ("problem", "vary"):
+            part, key = "grid", name
+        table = ("grid", "vary") if part == "vary" else (part,)
+        return self.at(() if name == "grid" else (*table, *_parts(key)), key)
+
+    def at(self, key: Key, label: str) -> str:
+        """Return the place of a key: its line, or that of the table it is in."""
+        if key in self.overridden:
+            return self.overridden[key]
+        while key and key not in self.lines:
+            key = key[:-1]
+        return f"{self.file}:{self.lines[key]}: {label}" if key else f"{self.file}: {label}"
+
+
+def _override(key: str, value: str, parts: Mapping[str, dict[str, Any]]) -> Key:
+    """Put the value of --set where the file has its key, or would; return its place."""
+    name = key.replace("_", "-").removeprefix("grid.")
+    part, dot, rest = name.partition(".")
+    if dot and part in ("problem", "vary"):
+        name = rest
+    else:
+        part = "grid" if name in GRID else "vary" if dot or name in parts["vary"] else "problem"
+    table = parts[part]
+    for spelling in [other for other in table if other.replace("_", "-") == name]:
+        del table[spelling]
+    table[name] = value
+    return (*(("grid", "vary") if part == "vary" else (part,)), *_parts(name))
 
 
 def _text(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(str(file), f"it is not UTF-8 ({error.reason})", "save it as UTF-8") from None
+        raise UserError(
+            str(file), f"it is not UTF-8 ({error.reason})", "save it as UTF-8"
+        ) from None
     except OSError as error:
         what = (error.strerror or "it cannot be read").lower()
         raise UserError(str(file), what, "give the path of an experiment file") from None
 
 
-def _syntax(file: Path, message: str) -> UserError:
+def _syntax(file: Path, text: str, message: str) -> UserError:
     place = re.search(r" \(at line (\d+), column \d+\)", message)
-    line = place[1] if place else "1"
+    line = place[1] if place else text.count("\n") + 1
     what = re.sub(r" \(at .*\)", "", message)
     return UserError(f"{file}:{line}", what[:1].lower() + what[1:], "see https://toml.io")
 
 
-def _lines(text: str) -> dict[str, int]:
-    """Return the line of every key by its last parts; tomllib does not say."""
-    lines: dict[str, int] = {}
-    table = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+def _lines(text: str) -> dict[Key, int]:
+    """Return the line of every table and key; tomllib does not say."""
+    lines: dict[Key, int] = {}
+    table: Key = ()
+    for number, line in enumerate(text.split("\n"), start=1):
         if header := HEADER.match(line):
-            table = header[1]
+            table = _parts(header[1])
             lines.setdefault(table, number)
         elif key := KEY.match(line):
-            name = re.sub(r"[\"'\s]", "", key[1])
-            lines.setdefault(name.removeprefix("vary."), number)
-            if table.startswith("grid.vary."):
-                lines.setdefault(f"{table.removeprefix('grid.vary.')}.{name}", number)
+            lines.setdefault((*table, *_parts(key[1])), number)
     return lines
 
 
-def _check_shape(tables: Mapping[str, Any], where: Any) -> None:
+def _parts(key: str) -> Key:
+    """Return the parts of a dotted key: grid.vary."momentum.beta" has four."""
+    return tuple(re.sub(r"[\"'\s]", "", key).replace("_", "-").split("."))
+
+
+def _check_shape(tables: Mapping[str, Any], places: _Places) -> None:
     """Raise UserErrors unless the tables are [problem], with a name, and [grid]."""
     errors = [
-        UserError(where(key), f"there is no table [{key}]", suggestion(key, TABLES) or FORM)
+        UserError(
+            places.at((key,), key), f"there is no table [{key}]", suggestion(key, TABLES) or FORM
+        )
         for key in tables
         if key not in (*TABLES, "about")
     ]
     errors += [
-        UserError(where(key), f"{show(tables[key])} is not a table", FORM)
+        UserError(places.at((key,), key), f"{show(tables[key])} is not a table", FORM)
         for key in TABLES
         if key in tables and not isinstance(tables[key], dict)
     ]
-    problem = tables.get("problem")
-    if problem is None or isinstance(problem, dict) and not isinstance(problem.get("name"), str):
-        errors.append(UserError(where("problem"), "the problem's name is missing", FORM))
+    problem = tables.get("problem", {})
+    if isinstance(problem, dict) and not isinstance(problem.get("name"), str):
+        errors.append(UserError(places.where("problem"), "the problem's name is missing", FORM))
     grid = tables.get("grid")
     vary = grid.get("vary", {}) if isinstance(grid, dict) else {}
     if not isinstance(vary, dict):
         fix = 'write vary."momentum.beta" = [0.5, 0.9]'
-        errors.append(UserError(where("vary"), f"{show(vary)} is not a table", fix))
+        errors.append(UserError(places.where("vary"), f"{show(vary)} is not a table", fix))
     if errors:
         raise UserErrors(errors)
 

@@ -22,6 +22,8 @@ from gdcli.errors import UserError
 
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 WHOLE = re.compile(r"[+-]?\d+")
+LONGEST = 100  # characters of a value in an error message
+MOST_DIGITS = 1000  # of an integer; Python converts no more than 4300
 LIMITS = {
     Ge: ("ge", "at least", "less than"),
     Gt: ("gt", "more than", "not more than"),
@@ -39,6 +41,7 @@ class Option:
     name: str  # as it is typed: "batch-size"
     kind: type  # of one value: bool, int, float, str or Path
     many: bool  # several values, a tuple
+    size: int | None  # how many values, where that is fixed
     optional: bool  # may be left None
     summary: str
     default: Any
@@ -57,7 +60,9 @@ class Option:
         if self.choices:
             return "one of " + ", ".join(self.choices)
         bounds = [f"{LIMITS[type(x)][1]} {getattr(x, LIMITS[type(x)][0])}" for x in self.limits]
-        return " of ".join([KINDS[self.kind], " and ".join(bounds)] if bounds else [KINDS[self.kind]])
+        return " of ".join(
+            [KINDS[self.kind], " and ".join(bounds)] if bounds else [KINDS[self.kind]]
+        )
 
     def read(self, raw: object, where: str) -> Any:
         """Return the value that `raw` means: text from a command line, or a TOML value.
@@ -72,17 +77,27 @@ class Option:
         items = items.split(",") if isinstance(items, str) else items
         if not isinstance(items, list | tuple):
             raise UserError(where, f"{show(raw)} is not a list", "give values separated by commas")
+        if self.size not in (None, len(items)):
+            what = f"{show(raw)} is not {self.size} values"
+            raise UserError(where, what, f"give {self.size} values separated by commas")
         return tuple(self._one(item, where) for item in items)
 
     def _one(self, raw: object, where: str) -> Any:
         value = convert(raw, self.kind)
         if value is None or (self.choices and value not in self.choices):
             hint = suggestion(str(raw), self.choices)
-            raise UserError(where, f"{show(raw)} is not {self.wanted}", hint or f"give {self.wanted}")
+            raise UserError(
+                where, f"{show(raw)} is not {self.wanted}", hint or f"give {self.wanted}"
+            )
         for limit in self.limits:
             attribute, _, broken = LIMITS[type(limit)]
             bound = getattr(limit, attribute)
-            if not {"ge": value >= bound, "gt": value > bound, "le": value <= bound, "lt": value < bound}[attribute]:
+            if not {
+                "ge": value >= bound,
+                "gt": value > bound,
+                "le": value <= bound,
+                "lt": value < bound,
+            }[attribute]:
                 raise UserError(where, f"{show(value)} is {broken} {bound}", f"give {self.wanted}")
         return value
 
@@ -102,11 +117,14 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
     many = get_origin(hint) is tuple
     kind = get_args(hint)[0] if many else hint
     choices = get_args(kind) if get_origin(kind) is Literal else ()
-    default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    default = (
+        field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+    )
     return Option(
         name=field.name.replace("_", "-"),
         kind=str if choices else kind,
         many=many,
+        size=len(get_args(hint)) if many and Ellipsis not in get_args(hint) else None,
         optional=optional,
         summary=next((note for note in notes if isinstance(note, str) and note != AXIS), ""),
         default=default,
@@ -141,15 +159,17 @@ def _parse(text: str, kind: type) -> Any:
     if kind is bool:
         return {"true": True, "false": False}.get(text.lower())
     if kind is int:
-        return int(text) if WHOLE.fullmatch(text) else None
+        return int(text) if WHOLE.fullmatch(text) and len(text) <= MOST_DIGITS else None
     if kind is float and NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     return None
 
 
 def show(value: object) -> str:
-    """Return a value as an error message quotes it, with control characters escaped."""
-    return repr(value) if isinstance(value, str) else str(value)
+    """Return a value as an error message quotes it: escaped, and not too long."""
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = repr(value) if isinstance(value, str) else text
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from gdcli.training import Training
 
 MOST_TRIALS = 1_000_000
 Point: TypeAlias = tuple[tuple[tuple[str, Any], ...], ...]
+Where: TypeAlias = Callable[[str], str]  # a name -> how an error names it: "--lr", "a.toml:3: lr"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Axes:
         "how much data one step sees: all, one example, or a batch",
     ] = ("gd",)
     batch_size: Annotated[tuple[int, ...], AXIS, "examples in a step of minibatch", Ge(1)] = (32,)
-    optimizer: Annotated[tuple[str, ...], AXIS, "update rules; see: gdcli optimizers"] = ("vanilla",)
+    optimizer: Annotated[tuple[str, ...], AXIS, "update rules; see: gdcli optimizers"] = (
+        "vanilla",
+    )
     schedule: Annotated[tuple[str, ...], AXIS, "learning rate over time; see: gdcli schedules"] = (
         "constant",
     )
@@ -146,17 +149,19 @@ class Grid:
             **{name: values for name, values in axes.items() if values},
         }
 
-    def check(self, where: str) -> None:
-        """Raise UserError, naming `where`, for zipped axes of different length or a vast grid."""
+    def check(self, where: Where) -> None:
+        """Raise UserError for zipped axes of different length or a vast grid."""
         axes = self.values()
         for names in self.zip:
             lengths = {name: len(axes.get(name, ())) for name in names}
             if len(set(lengths.values())) > 1:
                 found = ", ".join(f"{name} has {n}" for name, n in lengths.items())
-                raise UserError(where, f"the axes differ in length: {found}", "give as many each")
+                raise UserError(
+                    where("zip"), f"the axes differ in length: {found}", "give as many each"
+                )
         count = math.prod(len(group) for group in self._zipped())
         if count > MOST_TRIALS:
-            raise UserError("the grid", f"it has {count} trials", f"take at most {MOST_TRIALS}")
+            raise UserError(where("grid"), f"it has {count} trials", f"take at most {MOST_TRIALS}")
 
     def _points(self) -> Iterable[Point]:
         """Return the product of the axes, each point as groups of (name, value) pairs."""
@@ -202,7 +207,9 @@ def setting(trial: Trial, name: str) -> Any:
     owner, dot, field = name.rpartition(".")
     field = field.replace("-", "_")
     if not dot:
-        return getattr(trial.optimizer if field in ("weight_decay", "clip_norm") else trial.problem, field)
+        return getattr(
+            trial.optimizer if field in ("weight_decay", "clip_norm") else trial.problem, field
+        )
     parts = [part for part in (trial.optimizer, trial.schedule) if name_of(part) == owner]
     return getattr(parts[0], field) if parts else None
 

@@ -267,7 +267,7 @@ def test_a_class_of_the_test_part_alone_counts() -> None:
 
 def idx_bytes(values: Array) -> bytes:
     header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
-    return header + values.astype(np.uint8).tobytes()
+    return header + bytes(values.astype(np.uint8).ravel().tolist())
 
 
 def image_folder(folder: Path, *, suffix: str = ".gz", **changed: Array) -> Path:

@@ -145,7 +145,7 @@ def test_agrees_with_torch_optim(
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("beta2", [0.99, 0.999, 0.9999, 0.99999])
 def test_radam_divides_from_the_sixth_step_in_any_precision(beta2: float, dtype: type) -> None:
-    grad = np.full((2, 1), 1000.0, dtype)
+    grad: Array = np.full((2, 1), 1000.0, dtype)
     optimizer = build("radam", beta2=np.full(1, beta2, dtype))
     state = optimizer.init(grad)
     for step in range(1, 9):

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from math import inf, sqrt
+
+
+QUARTER = 4  # values of a quarter at least, where there are enough: fewer tell no trend from noise
 
 
 def last_quarters(values: Sequence[float]) -> tuple[Sequence[float], Sequence[float]]:
-    """Return the quarter before the last and the last one, each of one value at least.
+    """Return the quarter before the last and the last one of two values or more.
 
-    There must be two values or more.
+    They are equally long: of 4 values where there are fewer than 16, and halves of fewer than 8.
     """
-    size = max(1, len(values) // 4)
+    size = min(max(len(values) // 4, QUARTER), len(values) // 2)
     return values[-2 * size : -size], values[-size:]
 
 
-def share_below(before: Sequence[float], after: Sequence[float]) -> float:
-    """Return the share of pairs in which the value of `after` is below that of `before`.
+def trend(before: Sequence[float], after: Sequence[float]) -> float:
+    """Return how surely values rise from `before` to `after`, below 0 how surely they fall.
 
-    Ties count half. 1: it falls without exception; about 0.5: noise around a level. It is the
-    statistic of Mann and Whitney's test, which holds whatever the noise is distributed like.
+    It is Mann and Whitney's statistic in standard deviations of what independent noise gives,
+    whatever that noise is distributed like; infinite where every pair of values agrees.
     """
     ordered = sorted(after)
-    below = sum(bisect_left(ordered, value) + bisect_right(ordered, value) for value in before)
-    return below / (2 * len(before) * len(after))
+    pairs = len(before) * len(after)
+    below = sum(bisect_left(ordered, value) + bisect_right(ordered, value) for value in before) / 2
+    if below in (0, pairs):
+        return inf if below == 0 else -inf
+    return (pairs / 2 - below) / sqrt(pairs * (len(before) + len(after) + 1) / 12)
 
 
 def rises(values: Sequence[float], least: float) -> list[float]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from math import inf
 
 from gdcli.analysis.quantiles import median
-from gdcli.analysis.series import last_quarters, rises, share_below
+from gdcli.analysis.series import last_quarters, rises, trend
 from gdcli.analysis.thresholds import Thresholds
 
 
@@ -67,7 +67,7 @@ class Shape:
         """Whether the loss is above its start at the end, and rising."""
         excess = self.last - self.losses[0]
         above = excess > self.limits.overshoot * self._height(self.losses[0])
-        return above and 1 - share_below(*self._quarters) >= self.limits.sure
+        return above and trend(*self._quarters) >= self.limits.sure
 
     @property
     def overshoots_late(self) -> bool:
@@ -79,7 +79,7 @@ class Shape:
         """Whether the loss still falls at the end."""
         level = self.fall if self.floor is None else min(self.fall, self._height(self.before))
         enough = self.before - self.last > self.limits.flat * level
-        return enough and share_below(*self._quarters) >= self.limits.sure
+        return enough and trend(*self._quarters) <= -self.limits.sure
 
     @cached_property
     def _quarters(self) -> tuple[Sequence[float], Sequence[float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Gt, Le
+from annotated_types import Gt
 
 
 @dataclass(frozen=True)
@@ -20,4 +20,4 @@ class Thresholds:
     ] = 1e-3
     flat: Annotated[float, "fall over the last quarter, over the level, that is none", Gt(0)] = 1e-3
     overshoot: Annotated[float, "rise, over the scale, that is more than noise", Gt(0)] = 0.1
-    sure: Annotated[float, "share of pairs of points that agree on a trend", Gt(0.5), Le(1)] = 0.8
+    sure: Annotated[float, "standard deviations of noise that make a trend sure", Gt(0)] = 2.0

@@ -60,11 +60,12 @@ def verdict(curve: Curve, thresholds: Thresholds = DEFAULT) -> Verdict:
     stalled      Flat, and none of these: above the known minimum, short of --tol or
                  --target-loss, on a plateau, or at the noise floor of SGD.
 
-    The last quarters are those of the recorded points, a level is the median of one, and a trend
-    is sure when `sure` of the pairs of points, one from each of the last two, agree on it: the
-    noise of SGD makes none. Heights are over the known minimum, else over 0 where no loss is
-    negative. The fall is the starting loss less the lowest. The scale is the fall, or the height
-    of the second half's median where that is more: on it, noise at a low level is small.
+    Levels are the medians of the last quarter of the recorded points and of the one before. A
+    trend is sure when the points of the two differ by `sure` standard deviations of what noise
+    alone gives (Mann and Whitney), so that the noise of SGD makes none; or when all differ alike.
+    Heights are over the known minimum, else over 0 where no loss is negative. The fall is the
+    starting loss less the lowest. The scale is the fall, or the height of the second half's
+    median where that is more: on it, noise at a low level is small.
     """
     if curve.status == "failed":
         return Verdict(None)

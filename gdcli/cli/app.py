@@ -21,7 +21,6 @@ from gdcli.cli.sweep import sweep
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
 
-
 class Root(Group):
     """`gdcli` itself."""
 

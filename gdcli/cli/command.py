@@ -41,6 +41,13 @@ class Group(TyperGroup):
         """Return the options, to be read as text."""
         return _as_typed(super().get_params(ctx))
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Raise UserError when there is no subcommand, and nothing to do without one."""
+        if not (args or self.invoke_without_command or ctx.resilient_parsing):
+            what = f"{self.subcommand_metavar.partition(' ')[0]} is missing"
+            raise UserError(ctx.command_path, what, f"see: {ctx.command_path} --help")
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str, Any, list[str]]:
         """Return the subcommand and its arguments; raises UserError when there is none."""
         name, *rest = args
@@ -80,7 +87,9 @@ def _write_options(params: list[Any], ctx: Any, formatter: Any) -> None:
     arguments = [p for p in params if isinstance(p, TyperArgument)]
     _write_section("Arguments", [(p.display_name_raw, p.help or "") for p in arguments], formatter)
     options = [p for p in params if isinstance(p, TyperOption)]
-    *_, last = dict.fromkeys(["Options", *(p.rich_help_panel for p in options if p.rich_help_panel)])
+    *_, last = dict.fromkeys(
+        ["Options", *(p.rich_help_panel for p in options if p.rich_help_panel)]
+    )
     panels: dict[str, list[tuple[str, str]]] = {}
     for option in options:
         if record := option.get_help_record(ctx):

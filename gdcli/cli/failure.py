@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from difflib import get_close_matches
 
 from typer import TyperException
 
@@ -65,8 +66,13 @@ def _usage(error: TyperException) -> str:
     message = error.message.rstrip(".")
     if not option:
         return f"{path}: {message[:1].lower()}{message[1:]}; see: {path} --help"
-    if hasattr(error, "possibilities"):
-        close = error.possibilities or []
-        hint = f"did you mean '{close[0]}'?" if close else f"see: {path} --help"
+    if context:
+        names = {
+            name.strip("-"): name for p in context.command.get_params(context) for name in p.opts
+        }
+        close = get_close_matches(option.strip("-"), names, n=1)
+        hint = f"did you mean '{names[close[0]]}'?" if close else f"see: {path} --help"
         return f"{option}: there is no such option; {hint}"
-    return f"{option}: it {message.removeprefix(f'Option {option!r} ')}; see: {path} --help"
+    what = message.removeprefix(f"Option {option!r} ")
+    fix = f"write {option} VALUE" if "requires" in what else f"write {option} alone"
+    return f"{option}: it {what}; {fix}"

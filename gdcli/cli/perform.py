@@ -30,10 +30,14 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
 
 def plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
     """Print what a run would do and take; nothing is written."""
+    from gdcli.engine.device import resolve
     from gdcli.engine.estimate import estimate
+    from gdcli.engine.families import needs_torch
     from gdcli.report.plan import print_plan
 
-    print_plan(estimate(experiment, options), screen.format, screen.console())
+    cohorts = experiment.grid.cohorts
+    device = resolve(options.device, needs_torch(cohorts[0].trials[0].problem))
+    print_plan(estimate(cohorts, device), screen.format, screen.console())
 
 
 def exit_code(outcome: Outcome, options: RunOptions) -> int:

@@ -16,6 +16,7 @@ from gdcli.cli.command import Command, Group
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
 from gdcli.cli.perform import perform
+from gdcli.cli.run_name import checked_name
 from gdcli.cli.save import save
 from gdcli.cli.screen import Screen
 from gdcli.discovery import PROBLEMS
@@ -98,10 +99,11 @@ def problem_command(name: str, problem: type[Problem]) -> Any:
 def _run(
     name: str, problem: type[Problem], given: Mapping[str, Any], vary: list[str], zips: list[str]
 ) -> int:
-    screen, options, instead, experiment = every(
+    screen, options, _, instead, experiment = every(
         [
             lambda: read(Screen, given),
             lambda: read(RunOptions, given),
+            lambda: given["name"] is None or checked_name(given["name"], "--name"),
             lambda: read(Instead, given),
             lambda: _experiment(name, problem, given, vary, zips),
         ]
@@ -121,6 +123,13 @@ def _experiment(
             grid=given_of(given, Axes, Training),
             vary=assignments(vary, "--vary"),
             zip=tuple(zips),
-            where=lambda key: f"--{key.replace('_', '-')}",
+            where=_where,
         )
     )
+
+
+def _where(name: str) -> str:
+    """Return how an error names "lr", "problem dim", "vary condition", "problem" or "grid"."""
+    if name in ("problem", "grid"):
+        return {"problem": WHERE, "grid": "the grid"}[name]
+    return f"--{name.removeprefix('problem ').replace('_', '-')}"

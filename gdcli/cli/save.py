@@ -16,7 +16,9 @@ def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool)
     text = dump(experiment)
     if file.is_dir() or not file.parent.is_dir():
         what = "is a folder" if file.is_dir() else "is in no folder that exists"
-        raise UserError("--save", f"{show(str(file))} {what}", "give a file in a folder that exists")
+        raise UserError(
+            "--save", f"{show(str(file))} {what}", "give a file in a folder that exists"
+        )
     if file.exists() and file.read_bytes() != text.encode() and not overwrite:
         fix = "give another name, or --overwrite"
         raise UserError("--save", f"{show(str(file))} exists and says something else", fix)

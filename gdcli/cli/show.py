@@ -17,7 +17,9 @@ from gdcli.fields import suggestion
 @takes({RUN: (Screen,)})
 def show(
     *,
-    run: Annotated[str, typer.Argument(metavar="RUN", help="a run's folder, or its name in results")],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="a run's folder, or its name in results")
+    ],
     **given: object,
 ) -> int:
     """Print the results of a run again: its tables and its curves."""

@@ -13,6 +13,7 @@ from gdcli.cli.assignments import assignments
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.perform import perform
+from gdcli.cli.run_name import checked_name
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
 from gdcli.experiment_file import load
@@ -69,13 +70,18 @@ def _load(files: list[str], settings: list[str]) -> list[object]:
 
 def _names(files: list[str], given: Mapping[str, object]) -> list[str]:
     """Return the name of each file's run; raises UserError where two would be one."""
-    name = given.get("name")
-    if name is not None and len(files) > 1:
-        what = f"{show(name)} would name {len(files)} runs"
-        raise UserError("--name", what, "leave it out: each run is named after its file")
-    names = [Path(file).stem for file in files] if name is None else [str(name)]
+    if given.get("name") is not None:
+        return [_only_name(str(given["name"]), files)]
+    names = every(lambda file=file: checked_name(Path(file).stem, file) for file in files)
     for i, stem in enumerate(names):
         if stem in names[:i]:
             what = f"{files[names.index(stem)]} and {files[i]} would both be the run {show(stem)}"
             raise UserError(files[i], what, "rename one, or sweep them one by one with --name")
     return names
+
+
+def _only_name(name: str, files: list[str]) -> str:
+    if len(files) > 1:
+        what = f"{show(name)} would name {len(files)} runs"
+        raise UserError("--name", what, "leave it out: each run is named after its file")
+    return checked_name(name, "--name")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
+from gdcli.engine.examples import examples_of
 from gdcli.engine.memory import batch_memory
 from gdcli.engine.plan import plan_of
 
@@ -56,9 +56,9 @@ class Estimate:
         return sum(cohort.disk for cohort in self.cohorts)
 
 
-def estimate(cohorts: tuple[Cohort, ...], data_of: Callable[[Trial], Data], device: str) -> Estimate:
+def estimate(cohorts: tuple[Cohort, ...], device: str) -> Estimate:
     """Return what the cohorts would cost on a resolved device, by timing a few steps of each."""
-    parts = tuple(_cohort(cohort, data_of(cohort.trials[0]), device) for cohort in cohorts)
+    parts = tuple(_cohort(cohort, examples_of(cohort.trials[0]), device) for cohort in cohorts)
     return Estimate(parts, tuple(trial for cohort in cohorts for trial in cohort.trials))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch, precision
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
@@ -21,13 +22,11 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 
 
-def check_memory(
-    batches: Iterable[TrialBatch], data_of: Callable[[Trial], Data], allowed: str | None
-) -> None:
+def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
     """Raise UserError for the first batch that needs more than is allowed."""
     limit = parse(allowed) if allowed is not None else free() // 2
     for batch in batches:
-        needed = batch_memory(batch, data_of(batch.trials[0]))
+        needed = batch_memory(batch, examples_of(batch.trials[0]))
         if needed > limit:
             what = f"{len(batch.trials)} trials of {batch.cohort} need {human(needed)}"
             fix = f"allow --memory {human(needed)}, or record or batch fewer examples at a time"

@@ -86,7 +86,7 @@ class Cnn(Network):
             left = tuple((side - lost) // 2 for side in left)
         if min(left) < 1:
             image = " x ".join(map(str, size))
-            what = f"nothing is left of {image} pixels after {len(self.channels)} poolings by 2"
+            what = f"nothing is left of {image} pixels after {len(self.channels)} layers"
             fix = "give fewer channels" + (", a smaller --kernel or --padding same" if lost else "")
             raise UserError("--channels", what, fix)
         return left

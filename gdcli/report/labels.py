@@ -1,4 +1,4 @@
-"""How settings and numbers are written where a person reads them."""
+"""How settings and their numbers are written."""
 
 from __future__ import annotations
 
@@ -10,16 +10,27 @@ from gdcli.analysis.rows import Value
 from gdcli.report.console import literal
 
 DIGITS = 4
-UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
-def number(value: float | None) -> str:
-    """Return a number to four digits, and nothing for None."""
-    return "" if value is None else f"{value:.{DIGITS}g}"
+def short(value: Value) -> str:
+    """Return a value with four digits, for people, and nothing for None."""
+    if isinstance(value, float):
+        return f"{value:.{DIGITS}g}"
+    return "" if value is None else str(value)
+
+
+def in_full(value: Value) -> str:
+    """Return a value with all its digits, for programs, and nothing for None."""
+    return "" if value is None else str(value)
+
+
+def for_json(value: Value) -> Value:
+    """Return a value as strict JSON has it: nan and inf, which are no numbers there, as text."""
+    return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
 def apart(values: Iterable[float]) -> dict[float, str]:
-    """Return labels of different numbers, with as many digits as tell them apart."""
+    """Return labels of numbers, ascending, with as many digits as tell them apart."""
     distinct = sorted(set(values))
     for digits in range(DIGITS, 17):
         labels = [f"{value:.{digits}g}" for value in distinct]
@@ -40,34 +51,8 @@ def namer(names: Sequence[str], settings: Sequence[Setting]) -> Callable[[Settin
         method, size = given.pop("method"), given.pop("batch_size")
         optimizer, schedule = given.pop("optimizer"), given.pop("schedule")
         words = [method, size if method == "minibatch" else None, optimizer]
-        words += [schedule if len(schedules) > 1 else None]
-        words += [f"{key}={word(value)}" for key, value in given.items() if value is not None]
-        return literal(" ".join(word(part) for part in words if part is not None))
+        words.append(schedule if len(schedules) > 1 else None)
+        words += [f"{key}={value}" for key, value in given.items() if value is not None]
+        return literal(" ".join(str(word) for word in words if word is not None))
 
     return name
-
-
-def word(value: Value) -> str:
-    """Return a setting as text."""
-    return "" if value is None else str(value)
-
-
-def duration(seconds: float) -> str:
-    """Return a time as a person says it: "0.8 s", "3 min 20 s", "2 h 5 min"."""
-    if not isfinite(seconds):
-        return "unknown"
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
-def size(count: int) -> str:
-    """Return a number of bytes in decimal units, as --memory reads them: "1.2 MB"."""
-    value, unit = float(count), 0
-    while value >= 999.5 and unit < len(UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.3g} {UNITS[unit]}"

@@ -82,5 +82,3 @@ def columns_of(rows: Rows) -> list[str]:
 def write_lines(lines: Sequence[str], console: Console) -> None:
     """Write lines as they are: Rich would wrap them and drop control characters."""
     console.file.write("".join(f"{line}\n" for line in lines))
-
-

@@ -6,18 +6,16 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdcli import experiment_file
-from gdcli.discovery import name_of
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.device import resolve
+from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch
 from gdcli.engine.memory import check_memory
 from gdcli.engine.plan import plan_of
-from gdcli.engine.streams import stream
 from gdcli.errors import GdcliError
 from gdcli.runs import atomic, manifest
 from gdcli.runs.fingerprint import fingerprint
@@ -26,7 +24,7 @@ from gdcli.runs.store import Shard, Store
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
-    from gdcli.problem import Data, Problem
+    from gdcli.problem import Data
     from gdcli.runs.options import RunOptions
     from gdcli.runs.progress import Progress
 
@@ -62,12 +60,6 @@ def execute(experiment: Experiment, options: RunOptions, progress: Progress) -> 
     return run.finish(computed)
 
 
-@cache
-def load(problem: Problem, data_seed: int) -> Data:
-    """Return a problem's examples: drawn, and split, from the data seed alone."""
-    return problem.load(stream(name_of(problem), data_seed, "data"))
-
-
 class _Run:
     """One experiment on its way into one folder."""
 
@@ -80,8 +72,8 @@ class _Run:
         self.device = resolve(options.device, self.torch)
         self.batches = batches_of(experiment.grid.cohorts)
         for cohort in experiment.grid.cohorts:
-            plan_of(cohort.trials[0], self._data(cohort.trials[0]).examples)
-        check_memory(self.batches, self._data, options.memory)
+            plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
+        check_memory(self.batches, options.memory)
         self.fingerprint = fingerprint(self.device, self.torch or self.device != "cpu")
         name = options.name or f"{experiment.problem}-{experiment.hash[:8]}"
         self.folder = options.output / name
@@ -94,17 +86,14 @@ class _Run:
         }
         self.store = Store(self.folder, spec)
 
-    def _data(self, trial: Any) -> Data:
-        return load(trial.problem, trial.training.data_seed)
-
     def _checksums(self) -> dict[str, str]:
         """Return the SHA-256 of the examples of every problem, by the cohort's first trial."""
         firsts = {c.trials[0].problem: c.trials[0] for c in self.experiment.grid.cohorts}
-        return {trial.id: _checksum(self._data(trial)) for trial in firsts.values()}
+        return {trial.id: _checksum(examples_of(trial)) for trial in firsts.values()}
 
     def plan(self, batch: TrialBatch) -> Any:
         """Return the plan that a batch's trials share."""
-        return plan_of(batch.trials[0], self._data(batch.trials[0]).examples)
+        return plan_of(batch.trials[0], examples_of(batch.trials[0]).examples)
 
     def compute(self, batch: TrialBatch, advance: Callable[[str, int], None]) -> bool:
         """Train a batch unless it is stored; return whether it was trained."""
@@ -126,7 +115,7 @@ class _Run:
         again have failed.
         """
         rows = Rows(self.experiment.varied, self.metrics, self.plan(batch))
-        data = self._data(batch.trials[0])
+        data = examples_of(batch.trials[0])
         try:
             _, curves = train_batch(batch, data, self.device, lambda n: advance(batch.cohort, n))
         except GdcliError:

@@ -1,0 +1,23 @@
+"""The examples of a trial's problem."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from gdcli.discovery import name_of
+from gdcli.engine.streams import stream
+
+if TYPE_CHECKING:
+    from gdcli.grid import Trial
+    from gdcli.problem import Data, Problem
+
+
+def examples_of(trial: Trial) -> Data:
+    """Return the examples: drawn, and split, from the data seed alone."""
+    return _loaded(trial.problem, trial.training.data_seed)
+
+
+@lru_cache(maxsize=8)  # a grid over problem options has a data set each; they come in order
+def _loaded(problem: Problem, data_seed: int) -> Data:
+    return problem.load(stream(name_of(problem), data_seed, "data"))

@@ -1,0 +1,96 @@
+"""What a dry run prints: the cohorts of a grid, what they would cost, and every trial."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from gdcli.axis import text
+from gdcli.discovery import name_of
+from gdcli.report.listing import print_json, print_listing
+from gdcli.report.units import duration, size
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gdcli.engine.estimate import Estimate
+    from gdcli.grid import Trial
+
+MOST_TRIALS = 40  # of the table for people: more would hide what comes first
+
+
+def print_plan(plan: Estimate, form: str, console: Console) -> None:
+    """Print the cohorts, the totals and the trials; as csv, json and md the trials alone."""
+    if form == "table":
+        _print_all(plan, console)
+        return
+    rows = trial_rows(plan.trials)
+    if form == "json":
+        print_json(rows, console)
+    else:
+        print_listing(_texts(rows), form, console)
+
+
+def _print_all(plan: Estimate, console: Console) -> None:
+    print_listing(_cohorts(plan), "table", console)
+    steps = sum(cohort.trials * cohort.steps for cohort in plan.cohorts)
+    total = f"{len(plan.trials)} trials, {steps} steps, about {duration(plan.seconds)} on one core"
+    room = f"{size(plan.memory)} of memory, {size(plan.disk)} of disk"
+    console.print(f"In all: {total}, {room}\n", soft_wrap=True)
+    print_listing(_texts(trial_rows(plan.trials[:MOST_TRIALS])), "table", console)
+    rest = len(plan.trials) - MOST_TRIALS
+    if rest > 0:
+        console.print(f"and {rest} more trials; all: --format csv", soft_wrap=True)
+
+
+def _cohorts(plan: Estimate) -> list[dict[str, str]]:
+    return [
+        {
+            "cohort": cohort.name,
+            "trials": str(cohort.trials),
+            "steps a trial": str(cohort.steps),
+            "points a trial": str(cohort.recorded),
+            "time": duration(cohort.seconds),
+            "memory": size(cohort.memory),
+            "disk": size(cohort.disk),
+        }
+        for cohort in plan.cohorts
+    ]
+
+
+def trial_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Return one row a trial: its id, its settings, and every other field in which some differ."""
+    own = [dict(_own(trial)) for trial in trials]
+    found: dict[str, set[str]] = {}
+    for values in own:
+        for name, value in values.items():
+            found.setdefault(name, set()).add(repr(value))
+    varied = [name for name, values in found.items() if len(values) > 1]
+    return [
+        {
+            "trial": trial.id,
+            "method": trial.method,
+            "batch_size": trial.batch_size,
+            "optimizer": name_of(trial.optimizer),
+            "lr": trial.lr,
+            "schedule": name_of(trial.schedule),
+            "seed": trial.seed,
+            **{name: values.get(name) for name in varied},
+        }
+        for trial, values in zip(trials, own, strict=True)
+    ]
+
+
+def _own(trial: Trial) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a trial's problem, optimizer and schedule, named as --vary names them."""
+    for part in (trial.problem, trial.optimizer, trial.schedule):
+        for field in fields(part):
+            alone = part is trial.problem or field.name in ("weight_decay", "clip_norm")
+            name = field.name if alone else f"{name_of(part)}.{field.name}"
+            value = getattr(part, field.name)
+            yield name, value if isinstance(value, int | float | str | None) else text(value)
+
+
+def _texts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return [{k: "" if v is None else text(v) for k, v in row.items()} for row in rows]

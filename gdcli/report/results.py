@@ -1,0 +1,102 @@
+"""What is printed of a run: its best learning rates, its losses over them, its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdcli.analysis.results import Setting, settings_of
+from gdcli.analysis.trials import Trial, Trials, read_trials
+from gdcli.report.console import literal
+from gdcli.report.curves import curve_lines
+from gdcli.report.heatmap import heatmap
+from gdcli.report.labels import for_json, in_full, namer
+from gdcli.report.listing import print_json, print_listing
+from gdcli.report.tables import best_lines, best_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+MOST_ROWS = 40  # of a table for people: more would hide what comes first
+MOST_MESSAGES = 5
+OFF_TERMINAL = 80  # columns of a plot in a file or a pipe
+
+
+def print_results(folder: Path, form: str, console: Console) -> None:
+    """Print the results of a run's folder as the `form` table, csv, json or md.
+
+    table: the best learning rates, the losses over all of them and the curves at the best. The
+    other forms: the best learning rates alone, one row a setting, in csv and json with all digits
+    (json has nan and inf as text). Raises UserError where a file is missing or damaged.
+    """
+    run = read_trials(folder)
+    settings = settings_of(run.trials)
+    if form == "table":
+        _print_all(folder, run, settings, console)
+    elif form == "md":
+        print_listing(best_lines(run, settings), form, console)
+    elif form == "json":
+        rows = best_rows(run, settings)
+        print_json([{k: for_json(v) for k, v in row.items()} for row in rows], console)
+    else:
+        rows = best_rows(run, settings)
+        print_listing([{k: in_full(v) for k, v in row.items()} for row in rows], form, console)
+
+
+def _print_all(folder: Path, run: Trials, settings: Sequence[Setting], console: Console) -> None:
+    if not settings:
+        console.print("The run has no trials.")
+        return
+    shown = _lowest(settings)
+    labels = list(map(namer(run.names, settings), shown))
+    _print(console, "Best learning rate of each setting, by median final training loss over seeds")
+    print_listing(best_lines(run, shown), "table", console)
+    if len(shown) < len(settings):
+        rest = f"{len(settings) - len(shown)} settings with higher losses"
+        _print(console, f"{rest} are not shown; all: --format csv, or {folder / 'summary.csv'}")
+    if len({cell.lr for setting in shown for cell in setting.cells}) > 1:
+        colored = console.color_system in ("256", "truecolor")
+        lines = heatmap(shown, labels, console.width, colored=colored)
+        _print(console, "\nMedian final training loss by learning rate", *lines)
+    _print_curves(folder, shown, labels, console)
+    _print(console, *_failures(run.trials))
+
+
+def _lowest(settings: Sequence[Setting]) -> list[Setting]:
+    """Return the settings that are shown, those with the lowest losses, in their order."""
+    ranked = sorted(range(len(settings)), key=lambda place: settings[place].median)
+    return [settings[place] for place in sorted(ranked[:MOST_ROWS])]
+
+
+def _print_curves(
+    folder: Path, settings: Sequence[Setting], labels: Sequence[str], console: Console
+) -> None:
+    if console.options.ascii_only:
+        _print(console, f"\nThe plot needs UTF-8, and the output is {console.encoding}")
+        return
+    width = console.width if console.is_terminal else OFF_TERMINAL
+    if lines := curve_lines(folder, settings, labels, width):
+        title = "\nMedian training loss over seeds, each setting at its best learning rate"
+        _print(console, title, *lines)
+
+
+def _failures(trials: Sequence[Trial]) -> list[str]:
+    """Return a line for each message that trials failed with, and how many they are."""
+    failed: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.status == "failed":
+            failed.setdefault(trial.message, []).append(trial.id)
+    lines = [
+        f"{len(ids)} failed: {literal(message)} (trial {literal(ids[0])})"
+        for message, ids in failed.items()
+    ]
+    rest = len(lines) - MOST_MESSAGES
+    return lines if rest <= 0 else [*lines[:MOST_MESSAGES], f"and {rest} more messages"]
+
+
+def _print(console: Console, *lines: str | Text) -> None:
+    """Print lines, never cut or broken: soft_wrap leaves both to the terminal."""
+    for line in lines:
+        console.print(line, soft_wrap=True)

@@ -1,0 +1,116 @@
+"""Laws that every problem with every optimizer obeys, discovered, not listed."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gdcli.discovery import OPTIMIZERS, PROBLEMS
+from gdcli.engine.examples import examples_of
+from gdcli.problem import Analytic, LinearModel
+from tests.grids import Trained, experiment, only, train
+
+SMALL: dict[str, dict[str, Any]] = {
+    "cnn": {"examples": "48", "channels": "3,4"},
+    "mlp": {"dataset": "wine", "hidden": "6"},
+    "softmax-regression": {"dataset": "iris"},
+    "matrix-factorization": {"rows": "12", "columns": "9", "density": "0.9"},
+}
+NOISY = {"quadratic": {"noise": "1", "examples": "40", "dim": "5", "rotate": "true"}}
+PAIRS = sorted(product(PROBLEMS.names(), OPTIMIZERS.names()))
+
+
+def methods(problem: str) -> str:
+    """Return the methods a problem takes: only gd where there are no examples."""
+    options = NOISY.get(problem, SMALL.get(problem, {}))
+    one = experiment(problem, options).grid.trials[0]
+    return "gd" if examples_of(one).examples == 1 else "gd,sgd,minibatch"
+
+
+def same(a: Trained, b: Trained) -> bool:
+    """Return whether two curves have the same bits."""
+    return (
+        a.steps == b.steps
+        and a.ended == b.ended
+        and a.values.keys() == b.values.keys()
+        and all(a.values[name].tobytes() == b.values[name].tobytes() for name in a.values)
+    )
+
+
+@pytest.mark.parametrize(("problem", "optimizer"), PAIRS)
+def test_a_trial_in_a_grid_equals_the_trial_alone(problem: str, optimizer: str) -> None:
+    options = NOISY.get(problem, SMALL.get(problem, {}))
+    settings = {"optimizer": optimizer, "batch_size": "7", "steps": "9", "method": methods(problem)}
+    # 1e30 diverges at once: neighbours must not notice.
+    together = train(problem, options, lr="0.001,1e30,0.01,0.003", seed="0:2", **settings)
+    alone = train(problem, options, lr="0.01", seed="1", **settings)
+    for key, run in alone.items():
+        assert same(run, together[key]), run.trial
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.names())
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_subset_of_a_grid_changes_a_trials_bits(problem: str, data: st.DataObject) -> None:
+    options = NOISY.get(problem, SMALL.get(problem, {}))
+    rates = ["0.001", "0.002", "0.004", "0.008", "0.016", "0.032", "0.064", "0.1", "1e9", "0.2"]
+    chosen = data.draw(st.lists(st.sampled_from(rates), min_size=1, unique=True))
+    seeds = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=4, unique=True))
+    dtype = data.draw(st.sampled_from(["float32", "float64"]))
+    common = {"method": methods(problem), "batch_size": "8", "steps": "5", "dtype": dtype}
+    whole = train(problem, options, lr=",".join(rates), seed="0:4", **common)
+    part = train(problem, options, lr=",".join(chosen), seed=",".join(map(str, seeds)), **common)
+    assert part
+    for key, run in part.items():
+        assert same(run, whole[key]), run.trial
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.names())
+def test_gradient_descent_lowers_the_loss_by_default(problem: str) -> None:
+    losses = only(train(problem, {})).losses
+    assert losses[-1] < 0.9 * losses[0]
+    assert np.isfinite(losses).all()
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.names())
+def test_the_recorded_gradient_is_that_of_the_recorded_loss(problem: str) -> None:
+    """Moving a little along the direction changes the loss as the gradient norm says."""
+    options = NOISY.get(problem, SMALL.get(problem, {}))
+    common = {"dtype": "float64", "steps": "1", "record": "step"}
+    start = only(train(problem, options, lr="1e-7", **common))
+    double = only(train(problem, options, lr="2e-7", **common))
+    norm = start.values["grad_norm"][0]
+    # A central difference around lr 1e-7, of the loss at 0 and at 2e-7: error O(lr^2).
+    fall = (double.losses[0] - double.losses[1]) / 2e-7
+    middle = start.values["grad_norm"][1]
+    assert fall == pytest.approx(norm * (norm + middle) / 2, rel=2e-4)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.names())
+def test_curves_have_the_columns_that_the_problem_names(problem: str) -> None:
+    run = only(train(problem, SMALL.get(problem, {}), steps="1"))
+    assert set(run.values) <= {"train_loss", "grad_norm", "test_loss", *run.trial.problem.curve_columns}
+    assert {"train_loss", "grad_norm"} <= set(run.values)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
+def test_every_optimizer_lowers_a_bowl(optimizer: str) -> None:
+    lr = "1" if optimizer == "adadelta" else "0.01"
+    losses = only(train("quadratic", optimizer=optimizer, lr=lr, epochs="300")).losses
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_no_family_is_left_out() -> None:
+    kinds = {type(p).__mro__[1] for p in map(_default, PROBLEMS.names())}
+    assert len(kinds) >= 3
+    assert any(isinstance(_default(name), Analytic) for name in PROBLEMS.names())
+    assert any(isinstance(_default(name), LinearModel) for name in PROBLEMS.names())
+
+
+def _default(name: str) -> Any:
+    return experiment(name).grid.trials[0].problem
