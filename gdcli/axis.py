@@ -64,13 +64,14 @@ def _range(text: str, kind: type, where: str) -> list[Any]:
         raise UserError(where, f"{show(text)} is not a range", FORMS)
     with localcontext(DIGITS):
         try:
-            numbers = _spaced(form, *map(Decimal, parts), text, where)
+            numbers = _spaced(form, [Decimal(part) for part in parts], text, where)
         except ArithmeticError:
             raise UserError(where, f"{show(text)} cannot be computed", FORMS) from None
     return [_rounded(number, kind, text, where) for number in numbers]
 
 
-def _spaced(form: str, a: Decimal, b: Decimal, c: Decimal, text: str, where: str) -> list[Decimal]:
+def _spaced(form: str, parts: list[Decimal], text: str, where: str) -> list[Decimal]:
+    a, b, c = parts
     if form == "step":
         if c == 0 or (b - a) / c < 0 or (b - a) % c != 0:
             reason = f"steps of {c} from {a} do not reach {b}"

@@ -34,7 +34,7 @@ class UserError(GdcliError):
         self.where, self.what, self.fix = where, what, fix
 
 
-class UserErrors(UserError):
+class UserErrors(UserError):  # noqa: N818 -- the plural of UserError
     """Several mistakes of one file or command line."""
 
     def __init__(self, errors: Sequence[UserError]) -> None:

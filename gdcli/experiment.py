@@ -1,4 +1,7 @@
-"""An experiment: one problem, a grid and a budget, validated. A command line and a TOML file say the same."""
+"""An experiment: one problem, a grid and a budget, validated.
+
+A command line and a TOML file say the same.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,10 @@ from functools import cached_property
 from typing import Any
 
 from gdcli.axis import expand, one, text, texts
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
+from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError, UserErrors
 from gdcli.fields import Option, options_of, show, suggestion
 from gdcli.grid import Axes, Grid, Where, digest
-from gdcli.problem import Problem
 from gdcli.training import Training
 
 
@@ -107,29 +109,32 @@ class _Reader:
 
     def experiment(self) -> Experiment:
         given = self.given
-        problem = self._try(lambda: PROBLEMS.find(given.problem, given.where("problem")))
+        problem = self._try(PROBLEMS.find, given.problem, given.where("problem"))
         known = options_of(problem) if problem else {}
         settings = {**options_of(Axes), **options_of(Training)}
         options = self._values(given.options, known, "problem ") if problem else {}
-        grid = self._values(given.grid, settings)
-        axes = Axes(**{f.name: grid[f.name] for f in fields(Axes) if f.name in grid})
-        for catalogue, names in ((OPTIMIZERS, axes.optimizer), (SCHEDULES, axes.schedule)):
+        values = self._values(given.grid, settings)
+        axes = Axes(**{f.name: values[f.name] for f in fields(Axes) if f.name in values})
+        rules: tuple[tuple[Catalogue[Any], tuple[str, ...]], ...]
+        rules = (OPTIMIZERS, axes.optimizer), (SCHEDULES, axes.schedule)
+        for catalogue, names in rules:
             for n in names:
-                self._try(lambda c=catalogue, n=n: c.find(n, given.where(c.word)))
-        training = Training(**{f.name: grid[f.name] for f in fields(Training) if f.name in grid})
-        self._try(lambda: training.check(given.where("steps")))
-        self._try(lambda: training.record_every(given.where("record")))
+                self._try(catalogue.find, n, given.where(catalogue.word))
+        training = Training(
+            **{f.name: values[f.name] for f in fields(Training) if f.name in values}
+        )
+        self._try(training.check, given.where("steps"))
+        self._try(training.record_every, given.where("record"))
         vary = self._vary(known, axes, options) if problem else {}
-        zips = [self._try(lambda z=z: _zipped(z, vary, given.where("zip"))) for z in given.zip]
+        zips = [self._try(_zipped, z, vary, given.where("zip")) for z in given.zip]
         if self.errors or problem is None:
             raise UserErrors(self.errors)
-        return Experiment(
-            given.problem, _checked(problem, options, axes, vary, zips, training, given.where)
-        )
+        grid = Grid(problem, options, axes, vary, zips, training)
+        return Experiment(given.problem, _checked(grid, given.where))
 
-    def _try(self, action: Callable[[], Any]) -> Any:
+    def _try(self, action: Callable[..., Any], *arguments: object) -> Any:
         try:
-            return action()
+            return action(*arguments)
         except UserError as error:
             self.errors.append(error)
             return None
@@ -147,7 +152,7 @@ class _Reader:
                 fix = "give it once" if option else _place(name, known)
                 self.errors.append(UserError(where, f"{show(name)} {what}", fix))
                 continue
-            value = self._try(lambda o=option, r=raw, w=where: (expand if o.axis else one)(r, o, w))
+            value = self._try(expand if option.axis else one, raw, option, where)
             if value is not None:
                 values[option.field] = value
         return values
@@ -162,11 +167,10 @@ class _Reader:
             option = {**known, **rules}.get(name)
             if option is None:
                 self.errors.append(_no_axis(name, where, known, rules))
-            elif name in vary or option.field in options and "." not in name:
+            elif name in vary or (option.field in options and "." not in name):
                 self.errors.append(UserError(where, f"{name} is given twice", "give it once"))
             else:
-                values = self._try(lambda o=option, r=raw, w=where: expand(r, o, w))
-                vary[name] = values or ()
+                vary[name] = self._try(expand, raw, option, where) or ()
         return vary
 
 
@@ -177,7 +181,7 @@ def _place(name: str, known: Mapping[str, Option]) -> str:
     return suggestion(name, known) or "see the --help of the problem"
 
 
-def _owned(catalogue: Any, names: Iterable[str]) -> dict[str, Option]:
+def _owned(catalogue: Catalogue[Any], names: Iterable[str]) -> dict[str, Option]:
     """Return the fields of the named rules as axes: "momentum.beta" -> its option."""
     present = [name for name in names if name in catalogue.names()]
     return {
@@ -227,21 +231,12 @@ def _zipped(names: object, vary: Mapping[str, Any], where: str) -> tuple[str, ..
     return tuple(found)
 
 
-def _checked(
-    problem: type[Problem],
-    options: Mapping[str, Any],
-    axes: Axes,
-    vary: Mapping[str, tuple[Any, ...]],
-    zips: list[tuple[str, ...]],
-    training: Training,
-    where: Where,
-) -> Grid:
+def _checked(grid: Grid, where: Where) -> Grid:
     """Return the grid, after the checks that need all of it."""
-    named = [name for names in zips for name in names]
+    named = [name for names in grid.zip for name in names]
     twice = next((name for name in named if named.count(name) > 1), None)
     if twice:
         raise UserError(where("zip"), f"{twice} is zipped twice", "name every axis once")
-    grid = Grid(problem, options, axes, vary, zips, training)
     grid.check(where)
     try:
         _ = grid.cohorts  # a problem may refuse options that do not go together

@@ -153,7 +153,7 @@ def _check_shape(tables: Mapping[str, Any], places: _Places) -> None:
 
 def _flat(vary: Mapping[str, Any]) -> dict[str, Any]:
     """Return vary's keys with dots, however TOML nested them: momentum.beta = ... is a table."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in vary.items():
         nested = value if isinstance(value, dict) else None
         flat |= {f"{key}.{k}": v for k, v in nested.items()} if nested is not None else {key: value}

@@ -10,6 +10,7 @@ import dataclasses
 import difflib
 import math
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
         default=default,
         axis=AXIS in notes,
         choices=tuple(choices),
-        limits=tuple(note for note in notes if isinstance(note, tuple(LIMITS))),
+        limits=tuple(note for note in notes if isinstance(note, Ge | Gt | Le | Lt)),
     )
 
 
@@ -140,19 +141,13 @@ def convert(raw: object, kind: type) -> Any:
     Text is parsed; a value that TOML has typed already must be of the kind (an integer is a
     number too). nan and inf are no numbers here.
     """
-    if kind is Path and isinstance(raw, str | Path) and str(raw):
-        return Path(raw)
-    if kind is str:
-        return raw if isinstance(raw, str) else None
-    if isinstance(raw, str):
+    if kind is Path:
+        return Path(raw) if isinstance(raw, str | Path) and str(raw) else None
+    if isinstance(raw, str) and kind is not str:
         return _parse(raw.strip(), kind)
-    if isinstance(raw, bool) or kind is bool:
-        return raw if kind is bool and isinstance(raw, bool) else None
-    if kind is int:
-        return raw if isinstance(raw, int) else None
-    if kind is float and isinstance(raw, int | float) and math.isfinite(raw):
-        return float(raw)
-    return None
+    if kind is float and isinstance(raw, int | float) and not isinstance(raw, bool):
+        return float(raw) if abs(raw) <= sys.float_info.max else None
+    return raw if type(raw) is kind else None  # exactly: True is an int, too
 
 
 def _parse(text: str, kind: type) -> Any:

@@ -154,6 +154,9 @@ class Grid:
         axes = self.values()
         for names in self.zip:
             lengths = {name: len(axes.get(name, ())) for name in names}
+            missing = next((name for name, length in lengths.items() if not length), None)
+            if missing:
+                raise UserError(where("zip"), f"{missing} has no values", "give it some")
             if len(set(lengths.values())) > 1:
                 found = ", ".join(f"{name} has {n}" for name, n in lengths.items())
                 raise UserError(
@@ -170,7 +173,7 @@ class Grid:
     def _zipped(self) -> list[list[tuple[tuple[str, Any], ...]]]:
         """Return the axes as lists of (name, value) pairs; zipped axes are one list."""
         axes = self.values()
-        groups = {name: (name,) for name in axes}
+        groups: dict[str, tuple[str, ...]] = {name: (name,) for name in axes}
         for first, *others in self.zip:
             groups[first] = (first, *others)
             for name in others:

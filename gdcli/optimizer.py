@@ -37,4 +37,3 @@ class Optimizer(ABC):
 
         `step` counts from 1. Neither `grad`, `state` nor `param` may be changed.
         """
-

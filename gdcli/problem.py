@@ -167,7 +167,7 @@ class LinearModel(Problem):
         return of_both_parts(self.metric_names)
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
-        """Return measures of each prediction by column name, shape (..., trials), to be averaged."""
+        """Return measures of each prediction by name, shape (..., trials), to be averaged."""
         return {}
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
-# As the command line sets them, before NumPy is imported.
-for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(name, "1")
-os.environ.setdefault("MKL_CBWR", "AUTO")
-
 from dataclasses import dataclass
 from typing import Any
 

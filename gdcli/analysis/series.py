@@ -6,7 +6,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from math import inf, sqrt
 
-
 QUARTER = 4  # values of a quarter at least, where there are enough: fewer tell no trend from noise
 
 

@@ -13,10 +13,10 @@ class Thresholds:
     """Ratios, so that no unit matters; `gdcli.analysis.verdict` says how they are used."""
 
     near: Annotated[
-        float, "gap to the known minimum, over that at the start, that is convergence", Gt(0)
+        float, "gap to the minimum, or gradient norm, over the start's, that is convergence", Gt(0)
     ] = 1e-6
     stationary: Annotated[
-        float, "gradient norm, over that at the start, of a stationary point", Gt(0)
+        float, "gradient norm, over the start's, of a flat curve that has converged", Gt(0)
     ] = 1e-3
     flat: Annotated[float, "fall over the last quarter, over the level, that is none", Gt(0)] = 1e-3
     overshoot: Annotated[float, "rise, over the scale, that is more than noise", Gt(0)] = 0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite, isnan
+from math import inf, isfinite, isnan
 from typing import Literal, TypeAlias
 
 from gdcli.analysis.extrapolation import steps_to
@@ -48,24 +48,26 @@ def verdict(curve: Curve, thresholds: Thresholds = DEFAULT) -> Verdict:
     """Return what a curve did: the first that fits of the definitions below. It never raises.
 
     diverged     The status says so, or the last loss is not finite: nan, else overflow.
-    converged    --tol or --target-loss was reached; or, where neither was given, the last level
-                 is within `near` of the starting gap from the known minimum.
-    diverged     By growth: the last level is above the start by more than `overshoot` of the
-                 start's height, and the trend is surely upwards.
+    converged    --tol or --target-loss was reached; or, where neither was given, the gap to the
+                 known minimum, or the gradient norm where no minimum is known, is within `near`
+                 of what it was at the start.
+    diverged     By growth: the loss is above the start by more than `overshoot` of the start's
+                 height, and the trend is surely upwards.
     oscillating  The second half rises by more than `overshoot` of the scale.
     slow         Still falling: the trend is surely downwards, and the level fell by more than
                  `flat` of its height, or of the fall where that is less.
-    converged    Flat, where neither goal was given and no minimum is known, and the median
-                 gradient norm of the last quarter is within `stationary` of that at the start.
+    converged    Flat, where neither goal was given and no minimum is known, and the gradient norm
+                 is within `stationary` of that at the start.
     stalled      Flat, and none of these: above the known minimum, short of --tol or
                  --target-loss, on a plateau, or at the noise floor of SGD.
 
-    Levels are the medians of the last quarter of the recorded points and of the one before. A
-    trend is sure when the points of the two differ by `sure` standard deviations of what noise
-    alone gives (Mann and Whitney), so that the noise of SGD makes none; or when all differ alike.
-    Heights are over the known minimum, else over 0 where no loss is negative. The fall is the
-    starting loss less the lowest. The scale is the fall, or the height of the second half's
-    median where that is more: on it, noise at a low level is small.
+    What a value is at the end is its level: the median of the last quarter of the recorded
+    points. It fell from the level of the quarter before. A trend is sure when the points of the
+    two differ by `sure` standard deviations of what noise alone gives (Mann and Whitney), so that
+    the noise of SGD makes none; or when all differ alike. Heights are over the known minimum,
+    else over 0 where no loss is negative. The fall is the starting loss less the lowest. The
+    scale is the fall, or the height of the second half's median where that is more: on it, noise
+    at a low level is small.
     """
     if curve.status == "failed":
         return Verdict(None)
@@ -93,7 +95,9 @@ def verdict(curve: Curve, thresholds: Thresholds = DEFAULT) -> Verdict:
 
 def _word(curve: Curve, shape: Shape) -> Word:
     free = curve.reached is None  # no goal was given: the curve alone decides
-    if curve.reached or (free and shape.at_the_minimum):
+    vanishing = _vanishing(curve.grad_norms) if free and curve.minimum is None else inf
+    limits = shape.limits
+    if curve.reached or (free and shape.at_the_minimum) or vanishing <= limits.near:
         return "converged"
     if shape.grows:
         return "diverged"
@@ -101,16 +105,16 @@ def _word(curve: Curve, shape: Shape) -> Word:
         return "oscillating"
     if shape.falls:
         return "slow"
-    stationary = _stationary(curve.grad_norms, shape.limits)
-    return "converged" if free and curve.minimum is None and stationary else "stalled"
+    return "converged" if vanishing <= limits.stationary else "stalled"
 
 
-def _stationary(grad_norms: Sequence[float], limits: Thresholds) -> bool:
-    """Return whether the gradient all but vanished: False where it was not measured."""
+def _vanishing(grad_norms: Sequence[float]) -> float:
+    """Return the gradient norm at the end over that at the start: inf where it is not known."""
     norms = [norm for norm in grad_norms if isfinite(norm)]
     if len(norms) < 2:
-        return False
-    return median(last_quarters(norms)[1]) <= limits.stationary * norms[0]
+        return inf
+    last = median(last_quarters(norms)[1])
+    return last / norms[0] if norms[0] else inf if last else 0.0
 
 
 def _word_of_a_point(curve: Curve, points: Sequence[tuple[int, float]]) -> Word | None:

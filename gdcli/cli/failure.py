@@ -33,7 +33,7 @@ def report(error: BaseException, *, verbose: bool) -> int:
 
 
 def _say(line: str) -> None:
-    print(literal(line), file=sys.stderr)
+    sys.stderr.write(f"{literal(line)}\n")
 
 
 def _lines(error: BaseException) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 from gdcli.errors import UserError, UserErrors
 
 
-def every(actions: Iterable[Callable[[], Any]]) -> list[Any]:
+def every(actions: Iterable[Callable[[], object]]) -> list[Any]:
     """Return the results of all actions; raises the UserErrors of all that fail, together."""
     results, errors = [], []
     for action in actions:

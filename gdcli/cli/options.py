@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -108,5 +109,5 @@ def given_of(given: Mapping[str, object], *classes: type) -> dict[str, object]:
 def read(cls: type[T], given: Mapping[str, object]) -> T:
     """Return a dataclass with the options given; raises UserErrors that name every mistake."""
     known, named = options_of(cls), given_of(given, cls)
-    values = every(lambda n=n, raw=raw: one(raw, known[n], f"--{n}") for n, raw in named.items())
+    values = every(partial(one, raw, known[name], f"--{name}") for name, raw in named.items())
     return cls(**dict(zip((known[name].field for name in named), values, strict=True)))

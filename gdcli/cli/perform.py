@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_run: bool) -> int:
     """Run an experiment and print its results, or print its plan; return the exit code."""
     if dry_run:
-        plan(experiment, options, screen)
+        _plan(experiment, options, screen)
         return 0
     from gdcli.report.progress import progress_bar
     from gdcli.report.results import print_results
@@ -25,23 +25,19 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
     outcome = execute(experiment, options, bar)
     print_results(outcome.folder, screen.format, screen.console())
     screen.tell(f"the results are in {outcome.folder}")
-    return exit_code(outcome, options)
+    return _exit_code(outcome, options)
 
 
-def plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
+def _plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
     """Print what a run would do and take; nothing is written."""
-    from gdcli.engine.device import resolve
-    from gdcli.engine.estimate import estimate
-    from gdcli.engine.families import needs_torch
     from gdcli.report.plan import print_plan
+    from gdcli.runs.planning import plan_run
 
-    cohorts = experiment.grid.cohorts
-    device = resolve(options.device, needs_torch(cohorts[0].trials[0].problem))
-    print_plan(estimate(cohorts, device), screen.format, screen.console())
+    print_plan(plan_run(experiment, options), screen.format, screen.console())
 
 
-def exit_code(outcome: Outcome, options: RunOptions) -> int:
-    """Return 1 when the trials ended as --fail-on says, else 0."""
+def _exit_code(outcome: Outcome, options: RunOptions) -> int:
+    """Return 1 when trials ended as --fail-on says, else 0."""
     unwanted = {
         "failed": outcome.failed,
         "diverged": outcome.failed + outcome.diverged,

@@ -7,12 +7,13 @@ from pathlib import Path
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment
-from gdcli.experiment_file import dump
 from gdcli.fields import show
 
 
 def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool) -> int:
     """Write an experiment to a TOML file; raises UserError rather than replace another one."""
+    from gdcli.experiment_file import dump
+
     text = dump(experiment)
     if file.is_dir() or not file.parent.is_dir():
         what = "is a folder" if file.is_dir() else "is in no folder that exists"

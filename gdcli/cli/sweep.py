@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gdcli.cli.assignments import assignments
+from gdcli.cli.failure import report
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.perform import perform
 from gdcli.cli.run_name import checked_name
 from gdcli.cli.screen import Screen
-from gdcli.errors import UserError
-from gdcli.experiment_file import load
+from gdcli.errors import GdcliError, UserError
+from gdcli.experiment import Experiment
 from gdcli.fields import show
 from gdcli.runs.options import RunOptions
 
@@ -56,23 +58,34 @@ def sweep(
             lambda: _load(files, set_ or []),
         ]
     )
-    codes = [
-        perform(experiment, replace(options, name=name), screen, dry_run=instead.dry_run)
-        for name, experiment in zip(names, experiments, strict=True)
-    ]
+    codes = []
+    for name, experiment in zip(names, experiments, strict=True):
+        if len(names) > 1 and screen.format == "table":
+            screen.console().print(f"{name}\n{'=' * len(name)}")
+        codes.append(_perform(experiment, replace(options, name=name), screen, instead))
     return max(codes)
 
 
-def _load(files: list[str], settings: list[str]) -> list[object]:
+def _perform(experiment: Experiment, options: RunOptions, screen: Screen, instead: Instead) -> int:
+    """Run one of several experiments; the others run even if it cannot."""
+    try:
+        return perform(experiment, options, screen, dry_run=instead.dry_run)
+    except GdcliError as error:
+        return report(error, verbose=screen.verbose)
+
+
+def _load(files: list[str], settings: list[str]) -> list[Experiment]:
+    from gdcli.experiment_file import load
+
     overrides = assignments(settings, "--set")
-    return every(lambda file=file: load(Path(file), overrides) for file in files)
+    return every(partial(load, Path(file), overrides) for file in files)
 
 
 def _names(files: list[str], given: Mapping[str, object]) -> list[str]:
     """Return the name of each file's run; raises UserError where two would be one."""
     if given.get("name") is not None:
         return [_only_name(str(given["name"]), files)]
-    names = every(lambda file=file: checked_name(Path(file).stem, file) for file in files)
+    names = every(partial(checked_name, Path(file).stem, file) for file in files)
     for i, stem in enumerate(names):
         if stem in names[:i]:
             what = f"{files[names.index(stem)]} and {files[i]} would both be the run {show(stem)}"

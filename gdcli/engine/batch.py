@@ -16,7 +16,7 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import Curves, Recorder
 from gdcli.engine.rule import Rule
 from gdcli.engine.sampling import Orders
-from gdcli.engine.train import train
+from gdcli.engine.train import Loop
 from gdcli.grid import Cohort, Trial
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def train_batch(
     """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done."""
     trials = batch.trials
     first = trials[0]
-    device = device_for(device_name, precision(first), needs_torch(first.problem))
+    device = device_for(device_name, precision(first), networks=needs_torch(first.problem))
     plan = plan_of(first, data.examples)
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
         program = program_for(trials, data, device)
@@ -59,8 +59,6 @@ def train_batch(
         stochastic = first.method != "gd"
         order = first.training.order
         orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
-        recorder = Recorder(program, first.training)
-        curves = train(
-            program, params, rule, plan, orders, recorder, lambda n: advance(n * len(trials))
-        )
+        loop = Loop(program, params, rule, plan, orders, Recorder(program, first.training))
+        curves = loop.run(lambda steps: advance(steps * len(trials)))
     return plan, curves

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from gdcli.fields import show
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -68,7 +68,7 @@ class Torch(Device):
         return held
 
 
-def resolve(name: str, networks: bool) -> str:
+def resolve(name: str, *, networks: bool) -> str:
     """Return "cpu" or the name of a CUDA device; `networks` says whether auto may mean one.
 
     Raises UserError for another name, and for a CUDA device that is not there.
@@ -89,8 +89,21 @@ def resolve(name: str, networks: bool) -> str:
     return f"cuda:{index or 0}"
 
 
-def device_for(name: str, dtype: str, networks: bool) -> Device:
+def device_for(name: str, dtype: str, *, networks: bool) -> Device:
     """Return the device of a resolved name: NumPy for toy and convex problems on the CPU."""
     if networks or name != "cpu":
         return Torch(dtype, eager=name == "cpu", name=name)
     return NumPy(dtype)
+
+
+def torch_facts(name: str) -> dict[str, str]:
+    """Return what torch's results on a resolved device depend on besides its version."""
+    import torch
+
+    facts = {
+        "torch_simd": torch.backends.cpu.get_cpu_capability(),
+        "mkl_cbwr": os.environ.get("MKL_CBWR", ""),
+    }
+    if name != "cpu":
+        facts |= {"gpu": torch.cuda.get_device_name(name), "cuda": torch.version.cuda or ""}
+    return facts

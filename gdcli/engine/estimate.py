@@ -11,9 +11,9 @@ from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.memory import batch_memory
 from gdcli.engine.plan import plan_of
+from gdcli.grid import Cohort, Trial
 
 if TYPE_CHECKING:
-    from gdcli.grid import Cohort, Trial
     from gdcli.problem import Data
 
 SAMPLE = 32  # steps that are timed

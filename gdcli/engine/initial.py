@@ -50,4 +50,6 @@ def _uniform(layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:
     torch's kaiming_uniform_ with a = sqrt(5) has this bound (He et al. 2015).
     """
     bound = 1 / math.sqrt(layer.weight[0].numel())
-    return {name: rng.uniform(-bound, bound, tuple(p.shape)) for name, p in layer.named_parameters()}
+    return {
+        name: rng.uniform(-bound, bound, tuple(p.shape)) for name, p in layer.named_parameters()
+    }

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdcli.problem import Array
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,10 +25,10 @@ class Lanes:
     """
 
     shape: tuple[int, ...]
-    place: NDArray[np.int64]  # each trial's index in the flattened lanes
+    place: Array  # each trial's index in the flattened lanes
     seeds: tuple[int, ...]  # the distinct seeds
-    seed: NDArray[np.int64]  # each lane's index among them, of the lanes' shape
-    filler: NDArray[np.int64]  # the trial whose settings each lane has, of the lanes' shape
+    seed: Array  # each lane's index among them, of the lanes' shape
+    filler: Array  # the trial whose settings each lane has, of the lanes' shape
 
     def spread(self, values: Sequence[Any]) -> NDArray[Any]:
         """Return one value a trial as an array of the lanes' shape."""
@@ -66,5 +68,5 @@ def in_line(trials: Sequence[Trial], multiple: int) -> Lanes:
     filler = np.zeros(count, dtype=np.int64)
     filler[: len(trials)] = np.arange(len(trials))
     seeds = tuple(dict.fromkeys(trial.seed for trial in trials))
-    seed = np.array([seeds.index(trials[i].seed) for i in filler])
+    seed = np.array([seeds.index(trials[int(i)].seed) for i in filler])
     return Lanes((count,), np.arange(len(trials)), seeds, seed, filler)

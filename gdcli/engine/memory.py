@@ -34,7 +34,7 @@ def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
 
 
 def batch_memory(batch: TrialBatch, data: Data) -> int:
-    """Return about how many bytes training a batch takes: data, parameters, activations, records."""
+    """Return about how many bytes a batch takes: data, parameters, activations, records."""
     trial = batch.trials[0]
     plan = plan_of(trial, data.examples)
     size = 4 if precision(trial) == "float32" else 8

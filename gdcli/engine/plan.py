@@ -31,7 +31,11 @@ class Plan:
     def points(self) -> Iterable[int]:
         """Return the recorded steps, ascending: 0, ..., the last."""
         if self.record == "log":
-            return chain([0], (2**i for i in range(self.steps.bit_length()) if 2**i < self.steps), [self.steps])
+            return chain(
+                [0],
+                (2**i for i in range(self.steps.bit_length()) if 2**i < self.steps),
+                [self.steps],
+            )
         return chain(range(0, self.steps, self._interval), [self.steps])
 
     @property
@@ -75,7 +79,9 @@ def plan_of(trial: Trial, examples: int) -> Plan:
     epochs = training.epochs or trial.problem.default_epochs
     plan = Plan(examples, size, per_epoch, training.steps or epochs * per_epoch, training.record)
     if plan.steps > MOST_STEPS:
-        raise UserError("--epochs", f"{epochs} epochs are {plan.steps} steps", f"at most {MOST_STEPS}")
+        raise UserError(
+            "--epochs", f"{epochs} epochs are {plan.steps} steps", f"at most {MOST_STEPS}"
+        )
     if plan.recorded > MOST_POINTS:
         what = f"{training.record} records {plan.recorded} points a trial"
         raise UserError("--record", what, f"record less often: at most {MOST_POINTS}")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a recorded point holds: measures by column name, of the lanes' shape, and the gradient."""
+    """What a recorded point holds: measures by column name, of the lanes' shape, and gradients."""
 
     values: dict[str, Array]
     gradient: Params  # of the full training loss

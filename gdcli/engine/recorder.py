@@ -25,9 +25,9 @@ class Curves:
     """The recorded points of the trials of one batch."""
 
     steps: list[int]
-    values: dict[str, NDArray[np.floating]]  # by column, shape (points, trials)
-    length: NDArray[np.int64]  # points that each trial has: its last one is where it ended
-    ended: NDArray[np.int64]  # RUNNING (the budget was spent), CONVERGED or DIVERGED
+    values: dict[str, Array]  # NumPy arrays by column, shape (points, trials)
+    length: Array  # points that each trial has: its last one is where it ended
+    ended: Array  # RUNNING (the budget was spent), CONVERGED or DIVERGED
 
 
 class Recorder:
@@ -60,18 +60,19 @@ class Recorder:
             self.limit = self.training.diverge_at * xp.where(abs(loss) > 1, abs(loss), 1.0)
         self.steps.append(step)
         self.length = self.length + (self.ended == RUNNING)
-        self._end(abs(loss) <= self.limit, self.program.finite(params), DIVERGED)
+        self._end(DIVERGED, ~((abs(loss) <= self.limit) & self.program.finite(params)))
         if self.training.tol is not None:
-            self._end(norm > self.training.tol, True, CONVERGED)
+            self._end(CONVERGED, norm <= self.training.tol)
         if self.training.target_loss is not None:
-            self._end(loss > self.training.target_loss, True, CONVERGED)
+            self._end(CONVERGED, loss <= self.training.target_loss)
         self.pending.append(xp.stack(list(evaluation.values.values())))
         if self.program.device.eager or len(self.pending) == FLUSH:
             self._flush()
         return self.ended != RUNNING
 
-    def _end(self, goes_on: Array, and_so: Array | bool, reason: int) -> None:
-        stops = (self.ended == RUNNING) & ~(goes_on & and_so)
+    def _end(self, reason: int, stops: Array) -> None:
+        """End those of the running trials that stop."""
+        stops = (self.ended == RUNNING) & stops
         self.ended = namespace(stops).where(stops, reason, self.ended)
 
     def _flush(self) -> None:

@@ -17,10 +17,13 @@ if TYPE_CHECKING:
     from gdcli.grid import Trial
     from gdcli.optimizer import Optimizer, State
 
+
 class Rule:
     """The update of every parameter of every trial."""
 
-    def __init__(self, program: Program, trials: Sequence[Trial], params: Params, horizon: int) -> None:
+    def __init__(
+        self, program: Program, trials: Sequence[Trial], params: Params, horizon: int
+    ) -> None:
         """Spread every trial's settings over the lanes, once for the shape of each parameter."""
         self.program, self.horizon = program, horizon
         rules = [trial.optimizer for trial in trials]

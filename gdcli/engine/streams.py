@@ -22,4 +22,6 @@ def stream(*key: object, block: int = 0) -> np.random.Generator:
     text = "|".join([FORMAT, *map(str, key)])
     digest = hashlib.sha256(text.encode()).digest()[:16]
     counter = np.array([0, 0, 0, block], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little"), counter=counter))
+    return np.random.Generator(
+        np.random.Philox(key=int.from_bytes(digest, "little"), counter=counter)
+    )

@@ -61,16 +61,23 @@ class Cnn(Network):
         """
         data = self._digits(rng) if self.dataset == "digits" else self._mnist()
         self._shrink(data.train["x"].shape[2:])
-        return data if self.examples is None else self._first(data, self.examples)
+        if self.examples is not None:
+            data = self._first(data, self.examples)
+        return Data(self._shaded(data.train), self._shaded(data.test))
 
     def _digits(self, rng: np.random.Generator) -> Data:
         x, y = read_named("digits")
-        images = x.reshape(-1, 1, 8, 8) / 16
+        images = x.reshape(-1, 1, 8, 8)
         return prepare(images, y.astype("int64"), self.test_fraction, "none", rng)
 
     def _mnist(self) -> Data:
         train, test = read_images(self.dataset, self.data_dir)
-        return Data(_pixels(train), _pixels(test) if self.test_fraction else {})
+        return Data(_one_channel(train), _one_channel(test) if self.test_fraction else {})
+
+    def _shaded(self, part: Batch) -> Batch:
+        """Return a part whose pixels are from 0 to 1."""
+        white = 16.0 if self.dataset == "digits" else 255.0
+        return {"x": part["x"] / white, "y": part["y"]} if part else {}
 
     def _first(self, data: Data, examples: int) -> Data:
         if examples > data.examples:
@@ -105,5 +112,5 @@ class Cnn(Network):
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(depth * height * width, CLASSES))
 
 
-def _pixels(part: Batch) -> Batch:
-    return {"x": part["x"][:, None] / 255.0, "y": part["y"]}
+def _one_channel(part: Batch) -> Batch:
+    return {"x": part["x"][:, None], "y": part["y"]}

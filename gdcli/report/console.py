@@ -17,7 +17,7 @@ def console(*, stderr: bool = False, color: bool = True) -> Console:
     NO_COLOR is honoured, as is `color`, which --no-color sets to False.
     """
     # An error is reported, and a usage error found, without waiting for Rich.
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
     terminal = on_terminal(stderr=stderr)
     return Console(

@@ -11,7 +11,7 @@ from gdcli.analysis.trials import Trial, Trials, read_trials
 from gdcli.report.console import literal
 from gdcli.report.curves import curve_lines
 from gdcli.report.heatmap import heatmap
-from gdcli.report.labels import for_json, in_full, namer
+from gdcli.report.labels import for_json, in_full, namer, short
 from gdcli.report.listing import print_json, print_listing
 from gdcli.report.tables import best_lines, best_rows
 
@@ -28,21 +28,20 @@ def print_results(folder: Path, form: str, console: Console) -> None:
     """Print the results of a run's folder as the `form` table, csv, json or md.
 
     table: the best learning rates, the losses over all of them and the curves at the best. The
-    other forms: the best learning rates alone, one row a setting, in csv and json with all digits
-    (json has nan and inf as text). Raises UserError where a file is missing or damaged.
+    other forms: the best learning rates alone, one row a setting, with all digits but in md, and
+    in json nan and inf as text. Raises UserError where a file is missing or damaged.
     """
     run = read_trials(folder)
     settings = settings_of(run.trials)
     if form == "table":
         _print_all(folder, run, settings, console)
-    elif form == "md":
-        print_listing(best_lines(run, settings), form, console)
-    elif form == "json":
-        rows = best_rows(run, settings)
+        return
+    rows = best_rows(run, settings)
+    if form == "json":
         print_json([{k: for_json(v) for k, v in row.items()} for row in rows], console)
     else:
-        rows = best_rows(run, settings)
-        print_listing([{k: in_full(v) for k, v in row.items()} for row in rows], form, console)
+        text = short if form == "md" else in_full
+        print_listing([{k: text(v) for k, v in row.items()} for row in rows], form, console)
 
 
 def _print_all(folder: Path, run: Trials, settings: Sequence[Setting], console: Console) -> None:
@@ -51,8 +50,8 @@ def _print_all(folder: Path, run: Trials, settings: Sequence[Setting], console: 
         return
     shown = _lowest(settings)
     labels = list(map(namer(run.names, settings), shown))
-    _print(console, "Best learning rate of each setting, by median final training loss over seeds")
-    print_listing(best_lines(run, shown), "table", console)
+    title = "Best learning rate of each setting, by median final training loss over seeds"
+    _print(console, title, *best_lines(run, shown, labels, console.width))
     if len(shown) < len(settings):
         rest = f"{len(settings) - len(shown)} settings with higher losses"
         _print(console, f"{rest} are not shown; all: --format csv, or {folder / 'summary.csv'}")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.results import Setting
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import Trials
 from gdcli.analysis.verdict import WORDS
+from gdcli.report.blocks import Column, blocks
 from gdcli.report.labels import apart, short
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 COUNTED = (*WORDS, "failed")
 
@@ -18,7 +22,7 @@ Row: TypeAlias = Mapping[str, Value]
 
 
 def best_rows(run: Trials, settings: Sequence[Setting]) -> list[Row]:
-    """Return one row a setting, for programs: numbers in full, None where there is none.
+    """Return one row a setting, its numbers in full, None where there is none.
 
     lr is the best learning rate, by median final training loss over the seeds; seeds are those
     with a result there; train_loss is that median, q1 and q3 its quartiles; test_loss and the
@@ -54,34 +58,27 @@ def _verdicts(setting: Setting) -> dict[str, int]:
     return {word: counts[word] for word in COUNTED}
 
 
-def best_lines(run: Trials, settings: Sequence[Setting]) -> list[dict[str, str]]:
-    """Return the same for people: rounded, without the columns that say nothing."""
+def best_lines(
+    run: Trials, settings: Sequence[Setting], labels: Sequence[str], width: int
+) -> list[Text]:
+    """Return the same as a table for people: rounded, without columns that say nothing."""
     rows = best_rows(run, settings)
     rates = apart(setting.best.lr for setting in settings if setting.best)
-    hidden = _hidden(run, rows)
-    return [
-        {
-            **{name: short(row[name]) for name in run.names if name not in hidden},
-            "best lr": rates[setting.best.lr] if setting.best else "none",
-            "seeds": short(row["seeds"]),
-            "train loss": short(row["train_loss"]),
-            "quartiles": " .. ".join(short(row[f"train_loss_{q}"]) for q in ("q1", "q3")).strip(
-                " ."
-            ),
-            **{
-                name: short(row[name]) for name in ("test_loss", *run.metrics) if name not in hidden
-            },
-            "verdicts": ", ".join(f"{row[word]} {word}" for word in COUNTED if row[word]),
-        }
-        for row, setting in zip(rows, settings, strict=True)
+    measured = [n for n in ("test_loss", *run.metrics) if any(r[n] is not None for r in rows)]
+    quartiles = [
+        f"{short(row['train_loss_q1'])} .. {short(row['train_loss_q3'])}" if row["seeds"] else ""
+        for row in rows
     ]
+    columns = [
+        Column("best lr", [rates[s.best.lr] if s.best else "none" for s in settings]),
+        _column("seeds", rows),
+        _column("train_loss", rows),
+        Column("quartiles", quartiles),
+        *(_column(name, rows) for name in measured),
+        *(_column(word, rows) for word in COUNTED if any(r[word] for r in rows)),
+    ]
+    return blocks(Column("setting", labels), columns, width)
 
 
-def _hidden(run: Trials, rows: Sequence[Row]) -> set[str]:
-    """Return the columns in which there is no choice and no result."""
-    hidden = {name for name in ("test_loss", *run.metrics) if all(r[name] is None for r in rows)}
-    if all(row["method"] != "minibatch" for row in rows):
-        hidden.add("batch_size")
-    if len({row["schedule"] for row in rows}) == 1:
-        hidden.add("schedule")
-    return hidden
+def _column(name: str, rows: Sequence[Row]) -> Column:
+    return Column(name.replace("_", " "), [short(row[name]) for row in rows])

@@ -10,7 +10,7 @@ from pathlib import Path
 TEMPORARY = ".tmp-"
 
 
-def write(path: Path, chunks: Iterable[bytes], exclusive: bool = False) -> None:
+def write(path: Path, chunks: Iterable[bytes], *, exclusive: bool = False) -> None:
     """Write a file by way of a temporary one beside it: write, fsync, rename, fsync the folder.
 
     Raises FileExistsError if `exclusive` and the file is there, OSError if it cannot be written.

@@ -8,9 +8,10 @@ from importlib.metadata import version
 from typing import Any
 
 from gdcli import __version__
+from gdcli.engine.device import torch_facts
 
 
-def fingerprint(device: str, torch: bool) -> dict[str, Any]:
+def fingerprint(device: str, *, torch: bool) -> dict[str, Any]:
     """Return versions, the processor's vector units, device and threads."""
     import numpy as np
 
@@ -22,20 +23,6 @@ def fingerprint(device: str, torch: bool) -> dict[str, Any]:
         "machine": platform.machine(),
         "simd": np.show_config(mode="dicts")["SIMD Extensions"]["found"],
         "device": device,
-        "threads": int(os.environ.get("OMP_NUM_THREADS", 0)),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", "0")),
     }
-    if not torch:
-        return found
-    return found | _torch(device)
-
-
-def _torch(device: str) -> dict[str, Any]:
-    import torch
-
-    found = {
-        "torch_simd": torch.backends.cpu.get_cpu_capability(),
-        "mkl_cbwr": os.environ.get("MKL_CBWR", ""),
-    }
-    if device != "cpu":
-        found |= {"gpu": torch.cuda.get_device_name(device), "cuda": torch.version.cuda or ""}
-    return found
+    return found | torch_facts(device) if torch else found

@@ -21,23 +21,24 @@ FORMAT = 1
 
 
 def manifest(
-    experiment: Experiment, fingerprint: Mapping[str, Any], data: Mapping[str, str], counts: Any
+    experiment: Experiment, spec_id: str, spec: Mapping[str, Any], counts: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return what manifest.json says, but for the files' checksums.
 
-    `data` holds the checksum of each problem's examples, `counts` the trials by status.
+    `spec` identifies the numbers, by what they depend on; `counts` holds the trials by status.
     """
     return {
         "format": FORMAT,
+        "spec": spec_id,
         "experiment": {
             "problem": experiment.problem,
             "hash": experiment.hash,
             "varied": list(experiment.varied),
             "settings": experiment.tables(),
         },
-        "trials": counts,
-        "data": dict(data),
-        "fingerprint": dict(fingerprint),
+        "trials": dict(counts),
+        "data": spec["data"],
+        "fingerprint": spec["fingerprint"],
         "host": platform.node(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
@@ -52,7 +53,9 @@ def _git() -> str | None:
     """Return the commit of the working directory, marked if it has changes; None outside git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5)
+        done = subprocess.run(  # noqa: S603 -- a fixed command
+            command, capture_output=True, text=True, check=False, timeout=5
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
@@ -65,25 +68,15 @@ def write(folder: Path, content: dict[str, Any], files: Iterable[str]) -> None:
     atomic.write(folder / "manifest.json", [text.encode(), b"\n"])
 
 
-def read(folder: Path) -> dict[str, Any] | None:
-    """Return what manifest.json says, None if it is not there or not JSON."""
+def counts(folder: Path, spec_id: str) -> dict[str, int] | None:
+    """Return the trials by status if the folder holds these results, finished and unchanged."""
     try:
         content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        unchanged = all(_checksum(folder / n) == held for n, held in content["files"].items())
+        found: dict[str, int] = content["trials"]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return content if isinstance(content, dict) else None
-
-
-def is_complete(folder: Path, experiment: Experiment) -> bool:
-    """Return whether the folder holds this experiment's finished results, unchanged."""
-    content = read(folder)
-    try:
-        return content is not None and (
-            content["experiment"]["hash"] == experiment.hash
-            and all(_checksum(folder / n) == held for n, held in content["files"].items())
-        )
-    except (OSError, KeyError, TypeError, AttributeError):
-        return False
+    return found if unchanged and content.get("spec") == spec_id else None
 
 
 def _checksum(file: Path) -> dict[str, Any]:

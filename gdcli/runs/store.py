@@ -40,7 +40,7 @@ class Store:
         self.id = hashlib.sha256(self.text).hexdigest()[:16]
         self.shards = folder / ".gdcli" / "shards"
 
-    def open(self, overwrite: bool) -> None:
+    def open(self, *, overwrite: bool) -> None:
         """Make the folder, or take up what lies there.
 
         Raises UserError when the folder holds something else, unless `overwrite`.
@@ -49,7 +49,9 @@ class Store:
         if overwrite and self._is_run():
             shutil.rmtree(self.folder)
         if self.folder.exists() and not self.folder.is_dir():
-            raise UserError("--output", f"{self.folder} is a file", "give another --name or --output")
+            raise UserError(
+                "--output", f"{self.folder} is a file", "give another --name or --output"
+            )
         if self.folder.is_dir() and any(self.folder.iterdir()) and not file.exists():
             what = f"{self.folder} is not empty and holds no run"
             raise UserError("--name", what, "give another --name or --output")

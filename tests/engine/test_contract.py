@@ -94,7 +94,12 @@ def test_the_recorded_gradient_is_that_of_the_recorded_loss(problem: str) -> Non
 @pytest.mark.parametrize("problem", PROBLEMS.names())
 def test_curves_have_the_columns_that_the_problem_names(problem: str) -> None:
     run = only(train(problem, SMALL.get(problem, {}), steps="1"))
-    assert set(run.values) <= {"train_loss", "grad_norm", "test_loss", *run.trial.problem.curve_columns}
+    assert set(run.values) <= {
+        "train_loss",
+        "grad_norm",
+        "test_loss",
+        *run.trial.problem.curve_columns,
+    }
     assert {"train_loss", "grad_norm"} <= set(run.values)
 
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from gdcli.engine.examples import examples_of
 from gdcli.engine.recorder import DIVERGED
 from tests.grids import only, train
 
@@ -97,7 +98,7 @@ def test_sgd_with_replacement_settles_at_its_noise_floor() -> None:
         record="100",
     )
     first = next(iter(runs.values()))
-    data = first.trial.problem.load(_data_stream())
+    data = examples_of(first.trial)
     curvature = data.constants["eigenvalues"]
     examples = data.train["x"]
     lowest = 0.5 * (curvature * examples.var(0)).sum()
@@ -108,30 +109,18 @@ def test_sgd_with_replacement_settles_at_its_noise_floor() -> None:
     assert (settled - lowest).mean() == pytest.approx(floor, rel=0.05)
 
 
-def _data_stream() -> np.random.Generator:
-    from gdcli.engine.streams import stream
-
-    return stream("quadratic", 0, "data")
-
-
 def test_least_squares_contracts_by_its_smallest_curvature() -> None:
     run = only(
         train("linear-regression", {"test_fraction": "0"}, lr="0.3", epochs="6000", record="1000")
     )
     # At lr 0.3 < 1 / L the slowest mode, the smallest eigenvalue of X'X / n, decides.
-    data = run.trial.problem.load(_stream_of("linear-regression"))
+    data = examples_of(run.trial)
     x = np.c_[data.train["x"], np.ones(len(data.train["x"]))]
     smallest = np.linalg.eigvalsh(x.T @ x / len(x)).min()
     least = run.losses[-1]
     excess = run.losses[1:3] - _lowest(x, data.train["y"][:, 0])
     assert excess[1] / excess[0] == pytest.approx((1 - 0.3 * smallest) ** 2000, rel=1e-3)
     assert least >= _lowest(x, data.train["y"][:, 0])
-
-
-def _stream_of(problem: str) -> np.random.Generator:
-    from gdcli.engine.streams import stream
-
-    return stream(problem, 0, "data")
 
 
 def _lowest(x: np.ndarray, y: np.ndarray) -> float:

@@ -58,5 +58,7 @@ class AnalyticProgram(Program):
             "grad_norm": self.norm(gradient),
         }
         if self.test:
-            values["test_loss"] = self.function.value(params["point"], {**self.test, **self.constants})
+            values["test_loss"] = self.function.value(
+                params["point"], {**self.test, **self.constants}
+            )
         return Evaluation({**values, **self.problem.metrics(params, everything)}, gradient)

@@ -90,7 +90,9 @@ class ModuleProgram(AutogradProgram):
     def loss(self, params: Params, batch: Batch) -> Tensor:
         """Return the criterion of the module's outputs, and the penalty."""
         z = self._outputs(params, batch)
-        function = getattr(torch.nn.functional, {"mse": "mse_loss"}.get(self.criterion, self.criterion))
+        function = getattr(
+            torch.nn.functional, {"mse": "mse_loss"}.get(self.criterion, self.criterion)
+        )
         weights = [value for name, value in params.items() if name.endswith("weight")]
         penalty = sum(weight.square().sum() for weight in weights)
         return cast("Tensor", function(z, batch["y"]) + 0.5 * self.l2 * penalty)

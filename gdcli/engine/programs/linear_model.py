@@ -33,7 +33,7 @@ class LinearModelProgram(Program):
         """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
         self.train, self.test = _prepared(self.train), _prepared(self.test)
         weights = np.stack([np.vstack([start["weight"], start["bias"]]) for start in starts])
-        seeds, tiles, self.width = self.lanes.shape
+        _, tiles, self.width = self.lanes.shape
         self.outputs = weights.shape[2]
         stacked = np.repeat(np.repeat(weights[:, None], tiles, 1), self.width, 3)
         return {"weight": self.device.array(stacked)}

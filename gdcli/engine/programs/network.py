@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
+import numpy as np
 
 from gdcli.engine.criteria import CRITERIA, accuracy, one_hot
 from gdcli.engine.program import Evaluation, Program
 from gdcli.problem import Data, Network, Params
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -49,7 +48,7 @@ class NetworkProgram(Program):
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return every parameter with an axis of trials, by its name in the module."""
-        by_seed = {n: self.device.array(_stack([s[n] for s in starts])) for n in starts[0]}
+        by_seed = {n: self.device.array(np.stack([s[n] for s in starts])) for n in starts[0]}
         return {name: values[self.seed] for name, values in by_seed.items()}
 
     def over(self, values: Tensor, param: Tensor) -> Tensor:
@@ -84,25 +83,28 @@ class NetworkProgram(Program):
         values = {f"train_{name}": value for name, value in values.items()}
         values["grad_norm"] = self.norm(gradient)
         if self.test:
-            values |= {f"test_{n}": v for n, v in self._full(params, self.test, gradient=False)[0].items()}
+            values |= {
+                f"test_{n}": v for n, v in self._full(params, self.test, gradient=False)[0].items()
+            }
         return Evaluation(values, gradient)
 
-    def _full(self, params: Params, part: Params, gradient: bool) -> tuple[Params, Params]:
+    def _full(self, params: Params, part: Params, *, gradient: bool) -> tuple[Params, Params]:
         """Return means over all examples, chunk by chunk, and the gradient."""
         sums: Params = {}
         count = len(part["x"])
         for first in range(0, count, CHUNK):
             x, y = (_batch_last(part[name][None, first : first + CHUNK]) for name in ("x", "y"))
             x = x.expand(self.lanes.shape[0], *x.shape[1:])
-            z, loss, gradients = self._pass(params, x, y, gradient)
+            z, loss, gradients = self._pass(params, x, y, gradient=gradient)
             measures = {"loss": loss, **(accuracy(z, y) if self.classifies else {}), **gradients}
             sums = {name: sums[name] + v if sums else v for name, v in measures.items()}
-        means = {name: sums.pop(name) / count for name in ("loss", "accuracy") if name in sums}
+        names = [name for name in ("loss", "accuracy") if name in sums]
+        means: Params = {name: sums.pop(name) / count for name in names}
         means["loss"] = means["loss"] + self._penalty(params)
         return means, self._finished(sums, params, count)
 
     def _pass(
-        self, params: Params, x: Tensor, y: Tensor, gradient: bool
+        self, params: Params, x: Tensor, y: Tensor, *, gradient: bool
     ) -> tuple[Tensor, Tensor, Params]:
         """Return outputs, costs and gradients, both summed over the batch."""
         kept = []
@@ -113,20 +115,24 @@ class NetworkProgram(Program):
         gradients: Params = {}
         if gradient:
             first = next(iter(self.layers))
-            for (name, layer), needed in zip(reversed(self.layers.items()), reversed(kept), strict=True):
+            for (name, layer), needed in zip(
+                reversed(self.layers.items()), reversed(kept), strict=True
+            ):
                 own = _own(params, name, layer)
-                back, parts = layer.backward(own, needed, slope, name == first)
-                gradients |= {f"{name}.{p}": g for p, g in zip(layer.parameters, parts, strict=True)}
+                back, parts = layer.backward(own, needed, slope, first=name == first)
+                gradients |= {
+                    f"{name}.{p}": g for p, g in zip(layer.parameters, parts, strict=True)
+                }
                 slope = cast("Tensor", back)
         return x, loss, gradients
 
     def _finished(self, gradients: Params, params: Params, count: int) -> Params:
         """Return mean gradients with the penalty's added."""
-        for name, gradient in gradients.items():
-            gradient /= count
-            if self.l2 and name.endswith("weight"):
-                gradient += self.l2 * params[name]
-        return gradients
+        means = {name: gradient / count for name, gradient in gradients.items()}
+        if self.l2:
+            weights = (name for name in means if name.endswith("weight"))
+            means |= {name: means[name] + self.l2 * params[name] for name in weights}
+        return means
 
     def _penalty(self, params: Params) -> Any:
         if not self.l2:
@@ -143,9 +149,3 @@ def _batch_last(x: Tensor) -> Tensor:
     """Return (trials, batch, ...) as (trials, ..., batch); images are copied into that order."""
     moved = x.movedim(1, -1)
     return moved if moved.ndim == 3 else moved.contiguous()
-
-
-def _stack(values: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-    import numpy as np
-
-    return np.stack(values)

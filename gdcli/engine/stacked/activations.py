@@ -17,11 +17,6 @@ aten = torch.ops.aten
 class Activation(StackedLayer):
     """An elementwise function; its slope follows from its output, or its input for gelu."""
 
-    def __init__(self, layer: nn.Module) -> None:
-        """Take the function of the nn layer."""
-        super().__init__(layer)
-        self.layer = layer
-
     @staticmethod
     def fits(layer: nn.Module) -> bool:
         """Accept the four, gelu in its exact form."""
@@ -41,7 +36,7 @@ class Activation(StackedLayer):
         return y, y
 
     def backward(
-        self, params: list[Tensor], kept: Tensor, slope: Tensor, first: bool
+        self, params: list[Tensor], kept: Tensor, slope: Tensor, *, first: bool
     ) -> tuple[Tensor, Gradients]:
         """Return the slope times the function's derivative."""
         if isinstance(self.layer, torch.nn.ReLU):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -20,14 +20,15 @@ class Conv2d(StackedLayer):
     def __init__(self, layer: nn.Module) -> None:
         """Take the padding of the nn layer."""
         super().__init__(layer)
-        padding = layer.padding
+        convolution = cast("nn.Conv2d", layer)
+        padding: Any = convolution.padding
         if padding == "same":
-            padding = tuple(size // 2 for size in layer.kernel_size)
-        self.padding = (0, 0) if padding == "valid" else padding
+            padding = tuple(size // 2 for size in convolution.kernel_size)
+        self.padding: tuple[int, int] = (0, 0) if padding == "valid" else padding
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
-        """Accept stride 1, no dilation, no groups, a bias and padding by zeros, alike on both sides."""
+        """Accept stride 1, no dilation or groups, a bias, and zeros alike on both sides."""
         return (
             type(layer) is torch.nn.Conv2d
             and layer.stride == layer.dilation == (1, 1)
@@ -51,7 +52,7 @@ class Conv2d(StackedLayer):
         return z.view(trials, out, height, width, batch), (columns, x.shape)
 
     def backward(
-        self, params: list[Tensor], kept: tuple[Tensor, torch.Size], slope: Tensor, first: bool
+        self, params: list[Tensor], kept: tuple[Tensor, torch.Size], slope: Tensor, *, first: bool
     ) -> tuple[Tensor | None, Gradients]:
         """Return the patches' slopes, added up where patches overlap, and those of W and b."""
         columns, padded = kept

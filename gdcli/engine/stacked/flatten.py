@@ -25,7 +25,7 @@ class Flatten(StackedLayer):
         return x.reshape(x.shape[0], -1, x.shape[-1]), x.shape
 
     def backward(
-        self, params: list[Tensor], kept: torch.Size, slope: Tensor, first: bool
+        self, params: list[Tensor], kept: torch.Size, slope: Tensor, *, first: bool
     ) -> tuple[Tensor, Gradients]:
         """Return the slope in the input's shape."""
         return slope.reshape(kept), []

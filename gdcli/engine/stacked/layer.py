@@ -21,7 +21,8 @@ class StackedLayer(ABC):
     parameters: ClassVar[tuple[str, ...]] = ()  # names, as the nn layer has them
 
     def __init__(self, layer: nn.Module) -> None:
-        """Take the settings of an nn layer; it has passed `fits`."""
+        """Take the settings of an nn layer that has passed `fits`."""
+        self.layer = layer
 
     @staticmethod
     @abstractmethod
@@ -34,7 +35,7 @@ class StackedLayer(ABC):
 
     @abstractmethod
     def backward(
-        self, params: list[Tensor], kept: Any, slope: Tensor, first: bool
+        self, params: list[Tensor], kept: Any, slope: Tensor, *, first: bool
     ) -> tuple[Tensor | None, Gradients]:
         """Return the slope of the loss in the input and in the parameters, given it in the output.
 

@@ -28,7 +28,7 @@ class Linear(StackedLayer):
         return torch.baddbmm(bias.unsqueeze(2), weight, x), x
 
     def backward(
-        self, params: list[Tensor], kept: Tensor, slope: Tensor, first: bool
+        self, params: list[Tensor], kept: Tensor, slope: Tensor, *, first: bool
     ) -> tuple[Tensor | None, Gradients]:
         """Return W' slope, and slope x' and its row sums."""
         gradients = [torch.bmm(slope, kept.mT), slope.sum(2)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -37,7 +37,9 @@ class Pooling(StackedLayer):
             return False
         return plain and _pair(layer.padding) == (0, 0) and not layer.ceil_mode
 
-    def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor | None]]:
+    def forward(
+        self, params: list[Tensor], x: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor | None]]:
         """Map (trials, channels, height, width, batch) to smaller height and width."""
         x = x.contiguous()
         if self.greatest:
@@ -47,23 +49,40 @@ class Pooling(StackedLayer):
         return _as_batch(y, x), (x, chosen)
 
     def backward(
-        self, params: list[Tensor], kept: tuple[Tensor, Tensor | None], slope: Tensor, first: bool
+        self,
+        params: list[Tensor],
+        kept: tuple[Tensor, Tensor | None],
+        slope: Tensor,
+        *,
+        first: bool,
     ) -> tuple[Tensor, Gradients]:
         """Return the slopes, at each window's greatest element or spread over the window."""
         x, chosen = kept
         y = _as_channels(slope.contiguous())
         if self.greatest:
             back = aten.max_pool2d_with_indices_backward(
-                y, _as_channels(x), *self.window, (0, 0), (1, 1), False, chosen
+                y,
+                _as_channels(x),
+                *self.window,
+                (0, 0),
+                (1, 1),
+                ceil_mode=False,
+                indices=chosen,
             )
         else:
             back = aten.avg_pool2d_backward(
-                y, _as_channels(x), *self.window, (0, 0), False, True, None
+                y,
+                _as_channels(x),
+                *self.window,
+                (0, 0),
+                ceil_mode=False,
+                count_include_pad=True,
+                divisor_override=None,
             )
         return _as_batch(back, x), []
 
 
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+def _pair(size: Any) -> tuple[int, int]:
     return size if isinstance(size, tuple) else (size, size)
 
 

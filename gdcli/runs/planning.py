@@ -1,0 +1,19 @@
+"""What a run would do and take, without running it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gdcli.engine.device import resolve
+from gdcli.engine.estimate import Estimate, estimate
+from gdcli.engine.families import needs_torch
+
+if TYPE_CHECKING:
+    from gdcli.experiment import Experiment
+    from gdcli.runs.options import RunOptions
+
+
+def plan_run(experiment: Experiment, options: RunOptions) -> Estimate:
+    """Return the estimate of an experiment on the device that the options name."""
+    networks = needs_torch(experiment.grid.trials[0].problem)
+    return estimate(experiment.grid.cohorts, resolve(options.device, networks=networks))

@@ -1,0 +1,80 @@
+"""The work of one batch: train it, and write its lines of both tables."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from gdcli.engine.batch import TrialBatch, train_batch
+from gdcli.engine.examples import examples_of
+from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.recorder import DIVERGED
+from gdcli.errors import GdcliError
+from gdcli.runs.rows import Rows
+from gdcli.runs.store import Shard
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the batches of a run have in common."""
+
+    varied: Sequence[str]  # settings with a column of their own
+    metrics: Sequence[str]
+    device: str  # a resolved name
+
+    def shard(self, batch: TrialBatch, advance: Callable[[int], None]) -> Shard:
+        """Train a batch and return its shard.
+
+        An exception is some trial's: each is then trained alone, and only those that raise it
+        again have failed.
+        """
+        begun = time.perf_counter()
+        try:
+            shard = self._trained(batch, advance)
+        except GdcliError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a user's problem may raise anything
+            if len(batch.trials) > 1:
+                alone = [replace(batch, trials=(trial,)) for trial in batch.trials]
+                shard = joined([self.shard(one, lambda _: None) for one in alone])
+            else:
+                line = self._rows(batch).failed(batch.trials[0], _message(error))
+                shard = Shard(b"", line.encode(), 0.0, failed=1, diverged=0)
+        return replace(shard, seconds=time.perf_counter() - begun)
+
+    def _rows(self, batch: TrialBatch) -> Rows:
+        return Rows(self.varied, self.metrics, plan_for(batch))
+
+    def _trained(self, batch: TrialBatch, advance: Callable[[int], None]) -> Shard:
+        rows, data = self._rows(batch), examples_of(batch.trials[0])
+        _, curves = train_batch(batch, data, self.device, advance)
+        lines = [line for i, t in enumerate(batch.trials) for line in rows.curve(t, curves, i)]
+        summary = [rows.summary(trial, curves, i) for i, trial in enumerate(batch.trials)]
+        return Shard(
+            curves="".join(lines).encode(),
+            summary="".join(summary).encode(),
+            seconds=0.0,
+            failed=0,
+            diverged=int((curves.ended == DIVERGED).sum()),
+        )
+
+
+def plan_for(batch: TrialBatch) -> Plan:
+    """Return the plan that a batch's trials share."""
+    return plan_of(batch.trials[0], examples_of(batch.trials[0]).examples)
+
+
+def joined(shards: Sequence[Shard]) -> Shard:
+    """Return the shards of single trials as one."""
+    return Shard(
+        curves=b"".join(shard.curves for shard in shards),
+        summary=b"".join(shard.summary for shard in shards),
+        seconds=sum(shard.seconds for shard in shards),
+        failed=sum(shard.failed for shard in shards),
+        diverged=sum(shard.diverged for shard in shards),
+    )
+
+
+def _message(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".encode("unicode_escape").decode()

@@ -1,0 +1,78 @@
+"""Experiments as hypothesis draws them: any options, axes and budget that go together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from gdcli.experiment import Experiment, Given, read
+
+rates = st.floats(1e-12, 1e12, allow_subnormal=False)
+shares = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+
+
+def axis(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    """Draw an axis: different values."""
+    return st.lists(values, min_size=1, max_size=3, unique=True)
+
+
+OPTIONS = {
+    "quadratic": {"dim": st.integers(1, 9), "noise": rates, "rotate": st.booleans()},
+    "saddle": {"start": st.lists(rates | rates.map(lambda x: -x), min_size=2, max_size=2)},
+    "linear-regression": {"scale": st.just("minmax")},
+}
+REQUIRED = {"linear-regression": {"data": words, "target": words}}
+GRID = {
+    "method": axis(st.sampled_from(["gd", "sgd", "minibatch"])),
+    "batch-size": axis(st.integers(1, 2**40)),
+    "schedule": axis(st.sampled_from(["constant", "cosine", "step"])),
+    "weight-decay": axis(st.just(0.0) | rates),
+    "clip-norm": axis(rates),
+    "lr": axis(rates),
+    "seed": axis(st.integers(0, 2**70)),
+    "record": st.sampled_from(["epoch", "step", "log", "7"]),
+    "tol": rates,
+    "target-loss": rates | rates.map(lambda x: -x),
+    "order": st.sampled_from(["shuffle", "fixed", "replacement"]),
+    "remainder": st.sampled_from(["keep", "drop"]),
+    "data-seed": st.integers(0, 2**70),
+    "dtype": st.sampled_from(["float32", "float64"]),
+}
+
+
+@st.composite
+def experiments(draw: st.DrawFn) -> Experiment:
+    """Draw an experiment."""
+    problem = draw(st.sampled_from(sorted(OPTIONS)))
+    options = draw(st.fixed_dictionaries(REQUIRED.get(problem, {}), optional=OPTIONS[problem]))
+    budget = draw(st.sampled_from(["epochs", "steps"]))
+    grid = draw(st.fixed_dictionaries({}, optional={**GRID, budget: st.integers(1, 2**53 - 1)}))
+    vary: dict[str, Any] = {}
+    if draw(st.booleans()):
+        grid["optimizer"] = ["momentum", "vanilla"]
+        vary["momentum.beta"] = draw(axis(shares))
+    if problem == "quadratic" and draw(st.booleans()):
+        vary["condition"] = draw(axis(st.floats(1, 1e6)))
+    lengths = {name: len(values) for name, values in {**grid, **vary}.items() if name in AXES}
+    twins = [name for name in sorted(lengths) if lengths[name] == lengths.get("lr")]
+    zips = (",".join(twins),) if len(twins) > 1 and draw(st.booleans()) else ()
+    return read(Given(problem, options, grid, vary, zips, str))
+
+
+AXES = {"lr", "seed", "batch-size", "momentum.beta", "condition"}
+
+
+def given(problem: str = "quadratic", **parts: Any) -> Given:
+    """Return what a user said, named as on a command line."""
+    empty: dict[str, Any] = {"options": {}, "grid": {}, "vary": {}, "zip": ()}
+    return Given(problem=problem, where=lambda name: f"--{name}", **{**empty, **parts})
+
+
+def written(folder: Path, text: str) -> Path:
+    """Return a file with this text."""
+    file = folder / "experiment.toml"
+    file.write_text(text, encoding="utf-8")
+    return file

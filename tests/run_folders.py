@@ -1,0 +1,117 @@
+"""Run folders made by hand, for tests that read and print them."""
+
+from __future__ import annotations
+
+import csv
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from math import isfinite
+from pathlib import Path
+
+from gdcli.analysis.verdict import Curve, verdict
+
+SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
+LOSSES = ("final_train_loss", "best_train_loss", "final_grad_norm")
+TESTS = ("final_test_loss", "best_test_loss")
+EXAMPLES = 100
+CURVATURES = (1.0, 3.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Made:
+    """One trial: its settings and its losses, one an epoch."""
+
+    losses: Sequence[float]
+    method: str = "gd"
+    batch_size: int = EXAMPLES
+    optimizer: str = "vanilla"
+    lr: float = 0.1
+    schedule: str = "constant"
+    seed: int = 0
+    varied: Sequence[object] = ()
+    status: str = "finished"
+    message: str = ""
+    test_losses: Sequence[float] = ()
+    metrics: Sequence[float] = ()  # at the end
+    identity: str = field(default_factory=map("{:012x}".format, count()).__next__)
+
+    @property
+    def settings(self) -> list[object]:
+        """The cells of the settings, as both files have them."""
+        own = [self.method, self.batch_size, self.optimizer, self.lr, self.schedule, self.seed]
+        return [self.identity, *own, *self.varied]
+
+
+def write_run(
+    folder: Path, trials: Sequence[Made], varied: Sequence[str] = (), metrics: Sequence[str] = ()
+) -> Path:
+    """Write summary.csv and curves.csv as a run does; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    finals = [f"final_{name}" for name in metrics]
+    ends = ("steps_to_target", "diverged_at", "message")
+    summary = (*SETTINGS, *varied, "status", "verdict", "steps", *LOSSES, *TESTS, *finals, *ends)
+    points = ("epoch", "step", "examples", "train_loss", "grad_norm", "test_loss")
+    _write(folder / "summary.csv", summary, [_ended(made, len(metrics)) for made in trials])
+    lines = [line for made in trials for line in _recorded(made, len(metrics))]
+    _write(folder / "curves.csv", (*SETTINGS, *varied, *points, *metrics), lines)
+    return folder
+
+
+def _write(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(lines)
+
+
+def _ended(made: Made, metrics: int) -> list[object]:
+    """Return the line of summary.csv."""
+    if made.status == "failed":
+        blanks = [""] * (len(LOSSES) + len(TESTS) + metrics + 4)
+        return [*made.settings, "failed", *blanks, made.message]
+    steps = range(len(made.losses))
+    word = verdict(Curve(made.status, steps, made.losses, [])).word
+    tests = [made.test_losses[-1], min(made.test_losses)] if made.test_losses else ["", ""]
+    at = len(made.losses) - 1
+    return [
+        *(*made.settings, made.status, word or "", at, made.losses[-1], min(made.losses), ""),
+        *(*tests, *made.metrics, *[""] * (metrics - len(made.metrics))),
+        *("", at if made.status == "diverged" else "", made.message),
+    ]
+
+
+def _recorded(made: Made, metrics: int) -> Iterator[list[object]]:
+    """Yield the lines of curves.csv; metrics are recorded at the end only."""
+    for epoch, loss in enumerate(made.losses):
+        test = made.test_losses[epoch] if made.test_losses else ""
+        yield [*made.settings, epoch, epoch, epoch * EXAMPLES, loss, "", test, *[""] * metrics]
+
+
+def descent(lr: float, seed: int = 0, epochs: int = 20, beta: float = 0.0) -> Made:
+    """Return gradient descent on a quadratic bowl, computed in plain Python."""
+    start = random.Random(seed)
+    point, speed = [start.gauss(0, 3) for _ in CURVATURES], [0.0] * len(CURVATURES)
+    losses, status = [_bowl(point)], "finished"
+    for _ in range(epochs):
+        slope = [k * x for k, x in zip(CURVATURES, point, strict=True)]
+        speed = [beta * v + g for v, g in zip(speed, slope, strict=True)]
+        point = [x - lr * v for x, v in zip(point, speed, strict=True)]
+        losses.append(_bowl(point))
+        if not isfinite(losses[-1]) or losses[-1] > 1e9 * max(1, losses[0]):
+            status = "diverged"
+            break
+    optimizer = "momentum" if beta else "vanilla"
+    tests = [1.1 * loss for loss in losses]
+    return Made(losses, optimizer=optimizer, lr=lr, seed=seed, status=status, test_losses=tests)
+
+
+def _bowl(point: Sequence[float]) -> float:
+    return 0.5 * sum(k * x * x for k, x in zip(CURVATURES, point, strict=True))
+
+
+def grid(lrs: Sequence[float] = (0.01, 0.1, 1.0), seeds: int = 3) -> list[Made]:
+    """Return gradient descent with and without momentum; it diverges from lr 0.2 on without."""
+    betas = (0.0, 0.5)
+    return [descent(lr, seed, beta=beta) for beta in betas for lr in lrs for seed in range(seeds)]

@@ -1,0 +1,136 @@
+"""Grids: which trials there are, under which names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gdcli.errors import UserError, UserErrors
+from gdcli.experiment import read
+from gdcli.grid import Trial, setting
+
+from .experiments import given
+
+
+def trials(problem: str = "quadratic", **parts: Any) -> tuple[Trial, ...]:
+    return read(given(problem, **parts)).grid.trials
+
+
+def test_the_trials_are_the_product_of_the_axes() -> None:
+    found = trials(grid={"lr": "0.1,0.2", "seed": "0:2", "optimizer": "vanilla,adam"})
+    settings = [(type(t.optimizer).__name__, t.lr, t.seed) for t in found]
+    assert settings == [
+        (optimizer, lr, seed)
+        for optimizer in ("Vanilla", "Adam")
+        for lr in (0.1, 0.2)
+        for seed in (0, 1, 2)
+    ]
+
+
+def test_gd_is_one_trial_however_many_batch_sizes() -> None:
+    found = trials(grid={"method": "gd,sgd,minibatch", "batch-size": "8,16,32"})
+    sizes = [(t.method, t.batch_size) for t in found]
+    assert sizes == [
+        *(("gd", None), ("sgd", None)),
+        *(("minibatch", 8), ("minibatch", 16), ("minibatch", 32)),
+    ]
+
+
+def test_a_field_multiplies_its_own_optimizer_only() -> None:
+    found = trials(
+        grid={"optimizer": "vanilla,momentum"}, vary={"momentum.beta": "0.5,0.9", "condition": "2,3"}
+    )
+    settings = [
+        (setting(t, "condition"), type(t.optimizer).__name__, setting(t, "momentum.beta"))
+        for t in found
+    ]
+    assert sorted(settings, key=str) == [
+        (2.0, "Momentum", 0.5),
+        (2.0, "Momentum", 0.9),
+        (2.0, "Vanilla", None),
+        (3.0, "Momentum", 0.5),
+        (3.0, "Momentum", 0.9),
+        (3.0, "Vanilla", None),
+    ]
+
+
+def test_a_field_of_a_schedule_can_be_varied() -> None:
+    found = trials(grid={"schedule": "cosine,constant"}, vary={"cosine.final": "0,0.1"})
+    assert [setting(t, "cosine.final") for t in found] == [0.0, 0.1, None]
+
+
+def test_zipped_axes_go_in_step() -> None:
+    found = trials(
+        grid={"lr": "0.1,0.2,0.3", "seed": "0:1", "optimizer": "momentum"},
+        vary={"momentum.beta": "0.7,0.8,0.9"},
+        zip=("lr,momentum.beta",),
+    )
+    pairs = {(t.lr, setting(t, "momentum.beta")) for t in found}
+    assert pairs == {(0.1, 0.7), (0.2, 0.8), (0.3, 0.9)}
+    assert len(found) == 6
+
+
+def test_the_id_of_a_trial_is_the_same_in_every_grid() -> None:
+    alone = {t.id for t in trials(grid={"lr": "0.2", "seed": "3", "weight-decay": "0.5"})}
+    among = {
+        t.id
+        for t in trials(
+            grid={
+                **{"lr": "0.3,0.2", "seed": "4:2:-1", "weight-decay": "0,0.5"},
+                **{"batch-size": "8", "optimizer": "adam,vanilla", "schedule": "cosine,constant"},
+            },
+            vary={"condition": "10,20", "adam.beta1": "0.5,0.9"},
+        )
+    }
+    assert len(alone) == 1
+    assert alone <= among
+
+
+def test_a_default_that_is_spelt_out_is_the_same_trial() -> None:
+    silent = trials()
+    spoken = trials(options={"dim": "2"}, grid={"lr": "0.1", "seed": "0"}, vary={"condition": "10"})
+    assert [t.id for t in silent] == [t.id for t in spoken]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"options": {"dim": "3"}},
+        {"grid": {"lr": "0.2"}},
+        {"grid": {"seed": "1"}},
+        {"grid": {"steps": "10"}},
+        {"grid": {"weight-decay": "0.1"}},
+        {"grid": {"schedule": "cosine"}},
+        {"grid": {"dtype": "float32"}},
+    ],
+    ids=str,
+)
+def test_every_setting_changes_the_id(other: dict[str, Any]) -> None:
+    assert trials()[0].id != trials(**other)[0].id
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"zip": ("lr,seed",), "grid": {"lr": "1,2"}}, "lr has 2, seed has 1"),
+        ({"zip": ("lr",)}, "two or more"),
+        ({"zip": ("lr,lr",)}, "two or more"),
+        ({"zip": ("lr,nothing",)}, "'nothing' is no axis"),
+        ({"zip": ("lr,seed", "seed,batch-size")}, "seed is zipped twice"),
+        ({"zip": ("clip-norm,weight-decay",)}, "clip_norm has no values"),
+        ({"zip": ("lr,condition",)}, "'condition' is no axis"),
+        ({"grid": {"seed": "0:99999", "lr": "lin:1:2:11"}}, "1100000 trials"),
+    ],
+    ids=str,
+)
+def test_axes_that_do_not_go_together_are_refused(parts: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(given(**parts))
+    assert said in str(caught.value)
+
+
+def test_every_zip_is_reported() -> None:
+    with pytest.raises(UserErrors) as caught:
+        read(given(zip=("lr,a", "seed,b")))
+    assert len(caught.value.lines) == 2

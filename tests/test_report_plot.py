@@ -1,0 +1,169 @@
+from math import inf, isfinite, nan
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from gdcli.report.frame import HEIGHT
+from gdcli.report.plot import BLANK, COLORS, LETTERS, MOST_CURVES, PlotCurve, plot
+from gdcli.report.scale import scale_of, steps
+
+WIDTH = 80
+FALLING = [(float(epoch), 0.8**epoch) for epoch in range(51)]
+
+losses = st.floats(allow_nan=True, allow_infinity=True)
+finite = st.floats(allow_nan=False, allow_infinity=False)
+
+
+def drawn(*curves: PlotCurve, width: int = WIDTH) -> list[str]:
+    return [line.plain for line in plot(curves, width, "epoch")]
+
+
+def area(lines: list[str]) -> str:
+    """Return the rows between the axes."""
+    return "\n".join(line.partition("┤" if "┤" in line else "│")[2] for line in lines[:HEIGHT])
+
+
+def ticks(lines: list[str]) -> list[float]:
+    return [float(line.partition("┤")[0]) for line in lines[:HEIGHT] if "┤" in line]
+
+
+def test_a_curve_falls_from_the_upper_left_to_the_lower_right() -> None:
+    rows = area(drawn(PlotCurve("gd", FALLING))).split("\n")
+    assert rows[0].strip()
+    ends = [len(row.rstrip()) for row in rows]
+    assert ends == sorted(ends)
+    assert ends[-1] > 70
+
+
+def test_the_axis_of_losses_has_powers_of_ten() -> None:
+    assert ticks(drawn(PlotCurve("gd", FALLING))) == [1, 0.1, 0.01, 0.001, 0.0001]
+
+
+def test_the_lines_are_as_wide_as_asked() -> None:
+    for width in (40, 80, 200):
+        lines = drawn(PlotCurve("gd", FALLING), width=width)
+        assert max(map(cell_len, lines)) == width
+
+
+def test_every_curve_has_its_letter_and_colour_in_plot_and_legend() -> None:
+    curves = [PlotCurve(f"curve{k}", [(x, y * 2**k) for x, y in FALLING]) for k in range(6)]
+    lines = plot(curves, WIDTH, "epoch")
+    picture = "".join(line.plain for line in lines[:HEIGHT])
+    assert len(curves) == MOST_CURVES == len(COLORS) == len(set(COLORS)) == len(LETTERS)
+    for letter, color, curve, legend in zip(LETTERS, COLORS, curves, lines[-6:], strict=True):
+        assert letter in picture
+        assert legend.plain == f" {letter} {curve.label}"
+        assert [str(span.style) for span in legend.spans] == [color]
+        assert any(str(span.style) == color for line in lines[:HEIGHT] for span in line.spans)
+
+
+def test_a_short_curve_has_its_letter_too() -> None:
+    lines = drawn(PlotCurve("long", FALLING), PlotCurve("short", [(0, 0.1), (1, 0.1)]))
+    assert "b" in area(lines)
+
+
+def test_crossing_curves_share_a_cell() -> None:
+    up, down = [(0.0, 1.0), (1.0, 100.0)], [(0.0, 100.0), (1.0, 1.0)]
+    alone = [area(drawn(PlotCurve("", points))) for points in (up, down)]
+    both = area(drawn(PlotCurve("", up), PlotCurve("", down)))
+    dots = [sum(ord(char).bit_count() for char in text if char > BLANK) for text in (*alone, both)]
+    assert dots[2] > max(dots[:2])
+
+
+def test_a_diverged_curve_ends_with_an_x_and_does_not_set_the_scale() -> None:
+    up = [(float(epoch), 10.0**epoch) for epoch in range(5)]
+    lines = drawn(PlotCurve("gd", FALLING), PlotCurve("lost", up, diverged=True))
+    assert max(ticks(lines)) == 1
+    assert area(lines).count("x") == 1
+    assert lines[-1] == " b lost, diverged (x)"
+
+
+def test_a_curve_that_stops_being_finite_ends_with_an_x() -> None:
+    for end in (inf, nan):
+        lines = drawn(PlotCurve("gd", FALLING), PlotCurve("lost", [(0, 1.0), (20, end), (30, 1.0)]))
+        assert area(lines).count("x") == 1
+        column = area(lines).split("\n")[0].index("x")
+        assert column / (WIDTH - 10) == pytest.approx(20 / 50, abs=0.05)
+
+
+def test_where_all_diverged_their_growth_is_drawn() -> None:
+    lines = drawn(PlotCurve("lost", [(float(e), 10.0**e) for e in range(10)], diverged=True))
+    assert max(ticks(lines)) == 1e8
+    assert "x" in area(lines)
+
+
+def test_losses_of_zero_are_drawn_at_the_bottom_and_said() -> None:
+    lines = drawn(PlotCurve("gd", [(0, 1.0), (1, 1e-3), (2, 0.0), (3, 0.0)]))
+    assert ticks(lines) == [1, 0.1, 0.01, 0.001]
+    assert lines[-1].strip() == "losses below 0.001 are drawn at the bottom"
+    assert "losses below" not in "".join(drawn(PlotCurve("gd", FALLING)))
+
+
+def test_negative_losses_are_drawn_on_a_symmetric_axis() -> None:
+    lines = drawn(PlotCurve("gd", [(float(e), -0.25 + 0.25 * 0.8**e) for e in range(51)]))
+    assert ticks(lines) == [0, -0.05, -0.1, -0.15, -0.2, -0.25]
+    lines = drawn(PlotCurve("gd", [(0, 1000.0), (1, 10.0), (2, -1.0)]))
+    assert {1000, 100, 10, 1, 0, -1} <= set(ticks(lines))
+
+
+def test_a_narrow_range_has_ticks_too() -> None:
+    assert len(ticks(drawn(PlotCurve("gd", [(0, 2.31), (1, 2.30)])))) > 2
+    assert ticks(drawn(PlotCurve("gd", [(0, 2.3026), (1, 2.3026)]))) == [2.3026]
+    assert ticks(drawn(PlotCurve("gd", [(0, 0.0), (1, 0.0)]))) == [0]
+
+
+def test_one_point_is_drawn() -> None:
+    assert "a" in area(drawn(PlotCurve("gd", [(0, 3.0)])))
+
+
+def test_nothing_finite_is_said() -> None:
+    nothing = ["no curve has a finite loss to draw"]
+    assert drawn(PlotCurve("gd", [(0, nan), (1, inf)])) == nothing
+    assert drawn(PlotCurve("gd", [])) == nothing
+    assert drawn() == nothing
+
+
+def test_a_curve_without_points_is_named() -> None:
+    assert drawn(PlotCurve("gd", FALLING), PlotCurve("none", []))[-1] == " b none"
+
+
+def test_a_hundred_thousand_points_are_drawn_as_their_outline() -> None:
+    few = PlotCurve("gd", [(float(e), 1.0 + e % 2) for e in range(1000)])
+    many = PlotCurve("gd", [(e / 100, 1.0 + e % 2) for e in range(99_901)])
+    assert len(area(drawn(many))) == len(area(drawn(few)))
+
+
+@given(
+    st.lists(
+        st.builds(
+            PlotCurve,
+            label=st.just("curve"),
+            points=st.lists(st.tuples(st.floats(0, 1e6), losses), max_size=20).map(sorted),
+            diverged=st.booleans(),
+        ),
+        max_size=MOST_CURVES,
+    ),
+    st.integers(1, 120),
+)
+def test_any_losses_can_be_drawn(curves: list[PlotCurve], width: int) -> None:
+    lines = drawn(*curves, width=width)
+    assert len(lines) == 1 or len(lines) >= HEIGHT + 2 + len(curves)
+
+
+@given(st.lists(finite, min_size=1))
+def test_every_loss_has_its_place_and_ticks_are_on_the_axis(values: list[float]) -> None:
+    scale = scale_of(values)
+    places = [scale(value) for value in sorted(values)]
+    assert places == sorted(places)
+    assert all(0 <= place <= 1 for place in places)
+    assert all(isfinite(tick) for tick in scale.ticks(5))
+
+
+@given(finite, finite, st.integers(1, 20))
+def test_steps_are_round_and_few(one: float, other: float, most: int) -> None:
+    low, high = sorted([one, other])
+    found = steps(low, high, most)
+    assert len(found) <= most + 1
+    assert found == sorted(found)
