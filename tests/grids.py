@@ -37,16 +37,17 @@ def experiment(problem: str, options: dict[str, Any] | None = None, **grid: Any)
 
 
 def train(problem: str, options: dict[str, Any] | None = None, **grid: Any) -> dict[str, Trained]:
-    """Train a grid on the CPU; return its trials by id, in the grid's order."""
-    return train_experiment(experiment(problem, options, **grid))
+    """Train a grid, on the CPU if no device is named; return its trials by id, in grid order."""
+    device = grid.pop("device", "cpu")
+    return train_experiment(experiment(problem, options, **grid), device)
 
 
-def train_experiment(given: Experiment) -> dict[str, Trained]:
-    """Train an experiment's trials on the CPU."""
+def train_experiment(given: Experiment, device: str = "cpu") -> dict[str, Trained]:
+    """Train an experiment's trials on a resolved device."""
     trained = {}
     for batch in batches_of(given.grid.cohorts):
         data = examples_of(batch.trials[0])
-        _, curves = train_batch(batch, data, "cpu", lambda _: None)
+        _, curves = train_batch(batch, data, device, lambda _: None)
         for i, trial in enumerate(batch.trials):
             n = int(curves.length[i])
             values = {name: v[:n, i] for name, v in curves.values.items()}

@@ -91,7 +91,7 @@ def _recorded(made: Made, metrics: int) -> Iterator[list[object]]:
 
 def descent(lr: float, seed: int = 0, epochs: int = 20, beta: float = 0.0) -> Made:
     """Return gradient descent on a quadratic bowl, computed in plain Python."""
-    start = random.Random(seed)
+    start = random.Random(seed)  # noqa: S311 - a starting point is no secret
     point, speed = [start.gauss(0, 3) for _ in CURVATURES], [0.0] * len(CURVATURES)
     losses, status = [_bowl(point)], "finished"
     for _ in range(epochs):

@@ -167,6 +167,10 @@ def test_text_that_python_alone_takes_for_a_number_stays_text() -> None:
     assert value_of(digits) == inf
 
 
+def read_all(folder: Path) -> None:
+    read_curves(folder, {trial.id for trial in read_trials(folder).trials})
+
+
 def damaged(folder: Path, name: str, old: str, new: str) -> str:
     """Replace text in a file of a run with two trials; return what the error says."""
     write_run(folder, [Made([2.0, 1.0], seed=seed, identity=f"trial{seed}") for seed in (0, 1)])
@@ -175,8 +179,7 @@ def damaged(folder: Path, name: str, old: str, new: str) -> str:
     assert old in content
     path.write_text(content.replace(old, new, 1))
     with pytest.raises(UserError) as caught:
-        run = read_trials(folder)
-        read_curves(folder, {trial.id for trial in run.trials})
+        read_all(folder)
     return str(caught.value).removeprefix(f"{folder}/")
 
 

@@ -15,14 +15,18 @@ FLOOR = [0.5**epoch + 0.1 for epoch in range(51)]
 BOUNCING = [1.0, *[0.2, 0.9] * 25]
 
 
+def noise(seed: int, points: int, deviation: float) -> list[float]:
+    draw = random.Random(seed)  # noqa: S311 - noise is no secret
+    return [draw.gauss(0, deviation) for _ in range(points)]
+
+
 def curve(losses: list[float], grad_norms: list[float] | None = None) -> Curve:
     return Curve("finished", range(len(losses)), losses, grad_norms or [])
 
 
 def noisy(seed: int, points: int = 51) -> list[float]:
     """Return SGD that falls to its noise floor, a hundredth of the start, and stays there."""
-    draw = random.Random(seed)
-    return [0.6**epoch + 0.01 * exp(draw.gauss(0, 0.5)) for epoch in range(points)]
+    return [0.6**epoch + 0.01 * exp(z) for epoch, z in enumerate(noise(seed, points, 0.5))]
 
 
 @pytest.mark.parametrize(
@@ -126,8 +130,7 @@ def test_the_noise_of_sgd_is_seldom_a_trend() -> None:
 
 @pytest.mark.parametrize("points", [11, 21, 51, 201])
 def test_a_trend_is_seen_through_the_noise(points: int) -> None:
-    draw = random.Random(1)
-    losses = [exp(-3 * epoch / points + draw.gauss(0, 0.1)) for epoch in range(points)]
+    losses = [exp(-3 * epoch / points + z) for epoch, z in enumerate(noise(1, points, 0.1))]
     assert verdict(curve(losses)).word == "slow"
 
 

@@ -72,7 +72,7 @@ class Frame:
         for tick in steps(self.left, self.right, max(1, self.columns // APART)) or [self.left]:
             column = self._across(tick) // DOTS[0]
             axis[column] = "┬"
-            start = min(column, self.columns - len(f"{tick:.6g}"))
+            start = max(0, min(column, self.columns - len(f"{tick:.6g}")))
             labels = f"{labels:<{start}}{tick:.6g}"
         foot = f"{'':>{self._gutter}} └{''.join(axis)}", f"{self.x_label:>{self._gutter}}  {labels}"
         return [Text(line) for line in foot]

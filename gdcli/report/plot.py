@@ -46,7 +46,8 @@ def plot(curves: Sequence[PlotCurve], width: int, x_label: str) -> list[Text]:
     frame = Frame(scale, min(ends), max(ends), width, x_label)
     cells: list[list[Cell]] = [[(" ", "")] * frame.columns for _ in range(HEIGHT)]
     for order, curve in enumerate(curves):
-        _lay_over(cells, _drawn(curve, order, frame), COLORS[order])
+        if curve.points:
+            _lay_over(cells, _drawn(curve, order, frame), COLORS[order])
     lines = [*frame.lines(cells), *map(_legend, range(len(curves)), curves)]
     if min(losses) < scale.low:
         lines.append(Text(f"   losses below {scale.low:.2g} are drawn at the bottom"))

@@ -36,7 +36,7 @@ def print_results(folder: Path, form: str, console: Console) -> None:
     if form == "table":
         _print_all(folder, run, settings, console)
         return
-    rows = best_rows(run, settings)
+    rows = [{literal(k): v for k, v in row.items()} for row in best_rows(run, settings)]
     if form == "json":
         print_json([{k: for_json(v) for k, v in row.items()} for row in rows], console)
     else:

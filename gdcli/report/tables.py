@@ -11,6 +11,7 @@ from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import Trials
 from gdcli.analysis.verdict import WORDS
 from gdcli.report.blocks import Column, blocks
+from gdcli.report.console import literal
 from gdcli.report.labels import apart, short
 
 if TYPE_CHECKING:
@@ -81,4 +82,4 @@ def best_lines(
 
 
 def _column(name: str, rows: Sequence[Row]) -> Column:
-    return Column(name.replace("_", " "), [short(row[name]) for row in rows])
+    return Column(literal(name).replace("_", " "), [short(row[name]) for row in rows])

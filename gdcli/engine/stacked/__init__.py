@@ -19,13 +19,19 @@ KNOWN: tuple[type[StackedLayer], ...] = (Linear, Conv2d, Activation, Pooling, Fl
 
 
 def stacked(module: torch.nn.Module) -> dict[str, StackedLayer] | None:
-    """Return the layers of an nn.Sequential in trial-axis form, by name; None if one is unknown."""
+    """Return the layers of an nn.Sequential in trial-axis form, by name.
+
+    None if one of them is unknown, or if two share a parameter.
+    """
     if type(module) is not torch.nn.Sequential:
         return None
+    own = {name for name, _ in module.named_parameters()}  # a shared one is there once
     layers = {}
-    for name, layer in module.named_children():
+    for name, layer in module.named_modules(remove_duplicate=False):
+        if layer is module:
+            continue
         kind = next((kind for kind in KNOWN if kind.fits(layer)), None)
-        if kind is None:
+        if kind is None or not own.issuperset(f"{name}.{p}" for p in kind.parameters):
             return None
         layers[name] = kind(layer)
     return layers

@@ -20,10 +20,9 @@ class Activation(StackedLayer):
     @staticmethod
     def fits(layer: nn.Module) -> bool:
         """Accept the four, gelu in its exact form."""
-        known = torch.nn.ReLU | torch.nn.Tanh | torch.nn.Sigmoid
-        return isinstance(layer, known) or (
-            isinstance(layer, torch.nn.GELU) and layer.approximate == "none"
-        )
+        if isinstance(layer, torch.nn.GELU):
+            return type(layer) is torch.nn.GELU and layer.approximate == "none"
+        return type(layer) in (torch.nn.ReLU, torch.nn.Tanh, torch.nn.Sigmoid)
 
     def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the function of every element."""

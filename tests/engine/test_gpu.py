@@ -1,0 +1,49 @@
+"""The same grids on a GPU: every family, against the CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gdcli.discovery import PROBLEMS
+from gdcli.engine.recorder import DIVERGED
+from tests.engine.test_contract import NOISY, SMALL, methods
+from tests.grids import train
+
+pytestmark = pytest.mark.skipif(
+    not torch.cuda.is_available(), reason="needs a CUDA device, and PyTorch sees none"
+)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("optimizer", ["vanilla", "adam", "radam"])
+def test_a_gpu_computes_the_curves_of_the_cpu(problem: str, optimizer: str) -> None:
+    options = NOISY.get(problem, SMALL.get(problem, {}))
+    grid: dict[str, Any] = {
+        "method": methods(problem),
+        "batch_size": "7",
+        "lr": "0.001,0.01",
+        "seed": "0:1",
+        "steps": "20",
+        "record": "1",
+        "dtype": "float64",
+        "optimizer": optimizer,
+        "schedule": "cosine",
+    }
+    on_cpu = train(problem, options, **grid)
+    on_gpu = train(problem, options, device="cuda:0", **grid)
+    for key, run in on_cpu.items():
+        for name, values in run.values.items():
+            np.testing.assert_allclose(on_gpu[key].values[name], values, rtol=1e-7, atol=1e-9)
+
+
+def test_a_trial_that_diverges_on_a_gpu_ends_where_it_ends_on_the_cpu() -> None:
+    grid: dict[str, Any] = {"lr": "0.05,1e4", "epochs": "200", "dtype": "float64"}
+    on_cpu = list(train("linear-regression", **grid).values())
+    on_gpu = list(train("linear-regression", device="cuda:0", **grid).values())
+    assert [run.ended for run in on_gpu] == [run.ended for run in on_cpu]
+    assert on_gpu[1].ended == DIVERGED
+    assert [run.steps for run in on_gpu] == [run.steps for run in on_cpu]
