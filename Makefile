@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo test lint docs clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -29,6 +29,9 @@ lint: setup  ## check style, format, types and the layers of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy gdcli tests
 	$(BIN)/lint-imports
+
+docs: setup  ## write a reference page for every problem, optimizer and schedule to build/docs
+	$(BIN)/python docs/build.py build/docs
 
 clean:  ## remove .venv and whatever the tools left; results stay
 	rm -rf .venv build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -57,12 +57,12 @@ class _Places:
     def where(self, name: str) -> str:
         """Return the place of "lr", "problem dim", "vary momentum.beta", "problem" or "grid"."""
         part, space, key = name.partition(" ")
-        if name == "problem":
-            return self.at(("problem", "name"), name)
+        if name in TABLES:
+            return self.at((name, "name"), name)
         if not space or part not in ("problem", "vary"):
             part, key = "grid", name
         table = ("grid", "vary") if part == "vary" else (part,)
-        return self.at(() if name == "grid" else (*table, *_parts(key)), key)
+        return self.at((*table, *_parts(key)), key)
 
     def at(self, key: Key, label: str) -> str:
         """Return the place of a key: its line, or that of the table it is in."""

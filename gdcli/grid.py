@@ -83,7 +83,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Trials that share one stacked program: one problem, method, batch size and optimizer."""
+    """Trials that share one stacked program: one problem, method, batch size and kind of rule."""
 
     trials: tuple[Trial, ...]
 
@@ -106,10 +106,16 @@ def digest(value: object) -> str:
 
 
 def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
-    """Group trials by the program they share, in the order of the first of each."""
+    """Group trials by the program they share, in the order of the first of each.
+
+    What decides how a step is computed is the same for all of a cohort, so that no trial's bits
+    depend on what else is in the grid.
+    """
     groups: dict[object, list[Trial]] = {}
     for trial in trials:
-        key = (trial.problem, trial.method, trial.batch_size, type(trial.optimizer))
+        rule = trial.optimizer
+        kind = (type(rule), rule.weight_decay > 0, rule.clip_norm is not None, type(trial.schedule))
+        key = (trial.problem, trial.method, trial.batch_size, *kind)
         groups.setdefault(key, []).append(trial)
     return tuple(Cohort(tuple(group)) for group in groups.values())
 
@@ -181,12 +187,23 @@ class Grid:
         pairs = {name: [(name, value) for value in values] for name, values in axes.items()}
         return [list(zip(*(pairs[n] for n in names), strict=True)) for names in groups.values()]
 
+    @cached_property
+    def _rules(self) -> dict[tuple[str, str], type[Any]]:
+        """The optimizers and schedules of the grid, looked up once, not for every trial."""
+        return {
+            (catalogue.word, name): catalogue.find(name, f"--{catalogue.word}")
+            for catalogue, names in (
+                (OPTIMIZERS, self.axes.optimizer),
+                (SCHEDULES, self.axes.schedule),
+            )
+            for name in names
+        }
+
     def _trial(self, point: dict[str, Any]) -> Trial:
         method = point["method"]
         varied = {name.replace("-", "_"): point[name] for name in self.vary if "." not in name}
         own = {name: point[name] for name in ("weight_decay", "clip_norm") if name in point}
-        optimizer = OPTIMIZERS.find(point["optimizer"], "--optimizer")
-        schedule = SCHEDULES.find(point["schedule"], "--schedule")
+        optimizer, schedule = (self._rules[axis, point[axis]] for axis in ("optimizer", "schedule"))
         return Trial(
             problem=self.problem(**{**self.options, **varied}),
             method=method,

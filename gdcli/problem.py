@@ -153,6 +153,8 @@ class LinearModel(Problem):
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
     init_scale: Annotated[float, "standard deviation of the starting weights", Ge(0)] = 0.1
 
+    squared: ClassVar[bool] = False  # the cost is half the squared residual
+
     @abstractmethod
     def cost(self, z: Array, y: Array) -> Array:
         """Return what each prediction costs; the engine sums it over the outputs."""

@@ -40,8 +40,9 @@ def rises(values: Sequence[float], least: float) -> list[float]:
     found = []
     low = high = values[0] if values else 0.0
     for value in values:
-        high = max(high, value)
-        if value < low or high - value > least:
+        if value > high:
+            high = value
+        elif value < low or high - value > least:
             found.append(high - low)
             low = high = value
     return [height for height in [*found, high - low] if height > least]

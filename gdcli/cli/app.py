@@ -20,6 +20,8 @@ from gdcli.cli.show import show
 from gdcli.cli.sweep import sweep
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
+COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
+
 
 class Root(Group):
     """`gdcli` itself."""
@@ -61,21 +63,21 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    if COMPLETE in os.environ:
+        app(prog_name="gdcli")  # ends the program
     settle()
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         code = _invoke(given)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - every way to end has its line and its code
-        return report(error, verbose="--verbose" in given)
+        return report(error, verbose=not {"-v", "--verbose"}.isdisjoint(given))
     return code
 
 
 def _invoke(arguments: list[str]) -> int:
     command = get_command(app)
     plain = "--no-color" in arguments or os.environ.get("NO_COLOR")
-    if "_GDCLI_COMPLETE" in os.environ:
-        return int(command.main(arguments, prog_name="gdcli", standalone_mode=False))
     try:
         with command.make_context("gdcli", arguments, color=False if plain else None) as context:
             return command.invoke(context) or 0

@@ -31,6 +31,10 @@ def settle() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     for descriptor in (0, 1, 2):
         _reopen(descriptor)
+    if sys.__stdout__ is None:
+        sys.stdout = os.fdopen(1, "w")
+    if sys.__stderr__ is None:
+        sys.stderr = os.fdopen(2, "w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding lacks is spelt out; it is no reason to fail.

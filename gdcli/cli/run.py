@@ -20,6 +20,7 @@ from gdcli.cli.run_name import checked_name
 from gdcli.cli.save import save
 from gdcli.cli.screen import Screen
 from gdcli.discovery import PROBLEMS
+from gdcli.errors import UserError
 from gdcli.experiment import Experiment, Given
 from gdcli.experiment import read as read_experiment
 from gdcli.grid import Axes
@@ -108,7 +109,9 @@ def _run(
             lambda: _experiment(name, problem, given, vary, zips),
         ]
     )
-    if instead.save is not None and not instead.dry_run:
+    if instead.save is not None and instead.dry_run:
+        raise UserError("--save", "it writes, and --dry-run writes nothing", "leave one out")
+    if instead.save is not None:
         return save(experiment, instead.save, screen, overwrite=options.overwrite)
     return perform(experiment, options, screen, dry_run=instead.dry_run)
 

@@ -16,6 +16,7 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import Curves, Recorder
 from gdcli.engine.rule import Rule
 from gdcli.engine.sampling import Orders
+from gdcli.engine.steppers import stepper_for
 from gdcli.engine.train import Loop
 from gdcli.grid import Cohort, Trial
 
@@ -59,6 +60,7 @@ def train_batch(
         stochastic = first.method != "gd"
         order = first.training.order
         orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
-        loop = Loop(program, params, rule, plan, orders, Recorder(program, first.training))
+        stepper = stepper_for(program, rule, orders)
+        loop = Loop(program, params, rule, plan, stepper, Recorder(program, first.training))
         curves = loop.run(lambda steps: advance(steps * len(trials)))
     return plan, curves

@@ -39,7 +39,7 @@ class NumPy(Device):
         """Return a NumPy array."""
         import numpy as np
 
-        return np.ascontiguousarray(values, self.dtype if values.dtype.kind == "f" else None)
+        return np.asarray(values, self.dtype if values.dtype.kind == "f" else None, order="C")
 
     def host(self, array: Array) -> NDArray[Any]:
         """Return the array itself."""
@@ -58,9 +58,8 @@ class Torch(Device):
         import numpy as np
         import torch
 
-        if values.dtype.kind == "f":
-            values = values.astype(self.dtype)
-        return torch.from_numpy(np.array(values)).to(self.name)
+        dtype = self.dtype if values.dtype.kind == "f" else None
+        return torch.from_numpy(np.array(values, dtype, order="C")).to(self.name)
 
     def host(self, array: Array) -> NDArray[Any]:
         """Return a copy on the host; waits for the device."""
@@ -76,7 +75,7 @@ def resolve(name: str, *, networks: bool) -> str:
     if name == "cpu" or (name == "auto" and not networks):
         return "cpu"
     kind, _, index = name.partition(":")
-    if name != "auto" and (kind != "cuda" or (":" in name and not index.isdigit())):
+    if name != "auto" and (kind != "cuda" or (":" in name and not index.isdecimal())):
         raise UserError("--device", f"{show(name)} is no device", "give auto, cpu, cuda or cuda:0")
     import torch
 
@@ -86,7 +85,7 @@ def resolve(name: str, *, networks: bool) -> str:
     if int(index or 0) >= there:
         what = f"{name} is not there: PyTorch sees {there} CUDA devices"
         raise UserError("--device", what, "use --device cpu")
-    return f"cuda:{index or 0}"
+    return f"cuda:{int(index or 0)}"
 
 
 def device_for(name: str, dtype: str, *, networks: bool) -> Device:

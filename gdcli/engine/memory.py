@@ -29,7 +29,8 @@ def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
         needed = batch_memory(batch, examples_of(batch.trials[0]))
         if needed > limit:
             what = f"{len(batch.trials)} trials of {batch.cohort} need {human(needed)}"
-            fix = f"allow --memory {human(needed)}, or record or batch fewer examples at a time"
+            enough = human(1.01 * needed)  # rounding takes half a percent at most
+            fix = f"allow --memory {enough}, or record or batch fewer examples at a time"
             raise UserError("--memory", f"{what}, more than {human(limit)}", fix)
 
 
@@ -81,7 +82,7 @@ def free() -> int:
 def human(size: float) -> str:
     """Return bytes in the largest unit that leaves a number of at least 1."""
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
+        if size < 999.5:  # which is rounded to 1e+03
             return f"{size:.3g}{unit}"
         size /= 1000
     return f"{size:.3g}TB"

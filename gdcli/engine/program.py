@@ -34,7 +34,7 @@ class Program(ABC):
 
     def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
         """Move the data to the device."""
-        self.problem, self.lanes, self.device = problem, lanes, device
+        self.problem, self.data, self.lanes, self.device = problem, data, lanes, device
         self.train: Batch = {name: device.array(a) for name, a in data.train.items()}
         self.test: Batch = {name: device.array(a) for name, a in data.test.items()}
         self.constants: Batch = {name: device.array(a) for name, a in data.constants.items()}

@@ -11,6 +11,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.problem import Array, Params
+from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
     from gdcli.engine.program import Program
@@ -27,10 +28,12 @@ class Rule:
         """Spread every trial's settings over the lanes, once for the shape of each parameter."""
         self.program, self.horizon = program, horizon
         rules = [trial.optimizer for trial in trials]
+        self.optimizer = rules[0]
         self.rules = {name: self._stacked(rules, param) for name, param in params.items()}
-        self.decoupled = rules[0].decoupled
-        self.decays = any(rule.weight_decay for rule in rules)
-        self.clips = any(rule.clip_norm for rule in rules)
+        # Trials that decay, clip or follow a schedule are in other cohorts than those that do not.
+        self.decays = rules[0].weight_decay > 0
+        self.clips = rules[0].clip_norm is not None
+        self.constant = isinstance(trials[0].schedule, Constant)
         self.limit = self._spread([rule.clip_norm or math.inf for rule in rules])
         self.schedules = tuple(dict.fromkeys(trial.schedule for trial in trials))
         chosen = [self.schedules.index(trial.schedule) for trial in trials]
@@ -56,15 +59,15 @@ class Rule:
     def step(self, params: Params, grads: Params, states: dict[str, State], step: int) -> None:
         """Move the parameters, in place, along the direction of step `step`, counted from 0."""
         scale = self._clipping(grads) if self.clips else None
-        rates = self._rates(step, params)
+        rates = self.rates(step, params)
         for name, rule in self.rules.items():
             param, grad = params[name], grads[name]
             if scale is not None:
                 grad = grad * self.program.over(scale, param)
-            if self.decays and not self.decoupled:
+            if self.decays and not rule.decoupled:
                 grad = grad + rule.weight_decay * param
             direction, states[name] = rule.update(grad, states[name], param, step + 1)
-            if self.decays and self.decoupled:
+            if self.decays and rule.decoupled:
                 direction = direction + rule.weight_decay * param
             param -= rates[name] * direction
 
@@ -73,15 +76,22 @@ class Rule:
         norm = self.program.norm(grads)
         return namespace(norm).where(norm > self.limit, self.limit / norm, 1.0)
 
-    def _rates(self, step: int, params: Params) -> Params:
-        """Return each parameter's learning rates at a step; computed when a multiplier changes."""
+    def lanes(self, step: int) -> Array:
+        """Return the learning rates at a step, of the lanes' shape; 0 where a trial has ended."""
         multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
         if multipliers != self.multipliers:
             self.multipliers = multipliers
-            lanes = self.lr * np.array(multipliers)[self.schedule]
-            rates = self.program.device.array(lanes) * self.running
-            self.rates = {name: self.program.over(rates, param) for name, param in params.items()}
-        return self.rates
+            rates = self.lr * np.array(multipliers)[self.schedule]
+            self.held = self.program.device.array(rates) * self.running
+            self.spread: Params = {}
+        return self.held
+
+    def rates(self, step: int, params: Params) -> Params:
+        """Return each parameter's learning rates at a step; spread when a multiplier changes."""
+        lanes = self.lanes(step)
+        if not self.spread:
+            self.spread = {name: self.program.over(lanes, param) for name, param in params.items()}
+        return self.spread
 
     def freeze(self, params: Params, states: dict[str, State], ended: Array) -> None:
         """Set what ended trials hold to zero, so that they go on as harmless, finite numbers."""

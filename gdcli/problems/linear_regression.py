@@ -28,6 +28,7 @@ class LinearRegression(LinearModel, Source):
     features: Annotated[int, "features of the synthetic set", Ge(1)] = 10
     noise: Annotated[float, "standard deviation of the synthetic targets' noise", Ge(0)] = 0.1
 
+    squared: ClassVar[bool] = True
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100
 

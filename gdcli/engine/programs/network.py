@@ -103,28 +103,45 @@ class NetworkProgram(Program):
         means["loss"] = means["loss"] + self._penalty(params)
         return means, self._finished(sums, params, count)
 
-    def _pass(
-        self, params: Params, x: Tensor, y: Tensor, *, gradient: bool
-    ) -> tuple[Tensor, Tensor, Params]:
-        """Return outputs, costs and gradients, both summed over the batch."""
+    def descend(self, params: Params, x: Tensor, y: Tensor, rate: Tensor) -> None:
+        """Take a step of plain descent on a batch, at learning rates of the lanes' shape."""
+        z, kept = self._forward(params, x)
+        slope = self.criterion(z, y)[1] * (rate / x.shape[-1])[:, None, None]
+        first = next(iter(self.layers))
+        for (name, layer), needed in zip(
+            reversed(self.layers.items()), reversed(kept), strict=True
+        ):
+            own = _own(params, name, layer)
+            shrink = 1 - rate * self.l2 if self.l2 and own else None
+            back = layer.descend(own, needed, slope, shrink, first=name == first)
+            slope = cast("Tensor", back)
+
+    def _forward(self, params: Params, x: Tensor) -> tuple[Tensor, list[Any]]:
+        """Return the outputs, and what each layer keeps for its backward pass."""
         kept = []
         for name, layer in self.layers.items():
             x, needed = layer.forward(_own(params, name, layer), x)
             kept.append(needed)
-        loss, slope = self.criterion(x, y)
+        return x, kept
+
+    def _pass(
+        self, params: Params, x: Tensor, y: Tensor, *, gradient: bool
+    ) -> tuple[Tensor, Tensor, Params]:
+        """Return outputs, costs and gradients, both summed over the batch."""
+        z, kept = self._forward(params, x)
+        loss, slope = self.criterion(z, y)
         gradients: Params = {}
-        if gradient:
-            first = next(iter(self.layers))
-            for (name, layer), needed in zip(
-                reversed(self.layers.items()), reversed(kept), strict=True
-            ):
-                own = _own(params, name, layer)
-                back, parts = layer.backward(own, needed, slope, first=name == first)
-                gradients |= {
-                    f"{name}.{p}": g for p, g in zip(layer.parameters, parts, strict=True)
-                }
-                slope = cast("Tensor", back)
-        return x, loss, gradients
+        if not gradient:
+            return z, loss, gradients
+        first = next(iter(self.layers))
+        for (name, layer), needed in zip(
+            reversed(self.layers.items()), reversed(kept), strict=True
+        ):
+            own = _own(params, name, layer)
+            back, parts = layer.backward(own, needed, slope, first=name == first)
+            gradients |= {f"{name}.{p}": g for p, g in zip(layer.parameters, parts, strict=True)}
+            slope = cast("Tensor", back)
+        return z, loss, gradients
 
     def _finished(self, gradients: Params, params: Params, count: int) -> Params:
         """Return mean gradients with the penalty's added."""

@@ -41,3 +41,17 @@ class StackedLayer(ABC):
 
         The first layer of a network need not return the former.
         """
+
+    def descend(
+        self, params: list[Tensor], kept: Any, slope: Tensor, shrink: Tensor | None, *, first: bool
+    ) -> Tensor | None:
+        """Move the parameters by their slopes, in place; return the slope in the input.
+
+        `shrink` holds the factor that the penalty takes each trial's weights down by first.
+        """
+        back, gradients = self.backward(params, kept, slope, first=first)
+        for name, param, gradient in zip(self.parameters, params, gradients, strict=True):
+            if shrink is not None and name == "weight":
+                param.mul_(shrink.view(-1, *[1] * (param.ndim - 1)))
+            param.sub_(gradient)
+        return back

@@ -33,3 +33,21 @@ class Linear(StackedLayer):
         """Return W' slope, and slope x' and its row sums."""
         gradients = [torch.bmm(slope, kept.mT), slope.sum(2)]
         return None if first else torch.bmm(params[0].mT, slope), gradients
+
+    def descend(
+        self,
+        params: list[Tensor],
+        kept: Tensor,
+        slope: Tensor,
+        shrink: Tensor | None,
+        *,
+        first: bool,
+    ) -> Tensor | None:
+        """Add the product into the weights, without storing it."""
+        weight, bias = params
+        back = None if first else torch.bmm(weight.mT, slope)
+        if shrink is not None:
+            weight *= shrink[:, None, None]
+        weight.baddbmm_(slope, kept.mT, alpha=-1)
+        bias -= slope.sum(2)
+        return back

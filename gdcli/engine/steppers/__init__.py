@@ -1,0 +1,38 @@
+"""How the steps between two recorded points are taken: one by one, or fused where that is exact."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from gdcli.engine.device import NumPy
+from gdcli.engine.programs.linear_model import LinearModelProgram
+from gdcli.engine.steppers.least_squares import LeastSquares, fits
+from gdcli.engine.steppers.linear_model import FusedLinearModel
+from gdcli.engine.steppers.stepwise import Stepwise
+from gdcli.optimizers.vanilla import Vanilla
+
+if TYPE_CHECKING:
+    from gdcli.engine.program import Program
+    from gdcli.engine.programs.network import NetworkProgram
+    from gdcli.engine.rule import Rule
+    from gdcli.engine.sampling import Orders
+    from gdcli.engine.steppers.stepper import Stepper
+
+
+def stepper_for(program: Program, rule: Rule, orders: Orders | None) -> Stepper[Any]:
+    """Return the fastest way to take the steps of a cohort.
+
+    The choice depends on the problem, the method, the batch size and the optimizer, never on the
+    size of the grid: a trial must have the same bits in every grid.
+    """
+    plain = isinstance(rule.optimizer, Vanilla) and not rule.clips and not rule.decays
+    if orders is None or not plain:
+        return Stepwise(program, rule, orders)
+    if isinstance(program, LinearModelProgram) and isinstance(program.device, NumPy):
+        kind = LeastSquares if fits(program, rule, orders) else FusedLinearModel
+        return kind(program, rule, orders)
+    if getattr(program, "layers", None):
+        from gdcli.engine.steppers.network import FusedNetwork
+
+        return FusedNetwork(cast("NetworkProgram", program), rule, orders)
+    return Stepwise(program, rule, orders)

@@ -1,0 +1,25 @@
+"""Plain stochastic descent on a network: the learning rate goes into the slopes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gdcli.engine.programs.network import NetworkProgram
+from gdcli.engine.steppers.stepper import Stepper
+
+if TYPE_CHECKING:
+    from gdcli.optimizer import State
+    from gdcli.problem import Params
+
+
+class FusedNetwork(Stepper[NetworkProgram]):
+    """Each layer moves its own parameters on the way back: no gradient is ever stored."""
+
+    def advance(
+        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+    ) -> None:
+        """Take each step with the slopes times the learning rate over the batch size."""
+        program = self.program
+        for step, (x, y) in zip(range(first, last), self.batches(first, last), strict=True):
+            rate = self.rule.lanes(step)
+            program.descend(params, x, y, rate)

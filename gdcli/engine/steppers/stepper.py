@@ -1,0 +1,54 @@
+"""The contract of a stepper."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from gdcli.engine.program import Program
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gdcli.engine.rule import Rule
+    from gdcli.engine.sampling import Orders
+    from gdcli.optimizer import State
+    from gdcli.problem import Params
+
+GATHERED = 2**17  # numbers of a block of batches that are gathered together: they fit a cache
+ALIGNED = 16  # blocks are of so many steps, or a multiple, however many seeds share the cache
+
+P = TypeVar("P", bound=Program)
+
+
+class Stepper(ABC, Generic[P]):
+    """Takes the steps of all trials of a batch."""
+
+    def __init__(self, program: P, rule: Rule, orders: Orders | None) -> None:
+        """Take the program, its rule, and the orders of the examples; None for full batches."""
+        self.program, self.rule, self.orders = program, rule, orders
+
+    @abstractmethod
+    def advance(
+        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+    ) -> None:
+        """Take the steps first..last-1, changing parameters and states in place.
+
+        `gradient` is that of the full training loss before the first of them.
+        """
+
+    def blocks(self, first: int, last: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the steps' example indices, shape (steps, seeds, batch), a cacheful at a time."""
+        orders = self.orders
+        if orders is None:
+            return
+        row = sum(array[:1].size for array in self.program.data.train.values())
+        most = GATHERED // (len(orders.seeds) * orders.plan.batch_size * row * ALIGNED)
+        yield from orders.blocks(first, last, max(1, most) * ALIGNED)
+
+    def batches(self, first: int, last: int) -> Iterator[Any]:
+        """Yield the batch of every step."""
+        for indices in self.blocks(first, last):
+            yield from self.program.batches(indices)

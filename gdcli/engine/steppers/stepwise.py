@@ -1,0 +1,29 @@
+"""Any program with any rule: gradient, then update, step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gdcli.engine.program import Program
+from gdcli.engine.steppers.stepper import Stepper
+
+if TYPE_CHECKING:
+    from gdcli.optimizer import State
+    from gdcli.problem import Params
+
+
+class Stepwise(Stepper[Program]):
+    """The plain way, which every other must agree with."""
+
+    def advance(
+        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+    ) -> None:
+        """Take each step by itself."""
+        program, rule = self.program, self.rule
+        if self.orders is None:
+            for step in range(first, last):
+                grads = gradient if step == first else program.gradient(params, None)
+                rule.step(params, grads, states, step)
+            return
+        for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
+            rule.step(params, program.gradient(params, batch), states, step)

@@ -1,0 +1,25 @@
+"""Fixtures of the command line's tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .command_line import Shell
+
+
+@pytest.fixture
+def shell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shell]:
+    """Return a shell in an empty folder; what `main` does to the process is undone."""
+    monkeypatch.chdir(tmp_path)
+    environment, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    yield Shell(tmp_path, capsys)
+    signal.signal(signal.SIGTERM, handler)
+    os.environ.clear()
+    os.environ.update(environment)

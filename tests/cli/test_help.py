@@ -1,0 +1,103 @@
+"""Help: every command explains itself, off a terminal in plain text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gdcli import __version__
+from gdcli.cli.run import Instead
+from gdcli.cli.screen import Screen
+from gdcli.discovery import PROBLEMS
+from gdcli.fields import options_of
+from gdcli.grid import Axes
+from gdcli.runs.options import RunOptions
+from gdcli.training import Training
+
+from .command_line import Shell, gdcli
+
+OTHERS = [
+    *(option for cls in (Axes, Training, RunOptions, Instead, Screen) for option in options_of(cls)),
+    *("vary", "zip", "set", "help", "version"),
+]
+
+
+def sections(text: str) -> dict[str, str]:
+    """Return the parts of a help text by their headings."""
+    parts = text.split("\n\n")
+    return {part.partition(":")[0]: part for part in parts if part.partition("\n")[0].endswith(":")}
+
+
+def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
+    assert shell() == 0
+    alone = shell.out
+    assert shell("--help") == 0
+    assert shell.out == alone
+    commands = sections(alone)["Commands"].splitlines()[1:]
+    names = [line.split()[0] for line in commands]
+    assert names == ["run", "sweep", "show", "problems", "optimizers", "schedules"]
+    assert "-h, --help" in sections(alone)["Options"]
+
+
+def test_the_version_is_printed(shell: Shell) -> None:
+    assert shell("--version") == 0
+    assert shell.out == f"gdcli {__version__}\n"
+
+
+def test_run_lists_every_problem_with_its_summary(shell: Shell) -> None:
+    assert shell("run", "--help") == 0
+    listed = " ".join(sections(shell.out)["Commands"].split())
+    for name in PROBLEMS.names():
+        assert PROBLEMS.summary(name).replace("-", "") in listed.replace("- ", "").replace("-", "")
+
+
+@pytest.mark.parametrize("name", PROBLEMS.names())
+def test_a_problem_has_help_in_three_groups(shell: Shell, name: str) -> None:
+    assert shell("run", name, "--help") == 0
+    parts = sections(shell.out)
+    assert list(parts)[-3:] == ["Problem", "Grid", "Run"]
+    for option in options_of(PROBLEMS.find(name, "")).values():
+        assert f"--{option.name} " in parts["Problem"].replace("\n", " ")
+        assert option.summary.split()[0] in parts["Problem"]
+    assert all(f"--{option} " in parts["Grid"] for option in options_of(Axes))
+    assert all(word in parts["Grid"] for word in ("--vary", "--zip", "--steps"))
+    assert all(word in parts["Run"] for word in ("--save", "-n, --dry-run", "-o, --output"))
+    assert "\x1b" not in shell.out
+
+
+@pytest.mark.parametrize("name", PROBLEMS.names())
+def test_a_problem_s_options_are_its_own(name: str) -> None:
+    own = list(options_of(PROBLEMS.find(name, "")))
+    assert not set(own) & set(OTHERS)
+    assert len(set(OTHERS)) == len(OTHERS)
+
+
+def test_the_help_says_range_and_default(shell: Shell) -> None:
+    assert shell("run", "quadratic", "--help") == 0
+    text = " ".join(shell.out.split())
+    assert "--dim INTEGER number of parameters (at least 1; default 2)" in text
+    assert "--rotate / --no-rotate" in text
+    assert "--method gd|sgd|minibatch,..." in text
+    assert f"default {PROBLEMS.find('quadratic', '').default_epochs})" in text
+
+
+@pytest.mark.parametrize("command", ["sweep", "show", "problems", "optimizers", "schedules"])
+def test_a_command_has_help(shell: Shell, command: str) -> None:
+    assert shell(command, "-h") == 0
+    assert shell.out.startswith(f"Usage: gdcli {command} ")
+    assert "--no-color" in shell.out
+    assert not shell.err
+
+
+def test_names_are_completed(tmp_path: Path) -> None:
+    for words, found in {
+        "gdcli opt": "optimizers",
+        "gdcli run quad": "quadratic",
+        "gdcli run quadratic --dim": "--dim",
+    }.items():
+        last = str(len(words.split()) - 1)
+        settings = {"_GDCLI_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": last}
+        done = gdcli(folder=tmp_path, **settings)
+        assert found in done.stdout.split()
+        assert (done.returncode, done.stderr) == (0, "")

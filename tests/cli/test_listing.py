@@ -1,0 +1,89 @@
+"""`gdcli problems`, `optimizers`, `schedules` and `show`: what there is."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+
+from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.fields import options_of
+
+from .command_line import Shell
+
+CATALOGUES: list[Catalogue[Any]] = [PROBLEMS, OPTIMIZERS, SCHEDULES]
+
+
+def strict(text: str) -> Any:
+    """Return JSON, without the nan and inf that Python would take."""
+
+    def refuse(name: str) -> NoReturn:
+        raise AssertionError(name)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda c: c.folder)
+def test_everything_is_listed_in_every_form(shell: Shell, catalogue: Catalogue[Any]) -> None:
+    rows = [{"name": name, "summary": catalogue.summary(name)} for name in catalogue.names()]
+    assert all(row["summary"] for row in rows)
+    assert shell(catalogue.folder, "--format", "json") == 0
+    assert strict(shell.out) == rows
+    assert shell(catalogue.folder, "--format", "csv") == 0
+    assert list(csv.DictReader(io.StringIO(shell.out))) == rows
+    assert shell(catalogue.folder) == 0
+    lines = [line.split(maxsplit=1) for line in shell.out.splitlines()]
+    assert lines == [["name", "summary"], *([row["name"], row["summary"]] for row in rows)]
+    assert shell(catalogue.folder, "--format", "md") == 0
+    assert shell.out.splitlines()[2].startswith(f"| {rows[0]['name']} | ")
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "name"),
+    [(catalogue, name) for catalogue in CATALOGUES for name in catalogue.names()],
+    ids=lambda value: value if isinstance(value, str) else value.folder,
+)
+def test_one_is_described_in_full(shell: Shell, catalogue: Catalogue[Any], name: str) -> None:
+    options = options_of(catalogue.find(name, ""))
+    assert shell(catalogue.folder, name, "--format", "json") == 0
+    entry = strict(shell.out)
+    assert (entry["name"], entry["summary"]) == (name, catalogue.summary(name))
+    assert entry["description"]
+    assert [row["summary"] for row in entry["options"]] == [o.summary for o in options.values()]
+    for form in ("table", "md"):
+        assert shell(catalogue.folder, name, "--format", form) == 0
+        assert shell.out.startswith(f"{name}: {catalogue.summary(name)}\n\n")
+        assert all(option.summary in shell.out for option in options.values())
+
+
+def test_an_option_is_listed_as_it_is_typed(shell: Shell) -> None:
+    def rows(*arguments: str) -> dict[str, dict[str, str]]:
+        assert shell(*arguments, "--format", "json") == 0
+        return {row.pop("option"): row for row in strict(shell.out)["options"]}
+
+    dim = rows("problems", "quadratic")["--dim"]
+    assert (dim["type"], dim["range"], dim["default"]) == ("INTEGER", "at least 1", "2")
+    momentum = rows("optimizers", "momentum")
+    assert {"--weight-decay", "--clip-norm", "--vary momentum.beta"} == set(momentum)
+    assert set(rows("schedules", "cosine")) == {"--vary cosine.final"}
+    assert rows("problems", "quadratic")["--rotate"]["type"] == "true|false"
+
+
+def test_a_listing_goes_to_stdout_alone(shell: Shell) -> None:
+    assert shell("problems", "--quiet", "--no-color") == 0
+    assert not shell.err
+
+
+def test_a_run_that_is_not_there_has_a_suggestion(shell: Shell) -> None:
+    folder = shell.folder / "results" / "quick"
+    folder.mkdir(parents=True)
+    (folder / "summary.csv").touch()
+    (line,) = shell.refuses("show", "quik")
+    assert line == "'quik': there is no such run; did you mean 'quick'?"
+    Path("empty").mkdir()
+    (line,) = shell.refuses("show", "empty")
+    assert line.startswith("'empty': the folder holds no summary.csv")

@@ -1,0 +1,136 @@
+"""`gdcli run`: what is typed is what is run, saved or planned."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+from hypothesis import given, settings
+
+from gdcli.cli.app import main
+from gdcli.experiment import Experiment
+from gdcli.experiment_file import load
+from gdcli.runs.execution import Outcome
+
+from ..experiments import experiments
+from .command_line import Shell
+
+SMALL = ("run", "quadratic", "--lr", "0.1,0.05", "--epochs", "3")
+
+
+@settings(deadline=None, max_examples=50)
+@given(experiments())
+def test_the_command_of_an_experiment_means_the_experiment(experiment: Experiment) -> None:
+    with mock.patch("gdcli.cli.run.perform", return_value=0) as perform:
+        assert main(experiment.command()) == 0
+    found = perform.call_args.args[0]
+    assert found.hash == experiment.hash
+    assert found.tables() == experiment.tables()
+
+
+def test_every_option_reaches_the_experiment_and_the_run(shell: Shell) -> None:
+    with mock.patch("gdcli.cli.run.perform", return_value=0) as perform:
+        code = shell(
+            *("run", "quadratic", "--no-rotate", "--condition", "5", "--batch-size", "8,16"),
+            *("--method", "gd,minibatch", "--optimizer", "momentum", "--steps", "9"),
+            *("--vary", "momentum.beta=0.5,0.9", "--vary", "dim=2,3", "--zip", "dim,momentum.beta"),
+            *("-o", "out", "--name", "a.b-c", "--overwrite", "--fail-on", "diverged"),
+            *("--format", "json", "-q", "--no-color", "-n"),
+        )
+    (experiment, options, screen), keywords = perform.call_args
+    assert code == 0
+    assert experiment.tables() == {
+        "problem": {"name": "quadratic", "condition": 5.0, "rotate": False},
+        "grid": {
+            **{"method": ("gd", "minibatch"), "batch-size": (8, 16), "optimizer": ("momentum",)},
+            **{"steps": 9, "zip": ["dim,momentum.beta"]},
+        },
+        "vary": {"momentum.beta": (0.5, 0.9), "dim": (2, 3)},
+    }
+    assert (options.output, options.name, options.overwrite) == (Path("out"), "a.b-c", True)
+    assert (options.fail_on, options.device) == ("diverged", "auto")
+    assert (screen.format, screen.quiet, screen.verbose, screen.no_color) == (
+        *("json", True, False, True),
+    )
+    assert keywords == {"dry_run": True}
+
+
+def test_a_run_leaves_its_folder_and_prints_its_results(shell: Shell) -> None:
+    assert shell(*SMALL) == 0
+    (folder,) = (shell.folder / "results").iterdir()
+    assert {"curves.csv", "summary.csv", "manifest.json"} <= {f.name for f in folder.iterdir()}
+    assert shell.errors == [f"the results are in results/{folder.name}"]
+    assert "vanilla" in shell.out
+    assert "\x1b" not in shell.out
+    table = shell.out
+    assert shell("show", folder.name) == 0
+    assert shell.out == table
+    assert shell("show", f"results/{folder.name}", "--format", "json") == 0
+    (row,) = json.loads(shell.out)
+    assert row["optimizer"] == "vanilla"
+
+
+def test_quiet_prints_the_results_alone(shell: Shell) -> None:
+    assert shell(*SMALL, "--quiet", "--format", "csv") == 0
+    assert not shell.err
+    assert shell.out.startswith("method,")
+
+
+def test_a_dry_run_writes_nothing(shell: Shell) -> None:
+    assert shell(*SMALL, "--dry-run") == 0
+    assert not list(shell.folder.iterdir())
+    assert shell.out
+    assert shell(*SMALL, "-n", "--format", "json") == 0
+    assert [row["lr"] for row in json.loads(shell.out)]
+
+
+def test_a_saved_experiment_means_the_command(shell: Shell) -> None:
+    assert shell(*SMALL, "--save", "a.toml") == 0
+    assert shell.errors == ["saved, not run; to run it: gdcli sweep a.toml"]
+    assert [path.name for path in shell.folder.iterdir()] == ["a.toml"]
+    experiment = load(Path("a.toml"))
+    assert experiment.command() == ["run", "quadratic", "--lr=0.1,0.05", "--epochs=3"]
+
+
+def test_saving_replaces_no_other_experiment(shell: Shell) -> None:
+    assert shell(*SMALL, "--save", "a.toml") == 0
+    assert shell(*SMALL, "--save", "a.toml") == 0  # the same again
+    other = ("run", "saddle", "--save", "a.toml")
+    (line,) = shell.refuses(*other)
+    assert line.startswith("--save: 'a.toml' exists and says something else; ")
+    assert load(Path("a.toml")).problem == "quadratic"
+    assert shell(*other, "--overwrite") == 0
+    assert load(Path("a.toml")).problem == "saddle"
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "failed", "diverged", "code"),
+    [
+        ("failed", 0, 1, 0),
+        ("failed", 1, 0, 1),
+        ("diverged", 0, 1, 1),
+        ("diverged", 1, 0, 1),
+        ("diverged", 0, 0, 0),
+        ("none", 1, 1, 0),
+    ],
+)
+def test_the_exit_code_is_what_fail_on_says(
+    shell: Shell, fail_on: str, failed: int, diverged: int, code: int
+) -> None:
+    fields: dict[str, Any] = dict.fromkeys(Outcome.__dataclass_fields__, 0)
+    outcome = Outcome(**{**fields, "folder": Path("x"), "failed": failed, "diverged": diverged})
+    with (
+        mock.patch("gdcli.runs.execution.execute", return_value=outcome),
+        mock.patch("gdcli.report.results.print_results"),
+    ):
+        assert shell("run", "quadratic", "--fail-on", fail_on) == code
+    assert shell.errors == ["the results are in x"]
+
+
+def test_divergence_is_a_result(shell: Shell) -> None:
+    diverging = ("run", "quadratic", "--lr", "1000", "--epochs", "30")
+    assert shell(*diverging) == 0
+    assert shell(*diverging, "--fail-on", "diverged") == 1

@@ -1,0 +1,59 @@
+"""What answers at once: help, listings and mistakes import nothing heavy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .command_line import gdcli
+
+REPORT = """
+code = main()
+heavy = {"numpy", "torch", "pandas", "pydantic", "sklearn"} & {m.split(".")[0] for m in sys.modules}
+problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
+print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "imported"),
+    [
+        ((), 0, ""),
+        (("--help",), 0, ""),
+        (("--version",), 0, ""),
+        (("run", "--help"), 0, ""),
+        (("run", "cnn", "--help"), 0, "gdcli.problems.cnn"),
+        (("sweep", "--help"), 0, ""),
+        (("problems",), 0, ""),
+        (("problems", "mlp"), 0, "gdcli.problems.mlp"),
+        (("optimizers", "adam", "--format", "json"), 0, ""),
+        (("schedules", "--format", "csv"), 0, ""),
+        (("rum",), 2, ""),
+        (("run", "quadratci"), 2, ""),
+        (("run", "cnn", "--lr", "0", "--optimizer", "adm"), 2, "gdcli.problems.cnn"),
+        (("run", "cnn", "--lrr", "0"), 2, "gdcli.problems.cnn"),
+        (("sweep", "missing.toml"), 2, ""),
+        (("show", "nothing"), 2, ""),
+    ],
+    ids=range(16),
+)
+def test_nothing_heavy_is_imported(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
+) -> None:
+    done = gdcli(*arguments, folder=tmp_path, code=f"exec({REPORT!r})")
+    assert done.stderr.splitlines()[-1] == f"imported: {imported}".rstrip()
+    assert done.returncode == code
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_are_set_before_anything_is_computed(tmp_path: Path) -> None:
+    code = "main(); import os; print(*(os.environ[n] for n in sys.argv[1].split(',')[1:]))"
+    names = "--version,OPENBLAS_NUM_THREADS,OMP_NUM_THREADS,MKL_NUM_THREADS,MKL_CBWR"
+    settings = {"OPENBLAS_NUM_THREADS": "2"}
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "MKL_CBWR"):
+        settings[name] = ""
+    code = f"import os; [os.environ.pop(n) for n, v in {settings!r}.items() if not v]; {code}"
+    done = gdcli(names, folder=tmp_path, code=code, **settings)
+    assert done.stdout == "2 1 1 AUTO\n"

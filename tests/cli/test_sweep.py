@@ -1,0 +1,62 @@
+"""`gdcli sweep`: experiments from files, one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from gdcli.errors import RunError
+from gdcli.experiment import Experiment
+from gdcli.runs.options import RunOptions
+
+from .command_line import Shell
+
+SMALL = '[problem]\nname = "{}"\n[grid]\nlr = [0.1, 0.05]\nepochs = 3\n'
+
+
+@pytest.fixture
+def files(shell: Shell) -> list[str]:
+    names = {"one.toml": "quadratic", "two.toml": "saddle"}
+    return [shell.write(file, SMALL.format(problem)) for file, problem in names.items()]
+
+
+def test_each_file_is_a_run_of_its_name(shell: Shell, files: list[str]) -> None:
+    assert shell("sweep", *files) == 0
+    assert sorted(f.name for f in (shell.folder / "results").iterdir()) == ["one", "two"]
+    assert shell.errors == [f"the results are in results/{name}" for name in ("one", "two")]
+    assert shell.out.index("one\n===\n") < shell.out.index("two\n===\n")
+
+
+def test_a_run_can_be_given_another_name(shell: Shell, files: list[str]) -> None:
+    assert shell("sweep", files[0], "--name", "other", "-o", "out") == 0
+    assert (shell.folder / "out" / "other" / "curves.csv").is_file()
+
+
+def test_a_setting_replaces_that_of_every_file(shell: Shell, files: list[str]) -> None:
+    with mock.patch("gdcli.cli.sweep.perform", return_value=0) as perform:
+        assert shell("sweep", *files, "--set", "lr=0.5", "--set", "seed=0:1", "-n") == 0
+    for call, name in zip(perform.call_args_list, ("one", "two"), strict=True):
+        (experiment, options, _), keywords = call
+        assert [(t.lr, t.seed) for t in experiment.grid.trials] == [(0.5, 0), (0.5, 1)]
+        assert (options.name, keywords) == (name, {"dry_run": True})
+
+
+def test_what_a_run_cannot_do_stops_no_other(shell: Shell, files: list[str]) -> None:
+    def perform(experiment: Experiment, options: RunOptions, *_: Any, **__: Any) -> int:
+        if options.name == "one":
+            raise RunError("results/one: it is damaged; give --overwrite")
+        done.append(experiment.problem)
+        return 0
+
+    done: list[str] = []
+    with mock.patch("gdcli.cli.sweep.perform", perform):
+        assert shell("sweep", *files) == 1
+    assert done == ["saddle"]
+    assert shell.errors == ["error: results/one: it is damaged; give --overwrite"]
+
+
+def test_a_dry_run_writes_nothing(shell: Shell, files: list[str]) -> None:
+    assert shell("sweep", *files, "--dry-run") == 0
+    assert sorted(path.name for path in shell.folder.iterdir()) == files

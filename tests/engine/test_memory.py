@@ -1,0 +1,151 @@
+"""How much memory there is, what a batch needs, and what is said when it does not fit."""
+
+from __future__ import annotations
+
+import re
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdcli.engine import memory
+from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.examples import examples_of
+from gdcli.engine.memory import batch_memory, check_memory, free, human, parse
+from gdcli.errors import UserError
+from tests.grids import experiment
+
+MANY = ",".join(f"0.{i:03d}" for i in range(1, 101))
+
+
+def needed(problem: str, options: dict[str, Any] | None = None, **grid: Any) -> int:
+    """Return what the first batch of a grid needs."""
+    (batch, *_) = batches_of(experiment(problem, options, **grid).grid.cohorts)
+    return batch_memory(batch, examples_of(batch.trials[0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("1", 1),
+        ("1000", 1000),
+        ("7b", 7),
+        ("7 B", 7),
+        ("4GB", 4 * 10**9),
+        ("4gb", 4 * 10**9),
+        ("4G", 4 * 10**9),
+        ("500 MB", 500 * 10**6),
+        (" 1.5kB ", 1500),
+        ("0.25TB", 25 * 10**10),
+    ],
+)
+def test_a_size_is_read(text: str, size: int) -> None:
+    assert parse(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1GB", "4XB", "4GBs", "1e3", "nan", "inf", "4,5GB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parse(text)
+    assert str(caught.value) == f"--memory: '{text}' is no size; give bytes, or 500MB, 4GB"
+
+
+@given(st.integers(0, 999 * 10**12))
+def test_a_size_that_is_shown_can_be_given(size: int) -> None:
+    assert parse(human(size)) == pytest.approx(size, rel=0.006)
+    assert len(human(size)) <= len("1.23GB")
+
+
+def test_what_is_too_large_is_refused_with_what_would_do() -> None:
+    batches = batches_of(experiment("mlp", lr=MANY).grid.cohorts)
+    with pytest.raises(UserError) as caught:
+        check_memory(batches, "1MB")
+    line = str(caught.value)
+    assert line.startswith("--memory: 16 trials of gd vanilla need ")
+    assert ", more than 1MB; allow --memory " in line
+    advised = re.findall(r"--memory (\S+),", line)
+    assert len(advised) == 1
+    check_memory(batches, advised[0])
+
+
+@given(st.integers(1, 10**13))
+def test_what_is_advised_is_enough(size: int) -> None:
+    batches = batches_of(experiment("rosenbrock").grid.cohorts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "batch_memory", lambda *_: size)
+        with pytest.raises(UserError, match="allow --memory") as caught:
+            check_memory(batches, "0")
+        (advised,) = re.findall(r"--memory (\S+),", str(caught.value))
+        check_memory(batches, advised)
+
+
+def test_half_of_what_is_free_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = batches_of(experiment("mlp").grid.cohorts)
+    size = max(batch_memory(batch, examples_of(batch.trials[0])) for batch in batches)
+    monkeypatch.setattr(memory, "free", lambda: 2 * size)
+    check_memory(batches, None)
+    monkeypatch.setattr(memory, "free", lambda: 2 * size - 2)
+    with pytest.raises(UserError, match="more than"):
+        check_memory(batches, None)
+
+
+def test_no_number_of_trials_is_too_large_only_their_size() -> None:
+    one = experiment("rosenbrock", lr="0.001")
+    many = experiment("rosenbrock", lr=MANY, seed="0:40")
+    size = max(
+        batch_memory(batch, examples_of(batch.trials[0])) for batch in batches_of(many.grid.cohorts)
+    )
+    check_memory(batches_of(one.grid.cohorts), str(size))
+    check_memory(batches_of(many.grid.cohorts), str(size))
+    assert len(batches_of(many.grid.cohorts)) > 10
+
+
+def test_larger_work_needs_more() -> None:
+    mlp = {"hidden": "64"}
+    assert needed("mlp", {"hidden": "640"}) > needed("mlp", mlp)
+    assert needed("mlp", mlp, lr=MANY) > needed("mlp", mlp)
+    assert needed("mlp", mlp, dtype="float64") > 1.5 * needed("mlp", mlp)
+    often, seldom = (needed("mlp", mlp, record=each, steps="90000") for each in ("1", "1000"))
+    assert often > seldom
+    stochastic = {"method": "minibatch", "epochs": "1"}
+    small, large = (needed("mlp", mlp, batch_size=size, **stochastic) for size in ("8", "128"))
+    assert large > small
+
+
+@pytest.mark.parametrize("method", ["gd", "minibatch"])
+def test_a_batch_takes_no_more_than_is_counted(method: str) -> None:
+    options = {"dataset": "synthetic", "examples": "2000", "features": "50"}
+    made = experiment("linear-regression", options, lr=MANY, method=method, epochs="2", record="1")
+    (batch,) = batches_of(made.grid.cohorts)
+    data = examples_of(batch.trials[0])
+    tracemalloc.start()  # NumPy tells it of every array
+    try:
+        train_batch(batch, data, "cpu", lambda _: None)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < batch_memory(batch, data) < 100 * peak
+
+
+def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "MemTotal:  8000 kB\nMemAvailable:   1234 kB\nSwapFree: 0 kB\n"
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)
+    assert free() == 1234 * 1024
+
+
+@pytest.mark.parametrize("text", [None, "MemTotal: 8000 kB\n"])
+def test_without_such_a_file_it_is_all_the_memory(
+    monkeypatch: pytest.MonkeyPatch, text: str | None
+) -> None:
+    def read_text(*_: object, **__: object) -> str:
+        if text is None:
+            raise FileNotFoundError
+        return text
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
+    monkeypatch.setattr("os.sysconf", sizes.__getitem__)
+    assert free() == 4096000

@@ -1,0 +1,85 @@
+"""The progress bar: on a terminal only, and out of the way of speed."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import pytest
+from rich.console import Console
+
+from gdcli.report import progress
+from gdcli.report.progress import Bar, progress_bar, short
+from gdcli.runs.progress import Silent
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+    now = [100.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    return iter([now])
+
+
+def bar_on(file: io.StringIO) -> Bar:
+    return Bar(Console(file=file, force_terminal=True, width=100))
+
+
+def test_off_a_terminal_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = progress_bar()
+    assert isinstance(bar, Silent)
+    bar.start(10)
+    bar.advance("gd vanilla", 10)
+    bar.stop()
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("quiet", "term", "kind"), [(False, "xterm", Bar), (True, "xterm", Silent)])
+def test_on_a_terminal_a_bar_is_shown_unless_quiet(
+    monkeypatch: pytest.MonkeyPatch, quiet: bool, term: str, kind: type
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    monkeypatch.setattr(progress, "on_terminal", lambda *, stderr: stderr)
+    assert isinstance(progress_bar(quiet=quiet), kind)
+
+
+def test_the_bar_says_what_is_done(clock: Iterator[list[float]]) -> None:
+    file, now = io.StringIO(), next(clock)
+    bar = bar_on(file)
+    bar.start(2_000_000)
+    bar.advance("gd [bold]\x1b[31mvanilla", 500_000)
+    now[0] += 1
+    bar.advance("sgd adam", 500_000)
+    bar.stop()
+    text = file.getvalue()
+    assert r"gd [bold]\x1b[31mvanilla" in text
+    assert "500k/2M steps" in text
+    assert "1M/2M steps" in text
+
+
+def test_the_bar_is_drawn_ten_times_a_second_at_most(clock: Iterator[list[float]]) -> None:
+    file, now = io.StringIO(), next(clock)
+    bar = bar_on(file)
+    bar.start(10_000)
+    bar.advance("gd", 1)
+    drawn = len(file.getvalue())
+    for _ in range(1000):
+        bar.advance("gd", 1)
+    assert len(file.getvalue()) == drawn
+    now[0] += progress.INTERVAL
+    bar.advance("gd", 1)
+    assert "1k/10k steps" in file.getvalue()[drawn:]
+    bar.stop()
+
+
+def test_a_bar_can_be_stopped_at_any_time() -> None:
+    file = io.StringIO()
+    bar = bar_on(file)
+    bar.stop()
+    bar.start(1)
+    bar.stop()
+    bar.stop()
+
+
+def test_numbers_are_short() -> None:
+    numbers = {0: "0", 999: "999", 1000: "1k", 12_345: "12.3k", 2e6: "2M", 3.5e9: "3.5G", 1e12: "1T"}
+    assert {number: short(number) for number in numbers} == numbers
