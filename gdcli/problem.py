@@ -172,6 +172,10 @@ class LinearModel(Problem):
         """Return measures of each prediction by name, shape (..., trials), to be averaged."""
         return {}
 
+    def assess(self, z: Array, y: Array) -> tuple[Array, Array, dict[str, Array]]:
+        """Return cost, slope and scores; a problem may have them share their work."""
+        return self.cost(z, y), self.slope(z, y), self.scores(z, y)
+
     def init(self, rng: np.random.Generator, data: Data) -> Params:
         """Return normal weights of the given scale and zero biases."""
         shape = data.train["x"].shape[1], data.train["y"].shape[1]

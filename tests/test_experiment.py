@@ -10,8 +10,7 @@ from hypothesis import settings
 
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment, read
-
-from .experiments import experiments, given
+from tests.experiments import experiments, given
 
 
 def mistakes(**parts: Any) -> tuple[str, ...]:

@@ -12,8 +12,7 @@ from gdcli.errors import UserError
 from gdcli.experiment import Experiment
 from gdcli.experiment_file import dump, load
 from gdcli.grid import setting
-
-from .experiments import experiments, written
+from tests.experiments import experiments, written
 
 
 def mistakes(folder: Path, text: str, overrides: dict[str, str] | None = None) -> list[str]:
@@ -102,14 +101,23 @@ def test_every_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
         ("[problem]\nname = 'saddle'\n[grid]\nseed = [1.5]", ":4: seed: 1.5 is not an integer"),
         ("[problem]\nname = 'saddle'\n[grid]\nmethod = []", ":4: method: the list is empty"),
         ("[problem]\nname = 'saddle'\nlr = 1", ":3: lr: 'lr' is no option here; write it under"),
-        ("[problem]\nname = 'saddle'\nspread = 1\n[grid]\nspread = 1", ":5: spread: 'spread' is no"),
-        ("[problem]\nname = 'saddle'\n[grid]\nseed = '0:10'\nlr = 'lin:1:2:99999'", ":3: grid: it has"),
+        (
+            "[problem]\nname = 'saddle'\nspread = 1\n[grid]\nspread = 1",
+            ":5: spread: 'spread' is no",
+        ),
+        (
+            "[problem]\nname = 'saddle'\n[grid]\nseed = '0:10'\nlr = 'lin:1:2:99999'",
+            ":3: grid: it has",
+        ),
         ("[problem]\nname = saddle", ":2: invalid value; see https://toml.io"),
         ("[problem]\nname = 'a'\nname = 'b'", ":3: cannot overwrite a value"),
         ("[problem]\nname = 'a'\nx = [1,", ":3: "),
         ("[problem]\nx = " + "9" * 5000, ":2: exceeds"),
         ("x = " + "[" * 5000, ":1: "),
-        ("[problem]\nname = 'quadratic'\ninstance = 'deepobs'\ndim = 3", ":4: dim: 3 has no effect"),
+        (
+            "[problem]\nname = 'quadratic'\ninstance = 'deepobs'\ndim = 3",
+            ":4: dim: 3 has no effect",
+        ),
     ],
     ids=range(21),
 )
@@ -144,8 +152,8 @@ def test_a_setting_replaces_that_of_the_file(tmp_path: Path) -> None:
     text = '[problem]\nname = "quadratic"\ndim = 3\n[grid]\nbatch_size = 4\nseed = [1, 2]\n'
     file = written(tmp_path, text + 'optimizer = "momentum"\nvary."momentum.beta" = [0.5]\n')
     overrides = {
-        **{"dim": "5", "batch-size": "8,16", "grid.lr": "0.3", "zip": "lr,seed", "seed": "7"},
-        **{"momentum.beta": "0.6", "vary.condition": "2,3", "problem.noise": "0.5"},
+        "dim": "5", "batch-size": "8,16", "grid.lr": "0.3", "zip": "lr,seed", "seed": "7",
+        "momentum.beta": "0.6", "vary.condition": "2,3", "problem.noise": "0.5",
     }
     experiment = load(file, {**overrides, "method": "minibatch"})
     settings = {

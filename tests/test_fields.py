@@ -44,7 +44,12 @@ def test_the_options_are_the_fields_in_order() -> None:
 
 def test_an_option_knows_its_field() -> None:
     widths = OPTIONS["layer-widths"]
-    assert (widths.field, widths.kind, widths.many, widths.size) == ("layer_widths", int, True, None)
+    assert (widths.field, widths.kind, widths.many, widths.size) == (
+        "layer_widths",
+        int,
+        True,
+        None,
+    )
     assert (widths.summary, widths.default, widths.axis) == ("some numbers", (64,), False)
     assert (OPTIONS["rate"].optional, OPTIONS["rate"].kind) == (True, float)
     assert OPTIONS["point"].size == 2

@@ -9,8 +9,7 @@ import pytest
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment import read
 from gdcli.grid import Trial, setting
-
-from .experiments import given
+from tests.experiments import given
 
 
 def trials(problem: str = "quadratic", **parts: Any) -> tuple[Trial, ...]:
@@ -39,7 +38,8 @@ def test_gd_is_one_trial_however_many_batch_sizes() -> None:
 
 def test_a_field_multiplies_its_own_optimizer_only() -> None:
     found = trials(
-        grid={"optimizer": "vanilla,momentum"}, vary={"momentum.beta": "0.5,0.9", "condition": "2,3"}
+        grid={"optimizer": "vanilla,momentum"},
+        vary={"momentum.beta": "0.5,0.9", "condition": "2,3"},
     )
     settings = [
         (setting(t, "condition"), type(t.optimizer).__name__, setting(t, "momentum.beta"))
@@ -77,8 +77,8 @@ def test_the_id_of_a_trial_is_the_same_in_every_grid() -> None:
         t.id
         for t in trials(
             grid={
-                **{"lr": "0.3,0.2", "seed": "4:2:-1", "weight-decay": "0,0.5"},
-                **{"batch-size": "8", "optimizer": "adam,vanilla", "schedule": "cosine,constant"},
+                "lr": "0.3,0.2", "seed": "4:2:-1", "weight-decay": "0,0.5",
+                "batch-size": "8", "optimizer": "adam,vanilla", "schedule": "cosine,constant",
             },
             vary={"condition": "10,20", "adam.beta1": "0.5,0.9"},
         )

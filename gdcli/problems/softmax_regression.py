@@ -40,10 +40,7 @@ class SoftmaxRegression(LinearModel, Source):
 
     def cost(self, z: Array, y: Array) -> Array:
         """Return log(sum(exp(z))) - z of the right class, shape (..., 1, trials)."""
-        xp = namespace(z)
-        shifted = z - xp.max(z, axis=-2, keepdims=True)
-        total = xp.sum(xp.exp(shifted), axis=-2, keepdims=True)
-        return xp.log(total) - xp.sum(y * shifted, axis=-2, keepdims=True)
+        return self.assess(z, y)[0]
 
     def slope(self, z: Array, y: Array) -> Array:
         """Return the predicted probabilities, less the targets."""
@@ -52,7 +49,16 @@ class SoftmaxRegression(LinearModel, Source):
         return likely / xp.sum(likely, axis=-2, keepdims=True) - y
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
-        """Return whether the largest prediction of each example is that of its class."""
+        """Return whether no other class has as large a prediction as the right one."""
+        return self.assess(z, y)[2]
+
+    def assess(self, z: Array, y: Array) -> tuple[Array, Array, dict[str, Array]]:
+        """Return cost, slope and scores from one exponential of each prediction."""
         xp = namespace(z)
-        right = xp.argmax(z, axis=-2) == xp.argmax(y, axis=-2)
-        return {"accuracy": xp.asarray(right, dtype=z.dtype)}
+        shifted = z - xp.max(z, axis=-2, keepdims=True)
+        right = xp.sum(y * shifted, axis=-2, keepdims=True)
+        best = xp.sum(shifted >= right, axis=-2) == 1
+        likely = xp.exp(shifted)
+        total = xp.sum(likely, axis=-2, keepdims=True)
+        scores = {"accuracy": xp.asarray(best, dtype=z.dtype)}
+        return xp.log(total) - right, likely / total - y, scores

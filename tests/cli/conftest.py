@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .command_line import Shell
+from tests.cli.command_line import Shell
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import typer
 
 from gdcli.cli import app, failure
 from gdcli.errors import RunError, UserError, UserErrors
-
-from .command_line import Shell, gdcli
+from tests.cli.command_line import Shell, gdcli
 
 FULL = OSError(errno.ENOSPC, "No space left on device", "results/x/curves.csv")
 DENIED = PermissionError(errno.EACCES, "Permission denied", "results")

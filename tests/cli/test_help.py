@@ -14,11 +14,14 @@ from gdcli.fields import options_of
 from gdcli.grid import Axes
 from gdcli.runs.options import RunOptions
 from gdcli.training import Training
-
-from .command_line import Shell, gdcli
+from tests.cli.command_line import Shell, gdcli
 
 OTHERS = [
-    *(option for cls in (Axes, Training, RunOptions, Instead, Screen) for option in options_of(cls)),
+    *(
+        option
+        for cls in (Axes, Training, RunOptions, Instead, Screen)
+        for option in options_of(cls)
+    ),
     *("vary", "zip", "set", "help", "version"),
 ]
 

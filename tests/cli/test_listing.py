@@ -12,8 +12,7 @@ import pytest
 
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.fields import options_of
-
-from .command_line import Shell
+from tests.cli.command_line import Shell
 
 CATALOGUES: list[Catalogue[Any]] = [PROBLEMS, OPTIMIZERS, SCHEDULES]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .command_line import Shell
+from tests.cli.command_line import Shell
 
 ONE = [
     (("run", "quadratic", "--lr", "abc"), "--lr: 'abc' is not a number of more than 0"),

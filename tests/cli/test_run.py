@@ -14,9 +14,8 @@ from gdcli.cli.app import main
 from gdcli.experiment import Experiment
 from gdcli.experiment_file import load
 from gdcli.runs.execution import Outcome
-
-from ..experiments import experiments
-from .command_line import Shell
+from tests.cli.command_line import Shell
+from tests.experiments import experiments
 
 SMALL = ("run", "quadratic", "--lr", "0.1,0.05", "--epochs", "3")
 
@@ -45,8 +44,8 @@ def test_every_option_reaches_the_experiment_and_the_run(shell: Shell) -> None:
     assert experiment.tables() == {
         "problem": {"name": "quadratic", "condition": 5.0, "rotate": False},
         "grid": {
-            **{"method": ("gd", "minibatch"), "batch-size": (8, 16), "optimizer": ("momentum",)},
-            **{"steps": 9, "zip": ["dim,momentum.beta"]},
+            "method": ("gd", "minibatch"), "batch-size": (8, 16), "optimizer": ("momentum",),
+            "steps": 9, "zip": ["dim,momentum.beta"],
         },
         "vary": {"momentum.beta": (0.5, 0.9), "dim": (2, 3)},
     }

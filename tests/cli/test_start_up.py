@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from .command_line import gdcli
+from tests.cli.command_line import gdcli
 
 REPORT = """
 code = main()

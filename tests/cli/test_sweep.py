@@ -10,8 +10,7 @@ import pytest
 from gdcli.errors import RunError
 from gdcli.experiment import Experiment
 from gdcli.runs.options import RunOptions
-
-from .command_line import Shell
+from tests.cli.command_line import Shell
 
 SMALL = '[problem]\nname = "{}"\n[grid]\nlr = [0.1, 0.05]\nepochs = 3\n'
 

@@ -33,7 +33,9 @@ def test_off_a_terminal_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("quiet", "term", "kind"), [(False, "xterm", Bar), (True, "xterm", Silent)])
+@pytest.mark.parametrize(
+    ("quiet", "term", "kind"), [(False, "xterm", Bar), (True, "xterm", Silent)]
+)
 def test_on_a_terminal_a_bar_is_shown_unless_quiet(
     monkeypatch: pytest.MonkeyPatch, quiet: bool, term: str, kind: type
 ) -> None:
@@ -81,5 +83,13 @@ def test_a_bar_can_be_stopped_at_any_time() -> None:
 
 
 def test_numbers_are_short() -> None:
-    numbers = {0: "0", 999: "999", 1000: "1k", 12_345: "12.3k", 2e6: "2M", 3.5e9: "3.5G", 1e12: "1T"}
+    numbers = {
+        0: "0",
+        999: "999",
+        1000: "1k",
+        12_345: "12.3k",
+        2e6: "2M",
+        3.5e9: "3.5G",
+        1e12: "1T",
+    }
     assert {number: short(number) for number in numbers} == numbers

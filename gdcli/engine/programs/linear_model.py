@@ -58,9 +58,9 @@ class LinearModelProgram(Program):
         """Return {"weight": gradient} of the mean cost and the penalty."""
         weight = params["weight"]
         if batch is not None:
-            return {"weight": self._gradient(batch, weight, self._predict(batch, weight))}
+            return {"weight": self._gradient(batch, weight, self._slope(batch, weight))}
         parts = [
-            self._gradient(self.train, group, self._predict(self.train, group))
+            self._gradient(self.train, group, self._slope(self.train, group))
             for group in self._groups(weight)
         ]
         return {"weight": namespace(weight).concat(parts).reshape(weight.shape)}
@@ -72,12 +72,10 @@ class LinearModelProgram(Program):
         rows, gradients = [], []
         for group in self._groups(weight):
             penalty = 0.5 * self.model.l2 * self.total(group[..., :-1, :] ** 2)
-            z = self._predict(self.train, group)
-            gradients.append(self._gradient(self.train, group, z))
-            row = self._measures("train", self.train, z, penalty)
+            row, slope = self._measures("train", self.train, group, penalty)
+            gradients.append(self._gradient(self.train, group, slope))
             if self.test:
-                z = self._predict(self.test, group)
-                row |= self._measures("test", self.test, z, penalty)
+                row |= self._measures("test", self.test, group, penalty)[0]
             rows.append(row)
         shape = self.lanes.shape
         values = {name: xp.concat([row[name] for row in rows]).reshape(shape) for name in rows[0]}
@@ -95,20 +93,25 @@ class LinearModelProgram(Program):
         z = batch["x"] @ weight
         return z.reshape(*z.shape[:-1], self.outputs, self.width)
 
-    def _gradient(self, batch: Batch, weight: Array, z: Array) -> Array:
+    def _slope(self, batch: Batch, weight: Array) -> Array:
+        return self.model.slope(self._predict(batch, weight), batch["y"])
+
+    def _gradient(self, batch: Batch, weight: Array, slope: Array) -> Array:
         """Return the gradient of the batch's mean loss, of the weight's shape."""
         x = batch["x"]
-        slope = self.model.slope(z, batch["y"]) / x.shape[-2]
-        gradient = x.mT @ slope.reshape(*z.shape[:-2], -1)
+        gradient = x.mT @ (slope / x.shape[-2]).reshape(*slope.shape[:-2], -1)
         if self.model.l2:
             gradient[..., :-1, :] += self.model.l2 * weight[..., :-1, :]
         return gradient
 
-    def _measures(self, part: str, batch: Batch, z: Array, penalty: Array) -> dict[str, Array]:
-        """Return the mean loss and scores, shape (tiles, width)."""
-        count, y = z.shape[-3], batch["y"]
-        scores = {f"{part}_{n}": s.sum(-2) / count for n, s in self.model.scores(z, y).items()}
-        return {f"{part}_loss": self.model.cost(z, y).sum((-3, -2)) / count + penalty, **scores}
+    def _measures(
+        self, part: str, batch: Batch, weight: Array, penalty: Array
+    ) -> tuple[dict[str, Array], Array]:
+        """Return the mean loss and scores, shape (tiles, width), and the slopes."""
+        cost, slope, scores = self.model.assess(self._predict(batch, weight), batch["y"])
+        count = slope.shape[-3]
+        values = {f"{part}_{name}": score.sum(-2) / count for name, score in scores.items()}
+        return {f"{part}_loss": cost.sum((-3, -2)) / count + penalty, **values}, slope
 
 
 def _prepared(batch: Batch) -> Batch:
