@@ -146,8 +146,9 @@ class Surface(Analytic):
 class LinearModel(Problem):
     """Predictions z = X W + b; the problem says only what one prediction costs.
 
-    Data: "x" of shape (examples, features), "y" of shape (examples, outputs). Predictions have
-    shape (..., outputs, trials), targets (..., outputs, 1): elementwise code need not know.
+    Data: "x" of shape (examples, features), "y" of shape (examples, outputs). Predictions and
+    targets have shape (..., outputs, columns), a column for each example of each trial:
+    elementwise code need not know.
     """
 
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
@@ -169,7 +170,7 @@ class LinearModel(Problem):
         return of_both_parts(self.metric_names)
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
-        """Return measures of each prediction by name, shape (..., trials), to be averaged."""
+        """Return measures of each prediction by name, shape (..., columns), to be averaged."""
         return {}
 
     def assess(self, z: Array, y: Array) -> tuple[Array, Array, dict[str, Array]]:

@@ -19,13 +19,14 @@ def axis(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
     return st.lists(values, min_size=1, max_size=3, unique=True)
 
 
-OPTIONS = {
+Drawn = dict[str, st.SearchStrategy[Any]]
+OPTIONS: dict[str, Drawn] = {
     "quadratic": {"dim": st.integers(1, 9), "noise": rates, "rotate": st.booleans()},
     "saddle": {"start": st.lists(rates | rates.map(lambda x: -x), min_size=2, max_size=2)},
     "linear-regression": {"scale": st.just("minmax")},
 }
-REQUIRED = {"linear-regression": {"data": words, "target": words}}
-GRID = {
+REQUIRED: dict[str, Drawn] = {"linear-regression": {"data": words, "target": words}}
+GRID: Drawn = {
     "method": axis(st.sampled_from(["gd", "sgd", "minibatch"])),
     "batch-size": axis(st.integers(1, 2**40)),
     "schedule": axis(st.sampled_from(["constant", "cosine", "step"])),

@@ -86,8 +86,10 @@ def test_every_mistake_is_reported_with_its_place() -> None:
         "--optimizer: there is no optimizer 'adm'; did you mean 'adam'?",
         "--optimizer: there is no optimizer 'momentm'; did you mean 'momentum'?",
         "--schedule: there is no schedule 'cosin'; did you mean 'cosine'?",
-        "--vary nothing: there is no setting 'nothing' to vary; "
-        "vary an option of the problem or of an optimizer",
+        (
+            "--vary nothing: there is no setting 'nothing' to vary; "
+            "vary an option of the problem or of an optimizer"
+        ),
         "--vary lr: lr is an axis already; write --lr with its values",
         "--zip: 'sed' is no axis; did you mean 'seed'?",
     )

@@ -75,12 +75,16 @@ def test_every_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
         ":7: learning rate: 'learning rate' is no option here; see the --help of the problem",
         ":8: lr: 0.1 is given twice; give every value once",
         ":10: epoch: 'epoch' is no option here; did you mean 'epochs'?",
-        ":12: steps: true is not an integer of at least 1 and at most 9007199254740991; "
-        "give an integer of at least 1 and at most 9007199254740991",
+        (
+            ":12: steps: true is not an integer of at least 1 and at most 9007199254740991; "
+            "give an integer of at least 1 and at most 9007199254740991"
+        ),
         ":11: optimizer: there is no optimizer 'adm'; did you mean 'adam'?",
         ":17: noise: -1.0 is less than 0; give a number of at least 0",
-        ":18: momentum.bet: there is no setting 'momentum.bet' to vary; "
-        "did you mean 'momentum.beta'?",
+        (
+            ":18: momentum.bet: there is no setting 'momentum.bet' to vary; "
+            "did you mean 'momentum.beta'?"
+        ),
         ":14: zip: 'sed' is no axis; did you mean 'seed'?",
     ]
 
@@ -152,8 +156,14 @@ def test_a_setting_replaces_that_of_the_file(tmp_path: Path) -> None:
     text = '[problem]\nname = "quadratic"\ndim = 3\n[grid]\nbatch_size = 4\nseed = [1, 2]\n'
     file = written(tmp_path, text + 'optimizer = "momentum"\nvary."momentum.beta" = [0.5]\n')
     overrides = {
-        "dim": "5", "batch-size": "8,16", "grid.lr": "0.3", "zip": "lr,seed", "seed": "7",
-        "momentum.beta": "0.6", "vary.condition": "2,3", "problem.noise": "0.5",
+        "dim": "5",
+        "batch-size": "8,16",
+        "grid.lr": "0.3",
+        "zip": "lr,seed",
+        "seed": "7",
+        "momentum.beta": "0.6",
+        "vary.condition": "2,3",
+        "problem.noise": "0.5",
     }
     experiment = load(file, {**overrides, "method": "minibatch"})
     settings = {

@@ -77,8 +77,12 @@ def test_the_id_of_a_trial_is_the_same_in_every_grid() -> None:
         t.id
         for t in trials(
             grid={
-                "lr": "0.3,0.2", "seed": "4:2:-1", "weight-decay": "0,0.5",
-                "batch-size": "8", "optimizer": "adam,vanilla", "schedule": "cosine,constant",
+                "lr": "0.3,0.2",
+                "seed": "4:2:-1",
+                "weight-decay": "0,0.5",
+                "batch-size": "8",
+                "optimizer": "adam,vanilla",
+                "schedule": "cosine,constant",
             },
             vary={"condition": "10,20", "adam.beta1": "0.5,0.9"},
         )

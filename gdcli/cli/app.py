@@ -21,6 +21,13 @@ from gdcli.cli.sweep import sweep
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
+# The character after the quotes keeps the lines apart.
+EXAMPLES = """\b
+Examples:
+  gdcli run quadratic --lr 0.01,0.1,1
+  gdcli run mlp --method gd,minibatch --optimizer vanilla,adam --lr log:1e-3:1:4 --seed 0:4
+  gdcli sweep experiments/quickstart-linear.toml
+"""
 
 
 class Root(Group):
@@ -35,10 +42,11 @@ app = typer.Typer(
     cls=Root,
     invoke_without_command=True,
     rich_markup_mode=None,
+    epilog=EXAMPLES,
     context_settings={"max_content_width": WIDEST, "help_option_names": ["-h", "--help"]},
 )
 app.add_typer(
-    typer.Typer(cls=Problems, options_metavar="", subcommand_metavar="PROBLEM [OPTIONS]"),
+    typer.Typer(cls=Problems, subcommand_metavar="PROBLEM [OPTIONS]"),
     name="run",
     help="Run a grid of experiments on a problem.",
 )

@@ -53,7 +53,7 @@ def _reopen(descriptor: int) -> None:
         os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
 
 
-def reader_left() -> bool:
+def reader_gone() -> bool:
     """Return whether stdout or stderr is a pipe that nobody reads any more."""
     poll = select.poll()
     for descriptor in (1, 2):

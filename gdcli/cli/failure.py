@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import sys
 import traceback
+from contextlib import suppress
 from difflib import get_close_matches
 
 from typer import TyperException
 
-from gdcli.cli.environment import Terminated, abandon_output, reader_left
+from gdcli.cli.environment import Terminated, abandon_output, reader_gone
 from gdcli.errors import GdcliError
 from gdcli.report.console import literal
 
@@ -19,7 +20,7 @@ BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 +
 def report(error: BaseException, *, verbose: bool) -> int:
     """Print an error in one line, several mistakes in one each; return the exit code."""
     # Rich ends the program when nobody reads what it prints; nothing else does.
-    if isinstance(error, SystemExit) or (isinstance(error, BrokenPipeError) and reader_left()):
+    if isinstance(error, SystemExit) or (isinstance(error, BrokenPipeError) and reader_gone()):
         abandon_output()
         return BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
@@ -33,7 +34,8 @@ def report(error: BaseException, *, verbose: bool) -> int:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{literal(line)}\n")
+    with suppress(OSError):  # nobody may listen any more
+        sys.stderr.write(f"{literal(line)}\n")
 
 
 def _lines(error: BaseException) -> tuple[str, ...]:

@@ -42,6 +42,10 @@ class Instead:
 class Problems(Group):
     """The subcommands of `gdcli run`: a problem is imported only when it is asked for."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return the arguments as the help shows them."""
+        return [self.subcommand_metavar]
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all problems."""
         return PROBLEMS.names()

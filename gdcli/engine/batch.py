@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdcli.discovery import name_of
+from gdcli.engine.allocator import keep_memory
 from gdcli.engine.device import device_for
 from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
 from gdcli.engine.initial import starting_point
@@ -48,6 +49,7 @@ def train_batch(
     batch: TrialBatch, data: Data, device_name: str, advance: Callable[[int], None]
 ) -> tuple[Plan, Curves]:
     """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done."""
+    keep_memory()
     trials = batch.trials
     first = trials[0]
     device = device_for(device_name, precision(first), networks=needs_torch(first.problem))

@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from gdcli.engine.program import Program
     from gdcli.grid import Trial
 
-# Trials of one seed in a matrix product, 64 bytes a row: a fixed width, so that the product takes
-# the same path whatever the grid. Narrower ones were seen to change a trial's bits.
-WIDTH = {"float64": 8, "float32": 16}
+WIDTH = 8  # trials of one seed in a matrix product, always: it then takes the same path
 PAIR = 2  # bmm takes another path for a stack of one
 
 
@@ -42,11 +40,11 @@ def program_for(trials: Sequence[Trial], data: Data, device: Device) -> Program:
     if isinstance(problem, Analytic):
         from gdcli.engine.programs.analytic import AnalyticProgram
 
-        return AnalyticProgram(problem, data, by_seed(trials, WIDTH[device.dtype]), device)
+        return AnalyticProgram(problem, data, by_seed(trials, WIDTH), device)
     if isinstance(problem, LinearModel):
         from gdcli.engine.programs.linear_model import LinearModelProgram
 
-        return LinearModelProgram(problem, data, by_seed(trials, WIDTH[device.dtype]), device)
+        return LinearModelProgram(problem, data, by_seed(trials, WIDTH), device)
     lanes = in_line(trials, PAIR)
     if isinstance(problem, Network):
         return _network(problem, data, lanes, device)

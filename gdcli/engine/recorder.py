@@ -42,33 +42,39 @@ class Recorder:
         """Begin with every trial running."""
         self.program, self.training = program, training
         self.steps: list[int] = []
-        self.pending: list[Array] = []
+        self.pending: list[Array] = []  # measures of points that have not left the device
         self.blocks: list[NDArray[np.floating]] = []
         self.names: list[str] = []
-        filled = program.device.array(program.lanes.filled())
-        self.ended = namespace(filled).where(filled, RUNNING, CONVERGED)
-        self.length = self.ended * 0
+        self.filled = program.device.array(program.lanes.filled())
+        self.ended = namespace(self.filled).where(self.filled, RUNNING, RUNNING)
+        self.length = self.ended
         self.limit: Array = None
         self.over = False
 
     def record(self, step: int, evaluation: Evaluation, params: Params) -> Array:
-        """Keep a point; return which lanes have ended, of the lanes' shape."""
+        """Keep a point; return which lanes end with it, of the lanes' shape."""
         loss, norm = evaluation.values["train_loss"], evaluation.values["grad_norm"]
-        xp = namespace(loss)
+        running = self.ended == RUNNING
+        self.length = self.length + running
         if self.limit is None:
             self.names = list(evaluation.values)
-            self.limit = self.training.diverge_at * xp.where(abs(loss) > 1, abs(loss), 1.0)
-        self.steps.append(step)
-        self.length = self.length + (self.ended == RUNNING)
-        self._end(DIVERGED, ~((abs(loss) <= self.limit) & self.program.finite(params)))
+            height = namespace(loss).where(abs(loss) > 1, abs(loss), 1.0)
+            self.limit = self.training.diverge_at * height
+            self._end(CONVERGED, ~self.filled)
+        # The limit may itself be infinite: the start's loss times diverge_at can overflow.
+        sound = (abs(loss) <= self.limit) & namespace(loss).isfinite(loss)
+        self._end(DIVERGED, ~(sound & self.program.finite(params)))
         if self.training.tol is not None:
             self._end(CONVERGED, norm <= self.training.tol)
         if self.training.target_loss is not None:
             self._end(CONVERGED, loss <= self.training.target_loss)
-        self.pending.append(xp.stack(list(evaluation.values.values())))
-        if self.program.device.eager or len(self.pending) == FLUSH:
+        self.steps.append(step)
+        self.pending += evaluation.values.values()
+        if len(self.steps) % FLUSH == 0:
             self._flush()
-        return self.ended != RUNNING
+        if self.program.device.eager or not self.pending:
+            self.over = bool((self.ended != RUNNING).all())
+        return running & (self.ended != RUNNING)
 
     def _end(self, reason: int, stops: Array) -> None:
         """End those of the running trials that stop."""
@@ -76,11 +82,11 @@ class Recorder:
         self.ended = namespace(stops).where(stops, reason, self.ended)
 
     def _flush(self) -> None:
-        """Bring the pending points to the host, and see whether any trial still runs."""
+        """Bring the pending points to the host."""
         if self.pending:
-            self.blocks.append(self.program.device.host(namespace(self.ended).stack(self.pending)))
+            stacked = self.program.device.host(namespace(self.ended).stack(self.pending))
+            self.blocks.append(stacked.reshape(-1, len(self.names), *stacked.shape[1:]))
             self.pending = []
-            self.over = bool((self.ended != RUNNING).all())
 
     def curves(self) -> Curves:
         """Return what was recorded."""

@@ -93,12 +93,15 @@ class Rule:
             self.spread = {name: self.program.over(lanes, param) for name, param in params.items()}
         return self.spread
 
-    def freeze(self, params: Params, states: dict[str, State], ended: Array) -> None:
+    def freeze(
+        self, ended: Array, params: Params, gradient: Params, states: dict[str, State]
+    ) -> None:
         """Set what ended trials hold to zero, so that they go on as harmless, finite numbers."""
         where = namespace(ended).where
         self.running = where(ended, 0.0, self.running)
         self.multipliers = []
         for name, param in params.items():
             mask = self.program.over(ended, param)
-            param[...] = where(mask, 0.0, param)
+            for held in (params, gradient):
+                held[name][...] = where(mask, 0.0, held[name])
             states[name] = {key: where(mask, 0.0, value) for key, value in states[name].items()}

@@ -36,7 +36,7 @@ class Loop:
             if recorder.over:
                 break
             if not program.device.eager or ended.any():
-                self.rule.freeze(params, states, ended)
+                self.rule.freeze(ended, params, evaluation.gradient, states)
             self.stepper.advance(params, states, here, there, evaluation.gradient)
             evaluation = program.evaluate(params)
             ended = recorder.record(there, evaluation, params)

@@ -14,6 +14,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from gdcli.report.console import console, literal, on_terminal
@@ -46,7 +47,7 @@ class Bar:
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
-            _Steps(),
+            _Steps(Column(no_wrap=True)),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=screen,

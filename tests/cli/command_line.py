@@ -6,10 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
+from typing import TYPE_CHECKING
 
 from gdcli.cli.app import main
+
+if TYPE_CHECKING:
+    import pytest
 
 
 class Shell:

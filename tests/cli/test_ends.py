@@ -45,7 +45,7 @@ def test_an_error_has_its_lines_and_its_code(
     code: int,
     lines: list[str],
 ) -> None:
-    def fail(arguments: list[str]) -> int:
+    def fail(_: list[str]) -> int:
         raise error
 
     monkeypatch.setattr(app, "_invoke", fail)
@@ -57,7 +57,7 @@ def test_an_error_has_its_lines_and_its_code(
 def test_an_internal_error_keeps_its_traceback_on_demand(
     shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(arguments: list[str]) -> int:
+    def fail(_: list[str]) -> int:
         raise ValueError("odd")
 
     monkeypatch.setattr(app, "_invoke", fail)
@@ -123,3 +123,12 @@ def test_what_the_encoding_lacks_is_spelt_out(tmp_path: Path) -> None:
     code = "from gdcli.cli import app; app._invoke = lambda given: print('\\u2713') or 0; main()"
     done = gdcli(folder=tmp_path, code=code, PYTHONIOENCODING="ascii")
     assert (done.returncode, done.stdout) == (0, "\\u2713\n")
+
+
+def test_an_error_that_nobody_reads_keeps_its_code(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "gdcli", "rum"]
+    done = subprocess.run(command, cwd=tmp_path, stderr=writing, check=False)
+    os.close(writing)
+    assert done.returncode == 2

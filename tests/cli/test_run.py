@@ -44,8 +44,11 @@ def test_every_option_reaches_the_experiment_and_the_run(shell: Shell) -> None:
     assert experiment.tables() == {
         "problem": {"name": "quadratic", "condition": 5.0, "rotate": False},
         "grid": {
-            "method": ("gd", "minibatch"), "batch-size": (8, 16), "optimizer": ("momentum",),
-            "steps": 9, "zip": ["dim,momentum.beta"],
+            "method": ("gd", "minibatch"),
+            "batch-size": (8, 16),
+            "optimizer": ("momentum",),
+            "steps": 9,
+            "zip": ["dim,momentum.beta"],
         },
         "vary": {"momentum.beta": (0.5, 0.9), "dim": (2, 3)},
     }

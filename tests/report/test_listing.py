@@ -28,7 +28,7 @@ def shown(rows: list[dict[str, str]], form: str, *, terminal: bool = False) -> s
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "md"])
 @pytest.mark.parametrize("terminal", [True, False])
-def test_nothing_is_lost_or_obeyed(form: str, terminal: bool) -> None:
+def test_nothing_is_lost_or_obeyed(form: str, *, terminal: bool) -> None:
     text = shown(ROWS, form, terminal=terminal)
     assert "[bold]a[/bold]" in text
     assert text.count("x") >= 300

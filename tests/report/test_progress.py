@@ -37,7 +37,7 @@ def test_off_a_terminal_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> 
     ("quiet", "term", "kind"), [(False, "xterm", Bar), (True, "xterm", Silent)]
 )
 def test_on_a_terminal_a_bar_is_shown_unless_quiet(
-    monkeypatch: pytest.MonkeyPatch, quiet: bool, term: str, kind: type
+    monkeypatch: pytest.MonkeyPatch, *, quiet: bool, term: str, kind: type
 ) -> None:
     monkeypatch.setenv("TERM", term)
     monkeypatch.setattr(progress, "on_terminal", lambda *, stderr: stderr)

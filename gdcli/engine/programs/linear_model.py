@@ -1,7 +1,12 @@
 """Linear models: weights of shape (seeds, tiles, features + 1, outputs * width).
 
 The bias is the last row of the weights, its feature a column of ones. Trials of one seed see the
-same batch, so one matrix product serves `width` of them; the last axis is outputs by width.
+same batch, so one matrix product serves `width` of them. Predictions have shape (..., outputs,
+examples * width): examples lie side by side, so that elementwise work and the sums over outputs
+run along rows of some length.
+
+Trials are always the last axis of a product, eight of them: one or two vector registers, in which
+BLAS kernels treat all alike. In other places of a product their bits depended on the place.
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from gdcli.problem import Array, Batch, LinearModel, Params
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CACHED = 2**18  # predictions held at a time when all examples are evaluated: they fit a cache
+CACHED = 2**17  # predictions held at a time when all examples are evaluated: they fit a cache
 
 
 class LinearModelProgram(Program):
@@ -31,12 +36,21 @@ class LinearModelProgram(Program):
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
-        self.train, self.test = _prepared(self.train), _prepared(self.test)
         weights = np.stack([np.vstack([start["weight"], start["bias"]]) for start in starts])
         _, tiles, self.width = self.lanes.shape
         self.outputs = weights.shape[2]
+        self.train, self.test = _with_ones(self.train), _with_ones(self.test)
+        self.all_train, self.all_test = (self._side_by_side(p) for p in (self.train, self.test))
         stacked = np.repeat(np.repeat(weights[:, None], tiles, 1), self.width, 3)
         return {"weight": self.device.array(stacked)}
+
+    def _side_by_side(self, part: Batch) -> Batch:
+        """Return a part with its targets repeated for every column of the predictions."""
+        return {**part, "y": self.repeated(part["y"])} if part else part
+
+    def repeated(self, y: Array) -> Array:
+        """Return targets (..., examples, outputs) as (..., outputs, examples * width)."""
+        return namespace(y).repeat(y.mT, self.width, axis=-1)
 
     def over(self, values: Array, param: Array) -> Array:
         """Return values with an axis for the features, repeated for each output."""
@@ -47,10 +61,10 @@ class LinearModelProgram(Program):
         return array.reshape(*array.shape[:-1], self.outputs, self.width).sum((-3, -2))
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
-        """Yield batches: x (seeds, 1, batch, features + 1), y (seeds, 1, batch, outputs, 1)."""
+        """Yield x (seeds, 1, batch, features + 1), y (seeds, 1, outputs, batch * width)."""
         places = self.device.array(indices)
         xs = self.train["x"][places][:, :, None]
-        ys = self.train["y"][places][:, :, None]
+        ys = self.repeated(self.train["y"][places])[:, :, None]
         for x, y in zip(xs, ys, strict=True):
             yield {"x": x, "y": y}
 
@@ -58,9 +72,11 @@ class LinearModelProgram(Program):
         """Return {"weight": gradient} of the mean cost and the penalty."""
         weight = params["weight"]
         if batch is not None:
-            return {"weight": self._gradient(batch, weight, self._slope(batch, weight))}
+            slope = self.model.slope(self.predict(batch["x"], weight), batch["y"])
+            return {"weight": self._gradient(batch["x"], weight, slope)}
+        x, y = self.all_train["x"], self.all_train["y"]
         parts = [
-            self._gradient(self.train, group, self._slope(self.train, group))
+            self._gradient(x, group, self.model.slope(self.predict(x, group), y))
             for group in self._groups(weight)
         ]
         return {"weight": namespace(weight).concat(parts).reshape(weight.shape)}
@@ -72,10 +88,10 @@ class LinearModelProgram(Program):
         rows, gradients = [], []
         for group in self._groups(weight):
             penalty = 0.5 * self.model.l2 * self.total(group[..., :-1, :] ** 2)
-            row, slope = self._measures("train", self.train, group, penalty)
-            gradients.append(self._gradient(self.train, group, slope))
+            row, slope = self._measures("train", self.all_train, group, penalty)
+            gradients.append(self._gradient(self.all_train["x"], group, slope))
             if self.test:
-                row |= self._measures("test", self.test, group, penalty)[0]
+                row |= self._measures("test", self.all_test, group, penalty)[0]
             rows.append(row)
         shape = self.lanes.shape
         values = {name: xp.concat([row[name] for row in rows]).reshape(shape) for name in rows[0]}
@@ -88,18 +104,25 @@ class LinearModelProgram(Program):
         size = max(1, CACHED // (self.examples * weight.shape[-1]))
         yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
 
-    def _predict(self, batch: Batch, weight: Array) -> Array:
-        """Return x W, shape (..., batch, outputs, width)."""
-        z = batch["x"] @ weight
-        return z.reshape(*z.shape[:-1], self.outputs, self.width)
+    def predict(self, x: Array, weight: Array) -> Array:
+        """Return x W, shape (..., outputs, examples * width), of x (..., examples, features)."""
+        return self.by_output(x @ weight)
 
-    def _slope(self, batch: Batch, weight: Array) -> Array:
-        return self.model.slope(self._predict(batch, weight), batch["y"])
+    def by_output(self, z: Array) -> Array:
+        """Return (..., examples, outputs * width) as (..., outputs, examples * width)."""
+        lanes, examples = z.shape[:-2], z.shape[-2]
+        split = z.reshape(*lanes, examples, self.outputs, self.width).swapaxes(-3, -2)
+        return split.reshape(*lanes, self.outputs, examples * self.width)
 
-    def _gradient(self, batch: Batch, weight: Array, slope: Array) -> Array:
-        """Return the gradient of the batch's mean loss, of the weight's shape."""
-        x = batch["x"]
-        gradient = x.mT @ (slope / x.shape[-2]).reshape(*slope.shape[:-2], -1)
+    def by_example(self, z: Array) -> Array:
+        """Return (..., outputs, examples * width) as (..., examples, outputs * width)."""
+        lanes, examples = z.shape[:-2], z.shape[-1] // self.width
+        split = z.reshape(*lanes, self.outputs, examples, self.width).swapaxes(-3, -2)
+        return split.reshape(*lanes, examples, self.outputs * self.width)
+
+    def _gradient(self, x: Array, weight: Array, slope: Array) -> Array:
+        """Return the gradient of the mean loss, of the weight's shape."""
+        gradient = x.mT @ self.by_example(slope / x.shape[-2])
         if self.model.l2:
             gradient[..., :-1, :] += self.model.l2 * weight[..., :-1, :]
         return gradient
@@ -108,16 +131,20 @@ class LinearModelProgram(Program):
         self, part: str, batch: Batch, weight: Array, penalty: Array
     ) -> tuple[dict[str, Array], Array]:
         """Return the mean loss and scores, shape (tiles, width), and the slopes."""
-        cost, slope, scores = self.model.assess(self._predict(batch, weight), batch["y"])
-        count = slope.shape[-3]
-        values = {f"{part}_{name}": score.sum(-2) / count for name, score in scores.items()}
-        return {f"{part}_loss": cost.sum((-3, -2)) / count + penalty, **values}, slope
+        cost, slope, scores = self.model.assess(self.predict(batch["x"], weight), batch["y"])
+        values = {f"{part}_{name}": self._mean(score) for name, score in scores.items()}
+        return {f"{part}_loss": self._mean(cost.sum(-2)) + penalty, **values}, slope
+
+    def _mean(self, columns: Array) -> Array:
+        """Return the mean over the examples, of values (tiles, examples * width)."""
+        values = columns.reshape(*columns.shape[:-1], -1, self.width)
+        return values.sum(-2) / values.shape[-2]
 
 
-def _prepared(batch: Batch) -> Batch:
-    """Return a batch with a last column of ones in x, and an axis of trials in y."""
+def _with_ones(batch: Batch) -> Batch:
+    """Return a batch with a last column of ones in x."""
     if not batch:
         return batch
     x = batch["x"]
     xp = namespace(x)
-    return {"x": xp.concat([x, xp.ones_like(x[:, :1])], axis=1), "y": batch["y"][..., None]}
+    return {**batch, "x": xp.concat([x, xp.ones_like(x[:, :1])], axis=1)}

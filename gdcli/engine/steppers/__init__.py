@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gdcli.engine.device import NumPy
 from gdcli.engine.programs.linear_model import LinearModelProgram
-from gdcli.engine.steppers.least_squares import LeastSquares, fits
+from gdcli.engine.steppers.blocked_linear_model import BlockedLinearModel
+from gdcli.engine.steppers.least_squares import LeastSquares
 from gdcli.engine.steppers.linear_model import FusedLinearModel
 from gdcli.engine.steppers.stepwise import Stepwise
 from gdcli.optimizers.vanilla import Vanilla
@@ -29,8 +30,10 @@ def stepper_for(program: Program, rule: Rule, orders: Orders | None) -> Stepper[
     if orders is None or not plain:
         return Stepwise(program, rule, orders)
     if isinstance(program, LinearModelProgram) and isinstance(program.device, NumPy):
-        kind = LeastSquares if fits(program, rule, orders) else FusedLinearModel
-        return kind(program, rule, orders)
+        for kind in (LeastSquares, BlockedLinearModel):
+            if kind.fits(program, rule, orders):
+                return kind(program, rule, orders)
+        return FusedLinearModel(program, rule, orders)
     if getattr(program, "layers", None):
         from gdcli.engine.steppers.network import FusedNetwork
 

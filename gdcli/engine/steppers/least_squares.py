@@ -21,12 +21,6 @@ STEPS = ALIGNED  # taken together: a power of 2
 DOUBLINGS = STEPS.bit_length() - 1
 
 
-def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
-    """Return whether the steps are those of least squares, one example at a constant rate."""
-    model = program.model
-    return model.squared and not model.l2 and orders.plan.batch_size == 1 and rule.constant
-
-
 class LeastSquares(Stepper[LinearModelProgram]):
     """Sixteen steps at once.
 
@@ -35,6 +29,12 @@ class LeastSquares(Stepper[LinearModelProgram]):
     (I + c L) r = X w - y. As L is nilpotent, the inverse is a short product,
     (I - c L)(I + c^2 L^2)(I + c^4 L^4)(I + c^8 L^8), whose matrices all trials of a seed share.
     """
+
+    @staticmethod
+    def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
+        """Return whether the steps are those of least squares, one example at a constant rate."""
+        model = program.model
+        return model.squared and not model.l2 and orders.plan.batch_size == 1 and rule.constant
 
     def advance(
         self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
@@ -68,7 +68,7 @@ class LeastSquares(Stepper[LinearModelProgram]):
         """Return x, y and the powers L, L^2, L^4, L^8, by groups of steps and by seeds."""
         steps, seeds, _ = indices.shape
         groups = -(-steps // STEPS)
-        x, y = self.program.train["x"], self.program.train["y"][..., 0]
+        x, y = self.program.train["x"], self.program.train["y"]
         xs = np.zeros((groups * STEPS, seeds, x.shape[1]), x.dtype)
         ys = np.zeros((groups * STEPS, seeds, 1), y.dtype)
         xs[:steps], ys[:steps] = x[indices[..., 0]], y[indices[..., 0]]

@@ -15,31 +15,26 @@ if TYPE_CHECKING:
 
 
 class FusedLinearModel(Stepper[LinearModelProgram]):
-    """W -= x' (lr / batch * slope): one pass over the weights less, and no temporaries."""
+    """W -= x' (lr / batch * slope): one pass over the weights less, and no gradient."""
 
     def advance(
         self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
     ) -> None:
         """Take each step with three array operations and the problem's slope."""
-        weight, slope_of = params["weight"], self.program.model.slope
-        l2 = self.program.model.l2
-        lanes, outputs = weight.shape[:2], (self.program.outputs, self.program.width)
+        program, weight = self.program, params["weight"]
+        lanes, l2 = weight.shape[:2], program.model.l2
         change = np.empty_like(weight)
         step = first
         for indices in self.blocks(first, last):
             count = indices.shape[2]
             z = np.empty((*lanes, count, weight.shape[3]), weight.dtype)
-            z_split = z.reshape(*lanes, count, *outputs)
-            scaled = np.empty_like(z_split)
-            projected = scaled.reshape(z.shape)
-            for batch in self.program.batches(indices):
-                x = batch["x"]
-                rate = self.rule.rates(step, params)["weight"]
+            for batch in program.batches(indices):
+                x, rates = batch["x"], self.rule.rates(step, params)["weight"]
                 np.matmul(x, weight, out=z)
-                slope = slope_of(z_split, batch["y"])
-                np.multiply(slope, rate.reshape(*lanes, 1, *outputs) / count, out=scaled)
+                slope = program.by_example(program.model.slope(program.by_output(z), batch["y"]))
+                np.multiply(slope, rates / count, out=z)
                 if l2:
-                    weight[..., :-1, :] *= 1 - rate * l2
-                np.matmul(x.mT, projected, out=change)
+                    weight[..., :-1, :] *= 1 - rates * l2
+                np.matmul(x.mT, z, out=change)
                 np.subtract(weight, change, out=weight)
                 step += 1

@@ -1,0 +1,66 @@
+"""The loop of a tutorial: nn.Module, DataLoader and torch.optim, one trial at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import repeat
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from benchmarks.contestants.contestant import Run
+from benchmarks.contestants.modules import criterion_for, module_for, tensors_for
+from benchmarks.loaded import Loaded, Losses, load
+from benchmarks.workload import Task
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gdcli.grid import Trial
+
+    Batches = Iterable[tuple[Tensor, Tensor | None]]
+
+
+def prepare(task: Task) -> Run:
+    """Load the examples; a full batch stays on the device, others are moved there one by one."""
+    loaded = load(task)
+    everything = tensors_for(loaded, task.device)
+    x, y = tensors_for(loaded, "cpu")
+    dataset = None if y is None or loaded.full else TensorDataset(x, y)
+
+    def train() -> Losses:
+        losses = Losses([], [])
+        for trial in loaded.trials:
+            batches: Batches = repeat(everything, task.steps)
+            if dataset is not None:
+                order = loaded.indices((trial.seed,))[:, 0].tolist()
+                batches = DataLoader(dataset, batch_sampler=order)
+            before, after = _train_one(loaded, trial, batches, everything)
+            losses.before.append(before)
+            losses.after.append(after)
+        return losses
+
+    return Run(train, loaded.dtype)
+
+
+def _train_one(
+    loaded: Loaded, trial: Trial, batches: Batches, everything: tuple[Tensor, Tensor | None]
+) -> tuple[float, float]:
+    """Return a trial's loss on all examples before and after its steps."""
+    device, criterion = loaded.task.device, criterion_for(loaded)
+    model = module_for(loaded, trial.seed)
+    optimizer = torch.optim.SGD(model.parameters(), lr=trial.lr)
+
+    def evaluate() -> float:
+        with torch.no_grad():
+            return float(criterion(model(everything[0]), everything[1]).item())
+
+    before = evaluate()
+    for x, y in batches:
+        inputs, targets = x.to(device), None if y is None else y.to(device)
+        optimizer.zero_grad()
+        loss = criterion(model(inputs), targets)
+        loss.backward()
+        optimizer.step()
+    return before, evaluate()

@@ -1,0 +1,118 @@
+"""A task with all that its contestants share: trials, examples, starting points and batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from benchmarks.workload import Task
+from gdcli.discovery import name_of
+from gdcli.engine.examples import examples_of
+from gdcli.engine.families import precision
+from gdcli.engine.initial import starting_point
+from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.sampling import Orders
+from gdcli.experiment import Given, read
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.grid import Trial
+    from gdcli.problem import Data
+
+OWN = "own-loss"  # a problem that is not gdcli's: benchmarks/own_loss.py
+AHEAD = 2**17  # indices in a block of an order
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The mean loss over all training examples of every trial, before and after its steps."""
+
+    before: list[float]
+    after: list[float]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a contestant starts from."""
+
+    task: Task
+    trials: tuple[Trial, ...]
+    data: Data
+    plan: Plan
+
+    @property
+    def first(self) -> Trial:
+        """A trial, for what all of them have in common."""
+        return self.trials[0]
+
+    @property
+    def kind(self) -> str:
+        """The problem's name."""
+        return name_of(self.first.problem)
+
+    @property
+    def dtype(self) -> str:
+        """The precision that gdcli has for the problem, and so everybody."""
+        return precision(self.first)
+
+    @property
+    def full(self) -> bool:
+        """Whether every step sees all examples."""
+        return self.first.method == "gd"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The distinct seeds, in order."""
+        return tuple(dict.fromkeys(trial.seed for trial in self.trials))
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The distinct learning rates, in order."""
+        return tuple(dict.fromkeys(trial.lr for trial in self.trials))
+
+    @cached_property
+    def starts(self) -> dict[int, dict[str, NDArray[np.float64]]]:
+        """The starting point of every seed."""
+        return {s: starting_point(self.first.problem, self.data, s) for s in self.seeds}
+
+    @cached_property
+    def examples(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Inputs and targets of a training loop: classes as int64, numbers in the dtype.
+
+        Of a quadratic, the curvature and None.
+        """
+        if not self.data.train:
+            (curvature,) = self.data.constants.values()
+            return curvature.astype(self.dtype), None
+        x, y = self.data.train["x"], self.data.train["y"]
+        if self.kind == "softmax-regression":
+            y = y.argmax(1)
+        return x.astype(self.dtype), y if y.dtype.kind == "i" else y.astype(self.dtype)
+
+    def indices(self, seeds: tuple[int, ...]) -> NDArray[np.int64]:
+        """Draw the examples of every step, shape (steps, seeds, batch): those that gdcli sees."""
+        orders = Orders(self.kind, seeds, self.plan, self.first.training.order)
+        return np.concatenate(list(orders.blocks(0, self.plan.steps, AHEAD)))
+
+
+def load(task: Task) -> Loaded:
+    """Return the task's trials, recorded at their start and end, and their examples."""
+    workload = task.workload
+    own = workload.problem == OWN
+    grid = {**workload.grid, "steps": task.steps, "record": str(task.steps)}
+    name = "mlp" if own else workload.problem
+    given = Given(name, workload.options, grid, {}, (), lambda option: f"--{option}")
+    wanted = read(given).grid
+    if own:
+        from benchmarks.own_loss import OwnLoss  # brings torch along
+
+        wanted = replace(wanted, problem=OwnLoss)
+    trials = wanted.trials
+    places = np.linspace(0, len(trials) - 1, task.trials).round().astype(int)
+    chosen = tuple(trials[place] for place in places)
+    data = examples_of(chosen[0])
+    return Loaded(task, chosen, data, plan_of(chosen[0], data.examples))

@@ -1,0 +1,83 @@
+"""Single-example descent on a linear model of many weights: the weights move once a block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdcli.engine.programs.linear_model import LinearModelProgram
+from gdcli.engine.steppers.stepper import ALIGNED, Stepper
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.engine.rule import Rule
+    from gdcli.engine.sampling import Orders
+    from gdcli.optimizer import State
+    from gdcli.problem import Params
+
+STEPS = ALIGNED
+MANY = 256  # weights of a trial from which moving them costs more than looking back
+
+
+class BlockedLinearModel(Stepper[LinearModelProgram]):
+    """Sixteen steps between two passes over the weights.
+
+    A prediction needs the weights w only through x w. With q = 1 - lr l2 the penalty's factor, and
+    e_i = lr slope_i / q^(i + 1), the i-th step of a block leaves q^(i + 1) (w - sum e x'), so
+
+        z_j = q^j (x_j w - sum_{i < j} (x_j . x_i) e_i) + b_j,
+
+    where the bias b, which has no penalty, moves by itself.
+    """
+
+    @staticmethod
+    def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
+        """Return whether single examples move many weights, at a constant rate."""
+        weights = program.train["x"].shape[1] * program.outputs
+        return orders.plan.batch_size == 1 and weights >= MANY and rule.constant
+
+    def advance(
+        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+    ) -> None:
+        """Take the steps in blocks of sixteen, the last of an epoch shorter."""
+        weight = params["weight"]
+        rates = self.rule.rates(first, params)["weight"]
+        factor = 1 - rates * self.program.model.l2
+        factors = [np.ones_like(rates)]
+        while len(factors) <= STEPS:
+            factors.append(factors[-1] * factor)
+        scales = [rates / factor for factor in factors[1:]]
+        for indices in self.blocks(first, last):
+            for start in range(0, len(indices), STEPS):
+                self._block(weight, rates, factors, scales, indices[start : start + STEPS, :, 0])
+
+    def _block(
+        self,
+        weight: NDArray[np.floating],
+        rates: NDArray[np.floating],
+        factors: list[NDArray[np.floating]],
+        scales: list[NDArray[np.floating]],
+        places: NDArray[np.int64],
+    ) -> None:
+        """Take up to sixteen steps, on examples (steps, seeds)."""
+        program = self.program
+        outputs, width = program.outputs, program.width
+        x = np.ascontiguousarray(program.train["x"][places.T][:, None, :, :-1])
+        ys = program.train["y"][places][:, :, None, :, None]
+        features, bias = weight[..., :-1, :], weight[..., -1:, :]
+        inner = x @ x.mT
+        ahead = x @ features
+        moves = np.zeros_like(ahead)
+        shape = (*bias.shape[:2], outputs, width)
+        for j, y in enumerate(ys):
+            z = ahead[..., j : j + 1, :]
+            if j:
+                z = z - inner[..., j : j + 1, :j] @ moves[..., :j, :]
+            z = z * factors[j] + bias
+            slope = program.model.slope(z.reshape(shape), y).reshape(bias.shape)
+            bias -= rates * slope
+            np.multiply(slope, scales[j], out=moves[..., j : j + 1, :])
+        features -= x.mT @ moves
+        features *= factors[len(ys)]
