@@ -58,12 +58,21 @@ def sweep(
             lambda: _load(files, set_ or []),
         ]
     )
+    if not instead.dry_run:
+        _check(experiments, [replace(options, name=name) for name in names])
     codes = []
     for name, experiment in zip(names, experiments, strict=True):
         if len(names) > 1 and screen.format == "table":
             screen.console().print(f"{name}\n{'=' * len(name)}")
         codes.append(_perform(experiment, replace(options, name=name), screen, instead))
     return max(codes)
+
+
+def _check(experiments: list[Experiment], options: list[RunOptions]) -> None:
+    """Raise every mistake that only the data or the device tell, before anything runs."""
+    from gdcli.runs.execution import check
+
+    every(partial(check, *pair) for pair in zip(experiments, options, strict=True))
 
 
 def _perform(experiment: Experiment, options: RunOptions, screen: Screen, instead: Instead) -> int:

@@ -100,6 +100,7 @@ def torch_facts(name: str) -> dict[str, str]:
     import torch
 
     facts = {
+        "torch": torch.__version__,
         "torch_simd": torch.backends.cpu.get_cpu_capability(),
         "mkl_cbwr": os.environ.get("MKL_CBWR", ""),
     }

@@ -57,6 +57,11 @@ def execute(experiment: Experiment, options: RunOptions, progress: Progress) -> 
     return run.finish(computed)
 
 
+def check(experiment: Experiment, options: RunOptions) -> None:
+    """Raise the UserError that `execute` would raise before it writes anything."""
+    _Run(experiment, options)
+
+
 class _Run:
     """One experiment on its way into one folder."""
 

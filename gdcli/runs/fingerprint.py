@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from typing import Any
 
 from gdcli import __version__
@@ -15,11 +14,10 @@ def fingerprint(device: str, *, torch: bool) -> dict[str, Any]:
     """Return versions, the processor's vector units, device and threads."""
     import numpy as np
 
-    libraries = ["numpy", *(["torch"] if torch else [])]
     found = {
         "gdcli": __version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in libraries},
+        "numpy": np.__version__,
         "machine": platform.machine(),
         "simd": np.show_config(mode="dicts")["SIMD Extensions"]["found"],
         "device": device,

@@ -1,0 +1,104 @@
+"""Files are there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gdcli.runs import atomic
+
+OLD, NEW = b"old\n", [b"new\n", b"", b"lines\n"]
+
+
+def names(folder: Path) -> list[str]:
+    """Return what lies in a folder."""
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+def test_chunks_are_written_in_order(tmp_path: Path) -> None:
+    atomic.write(tmp_path / "file", NEW)
+    assert (tmp_path / "file").read_bytes() == b"new\nlines\n"
+    assert names(tmp_path) == ["file"]
+
+
+def test_a_file_is_replaced_when_the_new_one_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(OLD)
+
+    def chunks() -> Iterator[bytes]:
+        for chunk in NEW:
+            assert file.read_bytes() == OLD
+            yield chunk
+
+    atomic.write(file, chunks())
+    assert file.read_bytes() == b"new\nlines\n"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), ValueError("bug"), KeyboardInterrupt()])
+@pytest.mark.parametrize("there", [True, False])
+def test_what_goes_wrong_midway_leaves_what_was(
+    tmp_path: Path,
+    error: BaseException,
+    there: bool,  # noqa: FBT001
+) -> None:
+    file = tmp_path / "file"
+    if there:
+        file.write_bytes(OLD)
+
+    def chunks() -> Iterator[bytes]:
+        yield b"half"
+        raise error
+
+    with pytest.raises(type(error)):
+        atomic.write(file, chunks())
+    assert names(tmp_path) == (["file"] if there else [])
+    assert not there or file.read_bytes() == OLD
+
+
+def test_an_exclusive_write_takes_no_place_that_is_taken(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    atomic.write(file, NEW, exclusive=True)
+    with pytest.raises(FileExistsError):
+        atomic.write(file, [OLD], exclusive=True)
+    assert file.read_bytes() == b"new\nlines\n"
+    assert names(tmp_path) == ["file"]
+    assert file.stat().st_nlink == 1
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        atomic.write(tmp_path / "folder" / "file", NEW)
+    assert names(tmp_path) == []
+
+
+def test_content_is_on_the_disk_before_the_name_and_the_name_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, synced = tmp_path / "file", list[tuple[bool, int, bool]]()
+
+    def fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+        synced.append((stat.S_ISDIR(status.st_mode), size, file.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    atomic.write(file, NEW)
+    assert synced == [(False, 10, False), (True, 0, True)]
+
+
+def test_two_writers_at_once_have_temporary_files_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+
+    def chunks() -> Iterator[bytes]:
+        yield b"outer"
+        atomic.write(file, [b"inner"])
+        assert len(names(tmp_path)) == 2
+
+    atomic.write(file, chunks())
+    assert file.read_bytes() == b"outer"
+    assert names(tmp_path) == ["file"]

@@ -1,0 +1,211 @@
+"""Shards: whole ones come back, all others are not there."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gdcli.errors import UserError
+from gdcli.runs.atomic import TEMPORARY
+from gdcli.runs.store import Shard, Store, differing
+
+SPEC = {"format": 1, "experiment": "abc", "settings": {"grid": {"lr": [0.1]}}, "data": {"x": "1"}}
+OTHER = {**SPEC, "settings": {"grid": {"lr": [0.2]}}}
+SHARD = Shard(b"a,1\nb,2\n", b"a,finished\n", seconds=0.5, failed=1, diverged=2)
+
+
+def opened(folder: Path) -> Store:
+    """Return a store that can be saved to."""
+    store = Store(folder, SPEC)
+    store.open(overwrite=False)
+    return store
+
+
+def file_of(store: Store, index: int) -> Path:
+    """Return the only file that saving a shard makes."""
+    before = set(store.shards.iterdir())
+    store.save(index, SHARD)
+    (file,) = set(store.shards.iterdir()) - before
+    return file
+
+
+lines = st.binary(max_size=60)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    shard=st.builds(
+        Shard,
+        lines,
+        lines,
+        st.floats(0, allow_infinity=False),
+        st.integers(0, 99),
+        st.integers(0, 99),
+    ),
+    index=st.integers(0, 2_000_000),
+)
+def test_a_shard_comes_back_as_it_was_saved(shard: Shard, index: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = opened(Path(folder))
+        assert store.load(index) is None
+        store.save(index, shard)
+        assert store.load(index) == shard
+        assert Store(Path(folder), SPEC).load(index) == shard
+
+
+def test_a_shard_cut_anywhere_is_not_there(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    file = file_of(store, 0)
+    whole = file.read_bytes()
+    for end in range(len(whole)):
+        file.write_bytes(whole[:end])
+        assert store.load(0) is None, end
+    for more in (b"\n", b" ", b"\0", whole):
+        file.write_bytes(whole + more)
+        assert store.load(0) is None, more
+    file.write_bytes(whole)
+    assert store.load(0) == SHARD
+
+
+def test_a_shard_with_any_bit_flipped_is_not_there(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    file = file_of(store, 0)
+    whole = file.read_bytes()
+    for bit in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(flipped)
+        assert store.load(0) is None, bit
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_shard_with_other_bytes_is_not_there(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        store = opened(Path(folder))
+        file = file_of(store, 0)
+        whole = file.read_bytes()
+        start = data.draw(st.integers(0, len(whole)))
+        end = data.draw(st.integers(start, len(whole)))
+        changed = whole[:start] + data.draw(st.binary(max_size=40)) + whole[end:]
+        file.write_bytes(changed)
+        assert store.load(0) == (SHARD if changed == whole else None)
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"null\n", b"[]\n", b"3\n", b"{}\n", b"\xff\xfe\n"])
+def test_what_is_no_shard_is_not_there(tmp_path: Path, text: bytes) -> None:
+    store = opened(tmp_path)
+    file_of(store, 0).write_bytes(text)
+    assert store.load(0) is None
+
+
+def test_a_shard_of_another_experiment_or_batch_is_not_there(tmp_path: Path) -> None:
+    store = opened(tmp_path / "a")
+    file = file_of(store, 0)
+    assert Store(tmp_path / "a", OTHER).load(0) is None
+    file_of(store, 1).write_bytes(file.read_bytes())
+    assert store.load(1) is None
+    assert store.load(0) == SHARD
+    elsewhere = Store(tmp_path / "b", OTHER)
+    elsewhere.open(overwrite=False)
+    file_of(elsewhere, 0).write_bytes(file.read_bytes())
+    assert elsewhere.load(0) is None
+
+
+def test_the_order_of_a_spec_does_not_matter(tmp_path: Path) -> None:
+    opened(tmp_path).save(0, SHARD)
+    turned = Store(tmp_path, dict(reversed(SPEC.items())))
+    turned.open(overwrite=False)
+    assert turned.load(0) == SHARD
+
+
+def test_a_folder_is_made_with_what_identifies_its_numbers(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "run"
+    opened(folder)
+    assert json.loads((folder / ".gdcli" / "spec.json").read_bytes()) == SPEC
+
+
+def test_a_folder_is_taken_up_again(tmp_path: Path) -> None:
+    opened(tmp_path / "run").save(3, SHARD)
+    (tmp_path / "run" / "curves.csv").write_text("")
+    assert opened(tmp_path / "run").load(3) == SHARD
+
+
+def test_a_folder_of_another_experiment_is_refused_with_the_difference(tmp_path: Path) -> None:
+    opened(tmp_path / "run").save(0, SHARD)
+    with pytest.raises(UserError) as caught:
+        Store(tmp_path / "run", OTHER).open(overwrite=False)
+    line = f"{tmp_path / 'run'} holds another run, which differs in settings.grid.lr"
+    assert caught.value.what == line
+    assert "--overwrite" in caught.value.fix
+    assert opened(tmp_path / "run").load(0) == SHARD
+
+
+def test_overwriting_starts_again(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    opened(folder).save(0, SHARD)
+    (folder / "curves.csv").write_text("old")
+    other = Store(folder, OTHER)
+    other.open(overwrite=True)
+    assert other.load(0) is None
+    assert [entry.name for entry in folder.iterdir()] == [".gdcli"]
+    other.open(overwrite=False)
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_what_is_no_run_is_never_touched(tmp_path: Path, overwrite: bool) -> None:  # noqa: FBT001
+    folder = tmp_path / "thesis"
+    folder.mkdir()
+    (folder / "chapter.tex").write_text("years of work")
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        Store(folder, SPEC).open(overwrite=overwrite)
+    assert [entry.name for entry in folder.iterdir()] == ["chapter.tex"]
+    with pytest.raises(UserError, match=r"chapter.tex is a file"):
+        Store(folder / "chapter.tex", SPEC).open(overwrite=overwrite)
+    assert (folder / "chapter.tex").read_text() == "years of work"
+
+
+def test_an_empty_folder_is_taken(tmp_path: Path) -> None:
+    opened(tmp_path).save(0, SHARD)
+    assert opened(tmp_path).load(0) == SHARD
+
+
+def test_a_process_killed_before_it_wrote_the_spec_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / ".gdcli" / "shards").mkdir(parents=True)
+    (tmp_path / ".gdcli" / f"{TEMPORARY}1-2").write_bytes(b'{"half')
+    opened(tmp_path).save(0, SHARD)
+    assert opened(tmp_path).load(0) == SHARD
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b"[]\n", b"\xff"])
+def test_a_damaged_spec_is_another_run(tmp_path: Path, text: bytes) -> None:
+    opened(tmp_path)
+    (tmp_path / ".gdcli" / "spec.json").write_bytes(text)
+    with pytest.raises(UserError, match="holds another run, which differs in data"):
+        Store(tmp_path, SPEC).open(overwrite=False)
+    Store(tmp_path, SPEC).open(overwrite=True)
+    opened(tmp_path)
+
+
+def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    store.save(0, SHARD)
+    folders = [tmp_path, tmp_path / ".gdcli", store.shards]
+    for folder in folders:
+        (folder / f"{TEMPORARY}7-abc").write_bytes(b"half")
+    store.clear_temporaries()
+    assert not [file for folder in folders for file in folder.glob(f"{TEMPORARY}*")]
+    assert store.load(0) == SHARD
+
+
+def test_differing_keys_are_named_with_their_path() -> None:
+    a = {"x": 1, "y": {"p": 1, "q": [1, 2]}, "only": 0}
+    b = {"x": 1, "y": {"p": 2, "q": [1, 2], "r": 0}}
+    assert list(differing(a, b)) == ["only", "y.p", "y.r"]
+    assert list(differing(a, dict(a))) == []
+    assert list(differing({"x": (1, 2)}, {"x": [1, 2]})) == []
