@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -88,7 +86,7 @@ class Rows:
             last["test_loss"],
             "" if tests is None else _least(tests),
             *(last[name] for name in self.names[len(MEASURES) :]),
-            _steps_to(trial.training.target_loss, curves.steps, losses.tolist()),
+            _steps_to(trial.training.target_loss, curves.steps, losses),
             str(step) if ended == DIVERGED else "",
             "",
         ]
@@ -108,7 +106,7 @@ class Rows:
 
     def failed(self, trial: Trial, message: str) -> str:
         """Return the summary line of a trial that raised an exception."""
-        blanks = [""] * (len(self.names) + 3 + 2)
+        blanks = [""] * (len(self.names) + 6)
         return ",".join([self._prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
 
     def _prefix(self, trial: Trial) -> str:
@@ -144,20 +142,22 @@ def _least(values: NDArray[np.floating]) -> str:
     return shortest(finite[finite.argmin()][None])[0] if finite.size else "nan"
 
 
-def _steps_to(target: float | None, steps: Sequence[int], losses: Sequence[float]) -> str:
-    """Return the first recorded step at which the loss was at most the target, or ""."""
-    if target is None or math.isnan(target):
+def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.floating]) -> str:
+    """Return the first recorded step at which the loss was at most the target, or "".
+
+    Compared in the losses' own precision, as the engine does that ends a trial there.
+    """
+    if target is None:
         return ""
-    return next((str(s) for s, loss in zip(steps, losses, strict=True) if loss <= target), "")
+    (reached,) = (losses <= target).nonzero()
+    return str(steps[reached[0]]) if reached.size else ""
 
 
 def _quoted(cell: str) -> str:
     """Return a cell as CSV writes it, in quotes where it must be."""
     if not set(cell) & set(',"\r\n'):
         return cell
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow([cell])
-    return line.getvalue()
+    return '"' + cell.replace('"', '""') + '"'
 
 
 def header(columns: Sequence[str]) -> str:

@@ -52,7 +52,9 @@ class Store:
             raise UserError(
                 "--output", f"{self.folder} is a file", "give another --name or --output"
             )
-        if self.folder.is_dir() and any(self.folder.iterdir()) and not file.exists():
+        entries = self.folder.iterdir() if self.folder.is_dir() else ()
+        # A process that was killed early leaves .gdcli without its spec.
+        if any(entry.name != ".gdcli" for entry in entries) and not file.exists():
             what = f"{self.folder} is not empty and holds no run"
             raise UserError("--name", what, "give another --name or --output")
         self.shards.mkdir(parents=True, exist_ok=True)

@@ -116,6 +116,10 @@ def test_a_tensor_is_a_copy() -> None:
 def test_what_bits_depend_on_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MKL_CBWR", "AVX2")
     facts = torch_facts("cpu")
-    assert facts == {"torch_simd": torch.backends.cpu.get_cpu_capability(), "mkl_cbwr": "AVX2"}
+    assert facts == {
+        "torch": torch.__version__,
+        "torch_simd": torch.backends.cpu.get_cpu_capability(),
+        "mkl_cbwr": "AVX2",
+    }
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda name: f"card of {name}")
     assert torch_facts("cuda:1")["gpu"] == "card of cuda:1"

@@ -8,15 +8,16 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from gdcli.report import progress
-from gdcli.report.progress import Bar, progress_bar, short
+from gdcli.report import bar as live
+from gdcli.report.bar import Bar, short
+from gdcli.report.progress import progress_bar
 from gdcli.runs.progress import Silent
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
     now = [100.0]
-    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    monkeypatch.setattr(live, "monotonic", lambda: now[0])
     return iter([now])
 
 
@@ -40,7 +41,7 @@ def test_on_a_terminal_a_bar_is_shown_unless_quiet(
     monkeypatch: pytest.MonkeyPatch, *, quiet: bool, term: str, kind: type
 ) -> None:
     monkeypatch.setenv("TERM", term)
-    monkeypatch.setattr(progress, "on_terminal", lambda *, stderr: stderr)
+    monkeypatch.setattr("gdcli.report.progress.on_terminal", lambda *, stderr: stderr)
     assert isinstance(progress_bar(quiet=quiet), kind)
 
 
@@ -67,7 +68,7 @@ def test_the_bar_is_drawn_ten_times_a_second_at_most(clock: Iterator[list[float]
     for _ in range(1000):
         bar.advance("gd", 1)
     assert len(file.getvalue()) == drawn
-    now[0] += progress.INTERVAL
+    now[0] += live.INTERVAL
     bar.advance("gd", 1)
     assert "1k/10k steps" in file.getvalue()[drawn:]
     bar.stop()

@@ -85,7 +85,7 @@ def test_a_shard_with_any_bit_flipped_is_not_there(tmp_path: Path) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.data())
-def test_a_shard_with_other_bytes_is_not_there(data: st.DataObject) -> None:
+def test_a_shard_with_other_bytes_is_not_there_or_says_the_same(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = opened(Path(folder))
         file = file_of(store, 0)
@@ -94,7 +94,9 @@ def test_a_shard_with_other_bytes_is_not_there(data: st.DataObject) -> None:
         end = data.draw(st.integers(start, len(whole)))
         changed = whole[:start] + data.draw(st.binary(max_size=40)) + whole[end:]
         file.write_bytes(changed)
-        assert store.load(0) == (SHARD if changed == whole else None)
+        # White space in the head, say, changes nothing.
+        assert store.load(0) in (None, SHARD)
+        assert changed != whole or store.load(0) == SHARD
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"null\n", b"[]\n", b"3\n", b"{}\n", b"\xff\xfe\n"])

@@ -1,0 +1,267 @@
+"""Lines of the two tables: floats that read back exactly, cells that CSV readers agree on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gdcli.engine.plan import Plan
+from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
+from gdcli.grid import Trial
+from gdcli.problems.linear_regression import LinearRegression
+from gdcli.runs.rows import Rows, curve_columns, header, shortest, summary_columns
+from gdcli.training import Training
+from tests.grids import experiment
+
+doubles = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2])
+singles = st.floats(width=32)
+odd = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1)
+# From its third version on pandas reads floats exactly, and deprecates the option.
+EXACT: Any = {"float_precision": "round_trip"} if pd.__version__ < "3" else {}
+METRICS = ("train_accuracy", "test_accuracy")
+
+
+def read_back(cells: list[str]) -> np.ndarray:
+    """Return a column of floats as pandas reads it."""
+    text = "\n".join(["value", *cells])
+    frame = pd.read_csv(io.StringIO(text), **EXACT)
+    return frame["value"].to_numpy("float64")
+
+
+@given(st.lists(doubles, min_size=1, max_size=30))
+def test_a_float64_is_read_back_exactly_and_shortest(values: list[float]) -> None:
+    cells = shortest(np.array(values))
+    assert cells == [repr(value) for value in values]
+    np.testing.assert_array_equal(read_back(cells), values)
+
+
+@given(st.lists(singles, min_size=1, max_size=30))
+def test_a_float32_is_read_back_exactly(values: list[float]) -> None:
+    array = np.array(values, "float32")
+    cells = shortest(array)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(read_back(cells).astype("float32"), array)
+    assert all(cell in ("nan", "inf", "-inf") or math.isfinite(float(cell)) for cell in cells)
+
+
+@given(singles.filter(math.isfinite))
+def test_a_float32_has_no_digit_that_it_does_not_need(value: float) -> None:
+    number = np.float32(value)
+    (cell,) = shortest(np.array([number]))
+    digits = cell.lstrip("-").partition("e")[0].replace(".", "").strip("0")
+    with np.errstate(over="ignore"):
+        shorter = [np.float32(f"{value:.{n - 1}e}") for n in range(1, len(digits))]
+    assert number not in shorter
+
+
+def trial(**grid: Any) -> Trial:
+    """Return a trial of a small grid."""
+    return experiment("linear-regression", **grid).grid.trials[0]
+
+
+def curves(
+    columns: Mapping[str, Sequence[Sequence[float]]],
+    length: Sequence[int],
+    ended: Sequence[int],
+    dtype: str = "float64",
+) -> Curves:
+    """Return what a recorder would of a batch; each column holds a list of each trial's values."""
+    values = {name: np.array(rows, dtype).T for name, rows in columns.items()}
+    points = len(values["train_loss"])
+    return Curves([2 * i for i in range(points)], values, np.array(length), np.array(ended))
+
+
+PLAN = Plan(examples=10, batch_size=4, steps_per_epoch=3, steps=6, record="2")
+TWO = {
+    "train_loss": [[2.0, 0.1, math.nan, 9.0], [3.0, 0.25, 0.5, 1e-30]],
+    "grad_norm": [[1.0, 2.0, math.inf, 9.0], [4.0, 5.0, 6.0, 0.0]],
+    "train_accuracy": [[0.0, 0.5, 0.25, 9.0], [1.0, 0.75, 1.0, 1.0]],
+}
+
+
+def parsed(lines: Sequence[str]) -> list[list[str]]:
+    """Return lines as the csv module reads them."""
+    return list(csv.reader(lines))
+
+
+def test_a_curve_has_a_line_for_each_of_its_points() -> None:
+    rows = Rows(["momentum.beta"], METRICS, PLAN)
+    one = trial(method="minibatch", batch_size="4", lr="0.1", optimizer="momentum", seed="7")
+    found = parsed(list(rows.curve(one, curves(TWO, [3, 4], [DIVERGED, RUNNING]), 0)))
+    settings = [one.id, "minibatch", "4", "momentum", "0.1", "constant", "7", "0.9"]
+    assert found == [
+        [*settings, "0", "0", "0", "2.0", "1.0", "", "0.0", ""],
+        [*settings, repr(2 / 3), "2", "8", "0.1", "2.0", "", "0.5", ""],
+        [*settings, repr(4 / 3), "4", "14", "nan", "inf", "", "0.25", ""],
+    ]
+
+
+def test_a_shared_table_of_places_serves_batches_of_other_lengths() -> None:
+    rows = Rows([], (), PLAN)
+    short = {name: [column[:2] for column in values] for name, values in TWO.items()}
+    for columns, points in ((TWO, 4), (short, 2), (TWO, 4)):
+        lines = list(rows.curve(trial(), curves(columns, [2, points], [RUNNING] * 2), 1))
+        assert [line[8] for line in parsed(lines)] == [str(2 * i) for i in range(points)]
+
+
+def cells_of(rows: Rows, one: Trial, held: Curves, i: int) -> dict[str, str]:
+    """Return a summary line by column."""
+    given = experiment("linear-regression")
+    columns = [name for name in summary_columns(given, METRICS) if name in rows_columns(rows)]
+    line = rows.summary(one, held, i)
+    assert line.endswith("\n")
+    (values,) = parsed([line])
+    return dict(zip(columns, values, strict=True))
+
+
+def rows_columns(rows: Rows) -> set[str]:
+    """Return the summary's columns, less metrics that the rows do not have."""
+    missing = {f"final_{name}" for name in METRICS if name not in rows.names}
+    return set(summary_columns(experiment("linear-regression"), METRICS)) - missing
+
+
+def test_a_summary_tells_the_end_and_the_best() -> None:
+    rows, held = Rows([], METRICS, PLAN), curves(TWO, [3, 4], [DIVERGED, RUNNING])
+    first, second = (cells_of(rows, trial(method="gd"), held, i) for i in (0, 1))
+    assert (
+        first
+        | {
+            "status": "diverged",
+            "verdict": "diverged",
+            "steps": "4",
+            "final_train_loss": "nan",
+            "best_train_loss": "0.1",
+            "final_grad_norm": "inf",
+            "final_test_loss": "",
+            "best_test_loss": "",
+            "final_train_accuracy": "0.25",
+            "final_test_accuracy": "",
+            "steps_to_target": "",
+            "diverged_at": "4",
+            "message": "",
+        }
+        == first
+    )
+    assert (
+        second
+        | {
+            "status": "finished",
+            "steps": "6",
+            "final_train_loss": "1e-30",
+            "best_train_loss": "1e-30",
+            "final_grad_norm": "0.0",
+            "final_train_accuracy": "1.0",
+            "diverged_at": "",
+        }
+        == second
+    )
+
+
+def test_the_best_of_no_number_is_none() -> None:
+    columns = {"train_loss": [[math.nan]], "grad_norm": [[1.0]], "test_loss": [[math.nan]]}
+    found = cells_of(Rows([], (), PLAN), trial(), curves(columns, [1], [DIVERGED]), 0)
+    assert (found["best_train_loss"], found["best_test_loss"]) == ("nan", "nan")
+    columns = {"train_loss": [[math.inf]], "grad_norm": [[1.0]], "test_loss": [[-math.inf]]}
+    found = cells_of(Rows([], (), PLAN), trial(), curves(columns, [1], [DIVERGED]), 0)
+    assert (found["best_train_loss"], found["best_test_loss"]) == ("inf", "-inf")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("target", "steps"), [(0.25, "2"), (0.3, "2"), (0.1, "6"), (0.01, ""), (5.0, "0")]
+)
+def test_steps_to_the_target_are_those_of_the_first_point_at_or_below_it(
+    dtype: str, target: float, steps: str
+) -> None:
+    columns = {"train_loss": [[3.0, 0.25, 0.5, 0.1]], "grad_norm": [[1.0] * 4]}
+    one = replace(trial(), training=Training(target_loss=target))
+    ended = [CONVERGED if steps else RUNNING]
+    found = cells_of(Rows([], (), PLAN), one, curves(columns, [4], ended, dtype), 0)
+    assert found["steps_to_target"] == steps
+
+
+def test_points_after_a_trials_end_are_not_its_own() -> None:
+    columns = {"train_loss": [[3.0, 2.0, 1.0, 0.0]], "grad_norm": [[1.0, 2.0, 3.0, 4.0]]}
+    one = replace(trial(), training=Training(target_loss=1.5))
+    held = curves(columns, [2], [RUNNING])
+    found = cells_of(Rows([], (), PLAN), one, held, 0)
+    assert found["best_train_loss"] == found["final_train_loss"] == "2.0"
+    assert found["final_grad_norm"] == "2.0"
+    assert found["steps_to_target"] == ""
+    assert len(list(Rows([], (), PLAN).curve(one, held, 0))) == 2
+
+
+def test_a_trial_that_failed_has_its_settings_and_a_message() -> None:
+    given = experiment("linear-regression", vary={"l2": "0.5"})
+    line = Rows(["l2"], METRICS, PLAN).failed(given.grid.trials[0], 'ValueError: "x", not y')
+    (values,) = parsed([line])
+    found = dict(zip(summary_columns(given, METRICS), values, strict=True))
+    assert found["status"] == "failed"
+    assert found["message"] == 'ValueError: "x", not y'
+    assert found["l2"] == "0.5"
+    empty = set(list(found)[list(found).index("verdict") :]) - {"message"}
+    assert {found[name] for name in empty} == {""}
+
+
+@given(odd)
+def test_any_name_stays_one_cell(name: str) -> None:
+    problem = LinearRegression(data=Path(name), target=name)
+    one = replace(trial(), problem=problem)
+    rows = Rows(["data", "target"], (), PLAN)
+    held = curves(TWO, [3, 4], [DIVERGED, RUNNING])
+    texts = ["".join(rows.curve(one, held, 0)), rows.summary(one, held, 1), rows.failed(one, name)]
+    for text in texts:
+        for values in csv.reader(io.StringIO(text, newline="")):
+            assert values[7:9] == [str(Path(name)), name]
+    (first,) = csv.reader(io.StringIO(header([name, "b"]), newline=""))
+    assert first == [name, "b"]
+
+
+def test_columns_name_settings_first_then_what_varies_then_measures() -> None:
+    given = experiment(
+        "softmax-regression",
+        optimizer="momentum",
+        weight_decay="0,0.1",
+        clip_norm="1",
+        vary={"l2": "0.1", "momentum.beta": "0.5"},
+    )
+    settings = "trial method batch_size optimizer lr schedule seed"
+    varied = "l2 momentum.beta weight_decay clip_norm"
+    measures = "epoch step examples train_loss grad_norm test_loss train_accuracy test_accuracy"
+    assert " ".join(curve_columns(given, METRICS)) == f"{settings} {varied} {measures}"
+    ends = "final_train_loss best_train_loss final_grad_norm final_test_loss best_test_loss"
+    metrics, last = (
+        "final_train_accuracy final_test_accuracy",
+        "steps_to_target diverged_at message",
+    )
+    expected = f"{settings} {varied} status verdict steps {ends} {metrics} {last}"
+    assert " ".join(summary_columns(given, METRICS)) == expected
+
+
+def test_settings_that_do_not_apply_are_empty() -> None:
+    given = experiment(
+        "linear-regression",
+        optimizer="vanilla,momentum",
+        schedule="constant,cosine",
+        vary={"momentum.beta": "0.5", "cosine.final": "0.1"},
+    )
+    rows = Rows(given.varied, (), PLAN)
+    held = curves(TWO, [3, 4], [DIVERGED, RUNNING])
+    found = {tuple(parsed([rows.summary(one, held, 1)])[0][3:9]) for one in given.grid.trials}
+    assert found == {
+        ("vanilla", "0.1", "constant", "0", "", ""),
+        ("vanilla", "0.1", "cosine", "0", "", "0.1"),
+        ("momentum", "0.1", "constant", "0", "0.5", ""),
+        ("momentum", "0.1", "cosine", "0", "0.5", "0.1"),
+    }
