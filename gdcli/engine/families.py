@@ -42,9 +42,12 @@ def program_for(trials: Sequence[Trial], data: Data, device: Device) -> Program:
 
         return AnalyticProgram(problem, data, by_seed(trials, WIDTH), device)
     if isinstance(problem, LinearModel):
+        from gdcli.engine.programs.least_squares import LeastSquaresProgram
         from gdcli.engine.programs.linear_model import LinearModelProgram
 
-        return LinearModelProgram(problem, data, by_seed(trials, WIDTH), device)
+        fits = LeastSquaresProgram.fits(problem, data, device)
+        kind = LeastSquaresProgram if fits else LinearModelProgram
+        return kind(problem, data, by_seed(trials, WIDTH), device)
     lanes = in_line(trials, PAIR)
     if isinstance(problem, Network):
         return _network(problem, data, lanes, device)

@@ -21,6 +21,6 @@ def fingerprint(device: str, *, torch: bool) -> dict[str, Any]:
         "machine": platform.machine(),
         "simd": np.show_config(mode="dicts")["SIMD Extensions"]["found"],
         "device": device,
-        "threads": int(os.environ.get("OMP_NUM_THREADS", "0")),
+        "threads": os.environ.get("OMP_NUM_THREADS", ""),  # also a list, such as 4,2
     }
     return found | torch_facts(device) if torch else found

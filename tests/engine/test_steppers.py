@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gdcli.engine import batch
+from gdcli.engine.programs.least_squares import LeastSquaresProgram
 from gdcli.engine.steppers.stepwise import Stepwise
 from tests.grids import train
 
@@ -61,3 +62,21 @@ def test_rates_near_the_edge_of_stability_keep_their_digits(
         errors = np.abs(fused[key].losses - run.losses)[np.isfinite(scale)]
         assert (errors <= 1e-10 * scale[np.isfinite(scale)]).all(), run.trial
         assert fused[key].ended == run.ended
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"l2": "0.3"}, {"test_fraction": "0"}, {"dataset": "synthetic", "noise": "0"}],
+)
+def test_the_bowl_of_least_squares_agrees_with_all_examples(
+    options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid = {"lr": "0.001,0.1,0.4", "seed": "0:1", "epochs": "300", "method": "gd,minibatch"}
+    by_bowl = train("linear-regression", options, **grid)
+    monkeypatch.setattr(LeastSquaresProgram, "fits", lambda *_: False)
+    by_pass = train("linear-regression", options, **grid)
+    for key, run in by_pass.items():
+        for name, values in run.values.items():
+            scale = np.maximum(values, 1e-6 * values[0])
+            errors = np.abs(by_bowl[key].values[name] - values)
+            assert (errors <= 1e-10 * scale).all(), (name, run.trial)

@@ -36,7 +36,8 @@ def read_back(cells: list[str]) -> np.ndarray:
     """Return a column of floats as pandas reads it."""
     text = "\n".join(["value", *cells])
     frame = pd.read_csv(io.StringIO(text), **EXACT)
-    return frame["value"].to_numpy("float64")
+    column: np.ndarray = frame["value"].to_numpy("float64")
+    return column
 
 
 @given(st.lists(doubles, min_size=1, max_size=30))
