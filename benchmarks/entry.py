@@ -35,17 +35,21 @@ class Entry:
         return timing.cpu if self.task.device == "cpu" else timing.wall
 
     def prolong(self, target: float) -> None:
-        """Choose the long run, so that its further steps take about the target's seconds."""
+        """Choose the long run: its further steps take about the target's seconds, or more.
+
+        More where the short run takes long, whose time is subtracted.
+        """
         short = self._seconds(SHORT)
-        more = self.task.steps
+        target = max(target, short)
+        more = round(self.task.steps * min(max(target / short, 1), 100))
         while True:
             self.steps = min(self.task.steps + more, MOST_STEPS)
             prepared = self.worker.prepare(LONG, replace(self.task, steps=self.steps))
             self.compile_seconds = prepared["compile_seconds"]
             spent = max(self._seconds(LONG) - short, 1e-4)
-            if spent > 0.5 * target or self.steps == MOST_STEPS:
+            if spent > 0.7 * target or self.steps == MOST_STEPS:
                 return
-            more = round(more * min(max(1.1 * target / spent, 2), 32))
+            more = round(more * min(max(target / spent, 1.5), 32))
 
     def measure(self) -> None:
         """Time both runs once."""

@@ -18,6 +18,8 @@ from gdcli.engine.sampling import Orders
 from gdcli.experiment import Given, read
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from gdcli.grid import Trial
@@ -37,12 +39,12 @@ class Losses:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a contestant starts from."""
+    """What a contestant starts from: trials of one cohort."""
 
-    task: Task
     trials: tuple[Trial, ...]
     data: Data
     plan: Plan
+    device: str = "cpu"
 
     @property
     def first(self) -> Trial:
@@ -95,8 +97,14 @@ class Loaded:
 
     def indices(self, seeds: tuple[int, ...]) -> NDArray[np.int64]:
         """Draw the examples of every step, shape (steps, seeds, batch): those that gdcli sees."""
+        return np.concatenate(list(self.blocks(seeds, 0, self.plan.steps)))
+
+    def blocks(
+        self, seeds: tuple[int, ...], first: int, last: int
+    ) -> Iterator[NDArray[np.int64]]:
+        """Yield the same for steps first..last-1, in blocks of steps with batches of one size."""
         orders = Orders(self.kind, seeds, self.plan, self.first.training.order)
-        return np.concatenate(list(orders.blocks(0, self.plan.steps, AHEAD)))
+        return orders.blocks(first, last, AHEAD)
 
 
 def load(task: Task) -> Loaded:
@@ -115,4 +123,4 @@ def load(task: Task) -> Loaded:
     places = np.linspace(0, len(trials) - 1, task.trials).round().astype(int)
     chosen = tuple(trials[place] for place in places)
     data = examples_of(chosen[0])
-    return Loaded(task, chosen, data, plan_of(chosen[0], data.examples))
+    return Loaded(chosen, data, plan_of(chosen[0], data.examples), task.device)

@@ -124,8 +124,9 @@ def _by_batch(
 ) -> tuple[Workload, ...]:
     """Return a workload with batches of 1, of 32 and of all examples.
 
-    `few` are options of the small batches of a CNN. Of its full batch fewer trials are timed:
-    whatever runs it works through them in parts, or takes as long for each.
+    `few` are options of the small batches of a CNN. Of its full batch fewer trials are timed,
+    each of which takes long: as many as gdcli stacks, and one of JAX, whose convolutions are
+    faster then than mapped over several.
     """
     return tuple(
         replace(
@@ -134,7 +135,7 @@ def _by_batch(
             title=f"{like.title}, {TITLES[batch]}",
             goals={"tutorial": against_tutorial, "jax": against_jax},
             options={**like.options, **(few or {} if batch != "full" else {})},
-            most={"gdcli": 16, "jax": 8} if few and batch == "full" else {},
+            most={"gdcli": 16, "jax": 1} if few and batch == "full" else {},
             **{**METHODS[batch], **({"first": 1} if few and batch == "full" else {})},
         )
         for batch, (against_tutorial, against_jax) in zip(METHODS, goals, strict=True)
@@ -149,3 +150,22 @@ OWN = Workload(
     goals={"tutorial": 8},
     quick=True,
 )
+
+
+def seeds() -> tuple[Workload, ...]:
+    """Return workloads of 64 trials on 8 and on 64 seeds: trials share no batch, or few do."""
+    return tuple(
+        replace(
+            workload,
+            section="seeds",
+            name=f"{workload.name}-{64 // count}x{count}",
+            title=f"{workload.title}, {64 // count} rates x {count} seeds",
+            rates=64 // count,
+            seeds=count,
+            against=("lean", "jax"),
+            goals={},
+            quick=False,
+        )
+        for workload in (*least_squares()[1:3], mlp()[1])
+        for count in (8, 64)
+    )

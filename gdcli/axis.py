@@ -123,6 +123,16 @@ def one(raw: object, option: Option, where: str) -> Any:
     return option.read(raw, where)
 
 
+def one_or_vary(raw: object, option: Option, where: str) -> Any:
+    """Return the value of an option that can be varied; an error tells how."""
+    try:
+        return one(raw, option, where)
+    except UserError as error:
+        if option.many or not isinstance(raw, str) or not set(raw) & {",", ":"}:
+            raise
+        raise UserError(where, error.what, f"to try several: --vary {option.name}={raw}") from None
+
+
 def texts(values: tuple[Any, ...]) -> str:
     """Return values as one argument of a command line: `expand` reads them back exactly."""
     return ",".join(text(value) for value in values)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from gdcli.axis import expand, one, text, texts
+from gdcli.axis import expand, one, one_or_vary, text, texts
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError, UserErrors
 from gdcli.fields import Option, options_of, show, suggestion
@@ -152,7 +152,8 @@ class _Reader:
                 fix = "give it once" if option else _place(name, known)
                 self.errors.append(UserError(where, f"{show(name)} {what}", fix))
                 continue
-            value = self._try(expand if option.axis else one, raw, option, where)
+            reader = expand if option.axis else one_or_vary if part else one
+            value = self._try(reader, raw, option, where)
             if value is not None:
                 values[option.field] = value
         return values

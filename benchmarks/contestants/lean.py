@@ -38,17 +38,17 @@ def _train_one(
     loaded: Loaded, trial: Trial, x: Tensor, y: Tensor | None
 ) -> tuple[float, float]:
     """Return a trial's loss on all examples before and after its steps."""
-    task, loss = loaded.task, LOSSES[loaded.kind]
+    device, loss = loaded.device, LOSSES[loaded.kind]
     params = [
-        torch.tensor(value, dtype=x.dtype, device=task.device, requires_grad=True)
+        torch.tensor(value, dtype=x.dtype, device=device, requires_grad=True)
         for value in loaded.starts[trial.seed].values()
     ]
     batches = None
     if not loaded.full:
-        batches = torch.from_numpy(loaded.indices((trial.seed,))[:, 0]).to(task.device)
+        batches = torch.from_numpy(loaded.indices((trial.seed,))[:, 0]).to(device)
     with torch.no_grad():
         before = loss(params, x, y).item()
-    for step in range(task.steps):
+    for step in range(loaded.plan.steps):
         inputs, targets = x, y
         if batches is not None:
             inputs, targets = x[batches[step]], y[batches[step]]

@@ -49,7 +49,7 @@ def module_for(loaded: Loaded, seed: int) -> nn.Module:
         module = nn.Linear(*start["weight"].shape)
         start["weight"] = start["weight"].T
     # Before the values are loaded: a float32 module would round them.
-    module = module.to(loaded.task.device, getattr(torch, loaded.dtype))
+    module = module.to(loaded.device, getattr(torch, loaded.dtype))
     module.load_state_dict(start)
     return module
 

@@ -48,7 +48,8 @@ def _train_one(
         max_iter=1,
         tol=None,
     )
-    model.fit(*seen, coef_init=weight, intercept_init=bias)
+    # Copies: the model trains in the arrays that it is given.
+    model.fit(*seen, coef_init=weight.copy(), intercept_init=bias.copy())
     return _loss(weight, bias, *everything), _loss(model.coef_, model.intercept_, *everything)
 
 

@@ -32,7 +32,7 @@ def prepare(task: Task) -> Run:
     def train() -> Losses:
         losses = Losses([], [])
         for trial in loaded.trials:
-            batches: Batches = repeat(everything, task.steps)
+            batches: Batches = repeat(everything, loaded.plan.steps)
             if dataset is not None:
                 order = loaded.indices((trial.seed,))[:, 0].tolist()
                 batches = DataLoader(dataset, batch_sampler=order)
@@ -48,7 +48,7 @@ def _train_one(
     loaded: Loaded, trial: Trial, batches: Batches, everything: tuple[Tensor, Tensor | None]
 ) -> tuple[float, float]:
     """Return a trial's loss on all examples before and after its steps."""
-    device, criterion = loaded.task.device, criterion_for(loaded)
+    device, criterion = loaded.device, criterion_for(loaded)
     model = module_for(loaded, trial.seed)
     optimizer = torch.optim.SGD(model.parameters(), lr=trial.lr)
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 Measures: TypeAlias = "dict[str, Tensor]"
 
 
-def one_hot(classes: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return class indices (examples,) as rows of zeros and a one."""
-    return torch.nn.functional.one_hot(classes.long()).to(dtype)
+def one_hot(classes: Tensor, count: int, dtype: torch.dtype) -> Tensor:
+    """Return class indices (examples,) as `count` numbers each: zeros and a one."""
+    return torch.nn.functional.one_hot(classes.long(), count).to(dtype)
 
 
 def cross_entropy(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -102,6 +102,6 @@ class Rule:
         self.multipliers = []
         for name, param in params.items():
             mask = self.program.over(ended, param)
-            for held in (params, gradient):
-                held[name][...] = where(mask, 0.0, held[name])
+            param[...] = where(mask, 0.0, param)
+            gradient[name] = where(mask, 0.0, gradient[name])
             states[name] = {key: where(mask, 0.0, value) for key, value in states[name].items()}

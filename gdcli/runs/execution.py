@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gdcli import experiment_file
 from gdcli.engine.batch import batches_of
@@ -17,6 +17,7 @@ from gdcli.engine.families import needs_torch
 from gdcli.engine.memory import check_memory
 from gdcli.engine.plan import plan_of
 from gdcli.errors import RunError
+from gdcli.grid import digest
 from gdcli.runs import atomic, manifest
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.rows import curve_columns, header, summary_columns
@@ -140,11 +141,10 @@ class _Run:
 
 
 def _checksums(experiment: Experiment) -> dict[str, str]:
-    """Return the SHA-256 of the examples of every problem, by the first trial that sees them."""
-    firsts: dict[Any, Any] = {}
-    for cohort in experiment.grid.cohorts:
-        firsts.setdefault(cohort.trials[0].problem, cohort.trials[0])
-    return {trial.id: _checksum(examples_of(trial)) for trial in firsts.values()}
+    """Return the SHA-256 of the examples of every problem, by a hash of its options."""
+    firsts = (cohort.trials[0] for cohort in experiment.grid.cohorts)
+    problems = {trial.problem: trial for trial in firsts}
+    return {digest(asdict(p))[:12]: _checksum(examples_of(t)) for p, t in problems.items()}
 
 
 def _checksum(data: Data) -> str:

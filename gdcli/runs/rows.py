@@ -163,8 +163,3 @@ def _quoted(cell: str) -> str:
 def header(columns: Sequence[str]) -> str:
     """Return the first line of a CSV file."""
     return ",".join(map(_quoted, columns)) + "\n"
-
-
-def as_json(value: Any) -> Any:
-    """Return a number that strict JSON cannot hold as its name."""
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

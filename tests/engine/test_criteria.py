@@ -30,7 +30,9 @@ def classes(batch: int) -> Tensor:
 def test_cross_entropy_and_its_slope(batch: int, scale: float, shared: bool) -> None:  # noqa: FBT001
     z = scale * drawn(TRIALS, OUTPUTS, batch)
     own = [classes(batch).roll(0 if shared else i) for i in range(TRIALS)]
-    rows = torch.stack([one_hot(y, torch.float64).T for y in own[: 1 if shared else TRIALS]])
+    rows = torch.stack(
+        [one_hot(y, OUTPUTS, torch.float64).T for y in own[: 1 if shared else TRIALS]]
+    )
     loss, slope = CRITERIA["cross_entropy"](z, rows)
     for i, y in enumerate(own):
         expected, gradient = by_autograd(functional.cross_entropy, z[i], y)
@@ -65,21 +67,21 @@ def test_saturated_outputs_cost_what_they_are_off() -> None:
     z = torch.tensor([[[1000.0, 0.0], [0.0, 1000.0]]])
     right, wrong = torch.tensor([0, 1]), torch.tensor([1, 0])
     cost = CRITERIA["cross_entropy"]
-    assert cost(z, one_hot(right, torch.float32).T[None])[0].item() == 0.0
-    loss, slope = cost(z, one_hot(wrong, torch.float32).T[None])
+    assert cost(z, one_hot(right, 2, torch.float32).T[None])[0].item() == 0.0
+    loss, slope = cost(z, one_hot(wrong, 2, torch.float32).T[None])
     assert loss.item() == 2000.0
     assert slope.tolist() == [[[1.0, -1.0], [-1.0, 1.0]]]
 
 
 def test_accuracy_counts_the_predictions_that_are_right() -> None:
     z, y = drawn(TRIALS, OUTPUTS, 50), classes(50)
-    right = accuracy(z, one_hot(y, torch.float64).T[None])["accuracy"]
+    right = accuracy(z, one_hot(y, OUTPUTS, torch.float64).T[None])["accuracy"]
     expected = [sum(int(z[i, :, j].argmax() == y[j]) for j in range(50)) for i in range(TRIALS)]
     assert right.tolist() == expected
     assert 0 < min(expected) < max(expected) < 50
 
 
 def test_one_hot_rows_have_a_one_at_their_class() -> None:
-    rows = one_hot(torch.tensor([2, 0, 1]), torch.float32)
+    rows = one_hot(torch.tensor([2, 0]), 4, torch.float32)
     assert rows.dtype == torch.float32
-    assert rows.tolist() == [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+    assert rows.tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]

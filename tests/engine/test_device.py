@@ -123,3 +123,10 @@ def test_what_bits_depend_on_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda name: f"card of {name}")
     assert torch_facts("cuda:1")["gpu"] == "card of cuda:1"
+
+
+@devices
+def test_a_number_stays_a_number(device: Device) -> None:
+    held = device.host(device.array(np.array(3.5)))
+    assert held.shape == ()
+    assert held == 3.5

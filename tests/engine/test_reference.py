@@ -154,6 +154,11 @@ CASES: dict[str, tuple[str, dict[str, str], Case]] = {
         {**WINE, "l2": "0.02"},
         Case(Transposed, softmax, 0.02, accuracy=by_row),
     ),
+    "softmax-regression-digits": (
+        "softmax-regression",
+        {"test_fraction": "0.95", "l2": "0.02"},
+        Case(Transposed, softmax, 0.02, accuracy=by_row),
+    ),
     "logistic-regression": (
         "logistic-regression",
         {"test_fraction": "0.9", "l2": "0.05"},
@@ -326,6 +331,24 @@ def test_a_grid_is_its_trials_trained_one_by_one(name: str, how: str) -> None:
         compare(run, case)
 
 
+# At lr = 1 / l2 a step forgets the weights that it starts from.
+@pytest.mark.parametrize("dataset", ["wine", "digits"])
+@pytest.mark.parametrize("method", ["gd", "sgd", "minibatch"])
+def test_a_penalty_may_undo_the_weights_in_a_step(dataset: str, method: str) -> None:
+    options = {"dataset": dataset, "test_fraction": "0.9", "l2": "50"}
+    grid: dict[str, Any] = {"method": method, "steps": "40", "record": "10", "batch_size": "5"}
+    rates = "0.02,0.01999,0.025"
+    exact = train_experiment(experiment("softmax-regression", options, lr=rates, **grid))
+    assert len(exact) == 3
+    for run in exact.values():
+        compare(run, Case(Transposed, softmax, 50.0, accuracy=by_row))
+    rough = train_experiment(
+        experiment("softmax-regression", options, lr=rates, dtype="float32", **grid)
+    )
+    for run, single in zip(exact.values(), rough.values(), strict=True):
+        np.testing.assert_allclose(single.losses, run.losses, rtol=1e-3)
+
+
 @dataclass(frozen=True)
 class Unknown(Network):
     """A network with layers that have no trial-axis form."""
@@ -364,6 +387,37 @@ class Regression(Network):
         """Return a layer of five between linear ones."""
         middle = nn.Tanh() if self.known else nn.Softplus()
         return nn.Sequential(nn.Linear(4, 5), middle, nn.Linear(5, 2))
+
+
+@dataclass(frozen=True)
+class Lacking(Unknown):
+    """Four classes, of which the training and the test part lack one each, the last among them."""
+
+    layers: int = 2
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return the classes 0 and 1 to train on, 0 alone to test on."""
+        data = super().load(rng)
+        train, test = (
+            {**part, "y": part["y"] % k} for part, k in ((data.train, 2), (data.test, 1))
+        )
+        return Data(train, test)
+
+    def module(self, data: Data) -> nn.Module:
+        """Return two linear layers, or one of them and a norm that nobody knows."""
+        last = [nn.Linear(5, 4), nn.LayerNorm(4)][: self.layers]
+        return nn.Sequential(nn.Linear(5, 5), nn.Tanh(), *last)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_part_may_lack_classes(layers: int) -> None:
+    given = grid_of(Lacking, {"l2": 0.01, "layers": layers}, "minibatch")
+    problem = given.grid.trials[0].problem
+    assert isinstance(problem, Lacking)
+    trained = train_experiment(given)
+    assert len(trained) == 4
+    for run in trained.values():
+        compare(run, Case(problem.module, cross_entropy, 0.01, accuracy=by_class))
 
 
 def mean_square(module: nn.Module, batch: Batch) -> Tensor:

@@ -38,18 +38,24 @@ class NetworkProgram(Program):
         self.layers, self.l2 = layers, problem.l2
         self.criterion = CRITERIA[problem.criterion]
         self.classifies = problem.criterion == "cross_entropy"
-        if self.classifies:
-            dtype = self.train["x"].dtype
-            self.train, self.test = (
-                {**part, "y": one_hot(part["y"], dtype)} if part else part
-                for part in (self.train, self.test)
-            )
         self.seed = device.array(lanes.seed)
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return every parameter with an axis of trials, by its name in the module."""
         by_seed = {n: self.device.array(np.stack([s[n] for s in starts])) for n in starts[0]}
-        return {name: values[self.seed] for name, values in by_seed.items()}
+        params = {name: values[self.seed] for name, values in by_seed.items()}
+        if self.classifies:
+            self._encode_classes(params)
+        return params
+
+    def _encode_classes(self, params: Params) -> None:
+        """Turn class indices into rows as wide as the outputs: a part may lack a class."""
+        one = _batch_last(self.train["x"][None, :1])
+        z, _ = self._forward(params, one.expand(self.lanes.shape[0], *one.shape[1:]))
+        self.train, self.test = (
+            {**part, "y": one_hot(part["y"], z.shape[1], z.dtype)} if part else part
+            for part in (self.train, self.test)
+        )
 
     def over(self, values: Tensor, param: Tensor) -> Tensor:
         """Return values with an axis for each of the parameter's own."""

@@ -25,11 +25,12 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
     """Sixteen steps between two passes over the weights.
 
     A prediction needs the weights w only through x w. With q = 1 - lr l2 the penalty's factor, and
-    e_i = lr slope_i / q^(i + 1), the i-th step of a block leaves q^(i + 1) (w - sum e x'), so
+    e_i = lr slope_i q^(j - 1 - i) the move of step i as it is before step j of a block,
 
-        z_j = q^j (x_j w - sum_{i < j} (x_j . x_i) e_i) + b_j,
+        z_j = q^j x_j w - sum_{i < j} (x_j . x_i) e_i + b_j,
 
-    where the bias b, which has no penalty, moves by itself.
+    where the bias b, which has no penalty, moves by itself. Nothing is divided by q, which is 0 at
+    lr = 1 / l2.
     """
 
     @staticmethod
@@ -48,36 +49,38 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
         factors = [np.ones_like(rates)]
         while len(factors) <= STEPS:
             factors.append(factors[-1] * factor)
-        scales = [rates / factor for factor in factors[1:]]
+        powers = np.concatenate(factors, axis=-2)
         for indices in self.blocks(first, last):
             for start in range(0, len(indices), STEPS):
-                self._block(weight, rates, factors, scales, indices[start : start + STEPS, :, 0])
+                self._block(weight, rates, powers, indices[start : start + STEPS, :, 0])
 
     def _block(
         self,
         weight: NDArray[np.floating],
         rates: NDArray[np.floating],
-        factors: list[NDArray[np.floating]],
-        scales: list[NDArray[np.floating]],
+        powers: NDArray[np.floating],
         places: NDArray[np.int64],
     ) -> None:
-        """Take up to sixteen steps, on examples (steps, seeds)."""
+        """Take up to sixteen steps, on examples (steps, seeds); `powers` are 1, q, ..., q^16."""
         program = self.program
         outputs, width = program.outputs, program.width
         x = np.ascontiguousarray(program.train["x"][places.T][:, None, :, :-1])
         ys = program.train["y"][places][:, :, None, :, None]
         features, bias = weight[..., :-1, :], weight[..., -1:, :]
         inner = x @ x.mT
+        count, factor = len(places), powers[..., 1:2, :]
         ahead = x @ features
+        ahead *= powers[..., :count, :]
         moves = np.zeros_like(ahead)
         shape = (*bias.shape[:2], outputs, width)
         for j, y in enumerate(ys):
             z = ahead[..., j : j + 1, :]
             if j:
                 z = z - inner[..., j : j + 1, :j] @ moves[..., :j, :]
-            z = z * factors[j] + bias
-            slope = program.model.slope(z.reshape(shape), y).reshape(bias.shape)
+            slope = program.model.slope((z + bias).reshape(shape), y).reshape(bias.shape)
             bias -= rates * slope
-            np.multiply(slope, scales[j], out=moves[..., j : j + 1, :])
+            if program.model.l2:
+                moves[..., :j, :] *= factor
+            np.multiply(slope, rates, out=moves[..., j : j + 1, :])
+        features *= powers[..., count : count + 1, :]
         features -= x.mT @ moves
-        features *= factors[len(ys)]
