@@ -81,18 +81,20 @@ class Loaded:
         """The starting point of every seed."""
         return {s: starting_point(self.first.problem, self.data, s) for s in self.seeds}
 
-    @cached_property
+    @property
     def examples(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Inputs and targets of a training loop: classes as int64, numbers in the dtype.
-
-        Of a quadratic, the curvature and None.
-        """
+        """What a step sees: training examples, or a quadratic's curvature and None."""
         if not self.data.train:
             (curvature,) = self.data.constants.values()
             return curvature.astype(self.dtype), None
-        x, y = self.data.train["x"], self.data.train["y"]
+        return self.part("train")
+
+    def part(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return inputs and targets, of "train" or "test": classes int64, numbers in the dtype."""
+        part = getattr(self.data, name)
+        x, y = part["x"], part["y"]
         if self.kind == "softmax-regression":
-            y = y.argmax(1)
+            y = y.argmax(1)  # gdcli has ones and zeros there
         return x.astype(self.dtype), y if y.dtype.kind == "i" else y.astype(self.dtype)
 
     def indices(self, seeds: tuple[int, ...]) -> NDArray[np.int64]:
