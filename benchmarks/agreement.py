@@ -30,4 +30,3 @@ def check(name: str, timing: Timing, reference: Timing, dtype: str, device: str)
     moved = max(abs(a / b - 1) for a, b in zip(reference.after, reference.before, strict=True))
     if not 10 * tolerance < moved < 1e6:
         raise DisagreementError(f"the losses moved by {moved:.1e}: too little or much to compare")
-

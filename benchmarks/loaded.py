@@ -101,9 +101,7 @@ class Loaded:
         """Draw the examples of every step, shape (steps, seeds, batch): those that gdcli sees."""
         return np.concatenate(list(self.blocks(seeds, 0, self.plan.steps)))
 
-    def blocks(
-        self, seeds: tuple[int, ...], first: int, last: int
-    ) -> Iterator[NDArray[np.int64]]:
+    def blocks(self, seeds: tuple[int, ...], first: int, last: int) -> Iterator[NDArray[np.int64]]:
         """Yield the same for steps first..last-1, in blocks of steps with batches of one size."""
         orders = Orders(self.kind, seeds, self.plan, self.first.training.order)
         return orders.blocks(first, last, AHEAD)

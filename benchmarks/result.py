@@ -49,3 +49,17 @@ class Result:
         if self.goal is not None and self.ratio is not None:
             return self.ratio.median >= self.goal
         return None if self.limit is None else self.value.median <= self.limit
+
+    def __str__(self) -> str:
+        """Return a line for the terminal."""
+        value, ratio = self.value, self.ratio
+        line = f"  {self.contestant:12} {value.median:10.4g} [{value.low:.4g} {value.high:.4g}]"
+        line += f" {self.unit}"
+        if ratio:
+            line += f"; {ratio.median:.3g}x [{ratio.low:.3g} {ratio.high:.3g}]"
+        wanted = f"{self.goal:g}x" if self.goal else f"at most {self.limit:g}" if self.limit else ""
+        if wanted:
+            line += f" of {wanted}, {'met' if self.met else 'MISSED'}"
+        if self.compile_seconds:
+            line += f"; compiled in {self.compile_seconds:.1f} s"
+        return line + (f"; {self.note}" if self.note else "")

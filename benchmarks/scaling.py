@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.entry import SHORT
 from benchmarks.result import Result, spread
-from benchmarks.worker import Worker
+from benchmarks.worker import OURS, Worker
 from benchmarks.workload import Task, Workload
 from benchmarks.workloads import least_squares, mlp, softmax
 
@@ -54,7 +54,7 @@ def _point(section: str, workload: Workload, size: int, **changes: object) -> Wo
 
 def memory(workload: Workload) -> Result:
     """Return the largest memory of a fresh process that trains a workload for a few steps."""
-    worker = Worker("gdcli")
+    worker = Worker(OURS)
     try:
         worker.prepare(SHORT, Task(workload, workload.trials, workload.first))
         peak = worker.train(SHORT).peak_kib / 1024
@@ -63,7 +63,7 @@ def memory(workload: Workload) -> Result:
     return Result(
         section="memory",
         workload=workload.title,
-        contestant="gdcli",
+        contestant=OURS,
         unit="MiB",
         value=spread([peak]),
         trials=workload.trials,

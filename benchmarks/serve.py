@@ -30,7 +30,9 @@ class Server:
         """Do what is asked: prepare a task in a slot, train a slot, or clear all of them."""
         if request["do"] == "prepare":
             task = request["task"]
-            run = self.contestant.prepare(Task(**{**task, "workload": Workload(**task["workload"])}))
+            run = self.contestant.prepare(
+                Task(**{**task, "workload": Workload(**task["workload"])})
+            )
             self.runs[request["slot"]] = run
             return {"dtype": run.dtype, "compile_seconds": run.compile_seconds}
         if request["do"] == "train":

@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.workload import Task
 from gdcli.cli.environment import SETTINGS
 
+OURS = "gdcli"
 MODULES = {
-    "gdcli": "gdcli_engine",
+    OURS: "gdcli_engine",
     "tutorial": "tutorial",
     "lean": "lean",
     "jax": "jax_scan",
@@ -25,6 +27,9 @@ ONE_THREAD = {
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
+
+
+ROOT = Path(__file__).parent.parent  # where `python -m benchmarks.serve` finds its module
 
 
 class ContestantError(Exception):
@@ -48,7 +53,7 @@ class Worker:
     def __init__(self, name: str, device: str = "cpu") -> None:
         """Start the process; it imports what it needs while others do the same."""
         self.name, self.device = name, device
-        own = SETTINGS if name == "gdcli" else {}
+        own = SETTINGS if name == OURS else {}
         if device == "cpu":
             own = {**own, "JAX_PLATFORMS": "cpu"}
         self.process = subprocess.Popen(
@@ -57,7 +62,13 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, **ONE_THREAD, **own},
+            cwd=ROOT,
         )
+
+    @property
+    def ended(self) -> bool:
+        """Whether the process is no more."""
+        return self.process.poll() is not None
 
     def prepare(self, slot: str, task: Task) -> dict[str, Any]:
         """Load a task into a slot, untimed; return its dtype and the seconds of its compilation."""

@@ -54,14 +54,17 @@ class Catalogue(Generic[T]):
         return self._class_in(module)
 
     def _class_in(self, module: Any) -> type[T]:
-        (found,) = (
+        found = [
             member
             for member in vars(module).values()
             if inspect.isclass(member)
             and issubclass(member, self.contract)
             and member.__module__ == module.__name__
-        )
-        return found
+        ]
+        if len(found) != 1:
+            what = f"it holds {len(found)} classes of {self.contract.__name__}"
+            raise UserError(str(module.__file__), what, f"leave one {self.word} to a file")
+        return found[0]
 
 
 @cache

@@ -7,9 +7,8 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from annotated_types import Ge, Gt
@@ -114,7 +113,10 @@ def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
     groups: dict[object, list[Trial]] = {}
     for trial in trials:
         rule = trial.optimizer
-        kind = (type(rule), rule.weight_decay > 0, rule.clip_norm is not None, type(trial.schedule))
+        varying = (*rule.stacked_fields(), "clip_norm")
+        fixed = tuple(v for name, v in _fields_of(rule).items() if name not in varying)
+        decays, clips = rule.weight_decay > 0, rule.clip_norm is not None
+        kind = (type(rule), fixed, decays, clips, type(trial.schedule))
         key = (trial.problem, trial.method, trial.batch_size, *kind)
         groups.setdefault(key, []).append(trial)
     return tuple(Cohort(tuple(group)) for group in groups.values())
@@ -199,6 +201,13 @@ class Grid:
             for name in names
         }
 
+    @cached_property
+    def _resolved(self) -> Training:
+        """The budget and precision that the problem's defaults fill in: a trial's id names them."""
+        training, problem = self.training, self.problem
+        epochs = training.epochs or (None if training.steps else problem.default_epochs)
+        return replace(training, epochs=epochs, dtype=training.dtype or problem.default_dtype)
+
     def _trial(self, point: dict[str, Any]) -> Trial:
         method = point["method"]
         varied = {name.replace("-", "_"): point[name] for name in self.vary if "." not in name}
@@ -212,7 +221,7 @@ class Grid:
             schedule=schedule(**_fields_for(point["schedule"], point)),
             lr=point["lr"],
             seed=point["seed"],
-            training=self.training,
+            training=self._resolved,
         )
 
 
@@ -232,8 +241,3 @@ def setting(trial: Trial, name: str) -> Any:
         )
     parts = [part for part in (trial.optimizer, trial.schedule) if name_of(part) == owner]
     return getattr(parts[0], field) if parts else None
-
-
-def readable(value: Any) -> Any:
-    """Return a setting as JSON and CSV hold it."""
-    return str(value) if isinstance(value, Path) else value

@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from annotated_types import Ge
 
@@ -55,6 +55,7 @@ class Problem(ABC):
 
     default_lr: ClassVar[float] = 0.1  # one at which gradient descent converges
     default_epochs: ClassVar[int] = 50
+    default_dtype: ClassVar[Literal["float32", "float64"]] = "float32"
     vectorized: ClassVar[bool] = True  # False: trials run one by one
     metric_names: ClassVar[tuple[str, ...]] = ()  # the metrics there may be, in their order
 
@@ -87,6 +88,8 @@ class Analytic(Problem):
     A point has shape (..., dimension, trials): `point[..., 0, :]` is the first coordinate of
     every trial. Batch arrays have shape (..., examples, dimension).
     """
+
+    default_dtype: ClassVar[Literal["float32", "float64"]] = "float64"
 
     @abstractmethod
     def value(self, point: Array, batch: Batch) -> Array:
@@ -154,6 +157,7 @@ class LinearModel(Problem):
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
     init_scale: Annotated[float, "standard deviation of the starting weights", Ge(0)] = 0.1
 
+    default_dtype: ClassVar[Literal["float32", "float64"]] = "float64"
     squared: ClassVar[bool] = False  # the cost is half the squared residual
 
     @abstractmethod

@@ -34,9 +34,7 @@ def prepare(task: Task) -> Run:
     return Run(train, loaded.dtype)
 
 
-def _train_one(
-    loaded: Loaded, trial: Trial, x: Tensor, y: Tensor | None
-) -> tuple[float, float]:
+def _train_one(loaded: Loaded, trial: Trial, x: Tensor, y: Tensor | None) -> tuple[float, float]:
     """Return a trial's loss on all examples before and after its steps."""
     device, loss = loaded.device, LOSSES[loaded.kind]
     params = [

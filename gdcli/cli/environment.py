@@ -26,8 +26,7 @@ class Terminated(KeyboardInterrupt):
 
 def settle() -> None:
     """Prepare the process, before anything heavy is imported."""
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
+    os.environ.update(SETTINGS)
     signal.signal(signal.SIGTERM, _terminate)
     for descriptor in (0, 1, 2):
         _reopen(descriptor)

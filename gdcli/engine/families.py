@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gdcli.engine.initial import module_of
 from gdcli.engine.lanes import Lanes, by_seed, in_line
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from gdcli.grid import Trial
 
 WIDTH = 8  # trials of one seed in a matrix product, always: it then takes the same path
+FEATURES, IMAGES = 2, 4  # axes of their examples
 PAIR = 2  # bmm takes another path for a stack of one
 
 
@@ -23,8 +25,8 @@ def needs_torch(problem: Problem) -> bool:
 
 
 def precision(trial: Trial) -> str:
-    """Return a trial's dtype: what was asked for, or what suits the family."""
-    return trial.training.dtype or ("float32" if needs_torch(trial.problem) else "float64")
+    """Return a trial's dtype: what was asked for, or what suits the problem."""
+    return trial.training.dtype or trial.problem.default_dtype
 
 
 def batch_limit(trial: Trial) -> int:
@@ -59,12 +61,12 @@ def program_for(trials: Sequence[Trial], data: Data, device: Device) -> Program:
 def _network(problem: Network, data: Data, lanes: Lanes, device: Device) -> Program:
     from gdcli.engine.stacked import stacked
 
-    module = problem.module(data)
-    layers = stacked(module)
-    if layers is not None:
+    module = module_of(problem, data)
+    # The stacked layers know features and images; on a sequence nn.Linear means another thing.
+    if data.train["x"].ndim in (FEATURES, IMAGES) and stacked(module) is not None:
         from gdcli.engine.programs.network import NetworkProgram
 
-        return NetworkProgram(problem, data, lanes, device, layers)
+        return NetworkProgram(problem, data, lanes, device, module)
     from gdcli.engine.programs.autograd import ModuleProgram
 
     return ModuleProgram(problem, data, lanes, device, module)

@@ -26,15 +26,10 @@ def starting_point(problem: Problem, data: Data, seed: int) -> Start:
 
 
 def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
-    """Return a network's parameters; what no known layer draws is the module's own.
-
-    The module draws from torch's global stream, so that is seeded for it and put back.
-    """
+    """Return a network's parameters; what no known layer draws is the module's own."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(rng.integers(2**32)))
-        module = problem.module(data)
+    module = module_of(problem, data, int(rng.integers(2**32)))
     own = {name: p.detach().double().numpy() for name, p in module.named_parameters()}
     drawn: Start = {}
     for name, layer in module.named_modules():
@@ -42,6 +37,19 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
             prefix = f"{name}." if name else ""
             drawn |= {prefix + key: value for key, value in _uniform(layer, rng).items()}
     return {name: drawn.get(name, value) for name, value in own.items()}
+
+
+def module_of(problem: Network, data: Data, seed: int = 0) -> nn.Module:
+    """Return the module of one trial.
+
+    It draws its parameters from torch's global stream, so that is seeded for it and put back.
+    """
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would reseed every GPU, too.
+        torch.default_generator.manual_seed(seed)
+        return problem.module(data)
 
 
 def _uniform(layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:

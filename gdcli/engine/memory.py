@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch, precision
-from gdcli.engine.plan import plan_of
+from gdcli.engine.families import WIDTH, needs_torch, precision
+from gdcli.engine.lanes import by_seed
+from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.program import CHUNK
+from gdcli.engine.steppers.stepper import GATHERED
 from gdcli.errors import UserError
 from gdcli.fields import show
+from gdcli.problem import Network
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
@@ -39,17 +44,39 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     trial = batch.trials[0]
     plan = plan_of(trial, data.examples)
     size = 4 if precision(trial) == "float32" else 8
-    lanes = -(-len(batch.trials) // 16) * 16
     arrays = [a for part in (data.train, data.test, data.constants) for a in part.values()]
-    held = sum(array.size for array in arrays) * size
+    held = sum(array.size for array in arrays)
     row = sum(array[:1].size for array in data.train.values())
-    # A chunk of examples goes through the network at a time; its activations, the columns of
-    # convolutions among them, are some tens of times the input.
-    seen = min(plan.batch_size if trial.method != "gd" else 512, 512)
-    active = lanes * seen * row * (40 if needs_torch(trial.problem) else 4)
-    weights = lanes * 6 * _parameters(trial, data)
-    recorded = plan.recorded * len(batch.trials) * (3 + len(trial.problem.curve_columns)) * 24
-    return int(held + (active + weights) * size + recorded)
+    gathered = max(GATHERED, len({t.seed for t in batch.trials}) * plan.batch_size * row)
+    lanes = _lanes(batch)
+    active = lanes * _examples_at_once(trial, plan) * row * ACTIVATIONS[needs_torch(trial.problem)]
+    weights = lanes * 8 * _parameters(trial, data)
+    columns = 3 + len(trial.problem.curve_columns)
+    # A recorded number is held as an array, as text of some 20 characters, and joined to a file.
+    recorded = plan.recorded * (lanes * size + len(batch.trials) * 60) * columns
+    return int((3 * held + gathered + active + weights) * size + recorded)
+
+
+# Numbers held for each number of an example that a trial sees: with the columns of convolutions
+# a network's activations are some tens of times its input; a linear model predicts and projects.
+ACTIVATIONS = {True: 40, False: 4}
+
+
+def _lanes(batch: TrialBatch) -> int:
+    """Return the trials that are computed, padding among them."""
+    if needs_torch(batch.trials[0].problem):
+        return len(batch.trials) + 1
+    return math.prod(by_seed(batch.trials, WIDTH).shape)
+
+
+def _examples_at_once(trial: Trial, plan: Plan) -> int:
+    """Return the examples whose activations a trial holds: a batch, or a chunk of all."""
+    problem = trial.problem
+    if isinstance(problem, Network):
+        return min(plan.examples, max(CHUNK, 0 if trial.method == "gd" else plan.batch_size))
+    if needs_torch(problem):
+        return plan.examples  # vmap sees them all at every recorded point
+    return plan.batch_size if trial.method != "gd" else 1
 
 
 def _parameters(trial: Trial, data: Data) -> int:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.lanes import Lanes
 
+CHUNK = 512  # examples of a network's full pass that are held at a time
+
 
 @dataclass(frozen=True)
 class Evaluation:

@@ -69,7 +69,8 @@ class Recorder:
         if self.training.target_loss is not None:
             self._end(CONVERGED, loss <= self.training.target_loss)
         self.steps.append(step)
-        self.pending += evaluation.values.values()
+        # Stacking copies: a problem's metric may be a view of the parameters.
+        self.pending.append(namespace(loss).stack(list(evaluation.values.values())))
         if len(self.steps) % FLUSH == 0:
             self._flush()
         if self.program.device.eager or not self.pending:
@@ -84,8 +85,8 @@ class Recorder:
     def _flush(self) -> None:
         """Bring the pending points to the host."""
         if self.pending:
-            stacked = self.program.device.host(namespace(self.ended).stack(self.pending))
-            self.blocks.append(stacked.reshape(-1, len(self.names), *stacked.shape[1:]))
+            stacked = namespace(self.ended).stack(self.pending)
+            self.blocks.append(self.program.device.host(stacked))
             self.pending = []
 
     def curves(self) -> Curves:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,10 +43,13 @@ class Rule:
         self.multipliers: list[float] = []
 
     def _stacked(self, rules: Sequence[Optimizer], param: Array) -> Optimizer:
-        """Return the optimizer with an array of one value a trial in every field."""
-        names = [field.name for field in fields(rules[0]) if field.name != "clip_norm"]
-        values = {name: self._spread([getattr(rule, name) for rule in rules]) for name in names}
-        return replace(rules[0], **{n: self.program.over(v, param) for n, v in values.items()})
+        """Return the optimizer with an array of one value a trial in every field that may vary."""
+        stacked = copy(rules[0])
+        for name in type(stacked).stacked_fields():
+            values = self._spread([getattr(rule, name) for rule in rules])
+            # The options were checked when each rule was made; they are frozen for everyone else.
+            object.__setattr__(stacked, name, self.program.over(values, param))
+        return stacked
 
     def _spread(self, values: Sequence[Any]) -> Array:
         lanes = self.program.lanes.spread([float(value) for value in values])
@@ -69,14 +72,15 @@ class Rule:
             direction, states[name] = rule.update(grad, states[name], param, step + 1)
             if self.decays and rule.decoupled:
                 direction = direction + rule.weight_decay * param
-            param -= rates[name] * direction
+            # Not in place: a rule may keep the parameter in its state.
+            params[name] = param - rates[name] * direction
 
     def _clipping(self, grads: Params) -> Array:
         """Return the factor that brings each trial's gradient to its largest norm."""
         norm = self.program.norm(grads)
         return namespace(norm).where(norm > self.limit, self.limit / norm, 1.0)
 
-    def lanes(self, step: int) -> Array:
+    def learning_rates(self, step: int) -> Array:
         """Return the learning rates at a step, of the lanes' shape; 0 where a trial has ended."""
         multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
         if multipliers != self.multipliers:
@@ -88,7 +92,7 @@ class Rule:
 
     def rates(self, step: int, params: Params) -> Params:
         """Return each parameter's learning rates at a step; spread when a multiplier changes."""
-        lanes = self.lanes(step)
+        lanes = self.learning_rates(step)
         if not self.spread:
             self.spread = {name: self.program.over(lanes, param) for name, param in params.items()}
         return self.spread
@@ -100,8 +104,8 @@ class Rule:
         where = namespace(ended).where
         self.running = where(ended, 0.0, self.running)
         self.multipliers = []
-        for name, param in params.items():
+        for name, param in list(params.items()):
             mask = self.program.over(ended, param)
-            param[...] = where(mask, 0.0, param)
+            params[name] = where(mask, 0.0, param)
             gradient[name] = where(mask, 0.0, gradient[name])
             states[name] = {key: where(mask, 0.0, value) for key, value in states[name].items()}

@@ -21,6 +21,7 @@ class Orders:
     def __init__(self, problem: str, seeds: Sequence[int], plan: Plan, order: str) -> None:
         """Take the plan of the cohort and the order policy: shuffle, fixed or replacement."""
         self.problem, self.seeds, self.plan, self.order = problem, seeds, plan, order
+        self.held = -1  # the epoch whose order is held
 
     def blocks(self, first: int, last: int, most: int) -> Iterator[NDArray[np.int64]]:
         """Yield example indices of the steps first..last-1, shape (steps, seeds, batch).
@@ -41,8 +42,8 @@ class Orders:
     def _epoch(self, epoch: int) -> NDArray[np.int64]:
         """Return one epoch's order, shape (seeds, examples per epoch)."""
         epoch = 0 if self.order == "fixed" else epoch
-        if getattr(self, "_held", None) != epoch:
-            self._held = epoch
+        if self.held != epoch:
+            self.held = epoch
             self._order = np.stack([self._drawn(seed, epoch) for seed in self.seeds])
         return self._order
 

@@ -1,4 +1,4 @@
-"""Where and how an experiment runs: what its results do not depend on."""
+"""Where and how an experiment runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of `run` and `sweep` that change no number."""
+    """The options of `run` and `sweep` that are not the experiment's own."""
 
     output: Annotated[Path, "folder that the run's own folder is made in"] = Path("results")
     name: Annotated[str | None, "the run's folder; the problem's name and a hash"] = None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gdcli.engine.device import resolve
 from gdcli.engine.estimate import Estimate, estimate
 from gdcli.engine.families import needs_torch
+from gdcli.runs.execution import check
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 
 def plan_run(experiment: Experiment, options: RunOptions) -> Estimate:
-    """Return the estimate of an experiment on the device that the options name."""
+    """Return the estimate of an experiment on the device that the options name.
+
+    Raises the UserError that running it would raise before anything is written.
+    """
+    check(experiment, options)
     networks = needs_torch(experiment.grid.trials[0].problem)
     return estimate(experiment.grid.cohorts, resolve(options.device, networks=networks))

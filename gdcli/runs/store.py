@@ -33,11 +33,14 @@ class Store:
     """The shards of one experiment in one folder."""
 
     def __init__(self, folder: Path, spec: Mapping[str, Any]) -> None:
-        """Take the run's folder, which need not be there, and what identifies its numbers."""
+        """Take the run's folder, which need not be there, and what its numbers depend on.
+
+        The spec's `settings` only say it in words: the same trials can be said in several ways.
+        """
         self.folder = folder
         self.spec = spec
         self.text = _json(spec)
-        self.id = hashlib.sha256(self.text).hexdigest()[:16]
+        self.id = hashlib.sha256(_json(_identity(spec))).hexdigest()[:16]
         self.shards = folder / ".gdcli" / "shards"
 
     def open(self, *, overwrite: bool) -> None:
@@ -61,7 +64,7 @@ class Store:
         if not file.exists():
             atomic.write(file, [self.text])
         held = _read_json(file.read_bytes())
-        if held != json.loads(self.text):
+        if not isinstance(held, dict) or _identity(held) != _identity(json.loads(self.text)):
             keys = ", ".join(differing(held if isinstance(held, dict) else {}, self.spec))
             what = f"{self.folder} holds another run, which differs in {keys}"
             raise UserError("--name", what, "give another --name, or --overwrite to start again")
@@ -107,6 +110,10 @@ class Store:
         for folder in (self.folder, self.folder / ".gdcli", self.shards):
             for file in folder.glob(f"{atomic.TEMPORARY}*"):
                 file.unlink(missing_ok=True)
+
+
+def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in spec.items() if key != "settings"}
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
-from gdcli.errors import GdcliError
+from gdcli.errors import GdcliError, RunError
 from gdcli.runs.rows import Rows
 from gdcli.runs.store import Shard
 
@@ -32,9 +32,11 @@ class Work:
         begun = time.perf_counter()
         try:
             shard = self._trained(batch, advance)
-        except GdcliError:
-            raise
-        except Exception as error:  # noqa: BLE001 -- a user's problem may raise anything
+        except (GdcliError, MemoryError, OSError):
+            raise  # the machine's doing, not a trial's
+        except Exception as error:
+            if type(error).__name__ == "OutOfMemoryError":  # torch's; it may not be imported
+                raise RunError(f"{self.device}: {error}; stack fewer trials") from error
             if len(batch.trials) > 1:
                 alone = [replace(batch, trials=(trial,)) for trial in batch.trials]
                 shard = joined([self.shard(one, lambda _: None) for one in alone])

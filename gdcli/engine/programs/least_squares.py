@@ -1,8 +1,9 @@
 """Least squares on more examples than features: the loss is a bowl, known by its Hessian.
 
-Around the minimiser w* the loss is value + (w - w*)' A (w - w*) / 2 with A = X'X / n + l2: no pass
-over the examples is needed once A is known. Centring matters: expanded around 0, the terms are
-large and cancel.
+Around a centre c the loss is value + slope' (w - c) + (w - c)' A (w - c) / 2, A = X'X / n + l2: no
+pass over the examples is needed once A is known. The centre matters. Around 0 the terms are large
+and cancel; around the minimiser too where features nearly depend on each other, as it is far away
+then. So the centre is the minimiser among what the data determine well.
 """
 
 from __future__ import annotations
@@ -20,18 +21,24 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
+    from gdcli.engine.lanes import Lanes
+
+
+MOST_FEATURES = 256  # the Hessian is factored for every batch of trials
+LARGEST = 1e100  # a feature: its square must not overflow
+DETERMINED = 1e-6  # least curvature, over the largest, along which the centre is moved
 
 
 @dataclass(frozen=True)
 class Bowl:
-    """A quadratic loss: value + slope' gap + gap' hessian gap / 2, where gap = w - w*."""
+    """A quadratic loss: value + slope' gap + gap' hessian gap / 2, gap = w - centre."""
 
     hessian: Array  # (features, features)
     slope: Array  # (features, outputs * width), or a number
     value: Array  # a number
 
     def gradient(self, gap: Array) -> Array:
-        """Return the gradient at w* + gap, of the gap's shape (..., features, outputs * width)."""
+        """Return the gradient at centre + gap, shape (..., features, outputs * width)."""
         return self.hessian @ gap + self.slope
 
 
@@ -41,22 +48,22 @@ class LeastSquaresProgram(LinearModelProgram):
     @staticmethod
     def fits(problem: LinearModel, data: Data, device: Device) -> bool:
         """Return whether a float64 bowl of the data is worth its making."""
-        examples, features = data.train["x"].shape
-        return problem.squared and device.dtype == "float64" and examples > features + 1
+        x = data.train["x"]
+        suits = problem.squared and device.dtype == "float64" and len(x) > x.shape[1] + 1
+        return suits and x.shape[1] <= MOST_FEATURES and bool(abs(x).max(initial=0.0) < LARGEST)
 
-    def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
-        """Return the stacked starting points; find the minimiser and the bowls around it."""
-        params = super().start(starts)
-        penalty = np.full(self.train["x"].shape[1], self.model.l2)
+    def __init__(self, problem: LinearModel, data: Data, lanes: Lanes, device: Device) -> None:
+        """Find the centre and the bowls around it."""
+        super().__init__(problem, data, lanes, device)
+        penalty = np.full(self.train["x"].shape[1], problem.l2)
         penalty[-1] = 0.0
         train = self._on_host(self.train)
-        best = _minimiser(*train, penalty)
-        self.best = self.device.array(np.repeat(best, self.width, axis=1))
-        self.bowl = self._bowl(*train, penalty, best)
+        centre = _centre(*train, penalty)
+        self.centre = self.device.array(np.repeat(centre, self.width, axis=1))
+        self.bowl = self._bowl(*train, penalty, centre)
         self.test_bowl = None
         if self.test:
-            self.test_bowl = self._bowl(*self._on_host(self.test), penalty, best)
-        return params
+            self.test_bowl = self._bowl(*self._on_host(self.test), penalty, centre)
 
     def _on_host(self, part: Batch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return x, with its column of ones, and y of a part, as NumPy arrays."""
@@ -67,12 +74,12 @@ class LeastSquaresProgram(LinearModelProgram):
         x: NDArray[np.float64],
         y: NDArray[np.float64],
         penalty: NDArray[np.float64],
-        best: NDArray[np.float64],
+        centre: NDArray[np.float64],
     ) -> Bowl:
-        """Return a part's loss around the training loss's minimiser."""
-        residual = x @ best - y
-        slope = x.T @ residual / len(x) + penalty[:, None] * best
-        value = 0.5 * (residual**2).sum() / len(x) + 0.5 * (penalty @ best**2).sum()
+        """Return a part's loss around the centre."""
+        residual = x @ centre - y
+        slope = x.T @ residual / len(x) + penalty[:, None] * centre
+        value = 0.5 * (residual**2).sum() / len(x) + 0.5 * (penalty @ centre**2).sum()
         return Bowl(
             self.device.array(_hessian(x, penalty)),
             self.device.array(np.repeat(slope, self.width, axis=1)),
@@ -83,11 +90,11 @@ class LeastSquaresProgram(LinearModelProgram):
         """Return {"weight": gradient}; that of all examples comes from the bowl."""
         if batch is not None:
             return super().gradient(params, batch)
-        return {"weight": self.bowl.gradient(params["weight"] - self.best)}
+        return {"weight": self.bowl.gradient(params["weight"] - self.centre)}
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses and gradient norm on all training and test examples."""
-        gap = params["weight"] - self.best
+        gap = params["weight"] - self.centre
         gradient = {"weight": self.bowl.gradient(gap)}
         values = {"train_loss": self._loss(self.bowl, gap), "grad_norm": self.norm(gradient)}
         if self.test_bowl is not None:
@@ -95,7 +102,7 @@ class LeastSquaresProgram(LinearModelProgram):
         return Evaluation(values, gradient)
 
     def _loss(self, bowl: Bowl, gap: Array) -> Array:
-        """Return the loss at w* + gap, of the lanes' shape."""
+        """Return the loss at centre + gap, of the lanes' shape."""
         mean_slope = 0.5 * (bowl.gradient(gap) + bowl.slope)
         return self.total(gap * mean_slope) + bowl.value
 
@@ -104,16 +111,16 @@ def _hessian(x: NDArray[np.float64], penalty: NDArray[np.float64]) -> NDArray[np
     return x.T @ x / len(x) + np.diag(penalty)
 
 
-def _minimiser(
+def _centre(
     x: NDArray[np.float64], y: NDArray[np.float64], penalty: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the least-norm minimiser, (features, outputs), to rounding.
+    """Return the minimiser, (features, outputs), along the well determined directions.
 
     Normal equations lose digits; a second solve, for the slope that is left, brings them back.
     """
     hessian = _hessian(x, penalty)
-    best = np.zeros((x.shape[1], y.shape[1]))
-    for _ in range(3):
-        slope = x.T @ (x @ best - y) / len(x) + penalty[:, None] * best
-        best = best - np.linalg.lstsq(hessian, slope, rcond=None)[0]
-    return best
+    centre = np.zeros((x.shape[1], y.shape[1]))
+    for _ in range(2):
+        slope = x.T @ (x @ centre - y) / len(x) + penalty[:, None] * centre
+        centre = centre - np.linalg.lstsq(hessian, slope, rcond=DETERMINED)[0]
+    return centre

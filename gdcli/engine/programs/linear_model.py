@@ -12,16 +12,19 @@ BLAS kernels treat all alike. In other places of a product their bits depended o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.engine.program import Evaluation, Program
-from gdcli.problem import Array, Batch, LinearModel, Params
+from gdcli.problem import Array, Batch, Data, LinearModel, Params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gdcli.engine.device import Device
+    from gdcli.engine.lanes import Lanes
 
 CACHED = 2**17  # predictions held at a time when all examples are evaluated: they fit a cache
 
@@ -29,20 +32,19 @@ CACHED = 2**17  # predictions held at a time when all examples are evaluated: th
 class LinearModelProgram(Program):
     """Predictions by matrix products; costs and slopes as the problem gives them."""
 
-    @property
-    def model(self) -> LinearModel:
-        """The problem, as the family it belongs to."""
-        return cast("LinearModel", self.problem)
+    def __init__(self, problem: LinearModel, data: Data, lanes: Lanes, device: Device) -> None:
+        """Add the bias's feature, and lay the examples side by side."""
+        super().__init__(problem, data, lanes, device)
+        self.model, self.width = problem, lanes.shape[-1]
+        self.outputs = data.train["y"].shape[1]
+        self.train, self.test = _with_ones(self.train), _with_ones(self.test)
+        self.all_train, self.all_test = (self._side_by_side(p) for p in (self.train, self.test))
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
         weights = np.stack([np.vstack([start["weight"], start["bias"]]) for start in starts])
-        _, tiles, self.width = self.lanes.shape
-        self.outputs = weights.shape[2]
-        self.train, self.test = _with_ones(self.train), _with_ones(self.test)
-        self.all_train, self.all_test = (self._side_by_side(p) for p in (self.train, self.test))
-        stacked = np.repeat(np.repeat(weights[:, None], tiles, 1), self.width, 3)
-        return {"weight": self.device.array(stacked)}
+        tiled = np.repeat(weights[:, None], self.lanes.shape[1], axis=1)
+        return {"weight": self.device.array(np.repeat(tiled, self.width, axis=3))}
 
     def _side_by_side(self, part: Batch) -> Batch:
         """Return a part with its targets repeated for every column of the predictions."""

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+import torch
 
 from gdcli.engine.criteria import CRITERIA, accuracy, one_hot
-from gdcli.engine.program import Evaluation, Program
+from gdcli.engine.program import CHUNK, Evaluation, Program
+from gdcli.engine.stacked import stacked
 from gdcli.problem import Data, Network, Params
 
 if TYPE_CHECKING:
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.lanes import Lanes
     from gdcli.engine.stacked.layer import StackedLayer
-
-CHUNK = 512  # examples of a full pass that are held at a time
 
 
 class NetworkProgram(Program):
@@ -31,31 +31,27 @@ class NetworkProgram(Program):
         data: Data,
         lanes: Lanes,
         device: Device,
-        layers: dict[str, StackedLayer],
+        module: torch.nn.Module,
     ) -> None:
-        """Take the layers in order, by the names of their modules."""
+        """Take the module of one trial, all of whose layers have a trial-axis form."""
         super().__init__(problem, data, lanes, device)
-        self.layers, self.l2 = layers, problem.l2
+        self.layers, self.l2 = stacked(module) or {}, problem.l2
         self.criterion = CRITERIA[problem.criterion]
         self.classifies = problem.criterion == "cross_entropy"
         self.seed = device.array(lanes.seed)
+        if self.classifies:
+            # As wide as the outputs: a part may lack a class.
+            one = torch.from_numpy(data.train["x"][:1]).to(torch.get_default_dtype())
+            outputs, dtype = module(one).shape[1], self.train["x"].dtype
+            self.train, self.test = (
+                {**part, "y": one_hot(part["y"], outputs, dtype)} if part else part
+                for part in (self.train, self.test)
+            )
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return every parameter with an axis of trials, by its name in the module."""
         by_seed = {n: self.device.array(np.stack([s[n] for s in starts])) for n in starts[0]}
-        params = {name: values[self.seed] for name, values in by_seed.items()}
-        if self.classifies:
-            self._encode_classes(params)
-        return params
-
-    def _encode_classes(self, params: Params) -> None:
-        """Turn class indices into rows as wide as the outputs: a part may lack a class."""
-        one = _batch_last(self.train["x"][None, :1])
-        z, _ = self._forward(params, one.expand(self.lanes.shape[0], *one.shape[1:]))
-        self.train, self.test = (
-            {**part, "y": one_hot(part["y"], z.shape[1], z.dtype)} if part else part
-            for part in (self.train, self.test)
-        )
+        return {name: values[self.seed] for name, values in by_seed.items()}
 
     def over(self, values: Tensor, param: Tensor) -> Tensor:
         """Return values with an axis for each of the parameter's own."""

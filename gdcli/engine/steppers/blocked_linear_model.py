@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdcli.engine.programs.linear_model import LinearModelProgram
-from gdcli.engine.steppers.stepper import ALIGNED, Stepper
+from gdcli.engine.steppers.stepper import Stepper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
-STEPS = ALIGNED
+STEPS = 16
 MANY = 256  # weights of a trial from which moving them costs more than looking back
 
 
@@ -32,6 +32,8 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
     where the bias b, which has no penalty, moves by itself. Nothing is divided by q, which is 0 at
     lr = 1 / l2.
     """
+
+    together = STEPS
 
     @staticmethod
     def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdcli.engine.programs.linear_model import LinearModelProgram
-from gdcli.engine.steppers.stepper import ALIGNED, Stepper
+from gdcli.engine.steppers.stepper import Stepper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
-STEPS = ALIGNED  # taken together: a power of 2
+STEPS = 16  # a power of 2
 DOUBLINGS = STEPS.bit_length() - 1
 
 
@@ -30,11 +30,14 @@ class LeastSquares(Stepper[LinearModelProgram]):
     (I - c L)(I + c^2 L^2)(I + c^4 L^4)(I + c^8 L^8), whose matrices all trials of a seed share.
     """
 
+    together = STEPS
+
     @staticmethod
     def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
         """Return whether the steps are those of least squares, one example at a constant rate."""
         model = program.model
-        return model.squared and not model.l2 and orders.plan.batch_size == 1 and rule.constant
+        alone = orders.plan.batch_size == 1 and rule.constant
+        return model.squared and not model.l2 and alone and program.device.dtype == "float64"
 
     def advance(
         self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
@@ -42,10 +45,13 @@ class LeastSquares(Stepper[LinearModelProgram]):
         """Take the steps in sixteens; the last of an epoch are filled up with empty examples."""
         weight = params["weight"]
         rates = self.rule.rates(first, params)["weight"]
-        powers = [rates]
+        # c L = (c m) (L / m): with m the largest |x|^2, the powers of neither factor overflow.
+        x = self.program.train["x"]
+        self.largest = (x * x).sum(1).max()
+        powers = [rates * self.largest]
         while len(powers) < DOUBLINGS:
             powers.append(powers[-1] * powers[-1])
-        powers[0] = -rates
+        powers[0] = -powers[0]
         lanes, width = weight.shape[:2], weight.shape[3]
         residual, step = (np.empty((*lanes, STEPS, width), weight.dtype) for _ in range(2))
         change = np.empty_like(weight)
@@ -76,7 +82,7 @@ class LeastSquares(Stepper[LinearModelProgram]):
             np.ascontiguousarray(a.reshape(groups, STEPS, seeds, -1).swapaxes(1, 2))
             for a in (xs, ys)
         )
-        products = [np.tril(xs @ xs.mT, -1)]
+        products = [np.tril(xs @ xs.mT, -1) / self.largest]
         while len(products) < DOUBLINGS:
             products.append(products[-1] @ products[-1])
         return xs[:, :, None], ys[:, :, None], [product[:, :, None] for product in products]

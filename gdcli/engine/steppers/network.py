@@ -21,5 +21,5 @@ class FusedNetwork(Stepper[NetworkProgram]):
         """Take each step with the slopes times the learning rate over the batch size."""
         program = self.program
         for step, (x, y) in zip(range(first, last), self.batches(first, last), strict=True):
-            rate = self.rule.lanes(step)
+            rate = self.rule.learning_rates(step)
             program.descend(params, x, y, rate)

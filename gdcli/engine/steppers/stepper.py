@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from gdcli.engine.program import Program
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from gdcli.problem import Params
 
 GATHERED = 2**17  # numbers of a block of batches that are gathered together: they fit a cache
-ALIGNED = 16  # blocks are of so many steps, or a multiple, however many seeds share the cache
 
 P = TypeVar("P", bound=Program)
 
 
 class Stepper(ABC, Generic[P]):
     """Takes the steps of all trials of a batch."""
+
+    together: ClassVar[int] = 1  # steps that are taken as one, however many seeds share the cache
 
     def __init__(self, program: P, rule: Rule, orders: Orders | None) -> None:
         """Take the program, its rule, and the orders of the examples; None for full batches."""
@@ -45,8 +46,9 @@ class Stepper(ABC, Generic[P]):
         if orders is None:
             return
         row = sum(array[:1].size for array in self.program.data.train.values())
-        most = GATHERED // (len(orders.seeds) * orders.plan.batch_size * row * ALIGNED)
-        yield from orders.blocks(first, last, max(1, most) * ALIGNED)
+        step = len(orders.seeds) * orders.plan.batch_size * row
+        most = max(1, GATHERED // (step * self.together)) * self.together
+        yield from orders.blocks(first, last, most)
 
     def batches(self, first: int, last: int) -> Iterator[Any]:
         """Yield the batch of every step."""

@@ -1,0 +1,77 @@
+"""Everything there is to measure, in order: a name, and how to measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks import gpu, scaling, start_up, whole_process, workloads
+from benchmarks.race import race
+from benchmarks.result import Result
+from benchmarks.team import Team
+from benchmarks.worker import OURS
+from benchmarks.workload import Workload
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing to measure."""
+
+    name: str
+    measure: Callable[[], list[Result]]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of everything."""
+
+    repeats: int = 5
+    target: float = 0.25  # seconds of a timed run
+    quick: bool = False
+
+    @classmethod
+    def quickest(cls) -> Effort:
+        """Return what --quick stands for."""
+        return cls(repeats=2, target=0.05, quick=True)
+
+    def with_repeats(self, repeats: int | None) -> Effort:
+        """Return the same with another number of repeats, if one is given."""
+        return replace(self, repeats=repeats or self.repeats)
+
+
+def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -> Iterator[Event]:
+    """Yield what there is to measure; `against` names the contestants, all if empty."""
+    if team.device != "cpu":
+        for workload in gpu.workloads(images, against or ("tutorial",)):
+            measure = partial(gpu.contest, workload, team, effort.repeats, effort.target)
+            yield Event(workload.name, measure)
+        return
+    for workload in _races(images, effort):
+        rivals = tuple(name for name in workload.against if not against or name in against)
+        chosen = replace(workload, against=rivals)
+        yield Event(workload.name, partial(_race, chosen, team, effort))
+    for workload in () if effort.quick else scaling.by_trials():
+        yield Event(f"memory-{workload.name}", partial(_memory, workload))
+    for title in start_up.COMMANDS:
+        yield Event(f"start-up: {title}", partial(start_up.measure, title, effort.repeats))
+    for grid in whole_process.GRIDS[: 1 if effort.quick else None]:
+        yield Event(grid.name, partial(whole_process.contest, grid, effort.repeats))
+
+
+def _races(images: Path, effort: Effort) -> Iterator[Workload]:
+    table = workloads.table(images)
+    if effort.quick:
+        yield from (workload for workload in table if workload.quick)
+        return
+    yield from (*table, *workloads.seeds())
+    yield from (*scaling.by_trials(), *scaling.by_parameters(), *scaling.by_examples())
+
+
+def _race(workload: Workload, team: Team, effort: Effort) -> list[Result]:
+    return race(workload, team.of((OURS, *workload.against)), effort.repeats, effort.target)
+
+
+def _memory(workload: Workload) -> list[Result]:
+    return [scaling.memory(workload)]

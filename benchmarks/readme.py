@@ -1,0 +1,104 @@
+"""README.md: the tables of results.csv and of results-cuda.csv, in words and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from benchmarks.record import Row, read
+
+INTRODUCTION = """\
+# Benchmarks
+
+Written by `make bench`; edit nothing here. `results.csv` has every number.
+
+```
+make bench                                           # everything: some 12 minutes, on idle cores
+.venv/bin/python -m benchmarks --quick               # under two minutes; writes nothing
+.venv/bin/python -m benchmarks --only mlp --repeats 9
+.venv/bin/python -m benchmarks --device cuda         # on a GPU; writes results-cuda.csv
+```
+
+| contestant | what it is |
+|---|---|
+| gdcli | the engine, as `gdcli run` calls it, recording the start and the end |
+| tutorial | nn.Module, DataLoader and torch.optim.SGD, one trial at a time |
+| lean | plain tensors indexed directly and torch.autograd.grad, one trial at a time |
+| jax | all trials in one jit(vmap(scan)), those of a seed on a shared batch |
+| scikit-learn | SGDRegressor, one trial at a time |
+
+Every contestant is a process of one thread, and all take turns, in random order, repeat by
+repeat. All start where gdcli starts, see the batches that gdcli sees, in the same precision
+(float64 for quadratics and linear models, float32 for networks), and draw the order of the
+examples anew in each run. Before anything is timed, their losses are compared with gdcli's: on
+the CPU to 1e-10 in float64 and 2e-5 in float32, relative. A workload on which they differ has no
+times.
+
+A trial-step is one step of one trial. Its cost is the difference between a long and a short run
+over the difference of their steps and over the trials, in CPU time: a run's set-up, compilation
+and the evaluation of all examples at its start and end are not in it, but in `results.csv`
+(`overhead_seconds`, `compile_seconds`). Of the loops, whose trials are independent, two trials
+are timed. Brackets hold quartiles; "x" is a contestant's time over gdcli's, repeat by repeat, so
+that more is better for gdcli, and what follows is the goal of that ratio.
+"""
+
+SECTIONS = {
+    "table": (
+        "64 learning rates, one seed",
+        "Images of CNNs: 64 for small batches; of the full batch 16 trials of gdcli and one of JAX "
+        "are timed. A rotated quadratic has a dense matrix.",
+    ),
+    "seeds": ("64 trials on several seeds", "Trials of different seeds share no batch."),
+    "trials": ("Time against the number of trials", ""),
+    "parameters": ("Time against the number of parameters", ""),
+    "examples": ("Time against the number of examples", ""),
+    "memory": ("Memory against the number of trials", "The largest of a fresh process."),
+    "start-up": (
+        "Start-up",
+        "Seconds by the clock of whole processes; a bare limit is in seconds.",
+    ),
+    "whole": (
+        "Whole commands",
+        "Seconds by the clock, from the start of the process to the CSV file, import and "
+        "compilation included. All write the same losses. The tutorial's script is timed on grids "
+        "of 3 and 6 trials, one and two of each method, and scaled to all of them.",
+    ),
+    "gpu": ("On a GPU", "Seconds by the clock. Losses are also compared with the CPU's."),
+}
+
+
+def write(folder: Path) -> None:
+    """Write README.md beside the results that it shows."""
+    rows = [*read(folder / "results.csv"), *read(folder / "results-cuda.csv")]
+    parts = [INTRODUCTION]
+    for section, (title, text) in SECTIONS.items():
+        chosen = [row for row in rows if row["section"] == section]
+        if chosen:
+            parts.append(f"## {title}\n")
+            parts.append(f"{chosen[0]['where']}. {text}".strip() + "\n")
+            parts.append("\n".join(_table(chosen)) + "\n")
+    (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _table(rows: Sequence[Row]) -> Iterable[str]:
+    """Yield a line a workload, a column a contestant."""
+    contestants = list(dict.fromkeys(row["contestant"] for row in rows))
+    unit = rows[0]["unit"]
+    yield f"| workload | {' | '.join((f'gdcli, {unit}', *contestants[1:]))} |"
+    yield "|---" * (1 + len(contestants)) + "|"
+    for workload in dict.fromkeys(row["workload"] for row in rows):
+        cells = {row["contestant"]: _cell(row) for row in rows if row["workload"] == workload}
+        yield f"| {workload} | {' | '.join(cells.get(name, '') for name in contestants)} |"
+
+
+def _cell(row: Row) -> str:
+    """Return "0.2 [0.19 0.21]" of gdcli, "340: 1700x [1650 1780] of 1000x, met" of others."""
+    if not row["ratio"]:
+        limit = f" of at most {row['limit']}, {_verdict(row)}" if row["limit"] else ""
+        return f"{row['median']} [{row['low']} {row['high']}]{limit}"
+    goal = f" of {row['goal']}x, {_verdict(row)}" if row["goal"] else ""
+    return f"{row['median']}: {row['ratio']}x [{row['ratio_low']} {row['ratio_high']}]{goal}"
+
+
+def _verdict(row: Row) -> str:
+    return "met" if row["met"] == "yes" else "**missed**"
