@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import gpu, scaling, start_up, whole_process, workloads
+from benchmarks import benchopt_run, gpu, scaling, start_up, whole_process, workloads
 from benchmarks.race import race
 from benchmarks.result import Result
 from benchmarks.team import Team
@@ -56,6 +56,7 @@ def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -
         yield Event(f"memory-{workload.name}", partial(_memory, workload))
     for title in start_up.COMMANDS:
         yield Event(f"start-up: {title}", partial(start_up.measure, title, effort.repeats))
+    yield Event(benchopt_run.NAME, partial(benchopt_run.contest, effort.repeats))
     for grid in whole_process.GRIDS[: 1 if effort.quick else None]:
         yield Event(grid.name, partial(whole_process.contest, grid, effort.repeats))
 

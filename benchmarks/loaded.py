@@ -16,14 +16,13 @@ from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.sampling import Orders
 from gdcli.experiment import Given, read
+from gdcli.grid import Trial
+from gdcli.problem import Data
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
-
-    from gdcli.grid import Trial
-    from gdcli.problem import Data
 
 OWN = "own-loss"  # a problem that is not gdcli's: benchmarks/own_loss.py
 AHEAD = 2**17  # indices in a block of an order
@@ -82,11 +81,11 @@ class Loaded:
         return {s: starting_point(self.first.problem, self.data, s) for s in self.seeds}
 
     @property
-    def examples(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """What a step sees: training examples, or a quadratic's curvature and None."""
+    def examples(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What a step sees: training examples, or a quadratic's curvature and no targets."""
         if not self.data.train:
             (curvature,) = self.data.constants.values()
-            return curvature.astype(self.dtype), None
+            return curvature.astype(self.dtype), np.empty(0)
         return self.part("train")
 
     def part(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:

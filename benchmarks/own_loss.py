@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -29,7 +30,7 @@ class OwnLoss(Problem):
         """Return normal weights, scaled by the width of what comes in, and zero biases."""
         sizes = (data.train["x"].shape[1], self.hidden, 10)
         params: Params = {}
-        for i, (wide, narrow) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
+        for i, (wide, narrow) in enumerate(pairwise(sizes), start=1):
             params[f"weight{i}"] = rng.standard_normal((narrow, wide)) / wide**0.5
             params[f"bias{i}"] = 0.0 * params[f"weight{i}"][:, 0]
         return params

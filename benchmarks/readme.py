@@ -45,8 +45,9 @@ that more is better for gdcli, and what follows is the goal of that ratio.
 SECTIONS = {
     "table": (
         "64 learning rates, one seed",
-        "Images of CNNs: 64 for small batches; of the full batch 16 trials of gdcli and one of JAX "
-        "are timed. A rotated quadratic has a dense matrix.",
+        """\
+A rotated quadratic has a dense matrix. The small batches of a CNN are drawn from 64 images; of its
+full batch 16 trials of gdcli and one of JAX are timed.""",
     ),
     "seeds": ("64 trials on several seeds", "Trials of different seeds share no batch."),
     "trials": ("Time against the number of trials", ""),
@@ -59,9 +60,10 @@ SECTIONS = {
     ),
     "whole": (
         "Whole commands",
-        "Seconds by the clock, from the start of the process to the CSV file, import and "
-        "compilation included. All write the same losses. The tutorial's script is timed on grids "
-        "of 3 and 6 trials, one and two of each method, and scaled to all of them.",
+        """\
+Seconds by the clock, from the start of the process to the CSV file, import and compilation
+included. All write the same losses. The tutorial's script is timed on grids of 3 and 6 trials, one
+and two of each method, and scaled to all of them.""",
     ),
     "gpu": ("On a GPU", "Seconds by the clock. Losses are also compared with the CPU's."),
 }

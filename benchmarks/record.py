@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
-from benchmarks.result import Result, Spread
+from benchmarks.result import Result
 
 COLUMNS = (
     *("section", "workload", "contestant", "unit", "median", "low", "high"),
@@ -25,7 +25,7 @@ def write(file: Path, results: Iterable[Result], where: str) -> None:
 
 
 def _row(result: Result) -> Row:
-    ratio = result.ratio or Spread(None, None, None)
+    ratio = result.ratio or (None, None, None)
     values = {
         **{name: getattr(result, name, None) for name in COLUMNS},
         **dict(zip(("median", "low", "high"), result.value, strict=True)),

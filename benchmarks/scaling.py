@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from benchmarks.entry import SHORT
 from benchmarks.result import Result, spread
@@ -41,7 +42,7 @@ def _sized(section: str, workload: Workload, option: str, size: int) -> Workload
     return _point(section, workload, size, options=options, lr=(1e-6, 1e-5), against=())
 
 
-def _point(section: str, workload: Workload, size: int, **changes: object) -> Workload:
+def _point(section: str, workload: Workload, size: int, **changes: Any) -> Workload:
     return replace(
         workload,
         section=section,

@@ -22,7 +22,7 @@ def prepare(task: Task) -> Run:
     """Load the examples and compile the program of the task's number of steps."""
     jax.config.update("jax_enable_x64", True)  # noqa: FBT003 - the name of the setting is before it
     loaded = load(task)
-    x, y = (None if part is None else jnp.asarray(part) for part in loaded.examples)
+    x, y = map(jnp.asarray, loaded.examples)
     rates = jnp.asarray(loaded.rates, loaded.dtype)
     starts = [
         jnp.asarray(np.stack(values), loaded.dtype)
@@ -53,7 +53,8 @@ def _program(loss: Loss, steps: int) -> Callable[..., Tree]:
         return loss(start, x, y), loss(end, x, y)
 
     each_rate = jax.vmap(train, in_axes=(None, 0, None, None, None))
-    return jax.vmap(each_rate, in_axes=(0, None, 0, None, None))
+    every: Callable[..., Tree] = jax.vmap(each_rate, in_axes=(0, None, 0, None, None))
+    return every
 
 
 def _batches(loaded: Loaded) -> Tree:

@@ -34,7 +34,7 @@ def prepare(task: Task) -> Run:
     return Run(train, loaded.dtype)
 
 
-def _train_one(loaded: Loaded, trial: Trial, x: Tensor, y: Tensor | None) -> tuple[float, float]:
+def _train_one(loaded: Loaded, trial: Trial, x: Tensor, y: Tensor) -> tuple[float, float]:
     """Return a trial's loss on all examples before and after its steps."""
     device, loss = loaded.device, LOSSES[loaded.kind]
     params = [
@@ -57,7 +57,7 @@ def _train_one(loaded: Loaded, trial: Trial, x: Tensor, y: Tensor | None) -> tup
         return before, loss(params, x, y).item()
 
 
-def bowl(params: list[Tensor], curvature: Tensor, _: Tensor | None) -> Tensor:
+def bowl(params: list[Tensor], curvature: Tensor, _: Tensor) -> Tensor:
     """Return (w' Q w) / 2; the curvature is a matrix, or its eigenvalues."""
     (point,) = params
     pull = curvature @ point if curvature.ndim == 2 else curvature * point

@@ -66,7 +66,7 @@ def criterion_for(loaded: Loaded) -> Criterion:
     return cast("Criterion", nn.functional.cross_entropy)
 
 
-def tensors_for(loaded: Loaded, device: str) -> tuple[Tensor, Tensor | None]:
+def tensors_for(loaded: Loaded, device: str) -> tuple[Tensor, Tensor]:
     """Return the examples as tensors."""
     x, y = loaded.examples
-    return torch.from_numpy(x).to(device), None if y is None else torch.from_numpy(y).to(device)
+    return torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)

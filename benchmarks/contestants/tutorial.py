@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gdcli.grid import Trial
 
-    Batches = Iterable[tuple[Tensor, Tensor | None]]
+    Batches = Iterable[tuple[Tensor, ...]]
 
 
 def prepare(task: Task) -> Run:
@@ -27,7 +27,7 @@ def prepare(task: Task) -> Run:
     loaded = load(task)
     everything = tensors_for(loaded, task.device)
     x, y = tensors_for(loaded, "cpu")
-    dataset = None if y is None or loaded.full else TensorDataset(x, y)
+    dataset = None if loaded.full else TensorDataset(x, y)
 
     def train() -> Losses:
         losses = Losses([], [])
@@ -45,7 +45,7 @@ def prepare(task: Task) -> Run:
 
 
 def _train_one(
-    loaded: Loaded, trial: Trial, batches: Batches, everything: tuple[Tensor, Tensor | None]
+    loaded: Loaded, trial: Trial, batches: Batches, everything: tuple[Tensor, Tensor]
 ) -> tuple[float, float]:
     """Return a trial's loss on all examples before and after its steps."""
     device, criterion = loaded.device, criterion_for(loaded)
@@ -58,9 +58,9 @@ def _train_one(
 
     before = evaluate()
     for x, y in batches:
-        inputs, targets = x.to(device), None if y is None else y.to(device)
+        inputs, targets = x.to(device), y.to(device)
         optimizer.zero_grad()
         loss = criterion(model(inputs), targets)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
         optimizer.step()
     return before, evaluate()

@@ -80,7 +80,8 @@ def _program(loss: Loss, epochs: int) -> Callable[..., Tree]:
         return [jnp.append(column, value) for column, value in zip(points, last, strict=True)]
 
     each_rate = jax.vmap(run, in_axes=(None, 0, None, None, None))
-    return jax.vmap(each_rate, in_axes=(0, None, 0, None, None))
+    every: Callable[..., Tree] = jax.vmap(each_rate, in_axes=(0, None, 0, None, None))
+    return every
 
 
 def _measures(loss: Loss, params: Tree, train: Tree, test: Tree) -> list[Any]:

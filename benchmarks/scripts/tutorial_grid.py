@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,7 +41,7 @@ def _curve(loaded: Loaded, trial: Trial) -> Iterator[str]:
     dataset, per_epoch = TensorDataset(*parts[0]), loaded.plan.steps_per_epoch
     yield line(loaded, trial, 0, _measures(model, criterion, *parts))
     for epoch in range(loaded.plan.steps // per_epoch):
-        batches = [parts[0]]
+        batches: Iterable[tuple[Tensor, ...]] = [parts[0]]
         if not loaded.full:
             blocks = loaded.blocks((trial.seed,), epoch * per_epoch, (epoch + 1) * per_epoch)
             order = [batch for block in blocks for batch in block[:, 0].tolist()]
@@ -49,7 +49,7 @@ def _curve(loaded: Loaded, trial: Trial) -> Iterator[str]:
         for x, y in batches:
             optimizer.zero_grad()
             loss = criterion(model(x), y)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
             optimizer.step()
         yield line(loaded, trial, epoch + 1, _measures(model, criterion, *parts))
 

@@ -136,3 +136,10 @@ def test_divergence_is_a_result(shell: Shell) -> None:
     diverging = ("run", "quadratic", "--lr", "1000", "--epochs", "30")
     assert shell(*diverging) == 0
     assert shell(*diverging, "--fail-on", "diverged") == 1
+
+
+def test_a_dry_run_refuses_what_the_run_would_refuse(
+    shell: Shell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert shell("run", "quadratic", "--memory", "1kB", "--dry-run") == 2
+    assert capsys.readouterr().err.startswith("error: --memory: ")

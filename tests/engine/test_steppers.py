@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gdcli.engine import batch
 from gdcli.engine.programs.least_squares import LeastSquaresProgram
+from gdcli.engine.steppers import stepper_for
+from gdcli.engine.steppers.blocked_linear_model import BlockedLinearModel
+from gdcli.engine.steppers.least_squares import LeastSquares
+from gdcli.engine.steppers.linear_model import FusedLinearModel
+from gdcli.engine.steppers.network import FusedNetwork
 from gdcli.engine.steppers.stepwise import Stepwise
-from tests.grids import train
+from tests.grids import only, train
 
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("linear-regression", {}, {"method": "sgd", "lr": "0.0001,0.001,0.01,0.03"}),
@@ -34,15 +43,8 @@ def test_fused_steps_agree_with_single_ones(
     if "steps" in grid:
         del grid["epochs"]
     fused = train(problem, options, **grid)
-    taken: list[type] = []
-
-    def plain(*parts: Any) -> Stepwise:
-        taken.append(Stepwise)
-        return Stepwise(*parts)
-
-    monkeypatch.setattr(batch, "stepper_for", plain)
+    monkeypatch.setattr(batch, "stepper_for", Stepwise)
     single = train(problem, options, **grid)
-    assert taken
     for key, run in single.items():
         scale = np.maximum(run.losses, 1e-6 * run.losses[0])
         assert (np.abs(fused[key].losses - run.losses) <= 1e-10 * scale).all(), run.trial
@@ -80,3 +82,92 @@ def test_the_bowl_of_least_squares_agrees_with_all_examples(
             scale = np.maximum(values, 1e-6 * values[0])
             errors = np.abs(by_bowl[key].values[name] - values)
             assert (errors <= 1e-10 * scale).all(), (name, run.trial)
+
+
+def collinear(folder: Path, gap: float) -> dict[str, str]:
+    """Return the options of a CSV file with two columns that are nearly one."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 2))
+    rows = np.c_[x, x[:, 0] + gap * rng.standard_normal(60), x @ [1, 2] + rng.standard_normal(60)]
+    file = folder / "collinear.csv"
+    np.savetxt(file, rows, delimiter=",", header="a,b,c,y", comments="")
+    return {"data": str(file), "target": "y"}
+
+
+@pytest.mark.parametrize("gap", [1e-3, 1e-5, 1e-7, 0.0])
+def test_the_bowl_keeps_its_digits_where_features_depend_on_each_other(
+    gap: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options, grid = collinear(tmp_path, gap), {"lr": "0.1", "epochs": "50"}
+    by_bowl = only(train("linear-regression", options, **grid))
+    monkeypatch.setattr(LeastSquaresProgram, "fits", lambda *_: False)
+    by_pass = only(train("linear-regression", options, **grid))
+    for name in ("train_loss", "test_loss", "grad_norm"):
+        values = by_pass.values[name]
+        scale = np.maximum(values, 1e-6 * values[0])
+        assert (np.abs(by_bowl.values[name] - values) <= 1e-10 * scale).all(), name
+
+
+CHOSEN: list[tuple[type, str, dict[str, Any], dict[str, Any]]] = [
+    (LeastSquares, "linear-regression", {}, {"method": "sgd"}),
+    (BlockedLinearModel, "softmax-regression", {}, {"method": "sgd"}),
+    (FusedLinearModel, "logistic-regression", {}, {"method": "sgd"}),
+    (FusedLinearModel, "softmax-regression", {}, {"method": "minibatch"}),
+    (FusedNetwork, "mlp", {"dataset": "iris"}, {"method": "sgd"}),
+    (Stepwise, "linear-regression", {}, {"method": "sgd", "optimizer": "adam"}),
+    (Stepwise, "linear-regression", {}, {"method": "sgd", "weight_decay": "0.1"}),
+    (Stepwise, "linear-regression", {}, {"method": "gd"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "problem", "options", "grid"), CHOSEN)
+def test_the_stepper_follows_from_the_kind_of_work(
+    kind: type,
+    problem: str,
+    options: dict[str, Any],
+    grid: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen: list[type] = []
+
+    def spy(*parts: Any) -> Any:
+        stepper = stepper_for(*parts)
+        chosen.append(type(stepper))
+        return stepper
+
+    monkeypatch.setattr(batch, "stepper_for", spy)
+    train(problem, options, steps="1", **grid)
+    assert chosen == [kind]
+
+
+DRAWN = {
+    "linear-regression": {"dataset": "synthetic", "examples": "50", "features": "7"},
+    "logistic-regression": {},
+    "softmax-regression": {},
+    "mlp": {"dataset": "iris", "hidden": "5", "activation": "sigmoid"},
+}
+
+
+@pytest.mark.parametrize("problem", DRAWN)
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_stepper_agrees_with_the_plain_one(problem: str, data: st.DataObject) -> None:
+    grid = {
+        "dtype": "float64",
+        "lr": "0.001,0.03",
+        "seed": "3,5",
+        "steps": str(data.draw(st.integers(1, 60))),
+        "method": data.draw(st.sampled_from(["sgd", "minibatch"])),
+        "batch_size": str(data.draw(st.integers(1, 33))),
+        "order": data.draw(st.sampled_from(["shuffle", "fixed", "replacement"])),
+        "remainder": data.draw(st.sampled_from(["keep", "drop"])),
+        "record": data.draw(st.sampled_from(["epoch", "log", "5", "17"])),
+        "schedule": data.draw(st.sampled_from(["constant", "cosine"])),
+    }
+    options = {**DRAWN[problem], "l2": data.draw(st.sampled_from(["0", "0.01", "30"]))}
+    fused = train(problem, options, **grid)
+    with mock.patch.object(batch, "stepper_for", Stepwise):
+        single = train(problem, options, **grid)
+    for key, run in single.items():
+        scale = np.maximum(run.losses, 1e-6 * run.losses[0])
+        assert (np.abs(fused[key].losses - run.losses) <= 1e-10 * scale).all(), run.trial

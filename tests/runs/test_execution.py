@@ -533,3 +533,12 @@ def test_a_problem_varied_is_a_data_set_each(tmp_path: Path) -> None:
         [0.5, 2.0],
         [1.0, 2.0],
     ]
+
+
+def test_the_same_trials_said_differently_are_the_same_run(tmp_path: Path) -> None:
+    options = RunOptions(output=tmp_path)
+    first = execute(experiment("quadratic", lr="0.1"), options, Silent())
+    said = experiment("quadratic", {"dim": "2"}, lr="0.1", batch_size="64", epochs="50")
+    again = execute(said, options, Silent())
+    assert again.folder == first.folder
+    assert again.computed == 0

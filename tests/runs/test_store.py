@@ -15,7 +15,7 @@ from gdcli.runs.atomic import TEMPORARY
 from gdcli.runs.store import Shard, Store, differing
 
 SPEC = {"format": 1, "experiment": "abc", "settings": {"grid": {"lr": [0.1]}}, "data": {"x": "1"}}
-OTHER = {**SPEC, "settings": {"grid": {"lr": [0.2]}}}
+OTHER = {**SPEC, "experiment": "other", "settings": {"grid": {"lr": [0.2]}}}
 SHARD = Shard(b"a,1\nb,2\n", b"a,finished\n", seconds=0.5, failed=1, diverged=2)
 
 
@@ -152,7 +152,7 @@ def test_a_folder_of_another_experiment_is_refused_with_the_difference(tmp_path:
     opened(tmp_path / "run").save(0, SHARD)
     with pytest.raises(UserError) as caught:
         Store(tmp_path / "run", OTHER).open(overwrite=False)
-    line = f"{tmp_path / 'run'} holds another run, which differs in settings.grid.lr"
+    line = f"{tmp_path / 'run'} holds another run, which differs in experiment, settings.grid.lr"
     assert caught.value.what == line
     assert "--overwrite" in caught.value.fix
     assert opened(tmp_path / "run").load(0) == SHARD
