@@ -64,6 +64,11 @@ class Problem(ABC):
         """The columns of a curve besides the losses and the gradient norm."""
         return self.metric_names
 
+    @property
+    def minimum(self) -> float | None:
+        """The least training loss there is, where it is known."""
+        return None
+
     def load(self, rng: np.random.Generator) -> Data:
         """Return the examples; whatever is drawn (labels, a split) comes from `rng`."""
         return Data()
@@ -112,7 +117,13 @@ class Surface(Analytic):
     spread: Annotated[float, "standard deviation of the start around it", Ge(0)] = 0.0
 
     minima: ClassVar[tuple[tuple[float, float], ...]] = ()
+    depth: ClassVar[float | None] = None  # the height at the minima
     metric_names: ClassVar[tuple[str, ...]] = ("distance",)
+
+    @property
+    def minimum(self) -> float | None:
+        """The height at the minima."""
+        return self.depth
 
     @abstractmethod
     def height(self, x: Array, y: Array) -> Array:

@@ -714,3 +714,15 @@ def test_a_table_that_is_never_seen() -> None:
     assert str(caught.value) == (
         "--density: 0.1 of 4 places leaves no rating to train on; give a larger part"
     )
+
+
+@pytest.mark.parametrize("name", ["rosenbrock", "himmelblau", "beale", "rastrigin", "saddle"])
+def test_the_known_minimum_is_the_height_at_the_minima(name: str) -> None:
+    surface = PROBLEMS.find(name, "")()
+    assert isinstance(surface, Surface)
+    for x, y in surface.minima:
+        height = surface.height(np.array([x]), np.array([y]))[0]
+        assert height == pytest.approx(surface.minimum, abs=1e-9)
+        assert (
+            surface.height(x + np.linspace(-0.01, 0.01, 9), np.full(9, y)) >= height - 1e-9
+        ).all()

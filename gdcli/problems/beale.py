@@ -17,6 +17,7 @@ class Beale(Surface):
 
     default_lr: ClassVar[float] = 0.01
     default_epochs: ClassVar[int] = 1000
+    depth: ClassVar[float | None] = 0.0
     minima: ClassVar[tuple[tuple[float, float], ...]] = ((3.0, 0.5),)
 
     def height(self, x: Array, y: Array) -> Array:

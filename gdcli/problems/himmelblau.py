@@ -16,6 +16,7 @@ class Himmelblau(Surface):
 
     default_lr: ClassVar[float] = 0.01
     default_epochs: ClassVar[int] = 100
+    depth: ClassVar[float | None] = 0.0
     minima: ClassVar[tuple[tuple[float, float], ...]] = (
         (3.0, 2.0),
         (-2.805118086952745, 3.131312518250573),

@@ -25,6 +25,7 @@ class Rastrigin(Surface):
 
     default_lr: ClassVar[float] = 1e-3
     default_epochs: ClassVar[int] = 50
+    depth: ClassVar[float | None] = 0.0
     minima: ClassVar[tuple[tuple[float, float], ...]] = ((0.0, 0.0),)
 
     def height(self, x: Array, y: Array) -> Array:

@@ -19,6 +19,7 @@ class Rosenbrock(Surface):
 
     default_lr: ClassVar[float] = 1e-3
     default_epochs: ClassVar[int] = 5000
+    depth: ClassVar[float | None] = 0.0
     minima: ClassVar[tuple[tuple[float, float], ...]] = ((1.0, 1.0),)
 
     def height(self, x: Array, y: Array) -> Array:

@@ -20,6 +20,7 @@ class Saddle(Surface):
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100
+    depth: ClassVar[float | None] = -0.25
     minima: ClassVar[tuple[tuple[float, float], ...]] = ((0.0, 1.0), (0.0, -1.0))
 
     def height(self, x: Array, y: Array) -> Array:

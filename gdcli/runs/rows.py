@@ -100,6 +100,7 @@ class Rows:
             status="diverged" if ended == DIVERGED else "finished",
             reached=ended == CONVERGED if _has_goal(trial) else None,
             target_loss=trial.training.target_loss,
+            minimum=trial.problem.minimum,
         )
         return verdict(curve).word or ""
 
