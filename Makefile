@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
-.PHONY: help setup demo test lint docs clean
+.PHONY: help setup demo test lint docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -27,11 +27,15 @@ test: setup  ## run the tests, with branch coverage
 lint: setup  ## check style, format, types and the layers of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy gdcli tests
+	$(BIN)/mypy gdcli tests benchmarks
 	$(BIN)/lint-imports
 
 docs: setup  ## write a reference page for every problem, optimizer and schedule to build/docs
 	$(BIN)/python docs/build.py build/docs
+
+bench: setup  ## race against what a user would pick instead; writes benchmarks/ on idle cores
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m benchmarks
 
 clean:  ## remove .venv and whatever the tools left; results stay
 	rm -rf .venv build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

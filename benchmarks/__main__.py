@@ -29,15 +29,19 @@ def main() -> int:
         return 0
     effort = Effort.quickest() if options.quick else Effort()
     effort = effort.with_repeats(options.repeats)
+    whole = not (options.quick or options.only or options.against)
+    folder = options.output or (HERE if whole else None)
+    machine = where(options.device)  # first: it tells what is not installed
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as images, team(options.device) as members:
         write_images(Path(images))
         every = events(members, Path(images), effort, tuple(options.against))
         chosen = [event for event in every if _named(event, options.only)]
         results, complete = _measured(chosen)
-    whole = not (options.quick or options.only or options.against)
-    if results and (folder := options.output or (HERE if whole else None)):
+    if folder and results:
         name = "results.csv" if options.device == "cpu" else "results-cuda.csv"
-        record.write(folder / name, results, where(options.device))
+        record.write(folder / name, results, machine)
         readme.write(folder)
     return 0 if complete else 1
 

@@ -36,6 +36,10 @@ class Effort:
         """Return what --quick stands for."""
         return cls(repeats=2, target=0.05, quick=True)
 
+    def less(self) -> Effort:
+        """Return what a point of a curve takes."""
+        return replace(self, repeats=min(self.repeats, 3), target=min(self.target, 0.1))
+
     def with_repeats(self, repeats: int | None) -> Effort:
         """Return the same with another number of repeats, if one is given."""
         return replace(self, repeats=repeats or self.repeats)
@@ -51,13 +55,14 @@ def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -
     for workload in _races(images, effort):
         rivals = tuple(name for name in workload.against if not against or name in against)
         chosen = replace(workload, against=rivals)
-        yield Event(workload.name, partial(_race, chosen, team, effort))
+        own = effort if workload.section == "table" else effort.less()
+        yield Event(workload.name, partial(_race, chosen, team, own))
     for workload in () if effort.quick else scaling.by_trials():
         yield Event(f"memory-{workload.name}", partial(_memory, workload))
     for title in start_up.COMMANDS:
         yield Event(f"start-up: {title}", partial(start_up.measure, title, effort.repeats))
     yield Event(benchopt_run.NAME, partial(benchopt_run.contest, effort.repeats))
-    for grid in whole_process.GRIDS[: 1 if effort.quick else None]:
+    for grid in whole_process.SMALL if effort.quick else whole_process.GRIDS:
         yield Event(grid.name, partial(whole_process.contest, grid, effort.repeats))
 
 

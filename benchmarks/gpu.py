@@ -35,6 +35,8 @@ def workloads(images: Path, against: tuple[str, ...]) -> tuple[Workload, ...]:
             name=f"{workload.name}-gpu-{trials}",
             title=f"{workload.title}: {trials} trials",
             rates=trials,
+            lr=(1e-4, 1e-1),
+            first=40,  # enough for losses to move by more than TF32 rounds
             against=against,
             goals={"tutorial": GOALS[workload.title]} if trials == AT else {},
         )

@@ -13,7 +13,7 @@ from benchmarks.result import Result, spread
 from benchmarks.worker import OURS, Worker
 from benchmarks.workload import Workload
 
-LEAST, PATIENCE = 3, 15.0  # repeats that are taken however long they take; seconds for the others
+LEAST, PATIENCE = 3, 12.0  # repeats that are taken however long they take; seconds for the others
 
 
 def race(

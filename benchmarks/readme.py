@@ -72,13 +72,16 @@ and two of each method, and scaled to all of them.""",
 def write(folder: Path) -> None:
     """Write README.md beside the results that it shows."""
     rows = [*read(folder / "results.csv"), *read(folder / "results-cuda.csv")]
-    parts = [INTRODUCTION]
+    parts, place = [INTRODUCTION], ""
     for section, (title, text) in SECTIONS.items():
         chosen = [row for row in rows if row["section"] == section]
-        if chosen:
-            parts.append(f"## {title}\n")
-            parts.append(f"{chosen[0]['where']}. {text}".strip() + "\n")
-            parts.append("\n".join(_table(chosen)) + "\n")
+        if not chosen:
+            continue
+        if chosen[0]["where"] != place:
+            place = chosen[0]["where"]
+            parts.append(f"Measured: {place}.\n")
+        table = "\n".join(_table(chosen))
+        parts.extend(part + "\n" for part in (f"## {title}", text, table) if part)
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 

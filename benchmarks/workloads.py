@@ -45,6 +45,7 @@ def quadratics() -> tuple[Workload, ...]:
         title="quadratic d=1000, axis-aligned",
         options={"dim": 1000},
         goals={},
+        quick=False,
     )
     rotated = replace(
         two,
@@ -66,7 +67,7 @@ def least_squares() -> tuple[Workload, ...]:
     }
     return (
         replace(_least_squares("b1", 10), **one),
-        replace(_least_squares("b1", 100), **one),
+        replace(_least_squares("b1", 100), **one, quick=False),
         replace(_least_squares("b32", 100), goals={"tutorial": 500, "jax": 2}),
         replace(_least_squares("full", 100), goals={"tutorial": 250, "jax": 8}),
         replace(
@@ -91,26 +92,24 @@ def _least_squares(batch: str, features: int, examples: int = 1000) -> Workload:
 def softmax() -> tuple[Workload, ...]:
     """Return softmax regression of digits, by batch size."""
     goals: Goals = ((200, 0.5), (80, 1.2), (7, 1.4))
-    like = Workload("softmax", "softmax", "softmax-regression", "", {**ALL, "l2": 0.0}, quick=True)
+    like = Workload("softmax", "softmax", "softmax-regression", "", {**ALL, "l2": 0.0})
     return _by_batch(like, goals)
 
 
 def mlp() -> tuple[Workload, ...]:
     """Return an MLP of 64, 64 and 10 units on digits, by batch size."""
     goals: Goals = ((90, 0.7), (32, 1.1), (2, 1.5))
-    return _by_batch(Workload("mlp", "MLP", "mlp", "", ALL, quick=True), goals)
+    return _by_batch(Workload("mlp", "MLP", "mlp", "", ALL), goals)
 
 
 def cnns(images: Path) -> tuple[Workload, ...]:
     """Return CNNs of 8 and 16 channels, by size of the images and of the batch."""
     goals: Goals = ((15, 1.5), (5.5, 6), (1.5, 2.5))
-    like = Workload("cnn-8x8", "CNN 8x8", "cnn", "", ALL, first=5)
-    small = _by_batch(like, goals, few=FEW)
+    small = _by_batch(Workload("cnn-8x8", "CNN 8x8", "cnn", "", ALL, first=5), goals, few=FEW)
     goals = ((6, 3.5), (1.5, 6), (1, 4))
     like = Workload("cnn-28x28", "CNN 28x28", "cnn", "", large_images(images), first=2)
     large = _by_batch(like, goals, few=FEW)
-    quick = replace(small[1], quick=True)
-    return small[0], quick, small[2], *large
+    return *small, *large
 
 
 def large_images(folder: Path) -> dict[str, object]:
@@ -136,6 +135,7 @@ def _by_batch(
             goals={"tutorial": against_tutorial, "jax": against_jax},
             options={**like.options, **(few or {} if batch != "full" else {})},
             most={"gdcli": 16, "jax": 1} if few and batch == "full" else {},
+            quick=batch == "b32" and like.name != "cnn-28x28",
             **{**METHODS[batch], **({"first": 1} if few and batch == "full" else {})},
         )
         for batch, (against_tutorial, against_jax) in zip(METHODS, goals, strict=True)

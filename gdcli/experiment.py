@@ -207,7 +207,10 @@ def _no_axis(
         ):
             what = f"the grid has no {catalogue.word} {owner}"
             return UserError(where, what, f"add {owner} to --{catalogue.word}")
-    hint = suggestion(name, [*known, *rules]) or "vary an option of the problem or of an optimizer"
+    rest = name.removeprefix(owner)
+    others = [n + rest for c in (OPTIMIZERS, SCHEDULES) for n in c.names() if rest]
+    hint = suggestion(name, [*known, *rules]) or suggestion(name, others)
+    hint = hint or "vary an option of the problem or of an optimizer"
     return UserError(where, f"there is no setting {show(name)} to vary", hint)
 
 

@@ -36,14 +36,21 @@ def load(file: Path, overrides: Mapping[str, str] | None = None) -> Experiment:
     except (ValueError, RecursionError) as error:
         raise _syntax(file, text, str(error)) from None
     places = _Places(file, _lines(text))
-    _check_shape(tables, places)
+    strangers = _check_shape(tables, places)
     grid = {**tables.get("grid", {})}
     parts = {"problem": {**tables["problem"]}, "vary": _flat(grid.pop("vary", {})), "grid": grid}
     for key, value in (overrides or {}).items():
         places.overridden[_override(key, value, parts)] = f"--set {key}"
     name, zips = parts["problem"].pop("name"), grid.pop("zip", [])
     zips = tuple(zips) if isinstance(zips, list) else (zips,)
-    return read(Given(name, parts["problem"], grid, parts["vary"], zips, places.where))
+    given = Given(name, parts["problem"], grid, parts["vary"], zips, places.where)
+    try:
+        experiment = read(given)
+    except UserErrors as errors:
+        raise UserErrors([*strangers, *errors.errors]) from None
+    if strangers:
+        raise UserErrors(strangers)
+    return experiment
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ def _override(key: str, value: str, parts: Mapping[str, dict[str, Any]]) -> Key:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(
             str(file), f"it is not UTF-8 ({error.reason})", "save it as UTF-8"
@@ -125,16 +132,19 @@ def _parts(key: str) -> Key:
     return tuple(re.sub(r"[\"'\s]", "", key).replace("_", "-").split("."))
 
 
-def _check_shape(tables: Mapping[str, Any], places: _Places) -> None:
-    """Raise UserErrors unless the tables are [problem], with a name, and [grid]."""
-    errors = [
+def _check_shape(tables: Mapping[str, Any], places: _Places) -> list[UserError]:
+    """Return the mistakes of tables that should not be there.
+
+    Raises UserErrors unless [problem], with a name, is there and [grid], if it is, is a table.
+    """
+    strangers = [
         UserError(
             places.at((key,), key), f"there is no table [{key}]", suggestion(key, TABLES) or FORM
         )
         for key in tables
         if key not in (*TABLES, "about")
     ]
-    errors += [
+    errors = [
         UserError(places.at((key,), key), f"{show(tables[key])} is not a table", FORM)
         for key in TABLES
         if key in tables and not isinstance(tables[key], dict)
@@ -148,7 +158,8 @@ def _check_shape(tables: Mapping[str, Any], places: _Places) -> None:
         fix = 'write vary."momentum.beta" = [0.5, 0.9]'
         errors.append(UserError(places.where("vary"), f"{show(vary)} is not a table", fix))
     if errors:
-        raise UserErrors(errors)
+        raise UserErrors([*strangers, *errors])
+    return strangers
 
 
 def _flat(vary: Mapping[str, Any]) -> dict[str, Any]:

@@ -371,3 +371,13 @@ def test_a_damaged_idx_archive(tmp_path: Path) -> None:
     file.write_bytes(gzip.compress(WHOLE)[:-4])
     with pytest.raises(UserError, match=r"x-idx3-ubyte\.gz: the gzip data is damaged; "):
         read_idx(file, axes=3)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e-5, 1.0, 1e5, 1e200, 1e300])
+@pytest.mark.parametrize("scale", ["standard", "minmax"])
+def test_no_column_is_too_large_or_small_to_be_scaled(size: float, scale: Scale) -> None:
+    x = size * np.random.default_rng(0).random((50, 2))
+    data = prepare(x, np.zeros(50), 0.2, scale, np.random.default_rng(1))
+    plain = prepare(x / size, np.zeros(50), 0.2, scale, np.random.default_rng(1))
+    np.testing.assert_allclose(data.train["x"], plain.train["x"], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(data.test["x"], plain.test["x"], rtol=1e-12, atol=1e-12)

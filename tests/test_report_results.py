@@ -124,7 +124,7 @@ def test_there_is_colour_on_a_terminal_only(tmp_path: Path) -> None:
 
 
 def test_losses_are_coloured_by_their_rank(tmp_path: Path) -> None:
-    trials = [Made([1.0, float(rank)], lr=rank) for rank in range(1, len(COLORS) + 1)]
+    trials = [Made([99.0, float(rank)], lr=rank) for rank in range(1, len(COLORS) + 1)]
     trials.append(Made([1.0, inf], lr=100, status="diverged"))
     settings = settings_of(read_trials(write_run(tmp_path, trials)).trials)
     line = heatmap(settings, ["gd"], 200, colored=True)[1]

@@ -36,7 +36,8 @@ class Trial:
     def final_or_inf(self, name: str) -> float:
         """Return a final loss: inf where the trial diverged, or where it is NaN or missing."""
         loss = self.final[name]
-        return inf if self.status != "finished" or loss is None or isnan(loss) else loss
+        lost = self.status != "finished" or self.verdict == "diverged"
+        return inf if lost or loss is None or isnan(loss) else loss
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,9 @@ def _lines(error: BaseException) -> tuple[str, ...]:
         case TyperException():
             return (_usage(error),)
         case MemoryError():
-            return ("memory: there is not enough; give less with --memory, or run a smaller grid",)
+            return (
+                "memory: there is not enough for this; make the problem or its batches smaller",
+            )
         case OSError(errno=int()):
             return (_environment(error),)
     fix = "run with --verbose for the traceback"
@@ -55,9 +57,12 @@ def _lines(error: BaseException) -> tuple[str, ...]:
 def _environment(error: OSError) -> str:
     where = error.filename or "the system"
     what = (error.strerror or "it failed").lower()
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    fix = "free some space, then give the same command" if full else "give the same command again"
-    return f"{where}: {what}; {fix}"
+    fixes = {
+        errno.ENOSPC: "free some space, then give the same command",
+        errno.EDQUOT: "free some space, then give the same command",
+        errno.EIO: "give the same command again",
+    }
+    return f"{where}: {what}; {fixes.get(error.errno or 0, 'give another --output')}"
 
 
 def _usage(error: TyperException) -> str:

@@ -25,7 +25,9 @@ def show(
     """Print the results of a run again: its tables and its curves."""
     screen, folder = read(Screen, given), folder_of(run)
     from gdcli.report.results import print_results
+    from gdcli.runs.manifest import check_files
 
+    check_files(folder)
     print_results(folder, screen.format, screen.console())
     return 0
 

@@ -59,7 +59,7 @@ def sweep(
         ]
     )
     if not instead.dry_run:
-        _check(experiments, [replace(options, name=name) for name in names])
+        _check(files, experiments, [replace(options, name=name) for name in names])
     codes = []
     for name, experiment in zip(names, experiments, strict=True):
         if len(names) > 1 and screen.format == "table":
@@ -68,11 +68,18 @@ def sweep(
     return max(codes)
 
 
-def _check(experiments: list[Experiment], options: list[RunOptions]) -> None:
+def _check(files: list[str], experiments: list[Experiment], options: list[RunOptions]) -> None:
     """Raise every mistake that only the data or the device tell, before anything runs."""
+    every(partial(_check_one, *each) for each in zip(files, experiments, options, strict=True))
+
+
+def _check_one(file: str, experiment: Experiment, options: RunOptions) -> None:
     from gdcli.runs.execution import check
 
-    every(partial(check, *pair) for pair in zip(experiments, options, strict=True))
+    try:
+        check(experiment, options)
+    except UserError as error:
+        raise UserError(f"{file}: {error.where}", error.what, error.fix) from None
 
 
 def _perform(experiment: Experiment, options: RunOptions, screen: Screen, instead: Instead) -> int:

@@ -30,12 +30,25 @@ def prepare(
         raise UserError("--test-fraction", what, "give a smaller part, or 0 for no test set")
     order = rng.permutation(examples)
     train, test = order[: examples - held_out], order[examples - held_out :]
-    origin, unit = _scaling(x[train], scale)
-    scaled = (x - origin) / unit
+    # Columns are brought into range first: the square of a very large number would overflow, that
+    # of a very small one vanish.
+    size = _size(x[train]) if scale != "none" else 1.0
+    origin, unit = _scaling(x[train] / size, scale)
+    scaled = (x / size - origin) / unit
     return Data(
         train={"x": scaled[train], "y": y[train]},
         test={"x": scaled[test], "y": y[test]} if held_out else {},
     )
+
+
+def _size(x: Array) -> Array:
+    """Return the power of 2 above each column's largest number; 1 for a column of zeros.
+
+    Dividing by it changes no digit.
+    """
+    import numpy as np
+
+    return 2.0 ** np.clip(np.frexp(abs(x).max(axis=0))[1], -1000, 1000)
 
 
 def _scaling(x: Array, scale: Scale) -> tuple[Array, Array]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gdcli.discovery import name_of
 from gdcli.engine.streams import stream
 
@@ -20,4 +22,5 @@ def examples_of(trial: Trial) -> Data:
 
 @lru_cache(maxsize=8)  # a grid over problem options has a data set each; they come in order
 def _loaded(problem: Problem, data_seed: int) -> Data:
-    return problem.load(stream(name_of(problem), data_seed, "data"))
+    with np.errstate(all="ignore"):  # extreme data are the user's; what they lead to is shown
+        return problem.load(stream(name_of(problem), data_seed, "data"))

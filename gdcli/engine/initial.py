@@ -49,7 +49,11 @@ def module_of(problem: Network, data: Data, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would reseed every GPU, too.
         torch.default_generator.manual_seed(seed)
-        return problem.module(data)
+        try:
+            return problem.module(data)
+        except RuntimeError as error:
+            # torch says so in its own words, and as no error of its own.
+            raise MemoryError(str(error)) if "alloc" in str(error) else error from None
 
 
 def _uniform(layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:

@@ -53,6 +53,7 @@ def execute(experiment: Experiment, options: RunOptions, progress: Progress) -> 
     run = _Run(experiment, options)
     if not options.overwrite and (counts := manifest.counts(run.folder, run.store.id)):
         return Outcome(run.folder, counts["all"], counts["failed"], counts["diverged"], 0)
+    check_memory(run.batches, options.memory)
     run.store.open(overwrite=options.overwrite)
     computed = run.train(progress)
     return run.finish(computed)
@@ -60,7 +61,9 @@ def execute(experiment: Experiment, options: RunOptions, progress: Progress) -> 
 
 def check(experiment: Experiment, options: RunOptions) -> None:
     """Raise the UserError that `execute` would raise before it writes anything."""
-    _Run(experiment, options)
+    run = _Run(experiment, options)
+    if options.overwrite or manifest.counts(run.folder, run.store.id) is None:
+        check_memory(run.batches, options.memory)
 
 
 class _Run:
@@ -76,7 +79,6 @@ class _Run:
         self.batches = batches_of(experiment.grid.cohorts)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
-        check_memory(self.batches, options.memory)
         name = options.name or f"{experiment.problem}-{experiment.hash[:8]}"
         self.folder = options.output / name
         spec = {

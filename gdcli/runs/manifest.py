@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gdcli.errors import UserError
 from gdcli.experiment import Experiment
 from gdcli.runs import atomic
 
@@ -77,6 +78,21 @@ def counts(folder: Path, spec_id: str) -> dict[str, int] | None:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return found if unchanged and content.get("spec") == spec_id else None
+
+
+def check_files(folder: Path) -> None:
+    """Raise UserError unless a run's files are what its manifest says that it wrote."""
+    fix = "run the same experiment again: what is damaged is made anew"
+    try:
+        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        held = dict(content["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        where = str(folder / "manifest.json")
+        raise UserError(where, "it is not the manifest of a finished run", fix) from None
+    for name, checksum in held.items():
+        file = folder / name
+        if not file.is_file() or _checksum(file) != checksum:
+            raise UserError(str(file), "it is not what the run wrote", fix)
 
 
 def _checksum(file: Path) -> dict[str, Any]:

@@ -16,6 +16,6 @@ class RunOptions:
     overwrite: Annotated[bool, "start again where results lie already"] = False
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
     memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
-    fail_on: Annotated[Literal["failed", "diverged", "none"], "what makes the exit code 1"] = (
-        "failed"
-    )
+    fail_on: Annotated[
+        Literal["failed", "diverged", "none"], "verdicts that make the exit code 1"
+    ] = "failed"

@@ -47,6 +47,9 @@ class Rows:
         """Take the varied settings by name and the names of the metrics."""
         self.varied, self.names, self.plan = varied, (*MEASURES, *metrics), plan
         self.places: list[str] = []
+        self.diverged = (
+            0  # trials so far whose verdict that is, whether their numbers ran out or not
+        )
 
     def curve(self, trial: Trial, curves: Curves, i: int) -> Iterable[str]:
         """Yield the lines of the i-th trial of the batch, one a recorded point."""
@@ -74,10 +77,11 @@ class Rows:
         last = {name: self._cells(curves, name, i)[-1] for name in self.names}
         losses = curves.values["train_loss"][:length, i]
         tests = curves.values["test_loss"][:length, i] if "test_loss" in curves.values else None
-        step = curves.steps[length - 1]
+        step, word = curves.steps[length - 1], self._verdict(trial, curves, i)
+        self.diverged += word == "diverged"
         cells = [
             "diverged" if ended == DIVERGED else "finished",
-            self._verdict(trial, curves, i),
+            word,
             str(step),
             last["train_loss"],
             _least(losses),

@@ -17,6 +17,8 @@ from typing import Any
 from gdcli.errors import UserError
 from gdcli.runs import atomic
 
+WRITTEN = ("curves.csv", "summary.csv", "timings.csv", "experiment.toml", "manifest.json")
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -49,15 +51,17 @@ class Store:
         Raises UserError when the folder holds something else, unless `overwrite`.
         """
         file = self.folder / ".gdcli" / "spec.json"
-        if overwrite and self._is_run():
-            shutil.rmtree(self.folder)
+        if self.folder.is_symlink() and not self.folder.exists():
+            what = f"{self.folder} is a link to nothing"
+            raise UserError("--output", what, "give another --name or --output")
         if self.folder.exists() and not self.folder.is_dir():
             raise UserError(
                 "--output", f"{self.folder} is a file", "give another --name or --output"
             )
-        entries = self.folder.iterdir() if self.folder.is_dir() else ()
+        if overwrite and self._is_run():
+            self._remove()
         # A process that was killed early leaves .gdcli without its spec.
-        if any(entry.name != ".gdcli" for entry in entries) and not file.exists():
+        elif not file.exists() and any(e.name != ".gdcli" for e in _entries(self.folder)):
             what = f"{self.folder} is not empty and holds no run"
             raise UserError("--name", what, "give another --name or --output")
         self.shards.mkdir(parents=True, exist_ok=True)
@@ -65,12 +69,19 @@ class Store:
             atomic.write(file, [self.text])
         held = _read_json(file.read_bytes())
         if not isinstance(held, dict) or _identity(held) != _identity(json.loads(self.text)):
-            keys = ", ".join(differing(held if isinstance(held, dict) else {}, self.spec))
+            keys = ", ".join(_differences(held if isinstance(held, dict) else {}, self.spec))
             what = f"{self.folder} holds another run, which differs in {keys}"
             raise UserError("--name", what, "give another --name, or --overwrite to start again")
 
     def _is_run(self) -> bool:
-        return (self.folder / ".gdcli").is_dir()
+        return any((self.folder / name).exists() for name in (".gdcli", "manifest.json"))
+
+    def _remove(self) -> None:
+        """Remove what a run wrote; other files in its folder are the user's."""
+        if (self.folder / ".gdcli").is_dir():
+            shutil.rmtree(self.folder / ".gdcli")
+        for name in WRITTEN:
+            (self.folder / name).unlink(missing_ok=True)
 
     def save(self, index: int, shard: Shard) -> None:
         """Keep a batch's shard."""
@@ -114,6 +125,16 @@ class Store:
 
 def _identity(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in spec.items() if key != "settings"}
+
+
+def _differences(held: Mapping[str, Any], spec: Mapping[str, Any]) -> list[str]:
+    """Return the settings that differ; if none does, whatever else does."""
+    keys = list(differing(held, spec))
+    return [key for key in keys if key.startswith("settings.")] or keys
+
+
+def _entries(folder: Path) -> Iterator[Path]:
+    return folder.iterdir() if folder.is_dir() else iter(())
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
-from gdcli.engine.recorder import DIVERGED
 from gdcli.errors import GdcliError, RunError
 from gdcli.runs.rows import Rows
 from gdcli.runs.store import Shard
@@ -58,7 +57,7 @@ class Work:
             summary="".join(summary).encode(),
             seconds=0.0,
             failed=0,
-            diverged=int((curves.ended == DIVERGED).sum()),
+            diverged=rows.diverged,
         )
 
 

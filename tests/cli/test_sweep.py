@@ -59,3 +59,33 @@ def test_what_a_run_cannot_do_stops_no_other(shell: Shell, files: list[str]) -> 
 def test_a_dry_run_writes_nothing(shell: Shell, files: list[str]) -> None:
     assert shell("sweep", *files, "--dry-run") == 0
     assert sorted(path.name for path in shell.folder.iterdir()) == files
+
+
+def test_what_only_the_data_tell_names_the_file(shell: Shell, files: list[str]) -> None:
+    text = '[problem]\nname = "mlp"\n[grid]\nmethod = "minibatch"\nbatch-size = 5000\n'
+    large = shell.write("large.toml", text)
+    (error,) = shell.refuses("sweep", *files, large)
+    assert error.startswith("large.toml: --batch-size: 5000 is larger than the 1438 ")
+
+
+def test_a_strange_table_hides_no_other_mistake(shell: Shell) -> None:
+    text = '[problem]\nname = "quadratic"\n[grid]\nlr = "abc"\nlrr = 1\n[foo]\nx = 1\n'
+    errors = shell.refuses("sweep", shell.write("bad.toml", text))
+    assert [error.split(": ")[0] for error in errors] == ["bad.toml:6", "bad.toml:4", "bad.toml:5"]
+
+
+def test_a_finished_run_needs_no_memory(shell: Shell, files: list[str]) -> None:
+    assert shell("sweep", files[0]) == 0
+    assert shell("sweep", files[0], "--memory", "1kB") == 0
+    shell.refuses("sweep", files[0], "--memory", "1kB", "--overwrite")
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "curves.csv", "manifest.json"])
+def test_show_refuses_what_the_run_did_not_write(shell: Shell, files: list[str], name: str) -> None:
+    shell("sweep", files[0])
+    file = shell.folder / "results" / "one" / name
+    file.write_text(file.read_text()[:-20])
+    (error,) = shell.refuses("show", "one")
+    assert error.startswith(f"results/one/{name}: it is not ")
+    assert shell("sweep", files[0]) == 0
+    assert shell("show", "one") == 0

@@ -152,7 +152,7 @@ def test_a_folder_of_another_experiment_is_refused_with_the_difference(tmp_path:
     opened(tmp_path / "run").save(0, SHARD)
     with pytest.raises(UserError) as caught:
         Store(tmp_path / "run", OTHER).open(overwrite=False)
-    line = f"{tmp_path / 'run'} holds another run, which differs in experiment, settings.grid.lr"
+    line = f"{tmp_path / 'run'} holds another run, which differs in settings.grid.lr"
     assert caught.value.what == line
     assert "--overwrite" in caught.value.fix
     assert opened(tmp_path / "run").load(0) == SHARD
@@ -221,3 +221,25 @@ def test_differing_keys_are_named_with_their_path() -> None:
     assert list(differing(a, b)) == ["only", "y.p", "y.r"]
     assert list(differing(a, dict(a))) == []
     assert list(differing({"x": (1, 2)}, {"x": [1, 2]})) == []
+
+
+def test_overwriting_leaves_other_peoples_files(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    opened(folder).save(0, SHARD)
+    (folder / "notes.txt").write_text("mine")
+    store = Store(folder, OTHER)
+    store.open(overwrite=True)
+    assert store.load(0) is None
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_link_to_a_folder_is_overwritten_where_it_points(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    opened(tmp_path / "link").save(0, SHARD)
+    store = Store(tmp_path / "link", OTHER)
+    store.open(overwrite=True)
+    assert (tmp_path / "real" / ".gdcli").is_dir()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    with pytest.raises(UserError, match="a link to nothing"):
+        Store(tmp_path / "dangling", SPEC).open(overwrite=False)

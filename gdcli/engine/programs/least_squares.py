@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 MOST_FEATURES = 256  # the Hessian is factored for every batch of trials
-LARGEST = 1e100  # a feature: its square must not overflow
+LARGEST = 1e100  # a feature or a target: no square of it may overflow
 DETERMINED = 1e-6  # least curvature, over the largest, along which the centre is moved
 
 
@@ -50,7 +50,8 @@ class LeastSquaresProgram(LinearModelProgram):
         """Return whether a float64 bowl of the data is worth its making."""
         x = data.train["x"]
         suits = problem.squared and device.dtype == "float64" and len(x) > x.shape[1] + 1
-        return suits and x.shape[1] <= MOST_FEATURES and bool(abs(x).max(initial=0.0) < LARGEST)
+        largest = max(abs(x).max(initial=0.0), abs(data.train["y"]).max(initial=0.0))
+        return suits and x.shape[1] <= MOST_FEATURES and bool(largest < LARGEST)
 
     def __init__(self, problem: LinearModel, data: Data, lanes: Lanes, device: Device) -> None:
         """Find the centre and the bowls around it."""
