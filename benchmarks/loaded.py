@@ -119,7 +119,8 @@ def load(task: Task) -> Loaded:
 
         wanted = replace(wanted, problem=OwnLoss)
     trials = wanted.trials
-    places = np.linspace(0, len(trials) - 1, task.trials).round().astype(int)
-    chosen = tuple(trials[place] for place in places)
+    # From the largest rate down: it moves the losses that are compared, and may be the only one.
+    places = np.linspace(len(trials) - 1, 0, task.trials).round().astype(int)
+    chosen = tuple(trials[place] for place in reversed(places))
     data = examples_of(chosen[0])
     return Loaded(chosen, data, plan_of(chosen[0], data.examples), task.device)
