@@ -62,8 +62,11 @@ def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -
     for title in start_up.COMMANDS:
         yield Event(f"start-up: {title}", partial(start_up.measure, title, effort.repeats))
     yield Event(benchopt_run.NAME, partial(benchopt_run.contest, effort.repeats))
-    for grid in whole_process.SMALL if effort.quick else whole_process.GRIDS:
-        yield Event(grid.name, partial(whole_process.contest, grid, effort.repeats))
+    grids, repeats = whole_process.GRIDS, effort.repeats
+    if effort.quick:
+        grids, repeats = whole_process.SMALL, 1
+    for grid in grids:
+        yield Event(grid.name, partial(whole_process.contest, grid, repeats))
 
 
 def _races(images: Path, effort: Effort) -> Iterator[Workload]:

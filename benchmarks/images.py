@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-MOST = 512  # images
+MOST = 256  # images
 
 
 def write_images(folder: Path) -> None:

@@ -15,9 +15,9 @@ FEWEST = 8  # trials up to which the lean loop is there to compare with
 
 
 def by_trials() -> tuple[Workload, ...]:
-    """Return workloads of 1 to 4096 learning rates, of networks to 256."""
+    """Return workloads of 1 to 4096 learning rates, or 256 where evaluating more takes long."""
     many, some = (1, 8, 64, 512, 4096), (1, 8, 64, 256)
-    curves = ((least_squares()[0], many), (softmax()[1], many), (mlp()[1], some))
+    curves = ((least_squares()[0], many), (softmax()[1], some), (mlp()[1], some))
     return tuple(
         _point("trials", workload, count, rates=count, against=("lean",) * (count <= FEWEST))
         for workload, counts in curves
@@ -27,12 +27,15 @@ def by_trials() -> tuple[Workload, ...]:
 
 def by_parameters() -> tuple[Workload, ...]:
     """Return least squares of 10 to 10,000 features."""
-    return tuple(_sized("parameters", least_squares()[2], "features", 10**n) for n in (1, 2, 3, 4))
+    like = replace(least_squares()[2], title="least squares, batch 32, n=1000")
+    return tuple(_sized("parameters", like, "features", 10**n) for n in (1, 2, 3, 4))
 
 
 def by_examples() -> tuple[Workload, ...]:
     """Return full batches of 1000 to a million examples."""
-    like = replace(least_squares()[3], options={**least_squares()[3].options, "features": 10})
+    full = least_squares()[3]
+    options = {**full.options, "features": 10}
+    like = replace(full, title="least squares d=10, full batch", options=options)
     return tuple(_sized("examples", like, "examples", 10**n) for n in (3, 4, 5, 6))
 
 
@@ -47,7 +50,7 @@ def _point(section: str, workload: Workload, size: int, **changes: Any) -> Workl
         workload,
         section=section,
         name=f"{workload.name}-{section}-{size}",
-        title=f"{workload.title}: {size} {section}",
+        title=f"{workload.title}; {section}: {size}",
         goals={},
         **changes,
     )

@@ -49,7 +49,7 @@ class Grid:
         return ["-m", f"benchmarks.scripts.{script}", "{out}/curves.csv", *asked]
 
 
-GRIDS = (
+GRIDS: tuple[Grid, ...] = (
     Grid(
         name="diabetes-120",
         title="diabetes: 3 methods x 8 rates x 5 seeds, 50 epochs",

@@ -159,7 +159,7 @@ def seeds() -> tuple[Workload, ...]:
             workload,
             section="seeds",
             name=f"{workload.name}-{64 // count}x{count}",
-            title=f"{workload.title}, {64 // count} rates x {count} seeds",
+            title=f"{workload.title}, rates x seeds {64 // count} x {count}",
             rates=64 // count,
             seeds=count,
             against=("lean", "jax"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from gdcli.problem import Array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+# NVIDIA's driver on Linux and Windows, AMD's runtime, which PyTorch calls CUDA too.
+DRIVERS = ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so")
 
 
 @dataclass(frozen=True)
@@ -77,15 +81,30 @@ def resolve(name: str, *, networks: bool) -> str:
     kind, _, index = name.partition(":")
     if name != "auto" and (kind != "cuda" or (":" in name and not index.isdecimal())):
         raise UserError("--device", f"{show(name)} is no device", "give auto, cpu, cuda or cuda:0")
-    import torch
-
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = _devices()
     if name == "auto":
         return "cuda:0" if there else "cpu"
     if int(index or 0) >= there:
-        what = f"{name} is not there: PyTorch sees {there} CUDA devices"
+        what = f"{name} is not there: there are {there} CUDA devices"
         raise UserError("--device", what, "use --device cpu")
     return f"cuda:{int(index or 0)}"
+
+
+def _devices() -> int:
+    """Return how many CUDA devices PyTorch sees; without a driver it need not be asked."""
+    if not any(map(_loads, DRIVERS)):
+        return 0
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def device_for(name: str, dtype: str, *, networks: bool) -> Device:

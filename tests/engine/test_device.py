@@ -18,6 +18,7 @@ without_cuda = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a 
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let torch see two CUDA devices."""
+    monkeypatch.setattr("gdcli.engine.device._loads", lambda _: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
@@ -28,7 +29,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_cuda_device_that_is_not_there_is_refused(name: str, networks: bool) -> None:  # noqa: FBT001
     with pytest.raises(UserError) as caught:
         resolve(name, networks=networks)
-    expected = f"--device: {name} is not there: PyTorch sees 0 CUDA devices; use --device cpu"
+    expected = f"--device: {name} is not there: there are 0 CUDA devices; use --device cpu"
     assert str(caught.value) == expected
 
 
@@ -49,7 +50,7 @@ def test_a_gpu_is_named_with_its_number() -> None:
     names = {"cuda": "cuda:0", "cuda:0": "cuda:0", "cuda:1": "cuda:1", "cuda:01": "cuda:1"}
     for name, resolved in names.items():
         assert resolve(name, networks=False) == resolve(name, networks=True) == resolved
-    with pytest.raises(UserError, match="cuda:2 is not there: PyTorch sees 2 CUDA devices"):
+    with pytest.raises(UserError, match="cuda:2 is not there: there are 2 CUDA devices"):
         resolve("cuda:2", networks=True)
 
 
@@ -62,6 +63,14 @@ def test_other_names_are_refused(name: str) -> None:
         resolve(name, networks=True)
     expected = f"--device: '{name}' is no device; give auto, cpu, cuda or cuda:0"
     assert str(caught.value) == expected
+
+
+def test_without_a_driver_torch_is_not_asked_for_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdcli.engine.device._loads", lambda _: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("torch was asked"))
+    assert resolve("auto", networks=True) == "cpu"
+    with pytest.raises(UserError, match="there are 0 CUDA devices"):
+        resolve("cuda", networks=False)
 
 
 def test_toy_and_convex_problems_never_import_torch() -> None:
