@@ -38,8 +38,9 @@ A trial-step is one step of one trial. Its cost is the difference between a long
 over the difference of their steps and over the trials, in CPU time: a run's set-up, compilation
 and the evaluation of all examples at its start and end are not in it, but in `results.csv`
 (`overhead_seconds`, `compile_seconds`). Of the loops, whose trials are independent, two trials
-are timed. Brackets hold quartiles; "x" is a contestant's time over gdcli's, repeat by repeat, so
-that more is better for gdcli, and what follows is the goal of that ratio.
+are timed; a full batch is given to them as it is, without a DataLoader. Brackets hold quartiles;
+"x" is a contestant's time over gdcli's, repeat by repeat, so that more is better for gdcli, and
+what follows is the goal of that ratio.
 """
 
 SECTIONS = {
@@ -104,7 +105,9 @@ def _cell(row: Row) -> str:
         return f"{_spread(row, 'median', 'low', 'high')}{limit}"
     goal = f" of {row['goal']}x, {_verdict(row)}" if row["goal"] else ""
     ratio = _spread(row, "ratio", "ratio_low", "ratio_high", "x")
-    return f"{_short(row['median'])}: {ratio}{goal}"
+    compiled = float(row["compile_seconds"] or 0)
+    compilation = f"; compiled in {compiled:.1f} s" if compiled else ""
+    return f"{_short(row['median'])}: {ratio}{goal}{compilation}"
 
 
 def _spread(row: Row, middle: str, low: str, high: str, unit: str = "") -> str:
