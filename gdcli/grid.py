@@ -48,7 +48,7 @@ class Axes:
     clip_norm: Annotated[
         tuple[float, ...] | None, AXIS, "largest norm of a trial's gradient", Gt(0)
     ] = None
-    lr: Annotated[tuple[float, ...] | None, AXIS, "learning rates; the problem's own", Gt(0)] = None
+    lr: Annotated[tuple[float, ...] | None, AXIS, "learning rates", Gt(0)] = None
     seed: Annotated[tuple[int, ...], AXIS, "seeds of start and example order", Ge(0)] = (0,)
 
 
