@@ -84,7 +84,8 @@ class Loaded:
     def examples(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """What a step sees: training examples, or a quadratic's curvature and no targets."""
         if not self.data.train:
-            (curvature,) = self.data.constants.values()
+            constants = self.data.constants
+            curvature = constants.get("hessian", constants["eigenvalues"])
             return curvature.astype(self.dtype), np.empty(0)
         return self.part("train")
 

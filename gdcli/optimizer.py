@@ -28,6 +28,9 @@ class Optimizer(ABC):
     clip_norm: Annotated[float | None, "largest norm of a trial's gradient", Gt(0)] = None
 
     decoupled: ClassVar[bool] = False  # weight decay joins the direction, not the gradient
+    # Direction and next state are sums of multiples of the gradient and the state, the same at
+    # every step and for every coordinate: the rule knows no axes, and a power of it is a matrix.
+    linear: ClassVar[bool] = False
 
     @classmethod
     @cache

@@ -104,6 +104,21 @@ class Analytic(Problem):
     def gradient(self, point: Array, batch: Batch) -> Array:
         """Return the gradient of `value`, of the point's shape."""
 
+    def aligned(self, data: Data) -> tuple[Array, Data] | None:
+        """Return a rotation, (dimension, dimension), to axes in which the problem is simpler.
+
+        With it come the data of the rotated problem, which has the same losses, gradient norms
+        and metrics at `rotation @ point` as this one has at `point`. None: there is none.
+        """
+        return None
+
+    def curvature(self, batch: Batch) -> tuple[Array, Array] | None:
+        """Return eigenvalues, (dimension, 1), and minimiser of a bowl along the axes.
+
+        The minimiser broadcasts against a point. None: the function is something else.
+        """
+        return None
+
     def loss(self, params: Params, batch: Batch) -> Array:
         """Return the loss of one trial whose point has shape (dimension,)."""
         return self.value(params["point"][:, None], batch)[0]

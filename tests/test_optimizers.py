@@ -325,3 +325,21 @@ def test_power_is_the_power_and_has_one_value(base: float, exponent: int) -> Non
     result = power(base, exponent)
     assert result == pytest.approx(base**exponent, rel=1e-11, abs=1e-300)
     np.testing.assert_array_equal(power(np.full(9, base), exponent), np.full(9, result))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_an_optimizer_is_linear_if_it_says_so(name: str) -> None:
+    optimizer, start = build(name), np.zeros(3)
+    a, b = random_start(2, 3)
+    states = [{key: abs(c) for key in optimizer.init(start)} for c in random_start(2, 3) + 1]
+    both = {key: 2 * states[0][key] + states[1][key] for key in states[0]}
+
+    def moves(grad: Array, state: State, step: int) -> list[Array]:
+        direction, after = optimizer.update(grad, state, start, step)
+        return [direction, *after.values()]
+
+    # Mixed with a gradient and a state of another size, at another step.
+    mixed = moves(2 * a + b, both, 9)
+    apart = zip(moves(a, states[0], 1), moves(b, states[1], 4), strict=True)
+    same = [np.allclose(x, 2 * y + z) for x, (y, z) in zip(mixed, apart, strict=True)]
+    assert all(same) == optimizer.linear

@@ -42,7 +42,8 @@ def program_for(trials: Sequence[Trial], data: Data, device: Device) -> Program:
     if isinstance(problem, Analytic):
         from gdcli.engine.programs.analytic import AnalyticProgram
 
-        return AnalyticProgram(problem, data, by_seed(trials, WIDTH), device)
+        turn = trials[0].optimizer.linear
+        return AnalyticProgram(problem, data, by_seed(trials, WIDTH), device, turn=turn)
     if isinstance(problem, LinearModel):
         from gdcli.engine.programs.least_squares import LeastSquaresProgram
         from gdcli.engine.programs.linear_model import LinearModelProgram

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Lt
 
@@ -17,6 +17,8 @@ class Momentum(Optimizer):
     """velocity = beta * velocity + grad; param -= lr * velocity (Polyak 1964)."""
 
     beta: Annotated[float, "share of the velocity kept each step", Ge(0), Lt(1)] = 0.9
+
+    linear: ClassVar[bool] = True
 
     def init(self, param: Array) -> State:
         """Start at rest."""

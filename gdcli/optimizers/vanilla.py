@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
@@ -11,6 +12,8 @@ from gdcli.problem import Array
 @dataclass(frozen=True)
 class Vanilla(Optimizer):
     """param -= lr * grad (Cauchy 1847; stochastic: Robbins and Monro 1951)."""
+
+    linear: ClassVar[bool] = True
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the gradient itself."""

@@ -61,7 +61,8 @@ class Quadratic(Analytic):
     def load(self, rng: np.random.Generator) -> Data:
         """Return the examples "x", (examples, dim), if noisy, and the curvature.
 
-        The curvature is "hessian", (dim, dim), or, when not rotated, "eigenvalues", (dim,).
+        The curvature is "eigenvalues", (dim,), and when rotated "hessian", (dim, dim), and
+        "axes", (dim, dim), whose rows are the eigenvectors.
         """
         import numpy as np
 
@@ -70,7 +71,7 @@ class Quadratic(Analytic):
         eigenvalues = np.array(_spaced(self.dim, self.condition))
         constants = {"eigenvalues": eigenvalues}
         if self.rotate:
-            constants = {"hessian": _turned(eigenvalues, rng)}
+            constants = _turned(eigenvalues, rng)
         if self.noise == 0:
             return Data(constants=constants)
         shape = self.examples, self.dim
@@ -79,8 +80,8 @@ class Quadratic(Analytic):
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
         """Return 1, ..., 1, moved by normal noise of the given spread."""
-        (curvature,) = data.constants.values()
-        return {"point": 1.0 + self.spread * rng.standard_normal(len(curvature))}
+        dim = len(data.constants["eigenvalues"])
+        return {"point": 1.0 + self.spread * rng.standard_normal(dim)}
 
     def value(self, point: Array, batch: Batch) -> Array:
         """Return the loss, by way of the examples' mean: exact, as the bowl is quadratic."""
@@ -93,6 +94,20 @@ class Quadratic(Analytic):
     def gradient(self, point: Array, batch: Batch) -> Array:
         """Return Q (w - mean of the examples)."""
         return _pull(point - _center(batch), batch)
+
+    def aligned(self, data: Data) -> tuple[Array, Data] | None:
+        """Return the axes of the bowl, and the examples turned to them."""
+        if "axes" not in data.constants:
+            return None
+        axes = data.constants["axes"]
+        train, test = ({k: x @ axes.T for k, x in part.items()} for part in (data.train, data.test))
+        return axes, Data(train, test, {"eigenvalues": data.constants["eigenvalues"]})
+
+    def curvature(self, batch: Batch) -> tuple[Array, Array] | None:
+        """Return the eigenvalues and the examples' mean, unless the bowl is turned."""
+        if "hessian" in batch:
+            return None
+        return batch["eigenvalues"][:, None], _center(batch)
 
     def metrics(self, params: Params, batch: Batch) -> dict[str, Array]:
         """Return the distance to the minimiser of the batch's loss, shape (..., trials)."""
@@ -126,11 +141,11 @@ def _spaced(dim: int, condition: float) -> list[float]:
     return [float(context.power(base, share)) for share in shares]
 
 
-def _turned(eigenvalues: Array, rng: np.random.Generator | np.random.RandomState) -> Array:
-    """Return a symmetric matrix with these eigenvalues and axes turned at random."""
+def _turned(eigenvalues: Array, rng: np.random.Generator | np.random.RandomState) -> Batch:
+    """Return the constants of a bowl with these eigenvalues and axes turned at random."""
     turn = _rotation(len(eigenvalues), rng)
     hessian = (turn.T * eigenvalues) @ turn
-    return 0.5 * (hessian + hessian.T)
+    return {"hessian": 0.5 * (hessian + hessian.T), "axes": turn, "eigenvalues": eigenvalues}
 
 
 def _rotation(dim: int, rng: np.random.Generator | np.random.RandomState) -> Array:
@@ -162,6 +177,6 @@ def _deepobs() -> Data:
     # The legacy generator: the published problem is what it drew.
     rng = np.random.RandomState(42)
     eigenvalues = np.concatenate([rng.uniform(0, 1, 90), rng.uniform(30, 60, 10)])
-    hessian = _turned(eigenvalues, rng)
+    constants = _turned(eigenvalues, rng)
     train, test = (np.random.RandomState(seed).normal(0, 0.6, (1000, 100)) for seed in (42, 43))
-    return Data({"x": train}, {"x": test[:896]}, {"hessian": hessian})
+    return Data({"x": train}, {"x": test[:896]}, constants)

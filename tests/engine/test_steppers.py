@@ -15,13 +15,20 @@ from gdcli.engine import batch
 from gdcli.engine.programs.least_squares import LeastSquaresProgram
 from gdcli.engine.steppers import stepper_for
 from gdcli.engine.steppers.blocked_linear_model import BlockedLinearModel
+from gdcli.engine.steppers.closed_form import ClosedForm
 from gdcli.engine.steppers.least_squares import LeastSquares
 from gdcli.engine.steppers.linear_model import FusedLinearModel
 from gdcli.engine.steppers.network import FusedNetwork
 from gdcli.engine.steppers.stepwise import Stepwise
+from gdcli.problems.quadratic import Quadratic
 from tests.grids import only, train
 
+LINEAR = {"method": "gd", "optimizer": "vanilla,momentum,nesterov", "record": "7"}
+NOISY = {"rotate": "true", "noise": "1", "examples": "20"}
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    ("quadratic", {"condition": "100"}, {**LINEAR, "lr": "0.001,0.019", "steps": "1000"}),
+    ("quadratic", {"dim": "2500", "spread": "1"}, {**LINEAR, "lr": "0.01", "steps": "30"}),
+    ("quadratic", {"dim": "9", **NOISY}, {**LINEAR, "lr": "0.01,0.1", "steps": "100"}),
     ("linear-regression", {}, {"method": "sgd", "lr": "0.0001,0.001,0.01,0.03"}),
     ("linear-regression", {}, {"method": "sgd", "lr": "0.001", "schedule": "cosine,step"}),
     ("linear-regression", {}, {"method": "minibatch", "lr": "0.001,0.1", "batch_size": "5,32"}),
@@ -108,7 +115,36 @@ def test_the_bowl_keeps_its_digits_where_features_depend_on_each_other(
         assert (np.abs(by_bowl.values[name] - values) <= 1e-10 * scale).all(), name
 
 
+@pytest.mark.parametrize("grid", [{}, {"schedule": "cosine"}, {"method": "sgd"}])
+@pytest.mark.parametrize("rule", [{"clip_norm": "2"}, {"weight_decay": "0.1"}, {}])
+def test_a_bowl_turned_to_its_axes_has_the_same_curves(
+    grid: dict[str, Any], rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"dim": "6", **NOISY}
+    grid = {"optimizer": "vanilla,momentum,nesterov", "lr": "0.01,0.1", **grid, **rule}
+    turned = train("quadratic", options, **grid)
+    monkeypatch.setattr(Quadratic, "aligned", lambda *_: None)
+    straight = train("quadratic", options, **grid)
+    for key, run in straight.items():
+        for name, values in run.values.items():
+            np.testing.assert_allclose(turned[key].values[name], values, rtol=1e-10, err_msg=name)
+
+
+def test_a_bowl_diverges_at_the_same_point_in_closed_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = {**LINEAR, "lr": "0.01,0.3,1,1e3", "steps": "2000"}
+    closed = train("quadratic", {"condition": "10"}, **grid)
+    monkeypatch.setattr(batch, "stepper_for", Stepwise)
+    single = train("quadratic", {"condition": "10"}, **grid)
+    ends = {key: (run.ended, run.steps) for key, run in single.items()}
+    assert {key: (run.ended, run.steps) for key, run in closed.items()} == ends
+    assert len({ended for ended, _ in ends.values()}) == 2
+
+
 CHOSEN: list[tuple[type, str, dict[str, Any], dict[str, Any]]] = [
+    (ClosedForm, "quadratic", {}, {"optimizer": "nesterov"}),
+    (ClosedForm, "quadratic", {"rotate": "true"}, {}),
+    (Stepwise, "quadratic", {"rotate": "true"}, {"optimizer": "adam"}),
+    (Stepwise, "quadratic", {}, {"schedule": "cosine"}),
     (LeastSquares, "linear-regression", {}, {"method": "sgd"}),
     (BlockedLinearModel, "softmax-regression", {}, {"method": "sgd"}),
     (FusedLinearModel, "logistic-regression", {}, {"method": "sgd"}),

@@ -8,23 +8,45 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gdcli.engine.program import Evaluation, Program
-from gdcli.problem import Analytic, Array, Batch, Params
+from gdcli.problem import Analytic, Array, Batch, Data, Params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gdcli.engine.device import Device
+    from gdcli.engine.lanes import Lanes
+
 
 class AnalyticProgram(Program):
-    """Value and gradient as the problem gives them, for all trials at once."""
+    """Value and gradient as the problem gives them, for all trials at once.
+
+    Where the problem has simpler axes and the optimizer knows none, the points are turned.
+    """
+
+    def __init__(
+        self, problem: Analytic, data: Data, lanes: Lanes, device: Device, *, turn: bool
+    ) -> None:
+        """Turn the data, if allowed to and if that helps, and move them to the device."""
+        self.rotation: Array = None
+        if turn and (found := problem.aligned(data)) is not None:
+            self.rotation, data = found
+        super().__init__(problem, data, lanes, device)
 
     @property
     def function(self) -> Analytic:
         """The problem, as the family it belongs to."""
         return cast("Analytic", self.problem)
 
+    @property
+    def everything(self) -> Batch:
+        """All training examples as one batch."""
+        return {**self.train, **self.constants}
+
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return {"point": (seeds, tiles, dimension, width)}."""
-        points = np.stack([start["point"] for start in starts])[:, None, :, None]
+        ahead = (start["point"] for start in starts)
+        turned = [point if self.rotation is None else self.rotation @ point for point in ahead]
+        points = np.stack(turned)[:, None, :, None]
         seeds, tiles, width = self.lanes.shape
         shape = (seeds, tiles, points.shape[2], width)
         return {"point": self.device.array(np.array(np.broadcast_to(points, shape)))}
@@ -46,12 +68,12 @@ class AnalyticProgram(Program):
 
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return {"point": gradient}."""
-        batch = {**self.train, **self.constants} if batch is None else batch
+        batch = self.everything if batch is None else batch
         return {"point": self.function.gradient(params["point"], batch)}
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return the value, gradient norm and metrics on all examples, and the test value."""
-        everything = {**self.train, **self.constants}
+        everything = self.everything
         gradient = self.gradient(params, None)
         values = {
             "train_loss": self.function.value(params["point"], everything),

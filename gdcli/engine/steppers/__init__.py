@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from gdcli.engine.device import NumPy
+from gdcli.engine.programs.analytic import AnalyticProgram
 from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.steppers.blocked_linear_model import BlockedLinearModel
+from gdcli.engine.steppers.closed_form import ClosedForm
 from gdcli.engine.steppers.least_squares import LeastSquares
 from gdcli.engine.steppers.linear_model import FusedLinearModel
 from gdcli.engine.steppers.stepwise import Stepwise
@@ -26,6 +28,8 @@ def stepper_for(program: Program, rule: Rule, orders: Orders | None) -> Stepper[
     The choice depends on the problem, the method, the batch size and the optimizer, never on the
     size of the grid: a trial must have the same bits in every grid.
     """
+    if orders is None and isinstance(program, AnalyticProgram) and ClosedForm.fits(program, rule):
+        return ClosedForm(program, rule, orders)
     plain = isinstance(rule.optimizer, Vanilla) and not rule.clips and not rule.decays
     if orders is None or not plain:
         return Stepwise(program, rule, orders)
