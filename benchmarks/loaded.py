@@ -85,8 +85,8 @@ class Loaded:
         """What a step sees: training examples, or a quadratic's curvature and no targets."""
         if not self.data.train:
             constants = self.data.constants
-            curvature = constants.get("hessian", constants["eigenvalues"])
-            return curvature.astype(self.dtype), np.empty(0)
+            name = "hessian" if "hessian" in constants else "eigenvalues"
+            return constants[name].astype(self.dtype), np.empty(0)
         return self.part("train")
 
     def part(self, name: str) -> tuple[NDArray[Any], NDArray[Any]]:

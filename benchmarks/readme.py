@@ -49,9 +49,10 @@ SECTIONS = {
         """\
 A rotated quadratic has a dense matrix, but gdcli takes its steps along the eigenvectors, and all
 steps between two recorded points as one power: its time hardly grows with the steps, only with
-the recorded points, so that its ratios say little more than that. The small batches of a CNN are drawn from 64 images. Its
-full batch is 1797 of the small or 256 of the large images, and 16 trials of gdcli and one of JAX,
-whose convolutions are faster when not mapped over several, are timed.""",
+the recorded points, so that its ratios say little more than that. The small batches of a CNN are
+drawn from 64 images. Its full batch is 1797 of the small or 256 of the large images, and 16
+trials of gdcli and one of JAX, whose convolutions are faster when not mapped over several, are
+timed.""",
     ),
     "seeds": ("64 trials on several seeds", "Trials of different seeds share no batch."),
     "trials": ("Time against the number of trials", ""),
