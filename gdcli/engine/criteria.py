@@ -6,6 +6,7 @@ cross_entropy.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeAlias
 
 import torch
@@ -16,26 +17,57 @@ if TYPE_CHECKING:
 Measures: TypeAlias = "dict[str, Tensor]"
 
 
+class Criterion(ABC):
+    """A cost, its slope and what else is measured; each is computed only where it is wanted."""
+
+    @abstractmethod
+    def cost(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the costs summed over the batch, shape (trials,)."""
+
+    @abstractmethod
+    def slope(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the slope of the summed cost in z."""
+
+    def scores(self, z: Tensor, y: Tensor) -> Measures:
+        """Return measures by name, summed over the batch, shape (trials,)."""
+        return {}
+
+
+class CrossEntropy(Criterion):
+    """Minus the log of the softmax at the right class."""
+
+    def cost(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the summed cross-entropies."""
+        return -(torch.log_softmax(z, 1) * y).sum((1, 2))
+
+    def slope(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the predicted probabilities, less the targets."""
+        return torch.softmax(z, 1).sub_(y)
+
+    def scores(self, z: Tensor, y: Tensor) -> Measures:
+        """Return how often no other class has as large an output as the right one.
+
+        Comparisons run over the whole batch at once; an argmax over the outputs does not.
+        """
+        right = (z * y).sum(1, keepdim=True)
+        return {"accuracy": ((z >= right).sum(1) == 1).sum(1).to(z.dtype)}
+
+
+class SquaredError(Criterion):
+    """The squared error, averaged over the outputs."""
+
+    def cost(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the summed errors."""
+        return (z - y).square().sum((1, 2)) / z.shape[1]
+
+    def slope(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return 2 (z - y) over the number of outputs."""
+        return (z - y) * (2 / z.shape[1])
+
+
+CRITERIA: dict[str, Criterion] = {"cross_entropy": CrossEntropy(), "mse": SquaredError()}
+
+
 def one_hot(classes: Tensor, count: int, dtype: torch.dtype) -> Tensor:
     """Return class indices (examples,) as `count` numbers each: zeros and a one."""
     return torch.nn.functional.one_hot(classes.long(), count).to(dtype)
-
-
-def cross_entropy(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the costs summed over the batch, shape (trials,), and their slope in z."""
-    log = torch.log_softmax(z, 1)
-    return -(log * y).sum((1, 2)), torch.softmax(z, 1) - y
-
-
-def mse(z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Return squared errors, averaged over outputs and summed over the batch, and their slope."""
-    error = z - y
-    return error.square().sum((1, 2)) / z.shape[1], error * (2 / z.shape[1])
-
-
-def accuracy(z: Tensor, y: Tensor) -> Measures:
-    """Return how many predictions are right, shape (trials,)."""
-    return {"accuracy": (z.argmax(1) == y.argmax(1)).sum(1).to(z.dtype)}
-
-
-CRITERIA = {"cross_entropy": cross_entropy, "mse": mse}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
-from gdcli.engine.criteria import CRITERIA, accuracy, one_hot
+from gdcli.engine.criteria import CRITERIA, one_hot
 from gdcli.engine.program import CHUNK, Evaluation, Program
 from gdcli.engine.stacked import stacked
 from gdcli.problem import Data, Network, Params
@@ -37,9 +37,8 @@ class NetworkProgram(Program):
         super().__init__(problem, data, lanes, device)
         self.layers, self.l2 = stacked(module) or {}, problem.l2
         self.criterion = CRITERIA[problem.criterion]
-        self.classifies = problem.criterion == "cross_entropy"
         self.seed = device.array(lanes.seed)
-        if self.classifies:
+        if problem.criterion == "cross_entropy":
             # As wide as the outputs: a part may lack a class.
             one = torch.from_numpy(data.train["x"][:1]).to(torch.get_default_dtype())
             outputs, dtype = module(one).shape[1], self.train["x"].dtype
@@ -73,42 +72,44 @@ class NetworkProgram(Program):
 
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return the gradient by parameter."""
-        if batch is None:
-            return self._full(params, self.train, gradient=True)[1]
-        x, y = batch
-        _, _, gradients = self._pass(params, x, y, gradient=True)
-        return self._finished(gradients, params, x.shape[-1])
+        parts = self._chunks(self.train) if batch is None else [batch]
+        count = self.examples if batch is None else batch[0].shape[-1]
+        return self._finished(_summed(self._slopes(params, x, y) for x, y in parts), params, count)
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and accuracy on all training and test examples."""
-        values, gradient = self._full(params, self.train, gradient=True)
-        values = {f"train_{name}": value for name, value in values.items()}
+        gradient: Params = {}
+        values = self._means("train", params, gradient)
+        gradient = self._finished(gradient, params, self.examples)
         values["grad_norm"] = self.norm(gradient)
         if self.test:
-            values |= {
-                f"test_{n}": v for n, v in self._full(params, self.test, gradient=False)[0].items()
-            }
+            values |= self._means("test", params)
         return Evaluation(values, gradient)
 
-    def _full(self, params: Params, part: Params, *, gradient: bool) -> tuple[Params, Params]:
-        """Return means over all examples, chunk by chunk, and the gradient."""
+    def _means(self, part: str, params: Params, gradient: Params | None = None) -> Params:
+        """Return the measures of a part's examples; add up their slopes in `gradient`, if given."""
         sums: Params = {}
-        count = len(part["x"])
-        for first in range(0, count, CHUNK):
+        for x, y in self._chunks(getattr(self, part)):
+            z, kept = self._forward(params, x)
+            loss = {"loss": self.criterion.cost(z, y)}
+            _add(sums, loss | self.criterion.scores(z, y))
+            if gradient is not None:
+                _add(gradient, self._backward(params, kept, self.criterion.slope(z, y)))
+        count = len(getattr(self, part)["x"])
+        means = {f"{part}_{name}": value / count for name, value in sums.items()}
+        means[f"{part}_loss"] += self._penalty(params)
+        return means
+
+    def _chunks(self, part: Params) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all examples of a part, as many at a time as fit a cache, for every trial."""
+        for first in range(0, len(part["x"]), CHUNK):
             x, y = (_batch_last(part[name][None, first : first + CHUNK]) for name in ("x", "y"))
-            x = x.expand(self.lanes.shape[0], *x.shape[1:])
-            z, loss, gradients = self._pass(params, x, y, gradient=gradient)
-            measures = {"loss": loss, **(accuracy(z, y) if self.classifies else {}), **gradients}
-            sums = {name: sums[name] + v if sums else v for name, v in measures.items()}
-        names = [name for name in ("loss", "accuracy") if name in sums]
-        means: Params = {name: sums.pop(name) / count for name in names}
-        means["loss"] = means["loss"] + self._penalty(params)
-        return means, self._finished(sums, params, count)
+            yield x.expand(self.lanes.shape[0], *x.shape[1:]), y
 
     def descend(self, params: Params, x: Tensor, y: Tensor, rate: Tensor) -> None:
         """Take a step of plain descent on a batch, at learning rates of the lanes' shape."""
         z, kept = self._forward(params, x)
-        slope = self.criterion(z, y)[1] * (rate / x.shape[-1])[:, None, None]
+        slope = self.criterion.slope(z, y) * (rate / x.shape[-1])[:, None, None]
         first = next(iter(self.layers))
         for (name, layer), needed in zip(
             reversed(self.layers.items()), reversed(kept), strict=True
@@ -126,15 +127,14 @@ class NetworkProgram(Program):
             kept.append(needed)
         return x, kept
 
-    def _pass(
-        self, params: Params, x: Tensor, y: Tensor, *, gradient: bool
-    ) -> tuple[Tensor, Tensor, Params]:
-        """Return outputs, costs and gradients, both summed over the batch."""
+    def _slopes(self, params: Params, x: Tensor, y: Tensor) -> Params:
+        """Return the gradients of the cost summed over a batch."""
         z, kept = self._forward(params, x)
-        loss, slope = self.criterion(z, y)
+        return self._backward(params, kept, self.criterion.slope(z, y))
+
+    def _backward(self, params: Params, kept: list[Any], slope: Tensor) -> Params:
+        """Return the slopes in the parameters, given those in the outputs."""
         gradients: Params = {}
-        if not gradient:
-            return z, loss, gradients
         first = next(iter(self.layers))
         for (name, layer), needed in zip(
             reversed(self.layers.items()), reversed(kept), strict=True
@@ -143,7 +143,7 @@ class NetworkProgram(Program):
             back, parts = layer.backward(own, needed, slope, first=name == first)
             gradients |= {f"{name}.{p}": g for p, g in zip(layer.parameters, parts, strict=True)}
             slope = cast("Tensor", back)
-        return z, loss, gradients
+        return gradients
 
     def _finished(self, gradients: Params, params: Params, count: int) -> Params:
         """Return mean gradients with the penalty's added."""
@@ -158,6 +158,19 @@ class NetworkProgram(Program):
             return 0.0
         weights = [p for name, p in params.items() if name.endswith("weight")]
         return 0.5 * self.l2 * sum(self.total(weight.square()) for weight in weights)
+
+
+def _summed(parts: Iterable[Params]) -> Params:
+    sums: Params = {}
+    for part in parts:
+        _add(sums, part)
+    return sums
+
+
+def _add(sums: Params, part: Params) -> None:
+    """Add values to sums by name, in place."""
+    for name, value in part.items():
+        sums[name] = sums[name] + value if name in sums else value
 
 
 def _own(params: Params, name: str, layer: StackedLayer) -> list[Tensor]:
