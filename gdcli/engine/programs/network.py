@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from gdcli.engine.stacked.layer import StackedLayer
 
 
+GATHERED = 2**17  # numbers of the inputs that are gathered at a time: they fit a cache
+
+
 class NetworkProgram(Program):
     """A sequence of stacked layers and a criterion."""
 
@@ -62,13 +65,15 @@ class NetworkProgram(Program):
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield x (trials, ..., batch) and y (trials, outputs, batch)."""
-        for places in self.device.array(indices):
-            chosen = places[self.seed]
+        size = len(self.seed) * indices.shape[2] * self.train["x"][0].numel()
+        for places in self.device.array(indices).split(max(1, GATHERED // size)):
+            chosen = places[:, self.seed]
             flat = chosen.flatten()
-            yield (
-                _batch_last(self.train["x"].index_select(0, flat).unflatten(0, chosen.shape)),
-                _batch_last(self.train["y"].index_select(0, flat).unflatten(0, chosen.shape)),
+            x, y = (
+                _batch_last(self.train[name].index_select(0, flat).unflatten(0, chosen.shape), 2)
+                for name in ("x", "y")
             )
+            yield from zip(x, y, strict=True)
 
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return the gradient by parameter."""
@@ -103,7 +108,7 @@ class NetworkProgram(Program):
     def _chunks(self, part: Params) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield all examples of a part, as many at a time as fit a cache, for every trial."""
         for first in range(0, len(part["x"]), CHUNK):
-            x, y = (_batch_last(part[name][None, first : first + CHUNK]) for name in ("x", "y"))
+            x, y = (_batch_last(part[name][None, first : first + CHUNK], 1) for name in ("x", "y"))
             yield x.expand(self.lanes.shape[0], *x.shape[1:]), y
 
     def descend(self, params: Params, x: Tensor, y: Tensor, rate: Tensor) -> None:
@@ -177,7 +182,7 @@ def _own(params: Params, name: str, layer: StackedLayer) -> list[Tensor]:
     return [params[f"{name}.{parameter}"] for parameter in layer.parameters]
 
 
-def _batch_last(x: Tensor) -> Tensor:
-    """Return (trials, batch, ...) as (trials, ..., batch); images are copied into that order."""
-    moved = x.movedim(1, -1)
-    return moved if moved.ndim == 3 else moved.contiguous()
+def _batch_last(x: Tensor, axis: int) -> Tensor:
+    """Return an array with the batch, now at an axis, last; images are copied into that order."""
+    moved = x.movedim(axis, -1)
+    return moved if x.ndim - axis == 2 else moved.contiguous()

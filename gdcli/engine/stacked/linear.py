@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Linear(StackedLayer):
-    """x -> W x + b, one matrix product a trial."""
+    """x -> W x + b, one matrix product a trial.
+
+    A single example is a row, as x' W' is several times as fast as W x.
+    """
 
     parameters = ("weight", "bias")
 
@@ -25,6 +28,8 @@ class Linear(StackedLayer):
     def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (trials, in, batch) to (trials, out, batch)."""
         weight, bias = params
+        if x.shape[2] == 1:
+            return torch.baddbmm(bias.unsqueeze(1), x.mT, weight.mT).mT, x
         return torch.baddbmm(bias.unsqueeze(2), weight, x), x
 
     def backward(
@@ -32,7 +37,7 @@ class Linear(StackedLayer):
     ) -> tuple[Tensor | None, Gradients]:
         """Return W' slope, and slope x' and its row sums."""
         gradients = [torch.bmm(slope, kept.mT), slope.sum(2)]
-        return None if first else torch.bmm(params[0].mT, slope), gradients
+        return None if first else self._back(params[0], slope), gradients
 
     def descend(
         self,
@@ -45,9 +50,18 @@ class Linear(StackedLayer):
     ) -> Tensor | None:
         """Add the product into the weights, without storing it."""
         weight, bias = params
-        back = None if first else torch.bmm(weight.mT, slope)
+        back = None if first else self._back(weight, slope)
         if shrink is not None:
             weight *= shrink[:, None, None]
-        weight.baddbmm_(slope, kept.mT, alpha=-1)
+        if slope.shape[2] == 1:
+            weight.addcmul_(slope, kept.mT, value=-1)
+        else:
+            weight.baddbmm_(slope, kept.mT, alpha=-1)
         bias -= slope.sum(2)
         return back
+
+    def _back(self, weight: Tensor, slope: Tensor) -> Tensor:
+        """Return the slope in the input, (trials, in, batch)."""
+        if slope.shape[2] == 1:
+            return torch.bmm(slope.mT, weight).mT
+        return torch.bmm(weight.mT, slope)
