@@ -111,16 +111,20 @@ class NetworkProgram(Program):
             x, y = (_batch_last(part[name][None, first : first + CHUNK], 1) for name in ("x", "y"))
             yield x.expand(self.lanes.shape[0], *x.shape[1:]), y
 
-    def descend(self, params: Params, x: Tensor, y: Tensor, rate: Tensor) -> None:
-        """Take a step of plain descent on a batch, at learning rates of the lanes' shape."""
+    def descend(self, params: Params, x: Tensor, y: Tensor, rate: Tensor, scale: Tensor) -> None:
+        """Take a step of plain descent on a batch.
+
+        `rate` holds the learning rates, of the lanes' shape; `scale` is rate / batch, (trials,
+        1, 1): it seldom changes from step to step.
+        """
         z, kept = self._forward(params, x)
-        slope = self.criterion.slope(z, y) * (rate / x.shape[-1])[:, None, None]
+        slope = self.criterion.slope(z, y).mul_(scale)
+        shrink = 1 - rate * self.l2 if self.l2 else None
         first = next(iter(self.layers))
         for (name, layer), needed in zip(
             reversed(self.layers.items()), reversed(kept), strict=True
         ):
             own = _own(params, name, layer)
-            shrink = 1 - rate * self.l2 if self.l2 and own else None
             back = layer.descend(own, needed, slope, shrink, first=name == first)
             slope = cast("Tensor", back)
 

@@ -8,6 +8,8 @@ from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.steppers.stepper import Stepper
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
@@ -19,7 +21,9 @@ class FusedNetwork(Stepper[NetworkProgram]):
         self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
     ) -> None:
         """Take each step with the slopes times the learning rate over the batch size."""
-        program = self.program
+        known: tuple[Tensor, int] | None = None
         for step, (x, y) in zip(range(first, last), self.batches(first, last), strict=True):
-            rate = self.rule.learning_rates(step)
-            program.descend(params, x, y, rate)
+            rate, count = self.rule.learning_rates(step), x.shape[-1]
+            if known is None or known[0] is not rate or known[1] != count:
+                known, scale = (rate, count), (rate / count)[:, None, None]
+            self.program.descend(params, x, y, rate, scale)
