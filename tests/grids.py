@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.experiment import Experiment, Given, read
 from gdcli.grid import Trial
@@ -38,14 +39,21 @@ def experiment(problem: str, options: dict[str, Any] | None = None, **grid: Any)
 
 def train(problem: str, options: dict[str, Any] | None = None, **grid: Any) -> dict[str, Trained]:
     """Train a grid, on the CPU if no device is named; return its trials by id, in grid order."""
-    device = grid.pop("device", "cpu")
-    return train_experiment(experiment(problem, options, **grid), device)
+    device, engine = grid.pop("device", "cpu"), grid.pop("engine", "auto")
+    return train_experiment(experiment(problem, options, **grid), device, engine)
 
 
-def train_experiment(given: Experiment, device: str = "cpu") -> dict[str, Trained]:
+def train_experiment(
+    given: Experiment, device: str = "cpu", engine: str = "auto"
+) -> dict[str, Trained]:
     """Train an experiment's trials on a resolved device."""
+    return train_batches(batches_of(given.grid.cohorts, engine), device)
+
+
+def train_batches(batches: Sequence[TrialBatch], device: str = "cpu") -> dict[str, Trained]:
+    """Train batches on a resolved device."""
     trained = {}
-    for batch in batches_of(given.grid.cohorts):
+    for batch in batches:
         data = examples_of(batch.trials[0])
         _, curves = train_batch(batch, data, device, lambda _: None)
         for i, trial in enumerate(batch.trials):
@@ -53,6 +61,29 @@ def train_experiment(given: Experiment, device: str = "cpu") -> dict[str, Traine
             values = {name: v[:n, i] for name, v in curves.values.items()}
             trained[trial.id] = Trained(trial, curves.steps[:n], values, int(curves.ended[i]))
     return trained
+
+
+def assert_agree(found: dict[str, Trained], expected: dict[str, Trained]) -> None:
+    """Assert that two ways to compute the same trials agree, to rounding, and end them alike."""
+    assert found.keys() == expected.keys()
+    for key, run in expected.items():
+        other = found[key]
+        assert (other.steps, other.ended) == (run.steps, run.ended), run.trial
+        assert other.values.keys() == run.values.keys()
+        for name, values in run.values.items():
+            _assert_close(other.values[name], values, name)
+
+
+def _assert_close(found: np.ndarray, values: np.ndarray, name: str) -> None:
+    """Compare finite values: losses most closely, as rounding weighs more in what is smaller."""
+    assert found.dtype == values.dtype
+    close = {"float64": 1e-10, "float32": 1e-4}[str(values.dtype)]
+    close *= 1 if name.endswith("loss") else 100
+    finite = np.isfinite(values)
+    assert (np.isfinite(found) == finite)[:-1].all()  # a trial may diverge at its last point
+    finite &= np.isfinite(found)
+    scale = np.maximum(abs(values[finite]), 1e-6 * abs(values[0]))
+    assert (abs(found[finite] - values[finite]) <= close * scale).all(), name
 
 
 def only(trained: dict[str, Trained]) -> Trained:

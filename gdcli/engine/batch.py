@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from gdcli.engine.allocator import keep_memory
 from gdcli.engine.device import device_for
 from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
 from gdcli.engine.initial import starting_point
+from gdcli.engine.path import REFERENCE, path_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import Curves, Recorder
 from gdcli.engine.rule import Rule
@@ -32,16 +33,17 @@ class TrialBatch:
     index: int
     cohort: str
     trials: tuple[Trial, ...]
+    engine: str = "auto"  # or "reference", whose batches are single trials
 
 
-def batches_of(cohorts: tuple[Cohort, ...]) -> list[TrialBatch]:
+def batches_of(cohorts: tuple[Cohort, ...], engine: str = "auto") -> list[TrialBatch]:
     """Cut cohorts into batches: in order, of a size that depends on the kind of work alone."""
     batches: list[TrialBatch] = []
     for cohort in cohorts:
-        size = batch_limit(cohort.trials[0])
+        size = 1 if engine == "reference" else batch_limit(cohort.trials[0])
         for first in range(0, len(cohort.trials), size):
             part = cohort.trials[first : first + size]
-            batches.append(TrialBatch(len(batches), cohort.name, part))
+            batches.append(TrialBatch(len(batches), cohort.name, part, engine))
     return batches
 
 
@@ -50,19 +52,34 @@ def train_batch(
 ) -> tuple[Plan, Curves]:
     """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done."""
     keep_memory()
-    trials = batch.trials
-    first = trials[0]
-    device = device_for(device_name, precision(first), networks=needs_torch(first.problem))
-    plan = plan_of(first, data.examples)
+    plan = plan_of(batch.trials[0], data.examples)
+    train = _one_by_one if batch.engine == "reference" else _stacked
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
-        program = program_for(trials, data, device)
-        seeds = program.lanes.seeds
-        params = program.start([starting_point(first.problem, data, seed) for seed in seeds])
-        rule = Rule(program, trials, params, plan.steps)
-        stochastic = first.method != "gd"
-        order = first.training.order
-        orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
-        stepper = stepper_for(program, rule, orders)
-        loop = Loop(program, params, rule, plan, stepper, Recorder(program, first.training))
-        curves = loop.run(lambda steps: advance(steps * len(trials)))
-    return plan, curves
+        return plan, train(batch.trials, data, plan, device_name, advance)
+
+
+def _one_by_one(
+    trials: Sequence[Trial], data: Data, _: Plan, device: str, advance: Callable[[int], None]
+) -> Curves:
+    from gdcli.engine.reference.train import train
+
+    (trial,) = trials
+    return replace(train(trial, data, device, advance), path=REFERENCE)
+
+
+def _stacked(
+    trials: Sequence[Trial], data: Data, plan: Plan, device: str, advance: Callable[[int], None]
+) -> Curves:
+    first = trials[0]
+    place = device_for(device, precision(first), networks=needs_torch(first.problem))
+    program = program_for(trials, data, place)
+    seeds = program.lanes.seeds
+    params = program.start([starting_point(first.problem, data, seed) for seed in seeds])
+    rule = Rule(program, trials, params, plan.steps)
+    stochastic = first.method != "gd"
+    order = first.training.order
+    orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
+    stepper = stepper_for(program, rule, orders)
+    loop = Loop(program, params, rule, plan, stepper, Recorder(program, first.training))
+    curves = loop.run(lambda steps: advance(steps * len(trials)))
+    return replace(curves, path=path_of(program, stepper))

@@ -56,15 +56,16 @@ class Estimate:
         return sum(cohort.disk for cohort in self.cohorts)
 
 
-def estimate(cohorts: tuple[Cohort, ...], device: str) -> Estimate:
+def estimate(cohorts: tuple[Cohort, ...], device: str, engine: str = "auto") -> Estimate:
     """Return what the cohorts would cost on a resolved device, by timing a few steps of each."""
-    parts = tuple(_cohort(cohort, examples_of(cohort.trials[0]), device) for cohort in cohorts)
+    parts = tuple(_cohort(cohort, device, engine) for cohort in cohorts)
     return Estimate(parts, tuple(trial for cohort in cohorts for trial in cohort.trials))
 
 
-def _cohort(cohort: Cohort, data: Data, device: str) -> CohortEstimate:
-    batches = batches_of((cohort,))
+def _cohort(cohort: Cohort, device: str, engine: str) -> CohortEstimate:
+    batches = batches_of((cohort,), engine)
     trial = cohort.trials[0]
+    data = examples_of(trial)
     plan = plan_of(trial, data.examples)
     step, point = _timed(batches[0], data, device)
     count = len(cohort.trials)

@@ -48,8 +48,8 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     held = sum(array.size for array in arrays)
     row = sum(array[:1].size for array in data.train.values())
     gathered = max(GATHERED, len({t.seed for t in batch.trials}) * plan.batch_size * row)
-    lanes = _lanes(batch)
-    active = lanes * _examples_at_once(trial, plan) * row * ACTIVATIONS[needs_torch(trial.problem)]
+    lanes, at_once = _lanes(batch), _examples_at_once(batch, plan)
+    active = lanes * at_once * row * ACTIVATIONS[needs_torch(trial.problem)]
     weights = lanes * 8 * _parameters(trial, data)
     columns = 3 + len(trial.problem.curve_columns)
     # A recorded number is held as an array, as text of some 20 characters, and joined to a file.
@@ -64,14 +64,18 @@ ACTIVATIONS = {True: 40, False: 4}
 
 def _lanes(batch: TrialBatch) -> int:
     """Return the trials that are computed, padding among them."""
+    if batch.engine == "reference":
+        return 1
     if needs_torch(batch.trials[0].problem):
         return len(batch.trials) + 1
     return math.prod(by_seed(batch.trials, WIDTH).shape)
 
 
-def _examples_at_once(trial: Trial, plan: Plan) -> int:
-    """Return the examples whose activations a trial holds: a batch, or a chunk of all."""
-    problem = trial.problem
+def _examples_at_once(batch: TrialBatch, plan: Plan) -> int:
+    """Return the examples whose activations a trial holds: a batch, a chunk of all, or all."""
+    trial, problem = batch.trials[0], batch.trials[0].problem
+    if batch.engine == "reference":
+        return plan.examples
     if isinstance(problem, Network):
         return min(plan.examples, max(CHUNK, 0 if trial.method == "gd" else plan.batch_size))
     if needs_torch(problem):

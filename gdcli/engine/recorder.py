@@ -28,6 +28,7 @@ class Curves:
     values: dict[str, Array]  # NumPy arrays by column, shape (points, trials)
     length: Array  # points that each trial has: its last one is where it ended
     ended: Array  # RUNNING (the budget was spent), CONVERGED or DIVERGED
+    path: str = ""  # which way the engine computed them
 
 
 class Recorder:

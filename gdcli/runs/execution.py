@@ -75,8 +75,9 @@ class _Run:
         problem = experiment.grid.trials[0].problem
         self.metrics = problem.curve_columns
         device = resolve(options.device, networks=needs_torch(problem))
+        torch = needs_torch(problem) or device != "cpu" or options.engine == "reference"
         self.work = Work(experiment.varied, self.metrics, device)
-        self.batches = batches_of(experiment.grid.cohorts)
+        self.batches = batches_of(experiment.grid.cohorts, options.engine)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
         name = options.name or f"{experiment.problem}-{experiment.hash[:8]}"
@@ -86,7 +87,8 @@ class _Run:
             "experiment": experiment.hash,
             "settings": experiment.tables(),
             "data": _checksums(experiment),
-            "fingerprint": fingerprint(device, torch=needs_torch(problem) or device != "cpu"),
+            "engine": options.engine,
+            "fingerprint": fingerprint(device, torch=torch),
         }
         self.store = Store(self.folder, spec)
 
@@ -116,15 +118,18 @@ class _Run:
         atomic.write(folder / "summary.csv", self._lines(columns, "summary"))
         atomic.write(folder / "experiment.toml", [experiment_file.dump(experiment).encode()])
         counts = {"all": len(experiment.grid.trials), "failed": 0, "diverged": 0}
+        paths: dict[str, list[str]] = {}  # of every cohort, in the order in which they ran
         timings = ["batch,cohort,trials,seconds\n"]
         for batch in self.batches:
             shard = self._shard(batch.index)
             counts["failed"] += shard.failed
             counts["diverged"] += shard.diverged
+            held = paths.setdefault(batch.cohort, [])
+            held += [shard.path] if shard.path not in ("", *held) else []
             line = f"{batch.index},{batch.cohort},{len(batch.trials)},{shard.seconds!r}\n"
             timings.append(line)
         atomic.write(folder / "timings.csv", ["".join(timings).encode()])
-        content = manifest.manifest(experiment, self.store.id, self.store.spec, counts)
+        content = manifest.manifest(experiment, self.store.id, self.store.spec, counts, paths)
         manifest.write(folder, content, FILES)
         self.store.clear_temporaries()
         return Outcome(folder, counts["all"], counts["failed"], counts["diverged"], computed)

@@ -22,11 +22,16 @@ FORMAT = 1
 
 
 def manifest(
-    experiment: Experiment, spec_id: str, spec: Mapping[str, Any], counts: Mapping[str, int]
+    experiment: Experiment,
+    spec_id: str,
+    spec: Mapping[str, Any],
+    counts: Mapping[str, int],
+    paths: Mapping[str, list[str]],
 ) -> dict[str, Any]:
     """Return what manifest.json says, but for the files' checksums.
 
-    `spec` identifies the numbers, by what they depend on; `counts` holds the trials by status.
+    `spec` identifies the numbers, by what they depend on; `counts` holds the trials by status,
+    `paths` which ways the trials of each cohort were computed.
     """
     return {
         "format": FORMAT,
@@ -38,6 +43,7 @@ def manifest(
             "settings": experiment.tables(),
         },
         "trials": dict(counts),
+        "engine": {"asked": spec["engine"], "paths": dict(paths)},
         "data": spec["data"],
         "fingerprint": spec["fingerprint"],
         "host": platform.node(),

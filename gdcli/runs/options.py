@@ -15,6 +15,9 @@ class RunOptions:
     name: Annotated[str | None, "the run's folder; the problem's name and a hash"] = None
     overwrite: Annotated[bool, "start again where results lie already"] = False
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
+    engine: Annotated[
+        Literal["auto", "reference"], "stacked trials, or one by one by plain autograd, slowly"
+    ] = "auto"
     memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
     fail_on: Annotated[
         Literal["failed", "diverged", "none"], "verdicts that make the exit code 1"

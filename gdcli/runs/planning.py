@@ -21,4 +21,5 @@ def plan_run(experiment: Experiment, options: RunOptions) -> Estimate:
     """
     check(experiment, options)
     networks = needs_torch(experiment.grid.trials[0].problem)
-    return estimate(experiment.grid.cohorts, resolve(options.device, networks=networks))
+    device = resolve(options.device, networks=networks)
+    return estimate(experiment.grid.cohorts, device, options.engine)

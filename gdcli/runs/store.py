@@ -29,6 +29,7 @@ class Shard:
     seconds: float
     failed: int
     diverged: int
+    path: str = ""  # which way the engine computed it; none if every trial failed
 
 
 class Store:
@@ -94,6 +95,7 @@ class Store:
             "seconds": shard.seconds,
             "failed": shard.failed,
             "diverged": shard.diverged,
+            "path": shard.path,
         }
         head["sha256"] = hashlib.sha256(_json(head) + body).hexdigest()
         atomic.write(self._file(index), [_json(head), body])
@@ -111,7 +113,8 @@ class Store:
         if given != hashlib.sha256(_json(head) + body).hexdigest():
             return None
         cut = head["curves"]
-        return Shard(body[:cut], body[cut:], head["seconds"], head["failed"], head["diverged"])
+        names = ("seconds", "failed", "diverged", "path")
+        return Shard(body[:cut], body[cut:], *(head[name] for name in names))
 
     def _file(self, index: int) -> Path:
         return self.shards / f"{index:06d}"

@@ -58,6 +58,7 @@ class Work:
             seconds=0.0,
             failed=0,
             diverged=rows.diverged,
+            path=curves.path,
         )
 
 
@@ -74,6 +75,7 @@ def joined(shards: Sequence[Shard]) -> Shard:
         seconds=sum(shard.seconds for shard in shards),
         failed=sum(shard.failed for shard in shards),
         diverged=sum(shard.diverged for shard in shards),
+        path=next((shard.path for shard in shards if shard.path), ""),
     )
 
 

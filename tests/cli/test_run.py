@@ -37,6 +37,7 @@ def test_every_option_reaches_the_experiment_and_the_run(shell: Shell) -> None:
             *("--method", "gd,minibatch", "--optimizer", "momentum", "--steps", "9"),
             *("--vary", "momentum.beta=0.5,0.9", "--vary", "dim=2,3", "--zip", "dim,momentum.beta"),
             *("-o", "out", "--name", "a.b-c", "--overwrite", "--fail-on", "diverged"),
+            *("--engine", "reference"),
             *("--format", "json", "-q", "--no-color", "-n"),
         )
     (experiment, options, screen), keywords = perform.call_args
@@ -53,7 +54,7 @@ def test_every_option_reaches_the_experiment_and_the_run(shell: Shell) -> None:
         "vary": {"momentum.beta": (0.5, 0.9), "dim": (2, 3)},
     }
     assert (options.output, options.name, options.overwrite) == (Path("out"), "a.b-c", True)
-    assert (options.fail_on, options.device) == ("diverged", "auto")
+    assert (options.fail_on, options.device, options.engine) == ("diverged", "auto", "reference")
     assert (screen.format, screen.quiet, screen.verbose, screen.no_color) == (
         *("json", True, False, True),
     )

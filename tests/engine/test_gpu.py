@@ -11,7 +11,7 @@ import torch
 from gdcli.discovery import PROBLEMS
 from gdcli.engine.recorder import DIVERGED
 from tests.engine.test_contract import NOISY, SMALL, methods
-from tests.grids import train
+from tests.grids import assert_agree, train
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA device, and PyTorch sees none"
@@ -38,6 +38,15 @@ def test_a_gpu_computes_the_curves_of_the_cpu(problem: str, optimizer: str) -> N
     for key, run in on_cpu.items():
         for name, values in run.values.items():
             np.testing.assert_allclose(on_gpu[key].values[name], values, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.names())
+def test_the_reference_runs_on_a_gpu(problem: str) -> None:
+    options = NOISY.get(problem, SMALL.get(problem, {}))
+    grid: dict[str, Any] = {"batch_size": "7", "lr": "0.001", "steps": "10", "dtype": "float64"}
+    grid |= {"method": methods(problem), "clip_norm": "1", "optimizer": "adam", "record": "2"}
+    stacked = train(problem, options, device="cuda:0", **grid)
+    assert_agree(train(problem, options, device="cuda:0", engine="reference", **grid), stacked)
 
 
 def test_a_trial_that_diverges_on_a_gpu_ends_where_it_ends_on_the_cpu() -> None:

@@ -130,6 +130,21 @@ def test_a_batch_takes_no_more_than_is_counted(method: str) -> None:
     assert peak < batch_memory(batch, data) < 100 * peak
 
 
+def test_the_reference_holds_one_trial_and_all_its_examples() -> None:
+    small, large = ({"hidden": "8", "test_fraction": part} for part in ("0.9", "0.1"))
+    sizes = []
+    for options in (small, large):
+        grid = experiment("mlp", options, lr=MANY).grid
+        batches = batches_of(grid.cohorts, "reference")
+        assert len(batches) == len(grid.trials)
+        stacked, *_ = batches_of(grid.cohorts)
+        data = examples_of(grid.trials[0])
+        alone = batch_memory(batches[0], data)
+        sizes.append(alone)
+        assert alone < batch_memory(stacked, data)
+    assert sizes[1] > 3 * sizes[0]
+
+
 def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "MemTotal:  8000 kB\nMemAvailable:   1234 kB\nSwapFree: 0 kB\n"
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)

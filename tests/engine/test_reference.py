@@ -1,11 +1,11 @@
-"""The engine against a plain PyTorch loop: one trial, nn.Module, autograd and torch.optim."""
+"""Both engines against a tutorial's loop: one trial, nn.Module, autograd and torch.optim."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -15,18 +15,14 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from gdcli.discovery import name_of
-from gdcli.engine.device import Torch
+from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
-from gdcli.engine.programs.autograd import ModuleProgram
 from gdcli.engine.sampling import Orders
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes, Grid, Trial
-from gdcli.problem import Batch, Data, Network
-from gdcli.training import Training
-from tests.grids import Trained, experiment, train_experiment
+from gdcli.grid import Trial
+from gdcli.problem import Batch, Data
+from tests.grids import Trained, experiment, train_batches, train_experiment
 
 Losses = Callable[[nn.Module, Batch], Tensor]
 Columns = dict[str, list[float]]
@@ -305,9 +301,8 @@ def record(module: nn.Module, case: Case, data: Data, columns: Columns) -> None:
         columns.setdefault(name, []).append(value)
 
 
-def compare(run: Trained, case: Case) -> None:
-    """Assert that a trial of the engine is the plain loop's."""
-    expected = plain(run.trial, case)
+def compare(run: Trained, expected: Columns) -> None:
+    """Assert that a trial of an engine is the plain loop's."""
     assert run.values.keys() == expected.keys()
     for name, values in expected.items():
         # Losses to 1e-10; a gradient's norm is small, so its rounding is relatively larger.
@@ -324,144 +319,10 @@ PAIRS = [(name, how) for name in CASES for how in (SETTINGS if name in EVERY els
 @pytest.mark.parametrize(("name", "how"), PAIRS)
 def test_a_grid_is_its_trials_trained_one_by_one(name: str, how: str) -> None:
     (problem, options, case), settings = CASES[name], SETTINGS[how]
-    trained = train_experiment(experiment(problem, options, record="7", **{**COMMON, **settings}))
-    assert len(trained) >= 4
-    runs = list(trained.values())
-    for run in (runs[0], runs[-1]):
-        compare(run, case)
-
-
-# At lr = 1 / l2 a step forgets the weights that it starts from.
-@pytest.mark.parametrize("dataset", ["wine", "digits"])
-@pytest.mark.parametrize("method", ["gd", "sgd", "minibatch"])
-def test_a_penalty_may_undo_the_weights_in_a_step(dataset: str, method: str) -> None:
-    options = {"dataset": dataset, "test_fraction": "0.9", "l2": "50"}
-    grid: dict[str, Any] = {"method": method, "steps": "40", "record": "10", "batch_size": "5"}
-    rates = "0.02,0.01999,0.025"
-    exact = train_experiment(experiment("softmax-regression", options, lr=rates, **grid))
-    assert len(exact) == 3
-    for run in exact.values():
-        compare(run, Case(Transposed, softmax, 50.0, accuracy=by_row))
-    rough = train_experiment(
-        experiment("softmax-regression", options, lr=rates, dtype="float32", **grid)
-    )
-    for run, single in zip(exact.values(), rough.values(), strict=True):
-        np.testing.assert_allclose(single.losses, run.losses, rtol=1e-3)
-
-
-@dataclass(frozen=True)
-class Unknown(Network):
-    """A network with layers that have no trial-axis form."""
-
-    shared: bool = False  # layers stand twice
-
-    def load(self, rng: np.random.Generator) -> Data:
-        """Return three classes that no planes separate."""
-        x, noise = rng.standard_normal((70, 5)), rng.standard_normal(70)
-        y = np.digitize(x[:, 0] * x[:, 1] + 0.1 * noise, [-0.4, 0.4])
-        return Data({"x": x[:50], "y": y[:50]}, {"x": x[50:], "y": y[50:]})
-
-    def module(self, data: Data) -> nn.Module:
-        """Return linear layers with a norm and a softplus between them."""
-        if self.shared:
-            again, tied = nn.ReLU(), nn.Linear(5, 5)
-            return nn.Sequential(tied, again, tied, again, nn.Linear(5, 3))
-        return nn.Sequential(nn.Linear(5, 7), nn.LayerNorm(7), nn.Softplus(), nn.Linear(7, 3))
-
-
-@dataclass(frozen=True)
-class Regression(Network):
-    """A network with two outputs and squared errors; its layers are known, or not."""
-
-    known: bool = True
-
-    criterion = "mse"
-
-    def load(self, rng: np.random.Generator) -> Data:
-        """Return targets that are smooth in the features."""
-        x = rng.standard_normal((600, 4))  # more than the engine evaluates at a time
-        y = np.stack([np.sin(x[:, 0]), x[:, 1] * x[:, 2]], axis=1)
-        return Data({"x": x[:550], "y": y[:550]}, {"x": x[550:], "y": y[550:]})
-
-    def module(self, data: Data) -> nn.Module:
-        """Return a layer of five between linear ones."""
-        middle = nn.Tanh() if self.known else nn.Softplus()
-        return nn.Sequential(nn.Linear(4, 5), middle, nn.Linear(5, 2))
-
-
-@dataclass(frozen=True)
-class Lacking(Unknown):
-    """Four classes, of which the training and the test part lack one each, the last among them."""
-
-    layers: int = 2
-
-    def load(self, rng: np.random.Generator) -> Data:
-        """Return the classes 0 and 1 to train on, 0 alone to test on."""
-        data = super().load(rng)
-        train, test = (
-            {**part, "y": part["y"] % k} for part, k in ((data.train, 2), (data.test, 1))
-        )
-        return Data(train, test)
-
-    def module(self, data: Data) -> nn.Module:
-        """Return two linear layers, or one of them and a norm that nobody knows."""
-        last = [nn.Linear(5, 4), nn.LayerNorm(4)][: self.layers]
-        return nn.Sequential(nn.Linear(5, 5), nn.Tanh(), *last)
-
-
-@pytest.mark.parametrize("layers", [1, 2])
-def test_a_part_may_lack_classes(layers: int) -> None:
-    given = grid_of(Lacking, {"l2": 0.01, "layers": layers}, "minibatch")
-    problem = given.grid.trials[0].problem
-    assert isinstance(problem, Lacking)
-    trained = train_experiment(given)
-    assert len(trained) == 4
-    for run in trained.values():
-        compare(run, Case(problem.module, cross_entropy, 0.01, accuracy=by_class))
-
-
-def mean_square(module: nn.Module, batch: Batch) -> Tensor:
-    """Return the mean over examples and outputs."""
-    return functional.mse_loss(module(batch["x"]), batch["y"])
-
-
-def grid_of(problem: type[Network], options: dict[str, Any], method: str) -> Experiment:
-    """Return an experiment of a problem that no file of gdcli holds."""
-    axes = Axes(
-        method=(method,),  # type: ignore[arg-type]
-        batch_size=(16,),
-        optimizer=("momentum",),
-        lr=(0.05, 0.01),
-        seed=(0, 1),
-    )
-    training = Training(steps=20, record="4", dtype="float64")
-    return Experiment("own", Grid(problem, options, axes, {}, (), training))
-
-
-@pytest.mark.parametrize("method", ["gd", "sgd", "minibatch"])
-@pytest.mark.parametrize("shared", [True, False])
-def test_a_network_with_unknown_layers_is_mapped(method: str, shared: bool) -> None:  # noqa: FBT001
-    given = grid_of(Unknown, {"l2": 0.01, "shared": shared}, method)
-    (trial, *_) = given.grid.trials
-    data = examples_of(trial)
-    program = program_for(given.grid.trials, data, Torch("float64"))
-    assert isinstance(program, ModuleProgram)
-    problem = trial.problem
-    assert isinstance(problem, Unknown)
-    trained = train_experiment(given)
-    assert len(trained) == 4
-    for run in trained.values():
-        compare(run, Case(problem.module, cross_entropy, 0.01, accuracy=by_class))
-
-
-@pytest.mark.parametrize("method", ["gd", "minibatch"])
-@pytest.mark.parametrize("known", [True, False])
-def test_a_network_may_fit_numbers(method: str, known: bool) -> None:  # noqa: FBT001
-    given = grid_of(Regression, {"l2": 0.02, "known": known}, method)
-    problem = given.grid.trials[0].problem
-    assert isinstance(problem, Regression)
-    trained = train_experiment(given)
-    assert len(trained) == 4
-    for run in trained.values():
-        assert not set(run.values) & {"train_accuracy", "test_accuracy"}
-        compare(run, Case(problem.module, mean_square, 0.02))
+    given = experiment(problem, options, record="7", **{**COMMON, **settings})
+    stacked = train_experiment(given)
+    first, *_, last = batches_of(given.grid.cohorts, "reference")
+    for key, run in train_batches([first, last]).items():
+        expected = plain(run.trial, case)
+        compare(run, expected)
+        compare(stacked[key], expected)

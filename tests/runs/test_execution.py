@@ -287,6 +287,54 @@ def test_another_experiment_in_the_folder_is_refused(small: Experiment, tmp_path
     assert run(small, tmp_path, name="mine").computed == 0
 
 
+def test_another_engine_in_the_folder_is_refused(tmp_path: Path) -> None:
+    given = experiment("quadratic", lr="0.1,0.05", optimizer="vanilla,momentum", epochs="5")
+    stacked = run(given, tmp_path)
+    with pytest.raises(UserError, match="holds another run, which differs in engine") as caught:
+        run(given, tmp_path, engine="reference")
+    assert caught.value.where == "--name"
+    plain = run(given, tmp_path, engine="reference", name="plain")
+    assert (stacked.computed, plain.computed) == (2, 4)
+    with pytest.raises(UserError, match="differs in engine"):
+        run(given, tmp_path, name="plain")
+    assert run(given, tmp_path, engine="reference", name="plain").computed == 0
+    found, expected = (frame(outcome.folder, "curves.csv") for outcome in (plain, stacked))
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-10)
+    summaries = [frame(outcome.folder, "summary.csv") for outcome in (plain, stacked)]
+    assert summaries[0]["verdict"].tolist() == summaries[1]["verdict"].tolist()
+
+
+def test_the_manifest_says_which_engine_ran(
+    whole: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = json.loads((whole.folder / "manifest.json").read_text())
+    assert manifest["engine"]["asked"] == "auto"
+    paths = manifest["engine"]["paths"]
+    assert paths.keys() == set(frame(whole.folder, "timings.csv")["cohort"])
+    assert paths["sgd momentum"] == ["least squares by its Hessian on NumPy, step by step"]
+    assert paths["sgd vanilla"] == ["least squares by its Hessian on NumPy, sixteen steps at once"]
+    given = experiment("quadratic", lr="0.1,0.05", epochs="2")
+    outcome = run(given, tmp_path, engine="reference")
+    manifest = json.loads((outcome.folder / "manifest.json").read_text())
+    assert manifest["engine"] == {
+        "asked": "reference",
+        "paths": {"gd vanilla": ["reference: autograd on torch, one trial at a time"]},
+    }
+    assert "torch" in manifest["fingerprint"]
+    # Tables that were lost are written anew from the shards: what ran is known all the same.
+    (outcome.folder / "manifest.json").unlink()
+    monkeypatch.setattr("gdcli.runs.work.train_batch", None)
+    assert run(given, tmp_path, engine="reference").computed == 0
+    again = json.loads((outcome.folder / "manifest.json").read_text())
+    assert again["engine"] == manifest["engine"]
+
+
+def test_where_all_trials_fail_nothing_ran(tmp_path: Path) -> None:
+    outcome = run(fragile(1e9), tmp_path)
+    manifest = json.loads((outcome.folder / "manifest.json").read_text())
+    assert manifest["engine"]["paths"] == {"gd vanilla": []}
+
+
 def test_overwriting_starts_again(small: Experiment, tmp_path: Path) -> None:
     first = run(small, tmp_path, name="mine")
     other = experiment("quadratic", lr="0.02")

@@ -1,0 +1,1 @@
+"""The plain way to train, which every faster way must agree with: `--engine reference`."""

@@ -1,0 +1,130 @@
+"""What one trial minimises, and what is measured of it: a problem in PyTorch, without stacking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+import torch
+from torch.nn import functional
+
+from gdcli.engine.initial import module_of
+from gdcli.problem import Analytic, Batch, Data, LinearModel, Network, Problem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gdcli.engine.device import Torch
+
+Tensors: TypeAlias = "dict[str, Tensor]"
+P = TypeVar("P", bound=Problem)
+
+
+def objective_of(problem: Problem, data: Data, device: Torch) -> Objective[Any]:
+    """Return the objective of a problem, by the family it belongs to."""
+    if isinstance(problem, Network):
+        return OfNetwork(problem, data, device)
+    if isinstance(problem, LinearModel):
+        return OfLinearModel(problem, data, device)
+    if isinstance(problem, Analytic):
+        return OfAnalytic(problem, data, device)
+    return Objective(problem, data, device)
+
+
+class Objective(Generic[P]):
+    """The mean loss that a problem states, its gradient by autograd, and its metrics."""
+
+    def __init__(self, problem: P, data: Data, device: Torch) -> None:
+        """Move the examples to the device."""
+        self.problem = problem
+        self.examples, test, self.constants = (
+            tensors(arrays, device) for arrays in (data.train, data.test, data.constants)
+        )
+        self.train, self.test = self.examples | self.constants, test and test | self.constants
+
+    def batch(self, chosen: Tensor) -> Tensors:
+        """Return the chosen training examples, given by their indices."""
+        return {name: array[chosen] for name, array in self.examples.items()} | self.constants
+
+    def loss(self, params: Tensors, batch: Tensors) -> Any:
+        """Return the mean loss over a batch, with the penalty."""
+        return self.problem.loss(params, batch)
+
+    def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
+        """Return what is recorded besides the loss; `part` is "train" or "test"."""
+        return self.problem.metrics(params, batch) if part == "train" else {}
+
+    def gradient(self, params: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+        """Return the loss and its gradient by parameter."""
+        leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
+        loss = self.loss(leaves, batch)
+        slopes = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
+        return loss.detach(), dict(zip(leaves, slopes, strict=True))
+
+    def measures(self, params: Tensors) -> Tensors:
+        """Return what is recorded at a point, by column: on all training and test examples."""
+        loss, gradient = self.gradient(params, self.train)
+        found = {"train_loss": loss, "grad_norm": norm(gradient)}
+        with torch.no_grad():
+            found |= self.metrics(params, self.train, "train")
+            if self.test:
+                found["test_loss"] = self.loss(params, self.test)
+                found |= self.metrics(params, self.test, "test")
+        return found
+
+
+class OfAnalytic(Objective[Analytic]):
+    """A function, whose metrics are written for points with an axis of trials."""
+
+    def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
+        """Return the metrics of the only trial."""
+        return super().metrics({"point": params["point"][:, None]}, batch, part)
+
+
+class OfLinearModel(Objective[LinearModel]):
+    """A linear model, which scores its predictions."""
+
+    def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
+        """Return the mean scores."""
+        z = batch["x"] @ params["weight"] + params["bias"]
+        scores = self.problem.scores(z[..., None], batch["y"][..., None])
+        return {f"{part}_{name}": score.mean() for name, score in scores.items()}
+
+
+class OfNetwork(Objective[Network]):
+    """A module, its criterion, and a penalty on its weights."""
+
+    def __init__(self, problem: Network, data: Data, device: Torch) -> None:
+        """Make the module, in the precision of the trial."""
+        super().__init__(problem, data, device)
+        dtype = getattr(torch, device.dtype)
+        self.module = module_of(problem, data).to(device=device.name, dtype=dtype)
+
+    def outputs(self, params: Tensors, batch: Tensors) -> Any:
+        """Return what the module with these parameters makes of the examples."""
+        return torch.func.functional_call(self.module, params, (batch["x"],))
+
+    def loss(self, params: Tensors, batch: Tensors) -> Any:
+        """Return the criterion of the outputs, and half of l2 times the squared weights."""
+        z, y = self.outputs(params, batch), batch["y"]
+        classifies = self.problem.criterion == "cross_entropy"
+        cost = functional.cross_entropy(z, y) if classifies else functional.mse_loss(z, y)
+        squares = [(p**2).sum() for name, p in params.items() if name.endswith("weight")]
+        return cost + 0.5 * self.problem.l2 * sum(squares)
+
+    def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
+        """Return a classifier's accuracy."""
+        if self.problem.criterion != "cross_entropy":
+            return {}
+        right = self.outputs(params, batch).argmax(1) == batch["y"]
+        return {f"{part}_accuracy": right.double().mean()}
+
+
+def tensors(arrays: Batch, device: Torch) -> Tensors:
+    """Return NumPy arrays by name as tensors of a device."""
+    return {name: device.array(array) for name, array in arrays.items()}
+
+
+def norm(gradient: Tensors) -> Tensor:
+    """Return the Euclidean norm over all parameters."""
+    squares = [(slope**2).sum() for slope in gradient.values()]
+    return torch.stack(squares).sum().sqrt()

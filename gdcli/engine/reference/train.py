@@ -1,0 +1,85 @@
+"""One trial, step by step: a batch, the gradient of its loss by autograd, the update, a record.
+
+Nothing is stacked, fused or differentiated by hand. What a trial is given (its start, the order of
+its examples, its update rule) it is given by any engine; how it is computed is all here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import pairwise, repeat
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gdcli.discovery import name_of
+from gdcli.engine.device import Torch
+from gdcli.engine.families import precision
+from gdcli.engine.initial import starting_point
+from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.recorder import RUNNING, Curves
+from gdcli.engine.reference.curve import Curve
+from gdcli.engine.reference.objective import Objective, Tensors, norm, objective_of, tensors
+from gdcli.engine.sampling import Orders
+from gdcli.engine.streams import stream
+
+if TYPE_CHECKING:
+    from gdcli.grid import Trial
+    from gdcli.optimizer import Optimizer, State
+    from gdcli.problem import Data
+
+
+def train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], None]) -> Curves:
+    """Train one trial on a resolved device; `advance` is told of the steps done."""
+    with torch.random.fork_rng(devices=[]):
+        # A layer may draw numbers of its own, as dropout does: they follow from the trial's seed.
+        torch.manual_seed(int(stream(name_of(trial.problem), trial.seed, "layers").integers(2**32)))
+        return _train(trial, data, device_name, advance)
+
+
+def _train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], None]) -> Curves:
+    device = Torch(precision(trial), name=device_name)
+    objective = objective_of(trial.problem, data, device)
+    params = tensors(starting_point(trial.problem, data, trial.seed), device)
+    states = {name: trial.optimizer.init(param) for name, param in params.items()}
+    plan = plan_of(trial, data.examples)
+    batches = _batches(trial, plan, objective)
+    curve = Curve(trial.training)
+    curve.add(0, objective.measures(params), params)
+    for here, there in pairwise(plan.points()):
+        if curve.ended != RUNNING:
+            break
+        for step in range(here, there):
+            _, gradient = objective.gradient(params, next(batches))
+            directions = _directions(trial.optimizer, params, gradient, states, step + 1)
+            rate = trial.lr * trial.schedule.multiplier(step, plan.steps)
+            params = {name: param - rate * directions[name] for name, param in params.items()}
+        curve.add(there, objective.measures(params), params)
+        advance(there - here)
+    return curve.curves(device.dtype)
+
+
+def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Tensors]:
+    """Yield what each step sees: all examples, or the next ones in the order of the seed."""
+    if trial.method == "gd":
+        yield from repeat(objective.train)
+    orders = Orders(name_of(trial.problem), (trial.seed,), plan, trial.training.order)
+    for ((chosen,),) in orders.blocks(0, plan.steps, 1):
+        yield objective.batch(torch.from_numpy(chosen))
+
+
+def _directions(
+    rule: Optimizer, params: Tensors, gradient: Tensors, states: dict[str, State], step: int
+) -> Tensors:
+    """Clip the gradient, decay the weights, and return where the rule goes; it moves its states."""
+    length, longest, directions = norm(gradient), rule.clip_norm or math.inf, {}
+    for name, param in params.items():
+        slope = gradient[name] * (longest / length) if length > longest else gradient[name]
+        decay = rule.weight_decay * param
+        if not rule.decoupled:
+            slope = slope + decay
+        directions[name], states[name] = rule.update(slope, states[name], param, step)
+        if rule.decoupled:
+            directions[name] = directions[name] + decay
+    return directions
