@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from gdcli.arrays import namespace
 from gdcli.problem import Array, Batch, Data, Params, Problem
@@ -33,6 +33,8 @@ class Program(ABC):
 
     Parameters are arrays by name with the lanes among their axes; `over` says where.
     """
+
+    words: ClassVar[str]  # what it does, for the manifest
 
     def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
         """Move the data to the device."""

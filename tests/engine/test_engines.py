@@ -126,8 +126,10 @@ def test_every_step_of_a_trial_is_told_until_it_ends() -> None:
     assert told == [[20, 20, 20, 20, 10], [20]]
 
 
+CLOSED = "value and gradient in closed form"
 PATHS = [
-    ("quadratic", {}, {}, "closed form on NumPy, step by step"),
+    ("quadratic", {}, {}, f"{CLOSED} on NumPy, all steps to a recorded point as one power"),
+    ("quadratic", {}, {"optimizer": "adam"}, f"{CLOSED} on NumPy, step by step"),
     ("softmax-regression", {}, {"method": "sgd"}, "linear model on NumPy, weights moved every"),
     ("mlp", {"dataset": "iris"}, {"method": "sgd"}, "stacked layers on torch, gradient and update"),
     ("mlp", {"dataset": "iris"}, {"optimizer": "adam"}, "stacked layers on torch, step by step"),

@@ -23,6 +23,8 @@ class AnalyticProgram(Program):
     Where the problem has simpler axes and the optimizer knows none, the points are turned.
     """
 
+    words = "value and gradient in closed form"
+
     def __init__(
         self, problem: Analytic, data: Data, lanes: Lanes, device: Device, *, turn: bool
     ) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class AutogradProgram(Program):
     """A problem's own loss and metrics, written for one trial."""
 
+    words = "vmap of the loss"
+
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return every parameter with an axis of trials."""
         seed = torch.as_tensor(self.lanes.seed)
@@ -76,6 +78,8 @@ class AutogradProgram(Program):
 
 class ModuleProgram(AutogradProgram):
     """A network with a layer that has no trial-axis form."""
+
+    words = "vmap of the module"
 
     def __init__(
         self, problem: Network, data: Data, lanes: Lanes, device: Device, module: torch.nn.Module

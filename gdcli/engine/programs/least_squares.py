@@ -45,6 +45,8 @@ class Bowl:
 class LeastSquaresProgram(LinearModelProgram):
     """The same losses and gradients as the plain program's, of all examples at once."""
 
+    words = "least squares by its Hessian"
+
     @staticmethod
     def fits(problem: LinearModel, data: Data, device: Device) -> bool:
         """Return whether a float64 bowl of the data is worth its making."""

@@ -32,6 +32,8 @@ CACHED = 2**17  # predictions held at a time when all examples are evaluated: th
 class LinearModelProgram(Program):
     """Predictions by matrix products; costs and slopes as the problem gives them."""
 
+    words = "linear model"
+
     def __init__(self, problem: LinearModel, data: Data, lanes: Lanes, device: Device) -> None:
         """Add the bias's feature, and lay the examples side by side."""
         super().__init__(problem, data, lanes, device)

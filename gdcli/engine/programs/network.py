@@ -28,6 +28,8 @@ GATHERED = 2**17  # numbers of the inputs that are gathered at a time: they fit 
 class NetworkProgram(Program):
     """A sequence of stacked layers and a criterion."""
 
+    words = "stacked layers"
+
     def __init__(
         self,
         problem: Network,

@@ -33,6 +33,7 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
     lr = 1 / l2.
     """
 
+    words = "weights moved every sixteen steps"
     together = STEPS
 
     @staticmethod

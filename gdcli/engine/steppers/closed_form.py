@@ -27,6 +27,8 @@ class ClosedForm(Stepper[AnalyticProgram]):
     says what the matrix is, by its update of unit vectors.
     """
 
+    words = "all steps to a recorded point as one power"
+
     @staticmethod
     def fits(program: AnalyticProgram, rule: Rule) -> bool:
         """Return whether every step multiplies by the same matrix."""

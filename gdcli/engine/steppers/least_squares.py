@@ -30,6 +30,7 @@ class LeastSquares(Stepper[LinearModelProgram]):
     (I - c L)(I + c^2 L^2)(I + c^4 L^4)(I + c^8 L^8), whose matrices all trials of a seed share.
     """
 
+    words = "sixteen steps at once"
     together = STEPS
 
     @staticmethod

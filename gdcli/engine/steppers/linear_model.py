@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class FusedLinearModel(Stepper[LinearModelProgram]):
     """W -= x' (lr / batch * slope): one pass over the weights less, and no gradient."""
 
+    words = "gradient and update fused"
+
     def advance(
         self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
     ) -> None:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class FusedNetwork(Stepper[NetworkProgram]):
     """Each layer moves its own parameters on the way back: no gradient is ever stored."""
 
+    words = "gradient and update fused"
+
     def advance(
         self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
     ) -> None:

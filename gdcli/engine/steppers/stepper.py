@@ -25,6 +25,7 @@ P = TypeVar("P", bound=Program)
 class Stepper(ABC, Generic[P]):
     """Takes the steps of all trials of a batch."""
 
+    words: ClassVar[str]  # what it does, for the manifest
     together: ClassVar[int] = 1  # steps that are taken as one, however many seeds share the cache
 
     def __init__(self, program: P, rule: Rule, orders: Orders | None) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class Stepwise(Stepper[Program]):
     """The plain way, which every other must agree with."""
 
+    words = "step by step"
+
     def advance(
         self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
     ) -> None:
