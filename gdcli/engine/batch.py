@@ -23,6 +23,7 @@ from gdcli.engine.train import Loop
 from gdcli.grid import Cohort, Trial
 
 if TYPE_CHECKING:
+    from gdcli.engine.checkpoint import Keeper
     from gdcli.problem import Data
 
 
@@ -48,18 +49,30 @@ def batches_of(cohorts: tuple[Cohort, ...], engine: str = "auto") -> list[TrialB
 
 
 def train_batch(
-    batch: TrialBatch, data: Data, device_name: str, advance: Callable[[int], None]
+    batch: TrialBatch,
+    data: Data,
+    device_name: str,
+    advance: Callable[[int], None],
+    keeper: Keeper | None = None,
 ) -> tuple[Plan, Curves]:
-    """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done."""
+    """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done.
+
+    `keeper`, if given, is offered the state now and then, and asked for one to go on from; the
+    reference engine, one trial at a time, starts again instead.
+    """
     keep_memory()
     plan = plan_of(batch.trials[0], data.examples)
-    train = _one_by_one if batch.engine == "reference" else _stacked
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
-        return plan, train(batch.trials, data, plan, device_name, advance)
+        if batch.engine == "reference":
+            return plan, _alone(batch.trials, data, device_name, advance)
+        loop = _loop(batch.trials, data, plan, device_name)
+        loop.keeper = keeper
+        curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
+    return plan, replace(curves, path=path_of(loop.program, loop.stepper))
 
 
-def _one_by_one(
-    trials: Sequence[Trial], data: Data, _: Plan, device: str, advance: Callable[[int], None]
+def _alone(
+    trials: Sequence[Trial], data: Data, device: str, advance: Callable[[int], None]
 ) -> Curves:
     from gdcli.engine.reference.train import train
 
@@ -67,9 +80,7 @@ def _one_by_one(
     return replace(train(trial, data, device, advance), path=REFERENCE)
 
 
-def _stacked(
-    trials: Sequence[Trial], data: Data, plan: Plan, device: str, advance: Callable[[int], None]
-) -> Curves:
+def _loop(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Loop:
     first = trials[0]
     place = device_for(device, precision(first), networks=needs_torch(first.problem))
     program = program_for(trials, data, place)
@@ -80,6 +91,4 @@ def _stacked(
     order = first.training.order
     orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
     stepper = stepper_for(program, rule, orders)
-    loop = Loop(program, params, rule, plan, stepper, Recorder(program, first.training))
-    curves = loop.run(lambda steps: advance(steps * len(trials)))
-    return replace(curves, path=path_of(program, stepper))
+    return Loop(program, params, rule, plan, stepper, Recorder(program, first.training))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -89,6 +89,26 @@ class Recorder:
             stacked = namespace(self.ended).stack(self.pending)
             self.blocks.append(self.program.device.host(stacked))
             self.pending = []
+
+    def packed(self) -> dict[str, NDArray[Any]]:
+        """Return what was recorded, as named arrays."""
+        self._flush()
+        held = {"ended": self.ended, "length": self.length, "limit": self.limit}
+        return {
+            "names": np.array(self.names),
+            "steps": np.array(self.steps),
+            "recorded": np.concatenate(self.blocks),
+            **{name: self.program.device.host(array) for name, array in held.items()},
+        }
+
+    def unpack(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Go on from what was packed."""
+        array = self.program.device.array
+        self.names, self.steps = arrays["names"].tolist(), arrays["steps"].tolist()
+        self.blocks, self.pending = [arrays["recorded"]], []
+        self.ended, self.length, self.limit = (
+            array(arrays[name]) for name in ("ended", "length", "limit")
+        )
 
     def curves(self) -> Curves:
         """Return what was recorded."""

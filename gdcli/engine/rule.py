@@ -101,11 +101,15 @@ class Rule:
         self, ended: Array, params: Params, gradient: Params, states: dict[str, State]
     ) -> None:
         """Set what ended trials hold to zero, so that they go on as harmless, finite numbers."""
+        self.stop(ended)
         where = namespace(ended).where
-        self.running = where(ended, 0.0, self.running)
-        self.multipliers = []
         for name, param in list(params.items()):
             mask = self.program.over(ended, param)
             params[name] = where(mask, 0.0, param)
             gradient[name] = where(mask, 0.0, gradient[name])
             states[name] = {key: where(mask, 0.0, value) for key, value in states[name].items()}
+
+    def stop(self, ended: Array) -> None:
+        """Set the learning rates of ended trials to zero."""
+        self.running = namespace(ended).where(ended, 0.0, self.running)
+        self.multipliers = []

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from gdcli.engine.checkpoint import Keeper, packed, unpack
 from gdcli.engine.plan import Plan
 from gdcli.engine.program import Program
-from gdcli.engine.recorder import Curves, Recorder
+from gdcli.engine.recorder import RUNNING, Curves, Recorder
 from gdcli.engine.rule import Rule
 from gdcli.engine.steppers.stepper import Stepper
 from gdcli.problem import Params
 
+if TYPE_CHECKING:
+    from gdcli.optimizer import State
 
-@dataclass(frozen=True)
+
+@dataclass
 class Loop:
     """The parts that a batch of trials is trained with."""
 
@@ -25,20 +29,59 @@ class Loop:
     plan: Plan
     stepper: Stepper[Any]
     recorder: Recorder
+    keeper: Keeper | None = None
+    gradient: Params | None = None  # at the last recorded point
 
     def run(self, advance: Callable[[int], None]) -> Curves:
         """Train every trial and return the curves; `advance` is told of the steps taken."""
-        program, params, recorder = self.program, self.params, self.recorder
-        states = self.rule.init(params)
-        evaluation = program.evaluate(params)
-        ended = recorder.record(0, evaluation, params)
+        states = self.rule.init(self.params)
+        taken = self._resume(states)
+        advance(taken)
+        if not taken:
+            self._record(0, states)
         for here, there in pairwise(self.plan.points()):
-            if recorder.over:
+            if self.recorder.over:
                 break
-            if not program.device.eager or ended.any():
-                self.rule.freeze(ended, params, evaluation.gradient, states)
-            self.stepper.advance(params, states, here, there, evaluation.gradient)
-            evaluation = program.evaluate(params)
-            ended = recorder.record(there, evaluation, params)
-            advance(there - here)
-        return recorder.curves()
+            if there < taken:
+                continue
+            gradient = self.gradient if taken <= here else None
+            for first, last in self._stretches(max(here, taken), there):
+                self.stepper.advance(self.params, states, first, last, gradient)
+                gradient = None
+                advance(last - first)
+                self._keep(last, states)
+            self._record(there, states)
+        return self.recorder.curves()
+
+    def _record(self, step: int, states: dict[str, State]) -> None:
+        """Record a point, and still the trials that end there."""
+        evaluation = self.program.evaluate(self.params)
+        self.gradient = evaluation.gradient  # of the full training loss: the next step's, for gd
+        ended = self.recorder.record(step, evaluation, self.params)
+        if not self.program.device.eager or ended.any():
+            self.rule.freeze(ended, self.params, self.gradient, states)
+
+    def _stretches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Yield steps that are taken without a pause, from here to there."""
+        pause = self.stepper.pause if self.keeper else None
+        while pause and first // pause * pause + pause < last:
+            stop = first // pause * pause + pause
+            yield first, stop
+            first = stop
+        if first < last:
+            yield first, last
+
+    def _keep(self, step: int, states: dict[str, State]) -> None:
+        """Keep what training can go on from, now and then."""
+        if self.keeper and self.keeper.due():
+            state = packed(step, self.params, states, self.program.device)
+            self.keeper.save(state | self.recorder.packed())
+
+    def _resume(self, states: dict[str, State]) -> int:
+        """Take up a state that was kept; return the steps taken before it."""
+        arrays = self.keeper.load() if self.keeper else None
+        if arrays is None:
+            return 0
+        self.recorder.unpack(arrays)
+        self.rule.stop(self.recorder.ended != RUNNING)
+        return unpack(arrays, self.params, states, self.program.device)

@@ -43,7 +43,12 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
         return orders.plan.batch_size == 1 and weights >= MANY and rule.constant
 
     def advance(
-        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
     ) -> None:
         """Take the steps in blocks of sixteen, the last of an epoch shorter."""
         weight = params["weight"]

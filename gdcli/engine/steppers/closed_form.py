@@ -35,8 +35,18 @@ class ClosedForm(Stepper[AnalyticProgram]):
         bowl = program.function.curvature(program.everything) is not None
         return bowl and rule.optimizer.linear and rule.constant and not (rule.clips or rule.decays)
 
+    @property
+    def pause(self) -> None:
+        """None: a power of a power has other bits."""
+        return
+
     def advance(
-        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
     ) -> None:
         """Take all steps at once, some coordinates after others."""
         bowl = self.program.function.curvature(self.program.everything)

@@ -41,7 +41,12 @@ class LeastSquares(Stepper[LinearModelProgram]):
         return model.squared and not model.l2 and alone and program.device.dtype == "float64"
 
     def advance(
-        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
     ) -> None:
         """Take the steps in sixteens; the last of an epoch are filled up with empty examples."""
         weight = params["weight"]

@@ -20,7 +20,12 @@ class FusedLinearModel(Stepper[LinearModelProgram]):
     words = "gradient and update fused"
 
     def advance(
-        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
     ) -> None:
         """Take each step with three array operations and the problem's slope."""
         program, weight = self.program, params["weight"]

@@ -20,7 +20,12 @@ class FusedNetwork(Stepper[NetworkProgram]):
     words = "gradient and update fused"
 
     def advance(
-        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
     ) -> None:
         """Take each step with the slopes times the learning rate over the batch size."""
         known: tuple[Tensor, int] | None = None

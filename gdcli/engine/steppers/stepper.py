@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gdcli.problem import Params
 
 GATHERED = 2**17  # numbers of a block of batches that are gathered together: they fit a cache
+PAUSE = 16
 
 P = TypeVar("P", bound=Program)
 
@@ -34,12 +35,25 @@ class Stepper(ABC, Generic[P]):
 
     @abstractmethod
     def advance(
-        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
     ) -> None:
         """Take the steps first..last-1, changing parameters and states in place.
 
-        `gradient` is that of the full training loss before the first of them.
+        `gradient` is that of the full training loss before the first of them, where it is known.
         """
+
+    @property
+    def pause(self) -> int | None:
+        """The steps after which, and after whose multiples, to stop and go on changes no bit.
+
+        A block of batches ends with its epoch; full batches are taken one by one. None: never.
+        """
+        return PAUSE if self.orders is None else self.orders.plan.steps_per_epoch
 
     def blocks(self, first: int, last: int) -> Iterator[NDArray[np.int64]]:
         """Yield the steps' example indices, shape (steps, seeds, batch), a cacheful at a time."""

@@ -18,14 +18,19 @@ class Stepwise(Stepper[Program]):
     words = "step by step"
 
     def advance(
-        self, params: Params, states: dict[str, State], first: int, last: int, gradient: Params
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
     ) -> None:
         """Take each step by itself."""
         program, rule = self.program, self.rule
         if self.orders is None:
             for step in range(first, last):
-                grads = gradient if step == first else program.gradient(params, None)
-                rule.step(params, grads, states, step)
+                rule.step(params, gradient or program.gradient(params, None), states, step)
+                gradient = None
             return
         for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
             rule.step(params, program.gradient(params, batch), states, step)

@@ -1,0 +1,67 @@
+"""The state of a batch that takes long, kept about once a minute: a kill costs at most that."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdcli.runs import atomic
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
+
+INTERVAL = 60.0  # seconds
+
+
+class Checkpoint:
+    """One file, which the next state replaces; it is trusted by its checksum alone."""
+
+    def __init__(self, file: Path, key: str) -> None:
+        """Take the file, and what the state belongs to: a state of anything else is not loaded."""
+        self.file, self.key = file, key
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Return whether the last state is a minute old."""
+        return time.monotonic() - self.last >= INTERVAL
+
+    def save(self, arrays: Arrays) -> None:
+        """Keep a state instead of the one before; where there is no room, none is kept."""
+        body = io.BytesIO()
+        np.savez(body, allow_pickle=False, **arrays)
+        content = body.getvalue()
+        try:
+            self.file.parent.mkdir(exist_ok=True)
+            atomic.write(self.file, [self._head(content), content])
+        except OSError:
+            self.last = math.inf  # it only saves work: the run goes on without
+            return
+        self.last = time.monotonic()
+
+    def load(self) -> Arrays | None:
+        """Return the state that is kept, None unless it is whole and of this key."""
+        try:
+            head, _, content = self.file.read_bytes().partition(b"\n")
+        except OSError:
+            return None
+        if head + b"\n" != self._head(content):
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return dict(file)
+
+    def remove(self) -> None:
+        """Forget the state: what it led to is stored."""
+        self.file.unlink(missing_ok=True)
+
+    def _head(self, content: bytes) -> bytes:
+        digest = hashlib.sha256(self.key.encode())
+        digest.update(content)
+        return digest.hexdigest().encode() + b"\n"
