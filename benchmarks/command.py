@@ -33,10 +33,12 @@ def run(arguments: Sequence[str], folder: Path) -> Done:
     Raises ContestantError, with the last line of its errors, for a process that fails.
     """
     command = [sys.executable, *(part.replace("{out}", str(folder)) for part in arguments)]
+    # Bytecode is kept, as for any installed package.
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     began = time.perf_counter()
     done = subprocess.run(
         command,
-        env={**os.environ, **ONE_THREAD},
+        env={**kept, **ONE_THREAD},
         cwd=ROOT,
         capture_output=True,
         text=True,
