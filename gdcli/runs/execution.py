@@ -21,7 +21,8 @@ from gdcli.grid import digest
 from gdcli.runs import atomic, manifest
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.rows import curve_columns, header, summary_columns
-from gdcli.runs.store import Shard, Store
+from gdcli.runs.shard import Shard
+from gdcli.runs.store import Store
 from gdcli.runs.work import Work, plan_for
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class _Run:
             "format": manifest.FORMAT,
             "experiment": experiment.hash,
             "settings": experiment.tables(),
+            "batches": len(self.batches),
             "data": _checksums(experiment),
             "fingerprint": fingerprint(device, torch=needs_torch(problem) or device != "cpu"),
         }

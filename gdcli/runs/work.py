@@ -11,7 +11,7 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import GdcliError, RunError
 from gdcli.runs.rows import Rows
-from gdcli.runs.store import Shard
+from gdcli.runs.shard import Shard
 
 
 @dataclass(frozen=True)

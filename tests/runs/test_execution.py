@@ -201,10 +201,10 @@ def test_a_run_stopped_while_it_writes_its_tables_goes_on(
 ) -> None:
     write = atomic.write
 
-    def stopped(path: Path, *arguments: Any) -> None:
+    def stopped(path: Path, *arguments: Any, **options: Any) -> None:
         if path.name == unwritten:
             raise KeyboardInterrupt
-        write(path, *arguments)
+        write(path, *arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "write", stopped)

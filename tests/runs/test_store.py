@@ -11,8 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdcli.errors import UserError
+from gdcli.runs import atomic
 from gdcli.runs.atomic import TEMPORARY
-from gdcli.runs.store import Shard, Store, differing
+from gdcli.runs.shard import Shard
+from gdcli.runs.spec import differing
+from gdcli.runs.store import Store
 
 SPEC = {"format": 1, "experiment": "abc", "settings": {"grid": {"lr": [0.1]}}, "data": {"x": "1"}}
 OTHER = {**SPEC, "experiment": "other", "settings": {"grid": {"lr": [0.2]}}}
@@ -77,7 +80,7 @@ def test_a_shard_with_any_bit_flipped_is_not_there(
 ) -> None:
     store = opened(tmp_path)
     flipped = bytearray(file_of(store, 0).read_bytes())
-    monkeypatch.setattr(Path, "read_bytes", lambda _: bytes(flipped))
+    monkeypatch.setattr(atomic, "read", lambda _: bytes(flipped))
     for place in range(len(flipped)):
         for bit in range(8):
             flipped[place] ^= 1 << bit
@@ -152,7 +155,7 @@ def test_a_folder_of_another_experiment_is_refused_with_the_difference(tmp_path:
     opened(tmp_path / "run").save(0, SHARD)
     with pytest.raises(UserError) as caught:
         Store(tmp_path / "run", OTHER).open(overwrite=False)
-    line = f"{tmp_path / 'run'} holds another run, which differs in settings.grid.lr"
+    line = f"{tmp_path / 'run'} holds another run, which differs in settings.grid.lr [0.1] -> [0.2]"
     assert caught.value.what == line
     assert "--overwrite" in caught.value.fix
     assert opened(tmp_path / "run").load(0) == SHARD
