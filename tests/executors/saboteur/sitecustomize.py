@@ -1,6 +1,6 @@
-"""What befalls a worker in a test: put on the path of the command line's processes.
+"""What befalls a batch in a test: put on the path of the processes of a command line.
 
-SABOTAGE is a line of Python that is run in a worker before each batch, with its `index`.
+SABOTAGE is Python that is run before each batch, with its `index` and `trials`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from typing import Any
 if sabotage := os.environ.get("SABOTAGE"):
     from gdcli.runs.work import Work
 
-    code, begin = compile(sabotage, "SABOTAGE", "exec"), Work.shard
+    code, begin = compile(sabotage, "SABOTAGE", "exec"), Work._trained
 
     def sabotaged(work: Work, batch: Any, advance: Any) -> Any:
         """Run the sabotage, then do the work."""
         exec(code, {"index": batch.index, "trials": batch.trials, "os": os})  # noqa: S102
         return begin(work, batch, advance)
 
-    setattr(Work, "shard", sabotaged)  # noqa: B010 -- mypy lets nobody replace a method
+    setattr(Work, "_trained", sabotaged)  # noqa: B010 -- mypy lets nobody replace a method
