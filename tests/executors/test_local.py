@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from gdcli.engine.batch import batches_of
+from gdcli.engine import estimate
+from gdcli.engine.batch import TrialBatch, batches_of
 from gdcli.engine.estimate import quick_estimate
 from gdcli.engine.examples import examples_of
 from gdcli.engine.memory import batch_memory
@@ -43,7 +44,7 @@ def test_workers_are_as_many_as_asked_for_and_never_more_than_batches(
 
 def test_unasked_there_are_workers_only_where_they_pay(tmp_path: Path, counting: Counting) -> None:
     assert workers(tmp_path, counting) == 1
-    assert workers(tmp_path, counting, epochs="9999999") == 3
+    assert workers(tmp_path, counting, epochs="999999", memory="1TB") == 3
     assert not counting.notes
 
 
@@ -62,11 +63,21 @@ def test_a_gpu_has_one_process(
     assert workers(tmp_path, counting, workers=4) == 1
 
 
-def test_an_estimate_that_is_enough_ends_the_look() -> None:
-    grid = experiment("quadratic", optimizer="vanilla,adam", epochs="9999999").grid
+def test_an_estimate_looks_no_further_than_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def quickly(batch: TrialBatch, _: str) -> float:
+        seen.append(batch.cohort)
+        return 2.0
+
+    monkeypatch.setattr(estimate, "_quickly", quickly)
+    grid = experiment("quadratic", optimizer="vanilla,adam,momentum", lr="lin:1:2:600").grid
     batches = batches_of(grid.cohorts)
-    some, more = (quick_estimate(batches, "cpu", enough) for enough in (1.0, float("inf")))
-    assert 1.0 < some < more
+    assert len(batches) == 9
+    assert quick_estimate(batches, "cpu", 1.0) == 18.0
+    assert len(seen) == 1
+    assert quick_estimate(batches, "cpu", 100.0) == 18.0
+    assert len(seen) == 4
 
 
 def test_what_raises_costs_nothing_in_an_estimate(monkeypatch: pytest.MonkeyPatch) -> None:

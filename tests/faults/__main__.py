@@ -15,6 +15,7 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 
 from tests.faults.calls import SCENES, every_call
 from tests.faults.kills import kill_rounds
+from tests.faults.small_disk import small_disk
 
 
 def _arguments() -> argparse.Namespace:
@@ -53,11 +54,21 @@ def _kills(wanted: int, seed: int) -> bool:
     return rounds.sound()
 
 
+def _small_disk(workers: int) -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        ended = small_disk(Path(folder).resolve(), workers)
+    if ended is None:
+        print("a disk of 200 kB: not tried, for only root can mount one")
+        return True
+    print(f"a disk of 200 kB, --workers {workers}: {'sound' if ended.sound() else ended}")
+    return ended.sound()
+
+
 def main() -> int:
     """Return 0 if nothing was lost, mixed or left behind, else 1."""
     given = _arguments()
-    sound = _calls(given.every)
-    return 0 if _kills(given.kills, given.seed) and sound else 1
+    sound = [_small_disk(1), _small_disk(2), _calls(given.every), _kills(given.kills, given.seed)]
+    return 0 if all(sound) else 1
 
 
 if __name__ == "__main__":
