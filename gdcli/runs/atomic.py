@@ -2,32 +2,74 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
+COMMON = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
+CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | COMMON
 
 
 def write(path: Path, chunks: Iterable[bytes], *, exclusive: bool = False) -> None:
     """Write a file by way of a temporary one beside it: write, fsync, rename, fsync the folder.
 
-    Raises FileExistsError if `exclusive` and the file is there, OSError if it cannot be written.
+    Raises FileExistsError if `exclusive` and the file is there, OSError, naming the file, if it
+    cannot be written.
     """
     temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
     try:
-        with temporary.open("xb") as file:
-            file.writelines(chunks)
-            file.flush()
-            os.fsync(file.fileno())
+        _fill(temporary, chunks)
         if exclusive:
             os.link(temporary, path)
         else:
             temporary.replace(path)
         _sync(path.parent)
+    except OSError as error:
+        # A full disk names no file, and nobody knows the temporary one.
+        if error.filename in (None, str(temporary)):
+            error.filename, error.filename2 = str(path), None
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _fill(file: Path, chunks: Iterable[bytes]) -> None:
+    descriptor = os.open(file, CREATE, 0o666)
+    try:
+        for chunk in chunks:
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read(path: Path) -> bytes | None:
+    """Return a file's content; None where there is none, or a link to another file."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | COMMON)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return None
+        raise
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()
+
+
+def make(folder: Path) -> None:
+    """Make a folder, and those that it is to be in, so that they last."""
+    for each in reversed([folder, *folder.parents]):
+        if not each.is_dir():
+            each.mkdir(exist_ok=True)
+            _sync(each.parent)
 
 
 def _sync(folder: Path) -> None:
@@ -37,5 +79,8 @@ def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some network file systems sync no folders
+            raise
     finally:
         os.close(descriptor)

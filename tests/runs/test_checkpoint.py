@@ -11,7 +11,9 @@ import pytest
 
 from gdcli.runs import atomic, checkpoint
 from gdcli.runs.checkpoint import Checkpoint
+from tests.runs.command import gdcli, tables
 
+NAMED = ("--epochs", "5", "--name", "run", "--format", "csv")
 STATE = {"step": np.array(7), "state 0.weight velocity": np.arange(6.0, dtype=np.float32)}
 
 
@@ -81,3 +83,53 @@ def test_a_full_disk_does_not_end_the_run(
     loaded = kept.load()
     assert loaded is not None
     assert loaded["step"] == 7
+
+
+LONG = ("run", "mlp", "--dataset", "iris", "--method", "minibatch", *NAMED)
+ONE, TWO = (*LONG, "--batch-size", "8"), (*LONG, "--batch-size", "8,9", "--workers", "2")
+KILLED = """
+from gdcli.runs import checkpoint
+checkpoint.INTERVAL = 0
+save, saved = checkpoint.Checkpoint.save, []
+def saving(self, arrays):
+    save(self, arrays)
+    saved.append(arrays["step"])
+    if len(saved) == 4:
+        os.kill(os.getpid(), 9)
+checkpoint.Checkpoint.save = saving
+"""
+TOLD = """
+from gdcli.engine import train
+unpack = train.unpack
+def unpacking(*given):
+    with open("resumed", "w") as file:
+        file.write(str(step := unpack(*given)))
+    return step
+train.unpack = unpacking
+"""
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_killed_batch_goes_on_from_its_checkpoint(tmp_path: Path, *, damaged: bool) -> None:
+    assert gdcli(tmp_path, *ONE, sabotage=KILLED)[0] == -9
+    (kept,) = (tmp_path / "results" / "run" / ".gdcli" / "checkpoints").iterdir()
+    if damaged:
+        kept.write_bytes(kept.read_bytes()[:-1])
+    assert gdcli(tmp_path, *ONE, sabotage=TOLD)[0] == 0
+    assert (tmp_path / "resumed").is_file() != damaged
+    assert not kept.parent.exists()
+    check_tables(tmp_path, ONE)
+
+
+def test_the_next_worker_goes_on_from_a_killed_ones_checkpoint(tmp_path: Path) -> None:
+    code, lines = gdcli(tmp_path, *TWO, sabotage=KILLED + TOLD)
+    again = [f"a worker ended by SIGKILL: batch {index} is given again" for index in (0, 1)]
+    assert (code, sorted(lines)[:2]) == (0, again)
+    assert int((tmp_path / "resumed").read_text()) in (4 * 14, 4 * 12)
+    check_tables(tmp_path, TWO)
+
+
+def check_tables(folder: Path, command: tuple[str, ...]) -> None:
+    (folder / "whole").mkdir()
+    assert gdcli(folder / "whole", *command)[0] == 0
+    assert tables(folder / "results" / "run") == tables(folder / "whole" / "results" / "run")

@@ -1,0 +1,58 @@
+"""How far a run is, from its files and locks alone: what a process left behind is not trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gdcli.errors import UserError
+from gdcli.runs import manifest
+from gdcli.runs.claims import at_work
+from gdcli.runs.spec import read_json
+from gdcli.runs.store import Store
+
+
+@dataclass(frozen=True)
+class State:
+    """A word for a run, and how many of its batches are there."""
+
+    word: Literal["complete", "in progress", "damaged", "partial"]
+    done: int
+    total: int  # 0 where it cannot be told
+
+
+def state_of(folder: Path) -> State:
+    """Return the state of a run's folder.
+
+    complete: the results are there and are what was written. in progress: a process holds a lock
+    in it. damaged: a file is not what was written; the same command makes it anew. partial: the
+    same command goes on with it. Raises OSError where a file cannot be read.
+    """
+    try:
+        spec = read_json((folder / ".gdcli" / "spec.json").read_bytes())
+    except FileNotFoundError:  # killed before it began, or copied without its hidden folder
+        return _without_spec(folder)
+    if not isinstance(spec, dict) or not isinstance(spec.get("batches"), int):
+        return State("damaged", 0, 0)
+    store, total = Store(folder, spec), spec["batches"]
+    if manifest.counts(folder, store.id):
+        return State("complete", total, total)
+    there = [index for index in range(total) if store.has(index)]
+    done = sum(store.load(index) is not None for index in there)
+    if at_work(folder):
+        return State("in progress", done, total)
+    sound = done == len(there) and not (folder / "manifest.json").exists()
+    return State("partial" if sound else "damaged", done, total)
+
+
+def _without_spec(folder: Path) -> State:
+    if at_work(folder):
+        return State("in progress", 0, 0)
+    if not (folder / "manifest.json").exists():
+        return State("partial", 0, 0)
+    try:
+        manifest.check_files(folder)
+    except UserError:
+        return State("damaged", 0, 0)
+    return State("complete", 0, 0)

@@ -1,0 +1,117 @@
+"""Locks between processes: each byte to one, gone with its process, and never needed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gdcli.runs import claims
+from gdcli.runs.claims import Claims, at_work
+
+HOLD = """
+import sys
+from pathlib import Path
+from gdcli.runs.claims import Claims
+held = Claims(Path(sys.argv[1]))
+for action in sys.argv[2:]:
+    held.attend() if action == "attend" else print(held.take(int(action)), flush=True)
+print("done", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def another(folder: Path, *actions: str) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Run a process that takes bytes and holds them; give it with what it could take."""
+    command = [sys.executable, "-c", HOLD, str(folder), *actions]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        yield process, [line.strip() for line in iter(process.stdout.readline, "done\n")]
+        process.kill()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / ".gdcli").mkdir()
+    return tmp_path
+
+
+def test_a_byte_is_one_processs(folder: Path) -> None:
+    mine = Claims(folder)
+    assert mine.take(0)
+    assert mine.take(0)  # its own
+    with another(folder, "0", "1") as (_, taken):
+        assert taken == ["False", "True"]
+        assert not mine.take(1)
+        mine.release(0)
+        with another(folder, "0") as (_, others):
+            assert others == ["True"]
+
+
+def test_a_dead_process_holds_nothing(folder: Path) -> None:
+    mine = Claims(folder)
+    with another(folder, "3", "attend") as (process, _):
+        assert not mine.take(3)
+        process.kill()
+        process.wait()
+        assert mine.take(3)
+    mine.close()
+    assert not at_work(folder)
+
+
+def test_who_is_at_work_is_seen_between_batches_too(folder: Path) -> None:
+    assert not at_work(folder)
+    with another(folder, "attend"), another(folder, "attend") as (second, _):
+        assert at_work(folder)
+        second.kill()
+        second.wait()
+        assert at_work(folder)
+    assert not at_work(folder)
+    assert not at_work(folder / "nowhere")
+
+
+def test_one_process_at_a_time_writes_the_tables(folder: Path) -> None:
+    mine = Claims(folder)
+    with mine.tables() as certain:
+        assert certain
+        with another(folder, str(claims.TABLES)) as (_, taken):
+            assert taken == ["False"]
+    with another(folder, str(claims.TABLES)) as (_, taken):
+        assert taken == ["True"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO])
+def test_without_a_lock_service_everyone_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def no_service(*_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(claims, "lockf", no_service)
+    mine, other = Claims(folder), Claims(folder)
+    assert mine.take(0)
+    assert other.take(0)
+    mine.attend()
+    assert not at_work(folder)
+    with mine.tables() as certain, other.tables():
+        assert not certain
+    mine.release(0)
+
+
+def test_a_link_in_place_of_the_locks_is_not_followed(folder: Path) -> None:
+    target = folder / "precious"
+    target.write_text("mine")
+    (folder / ".gdcli" / "claims").symlink_to(target)
+    with pytest.raises(OSError, match="claims"):
+        Claims(folder)
+    assert not at_work(folder)
+    assert target.read_text() == "mine"
