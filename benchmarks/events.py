@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from benchmarks import benchopt_run, gpu, scaling, start_up, whole_process, workloads
+from benchmarks import (
+    benchopt_run,
+    gpu,
+    overhead,
+    scaling,
+    start_up,
+    whole_process,
+    workers,
+    workloads,
+)
 from benchmarks.race import race
 from benchmarks.result import Result
 from benchmarks.team import Team
@@ -62,9 +71,15 @@ def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -
     for title in start_up.COMMANDS:
         yield Event(f"start-up: {title}", partial(start_up.measure, title, effort.repeats))
     yield Event(benchopt_run.NAME, partial(benchopt_run.contest, effort.repeats))
+    if not effort.quick:
+        yield Event("workers", partial(workers.measure, effort.less().repeats))
+        yield Event("store", partial(overhead.measure, effort.repeats))
     grids, repeats = whole_process.GRIDS, effort.repeats
     if effort.quick:
         grids, repeats = whole_process.SMALL, 1
+    else:
+        yield Event("workers", partial(workers.measure, effort.less().repeats))
+        yield Event("store", partial(overhead.measure, effort.repeats))
     for grid in grids:
         yield Event(grid.name, partial(whole_process.contest, grid, repeats))
 

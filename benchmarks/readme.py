@@ -70,6 +70,16 @@ Seconds by the clock, from the start of the process to the CSV file, import and 
 included. All write the same losses. The tutorial's script is timed on grids of 3 and 6 trials, one
 and two of each method, and scaled to all of them.""",
     ),
+    "workers": (
+        "Time against the number of worker processes",
+        "Seconds by the clock of whole commands, which write the same bytes.",
+    ),
+    "store": (
+        "What the store costs",
+        """\
+Seconds by the clock of whole processes: one keeps every batch in a checksummed file and writes
+the tables from these, the other appends to the tables as it goes, and loses all when killed.""",
+    ),
     "gpu": ("On a GPU", "Seconds by the clock. Losses are also compared with the CPU's."),
 }
 
