@@ -18,6 +18,7 @@ from gdcli.cli.listing import listing
 from gdcli.cli.run import Problems
 from gdcli.cli.show import show
 from gdcli.cli.sweep import sweep
+from gdcli.cli.verify import verify
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
@@ -52,6 +53,7 @@ app.add_typer(
 )
 app.command(cls=Command)(sweep)
 app.command(cls=Command)(show)
+app.command(cls=Command)(verify)
 for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
     app.command(_catalogue.folder, cls=Command)(listing(_catalogue))
 

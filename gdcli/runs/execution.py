@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,8 @@ from gdcli.engine.families import needs_torch
 from gdcli.engine.memory import check_memory
 from gdcli.engine.plan import plan_of
 from gdcli.errors import RunError
-from gdcli.grid import digest
 from gdcli.runs import atomic, manifest
+from gdcli.runs.checksums import data_checksums
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.rows import curve_columns, header, summary_columns
 from gdcli.runs.shard import Shard
@@ -27,11 +26,8 @@ from gdcli.runs.work import Work, plan_for
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
-    from gdcli.problem import Data
     from gdcli.runs.options import RunOptions
     from gdcli.runs.progress import Progress
-
-FILES = ("curves.csv", "summary.csv", "experiment.toml")
 
 
 @dataclass(frozen=True)
@@ -87,7 +83,7 @@ class _Run:
             "experiment": experiment.hash,
             "settings": experiment.tables(),
             "batches": len(self.batches),
-            "data": _checksums(experiment),
+            "data": data_checksums(experiment),
             "fingerprint": fingerprint(device, torch=needs_torch(problem) or device != "cpu"),
         }
         self.store = Store(self.folder, spec)
@@ -127,7 +123,7 @@ class _Run:
             timings.append(line)
         atomic.write(folder / "timings.csv", ["".join(timings).encode()])
         content = manifest.manifest(experiment, self.store.id, self.store.spec, counts)
-        manifest.write(folder, content, FILES)
+        manifest.write(folder, content, manifest.FILES)
         self.store.clear_temporaries()
         return Outcome(folder, counts["all"], counts["failed"], counts["diverged"], computed)
 
@@ -142,19 +138,3 @@ class _Run:
             what = f"{self.folder}: batch {index} was damaged while the run went on"
             raise RunError(f"{what}; run the same command again to compute it anew")
         return shard
-
-
-def _checksums(experiment: Experiment) -> dict[str, str]:
-    """Return the SHA-256 of the examples of every problem, by a hash of its options."""
-    firsts = (cohort.trials[0] for cohort in experiment.grid.cohorts)
-    problems = {trial.problem: trial for trial in firsts}
-    return {digest(asdict(p))[:12]: _checksum(examples_of(t)) for p, t in problems.items()}
-
-
-def _checksum(data: Data) -> str:
-    digest = hashlib.sha256()
-    for part in (data.train, data.test, data.constants):
-        for name, array in part.items():
-            digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-            digest.update(array.tobytes())
-    return digest.hexdigest()

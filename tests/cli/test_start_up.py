@@ -36,8 +36,9 @@ sys.exit(code)
         (("run", "cnn", "--lrr", "0"), 2, "gdcli.problems.cnn"),
         (("sweep", "missing.toml"), 2, ""),
         (("show", "nothing"), 2, ""),
+        (("verify", "nothing"), 2, ""),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
