@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from gdcli import __version__
 from gdcli.cli.command import WIDEST, Command, Group
+from gdcli.cli.doctor import doctor
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
 from gdcli.cli.listing import listing
@@ -56,6 +57,7 @@ app.command(cls=Command)(show)
 app.command(cls=Command)(verify)
 for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
     app.command(_catalogue.folder, cls=Command)(listing(_catalogue))
+app.command(cls=Command)(doctor)
 
 
 @app.callback()
