@@ -19,6 +19,7 @@ from gdcli.errors import RunError
 from gdcli.runs import atomic, manifest
 from gdcli.runs.checksums import data_checksums
 from gdcli.runs.fingerprint import fingerprint
+from gdcli.runs.reuse import reusing
 from gdcli.runs.rows import curve_columns, header, summary_columns
 from gdcli.runs.shard import Shard
 from gdcli.runs.store import Store
@@ -86,6 +87,7 @@ class _Run:
             "data": data_checksums(experiment),
             "fingerprint": fingerprint(device, torch=needs_torch(problem) or device != "cpu"),
         }
+        self.work = reusing(self.work, spec, options)
         self.store = Store(self.folder, spec)
 
     def train(self, progress: Progress) -> int:

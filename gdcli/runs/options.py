@@ -14,6 +14,7 @@ class RunOptions:
     output: Annotated[Path, "folder that the run's own folder is made in"] = Path("results")
     name: Annotated[str | None, "the run's folder; the problem's name and a hash"] = None
     overwrite: Annotated[bool, "start again where results lie already"] = False
+    reuse: Annotated[tuple[str, ...], "runs that hold some of the trials, to copy these from"] = ()
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
     memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
     fail_on: Annotated[
