@@ -17,6 +17,7 @@ from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
 from gdcli.cli.listing import listing
 from gdcli.cli.run import Problems
+from gdcli.cli.runs import runs
 from gdcli.cli.show import show
 from gdcli.cli.sweep import sweep
 from gdcli.cli.verify import verify
@@ -53,6 +54,7 @@ app.add_typer(
     help="Run a grid of experiments on a problem.",
 )
 app.command(cls=Command)(sweep)
+app.command(cls=Command)(runs)
 app.command(cls=Command)(show)
 app.command(cls=Command)(verify)
 for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
-
-MARKS = ("summary.csv", "manifest.json", ".gdcli")  # a run has one of them from its first moment
+from gdcli.runs.overview import MARKS
 
 
 def folder_of(run: str) -> Path:

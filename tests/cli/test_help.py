@@ -95,7 +95,7 @@ def test_the_help_says_range_and_default(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sweep", "show", "verify", "problems", "optimizers", "schedules", "doctor"]
+    "command", ["sweep", "runs", "show", "verify", "problems", "optimizers", "schedules", "doctor"]
 )
 def test_a_command_has_help(shell: Shell, command: str) -> None:
     assert shell(command, "-h") == 0

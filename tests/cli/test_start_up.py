@@ -37,8 +37,10 @@ sys.exit(code)
         (("sweep", "missing.toml"), 2, ""),
         (("show", "nothing"), 2, ""),
         (("verify", "nothing"), 2, ""),
+        (("runs",), 0, ""),
+        (("runs", "nothing"), 2, ""),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
