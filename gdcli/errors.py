@@ -9,7 +9,7 @@ GdcliError
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class GdcliError(Exception):
@@ -33,6 +33,10 @@ class UserError(GdcliError):
         super().__init__(f"{where}: {what}; {fix}")
         self.where, self.what, self.fix = where, what, fix
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the same in another process, which a worker sends its errors to."""
+        return type(self), (self.where, self.what, self.fix), self.__dict__
+
 
 class UserErrors(UserError):  # noqa: N818 -- the plural of UserError
     """Several mistakes of one file or command line."""
@@ -42,6 +46,10 @@ class UserErrors(UserError):  # noqa: N818 -- the plural of UserError
         first = errors[0]
         super().__init__(first.where, first.what, first.fix)
         self.errors = tuple(errors)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the same in another process."""
+        return type(self), (self.errors,), self.__dict__
 
     @property
     def lines(self) -> tuple[str, ...]:

@@ -30,7 +30,11 @@ def load(file: Path, overrides: Mapping[str, str] | None = None) -> Experiment:
 
     Raises UserErrors that name the file, the line and the key of every mistake.
     """
-    text = _text(file)
+    return loads(_text(file), file, overrides)
+
+
+def loads(text: str, file: Path, overrides: Mapping[str, str] | None = None) -> Experiment:
+    """Return the experiment of the text of a TOML file, whose name stands in its errors."""
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import os
 import select
-import signal
 import sys
-from types import FrameType
-from typing import NoReturn
+
+from gdcli.runs.interruption import listen
 
 # One thread a process, and the same path through MKL whatever the shapes: with more, the bits
 # of a trial depend on its neighbours. Read when numpy and torch are imported.
@@ -20,14 +19,10 @@ SETTINGS = {
 }
 
 
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end: it stops as it does for Ctrl-C."""
-
-
 def settle() -> None:
     """Prepare the process, before anything heavy is imported."""
     os.environ.update(SETTINGS)
-    signal.signal(signal.SIGTERM, _terminate)
+    listen()
     for descriptor in (0, 1, 2):
         _reopen(descriptor)
     if sys.__stdout__ is None:
@@ -38,10 +33,6 @@ def settle() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # What the terminal's encoding lacks is spelt out; it is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
 
 
 def _reopen(descriptor: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -10,7 +11,7 @@ from difflib import get_close_matches
 
 from typer import TyperException
 
-from gdcli.cli.environment import Terminated, abandon_output, reader_gone
+from gdcli.cli.environment import abandon_output, reader_gone
 from gdcli.errors import GdcliError
 from gdcli.report.console import literal
 
@@ -24,8 +25,8 @@ def report(error: BaseException, *, verbose: bool) -> int:
         abandon_output()
         return BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
-        _say("stopped: the same command goes on where this one ended")
-        return 143 if isinstance(error, Terminated) else 130
+        _say("stopped: what is finished is kept; the same command goes on from there")
+        return 128 + getattr(error, "number", signal.SIGINT)
     if verbose and not isinstance(error, GdcliError | TyperException):
         traceback.print_exception(error)
     for line in dict.fromkeys(_lines(error)):
@@ -61,6 +62,7 @@ def _environment(error: OSError) -> str:
         errno.ENOSPC: "free some space, then give the same command",
         errno.EDQUOT: "free some space, then give the same command",
         errno.EIO: "give the same command again",
+        errno.EFBIG: "raise the limit of a file's size (ulimit -f), then give the same command",
     }
     return f"{where}: {what}; {fixes.get(error.errno or 0, 'give another --output')}"
 

@@ -17,15 +17,35 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
     if dry_run:
         _plan(experiment, options, screen)
         return 0
+    from gdcli.executors.local import local
     from gdcli.report.progress import progress_bar
-    from gdcli.report.results import print_results
     from gdcli.runs.execution import execute
 
     bar = progress_bar(quiet=screen.quiet, color=not screen.no_color)
-    outcome = execute(experiment, options, bar)
-    print_results(outcome.folder, screen.format, screen.console())
-    screen.tell(f"the results are in {outcome.folder}")
+    outcome = execute(experiment, options, bar, local)
+    if outcome.missing:
+        what = f"{outcome.missing} batches of other shards are not there yet"
+        screen.tell(f"{what}: whoever computes the last writes the results to {outcome.folder}")
+    else:
+        _show(outcome, screen)
     return _exit_code(outcome, options)
+
+
+def _show(outcome: Outcome, screen: Screen) -> None:
+    """Print the results, and on stderr where they are and whether trials failed."""
+    from gdcli.report.results import print_failures, print_results
+
+    print_results(outcome.folder, screen.format, screen.console())
+    if outcome.failed:
+        if screen.format != "table":  # which lists them itself
+            print_failures(outcome.folder, screen.console(stderr=True))
+        what = f"{outcome.failed} of {outcome.trials} trials failed"
+        screen.warn(f"{what}: see {outcome.folder / 'summary.csv'}; --retry-failed runs them again")
+    if outcome.ready:
+        again = "--overwrite computes them again"
+        screen.tell(f"nothing to do: the results are in {outcome.folder}; {again}")
+    else:
+        screen.tell(f"the results are in {outcome.folder}")
 
 
 def _plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:

@@ -22,10 +22,11 @@ def runs(
     ] = None,
     **given: object,
 ) -> int:
-    """List the runs in a folder: complete, partial, damaged or in progress.
+    """List the runs in a folder, and how far each of them is.
 
-    The state is told by checksums and locks: complete results are what the run wrote, a partial
-    run goes on with its own command, a damaged one is made whole by it.
+    The state is told by checksums and locks, never by a process id: complete results are what the
+    run wrote; a partial run goes on with its own command; a damaged one is made whole by it; a
+    process is at work on one that is in progress.
     """
     screen = read(Screen, given)
     if folder is not None and not Path(folder).is_dir():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,4 +28,9 @@ class Screen:
     def tell(self, message: str) -> None:
         """Say what is not a result, on stderr."""
         if not self.quiet:
-            self.console(stderr=True).print(message)
+            self.warn(message)
+
+    def warn(self, message: str) -> None:
+        """Say what went wrong, on stderr, which may be closed or full."""
+        with suppress(OSError):
+            self.console(stderr=True).print(message, soft_wrap=True)

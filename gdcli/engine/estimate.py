@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from gdcli.problem import Data
 
 SAMPLE = 32  # steps that are timed
+LOOK = 1.0  # seconds that a quick estimate may take, or little more
 ROW = 130  # bytes of a line of curves.csv
 
 
@@ -60,6 +62,40 @@ def estimate(cohorts: tuple[Cohort, ...], device: str) -> Estimate:
     """Return what the cohorts would cost on a resolved device, by timing a few steps of each."""
     parts = tuple(_cohort(cohort, examples_of(cohort.trials[0]), device) for cohort in cohorts)
     return Estimate(parts, tuple(trial for cohort in cohorts for trial in cohort.trials))
+
+
+def quick_estimate(batches: Sequence[TrialBatch], device: str, enough: float) -> float:
+    """Return about how many seconds batches would take on one core.
+
+    Looks no further once it has found `enough`, or has looked for a while.
+    """
+    cohorts: dict[str, list[TrialBatch]] = {}
+    for batch in batches:
+        cohorts.setdefault(batch.cohort, []).append(batch)
+    begun, seconds, seen = time.perf_counter(), 0.0, 0
+    for batch, *others in cohorts.values():
+        seen += 1 + len(others)
+        seconds += (1 + len(others)) * _quickly(batch, device)
+        if seconds >= enough or time.perf_counter() - begun > LOOK:
+            break
+    return seconds * len(batches) / seen if seen else 0.0
+
+
+def _quickly(batch: TrialBatch, device: str) -> float:
+    """Return about how many seconds a batch takes, from some of its steps."""
+    data = examples_of(batch.trials[0])
+    plan = plan_of(batch.trials[0], data.examples)
+    try:
+        one = _seconds(_shortened(batch, 1, 1), data, device)  # warms up, too
+        if one > LOOK:
+            return (plan.steps + plan.recorded) * one / 3
+        one = _seconds(_shortened(batch, 1, 1), data, device)
+        few = max(2, min(SAMPLE, plan.steps, int(LOOK / 10 / one)))
+        many = _seconds(_shortened(batch, few, few), data, device)
+    except Exception:  # noqa: BLE001 -- some trial's own: the run will tell
+        return 0.0
+    step = max(many - one, 0.0) / (few - 1)
+    return plan.steps * step + plan.recorded * max(one - step, 0.0) / 2
 
 
 def _cohort(cohort: Cohort, data: Data, device: str) -> CohortEstimate:

@@ -29,7 +29,7 @@ SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
 
 def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
     """Raise UserError for the first batch that needs more than is allowed."""
-    limit = parse(allowed) if allowed is not None else free() // 2
+    limit = allowance(allowed)
     for batch in batches:
         needed = batch_memory(batch, examples_of(batch.trials[0]))
         if needed > limit:
@@ -37,6 +37,11 @@ def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
             enough = human(1.01 * needed)  # rounding takes half a percent at most
             fix = f"allow --memory {enough}, or record or batch fewer examples at a time"
             raise UserError("--memory", f"{what}, more than {human(limit)}", fix)
+
+
+def allowance(allowed: str | None) -> int:
+    """Return the bytes that --memory allows, or else half of those that are free."""
+    return parse(allowed) if allowed is not None else free() // 2
 
 
 def batch_memory(batch: TrialBatch, data: Data) -> int:

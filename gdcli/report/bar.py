@@ -63,6 +63,14 @@ class Bar:
         if monotonic() >= self._next:
             self._draw()
 
+    def note(self, line: str) -> None:
+        """Print what the run does above the bar."""
+        self._progress.console.print(literal(line), soft_wrap=True)
+
+    def warn(self, line: str) -> None:
+        """Print what went wrong above the bar."""
+        self.note(line)
+
     def stop(self) -> None:
         """Take the bar from the screen, whether the work is done or not."""
         self._draw()

@@ -44,6 +44,11 @@ def print_results(folder: Path, form: str, console: Console) -> None:
         print_listing([{k: text(v) for k, v in row.items()} for row in rows], form, console)
 
 
+def print_failures(folder: Path, console: Console) -> None:
+    """Print the messages that trials of a run failed with, a line each."""
+    _print(console, *_failures(read_trials(folder).trials))
+
+
 def _print_all(folder: Path, run: Trials, settings: Sequence[Setting], console: Console) -> None:
     if not settings:
         console.print("The run has no trials.")

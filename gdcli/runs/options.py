@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
+from annotated_types import Ge
+
+from gdcli.errors import UserError
+
 
 @dataclass(frozen=True)
 class RunOptions:
@@ -13,10 +17,23 @@ class RunOptions:
 
     output: Annotated[Path, "folder that the run's own folder is made in"] = Path("results")
     name: Annotated[str | None, "the run's folder; the problem's name and a hash"] = None
+    resume: Annotated[bool, "go on with what lies there already, as is done anyway"] = False
     overwrite: Annotated[bool, "start again where results lie already"] = False
+    retry_failed: Annotated[bool, "run the trials again that failed, and only those"] = False
+    workers: Annotated[int | None, "local processes; the cores, where it pays", Ge(1)] = None
+    shard: Annotated[
+        str | None, "this process's part of the batches, i/n; SLURM's job array says it, too"
+    ] = None
     reuse: Annotated[tuple[str, ...], "runs that hold some of the trials, to copy these from"] = ()
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
     memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
     fail_on: Annotated[
         Literal["failed", "diverged", "none"], "verdicts that make the exit code 1"
     ] = "failed"
+
+    def __post_init__(self) -> None:
+        """Refuse to start again and to go on at once; raises UserError."""
+        for name in ("resume", "retry_failed"):
+            if self.overwrite and getattr(self, name):
+                what = f"--{name.replace('_', '-')} goes on with what is there"
+                raise UserError("--overwrite", what, "leave one of them out")

@@ -14,6 +14,12 @@ class Progress(Protocol):
     def advance(self, label: str, steps: int) -> None:
         """Add trial-steps done, of the cohort named `label`."""
 
+    def note(self, line: str) -> None:
+        """Tell what the run does, such as whom it waits for."""
+
+    def warn(self, line: str) -> None:
+        """Tell what went wrong and does not end the run, such as a trial that failed."""
+
     def stop(self) -> None:
         """End, whether the work is done or not."""
 
@@ -25,6 +31,12 @@ class Silent:
         """Show nothing."""
 
     def advance(self, label: str, steps: int) -> None:
+        """Show nothing."""
+
+    def note(self, line: str) -> None:
+        """Show nothing."""
+
+    def warn(self, line: str) -> None:
         """Show nothing."""
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import GdcliError, RunError
+from gdcli.runs.failures import failed_trials, spliced
 from gdcli.runs.rows import Rows
 from gdcli.runs.shard import Shard
 
@@ -25,8 +26,8 @@ class Work:
     def shard(self, batch: TrialBatch, advance: Callable[[int], None]) -> Shard:
         """Train a batch and return its shard.
 
-        An exception is some trial's: each is then trained alone, and only those that raise it
-        again have failed.
+        An exception is some trial's: the halves are then trained apart, and theirs, down to the
+        trials that raise it alone, which have failed.
         """
         begun = time.perf_counter()
         try:
@@ -37,12 +38,20 @@ class Work:
             if type(error).__name__ == "OutOfMemoryError":  # torch's; it may not be imported
                 raise RunError(f"{self.device}: {error}; stack fewer trials") from error
             if len(batch.trials) > 1:
-                alone = [replace(batch, trials=(trial,)) for trial in batch.trials]
-                shard = joined([self.shard(one, lambda _: None) for one in alone])
+                half = len(batch.trials) // 2
+                parts = (batch.trials[:half], batch.trials[half:])
+                halves = (replace(batch, trials=part) for part in parts)
+                shard = joined([self.shard(part, lambda _: None) for part in halves])
             else:
                 line = self._rows(batch).failed(batch.trials[0], _message(error))
                 shard = Shard(b"", line.encode(), 0.0, failed=1, diverged=0)
         return replace(shard, seconds=time.perf_counter() - begun)
+
+    def again(self, batch: TrialBatch, held: Shard) -> Shard:
+        """Return a batch's shard after its failed trials, and they alone, were trained again."""
+        failed = [replace(batch, trials=(trial,)) for trial, _ in failed_trials(batch, held)]
+        shards = {one.trials[0].id: self.shard(one, lambda _: None) for one in failed}
+        return spliced(batch, held, shards)
 
     def _rows(self, batch: TrialBatch) -> Rows:
         return Rows(self.varied, self.metrics, plan_for(batch))
@@ -67,7 +76,7 @@ def plan_for(batch: TrialBatch) -> Plan:
 
 
 def joined(shards: Sequence[Shard]) -> Shard:
-    """Return the shards of single trials as one."""
+    """Return the shards of a batch's parts as one."""
     return Shard(
         curves=b"".join(shard.curves for shard in shards),
         summary=b"".join(shard.summary for shard in shards),

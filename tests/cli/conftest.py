@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.runs.interruption import SIGNALS
 from tests.cli.command_line import Shell
 
 
@@ -18,8 +19,10 @@ def shell(
 ) -> Iterator[Shell]:
     """Return a shell in an empty folder; what `main` does to the process is undone."""
     monkeypatch.chdir(tmp_path)
-    environment, handler = dict(os.environ), signal.getsignal(signal.SIGTERM)
+    environment = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield Shell(tmp_path, capsys)
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     os.environ.clear()
     os.environ.update(environment)

@@ -42,6 +42,7 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     assert names == [
         "run",
         "sweep",
+        "runs",
         "show",
         "verify",
         "problems",

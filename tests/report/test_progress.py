@@ -10,8 +10,7 @@ from rich.console import Console
 
 from gdcli.report import bar as live
 from gdcli.report.bar import Bar, short
-from gdcli.report.progress import progress_bar
-from gdcli.runs.progress import Silent
+from gdcli.report.progress import Lines, progress_bar
 
 
 @pytest.fixture
@@ -22,21 +21,37 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
 
 
 def bar_on(file: io.StringIO) -> Bar:
-    return Bar(Console(file=file, force_terminal=True, width=100))
-
-
-def test_off_a_terminal_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    bar = progress_bar()
-    assert isinstance(bar, Silent)
-    bar.start(10)
-    bar.advance("gd vanilla", 10)
-    bar.stop()
-    assert capsys.readouterr() == ("", "")
+    return Bar(Console(file=file, force_terminal=True, width=100, highlight=False))
 
 
 @pytest.mark.parametrize(
-    ("quiet", "term", "kind"), [(False, "xterm", Bar), (True, "xterm", Silent)]
+    ("quiet", "printed"), [(False, "waiting\nfailed \\x1b[1m\n"), (True, "failed \\x1b[1m\n")]
 )
+def test_off_a_terminal_only_lines_are_shown(
+    capsys: pytest.CaptureFixture[str], *, quiet: bool, printed: str
+) -> None:
+    bar = progress_bar(quiet=quiet)
+    assert isinstance(bar, Lines)
+    bar.start(10)
+    bar.advance("gd vanilla", 10)
+    bar.note("waiting")
+    bar.warn("failed \x1b[1m")
+    bar.stop()
+    assert capsys.readouterr() == ("", printed)
+
+
+def test_a_bar_lets_lines_stand_above_it() -> None:
+    file = io.StringIO()
+    bar = bar_on(file)
+    bar.start(10)
+    bar.note("waiting")
+    bar.warn("failed \x1b[1m")
+    bar.stop()
+    assert "waiting" in file.getvalue()
+    assert r"failed \x1b[1m" in file.getvalue()
+
+
+@pytest.mark.parametrize(("quiet", "term", "kind"), [(False, "xterm", Bar), (True, "xterm", Lines)])
 def test_on_a_terminal_a_bar_is_shown_unless_quiet(
     monkeypatch: pytest.MonkeyPatch, *, quiet: bool, term: str, kind: type
 ) -> None:

@@ -40,6 +40,8 @@ class Counting:
     calls: int = 0
     steps: Counter[str] = field(default_factory=Counter)
     running: bool = False
+    notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def start(self, total: int) -> None:
         """Take the total."""
@@ -51,6 +53,14 @@ class Counting:
         self.steps[label] += steps
         if self.calls == self.stop_at:
             raise KeyboardInterrupt
+
+    def note(self, line: str) -> None:
+        """Keep a line."""
+        self.notes.append(line)
+
+    def warn(self, line: str) -> None:
+        """Keep a line."""
+        self.warnings.append(line)
 
     def stop(self) -> None:
         """Take the end."""
@@ -168,7 +178,7 @@ def test_a_second_run_does_nothing(given: Experiment, whole: Outcome) -> None:
     before = {file: file.stat().st_mtime_ns for file in whole.folder.rglob("*")}
     progress = Counting()
     again = execute(given, RunOptions(output=whole.folder.parent), progress)
-    assert again == Outcome(whole.folder, 36, 0, whole.diverged, computed=0)
+    assert again == Outcome(whole.folder, 36, 0, whole.diverged, computed=0, ready=True)
     assert progress.total == progress.calls == 0
     assert {file: file.stat().st_mtime_ns for file in whole.folder.rglob("*")} == before
 
@@ -413,7 +423,9 @@ def test_a_trial_that_raises_fails_and_the_others_do_not_notice(tmp_path: Path) 
     kept = b"".join(line for line in lines if b",failed," not in line)
     assert kept == (sound.folder / "summary.csv").read_bytes()
     # Its failure is a result, too.
-    assert run(fragile(0.1, 1e9, 0.5), tmp_path) == Outcome(outcome.folder, 6, 2, 0, computed=0)
+    assert run(fragile(0.1, 1e9, 0.5), tmp_path) == Outcome(
+        outcome.folder, 6, 2, 0, computed=0, ready=True
+    )
 
 
 def test_all_trials_may_fail(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""This machine's executor: as many processes as the work is worth, or none but this."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdcli.engine.estimate import quick_estimate
+from gdcli.engine.examples import examples_of
+from gdcli.engine.families import needs_torch
+from gdcli.engine.memory import allowance, batch_memory
+from gdcli.executors.processes import processes
+from gdcli.runs.inline import inline
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gdcli.runs.run import Run
+    from gdcli.runs.tally import Tally
+
+START = {False: 0.7, True: 2.5}  # seconds until a worker computes, without and with torch
+GAIN = 3.0  # seconds that workers must save to be started unasked
+
+
+def local(run: Run, todo: Sequence[int], tally: Tally, stopping: Callable[[], bool]) -> None:
+    """Compute batches in this process, or in several where --workers or the work asks for them."""
+    count = _workers(run, todo, tally)
+    execute = inline if count == 1 else processes(count)
+    execute(run, todo, tally, stopping)
+
+
+def _workers(run: Run, todo: Sequence[int], tally: Tally) -> int:
+    """Return how many processes are to compute batches; 1 is this one."""
+    asked = run.options.workers
+    most = min(asked or _cores(), len(todo))
+    if most <= 1 or run.device != "cpu" or not _here():
+        return 1
+    if asked is None and not _pays(run, todo, most):
+        return 1
+    fitting = _fitting(run)
+    if fitting < most:
+        tally.progress.note(f"memory is enough for {fitting} of {most} workers")
+    return max(min(most, fitting), 1)
+
+
+def _cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _here() -> bool:
+    """Return whether the working directory, which a worker begins in, has not been deleted."""
+    try:
+        return Path.cwd().is_dir()
+    except OSError:
+        return False
+
+
+def _pays(run: Run, todo: Sequence[int], workers: int) -> bool:
+    """Return whether that many workers would be done some seconds earlier than one process."""
+    start = START[needs_torch(run.batches[0].trials[0].problem)]
+    worth = (start + GAIN) / (1 - 1 / workers)
+    batches = [run.batches[index] for index in todo]
+    return quick_estimate(batches, run.device, enough=worth) >= worth
+
+
+def _fitting(run: Run) -> int:
+    """Return how many batches at a time the memory is enough for."""
+    needed = max(batch_memory(b, examples_of(b.trials[0])) for b in run.batches)
+    return allowance(run.options.memory) // needed

@@ -1,0 +1,87 @@
+"""A worker: a process that computes the batches it is given, one at a time, and stores them."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import traceback
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gdcli.errors import GdcliError, RunError
+from gdcli.experiment_file import loads
+from gdcli.runs.run import Run
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from gdcli.runs.options import RunOptions
+    from gdcli.runs.run import Done
+
+INTERVAL = 0.1  # seconds between two messages of progress
+
+
+def serve(pipe: Connection[Any, Any], text: str, options: RunOptions, store_id: str) -> None:
+    """Compute batches for the process at the other end of a pipe, until it closes it.
+
+    Takes an index at a time. Sends None when it is ready for the first, an int for trial-steps
+    done, a Done or "busy" at the end of a batch, and an exception that ends it.
+    """
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        _serve(pipe, Run(loads(text, Path("experiment.toml")), options), store_id)
+    except (EOFError, BrokenPipeError):
+        return  # the parent has closed the pipe
+    except BaseException as error:  # noqa: BLE001 -- the parent tells the user
+        pipe.send(_portable(error))
+
+
+def _serve(pipe: Connection[Any, Any], run: Run, store_id: str) -> None:
+    if run.store.id != store_id:
+        raise RunError("the data changed while the run began; give the same command again")
+    with run.attended():
+        pipe.send(None)
+        while True:
+            pipe.send(_complete(run, pipe.recv(), pipe))
+
+
+def _complete(run: Run, index: int, pipe: Connection[Any, Any]) -> Done | str:
+    steps = _Steps(pipe)
+    done = run.complete(index, steps.add)
+    steps.send()
+    return done or "busy"
+
+
+class _Steps:
+    """Sends trial-steps done, a few times a second: they come by the thousand."""
+
+    def __init__(self, pipe: Connection[Any, Any]) -> None:
+        self._send, self._count = pipe.send, 0
+        self._next = time.monotonic() + INTERVAL
+
+    def add(self, steps: int) -> None:
+        self._count += steps
+        if time.monotonic() >= self._next:
+            self.send()
+
+    def send(self) -> None:
+        self._send(self._count)
+        self._count, self._next = 0, time.monotonic() + INTERVAL
+
+
+def _end_with_parent() -> None:
+    """End this process with its parent, even one that was killed."""
+    if parent := parent_process():
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _portable(error: BaseException) -> BaseException:
+    """Return an exception that survives the way to another process, with its traceback."""
+    if not isinstance(error, GdcliError | OSError | MemoryError):
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note("".join(traceback.format_exc()))
+    return error

@@ -1,0 +1,85 @@
+"""Signals that ask a process to end: the first lets the batches in hand be finished."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+NOTE = b"stopping after the batches in hand; the same signal again stops at once\n"
+CLEAR = b"\r\x1b[K"  # a progress bar from a terminal's line
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the process to end."""
+
+    def __init__(self, number: int) -> None:
+        """Take the signal's number."""
+        super().__init__(signal.Signals(number).name)
+        self.number = number
+
+
+@dataclass
+class _Received:
+    """The signals of this process: there is one set of handlers, whoever asks."""
+
+    count: int = 0
+    first: int = 0
+    patient: bool = False
+
+
+_received = _Received()
+
+
+def listen() -> None:
+    """Handle the signals, but for those that the process was told to ignore, as by nohup."""
+    _received.count = _received.first = 0
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _handle)
+
+
+def _handle(number: int, _frame: FrameType | None) -> None:
+    _received.count += 1
+    if _received.count == 1 and _received.patient:
+        _received.first = number
+        with suppress(OSError):
+            # Not by way of sys.stderr, which may be in the middle of a line.
+            os.write(2, (CLEAR if os.isatty(2) else b"") + NOTE)
+    elif _received.count > 2:  # what the second one raised has not come through
+        os._exit(128 + number)
+    else:
+        raise Interrupted(number)
+
+
+@contextmanager
+def patience() -> Iterator[Callable[[], bool]]:
+    """Hold back the first signal, and yield what tells whether it came; a second one is raised.
+
+    Raises Interrupted at the end, when the work in hand is finished, if a signal came.
+    """
+    _received.patient = True
+    try:
+        yield lambda: _received.first > 0
+    finally:
+        _received.patient = False
+    if _received.first:
+        raise Interrupted(_received.first)
+
+
+@contextmanager
+def shielded() -> Iterator[None]:
+    """Let the signals wait; a process that is started meanwhile never sees them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,107 @@
+"""One experiment on its way into one folder: its batches, and how each gets there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gdcli.engine.batch import batches_of
+from gdcli.engine.device import resolve
+from gdcli.engine.examples import examples_of
+from gdcli.engine.families import needs_torch
+from gdcli.engine.plan import plan_of
+from gdcli.errors import UserError
+from gdcli.runs import manifest
+from gdcli.runs.checksums import data_checksums
+from gdcli.runs.claims import Claims, at_work
+from gdcli.runs.failures import failure_lines
+from gdcli.runs.fingerprint import fingerprint
+from gdcli.runs.reuse import reusing
+from gdcli.runs.share import share_of
+from gdcli.runs.store import Store
+from gdcli.runs.work import Work
+
+if TYPE_CHECKING:
+    from gdcli.experiment import Experiment
+    from gdcli.runs.options import RunOptions
+    from gdcli.runs.shard import Shard
+
+
+@dataclass(frozen=True)
+class Done:
+    """A batch that is in the store."""
+
+    computed: bool  # now, by this process
+    failures: tuple[str, ...] = ()  # a line for each trial that failed
+
+
+class Run:
+    """An experiment, its folder, and the options that it is run with."""
+
+    def __init__(self, experiment: Experiment, options: RunOptions) -> None:
+        """Check all that can be checked before anything is written; raises UserError."""
+        self.experiment, self.options = experiment, options
+        self.share = share_of(options.shard, os.environ)
+        problem = experiment.grid.trials[0].problem
+        self.metrics = problem.curve_columns
+        self.device = resolve(options.device, networks=needs_torch(problem))
+        self.work = Work(experiment.varied, self.metrics, self.device)
+        self.batches = batches_of(experiment.grid.cohorts)
+        for cohort in experiment.grid.cohorts:
+            plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
+        name = options.name or f"{experiment.problem}-{experiment.hash[:8]}"
+        self.folder = options.output / name
+        torch = needs_torch(problem) or self.device != "cpu"
+        spec = {
+            "format": manifest.FORMAT,
+            "experiment": experiment.hash,
+            "settings": experiment.tables(),
+            "batches": len(self.batches),
+            "data": data_checksums(experiment),
+            "fingerprint": fingerprint(self.device, torch=torch),
+        }
+        self.work = reusing(self.work, spec, options)
+        self.store = Store(self.folder, spec)
+
+    def open(self) -> None:
+        """Make the folder, or take up what lies there; raises UserError if that is another's."""
+        if self.options.overwrite and at_work(self.folder):
+            what = f"another process is at work in {self.folder}"
+            raise UserError("--overwrite", what, "wait for it, or stop it first")
+        self.store.open(overwrite=self.options.overwrite)
+
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """Be at work in the folder, where other processes see it; only then compute."""
+        self.claims = Claims(self.folder)
+        try:
+            self.claims.attend()
+            yield
+        finally:
+            self.claims.close()
+
+    def wanted(self, shard: Shard | None) -> bool:
+        """Return whether a batch is still to be computed, or again for its failures."""
+        return shard is None or (self.options.retry_failed and shard.failed > 0)
+
+    def complete(self, index: int, advance: Callable[[int], None]) -> Done | None:
+        """See that a batch is in the store; return None if another process is computing it."""
+        if not self.claims.take(index):
+            return None
+        try:
+            held = self.store.load(index)  # another process may have put it there
+            if held is not None and not self.wanted(held):
+                return Done(computed=False, failures=self.failures(index, held))
+            batch = self.batches[index]
+            shard = self.work.again(batch, held) if held else self.work.shard(batch, advance)
+            self.store.save(index, shard)
+            return Done(computed=True, failures=self.failures(index, shard))
+        finally:
+            self.claims.release(index)
+
+    def failures(self, index: int, shard: Shard) -> tuple[str, ...]:
+        """Return a line for each trial of a batch that failed."""
+        return tuple(failure_lines(self.batches[index], shard, self.experiment.varied))

@@ -1,0 +1,76 @@
+"""The results of a run: its tables, written from the shards in order, and its manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gdcli import experiment_file
+from gdcli.errors import RunError
+from gdcli.runs import atomic, manifest
+from gdcli.runs.rows import curve_columns, header, summary_columns
+
+if TYPE_CHECKING:
+    from gdcli.runs.run import Run
+    from gdcli.runs.shard import Shard
+
+
+def write_tables(run: Run) -> dict[str, int]:
+    """Write the results unless another process has; return the trials by how they ended.
+
+    Raises RunError where a shard was damaged, UserError where the folder became another run's.
+    """
+    with run.claims.tables() as certain:
+        run.store.check_spec()
+        written = manifest.counts(run.folder, run.store.id)
+        if written and not run.options.retry_failed:
+            return written
+        return _written(run, clear=certain)
+
+
+def _written(run: Run, *, clear: bool) -> dict[str, int]:
+    experiment, folder = run.experiment, run.folder
+    rest = _Rest()
+    columns = curve_columns(experiment, run.metrics)
+    atomic.write(folder / "curves.csv", _lines(run, header(columns), rest))
+    columns = summary_columns(experiment, run.metrics)
+    atomic.write(folder / "summary.csv", [header(columns).encode(), *rest.summary])
+    atomic.write(folder / "experiment.toml", [experiment_file.dump(experiment).encode()])
+    timings = ["batch,cohort,trials,seconds\n", *rest.timings]
+    atomic.write(folder / "timings.csv", ["".join(timings).encode()])
+    if clear:
+        # Before the manifest, with which the run is finished: nobody would come back for them.
+        run.store.clear_temporaries()
+    counts = {"all": len(experiment.grid.trials), "failed": rest.failed, "diverged": rest.diverged}
+    content = manifest.manifest(experiment, run.store.id, run.store.spec, counts)
+    manifest.write(folder, content, manifest.FILES)
+    return counts
+
+
+@dataclass
+class _Rest:
+    """What the shards hold besides the curves: little enough to keep."""
+
+    summary: list[bytes] = field(default_factory=list)
+    timings: list[str] = field(default_factory=list)
+    failed: int = 0
+    diverged: int = 0
+
+    def add(self, place: str, shard: Shard) -> None:
+        self.summary.append(shard.summary)
+        self.timings.append(f"{place},{shard.seconds!r}\n")
+        self.failed += shard.failed
+        self.diverged += shard.diverged
+
+
+def _lines(run: Run, head: str, rest: _Rest) -> Iterator[bytes]:
+    """Yield the curves, and keep the rest of every shard."""
+    yield head.encode()
+    for batch in run.batches:
+        shard = run.store.load(batch.index)
+        if shard is None:
+            what = f"{run.folder}: batch {batch.index} was damaged while the run went on"
+            raise RunError(f"{what}; run the same command again to compute it anew")
+        rest.add(f"{batch.index},{batch.cohort},{len(batch.trials)}", shard)
+        yield shard.curves
