@@ -16,6 +16,7 @@ from gdcli.cli.doctor import doctor
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
 from gdcli.cli.listing import listing
+from gdcli.cli.merge import merge
 from gdcli.cli.run import Problems
 from gdcli.cli.runs import runs
 from gdcli.cli.show import show
@@ -57,6 +58,7 @@ app.command(cls=Command)(sweep)
 app.command(cls=Command)(runs)
 app.command(cls=Command)(show)
 app.command(cls=Command)(verify)
+app.command(cls=Command)(merge)
 for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
     app.command(_catalogue.folder, cls=Command)(listing(_catalogue))
 app.command(cls=Command)(doctor)

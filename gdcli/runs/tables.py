@@ -12,11 +12,12 @@ from gdcli.runs import atomic, manifest
 from gdcli.runs.rows import curve_columns, header, summary_columns
 
 if TYPE_CHECKING:
+    from gdcli.runs.merge import Assembly
     from gdcli.runs.run import Run
     from gdcli.runs.shard import Shard
 
 
-def write_tables(run: Run) -> dict[str, int]:
+def write_tables(run: Run | Assembly) -> dict[str, int]:
     """Write the results unless another process has; return the trials by how they ended.
 
     Raises RunError where a shard was damaged, UserError where the folder became another run's.
@@ -29,7 +30,7 @@ def write_tables(run: Run) -> dict[str, int]:
         return _written(run, clear=certain)
 
 
-def _written(run: Run, *, clear: bool) -> dict[str, int]:
+def _written(run: Run | Assembly, *, clear: bool) -> dict[str, int]:
     experiment, folder = run.experiment, run.folder
     rest = _Rest()
     columns = curve_columns(experiment, run.metrics)
@@ -64,7 +65,7 @@ class _Rest:
         self.diverged += shard.diverged
 
 
-def _lines(run: Run, head: str, rest: _Rest) -> Iterator[bytes]:
+def _lines(run: Run | Assembly, head: str, rest: _Rest) -> Iterator[bytes]:
     """Yield the curves, and keep the rest of every shard."""
     yield head.encode()
     for batch in run.batches:

@@ -45,6 +45,7 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
         "runs",
         "show",
         "verify",
+        "merge",
         "problems",
         "optimizers",
         "schedules",
@@ -96,7 +97,8 @@ def test_the_help_says_range_and_default(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sweep", "runs", "show", "verify", "problems", "optimizers", "schedules", "doctor"]
+    "command",
+    ["sweep", "runs", "show", "verify", "merge", "problems", "optimizers", "schedules", "doctor"],
 )
 def test_a_command_has_help(shell: Shell, command: str) -> None:
     assert shell(command, "-h") == 0

@@ -39,8 +39,9 @@ sys.exit(code)
         (("verify", "nothing"), 2, ""),
         (("runs",), 0, ""),
         (("runs", "nothing"), 2, ""),
+        (("merge", "nothing", "-o", "all"), 2, ""),
     ],
-    ids=range(19),
+    ids=range(20),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
