@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from gdcli import __version__
 from gdcli.cli.command import WIDEST, Command, Group
+from gdcli.cli.compare import compare
 from gdcli.cli.doctor import doctor
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
@@ -57,6 +58,7 @@ app.add_typer(
 app.command(cls=Command)(sweep)
 app.command(cls=Command)(runs)
 app.command(cls=Command)(show)
+app.command(cls=Command)(compare)
 app.command(cls=Command)(verify)
 app.command(cls=Command)(merge)
 for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):

@@ -44,6 +44,7 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
         "sweep",
         "runs",
         "show",
+        "compare",
         "verify",
         "merge",
         "problems",
@@ -98,7 +99,18 @@ def test_the_help_says_range_and_default(shell: Shell) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["sweep", "runs", "show", "verify", "merge", "problems", "optimizers", "schedules", "doctor"],
+    [
+        "sweep",
+        "runs",
+        "show",
+        "compare",
+        "verify",
+        "merge",
+        "problems",
+        "optimizers",
+        "schedules",
+        "doctor",
+    ],
 )
 def test_a_command_has_help(shell: Shell, command: str) -> None:
     assert shell(command, "-h") == 0

@@ -40,8 +40,9 @@ sys.exit(code)
         (("runs",), 0, ""),
         (("runs", "nothing"), 2, ""),
         (("merge", "nothing", "-o", "all"), 2, ""),
+        (("compare", "nothing", "more"), 2, ""),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
