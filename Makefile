@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 NETWORKS := experiments/mlp-optimizers.toml experiments/quickstart-cnn.toml
 OTHERS := $(filter-out $(NETWORKS),$(wildcard experiments/*.toml))
 
-.PHONY: help setup demo test lint verify reference docs bench clean
+.PHONY: help setup demo test faults lint verify reference docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,9 @@ demo: setup  ## run the two quickstart experiments
 
 test: setup  ## run the tests, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+faults: setup  ## break runs at every system call and with kill -9, and count what was lost
+	$(BIN)/python -m tests.faults
 
 lint: setup  ## check style, format, types and the layers of imports
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from gdcli.schedule import Schedule
 from gdcli.training import Training
 
 MOST_TRIALS = 1_000_000
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
 Point: TypeAlias = tuple[tuple[tuple[str, Any], ...], ...]
 Where: TypeAlias = Callable[[str], str]  # a name -> how an error names it: "--lr", "a.toml:3: lr"
 
@@ -72,12 +73,11 @@ class Trial:
         48 bits: among 100,000 trials two share an id once in 50,000 grids.
         """
         settings = {name: getattr(self, name) for name in ("method", "batch_size", "lr", "seed")}
-        parts = {
-            name: [name_of(part), _fields_of(part)]
-            for name in ("problem", "optimizer", "schedule")
-            if (part := getattr(self, name))
-        }
-        return digest([1, settings, parts, _fields_of(self.training)])[:12]
+        # Put together from the parts' own texts, which many trials share: else a grid of 100,000
+        # takes seconds to name.
+        parts = [f'"{n}":{_said(getattr(self, n))}' for n in ("optimizer", "problem", "schedule")]
+        fields = _said(self.training, named=False)
+        return _sha256(f"[1,{CANONICAL.encode(settings)},{{{','.join(parts)}}},{fields}]")[:12]
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,22 @@ def _fields_of(part: Any) -> dict[str, Any]:
     return {field.name: getattr(part, field.name) for field in fields(part)}
 
 
+def _said(part: Any, *, named: bool = True) -> str:
+    """Return a part's name and fields as canonical JSON, which the part keeps."""
+    held = vars(part)
+    if "_said" not in held:
+        fields = _fields_of(part)
+        held["_said"] = CANONICAL.encode([name_of(part), fields] if named else fields)
+    text: str = held["_said"]
+    return text
+
+
 def digest(value: object) -> str:
     """Return the SHA-256 of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+    return _sha256(CANONICAL.encode(value))
+
+
+def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -111,15 +124,20 @@ def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
     depend on what else is in the grid.
     """
     groups: dict[object, list[Trial]] = {}
+    kinds: dict[int, object] = {}  # by identity: many trials share a rule
     for trial in trials:
         rule = trial.optimizer
-        varying = (*rule.stacked_fields(), "clip_norm")
-        fixed = tuple(v for name, v in _fields_of(rule).items() if name not in varying)
-        decays, clips = rule.weight_decay > 0, rule.clip_norm is not None
-        kind = (type(rule), fixed, decays, clips, type(trial.schedule))
-        key = (trial.problem, trial.method, trial.batch_size, *kind)
+        kind = kinds.get(id(rule)) or kinds.setdefault(id(rule), _kind(rule))
+        key = (trial.problem, trial.method, trial.batch_size, kind, type(trial.schedule))
         groups.setdefault(key, []).append(trial)
     return tuple(Cohort(tuple(group)) for group in groups.values())
+
+
+def _kind(rule: Optimizer) -> tuple[object, ...]:
+    """Return what the rules of trials that share a program have in common."""
+    varying = (*rule.stacked_fields(), "clip_norm")
+    fixed = tuple(v for name, v in _fields_of(rule).items() if name not in varying)
+    return type(rule), fixed, rule.weight_decay > 0, rule.clip_norm is not None
 
 
 @dataclass(frozen=True)
@@ -139,7 +157,7 @@ class Grid:
         points = (dict(itertools.chain.from_iterable(point)) for point in self._points())
         return cohorts_of(dict.fromkeys(self._trial(point) for point in points))
 
-    @property
+    @cached_property
     def trials(self) -> tuple[Trial, ...]:
         """Every trial once, in the order in which results are written: cohort by cohort."""
         return tuple(trial for cohort in self.cohorts for trial in cohort.trials)
@@ -210,25 +228,52 @@ class Grid:
 
     def _trial(self, point: dict[str, Any]) -> Trial:
         method = point["method"]
-        varied = {name.replace("-", "_"): point[name] for name in self.vary if "." not in name}
-        own = {name: point[name] for name in ("weight_decay", "clip_norm") if name in point}
-        optimizer, schedule = (self._rules[axis, point[axis]] for axis in ("optimizer", "schedule"))
         return Trial(
-            problem=self.problem(**{**self.options, **varied}),
+            problem=self._part(self.problem, self._names[""], point, self.options),
             method=method,
             batch_size=point["batch_size"] if method == "minibatch" else None,
-            optimizer=optimizer(**own, **_fields_for(point["optimizer"], point)),
-            schedule=schedule(**_fields_for(point["schedule"], point)),
+            optimizer=self._rule("optimizer", point),
+            schedule=self._rule("schedule", point),
             lr=point["lr"],
             seed=point["seed"],
             training=self._resolved,
         )
 
+    def _rule(self, axis: str, point: Mapping[str, Any]) -> Any:
+        name = point[axis]
+        return self._part(self._rules[axis, name], self._names[name], point, {})
 
-def _fields_for(owner: str, point: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the varied fields of one optimizer or schedule: "momentum.beta" -> {"beta": ...}."""
-    names = [name for name in point if name.startswith(owner + ".")]
-    return {name.partition(".")[2].replace("-", "_"): point[name] for name in names}
+    def _part(
+        self,
+        kind: type,
+        names: Mapping[str, str],
+        point: Mapping[str, Any],
+        rest: Mapping[str, Any],
+    ) -> Any:
+        """Return the one instance of a class that has these values at a point of the grid."""
+        # An axis holds no value twice, so that equal ones are the same.
+        key = (kind, *(point[name] for name in names))
+        if key not in self._parts:
+            own = {field: point[name] for name, field in names.items()}
+            self._parts[key] = kind(**{**rest, **own})
+        return self._parts[key]
+
+    @cached_property
+    def _parts(self) -> dict[object, Any]:
+        """The problems, optimizers and schedules of the trials, each made once."""
+        return {}
+
+    @cached_property
+    def _names(self) -> dict[str, dict[str, str]]:
+        """The varied fields of each owner, "" for the problem: {"momentum.beta": "beta"}."""
+        own = [name for name in ("weight_decay", "clip_norm") if getattr(self.axes, name)]
+        names: dict[str, dict[str, str]] = {"": {}}
+        names |= {name: {} for name in self.axes.schedule}
+        names |= {name: dict(zip(own, own, strict=True)) for name in self.axes.optimizer}
+        for name in self.vary:
+            owner, _, field = name.rpartition(".")
+            names.setdefault(owner, {})[name] = field.replace("-", "_")
+        return names
 
 
 def setting(trial: Trial, name: str) -> Any:

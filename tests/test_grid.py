@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
+from gdcli.discovery import name_of
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment import read
-from gdcli.grid import Trial, setting
+from gdcli.grid import Trial, digest, setting
 from tests.experiments import given
 
 
@@ -112,6 +114,27 @@ def test_a_default_that_is_spelt_out_is_the_same_trial() -> None:
 )
 def test_every_setting_changes_the_id(other: dict[str, Any]) -> None:
     assert trials()[0].id != trials(**other)[0].id
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"problem": "saddle", "options": {"start": "0.5,-0.0"}},
+        {
+            "problem": "logistic-regression",
+            "grid": {"method": "gd,minibatch", "optimizer": "adam,momentum", "record": "7"},
+            "vary": {"momentum.beta": "0.5,0.9", "l2": "0.0,0.1"},
+        },
+    ],
+    ids=str,
+)
+def test_an_id_is_the_hash_of_the_settings_spelt_out(parts: dict[str, Any]) -> None:
+    for trial in trials(**{"grid": {"lr": "1e-7,3", "schedule": "constant,cosine"}, **parts}):
+        rules = {n: getattr(trial, n) for n in ("problem", "optimizer", "schedule")}
+        named = {n: [name_of(rule), asdict(rule)] for n, rule in rules.items()}
+        own = {n: getattr(trial, n) for n in ("method", "batch_size", "lr", "seed")}
+        assert trial.id == digest([1, own, named, asdict(trial.training)])[:12]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from gdcli.errors import UserError
+from gdcli.errors import RunError, UserError
 from gdcli.fields import NUMBER, WHOLE, show
 
 Value: TypeAlias = int | float | str | None
@@ -44,7 +44,8 @@ class Row:
 def read_rows(path: Path) -> Iterator[Row]:
     """Return the rows of a CSV file, its header first, all of its header's length.
 
-    Raises UserError where the file is missing, is no CSV, or has a row of another length.
+    Raises UserError where the file is missing, is no CSV, or has a row of another length, and
+    RunError where it cannot be read.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -52,7 +53,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     except FileNotFoundError:
         raise UserError(str(path), "there is no such file", "name a run's folder") from None
     except OSError as error:
-        raise UserError(str(path), f"it cannot be read: {error.strerror}", REPAIR) from None
+        raise RunError(f"{path}: it cannot be read: {error.strerror}; {REPAIR}") from None
     except UnicodeDecodeError as error:
         raise UserError(str(path), f"byte {error.start} is not UTF-8", REPAIR) from None
 

@@ -92,10 +92,11 @@ def _quickly(batch: TrialBatch, device: str) -> float:
         one = _seconds(_shortened(batch, 1, 1), data, device)
         few = max(2, min(SAMPLE, plan.steps, int(LOOK / 10 / one)))
         many = _seconds(_shortened(batch, few, few), data, device)
+        dense = _seconds(_shortened(batch, few, 1), data, device)
     except Exception:  # noqa: BLE001 -- some trial's own: the run will tell
         return 0.0
-    step = max(many - one, 0.0) / (few - 1)
-    return plan.steps * step + plan.recorded * max(one - step, 0.0) / 2
+    steps, points = plan.steps * max(many - one, 0.0), plan.recorded * max(dense - many, 0.0)
+    return one + (steps + points) / (few - 1)
 
 
 def _cohort(cohort: Cohort, data: Data, device: str) -> CohortEstimate:

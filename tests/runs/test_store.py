@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from gdcli.errors import UserError
 from gdcli.runs import atomic
 from gdcli.runs.atomic import TEMPORARY
 from gdcli.runs.shard import Shard
-from gdcli.runs.spec import differing
+from gdcli.runs.spec import differences, differing
 from gdcli.runs.store import Store
 
 SPEC = {"format": 1, "experiment": "abc", "settings": {"grid": {"lr": [0.1]}}, "data": {"x": "1"}}
@@ -159,6 +161,53 @@ def test_a_folder_of_another_experiment_is_refused_with_the_difference(tmp_path:
     assert caught.value.what == line
     assert "--overwrite" in caught.value.fix
     assert opened(tmp_path / "run").load(0) == SHARD
+
+
+def test_another_fingerprint_is_refused_with_both_values(tmp_path: Path) -> None:
+    made = {**SPEC, "fingerprint": {"numpy": "2.3.0", "threads": "1"}}
+    Store(tmp_path, made).open(overwrite=False)
+    now = {**SPEC, "fingerprint": {"numpy": "2.4.0", "threads": "1"}}
+    with pytest.raises(UserError) as caught:
+        Store(tmp_path, now).open(overwrite=False)
+    difference = "which differs in fingerprint.numpy 2.3.0 -> 2.4.0"
+    assert caught.value.what == f"{tmp_path} was begun elsewhere, {difference}"
+    assert caught.value.fix == "go on there, give another --name, or --overwrite to start again"
+
+
+def test_a_difference_names_settings_with_dots_and_cuts_long_values() -> None:
+    held = {"settings": {"vary": {"momentum.beta": [0.5]}, "grid": {"lr": list(range(99))}}}
+    spec = {"settings": {"vary": {"momentum.beta": [0.9]}, "grid": {}}}
+    said = differences(held, spec)
+    assert "settings.vary.momentum.beta [0.5] -> [0.9]" in said
+    assert "settings.grid.lr [0, 1, 2, " in said
+    assert "... -> none, " in said
+
+
+@pytest.mark.parametrize("number", [errno.EPERM, errno.EOPNOTSUPP])
+def test_a_file_system_without_links_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def no_links(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", no_links)
+    opened(tmp_path).save(0, SHARD)
+    assert opened(tmp_path).load(0) == SHARD
+
+
+def test_a_temporary_file_that_another_process_cleared_away_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, sync = opened(tmp_path), os.fsync
+
+    def cleared(descriptor: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        store.clear_temporaries()
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", cleared)
+    store.save(0, SHARD)
+    assert store.load(0) == SHARD
 
 
 def test_overwriting_starts_again(tmp_path: Path) -> None:
