@@ -73,12 +73,19 @@ def quick_estimate(batches: Sequence[TrialBatch], device: str, enough: float) ->
     for batch in batches:
         cohorts.setdefault(batch.cohort, []).append(batch)
     begun, seconds, seen = time.perf_counter(), 0.0, 0
-    for batch, *others in cohorts.values():
+    # Those with the most steps first: they are likely to be enough.
+    for batch, *others in sorted(cohorts.values(), key=_steps, reverse=True):
         seen += 1 + len(others)
         seconds += (1 + len(others)) * _quickly(batch, device)
         if seconds >= enough or time.perf_counter() - begun > LOOK:
             break
     return seconds * len(batches) / seen if seen else 0.0
+
+
+def _steps(batches: Sequence[TrialBatch]) -> int:
+    """Return the steps of all batches of a cohort."""
+    trial = batches[0].trials[0]
+    return len(batches) * plan_of(trial, examples_of(trial).examples).steps
 
 
 def _quickly(batch: TrialBatch, device: str) -> float:

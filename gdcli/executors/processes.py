@@ -49,7 +49,8 @@ class _Pool:
     def __init__(self, count: int, run: Run, todo: Sequence[int], tally: Tally) -> None:
         self.count, self.tally = count, tally
         self.hire = partial(Worker.start, run)
-        self.todo = deque(todo)
+        # The longest first, lest one of them is begun last and all wait for it.
+        self.todo = deque(sorted(todo, key=tally.steps, reverse=True))
         self.elsewhere: list[int] = []  # other processes are at them
         self.again = 0.0  # when to ask for those once more
         self.workers: list[Worker] = []

@@ -71,10 +71,16 @@ class Rows:
             return [""] * length
         return shortest(curves.values[name][:length, i])
 
+    def _last(self, curves: Curves, name: str, i: int) -> str:
+        length = int(curves.length[i])
+        if name not in curves.values:
+            return ""
+        return shortest(curves.values[name][length - 1 : length, i])[0]
+
     def summary(self, trial: Trial, curves: Curves, i: int) -> str:
         """Return the line of the i-th trial of the batch."""
         length, ended = int(curves.length[i]), int(curves.ended[i])
-        last = {name: self._cells(curves, name, i)[-1] for name in self.names}
+        last = {name: self._last(curves, name, i) for name in self.names}
         losses = curves.values["train_loss"][:length, i]
         tests = curves.values["test_loss"][:length, i] if "test_loss" in curves.values else None
         step, word = curves.steps[length - 1], self._verdict(trial, curves, i)

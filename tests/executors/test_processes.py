@@ -32,6 +32,18 @@ def test_workers_compute_the_same_bytes(tmp_path: Path, whole: list[bytes]) -> N
     assert again == (0, [told])
 
 
+def test_a_network_has_the_same_bytes_too(tmp_path: Path) -> None:
+    network = (
+        *("run", "mlp", "--dataset", "iris", "--hidden", "5", "--method", "gd,minibatch"),
+        *("--lr", "0.1,1", "--seed", "0:5", "--epochs", "3", "--name", "run", "--format", "csv"),
+    )
+    for count in ("1", "2"):
+        (tmp_path / count).mkdir()
+        assert gdcli(tmp_path / count, *network, "--workers", count)[0] == 0
+    one, two = (tables(tmp_path / count / "results" / "run") for count in ("1", "2"))
+    assert one == two
+
+
 def test_a_worker_that_is_killed_costs_its_batch_a_retry(
     tmp_path: Path, whole: list[bytes]
 ) -> None:
