@@ -12,12 +12,17 @@ from typer.main import get_command
 
 from gdcli import __version__
 from gdcli.cli.command import WIDEST, Command, Group
+from gdcli.cli.compare import compare
+from gdcli.cli.doctor import doctor
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
 from gdcli.cli.listing import listing
+from gdcli.cli.merge import merge
 from gdcli.cli.run import Problems
+from gdcli.cli.runs import runs
 from gdcli.cli.show import show
 from gdcli.cli.sweep import sweep
+from gdcli.cli.verify import verify
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
@@ -51,9 +56,14 @@ app.add_typer(
     help="Run a grid of experiments on a problem.",
 )
 app.command(cls=Command)(sweep)
+app.command(cls=Command)(runs)
 app.command(cls=Command)(show)
+app.command(cls=Command)(compare)
+app.command(cls=Command)(verify)
+app.command(cls=Command)(merge)
 for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
     app.command(_catalogue.folder, cls=Command)(listing(_catalogue))
+app.command(cls=Command)(doctor)
 
 
 @app.callback()

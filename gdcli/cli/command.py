@@ -78,7 +78,8 @@ def _as_typed(params: list[Any]) -> list[Any]:
 def _value(param: Any, ctx: Any, value: Any) -> Any:
     if param.required and param.value_is_missing(value):
         fix = f"see: {ctx.command_path} --help"
-        raise UserError(ctx.command_path, f"{param.display_name_raw} is missing", fix)
+        name = param.opts[-1] if isinstance(param, TyperOption) else param.display_name_raw
+        raise UserError(ctx.command_path, f"{name} is missing", fix)
     return param.callback(ctx, param, value) if param.callback else value
 
 

@@ -25,7 +25,12 @@ def print_plan(plan: Estimate, form: str, console: Console) -> None:
     if form == "table":
         _print_all(plan, console)
         return
-    rows = trial_rows(plan.trials)
+    print_trials(plan.trials, form, console)
+
+
+def print_trials(trials: Sequence[Trial], form: str, console: Console) -> None:
+    """Print a row a trial as the `form` table, csv, json or md."""
+    rows = trial_rows(trials)
     if form == "json":
         print_json(rows, console)
     else:
@@ -38,7 +43,7 @@ def _print_all(plan: Estimate, console: Console) -> None:
     total = f"{len(plan.trials)} trials, {steps} steps, about {duration(plan.seconds)} on one core"
     room = f"{size(plan.memory)} of memory, {size(plan.disk)} of disk"
     console.print(f"In all: {total}, {room}\n", soft_wrap=True)
-    print_listing(_texts(trial_rows(plan.trials[:MOST_TRIALS])), "table", console)
+    print_trials(plan.trials[:MOST_TRIALS], "table", console)
     rest = len(plan.trials) - MOST_TRIALS
     if rest > 0:
         console.print(f"and {rest} more trials; all: --format csv", soft_wrap=True)

@@ -17,8 +17,11 @@ from typing import Any
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment
 from gdcli.runs import atomic
+from gdcli.runs.spec import read_json
 
 FORMAT = 1
+FILES = ("curves.csv", "summary.csv", "experiment.toml")
+REPAIR = "run the same experiment again: what is damaged is made anew"
 
 
 def manifest(
@@ -86,19 +89,30 @@ def counts(folder: Path, spec_id: str) -> dict[str, int] | None:
     return found if unchanged and content.get("spec") == spec_id else None
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """Return what manifest.json says; raises UserError unless it is strict JSON of a run."""
+    try:
+        content: dict[str, Any] = read_json((folder / "manifest.json").read_bytes())
+        files = content["files"]
+        known = set(FILES) <= set(files) and content["experiment"]["hash"]
+        if known and content["fingerprint"]["device"]:
+            return content
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    where = str(folder / "manifest.json")
+    raise UserError(where, "it is not the manifest of a finished run", REPAIR)
+
+
+def changed(folder: Path, content: Mapping[str, Any]) -> list[Path]:
+    """Return the files that are not what the manifest's content says that the run wrote."""
+    files = ((folder / name, held) for name, held in content["files"].items())
+    return [file for file, held in files if not file.is_file() or _checksum(file) != held]
+
+
 def check_files(folder: Path) -> None:
     """Raise UserError unless a run's files are what its manifest says that it wrote."""
-    fix = "run the same experiment again: what is damaged is made anew"
-    try:
-        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        held = dict(content["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        where = str(folder / "manifest.json")
-        raise UserError(where, "it is not the manifest of a finished run", fix) from None
-    for name, checksum in held.items():
-        file = folder / name
-        if not file.is_file() or _checksum(file) != checksum:
-            raise UserError(str(file), "it is not what the run wrote", fix)
+    for file in changed(folder, read(folder)):
+        raise UserError(str(file), "it is not what the run wrote", REPAIR)
 
 
 def _checksum(file: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ class RunOptions:
     shard: Annotated[
         str | None, "this process's part of the batches, i/n; SLURM's job array says it, too"
     ] = None
+    reuse: Annotated[tuple[str, ...], "runs that hold some of the trials, to copy these from"] = ()
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
     engine: Annotated[
         Literal["auto", "reference"], "stacked trials, or one by one by plain autograd, slowly"

@@ -53,7 +53,7 @@ class Rows:
 
     def curve(self, trial: Trial, curves: Curves, i: int) -> Iterable[str]:
         """Yield the lines of the i-th trial of the batch, one a recorded point."""
-        prefix = self._prefix(trial)
+        prefix = self.prefix(trial)
         columns = [self._cells(curves, name, i) for name in self.names]
         for place, *cells in zip(self._places(curves), *columns, strict=False):
             yield f"{prefix},{place},{','.join(cells)}\n"
@@ -99,7 +99,7 @@ class Rows:
             str(step) if ended == DIVERGED else "",
             "",
         ]
-        return ",".join([self._prefix(trial), *cells]) + "\n"
+        return ",".join([self.prefix(trial), *cells]) + "\n"
 
     def _verdict(self, trial: Trial, curves: Curves, i: int) -> str:
         length, ended = int(curves.length[i]), int(curves.ended[i])
@@ -117,9 +117,10 @@ class Rows:
     def failed(self, trial: Trial, message: str) -> str:
         """Return the summary line of a trial that raised an exception."""
         blanks = [""] * (len(self.names) + 6)
-        return ",".join([self._prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
+        return ",".join([self.prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
 
-    def _prefix(self, trial: Trial) -> str:
+    def prefix(self, trial: Trial) -> str:
+        """Return what every line of a trial begins with: its settings, without the comma."""
         settings = [
             trial.id,
             trial.method,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gdcli.engine.batch import batches_of
@@ -15,12 +14,13 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
-from gdcli.grid import digest
 from gdcli.runs import manifest
 from gdcli.runs.checkpoint import Checkpoint
+from gdcli.runs.checksums import data_checksums
 from gdcli.runs.claims import Claims, at_work
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
+from gdcli.runs.reuse import reusing
 from gdcli.runs.share import share_of
 from gdcli.runs.store import Store
 from gdcli.runs.work import Work
@@ -28,7 +28,6 @@ from gdcli.runs.work import Work
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
     from gdcli.experiment import Experiment
-    from gdcli.problem import Data
     from gdcli.runs.options import RunOptions
     from gdcli.runs.shard import Shard
 
@@ -63,10 +62,11 @@ class Run:
             "experiment": experiment.hash,
             "settings": experiment.tables(),
             "batches": len(self.batches),
-            "data": _checksums(experiment),
+            "data": data_checksums(experiment),
             "engine": options.engine,
             "fingerprint": fingerprint(self.device, torch=torch),
         }
+        self.work = reusing(self.work, spec, options)
         self.store = Store(self.folder, spec)
 
     def open(self) -> None:
@@ -99,13 +99,12 @@ class Run:
             if held is not None and not self.wanted(held):
                 return Done(computed=False, failures=self.failures(index, held))
             batch = self.batches[index]
-            checkpoint = self._checkpoint(batch)
             if held:
                 shard = self.work.again(batch, held)
             else:
-                shard = self.work.shard(batch, advance, checkpoint)
+                shard = self.work.shard(batch, advance, self._checkpoint)
             self.store.save(index, shard)
-            checkpoint.remove()
+            self._checkpoint(batch).remove()
             return Done(computed=True, failures=self.failures(index, shard))
         finally:
             self.claims.release(index)
@@ -118,19 +117,3 @@ class Run:
     def failures(self, index: int, shard: Shard) -> tuple[str, ...]:
         """Return a line for each trial of a batch that failed."""
         return tuple(failure_lines(self.batches[index], shard, self.experiment.varied))
-
-
-def _checksums(experiment: Experiment) -> dict[str, str]:
-    """Return the SHA-256 of the examples of every problem, by a hash of its options."""
-    firsts = (cohort.trials[0] for cohort in experiment.grid.cohorts)
-    problems = {trial.problem: trial for trial in firsts}
-    return {digest(asdict(p))[:12]: _checksum(examples_of(t)) for p, t in problems.items()}
-
-
-def _checksum(data: Data) -> str:
-    digest = hashlib.sha256()
-    for part in (data.train, data.test, data.constants):
-        for name, array in part.items():
-            digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-            digest.update(array.tobytes())
-    return digest.hexdigest()

@@ -13,13 +13,12 @@ from gdcli.runs.rows import curve_columns, header, summary_columns
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
+    from gdcli.runs.merge import Assembly
     from gdcli.runs.run import Run
     from gdcli.runs.shard import Shard
 
-FILES = ("curves.csv", "summary.csv", "experiment.toml")
 
-
-def write_tables(run: Run) -> dict[str, int]:
+def write_tables(run: Run | Assembly) -> dict[str, int]:
     """Write the results unless another process has; return the trials by how they ended.
 
     Raises RunError where a shard was damaged, UserError where the folder became another run's.
@@ -32,7 +31,7 @@ def write_tables(run: Run) -> dict[str, int]:
         return _written(run, clear=certain)
 
 
-def _written(run: Run, *, clear: bool) -> dict[str, int]:
+def _written(run: Run | Assembly, *, clear: bool) -> dict[str, int]:
     experiment, folder = run.experiment, run.folder
     rest = _Rest()
     columns = curve_columns(experiment, run.metrics)
@@ -47,7 +46,7 @@ def _written(run: Run, *, clear: bool) -> dict[str, int]:
         run.store.clear_temporaries()
     counts = {"all": len(experiment.grid.trials), "failed": rest.failed, "diverged": rest.diverged}
     content = manifest.manifest(experiment, run.store.id, run.store.spec, counts, rest.paths)
-    manifest.write(folder, content, FILES)
+    manifest.write(folder, content, manifest.FILES)
     return counts
 
 
@@ -71,7 +70,7 @@ class _Rest:
         self.diverged += shard.diverged
 
 
-def _lines(run: Run, head: str, rest: _Rest) -> Iterator[bytes]:
+def _lines(run: Run | Assembly, head: str, rest: _Rest) -> Iterator[bytes]:
     """Yield the curves, and keep the rest of every shard."""
     yield head.encode()
     for batch in run.batches:

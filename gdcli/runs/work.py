@@ -18,6 +18,8 @@ from gdcli.runs.shard import Shard
 if TYPE_CHECKING:
     from gdcli.engine.checkpoint import Keeper
 
+    Keep = Callable[[TrialBatch], Keeper]
+
 
 @dataclass(frozen=True)
 class Work:
@@ -28,16 +30,16 @@ class Work:
     device: str  # a resolved name
 
     def shard(
-        self, batch: TrialBatch, advance: Callable[[int], None], keeper: Keeper | None = None
+        self, batch: TrialBatch, advance: Callable[[int], None], keep: Keep | None = None
     ) -> Shard:
-        """Train a batch, from where its keeper has a state of it, and return its shard.
+        """Train a batch and return its shard; `keep` is asked for the keeper of its state.
 
         An exception is some trial's: the halves are then trained apart, and theirs, down to the
         trials that raise it alone, which have failed.
         """
         begun = time.perf_counter()
         try:
-            shard = self._trained(batch, advance, keeper)
+            shard = self._trained(batch, advance, keep(batch) if keep else None)
         except (GdcliError, MemoryError, OSError):
             raise  # the machine's doing, not a trial's
         except Exception as error:

@@ -39,7 +39,19 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     assert shell.out == alone
     commands = sections(alone)["Commands"].splitlines()[1:]
     names = [line.split()[0] for line in commands]
-    assert names == ["run", "sweep", "show", "problems", "optimizers", "schedules"]
+    assert names == [
+        "run",
+        "sweep",
+        "runs",
+        "show",
+        "compare",
+        "verify",
+        "merge",
+        "problems",
+        "optimizers",
+        "schedules",
+        "doctor",
+    ]
     assert "-h, --help" in sections(alone)["Options"]
 
 
@@ -85,7 +97,21 @@ def test_the_help_says_range_and_default(shell: Shell) -> None:
     assert f"default {PROBLEMS.find('quadratic', '').default_epochs})" in text
 
 
-@pytest.mark.parametrize("command", ["sweep", "show", "problems", "optimizers", "schedules"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sweep",
+        "runs",
+        "show",
+        "compare",
+        "verify",
+        "merge",
+        "problems",
+        "optimizers",
+        "schedules",
+        "doctor",
+    ],
+)
 def test_a_command_has_help(shell: Shell, command: str) -> None:
     assert shell(command, "-h") == 0
     assert shell.out.startswith(f"Usage: gdcli {command} ")

@@ -36,8 +36,13 @@ sys.exit(code)
         (("run", "cnn", "--lrr", "0"), 2, "gdcli.problems.cnn"),
         (("sweep", "missing.toml"), 2, ""),
         (("show", "nothing"), 2, ""),
+        (("verify", "nothing"), 2, ""),
+        (("runs",), 0, ""),
+        (("runs", "nothing"), 2, ""),
+        (("merge", "nothing", "-o", "all"), 2, ""),
+        (("compare", "nothing", "more"), 2, ""),
     ],
-    ids=range(16),
+    ids=range(21),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str

@@ -1,0 +1,76 @@
+"""What is printed of several runs: the settings that differ, and their results side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from gdcli.analysis.compare import KIND, Best
+from gdcli.analysis.rows import Value
+from gdcli.report.labels import for_json, in_full, short
+from gdcli.report.listing import print_json, print_listing, write_lines
+from gdcli.report.tables import COUNTED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Differences = Mapping[str, Mapping[str, str]]
+
+
+def print_comparison(
+    differences: Differences, results: Sequence[Best], form: str, console: Console
+) -> None:
+    """Print both in the `form` table, md or json; as csv the results alone."""
+    rows = _result_rows(results)
+    if form == "json":
+        exact = [{name: for_json(value) for name, value in row.items()} for row in rows]
+        print_json({"settings": differences, "results": exact}, console)
+        return
+    if form != "csv":
+        _print_settings(differences, form, console)
+    text = in_full if form == "csv" else short
+    shown = _columns(rows) if form == "table" else list(rows[0]) if rows else []
+    print_listing([{name: text(row[name]) for name in shown} for row in rows], form, console)
+
+
+def _print_settings(differences: Differences, form: str, console: Console) -> None:
+    if not differences:
+        write_lines(["The settings are the same.", ""], console)
+        return
+    rows = [{"setting": key, **values} for key, values in differences.items()]
+    print_listing(rows, form, console)
+    write_lines([""], console)
+
+
+def _result_rows(results: Sequence[Best]) -> list[dict[str, Value]]:
+    """Return one row a run of each kind; the columns are those of all runs."""
+    metrics = dict.fromkeys(
+        name for best in results for trial in best.setting.trials for name in _metrics(trial.final)
+    )
+    return [_result_row(best, list(metrics)) for best in results]
+
+
+def _metrics(final: Mapping[str, object]) -> list[str]:
+    return [name for name in final if name not in ("train_loss", "test_loss")]
+
+
+def _result_row(best: Best, metrics: Sequence[str]) -> dict[str, Value]:
+    cell = best.setting.best
+    loss = cell.loss if cell else None
+    known = {name for trial in best.setting.trials for name in trial.final}
+    return {
+        **dict(zip(KIND, best.kind, strict=True)),
+        "run": best.run,
+        "lr": cell.lr if cell else None,
+        "settings": best.settings,
+        "seeds": loss.count if loss else None,
+        "train_loss": loss.median if loss else None,
+        "test_loss": cell.test_loss() if cell else None,
+        **{name: cell.metric(name) if cell and name in known else None for name in metrics},
+        **{word: best.verdicts.get(word, 0) for word in COUNTED},
+    }
+
+
+def _columns(rows: Sequence[Mapping[str, Value]]) -> list[str]:
+    """Return the columns that say something."""
+    return [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]

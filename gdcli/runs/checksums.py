@@ -1,0 +1,35 @@
+"""Checksums of the examples that an experiment's trials learn from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from gdcli.engine.examples import examples_of
+from gdcli.grid import digest
+
+if TYPE_CHECKING:
+    from gdcli.experiment import Experiment
+    from gdcli.problem import Data, Problem
+
+
+def data_checksums(experiment: Experiment) -> dict[str, str]:
+    """Return the SHA-256 of the examples of every problem, by the problem's key."""
+    firsts = (cohort.trials[0] for cohort in experiment.grid.cohorts)
+    problems = {trial.problem: trial for trial in firsts}
+    return {problem_key(p): _checksum(examples_of(t)) for p, t in problems.items()}
+
+
+def problem_key(problem: Problem) -> str:
+    """Return a hash of a problem's options."""
+    return digest(asdict(problem))[:12]
+
+
+def _checksum(data: Data) -> str:
+    digest = hashlib.sha256()
+    for part in (data.train, data.test, data.constants):
+        for name, array in part.items():
+            digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()

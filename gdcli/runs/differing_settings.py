@@ -1,0 +1,47 @@
+"""In which settings and surroundings several runs differ."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+DEFAULT = "default"
+
+
+def differing_settings(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return the settings in which runs differ, by name, and the text of each run's value.
+
+    A setting that one run leaves at its default is said so. `manifests` is by the runs' names.
+    """
+    said = {name: dict(_said(manifest)) for name, manifest in manifests.items()}
+    keys = dict.fromkeys(key for texts in said.values() for key in texts)
+    rows = {key: {name: t.get(key, _absent(key)) for name, t in said.items()} for key in keys}
+    return {key: row for key, row in rows.items() if len(set(row.values())) > 1}
+
+
+def _said(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a manifest says of its experiment, and where it ran."""
+    yield from _flat(manifest["experiment"].get("settings", {}), "")
+    # Of checksums, those that begin alike are alike.
+    data = manifest.get("data") or {}
+    yield "data", ",".join(sorted(str(checksum)[:8] for checksum in data.values()))
+    yield from _flat(manifest["fingerprint"], "fingerprint.")
+
+
+def _flat(value: object, prefix: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        yield prefix.removesuffix("."), _text(value)
+        return
+    for key, part in value.items():
+        yield from _flat(part, f"{prefix}{key}.")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _absent(key: str) -> str:
+    return "" if key.startswith("fingerprint.") else DEFAULT

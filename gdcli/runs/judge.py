@@ -1,0 +1,97 @@
+"""Whether a trial that was computed again is the trial that was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from gdcli.runs.difference import first_difference
+from gdcli.runs.finding import Difference
+from gdcli.runs.lines import cells
+from gdcli.runs.recorded import Recorded
+from gdcli.runs.tolerance import ELSEWHERE, LOSSES, Tolerance, monotone
+
+if TYPE_CHECKING:
+    from gdcli.grid import Trial
+    from gdcli.runs.lines import Table
+
+BYTES = "byte for byte"
+PLACE = ("epoch", "step", "examples")
+STATUS = "by start and status alone, for their loss does not fall at every point"
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Compares trials: by their bytes, and where those need not be the same by tolerance.
+
+    By tolerance, a trial whose recorded loss never rises has its losses compared, to 1e-10 in
+    float64 and 1e-4 in float32 of the largest value; any other its losses at the start, and its
+    status.
+    """
+
+    run: Recorded
+    exact: bool  # bytes, and nothing else
+
+    def compare(self, trial: Trial, curves: bytes, summary: bytes) -> str | Difference:
+        """Return in what way the trial is the same, or where it first differs."""
+        pairs = tuple(zip(self.run.tables, (curves, summary), strict=True))
+        if all(table.lines(trial.id) == found for table, found in pairs):
+            return BYTES
+        if self.exact:
+            found = (self._differing(table, trial.id, lines) for table, lines in pairs)
+            return next(difference for difference in found if difference)
+        rtol = ELSEWHERE[trial.training.dtype or "float64"]
+        return self._ends(trial.id, summary) or self._close(trial.id, curves, rtol)
+
+    def _differing(self, table: Table, trial: str, lines: bytes) -> Difference | None:
+        recorded = table.lines(trial)
+        if recorded == lines:
+            return None
+        place = table.path.name, trial
+        found = first_difference(place, table.columns, cells(recorded), cells(lines), _never)
+        # Quotes, say, that need not be there.
+        return found or Difference(*place, "", "bytes", "other bytes", "the same values")
+
+    def _ends(self, trial: str, summary: bytes) -> Difference | None:
+        """Compare how the trial ended."""
+        table = self.run.summary
+        return first_difference(
+            (table.path.name, trial),
+            table.columns,
+            cells(table.lines(trial)),
+            cells(summary),
+            lambda column, _, __: column != "status",
+        )
+
+    def _close(self, trial: str, curves: bytes, rtol: float) -> str | Difference:
+        table = self.run.curves
+        recorded, found = table.measured(table.lines(trial)), table.measured(curves)
+        losses = table.measures.index("train_loss")
+        falls = monotone([row[losses] for row in recorded], rtol)
+        if not falls:  # where it starts, at least, nothing can have been amplified yet
+            recorded, found = recorded[:1], found[:1]
+        tolerance = Tolerance(rtol)
+        scales = dict(zip(table.measures, map(_scale, *recorded[:1]), strict=False))
+
+        def same(column: str, a: str, b: str) -> bool:
+            if column not in LOSSES:
+                return column not in PLACE
+            return tolerance.same(a, b, scales[column])
+
+        place = table.path.name, trial
+        different = first_difference(place, table.measures, recorded, found, same)
+        return different or (f"within {rtol:g}" if falls else STATUS)
+
+
+def _scale(cell: str) -> float:
+    """Return what a column's differences are relative to: its value at the start."""
+    try:
+        value = float(cell)
+    except ValueError:  # there is no test set
+        return 0.0
+    return abs(value) if isfinite(value) else 0.0
+
+
+def _never(_column: str, _recorded: str, _found: str) -> bool:
+    return False

@@ -1,0 +1,108 @@
+"""The lines of a run's tables, trial by trial: the first cell of a line is its trial's id."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from gdcli.errors import UserError
+
+REPAIR = "run the same experiment again: it writes the file anew"
+
+
+def by_trial(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield every trial's id and its lines, as they stand, in their order."""
+    for trial, group in groupby(_records(lines), key=_trial_of):
+        yield trial, b"".join(group)
+
+
+def _records(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines, those that a quoted line break splits as one."""
+    held = b""
+    for line in lines:
+        held += line
+        if held.count(b'"') % 2 == 0:
+            yield held
+            held = b""
+    if held:
+        yield held
+
+
+def _trial_of(record: bytes) -> str:
+    return record.partition(b",")[0].decode(errors="replace")
+
+
+def cells(lines: bytes) -> list[list[str]]:
+    """Return the cells of lines; what is no UTF-8 in them is replaced, not refused."""
+    return list(csv.reader(lines.decode(errors="replace").splitlines(keepends=True)))
+
+
+@dataclass(frozen=True)
+class Table:
+    """curves.csv or summary.csv of a run, of which one trial at a time is in memory."""
+
+    path: Path
+    columns: tuple[str, ...]
+    places: Mapping[str, tuple[int, int]]  # trial -> offset and length of its lines
+
+    def lines(self, trial: str) -> bytes:
+        """Return a trial's lines, none for a trial that has none."""
+        offset, length = self.places.get(trial, (0, 0))
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def header(self) -> bytes:
+        """Return the first line."""
+        with self.path.open("rb") as file:
+            return file.readline()
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The columns after the settings."""
+        return self.columns[self.settings :]
+
+    @property
+    def settings(self) -> int:
+        """How many columns hold settings: the first ones."""
+        first = "epoch" if "epoch" in self.columns else "status"
+        # The last one named so: a varied setting, to the left, may have that name too.
+        return len(self.columns) - 1 - self.columns[::-1].index(first)
+
+    def measured(self, lines: bytes) -> list[list[str]]:
+        """Return the cells of lines after the settings; those that a row lacks are empty."""
+        width = len(self.columns)
+        rows = (row + [""] * (width - len(row)) for row in cells(lines))
+        return [row[self.settings : width] for row in rows]
+
+
+def read_table(path: Path) -> Table:
+    """Find every trial's lines in a table.
+
+    Raises UserError for a file that is missing or empty, for columns that no run writes, and for
+    a trial whose lines stand apart.
+    """
+    try:
+        with path.open("rb") as file:
+            header = file.readline()
+            places = _places(path, file, len(header))
+    except OSError as error:
+        what = f"it cannot be read: {(error.strerror or 'no reason given').lower()}"
+        raise UserError(str(path), what, REPAIR) from None
+    columns = tuple(next(iter(cells(header)), ()))
+    if columns[:1] != ("trial",) or not {"epoch", "status"} & set(columns):
+        raise UserError(f"{path}:1", "these are not the columns of a run's table", REPAIR)
+    return Table(path, columns, places)
+
+
+def _places(path: Path, file: Iterable[bytes], offset: int) -> dict[str, tuple[int, int]]:
+    places: dict[str, tuple[int, int]] = {}
+    for trial, lines in by_trial(file):
+        if trial in places:
+            raise UserError(str(path), f"the lines of trial {trial!r} stand apart", REPAIR)
+        places[trial] = (offset, len(lines))
+        offset += len(lines)
+    return places

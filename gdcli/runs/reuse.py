@@ -1,0 +1,185 @@
+"""Trials that other runs hold already: copied, not trained again.
+
+A trial's numbers do not depend on what else is in its grid, so that the lines another run has of
+it are the lines it would get here. Only the columns that name its settings may be others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gdcli.engine.batch import batches_of
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.runs.checksums import problem_key
+from gdcli.runs.lines import by_trial
+from gdcli.runs.rows import Rows
+from gdcli.runs.settings import experiment_of
+from gdcli.runs.shard import Shard
+from gdcli.runs.spec import differences, read_json
+from gdcli.runs.store import Store
+from gdcli.runs.work import Work, plan_for
+
+if TYPE_CHECKING:
+    from gdcli.engine.batch import TrialBatch
+    from gdcli.experiment import Experiment
+    from gdcli.grid import Trial
+    from gdcli.runs.options import RunOptions
+    from gdcli.runs.work import Keep
+
+NOTHING = Shard(b"", b"", seconds=0.0, failed=0, diverged=0)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a run recorded of a trial: its lines without the settings they begin with."""
+
+    curves: tuple[bytes, ...]
+    summary: bytes
+    path: str  # which way the engine computed it
+
+    @property
+    def diverged(self) -> bool:
+        """Whether its verdict is that it diverged."""
+        return self.summary.split(b",")[1] == b"diverged"
+
+
+class Source:
+    """A run that trials can be copied from, finished or not."""
+
+    def __init__(self, folder: Path, spec: dict[str, Any]) -> None:
+        """Take a run's folder and its spec."""
+        self.folder, self.spec = folder, spec
+        self.store = Store(folder, spec)
+        # The trials of a batch come one after another; two batches may share a cohort's end.
+        self._lines = lru_cache(maxsize=2)(self._lines_of)
+
+    @cached_property
+    def experiment(self) -> Experiment:
+        """The experiment that the run is of."""
+        return experiment_of(self.spec, str(self.folder / ".gdcli" / "spec.json"))
+
+    @cached_property
+    def _batches(self) -> dict[str, TrialBatch]:
+        batches = batches_of(self.experiment.grid.cohorts, self.spec["engine"])
+        return {trial.id: batch for batch in batches for trial in batch.trials}
+
+    def measured(self, trial: Trial, data: str) -> Measured | None:
+        """Return what the run recorded of a trial on data of this checksum.
+
+        None for a trial that it does not hold, or that failed there.
+        """
+        batch = self._batches.get(trial.id)
+        if batch is None or self.spec["data"].get(problem_key(trial.problem)) != data:
+            return None
+        shard, curves, summary = self._lines(batch.index)
+        rows = Rows(self.experiment.varied, trial.problem.curve_columns, plan_for(batch))
+        prefix = f"{rows.prefix(trial)},".encode()
+        points = tuple(_without(prefix, curves.get(trial.id, b"")))
+        ends = tuple(_without(prefix, summary.get(trial.id, b"")))
+        return Measured(points, ends[0], shard.path) if points and len(ends) == 1 else None
+
+    def _lines_of(self, index: int) -> tuple[Shard, dict[str, bytes], dict[str, bytes]]:
+        shard = self.store.load(index) or NOTHING
+        curves, summary = (p.splitlines(keepends=True) for p in (shard.curves, shard.summary))
+        return shard, dict(by_trial(curves)), dict(by_trial(summary))
+
+
+def _without(prefix: bytes, lines: bytes) -> list[bytes]:
+    """Return lines without the prefix of all of them; none at all if one lacks it."""
+    parts = lines.split(prefix)
+    return parts[1:] if parts[0] == b"" else []
+
+
+@dataclass(frozen=True)
+class Reusing(Work):
+    """Work of which a part has been done elsewhere."""
+
+    sources: Sequence[Source] = ()
+    data: dict[str, str] | None = None  # the checksums of the examples, by the problem's key
+
+    def shard(
+        self, batch: TrialBatch, advance: Callable[[int], None], keep: Keep | None = None
+    ) -> Shard:
+        """Return a batch's shard, of which only the trials are trained that no source holds."""
+        held = {trial.id: found for trial in batch.trials if (found := self._held(trial))}
+        if not held:
+            return super().shard(batch, advance, keep)
+        advance(len(held) * plan_for(batch).steps)
+        rest = tuple(trial for trial in batch.trials if trial.id not in held)
+        trained = super().shard(replace(batch, trials=rest), advance, keep) if rest else NOTHING
+        return self._woven(batch, held, trained)
+
+    def _held(self, trial: Trial) -> Measured | None:
+        checksum = (self.data or {}).get(problem_key(trial.problem), "")
+        found = (source.measured(trial, checksum) for source in self.sources)
+        return next((measured for measured in found if measured), None)
+
+    def _woven(self, batch: TrialBatch, held: dict[str, Measured], trained: Shard) -> Shard:
+        """Return one shard of trials that were copied and trials that were trained, in order."""
+        own = [
+            dict(by_trial(part.splitlines(keepends=True)))
+            for part in (trained.curves, trained.summary)
+        ]
+        rows = Rows(self.varied, self.metrics, plan_for(batch))
+        curves, summary = [], []
+        for trial in batch.trials:
+            prefix = f"{rows.prefix(trial)},".encode()
+            if found := held.get(trial.id):
+                curves += [prefix + line for line in found.curves]
+                summary.append(prefix + found.summary)
+            else:
+                curves.append(own[0].get(trial.id, b""))
+                summary.append(own[1].get(trial.id, b""))
+        diverged = trained.diverged + sum(found.diverged for found in held.values())
+        return Shard(
+            b"".join(curves),
+            b"".join(summary),
+            trained.seconds,
+            trained.failed,
+            diverged,
+            path=trained.path or next(found.path for found in held.values()),
+        )
+
+
+def reusing(work: Work, spec: dict[str, Any], options: RunOptions) -> Work:
+    """Return work that takes from the runs of `--reuse` the trials that they hold.
+
+    Raises UserError for a run that is none, or whose numbers would not be those of this one.
+    """
+    if not options.reuse:
+        return work
+    if work.device != "cpu":
+        what = f"on {work.device} a trial's last digits depend on the others of its batch"
+        raise UserError("--reuse", what, "give --device cpu, or leave it out")
+    sources = [_source(name, spec, options) for name in options.reuse]
+    return Reusing(work.varied, work.metrics, work.device, sources, spec["data"])
+
+
+def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
+    for folder in (Path(name), options.output / name):
+        if (folder / ".gdcli").is_dir():
+            break
+    else:
+        what = f"{show(name)} is no run with its hidden folder .gdcli"
+        raise UserError("--reuse", what, "give the folder of a run, or its name in --output")
+    try:
+        held = read_json((folder / ".gdcli" / "spec.json").read_bytes())
+    except OSError:
+        held = None
+    if not isinstance(held, dict) or not {"data", "engine", "fingerprint", "format"} <= set(held):
+        fix = "run its experiment again with --overwrite"
+        raise UserError("--reuse", f"{folder}/.gdcli/spec.json is damaged", fix)
+    kept = (
+        {key: part.get(key) for key in ("format", "engine", "fingerprint")} for part in (held, spec)
+    )
+    if different := differences(*kept):
+        what = f"{folder} would have other numbers: {different}"
+        raise UserError("--reuse", what, "leave it out")
+    source = Source(folder, held)
+    _ = source.experiment  # what is wrong with it is said before anything is written
+    return source

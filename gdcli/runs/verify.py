@@ -1,0 +1,62 @@
+"""Whether a run is what it says: its files, then the run again, or another run beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gdcli.errors import UserError
+from gdcli.runs import manifest
+from gdcli.runs.against import compare_runs
+from gdcli.runs.finding import Finding
+from gdcli.runs.inspection import inspect
+from gdcli.runs.recorded import Recorded
+from gdcli.runs.rerun import run_again
+from gdcli.runs.state import state_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.runs.progress import Progress
+    from gdcli.runs.tolerance import Tolerance
+
+
+def verify(folder: Path, sample: int | None, seed: int, progress: Progress) -> list[Finding]:
+    """Check a run's folder, then run it again, or `sample` of its batches, and compare."""
+    run, findings = _inspected(folder)
+    if run is None or any(f.check in ("experiment", "trials") and not f.sound for f in findings):
+        return [*findings, Finding("rerun", "skipped", "there is nothing whole to compare with")]
+    return [*findings, run_again(run, sample, seed, progress)]
+
+
+def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[Finding]:
+    """Check the folders of two runs and compare what they recorded; nothing is run."""
+    (run, findings), (held, more) = _inspected(folder), _inspected(other)
+    named = [(folder, f) for f in findings] + [(other, f) for f in more]
+    broken = [
+        Finding(f.check, f.result, f"{where}: {f.detail}") for where, f in named if not f.sound
+    ]
+    files = broken or [Finding("files", "ok", f"{folder} and {other} are whole")]
+    if run is None or held is None:
+        return files
+    try:
+        return [*files, *compare_runs(run, held, tolerance)]
+    except UserError as error:
+        return [*files, Finding("values", "damaged", str(error))]
+
+
+def _broken(folder: Path, findings: list[Finding]) -> list[Finding]:
+    return [replace(f, detail=f"{folder}: {f.detail}") for f in findings if not f.sound]
+
+
+def _inspected(folder: Path) -> tuple[Recorded | None, list[Finding]]:
+    """Return a run with what its files show; None for one without a manifest that can be read."""
+    if not (folder / "manifest.json").exists():
+        state = state_of(folder)
+        what = f"the run is not finished: {state.done} of {state.total or 'its'} batches are there"
+        return None, [Finding("manifest", "missing", what)]
+    try:
+        run = Recorded(folder, manifest.read(folder))
+    except UserError as error:
+        return None, [Finding("manifest", "damaged", str(error))]
+    return run, list(inspect(run))
