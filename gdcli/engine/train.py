@@ -36,8 +36,9 @@ class Loop:
         """Train every trial and return the curves; `advance` is told of the steps taken."""
         states = self.rule.init(self.params)
         taken = self._resume(states)
-        advance(taken)
-        if not taken:
+        if taken:
+            advance(taken)
+        else:
             self._record(0, states)
         for here, there in pairwise(self.plan.points()):
             if self.recorder.over:

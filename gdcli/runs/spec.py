@@ -51,9 +51,13 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> I
 
 
 def differences(held: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
-    """Return the settings that differ, if none does whatever else does: "numpy 2.3 -> 2.4"."""
+    """Return the settings that differ, if none does whatever else does: "numpy 2.3 -> 2.4".
+
+    Another engine has other batches and may need other libraries: it alone is said.
+    """
     keys = list(differing(held, spec))
     keys = [key for key in keys if key.startswith("settings.")] or keys
+    keys = ["engine"] if "engine" in keys else keys
     return ", ".join(_said(key, held, spec) for key in keys)
 
 

@@ -81,7 +81,7 @@ def check(problem: str, options: dict[str, Any], **grid: Any) -> None:
             with pytest.raises(Stopped):
                 run(keeper, [])
             same(run(Memory(keeper.held), again), whole)
-            assert sum(again) == sum(told)
+            assert sum(again) == sum(told) > 0
 
 
 def thinned(stops: range) -> Iterable[int]:
