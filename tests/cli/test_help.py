@@ -39,7 +39,7 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     assert shell.out == alone
     commands = sections(alone)["Commands"].splitlines()[1:]
     names = [line.split()[0] for line in commands]
-    assert names == ["run", "sweep", "show", "problems", "optimizers", "schedules"]
+    assert names == ["run", "lr-range", "sweep", "show", "problems", "optimizers", "schedules"]
     assert "-h, --help" in sections(alone)["Options"]
 
 

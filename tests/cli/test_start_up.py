@@ -26,6 +26,9 @@ sys.exit(code)
         (("run", "--help"), 0, ""),
         (("run", "cnn", "--help"), 0, "gdcli.problems.cnn"),
         (("sweep", "--help"), 0, ""),
+        (("lr-range", "--help"), 0, ""),
+        (("lr-range", "cnn", "--help"), 0, "gdcli.problems.cnn"),
+        (("lr-range", "cnn", "--lr-to", "1e-9"), 2, "gdcli.problems.cnn"),
         (("problems",), 0, ""),
         (("problems", "mlp"), 0, "gdcli.problems.mlp"),
         (("optimizers", "adam", "--format", "json"), 0, ""),
@@ -37,7 +40,7 @@ sys.exit(code)
         (("sweep", "missing.toml"), 2, ""),
         (("show", "nothing"), 2, ""),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
