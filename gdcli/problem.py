@@ -185,6 +185,7 @@ class LinearModel(Problem):
 
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float64"
     squared: ClassVar[bool] = False  # the cost is half the squared residual
+    bend: ClassVar[float | None] = None  # the largest second derivative of the cost, where known
 
     @abstractmethod
     def cost(self, z: Array, y: Array) -> Array:

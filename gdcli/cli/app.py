@@ -17,8 +17,9 @@ from gdcli.cli.doctor import doctor
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
 from gdcli.cli.listing import listing
+from gdcli.cli.lr_range import LrRange
 from gdcli.cli.merge import merge
-from gdcli.cli.run import Problems
+from gdcli.cli.run import Run
 from gdcli.cli.runs import runs
 from gdcli.cli.show import show
 from gdcli.cli.sweep import sweep
@@ -26,6 +27,7 @@ from gdcli.cli.verify import verify
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
+ON_A_PROBLEM = ("run", "lr-range")
 # The character after the quotes keeps the lines apart.
 EXAMPLES = """\b
 Examples:
@@ -39,8 +41,8 @@ class Root(Group):
     """`gdcli` itself."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands, the main one first."""
-        return sorted(super().list_commands(ctx), key=lambda name: name != "run")
+        """Return the names of the commands, those on a problem first."""
+        return sorted(super().list_commands(ctx), key=lambda name: name not in ON_A_PROBLEM)
 
 
 app = typer.Typer(
@@ -51,9 +53,14 @@ app = typer.Typer(
     context_settings={"max_content_width": WIDEST, "help_option_names": ["-h", "--help"]},
 )
 app.add_typer(
-    typer.Typer(cls=Problems, subcommand_metavar="PROBLEM [OPTIONS]"),
+    typer.Typer(cls=Run, subcommand_metavar="PROBLEM [OPTIONS]"),
     name="run",
     help="Run a grid of experiments on a problem.",
+)
+app.add_typer(
+    typer.Typer(cls=LrRange, subcommand_metavar="PROBLEM [OPTIONS]"),
+    name="lr-range",
+    help="Test which learning rates a problem takes.",
 )
 app.command(cls=Command)(sweep)
 app.command(cls=Command)(runs)

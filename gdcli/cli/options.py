@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,26 +23,29 @@ RUN = "Run"  # a heading of the help: options that change no number
 
 
 def takes(
-    panels: Mapping[str, tuple[type, ...]], defaults: Mapping[str, object] | None = None
+    panels: Mapping[str, tuple[type, ...]],
+    defaults: Mapping[str, object] | None = None,
+    without: Collection[str] = (),
 ) -> Callable[[Function], Function]:
     """Give a command the fields of dataclasses as options, in place of its `**given`.
 
     `panels` says under which heading of the help each dataclass stands, `defaults` what the help
-    calls the default of an option instead of the field's. An option that is not given is passed
-    as None, so that what was given can be told from the defaults.
+    calls the default of an option instead of the field's, `without` the options that the command
+    does not have. Of two fields of one name the first is the option. An option that is not given
+    is passed as None, so that what was given can be told from the defaults.
     """
 
     def decorate(function: Function) -> Function:
         signature = inspect.signature(function, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
-        fields = [
-            _parameter(replace(option, default=(defaults or {}).get(name, option.default)), panel)
-            for panel, classes in panels.items()
-            for cls in classes
-            for name, option in options_of(cls).items()
-        ]
+        fields: dict[str, inspect.Parameter] = {}
+        for panel, cls in ((panel, cls) for panel, classes in panels.items() for cls in classes):
+            for name, option in options_of(cls).items():
+                if name not in without and name not in fields:
+                    default = (defaults or {}).get(name, option.default)
+                    fields[name] = _parameter(replace(option, default=default), panel)
         # Typer reads the parameters of a function from here.
-        function.__signature__ = signature.replace(parameters=[*fields, *own])  # type: ignore[attr-defined]
+        function.__signature__ = signature.replace(parameters=[*fields.values(), *own])  # type: ignore[attr-defined]
         return function
 
     return decorate

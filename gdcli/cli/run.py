@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from inspect import cleandoc
 from pathlib import Path
 from typing import Annotated, Any
 
-import typer
-from typer.main import get_command
-
 from gdcli.cli.assignments import assignments
-from gdcli.cli.command import Command, Group
+from gdcli.cli.grid_command import Problems, Vary, Zip, where_of
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
 from gdcli.cli.perform import perform
 from gdcli.cli.run_name import checked_name
 from gdcli.cli.save import save
 from gdcli.cli.screen import Screen
-from gdcli.discovery import PROBLEMS
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment, Given
 from gdcli.experiment import read as read_experiment
@@ -39,66 +34,26 @@ class Instead:
     dry_run: Annotated[bool, "print trials, steps, time, memory and disk; write nothing"] = False
 
 
-class Problems(Group):
-    """The subcommands of `gdcli run`: a problem is imported only when it is asked for."""
+class Run(Problems):
+    """The subcommands of `gdcli run`."""
 
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the arguments as the help shows them."""
-        return [self.subcommand_metavar]
+    where = WHERE
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all problems."""
-        return PROBLEMS.names()
+    @staticmethod
+    def function(name: str, problem: type[Problem]) -> Callable[..., int]:
+        """Return what runs a problem: its options are the problem's and the grid's."""
+        defaults = {"lr": (problem.default_lr,), "epochs": problem.default_epochs}
+        panels = {
+            "Problem": (problem,),
+            "Grid": (Axes, Training),
+            RUN: (RunOptions, Instead, Screen),
+        }
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Command:
-        """Return a subcommand as the help lists it: its name and summary."""
-        return Command(cmd_name, short_help=PROBLEMS.summary(cmd_name))
+        @takes(panels, defaults)
+        def command(*, vary: Vary = None, zip_: Zip = None, **given: object) -> int:
+            return _run(name, problem, given, vary or [], zip_ or [])
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str, Any, list[str]]:
-        """Return the subcommand with all of its options, and its arguments."""
-        name, *rest = args
-        return name, problem_command(name, PROBLEMS.find(name, WHERE)), rest
-
-
-def problem_command(name: str, problem: type[Problem]) -> Any:
-    """Return the subcommand of a problem, whose options are the problem's and the grid's."""
-    defaults = {"lr": (problem.default_lr,), "epochs": problem.default_epochs}
-    panels = {
-        "Problem": (problem,),
-        "Grid": (Axes, Training),
-        RUN: (RunOptions, Instead, Screen),
-    }
-
-    @takes(panels, defaults)
-    def command(
-        *,
-        vary: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--vary",
-                metavar="NAME=VALUES",
-                help="one more axis: an option of the problem, or momentum.beta; may be repeated",
-                rich_help_panel="Grid",
-            ),
-        ] = None,
-        zip_: Annotated[
-            list[str] | None,
-            typer.Option(
-                "--zip",
-                metavar="NAME,NAME",
-                help="axes that go in step instead of crosswise; may be repeated",
-                rich_help_panel="Grid",
-            ),
-        ] = None,
-        **given: object,
-    ) -> int:
-        return _run(name, problem, given, vary or [], zip_ or [])
-
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    about = f"{PROBLEMS.summary(name)}.\n\n{cleandoc(problem.__doc__ or '')}"
-
-    app.command(name, cls=Command, help=about)(command)
-    return get_command(app)
+        return command
 
 
 def _run(
@@ -130,13 +85,6 @@ def _experiment(
             grid=given_of(given, Axes, Training),
             vary=assignments(vary, "--vary"),
             zip=tuple(zips),
-            where=_where,
+            where=where_of(WHERE),
         )
     )
-
-
-def _where(name: str) -> str:
-    """Return how an error names "lr", "problem dim", "vary condition", "problem" or "grid"."""
-    if name in ("problem", "grid"):
-        return {"problem": WHERE, "grid": "the grid"}[name]
-    return f"--{name.removeprefix('problem ').replace('_', '-')}"

@@ -29,6 +29,7 @@ class LinearRegression(LinearModel, Source):
     noise: Annotated[float, "standard deviation of the synthetic targets' noise", Ge(0)] = 0.1
 
     squared: ClassVar[bool] = True
+    bend: ClassVar[float | None] = 1.0
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100
 

@@ -32,6 +32,7 @@ class LogisticRegression(LinearModel, Source):
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
+    bend: ClassVar[float | None] = 0.25
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""

@@ -41,6 +41,7 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     names = [line.split()[0] for line in commands]
     assert names == [
         "run",
+        "lr-range",
         "sweep",
         "runs",
         "show",

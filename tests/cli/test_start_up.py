@@ -26,6 +26,9 @@ sys.exit(code)
         (("run", "--help"), 0, ""),
         (("run", "cnn", "--help"), 0, "gdcli.problems.cnn"),
         (("sweep", "--help"), 0, ""),
+        (("lr-range", "--help"), 0, ""),
+        (("lr-range", "cnn", "--help"), 0, "gdcli.problems.cnn"),
+        (("lr-range", "cnn", "--lr-to", "1e-9"), 2, "gdcli.problems.cnn"),
         (("problems",), 0, ""),
         (("problems", "mlp"), 0, "gdcli.problems.mlp"),
         (("optimizers", "adam", "--format", "json"), 0, ""),
@@ -42,7 +45,7 @@ sys.exit(code)
         (("merge", "nothing", "-o", "all"), 2, ""),
         (("compare", "nothing", "more"), 2, ""),
     ],
-    ids=range(21),
+    ids=range(24),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str

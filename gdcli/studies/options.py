@@ -1,0 +1,40 @@
+"""What the studies take: options that a command has, read before anything heavy is imported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Gt
+
+from gdcli.axis import expand
+from gdcli.errors import UserError
+from gdcli.fields import options_of
+from gdcli.grid import Axes
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a study computes."""
+
+    device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
+    memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """Which learning rates are tested, and how their losses are read."""
+
+    lr_from: Annotated[float, "first learning rate", Gt(0)] = 1e-5
+    lr_to: Annotated[float, "last learning rate", Gt(0)] = 10.0
+    steps: Annotated[int, "steps, each at a rate of its own", Ge(3)] = 100
+    smooth: Annotated[int, "losses that are averaged around each", Ge(1)] = 5
+    diverge_at: Annotated[float, "loss, over the start's, that is divergence", Gt(1)] = 2.0
+
+    def rates(self) -> tuple[float, ...]:
+        """Return the rates, evenly spaced on a logarithmic scale, both ends included."""
+        if self.lr_to <= self.lr_from:
+            what = f"{self.lr_to:g} is not above the {self.lr_from:g} of --lr-from"
+            raise UserError("--lr-to", what, "give a larger one")
+        text = f"log:{self.lr_from!r}:{self.lr_to!r}:{self.steps}"
+        return expand(text, options_of(Axes)["lr"], "--steps")
