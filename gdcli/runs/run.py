@@ -95,12 +95,16 @@ class Run:
             held = self.store.load(index)  # another process may have put it there
             if held is not None and not self.wanted(held):
                 return Done(computed=False, failures=self.failures(index, held))
-            batch = self.batches[index]
-            shard = self.work.again(batch, held) if held else self.work.shard(batch, advance)
+            shard = self.compute(index, held, advance)
             self.store.save(index, shard)
             return Done(computed=True, failures=self.failures(index, shard))
         finally:
             self.claims.release(index)
+
+    def compute(self, index: int, held: Shard | None, advance: Callable[[int], None]) -> Shard:
+        """Return the shard of a batch, or the held one with its failed trials trained again."""
+        batch = self.batches[index]
+        return self.work.again(batch, held) if held else self.work.shard(batch, advance)
 
     def failures(self, index: int, shard: Shard) -> tuple[str, ...]:
         """Return a line for each trial of a batch that failed."""
