@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -89,12 +90,13 @@ def joined(address: Address) -> Iterator[None]:
     watch.start()
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
-        ray.init(
-            address.text,
-            log_to_driver=False,
-            logging_level="CRITICAL",
-            runtime_env={"env_vars": SETTINGS},
-        )
+        with warnings.catch_warnings(action="ignore"):  # of what Ray's next version will do
+            ray.init(
+                address.text,
+                log_to_driver=False,
+                logging_level="CRITICAL",
+                runtime_env={"env_vars": SETTINGS},
+            )
     except SystemExit:  # Ray's own answer to SIGTERM
         raise Interrupted(signal.SIGTERM) from None
     except Exception as error:

@@ -1,10 +1,11 @@
-"""`--executor ray`: batches as tasks of a Ray cluster: a node that is killed costs its batches a retry.
+"""Batches as tasks of a Ray cluster: a node that is killed costs its batches a retry.
 
 The nodes compute and this process stores, so that they need not share a file system.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from ray.exceptions import (
     WorkerCrashedError,
 )
 
+from gdcli import __version__
 from gdcli.engine.examples import examples_of
 from gdcli.engine.memory import batch_memory, human
 from gdcli.errors import RunError
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 MOST_DEATHS = 4  # of the tasks of one batch: as many as Ray's own default
 AHEAD = 2  # tasks for each CPU of the cluster, that none waits for this process
 GLANCE = 0.5  # seconds between two looks at whether a signal came
+# How Ray says, in the last lines of some traceback, that a node could not import the task.
+LACKING = re.compile(r"(No module named|cannot import name|Can't get attribute) '\S+'")
 CAUSES = {
     NodeDiedError: "the node ended",
     ObjectLostError: "the node ended that held its result",
@@ -171,9 +175,8 @@ def _has(node: dict[str, Any], needs: dict[str, int]) -> bool:
 
 def _unexpected(error: RayError) -> Exception:
     """Return an error that no batch is to blame for."""
-    cause = error.cause if isinstance(error, RayTaskError) else error
-    text = " ".join(str(cause).split())
-    if isinstance(cause, ImportError | AttributeError):
-        what = f"a node of the cluster lacks what this machine has ({text})"
-        return RunError(f"{what}; install the same gdcli there, with the same versions")
-    return RuntimeError(f"on the cluster, {type(cause).__name__}: {text}")
+    text = str(error.cause if isinstance(error, RayTaskError) else error).strip()
+    if lacking := LACKING.search(text):
+        what = f"a node of the cluster has another gdcli, or none ({lacking[0]})"
+        return RunError(f"{what}; install this one there: gdcli {__version__}")
+    return RuntimeError(f"on the cluster: {text.splitlines()[-1]}")

@@ -24,7 +24,7 @@ class RunOptions:
         Literal["local", "ray"], "where the batches are computed: here, or on a cluster"
     ] = "local"
     ray_address: Annotated[
-        str | None, "the cluster, HOST:PORT or auto; RAY_ADDRESS says it, too; auto"
+        str | None, "HOST:PORT of the cluster; RAY_ADDRESS, or the one this machine is in"
     ] = None
     workers: Annotated[int | None, "local processes; the cores, where it pays", Ge(1)] = None
     shard: Annotated[
