@@ -9,7 +9,7 @@ INSTALLED := .venv/installed
 NETWORKS := experiments/mlp-optimizers.toml experiments/quickstart-cnn.toml
 OTHERS := $(filter-out $(NETWORKS),$(wildcard experiments/*.toml))
 
-.PHONY: help setup demo test faults lint verify reference docs bench clean
+.PHONY: help setup demo test test-ray ray faults lint verify reference docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,12 @@ demo: setup  ## run the two quickstart experiments
 
 test: setup  ## run the tests, with branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+
+test-ray: ray  ## run the tests that need a Ray cluster, on three nodes of this machine
+	$(BIN)/python -m pytest tests/ray
+
+ray: setup  ## add what --executor ray needs to .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray]"
 
 faults: setup  ## break runs at every system call and with kill -9, and count what was lost
 	$(BIN)/python -m tests.faults

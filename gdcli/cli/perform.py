@@ -17,12 +17,12 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
     if dry_run:
         _plan(experiment, options, screen)
         return 0
-    from gdcli.executors.local import local
+    from gdcli.executors.choice import executor_of
     from gdcli.report.progress import progress_bar
     from gdcli.runs.execution import execute
 
     bar = progress_bar(quiet=screen.quiet, color=not screen.no_color)
-    outcome = execute(experiment, options, bar, local)
+    outcome = execute(experiment, options, bar, executor_of(options))
     if outcome.missing:
         what = f"{outcome.missing} batches of other shards are not there yet"
         screen.tell(f"{what}: whoever computes the last writes the results to {outcome.folder}")

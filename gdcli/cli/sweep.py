@@ -69,7 +69,10 @@ def sweep(
 
 
 def _check(files: list[str], experiments: list[Experiment], options: list[RunOptions]) -> None:
-    """Raise every mistake that only the data or the device tell, before anything runs."""
+    """Raise every mistake that only the data or the machine tell, before anything runs."""
+    from gdcli.executors.choice import executor_of
+
+    executor_of(options[0])
     every(partial(_check_one, *each) for each in zip(files, experiments, options, strict=True))
 
 

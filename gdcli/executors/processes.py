@@ -6,13 +6,13 @@ computes itself, and only says so through a pipe of its own, whose end tells of 
 
 from __future__ import annotations
 
-import time
-from collections import Counter, deque
+from collections import Counter
 from functools import partial
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from gdcli.errors import RunError
+from gdcli.executors.queue import Queue
 from gdcli.executors.staff import Worker
 from gdcli.runs.run import Done
 
@@ -49,52 +49,37 @@ class _Pool:
     def __init__(self, count: int, run: Run, todo: Sequence[int], tally: Tally) -> None:
         self.count, self.tally = count, tally
         self.hire = partial(Worker.start, run)
-        # The longest first, lest one of them is begun last and all wait for it.
-        self.todo = deque(sorted(todo, key=tally.steps, reverse=True))
-        self.elsewhere: list[int] = []  # other processes are at them
-        self.again = 0.0  # when to ask for those once more
+        self.queue = Queue(todo, tally)
         self.workers: list[Worker] = []
         self.deaths: Counter[int | None] = Counter()
         self.error: BaseException | None = None
 
     def work(self, stopping: Callable[[], bool]) -> None:
         """Give batches to workers until all are done; raises what a worker raised."""
-        while (self.left() and not (self.error or stopping())) or self.busy():
+        while (self.queue.left() and not (self.error or stopping())) or self.busy():
             if not (self.error or stopping()):
-                self.recall()
                 self.staff()
                 self.assign()
-            pause = None if not self.elsewhere else max(self.again - time.monotonic(), 0)
-            ready = wait([worker.pipe for worker in self.workers], pause)
+            ready = wait([worker.pipe for worker in self.workers], self.queue.pause())
             for worker in [worker for worker in self.workers if worker.pipe in ready]:
                 self.hear(worker)
         if self.error:
             raise self.error
 
-    def left(self) -> int:
-        """Return how many batches nobody has been given."""
-        return len(self.todo) + len(self.elsewhere)
-
     def busy(self) -> int:
         """Return how many workers have a batch."""
         return sum(worker.index is not None for worker in self.workers)
 
-    def recall(self) -> None:
-        """Take up again what others were at, after a while."""
-        if self.elsewhere and time.monotonic() >= self.again:
-            self.todo.extend(self.elsewhere)
-            self.elsewhere.clear()
-
     def staff(self) -> None:
         """Start as many workers as there is work for."""
-        while len(self.workers) < min(self.count, self.left() + self.busy()):
+        while len(self.workers) < min(self.count, self.queue.left() + self.busy()):
             self.workers.append(self.hire())
 
     def assign(self) -> None:
         """Give batches to the workers that wait for one."""
         for worker in self.workers:
-            if self.todo and worker.idle:
-                worker.give(self.todo.popleft())
+            if worker.idle and (index := self.queue.next()) is not None:
+                worker.give(index)
 
     def hear(self, worker: Worker) -> None:
         """Take in what a worker sends: see `serve` for what there is."""
@@ -111,8 +96,7 @@ class _Pool:
             case Done():
                 self.tally.done(worker.free(), message)
             case "busy":
-                self.elsewhere.append(worker.free())
-                self.again = time.monotonic() + self.tally.wait(len(self.elsewhere))
+                self.queue.put_off(worker.free())
             case _:
                 self.workers.remove(worker)
                 worker.kill()
@@ -132,8 +116,7 @@ class _Pool:
         elif last:
             self.tally.lose(index, f"it ended its worker twice, at last by {cause}")
         else:
-            # Last of all: if memory was short, less may be running then.
-            self.todo.append(index)
+            self.queue.retry(index)
             self.tally.progress.warn(f"a worker ended by {cause}: batch {index} is given again")
 
     def dismiss(self) -> None:

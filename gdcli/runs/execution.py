@@ -62,7 +62,7 @@ def execute(
     run = Run(experiment, options)
     if counts := _finished(run):
         return _outcome(run, counts, ready=True)
-    check_memory(run.batches, options.memory)
+    _check_memory(run)
     run.open()
     with run.attended():
         tally = _train(run, progress, executor)
@@ -75,7 +75,7 @@ def check(experiment: Experiment, options: RunOptions) -> None:
     """Raise the UserError that `execute` would raise before it writes anything."""
     run = Run(experiment, options)
     if not _finished(run):
-        check_memory(run.batches, options.memory)
+        _check_memory(run)
 
 
 def _finished(run: Run) -> dict[str, int] | None:
@@ -84,6 +84,12 @@ def _finished(run: Run) -> dict[str, int] | None:
         return None
     counts = manifest.counts(run.folder, run.store.id)
     return None if counts and counts["failed"] and run.options.retry_failed else counts
+
+
+def _check_memory(run: Run) -> None:
+    """Raise UserError where a batch does not fit; a cluster knows the memory of its nodes."""
+    if run.options.executor == "local":
+        check_memory(run.batches, run.options.memory)
 
 
 def _train(run: Run, progress: Progress, executor: Executor) -> Tally:

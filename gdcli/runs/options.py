@@ -20,6 +20,12 @@ class RunOptions:
     resume: Annotated[bool, "go on with what lies there already, as is done anyway"] = False
     overwrite: Annotated[bool, "start again where results lie already"] = False
     retry_failed: Annotated[bool, "run the trials again that failed, and only those"] = False
+    executor: Annotated[
+        Literal["local", "ray"], "where the batches are computed: here, or on a cluster"
+    ] = "local"
+    ray_address: Annotated[
+        str | None, "HOST:PORT of the cluster; RAY_ADDRESS, or the one this machine is in"
+    ] = None
     workers: Annotated[int | None, "local processes; the cores, where it pays", Ge(1)] = None
     shard: Annotated[
         str | None, "this process's part of the batches, i/n; SLURM's job array says it, too"
@@ -35,8 +41,13 @@ class RunOptions:
     ] = "failed"
 
     def __post_init__(self) -> None:
-        """Refuse to start again and to go on at once; raises UserError."""
+        """Refuse what contradicts itself; raises UserError."""
         for name in ("resume", "retry_failed"):
             if self.overwrite and getattr(self, name):
                 what = f"--{name.replace('_', '-')} goes on with what is there"
                 raise UserError("--overwrite", what, "leave one of them out")
+        if self.executor == "ray" and self.workers:
+            fix = "leave it out: the cluster's CPUs count"
+            raise UserError("--workers", "it counts local processes, and --executor is ray", fix)
+        if self.executor != "ray" and self.ray_address:
+            raise UserError("--ray-address", "the batches are computed here", "add --executor ray")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gdcli.experiment import Experiment
     from gdcli.runs.options import RunOptions
     from gdcli.runs.shard import Shard
+    from gdcli.runs.work import Keep
 
 
 @dataclass(frozen=True)
@@ -98,16 +99,23 @@ class Run:
             held = self.store.load(index)  # another process may have put it there
             if held is not None and not self.wanted(held):
                 return Done(computed=False, failures=self.failures(index, held))
-            batch = self.batches[index]
-            if held:
-                shard = self.work.again(batch, held)
-            else:
-                shard = self.work.shard(batch, advance, self._checkpoint)
+            shard = self.compute(index, held, advance, self._checkpoint)
             self.store.save(index, shard)
-            self._checkpoint(batch).remove()
+            self._checkpoint(self.batches[index]).remove()
             return Done(computed=True, failures=self.failures(index, shard))
         finally:
             self.claims.release(index)
+
+    def compute(
+        self,
+        index: int,
+        held: Shard | None,
+        advance: Callable[[int], None],
+        keep: Keep | None = None,
+    ) -> Shard:
+        """Return the shard of a batch, or the held one with its failed trials trained again."""
+        batch = self.batches[index]
+        return self.work.again(batch, held) if held else self.work.shard(batch, advance, keep)
 
     def _checkpoint(self, batch: TrialBatch) -> Checkpoint:
         """Return where the state of a batch is kept while it is computed."""

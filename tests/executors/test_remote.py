@@ -1,0 +1,73 @@
+"""What a node computes of an order, and what it says when it cannot: all without a cluster."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gdcli.engine.examples import _loaded
+from gdcli.errors import RunError
+from gdcli.executors import remote
+from gdcli.executors.remote import Refusal, compute, order_of
+from gdcli.experiment import read
+from gdcli.runs.options import RunOptions
+from gdcli.runs.run import Run
+from tests.experiments import given
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    """Undo what a node does to its process."""
+    directory, handler = Path.cwd(), signal.getsignal(signal.SIGINT)
+    yield
+    os.chdir(directory)
+    signal.signal(signal.SIGINT, handler)
+
+
+def run_of(problem: str = "quadratic", **options: object) -> Run:
+    """Return a run of two batches."""
+    grid = {"lr": "0.1,0.2", "optimizer": "vanilla,adam", "epochs": "3"}
+    return Run(read(given(problem, options=options, grid=grid)), RunOptions())
+
+
+def test_a_node_computes_the_shard_of_this_machine() -> None:
+    run = run_of()
+    order = pickle.loads(pickle.dumps(order_of(run)))  # noqa: S301 -- our own
+    for index in (0, 1):
+        shard = compute(order, index, None)
+        here = run.compute(index, None, lambda _: None)
+        assert replace(here, seconds=0) == replace(shard, seconds=0)  # type: ignore[type-var]
+
+
+def test_a_node_that_differs_says_in_what() -> None:
+    run = run_of()
+    refusal = compute(replace(order_of(run), spec_id="another"), 0, None)
+    assert isinstance(refusal, Refusal)
+    other = {**refusal.spec, "fingerprint": {**refusal.spec["fingerprint"], "numpy": "1.0"}}
+    text = str(replace(refusal, node="n7", spec=other).error(run))
+    assert text.startswith("node n7 would compute other bits than this machine: fingerprint.numpy ")
+    assert " -> 1.0; " in text
+
+
+def test_data_that_a_node_lacks_are_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "own.csv"
+    file.write_text("x,y\n" + "".join(f"{i},{i * i}\n" for i in range(20)))
+    order = order_of(run_of("linear-regression", data="own.csv", target="y"))
+    os.chdir("/")
+    assert not isinstance(compute(order, 0, None), RunError)  # it goes where the driver is
+    file.unlink()
+    remote._run.cache_clear()
+    _loaded.cache_clear()
+    error = compute(order, 0, None)
+    assert isinstance(error, RunError)
+    assert str(error).startswith("node ")
+    assert "own.csv" in str(error)
