@@ -14,6 +14,7 @@ from gdcli import __version__
 from gdcli.cli.command import WIDEST, Command, Group
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
+from gdcli.cli.landscape import Landscapes
 from gdcli.cli.listing import listing
 from gdcli.cli.lr_range import LrRange
 from gdcli.cli.run import Run
@@ -22,7 +23,7 @@ from gdcli.cli.sweep import sweep
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
-ON_A_PROBLEM = ("run", "lr-range")
+ON_A_PROBLEM = ("run", "lr-range", "landscape")
 # The character after the quotes keeps the lines apart.
 EXAMPLES = """\b
 Examples:
@@ -56,6 +57,11 @@ app.add_typer(
     typer.Typer(cls=LrRange, subcommand_metavar="PROBLEM [OPTIONS]"),
     name="lr-range",
     help="Test which learning rates a problem takes.",
+)
+app.add_typer(
+    typer.Typer(cls=Landscapes, subcommand_metavar="PROBLEM [OPTIONS]"),
+    name="landscape",
+    help="Draw the loss around the trials of a grid.",
 )
 app.command(cls=Command)(sweep)
 app.command(cls=Command)(show)

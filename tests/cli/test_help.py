@@ -26,6 +26,9 @@ OTHERS = [
 ]
 
 
+CATALOGUES = ["problems", "optimizers", "schedules"]
+
+
 def sections(text: str) -> dict[str, str]:
     """Return the parts of a help text by their headings."""
     parts = text.split("\n\n")
@@ -39,7 +42,7 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     assert shell.out == alone
     commands = sections(alone)["Commands"].splitlines()[1:]
     names = [line.split()[0] for line in commands]
-    assert names == ["run", "lr-range", "sweep", "show", "problems", "optimizers", "schedules"]
+    assert names == ["run", "lr-range", "landscape", "sweep", "show", *CATALOGUES]
     assert "-h, --help" in sections(alone)["Options"]
 
 
