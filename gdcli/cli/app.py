@@ -16,6 +16,7 @@ from gdcli.cli.compare import compare
 from gdcli.cli.doctor import doctor
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
+from gdcli.cli.landscape import Landscapes
 from gdcli.cli.listing import listing
 from gdcli.cli.lr_range import LrRange
 from gdcli.cli.merge import merge
@@ -27,7 +28,7 @@ from gdcli.cli.verify import verify
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
-ON_A_PROBLEM = ("run", "lr-range")
+ON_A_PROBLEM = ("run", "lr-range", "landscape")
 # The character after the quotes keeps the lines apart.
 EXAMPLES = """\b
 Examples:
@@ -61,6 +62,11 @@ app.add_typer(
     typer.Typer(cls=LrRange, subcommand_metavar="PROBLEM [OPTIONS]"),
     name="lr-range",
     help="Test which learning rates a problem takes.",
+)
+app.add_typer(
+    typer.Typer(cls=Landscapes, subcommand_metavar="PROBLEM [OPTIONS]"),
+    name="landscape",
+    help="Draw the loss around the trials of a grid.",
 )
 app.command(cls=Command)(sweep)
 app.command(cls=Command)(runs)

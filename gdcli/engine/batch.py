@@ -65,7 +65,7 @@ def train_batch(
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
         if batch.engine == "reference":
             return plan, _alone(batch.trials, data, device_name, advance)
-        loop = _loop(batch.trials, data, plan, device_name)
+        loop = loop_for(batch.trials, data, plan, device_name)
         loop.keeper = keeper
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
     return plan, replace(curves, path=path_of(loop.program, loop.stepper))
@@ -80,7 +80,8 @@ def _alone(
     return replace(train(trial, data, device, advance), path=REFERENCE)
 
 
-def _loop(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Loop:
+def loop_for(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Loop:
+    """Return the parts that trials of one cohort are trained with, on a resolved device."""
     first = trials[0]
     place = device_for(device, precision(first), networks=needs_torch(first.problem))
     program = program_for(trials, data, place)

@@ -36,21 +36,21 @@ def batch_limit(trial: Trial) -> int:
     return 16 if trial.method == "gd" else 64
 
 
-def program_for(trials: Sequence[Trial], data: Data, device: Device) -> Program:
-    """Return the program of some trials of one cohort."""
+def program_for(trials: Sequence[Trial], data: Data, device: Device, width: int = WIDTH) -> Program:
+    """Return the program of some trials of one cohort; `width` of a seed share a product."""
     problem = trials[0].problem
     if isinstance(problem, Analytic):
         from gdcli.engine.programs.analytic import AnalyticProgram
 
         turn = trials[0].optimizer.linear
-        return AnalyticProgram(problem, data, by_seed(trials, WIDTH), device, turn=turn)
+        return AnalyticProgram(problem, data, by_seed(trials, width), device, turn=turn)
     if isinstance(problem, LinearModel):
         from gdcli.engine.programs.least_squares import LeastSquaresProgram
         from gdcli.engine.programs.linear_model import LinearModelProgram
 
         fits = LeastSquaresProgram.fits(problem, data, device)
         kind = LeastSquaresProgram if fits else LinearModelProgram
-        return kind(problem, data, by_seed(trials, WIDTH), device)
+        return kind(problem, data, by_seed(trials, width), device)
     lanes = in_line(trials, PAIR)
     if isinstance(problem, Network):
         return _network(problem, data, lanes, device)

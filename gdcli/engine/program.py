@@ -48,6 +48,10 @@ class Program(ABC):
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return the stacked starting points, given one for each of the lanes' seeds."""
 
+    def unstacked(self, params: Params) -> dict[str, NDArray[np.floating]]:
+        """Return the trials' parameters as `start` takes them, with a first axis of trials."""
+        return {name: self.device.host(a)[self.lanes.place] for name, a in params.items()}
+
     @abstractmethod
     def over(self, values: Array, param: Array) -> Array:
         """Return values of the lanes' shape, shaped to broadcast against a parameter."""

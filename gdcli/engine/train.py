@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gdcli.engine.checkpoint import Keeper, packed, unpack
 from gdcli.engine.plan import Plan
@@ -17,6 +17,9 @@ from gdcli.problem import Params
 
 if TYPE_CHECKING:
     from gdcli.optimizer import State
+
+# Told of the parameters at every recorded point; those of trials that have ended mean nothing.
+Watch: TypeAlias = Callable[[Program, Params], None]
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Loop:
     stepper: Stepper[Any]
     recorder: Recorder
     keeper: Keeper | None = None
+    watch: Watch | None = None
     gradient: Params | None = None  # at the last recorded point
 
     def run(self, advance: Callable[[int], None]) -> Curves:
@@ -59,6 +63,8 @@ class Loop:
         evaluation = self.program.evaluate(self.params)
         self.gradient = evaluation.gradient  # of the full training loss: the next step's, for gd
         ended = self.recorder.record(step, evaluation, self.params)
+        if self.watch:
+            self.watch(self.program, self.params)
         if not self.program.device.eager or ended.any():
             self.rule.freeze(ended, self.params, self.gradient, states)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
 
@@ -38,3 +38,24 @@ class RangeTest:
             raise UserError("--lr-to", what, "give a larger one")
         text = f"log:{self.lr_from!r}:{self.lr_to!r}:{self.steps}"
         return expand(text, options_of(Axes)["lr"], "--steps")
+
+
+@dataclass(frozen=True)
+class View:
+    """Which part of the parameters is looked at, and how closely."""
+
+    directions: Annotated[
+        Literal["pca", "random"],
+        "plane of more than two parameters: where the trials go, or two random directions",
+    ] = "pca"
+    resolution: Annotated[int, "points along each side", Ge(2)] = 51
+    x_range: Annotated[tuple[float, float] | None, "ends of the first axis, -1,2"] = None
+    y_range: Annotated[tuple[float, float] | None, "ends of the second axis"] = None
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a range that does not ascend."""
+        for name in ("x_range", "y_range"):
+            ends = getattr(self, name)
+            if ends and not ends[0] < ends[1]:
+                what = f"{ends[0]:g} is not below {ends[1]:g}"
+                raise UserError(f"--{name.replace('_', '-')}", what, "give the smaller one first")

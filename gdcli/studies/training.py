@@ -7,16 +7,23 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.engine.batch import TrialBatch, batches_of, train_batch
+import numpy as np
+from numpy.typing import NDArray
+
+from gdcli.engine.allocator import keep_memory
+from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch
 from gdcli.engine.memory import check_memory
-from gdcli.engine.plan import plan_of
+from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
 from gdcli.grid import Trial, cohorts_of
+from gdcli.studies.flat import flat
 
 if TYPE_CHECKING:
+    from gdcli.engine.program import Program
+    from gdcli.problem import Params
     from gdcli.runs.progress import Progress
     from gdcli.studies.options import Machine
 
@@ -25,42 +32,69 @@ MakeBar: TypeAlias = "Callable[[], Progress]"  # one for every stretch of work
 
 @dataclass(frozen=True)
 class Trained:
-    """One trial's training losses, up to the point at which it ended."""
+    """One trial's recorded points, up to the one at which it ended."""
 
+    steps: tuple[int, ...]
     losses: tuple[float, ...]
     diverged: bool
+    params: NDArray[np.floating] | None = None  # (points, parameters), where they were kept
 
 
-def train(trials: Iterable[Trial], machine: Machine, make_bar: MakeBar) -> dict[Trial, Trained]:
-    """Train trials as the batches of a run would be, and return what came of each.
+def train(
+    trials: Iterable[Trial], machine: Machine, make_bar: MakeBar, *, keep: bool = False
+) -> dict[Trial, Trained]:
+    """Train trials as the batches of a run would be; `keep` their parameters at every point.
 
     Raises UserError before anything is computed: for a batch larger than the data, a device that
     is not there, and memory that does not suffice.
     """
     batches = batches_of(cohorts_of(trials))
-    device = resolve(machine.device, networks=needs_torch(batches[0].trials[0].problem))
-    steps = [len(batch.trials) * _steps(batch) for batch in batches]
+    device = device_of(batches[0].trials[0], machine)
+    steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
     check_memory(batches, machine.memory)
     bar = make_bar()
     bar.start(sum(steps))
     try:
-        found = [_train(batch, device, partial(bar.advance, batch.cohort)) for batch in batches]
+        found = [
+            _train(batch, device, partial(bar.advance, batch.cohort), keep=keep)
+            for batch in batches
+        ]
     finally:
         bar.stop()
     return {trial: trained for part in found for trial, trained in part.items()}
 
 
-def _steps(batch: TrialBatch) -> int:
+def device_of(trial: Trial, machine: Machine) -> str:
+    """Return the name of the device; raises UserError for one that is not there."""
+    return resolve(machine.device, networks=needs_torch(trial.problem))
+
+
+def _plan(batch: TrialBatch) -> Plan:
     trial = batch.trials[0]
-    return plan_of(trial, examples_of(trial).examples).steps
+    return plan_of(trial, examples_of(trial).examples)
 
 
-def _train(batch: TrialBatch, device: str, advance: Callable[[int], None]) -> dict[Trial, Trained]:
-    _, curves = train_batch(batch, examples_of(batch.trials[0]), device, advance)
+def _train(
+    batch: TrialBatch, device: str, advance: Callable[[int], None], *, keep: bool
+) -> dict[Trial, Trained]:
+    trials = batch.trials
+    kept: list[NDArray[np.floating]] = []
+
+    def watch(program: Program, params: Params) -> None:
+        kept.append(flat(program.unstacked(params)))
+
+    keep_memory()
+    with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
+        loop = loop_for(trials, examples_of(trials[0]), _plan(batch), device)
+        loop.watch = watch if keep else None
+        curves = loop.run(lambda steps: advance(steps * len(trials)))
     losses = curves.values["train_loss"]
     return {
         trial: Trained(
-            tuple(losses[: curves.length[i], i].tolist()), bool(curves.ended[i] == DIVERGED)
+            steps=tuple(curves.steps[:count]),
+            losses=tuple(losses[:count, i].tolist()),
+            diverged=bool(curves.ended[i] == DIVERGED),
+            params=np.stack([points[i] for points in kept[:count]]) if keep else None,
         )
-        for i, trial in enumerate(batch.trials)
+        for i, (trial, count) in enumerate(zip(trials, curves.length.tolist(), strict=True))
     }

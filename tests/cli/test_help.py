@@ -26,6 +26,9 @@ OTHERS = [
 ]
 
 
+CATALOGUES = ["problems", "optimizers", "schedules"]
+
+
 def sections(text: str) -> dict[str, str]:
     """Return the parts of a help text by their headings."""
     parts = text.split("\n\n")
@@ -42,15 +45,14 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     assert names == [
         "run",
         "lr-range",
+        "landscape",
         "sweep",
         "runs",
         "show",
         "compare",
         "verify",
         "merge",
-        "problems",
-        "optimizers",
-        "schedules",
+        *CATALOGUES,
         "doctor",
     ]
     assert "-h, --help" in sections(alone)["Options"]
@@ -107,9 +109,7 @@ def test_the_help_says_range_and_default(shell: Shell) -> None:
         "compare",
         "verify",
         "merge",
-        "problems",
-        "optimizers",
-        "schedules",
+        *CATALOGUES,
         "doctor",
     ],
 )

@@ -10,7 +10,8 @@ from tests.cli.command_line import gdcli
 
 REPORT = """
 code = main()
-heavy = {"numpy", "torch", "pandas", "pydantic", "sklearn"} & {m.split(".")[0] for m in sys.modules}
+heavy = {"numpy", "torch", "pandas", "pydantic", "sklearn", "matplotlib"}
+heavy &= {m.split(".")[0] for m in sys.modules}
 problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
 print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)
 sys.exit(code)
@@ -29,6 +30,8 @@ sys.exit(code)
         (("lr-range", "--help"), 0, ""),
         (("lr-range", "cnn", "--help"), 0, "gdcli.problems.cnn"),
         (("lr-range", "cnn", "--lr-to", "1e-9"), 2, "gdcli.problems.cnn"),
+        (("landscape", "cnn", "--help"), 0, "gdcli.problems.cnn"),
+        (("landscape", "cnn", "-o", "a.gif"), 2, "gdcli.problems.cnn"),
         (("problems",), 0, ""),
         (("problems", "mlp"), 0, "gdcli.problems.mlp"),
         (("optimizers", "adam", "--format", "json"), 0, ""),
@@ -45,7 +48,7 @@ sys.exit(code)
         (("merge", "nothing", "-o", "all"), 2, ""),
         (("compare", "nothing", "more"), 2, ""),
     ],
-    ids=range(24),
+    ids=range(26),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str

@@ -53,6 +53,12 @@ class AnalyticProgram(Program):
         shape = (seeds, tiles, points.shape[2], width)
         return {"point": self.device.array(np.array(np.broadcast_to(points, shape)))}
 
+    def unstacked(self, params: Params) -> dict[str, NDArray[np.floating]]:
+        """Return {"point": (trials, dimension)}, turned back."""
+        points = self.device.host(params["point"]).swapaxes(-2, -1)
+        points = points.reshape(-1, points.shape[-1])[self.lanes.place]
+        return {"point": points if self.rotation is None else points @ self.rotation}
+
     def over(self, values: Array, param: Array) -> Array:
         """Return values with an axis for the dimension."""
         return values[:, :, None, :]

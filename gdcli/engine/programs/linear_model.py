@@ -48,6 +48,13 @@ class LinearModelProgram(Program):
         tiled = np.repeat(weights[:, None], self.lanes.shape[1], axis=1)
         return {"weight": self.device.array(np.repeat(tiled, self.width, axis=3))}
 
+    def unstacked(self, params: Params) -> dict[str, NDArray[np.floating]]:
+        """Return {"weight": (trials, features, outputs), "bias": (trials, outputs)}."""
+        held = self.device.host(params["weight"])
+        held = held.reshape(*held.shape[:-1], self.outputs, self.width)
+        rows = np.moveaxis(held, -1, 2).reshape(-1, *held.shape[2:4])[self.lanes.place]
+        return {"weight": rows[:, :-1], "bias": rows[:, -1]}
+
     def _side_by_side(self, part: Batch) -> Batch:
         """Return a part with its targets repeated for every column of the predictions."""
         return {**part, "y": self.repeated(part["y"])} if part else part

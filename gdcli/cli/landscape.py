@@ -1,0 +1,122 @@
+"""`gdcli landscape PROBLEM`: the loss around the trials of a grid, and their ways across it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gdcli.cli.assignments import assignments
+from gdcli.cli.grid_command import Problems, Vary, Zip, where_of
+from gdcli.cli.mistakes import every
+from gdcli.cli.options import RUN, given_of, read, takes
+from gdcli.cli.output_file import checked_output
+from gdcli.cli.screen import Screen
+from gdcli.experiment import Experiment, Given
+from gdcli.experiment import read as read_experiment
+from gdcli.grid import Axes
+from gdcli.problem import Problem
+from gdcli.studies.options import Machine, View
+from gdcli.training import Training
+
+if TYPE_CHECKING:
+    from gdcli.studies.landscape import Landscape
+
+WHERE = "gdcli landscape"
+ENDINGS = (".csv", ".png", ".svg", ".pdf")
+Output = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write a picture (.png, .svg, .pdf), or the losses and, beside them, the trials' "
+        "points (.csv); may be repeated",
+        rich_help_panel=RUN,
+    ),
+]
+
+
+class Landscapes(Problems):
+    """The subcommands of `gdcli landscape`."""
+
+    where = WHERE
+
+    @staticmethod
+    def function(name: str, problem: type[Problem]) -> Callable[..., int]:
+        """Return what draws the landscape of a problem."""
+        defaults = {"lr": (problem.default_lr,), "epochs": problem.default_epochs}
+        panels: dict[str, tuple[type, ...]] = {
+            "Problem": (problem,),
+            "View": (View,),
+            "Grid": (Axes, Training),
+            RUN: (Machine, Screen),
+        }
+
+        @takes(panels, defaults)
+        def command(
+            *, vary: Vary = None, zip_: Zip = None, output: Output = None, **given: object
+        ) -> int:
+            files = [Path(file) for file in output or []]
+            return _draw(files, lambda: _experiment(name, problem, given, vary, zip_), given)
+
+        return command
+
+
+def _draw(files: list[Path], experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
+    screen, machine, view, read_one, *_ = every(
+        [
+            *(partial(read, cls, given) for cls in (Screen, Machine, View)),
+            experiment,
+            *(partial(checked_output, file, ENDINGS) for file in files),
+        ]
+    )
+    from gdcli.report.landscape import print_landscape
+    from gdcli.report.progress import progress_bar
+    from gdcli.studies.landscape import landscape
+
+    bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
+    scene = landscape(read_one, view, machine, bar)
+    print_landscape(scene, screen.format, screen.console())
+    for file in files:
+        screen.tell(f"written: {', '.join(map(str, _write(scene, file)))}")
+    return 0
+
+
+def _write(scene: Landscape, file: Path) -> list[Path]:
+    """Write a picture, or the tables; return the files."""
+    from gdcli.runs import atomic
+
+    if file.suffix.lower() != ".csv":
+        from gdcli.report.landscape_figure import drawn
+
+        atomic.write(file, [drawn(scene, file.suffix.lower()[1:])])
+        return [file]
+    from gdcli.report.landscape import plane_csv, ways_csv
+
+    beside = file.with_name(f"{file.stem}-ways.csv")
+    atomic.write(file, (line.encode() for line in plane_csv(scene)))
+    atomic.write(beside, (line.encode() for line in ways_csv(scene)))
+    return [file, beside]
+
+
+def _experiment(
+    name: str,
+    problem: type[Problem],
+    given: Mapping[str, Any],
+    vary: list[str] | None,
+    zips: list[str] | None,
+) -> Experiment:
+    return read_experiment(
+        Given(
+            problem=name,
+            options=given_of(given, problem),
+            grid=given_of(given, Axes, Training),
+            vary=assignments(vary or [], "--vary"),
+            zip=tuple(zips or []),
+            where=where_of(WHERE),
+        )
+    )

@@ -1,0 +1,33 @@
+"""What tells trials of one grid apart, in a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from gdcli.report.console import literal
+from gdcli.report.labels import short
+from gdcli.report.plan import trial_rows
+
+if TYPE_CHECKING:
+    from gdcli.grid import Trial
+
+ALWAYS = ("method", "batch_size", "optimizer", "lr")
+PLAIN = ("method", "batch_size", "optimizer")  # said without their name
+
+
+def trial_labels(trials: Sequence[Trial]) -> list[str]:
+    """Return a label a trial, such as "minibatch 32 momentum lr 0.1 seed 3"."""
+    rows = trial_rows(trials)
+    names = [name for name in rows[0] if name != "trial"]
+    told = [n for n in names if n in ALWAYS or len({repr(row[n]) for row in rows}) > 1]
+    return [
+        literal(
+            " ".join(
+                short(row[name]) if name in PLAIN else f"{name} {short(row[name])}"
+                for name in told
+                if row[name] is not None
+            )
+        )
+        for row in rows
+    ]

@@ -1,0 +1,203 @@
+"""The mountain: the loss over a plane of the parameters, and the ways of the trials across it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gdcli.engine.examples import examples_of
+from gdcli.engine.initial import starting_point
+from gdcli.engine.memory import free, human, parse
+from gdcli.engine.plan import plan_of
+from gdcli.errors import UserError
+from gdcli.grid import Trial
+from gdcli.problem import Surface
+from gdcli.studies.flat import Layout, layout_of
+from gdcli.studies.plane import Plane, of_two_parameters, principal, random
+from gdcli.studies.surface import losses_at
+from gdcli.studies.training import MakeBar, Trained, device_of, train
+
+if TYPE_CHECKING:
+    from gdcli.experiment import Experiment
+    from gdcli.studies.options import Machine, View
+
+MOST = 20_000_000  # numbers of the points that decide a plane
+MARGIN = 0.2  # around what must be in the picture, of its size
+NARROWEST = 0.25  # side of the picture, of the other
+
+
+@dataclass(frozen=True)
+class Way:
+    """One trial's recorded points."""
+
+    trial: Trial
+    steps: tuple[int, ...]
+    losses: tuple[float, ...]
+    diverged: bool
+    coordinates: NDArray[np.float64]  # (points, 2), projected where they are off the plane
+    off_plane: NDArray[np.float64]  # (points,), distances from it
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """Losses over a plane, and the ways across it."""
+
+    plane: Plane
+    xs: NDArray[np.float64]
+    ys: NDArray[np.float64]
+    losses: NDArray[np.float64]  # (ys, xs); may be inf or nan
+    ways: tuple[Way, ...]
+    share: float  # of the variance of the ways' points that the plane holds
+
+    @property
+    def ranked(self) -> tuple[Way, ...]:
+        """The ways, those that end lowest first."""
+        return tuple(sorted(self.ways, key=lambda way: np.inf if way.diverged else way.losses[-1]))
+
+    @property
+    def leaving(self) -> tuple[Way, ...]:
+        """The ways that have a point outside."""
+        ends = np.array([[axis[0], axis[-1]] for axis in (self.xs, self.ys)]).T
+        return tuple(
+            way
+            for way in self.ways
+            if not ((way.coordinates >= ends[0]) & (way.coordinates <= ends[1])).all()
+        )
+
+
+def landscape(experiment: Experiment, view: View, machine: Machine, make_bar: MakeBar) -> Landscape:
+    """Train an experiment's trials and return their landscape.
+
+    Raises UserError for a grid of several problems, for one parameter, and where no trial comes
+    to a lower loss that could give the plane a direction.
+    """
+    trials = experiment.grid.trials
+    layout = _checked(trials, machine)
+    trained = train(trials, machine, make_bar, keep=True)
+    low = [_low_points(trained[trial]) for trial in trials]
+    plane = _plane(trials, [trained[trial] for trial in trials], low, layout, view)
+    xs, ys = _sides(trials[0], plane, low, view)
+    grid = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
+    bar = make_bar()
+    bar.start(len(grid))
+    try:
+        losses = losses_at(
+            plane.points(grid),
+            layout,
+            trials[0],
+            device_of(trials[0], machine),
+            lambda count: bar.advance("loss over the plane", count),
+        )
+    finally:
+        bar.stop()
+    ways = tuple(_way(trial, trained[trial], plane) for trial in trials)
+    share = plane.share(_thinned(low))
+    return Landscape(plane, xs, ys, losses.reshape(len(ys), len(xs)), ways, share)
+
+
+def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
+    """Return the layout of the parameters, after all checks that need no training."""
+    first = trials[0]
+    if any(trial.problem != first.problem for trial in trials):
+        what = "the grid varies the problem, and every problem is another landscape"
+        raise UserError("--vary", what, "vary what does not change the loss")
+    data = examples_of(first)
+    layout = layout_of(starting_point(first.problem, data, first.seed))
+    if layout.size < 2:
+        what = "a landscape has two directions, and the problem one parameter"
+        raise UserError("gdcli landscape", what, "give it more, as --dim 2 does")
+    points = sum(plan_of(trial, data.examples).recorded for trial in trials)
+    needed = 8 * layout.size * points
+    allowed = parse(machine.memory) if machine.memory is not None else free() // 2
+    if needed > allowed:
+        what = f"{layout.size} parameters at {points} points need {human(needed)}"
+        fix = f"record less often, or allow --memory {human(1.01 * needed)}"
+        raise UserError("--record", f"{what}, more than {human(allowed)}", fix)
+    return layout
+
+
+def _low_points(trained: Trained) -> NDArray[np.float64]:
+    """Return the points whose loss is finite and not above the start's.
+
+    The others are on their way out: they would decide the plane, and its size, for all.
+    """
+    assert trained.params is not None  # noqa: S101 -- they were kept
+    losses = np.array(trained.losses)
+    return np.asarray(trained.params[losses <= losses[0]], np.float64)
+
+
+def _thinned(low: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the points of all trials, every few of them where they are many."""
+    points = np.concatenate(low)
+    most = max(100, min(1000, MOST // points.shape[1]))
+    return points[:: -(-len(points) // most)]
+
+
+def _plane(
+    trials: Sequence[Trial],
+    trained: Sequence[Trained],
+    low: Sequence[NDArray[np.float64]],
+    layout: Layout,
+    view: View,
+) -> Plane:
+    """Return the plane: around the way that ends lowest, where there is a choice."""
+    if not any(map(len, low)):
+        fix = "choose a start with a finite one"
+        raise UserError("gdcli landscape", "no trial starts with a finite loss", fix)
+    if layout.size == 2:
+        return of_two_parameters(layout)
+    ends = [next((x for x in reversed(t.losses) if x <= t.losses[0]), np.inf) for t in trained]
+    best = low[int(np.argmin(ends))]
+    problem = trials[0].problem
+    if view.directions == "random":
+        if not best[-1].any():
+            what = "the end is 0, and a random direction is scaled to its length"
+            raise UserError("--directions", what, "use pca")
+        return random(best[-1], layout, problem)
+    if (best[0] == best[-1]).all():
+        what = "no trial came to a lower loss than it started with: there is no way to show"
+        raise UserError("--lr", what, "give smaller learning rates, or more steps")
+    return principal(best[0], best[-1], _thinned(low), problem)
+
+
+def _sides(
+    trial: Trial, plane: Plane, low: Sequence[NDArray[np.float64]], view: View
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the coordinates along both sides: the ranges asked for, or around all low points."""
+    inside = [plane.coordinates(points) for points in low]
+    if isinstance(trial.problem, Surface) and trial.problem.minima:
+        inside.append(np.array(trial.problem.minima))
+    if view.directions == "random" and len(plane.origin) > 2:
+        inside.append(np.array([[-1.0, -1.0], [1.0, 1.0]]))  # as far as the weights are long
+    corners = _box(np.concatenate(inside))
+    ranges = (view.x_range or corners[0], view.y_range or corners[1])
+    first, second = (np.linspace(low, high, view.resolution) for low, high in ranges)
+    return first, second
+
+
+def _box(points: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Return the ends of both sides of a box with some margin around points."""
+    lower, upper = points.min(0), points.max(0)
+    sizes = upper - lower
+    widest = sizes.max() or 1.0
+    half = np.maximum(sizes * (0.5 + MARGIN), 0.5 * NARROWEST * widest)
+    middle = 0.5 * (lower + upper)
+    return list(zip((middle - half).tolist(), (middle + half).tolist(), strict=True))
+
+
+def _way(trial: Trial, trained: Trained, plane: Plane) -> Way:
+    params = trained.params
+    assert params is not None  # noqa: S101 -- they were kept
+    with np.errstate(all="ignore"):  # the last point of a trial that diverged need not be finite
+        return Way(
+            trial,
+            trained.steps,
+            trained.losses,
+            trained.diverged,
+            plane.coordinates(params),
+            plane.distances(params),
+        )

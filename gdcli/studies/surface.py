@@ -1,0 +1,48 @@
+"""The training loss at many points at once: each is a trial of one stacked program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdcli.engine.device import device_for
+from gdcli.engine.examples import examples_of
+from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.grid import Trial
+    from gdcli.studies.flat import Layout
+
+
+def losses_at(
+    points: NDArray[np.float64],
+    layout: Layout,
+    trial: Trial,
+    device: str,
+    advance: Callable[[int], None],
+) -> NDArray[np.float64]:
+    """Return the losses of a trial's problem at points, (count, parameters).
+
+    `device` is a resolved name; `advance` is told of the points done.
+    """
+    whole = replace(trial, method="gd", batch_size=None)
+    size = min(batch_limit(whole), len(points))
+    # A seed is what may have a starting point of its own.
+    tile = [replace(whole, seed=seed) for seed in range(size)]
+    place = device_for(device, precision(trial), networks=needs_torch(trial.problem))
+    losses = []
+    with np.errstate(all="ignore"):  # a loss may overflow: then it is inf, or nan
+        program = program_for(tile, examples_of(trial), place, width=1)
+        for first in range(0, len(points), size):
+            part = points[first : first + size]
+            starts = [layout.split(point) for point in part]
+            starts += starts[:1] * (size - len(part))  # every stack has the same shapes
+            values = program.evaluate(program.start(starts)).values["train_loss"]
+            losses.append(program.lanes.gather(place.host(values))[: len(part)])
+            advance(len(part))
+    return np.concatenate(losses).astype(np.float64)

@@ -1,0 +1,120 @@
+"""Pictures of landscapes: in the terminal and as files."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gdcli.report.contour import contour
+from gdcli.report.height import height_scale, heights
+from gdcli.report.landscape import said
+from gdcli.report.landscape_figure import MOST_NAMED, _look, drawn, figure_of
+from gdcli.report.trial_labels import trial_labels
+from gdcli.runs.progress import Silent
+from gdcli.studies.landscape import Landscape, landscape
+from gdcli.studies.options import Machine, View
+from tests.grids import experiment
+
+
+def scene(name: str = "rosenbrock", view: View | None = None, **grid: Any) -> Landscape:
+    grid = {"steps": "50", **grid}
+    return landscape(experiment(name, **grid), view or View(resolution=21), Machine("cpu"), Silent)
+
+
+def rows(found: Landscape, width: int = 70) -> list[str]:
+    labels = trial_labels([way.trial for way in found.ranked])
+    return [line.plain for line in contour(found, labels, width)]
+
+
+def test_the_terminal_shows_ways_from_start_to_end() -> None:
+    found = scene(lr="0.001,0.0001", steps="2000")
+    lines = rows(found)
+    picture = "".join(lines[:16])
+    assert picture.count("A") == picture.count("B") == 1
+    assert picture.count("a") > 10
+    assert all(len(line) <= 70 for line in lines[:17])
+    assert lines[-2].startswith(" a gd vanilla lr 0.001, to A: loss ")
+
+
+def test_a_way_is_drawn_where_it_goes() -> None:
+    view = View(resolution=5, x_range=(-2, 2), y_range=(-2, 2))
+    lines = rows(scene("quadratic", view))
+    # From (1, 1), the upper right, to (0, 0), the middle.
+    across = [line.find("A") for line in lines[:16]]
+    up = next(i for i, column in enumerate(across) if column > 0)
+    assert up in (7, 8)
+    inside = len(lines[16]) - 5
+    assert across[up] - 5 == pytest.approx(inside / 2, abs=3)
+
+
+def test_what_cannot_be_seen_is_said() -> None:
+    found = scene(lr="0.001,0.1", view=View(resolution=9, y_range=(-1e200, 1e200)))
+    lines = list(said(found))
+    assert "1 of 2 trials leave the picture; they are cut at its edge" in lines
+    assert "72 of 81 points have no finite loss" in lines
+    assert any("?" in row for row in rows(found)[:16])
+    assert rows(found)[-1].endswith("to B: diverged")
+
+
+def test_a_plane_without_a_finite_loss_has_no_picture() -> None:
+    found = scene(view=View(resolution=3, x_range=(1e200, 2e200), y_range=(1, 2)))
+    assert rows(found) == ["no point of the plane has a finite loss"]
+    assert drawn(found, "png")
+
+
+@pytest.mark.parametrize("form", ["png", "svg", "pdf"])
+def test_the_same_landscape_is_the_same_file(form: str) -> None:
+    found = scene(lr="0.001,0.1,1e10")  # two leave, one of them to where no line is drawn
+    assert drawn(found, form) == drawn(found, form)
+
+
+def test_the_picture_is_not_blank() -> None:
+    pixels = np.asarray(Image.open(io.BytesIO(drawn(scene(lr="0.001,0.1"), "png"))).convert("L"))
+    assert len(np.unique(pixels)) > 50
+
+
+def test_the_picture_shows_every_way_and_names_the_lowest() -> None:
+    found = scene(lr="log:1e-5:1e-3:20")
+    (axes,) = [a for a in figure_of(found).axes if a.get_xlabel()]
+    assert len(axes.lines) == 3 * 20  # each with both of its ends
+    legend = axes.get_legend()
+    assert legend is not None
+    assert legend.get_title().get_text() == "grey: 8 that end higher"
+    named = [text.get_text() for text in legend.get_texts()]
+    assert len(named) == 12
+    assert named[0] == "gd vanilla lr 0.001"
+    assert axes.get_xlim() == (found.xs[0], found.xs[-1])
+
+
+def test_names_and_styles_differ_pairwise() -> None:
+    assert len({_look(order) for order in range(MOST_NAMED)}) == MOST_NAMED
+
+
+def test_a_point_at_the_minimum_does_not_stretch_the_scale() -> None:
+    losses = np.append(np.linspace(1.0, 100.0, 999), 1e-14).reshape(10, 100)
+    scale = height_scale(losses)
+    assert scale is not None
+    assert scale.low >= 1
+    places = heights(losses, scale)
+    assert places.min() == 0
+    assert places.max() == 1
+
+
+def test_heights_of_what_is_not_finite_are_nan() -> None:
+    losses = np.array([[1.0, np.inf], [np.nan, 10.0]])
+    scale = height_scale(losses)
+    assert scale is not None
+    np.testing.assert_array_equal(heights(losses, scale), [[0, np.nan], [np.nan, 1]])
+    assert height_scale(np.array([[np.nan]])) is None
+
+
+def test_labels_say_what_differs() -> None:
+    trials = experiment(
+        "quadratic", lr="0.1", seed="0,1", optimizer="momentum", vary={"momentum.beta": "0.5,0.9"}
+    ).grid.trials
+    assert trial_labels(trials)[0] == "gd momentum lr 0.1 seed 0 momentum.beta 0.5"
+    assert trial_labels(trials[:1]) == ["gd momentum lr 0.1"]
