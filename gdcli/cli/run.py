@@ -62,7 +62,11 @@ class Problems(Group):
 
 def problem_command(name: str, problem: type[Problem]) -> Any:
     """Return the subcommand of a problem, whose options are the problem's and the grid's."""
-    defaults = {"lr": (problem.default_lr,), "epochs": problem.default_epochs}
+    defaults = {
+        "lr": (problem.default_lr,),
+        "epochs": problem.default_epochs,
+        "name": "the problem and a hash",
+    }
     panels = {
         "Problem": (problem,),
         "Grid": (Axes, Training),
