@@ -56,14 +56,16 @@ def _lines(error: BaseException) -> tuple[str, ...]:
 
 
 def _environment(error: OSError) -> str:
-    where = error.filename or "the system"
     what = (error.strerror or "it failed").lower()
     fixes = {
         errno.ENOSPC: "free some space, then give the same command",
         errno.EDQUOT: "free some space, then give the same command",
         errno.EIO: "give the same command again",
+        errno.EISDIR: "remove it, then give the same command",
         errno.EFBIG: "raise the limit of a file's size (ulimit -f), then give the same command",
     }
+    # Whatever writes a file names it; what is printed has no name.
+    where = error.filename or ("stdout" if error.errno in fixes else "the system")
     return f"{where}: {what}; {fixes.get(error.errno or 0, 'give another --output')}"
 
 

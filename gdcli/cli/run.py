@@ -42,7 +42,11 @@ class Run(Problems):
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:
         """Return what runs a problem: its options are the problem's and the grid's."""
-        defaults = {"lr": (problem.default_lr,), "epochs": problem.default_epochs}
+        defaults = {
+            "lr": (problem.default_lr,),
+            "epochs": problem.default_epochs,
+            "name": "the problem and a hash",
+        }
         panels = {
             "Problem": (problem,),
             "Grid": (Axes, Training),

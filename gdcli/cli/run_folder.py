@@ -6,26 +6,25 @@ from pathlib import Path
 
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
-from gdcli.runs.overview import MARKS
+from gdcli.runs.overview import MARKS, is_run
 
 
 def folder_of(run: str) -> Path:
     """Return the folder of a finished run; raises UserError if it is none."""
-    return _found(run, MARKS[:1])
+    folder = any_folder_of(run)
+    if not (folder / "manifest.json").exists():
+        fix = "give its command again, which goes on with it"
+        raise UserError(show(run), "the run is not finished", fix)
+    return folder
 
 
 def any_folder_of(run: str) -> Path:
     """Return the folder of a run, finished or not; raises UserError if it is none."""
-    return _found(run, MARKS)
-
-
-def _found(run: str, marks: tuple[str, ...]) -> Path:
     for folder in (Path(run), Path("results", run)):
-        if any((folder / mark).exists() for mark in marks):
+        if is_run(folder):
             return folder
     if Path(run).is_dir():
-        fix = "give the folder of a run" + (" that is finished" if len(marks) == 1 else "")
-        raise UserError(show(run), f"the folder holds no {marks[0]}, as a run's does", fix)
-    names = [path.parent.name for mark in marks for path in Path("results").glob(f"*/{mark}")]
+        raise UserError(show(run), "the folder holds no run", "give the folder of a run")
+    names = [path.parent.name for mark in MARKS for path in Path("results").glob(f"*/{mark}")]
     hint = suggestion(run, names) or "give a folder that gdcli run or gdcli sweep has made"
     raise UserError(show(run), "there is no such run", hint)

@@ -23,6 +23,10 @@ def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool)
     if file.exists() and file.read_bytes() != text.encode() and not overwrite:
         fix = "give another name, or --overwrite"
         raise UserError("--save", f"{show(str(file))} exists and says something else", fix)
-    file.write_text(text, encoding="utf-8")
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        error.filename = str(file)  # a full disk names none
+        raise
     screen.tell(f"saved, not run; to run it: gdcli sweep {file}")
     return 0

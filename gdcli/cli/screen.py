@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from gdcli.report.console import console
+from gdcli.report.console import console, literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,4 +33,4 @@ class Screen:
     def warn(self, message: str) -> None:
         """Say what went wrong, on stderr, which may be closed or full."""
         with suppress(OSError):
-            self.console(stderr=True).print(message, soft_wrap=True)
+            self.console(stderr=True).print(literal(message), soft_wrap=True)

@@ -30,7 +30,7 @@ class Instead:
     dry_run: Annotated[bool, "print trials, steps, time, memory and disk; write nothing"] = False
 
 
-@takes({RUN: (RunOptions, Instead, Screen)})
+@takes({RUN: (RunOptions, Instead, Screen)}, {"name": "the file's name"})
 def sweep(
     *,
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="experiment as TOML")],

@@ -16,6 +16,9 @@ from gdcli.report.console import literal
 if TYPE_CHECKING:
     from rich.console import Console
 
+GAP = 2  # columns of the screen between two of a table's
+LONGEST_WORD = 20  # columns that a cell takes which is never folded
+LEAST_TEXT = 10  # columns that are left to a cell which is
 Rows: TypeAlias = Sequence[Mapping[str, str]]
 
 
@@ -29,12 +32,27 @@ def _table(rows: Rows, console: Console) -> None:
     if not console.is_terminal:
         write_lines(_aligned(rows), console)
         return
-    table = Table(*columns_of(rows), box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(*columns_of(rows), box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in table.columns:
         column.overflow = "fold"
     for row in rows:
         table.add_row(*map(literal, row.values()))
+    _keep_words(table, console.width)
     console.print(table)
+
+
+def _keep_words(table: Table, width: int) -> None:
+    """Let only long texts be folded, where that leaves them room enough."""
+    cells = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    widths = [max(map(cell_len, column)) for column in cells]
+    short = [
+        most <= LONGEST_WORD and not any(" " in c for c in column[1:])
+        for most, column in zip(widths, cells, strict=True)
+    ]
+    words = sum(most for most, word in zip(widths, short, strict=True) if word)
+    if words + LEAST_TEXT * short.count(False) + GAP * len(cells) <= width:
+        for column, word in zip(table.columns, short, strict=True):
+            column.no_wrap = word
 
 
 def _aligned(rows: Rows) -> list[str]:

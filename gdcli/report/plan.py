@@ -29,12 +29,15 @@ def print_plan(plan: Estimate, form: str, console: Console) -> None:
 
 
 def print_trials(trials: Sequence[Trial], form: str, console: Console) -> None:
-    """Print a row a trial as the `form` table, csv, json or md."""
-    rows = trial_rows(trials)
+    """Print a row a trial as the `form` table, which has the first ones alone, csv, json or md."""
+    most = MOST_TRIALS if form == "table" else len(trials)
+    rows = trial_rows(trials[:most])
     if form == "json":
         print_json(rows, console)
     else:
         print_listing(_texts(rows), form, console)
+    if len(trials) > most:
+        console.print(f"and {len(trials) - most} more trials; all: --format csv", soft_wrap=True)
 
 
 def _print_all(plan: Estimate, console: Console) -> None:
@@ -43,10 +46,7 @@ def _print_all(plan: Estimate, console: Console) -> None:
     total = f"{len(plan.trials)} trials, {steps} steps, about {duration(plan.seconds)} on one core"
     room = f"{size(plan.memory)} of memory, {size(plan.disk)} of disk"
     console.print(f"In all: {total}, {room}\n", soft_wrap=True)
-    print_trials(plan.trials[:MOST_TRIALS], "table", console)
-    rest = len(plan.trials) - MOST_TRIALS
-    if rest > 0:
-        console.print(f"and {rest} more trials; all: --format csv", soft_wrap=True)
+    print_trials(plan.trials, "table", console)
 
 
 def _cohorts(plan: Estimate) -> list[dict[str, str]]:

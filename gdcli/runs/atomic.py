@@ -11,6 +11,7 @@ from pathlib import Path
 
 TEMPORARY = ".tmp-"
 COMMON = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
+NO_FILE = {errno.ENOENT, errno.ELOOP, errno.EISDIR}
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | COMMON
 
 
@@ -51,17 +52,18 @@ def _fill(file: Path, chunks: Iterable[bytes]) -> None:
 
 
 def read(path: Path) -> bytes | None:
-    """Return a file's content; None where there is none, or a link to another file."""
+    """Return a file's content; None where there is none, but a folder or a link to a file."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | COMMON)
-    except FileNotFoundError:
-        return None
+        with open(path, "rb", opener=_open) as file:
+            return file.read()
     except OSError as error:
-        if error.errno == errno.ELOOP:
+        if error.errno in NO_FILE:
             return None
         raise
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read()
+
+
+def _open(path: str, _: int) -> int:
+    return os.open(path, os.O_RDONLY | COMMON)
 
 
 def make(folder: Path) -> None:

@@ -23,6 +23,8 @@ def differing_settings(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, 
 def _said(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield what a manifest says of its experiment, and where it ran."""
     yield from _flat(manifest["experiment"].get("settings", {}), "")
+    if (engine := manifest.get("engine", {}).get("asked")) is not None:
+        yield "engine", str(engine)
     # Of checksums, those that begin alike are alike.
     data = manifest.get("data") or {}
     yield "data", ",".join(sorted(str(checksum)[:8] for checksum in data.values()))

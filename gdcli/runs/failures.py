@@ -9,15 +9,17 @@ from gdcli.axis import text
 from gdcli.discovery import name_of
 from gdcli.engine.batch import TrialBatch
 from gdcli.grid import Trial, setting
+from gdcli.runs.lines import lines_of
 from gdcli.runs.shard import Shard
 
 
 def failed_trials(batch: TrialBatch, shard: Shard) -> Iterator[tuple[Trial, str]]:
     """Yield the trials of a batch that failed, each with its message."""
     if shard.failed:
-        for trial, record in zip(batch.trials, records(shard.summary), strict=True):
+        summary = lines_of(shard.summary)
+        for trial in batch.trials:
             # Only a trial that failed has a message, in the last column.
-            if message := next(csv.reader([record.decode()]))[-1]:
+            if message := next(csv.reader([summary[trial.id].decode()]))[-1]:
                 yield trial, message
 
 
@@ -44,26 +46,13 @@ def _described(trial: Trial, varied: Sequence[str]) -> str:
 
 def spliced(batch: TrialBatch, held: Shard, again: Mapping[str, Shard]) -> Shard:
     """Return a batch's shard with the trials that were trained again, by id, in their places."""
-    curves: dict[str, list[bytes]] = {}
-    for record in records(held.curves):
-        curves.setdefault(record.partition(b",")[0].decode(), []).append(record)
-    summary = zip(batch.trials, records(held.summary), strict=True)
-    ids = [trial.id for trial in batch.trials]
+    curves = lines_of(held.curves) | {i: shard.curves for i, shard in again.items()}
+    summary = lines_of(held.summary) | {i: shard.summary for i, shard in again.items()}
     return Shard(
-        b"".join(again[i].curves if i in again else b"".join(curves.get(i, ())) for i in ids),
-        b"".join(again[t.id].summary if t.id in again else line for t, line in summary),
+        b"".join(curves.get(trial.id, b"") for trial in batch.trials),
+        b"".join(summary[trial.id] for trial in batch.trials),
         held.seconds + sum(shard.seconds for shard in again.values()),
         failed=sum(shard.failed for shard in again.values()),
         diverged=held.diverged + sum(shard.diverged for shard in again.values()),
         path=held.path or next((shard.path for shard in again.values() if shard.path), ""),
     )
-
-
-def records(table: bytes) -> Iterator[bytes]:
-    """Yield the records of a CSV table: lines, but where quotes hold a line's end."""
-    record = b""
-    for line in table.splitlines(keepends=True):
-        record += line
-        if record.count(b'"') % 2 == 0:
-            yield record
-            record = b""

@@ -15,11 +15,16 @@ REPAIR = "run the same experiment again: it writes the file anew"
 
 def by_trial(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
     """Yield every trial's id and its lines, as they stand, in their order."""
-    for trial, group in groupby(_records(lines), key=_trial_of):
+    for trial, group in groupby(records(lines), key=_trial_of):
         yield trial, b"".join(group)
 
 
-def _records(lines: Iterable[bytes]) -> Iterator[bytes]:
+def lines_of(part: bytes) -> dict[str, bytes]:
+    """Return the lines of every trial in a part of a table, by its id."""
+    return dict(by_trial(part.splitlines(keepends=True)))
+
+
+def records(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yield lines, those that a quoted line break splits as one."""
     held = b""
     for line in lines:

@@ -16,7 +16,7 @@ class RunOptions:
     """The options of `run` and `sweep` that are not the experiment's own."""
 
     output: Annotated[Path, "folder that the run's own folder is made in"] = Path("results")
-    name: Annotated[str | None, "the run's folder; the problem's name and a hash"] = None
+    name: Annotated[str | None, "the run's folder in --output"] = None
     resume: Annotated[bool, "go on with what lies there already, as is done anyway"] = False
     overwrite: Annotated[bool, "start again where results lie already"] = False
     retry_failed: Annotated[bool, "run the trials again that failed, and only those"] = False

@@ -17,7 +17,7 @@ from gdcli.runs.checksums import data_checksums
 from gdcli.runs.finding import Difference, Finding
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.judge import Judge
-from gdcli.runs.lines import by_trial
+from gdcli.runs.lines import lines_of
 from gdcli.runs.work import Work, plan_for
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class _Rerun:
             progress.stop()
 
     def _compare(self, batch: TrialBatch, curves: bytes, summary: bytes) -> None:
-        found = [dict(by_trial(part.splitlines(keepends=True))) for part in (curves, summary)]
+        found = [lines_of(part) for part in (curves, summary)]
         for trial in batch.trials:
             verdict = self.judge.compare(trial, *(part.get(trial.id, b"") for part in found))
             if isinstance(verdict, Difference):

@@ -16,7 +16,7 @@ from gdcli.engine.batch import batches_of
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.runs.checksums import problem_key
-from gdcli.runs.lines import by_trial
+from gdcli.runs.lines import lines_of
 from gdcli.runs.rows import Rows
 from gdcli.runs.settings import experiment_of
 from gdcli.runs.shard import Shard
@@ -85,8 +85,7 @@ class Source:
 
     def _lines_of(self, index: int) -> tuple[Shard, dict[str, bytes], dict[str, bytes]]:
         shard = self.store.load(index) or NOTHING
-        curves, summary = (p.splitlines(keepends=True) for p in (shard.curves, shard.summary))
-        return shard, dict(by_trial(curves)), dict(by_trial(summary))
+        return shard, lines_of(shard.curves), lines_of(shard.summary)
 
 
 def _without(prefix: bytes, lines: bytes) -> list[bytes]:
@@ -121,10 +120,7 @@ class Reusing(Work):
 
     def _woven(self, batch: TrialBatch, held: dict[str, Measured], trained: Shard) -> Shard:
         """Return one shard of trials that were copied and trials that were trained, in order."""
-        own = [
-            dict(by_trial(part.splitlines(keepends=True)))
-            for part in (trained.curves, trained.summary)
-        ]
+        own = [lines_of(part) for part in (trained.curves, trained.summary)]
         rows = Rows(self.varied, self.metrics, plan_for(batch))
         curves, summary = [], []
         for trial in batch.trials:

@@ -76,6 +76,9 @@ class Run:
             what = f"another process is at work in {self.folder}"
             raise UserError("--overwrite", what, "wait for it, or stop it first")
         self.store.open(overwrite=self.options.overwrite)
+        if self.options.retry_failed:
+            # Killed on the way, the run is unfinished: its tables are of the trials before.
+            (self.folder / "manifest.json").unlink(missing_ok=True)
 
     @contextmanager
     def attended(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from gdcli.errors import UserError
 from gdcli.fields import show
 
 FORM = re.compile(r"(\d{1,9})/(\d{1,9})")
+NUMBER = re.compile(r"\d{1,18}")
 FIX = "give i/n, such as 1/4 to 4/4"
 
 
@@ -48,10 +49,14 @@ def _of_slurm(environment: Mapping[str, str]) -> Share:
     """Return the share of a task in a job array, of whatever numbers evenly apart."""
     names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "STEP")]
     task, count, first, step = (environment.get(name, "") for name in names)
-    if not (task.isdecimal() and count.isdecimal()):
+    if not (task and count):
         return Share()
-    place, rest = divmod(int(task) - int(first or 1), max(int(step or 1), 1))
+    first, step = first or "1", step or "1"
+    for name, value in zip(names, (task, count, first, step), strict=True):
+        if not NUMBER.fullmatch(value):
+            raise UserError(name, f"{show(value)} is no number of a job array", "give --shard")
+    place, rest = divmod(int(task) - int(first), max(int(step), 1))
     if rest or not 0 <= place < int(count):
-        what = f"{task} is none of {count} tasks numbered evenly from {first or 1}"
+        what = f"{task} is none of {count} tasks numbered evenly from {first}"
         raise UserError(names[0], what, f"use --array=1-{count}, or give --shard")
     return Share(place + 1, int(count))

@@ -32,9 +32,9 @@ def state_of(folder: Path) -> State:
     try:
         spec = read_json((folder / ".gdcli" / "spec.json").read_bytes())
     except FileNotFoundError:  # killed before it began, or copied without its hidden folder
-        return _without_spec(folder)
+        return _without_spec(folder, "partial")
     if not isinstance(spec, dict) or not isinstance(spec.get("batches"), int):
-        return State("damaged", 0, 0)
+        return _without_spec(folder, "damaged")
     store, total = Store(folder, spec), spec["batches"]
     if manifest.counts(folder, store.id):
         return State("complete", total, total)
@@ -46,11 +46,12 @@ def state_of(folder: Path) -> State:
     return State("partial" if sound else "damaged", done, total)
 
 
-def _without_spec(folder: Path) -> State:
+def _without_spec(folder: Path, unfinished: Literal["damaged", "partial"]) -> State:
+    """Return the state of a run that its tables alone can vouch for."""
     if at_work(folder):
         return State("in progress", 0, 0)
     if not (folder / "manifest.json").exists():
-        return State("partial", 0, 0)
+        return State(unfinished, 0, 0)
     try:
         manifest.check_files(folder)
     except UserError:

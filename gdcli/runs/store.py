@@ -53,10 +53,11 @@ class Store:
 
     def _refuse_no_run(self, *, overwrite: bool) -> None:
         fix = "give another --name or --output"
-        if self.folder.is_symlink() and not self.folder.exists():
-            raise UserError("--output", f"{self.folder} is a link to nothing", fix)
-        if self.folder.exists() and not self.folder.is_dir():
-            raise UserError("--output", f"{self.folder} is a file", fix)
+        for place in (self.folder, *self.folder.parents):
+            if place.is_symlink() and not place.exists():
+                raise UserError("--output", f"{place} is a link to nothing", fix)
+            if place.exists() and not place.is_dir():
+                raise UserError("--output", f"{place} is a file", fix)
         # A process that was killed early leaves .gdcli without its spec. In this order: another
         # process may be at work here, which writes its spec first.
         strangers = any(entry.name != ".gdcli" for entry in _entries(self.folder))
@@ -92,7 +93,9 @@ class Store:
     def check_spec(self) -> None:
         """Raise UserError unless the folder is this run's."""
         held, own = read_json(self._spec_file.read_bytes()), json.loads(line(self.spec))
-        held = held if isinstance(held, dict) else {}
+        if not isinstance(held, dict):
+            fix = "give another --name, or --overwrite to start again"
+            raise UserError("--name", f"{self._spec_file} is damaged", fix)
         if identity(held) == identity(own):
             return
         what, fix = f"{self.folder} holds another run", "give another --name"

@@ -32,10 +32,7 @@ def verify(folder: Path, sample: int | None, seed: int, progress: Progress) -> l
 def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[Finding]:
     """Check the folders of two runs and compare what they recorded; nothing is run."""
     (run, findings), (held, more) = _inspected(folder), _inspected(other)
-    named = [(folder, f) for f in findings] + [(other, f) for f in more]
-    broken = [
-        Finding(f.check, f.result, f"{where}: {f.detail}") for where, f in named if not f.sound
-    ]
+    broken = [*_broken(folder, findings), *_broken(other, more)]
     files = broken or [Finding("files", "ok", f"{folder} and {other} are whole")]
     if run is None or held is None:
         return files
@@ -46,6 +43,7 @@ def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[Find
 
 
 def _broken(folder: Path, findings: list[Finding]) -> list[Finding]:
+    """Return what speaks against a run, with its folder."""
     return [replace(f, detail=f"{folder}: {f.detail}") for f in findings if not f.sound]
 
 

@@ -99,4 +99,6 @@ def joined(shards: Sequence[Shard]) -> Shard:
 
 
 def _message(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}".encode("unicode_escape").decode()
+    """Return what an exception says, in one line."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

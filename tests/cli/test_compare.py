@@ -84,6 +84,13 @@ def test_problems_varied_are_not_mixed(shell: Shell) -> None:
     ]
 
 
+def test_the_engine_is_a_difference(shell: Shell) -> None:
+    run = ("run", "quadratic", "--quiet", "--epochs", "3", "--name")
+    assert shell(*run, "a") == shell(*run, "b", "--engine", "reference") == 0
+    assert shell("compare", "a", "b", "--format", "json") == 0
+    assert json.loads(shell.out)["settings"]["engine"] == {"a": "auto", "b": "reference"}
+
+
 def test_runs_of_one_name_are_told_by_their_folders(shell: Shell) -> None:
     run = ("run", "quadratic", "--quiet", "--name", "same", "-o")
     assert shell(*run, "here") == shell(*run, "there") == 0
@@ -115,7 +122,18 @@ def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], line: s
     assert error.startswith(line)
 
 
+def test_a_run_that_is_not_finished_is_called_so(shell: Shell, results: Path) -> None:
+    (results / "b" / "manifest.json").unlink()
+    (results / "b" / "summary.csv").unlink()
+    for arguments in (("compare", "a", "b"), ("show", "b"), ("show", "results/b")):
+        (error,) = shell.refuses(*arguments)
+        assert error.startswith(f"'{arguments[-1]}': the run is not finished; give its command ")
+
+
 def test_a_damaged_run_is_refused(shell: Shell, results: Path) -> None:
     (results / "a" / "curves.csv").write_text("")
     (error,) = shell.refuses("compare", "b", "a")
     assert error.startswith("results/a/curves.csv: it is not what the run wrote; ")
+    (results / "b" / "summary.csv").unlink()
+    (error,) = shell.refuses("show", "b")
+    assert error.startswith("results/b/summary.csv: it is not what the run wrote; ")

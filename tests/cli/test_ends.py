@@ -102,7 +102,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
         )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert line.startswith("error: the system: no space left on device; ")
+    assert line.startswith("error: stdout: no space left on device; ")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -131,3 +131,10 @@ def test_names_are_completed(tmp_path: Path) -> None:
         done = gdcli(folder=tmp_path, **settings)
         assert found in done.stdout.split()
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_run_is_named_after_its_problem_or_its_file(shell: Shell) -> None:
+    assert shell("run", "quadratic", "--help") == 0
+    assert "(default the problem and a hash)" in " ".join(shell.out.split())
+    assert shell("sweep", "--help") == 0
+    assert "(default the file's name)" in " ".join(shell.out.split())

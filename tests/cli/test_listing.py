@@ -85,4 +85,4 @@ def test_a_run_that_is_not_there_has_a_suggestion(shell: Shell) -> None:
     assert line == "'quik': there is no such run; did you mean 'quick'?"
     Path("empty").mkdir()
     (line,) = shell.refuses("show", "empty")
-    assert line.startswith("'empty': the folder holds no summary.csv")
+    assert line.startswith("'empty': the folder holds no run")

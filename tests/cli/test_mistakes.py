@@ -61,7 +61,7 @@ ONE = [
     (("schedules", "--format", "yaml"), "--format: 'yaml' is not one of table, csv, json, md"),
     (("show",), "gdcli show: RUN is missing"),
     (("show", "nothing"), "'nothing': there is no such run"),
-    (("show", "."), "'.': the folder holds no summary.csv"),
+    (("show", "."), "'.': the folder holds no run; "),
     (("sweep",), "gdcli sweep: FILE is missing"),
     (("sweep", "missing.toml"), "missing.toml: no such file or directory"),
     (("sweep", "\x1b[1m.toml"), r"'\x1b[1m' cannot name a run"),

@@ -67,6 +67,9 @@ def test_no_runs_are_no_error(shell: Shell) -> None:
     assert shell("runs") == 0
     assert (shell.out, shell.err) == ("", "there are no runs in results\n")
     assert listed(shell) == {}
+    (shell.folder / "[b]\n").mkdir()
+    assert shell("runs", "[b]\n") == 0
+    assert shell.err == "there are no runs in [b]\\n\n"
     (error,) = shell.refuses("runs", "nowhere")
     assert error.startswith("'nowhere': there is no such folder; ")
 

@@ -68,3 +68,21 @@ def test_threads_are_set_before_anything_is_computed(tmp_path: Path) -> None:
     code = f"import os; [os.environ.pop(n) for n, v in {settings!r}.items() if not v]; {code}"
     done = gdcli(names, folder=tmp_path, code=code, **settings)
     assert done.stdout == "1 1 1 AUTO\n"  # more would change bits
+
+
+def test_an_interrupted_start_says_nothing(tmp_path: Path) -> None:
+    code = """
+from gdcli.__main__ import main
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "gdcli.cli.run":
+            raise KeyboardInterrupt
+
+for name in [name for name in sys.modules if name.startswith("gdcli.cli")]:
+    del sys.modules[name]
+sys.meta_path.insert(0, Interrupting())
+sys.exit(main())
+"""
+    done = gdcli("--version", folder=tmp_path, code=f"exec({code!r})")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -68,7 +68,7 @@ def test_another_processor_is_said_and_met_by_tolerance(shell: Shell) -> None:
     [
         (("nothing",), "'nothing': there is no such run; "),
         (("bow",), "'bow': there is no such run; did you mean 'bowl'?"),
-        ((".",), "'.': the folder holds no summary.csv, as a run's does; "),
+        ((".",), "'.': the folder holds no run; "),
         (("bowl", "--against", "nothing"), "'nothing': there is no such run; "),
         (("bowl", "--sample", "0"), "--sample: 0 is less than 1; "),
         (("bowl", "--rtol", "1e-3"), "--rtol: it goes with --against; "),

@@ -18,9 +18,11 @@ words = st.text(max_size=20)
 ROWS = [{"name": "[bold]a[/bold]", "what": "x" * 300}, {"name": "\x1b[31mb", "what": "1|2\n3, 4"}]
 
 
-def shown(rows: list[dict[str, str]], form: str, *, terminal: bool = False) -> str:
+def shown(
+    rows: list[dict[str, str]], form: str, *, terminal: bool = False, columns: int = 40
+) -> str:
     file = io.StringIO()
-    width = 40 if terminal else UNBROKEN
+    width = columns if terminal else UNBROKEN
     console = Console(file=file, width=width, force_terminal=terminal, markup=False)
     print_listing(rows, form, console)
     return file.getvalue()
@@ -42,6 +44,18 @@ def test_off_a_terminal_a_table_is_aligned_and_unbroken() -> None:
         f"[bold]a[/bold]  {'x' * 300}",
         r"\x1b[31mb       1|2\n3, 4",
     ]
+
+
+def test_words_are_whole_while_texts_have_room() -> None:
+    rows = [
+        {"name": "q" * 30, "state": "complete", "why": "so", "finished": "2026-11-22T20:22:49Z"}
+    ]
+    table = shown(rows, "table", terminal=True, columns=60)
+    assert "complete  so   2026-11-22T20:22:49Z" in table
+    assert table.count("q") == 30
+    narrow = shown(rows, "table", terminal=True, columns=40)
+    assert "2026-11-22T20:22:49Z" not in narrow
+    assert narrow.count("2") == rows[0]["finished"].count("2")
 
 
 def test_wide_characters_are_aligned_by_their_width() -> None:

@@ -115,6 +115,21 @@ def test_strict_json_only(finished: tuple[Path, list[bytes]]) -> None:
         spec.write_bytes(text)
 
 
+def test_whole_tables_are_complete_whatever_became_of_the_spec(
+    finished: tuple[Path, list[bytes]],
+) -> None:
+    folder, _ = finished
+    spec = folder / ".gdcli" / "spec.json"
+    text = spec.read_bytes()
+    spec.write_bytes(b"")
+    try:
+        assert state_of(folder) == State("complete", 0, 0)
+        given = experiment("quadratic", optimizer="vanilla,momentum", lr="0.01,0.1,3", seed="0:2")
+        assert run(given, folder.parent).ready
+    finally:
+        spec.write_bytes(text)
+
+
 def shell(folder: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `gdcli` in a shell, in the place of `gdcli` in a command."""
     program = shlex.join([sys.executable, "-m", "gdcli", *arguments])
@@ -125,6 +140,23 @@ def shell(folder: Path, command: str, *arguments: str) -> subprocess.CompletedPr
         text=True,
         check=False,
     )
+
+
+@pytest.mark.parametrize("file", [".gdcli/shards/000000", "curves.csv"])
+def test_a_folder_in_the_place_of_a_file_is_named(
+    tmp_path: Path, whole: list[bytes], file: str
+) -> None:
+    goes_on(tmp_path, whole)
+    folder = tmp_path / "results" / "run"
+    (folder / "manifest.json").unlink()
+    place = folder / file
+    place.unlink()
+    place.mkdir()
+    code, lines = gdcli(tmp_path, *ALONE)
+    line = f"error: results/run/{file}: is a directory; remove it, then give the same command"
+    assert (code, lines) == (1, [line])
+    place.rmdir()
+    goes_on(tmp_path, whole)
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +227,7 @@ def test_a_working_directory_that_was_deleted(
 @pytest.mark.parametrize(
     ("command", "code", "told"),
     [
-        ("gdcli >/dev/full", 1, "error: the system: no space left on device; "),
+        ("gdcli >/dev/full", 1, "error: stdout: no space left on device; "),
         ("gdcli >&-", 0, "the results are in "),
         ("gdcli 2>/dev/full", 0, ""),
         ("gdcli 2>&-", 0, ""),

@@ -11,8 +11,10 @@ import pytest
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch
 from gdcli.runs.execution import execute
-from gdcli.runs.failures import records
+from gdcli.runs.lines import records
 from gdcli.runs.options import RunOptions
+from gdcli.runs.state import State, state_of
+from gdcli.runs.work import _message
 from tests.runs.command import SMALL, gdcli, tables
 from tests.runs.test_execution import Counting, Fragile, fragile, frame, run
 
@@ -50,6 +52,20 @@ def test_a_retry_runs_the_failed_trials_alone(tmp_path: Path) -> None:
     again = gdcli(tmp_path, *SMALL, "--retry-failed")
     assert again[0] == 0
     assert again[1][0].startswith("nothing to do: ")
+
+
+def test_a_retry_that_is_killed_leaves_an_unfinished_run(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "run"
+    assert gdcli(tmp_path, *SMALL, sabotage=RAISE)[0] == 1
+    die = "index == 2 and os.kill(os.getpid(), 9)"
+    assert gdcli(tmp_path, *SMALL, "--retry-failed", "--workers", "1", sabotage=die)[0] == -9
+    assert state_of(folder) == State("partial", 4, 4)
+    code, lines = gdcli(tmp_path, *SMALL)
+    assert (code, lines[-2][:22]) == (1, "2 of 80 trials failed:")
+    assert state_of(folder) == State("complete", 4, 4)
+    assert gdcli(tmp_path, "verify", "run")[0] == 3  # nothing raises any more
+    assert gdcli(tmp_path, *SMALL, "--retry-failed")[0] == 0
+    assert gdcli(tmp_path, "verify", "run")[0] == 0
 
 
 def test_a_retry_leaves_the_other_trials_of_a_batch_as_they_were(tmp_path: Path) -> None:
@@ -105,9 +121,23 @@ def test_starting_again_and_going_on_are_not_asked_at_once() -> None:
         RunOptions(overwrite=True, retry_failed=True)
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ValueError(), "ValueError"),
+        (ValueError("größer als C:\\limit"), "ValueError: größer als C:\\limit"),
+        (ValueError("\x1b[1m\n\udc80"), r"ValueError: \x1b[1m\n\udc80"),
+    ],
+)
+def test_a_message_is_one_line_of_the_users_own_words(error: Exception, message: str) -> None:
+    assert _message(error) == message
+
+
 def test_records_are_told_apart_by_their_quotes() -> None:
     cells = [["a", "1"], ['b"\n"', "x\r\ny"], ["", '"']]
     lines = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\n" for row in cells]
-    found = [record.decode() for record in records("".join(lines).encode())]
+    found = [
+        record.decode() for record in records("".join(lines).encode().splitlines(keepends=True))
+    ]
     assert found == lines
     assert [next(csv.reader([line])) for line in found[:1]] == cells[:1]

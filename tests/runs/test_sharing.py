@@ -130,6 +130,7 @@ ARRAYS = {
     "1-4": ("3", "4", "1", "", Share(3, 4)),
     "0-3": ("0", "4", "0", "", Share(1, 4)),
     "10-30:10": ("30", "3", "10", "10", Share(3, 3)),
+    "unnumbered": ("", "", "", "", Share()),
     "no first": ("2", "2", "", "", Share(2, 2)),
 }
 
@@ -140,6 +141,14 @@ def test_a_task_of_an_array_has_its_share(
 ) -> None:
     names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "STEP")]
     assert share_of(None, dict(zip(names, (task, count, first, step), strict=True))) == share
+
+
+@pytest.mark.parametrize("name", ["ID", "COUNT", "MIN", "STEP"])
+def test_an_array_of_no_numbers_is_refused(name: str) -> None:
+    slurm = {"ID": "1", "COUNT": "3", name: "two"}
+    line = f"^SLURM_ARRAY_TASK_{name}: 'two' is no number of a job array; give --shard"
+    with pytest.raises(UserError, match=line):
+        share_of(None, {f"SLURM_ARRAY_TASK_{key}": value for key, value in slurm.items()})
 
 
 def test_an_array_with_gaps_is_refused() -> None:

@@ -39,7 +39,7 @@ CASES: dict[str, tuple[Callable[[Path], object], State]] = {
     "manifest changed": (lambda f: (f / "manifest.json").write_text("{"), State("damaged", 2, 2)),
     "spec changed": (
         lambda f: (f / ".gdcli/spec.json").write_text('{"batches": NaN}'),
-        State("damaged", 0, 0),
+        State("complete", 0, 0),
     ),
 }
 

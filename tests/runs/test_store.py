@@ -231,6 +231,8 @@ def test_what_is_no_run_is_never_touched(tmp_path: Path, overwrite: bool) -> Non
     assert [entry.name for entry in folder.iterdir()] == ["chapter.tex"]
     with pytest.raises(UserError, match=r"chapter.tex is a file"):
         Store(folder / "chapter.tex", SPEC).open(overwrite=overwrite)
+    with pytest.raises(UserError, match=r"chapter.tex is a file; give another --name or --output"):
+        Store(folder / "chapter.tex" / "results" / "run", SPEC).open(overwrite=overwrite)
     assert (folder / "chapter.tex").read_text() == "years of work"
 
 
@@ -247,10 +249,10 @@ def test_a_process_killed_before_it_wrote_the_spec_does_no_harm(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]\n", b"\xff"])
-def test_a_damaged_spec_is_another_run(tmp_path: Path, text: bytes) -> None:
+def test_a_damaged_spec_is_refused(tmp_path: Path, text: bytes) -> None:
     opened(tmp_path)
     (tmp_path / ".gdcli" / "spec.json").write_bytes(text)
-    with pytest.raises(UserError, match="holds another run, which differs in data"):
+    with pytest.raises(UserError, match=r"spec\.json is damaged; give another --name, or --over"):
         Store(tmp_path, SPEC).open(overwrite=False)
     Store(tmp_path, SPEC).open(overwrite=True)
     opened(tmp_path)
