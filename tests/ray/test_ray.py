@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -86,12 +87,10 @@ def test_a_node_that_is_killed_costs_its_batches_a_retry(
     run = nodes.begin(tmp_path, *SMALL, sabotage=HELD)
     wait_for(tmp_path, 3)
     nodes.kill()
+    assert run.stderr is not None
+    assert re.fullmatch(r"batch \d is given again: the .* ended\n", run.stderr.readline())
     (tmp_path / "go on").touch()
-    code, out, lines = ended(run)
-    assert (code, out, lines[-1]) == (0, whole[0], "the results are in results/run")
-    assert len(lines) == 2
-    assert lines[0].startswith("batch ")
-    assert lines[0].endswith(" is given again: the node ended")
+    assert ended(run) == (0, whole[0], ["the results are in results/run"])
     assert tables(tmp_path / "results" / "run") == whole[1]
 
 
