@@ -30,6 +30,7 @@ class _Received:
 
     count: int = 0
     first: int = 0
+    last: int = 0
     patient: bool = False
 
 
@@ -46,6 +47,7 @@ def listen() -> None:
 
 def _handle(number: int, _frame: FrameType | None) -> None:
     _received.count += 1
+    _received.last = number
     if _received.count == 1 and _received.patient:
         _received.first = number
         with suppress(OSError):
@@ -66,6 +68,10 @@ def patience() -> Iterator[Callable[[], bool]]:
     _received.patient = True
     try:
         yield lambda: _received.first > 0
+    except Interrupted:
+        raise
+    except KeyboardInterrupt:  # compiled code may raise it in the place of what a handler raised
+        raise Interrupted(_received.last or signal.SIGINT) from None
     finally:
         _received.patient = False
     if _received.first:

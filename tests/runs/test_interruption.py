@@ -41,6 +41,12 @@ def test_a_second_signal_ends_the_batch_too(tmp_path: Path, times: int) -> None:
     assert not leftovers(tmp_path)
 
 
+def test_a_second_signal_is_known_whatever_compiled_code_makes_of_it(tmp_path: Path) -> None:
+    hidden = "except KeyboardInterrupt: raise KeyboardInterrupt from None"
+    sabotage = f"try:\n os.kill(os.getpid(), 2)\n os.kill(os.getpid(), 15)\n{hidden}"
+    assert gdcli(tmp_path, *ALONE, sabotage=sabotage)[0] == 143
+
+
 def test_nohup_is_respected(tmp_path: Path) -> None:
     code = (
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
