@@ -65,6 +65,8 @@ def steps(low: float, high: float, most: int) -> list[float]:
     if not 0 < rough < inf:
         return []
     power = 10.0 ** floor(log10(rough))
+    if not power:  # smaller than any float
+        return []
     step = next((digit * power for digit in (1, 2, 5) if digit * power >= rough), 10 * power)
     return [count * step for count in range(ceil(low / step), floor(high / step) + 1)]
 

@@ -10,7 +10,8 @@ from tests.cli.command_line import gdcli
 
 REPORT = """
 code = main()
-heavy = {"numpy", "torch", "pandas", "pydantic", "sklearn"} & {m.split(".")[0] for m in sys.modules}
+names = {"matplotlib", "numpy", "torch", "pandas", "pydantic", "sklearn"}
+heavy = names & {m.split(".")[0] for m in sys.modules}
 problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
 print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)
 sys.exit(code)
@@ -36,8 +37,10 @@ sys.exit(code)
         (("run", "cnn", "--lrr", "0"), 2, "gdcli.problems.cnn"),
         (("sweep", "missing.toml"), 2, ""),
         (("show", "nothing"), 2, ""),
+        (("plot", "--help"), 0, ""),
+        (("plot", "nothing", "--kind", "sensitivity"), 2, ""),
     ],
-    ids=range(16),
+    ids=range(18),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
