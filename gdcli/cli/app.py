@@ -16,6 +16,7 @@ from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
 from gdcli.cli.listing import listing
 from gdcli.cli.plot import plot
+from gdcli.cli.report import report as report_page
 from gdcli.cli.run import Problems
 from gdcli.cli.show import show
 from gdcli.cli.sweep import sweep
@@ -54,6 +55,7 @@ app.add_typer(
 app.command(cls=Command)(sweep)
 app.command(cls=Command)(show)
 app.command(cls=Command)(plot)
+app.command("report", cls=Command)(report_page)
 for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
     app.command(_catalogue.folder, cls=Command)(listing(_catalogue))
 

@@ -39,7 +39,16 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     assert shell.out == alone
     commands = sections(alone)["Commands"].splitlines()[1:]
     names = [line.split()[0] for line in commands]
-    assert names == ["run", "sweep", "show", "plot", "problems", "optimizers", "schedules"]
+    assert names == [
+        "run",
+        "sweep",
+        "show",
+        "plot",
+        "report",
+        "problems",
+        "optimizers",
+        "schedules",
+    ]
     assert "-h, --help" in sections(alone)["Options"]
 
 
@@ -86,7 +95,7 @@ def test_the_help_says_range_and_default(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["sweep", "show", "plot", "problems", "optimizers", "schedules"]
+    "command", ["sweep", "show", "plot", "report", "problems", "optimizers", "schedules"]
 )
 def test_a_command_has_help(shell: Shell, command: str) -> None:
     assert shell(command, "-h") == 0

@@ -10,7 +10,7 @@ from tests.cli.command_line import gdcli
 
 REPORT = """
 code = main()
-names = {"matplotlib", "numpy", "torch", "pandas", "pydantic", "sklearn"}
+names = {"matplotlib", "numpy", "plotly", "torch", "pandas", "pydantic", "sklearn"}
 heavy = names & {m.split(".")[0] for m in sys.modules}
 problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
 print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)
@@ -38,9 +38,10 @@ sys.exit(code)
         (("sweep", "missing.toml"), 2, ""),
         (("show", "nothing"), 2, ""),
         (("plot", "--help"), 0, ""),
+        (("report", "nothing"), 2, ""),
         (("plot", "nothing", "--kind", "sensitivity"), 2, ""),
     ],
-    ids=range(18),
+    ids=range(19),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
