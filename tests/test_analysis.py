@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from math import inf, isnan, nan
 from pathlib import Path
 
@@ -6,17 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.analysis.median_curve import median_curve, read_curves
+from gdcli.analysis.median_curve import Recorded, read_curves, spread_curve
 from gdcli.analysis.quantiles import median, quantile, spread
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.rows import value_of
-from gdcli.analysis.trials import read_trials
+from gdcli.analysis.trials import Trial, read_trials
 from gdcli.errors import RunError, UserError
 from tests.run_folders import Made, grid, write_run
 
 
 def settings(folder: Path, trials: list[Made], *varied: str) -> tuple[Setting, ...]:
     return settings_of(read_trials(write_run(folder, trials, varied)).trials)
+
+
+def medians(trials: Iterable[Trial], curves: dict[str, Recorded]) -> list[tuple[float, float]]:
+    return [(epoch, losses.median) for epoch, losses in spread_curve(trials, curves)]
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1), st.floats(0, 1))
@@ -91,7 +96,7 @@ def test_a_varied_setting_may_be_named_like_a_column_of_the_results(tmp_path: Pa
     folder = write_run(tmp_path, trials, ["status", "epoch"])
     (trial,) = read_trials(folder).trials
     assert (trial.setting[4:], trial.status, trial.loss) == (("finished", 7), "finished", 1.0)
-    assert median_curve([trial], read_curves(folder, {trial.id})) == [(0.0, 3.0), (1.0, 1.0)]
+    assert medians([trial], read_curves(folder, {trial.id})) == [(0.0, 3.0), (1.0, 1.0)]
 
 
 def test_test_losses_and_metrics_are_medians_over_the_seeds(tmp_path: Path) -> None:
@@ -126,9 +131,9 @@ def test_the_median_curve_holds_a_trial_that_ended_and_lifts_one_that_diverged(
     folder = write_run(tmp_path, trials)
     run = read_trials(folder)
     curves = read_curves(folder, {trial.id for trial in run.trials})
-    assert median_curve(run.trials, curves) == [(0, 8.0), (1, 4.0), (2, 3.0), (3, 3.0)]
-    assert median_curve(run.trials[2:], curves) == [(0, 8.0), (1, 9.0), (2, 1e12)]
-    assert median_curve(run.trials[::2], curves)[3] == (3, inf)
+    assert medians(run.trials, curves) == [(0, 8.0), (1, 4.0), (2, 3.0), (3, 3.0)]
+    assert medians(run.trials[2:], curves) == [(0, 8.0), (1, 9.0), (2, 1e12)]
+    assert medians(run.trials[::2], curves)[3] == (3, inf)
 
 
 def test_the_median_curve_is_the_median_where_all_trials_recorded(tmp_path: Path) -> None:
@@ -136,7 +141,22 @@ def test_the_median_curve_is_the_median_where_all_trials_recorded(tmp_path: Path
     run = read_trials(folder)
     curves = read_curves(folder, {trial.id for trial in run.trials})
     losses = np.median([curves[trial.id].losses for trial in run.trials], axis=0)
-    assert [loss for _, loss in median_curve(run.trials, curves)] == pytest.approx(losses)
+    assert [loss for _, loss in medians(run.trials, curves)] == pytest.approx(losses)
+
+
+def test_the_quartiles_of_a_curve_are_those_of_its_seeds(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [Made([float(k), inf], seed=k) for k in range(5)])
+    run = read_trials(folder)
+    first, last = spread_curve(run.trials, read_curves(folder, {t.id for t in run.trials}))
+    assert first[1] == spread([0, 1, 2, 3, 4])
+    assert (last[1].low, last[1].high, last[1].count) == (inf, inf, 5)
+
+
+def test_any_measure_of_a_curve_can_be_read(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [Made([2.0, 1.0], test_losses=[4.0, 3.0], identity="a")])
+    assert read_curves(folder, {"a"}, "test_loss")["a"].losses == [4.0, 3.0]
+    with pytest.raises(UserError, match=r"curves\.csv:1: there is no column accuracy;"):
+        read_curves(folder, {"a"}, "accuracy")
 
 
 def test_only_the_wanted_curves_are_read_and_nan_is_infinite(tmp_path: Path) -> None:
@@ -148,7 +168,7 @@ def test_only_the_wanted_curves_are_read_and_nan_is_infinite(tmp_path: Path) -> 
 
 def test_no_trial_with_a_curve_has_no_points(tmp_path: Path) -> None:
     run = read_trials(write_run(tmp_path, [Made([], status="failed")]))
-    assert median_curve(run.trials, {}) == []
+    assert medians(run.trials, {}) == []
 
 
 @pytest.mark.parametrize(

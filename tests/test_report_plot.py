@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from gdcli.report.frame import HEIGHT
-from gdcli.report.plot import BLANK, COLORS, LETTERS, MOST_CURVES, PlotCurve, plot
+from gdcli.report.pictures.picture import MOST_LINES
+from gdcli.report.plot import BLANK, COLORS, LETTERS, PlotCurve, plot
 from gdcli.report.scale import scale_of, steps
 
 WIDTH = 80
@@ -51,7 +52,7 @@ def test_every_curve_has_its_letter_and_colour_in_plot_and_legend() -> None:
     curves = [PlotCurve(f"curve{k}", [(x, y * 2**k) for x, y in FALLING]) for k in range(6)]
     lines = plot(curves, WIDTH, "epoch")
     picture = "".join(line.plain for line in lines[:HEIGHT])
-    assert len(curves) == MOST_CURVES == len(COLORS) == len(set(COLORS)) == len(LETTERS)
+    assert len(curves) == MOST_LINES == len(COLORS) == len(set(COLORS)) == len(LETTERS)
     for letter, color, curve, legend in zip(LETTERS, COLORS, curves, lines[-6:], strict=True):
         assert letter in picture
         assert legend.plain == f" {letter} {curve.label}"
@@ -143,7 +144,7 @@ def test_a_hundred_thousand_points_are_drawn_as_their_outline() -> None:
             points=st.lists(st.tuples(st.floats(0, 1e6), losses), max_size=20).map(sorted),
             diverged=st.booleans(),
         ),
-        max_size=MOST_CURVES,
+        max_size=MOST_LINES,
     ),
     st.integers(1, 120),
 )

@@ -1,4 +1,4 @@
-"""The median training loss over seeds, epoch by epoch."""
+"""A measure's median and quartiles over seeds, epoch by epoch."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from math import inf, isnan
 from pathlib import Path
 from typing import TypeAlias
 
-from gdcli.analysis.quantiles import median
+from gdcli.analysis.quantiles import Spread, spread
 from gdcli.analysis.rows import Row, read_rows
 from gdcli.analysis.trials import Trial
 
-Points: TypeAlias = Sequence[tuple[float, float]]  # (epoch, training loss)
+Band: TypeAlias = Sequence[tuple[float, Spread]]  # (epoch, the losses of several seeds)
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,21 @@ class Recorded:
     losses: list[float] = field(default_factory=list)
 
 
-def read_curves(folder: Path, wanted: Collection[str]) -> dict[str, Recorded]:
+def read_curves(
+    folder: Path, wanted: Collection[str], measure: str = "train_loss"
+) -> dict[str, Recorded]:
     """Read the curves of the wanted trials, by id, from a run's curves.csv.
 
     A trial without a row has no entry. Raises UserError naming the line that is wrong.
     """
     rows = read_rows(folder / "curves.csv")
     header = next(rows)
-    epoch, loss = (_column(header, name) for name in ("epoch", "train_loss"))
+    epoch, loss = (column_of(header, name) for name in ("epoch", measure))
     curves: dict[str, Recorded] = {}
     for row in rows:
         if row.cells[0] in wanted:
             curve = curves.setdefault(row.cells[0], Recorded())
-            at, value = row.number(epoch, "epoch"), row.number(loss, "train_loss")
+            at, value = row.number(epoch, "epoch"), row.number(loss, measure)
             if at is None or isnan(at):
                 row.refuse("it has no epoch")
             curve.epochs.append(at)
@@ -43,15 +45,16 @@ def read_curves(folder: Path, wanted: Collection[str]) -> dict[str, Recorded]:
     return curves
 
 
-def _column(header: Row, name: str) -> int:
+def column_of(header: Row, name: str) -> int:
+    """Return where a measure is; raises UserError where there is none of that name."""
     if name not in header.cells:
         header.refuse(f"there is no column {name}")
     # The last one named so: a varied setting, to the left, may have that name too.
     return len(header.cells) - 1 - header.cells[::-1].index(name)
 
 
-def median_curve(trials: Iterable[Trial], curves: dict[str, Recorded]) -> Points:
-    """Return the median training loss over trials at every epoch that one of them recorded.
+def spread_curve(trials: Iterable[Trial], curves: dict[str, Recorded]) -> Band:
+    """Return how the losses of trials are spread at every epoch that one of them recorded.
 
     Between its points a trial counts with the last of them; after its end with its last loss,
     or with inf where it diverged. NaN counts as inf.
@@ -59,7 +62,7 @@ def median_curve(trials: Iterable[Trial], curves: dict[str, Recorded]) -> Points
     known = [(curves[trial.id], trial.status) for trial in trials if trial.id in curves]
     epochs = sorted({epoch for curve, _ in known for epoch in curve.epochs})
     held = [_held(curve, status, epochs) for curve, status in known]
-    return [(epoch, median(losses)) for epoch, *losses in zip(epochs, *held, strict=True)]
+    return [(epoch, spread(losses)) for epoch, *losses in zip(epochs, *held, strict=True)]
 
 
 def _held(curve: Recorded, status: str, epochs: Sequence[float]) -> list[float]:

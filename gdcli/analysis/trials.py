@@ -23,6 +23,7 @@ class Trial:
     id: str
     setting: tuple[Value, ...]  # all but the learning rate and the seed, in the order of `names`
     lr: float
+    seed: Value
     status: str  # finished, diverged or failed
     verdict: str
     final: Mapping[str, float | None]  # train_loss, test_loss and the metrics
@@ -91,6 +92,7 @@ class _Columns:
                 cells[0],
                 tuple(value_of(cells[place]) for place in (*self.own, *self.varied)),
                 lr,
+                value_of(cells[FIRST.index("seed")]),
                 status,
                 cells[self.at["verdict"]],
                 {n: row.number(self.at[f"final_{n}"], f"final_{n}") for n in self.finals},

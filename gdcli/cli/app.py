@@ -20,6 +20,8 @@ from gdcli.cli.landscape import Landscapes
 from gdcli.cli.listing import listing
 from gdcli.cli.lr_range import LrRange
 from gdcli.cli.merge import merge
+from gdcli.cli.plot import plot
+from gdcli.cli.report import report as report_page
 from gdcli.cli.run import Run
 from gdcli.cli.runs import runs
 from gdcli.cli.show import show
@@ -71,6 +73,8 @@ app.add_typer(
 app.command(cls=Command)(sweep)
 app.command(cls=Command)(runs)
 app.command(cls=Command)(show)
+app.command(cls=Command)(plot)
+app.command("report", cls=Command)(report_page)
 app.command(cls=Command)(compare)
 app.command(cls=Command)(verify)
 app.command(cls=Command)(merge)

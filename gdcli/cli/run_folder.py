@@ -18,6 +18,15 @@ def folder_of(run: str) -> Path:
     return folder
 
 
+def intact(run: str) -> Path:
+    """Return the folder of a finished run; raises UserError also if its files were changed."""
+    from gdcli.runs.manifest import check_files
+
+    folder = folder_of(run)
+    check_files(folder)
+    return folder
+
+
 def any_folder_of(run: str) -> Path:
     """Return the folder of a run, finished or not; raises UserError if it is none."""
     for folder in (Path(run), Path("results", run)):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.run_folder import folder_of
+from gdcli.cli.run_folder import intact
 from gdcli.cli.screen import Screen
 
 
@@ -20,10 +20,8 @@ def show(
     **given: object,
 ) -> int:
     """Print the results of a run again: its tables and its curves."""
-    screen, folder = read(Screen, given), folder_of(run)
+    screen, folder = read(Screen, given), intact(run)
     from gdcli.report.results import print_results
-    from gdcli.runs.manifest import check_files
 
-    check_files(folder)
     print_results(folder, screen.format, screen.console())
     return 0

@@ -1,4 +1,4 @@
-"""The table of final losses over learning rates, coloured by rank."""
+"""A heat map in the terminal: a table of medians, coloured by rank."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from math import isfinite
 
 from rich.text import Text
 
-from gdcli.analysis.results import Cell, Setting
 from gdcli.report.blocks import Column, blocks
-from gdcli.report.labels import apart, short
+from gdcli.report.labels import short
+from gdcli.report.pictures.picture import HeatMap, Square
 
 # Viridis from the lowest loss to the highest: the colour-blind, and prints in grey, tell its
 # colours apart by their brightness.
@@ -23,68 +23,65 @@ COLORS = (
     "white on #440154",
 )
 BEST = "*"
-MOST_RATES = 48
+MOST_COLUMNS = 48
 
 
-def heatmap(
-    settings: Sequence[Setting], labels: Sequence[str], width: int, *, colored: bool
-) -> list[Text]:
-    """Return the lines of a table: a row a setting, a column a learning rate.
+def heatmap_lines(picture: HeatMap, width: int, *, colored: bool) -> list[Text]:
+    """Return the lines of a table of medians over the seeds.
 
-    A cell is the median final training loss over the seeds, or says diverged, failed, or nothing
-    where there is no trial.
+    A cell without a number says diverged, failed, or nothing where there is no trial.
     """
-    rates = apart(cell.lr for setting in settings for cell in setting.cells)
-    shown = _shown(list(rates), settings)
-    styles = _styles(settings) if colored else {}
-    columns = [_column(lr, rates[lr], settings, styles) for lr in shown]
-    lines = blocks(Column("lr", labels), columns, width)
-    if len(shown) < len(rates):
-        lines.append(Text(f"{len(shown)} of {len(rates)} learning rates are shown"))
-    return [*lines, *_key(settings)]
+    best = [picture.best(row) for row in range(len(picture.rows))]
+    styles = _styles(picture) if colored else {}
+    shown = _shown(picture, best)
+    columns = [_column(picture, place, best, styles) for place in shown]
+    lines = blocks(Column(picture.x, picture.rows), columns, width)
+    if len(shown) < len(picture.columns):
+        lines.append(Text(f"{len(shown)} of {len(picture.columns)} columns are shown"))
+    return [*lines, *_key(picture, best), *map(Text, picture.notes)]
 
 
-def _shown(rates: Sequence[float], settings: Sequence[Setting]) -> list[float]:
-    """Return the learning rates, or where they are many every few of them and the best."""
-    every = -(-len(rates) // MOST_RATES)
-    best = {setting.best.lr for setting in settings if setting.best}
-    return [lr for place, lr in enumerate(rates) if place % every == 0 or lr in best]
+def _shown(picture: HeatMap, best: Sequence[Square | None]) -> list[int]:
+    """Return the columns, or where they are many every few of them and the best."""
+    every = -(-len(picture.columns) // MOST_COLUMNS)
+    chosen = {
+        place
+        for row, square in zip(picture.squares, best, strict=True)
+        for place, other in enumerate(row)
+        if other is not None and other is square
+    }
+    return [p for p in range(len(picture.columns)) if p % every == 0 or p in chosen]
 
 
-def _column(lr: float, label: str, settings: Sequence[Setting], styles: dict[float, str]) -> Column:
-    cells = [next((cell for cell in s.cells if cell.lr == lr), None) for s in settings]
-    marks = [
-        BEST if cell and cell is setting.best else " "
-        for cell, setting in zip(cells, settings, strict=True)
-    ]
-    texts = [_text(cell) + mark for cell, mark in zip(cells, marks, strict=True)]
-    return Column(
-        f"{label} ", texts, [styles.get(cell.median, "") if cell else "" for cell in cells]
-    )
+def _column(
+    picture: HeatMap, place: int, best: Sequence[Square | None], styles: dict[float, str]
+) -> Column:
+    squares = [row[place] for row in picture.squares]
+    marks = [BEST if s and s is lowest else " " for s, lowest in zip(squares, best, strict=True)]
+    texts = [_text(square) + mark for square, mark in zip(squares, marks, strict=True)]
+    colors = [styles.get(square.value, "") if square else "" for square in squares]
+    return Column(f"{picture.columns[place]} ", texts, colors)
 
 
-def _text(cell: Cell | None) -> str:
-    if cell is None:
+def _text(square: Square | None) -> str:
+    if square is None:
         return ""
-    if not cell.ran:
-        return "failed"
-    if not isfinite(cell.median):
-        return "diverged"
-    return short(cell.median) + (f" {cell.diverged}/{len(cell.ran)}x" if cell.diverged else "")
+    lost = f" {square.cell.diverged}/{len(square.cell.ran)}x" if square.cell.diverged else ""
+    return square.text or short(square.value) + lost
 
 
-def _styles(settings: Sequence[Setting]) -> dict[float, str]:
-    """Return the colour of each finite median, by its rank among all."""
-    medians = {cell.median for setting in settings for cell in setting.cells}
-    ranked = sorted(filter(isfinite, medians))
+def _styles(picture: HeatMap) -> dict[float, str]:
+    """Return the colour of each finite value, by its rank among all."""
+    values = {square.value for row in picture.squares for square in row if square}
+    ranked = sorted(filter(isfinite, values))
     last = max(1, len(ranked) - 1)
-    return {loss: COLORS[rank * (len(COLORS) - 1) // last] for rank, loss in enumerate(ranked)}
+    return {value: COLORS[rank * (len(COLORS) - 1) // last] for rank, value in enumerate(ranked)}
 
 
-def _key(settings: Sequence[Setting]) -> list[Text]:
+def _key(picture: HeatMap, best: Sequence[Square | None]) -> list[Text]:
     """Return a line that explains the marks, where there are some."""
-    cells = [cell for setting in settings for cell in setting.cells]
-    lost = any(cell.diverged and isfinite(cell.median) for cell in cells)
-    marks = [f"{BEST} lowest of its row"] if any(setting.best for setting in settings) else []
-    marks += ["1/3x: 1 of 3 seeds diverged"] if lost else []
+    squares = [square for row in picture.squares for square in row if square]
+    marks = [f"{BEST} {picture.best_is}"] if any(best) else []
+    if any(square.cell.diverged and not square.text for square in squares):
+        marks.append("1/3x: 1 of 3 seeds diverged")
     return [Text("; ".join(marks))] if marks else []

@@ -10,8 +10,8 @@ import numpy as np
 from gdcli.report.contour import contour
 from gdcli.report.labels import for_json, in_full, short
 from gdcli.report.listing import print_json, print_listing
+from gdcli.report.pictures.picture import MOST_LINES
 from gdcli.report.plan import trial_rows
-from gdcli.report.plot import MOST_CURVES
 from gdcli.report.trial_labels import trial_labels
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def _lines(scene: Landscape, console: Console) -> Iterator[str | Text]:
         yield f"The picture needs UTF-8, and the output is {console.encoding}"
         return
     yield from contour(scene, labels, console.width if console.is_terminal else OFF_TERMINAL)
-    if len(labels) > MOST_CURVES:
-        yield f"   the {MOST_CURVES} of {len(labels)} trials with the lowest losses"
+    if len(labels) > MOST_LINES:
+        yield f"   the {MOST_LINES} of {len(labels)} trials with the lowest losses"
 
 
 def said(scene: Landscape) -> Iterator[str]:

@@ -14,7 +14,8 @@ from gdcli.report.blocks import Column, blocks
 from gdcli.report.console import literal
 from gdcli.report.labels import for_json, in_full, short
 from gdcli.report.listing import print_json, print_listing
-from gdcli.report.plot import MOST_CURVES, PlotCurve, plot
+from gdcli.report.pictures.picture import MOST_LINES
+from gdcli.report.plot import PlotCurve, plot
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,9 +93,9 @@ def _lines(
     yield "\nTraining loss while the learning rate grows, median over seeds, smoothed"
     width = console.width if console.is_terminal else OFF_TERMINAL
     curves = [_curve(r, label) for r, label in zip(ranges, labels, strict=True)]
-    yield from plot(curves[:MOST_CURVES], width, "log10 lr")
-    if len(curves) > MOST_CURVES:
-        yield f"   the first {MOST_CURVES} of {len(curves)} settings"
+    yield from plot(curves[:MOST_LINES], width, "log10 lr")
+    if len(curves) > MOST_LINES:
+        yield f"   the first {MOST_LINES} of {len(curves)} settings"
 
 
 def _or(value: Value, word: str) -> str:

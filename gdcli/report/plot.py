@@ -11,13 +11,13 @@ from plotille import Canvas
 from rich.text import Text
 
 from gdcli.report.frame import DOTS, HEIGHT, Cell, Frame
+from gdcli.report.pictures.picture import MOST_LINES
 from gdcli.report.scale import scale_of
 
 # Okabe and Ito's palette, which colour-blind readers tell apart, without its black and yellow,
 # which dark and light terminals hide. The letters tell the curves apart where there is no colour.
 COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#0072B2")
 LETTERS = "abcdef"
-MOST_CURVES = len(COLORS)
 LETTER_APART = 24  # columns between two letters of a curve
 DIVERGED = "x"
 BLANK = "\u2800"  # braille without a dot; each dot adds a bit of its own
@@ -33,7 +33,7 @@ class PlotCurve:
 
 
 def plot(curves: Sequence[PlotCurve], width: int, x_label: str) -> list[Text]:
-    """Return the lines of a plot of at most MOST_CURVES curves, with their legend below it.
+    """Return the lines of a plot of at most MOST_LINES curves, with their legend below it.
 
     The y axis is logarithmic, or symmetric where a loss is negative. A curve ends with an x where
     it is not finite any more, rises above the picture, or has diverged.
@@ -77,7 +77,7 @@ def _drawn(curve: PlotCurve, order: int, frame: Frame) -> list[str]:
 def _spots(dots: Sequence[tuple[int, int]], order: int) -> list[tuple[int, int]]:
     """Return where a curve's letter goes: elsewhere than the other curves' where it can be."""
     spots: list[tuple[int, int]] = []
-    upcoming = DOTS[0] * (2 + order * LETTER_APART // MOST_CURVES)
+    upcoming = DOTS[0] * (2 + order * LETTER_APART // MOST_LINES)
     for x, y in dots:
         if x >= upcoming:
             spots.append((x, y))

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, Trials, read_trials
 from gdcli.report.console import literal
-from gdcli.report.curves import curve_lines
-from gdcli.report.heatmap import heatmap
-from gdcli.report.labels import for_json, in_full, namer, short
+from gdcli.report.drawing import print_picture
+from gdcli.report.labels import for_json, in_full, short
 from gdcli.report.listing import print_json, print_listing
+from gdcli.report.pictures.curves import curves
+from gdcli.report.pictures.heatmap import of_settings
+from gdcli.report.pictures.source import Source
 from gdcli.report.tables import best_lines, best_rows
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 40  # of a table for people: more would hide what comes first
 MOST_MESSAGES = 5
-OFF_TERMINAL = 80  # columns of a plot in a file or a pipe
 
 
 def print_results(folder: Path, form: str, console: Console) -> None:
@@ -53,18 +54,19 @@ def _print_all(folder: Path, run: Trials, settings: Sequence[Setting], console: 
     if not settings:
         console.print("The run has no trials.")
         return
-    shown = _lowest(settings)
-    labels = list(map(namer(run.names, settings), shown))
+    shown, source = _lowest(settings), Source(folder, run)
+    labels = list(map(source.name, shown))
     title = "Best learning rate of each setting, by median final training loss over seeds"
     _print(console, title, *best_lines(run, shown, labels, console.width))
     if len(shown) < len(settings):
         rest = f"{len(settings) - len(shown)} settings with higher losses"
         _print(console, f"{rest} are not shown; all: --format csv, or {folder / 'summary.csv'}")
     if len({cell.lr for setting in shown for cell in setting.cells}) > 1:
-        colored = console.color_system in ("256", "truecolor")
-        lines = heatmap(shown, labels, console.width, colored=colored)
-        _print(console, "\nMedian final training loss by learning rate", *lines)
-    _print_curves(folder, shown, labels, console)
+        _print(console, "")
+        print_picture(of_settings(source, shown), console)
+    if any(cell.ran for setting in settings for cell in setting.cells):
+        _print(console, "")
+        print_picture(curves(source), console)
     _print(console, *_failures(run.trials))
 
 
@@ -72,18 +74,6 @@ def _lowest(settings: Sequence[Setting]) -> list[Setting]:
     """Return the settings that are shown, those with the lowest losses, in their order."""
     ranked = sorted(range(len(settings)), key=lambda place: settings[place].median)
     return [settings[place] for place in sorted(ranked[:MOST_ROWS])]
-
-
-def _print_curves(
-    folder: Path, settings: Sequence[Setting], labels: Sequence[str], console: Console
-) -> None:
-    if console.options.ascii_only:
-        _print(console, f"\nThe plot needs UTF-8, and the output is {console.encoding}")
-        return
-    width = console.width if console.is_terminal else OFF_TERMINAL
-    if lines := curve_lines(folder, settings, labels, width):
-        title = "\nMedian training loss over seeds, each setting at its best learning rate"
-        _print(console, title, *lines)
 
 
 def _failures(trials: Sequence[Trial]) -> list[str]:

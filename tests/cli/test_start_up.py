@@ -10,8 +10,8 @@ from tests.cli.command_line import gdcli
 
 REPORT = """
 code = main()
-heavy = {"numpy", "torch", "pandas", "pydantic", "sklearn", "matplotlib"}
-heavy &= {m.split(".")[0] for m in sys.modules}
+names = {"matplotlib", "numpy", "plotly", "torch", "pandas", "pydantic", "sklearn"}
+heavy = names & {m.split(".")[0] for m in sys.modules}
 problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
 print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)
 sys.exit(code)
@@ -47,8 +47,11 @@ sys.exit(code)
         (("runs", "nothing"), 2, ""),
         (("merge", "nothing", "-o", "all"), 2, ""),
         (("compare", "nothing", "more"), 2, ""),
+        (("plot", "--help"), 0, ""),
+        (("report", "nothing"), 2, ""),
+        (("plot", "nothing", "--kind", "sensitivity"), 2, ""),
     ],
-    ids=range(26),
+    ids=range(29),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str

@@ -1,0 +1,73 @@
+"""What the page's script knows of a run, as JSON that is safe inside HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from gdcli.analysis.rows import read_rows
+from gdcli.report.labels import apart
+from gdcli.report.page.thinned import Thinned
+from gdcli.report.pictures.source import NAMES, Source, label_of, metrics_of
+
+DIGITS = 4  # of a value of a curve
+
+
+def content(source: Source, curves: Thinned) -> dict[str, Any]:
+    """Return the trials as they stand in summary.csv, their settings' names and their curves."""
+    header, cells = _table(source.folder)
+    places = {setting.values: place for place, setting in enumerate(source.settings)}
+    axes: dict[tuple[float, ...], int] = {}
+    trials = [trial.id for trial in source.run.trials]
+    epochs = [
+        axes.setdefault(tuple(curves.epochs[trial]), len(axes)) if trial in curves.epochs else None
+        for trial in trials
+    ]
+    metrics = metrics_of(source.run)
+    rates = apart(trial.lr for trial in source.run.trials)
+    return {
+        "columns": [{"name": n, "cells": c} for n, c in zip(header, cells, strict=True)],
+        "facets": _facets(header, cells, len(source.run.names)),
+        "settings": [source.name(setting) for setting in source.settings],
+        "rates": {cell: rates[float(cell)] for cell in dict.fromkeys(cells[header.index("lr")])},
+        "setting": [places[trial.setting] for trial in source.run.trials],
+        "metrics": [{"name": n, "label": label_of(n), "log": n in NAMES} for n in metrics],
+        "axes": [[_plain(epoch) for epoch in axis] for axis in axes],
+        "epochs": epochs,
+        "curves": {
+            name: [[_plain(v) for v in curves.values.get(t, {}).get(name, ())] for t in trials]
+            for name in metrics
+        },
+    }
+
+
+def embedded(value: object) -> str:
+    """Return strict JSON that no HTML parser takes for a tag."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for char in "<>&":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return text
+
+
+def _table(folder: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the columns of summary.csv, each with its cells as text."""
+    header, *rows = [row.cells for row in read_rows(folder / "summary.csv")]
+    names = [f"{n} (varied)" if n in header[at + 1 :] else n for at, n in enumerate(header)]
+    return names, [list(column) for column in zip(*rows, strict=True)]
+
+
+def _facets(header: Sequence[str], cells: Sequence[Sequence[str]], settings: int) -> list[str]:
+    """Return the settings with more than one value: they choose trials."""
+    several = header[1 : settings + 3]  # with the learning rate and the seed, without the id
+    return [n for n, column in zip(several, cells[1:], strict=False) if len(set(column)) > 1]
+
+
+def _plain(value: float) -> float | str:
+    """Return a number short enough for a chart; inf and nan, which JSON has not, as text."""
+    if not isfinite(value):
+        return str(value)
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() and abs(short) < 10**DIGITS else short

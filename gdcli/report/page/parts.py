@@ -1,0 +1,125 @@
+"""The parts of the page that are read without its script; every text from a file is escaped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from gdcli.analysis.rows import Value
+from gdcli.analysis.trials import STATUSES, Trial
+from gdcli.report.console import literal
+from gdcli.report.labels import short
+from gdcli.report.page.thinned import Thinned
+from gdcli.report.pictures.source import Source
+from gdcli.report.tables import best_rows
+
+MOST_ROWS = 200  # of the best settings
+MOST_MESSAGES = 20
+
+
+def text(value: object) -> str:
+    """Return a text as HTML shows it literally."""
+    return escape(literal(str(value)))
+
+
+def summary(source: Source, manifest: Mapping[str, Any]) -> str:
+    """Return the sentence under the title."""
+    counts = Counter(_end(trial) for trial in source.run.trials)
+    ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
+    problem = text(_mapping(manifest, "experiment").get("problem", "a problem"))
+    return f"{problem}: {len(source.run.trials)} trials, {ends}."
+
+
+def _end(trial: Trial) -> str:
+    """Return how a trial ended; one whose loss only grew has diverged, too."""
+    return "diverged" if trial.verdict == "diverged" else trial.status
+
+
+def best(source: Source) -> str:
+    """Return the table of the settings, each at its best learning rate."""
+    settings = sorted(source.settings, key=lambda setting: setting.median)[:MOST_ROWS]
+    rows = [
+        {"setting": source.name(setting), **_rest(row, source.run.names)}
+        for setting, row in zip(settings, best_rows(source.run, settings), strict=True)
+    ]
+    more = len(source.settings) - len(rows)
+    note = f"<p class='note'>{more} settings with higher losses are not shown.</p>" if more else ""
+    return (
+        _table([name for name in rows[0] if any(row[name] is not None for row in rows)], rows)
+        + note
+    )
+
+
+def _rest(row: Mapping[str, Value], names: Sequence[str]) -> dict[str, Value]:
+    return {name: value for name, value in row.items() if name not in names}
+
+
+def _table(names: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> str:
+    head = "".join(f"<th scope='col'>{text(name).replace('_', ' ')}</th>" for name in names)
+    lines = (
+        "<tr>" + "".join(f"<td>{text(short(row[name]))}</td>" for name in names) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def failures(source: Source) -> str:
+    """Return the messages that trials failed with, the most frequent first."""
+    messages = Counter(t.message for t in source.run.trials if t.status == "failed")
+    items = "".join(
+        f"<li>{count} failed: {text(message)}</li>"
+        for message, count in messages.most_common(MOST_MESSAGES)
+    )
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def thinned(curves: Thinned) -> str:
+    """Return what is said where not every recorded point is on the page."""
+    if curves.step == 1:
+        return ""
+    return (
+        f"<p class='note' id='thinned'>To keep this page small, curves show every {curves.step}th "
+        f"of up to {curves.longest} recorded points, the first and the last; all are in "
+        "curves.csv.</p>"
+    )
+
+
+def reproduce(manifest: Mapping[str, Any], experiment: str) -> str:
+    """Return the command that runs the experiment again, and the file that says the same."""
+    parts = ["<p>The same experiment from the command line:</p>", pre(manifest.get("equivalent"))]
+    if experiment:
+        parts += [
+            "<p>or as a file, with <code>gdcli sweep experiment.toml</code>:</p>",
+            pre(experiment),
+        ]
+    return "\n".join(parts)
+
+
+def facts(manifest: Mapping[str, Any]) -> str:
+    """Return what the manifest says of versions, machine and time, and the whole of it."""
+    shown = {**_mapping(manifest, "fingerprint"), **_chosen(manifest)}
+    items = "".join(f"<dt>{text(key)}</dt><dd>{text(_said(v))}</dd>" for key, v in shown.items())
+    return f"<dl>{items}</dl>"
+
+
+def _chosen(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    known = ("host", "system", "cores", "git", "command", "finished", "spec")
+    return {key: manifest[key] for key in known if manifest.get(key) is not None}
+
+
+def _said(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _mapping(manifest: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = manifest.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def pre(content: object) -> str:
+    """Return a text as it is laid out."""
+    # Lines stay lines here: only what is not printable in them is spelt out.
+    lines = "\n".join(map(text, str(content or "unknown").splitlines()))
+    return f"<pre tabindex='0'><code>{lines}</code></pre>"

@@ -1,0 +1,87 @@
+"""What a picture shows, whether it is drawn in the terminal or in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from gdcli.analysis.quantiles import Spread
+from gdcli.analysis.results import Cell
+
+MOST_LINES = 6  # of one panel: more are hard to tell apart, and there is no colour for them
+
+
+@dataclass(frozen=True)
+class Line:
+    """Values over x, spread over the seeds; inf where half of the seeds diverged."""
+
+    label: str
+    points: Sequence[tuple[float, Spread]]
+    diverged: bool = False  # it may leave the picture: the others alone set its scale
+    shade: float | None = None  # 0 to 1: where it stands in an order that the panels share
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines that share their axes."""
+
+    title: str
+    lines: Sequence[Line]
+
+
+def panel_of(title: str, lines: Sequence[Line]) -> Panel:
+    """Return a panel of the lines that have a point; the others are named in its title."""
+    drawn = [line for line in lines if line.points]
+    failed = ", ".join(line.label for line in lines if not line.points)
+    titles = [title, f"failed: {failed}" if failed else ""]
+    return Panel("; ".join(filter(None, titles)), drawn)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One panel or several, all with the same axes."""
+
+    title: str
+    panels: Sequence[Panel]
+    x: str
+    y: str
+    log_x: bool = False
+    log_y: bool = True  # else only where the values differ by orders of magnitude
+    notes: Sequence[str] = ()  # what is left out
+
+
+@dataclass(frozen=True)
+class Square:
+    """One field of a heat map: the trials that share its row and its column."""
+
+    cell: Cell  # the best of them, all seeds of one setting at one learning rate
+    value: float  # its median: inf where half of the seeds diverged or none has a result
+
+    @property
+    def text(self) -> str:
+        """What became of it where there is no number, else nothing."""
+        if not self.cell.ran:
+            return "failed"
+        return "" if isfinite(self.value) else "diverged"
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """Medians over two axes."""
+
+    title: str
+    x: str
+    y: str
+    columns: Sequence[str]
+    rows: Sequence[str]
+    squares: Sequence[Sequence[Square | None]]  # row by row; None: there is no trial
+    notes: Sequence[str] = ()
+    best_is: str = "lowest of its row"
+    log: bool = True  # as `Chart.log_y`, for the colours
+
+    def best(self, row: int) -> Square | None:
+        """Return the square of a row with the lowest training loss; None: all diverged."""
+        there = [square for square in self.squares[row] if square]
+        lowest = min(there, key=lambda square: square.cell.median, default=None)
+        return lowest if lowest and isfinite(lowest.cell.median) else None

@@ -1,0 +1,58 @@
+"""`gdcli report`: a run as a page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+from tests.cli.command_line import Shell, gdcli
+
+RUN = ("run", "quadratic", "--lr", "0.1,0.5", "--epochs", "5", "--name", "a", "--quiet")
+
+
+@pytest.fixture
+def run(shell: Shell) -> Shell:
+    assert shell(*RUN) == 0
+    return shell
+
+
+def test_the_page_is_written_and_replaced(run: Shell) -> None:
+    for _ in range(2):
+        assert run("report", "a") == 0
+        assert len(run.errors) == 1
+        assert re.fullmatch(r"the page is in report\.html \(\d\.\d+ MB\)", run.errors[0])
+        assert not run.out
+    page = (run.folder / "report.html").read_text()
+    assert "quadratic: 2 trials, 1 finished, 1 diverged, 0 failed." in page
+    assert "gdcli run quadratic --lr=0.1,0.5 --epochs=5" in page
+
+
+def test_the_same_run_gives_the_same_page_wherever_it_is(run: Shell) -> None:
+    away = run.folder / "elsewhere/a"
+    shutil.copytree("results/a", away, ignore=shutil.ignore_patterns(".gdcli", "*.toml"))
+    code = "main(); print(*sorted({'torch', 'numpy'} & {*sys.modules}), file=sys.stderr)"
+    shutil.copy("results/a/experiment.toml", away)
+    done = gdcli("report", "a", "-o", "x.html", "--quiet", folder=away.parent, code=code)
+    assert (done.stdout, done.stderr) == ("", "\n")
+    assert run("report", "a", "-o", "here.html") == 0
+    assert (away.parent / "x.html").read_bytes() == (run.folder / "here.html").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("output", "error"),
+    [
+        ("a.pdf", "--output: 'a.pdf' does not end in .html or .htm; name it a.html"),
+        ("no/a.html", "--output: 'no/a.html' is in no folder that exists; give a file in a"),
+    ],
+)
+def test_a_page_that_cannot_be_written_is_refused(run: Shell, output: str, error: str) -> None:
+    (line,) = run.refuses("report", "a", "-o", output)
+    assert line.startswith(error)
+
+
+def test_a_run_that_is_not_finished_says_so(run: Shell) -> None:
+    (run.folder / "results/a/summary.csv").unlink()
+    (line,) = run.refuses("report", "a")
+    assert line.startswith("'a': the run is not finished: its tables are not there; ")

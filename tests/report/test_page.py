@@ -1,0 +1,173 @@
+"""The page as a file: what it holds, how large it is, and that nothing in it is a tag by chance."""
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from html.parser import HTMLParser
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gdcli.errors import UserError
+from gdcli.report.page.thinned import MOST_VALUES, thinned_curves
+from tests.report.pages import EXPERIMENT, MANIFEST, write_page
+from tests.run_folders import Made, grid, write_run
+
+LARGEST = 15_000_000  # bytes of a page of 10,000 trials
+HOSTILE = "</script><img src=x onerror=alert(1)>&\x1b[31m"
+
+
+class Parsed(HTMLParser):
+    """The tags of a page, its texts by the tag that they stand in, and its scripts."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.cdata_elem == "script":
+            self.scripts[-1] += data
+        else:
+            self.text += data
+
+    @property
+    def data(self) -> Any:
+        """What the page's script knows."""
+        (plain,) = [s for s, (_, a) in zip(self.scripts, self._scripts, strict=True) if "id" in a]
+        return json.loads(plain, parse_constant=pytest.fail)
+
+    @property
+    def runs(self) -> list[str]:
+        """The scripts that a browser runs."""
+        pairs = zip(self.scripts, self._scripts, strict=True)
+        return [script for script, (_, attrs) in pairs if "id" not in attrs]
+
+    @property
+    def _scripts(self) -> list[tuple[str, dict[str, str | None]]]:
+        return [(tag, attrs) for tag, attrs in self.tags if tag == "script"]
+
+
+def test_it_names_no_other_file_and_allows_its_own_scripts_alone(tmp_path: Path) -> None:
+    page = Parsed(write_page(tmp_path, grid()))
+    for tag, attrs in page.tags:
+        assert "src" not in attrs
+        assert tag not in ("link", "base", "iframe")
+        assert (attrs.get("href") or "#").startswith("#")
+        assert not any(name.startswith("on") for name in attrs)
+    (policy,) = [a["content"] or "" for _, a in page.tags if "http-equiv" in a]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    hashes = [b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in page.runs]
+    assert rules["script-src"].split() == [f"'sha256-{digest}'" for digest in hashes]
+    assert rules["default-src"] == "'none'"
+    assert "http" not in policy
+
+
+def test_it_says_what_ran_and_how_to_run_it_again(tmp_path: Path) -> None:
+    trials = [*grid(), Made([], optimizer="adam", status="failed", message="boom")]
+    page = Parsed(write_page(tmp_path, trials))
+    assert "quadratic: 19 trials, 12 finished, 6 diverged, 1 failed." in page.text
+    assert "1 failed: boom" in page.text
+    assert str(MANIFEST["equivalent"]) in page.text
+    assert EXPERIMENT.strip() in page.text
+    assert "X86_V3" in page.text
+    assert json.dumps(MANIFEST["fingerprint"], indent=2).splitlines()[1] in page.text
+
+
+def test_names_from_files_are_text(tmp_path: Path) -> None:
+    trials = [
+        Made([9.0, 1.0], optimizer=HOSTILE, varied=[HOSTILE], metrics=[0.5]),
+        Made([], status="failed", message=HOSTILE, varied=["x"]),
+    ]
+    experiment = {"problem": HOSTILE}
+    folder = tmp_path / "<img onerror=alert(2)>"
+    path = write_page(folder, trials, [HOSTILE], [HOSTILE], experiment=experiment, git=HOSTILE)
+    plain = Parsed(write_page(tmp_path / "plain", grid(), git="x"))
+    page = Parsed(path)
+    kinds = {tag for tag, _ in page.tags} - {"ul", "li"}
+    assert kinds == {tag for tag, _ in plain.tags}
+    assert "img" not in kinds
+    assert "<img onerror=alert(2)>" in page.text
+    assert page.text.count("<img src=x onerror=alert(1)>") >= 4
+    assert "\x1b" not in path.read_text()
+    assert HOSTILE in page.data["columns"][3]["cells"]
+    assert len(page.scripts) == 3
+
+
+def test_the_trials_are_those_of_the_run(tmp_path: Path) -> None:
+    trials = [
+        Made([9.0, 0.1 + 0.2], metrics=[nan], identity="a", varied=["x"]),
+        Made([9.0, inf], lr=0.5, status="diverged", metrics=[0.5], identity="b", varied=["x"]),
+        Made([], lr=0.5, seed=1, status="failed", message="boom", identity="c", varied=["x"]),
+    ]
+    data = Parsed(write_page(tmp_path, trials, ["steps"], ["accuracy"])).data
+    columns = {column["name"]: column["cells"] for column in data["columns"]}
+    assert columns["trial"] == ["a", "b", "c"]
+    assert columns["final_train_loss"] == ["0.30000000000000004", "inf", ""]
+    assert columns["steps (varied)"] == ["x", "x", "x"]
+    assert data["facets"] == ["lr", "seed"]
+    assert data["settings"] == ["gd vanilla steps=x"]
+    assert data["setting"] == [0, 0, 0]
+    assert [metric["name"] for metric in data["metrics"]] == ["train_loss", "accuracy"]
+    assert data["epochs"] == [0, 0, None]
+    assert data["axes"] == [[0, 1]]
+    assert data["curves"]["train_loss"] == [[9, 0.3], [9, "inf"], []]
+
+
+def test_curves_keep_their_ends_and_points_that_others_have(tmp_path: Path) -> None:
+    lengths = [2_000_000 // MOST_VALUES * 1000, 1001, 3, 1]
+    trials = [Made([9.0] * n, seed=n, identity=str(n)) for n in lengths]
+    folder = write_run(tmp_path, trials)
+    curves = thinned_curves(folder, ["train_loss"], 2000)  # as if there were more
+    assert curves.most == 300
+    kept = {name: set(epochs) for name, epochs in curves.epochs.items()}
+    for length in lengths:
+        epochs = kept[str(length)]
+        assert {0, length - 1} <= epochs
+        assert len(epochs) <= 301
+        longest = {epoch for epoch in kept[str(lengths[0])] if epoch < length - 1}
+        assert longest <= epochs
+    assert curves.step == 16
+    assert curves.longest == 3000
+
+
+def test_thinning_is_said_on_the_page(tmp_path: Path) -> None:
+    page = Parsed(write_page(tmp_path, [Made([9.0 - k / 1e4 for k in range(5000)])]))
+    assert "curves show every 4th of up to 5000 recorded points, the first and the" in page.text
+    assert "To keep this page small" not in Parsed(write_page(tmp_path, grid())).text
+
+
+def test_rows_of_a_trial_that_are_apart_are_refused(tmp_path: Path) -> None:
+    folder = write_run(
+        tmp_path, [Made([9.0, 1.0], seed=seed, identity=f"t{seed}") for seed in (0, 1)]
+    )
+    file = folder / "curves.csv"
+    header, first, *rest = file.read_text().splitlines()
+    file.write_text("\n".join([header, *rest, first, ""]))
+    with pytest.raises(UserError, match=r"curves\.csv:5: the rows of its trial do not follow one"):
+        thinned_curves(folder, ["train_loss"], 2)
+
+
+def test_a_page_of_ten_thousand_trials_is_small(tmp_path: Path) -> None:
+    losses = [1 / (3 + k) ** 5 for k in range(60)]
+    trials = [
+        Made(losses, lr=0.001 + k / 7e5, seed=s, test_losses=losses, varied=[k / 7, k / 3])
+        for k in range(1000)
+        for s in range(10)
+    ]
+    page = write_page(tmp_path, trials, ["momentum.beta", "condition"])
+    assert page.stat().st_size < LARGEST
+    data = Parsed(page).data
+    assert len(data["setting"]) == 10_000
+    assert all(len(curve) > 10 for curve in data["curves"]["train_loss"])
+    assert re.search(r"curves show every \d+th of up to 60 ", page.read_text())

@@ -1,0 +1,305 @@
+"""The page in a real Chromium without a network: it draws, chooses, sorts, and runs no name."""
+
+from __future__ import annotations
+
+import io
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from math import inf, isfinite, nan
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from gdcli.report.pictures.curves import curves
+from gdcli.report.pictures.heatmap import heatmap
+from gdcli.report.pictures.picture import HeatMap
+from gdcli.report.pictures.source import read_source
+from tests.report.pages import write_page
+from tests.run_folders import Made, descent, grid
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+HOSTILE = [
+    "<img src=x onerror='window.hit=1'>",
+    "</script><script>window.hit=1</script>",
+    "<a href='javascript:window.hit=1'>x</a>&amp;",
+]
+PLOTS = ("curves", "sensitivity", "heatmap")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return the machine's own Chromium."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program)
+        yield started
+        started.close()
+
+
+class Opened:
+    """A page that is open, offline; `complaints` are errors, warnings and requests of its own."""
+
+    def __init__(self, page: Page, file: Path) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.complaints.append(request.url))
+        self.page.goto(file.as_uri())
+        assert self.complaints.pop(0) == file.as_uri()
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+    def texts(self, selector: str) -> list[str]:
+        return self.page.locator(selector).all_inner_texts()
+
+    def column(self, name: str) -> list[str]:
+        """Return a column of the table of trials."""
+        names = self.texts("#table th button")
+        return self.texts(f"#table tbody td:nth-child({names.index(name) + 1})")
+
+    def lines(self) -> list[str]:
+        """Return the names in the legend of the curves, or the only line's."""
+        names: list[str] = self.page.evaluate(
+            "document.getElementById('curves-plot').data.filter((t) => t.name"
+            " && t.showlegend !== false).map((t) => t.name)"
+        )
+        return names
+
+
+Opens: TypeAlias = Callable[[Path], Opened]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Opens]:
+    """Return what opens a page offline; in the end nothing may have gone wrong in it."""
+    contexts: list[BrowserContext] = []
+    pages: list[Opened] = []
+
+    def opens(file: Path) -> Opened:
+        contexts.append(browser.new_context(offline=True))
+        pages.append(Opened(contexts[-1].new_page(), file))
+        return pages[-1]
+
+    yield opens
+    for context in contexts:
+        context.close()
+    assert [complaint for page in pages for complaint in page.complaints] == []
+
+
+@pytest.fixture
+def opened(open_page: Opens, tmp_path: Path) -> Opened:
+    """Return the page of a grid: two optimizers, three learning rates, three seeds."""
+    return open_page(write_page(tmp_path, grid()))
+
+
+def test_it_draws_without_a_network(opened: Opened) -> None:
+    for name in PLOTS:
+        plot = opened.page.locator(f"#{name}-plot")
+        image = Image.open(io.BytesIO(plot.screenshot())).convert("RGB")
+        colours = image.getcolors(image.width * image.height) or []
+        assert len(colours) > 50, name  # blank: one
+        assert max(count for count, _ in colours) < 0.99 * image.width * image.height
+    assert opened.page.locator("#curves-plot .scatterlayer .trace").count() > 2
+    assert opened.page.locator("#heatmap-plot .heatmaplayer image").count() == 2
+
+
+def test_every_picture_has_its_text(opened: Opened) -> None:
+    for name in PLOTS:
+        plot = opened.page.locator(f"#{name}-plot")
+        assert plot.get_attribute("role") == "img"
+        caption = plot.get_attribute("aria-labelledby")
+        assert len(opened.text(f"#{caption}")) > 40
+        opened.page.locator(f"#{name} summary").click()
+        assert opened.page.locator(f"#{name}-numbers tbody tr").count() >= 2
+    assert "Training loss over the epochs: 2 lines." in opened.text("#curves-caption")
+    assert "gd momentum lr 0.1: from " in opened.text("#curves-caption")
+
+
+def test_every_control_has_a_name_and_is_reached_by_the_keyboard(opened: Opened) -> None:
+    named = "[...document.querySelectorAll('input, select')].every((e) => e.labels.length === 1)"
+    assert opened.page.evaluate(named)
+    focused = "document.activeElement.id || document.activeElement.className"
+    controls = "document.querySelectorAll('input, select, button:enabled, summary').length"
+    opened.page.keyboard.press("Tab")
+    assert opened.page.evaluate(focused) == "skip"
+    found = set()
+    for _ in range(opened.page.evaluate(controls) + 30):
+        opened.page.keyboard.press("Tab")
+        found.add(opened.page.evaluate(focused))
+    assert {"metric", "lines", "best-only", "log", "across", "down", "find"} <= found
+
+
+def test_boxes_choose_what_all_parts_show(opened: Opened) -> None:
+    assert opened.text("#chosen") == "18 of 18 trials"
+    assert opened.lines() == ["gd momentum lr 0.1", "gd vanilla lr 0.1"]
+    opened.page.uncheck("#facets input[name=optimizer][value=momentum]")
+    assert opened.text("#chosen") == "9 of 18 trials"
+    assert opened.lines() == ["gd vanilla lr 0.1"]
+    assert set(opened.column("optimizer")) == {"vanilla"}
+    assert "1 of 1 setting" in opened.text("#sensitivity-caption")
+    opened.page.uncheck("#facets input[name=lr][value='0.1']")
+    assert opened.lines() == ["gd vanilla lr 0.01"]
+    assert set(opened.column("lr")) == {"0.01", "1.0"}
+    opened.page.uncheck("#facets input[name=seed][value='0']")
+    assert opened.text("#chosen") == "4 of 18 trials"
+    opened.page.get_by_role("button", name="none of seed").click()
+    assert opened.text("#chosen") == "0 of 18 trials"
+    assert opened.text("#range") == "no trial"
+    opened.page.get_by_role("button", name="all of seed").click()
+    assert opened.text("#chosen") == "6 of 18 trials"
+
+
+def test_lines_are_of_all_learning_rates_or_of_every_trial(opened: Opened) -> None:
+    opened.page.uncheck("#best-only")
+    assert len(opened.lines()) == 6
+    opened.page.select_option("#lines", "trial")
+    assert len(opened.lines()) == 18
+    assert "gd vanilla lr 0.1 seed 2" in opened.lines()
+    assert "An x: diverged, or left the chart" in opened.text("#curves-caption")
+
+
+def test_a_point_says_its_numbers_under_the_pointer(opened: Opened) -> None:
+    x, y = opened.page.evaluate(
+        "(() => { const {xaxis: x, yaxis: y} = document.getElementById('curves-plot')._fullLayout;"
+        " const {data} = document.getElementById('curves-plot');"
+        " return [x._offset + x.c2p(1), y._offset + y.c2p(data[data.length - 1].y[1])]; })()"
+    )
+    opened.page.locator("#curves-plot").hover(position={"x": x, "y": y}, force=True)
+    opened.page.locator("#curves-plot .hoverlayer .hovertext").first.wait_for()
+    said = opened.page.locator("#curves-plot .hoverlayer").text_content() or ""
+    assert re.search(r"gd (vanilla|momentum) lr 0\.1.*epoch 1: \d+\.\d+", said)
+
+
+def test_the_table_is_sorted_by_button_and_by_key(opened: Opened) -> None:
+    button = opened.page.locator("#table th button", has_text="final train loss")
+    button.click()
+    losses = [float(text) for text in opened.column("final train loss")]
+    assert losses == sorted(losses)
+    assert opened.page.locator("th[aria-sort=ascending]").inner_text() == "final train loss"
+    button.press("Enter")
+    losses = [float(text) for text in opened.column("final train loss")]
+    assert losses == sorted(losses, reverse=True)
+    assert opened.page.locator("th[aria-sort=descending]").count() == 1
+
+
+def test_the_table_finds_text_in_any_column(opened: Opened) -> None:
+    opened.page.fill("#find", "DIVERGED")
+    assert opened.text("#range") == "1 to 6 of 6 trials"
+    assert set(opened.column("status")) == {"diverged"}
+
+
+def test_the_table_has_pages(open_page: Opens, tmp_path: Path) -> None:
+    trials = [Made([9.0, 1.0], seed=seed) for seed in range(250)]
+    opened = open_page(write_page(tmp_path, trials))
+    assert opened.text("#range") == "1 to 100 of 250 trials"
+    assert opened.page.is_disabled("#previous")
+    opened.page.click("#next")
+    opened.page.click("#next")
+    assert opened.text("#range") == "201 to 250 of 250 trials"
+    assert opened.page.is_disabled("#next")
+
+
+def test_the_numbers_are_those_of_gdcli_plot(open_page: Opens, tmp_path: Path) -> None:
+    trials = [*grid(), descent(0.15, 0, epochs=5), descent(5.0, 1)]
+    opened = open_page(write_page(tmp_path, trials))
+    source = read_source(tmp_path, "train_loss")
+    for line in curves(source).panels[0].lines:
+        script = (
+            "(name) => curveLines('train_loss').lines.find((line) => line.name === name).points"
+        )
+        found = opened.page.evaluate(script, line.label)
+        assert [point["x"] for point in found] == [x for x, _ in line.points]
+        for ours, (_, theirs) in zip(found, line.points, strict=True):
+            for name in ("low", "median", "high", "count"):
+                assert ours[name] == pytest.approx(getattr(theirs, name), rel=1e-3)
+    rows = opened.page.locator("#heatmap-numbers tbody tr").all()
+    shown = [[cell.text_content() for cell in row.locator("td").all()][1:] for row in rows]
+    assert shown == numbers(heatmap(source))
+
+
+def numbers(picture: HeatMap) -> list[list[str]]:
+    def said(value: float) -> str:
+        return repr_js(value) if isfinite(value) else "diverged"
+
+    return [[said(s.value) if s else "" for s in row] for row in picture.squares]
+
+
+def repr_js(value: float) -> str:
+    """Return four digits as JavaScript writes them."""
+    short = float(f"{value:.4g}")
+    if 1e-6 <= abs(short) < 1e21:
+        return f"{short:.20f}".rstrip("0").rstrip(".") if short < 1e-4 else f"{short:.10g}"
+    mantissa, power = f"{short:.4g}".split("e")
+    return f"{mantissa}e{int(power):+d}"
+
+
+ZERO = [Made([4.0, 1.0, 0.0, -1.0])]
+LOST = [Made([1.0, nan], status="diverged"), Made([1.0, inf], lr=1, status="diverged")]
+FAILED = [Made([], status="failed", message="boom")]
+
+
+@pytest.mark.parametrize(
+    ("trials", "says"),
+    [
+        ([Made([1.0])], "1 line."),
+        (ZERO, "a logarithmic axis does not have: 2; untick it"),
+        (LOST, "An x: diverged, or left the chart (1)"),
+        (FAILED, "0 lines"),
+        ([*ZERO, *FAILED, *LOST], "1 line."),
+    ],
+    ids=["one point", "not positive", "diverged", "failed", "all of them"],
+)
+def test_any_run_is_drawn(open_page: Opens, tmp_path: Path, trials: list[Made], says: str) -> None:
+    opened = open_page(write_page(tmp_path, trials))
+    assert says in opened.text("#curves-caption")
+    opened.page.uncheck("#log")
+    opened.page.uncheck("#best-only")
+    opened.page.select_option("#lines", "trial")
+    for axis in ("seed", "lr"):
+        if opened.page.locator(f"#down option[value={axis}]").count():
+            opened.page.select_option("#down", axis)
+
+
+def test_metrics_are_a_choice(open_page: Opens, tmp_path: Path) -> None:
+    trials = [Made([9.0, 1.0], test_losses=[8.0, 2.0], lr=lr) for lr in (0.1, 0.2)]
+    opened = open_page(write_page(tmp_path, trials))
+    opened.page.select_option("#metric", "test_loss")
+    assert opened.text("#curves-caption").startswith("Test loss over the epochs")
+    assert opened.page.locator("#heatmap-numbers td").nth(1).text_content() == "2"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_script_runs_from_a_name(open_page: Opens, tmp_path: Path, name: str) -> None:
+    trials = [
+        Made([9.0, 1.0], optimizer=name, lr=lr, varied=[value])
+        for lr in (0.1, 0.2)
+        for value in (name, "b")
+    ]
+    trials.append(Made([], status="failed", message=name, varied=[name]))
+    opened = open_page(write_page(tmp_path, trials, [name], host=name))
+    opened.page.uncheck("#best-only")
+    opened.page.locator("#curves-plot .nsewdrag").first.hover()
+    opened.page.select_option("#down", name)
+    legend = opened.page.locator("#curves-plot .legendtext").all_text_contents()
+    assert any(name in text for text in legend)
+    assert name in opened.texts("#best td:first-child")[0]
+    assert name in opened.text("#manifest")
+    assert opened.page.evaluate("window.hit") is None
+    assert opened.page.locator("#curves-plot image, main a[href^=java], main img").count() == 0
+
+
+def test_a_script_that_gets_in_does_not_run(opened: Opened) -> None:
+    opened.page.evaluate(
+        "document.body.append(Object.assign(document.createElement('script'),"
+        " {textContent: 'window.hit = 1'}))"
+    )
+    assert opened.page.evaluate("window.hit") is None
+    assert "Content Security Policy" in opened.complaints.pop()
