@@ -55,4 +55,4 @@ def test_a_page_that_cannot_be_written_is_refused(run: Shell, output: str, error
 def test_a_run_that_is_not_finished_says_so(run: Shell) -> None:
     (run.folder / "results/a/summary.csv").unlink()
     (line,) = run.refuses("report", "a")
-    assert line.startswith("'a': the run is not finished: its tables are not there; ")
+    assert line.startswith("'a': the run is not finished; ")
