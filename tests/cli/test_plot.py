@@ -10,6 +10,7 @@ import shutil
 import pytest
 
 from tests.cli.command_line import Shell, gdcli
+from tests.run_folders import Made, write_run
 
 RUN = ("run", "quadratic", "--lr", "0.05,0.1,0.5", "--seed", "0:1", "--epochs", "5", "--name", "a")
 
@@ -81,6 +82,22 @@ def test_a_run_that_is_not_finished_says_so(run: Shell) -> None:
     (run.folder / "results/a/manifest.json").unlink()
     (line,) = run.refuses("plot", "a")
     assert line.startswith("'a': the run is not finished; give its command again")
+
+
+def test_a_run_of_failed_trials_has_nothing_to_draw(run: Shell) -> None:
+    write_run(run.folder / "b", [Made([], lr=lr, status="failed") for lr in (0.1, 0.2)])
+    (run.folder / "b/manifest.json").write_text('{"files": {}}')
+    for kind in ("curves", "sensitivity", "multiples"):
+        assert run("plot", "b", "--kind", kind) == 0
+        assert run.out.splitlines()[1] == "nothing to draw: no trial has a result"
+
+
+def test_a_panel_without_a_result_says_what_failed(run: Shell) -> None:
+    trials = [Made([9.0, 1.0]), Made([], optimizer="adam", status="failed")]
+    write_run(run.folder / "b", trials)
+    (run.folder / "b/manifest.json").write_text('{"files": {}}')
+    assert run("plot", "b", "--kind", "multiples") == 0
+    assert run.out.splitlines()[-1] == "gd adam; failed: lr 0.1"
 
 
 def test_a_damaged_run_is_refused(run: Shell) -> None:

@@ -110,6 +110,13 @@ def test_every_learning_rate_that_diverged_is_marked() -> None:
     assert [x for x, _ in marks(picture, "X")] == [0, 3, 4]
 
 
+def test_every_column_of_panels_says_what_x_is() -> None:
+    panels = [Panel(f"p{k}", [line(2.0, 1.0)]) for k in range(4)]
+    figure, _ = drawn(Chart("title", panels, "epoch", "training loss"))
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", *["epoch"] * 3, "", ""]
+    assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2
+
+
 def test_what_is_not_positive_is_marked_and_counted() -> None:
     picture = chart(line(4.0, 1.0, 0.0, 0.0))
     assert marks(picture, 11) == [(2.0, 1.0), (3.0, 1.0)]

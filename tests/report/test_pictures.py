@@ -75,6 +75,15 @@ def test_a_panel_has_the_learning_rates_of_its_setting(tmp_path: Path) -> None:
     assert picture.notes == ["6 learning rates of each, the best among them"]
 
 
+def test_the_best_learning_rate_is_always_among_those_of_a_panel(tmp_path: Path) -> None:
+    for best in range(20):
+        trials = [Made([99.0, 1.0 + abs(k - best)], lr=k + 1) for k in range(20)]
+        (panel,) = multiples(source(tmp_path, trials)).panels
+        labels = [line.label for line in panel.lines]
+        assert len(labels) == len(set(labels)) == MOST_LINES
+        assert {"lr 1", f"lr {best + 1}", "lr 20"} <= set(labels)
+
+
 def test_a_learning_rate_has_the_same_shade_in_every_panel(tmp_path: Path) -> None:
     trials = [Made([9.0, 1.0], lr=lr) for lr in (0.1, 0.2, 0.3)]
     trials += [Made([9.0, 1.0], lr=lr, optimizer="adam") for lr in (0.2, 0.3)]

@@ -33,8 +33,10 @@ def draw_chart(chart: Chart, figure: Figure) -> list[str]:
     axis.set(grid[0, 0])
     if chart.log_x:
         grid[0, 0].set_xscale("log")
-    for axes in grid[-1]:
+    # The lowest panel of each column says what x is: the last row may have fewer.
+    for axes in grid.flat[max(0, len(chart.panels) - across) : len(chart.panels)]:
         axes.set_xlabel(plain(chart.x))
+        axes.tick_params(labelbottom=True)
     figure.supylabel(plain(chart.y), fontsize="medium")
     return _explained(chart, axis)
 
