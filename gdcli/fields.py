@@ -167,6 +167,11 @@ def show(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Return "1 trial is" or "2 trials are", of "trial is" and "trials are"."""
+    return f"{count} {one if count == 1 else many}"
+
+
 def suggestion(given: str, known: Iterable[str]) -> str:
     """Return "did you mean 'NAME'?", or "" when nothing known is close."""
     close = difflib.get_close_matches(given.replace("_", "-"), list(known), n=1)

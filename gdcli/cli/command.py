@@ -29,6 +29,12 @@ class Command(TyperCommand):
                 raise UserError(option.opts[-1], "it is given twice", "give it once")
         return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Return what the usage line shows; Typer writes {RUN} for RUN."""
+        return [
+            piece.replace("{", "").replace("}", "") for piece in super().collect_usage_pieces(ctx)
+        ]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the options of the help, heading by heading."""
         _write_options(self.get_params(ctx), ctx, formatter)

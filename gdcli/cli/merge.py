@@ -12,6 +12,7 @@ from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.run_folder import any_folder_of
 from gdcli.cli.screen import Screen
 from gdcli.errors import RunError
+from gdcli.fields import counted
 
 
 @takes({RUN: (Screen,)})
@@ -44,7 +45,7 @@ def merge(
     missing = merged(parts, out)
     if missing:
         print_trials(missing, screen.format, screen.console())
-        what = f"{len(missing)} trials are missing"
+        what = f"{counted(len(missing), 'trial is', 'trials are')} missing"
         raise RunError(f"{out}: {what}; merge the other parts, too, or run the experiment there")
     print_results(out, screen.format, screen.console())
     screen.tell(f"the results are in {out}")

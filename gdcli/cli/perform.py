@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.cli.screen import Screen
 from gdcli.experiment import Experiment
+from gdcli.fields import counted
 from gdcli.runs.options import RunOptions
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
     bar = progress_bar(quiet=screen.quiet, color=not screen.no_color)
     outcome = execute(experiment, options, bar, executor_of(options))
     if outcome.missing:
-        what = f"{outcome.missing} batches of other shards are not there yet"
+        missing = "batch of another shard is", "batches of other shards are"
+        what = f"{counted(outcome.missing, *missing)} not there yet"
         screen.tell(f"{what}: whoever computes the last writes the results to {outcome.folder}")
     else:
         _show(outcome, screen)

@@ -15,7 +15,7 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.program import CHUNK
 from gdcli.engine.steppers.stepper import GATHERED
 from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.fields import counted, show
 from gdcli.problem import Network
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
     for batch in batches:
         needed = batch_memory(batch, examples_of(batch.trials[0]))
         if needed > limit:
-            what = f"{len(batch.trials)} trials of {batch.cohort} need {human(needed)}"
+            those = f"trial of {batch.cohort} needs", f"trials of {batch.cohort} need"
+            what = f"{counted(len(batch.trials), *those)} {human(needed)}"
             enough = human(1.01 * needed)  # rounding takes half a percent at most
             fix = f"allow --memory {enough}, or record or batch fewer examples at a time"
             raise UserError("--memory", f"{what}, more than {human(limit)}", fix)

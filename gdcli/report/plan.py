@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.axis import text
 from gdcli.discovery import name_of
+from gdcli.fields import counted
 from gdcli.report.listing import print_json, print_listing
 from gdcli.report.units import duration, size
 
@@ -37,15 +38,17 @@ def print_trials(trials: Sequence[Trial], form: str, console: Console) -> None:
     else:
         print_listing(_texts(rows), form, console)
     if len(trials) > most:
-        console.print(f"and {len(trials) - most} more trials; all: --format csv", soft_wrap=True)
+        more = counted(len(trials) - most, "more trial", "more trials")
+        console.print(f"and {more}; all: --format csv", soft_wrap=True)
 
 
 def _print_all(plan: Estimate, console: Console) -> None:
     print_listing(_cohorts(plan), "table", console)
     steps = sum(cohort.trials * cohort.steps for cohort in plan.cohorts)
-    total = f"{len(plan.trials)} trials, {steps} steps, about {duration(plan.seconds)} on one core"
+    trials = counted(len(plan.trials), "trial", "trials")
+    time = f"{counted(steps, 'step', 'steps')}, about {duration(plan.seconds)} on one core"
     room = f"{size(plan.memory)} of memory, {size(plan.disk)} of disk"
-    console.print(f"In all: {total}, {room}\n", soft_wrap=True)
+    console.print(f"In all: {trials}, {time}, {room}\n", soft_wrap=True)
     print_trials(plan.trials, "table", console)
 
 

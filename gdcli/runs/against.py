@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gdcli.fields import counted
 from gdcli.runs.difference import first_difference
 from gdcli.runs.finding import Difference, Finding
 from gdcli.runs.recorded import Recorded
@@ -52,7 +53,8 @@ class _Against:
             return Finding("values", "different", f"{what} {differences[0]}", differences[0])
         within = f"rtol {self.tolerance.rtol:g} and atol {self.tolerance.atol:g}"
         close = f", {self.close} within {within}" if self.close else ""
-        return Finding("values", "same", f"{self.exact} trials are equal{close}")
+        equal = counted(self.exact, "trial is equal", "trials are equal")
+        return Finding("values", "same", f"{equal}{close}")
 
     def _trial(self, trial: str) -> Difference | None:
         equal = True

@@ -13,6 +13,7 @@ from gdcli.engine.device import resolve
 from gdcli.engine.families import needs_torch
 from gdcli.engine.memory import check_memory
 from gdcli.errors import UserError
+from gdcli.fields import counted
 from gdcli.runs.checksums import data_checksums
 from gdcli.runs.finding import Difference, Finding
 from gdcli.runs.fingerprint import fingerprint
@@ -102,6 +103,6 @@ class _Rerun:
         ways = ", ".join(f"{count} {way}" for way, count in self.ways.items())
         total = self.differing + self.ways.total()
         if self.first is None:
-            return Finding("rerun", "same", f"{total} trials: {ways} ({why})")
+            return Finding("rerun", "same", f"{counted(total, 'trial', 'trials')}: {ways} ({why})")
         what = f"{self.differing} of {total} trials differ, the first in {self.first} ({why})"
         return Finding("rerun", "different", what, self.first)

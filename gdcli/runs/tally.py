@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from gdcli.fields import counted
 from gdcli.runs.work import plan_for
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ class Tally:
         """Tell, once, that others compute what is left; return the seconds to wait for them."""
         if not self._told_of_others:
             self._told_of_others = True
-            self.progress.note(f"waiting for {others} batches that other processes compute")
+            batches = "batch that another process computes", "batches that other processes compute"
+            self.progress.note(f"waiting for {counted(others, *batches)}")
         self._pause = min(2 * self._pause, LONGEST)
         return self._pause
 

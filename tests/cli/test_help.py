@@ -142,3 +142,10 @@ def test_a_run_is_named_after_its_problem_or_its_file(shell: Shell) -> None:
     assert "(default the problem and a hash)" in " ".join(shell.out.split())
     assert shell("sweep", "--help") == 0
     assert "(default the file's name)" in " ".join(shell.out.split())
+
+
+def test_the_usage_names_the_arguments_plainly(shell: Shell) -> None:
+    assert shell("compare", "--help") == 0
+    assert shell.out.startswith("Usage: gdcli compare [OPTIONS] RUN...\n")
+    assert shell("runs", "--help") == 0
+    assert shell.out.startswith("Usage: gdcli runs [OPTIONS] [FOLDER]\n")

@@ -71,7 +71,7 @@ def test_a_signal_while_a_process_waits_for_others_is_heard(tmp_path: Path) -> N
         assert stuck.poll() is None
     other = begin(tmp_path, *ALONE)
     assert other.stderr is not None
-    assert other.stderr.readline().startswith("waiting for 1 batches")
+    assert other.stderr.readline().startswith("waiting for 1 batch that")
     other.terminate()
     assert end(other)[0] == 143
     stuck.kill()
