@@ -1,17 +1,37 @@
-"""`gdcli show RUN`: the results of a run, printed again."""
+"""`gdcli show RUN`: the results of a run, printed again, and what more its files tell."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gdcli.analysis.thresholds import Thresholds
+from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.run_folder import folder_of
 from gdcli.cli.screen import Screen
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-@takes({RUN: (Screen,)})
+    from gdcli.analysis.facts import Theory
+    from gdcli.analysis.trials import Trials
+
+
+@dataclass(frozen=True)
+class View:
+    """Which of a run's tables is printed."""
+
+    view: Annotated[
+        Literal["results", "why"],
+        "best learning rates and curves, or why each rate did what it did",
+    ] = "results"
+
+
+@takes({"View": (View,), "Verdicts": (Thresholds,), RUN: (Screen,)})
 def show(
     *,
     run: Annotated[
@@ -19,11 +39,43 @@ def show(
     ],
     **given: object,
 ) -> int:
-    """Print the results of a run again: its tables and its curves."""
-    screen, folder = read(Screen, given), folder_of(run)
-    from gdcli.report.results import print_results
+    """Print the results of a run again: its tables and its curves.
+
+    The options under Verdicts judge the recorded curves by other thresholds than those that
+    summary.csv was written with, which stays as it is.
+    """
+    screen, view, thresholds, folder = every(
+        [
+            *(partial(read, cls, given) for cls in (Screen, View, Thresholds)),
+            partial(folder_of, run),
+        ]
+    )
+    from gdcli.analysis.facts import Theory
     from gdcli.runs.manifest import check_files
+    from gdcli.runs.manifest import read as read_manifest
 
     check_files(folder)
-    print_results(folder, screen.format, screen.console())
+    theory = Theory(read_manifest(folder))
+    _print(view, folder, _trials(folder, theory, thresholds), theory, screen)
     return 0
+
+
+def _trials(folder: Path, theory: Theory, thresholds: Thresholds) -> Trials:
+    """Return the trials, judged anew where other thresholds are asked for."""
+    from gdcli.analysis.judged import judged
+    from gdcli.analysis.trials import read_trials
+
+    run = read_trials(folder)
+    return run if thresholds == Thresholds() else judged(folder, run, theory, thresholds)
+
+
+def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen) -> None:
+    from gdcli.report.results import print_results
+    from gdcli.report.rows import print_rows
+    from gdcli.report.why import why_rows
+
+    console = screen.console()
+    if view.view == "why":
+        print_rows(why_rows(folder, run, theory), screen.format, console)
+    else:
+        print_results(folder, screen.format, console, run=run, theory=theory)

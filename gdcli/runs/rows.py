@@ -50,9 +50,16 @@ OUTCOME = (
 class Rows:
     """Writes the trials of one batch, whose plan they share, as lines of CSV."""
 
-    def __init__(self, varied: Sequence[str], metrics: Sequence[str], plan: Plan) -> None:
-        """Take the varied settings by name and the names of the metrics."""
+    def __init__(
+        self,
+        varied: Sequence[str],
+        metrics: Sequence[str],
+        plan: Plan,
+        minimum: float | None = None,
+    ) -> None:
+        """Take the varied settings and the metrics by name; and the least loss, if known."""
         self.varied, self.names, self.plan = varied, (*MEASURES, *metrics), plan
+        self.minimum = minimum
         self.places: list[str] = []
         self.diverged = (
             0  # trials so far whose verdict that is, whether their numbers ran out or not
@@ -120,7 +127,7 @@ class Rows:
             status="diverged" if ended == DIVERGED else "finished",
             reached=ended == CONVERGED if _has_goal(trial) else None,
             target_loss=trial.training.target_loss,
-            minimum=trial.problem.minimum,
+            minimum=self.minimum,
         )
         return verdict(curve)
 
