@@ -26,8 +26,9 @@ class View:
     """Which of a run's tables is printed."""
 
     view: Annotated[
-        Literal["results", "why"],
-        "best learning rates and curves, or why each rate did what it did",
+        Literal["results", "why", "seeds", "pairs"],
+        "best learning rates and curves; why each rate did what it did; how sure the seeds make "
+        "the best; or each setting beside the best over shared seeds",
     ] = "results"
 
 
@@ -72,10 +73,15 @@ def _trials(folder: Path, theory: Theory, thresholds: Thresholds) -> Trials:
 def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen) -> None:
     from gdcli.report.results import print_results
     from gdcli.report.rows import print_rows
+    from gdcli.report.seeds import PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
     from gdcli.report.why import why_rows
 
     console = screen.console()
-    if view.view == "why":
-        print_rows(why_rows(folder, run, theory), screen.format, console)
-    else:
+    if view.view == "results":
         print_results(folder, screen.format, console, run=run, theory=theory)
+    elif view.view == "why":
+        print_rows(why_rows(folder, run, theory), screen.format, console)
+    elif view.view == "seeds":
+        print_rows(seed_rows(run), screen.format, console, SEED_NOTES)
+    else:
+        print_rows(pair_rows(run), screen.format, console, PAIR_NOTES)

@@ -101,6 +101,19 @@ def test_every_format_has_a_row_a_setting_and_learning_rate(bowl: Shell) -> None
     assert [row["lr"] for row in rows] == ["0.05", "0.1", "0.3"] * 2
 
 
+@pytest.mark.parametrize(("view", "rows"), [("seeds", 2), ("pairs", 1)])
+def test_seeds_and_pairs_have_every_format(bowl: Shell, view: str, rows: int) -> None:
+    found = {}
+    for form in ("csv", "json", "md", "table"):
+        assert bowl("show", "bowl", "--view", view, "--format", form) == 0
+        found[form] = bowl.out
+    held = json.loads(found["json"])
+    assert len(held) == len(list(csv.DictReader(io.StringIO(found["csv"])))) == rows
+    assert len(found["md"].splitlines()) == 2 + rows
+    assert held[0]["lr"] == 0.1
+    assert "bootstrap 95%" in found["table"]
+
+
 def test_thresholds_judge_anew_and_leave_the_files(bowl: Shell) -> None:
     files = {file: file.read_bytes() for file in Path("results").rglob("*") if file.is_file()}
     by_default = [row["verdict"] for row in why(bowl, "bowl")]
@@ -121,7 +134,7 @@ def test_a_copied_run_is_shown_without_torch(bowl: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--view", "wy"), "--view: 'wy' is not one of results, why"),
+        (("--view", "wy"), "--view: 'wy' is not one of results, why, seeds, pairs"),
         (("--flat", "0"), "--flat: 0.0 is not more than 0; "),
     ],
 )
