@@ -224,12 +224,17 @@ def test_the_facts_are_those_of_the_settings_options() -> None:
         curvature = {"largest": 1.0, "smallest": 0.5, "exact": True, "every_batch": False}
         noise = {"curvatures": [0.0], "variances": [2.0], "exact": False}
         own = {"examples": 9, "minimum": minimum, "curvature": curvature, "noise": noise}
-        return {"options": {"condition": condition}, **own}
+        return {"problem": condition, "options": {"condition": condition}, **own}
 
-    theory = Theory({**NOTHING, "theory": [entry("10.0", 1.0), entry("20.0", 2.0)]})
+    named = {"problem": "bowl", "settings": {"grid": {}}}
+    data = {"10.0": "abc", "20.0": "def"}
+    theory = Theory(
+        {"experiment": named, "data": data, "theory": [entry("10.0", 1.0), entry("20.0", 2.0)]}
+    )
     found = theory.of(("method", "condition"), ("gd", 20.0))
     curvature = Curvature(1.0, 0.5, exact=True, every_batch=False)
-    assert found == Facts(9, 2.0, curvature, Noise((0.0,), (2.0,), exact=False))
+    noise = Noise((0.0,), (2.0,), exact=False)
+    assert found == Facts(9, 2.0, curvature, noise, "bowl 20.0 def")
     assert theory.of(("method", "condition"), ("gd", 30.0)) is None
 
 

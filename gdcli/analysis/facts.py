@@ -20,6 +20,7 @@ class Facts:
     minimum: float | None = None
     curvature: Curvature | None = None
     noise: Noise | None = None
+    identity: str = ""  # the same in every run on this problem and these examples
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Theory:
         """Take the content of manifest.json; raises UserError where it is damaged."""
         try:
             self.goals = _goals(manifest["experiment"]["settings"]["grid"])
-            self._facts = [(_options(entry), _facts(entry)) for entry in manifest["theory"]]
+            self._facts = [
+                (_options(entry), _facts(entry, _identity(entry, manifest)))
+                for entry in manifest["theory"]
+            ]
         except (KeyError, TypeError, AttributeError):
             what = "it does not say what theory needs of the problem"
             raise UserError("manifest.json", what, REPAIR) from None
@@ -62,7 +66,12 @@ def _options(entry: Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:
     return tuple((name, value_of(cell)) for name, cell in entry["options"].items())
 
 
-def _facts(entry: Mapping[str, Any]) -> Facts:
+def _identity(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    key = entry["problem"]
+    return f"{manifest['experiment']['problem']} {key} {manifest['data'][key]}"
+
+
+def _facts(entry: Mapping[str, Any], identity: str) -> Facts:
     curvature, noise = entry["curvature"], entry["noise"]
     return Facts(
         entry["examples"],
@@ -71,4 +80,5 @@ def _facts(entry: Mapping[str, Any]) -> Facts:
         Noise(tuple(noise["curvatures"]), tuple(noise["variances"]), noise["exact"])
         if noise
         else None,
+        identity,
     )

@@ -12,6 +12,8 @@ import pytest
 
 from tests.cli.command_line import Shell, gdcli
 
+TO_TARGET = ("--view", "target", "--target-metric")
+
 
 def why(shell: Shell, run: str) -> list[dict[str, Any]]:
     """Return the rows of --view why."""
@@ -101,6 +103,30 @@ def test_every_format_has_a_row_a_setting_and_learning_rate(bowl: Shell) -> None
     assert [row["lr"] for row in rows] == ["0.05", "0.1", "0.3"] * 2
 
 
+def test_the_time_to_a_target_is_that_of_the_fastest_rate(bowl: Shell) -> None:
+    show = "show", "bowl", "--view", "target", "--format", "json"
+    assert bowl(*show, "--target-loss", "0.001") == 0
+    vanilla, momentum = json.loads(bowl.out)
+    assert (vanilla["lr"], vanilla["reached"]) == (0.1, 1)
+    # The loss starts at 5.5; the axis of curvature 1 has 0.5, which shrinks by 0.81 a step.
+    assert vanilla["steps"] == vanilla["epochs"] == vanilla["examples"] == 30
+    assert vanilla["seconds"] > 0
+    assert (momentum["lr"], momentum["steps"]) == (None, "inf")
+    assert bowl(*show, "--target-metric", "distance=1e-9") == 0
+    assert [(row["lr"], row["steps"]) for row in json.loads(bowl.out)] == [(None, "inf")] * 2
+
+
+def test_a_runs_own_target_is_where_its_trials_ended(shell: Shell) -> None:
+    # In float32 the loss that ends a trial may be above the target as it was typed.
+    grid = "--lr", "0.05,0.1", "--target-loss", "0.0123456789", "--dtype", "float32"
+    assert shell("run", "quadratic", "--quiet", "--name", "own", *grid) == 0
+    assert shell("show", "own", "--view", "target", "--format", "json") == 0
+    (row,) = json.loads(shell.out)
+    with Path("results/own/summary.csv").open() as file:
+        steps = [int(trial["steps_to_target"]) for trial in csv.DictReader(file)]
+    assert (row["lr"], row["steps"]) == (0.1, min(steps))
+
+
 @pytest.mark.parametrize(("view", "rows"), [("seeds", 2), ("pairs", 1)])
 def test_seeds_and_pairs_have_every_format(bowl: Shell, view: str, rows: int) -> None:
     found = {}
@@ -134,8 +160,13 @@ def test_a_copied_run_is_shown_without_torch(bowl: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--view", "wy"), "--view: 'wy' is not one of results, why, seeds, pairs"),
+        (("--view", "wy"), "--view: 'wy' is not one of results, why, seeds, pairs, target"),
         (("--flat", "0"), "--flat: 0.0 is not more than 0; "),
+        (("--target-loss", "1"), "--target-loss: --view results has no target; "),
+        (("--view", "target"), "--view: the run has no target of its own; "),
+        ((*TO_TARGET, "distanc=1"), "--target-metric: the run has no metric 'distanc'; did you"),
+        ((*TO_TARGET, "distance"), "--target-metric: 'distance' is no name and a number; "),
+        ((*TO_TARGET, "d=1", "--target-loss", "1"), "--target-metric: --target-loss is given"),
     ],
 )
 def test_a_mistake_is_one_line(bowl: Shell, arguments: tuple[str, ...], line: str) -> None:
