@@ -11,9 +11,10 @@ from math import isfinite
 from pathlib import Path
 
 from gdcli.analysis.verdict import Curve, verdict
+from gdcli.runs.rows import OUTCOME
 
 SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
-LOSSES = ("final_train_loss", "best_train_loss", "final_grad_norm")
+LOSSES = ("initial_train_loss", "final_train_loss", "best_train_loss", "final_grad_norm")
 TESTS = ("final_test_loss", "best_test_loss")
 EXAMPLES = 100
 CURVATURES = (1.0, 3.0, 10.0)
@@ -50,8 +51,9 @@ def write_run(
     """Write summary.csv and curves.csv as a run does; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     finals = [f"final_{name}" for name in metrics]
-    ends = ("steps_to_target", "diverged_at", "message")
-    summary = (*SETTINGS, *varied, "status", "verdict", "steps", *LOSSES, *TESTS, *finals, *ends)
+    losses = (*LOSSES, *TESTS, *finals)
+    ends = ("steps_to_target", *OUTCOME)
+    summary = (*SETTINGS, *varied, "status", "verdict", "steps", *losses, *ends)
     points = ("epoch", "step", "examples", "train_loss", "grad_norm", "test_loss")
     _write(folder / "summary.csv", summary, [_ended(made, len(metrics)) for made in trials])
     lines = [line for made in trials for line in _recorded(made, len(metrics))]
@@ -69,16 +71,18 @@ def _write(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]])
 def _ended(made: Made, metrics: int) -> list[object]:
     """Return the line of summary.csv."""
     if made.status == "failed":
-        blanks = [""] * (len(LOSSES) + len(TESTS) + metrics + 4)
+        blanks = [""] * (len(LOSSES) + len(TESTS) + metrics + 2 + len(OUTCOME))
         return [*made.settings, "failed", *blanks, made.message]
     steps = range(len(made.losses))
-    word = verdict(Curve(made.status, steps, made.losses, [])).word
+    found = verdict(Curve(made.status, steps, made.losses, []))
     tests = [made.test_losses[-1], min(made.test_losses)] if made.test_losses else ["", ""]
     at = len(made.losses) - 1
     return [
-        *(*made.settings, made.status, word or "", at, made.losses[-1], min(made.losses), ""),
+        *(*made.settings, made.status, found.word or "", at),
+        *(made.losses[0], made.losses[-1], min(made.losses), ""),
         *(*tests, *made.metrics, *[""] * (metrics - len(made.metrics))),
-        *("", at if made.status == "diverged" else "", made.message),
+        *("", "", found.overshoots, found.overshoot),
+        *(at if made.status == "diverged" else "", found.cause or "", made.message),
     ]
 
 

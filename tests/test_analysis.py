@@ -207,14 +207,14 @@ def damaged(folder: Path, name: str, old: str, new: str) -> str:
     ("name", "old", "new", "error"),
     [
         ("summary.csv", "lr,", "rate,", "summary.csv:1: there is no column lr;"),
-        ("summary.csv", "seed,", "seed,seed,", "summary.csv:2: it has 18 cells, the header 19;"),
+        ("summary.csv", "seed,", "seed,seed,", "summary.csv:2: it has 23 cells, the header 24;"),
         ("summary.csv", "trial,method", "method,trial", "summary.csv:1: the columns do not begin"),
-        ("summary.csv", "trial1,", "", "summary.csv:3: it has 17 cells, the header 18;"),
+        ("summary.csv", "trial1,", "", "summary.csv:3: it has 22 cells, the header 23;"),
         ("summary.csv", "\ntrial1", "\n\ntrial1", "summary.csv:3: the line is empty;"),
         ("summary.csv", "0,finished", "0,done", "summary.csv:2: status is 'done', not one of"),
         ("summary.csv", ",0.1,", ",fast,", "summary.csv:2: lr is 'fast', not a number;"),
         ("summary.csv", ",0.1,", ",nan,", "summary.csv:2: lr is nan, not a finite number;"),
-        ("summary.csv", ",1,1.0,", ",1,1.0.0,", "summary.csv:2: final_train_loss is '1.0.0'"),
+        ("summary.csv", ",2.0,1.0,", ",2.0,1.0.0,", "summary.csv:2: final_train_loss is '1.0.0'"),
         ("summary.csv", "vanilla", '"vanilla', "summary.csv:3: it is no CSV: "),
         ("summary.csv", "vanilla", '"vanilla"x', "summary.csv:2: it is no CSV: "),
         ("curves.csv", "train_loss", "loss", "curves.csv:1: there is no column train_loss;"),
@@ -261,3 +261,12 @@ def test_the_numbers_of_a_trial_are_those_of_the_file(tmp_path: Path) -> None:
     assert loss is not None
     assert isnan(loss)
     assert second.loss == inf
+
+
+def test_the_figures_of_a_trial_are_those_of_the_file(tmp_path: Path) -> None:
+    trials = [Made([1.0, 0.0, 0.5, *[0.0] * 9], seed=7), Made([1.0, nan], status="diverged")]
+    first, second = read_trials(write_run(tmp_path, trials)).trials
+    assert (first.seed, first.diverged_by) == (7, "")
+    assert (first.figures["overshoots"], first.figures["largest_overshoot"]) == (1, 0.5)
+    assert first.figures["initial_train_loss"] == 1.0
+    assert (second.diverged_by, second.figures["diverged_at"]) == ("nan", 1)

@@ -158,6 +158,14 @@ def test_a_target_at_the_minimum_is_never_reached() -> None:
     assert verdict(given).steps_left == inf
 
 
+def test_without_a_goal_the_steps_left_are_those_to_the_known_minimum() -> None:
+    given = replace(curve([3 + 0.9**epoch for epoch in range(51)]), minimum=3.0)
+    left = verdict(given).steps_left
+    assert left is not None
+    assert left == pytest.approx(log(1e-6) / log(0.9) - 50, abs=0.1)
+    assert verdict(replace(given, reached=False)).steps_left is None  # the goal is --tol
+
+
 def test_a_single_point_says_nothing_but_that_it_is_at_the_minimum() -> None:
     assert verdict(curve([3.0])).word is None
     assert verdict(curve([])).word is None

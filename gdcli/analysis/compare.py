@@ -49,8 +49,13 @@ def _best(name: str, run: Trials) -> Iterator[Best]:
 def _kind(names: Sequence[str], setting: Setting) -> tuple[Value, ...]:
     given = dict(zip(names, setting.values, strict=True))
     size = given["batch_size"] if given["method"] == "minibatch" else None
-    posed = _said({name: value for name, value in given.items() if _is_of_the_problem(name)})
-    return given["method"], size, given["optimizer"], posed or None
+    return given["method"], size, given["optimizer"], problem_of(names, setting) or None
+
+
+def problem_of(names: Sequence[str], setting: Setting) -> str:
+    """Return what a setting says of the problem: "condition=10", "" where nothing of it varies."""
+    given = zip(names, setting.values, strict=True)
+    return _said({name: value for name, value in given if _is_of_the_problem(name)})
 
 
 def _is_of_the_problem(name: str) -> bool:

@@ -8,7 +8,8 @@ by a matrix that depends on h alone (Lessard, Recht and Packard 2016; Goh, Disti
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from gdcli.optimizers.momentum import Momentum
@@ -16,7 +17,38 @@ from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
 
 if TYPE_CHECKING:
+    from gdcli.engine.curvature import Curvature
     from gdcli.optimizer import Optimizer
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The learning rate at which theory says that descent ceases to be stable."""
+
+    lr: float
+    exact: bool  # descent diverges above it, but for a start without a share in the largest
+    # curvature; else it converges below it, and may above it, too
+
+
+def limit_of(optimizer: Optimizer, method: str, curvature: Curvature) -> Limit | None:
+    """Return the limit of a setting, None where none is known.
+
+    Where the Hessian is bounded only, plain descent on all examples converges below 2/L; batches
+    with a Hessian of their own have a limit of their own.
+    """
+    if method != "gd" and not curvature.every_batch:
+        return None
+    lr = stability_limit(optimizer, curvature.largest)
+    plain = type(optimizer) is Vanilla
+    return Limit(lr, curvature.exact) if lr and (curvature.exact or plain) else None
+
+
+def limit_formula(optimizer: Optimizer) -> str:
+    """Return the limit of a linear optimizer as a formula of L, the largest curvature."""
+    largest = "(L + weight decay)" if optimizer.weight_decay else "L"
+    if isinstance(optimizer, Nesterov):
+        return f"2(1+beta)/({largest}(1+2 beta))"
+    return f"2(1+beta)/{largest}" if isinstance(optimizer, Momentum) else f"2/{largest}"
 
 
 def stability_limit(optimizer: Optimizer, largest: float) -> float | None:
@@ -44,6 +76,20 @@ def convergence_rate(optimizer: Optimizer, lr: float, curvatures: Iterable[float
         return None
     radius = _nesterov if isinstance(optimizer, Nesterov) else _heavy_ball
     return max(radius(lr * (h + optimizer.weight_decay), beta) for h in curvatures)
+
+
+def noise_floor(
+    lr: float, batch_size: int, curvatures: Sequence[float], variances: Sequence[float]
+) -> float:
+    """Return the mean excess loss at which SGD settles: examples drawn with replacement.
+
+    The sum of lr c / (2 B (2 - lr h)) over axes of curvature h, along which the gradient of one
+    example has the variance c; infinite where an axis is not stable.
+    """
+    if any(lr * h >= 2 for h in curvatures):
+        return math.inf
+    axes = zip(curvatures, variances, strict=True)
+    return sum(lr * c / (2 * batch_size * (2 - lr * h)) for h, c in axes)
 
 
 def _momentum(optimizer: Optimizer) -> float | None:

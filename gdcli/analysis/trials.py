@@ -12,7 +12,11 @@ from gdcli.fields import show
 
 OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
 FIRST = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
-ENDING = ("status", "verdict", "final_train_loss", "final_test_loss", "message")
+FIGURES = (
+    *("steps", "initial_train_loss", "best_train_loss", "steps_to_target"),
+    *("epochs_left", "overshoots", "largest_overshoot", "diverged_at"),
+)
+ENDING = ("status", "verdict", "final_train_loss", "final_test_loss", *FIGURES, "diverged_by")
 STATUSES = ("finished", "diverged", "failed")
 
 
@@ -27,6 +31,8 @@ class Trial:
     status: str  # finished, diverged or failed
     verdict: str
     final: Mapping[str, float | None]  # train_loss, test_loss and the metrics
+    figures: Mapping[str, float | None]  # FIGURES
+    diverged_by: str  # nan, overflow or growth
     message: str
 
     @property
@@ -62,7 +68,7 @@ class _Columns:
 
     def __init__(self, header: Row) -> None:
         cells = header.cells
-        missing = [name for name in (*FIRST, *ENDING) if name not in cells]
+        missing = [name for name in (*FIRST, *ENDING, "message") if name not in cells]
         if missing:
             header.refuse(f"there is no column {missing[0]}")
         if tuple(cells[: len(FIRST)]) != FIRST:
@@ -96,5 +102,7 @@ class _Columns:
                 status,
                 cells[self.at["verdict"]],
                 {n: row.number(self.at[f"final_{n}"], f"final_{n}") for n in self.finals},
+                {n: row.number(self.at[n], n) for n in FIGURES},
+                cells[self.at["diverged_by"]],
                 cells[self.at["message"]],
             )

@@ -41,7 +41,7 @@ class Verdict:
     cause: Cause | None = None  # of divergence
     overshoots: int = 0  # rises by more than noise, over the whole curve
     overshoot: float = 0.0  # the largest of them, over the curve's scale
-    steps_left: float | None = None  # of a slow trial to its target loss, extrapolated
+    steps_left: float | None = None  # of a slow trial to its goal, extrapolated
 
 
 def verdict(curve: Curve, thresholds: Thresholds = DEFAULT) -> Verdict:
@@ -81,9 +81,9 @@ def verdict(curve: Curve, thresholds: Thresholds = DEFAULT) -> Verdict:
     losses = [loss for _, loss in points]
     shape = Shape(losses, curve.minimum, thresholds)
     word = _word(curve, shape)
-    left = None
-    if word == "slow" and curve.target_loss is not None:
-        left = steps_to(curve.target_loss, [step for step, _ in points], losses, curve.minimum)
+    left, goal = None, _goal(curve, shape)
+    if word == "slow" and goal is not None:
+        left = steps_to(goal, [step for step, _ in points], losses, curve.minimum)
     return Verdict(
         word,
         "growth" if word == "diverged" else None,
@@ -106,6 +106,16 @@ def _word(curve: Curve, shape: Shape) -> Word:
     if shape.falls:
         return "slow"
     return "converged" if vanishing <= limits.stationary else "stalled"
+
+
+def _goal(curve: Curve, shape: Shape) -> float | None:
+    """Return the loss that a slow trial is on its way to: None where none is known.
+
+    Its target; where neither goal was given, that at which it is at its known minimum.
+    """
+    if curve.target_loss is not None or curve.reached is not None or curve.minimum is None:
+        return curve.target_loss
+    return curve.minimum + shape.limits.near * (shape.losses[0] - curve.minimum)
 
 
 def _vanishing(grad_norms: Sequence[float]) -> float:

@@ -1,17 +1,86 @@
-"""`gdcli show RUN`: the results of a run, printed again."""
+"""`gdcli show RUN`: the results of a run, printed again, and what more its files tell."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gdcli.analysis.thresholds import Thresholds
+from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.run_folder import intact
 from gdcli.cli.screen import Screen
+from gdcli.errors import UserError
+from gdcli.fields import convert, suggestion
+from gdcli.fields import show as show_value
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.analysis.facts import Theory
+    from gdcli.analysis.targets import Target
+    from gdcli.analysis.trials import Trials
 
 
-@takes({RUN: (Screen,)})
+@dataclass(frozen=True)
+class View:
+    """Which of a run's tables is printed."""
+
+    view: Annotated[
+        Literal["results", "why", "seeds", "pairs", "target"],
+        "best learning rates and curves; why each rate did what it did; how sure the seeds make "
+        "the best; each setting beside the best over shared seeds; or time to a target",
+    ] = "results"
+    target_loss: Annotated[float | None, "training loss of --view target; the run's own"] = None
+    target_metric: Annotated[
+        str | None, "instead of a loss, a column of curves.csv: test_accuracy=0.9"
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Refuse a target that would not be used; raises UserError."""
+        for name in ("target_loss", "target_metric"):
+            if getattr(self, name) is not None and self.view != "target":
+                where = f"--{name.replace('_', '-')}"
+                raise UserError(where, f"--view {self.view} has no target", "give --view target")
+        if self.target_loss is not None and self.target_metric is not None:
+            raise UserError(
+                "--target-metric", "--target-loss is given, too", "leave one of them out"
+            )
+
+    def target(self, run: Trials, theory: Theory) -> Target:
+        """Return the target; raises UserError where there is none."""
+        from gdcli.analysis.targets import Target
+
+        if self.target_metric is not None:
+            return Target(*_metric(self.target_metric, run))
+        own = theory.goals.target_loss
+        if self.target_loss is not None:
+            return Target("train_loss", self.target_loss, own=self.target_loss == own)
+        if own is None:
+            fix = "give --target-loss or --target-metric"
+            raise UserError("--view", "the run has no target of its own", fix)
+        return Target("train_loss", own, own=True)
+
+
+def _metric(given: str, run: Trials) -> tuple[str, float]:
+    """Return the column and the value of NAME=VALUE."""
+    name, _, raw = given.partition("=")
+    value = convert(raw, float)
+    if value is None:
+        fix = "give NAME=VALUE, such as test_accuracy=0.9"
+        raise UserError("--target-metric", f"{show_value(given)} is no name and a number", fix)
+    known = ("grad_norm", "test_loss", *run.metrics)
+    column = name.strip().replace("-", "_")
+    if column not in known:
+        hint = suggestion(name, known) or f"give one of {', '.join(known)}"
+        raise UserError("--target-metric", f"the run has no metric {show_value(name)}", hint)
+    return column, value
+
+
+@takes({"View": (View,), "Verdicts": (Thresholds,), RUN: (Screen,)})
 def show(
     *,
     run: Annotated[
@@ -19,9 +88,50 @@ def show(
     ],
     **given: object,
 ) -> int:
-    """Print the results of a run again: its tables and its curves."""
-    screen, folder = read(Screen, given), intact(run)
-    from gdcli.report.results import print_results
+    """Print the results of a run again: its tables and its curves.
 
-    print_results(folder, screen.format, screen.console())
+    The options under Verdicts judge the recorded curves by other thresholds than those that
+    summary.csv was written with, which stays as it is.
+    """
+    screen, view, thresholds, folder = every(
+        [
+            *(partial(read, cls, given) for cls in (Screen, View, Thresholds)),
+            partial(intact, run),
+        ]
+    )
+    from gdcli.analysis.facts import Theory
+    from gdcli.runs.manifest import read as read_manifest
+
+    theory = Theory(read_manifest(folder))
+    _print(view, folder, _trials(folder, theory, thresholds), theory, screen)
     return 0
+
+
+def _trials(folder: Path, theory: Theory, thresholds: Thresholds) -> Trials:
+    """Return the trials, judged anew where other thresholds are asked for."""
+    from gdcli.analysis.judged import judged
+    from gdcli.analysis.trials import read_trials
+
+    run = read_trials(folder)
+    return run if thresholds == Thresholds() else judged(folder, run, theory, thresholds)
+
+
+def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen) -> None:
+    from gdcli.report.results import print_results
+    from gdcli.report.rows import print_rows
+    from gdcli.report.seeds import PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
+    from gdcli.report.targets import TARGET_NOTES, target_rows
+    from gdcli.report.why import why_rows
+
+    console = screen.console()
+    if view.view == "results":
+        print_results(folder, screen.format, console, run=run, theory=theory)
+    elif view.view == "why":
+        print_rows(why_rows(folder, run, theory), screen.format, console)
+    elif view.view == "seeds":
+        print_rows(seed_rows(run), screen.format, console, SEED_NOTES)
+    elif view.view == "pairs":
+        print_rows(pair_rows(run), screen.format, console, PAIR_NOTES)
+    else:
+        rows = target_rows(folder, run, view.target(run, theory))
+        print_rows(rows, screen.format, console, TARGET_NOTES)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from gdcli.problem import Data, Problem
 
+MOST_FEATURES = 2000  # of a Hessian whose eigenvalues take seconds
+
 
 @dataclass(frozen=True)
 class Curvature:
@@ -50,20 +52,29 @@ def _bowl(problem: Analytic, data: Data) -> Curvature | None:
 
 def _linear_model(problem: LinearModel, bend: float, data: Data) -> Curvature | None:
     """Return the ends of the eigenvalues of bend X'X / n + l2, X with a column of ones."""
-    x = data.train["x"]
-    x = np.concatenate([x, np.ones_like(x[:, :1])], axis=1)
+    x = with_ones(data.train["x"])
+    if x.shape[1] > MOST_FEATURES:
+        return None
     with np.errstate(all="ignore"):  # extreme features overflow: then nothing is known
-        hessian = bend * (x.T @ x) / len(x) + np.diag(_penalty(problem.l2, x.shape[1]))
+        hessian = bend * (x.T @ x) / len(x) + np.diag(penalty(problem.l2, x.shape[1]))
     if not np.isfinite(hessian).all():
         return None
-    ends = np.linalg.eigvalsh(hessian)[[0, -1]].clip(0)
+    try:
+        ends = np.linalg.eigvalsh(hessian)[[0, -1]].clip(0)
+    except np.linalg.LinAlgError:  # the iteration of LAPACK may not converge
+        return None
     # How much a cost bends at least is another matter: nothing, far from where it is least.
     smallest = float(ends[0]) if problem.squared else 0.0
     return Curvature(float(ends[1]), smallest, exact=problem.squared, every_batch=False)
 
 
-def _penalty(l2: float, size: int) -> NDArray[np.float64]:
-    """Return what the penalty adds: nothing to the bias, which is last."""
-    penalty = np.full(size, l2)
-    penalty[-1] = 0.0
-    return penalty
+def with_ones(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return features with a column of ones, of which the bias is the weight."""
+    return np.concatenate([x, np.ones_like(x[:, :1])], axis=1)
+
+
+def penalty(l2: float, size: int) -> NDArray[np.float64]:
+    """Return what the penalty adds to each curvature: nothing to the bias's, which is last."""
+    added = np.full(size, l2)
+    added[-1] = 0.0
+    return added

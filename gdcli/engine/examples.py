@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 def examples_of(trial: Trial) -> Data:
     """Return the examples: drawn, and split, from the data seed alone."""
-    return _loaded(trial.problem, trial.training.data_seed)
+    return load(trial.problem, trial.training.data_seed)
 
 
 @lru_cache(maxsize=8)  # a grid over problem options has a data set each; they come in order
-def _loaded(problem: Problem, data_seed: int) -> Data:
+def load(problem: Problem, data_seed: int) -> Data:
+    """Return the examples of a problem that this seed of the data makes."""
     with np.errstate(all="ignore"):  # extreme data are the user's; what they lead to is shown
         return problem.load(stream(name_of(problem), data_seed, "data"))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from gdcli.report.frame import DOTS, HEIGHT, Cell, Frame
 from gdcli.report.pictures.picture import MOST_LINES
-from gdcli.report.scale import scale_of
+from gdcli.report.scale import Scale, scale_of
 
 # Okabe and Ito's palette, which colour-blind readers tell apart, without its black and yellow,
 # which dark and light terminals hide. The letters tell the curves apart where there is no colour.
@@ -32,16 +32,18 @@ class PlotCurve:
     diverged: bool = False  # it may leave the picture: the others alone set its scale
 
 
-def plot(curves: Sequence[PlotCurve], width: int, x_label: str) -> list[Text]:
+def plot(
+    curves: Sequence[PlotCurve], width: int, x_label: str, scale: Scale | None = None
+) -> list[Text]:
     """Return the lines of a plot of at most MOST_LINES curves, with their legend below it.
 
-    The y axis is logarithmic, or symmetric where a loss is negative. A curve ends with an x where
-    it is not finite any more, rises above the picture, or has diverged.
+    The y axis is `scale`'s; else logarithmic, or symmetric where a loss is negative. A curve ends
+    with an x where it is not finite any more, rises above the picture, or has diverged.
     """
     losses = _finite(curve for curve in curves if not curve.diverged) or _finite(curves)
     if not losses:
         return [Text("no curve has a finite loss to draw")]
-    scale = scale_of(losses)
+    scale = scale or scale_of(losses)
     ends = [x for curve in curves for x, _ in curve.points]
     frame = Frame(scale, min(ends), max(ends), width, x_label)
     cells: list[list[Cell]] = [[(" ", "")] * frame.columns for _ in range(HEIGHT)]

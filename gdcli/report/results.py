@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gdcli.analysis.facts import Theory
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, Trials, read_trials
 from gdcli.report.console import literal
 from gdcli.report.drawing import print_picture
-from gdcli.report.labels import for_json, in_full, short
-from gdcli.report.listing import print_json, print_listing
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import of_settings
 from gdcli.report.pictures.source import Source
+from gdcli.report.rows import print_rows
 from gdcli.report.tables import best_lines, best_rows
+from gdcli.report.why import why_lines
+from gdcli.runs.manifest import read as read_manifest
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,24 +27,31 @@ MOST_ROWS = 40  # of a table for people: more would hide what comes first
 MOST_MESSAGES = 5
 
 
-def print_results(folder: Path, form: str, console: Console) -> None:
+def print_results(
+    folder: Path,
+    form: str,
+    console: Console,
+    *,
+    run: Trials | None = None,
+    theory: Theory | None = None,
+) -> None:
     """Print the results of a run's folder as the `form` table, csv, json or md.
 
-    table: the best learning rates, the losses over all of them and the curves at the best. The
-    other forms: the best learning rates alone, one row a setting, with all digits but in md, and
-    in json nan and inf as text. Raises UserError where a file is missing or damaged.
+    table: the best learning rates, the losses over all of them, why they did what they did where
+    there is a manifest, and the curves at the best. The other forms: the best learning rates
+    alone, one row a setting. The trials are those of the folder unless `run` has them, judged in
+    another way. Raises UserError where a file is missing or damaged.
     """
-    run = read_trials(folder)
+    run = run or read_trials(folder)
     settings = settings_of(run.trials)
     if form == "table":
-        _print_all(folder, run, settings, console)
-        return
-    rows = [{literal(k): v for k, v in row.items()} for row in best_rows(run, settings)]
-    if form == "json":
-        print_json([{k: for_json(v) for k, v in row.items()} for row in rows], console)
+        _print_all(folder, run, settings, theory or _theory_of(folder), console)
     else:
-        text = short if form == "md" else in_full
-        print_listing([{k: text(v) for k, v in row.items()} for row in rows], form, console)
+        print_rows(best_rows(run, settings), form, console)
+
+
+def _theory_of(folder: Path) -> Theory | None:
+    return Theory(read_manifest(folder)) if (folder / "manifest.json").is_file() else None
 
 
 def print_failures(folder: Path, console: Console) -> None:
@@ -50,7 +59,13 @@ def print_failures(folder: Path, console: Console) -> None:
     _print(console, *_failures(read_trials(folder).trials))
 
 
-def _print_all(folder: Path, run: Trials, settings: Sequence[Setting], console: Console) -> None:
+def _print_all(
+    folder: Path,
+    run: Trials,
+    settings: Sequence[Setting],
+    theory: Theory | None,
+    console: Console,
+) -> None:
     if not settings:
         console.print("The run has no trials.")
         return
@@ -64,6 +79,8 @@ def _print_all(folder: Path, run: Trials, settings: Sequence[Setting], console: 
     if len({cell.lr for setting in shown for cell in setting.cells}) > 1:
         _print(console, "")
         print_picture(of_settings(source, shown), console)
+    if theory is not None:
+        _print(console, "\nWhy", *why_lines(folder, run, shown, labels, theory))
     if any(cell.ran for setting in settings for cell in setting.cells):
         _print(console, "")
         print_picture(curves(source), console)

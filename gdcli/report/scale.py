@@ -45,6 +45,9 @@ class Scale:
         yield steps(self.low, self.high, most)
 
 
+SHARES = Scale(0.0, 1.0, 1000.0)  # all of it is close to linear
+
+
 def scale_of(losses: Sequence[float]) -> Scale:
     """Return the axis for finite losses, one or more.
 

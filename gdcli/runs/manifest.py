@@ -19,7 +19,7 @@ from gdcli.experiment import Experiment
 from gdcli.runs import atomic
 from gdcli.runs.spec import read_json
 
-FORMAT = 1
+FORMAT = 2
 FILES = ("curves.csv", "summary.csv", "experiment.toml")
 REPAIR = "run the same experiment again: what is damaged is made anew"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from gdcli.analysis.verdict import Curve, verdict
+from gdcli.analysis.verdict import Curve, Verdict, verdict
 from gdcli.axis import text
 from gdcli.discovery import name_of
 from gdcli.engine.recorder import CONVERGED, DIVERGED
@@ -33,19 +33,33 @@ def summary_columns(experiment: Experiment, metrics: Sequence[str]) -> tuple[str
     """Return the columns of summary.csv."""
     varied = (name.replace("-", "_") for name in experiment.varied)
     finals = ("final_train_loss", "best_train_loss", "final_grad_norm", "final_test_loss")
-    ends = ("best_test_loss", *(f"final_{name}" for name in metrics))
-    return (*SETTINGS, *varied, "status", "verdict", "steps", *finals, *ends, *OUTCOME)
+    ends = ("initial_train_loss", *finals, "best_test_loss", *(f"final_{name}" for name in metrics))
+    return (*SETTINGS, *varied, "status", "verdict", "steps", *ends, "steps_to_target", *OUTCOME)
 
 
-OUTCOME = ("steps_to_target", "diverged_at", "message")
+OUTCOME = (
+    "epochs_left",
+    "overshoots",
+    "largest_overshoot",
+    "diverged_at",
+    "diverged_by",
+    "message",
+)
 
 
 class Rows:
     """Writes the trials of one batch, whose plan they share, as lines of CSV."""
 
-    def __init__(self, varied: Sequence[str], metrics: Sequence[str], plan: Plan) -> None:
-        """Take the varied settings by name and the names of the metrics."""
+    def __init__(
+        self,
+        varied: Sequence[str],
+        metrics: Sequence[str],
+        plan: Plan,
+        minimum: float | None = None,
+    ) -> None:
+        """Take the varied settings and the metrics by name; and the least loss, if known."""
         self.varied, self.names, self.plan = varied, (*MEASURES, *metrics), plan
+        self.minimum = minimum
         self.places: list[str] = []
         self.diverged = (
             0  # trials so far whose verdict that is, whether their numbers ran out or not
@@ -83,12 +97,13 @@ class Rows:
         last = {name: self._last(curves, name, i) for name in self.names}
         losses = curves.values["train_loss"][:length, i]
         tests = curves.values["test_loss"][:length, i] if "test_loss" in curves.values else None
-        step, word = curves.steps[length - 1], self._verdict(trial, curves, i)
-        self.diverged += word == "diverged"
+        step, found = curves.steps[length - 1], self._verdict(trial, curves, i)
+        self.diverged += found.word == "diverged"
         cells = [
             "diverged" if ended == DIVERGED else "finished",
-            word,
+            found.word or "",
             str(step),
+            shortest(losses[:1])[0],
             last["train_loss"],
             _least(losses),
             last["grad_norm"],
@@ -96,12 +111,14 @@ class Rows:
             "" if tests is None else _least(tests),
             *(last[name] for name in self.names[len(MEASURES) :]),
             _steps_to(trial.training.target_loss, curves.steps, losses),
+            *_figures(found, self.plan.steps_per_epoch),
             str(step) if ended == DIVERGED else "",
+            found.cause or "",
             "",
         ]
         return ",".join([self.prefix(trial), *cells]) + "\n"
 
-    def _verdict(self, trial: Trial, curves: Curves, i: int) -> str:
+    def _verdict(self, trial: Trial, curves: Curves, i: int) -> Verdict:
         length, ended = int(curves.length[i]), int(curves.ended[i])
         curve = Curve(
             steps=curves.steps[:length],
@@ -110,13 +127,13 @@ class Rows:
             status="diverged" if ended == DIVERGED else "finished",
             reached=ended == CONVERGED if _has_goal(trial) else None,
             target_loss=trial.training.target_loss,
-            minimum=trial.problem.minimum,
+            minimum=self.minimum,
         )
-        return verdict(curve).word or ""
+        return verdict(curve)
 
     def failed(self, trial: Trial, message: str) -> str:
         """Return the summary line of a trial that raised an exception."""
-        blanks = [""] * (len(self.names) + 6)
+        blanks = [""] * (len(self.names) + 5 + len(OUTCOME))
         return ",".join([self.prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
 
     def prefix(self, trial: Trial) -> str:
@@ -162,6 +179,19 @@ def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.flo
         return ""
     (reached,) = (losses <= target).nonzero()
     return str(steps[reached[0]]) if reached.size else ""
+
+
+def _figures(found: Verdict, steps_per_epoch: int) -> list[str]:
+    """Return the epochs left, and how often and how far at most the loss overshot.
+
+    The epochs have three digits: no more of an extrapolation holds. A loss whose numbers ran out
+    has no scale to measure a rise by.
+    """
+    left = found.steps_left
+    epochs = "" if left is None else repr(float(f"{left / steps_per_epoch:.3g}"))
+    if found.word is None or found.cause in ("nan", "overflow"):
+        return [epochs, "", ""]
+    return [epochs, str(found.overshoots), repr(float(found.overshoot))]
 
 
 def _quoted(cell: str) -> str:

@@ -10,6 +10,7 @@ from gdcli import experiment_file
 from gdcli.errors import RunError
 from gdcli.runs import atomic, manifest
 from gdcli.runs.rows import curve_columns, header, summary_columns
+from gdcli.runs.theory import theory_of
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
@@ -46,7 +47,7 @@ def _written(run: Run | Assembly, *, clear: bool) -> dict[str, int]:
         run.store.clear_temporaries()
     counts = {"all": len(experiment.grid.trials), "failed": rest.failed, "diverged": rest.diverged}
     content = manifest.manifest(experiment, run.store.id, run.store.spec, counts, rest.paths)
-    manifest.write(folder, content, manifest.FILES)
+    manifest.write(folder, content | {"theory": theory_of(experiment)}, manifest.FILES)
     return counts
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.examples import examples_of
+from gdcli.engine.least_loss import least_loss_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import GdcliError, RunError
 from gdcli.runs.failures import failed_trials, spliced
@@ -51,7 +52,8 @@ class Work:
                 halves = (replace(batch, trials=part) for part in parts)
                 shard = joined([self.shard(part, lambda _: None) for part in halves])
             else:
-                line = self._rows(batch).failed(batch.trials[0], _message(error))
+                rows = Rows(self.varied, self.metrics, plan_for(batch))
+                line = rows.failed(batch.trials[0], _message(error))
                 shard = Shard(b"", line.encode(), 0.0, failed=1, diverged=0)
         return replace(shard, seconds=time.perf_counter() - begun)
 
@@ -61,13 +63,11 @@ class Work:
         shards = {one.trials[0].id: self.shard(one, lambda _: None) for one in failed}
         return spliced(batch, held, shards)
 
-    def _rows(self, batch: TrialBatch) -> Rows:
-        return Rows(self.varied, self.metrics, plan_for(batch))
-
     def _trained(
         self, batch: TrialBatch, advance: Callable[[int], None], keeper: Keeper | None
     ) -> Shard:
-        rows, data = self._rows(batch), examples_of(batch.trials[0])
+        data, lowest = examples_of(batch.trials[0]), least_loss_of(batch.trials[0])
+        rows = Rows(self.varied, self.metrics, plan_for(batch), lowest)
         _, curves = train_batch(batch, data, self.device, advance, keeper)
         lines = [line for i, t in enumerate(batch.trials) for line in rows.curve(t, curves, i)]
         summary = [rows.summary(trial, curves, i) for i, trial in enumerate(batch.trials)]

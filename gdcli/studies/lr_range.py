@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gdcli.analysis.lr_range import ceiling, held_below, median_end, medians, smoothed, steepest
-from gdcli.analysis.theory import stability_limit
-from gdcli.discovery import name_of
+from gdcli.analysis.theory import Limit, limit_of
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
 from gdcli.grid import Trial
@@ -37,15 +36,6 @@ class Ramp(Schedule):
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the step's rate."""
         return self.rates[step]
-
-
-@dataclass(frozen=True)
-class Limit:
-    """The learning rate at which theory says that descent ceases to be stable."""
-
-    lr: float
-    exact: bool  # descent diverges above it, but for a start without a share in the largest
-    # curvature; else it converges below it, and may above it, too
 
 
 @dataclass(frozen=True)
@@ -165,14 +155,6 @@ class _Setting:
 
 
 def _limit(trial: Trial) -> Limit | None:
-    """Return the limit of a setting, None where none is known.
-
-    Where the Hessian is bounded only, plain descent on all examples converges below 2/L; batches
-    with a Hessian of their own have a limit of their own.
-    """
-    curvature = curvature_of(trial.problem, examples_of(trial))
-    if curvature is None or not (trial.method == "gd" or curvature.every_batch):
-        return None
-    lr = stability_limit(trial.optimizer, curvature.largest)
-    plain = name_of(trial.optimizer) == "vanilla"
-    return Limit(lr, curvature.exact) if lr and (curvature.exact or plain) else None
+    """Return the limit of a setting in theory, None where none is known."""
+    found = curvature_of(trial.problem, examples_of(trial))
+    return limit_of(trial.optimizer, trial.method, found) if found else None

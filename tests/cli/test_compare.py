@@ -100,6 +100,29 @@ def test_runs_of_one_name_are_told_by_their_folders(shell: Shell) -> None:
     assert "there/same" in shell.out
 
 
+@pytest.mark.usefixtures("results")
+def test_profiles_compare_methods_over_problems_and_seeds(shell: Shell) -> None:
+    assert shell("compare", "a", "b", "--profile", "--format", "json", "--tau", "0.3") == 0
+    rows = {row["solver"]: row for row in json.loads(shell.out)}
+    assert list(rows) == [
+        "gd vanilla",
+        "minibatch 32 vanilla",
+        "minibatch 32 momentum momentum.beta=0.5",
+        "minibatch 32 momentum momentum.beta=0.9",
+    ]
+    assert {row["instances"] for row in rows.values()} == {3}  # the same data, seeds 0 to 2
+    assert rows["minibatch 32 vanilla"]["solved"] > rows["gd vanilla"]["solved"]
+    assert shell("compare", "a", "--profile") == 0
+    assert "Performance profile: " in shell.out
+
+
+def test_where_nothing_falls_there_is_no_profile(shell: Shell) -> None:
+    assert shell("run", "quadratic", "--lr", "9", "--name", "lost", "--quiet") == 0
+    assert shell("compare", "lost", "--profile", "--format", "json") == 0
+    assert json.loads(shell.out) == []
+    assert shell.errors == ["no trial fell below its start: there is nothing to compare"]
+
+
 def test_torch_is_not_imported(shell: Shell, results: Path) -> None:
     code = "code = main(); print('torch' in sys.modules, file=sys.stderr); sys.exit(code)"
     done = gdcli("compare", "a", "b", folder=shell.folder, code=code)
@@ -114,6 +137,8 @@ def test_torch_is_not_imported(shell: Shell, results: Path) -> None:
         (("a", "results/a"), "'results/a': it is given twice; "),
         (("a", "c"), "'c': there is no such run; "),
         ((), "gdcli compare: RUN is missing; "),
+        (("a", "b", "--tau", "0.1"), "--tau: only profiles have a target; give --profile, too"),
+        (("a", "b", "--profile", "--tau", "1"), "--tau: 1.0 is not less than 1; "),
     ],
 )
 @pytest.mark.usefixtures("results")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.engine.examples import _loaded
+from gdcli.engine.examples import load
 from gdcli.errors import RunError
 from gdcli.executors import remote
 from gdcli.executors.remote import Refusal, compute, order_of
@@ -66,7 +66,7 @@ def test_data_that_a_node_lacks_are_its_error(
     assert not isinstance(compute(order, 0, None), RunError)  # it goes where the driver is
     file.unlink()
     remote._run.cache_clear()
-    _loaded.cache_clear()
+    load.cache_clear()
     error = compute(order, 0, None)
     assert isinstance(error, RunError)
     assert str(error).startswith("node ")

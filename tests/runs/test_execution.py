@@ -379,7 +379,7 @@ def test_data_that_changed_is_another_run(tmp_path: Path) -> None:
     file.write_text("x,y\n1,2\n2,3\n3,5\n4,9\n")
     # As if in a new process: within one, data are read once.
     examples = pytest.importorskip("gdcli.engine.examples")
-    examples._loaded.cache_clear()
+    examples.load.cache_clear()
     with pytest.raises(UserError, match="holds another run, which differs in data"):
         run(given, tmp_path, name="mine")
     assert tables(tmp_path / "mine") == before

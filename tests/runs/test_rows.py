@@ -141,6 +141,11 @@ def test_a_summary_tells_the_end_and_the_best() -> None:
             "status": "diverged",
             "verdict": "diverged",
             "steps": "4",
+            "initial_train_loss": "2.0",
+            "epochs_left": "",
+            "overshoots": "",
+            "largest_overshoot": "",
+            "diverged_by": "nan",
             "final_train_loss": "nan",
             "best_train_loss": "0.1",
             "final_grad_norm": "inf",
@@ -163,7 +168,10 @@ def test_a_summary_tells_the_end_and_the_best() -> None:
             "best_train_loss": "1e-30",
             "final_grad_norm": "0.0",
             "final_train_accuracy": "1.0",
+            "overshoots": "0",
+            "largest_overshoot": "0.0",
             "diverged_at": "",
+            "diverged_by": "",
         }
         == second
     )
@@ -190,6 +198,19 @@ def test_steps_to_the_target_are_those_of_the_first_point_at_or_below_it(
     ended = [CONVERGED if steps else RUNNING]
     found = cells_of(Rows([], (), PLAN), one, curves(columns, [4], ended, dtype), 0)
     assert found["steps_to_target"] == steps
+
+
+def test_a_slow_trial_tells_the_epochs_left_and_one_that_overshoots_how_often() -> None:
+    slow = [0.9**step for step in range(40)]
+    ringing = [10.0, 0.0, 5.0, 0.0, 2.0, 0.5, 1.0, *[0.0] * 33]
+    columns = {"train_loss": [slow, ringing], "grad_norm": [[1.0] * 40] * 2}
+    one = replace(trial(), training=Training(target_loss=1e-6))
+    held = curves(columns, [40, 40], [RUNNING, CONVERGED])
+    first, second = (cells_of(Rows([], (), PLAN), one, held, i) for i in (0, 1))
+    # The points are 2 steps apart, an epoch has 3, and 0.9^x falls to 1e-6 at x = 131.
+    assert float(first["epochs_left"]) == pytest.approx(2 * (131.1 - 39) / 3, abs=0.3)
+    assert (first["overshoots"], first["verdict"]) == ("0", "slow")
+    assert (second["overshoots"], second["largest_overshoot"]) == ("2", "0.5")
 
 
 def test_points_after_a_trials_end_are_not_its_own() -> None:
@@ -241,10 +262,11 @@ def test_columns_name_settings_first_then_what_varies_then_measures() -> None:
     varied = "l2 momentum.beta weight_decay clip_norm"
     measures = "epoch step examples train_loss grad_norm test_loss train_accuracy test_accuracy"
     assert " ".join(curve_columns(given, METRICS)) == f"{settings} {varied} {measures}"
-    ends = "final_train_loss best_train_loss final_grad_norm final_test_loss best_test_loss"
+    ends = "initial_train_loss final_train_loss best_train_loss final_grad_norm"
+    ends += " final_test_loss best_test_loss"
     metrics, last = (
         "final_train_accuracy final_test_accuracy",
-        "steps_to_target diverged_at message",
+        "steps_to_target epochs_left overshoots largest_overshoot diverged_at diverged_by message",
     )
     expected = f"{settings} {varied} status verdict steps {ends} {metrics} {last}"
     assert " ".join(summary_columns(given, METRICS)) == expected

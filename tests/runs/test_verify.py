@@ -291,7 +291,7 @@ def test_data_that_changed_are_found(tmp_path: Path) -> None:
     given = experiment("linear-regression", {"data": str(file), "target": "y"}, epochs="2")
     folder = execute(given, RunOptions(output=tmp_path, name="mine"), Silent()).folder
     file.write_text("x,y\n1,2\n2,3\n3,5\n4,9\n")
-    examples._loaded.cache_clear()  # as if in a new process: within one, data are read once
+    examples.load.cache_clear()  # as if in a new process: within one, data are read once
     finding = found(folder)["rerun"]
     assert finding.result == "different"
     assert "the data are not those" in finding.detail

@@ -1,0 +1,102 @@
+"""What theory expects of a setting at a learning rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gdcli.analysis.theory import Limit, convergence_rate, limit_of, noise_floor
+from gdcli.discovery import OPTIMIZERS
+from gdcli.fields import options_of
+from gdcli.optimizer import Optimizer
+from gdcli.optimizers.vanilla import Vanilla
+
+if TYPE_CHECKING:
+    from gdcli.analysis.facts import Facts, Goals
+    from gdcli.analysis.rows import Value
+
+COMMON = ("weight_decay", "clip_norm")  # settings of every optimizer, named without it
+DEGENERATE = 1e-13  # mu over L: so small, it is rounding, and no rate can be told from it
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The mean excess over the minimum at which SGD settles."""
+
+    excess: float
+    exact: bool  # else the leading order in the learning rate
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is known of a setting; None is what is not."""
+
+    optimizer: Optimizer
+    limit: Limit | None = None
+    rate: float | None = None  # the factor by which a step shrinks the distance to the minimiser
+    floor: Floor | None = None
+
+
+def expectation(
+    given: Mapping[str, Value], lr: float, facts: Facts | None, goals: Goals
+) -> Expectation | None:
+    """Return what theory expects of the setting `given`, by name; None of an unknown optimizer.
+
+    Of a schedule that is not constant nothing is expected.
+    """
+    optimizer = _optimizer(given)
+    if optimizer is None:
+        return None
+    if facts is None or given["schedule"] != "constant":
+        return Expectation(optimizer)
+    method, curvature = str(given["method"]), facts.curvature
+    return Expectation(
+        optimizer,
+        limit_of(optimizer, method, curvature) if curvature else None,
+        _rate(optimizer, method, lr, facts),
+        _floor(optimizer, given, lr, facts, goals),
+    )
+
+
+def _optimizer(given: Mapping[str, Value]) -> Optimizer | None:
+    """Return the optimizer of a setting, with its fields that vary."""
+    name = str(given["optimizer"])
+    if name not in OPTIMIZERS.names():
+        return None
+    kind = OPTIMIZERS.find(name, "optimizer")
+    fields: dict[str, Any] = {}
+    for option in options_of(kind).values():
+        column = option.field if option.field in COMMON else f"{name}.{option.field}"
+        if (value := given.get(column)) is not None:
+            fields[option.field] = option.read(str(value), column)
+    return kind(**fields)
+
+
+def _rate(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float | None:
+    """Return the rate of descent on all examples where the Hessian is the same everywhere.
+
+    Weight decay has another minimiser than the loss: the gradient does not vanish there.
+    """
+    curvature = facts.curvature
+    if method != "gd" or curvature is None or not curvature.exact or optimizer.weight_decay:
+        return None
+    if curvature.smallest <= DEGENERATE * curvature.largest:
+        return None
+    return convergence_rate(optimizer, lr, (curvature.smallest, curvature.largest))
+
+
+def _floor(
+    optimizer: Optimizer, given: Mapping[str, Value], lr: float, facts: Facts, goals: Goals
+) -> Floor | None:
+    """Return the floor of plain SGD that draws with replacement; none is known of a shuffle."""
+    size, noise = given["batch_size"], facts.noise
+    plain = type(optimizer) is Vanilla and optimizer == Vanilla()
+    if not plain or noise is None or given["method"] == "gd" or goals.order != "replacement":
+        return None
+    if not isinstance(size, int):
+        return None
+    excess = noise_floor(lr, size, noise.curvatures, noise.variances)
+    # A last batch that is smaller is noisier.
+    whole = goals.remainder == "drop" or facts.examples % size == 0
+    return Floor(excess, noise.exact and whole)

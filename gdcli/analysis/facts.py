@@ -1,0 +1,84 @@
+"""What a run's manifest says of its problems: what theory starts from, and the trials' goals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from gdcli.analysis.rows import REPAIR, Value, value_of
+from gdcli.engine.curvature import Curvature
+from gdcli.engine.gradient_noise import Noise
+from gdcli.errors import UserError
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One problem of a run; None is what is not known."""
+
+    examples: int
+    minimum: float | None = None
+    curvature: Curvature | None = None
+    noise: Noise | None = None
+    identity: str = ""  # the same in every run on this problem and these examples
+
+
+@dataclass(frozen=True)
+class Goals:
+    """What ends a trial as converged, and in which order it sees the examples."""
+
+    tol: float | None
+    target_loss: float | None
+    order: str
+    remainder: str
+
+
+class Theory:
+    """The facts of a run's problems, and its goals, as its manifest has them."""
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        """Take the content of manifest.json; raises UserError where it is damaged."""
+        try:
+            self.goals = _goals(manifest["experiment"]["settings"]["grid"])
+            self._facts = [
+                (_options(entry), _facts(entry, _identity(entry, manifest)))
+                for entry in manifest["theory"]
+            ]
+        except (KeyError, TypeError, AttributeError):
+            what = "it does not say what theory needs of the problem"
+            raise UserError("manifest.json", what, REPAIR) from None
+
+    def of(self, names: Sequence[str], setting: Sequence[Value]) -> Facts | None:
+        """Return the facts of the problem of a setting, whose values have these names."""
+        given = dict(zip(names, setting, strict=True))
+        for options, facts in self._facts:
+            if all(given.get(name) == value for name, value in options):
+                return facts
+        return None
+
+
+def _goals(grid: Mapping[str, Any]) -> Goals:
+    order, remainder = grid.get("order", "shuffle"), grid.get("remainder", "keep")
+    return Goals(grid.get("tol"), grid.get("target-loss"), order, remainder)
+
+
+def _options(entry: Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:
+    return tuple((name, value_of(cell)) for name, cell in entry["options"].items())
+
+
+def _identity(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    key = entry["problem"]
+    return f"{manifest['experiment']['problem']} {key} {manifest['data'][key]}"
+
+
+def _facts(entry: Mapping[str, Any], identity: str) -> Facts:
+    curvature, noise = entry["curvature"], entry["noise"]
+    return Facts(
+        entry["examples"],
+        entry["minimum"],
+        Curvature(**curvature) if curvature else None,
+        Noise(tuple(noise["curvatures"]), tuple(noise["variances"]), noise["exact"])
+        if noise
+        else None,
+        identity,
+    )

@@ -1,0 +1,54 @@
+"""The recorded points of a run, trial by trial, as curves.csv has them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from math import nan
+from pathlib import Path
+
+from gdcli.analysis.rows import Row, read_rows
+
+
+@dataclass(frozen=True)
+class Points:
+    """One trial's points, the oldest first; a value that was not measured is nan."""
+
+    trial: str
+    steps: Sequence[int]
+    values: dict[str, Sequence[float]]  # by column
+
+
+def read_points(folder: Path, columns: Sequence[str]) -> Iterator[Points]:
+    """Yield the points of every trial that has some, in the order of the file.
+
+    Raises UserError naming the line that is wrong, or a column that is not there.
+    """
+    rows = read_rows(folder / "curves.csv")
+    header = next(rows)
+    at = {name: place_of(header, name) for name in ("step", *columns)}
+    for trial, lines in groupby(rows, key=lambda row: row.cells[0]):
+        held = list(lines)
+        cells = {name: [_number(row, place, name) for row in held] for name, place in at.items()}
+        steps = [_step(row, value) for row, value in zip(held, cells.pop("step"), strict=True)]
+        yield Points(trial, steps, dict(cells))
+
+
+def place_of(header: Row, name: str) -> int:
+    """Return a measure's place in the header; raises UserError if it is not there."""
+    if name not in header.cells:
+        header.refuse(f"there is no column {name}")
+    # The last one named so: a varied setting, to the left, may have that name too.
+    return len(header.cells) - 1 - header.cells[::-1].index(name)
+
+
+def _number(row: Row, place: int, name: str) -> float:
+    value = row.number(place, name)
+    return nan if value is None else value
+
+
+def _step(row: Row, value: float) -> int:
+    if not value.is_integer():
+        row.refuse("it has no step")
+    return int(value)

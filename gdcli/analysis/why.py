@@ -1,0 +1,119 @@
+"""Why settings did what they did: the figures of each learning rate, beside those of theory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isfinite, isnan
+from pathlib import Path
+
+from gdcli.analysis.expectation import Expectation, expectation
+from gdcli.analysis.facts import Facts, Theory
+from gdcli.analysis.measured_rate import measured_rate
+from gdcli.analysis.quantiles import median
+from gdcli.analysis.recorded_points import Points, read_points
+from gdcli.analysis.results import Cell, Setting
+from gdcli.analysis.rows import Value
+from gdcli.analysis.series import last_quarters
+from gdcli.analysis.trials import Trial
+from gdcli.analysis.verdict import WORDS
+
+WORST_FIRST = (*reversed(WORDS), "failed", "")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one trial's curve shows beside theory; None where there is nothing to compare."""
+
+    rate: float | None = None
+    level: float | None = None  # the mean of the last quarter's losses
+
+
+@dataclass(frozen=True)
+class Account:
+    """One setting at one learning rate, and what is to be said of it."""
+
+    setting: Setting
+    cell: Cell
+    given: Mapping[str, Value]  # the setting, by name
+    facts: Facts | None
+    expected: Expectation | None
+    rate: float | None = None  # measured: the median over seeds
+    excess: float | None = None  # measured: the mean level over seeds less the minimum
+
+    @property
+    def word(self) -> str:
+        """The verdict of most trials, of two as frequent the worse."""
+        counts = self.verdicts
+        return min(counts, key=lambda word: (-counts[word], WORST_FIRST.index(word)))
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """The trials by verdict; those that failed have none."""
+        words = ("failed" if t.status == "failed" else t.verdict for t in self.cell.trials)
+        return Counter(word if word in WORST_FIRST else "" for word in words)
+
+    def figure(self, name: str) -> float | None:
+        """Return the median of a figure over the trials that have the word; None: none has it."""
+        values = (trial.figures[name] for trial in self.of_the_word())
+        known = [value for value in values if value is not None and not isnan(value)]
+        return median(known) if known else None
+
+    def of_the_word(self) -> list[Trial]:
+        """Return the trials that have the word."""
+        return [trial for trial in self.cell.ran if trial.verdict == self.word]
+
+
+def accounts(
+    folder: Path, names: Sequence[str], cells: Sequence[tuple[Setting, Cell]], theory: Theory
+) -> list[Account]:
+    """Return the accounts of some cells of a run, in their order.
+
+    curves.csv is read only where theory has something to compare a curve with.
+    """
+    expected = [_expected(names, setting, cell, theory) for setting, cell in cells]
+    wanted = {trial.id for account in expected for trial in _compared(account)}
+    measured = _measured(folder, wanted) if wanted else {}
+    return [_with_measured(account, measured) for account in expected]
+
+
+def _expected(names: Sequence[str], setting: Setting, cell: Cell, theory: Theory) -> Account:
+    given = dict(zip(names, setting.values, strict=True))
+    facts = theory.of(names, setting.values)
+    found = expectation(given, cell.lr, facts, theory.goals)
+    return Account(setting, cell, given, facts, found)
+
+
+def _compared(account: Account) -> Iterator[Trial]:
+    """Yield the trials of a cell whose curve theory says something of."""
+    expected = account.expected
+    if expected and (expected.rate is not None or expected.floor is not None):
+        yield from account.cell.ran
+
+
+def _measured(folder: Path, wanted: set[str]) -> dict[str, Measured]:
+    points = read_points(folder, ("train_loss", "grad_norm"))
+    return {one.trial: _measure(one) for one in points if one.trial in wanted}
+
+
+def _measure(points: Points) -> Measured:
+    losses = points.values["train_loss"]
+    last = last_quarters(losses)[1] if len(losses) > 1 else ()
+    level = sum(last) / len(last) if last else None
+    return Measured(measured_rate(points.steps, points.values["grad_norm"]), level)
+
+
+def _with_measured(account: Account, measured: Mapping[str, Measured]) -> Account:
+    """Return an account with the figures that stand beside those of theory."""
+    expected, facts = account.expected, account.facts
+    found = [measured[trial.id] for trial in account.cell.ran if trial.id in measured]
+    if not found or expected is None or facts is None:
+        return account
+    rates = [one.rate for one in found if one.rate is not None]
+    levels = [one.level for one in found if one.level is not None and isfinite(one.level)]
+    rate = median(rates) if expected.rate is not None and rates else None
+    excess = None
+    if expected.floor and facts.minimum is not None and levels:
+        excess = sum(levels) / len(levels) - facts.minimum
+    return replace(account, rate=rate, excess=excess)

@@ -1,0 +1,65 @@
+"""How much the gradients of single examples differ at the minimiser: where SGD's floor is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdcli.engine.curvature import with_ones
+from gdcli.engine.least_loss import least_squares
+from gdcli.problem import Analytic, LinearModel
+
+if TYPE_CHECKING:
+    from gdcli.problem import Data, Problem
+
+MOST_CURVATURES = 10_000  # that a manifest holds
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The variance of one example's gradient along axes of these curvatures."""
+
+    curvatures: tuple[float, ...]
+    variances: tuple[float, ...]
+    exact: bool  # the same at every point; else at the minimiser, all of it along one flat axis:
+    # the leading order in the learning rate
+
+
+def noise_of(problem: Problem, data: Data) -> Noise | None:
+    """Return the noise of a bowl with examples and of least squares; None of others."""
+    found = None
+    with np.errstate(all="ignore"):  # of extreme data nothing is known
+        if isinstance(problem, Analytic) and data.train:
+            found = _bowl(problem, data)
+        elif isinstance(problem, LinearModel) and problem.squared:
+            found = _least_squares(problem, data)
+    return found if found and np.isfinite(found.variances).all() else None
+
+
+def _bowl(problem: Analytic, data: Data) -> Noise | None:
+    """Return the noise of examples of which each is a bowl of the same curvature."""
+    turned = problem.aligned(data)
+    simple = turned[1] if turned else data
+    batch = {**simple.train, **simple.constants}
+    found = problem.curvature(batch)
+    if found is None or len(found[0]) > MOST_CURVATURES:
+        return None
+    eigenvalues, minimiser = found
+    at_each = {name: array[:, None] for name, array in simple.train.items()}
+    point = np.broadcast_to(minimiser, eigenvalues.shape)
+    gradients = problem.gradient(point, {**at_each, **simple.constants})[..., 0]
+    return Noise(tuple(eigenvalues[:, 0].tolist()), tuple(gradients.var(0).tolist()), exact=True)
+
+
+def _least_squares(problem: LinearModel, data: Data) -> Noise | None:
+    solution = least_squares(problem, data)
+    if solution is None:
+        return None
+    x, y = with_ones(data.train["x"]), data.train["y"]
+    residual = x @ solution - y
+    # The gradient of an example is the outer product of its features and its residuals.
+    squares = (x**2).sum(1) * (residual**2).sum(1)
+    mean = x.T @ residual / len(x)
+    return Noise((0.0,), (float(squares.mean() - (mean**2).sum()),), exact=False)
