@@ -56,7 +56,9 @@ def _slow(account: Account) -> str:
         return "is slow: its loss still falls"
     if isinf(left):
         return "is slow, and its target is at the minimum or below"
-    return f"is slow: about {left:.3g} epochs more to go"
+    rounded = float(f"{left:.3g}")
+    told = f"{rounded:.0f}" if 1000 <= rounded < 1e6 else f"{rounded:g}"
+    return f"is slow: about {told} epochs more to go"
 
 
 def _converged(account: Account) -> str:
