@@ -56,7 +56,7 @@ def _slow(account: Account) -> str:
         return "is slow: its loss still falls"
     if isinf(left):
         return "is slow, and its target is at the minimum or below"
-    return f"is slow: about {left:.3g} epochs more to go"
+    return f"is slow: about {float(f'{left:.3g}'):g} epochs more to its goal"
 
 
 def _converged(account: Account) -> str:
