@@ -56,9 +56,7 @@ def _slow(account: Account) -> str:
         return "is slow: its loss still falls"
     if isinf(left):
         return "is slow, and its target is at the minimum or below"
-    rounded = float(f"{left:.3g}")
-    told = f"{rounded:.0f}" if 1000 <= rounded < 1e6 else f"{rounded:g}"
-    return f"is slow: about {told} epochs more to go"
+    return f"is slow: about {float(f'{left:.3g}'):g} epochs more to its goal"
 
 
 def _converged(account: Account) -> str:
