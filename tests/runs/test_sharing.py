@@ -62,7 +62,8 @@ def test_shards_take_every_nth_batch_and_the_last_one_finishes(
     for shard, done in (("2/3", 1), ("1/3", 3)):
         code, (line,) = gdcli(tmp_path, *ALONE, "--shard", shard)
         assert code == 0
-        missing = f"{4 - done} batches of other shards are not there yet: "
+        those = ("batch of another shard is", "batches of other shards are")[done < 3]
+        missing = f"{4 - done} {those} not there yet: "
         assert line.startswith(missing)
         assert state_of(run) == State("partial", done, 4)
         assert not (run / "curves.csv").exists()
