@@ -71,9 +71,6 @@ def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -
     for title in start_up.COMMANDS:
         yield Event(f"start-up: {title}", partial(start_up.measure, title, effort.repeats))
     yield Event(benchopt_run.NAME, partial(benchopt_run.contest, effort.repeats))
-    if not effort.quick:
-        yield Event("workers", partial(workers.measure, effort.less().repeats))
-        yield Event("store", partial(overhead.measure, effort.repeats))
     grids, repeats = whole_process.GRIDS, effort.repeats
     if effort.quick:
         grids, repeats = whole_process.SMALL, 1

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
-from gdcli.runs.overview import MARKS, is_run
 
 
 def folder_of(run: str) -> Path:
@@ -29,6 +28,8 @@ def intact(run: str) -> Path:
 
 def any_folder_of(run: str) -> Path:
     """Return the folder of a run, finished or not; raises UserError if it is none."""
+    from gdcli.runs.overview import MARKS, is_run
+
     for folder in (Path(run), Path("results", run)):
         if is_run(folder):
             return folder

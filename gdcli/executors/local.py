@@ -10,7 +10,6 @@ from gdcli.engine.estimate import quick_estimate
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch
 from gdcli.engine.memory import allowance, batch_memory
-from gdcli.executors.processes import processes
 from gdcli.runs.inline import inline
 
 if TYPE_CHECKING:
@@ -26,8 +25,12 @@ GAIN = 3.0  # seconds that workers must save to be started unasked
 def local(run: Run, todo: Sequence[int], tally: Tally, stopping: Callable[[], bool]) -> None:
     """Compute batches in this process, or in several where --workers or the work asks for them."""
     count = _workers(run, todo, tally)
-    execute = inline if count == 1 else processes(count)
-    execute(run, todo, tally, stopping)
+    if count == 1:
+        inline(run, todo, tally, stopping)
+        return
+    from gdcli.executors.processes import processes
+
+    processes(count)(run, todo, tally, stopping)
 
 
 def _workers(run: Run, todo: Sequence[int], tally: Tally) -> int:

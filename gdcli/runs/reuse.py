@@ -147,8 +147,6 @@ def reusing(work: Work, spec: dict[str, Any], options: RunOptions) -> Work:
 
     Raises UserError for a run that is none, or whose numbers would not be those of this one.
     """
-    if not options.reuse:
-        return work
     if work.device != "cpu":
         what = f"on {work.device} a trial's last digits depend on the others of its batch"
         raise UserError("--reuse", what, "give --device cpu, or leave it out")

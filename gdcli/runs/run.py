@@ -20,7 +20,6 @@ from gdcli.runs.checksums import data_checksums
 from gdcli.runs.claims import Claims, at_work
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
-from gdcli.runs.reuse import reusing
 from gdcli.runs.share import share_of
 from gdcli.runs.store import Store
 from gdcli.runs.work import Work
@@ -67,7 +66,10 @@ class Run:
             "engine": options.engine,
             "fingerprint": fingerprint(self.device, torch=torch),
         }
-        self.work = reusing(self.work, spec, options)
+        if options.reuse:
+            from gdcli.runs.reuse import reusing
+
+            self.work = reusing(self.work, spec, options)
         self.store = Store(self.folder, spec)
 
     def open(self) -> None:
