@@ -16,6 +16,7 @@ from benchmarks.workload import Task, Workload
 LOOPS = {"tutorial": 2, "lean": 2, "scikit-learn": 2}  # trials are independent: two tell of all
 MOST_STEPS = 100_000
 SHORT, LONG = "short", "long"
+NOISE = 0.05  # of a run's time: a difference that is smaller tells no more than that
 
 
 @dataclass
@@ -54,7 +55,7 @@ class Entry:
     def measure(self) -> None:
         """Time both runs once."""
         short, long = self._seconds(SHORT), self._seconds(LONG)
-        each = max(long - short, 1e-9) / (self.steps - self.task.steps)
+        each = max(long - short, NOISE * long) / (self.steps - self.task.steps)
         self.costs.append(each / self.task.trials)
         self.overheads.append(max(short - each * self.task.steps, 0.0))
 

@@ -11,14 +11,17 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch
 from gdcli.engine.memory import allowance, batch_memory
 from gdcli.runs.inline import inline
+from gdcli.runs.work import plan_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gdcli.engine.batch import TrialBatch
     from gdcli.runs.run import Run
     from gdcli.runs.tally import Tally
 
 START = {False: 0.7, True: 2.5}  # seconds until a worker computes, without and with torch
+STEP, NUMBER = 4e-6, 2e-8  # seconds of a trial-step, and of each number that it sees, at most
 GAIN = 3.0  # seconds that workers must save to be started unasked
 
 
@@ -67,7 +70,20 @@ def _pays(run: Run, todo: Sequence[int], workers: int) -> bool:
     start = START[needs_torch(run.batches[0].trials[0].problem)]
     worth = (start + GAIN) / (1 - 1 / workers)
     batches = [run.batches[index] for index in todo]
+    if not needs_torch(batches[0].trials[0].problem) and _at_most(batches) < worth:
+        return False  # not worth a look: it would take longer than many such grids
     return quick_estimate(batches, run.device, enough=worth) >= worth
+
+
+def _at_most(batches: Sequence[TrialBatch]) -> float:
+    """Return more seconds than NumPy takes for the steps of batches, without trying any."""
+    seconds = 0.0
+    for batch in batches:
+        data, plan = examples_of(batch.trials[0]), plan_for(batch)
+        numbers = plan.batch_size * sum(array[:1].size for array in data.train.values())
+        steps = len(batch.trials) * (plan.steps + 20 * plan.recorded)
+        seconds += steps * (STEP + NUMBER * numbers)
+    return seconds
 
 
 def _fitting(run: Run) -> int:

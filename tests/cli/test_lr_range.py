@@ -71,7 +71,7 @@ def test_every_loss_can_be_written(shell: Shell) -> None:
         (("quadratic", "-o", "no/rates.csv"), "--output: 'no/rates.csv' is in no folder that "),
         (("quadratic", "--method", "sgd"), "--method: sgd is the same as gd here: "),
         (("mlp", "--device", "tpu"), "--device: 'tpu' is no device; "),
-        (("mlp", "--memory", "1kB"), "--memory: 1 trials of gd vanilla need "),
+        (("mlp", "--memory", "1kB"), "--memory: 1 trial of gd vanilla needs "),
     ],
 )
 def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: str) -> None:

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
+from gdcli.runs import manifest
 from tests.cli.command_line import Shell, gdcli
 from tests.run_folders import Made, write_run
 
@@ -84,9 +86,16 @@ def test_a_run_that_is_not_finished_says_so(run: Shell) -> None:
     assert line.startswith("'a': the run is not finished; give its command again")
 
 
+def finish(folder: Path) -> None:
+    """Write what vouches for the tables of a run."""
+    (folder / "experiment.toml").write_text("")
+    content = {"experiment": {"hash": "0"}, "fingerprint": {"device": "cpu"}}
+    manifest.write(folder, content, manifest.FILES)
+
+
 def test_a_run_of_failed_trials_has_nothing_to_draw(run: Shell) -> None:
     write_run(run.folder / "b", [Made([], lr=lr, status="failed") for lr in (0.1, 0.2)])
-    (run.folder / "b/manifest.json").write_text('{"files": {}}')
+    finish(run.folder / "b")
     for kind in ("curves", "sensitivity", "multiples"):
         assert run("plot", "b", "--kind", kind) == 0
         assert run.out.splitlines()[1] == "nothing to draw: no trial has a result"
@@ -95,7 +104,7 @@ def test_a_run_of_failed_trials_has_nothing_to_draw(run: Shell) -> None:
 def test_a_panel_without_a_result_says_what_failed(run: Shell) -> None:
     trials = [Made([9.0, 1.0]), Made([], optimizer="adam", status="failed")]
     write_run(run.folder / "b", trials)
-    (run.folder / "b/manifest.json").write_text('{"files": {}}')
+    finish(run.folder / "b")
     assert run("plot", "b", "--kind", "multiples") == 0
     assert run.out.splitlines()[-1] == "gd adam; failed: lr 0.1"
 

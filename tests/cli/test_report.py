@@ -53,6 +53,6 @@ def test_a_page_that_cannot_be_written_is_refused(run: Shell, output: str, error
 
 
 def test_a_run_that_is_not_finished_says_so(run: Shell) -> None:
-    (run.folder / "results/a/summary.csv").unlink()
+    (run.folder / "results/a/manifest.json").unlink()
     (line,) = run.refuses("report", "a")
     assert line.startswith("'a': the run is not finished; ")
