@@ -169,7 +169,7 @@ def test_batches_of_another_process_are_waited_for(
     wait_for(tmp_path, 1)
     run = nodes.begin(tmp_path, *SMALL)
     assert run.stderr is not None
-    assert run.stderr.readline() == "waiting for 1 batches that other processes compute\n"
+    assert run.stderr.readline() == "waiting for 1 batch that another process computes\n"
     stuck.kill()
     assert end(stuck)[0] == -9
     assert ended(run)[:2] == (0, whole[0])
@@ -178,7 +178,7 @@ def test_batches_of_another_process_are_waited_for(
 
 def test_a_node_that_would_compute_other_bits_is_refused(tmp_path: Path, nodes: Nodes) -> None:
     (tmp_path / "sitecustomize.py").write_text("import gdcli; gdcli.__version__ = '0.0.9'\n")
-    path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     where = ("--executor", "ray", "--ray-address", nodes.address)
     code, (line,) = gdcli(tmp_path, *SMALL, *where, **LOOPBACK, PYTHONPATH=path)
     assert code == 1
