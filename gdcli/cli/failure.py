@@ -18,14 +18,18 @@ from gdcli.report.console import literal
 BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
 
 
-def report(error: BaseException, *, verbose: bool) -> int:
-    """Print an error in one line, several mistakes in one each; return the exit code."""
+def report(error: BaseException, *, verbose: bool, resumes: bool = False) -> int:
+    """Print an error in one line, several mistakes in one each; return the exit code.
+
+    `resumes` says whether the command, given again, goes on where it was interrupted.
+    """
     # Rich ends the program when nobody reads what it prints; nothing else does.
     if isinstance(error, SystemExit) or (isinstance(error, BrokenPipeError) and reader_gone()):
         abandon_output()
         return BROKEN_PIPE
     if isinstance(error, KeyboardInterrupt):
-        _say("stopped: what is finished is kept; the same command goes on from there")
+        kept = ": what is finished is kept; the same command goes on from there" if resumes else ""
+        _say(f"stopped{kept}")
         return 128 + getattr(error, "number", signal.SIGINT)
     if verbose and not isinstance(error, GdcliError | TyperException):
         traceback.print_exception(error)

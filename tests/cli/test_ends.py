@@ -132,3 +132,15 @@ def test_an_error_that_nobody_reads_keeps_its_code(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, stderr=writing, check=False)
     os.close(writing)
     assert done.returncode == 2
+
+
+@pytest.mark.parametrize("command", ["run", "lr-range", "landscape"])
+def test_only_what_goes_on_says_so(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "_invoke", interrupted)
+    assert app.main([command, "quadratic"]) == 130
+    assert ("the same command goes on" in capsys.readouterr().err) == (command == "run")
