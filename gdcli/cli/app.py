@@ -29,7 +29,7 @@ from gdcli.cli.sweep import sweep
 from gdcli.cli.verify import verify
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
-RESUMING = ["run"], ["sweep"]  # what they finish is kept; the others begin again
+FRESH = {"landscape", "lr-range", "verify"}  # they compute and keep nothing: they begin again
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
 ON_A_PROBLEM = ("run", "lr-range", "landscape")
 # The character after the quotes keeps the lines apart.
@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - every way to end has its line and its code
         verbose = not {"-v", "--verbose"}.isdisjoint(given)
-        return report(error, verbose=verbose, resumes=given[:1] in RESUMING)
+        return report(error, verbose=verbose, resumes=FRESH.isdisjoint(given[:1]))
     return code
 
 

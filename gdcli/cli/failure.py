@@ -18,7 +18,7 @@ from gdcli.report.console import literal
 BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
 
 
-def report(error: BaseException, *, verbose: bool, resumes: bool = False) -> int:
+def report(error: BaseException, *, verbose: bool, resumes: bool = True) -> int:
     """Print an error in one line, several mistakes in one each; return the exit code.
 
     `resumes` says whether the command, given again, goes on where it was interrupted.
