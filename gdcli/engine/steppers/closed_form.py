@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from gdcli.arrays import namespace
 from gdcli.engine.programs.analytic import AnalyticProgram
@@ -10,6 +10,7 @@ from gdcli.engine.steppers.stepper import Stepper
 
 if TYPE_CHECKING:
     from gdcli.engine.rule import Rule
+    from gdcli.engine.sampling import Orders
     from gdcli.optimizer import State
     from gdcli.problem import Array, Params
 
@@ -28,6 +29,12 @@ class ClosedForm(Stepper[AnalyticProgram]):
     """
 
     words = "all steps to a recorded point as one power"
+
+    def __init__(self, program: AnalyticProgram, rule: Rule, orders: Orders | None) -> None:
+        """Take a program and a rule that fit."""
+        super().__init__(program, rule, orders)
+        bowl = program.function.curvature(program.everything)
+        self.curvature, self.minimiser = cast("tuple[Array, Array]", bowl)
 
     @staticmethod
     def fits(program: AnalyticProgram, rule: Rule) -> bool:
@@ -49,20 +56,17 @@ class ClosedForm(Stepper[AnalyticProgram]):
         gradient: Params | None,
     ) -> None:
         """Take all steps at once, some coordinates after others."""
-        bowl = self.program.function.curvature(self.program.everything)
-        assert bowl is not None  # noqa: S101 -- as `fits` has found
-        curvature, minimiser = bowl
         point, state = params["point"], states["point"]
         rates = self.rule.rates(first, params)["point"]
-        names, gap = list(state), point - minimiser
+        names, gap = list(state), point - self.minimiser
         for start in range(0, gap.shape[-2], PART):
             here = (..., slice(start, start + PART), slice(None))
-            step = self._step(curvature[here], rates, names)
+            step = self._step(self.curvature[here], rates, names)
             vector = [gap[here], *(state[name][here] for name in names)]
             moved = _applied(_power(step, last - first), vector)
             for whole, part in zip((gap, *state.values()), moved, strict=True):
                 whole[here] = part
-        params["point"] = minimiser + gap
+        params["point"] = self.minimiser + gap
 
     def _step(self, curvature: Array, rates: Array, names: list[str]) -> Matrix:
         """Return the matrix of one step, from what it makes of a gap alone and of each state."""
