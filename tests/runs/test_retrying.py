@@ -15,6 +15,7 @@ from gdcli.runs.lines import records
 from gdcli.runs.options import RunOptions
 from gdcli.runs.state import State, state_of
 from gdcli.runs.work import _message
+from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, tables
 from tests.runs.test_execution import Counting, Fragile, fragile, frame, run
 
@@ -104,6 +105,23 @@ def test_a_few_failures_among_a_thousand_leave_the_others_bytes_alone(
     assert curves == tables(rest.folder)[0]
     lines = [line for line in summary.splitlines(keepends=True) if b",failed," not in line]
     assert b"".join(lines) == tables(rest.folder)[1]
+
+
+def test_one_that_diverges_among_a_thousand_leaves_the_others_bytes_alone(tmp_path: Path) -> None:
+    rates = [0.0001 * (1 + k) for k in range(999)]
+    grid = {"method": "minibatch", "epochs": "1"}
+
+    def tables_of(*rates: float) -> list[list[bytes]]:
+        lr = ",".join(map(str, rates))
+        outcome = run(experiment("linear-regression", {}, lr=lr, **grid), tmp_path)
+        assert outcome.trials == len(rates)
+        return [table.splitlines() for table in tables(outcome.folder)]
+
+    rest = tables_of(*rates)
+    for table, alone in zip(tables_of(*rates[:500], 1e9, *rates[500:]), rest, strict=True):
+        others = [line for line in table if b",1000000000.0," not in line]
+        assert len(others) < len(table)
+        assert others == alone
 
 
 def test_many_failures_are_not_all_told(tmp_path: Path) -> None:
