@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import cleandoc
 from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.main import get_command
 
+from gdcli.cli.assignments import assignments
 from gdcli.cli.command import Command, Group
+from gdcli.cli.options import given_of
 from gdcli.discovery import PROBLEMS
-from gdcli.grid import Where
+from gdcli.experiment import Experiment, Given, read
+from gdcli.grid import Axes, Where
 from gdcli.problem import Problem
+from gdcli.training import Training
 
 Vary = Annotated[
     list[str] | None,
@@ -65,6 +69,27 @@ class Problems(Group):
         about = f"{PROBLEMS.summary(name)}.\n\n{cleandoc(problem.__doc__ or '')}"
         app.command(name, cls=Command, help=about)(self.function(name, problem))
         return name, get_command(app), rest
+
+    @classmethod
+    def experiment(
+        cls,
+        name: str,
+        problem: type[Problem],
+        given: Mapping[str, Any],
+        vary: list[str] | None,
+        zips: list[str] | None,
+    ) -> Experiment:
+        """Return the experiment that the options say; raises UserError."""
+        return read(
+            Given(
+                problem=name,
+                options=given_of(given, problem),
+                grid=given_of(given, Axes, Training),
+                vary=assignments(vary or [], "--vary"),
+                zip=tuple(zips or []),
+                where=where_of(cls.where),
+            )
+        )
 
 
 def where_of(command: str) -> Where:

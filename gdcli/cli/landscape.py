@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdcli.cli.assignments import assignments
-from gdcli.cli.grid_command import Problems, Vary, Zip, where_of
+from gdcli.cli.grid_command import Problems, Vary, Zip
 from gdcli.cli.mistakes import every
-from gdcli.cli.options import RUN, given_of, read, takes
+from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.output_file import checked_output
 from gdcli.cli.screen import Screen
-from gdcli.experiment import Experiment, Given
-from gdcli.experiment import read as read_experiment
+from gdcli.experiment import Experiment
 from gdcli.grid import Axes
 from gdcli.problem import Problem
 from gdcli.studies.options import Machine, View
@@ -61,7 +59,9 @@ class Landscapes(Problems):
             *, vary: Vary = None, zip_: Zip = None, output: Output = None, **given: object
         ) -> int:
             files = [Path(file) for file in output or []]
-            return _draw(files, lambda: _experiment(name, problem, given, vary, zip_), given)
+            return _draw(
+                files, partial(Landscapes.experiment, name, problem, given, vary, zip_), given
+            )
 
         return command
 
@@ -101,22 +101,3 @@ def _write(scene: Landscape, file: Path) -> list[Path]:
     atomic.write(file, (line.encode() for line in plane_csv(scene)))
     atomic.write(beside, (line.encode() for line in ways_csv(scene)))
     return [file, beside]
-
-
-def _experiment(
-    name: str,
-    problem: type[Problem],
-    given: Mapping[str, Any],
-    vary: list[str] | None,
-    zips: list[str] | None,
-) -> Experiment:
-    return read_experiment(
-        Given(
-            problem=name,
-            options=given_of(given, problem),
-            grid=given_of(given, Axes, Training),
-            vary=assignments(vary or [], "--vary"),
-            zip=tuple(zips or []),
-            where=where_of(WHERE),
-        )
-    )

@@ -7,17 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from gdcli.cli.assignments import assignments
-from gdcli.cli.grid_command import Problems, Vary, Zip, where_of
+from gdcli.cli.grid_command import Problems, Vary, Zip
 from gdcli.cli.mistakes import every
-from gdcli.cli.options import RUN, given_of, read, takes
+from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.perform import perform
 from gdcli.cli.run_name import checked_name
 from gdcli.cli.save import save
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment, Given
-from gdcli.experiment import read as read_experiment
 from gdcli.grid import Axes
 from gdcli.problem import Problem
 from gdcli.runs.options import RunOptions
@@ -55,13 +52,17 @@ class Run(Problems):
 
         @takes(panels, defaults)
         def command(*, vary: Vary = None, zip_: Zip = None, **given: object) -> int:
-            return _run(name, problem, given, vary or [], zip_ or [])
+            return _run(name, problem, given, vary, zip_)
 
         return command
 
 
 def _run(
-    name: str, problem: type[Problem], given: Mapping[str, Any], vary: list[str], zips: list[str]
+    name: str,
+    problem: type[Problem],
+    given: Mapping[str, Any],
+    vary: list[str] | None,
+    zips: list[str] | None,
 ) -> int:
     screen, options, _, instead, experiment = every(
         [
@@ -69,7 +70,7 @@ def _run(
             lambda: read(RunOptions, given),
             lambda: given["name"] is None or checked_name(given["name"], "--name"),
             lambda: read(Instead, given),
-            lambda: _experiment(name, problem, given, vary, zips),
+            lambda: Run.experiment(name, problem, given, vary, zips),
         ]
     )
     if instead.save is not None and instead.dry_run:
@@ -77,18 +78,3 @@ def _run(
     if instead.save is not None:
         return save(experiment, instead.save, screen, overwrite=options.overwrite)
     return perform(experiment, options, screen, dry_run=instead.dry_run)
-
-
-def _experiment(
-    name: str, problem: type[Problem], given: Mapping[str, Any], vary: list[str], zips: list[str]
-) -> Experiment:
-    return read_experiment(
-        Given(
-            problem=name,
-            options=given_of(given, problem),
-            grid=given_of(given, Axes, Training),
-            vary=assignments(vary, "--vary"),
-            zip=tuple(zips),
-            where=where_of(WHERE),
-        )
-    )

@@ -26,7 +26,9 @@ OTHERS = [
 ]
 
 
-CATALOGUES = ["problems", "optimizers", "schedules"]
+ON_PROBLEMS = ["run", "lr-range", "landscape"]
+FINISHED = ["runs", "show", "plot", "report", "compare", "verify", "merge"]
+OTHERS = ["sweep", *FINISHED, "problems", "optimizers", "schedules", "doctor"]
 
 
 def sections(text: str) -> dict[str, str]:
@@ -42,21 +44,7 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     assert shell.out == alone
     commands = sections(alone)["Commands"].splitlines()[1:]
     names = [line.split()[0] for line in commands]
-    assert names == [
-        "run",
-        "lr-range",
-        "landscape",
-        "sweep",
-        "runs",
-        "show",
-        "plot",
-        "report",
-        "compare",
-        "verify",
-        "merge",
-        *CATALOGUES,
-        "doctor",
-    ]
+    assert names == [*ON_PROBLEMS, *OTHERS]
     assert "-h, --help" in sections(alone)["Options"]
 
 
@@ -102,21 +90,7 @@ def test_the_help_says_range_and_default(shell: Shell) -> None:
     assert f"default {PROBLEMS.find('quadratic', '').default_epochs})" in text
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "sweep",
-        "runs",
-        "show",
-        "plot",
-        "report",
-        "compare",
-        "verify",
-        "merge",
-        *CATALOGUES,
-        "doctor",
-    ],
-)
+@pytest.mark.parametrize("command", OTHERS)
 def test_a_command_has_help(shell: Shell, command: str) -> None:
     assert shell(command, "-h") == 0
     assert shell.out.startswith(f"Usage: gdcli {command} ")
