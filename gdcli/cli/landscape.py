@@ -59,9 +59,8 @@ class Landscapes(Problems):
             *, vary: Vary = None, zip_: Zip = None, output: Output = None, **given: object
         ) -> int:
             files = [Path(file) for file in output or []]
-            return _draw(
-                files, partial(Landscapes.experiment, name, problem, given, vary, zip_), given
-            )
+            experiment = partial(Landscapes.experiment, name, problem, given, vary, zip_)
+            return _draw(files, experiment, given)
 
         return command
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from gdcli.cli.run_name import checked_name
 from gdcli.cli.save import save
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
+from gdcli.experiment import Experiment
 from gdcli.grid import Axes
 from gdcli.problem import Problem
 from gdcli.runs.options import RunOptions
@@ -52,25 +54,19 @@ class Run(Problems):
 
         @takes(panels, defaults)
         def command(*, vary: Vary = None, zip_: Zip = None, **given: object) -> int:
-            return _run(name, problem, given, vary, zip_)
+            return _run(partial(Run.experiment, name, problem, given, vary, zip_), given)
 
         return command
 
 
-def _run(
-    name: str,
-    problem: type[Problem],
-    given: Mapping[str, Any],
-    vary: list[str] | None,
-    zips: list[str] | None,
-) -> int:
+def _run(read_experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
     screen, options, _, instead, experiment = every(
         [
             lambda: read(Screen, given),
             lambda: read(RunOptions, given),
             lambda: given["name"] is None or checked_name(given["name"], "--name"),
             lambda: read(Instead, given),
-            lambda: Run.experiment(name, problem, given, vary, zips),
+            read_experiment,
         ]
     )
     if instead.save is not None and instead.dry_run:

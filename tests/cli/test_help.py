@@ -27,8 +27,8 @@ OTHERS = [
 
 
 ON_PROBLEMS = ["run", "lr-range", "landscape"]
-FINISHED = ["runs", "show", "plot", "report", "compare", "verify", "merge"]
-OTHERS = ["sweep", *FINISHED, "problems", "optimizers", "schedules", "doctor"]
+ON_RUNS = ["runs", "show", "plot", "report", "compare", "verify", "merge"]
+OTHERS = ["sweep", *ON_RUNS, "problems", "optimizers", "schedules", "doctor"]
 
 
 def sections(text: str) -> dict[str, str]:
