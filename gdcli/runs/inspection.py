@@ -10,7 +10,7 @@ from gdcli.errors import UserError
 from gdcli.runs.finding import Finding
 from gdcli.runs.manifest import changed
 from gdcli.runs.recorded import Recorded
-from gdcli.runs.spec import read_json
+from gdcli.runs.spec import read_spec
 from gdcli.runs.store import Store
 
 
@@ -63,10 +63,10 @@ def _shards(run: Recorded) -> Finding:
     if not hidden.is_dir():
         return Finding("shards", "skipped", "the folder has none; the tables stand for themselves")
     try:
-        spec = read_json((hidden / "spec.json").read_bytes())
+        spec = read_spec(run.folder)
     except OSError:
         spec = None
-    if not isinstance(spec, dict):
+    if spec is None:
         return Finding("shards", "damaged", ".gdcli/spec.json is not what the run wrote")
     store = Store(run.folder, spec)
     if store.id != run.manifest.get("spec"):

@@ -7,14 +7,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gdcli.engine.batch import batches_of
 from gdcli.errors import UserError
 from gdcli.runs.claims import Claims
 from gdcli.runs.options import RunOptions
 from gdcli.runs.settings import experiment_of
-from gdcli.runs.spec import differences, identity, read_json
+from gdcli.runs.spec import differences, identity, read_spec
 from gdcli.runs.store import Store
 from gdcli.runs.tables import write_tables
 
@@ -81,15 +81,14 @@ def merge(folders: Sequence[Path], out: Path) -> list[Trial]:
 
 def _store(folder: Path) -> Store:
     """Return the store of a run's folder."""
-    file = folder / ".gdcli" / "spec.json"
     try:
-        spec: Any = read_json(file.read_bytes())
+        spec = read_spec(folder)
     except FileNotFoundError:
         what = "it holds no shards, as the hidden folder .gdcli of a run does"
         raise UserError(str(folder), what, "give folders that gdcli run has made") from None
-    if not isinstance(spec, dict):
+    if spec is None:
         fix = "leave it out, or run its experiment again with --overwrite"
-        raise UserError(str(file), "it is damaged", fix)
+        raise UserError(f"{folder}/.gdcli/spec.json", "it is damaged", fix)
     return Store(folder, spec)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from gdcli import experiment_file
+from gdcli.errors import UserError
 from gdcli.experiment import Experiment
+from gdcli.runs import manifest
 from gdcli.runs.lines import Table, read_table
 
 
@@ -19,17 +21,22 @@ class Recorded:
 
     folder: Path
     manifest: Mapping[str, Any]
+    engine: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Recorded:
+        """Return the run of a folder; raises UserError where its manifest does not say enough."""
+        content = manifest.read(folder)
+        try:
+            return cls(folder, content, content["engine"]["asked"])
+        except (KeyError, TypeError):
+            where = str(folder / "manifest.json")
+            raise UserError(where, "it does not say which engine ran", manifest.REPAIR) from None
 
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment that the folder's own file says; raises UserError naming its mistake."""
         return experiment_file.load(self.folder / "experiment.toml")
-
-    @property
-    def engine(self) -> str:
-        """The engine that computed it."""
-        asked: str = self.manifest["engine"]["asked"]
-        return asked
 
     @cached_property
     def curves(self) -> Table:

@@ -20,7 +20,7 @@ from gdcli.runs.lines import lines_of
 from gdcli.runs.rows import Rows
 from gdcli.runs.settings import experiment_of
 from gdcli.runs.shard import Shard
-from gdcli.runs.spec import differences, read_json
+from gdcli.runs.spec import differences, read_spec
 from gdcli.runs.store import Store
 from gdcli.runs.work import Work, plan_for
 
@@ -162,10 +162,10 @@ def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
         what = f"{show(name)} is no run with its hidden folder .gdcli"
         raise UserError("--reuse", what, "give the folder of a run, or its name in --output")
     try:
-        held = read_json((folder / ".gdcli" / "spec.json").read_bytes())
+        held = read_spec(folder)
     except OSError:
         held = None
-    if not isinstance(held, dict) or not {"data", "engine", "fingerprint", "format"} <= set(held):
+    if held is None:
         fix = "run its experiment again with --overwrite"
         raise UserError("--reuse", f"{folder}/.gdcli/spec.json is damaged", fix)
     kept = (

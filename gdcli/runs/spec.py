@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, NoReturn
 
+NEEDED = {"batches", "data", "engine", "fingerprint", "format"}
 LONGEST = 60  # characters of a value in a difference
 
 
@@ -38,6 +40,12 @@ def read_json(text: bytes) -> Any:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
+
+
+def read_spec(folder: Path) -> dict[str, Any] | None:
+    """Return the spec of a run's folder, None where it is damaged; raises OSError."""
+    spec = read_json((folder / ".gdcli" / "spec.json").read_bytes())
+    return spec if isinstance(spec, dict) and set(spec) >= NEEDED else None
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

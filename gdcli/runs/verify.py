@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gdcli.errors import UserError
-from gdcli.runs import manifest
 from gdcli.runs.against import compare_runs
 from gdcli.runs.finding import Finding
 from gdcli.runs.inspection import inspect
@@ -54,7 +53,7 @@ def _inspected(folder: Path) -> tuple[Recorded | None, list[Finding]]:
         what = f"the run is not finished: {state.done} of {state.total or 'its'} batches are there"
         return None, [Finding("manifest", "missing", what)]
     try:
-        run = Recorded(folder, manifest.read(folder))
+        run = Recorded.read(folder)
     except UserError as error:
         return None, [Finding("manifest", "damaged", str(error))]
     return run, list(inspect(run))

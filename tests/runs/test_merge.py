@@ -142,7 +142,7 @@ def test_another_processor_is_refused_by_name(made: Path, tmp_path: Path) -> Non
         merge([*parts(made, 2), copy], tmp_path / "all")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "NaN"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "NaN", '{"format": 1}'])
 def test_a_damaged_spec_is_refused(made: Path, tmp_path: Path, text: str) -> None:
     copy = Path(shutil.copytree(made / "part1", tmp_path / "copy"))
     (copy / ".gdcli" / "spec.json").write_text(text)

@@ -233,6 +233,13 @@ def test_a_manifest_that_is_none_is_found(run: Path, content: bytes) -> None:
     assert results(run) == {"manifest": "damaged"}
 
 
+def test_a_manifest_that_names_no_engine_is_found(run: Path) -> None:
+    content = json.loads((run / "manifest.json").read_text())
+    del content["engine"]
+    (run / "manifest.json").write_text(json.dumps(content))
+    assert results(run) == {"manifest": "damaged"}
+
+
 def test_a_manifest_with_nan_is_no_strict_json(run: Path) -> None:
     file = run / "manifest.json"
     file.write_text(file.read_text().replace('"cores":', '"x": NaN, "cores":'))
