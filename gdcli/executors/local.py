@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from gdcli.runs.tally import Tally
 
 START = {False: 0.7, True: 2.5}  # seconds until a worker computes, without and with torch
-STEP, NUMBER = 4e-6, 2e-8  # seconds of a trial-step, and of each number that it sees, at most
+# Seconds of NumPy, rather too many: of a trial's step, of its recorded point with the row that is
+# written, and of each number that they see.
+STEP, POINT, NUMBER = 4e-6, 8e-5, 2e-8
 GAIN = 3.0  # seconds that workers must save to be started unasked
 
 
@@ -80,9 +82,11 @@ def _at_most(batches: Sequence[TrialBatch]) -> float:
     seconds = 0.0
     for batch in batches:
         data, plan = examples_of(batch.trials[0]), plan_for(batch)
-        numbers = plan.batch_size * sum(array[:1].size for array in data.train.values())
-        steps = len(batch.trials) * (plan.steps + 20 * plan.recorded)
-        seconds += steps * (STEP + NUMBER * numbers)
+        example = sum(array[:1].size for part in (data.train, data.test) for array in part.values())
+        constant = sum(array.size for array in data.constants.values())
+        step = STEP + NUMBER * (plan.batch_size * example + constant)
+        point = POINT + NUMBER * (plan.examples * example + constant)
+        seconds += len(batch.trials) * (plan.steps * step + plan.recorded * point)
     return seconds
 
 

@@ -48,6 +48,14 @@ def test_unasked_there_are_workers_only_where_they_pay(tmp_path: Path, counting:
     assert not counting.notes
 
 
+def test_a_grid_that_numpy_does_at_once_is_not_tried_out(
+    tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "quick_estimate", lambda *_, **__: 1e9)
+    assert workers(tmp_path, counting) == 1
+    assert workers(tmp_path, counting, epochs="99999", memory="1TB") == 3
+
+
 def test_memory_is_enough_for_all_workers_together(tmp_path: Path, counting: Counting) -> None:
     run = Run(experiment("quadratic"), RunOptions(output=tmp_path))
     one = batch_memory(run.batches[0], examples_of(run.batches[0].trials[0]))
