@@ -13,7 +13,7 @@ INTRODUCTION = """\
 Written by `make bench`; edit nothing here. `results.csv` has every number.
 
 ```
-make bench                                           # everything: some 12 minutes, on idle cores
+make bench                                           # everything: some 20 minutes, on idle cores
 .venv/bin/python -m benchmarks --quick               # under two minutes; writes nothing
 .venv/bin/python -m benchmarks --only mlp --repeats 9
 .venv/bin/python -m benchmarks --device cuda         # on a GPU; writes results-cuda.csv
