@@ -25,11 +25,17 @@ from gdcli.cli.report import report as report_page
 from gdcli.cli.run import Run
 from gdcli.cli.runs import runs
 from gdcli.cli.show import show
+from gdcli.cli.step import step
 from gdcli.cli.sweep import sweep
 from gdcli.cli.verify import verify
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
-FRESH = {"landscape", "lr-range", "verify"}  # they compute and keep nothing: they begin again
+FRESH = {
+    "landscape",
+    "lr-range",
+    "step",
+    "verify",
+}  # they compute and keep nothing: they begin again
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
 ON_A_PROBLEM = ("run", "lr-range", "landscape")
 # The character after the quotes keeps the lines apart.
@@ -71,6 +77,7 @@ app.add_typer(
     name="landscape",
     help="Draw the loss around the trials of a grid.",
 )
+app.command(cls=Command)(step)
 app.command(cls=Command)(sweep)
 app.command(cls=Command)(runs)
 app.command(cls=Command)(show)

@@ -16,6 +16,8 @@ from gdcli.report.plot import COLORS, LETTERS
 from gdcli.report.scale import Scale
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gdcli.studies.landscape import Landscape, Way
 
 RAMP = " .:-=+*#%@"  # from the lowest loss to the highest
@@ -35,7 +37,7 @@ def contour(scene: Landscape, labels: Sequence[str], width: int) -> list[Text]:
     (left, right), (low, high) = ends
     side = Scale(low, high, LINEAR * max(abs(low), abs(high)))
     frame = Frame(side, left, right, width, "x")
-    cells = _ground(scene, scale, frame)
+    cells = ground(scene.losses, scale, frame)
     chosen = scene.ranked[: len(LETTERS)]
     spots = [_spots(way, frame, ends) for way in chosen]
     best_on_top = list(reversed(range(len(chosen))))
@@ -46,14 +48,14 @@ def contour(scene: Landscape, labels: Sequence[str], width: int) -> list[Text]:
         for row, column in [spot for spot in spots[order] if spot][-1:]:
             cells[row][column] = (LETTERS[order].upper(), COLORS[order])
     legend = [_legend(order, labels[order], way) for order, way in enumerate(chosen)]
-    return [*frame.lines(cells), *_key(scale), *legend]
+    return [*frame.lines(cells), *key(scale), *legend]
 
 
-def _ground(scene: Landscape, scale: Scale, frame: Frame) -> list[list[Cell]]:
-    """Return the shades: of the nearest point of the plane in every cell, from the top."""
-    rows = np.linspace(len(scene.ys) - 1, 0, HEIGHT).round().astype(int)
-    columns = np.linspace(0, len(scene.xs) - 1, frame.columns).round().astype(int)
-    places = heights(scene.losses[np.ix_(rows, columns)], scale)
+def ground(losses: NDArray[np.float64], scale: Scale, frame: Frame) -> list[list[Cell]]:
+    """Return the shades: of the nearest of the losses, (ys, xs), in every cell, from the top."""
+    rows = np.linspace(losses.shape[0] - 1, 0, HEIGHT).round().astype(int)
+    columns = np.linspace(0, losses.shape[1] - 1, frame.columns).round().astype(int)
+    places = heights(losses[np.ix_(rows, columns)], scale)
     return [[(_shade(place), "dim") for place in row] for row in places.tolist()]
 
 
@@ -66,7 +68,7 @@ def _spots(
 ) -> list[tuple[int, int] | None]:
     """Return the cell of each of a way's points; None for those outside the picture."""
     return [
-        _cell(frame, *point)
+        cell_of(frame, *point)
         if all(low <= at <= high for at, (low, high) in zip(point, ends, strict=True))
         else None
         for point in way.coordinates.tolist()
@@ -80,7 +82,7 @@ def _walked(spots: Sequence[tuple[int, int] | None]) -> Iterator[tuple[int, int]
             yield from _line(here, there or here)
 
 
-def _cell(frame: Frame, x: float, y: float) -> tuple[int, int]:
+def cell_of(frame: Frame, x: float, y: float) -> tuple[int, int]:
     """Return the row, from the top, and the column of a point."""
     across, up = frame.dot(x, y)
     return HEIGHT - 1 - up // DOTS[1], across // DOTS[0]
@@ -94,7 +96,7 @@ def _line(here: tuple[int, int], there: tuple[int, int]) -> Iterator[tuple[int, 
         yield row, column
 
 
-def _key(scale: Scale) -> Iterator[Text]:
+def key(scale: Scale) -> Iterator[Text]:
     """Yield what the shades mean."""
     ticks = [f"{short(tick)} '{_shade(scale(tick))}'" for tick in scale.ticks(4)]
     yield Text(f"training loss: {', '.join(ticks)}")

@@ -1,0 +1,1 @@
+"""A loss written as a formula: read safely, evaluated, and differentiated node by node."""

@@ -1,0 +1,112 @@
+"""`gdcli step` on the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.command_line import Shell
+
+BOWL = ("step", "(w - 2)**2", "--at", "w=5", "--lr", "0.1")
+
+
+def test_one_step_by_hand(shell: Shell) -> None:
+    assert shell(*BOWL, "--steps", "1") == 0
+    header, row, said, *picture = shell.out.splitlines()
+    assert header.split("  ")[0] == "step"
+    assert row.split() == ["1", "w", "5", "9", "6", "0.6", "4.4"]
+    assert said == "the loss fell from 9 to 5.76 in 1 step"
+    assert sum(line.endswith("0··") for line in picture) == 1
+    assert sum(line.endswith("··1") for line in picture) == 1
+    assert any(line.split()[:2] == ["w", "2"] for line in picture)  # the minimum is in it
+    assert not shell.err
+
+
+def test_programs_get_all_digits(shell: Shell) -> None:
+    assert shell(*BOWL, "--steps", "30", "--format", "csv") == 0
+    rows = list(csv.DictReader(io.StringIO(shell.out)))
+    assert len(rows) == 30
+    assert float(rows[-1]["updated"]) == pytest.approx(2 + 3 * 0.8**30, rel=1e-14)
+    assert shell(*BOWL, "--format", "json") == 0
+    assert json.loads(shell.out)[0]["lr x gradient"] == 0.6000000000000001
+    assert shell(*BOWL, "--format", "md") == 0
+    assert shell.out.startswith("| step | weight |")
+
+
+def test_two_weights_are_a_map_and_three_a_curve(shell: Shell) -> None:
+    assert shell("step", "x**2 + 10*y**2", "--at", "x=4", "--at", "y=1", "--steps", "12") == 0
+    assert "y, upwards" in shell.out.splitlines()
+    assert any(line.startswith("training loss: ") for line in shell.out.splitlines())
+    assert shell("step", "x**2 + y**2 + z**2", "--at", "x=4", "--at", "y=1", "--at", "z=2") == 0
+    assert " a loss" in shell.out.splitlines()
+
+
+@pytest.mark.parametrize("lr", ["1.05", "3", "1e308"])
+def test_a_step_too_large_is_said(shell: Shell, lr: str) -> None:
+    assert shell("step", "(w - 2)**2", "--at", "w=5", "--lr", lr, "--steps", "9") == 0
+    assert ("the loss rose from 9 to " in shell.out) == (lr != "1e308")
+    assert ("diverged at step 1: " in shell.out) == (lr == "1e308")
+
+
+def test_a_flat_loss_and_a_loss_with_holes_are_drawn(shell: Shell) -> None:
+    assert shell("step", "0*w + 3", "--at", "w=1", "--steps", "3") == 0
+    assert "the loss stayed from 3 to 3 in 3 steps" in shell.out
+    assert shell("step", "log(w) + 1/w", "--at", "w=0.2", "--lr", "0.01", "--steps", "20") == 0
+    assert shell("step", "sqrt(x) * y", "--at", "x=0.01", "--at", "y=1", "--steps", "2") == 0
+
+
+def test_the_chain_rule_is_shown_and_checked(shell: Shell) -> None:
+    assert shell(*BOWL, "--explain") == 0
+    rows = [line.split() for line in shell.out.splitlines()[1:4]]
+    assert [row[0] for row in rows] == ["v1", "v2", "v3"]
+    assert "6 * 1 from v2" in shell.out
+    assert "1, the loss itself" in shell.out
+    assert "checked: central differences agree to " in shell.out
+    assert shell("step", "abs(w)", "--at", "w=0", "--explain") == 0
+    assert "checked: " in shell.out  # both say 0
+    assert shell("step", "relu(w)", "--at", "w=0", "--explain") == 0
+    assert "the loss has a kink or a jump near here" in shell.out
+
+
+def test_the_script_runs_and_says_the_same(shell: Shell) -> None:
+    assert shell(*BOWL, "--steps", "2", "--torch") == 0
+    ran = subprocess.run(
+        [sys.executable, "-c", shell.out], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.splitlines()[0] == "1 9.0 6.0 4.4"
+    assert len(ran.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("w**2",), "--at: w has no start; add --at w=1"),
+        (("w**2", "--at", "w=1", "--at", "v=2"), "--at: 'v' is not in the formula; its weights "),
+        (("w**2", "--at", "w=one"), "--at: 'w=one' is no number; write w=1.5, say"),
+        (("w**2", "--at", "w=nan"), "--at: 'w=nan' is no number; "),
+        (("w**2", "--at", "w"), "--at: 'w' does not say what is what; write NAME=VALUES"),
+        (("w**2", "--at", "w=1", "--at", "w=2"), "--at: 'w' is given twice; "),
+        (("log(w)", "--at", "w=-1"), "--at: the loss is nan at w=-1; start where it is a number"),
+        (("w**2", "--at", "w=1", "--steps", "0"), "--steps: 0 is less than 1; "),
+        (("w**2", "--at", "w=1", "--steps", "10001"), "--steps: 10001 is more than 10000; "),
+        (("w**2", "--at", "w=1", "--lr", "-1"), "--lr: -1.0 is not more than 0; "),
+        (("w**2", "--at", "w=1", "--torch", "--explain"), "--torch: --explain shows something "),
+        (("[red]w", "--at", "w=1"), "EXPRESSION: '[red]w' is no formula"),
+    ],
+)
+def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+    (line,) = shell.refuses("step", *arguments)
+    assert line.startswith(said)
+
+
+def test_all_mistakes_are_told_together(shell: Shell) -> None:
+    assert len(shell.refuses("step", "w^2", "--at", "w=x", "--steps", "0")) == 3
+
+
+def test_a_formula_may_begin_with_a_minus(shell: Shell) -> None:
+    assert shell("step", "--at", "w=1", "--", "-w**2 + w**4") == 0
