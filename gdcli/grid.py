@@ -66,6 +66,11 @@ class Trial:
     seed: int
     training: Training
 
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """The columns of the curve besides the losses and the gradient norm."""
+        return (*self.problem.curve_columns, *self.training.columns)
+
     @cached_property
     def id(self) -> str:
         """The first 12 hex digits of the hash of the settings: the same in every grid.
@@ -98,11 +103,22 @@ def _fields_of(part: Any) -> dict[str, Any]:
     return {field.name: getattr(part, field.name) for field in fields(part)}
 
 
+def _named_fields_of(part: Any) -> dict[str, Any]:
+    """Return the fields that a trial's id is made of.
+
+    Where nothing more is measured than ever was, trials keep the ids that they had.
+    """
+    values = _fields_of(part)
+    if isinstance(part, Training) and part.measure is None:
+        del values["measure"]
+    return values
+
+
 def _said(part: Any, *, named: bool = True) -> str:
     """Return a part's name and fields as canonical JSON, which the part keeps."""
     held = vars(part)
     if "_said" not in held:
-        fields = _fields_of(part)
+        fields = _named_fields_of(part)
         held["_said"] = CANONICAL.encode([name_of(part), fields] if named else fields)
     text: str = held["_said"]
     return text

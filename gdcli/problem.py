@@ -195,6 +195,13 @@ class LinearModel(Problem):
     def slope(self, z: Array, y: Array) -> Array:
         """Return d cost / d z, of the shape of z."""
 
+    def bending(self, z: Array, y: Array, along: Array) -> Array | None:
+        """Return the derivative of `slope` along a direction of z, of the shape of z.
+
+        It is what sharpness is measured by. None: the engine takes a difference of two slopes.
+        """
+        return None
+
     @property
     def curve_columns(self) -> tuple[str, ...]:
         """Every metric of the training and of the test examples."""

@@ -28,10 +28,19 @@ class Training:
         "examples reshuffled each epoch, in one order, or drawn with replacement",
     ] = "shuffle"
     remainder: Annotated[Literal["keep", "drop"], "the last, smaller batch of an epoch"] = "keep"
+    measure: Annotated[
+        Literal["sharpness"] | None,
+        "what else to record: sharpness, the largest eigenvalue of the loss's Hessian",
+    ] = None
     data_seed: Annotated[int, "seed of drawn data and of the train/test split", Ge(0)] = 0
     dtype: Annotated[
         Literal["float32", "float64"] | None, "precision; float32 for networks, else float64"
     ] = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a curve that were asked for."""
+        return (self.measure,) if self.measure else ()
 
     def check(self, where: str) -> None:
         """Raise UserError, naming `where`, for settings that do not go together."""

@@ -13,7 +13,10 @@ from typer import TyperException
 
 from gdcli.cli.environment import abandon_output, reader_gone
 from gdcli.errors import GdcliError
+from gdcli.fields import options_of
+from gdcli.grid import Axes
 from gdcli.report.console import literal
+from gdcli.training import Training
 
 BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
 
@@ -86,6 +89,8 @@ def _usage(error: TyperException) -> str:
             name.strip("-"): name for p in context.command.get_params(context) for name in p.opts
         }
         close = get_close_matches(option.strip("-"), names, n=1)
+        if option.strip("-") in {**options_of(Axes), **options_of(Training)}:
+            return f"{option}: there is no such option; gdcli run has it, {path} has not"
         hint = f"did you mean '{names[close[0]]}'?" if close else f"see: {path} --help"
         return f"{option}: there is no such option; {hint}"
     what = message.removeprefix(f"Option {option!r} ")

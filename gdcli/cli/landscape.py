@@ -54,7 +54,7 @@ class Landscapes(Problems):
             RUN: (Machine, Screen),
         }
 
-        @takes(panels, defaults)
+        @takes(panels, defaults, without=("measure",))  # it shows no curve
         def command(
             *, vary: Vary = None, zip_: Zip = None, output: Output = None, **given: object
         ) -> int:

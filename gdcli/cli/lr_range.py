@@ -23,8 +23,8 @@ from gdcli.studies.options import Machine, RangeTest
 from gdcli.training import Training
 
 WHERE = "gdcli lr-range"
-# What the test itself decides: the rates, and how long and how densely they are tried.
-DECIDED = ("lr", "schedule", "epochs", "record", "tol", "target-loss")
+# What the test itself decides: the rates, how long and how densely they are tried, and by what.
+DECIDED = ("lr", "schedule", "epochs", "record", "tol", "target-loss", "measure")
 
 
 @dataclass(frozen=True)

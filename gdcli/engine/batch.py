@@ -18,6 +18,7 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import Curves, Recorder
 from gdcli.engine.rule import Rule
 from gdcli.engine.sampling import Orders
+from gdcli.engine.sharpness import Sharpness
 from gdcli.engine.steppers import stepper_for
 from gdcli.engine.train import Loop
 from gdcli.grid import Cohort, Trial
@@ -86,10 +87,14 @@ def loop_for(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Lo
     place = device_for(device, precision(first), networks=needs_torch(first.problem))
     program = program_for(trials, data, place)
     seeds = program.lanes.seeds
-    params = program.start([starting_point(first.problem, data, seed) for seed in seeds])
+    starts = [starting_point(first.problem, data, seed) for seed in seeds]
+    params = program.start(starts)
     rule = Rule(program, trials, params, plan.steps)
     stochastic = first.method != "gd"
     order = first.training.order
     orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
     stepper = stepper_for(program, rule, orders)
-    return Loop(program, params, rule, plan, stepper, Recorder(program, first.training))
+    loop = Loop(program, params, rule, plan, stepper, Recorder(program, first.training))
+    if first.training.measure:
+        loop.sharpness = Sharpness(program, starts)
+    return loop

@@ -42,7 +42,7 @@ class CrossEntropy(Criterion):
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the predicted probabilities, less the targets."""
-        return torch.softmax(z, 1).sub_(y)
+        return torch.softmax(z, 1) - y
 
     def scores(self, z: Tensor, y: Tensor) -> Measures:
         """Return how often no other class has as large an output as the right one.

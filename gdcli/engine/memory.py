@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import WIDTH, needs_torch, precision
+from gdcli.engine.lanczos import MOST
 from gdcli.engine.lanes import by_seed
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.program import CHUNK
@@ -56,8 +57,11 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     gathered = max(GATHERED, len({t.seed for t in batch.trials}) * plan.batch_size * row)
     lanes, at_once = _lanes(batch), _examples_at_once(batch, plan)
     active = lanes * at_once * row * ACTIVATIONS[needs_torch(trial.problem)]
-    weights = lanes * 8 * _parameters(trial, data)
-    columns = 3 + len(trial.problem.curve_columns)
+    held_weights = 8
+    if trial.training.measure:  # a gradient of the gradient, and the vectors of the search
+        active, held_weights = 3 * active, held_weights + MOST
+    weights = lanes * held_weights * _parameters(trial, data)
+    columns = 3 + len(trial.curve_columns)
     # A recorded number is held as an array, as text of some 20 characters, and joined to a file.
     recorded = plan.recorded * (lanes * size + len(batch.trials) * 60) * columns
     return int((3 * held + gathered + active + weights) * size + recorded)

@@ -65,6 +65,18 @@ class Program(ABC):
         """Return the gradient of the mean loss over a batch; None is all training examples."""
 
     @abstractmethod
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return each trial's direction times the Hessian of its full training loss."""
+
+    @abstractmethod
+    def vectors(self, params: Params) -> Array:
+        """Return every trial's parameters as one vector, shape (*lanes, parameters)."""
+
+    @abstractmethod
+    def parted(self, vectors: Array, params: Params) -> Params:
+        """Return vectors, as `vectors` makes them, as arrays of the parameters' shapes."""
+
+    @abstractmethod
     def evaluate(self, params: Params) -> Evaluation:
         """Return the full training loss with its gradient, and what else is recorded."""
 

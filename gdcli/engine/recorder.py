@@ -52,6 +52,11 @@ class Recorder:
         self.limit: Array = None
         self.over = False
 
+    def running(self, evaluation: Evaluation) -> Array:
+        """Return which trials have a point to record, and a finite loss there."""
+        loss = evaluation.values["train_loss"]
+        return (self.ended == RUNNING) & namespace(loss).isfinite(loss)
+
     def record(self, step: int, evaluation: Evaluation, params: Params) -> Array:
         """Keep a point; return which lanes end with it, of the lanes' shape."""
         loss, norm = evaluation.values["train_loss"], evaluation.values["grad_norm"]

@@ -12,6 +12,7 @@ from gdcli.engine.plan import Plan
 from gdcli.engine.program import Program
 from gdcli.engine.recorder import RUNNING, Curves, Recorder
 from gdcli.engine.rule import Rule
+from gdcli.engine.sharpness import Sharpness
 from gdcli.engine.steppers.stepper import Stepper
 from gdcli.problem import Params
 
@@ -34,6 +35,7 @@ class Loop:
     recorder: Recorder
     keeper: Keeper | None = None
     watch: Watch | None = None
+    sharpness: Sharpness | None = None  # measured at every recorded point, if it is
     gradient: Params | None = None  # at the last recorded point
 
     def run(self, advance: Callable[[int], None]) -> Curves:
@@ -62,6 +64,9 @@ class Loop:
         """Record a point, and still the trials that end there."""
         evaluation = self.program.evaluate(self.params)
         self.gradient = evaluation.gradient  # of the full training loss: the next step's, for gd
+        if self.sharpness:
+            wanted = self.recorder.running(evaluation)
+            evaluation.values["sharpness"] = self.sharpness.at(self.params, wanted)
         ended = self.recorder.record(step, evaluation, self.params)
         if self.watch:
             self.watch(self.program, self.params)

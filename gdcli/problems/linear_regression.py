@@ -51,3 +51,7 @@ class LinearRegression(LinearModel, Source):
     def slope(self, z: Array, y: Array) -> Array:
         """Return the residual."""
         return z - y
+
+    def bending(self, z: Array, y: Array, along: Array) -> Array:
+        """Return the direction itself."""
+        return along

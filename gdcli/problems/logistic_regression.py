@@ -54,6 +54,12 @@ class LogisticRegression(LinearModel, Source):
         small = xp.exp(-xp.abs(z))
         return xp.where(z >= 0, 1.0, small) / (1 + small) - y
 
+    def bending(self, z: Array, y: Array, along: Array) -> Array:
+        """Return the direction times p (1 - p), by terms that cannot overflow."""
+        xp = namespace(z)
+        small = xp.exp(-xp.abs(z))
+        return along * small / ((1 + small) * (1 + small))
+
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
         """Return whether each example falls on its side of 0."""
         right = (z > 0) == (y > 0.5)

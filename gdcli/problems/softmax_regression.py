@@ -49,6 +49,12 @@ class SoftmaxRegression(LinearModel, Source):
         likely = xp.exp(z - xp.max(z, axis=-2, keepdims=True))
         return likely / xp.sum(likely, axis=-2, keepdims=True) - y
 
+    def bending(self, z: Array, y: Array, along: Array) -> Array:
+        """Return p times the direction less its mean under p."""
+        xp = namespace(z)
+        likely = self.slope(z, 0.0)
+        return likely * (along - xp.sum(likely * along, axis=-2, keepdims=True))
+
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
         """Return whether no other class has as large a prediction as the right one."""
         return self.assess(z, y)[2]

@@ -39,8 +39,8 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
         return Finding("rerun", "different", "the data are not those that the run was trained on")
     batches = _chosen(batches_of(run.experiment.grid.cohorts, run.engine), sample, seed)
     check_memory(batches, None)
-    problem = run.experiment.grid.trials[0].problem
-    work = Work(run.experiment.varied, problem.curve_columns, device)
+    columns = run.experiment.grid.trials[0].curve_columns
+    work = Work(run.experiment.varied, columns, device)
     again = _Rerun(run, work, Judge(run, exact=not changes))
     again.train(batches, progress)
     return again.finding(changes)

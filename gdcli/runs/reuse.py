@@ -77,7 +77,7 @@ class Source:
         if batch is None or self.spec["data"].get(problem_key(trial.problem)) != data:
             return None
         shard, curves, summary = self._lines(batch.index)
-        rows = Rows(self.experiment.varied, trial.problem.curve_columns, plan_for(batch))
+        rows = Rows(self.experiment.varied, trial.curve_columns, plan_for(batch))
         prefix = f"{rows.prefix(trial)},".encode()
         points = tuple(_without(prefix, curves.get(trial.id, b"")))
         ends = tuple(_without(prefix, summary.get(trial.id, b"")))

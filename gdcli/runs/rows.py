@@ -33,7 +33,11 @@ def summary_columns(experiment: Experiment, metrics: Sequence[str]) -> tuple[str
     """Return the columns of summary.csv."""
     varied = (name.replace("-", "_") for name in experiment.varied)
     finals = ("final_train_loss", "best_train_loss", "final_grad_norm", "final_test_loss")
-    ends = ("initial_train_loss", *finals, "best_test_loss", *(f"final_{name}" for name in metrics))
+    ends = (
+        *("initial_train_loss", *finals, "best_test_loss"),
+        *(f"final_{name}" for name in metrics),
+        *(f"initial_{name}" for name in experiment.grid.training.columns),
+    )
     return (*SETTINGS, *varied, "status", "verdict", "steps", *ends, "steps_to_target", *OUTCOME)
 
 
@@ -85,16 +89,17 @@ class Rows:
             return [""] * length
         return shortest(curves.values[name][:length, i])
 
-    def _last(self, curves: Curves, name: str, i: int) -> str:
-        length = int(curves.length[i])
+    def _end(self, curves: Curves, name: str, i: int, *, first: bool = False) -> str:
+        """Return a measure at the last recorded point of a trial, or at the first."""
         if name not in curves.values:
             return ""
-        return shortest(curves.values[name][length - 1 : length, i])[0]
+        point = 0 if first else int(curves.length[i]) - 1
+        return shortest(curves.values[name][point : point + 1, i])[0]
 
     def summary(self, trial: Trial, curves: Curves, i: int) -> str:
         """Return the line of the i-th trial of the batch."""
         length, ended = int(curves.length[i]), int(curves.ended[i])
-        last = {name: self._last(curves, name, i) for name in self.names}
+        last = {name: self._end(curves, name, i) for name in self.names}
         losses = curves.values["train_loss"][:length, i]
         tests = curves.values["test_loss"][:length, i] if "test_loss" in curves.values else None
         step, found = curves.steps[length - 1], self._verdict(trial, curves, i)
@@ -110,6 +115,7 @@ class Rows:
             last["test_loss"],
             "" if tests is None else _least(tests),
             *(last[name] for name in self.names[len(MEASURES) :]),
+            *(self._end(curves, name, i, first=True) for name in trial.training.columns),
             _steps_to(trial.training.target_loss, curves.steps, losses),
             *_figures(found, self.plan.steps_per_epoch),
             str(step) if ended == DIVERGED else "",
@@ -133,7 +139,8 @@ class Rows:
 
     def failed(self, trial: Trial, message: str) -> str:
         """Return the summary line of a trial that raised an exception."""
-        blanks = [""] * (len(self.names) + 5 + len(OUTCOME))
+        measured = len(self.names) + len(trial.training.columns)
+        blanks = [""] * (measured + 5 + len(OUTCOME))
         return ",".join([self.prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
 
     def prefix(self, trial: Trial) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from gdcli.engine.differences import derivative_along
 from gdcli.engine.program import Evaluation, Program
 from gdcli.problem import Analytic, Array, Batch, Data, Params
 
@@ -78,6 +79,22 @@ class AnalyticProgram(Program):
         """Return {"point": gradient}."""
         batch = self.everything if batch is None else batch
         return {"point": self.function.gradient(params["point"], batch)}
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return {"point": product}, by a difference of two gradients."""
+        point, batch = params["point"], self.everything
+        product = derivative_along(
+            lambda x: self.function.gradient(x, batch), point, direction["point"]
+        )
+        return {"point": product}
+
+    def vectors(self, params: Params) -> Array:
+        """Return the points, (seeds, tiles, width, dimension)."""
+        return params["point"].mT
+
+    def parted(self, vectors: Array, params: Params) -> Params:
+        """Return {"point": (seeds, tiles, dimension, width)}."""
+        return {"point": vectors.mT}
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return the value, gradient norm and metrics on all examples, and the test value."""

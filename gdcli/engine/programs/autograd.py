@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from gdcli.engine.program import Evaluation, Program
+from gdcli.engine.program import Evaluation
+from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.problem import Batch, Data, Network, Params
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from gdcli.engine.lanes import Lanes
 
 
-class AutogradProgram(Program):
+class AutogradProgram(FirstAxisProgram):
     """A problem's own loss and metrics, written for one trial."""
 
     words = "vmap of the loss"
@@ -30,14 +31,6 @@ class AutogradProgram(Program):
         return {
             name: self.device.array(np.stack([s[name] for s in starts])[seed]) for name in starts[0]
         }
-
-    def over(self, values: Tensor, param: Tensor) -> Tensor:
-        """Return values with an axis for each of the parameter's own."""
-        return values.view(-1, *[1] * (param.ndim - 1))
-
-    def total(self, array: Tensor) -> Tensor:
-        """Return the sum over all axes but the trials."""
-        return array.flatten(1).sum(1)
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
         """Yield batches of arrays (trials, batch, ...)."""
@@ -60,6 +53,15 @@ class AutogradProgram(Program):
         shared = batch is None
         mapped = torch.func.vmap(torch.func.grad(self.loss), in_dims=(0, None if shared else 0))
         return cast("Params", mapped(params, self.train if shared else batch))
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return the product by parameter: the gradient of the gradient along the direction."""
+
+        def along(params: Params, direction: Params) -> Tensor:
+            gradient = torch.func.grad(self.loss)(params, self.train)
+            return cast("Tensor", sum((gradient[n] * direction[n]).sum() for n in gradient))
+
+        return cast("Params", torch.func.vmap(torch.func.grad(along))(params, direction))
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and metrics on all training and test examples."""

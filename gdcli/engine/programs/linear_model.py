@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdcli.arrays import namespace
+from gdcli.engine.differences import derivative_along
 from gdcli.engine.program import Evaluation, Program
 from gdcli.problem import Array, Batch, Data, LinearModel, Params
 
@@ -91,6 +92,36 @@ class LinearModelProgram(Program):
             for group in self._groups(weight)
         ]
         return {"weight": namespace(weight).concat(parts).reshape(weight.shape)}
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return {"weight": X' (the cost's Hessian times X direction) / n, and the penalty's}."""
+        weight, (x, y) = params["weight"], (self.all_train["x"], self.all_train["y"])
+        parts = [
+            self._gradient(x, way, self._bending(self.predict(x, group), y, self.predict(x, way)))
+            for group, way in zip(
+                self._groups(weight), self._groups(direction["weight"]), strict=True
+            )
+        ]
+        return {"weight": namespace(weight).concat(parts).reshape(weight.shape)}
+
+    def _bending(self, z: Array, y: Array, along: Array) -> Array:
+        """Return the cost's Hessian in z times a direction, as the problem has it or its slopes."""
+        exact = self.model.bending(z, y, along)
+        if exact is not None:
+            return exact
+        return derivative_along(lambda moved: self.model.slope(moved, y), z, along)
+
+    def vectors(self, params: Params) -> Array:
+        """Return the weights, (seeds, tiles, width, (features + 1) * outputs)."""
+        held = params["weight"]
+        split = held.reshape(*held.shape[:-1], self.outputs, self.width)
+        return namespace(held).moveaxis(split, -1, 2).reshape(*self.lanes.shape, -1)
+
+    def parted(self, vectors: Array, params: Params) -> Params:
+        """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
+        split = vectors.reshape(*self.lanes.shape, -1, self.outputs)
+        weight = namespace(vectors).moveaxis(split, 2, -1)
+        return {"weight": weight.reshape(params["weight"].shape)}
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and scores on all training and test examples."""

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from gdcli.engine.criteria import CRITERIA, one_hot
-from gdcli.engine.program import CHUNK, Evaluation, Program
+from gdcli.engine.program import CHUNK, Evaluation
+from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.stacked import stacked
 from gdcli.problem import Data, Network, Params
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 GATHERED = 2**17  # numbers of the inputs that are gathered at a time: they fit a cache
 
 
-class NetworkProgram(Program):
+class NetworkProgram(FirstAxisProgram):
     """A sequence of stacked layers and a criterion."""
 
     words = "stacked layers"
@@ -57,14 +58,6 @@ class NetworkProgram(Program):
         by_seed = {n: self.device.array(np.stack([s[n] for s in starts])) for n in starts[0]}
         return {name: values[self.seed] for name, values in by_seed.items()}
 
-    def over(self, values: Tensor, param: Tensor) -> Tensor:
-        """Return values with an axis for each of the parameter's own."""
-        return values.view(-1, *[1] * (param.ndim - 1))
-
-    def total(self, array: Tensor) -> Tensor:
-        """Return the sum over all axes but the trials."""
-        return array.flatten(1).sum(1)
-
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield x (trials, ..., batch) and y (trials, outputs, batch)."""
         size = len(self.seed) * indices.shape[2] * self.train["x"][0].numel()
@@ -82,6 +75,11 @@ class NetworkProgram(Program):
         parts = self._chunks(self.train) if batch is None else [batch]
         count = self.examples if batch is None else batch[0].shape[-1]
         return self._finished(_summed(self._slopes(params, x, y) for x, y in parts), params, count)
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return the product by parameter: the gradient of the gradient along the direction."""
+        parts = (self._bent(params, direction, x, y) for x, y in self._chunks(self.train))
+        return self._finished(_summed(parts), direction, self.examples)
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and accuracy on all training and test examples."""
@@ -155,6 +153,15 @@ class NetworkProgram(Program):
             gradients |= {f"{name}.{p}": g for p, g in zip(layer.parameters, parts, strict=True)}
             slope = cast("Tensor", back)
         return gradients
+
+    def _bent(self, params: Params, direction: Params, x: Tensor, y: Tensor) -> Params:
+        """Return the Hessian of the cost summed over a batch, times the direction."""
+        leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
+        z, _ = self._forward(leaves, x)
+        inputs, along = list(leaves.values()), [direction[name] for name in leaves]
+        slopes = torch.autograd.grad(z, inputs, self.criterion.slope(z, y), create_graph=True)
+        products = torch.autograd.grad(slopes, inputs, along, materialize_grads=True)
+        return dict(zip(leaves, products, strict=True))
 
     def _finished(self, gradients: Params, params: Params, count: int) -> Params:
         """Return mean gradients with the penalty's added."""

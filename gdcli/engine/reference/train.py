@@ -21,6 +21,7 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import RUNNING, Curves
 from gdcli.engine.reference.curve import Curve
 from gdcli.engine.reference.objective import Objective, Tensors, norm, objective_of, tensors
+from gdcli.engine.reference.sharpness import Sharpness
 from gdcli.engine.sampling import Orders
 from gdcli.engine.streams import stream
 
@@ -41,12 +42,14 @@ def train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], N
 def _train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], None]) -> Curves:
     device = Torch(precision(trial), name=device_name)
     objective = objective_of(trial.problem, data, device)
-    params = tensors(starting_point(trial.problem, data, trial.seed), device)
+    start = starting_point(trial.problem, data, trial.seed)
+    params = tensors(start, device)
     states = {name: trial.optimizer.init(param) for name, param in params.items()}
     plan = plan_of(trial, data.examples)
     batches = _batches(trial, plan, objective)
+    sharpness = Sharpness(objective, trial.seed, start, device) if trial.training.measure else None
     curve = Curve(trial.training)
-    curve.add(0, objective.measures(params), params)
+    curve.add(0, _measures(objective, sharpness, params), params)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
             break
@@ -55,9 +58,18 @@ def _train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], 
             directions = _directions(trial.optimizer, params, gradient, states, step + 1)
             rate = trial.lr * trial.schedule.multiplier(step, plan.steps)
             params = {name: param - rate * directions[name] for name, param in params.items()}
-        curve.add(there, objective.measures(params), params)
+        curve.add(there, _measures(objective, sharpness, params), params)
         advance(there - here)
     return curve.curves(device.dtype)
+
+
+def _measures(objective: Objective[Any], sharpness: Sharpness | None, params: Tensors) -> Tensors:
+    """Return what is recorded at a point, by column; of a loss that is not finite no sharpness."""
+    found = objective.measures(params)
+    if sharpness:
+        loss = found["train_loss"]
+        found["sharpness"] = sharpness.at(params) if loss.isfinite() else loss.new_tensor(math.nan)
+    return found
 
 
 def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Tensors]:

@@ -1,0 +1,55 @@
+"""Sharpness: the largest eigenvalue of the Hessian of the full training loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdcli.discovery import name_of
+from gdcli.engine.curvature import curvature_of
+from gdcli.engine.lanczos import largest_eigenvalue
+from gdcli.engine.streams import stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.engine.initial import Start
+    from gdcli.engine.program import Program
+    from gdcli.problem import Array, Params, Problem
+
+
+class Sharpness:
+    """Measures every trial of a program, at any point.
+
+    It is exact where the Hessian is the same everywhere; elsewhere Lanczos's iteration finds it.
+    """
+
+    def __init__(self, program: Program, starts: Sequence[Start]) -> None:
+        """Draw the direction that each seed's search begins with; `starts` is one a seed."""
+        self.program, problem = program, program.problem
+        known = curvature_of(problem, program.data)
+        self.everywhere = known.largest if known and known.exact else None
+        seeds = zip(program.lanes.seeds, starts, strict=True)
+        first = program.start([direction(problem, seed, start) for seed, start in seeds])
+        self.first = program.vectors(first)
+
+    def at(self, params: Params, wanted: Array) -> Array:
+        """Return the sharpness of the trials that are wanted, of the lanes' shape; else nan."""
+        device = self.program.device
+        asked = device.host(wanted)
+        if self.everywhere is not None:
+            return device.array(np.where(asked, self.everywhere, np.nan))
+
+        def product(vectors: Array) -> Array:
+            along = self.program.parted(vectors, params)
+            return self.program.vectors(self.program.hessian_product(params, along))
+
+        return device.array(largest_eigenvalue(product, self.first, asked, device))
+
+
+def direction(problem: Problem, seed: int, start: Start) -> dict[str, NDArray[np.float64]]:
+    """Return a random direction for the parameters that a seed starts from."""
+    rng = stream(name_of(problem), seed, "sharpness")
+    return {name: rng.standard_normal(value.shape) for name, value in start.items()}
