@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gdcli.analysis.theory import Limit, convergence_rate, limit_of, noise_floor
+from gdcli.analysis.theory import (
+    Limit,
+    convergence_rate,
+    limit_of,
+    noise_floor,
+    stable_sharpness,
+)
 from gdcli.discovery import OPTIMIZERS
 from gdcli.fields import options_of
 from gdcli.optimizer import Optimizer
@@ -36,6 +42,7 @@ class Expectation:
     limit: Limit | None = None
     rate: float | None = None  # the factor by which a step shrinks the distance to the minimiser
     floor: Floor | None = None
+    edge: float | None = None  # sharpness up to which steps are stable, where the Hessian varies
 
 
 def expectation(
@@ -56,6 +63,7 @@ def expectation(
         limit_of(optimizer, method, curvature) if curvature else None,
         _rate(optimizer, method, lr, facts),
         _floor(optimizer, given, lr, facts, goals),
+        _edge(optimizer, method, lr, facts),
     )
 
 
@@ -84,6 +92,12 @@ def _rate(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float |
     if curvature.smallest <= DEGENERATE * curvature.largest:
         return None
     return convergence_rate(optimizer, lr, (curvature.smallest, curvature.largest))
+
+
+def _edge(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float | None:
+    """Return the stable sharpness of descent on all examples, unless the limit says it all."""
+    known = facts.curvature is not None and facts.curvature.exact
+    return None if method != "gd" or known else stable_sharpness(optimizer, lr)
 
 
 def _floor(

@@ -57,12 +57,25 @@ def stability_limit(optimizer: Optimizer, largest: float) -> float | None:
     2/L, for heavy ball 2(1+beta)/L, for Nesterov 2(1+beta)/(L(1+2 beta)). Weight decay adds to the
     curvature. None: it is not known, as for adaptive optimizers and clipped gradients.
     """
-    beta = _momentum(optimizer)
-    curvature = largest + optimizer.weight_decay
-    if beta is None or curvature <= 0:
-        return None
-    ahead = 1 + 2 * beta if isinstance(optimizer, Nesterov) else 1.0
-    return 2 * (1 + beta) / (curvature * ahead)
+    stable, curvature = _stable_product(optimizer), largest + optimizer.weight_decay
+    return None if stable is None or curvature <= 0 else stable / curvature
+
+
+def stable_sharpness(optimizer: Optimizer, lr: float) -> float | None:
+    """Return the curvature up to which full-batch descent at this rate is stable.
+
+    It is 2/lr where `stability_limit` is 2/L. None: it is not known.
+    """
+    stable = _stable_product(optimizer)
+    return None if stable is None else stable / lr - optimizer.weight_decay
+
+
+def sharpness_formula(optimizer: Optimizer) -> str:
+    """Return the stable sharpness of a linear optimizer as a formula of its learning rate."""
+    decay = " - weight decay" if optimizer.weight_decay else ""
+    if isinstance(optimizer, Nesterov):
+        return f"2(1+beta)/(lr(1+2 beta)){decay}"
+    return f"2(1+beta)/lr{decay}" if isinstance(optimizer, Momentum) else f"2/lr{decay}"
 
 
 def convergence_rate(optimizer: Optimizer, lr: float, curvatures: Iterable[float]) -> float | None:
@@ -90,6 +103,15 @@ def noise_floor(
         return math.inf
     axes = zip(curvatures, variances, strict=True)
     return sum(lr * c / (2 * batch_size * (2 - lr * h)) for h, c in axes)
+
+
+def _stable_product(optimizer: Optimizer) -> float | None:
+    """Return the learning rate times the curvature up to which descent is stable."""
+    beta = _momentum(optimizer)
+    if beta is None:
+        return None
+    ahead = 1 + 2 * beta if isinstance(optimizer, Nesterov) else 1.0
+    return 2 * (1 + beta) / ahead
 
 
 def _momentum(optimizer: Optimizer) -> float | None:

@@ -16,6 +16,7 @@ FIGURES = (
     *("steps", "initial_train_loss", "best_train_loss", "steps_to_target"),
     *("epochs_left", "overshoots", "largest_overshoot", "diverged_at"),
 )
+MEASURED = ("initial_sharpness", "final_sharpness")  # that --measure adds
 ENDING = ("status", "verdict", "final_train_loss", "final_test_loss", *FIGURES, "diverged_by")
 STATUSES = ("finished", "diverged", "failed")
 
@@ -31,7 +32,7 @@ class Trial:
     status: str  # finished, diverged or failed
     verdict: str
     final: Mapping[str, float | None]  # train_loss, test_loss and the metrics
-    figures: Mapping[str, float | None]  # FIGURES
+    figures: Mapping[str, float | None]  # FIGURES and MEASURED
     diverged_by: str  # nan, overflow or growth
     message: str
 
@@ -102,7 +103,10 @@ class _Columns:
                 status,
                 cells[self.at["verdict"]],
                 {n: row.number(self.at[f"final_{n}"], f"final_{n}") for n in self.finals},
-                {n: row.number(self.at[n], n) for n in FIGURES},
+                {
+                    name: row.number(self.at[name], name) if name in self.at else None
+                    for name in (*FIGURES, *MEASURED)
+                },
                 cells[self.at["diverged_by"]],
                 cells[self.at["message"]],
             )

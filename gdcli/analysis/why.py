@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, isnan
 from pathlib import Path
@@ -28,6 +28,7 @@ class Measured:
 
     rate: float | None = None
     level: float | None = None  # the mean of the last quarter's losses
+    sharpness: float | None = None  # the mean of the last quarter's
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Account:
     expected: Expectation | None
     rate: float | None = None  # measured: the median over seeds
     excess: float | None = None  # measured: the mean level over seeds less the minimum
+    sharpness: float | None = None  # measured late: the median over the trials with the word
 
     @property
     def word(self) -> str:
@@ -73,8 +75,9 @@ def accounts(
     curves.csv is read only where theory has something to compare a curve with.
     """
     expected = [_expected(names, setting, cell, theory) for setting, cell in cells]
-    wanted = {trial.id for account in expected for trial in _compared(account)}
-    measured = _measured(folder, wanted) if wanted else {}
+    compared = {trial.id: trial for account in expected for trial in _compared(account)}
+    sharpness = any(map(_has_sharpness, compared.values()))
+    measured = _measured(folder, compared, sharpness=sharpness) if compared else {}
     return [_with_measured(account, measured) for account in expected]
 
 
@@ -90,22 +93,37 @@ def _compared(account: Account) -> Iterator[Trial]:
     expected = account.expected
     if expected and (expected.rate is not None or expected.floor is not None):
         yield from account.cell.ran
+    else:
+        yield from (trial for trial in account.cell.ran if _has_sharpness(trial))
 
 
-def _measured(folder: Path, wanted: set[str]) -> dict[str, Measured]:
-    points = read_points(folder, ("train_loss", "grad_norm"))
+def _has_sharpness(trial: Trial) -> bool:
+    return trial.figures["final_sharpness"] is not None
+
+
+def _measured(folder: Path, wanted: Collection[str], *, sharpness: bool) -> dict[str, Measured]:
+    columns = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
+    points = read_points(folder, columns)
     return {one.trial: _measure(one) for one in points if one.trial in wanted}
 
 
 def _measure(points: Points) -> Measured:
-    losses = points.values["train_loss"]
-    last = last_quarters(losses)[1] if len(losses) > 1 else ()
-    level = sum(last) / len(last) if last else None
-    return Measured(measured_rate(points.steps, points.values["grad_norm"]), level)
+    rate = measured_rate(points.steps, points.values["grad_norm"])
+    columns = (points.values["train_loss"], points.values.get("sharpness", ()))
+    return Measured(rate, *map(_level, columns))
+
+
+def _level(values: Sequence[float]) -> float | None:
+    """Return the mean of the last quarter: what swings around a level is at it."""
+    last = last_quarters(values)[1] if len(values) > 1 else ()
+    return sum(last) / len(last) if last else None
 
 
 def _with_measured(account: Account, measured: Mapping[str, Measured]) -> Account:
     """Return an account with the figures that stand beside those of theory."""
+    late = [measured[t.id].sharpness for t in account.of_the_word() if t.id in measured]
+    swings = [value for value in late if value is not None and isfinite(value)]
+    account = replace(account, sharpness=median(swings) if swings else None)
     expected, facts = account.expected, account.facts
     found = [measured[trial.id] for trial in account.cell.ran if trial.id in measured]
     if not found or expected is None or facts is None:

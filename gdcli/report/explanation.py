@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from math import isfinite, isinf
 
-from gdcli.analysis.theory import limit_formula
+from gdcli.analysis.edge import edge_of
+from gdcli.analysis.theory import limit_formula, sharpness_formula
 from gdcli.analysis.why import Account
 from gdcli.report.labels import short
 
@@ -17,7 +18,7 @@ def explanation(account: Account) -> str:
     """Return what most trials of a setting did at a learning rate, and what theory says of it."""
     tell = TELL.get(account.word)
     did = tell(account) if tell else PLAIN.get(account.word, "has no verdict")
-    said = "; ".join([did, *_beside_theory(account)])
+    said = "; ".join([did, *_beside_theory(account), *_at_the_edge(account)])
     return f"lr {short(account.cell.lr)} {said}{_how_many(account)}"
 
 
@@ -89,6 +90,16 @@ def _beside_theory(account: Account) -> Iterator[str]:
         about = "" if expected.floor.exact else "about "
         measured = f"{short(account.excess)} measured, " if account.excess is not None else ""
         yield f"noise floor {measured}{about}{short(expected.floor.excess)} in theory"
+
+
+def _at_the_edge(account: Account) -> Iterator[str]:
+    """Yield how near the measured sharpness ended to the edge of stability."""
+    found, expected, lr = edge_of(account), account.expected, account.cell.lr
+    if found and expected:
+        ends = f"{short(lr * found.end)} at the end, from {short(lr * found.start)} at the start"
+        edge = f"{short(lr * found.edge)}, at sharpness {sharpness_formula(expected.optimizer)}"
+        yield f"{found.place} the edge of stability: lr x sharpness = {ends}"
+        yield f"the edge is {edge} = {short(found.edge)}"
 
 
 def _how_many(account: Account) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from gdcli.analysis.edge import edge_of
 from gdcli.analysis.results import settings_of
 from gdcli.analysis.verdict import WORDS
 from gdcli.analysis.why import Account, accounts
@@ -38,7 +39,7 @@ def why_rows(folder: Path, run: Trials, theory: Theory) -> list[Row]:
 def _row(account: Account) -> Row:
     expected, counts = account.expected, account.verdicts
     limit, floor = (expected.limit, expected.floor) if expected else (None, None)
-    facts = account.facts
+    facts, edge = account.facts, edge_of(account)
     curvature = facts.curvature if facts else None
     causes = sorted({trial.diverged_by for trial in account.cell.ran} - {""})
     return {
@@ -56,6 +57,9 @@ def _row(account: Account) -> Row:
         "smallest_curvature": curvature.smallest if curvature else None,
         "limit": limit.lr if limit else None,
         "limit_is": ("exact" if limit.exact else "sufficient") if limit else None,
+        "initial_sharpness": account.figure("initial_sharpness"),
+        "late_sharpness": account.sharpness,
+        "stable_sharpness": edge.edge if edge else None,
         "predicted_rate": expected.rate if expected else None,
         "measured_rate": account.rate,
         "predicted_floor": floor.excess if floor else None,
