@@ -6,7 +6,8 @@ INSTALLED := .venv/installed
 
 # Losses of networks are recorded every epoch: between points far apart a rise would go unseen, and
 # what a rise amplifies is compared less strictly on another processor. The others stay small.
-NETWORKS := experiments/mlp-optimizers.toml experiments/quickstart-cnn.toml
+NETWORKS := experiments/edge-of-stability.toml experiments/mlp-optimizers.toml \
+	experiments/quickstart-cnn.toml
 OTHERS := $(filter-out $(NETWORKS),$(wildcard experiments/*.toml))
 
 .PHONY: help setup demo test test-ray ray faults lint verify reference docs bench clean

@@ -243,8 +243,11 @@ def _checked(grid: Grid, where: Where) -> Grid:
         raise UserError(where("zip"), f"{twice} is zipped twice", "name every axis once")
     grid.check(where)
     try:
-        _ = grid.cohorts  # a problem may refuse options that do not go together
+        first = grid.cohorts[0].trials[0]  # a problem may refuse options that do not go together
     except UserError as error:
         name = error.where.removeprefix("--")
         raise UserError(where(f"problem {name}"), error.what, error.fix) from None
+    if first.training.measure in first.problem.curve_columns:
+        what = f"the problem has a column {first.training.measure} of its own"
+        raise UserError(where("measure"), what, "leave it out, or rename the problem's")
     return grid

@@ -72,6 +72,13 @@ def test_the_tables_say_the_same_experiment(experiment: Experiment) -> None:
     assert again.hash == experiment.hash
 
 
+def test_a_measure_that_the_problem_has_already_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gdcli.problems.quadratic.Quadratic.metric_names", ("sharpness",))
+    line = "--measure: the problem has a column sharpness of its own; leave it out, or rename"
+    (found,) = mistakes(grid={"measure": "sharpness"})
+    assert found.startswith(line)
+
+
 def test_every_mistake_is_reported_with_its_place() -> None:
     assert mistakes(
         options={"dimm": "3", "condition": "x"},

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from gdcli.discovery import name_of
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.lanczos import largest_eigenvalue
 from gdcli.engine.streams import stream
+from gdcli.errors import RunError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +48,20 @@ class Sharpness:
             along = self.program.parted(vectors, params)
             return self.program.vectors(self.program.hessian_product(params, along))
 
-        return device.array(largest_eigenvalue(product, self.first, asked, device))
+        with twice_differentiable(self.program.problem):
+            return device.array(largest_eigenvalue(product, self.first, asked, device))
+
+
+@contextmanager
+def twice_differentiable(problem: Problem) -> Iterator[None]:
+    """Raise RunError where PyTorch says that a loss has no second derivative."""
+    try:
+        yield
+    except RuntimeError as error:  # NotImplementedError is one
+        if "derivative" not in (said := str(error)) or "not implemented" not in said:
+            raise
+        what = f"the loss of {name_of(problem)} has no second derivative: {said.rstrip('.')}"
+        raise RunError(f"--measure: {what}; leave it out") from None
 
 
 def direction(problem: Problem, seed: int, start: Start) -> dict[str, NDArray[np.float64]]:

@@ -24,6 +24,14 @@ ONE = [
     (("run", "quadratic", "--lr"), "--lr: it requires an argument; write --lr VALUE"),
     (("run", "quadratic", "--rotate=3"), "--rotate: it does not take a value"),
     (("run", "quadratic", "--lrr", "3"), "--lrr: there is no such option; did you mean '--lr'?"),
+    (
+        ("landscape", "mlp", "--measure", "sharpness"),
+        "--measure: there is no such option; gdcli run has it, gdcli landscape mlp has not",
+    ),
+    (
+        ("lr-range", "mlp", "--measure", "sharpness"),
+        "--measure: there is no such option; gdcli run has it, gdcli lr-range mlp has not",
+    ),
     (("run", "quadratic", "--hidden", "3"), "--hidden: there is no such option; see: gdcli run"),
     (("run", "quadratic", "-z"), "-z: there is no such option; see: gdcli run quadratic --help"),
     (("run", "quadratic", "0.2"), "gdcli run quadratic: got unexpected extra argument(s) (0.2)"),

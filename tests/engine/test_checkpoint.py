@@ -48,6 +48,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("rosenbrock", {}, {"record": "20", "lr": "0.001", "steps": "90"}),
     ("mlp", {"dataset": "iris"}, {"method": "minibatch", "epochs": "3", "record": "1000"}),
     ("cnn", {"examples": "20", "channels": "2,3"}, {"method": "sgd", "epochs": "2"}),
+    ("mlp", {"dataset": "iris"}, {"epochs": "40", "record": "12", "measure": "sharpness"}),
     ("matrix-factorization", {}, {"steps": "40", "record": "log", "optimizer": "momentum"}),
 ]
 

@@ -56,3 +56,14 @@ def test_a_trial_that_diverges_on_a_gpu_ends_where_it_ends_on_the_cpu() -> None:
     assert [run.ended for run in on_gpu] == [run.ended for run in on_cpu]
     assert on_gpu[1].ended == DIVERGED
     assert [run.steps for run in on_gpu] == [run.steps for run in on_cpu]
+
+
+@pytest.mark.parametrize("problem", PROBLEMS.names())
+def test_a_gpu_measures_the_sharpness_of_the_cpu(problem: str) -> None:
+    options = NOISY.get(problem, SMALL.get(problem, {}))
+    grid: dict[str, Any] = {"lr": "0.001,1e30", "seed": "0:1", "steps": "2", "dtype": "float64"}
+    on_cpu = train(problem, options, measure="sharpness", **grid)
+    on_gpu = train(problem, options, measure="sharpness", device="cuda:0", **grid)
+    for key, run in on_cpu.items():
+        found, values = (t.values["sharpness"][:2] for t in (on_gpu[key], run))
+        np.testing.assert_allclose(found[np.isfinite(values)], values[np.isfinite(values)], 1e-6)

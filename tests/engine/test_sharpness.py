@@ -17,9 +17,10 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
 from gdcli.engine.lanczos import largest_eigenvalue
 from gdcli.engine.reference.objective import objective_of, tensors
+from gdcli.errors import RunError
 from gdcli.experiment import Experiment
-from gdcli.grid import Grid, Trial
-from gdcli.problem import Analytic, Array, Data, LinearModel
+from gdcli.grid import Axes, Grid, Trial
+from gdcli.problem import Analytic, Array, Batch, Data, LinearModel, Params, Problem
 from tests.engine.test_contract import NOISY, SMALL, methods, same
 from tests.grids import experiment, only, train, train_experiment
 
@@ -183,13 +184,20 @@ def test_measuring_changes_nothing_else() -> None:
 def test_full_batch_descent_trains_a_network_at_the_edge_of_stability() -> None:
     """Sharpness rises until lr x sharpness is 2, and stays around it (Cohen et al., ICLR 2021)."""
     options = {"dataset": "breast-cancer", "hidden": "20,20", "activation": "tanh"}
-    common = {"lr": "0.1,0.4", "epochs": "600", "record": "10", "measure": "sharpness"}
-    gentle, steep = (
-        run.trial.lr * run.values["sharpness"] for run in train("mlp", options, **common).values()
-    )
-    assert gentle.max() < 1
-    assert steep[0] < 1
-    assert 1.8 < steep[-20:].mean() < 2.2
+    common = {
+        "lr": "0.1,0.8",
+        "seed": "0:2",
+        "epochs": "600",
+        "record": "10",
+        "measure": "sharpness",
+    }
+    for run in train("mlp", options, **common).values():
+        found = run.trial.lr * run.values["sharpness"]
+        if run.trial.lr == 0.1:
+            assert found.max() < 1
+        else:
+            assert found[0] < 1.5
+            assert 1.9 < np.median(found[-30:]) < 2.2
 
 
 @pytest.mark.parametrize("size", [1, 3, 40, 200])
@@ -209,3 +217,29 @@ def test_lanczos_finds_the_largest_eigenvalue_of_many_matrices(size: int) -> Non
     assert found[0] == pytest.approx(np.linalg.eigvalsh(matrices[0])[-1], rel=1e-6)
     assert found[1:3] == pytest.approx([0.0, -1.0])
     assert np.isnan(found[3:]).all()
+
+
+@dataclass(frozen=True)
+class Centres(Problem):
+    """A loss that PyTorch differentiates once."""
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return points."""
+        return Data({"x": rng.standard_normal((20, 3))})
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return two centres."""
+        return {"centres": rng.standard_normal((2, 3))}
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Return the mean distance."""
+        return torch.cdist(batch["x"], params["centres"]).mean()
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_a_loss_without_a_second_derivative_is_refused_in_one_line(engine: str) -> None:
+    training = experiment("saddle", steps="2", measure="sharpness").grid.training
+    own = Experiment("centres", Grid(Centres, {}, Axes(), {}, (), training))
+    line = "--measure: the loss of .* has no second derivative: .*; leave it out"
+    with pytest.raises(RunError, match=line):
+        train_experiment(own, engine=engine)

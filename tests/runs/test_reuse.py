@@ -62,6 +62,18 @@ GRIDS: dict[str, tuple[str, dict[str, Any], dict[str, Any], int]] = {
         {"lr": "0.2,0.1", "method": "minibatch", "optimizer": "vanilla,adam", "epochs": "2"},
         2,
     ),
+    "not what was not measured": (
+        "rosenbrock",
+        {"lr": "1e-3", "steps": "5"},
+        {"lr": "1e-3", "steps": "5", "measure": "sharpness"},
+        1,
+    ),
+    "what was measured": (
+        "rosenbrock",
+        {"lr": "1e-3", "steps": "5", "measure": "sharpness"},
+        {"lr": "2e-3,1e-3", "steps": "5", "measure": "sharpness"},
+        1,
+    ),
     "all of it": ("quadratic", {"lr": "0.1,0.2,9", "seed": "0:2"}, {"lr": "9,0.2", "seed": "2"}, 0),
 }
 

@@ -9,7 +9,7 @@ import torch
 
 from gdcli.engine.lanczos import largest_eigenvalue
 from gdcli.engine.reference.objective import Objective, Tensors, tensors
-from gdcli.engine.sharpness import direction
+from gdcli.engine.sharpness import direction, twice_differentiable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +42,8 @@ class Sharpness:
             )
             return _vector(bent)
 
-        found = largest_eigenvalue(product, self.first, np.array([True]), self.device)
+        with twice_differentiable(self.objective.problem):
+            found = largest_eigenvalue(product, self.first, np.array([True]), self.device)
         return self.first.new_tensor(found[0])
 
 

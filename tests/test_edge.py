@@ -1,0 +1,120 @@
+"""The edge of stability: a real run beside it, and the words for it."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gdcli import experiment_file
+from gdcli.analysis.edge import Edge, edge_of
+from gdcli.analysis.facts import Theory
+from gdcli.analysis.results import settings_of
+from gdcli.analysis.theory import sharpness_formula, stability_limit, stable_sharpness
+from gdcli.analysis.trials import read_trials
+from gdcli.analysis.why import Account, accounts
+from gdcli.optimizer import Optimizer
+from gdcli.optimizers.adam import Adam
+from gdcli.optimizers.momentum import Momentum
+from gdcli.optimizers.nesterov import Nesterov
+from gdcli.optimizers.vanilla import Vanilla
+from gdcli.report.explanation import explanation
+from gdcli.report.why import why_rows
+from gdcli.runs import manifest
+from gdcli.runs.execution import execute
+from gdcli.runs.options import RunOptions
+from gdcli.runs.progress import Silent
+from tests.grids import experiment
+
+FILE = Path(__file__).parents[1] / "experiments" / "edge-of-stability.toml"
+RULES = [Vanilla(weight_decay=0.5), Momentum(beta=0.5), Nesterov(beta=0.9, weight_decay=0.1)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the experiment's run: its files, and nothing that is hidden."""
+    made = tmp_path_factory.mktemp("edge")
+    done = execute(experiment_file.load(FILE), RunOptions(output=made), Silent())
+    copied = shutil.copytree(done.folder, made / "copied", ignore=shutil.ignore_patterns(".gdcli"))
+    return Path(copied)
+
+
+def told(folder: Path) -> dict[float, Account]:
+    """Return the accounts of a run of one setting, by learning rate."""
+    run, theory = read_trials(folder), Theory(manifest.read(folder))
+    (setting,) = settings_of(run.trials)
+    cells = [(setting, cell) for cell in setting.cells]
+    return {one.cell.lr: one for one in accounts(folder, run.names, cells, theory)}
+
+
+def test_larger_rates_train_at_the_edge_and_small_ones_below(folder: Path) -> None:
+    found = {lr: edge_of(account) for lr, account in told(folder).items()}
+    places = {lr: edge.place for lr, edge in found.items() if edge}
+    # Between these, other processors' rounding may decide: the way there is chaotic.
+    assert (places[0.05], places[0.1], places[0.8]) == ("below", "below", "at")
+    steep = found[0.8]
+    assert steep is not None
+    assert 1.8 < 0.8 * steep.end < 2.5
+    assert 0.8 * steep.start < 1.5
+    assert steep.edge == pytest.approx(2.5)
+
+
+def test_the_explanation_says_how_near(folder: Path) -> None:
+    line = explanation(told(folder)[0.8])
+    assert "; at the edge of stability: lr x sharpness = " in line
+    assert line.endswith(" at the start; the edge is 2, at sharpness 2/lr = 2.5")
+    rows = why_rows(folder, read_trials(folder), Theory(manifest.read(folder)))
+    (row,) = (row for row in rows if row["lr"] == 0.8)
+    assert row["stable_sharpness"] == pytest.approx(2.5)
+    assert row["late_sharpness"] == pytest.approx(2.5, rel=0.2)
+    assert row["initial_sharpness"] == pytest.approx(1.6, rel=0.1)
+
+
+def test_of_trials_that_diverged_it_says_nothing(folder: Path) -> None:
+    account = told(folder)[0.8]
+    lost = tuple(replace(t, status="diverged", verdict="diverged") for t in account.cell.trials)
+    assert edge_of(replace(account, cell=replace(account.cell, trials=lost))) is None
+
+
+@pytest.mark.parametrize("grid", [{"method": "sgd"}, {"optimizer": "adam"}, {"schedule": "cosine"}])
+def test_only_full_batches_at_a_constant_rate_have_an_edge(
+    tmp_path: Path, grid: dict[str, str]
+) -> None:
+    options = {"dataset": "iris", "hidden": "4"}
+    given = experiment("mlp", options, epochs="2", measure="sharpness", **grid)
+    (account,) = told(execute(given, RunOptions(output=tmp_path), Silent()).folder).values()
+    assert account.sharpness is not None
+    assert edge_of(account) is None
+    assert "sharpness" not in explanation(account)
+
+
+def test_where_the_hessian_is_the_same_everywhere_the_limit_says_it_all(tmp_path: Path) -> None:
+    given = experiment("quadratic", measure="sharpness")
+    (account,) = told(execute(given, RunOptions(output=tmp_path), Silent()).folder).values()
+    assert edge_of(account) is None
+
+
+@pytest.mark.parametrize(
+    ("end", "place"), [(8.9, "below"), (9.1, "at"), (12.4, "at"), (12.6, "above")]
+)
+def test_the_place_is_that_of_the_end(end: float, place: str) -> None:
+    assert Edge(1.0, end, 10.0).place == place
+
+
+@pytest.mark.parametrize("rule", RULES, ids=str)
+def test_at_the_stable_sharpness_the_rate_is_the_limit(rule: Optimizer) -> None:
+    sharpness = stable_sharpness(rule, 0.03)
+    assert sharpness is not None
+    assert stability_limit(rule, sharpness) == pytest.approx(0.03)
+    assert stable_sharpness(Adam(), 0.03) is None
+
+
+def test_the_formula_names_what_the_rule_has() -> None:
+    assert [sharpness_formula(rule) for rule in (Vanilla(), *RULES)] == [
+        "2/lr",
+        "2/lr - weight decay",
+        "2(1+beta)/lr",
+        "2(1+beta)/(lr(1+2 beta)) - weight decay",
+    ]
