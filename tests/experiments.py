@@ -39,6 +39,7 @@ GRID: Drawn = {
     "target-loss": rates | rates.map(lambda x: -x),
     "order": st.sampled_from(["shuffle", "fixed", "replacement"]),
     "remainder": st.sampled_from(["keep", "drop"]),
+    "measure": st.just("sharpness"),
     "data-seed": st.integers(0, 2**70),
     "dtype": st.sampled_from(["float32", "float64"]),
 }
