@@ -45,6 +45,19 @@ def test_predicted_and_measured_rates_agree_to_one_percent(shell: Shell, conditi
         assert (row["smallest_curvature"], row["largest_curvature"]) == (1, condition)
 
 
+@pytest.mark.parametrize("condition", [10, 100, 1000])
+@pytest.mark.parametrize(("optimizer", "beta"), [("momentum", 0.98), ("nesterov", 0.99)])
+def test_the_rate_of_a_norm_that_swings_agrees_too(
+    shell: Shell, condition: int, optimizer: str, beta: float
+) -> None:
+    # Both curvatures have complex roots with these: every component swings through 0.
+    vary, lr = f"{optimizer}.beta={beta}", repr(1 / condition)
+    bowl = "--condition", str(condition), "--optimizer", optimizer, "--lr", lr, "--vary", vary
+    (row,) = quadratic(shell, *bowl, "--steps", "3000")
+    measured, predicted = 1 - row["measured_rate"], 1 - row["predicted_rate"]
+    assert measured == pytest.approx(predicted, rel=0.01)
+
+
 def test_least_squares_has_its_rate_too(shell: Shell) -> None:
     run = "run", "linear-regression", "--lr", "0.3", "--epochs", "6000", "--quiet"
     assert shell(*run, "--name", "line") == 0
