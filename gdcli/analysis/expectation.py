@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gdcli.analysis.theory import (
@@ -14,7 +15,7 @@ from gdcli.analysis.theory import (
     stable_sharpness,
 )
 from gdcli.discovery import OPTIMIZERS
-from gdcli.fields import options_of
+from gdcli.fields import Option, options_of
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.vanilla import Vanilla
 
@@ -70,15 +71,25 @@ def expectation(
 def _optimizer(given: Mapping[str, Value]) -> Optimizer | None:
     """Return the optimizer of a setting, with its fields that vary."""
     name = str(given["optimizer"])
-    if name not in OPTIMIZERS.names():
+    rule = _rule(name)
+    if rule is None:
         return None
-    kind = OPTIMIZERS.find(name, "optimizer")
+    kind, options = rule
     fields: dict[str, Any] = {}
-    for option in options_of(kind).values():
+    for option in options:
         column = option.field if option.field in COMMON else f"{name}.{option.field}"
         if (value := given.get(column)) is not None:
             fields[option.field] = option.read(str(value), column)
     return kind(**fields)
+
+
+@lru_cache  # a run may have thousands of settings, and a handful of optimizers
+def _rule(name: str) -> tuple[type[Optimizer], tuple[Option, ...]] | None:
+    """Return the optimizer of that name and its options, None where there is none."""
+    if name not in OPTIMIZERS.names():
+        return None
+    kind = OPTIMIZERS.find(name, "optimizer")
+    return kind, tuple(options_of(kind).values())
 
 
 def _rate(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float | None:

@@ -30,7 +30,7 @@ def read_points(folder: Path, columns: Sequence[str]) -> Iterator[Points]:
     at = {name: place_of(header, name) for name in ("step", *columns)}
     for trial, lines in groupby(rows, key=lambda row: row.cells[0]):
         held = list(lines)
-        cells = {name: [_number(row, place, name) for row in held] for name, place in at.items()}
+        cells = {name: _numbers(held, place, name) for name, place in at.items()}
         steps = [_step(row, value) for row, value in zip(held, cells.pop("step"), strict=True)]
         yield Points(trial, steps, dict(cells))
 
@@ -41,6 +41,13 @@ def place_of(header: Row, name: str) -> int:
         header.refuse(f"there is no column {name}")
     # The last one named so: a varied setting, to the left, may have that name too.
     return len(header.cells) - 1 - header.cells[::-1].index(name)
+
+
+def _numbers(rows: Sequence[Row], place: int, name: str) -> list[float]:
+    try:
+        return [float(row.cells[place]) for row in rows]
+    except ValueError:  # one is empty, or wrong
+        return [_number(row, place, name) for row in rows]
 
 
 def _number(row: Row, place: int, name: str) -> float:

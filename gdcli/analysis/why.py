@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import isfinite, isnan
 from pathlib import Path
 
@@ -44,13 +45,13 @@ class Account:
     excess: float | None = None  # measured: the mean level over seeds less the minimum
     sharpness: float | None = None  # measured late: the median over the trials with the word
 
-    @property
+    @cached_property
     def word(self) -> str:
         """The verdict of most trials, of two as frequent the worse."""
         counts = self.verdicts
         return min(counts, key=lambda word: (-counts[word], WORST_FIRST.index(word)))
 
-    @property
+    @cached_property
     def verdicts(self) -> Counter[str]:
         """The trials by verdict; those that failed have none."""
         words = ("failed" if t.status == "failed" else t.verdict for t in self.cell.trials)

@@ -122,12 +122,14 @@ def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen
     from gdcli.report.seeds import PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
     from gdcli.report.targets import TARGET_NOTES, target_rows
     from gdcli.report.why import why_rows
+    from gdcli.report.why_table import WHY_NOTES, why_table
 
     console = screen.console()
     if view.view == "results":
         print_results(folder, screen.format, console, run=run, theory=theory)
     elif view.view == "why":
-        print_rows(why_rows(folder, run, theory), screen.format, console)
+        told = why_table if screen.format in ("table", "md") else why_rows
+        print_rows(told(folder, run, theory), screen.format, console, WHY_NOTES)
     elif view.view == "seeds":
         print_rows(seed_rows(run), screen.format, console, SEED_NOTES)
     elif view.view == "pairs":

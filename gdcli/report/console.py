@@ -39,6 +39,8 @@ def on_terminal(*, stderr: bool = False) -> bool:
 
 def literal(text: str) -> str:
     r"""Return text whose control characters are spelt out, as in \x1b, and do nothing."""
+    if text.isprintable():  # as nearly all is: most cells of a long table
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )

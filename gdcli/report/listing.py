@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from rich import box
 from rich.cells import cell_len
-from rich.table import Table
+from rich.text import Text
 
 from gdcli.report.console import literal
+from gdcli.report.folded import folded
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-GAP = 2  # columns of the screen between two of a table's
-LONGEST_WORD = 20  # columns that a cell takes which is never folded
-LEAST_TEXT = 10  # columns that are left to a cell which is
 Rows: TypeAlias = Sequence[Mapping[str, str]]
 
 
@@ -29,41 +27,20 @@ def print_listing(rows: Rows, form: str, console: Console) -> None:
 
 
 def _table(rows: Rows, console: Console) -> None:
+    width = console.width if console.is_terminal else sys.maxsize
+    header, *lines = folded(_cells(rows), width)
     if not console.is_terminal:
-        write_lines(_aligned(rows), console)
+        write_lines([line for row in (header, *lines) for line in row], console)
         return
-    table = Table(*columns_of(rows), box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for column in table.columns:
-        column.overflow = "fold"
-    for row in rows:
-        table.add_row(*map(literal, row.values()))
-    _keep_words(table, console.width)
-    console.print(table)
+    for line in header:
+        console.print(Text(line, "bold"))
+    widest = max(cell_len(line) for row in (header, *lines) for line in row)
+    rule = "-" if console.options.ascii_only else "─"
+    write_lines([rule * widest, *(line for row in lines for line in row)], console)
 
 
-def _keep_words(table: Table, width: int) -> None:
-    """Let only long texts be folded, where that leaves them room enough."""
-    cells = [[str(column.header), *map(str, column.cells)] for column in table.columns]
-    widths = [max(map(cell_len, column)) for column in cells]
-    short = [
-        most <= LONGEST_WORD and not any(" " in c for c in column[1:])
-        for most, column in zip(widths, cells, strict=True)
-    ]
-    words = sum(most for most, word in zip(widths, short, strict=True) if word)
-    if words + LEAST_TEXT * short.count(False) + GAP * len(cells) <= width:
-        for column, word in zip(table.columns, short, strict=True):
-            column.no_wrap = word
-
-
-def _aligned(rows: Rows) -> list[str]:
-    cells = [columns_of(rows), *([literal(cell) for cell in row.values()] for row in rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    return ["  ".join(map(_padded, line, widths)).rstrip() for line in cells]
-
-
-def _padded(cell: str, width: int) -> str:
-    """Pad to a width on the screen, where some characters are two columns wide."""
-    return cell + " " * (width - cell_len(cell))
+def _cells(rows: Rows) -> list[list[str]]:
+    return [columns_of(rows), *([literal(cell) for cell in row.values()] for row in rows)]
 
 
 def _csv(rows: Rows, console: Console) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gdcli.report.why_table import WHY_NOTES
 from tests.cli.command_line import Shell, gdcli
 
 TO_TARGET = ("--view", "target", "--target-metric")
@@ -108,12 +109,24 @@ def test_the_results_say_why(bowl: Shell) -> None:
 
 
 def test_every_format_has_a_row_a_setting_and_learning_rate(bowl: Shell) -> None:
-    for form in ("csv", "md", "table"):
+    for form, others in (("csv", 1), ("md", 2), ("table", 1 + len(WHY_NOTES))):
         assert bowl("show", "bowl", "--view", "why", "--format", form) == 0
-        assert len(bowl.out.splitlines()) == 6 + (2 if form == "md" else 1)
+        assert len(bowl.out.splitlines()) == 6 + others
     assert bowl("show", "bowl", "--view", "why", "--format", "csv") == 0
     rows = list(csv.DictReader(io.StringIO(bowl.out)))
     assert [row["lr"] for row in rows] == ["0.05", "0.1", "0.3"] * 2
+
+
+@pytest.mark.parametrize("form", ["table", "md"])
+def test_why_is_no_wider_than_a_hundred_columns(shell: Shell, form: str) -> None:
+    grid = "--optimizer", "vanilla,nesterov", "--lr", "log:1e-4:1:9", "--seed", "0:1"
+    vary = "--vary", "condition=10,100"
+    assert shell("run", "quadratic", "--quiet", "--name", "long", *grid, *vary) == 0
+    assert shell("show", "long", "--view", "why", "--format", form) == 0
+    lines = shell.out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "gd nesterov condition=100.0" in shell.out
+    assert ["theory_rate" in line for line in lines].count(True) == 1
 
 
 def test_the_time_to_a_target_is_that_of_the_fastest_rate(bowl: Shell) -> None:

@@ -46,6 +46,15 @@ def test_off_a_terminal_a_table_is_aligned_and_unbroken() -> None:
     ]
 
 
+def test_what_fits_a_terminal_is_not_folded() -> None:
+    rows = [{"name": "a", "what": "two words"}, {"name": "bcd", "what": "\x1b[31m"}]
+    header, rule, *lines = shown(rows, "table", terminal=True, columns=15).splitlines()
+    assert header == "\x1b[1mname  what     \x1b[0m".replace("     ", "")
+    assert rule == "─" * 15
+    assert lines == ["a     two words", r"bcd   \x1b[31m"]
+    assert "fold" not in shown(rows, "table", terminal=True, columns=14)
+
+
 def test_words_are_whole_while_texts_have_room() -> None:
     rows = [
         {"name": "q" * 30, "state": "complete", "why": "so", "finished": "2026-11-22T20:22:49Z"}
