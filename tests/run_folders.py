@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
-from math import isfinite
+from math import hypot, isfinite
 from pathlib import Path
 
 from gdcli.analysis.verdict import Curve, verdict
@@ -36,6 +36,7 @@ class Made:
     message: str = ""
     test_losses: Sequence[float] = ()
     metrics: Sequence[float] = ()  # at the end
+    grad_norms: Sequence[float] = ()
     identity: str = field(default_factory=map("{:012x}".format, count()).__next__)
 
     @property
@@ -90,25 +91,32 @@ def _recorded(made: Made, metrics: int) -> Iterator[list[object]]:
     """Yield the lines of curves.csv; metrics are recorded at the end only."""
     for epoch, loss in enumerate(made.losses):
         test = made.test_losses[epoch] if made.test_losses else ""
-        yield [*made.settings, epoch, epoch, epoch * EXAMPLES, loss, "", test, *[""] * metrics]
+        norm = made.grad_norms[epoch] if made.grad_norms else ""
+        yield [*made.settings, epoch, epoch, epoch * EXAMPLES, loss, norm, test, *[""] * metrics]
 
 
 def descent(lr: float, seed: int = 0, epochs: int = 20, beta: float = 0.0) -> Made:
     """Return gradient descent on a quadratic bowl, computed in plain Python."""
     start = random.Random(seed)  # noqa: S311 - a starting point is no secret
     point, speed = [start.gauss(0, 3) for _ in CURVATURES], [0.0] * len(CURVATURES)
-    losses, status = [_bowl(point)], "finished"
+    losses, norms, status = [_bowl(point)], [_slope(point)], "finished"
     for _ in range(epochs):
         slope = [k * x for k, x in zip(CURVATURES, point, strict=True)]
         speed = [beta * v + g for v, g in zip(speed, slope, strict=True)]
         point = [x - lr * v for x, v in zip(point, speed, strict=True)]
         losses.append(_bowl(point))
+        norms.append(_slope(point))
         if not isfinite(losses[-1]) or losses[-1] > 1e9 * max(1, losses[0]):
             status = "diverged"
             break
     optimizer = "momentum" if beta else "vanilla"
     tests = [1.1 * loss for loss in losses]
-    return Made(losses, optimizer=optimizer, lr=lr, seed=seed, status=status, test_losses=tests)
+    made = Made(losses, optimizer=optimizer, lr=lr, seed=seed, status=status, test_losses=tests)
+    return replace(made, grad_norms=norms)
+
+
+def _slope(point: Sequence[float]) -> float:
+    return hypot(*(k * x for k, x in zip(CURVATURES, point, strict=True)))
 
 
 def _bowl(point: Sequence[float]) -> float:

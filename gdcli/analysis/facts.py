@@ -48,6 +48,11 @@ class Theory:
             what = "it does not say what theory needs of the problem"
             raise UserError("manifest.json", what, REPAIR) from None
 
+    @property
+    def problems(self) -> Sequence[tuple[Mapping[str, Value], Facts]]:
+        """The problems: the options that tell each from the others, and what is known of it."""
+        return [(dict(options), facts) for options, facts in self._facts]
+
     def of(self, names: Sequence[str], setting: Sequence[Value]) -> Facts | None:
         """Return the facts of the problem of a setting, whose values have these names."""
         given = dict(zip(names, setting, strict=True))

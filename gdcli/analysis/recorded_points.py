@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import nan
 from pathlib import Path
 
 from gdcli.analysis.rows import Row, read_rows
@@ -47,12 +46,7 @@ def _numbers(rows: Sequence[Row], place: int, name: str) -> list[float]:
     try:
         return [float(row.cells[place]) for row in rows]
     except ValueError:  # one is empty, or wrong
-        return [_number(row, place, name) for row in rows]
-
-
-def _number(row: Row, place: int, name: str) -> float:
-    value = row.number(place, name)
-    return nan if value is None else value
+        return [row.number_or_nan(place, name) for row in rows]
 
 
 def _step(row: Row, value: float) -> int:

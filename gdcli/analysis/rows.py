@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
@@ -35,6 +36,11 @@ class Row:
             return float(text)
         except ValueError:
             self.refuse(f"{name} is {show(text)}, not a number")
+
+    def number_or_nan(self, column: int, name: str) -> float:
+        """Return a cell as a number, nan for an empty one."""
+        value = self.number(column, name)
+        return nan if value is None else value
 
     def refuse(self, what: str) -> NoReturn:
         """Raise UserError for this line."""

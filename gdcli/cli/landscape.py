@@ -32,7 +32,7 @@ Output = Annotated[
         "--output",
         metavar="FILE",
         help="write a picture (.png, .svg, .pdf), or the losses and, beside them, the trials' "
-        "points (.csv); may be repeated",
+        "points (.csv; as landscape.csv in a run's folder, report shows them); may be repeated",
         rich_help_panel=RUN,
     ),
 ]
@@ -94,9 +94,10 @@ def _write(scene: Landscape, file: Path) -> list[Path]:
 
         atomic.write(file, [drawn(scene, file.suffix.lower()[1:])])
         return [file]
-    from gdcli.report.landscape import plane_csv, ways_csv
+    from gdcli.report.landscape import plane_csv, plane_json, ways_csv
 
-    beside = file.with_name(f"{file.stem}-ways.csv")
+    ways, meaning = file.with_name(f"{file.stem}-ways.csv"), file.with_suffix(".json")
     atomic.write(file, (line.encode() for line in plane_csv(scene)))
-    atomic.write(beside, (line.encode() for line in ways_csv(scene)))
-    return [file, beside]
+    atomic.write(ways, (line.encode() for line in ways_csv(scene)))
+    atomic.write(meaning, [plane_json(scene).encode()])
+    return [file, ways, meaning]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,6 +85,18 @@ def plane_csv(scene: Landscape) -> Iterator[str]:
     for y, row in zip(scene.ys.tolist(), scene.losses.tolist(), strict=True):
         for x, loss in zip(scene.xs.tolist(), row, strict=True):
             yield f"{x!r},{y!r},{loss!r}\n"
+
+
+def plane_json(scene: Landscape) -> str:
+    """Return as JSON what the coordinates of both CSV files mean.
+
+    share is null where the plane is all there is of the parameters.
+    """
+    x, y = scene.plane.names
+    part = len(scene.plane.origin) > 2 and isfinite(scene.share)
+    share = scene.share if part else None
+    said = {"plane": scene.plane.words, "x": x, "y": y, "share": share}
+    return json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def ways_csv(scene: Landscape) -> Iterator[str]:

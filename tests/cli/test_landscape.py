@@ -42,7 +42,7 @@ def test_the_other_forms_have_a_row_a_trial(shell: Shell) -> None:
 def test_pictures_and_tables_are_written(shell: Shell) -> None:
     assert shell(*SMALL, "-o", "map.csv", "-o", "map.svg", "--output", "map.PNG") == 0
     assert shell.errors == [
-        "written: map.csv, map-ways.csv",
+        "written: map.csv, map-ways.csv, map.json",
         "written: map.svg",
         "written: map.PNG",
     ]

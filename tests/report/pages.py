@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gdcli.report.page.page import page_bytes
-from tests.run_folders import Made, write_run
+from tests.run_folders import CURVATURES, EXAMPLES, Made, write_run
 
 MANIFEST = {
     "experiment": {"problem": "quadratic"},
@@ -16,6 +17,40 @@ MANIFEST = {
     "host": "here",
 }
 EXPERIMENT = '[problem]\nname = "quadratic"\n'
+# What the manifest of a run on the bowl of `tests.run_folders.descent` says of theory.
+THEORY = {
+    "problem": "quadratic",
+    "options": {},
+    "examples": EXAMPLES,
+    "minimum": 0.0,
+    "curvature": {
+        "largest": max(CURVATURES),
+        "smallest": min(CURVATURES),
+        "exact": True,
+        "every_batch": True,
+    },
+    "noise": None,
+}
+KNOWN: dict[str, Any] = {
+    "experiment": {"problem": "quadratic", "settings": {"grid": {}}},
+    "data": {"quadratic": "abc"},
+    "theory": [THEORY],
+}
+
+
+def write_landscape(folder: Path, trials: Sequence[Made], lowest: float = 0.0) -> None:
+    """Write what `gdcli landscape -o landscape.csv` leaves: a bowl, and straight ways to 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    side = [k / 10 - 2 for k in range(41)]
+    plane = "".join(f"{x},{y},{x * x + y * y + lowest}\n" for y in side for x in side)
+    (folder / "landscape.csv").write_text(f"x,y,train_loss\n{plane}")
+    ways = "".join(
+        f"{made.identity},{step},{1 - step / 10},{0.5 - step / 20},0.25,{loss}\n"
+        for made in trials
+        for step, loss in enumerate(made.losses)
+    )
+    header = "trial,step,x,y,off_plane,train_loss\n"
+    (folder / "landscape-ways.csv").write_text(header + ways)
 
 
 def write_page(

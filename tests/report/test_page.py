@@ -11,10 +11,19 @@ from typing import Any
 
 import pytest
 
+from gdcli.analysis.landscape import Landscape, Way
 from gdcli.errors import UserError
+from gdcli.report.page.landscape import landscape_content
 from gdcli.report.page.thinned import MOST_VALUES, thinned_curves
-from tests.report.pages import EXPERIMENT, MANIFEST, write_page
-from tests.run_folders import Made, grid, write_run
+from tests.report.pages import (
+    EXPERIMENT,
+    KNOWN,
+    MANIFEST,
+    THEORY,
+    write_landscape,
+    write_page,
+)
+from tests.run_folders import Made, descent, grid, write_run
 
 LARGEST = 15_000_000  # bytes of a page of 10,000 trials
 HOSTILE = "</script><img src=x onerror=alert(1)>&\x1b[31m"
@@ -156,6 +165,92 @@ def test_rows_of_a_trial_that_are_apart_are_refused(tmp_path: Path) -> None:
     file.write_text("\n".join([header, *rest, first, ""]))
     with pytest.raises(UserError, match=r"curves\.csv:5: the rows of its trial do not follow one"):
         thinned_curves(folder, ["train_loss"], 2)
+
+
+def test_what_theory_says_stands_beside_what_was_measured(tmp_path: Path) -> None:
+    page = Parsed(write_page(tmp_path, [descent(0.05, epochs=200), descent(0.25)], **KNOWN))
+    held, lost = (dict(zip(page.data["theory"], row, strict=True)) for row in rows_of(page))
+    assert (held["limit"], held["formula"], held["exact"]) == (0.2, "2/L", True)
+    assert held["rate"] == 0.95
+    assert held["measured_rate"] == pytest.approx(0.95, rel=1e-3)
+    assert (held["verdict"], lost["verdict"], lost["rate"]) == ("slow", "diverged", 1.5)
+    assert held["floor"] is held["measured_floor"] is None
+    assert "L, largest curvature" in page.text
+    assert "the same everywhere" in page.text
+
+
+def rows_of(page: Parsed) -> list[tuple[Any, ...]]:
+    return list(zip(*page.data["theory"].values(), strict=True))
+
+
+@pytest.mark.parametrize("theory", [[], [{**THEORY, "curvature": None, "minimum": None}]])
+def test_where_theory_says_nothing_there_is_no_section(
+    tmp_path: Path, theory: list[object]
+) -> None:
+    page = Parsed(write_page(tmp_path, grid(), **{**KNOWN, "theory": theory}))
+    assert "theory" not in page.data
+    assert "Theory against measurement" not in page.text
+    assert "Landscape" not in page.text
+
+
+def test_the_landscape_is_that_of_the_runs_trials(tmp_path: Path) -> None:
+    trials = grid(seeds=1)
+    write_landscape(tmp_path, [*trials[1:], Made([1.0], identity="of another grid")], lowest=1.0)
+    said = {"plane": "the plane of both", "x": "along", "y": "across", "share": 0.75}
+    (tmp_path / "landscape.json").write_text(json.dumps(said))
+    scene = Parsed(write_page(tmp_path, trials)).data["landscape"]
+    assert (scene["plane"], scene["axes"], scene["share"]) == (
+        said["plane"],
+        ["along", "across"],
+        0.75,
+    )
+    assert [way["trial"] for way in scene["ways"]] == [1, 2, 3, 4, 5]
+    assert scene["others"] == 1
+    assert scene["ways"][0]["x"][:2] == [1, 0.9]
+    assert scene["losses"][0][0] == 9
+    assert scene["losses"][20][20] == 1
+    assert scene["heights"][0][0] == 1
+
+
+def test_a_landscape_of_other_trials_is_not_shown(tmp_path: Path) -> None:
+    write_landscape(tmp_path, [Made([1.0], identity="of another grid")])
+    page = Parsed(write_page(tmp_path, grid()))
+    assert "landscape.csv beside this run has none of its trials, and is not shown." in page.text
+    assert "landscape" not in page.data
+
+
+def test_a_large_landscape_is_thinned() -> None:
+    side = range(300)
+    steps = range(3000)
+    ways = [Way("a", steps, steps, [nan] * 3000, [1.0] * 3000, inf)]
+    scene = Landscape("all", ("x", "y"), None, side, side, [[inf] * 300] * 300, ways)
+    found = landscape_content(scene, ["a"])
+    assert found is not None
+    assert (found["xs"][0], found["xs"][-1], len(found["xs"])) == (0, 299, 101)
+    assert (found["ticks"], found["heights"][0][0], found["losses"][0][0]) == ([], None, "inf")
+    (way,) = found["ways"]
+    assert (way["steps"][0], way["steps"][-1], len(way["steps"])) == (0, 2999, 500)
+    assert (way["y"][0], way["off"]) == (None, "inf")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("landscape.csv", "x,y,train_loss\n0,0,1\n1,0,1\n0,1,1\n2,1,1\n", ":4: the points from"),
+        ("landscape.csv", "x,y,train_loss\n0,0,1\n", ":1: it has no two points along each"),
+        ("landscape.csv", "x,y,train_loss\nnan,0,1\n", ":2: x is nan, not a finite number"),
+        ("landscape.csv", "x,y,loss\n0,0,1\n", ":1: there is no column train_loss"),
+        ("landscape-ways.csv", "trial,step,x\n", "-ways.csv:1: there is no column y"),
+    ],
+)
+def test_a_damaged_landscape_is_refused(tmp_path: Path, name: str, text: str, says: str) -> None:
+    trials = grid()
+    write_landscape(tmp_path, trials)
+    (tmp_path / "landscape.json").write_text("[")  # what it says, nothing depends on
+    write_page(tmp_path, trials)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=re.escape(says)):
+        write_page(tmp_path, trials)
 
 
 def test_a_page_of_ten_thousand_trials_is_small(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from math import inf, isfinite, nan
 from pathlib import Path
 from typing import TypeAlias
@@ -18,7 +20,7 @@ from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import heatmap
 from gdcli.report.pictures.picture import HeatMap
 from gdcli.report.pictures.source import read_source
-from tests.report.pages import write_page
+from tests.report.pages import KNOWN, THEORY, write_landscape, write_page
 from tests.run_folders import Made, descent, grid
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -27,7 +29,7 @@ HOSTILE = [
     "</script><script>window.hit=1</script>",
     "<a href='javascript:window.hit=1'>x</a>&amp;",
 ]
-PLOTS = ("curves", "sensitivity", "heatmap")
+PLOTS = ("curves", "sensitivity", "heatmap", "theory", "landscape")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,9 @@ def open_page(browser: Browser) -> Iterator[Opens]:
 @pytest.fixture
 def opened(open_page: Opens, tmp_path: Path) -> Opened:
     """Return the page of a grid: two optimizers, three learning rates, three seeds."""
-    return open_page(write_page(tmp_path, grid()))
+    trials = grid()
+    write_landscape(tmp_path, trials)
+    return open_page(write_page(tmp_path, trials, **KNOWN))
 
 
 def test_it_draws_without_a_network(opened: Opened) -> None:
@@ -134,7 +138,7 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(opened: Opened)
     for _ in range(opened.page.evaluate(controls) + 30):
         opened.page.keyboard.press("Tab")
         found.add(opened.page.evaluate(focused))
-    assert {"metric", "lines", "best-only", "log", "across", "down", "find"} <= found
+    assert {"metric", "lines", "best-only", "log", "across", "down", "compare", "find"} <= found
 
 
 def test_boxes_choose_what_all_parts_show(opened: Opened) -> None:
@@ -155,6 +159,64 @@ def test_boxes_choose_what_all_parts_show(opened: Opened) -> None:
     assert opened.text("#range") == "no trial"
     opened.page.get_by_role("button", name="all of seed").click()
     assert opened.text("#chosen") == "6 of 18 trials"
+
+
+def test_boxes_choose_the_ways_across_the_landscape(opened: Opened) -> None:
+    caption = opened.text("#landscape-caption")
+    assert "Lighter is lower: from 0 to 8." in caption
+    assert " 18 ways: from a dot to a star, or to an x where it diverged." in caption
+    assert opened.page.locator("#landscape-numbers tbody tr").count() == 18
+    opened.page.uncheck("#facets input[name=optimizer][value=momentum]")
+    assert " 9 ways: " in opened.text("#landscape-caption")
+    assert "momentum" not in opened.text("#landscape-caption")
+    opened.page.get_by_role("button", name="none of seed").click()
+    assert " 0 ways: " in opened.text("#landscape-caption")
+
+
+def test_theory_and_measurement_are_compared(opened: Opened) -> None:
+    assert opened.texts("#compare option") == ["rate a step", "stability limit"]
+    assert "Of 4 learning rates that did not diverge, half are within" in opened.text(
+        "#theory-caption"
+    )
+    opened.page.locator("#theory summary").click()
+    first = opened.page.locator("#theory-numbers tbody tr").first.locator("td").all_inner_texts()
+    assert first[:3] == ["gd vanilla", "0.01", "slow"]
+    assert (first[4], first[6]) == ("2/L", "0.99")
+    opened.page.focus("#compare")
+    opened.page.keyboard.press("s")
+    caption = opened.text("#theory-caption")
+    assert "Of 6 learning rates with an exact limit, 6 did as it says" in caption
+    opened.page.uncheck("#facets input[name=lr][value='1.0']")
+    assert "Of 4 learning rates with an exact limit" in opened.text("#theory-caption")
+
+
+def test_a_limit_that_is_only_sufficient_and_a_floor_are_said_to_be(
+    open_page: Opens, tmp_path: Path
+) -> None:
+    bounded = {"largest": 10.0, "smallest": 0.0, "exact": False, "every_batch": False}
+    noise = {"curvatures": [1.0, 10.0], "variances": [2.0, 3.0], "exact": True}
+    entry = THEORY | {"curvature": bounded, "noise": noise}
+    experiment = {"problem": "x", "settings": {"grid": {"order": "replacement"}}}
+    sgd = [replace(trial, method="sgd", batch_size=1) for trial in grid()]
+    page = write_page(
+        tmp_path, [*grid(), *sgd], **{**KNOWN, "experiment": experiment, "theory": [entry]}
+    )
+    opened = open_page(page)
+    assert opened.texts("#compare option") == ["noise floor", "stability limit"]
+    assert "Infinite" not in opened.text("#theory-caption")
+    assert "which diverged or are to in theory" in opened.text("#theory-caption")
+    opened.page.select_option("#compare", "limit")
+    caption = opened.text("#theory-caption")
+    assert "Below a limit that is only sufficient, 2 of 2 held; above it theory leaves" in caption
+
+
+def test_a_landscape_without_a_finite_loss_is_blank(open_page: Opens, tmp_path: Path) -> None:
+    trials = [Made([4.0, nan], status="diverged"), Made([4.0, 1.0], lr=0.2)]
+    write_landscape(tmp_path, trials, lowest=inf)
+    opened = open_page(write_page(tmp_path, trials))
+    caption = opened.text("#landscape-caption")
+    assert "1681 points without a finite loss: blank. 2 ways" in caption
+    assert "gd vanilla lr 0.1 seed 0: from 4 to diverged." in caption
 
 
 def test_lines_are_of_all_learning_rates_or_of_every_trial(opened: Opened) -> None:
@@ -284,7 +346,11 @@ def test_no_script_runs_from_a_name(open_page: Opens, tmp_path: Path, name: str)
         for value in (name, "b")
     ]
     trials.append(Made([], status="failed", message=name, varied=[name]))
-    opened = open_page(write_page(tmp_path, trials, [name], host=name))
+    write_landscape(tmp_path, trials)
+    said = {"plane": name, "x": name, "y": name}
+    (tmp_path / "landscape.json").write_text(json.dumps(said))
+    opened = open_page(write_page(tmp_path, trials, [name], **{**KNOWN, "host": name}))
+    assert f"Training loss over {name}; x: {name}" in opened.text("#landscape-caption")
     opened.page.uncheck("#best-only")
     opened.page.locator("#curves-plot .nsewdrag").first.hover()
     opened.page.select_option("#down", name)

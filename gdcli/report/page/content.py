@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from gdcli.analysis.rows import read_rows
 from gdcli.report.labels import apart
+from gdcli.report.page.plain import plain
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import NAMES, Source, label_of, metrics_of
-
-DIGITS = 4  # of a value of a curve
 
 
 def content(source: Source, curves: Thinned) -> dict[str, Any]:
@@ -35,10 +33,10 @@ def content(source: Source, curves: Thinned) -> dict[str, Any]:
         "rates": {cell: rates[float(cell)] for cell in dict.fromkeys(cells[header.index("lr")])},
         "setting": [places[trial.setting] for trial in source.run.trials],
         "metrics": [{"name": n, "label": label_of(n), "log": n in NAMES} for n in metrics],
-        "axes": [[_plain(epoch) for epoch in axis] for axis in axes],
+        "axes": [[plain(epoch) for epoch in axis] for axis in axes],
         "epochs": epochs,
         "curves": {
-            name: [[_plain(v) for v in curves.values.get(t, {}).get(name, ())] for t in trials]
+            name: [[plain(v) for v in curves.values.get(t, {}).get(name, ())] for t in trials]
             for name in metrics
         },
     }
@@ -63,11 +61,3 @@ def _facets(header: Sequence[str], cells: Sequence[Sequence[str]], settings: int
     """Return the settings with more than one value: they choose trials."""
     several = header[1 : settings + 3]  # with the learning rate and the seed, without the id
     return [n for n, column in zip(several, cells[1:], strict=False) if len(set(column)) > 1]
-
-
-def _plain(value: float) -> float | str:
-    """Return a number short enough for a chart; inf and nan, which JSON has not, as text."""
-    if not isfinite(value):
-        return str(value)
-    short = float(f"{value:.{DIGITS}g}")
-    return int(short) if short.is_integer() and abs(short) < 10**DIGITS else short

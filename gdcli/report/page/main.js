@@ -5,6 +5,8 @@ function drawCharts() {
   drawCurves();
   drawSensitivity();
   drawHeatmap();
+  drawTheory();
+  drawLandscape();
 }
 
 function drawAll() {
@@ -33,4 +35,5 @@ document.getElementById("metric").addEventListener("change", proposeAxis);
 listen(["metric", "log"], drawCharts);
 listen(["lines", "best-only"], drawCurves);
 listen(["across", "down"], drawHeatmap);
+makeTheory();
 drawAll();

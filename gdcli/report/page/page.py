@@ -14,11 +14,16 @@ from typing import Any
 from gdcli import __version__
 from gdcli.report.page import parts
 from gdcli.report.page.content import content, embedded
+from gdcli.report.page.optional import Sections
+from gdcli.report.page.own import own
 from gdcli.report.page.thinned import thinned_curves
 from gdcli.report.pictures.source import metrics_of, read_source
 
 # In this order: each may use what the ones before it define.
-SCRIPTS = ("data", "statistics", "chart", "choice", "curves", "sensitivity", "heatmap", "table")
+SCRIPTS = (
+    *("data", "statistics", "chart", "choice", "curves", "sensitivity", "heatmap"),
+    *("theory", "landscape", "table"),
+)
 
 
 def page_bytes(folder: Path) -> bytes:
@@ -26,7 +31,8 @@ def page_bytes(folder: Path) -> bytes:
     source = read_source(folder, "train_loss")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     curves = thinned_curves(folder, metrics_of(source.run), len(source.run.trials))
-    scripts = [_plotly(), "".join(map(_own, (*(f"{name}.js" for name in SCRIPTS), "main.js")))]
+    sections = Sections.of(source, manifest)
+    scripts = [_plotly(), "".join(map(own, (*(f"{name}.js" for name in SCRIPTS), "main.js")))]
     fields = {
         "name": parts.text(folder.resolve().name),
         "version": __version__,
@@ -36,17 +42,14 @@ def page_bytes(folder: Path) -> bytes:
         "thinned": parts.thinned(curves),
         "reproduce": parts.reproduce(manifest, _experiment(folder)),
         "manifest": _manifest(manifest),
-        "data": embedded(content(source, curves)),
-        "style": _own("style.css"),
+        "data": embedded(content(source, curves) | sections.data),
+        "sections": "\n".join(sections.sections),
+        "links": " ".join(sections.links),
+        "style": own("style.css"),
         "hashes": " ".join(map(_hash, scripts)),
         "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
     }
-    return Template(_own("page.html")).substitute(fields).encode()
-
-
-def _own(name: str) -> str:
-    """Return a file of this folder."""
-    return files("gdcli.report.page").joinpath(name).read_text(encoding="utf-8")
+    return Template(own("page.html")).substitute(fields).encode()
 
 
 def _plotly() -> str:

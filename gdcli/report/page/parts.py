@@ -47,8 +47,7 @@ def best(source: Source) -> str:
     more = len(source.settings) - len(rows)
     note = f"<p class='note'>{more} settings with higher losses are not shown.</p>" if more else ""
     return (
-        _table([name for name in rows[0] if any(row[name] is not None for row in rows)], rows)
-        + note
+        table([name for name in rows[0] if any(row[name] is not None for row in rows)], rows) + note
     )
 
 
@@ -56,7 +55,8 @@ def _rest(row: Mapping[str, Value], names: Sequence[str]) -> dict[str, Value]:
     return {name: value for name, value in row.items() if name not in names}
 
 
-def _table(names: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> str:
+def table(names: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> str:
+    """Return rows as a table with the columns of these names."""
     head = "".join(f"<th scope='col'>{text(name).replace('_', ' ')}</th>" for name in names)
     lines = (
         "<tr>" + "".join(f"<td>{text(short(row[name]))}</td>" for name in names) + "</tr>"

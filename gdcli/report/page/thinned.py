@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from math import nan
 from pathlib import Path
 
 from gdcli.analysis.median_curve import column_of
@@ -41,7 +40,7 @@ def thinned_curves(folder: Path, metrics: Sequence[str], trials: int) -> Thinned
         if trial in curves.epochs:
             points[0].refuse("the rows of its trial do not follow one another")
         kept = _kept(points, curves)
-        table = {name: [_value(row, at, name) for row in kept] for name, at in places.items()}
+        table = {name: [row.number_or_nan(at, name) for row in kept] for name, at in places.items()}
         curves.epochs[trial] = table.pop("epoch")
         curves.values[trial] = table
     return curves
@@ -54,8 +53,3 @@ def _kept(points: list[Row], curves: Thinned) -> list[Row]:
     curves.step, curves.longest = max(curves.step, step), max(curves.longest, len(points))
     kept = points[::step]
     return kept if (len(points) - 1) % step == 0 else [*kept, points[-1]]
-
-
-def _value(row: Row, at: int, name: str) -> float:
-    value = row.number(at, name)
-    return nan if value is None else value

@@ -1,0 +1,86 @@
+"""What the page shows of a landscape: the plane as heights, and the ways of the run's trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor, isfinite, log10
+from typing import Any
+
+import numpy as np
+
+from gdcli.analysis.landscape import Landscape, Way
+from gdcli.report.height import height_scale, heights
+from gdcli.report.labels import short
+from gdcli.report.page.plain import plain
+
+MOST_SIDE = 101  # points along a side of the plane
+MOST_VALUES = 60_000  # points of all ways together
+MOST_POINTS = 500  # of one
+PLACES = 4  # decimals of a coordinate, of the side of the plane
+
+
+def landscape_content(scene: Landscape, trials: Sequence[str]) -> dict[str, Any] | None:
+    """Return the landscape for the page's script, with the ways of the run's trials.
+
+    None where none of the trials has a way: it is another grid's.
+    """
+    at = {trial: place for place, trial in enumerate(trials)}
+    ways = [way for way in scene.ways if way.trial in at]
+    if not ways:
+        return None
+    rows, columns = (_spread(len(side)) for side in (scene.ys, scene.xs))
+    losses = np.array([[scene.losses[row][column] for column in columns] for row in rows])
+    xs, ys = [scene.xs[i] for i in columns], [scene.ys[i] for i in rows]
+    most = min(MOST_POINTS, max(2, MOST_VALUES // len(ways)))
+    decimals = _decimals(xs), _decimals(ys)
+    return {
+        "plane": scene.plane,
+        "axes": scene.axes,
+        "share": scene.share,
+        "xs": xs,
+        "ys": ys,
+        "losses": [[plain(loss) for loss in row] for row in losses.tolist()],
+        **_colours(losses),
+        "ways": [{"trial": at[way.trial], **_way(way, most, decimals)} for way in ways],
+        "others": len(scene.ways) - len(ways),
+    }
+
+
+def _colours(losses: Any) -> dict[str, Any]:
+    """Return the heights of the losses from 0 to 1, and what some heights mean."""
+    scale = height_scale(losses)
+    if scale is None:
+        return {"heights": [[None] * len(row) for row in losses], "ticks": []}
+    places = heights(losses, scale).tolist()
+    return {
+        "heights": [[round(h, PLACES) if isfinite(h) else None for h in row] for row in places],
+        "ticks": [[round(scale(tick), PLACES), short(float(tick))] for tick in scale.ticks(6)],
+    }
+
+
+def _way(way: Way, most: int, decimals: tuple[int, int]) -> dict[str, Any]:
+    kept = _spread(len(way.steps), most)
+    xs, ys = (
+        [round(side[i], places) if isfinite(side[i]) else None for i in kept]
+        for side, places in zip((way.xs, way.ys), decimals, strict=True)
+    )
+    return {
+        "steps": [way.steps[i] for i in kept],
+        "x": xs,
+        "y": ys,
+        "losses": [plain(way.losses[i]) for i in kept],
+        "off": plain(way.off_plane),
+    }
+
+
+def _spread(count: int, most: int = MOST_SIDE) -> list[int]:
+    """Return places spread evenly over `count`, both ends included."""
+    if count <= most:
+        return list(range(count))
+    return [round(place * (count - 1) / (most - 1)) for place in range(most)]
+
+
+def _decimals(side: Sequence[float]) -> int:
+    """Return the decimals at which a coordinate is as fine as the picture."""
+    size = abs(side[-1] - side[0]) or 1.0
+    return PLACES - floor(log10(size))

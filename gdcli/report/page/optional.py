@@ -1,0 +1,58 @@
+"""The sections of the page that only some runs have: theory, and a landscape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from string import Template
+from typing import Any
+
+from gdcli.analysis.landscape import NAME, read_landscape
+from gdcli.report.page import parts
+from gdcli.report.page.landscape import landscape_content
+from gdcli.report.page.own import own
+from gdcli.report.page.theory import problem_rows, theory_content, theory_of
+from gdcli.report.pictures.source import Source
+
+MOST_PROBLEMS = 200
+
+
+@dataclass
+class Sections:
+    """What these sections add to the page: their HTML, their links, and their data."""
+
+    sections: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, source: Source, manifest: Mapping[str, Any]) -> Sections:
+        """Return what there is of a run; raises UserError where a file of it is damaged."""
+        found = cls()
+        found._add_theory(source, manifest)
+        found._add_landscape(source)
+        return found
+
+    def _add_theory(self, source: Source, manifest: Mapping[str, Any]) -> None:
+        theory = theory_of(manifest)
+        content = theory_content(source, theory) if theory else None
+        if theory is None or content is None:
+            return
+        rows = problem_rows(theory)[:MOST_PROBLEMS]
+        self._add("theory", "Theory", content, problems=parts.table(list(rows[0]), rows))
+
+    def _add_landscape(self, source: Source) -> None:
+        scene = read_landscape(source.folder)
+        if scene is None:
+            return
+        content = landscape_content(scene, [trial.id for trial in source.run.trials])
+        if content is None:
+            note = f"{NAME} beside this run has none of its trials, and is not shown."
+            self.sections.append(f"<p class='note' id='landscape'>{note}</p>")
+            return
+        self._add("landscape", "Landscape", content)
+
+    def _add(self, name: str, title: str, content: dict[str, Any], **fields: str) -> None:
+        self.sections.append(Template(own(f"{name}.html")).substitute(fields))
+        self.links.append(f'<a href="#{name}">{title}</a>')
+        self.data[name] = content
