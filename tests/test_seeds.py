@@ -157,7 +157,7 @@ def test_settings_are_paired_with_the_best_over_shared_seeds(tmp_path: Path) -> 
     good = [Made([9.0, 1.0 + seed], seed=seed) for seed in range(4)]
     worse = [Made([9.0, 3.0 + 2 * seed], seed=seed, optimizer="adam") for seed in range(1, 5)]
     (pair,) = pairs(settings(tmp_path, [*good, *worse]), lambda _: "one problem")
-    assert pair.best.values[2] == "vanilla"
+    assert pair.first.values[2] == "vanilla"
     assert (pair.seeds, pair.difference) == (3, 4.0)  # 3, 4 and 5 over seeds 1 to 3
     assert pair.p == pytest.approx(0.25)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from gdcli.analysis.facts import Facts, Goals, Theory
 from gdcli.analysis.recorded_points import Points, read_points
 from gdcli.analysis.thresholds import Thresholds
-from gdcli.analysis.trials import Trial, Trials
+from gdcli.analysis.trials import Trial, Trials, read_trials
 from gdcli.analysis.verdict import Curve, Verdict, verdict
 
 
@@ -23,6 +23,12 @@ def judged(folder: Path, run: Trials, theory: Theory, thresholds: Thresholds) ->
             curve = _curve(trial, points, theory.of(run.names, trial.setting), theory.goals)
             trials[trial.id] = _with(trial, verdict(curve, thresholds), points)
     return replace(run, trials=tuple(trials.values()))
+
+
+def trials_judged(folder: Path, theory: Theory, thresholds: Thresholds) -> Trials:
+    """Return the trials of a run, judged anew where other thresholds are asked for."""
+    run = read_trials(folder)
+    return run if thresholds == Thresholds() else judged(folder, run, theory, thresholds)
 
 
 def _curve(trial: Trial, points: Points, facts: Facts | None, goals: Goals) -> Curve:

@@ -17,13 +17,13 @@ Key = Callable[[Setting], object]
 
 @dataclass(frozen=True)
 class Pair:
-    """A setting beside the best one of the same problem."""
+    """Two settings over the seeds they share."""
 
-    best: Setting
-    other: Setting
+    first: Setting
+    second: Setting
     seeds: int  # that both have a result for
-    difference: float | None  # the median over them of the other's final training loss less the
-    # best's; inf where the other alone diverged
+    difference: float | None  # the median over them of the second's final training loss less the
+    # first's; inf where the second alone diverged
     interval: Interval | None
     p: float | None  # that differences as large come about by chance; None: there are none
 
@@ -36,18 +36,19 @@ def pairs(settings: Sequence[Setting], problem: Key) -> Iterator[Pair]:
     for group in groups.values():
         best = min(group, key=lambda setting: setting.median)
         if best.best is not None:
-            yield from (_pair(best, other) for other in group if other is not best)
+            yield from (pair(best, other) for other in group if other is not best)
 
 
-def _pair(best: Setting, other: Setting) -> Pair:
-    ours, theirs = _losses(best), _losses(other)
+def pair(first: Setting, second: Setting) -> Pair:
+    """Return what the seeds of both say: equal seeds have the same start and the same examples."""
+    ours, theirs = _losses(first), _losses(second)
     differences = [_difference(theirs[seed], ours[seed]) for seed in ours if seed in theirs]
     if not differences:
-        return Pair(best, other, 0, None, None, None)
+        return Pair(first, second, 0, None, None, None)
     middle = median(differences)
     return Pair(
-        best,
-        other,
+        first,
+        second,
         len(differences),
         0.0 if isnan(middle) else middle,  # half-way between -inf and inf
         median_interval(differences),

@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from annotated_types import Gt, Lt
 
+from gdcli.analysis.thresholds import Thresholds
 from gdcli.cli.mistakes import every
-from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.run_folder import folder_of
+from gdcli.cli.options import RUN, given_of, read, takes
+from gdcli.cli.run_folder import intact
 from gdcli.cli.screen import Screen
+from gdcli.cli.target import checked_target
 from gdcli.errors import UserError
 from gdcli.fields import show
 
+if TYPE_CHECKING:
+    from gdcli.analysis.facts import Theory
+    from gdcli.analysis.trials import Trials
+    from gdcli.report.pictures.picture import Chart
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
 
 @dataclass(frozen=True)
-class Profiles:
-    """How solvers are compared over many problems."""
+class Curves:
+    """The curves of the runs over each other."""
 
+    curves: Annotated[
+        Literal["best", "all"], "the best setting of each run, or a panel for every setting"
+    ] = "best"
+    metric: Annotated[str, "train_loss, test_loss or a metric of the problem"] = "train_loss"
+    output: Annotated[
+        Path | None, "file for the curves, .png, .svg or .pdf; else they are printed"
+    ] = None
+
+
+@dataclass(frozen=True)
+class Instead:
+    """What is shown instead of the results side by side."""
+
+    pair: Annotated[
+        tuple[str, str] | None,
+        "two settings over the seeds they share, each RUN (its best) or RUN:SETTING (by name, or "
+        "row of its results), with a comma between",
+    ] = None
     profile: Annotated[
         bool, "performance and data profiles: which method solves how many problems, how fast"
     ] = False
@@ -32,12 +61,14 @@ class Profiles:
     def __post_init__(self) -> None:
         """Refuse a target that no profile uses; raises UserError."""
         for name in ("tau", "target_loss"):
-            if not self.profile and getattr(self, name) != getattr(Profiles, name):
+            if not self.profile and getattr(self, name) != getattr(Instead, name):
                 where = f"--{name.replace('_', '-')}"
                 raise UserError(where, "only profiles have a target", "give --profile, too")
+        if self.profile and self.pair is not None:
+            raise UserError("--pair", "a profile is of all settings", "leave one of them out")
 
 
-@takes({"Profiles": (Profiles,), RUN: (Screen,)})
+@takes({"Curves": (Curves,), "Instead": (Instead,), "Verdicts": (Thresholds,), RUN: (Screen,)})
 def compare(
     *,
     runs: Annotated[
@@ -45,41 +76,98 @@ def compare(
     ],
     **given: object,
 ) -> int:
-    """Show in which settings runs differ, and their results.
+    """Show in which settings runs differ, their results, and their curves over each other.
 
     Each method and optimizer is shown at its best setting in each run, by median final training
-    loss over the seeds; verdicts are counted over all of its trials.
+    loss over the seeds; verdicts are counted over all of its trials. The options under Verdicts
+    judge the recorded curves by other thresholds than those of the runs' own tables.
 
-    With --profile methods are compared over problems and seeds: each counts as solved when the
-    loss is as low as --tau says, and takes as many epochs as that takes.
+    With --pair two settings are compared seed by seed. With --profile methods are compared over
+    problems and seeds: each counts as solved when the loss is as low as --tau says, and takes as
+    many epochs as that takes.
     """
-    screen, profiles, *folders = every(
+    screen, curves, instead, thresholds, *folders = every(
         [
-            lambda: read(Screen, given),
-            lambda: read(Profiles, given),
-            *(lambda name=name: folder_of(name) for name in runs),
+            *(partial(read, cls, given) for cls in (Screen, Curves, Instead, Thresholds)),
+            *(partial(intact, name) for name in runs),
         ]
     )
-    named = _named(folders, runs, fewest=1 if profiles.profile else 2)
-    from gdcli.analysis.compare import best_of_each
-    from gdcli.analysis.trials import read_trials
-    from gdcli.report.comparison import print_comparison
-    from gdcli.runs.differing_settings import differing_settings
-    from gdcli.runs.manifest import check_files
-    from gdcli.runs.manifest import read as read_manifest
-
-    for folder in folders:
-        check_files(folder)
-    if profiles.profile:
-        _print_profiles(folders, profiles, screen)
+    named = _named(folders, runs, fewest=1 if instead.profile or instead.pair else 2)
+    _check_used(instead, given)
+    if curves.output is not None:
+        checked_target(curves.output, SUFFIXES)
+    if instead.profile:
+        _print_profiles(folders, instead, screen)
         return 0
-    manifests = {name: read_manifest(folder) for name, folder in named.items()}
-    results = best_of_each({name: read_trials(folder) for name, folder in named.items()})
-    print_comparison(differing_settings(manifests), results, screen.format, screen.console())
+    read_runs = {name: _read(folder, thresholds) for name, folder in named.items()}
+    if instead.pair is not None:
+        _print_pair(read_runs, instead.pair, screen)
+        return 0
+    _print_results(named, {name: run for name, (run, _) in read_runs.items()}, curves, screen)
     return 0
 
 
-def _print_profiles(folders: list[Path], options: Profiles, screen: Screen) -> None:
+def _check_used(instead: Instead, given: Mapping[str, object]) -> None:
+    """Raise UserError for an option that what is shown instead has no use for."""
+    without = (Curves, Thresholds) if instead.profile else (Curves,) if instead.pair else ()
+    for name in given_of(given, *without):
+        other = "--profile" if instead.profile else "--pair"
+        raise UserError(f"--{name}", f"it changes nothing with {other}", "leave one of them out")
+
+
+def _read(folder: Path, thresholds: Thresholds) -> tuple[Trials, Theory]:
+    from gdcli.analysis.facts import Theory
+    from gdcli.analysis.judged import trials_judged
+    from gdcli.runs.manifest import read as read_manifest
+
+    theory = Theory(read_manifest(folder))
+    return trials_judged(folder, theory, thresholds), theory
+
+
+def _print_results(
+    named: Mapping[str, Path], runs: Mapping[str, Trials], options: Curves, screen: Screen
+) -> None:
+    from gdcli.analysis.compare import best_of_each
+    from gdcli.report.comparison import print_comparison
+    from gdcli.runs.differing_settings import differing_settings
+    from gdcli.runs.manifest import read as read_manifest
+
+    chart = _chart(named, runs, options) if screen.format == "table" or options.output else None
+    differences = differing_settings({n: read_manifest(folder) for n, folder in named.items()})
+    print_comparison(differences, best_of_each(runs), screen.format, screen.console())
+    if chart is None:
+        return
+    if options.output is None:
+        from gdcli.report.drawing import print_picture
+
+        screen.console().print()
+        print_picture(chart, screen.console())
+        return
+    from gdcli.report.figures.figure import figure_bytes
+    from gdcli.runs import atomic
+
+    atomic.write(options.output, [figure_bytes(chart, options.output.suffix[1:].lower())])
+    screen.tell(f"the curves are in {options.output}")
+
+
+def _chart(named: Mapping[str, Path], runs: Mapping[str, Trials], options: Curves) -> Chart:
+    from gdcli.report.pictures.overlay import best_of_runs, settings_of_runs
+    from gdcli.report.pictures.source import source_of
+
+    sources = {n: source_of(folder, runs[n], options.metric) for n, folder in named.items()}
+    return best_of_runs(sources) if options.curves == "best" else settings_of_runs(sources)
+
+
+def _print_pair(
+    runs: Mapping[str, tuple[Trials, Theory]], pair: tuple[str, str], screen: Screen
+) -> None:
+    from gdcli.report.named_pair import NAMED_NOTES, pair_of_runs
+    from gdcli.report.rows import print_rows
+
+    print_rows(pair_of_runs(runs, pair), screen.format, screen.console(), NAMED_NOTES)
+
+
+def _print_profiles(folders: list[Path], options: Instead, screen: Screen) -> None:
     from gdcli.analysis.facts import Theory
     from gdcli.analysis.profiles import Source, profiles
     from gdcli.analysis.trials import read_trials

@@ -38,9 +38,15 @@ class View:
     target_metric: Annotated[
         str | None, "instead of a loss, a column of curves.csv: test_accuracy=0.9"
     ] = None
+    pair: Annotated[
+        tuple[str, str] | None,
+        "two settings of --view pairs, by name or row of the results: 'gd vanilla,gd adam'",
+    ] = None
 
     def __post_init__(self) -> None:
-        """Refuse a target that would not be used; raises UserError."""
+        """Refuse a target or a pair that would not be used; raises UserError."""
+        if self.pair is not None and self.view != "pairs":
+            raise UserError("--pair", f"--view {self.view} has no pairs", "give --view pairs")
         for name in ("target_loss", "target_metric"):
             if getattr(self, name) is not None and self.view != "target":
                 where = f"--{name.replace('_', '-')}"
@@ -100,23 +106,16 @@ def show(
         ]
     )
     from gdcli.analysis.facts import Theory
+    from gdcli.analysis.judged import trials_judged
     from gdcli.runs.manifest import read as read_manifest
 
     theory = Theory(read_manifest(folder))
-    _print(view, folder, _trials(folder, theory, thresholds), theory, screen)
+    _print(view, folder, trials_judged(folder, theory, thresholds), theory, screen)
     return 0
 
 
-def _trials(folder: Path, theory: Theory, thresholds: Thresholds) -> Trials:
-    """Return the trials, judged anew where other thresholds are asked for."""
-    from gdcli.analysis.judged import judged
-    from gdcli.analysis.trials import read_trials
-
-    run = read_trials(folder)
-    return run if thresholds == Thresholds() else judged(folder, run, theory, thresholds)
-
-
 def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen) -> None:
+    from gdcli.report.named_pair import NAMED_NOTES, pair_of_run
     from gdcli.report.results import print_results
     from gdcli.report.rows import print_rows
     from gdcli.report.seeds import PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
@@ -132,6 +131,8 @@ def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen
         print_rows(told(folder, run, theory), screen.format, console, WHY_NOTES)
     elif view.view == "seeds":
         print_rows(seed_rows(run), screen.format, console, SEED_NOTES)
+    elif view.pair is not None:
+        print_rows(pair_of_run(run, view.pair, theory), screen.format, console, NAMED_NOTES)
     elif view.view == "pairs":
         print_rows(pair_rows(run), screen.format, console, PAIR_NOTES)
     else:

@@ -77,12 +77,19 @@ def pair_rows(run: Trials) -> list[Row]:
 
 
 def _pair(pair: Pair, name: Namer) -> Row:
-    best, other = pair.best.best, pair.other.best
+    best, other = pair.first.best, pair.second.best
     return {
-        "best": name(pair.best),
+        "best": name(pair.first),
         "best_lr": best.lr if best else None,
-        "setting": name(pair.other),
+        "setting": name(pair.second),
         "lr": other.lr if other else None,
+        **difference_row(pair),
+    }
+
+
+def difference_row(pair: Pair) -> Row:
+    """Return what the seeds of a pair say of its difference."""
+    return {
         "seeds": pair.seeds,
         "difference": pair.difference,
         **_ends(pair.interval),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -162,3 +163,92 @@ def test_a_damaged_run_is_refused(shell: Shell, results: Path) -> None:
     (results / "b" / "summary.csv").unlink()
     (error,) = shell.refuses("show", "b")
     assert error.startswith("results/b/summary.csv: it is not what the run wrote; ")
+
+
+@pytest.mark.usefixtures("results")
+def test_the_curves_of_the_runs_are_drawn_over_each_other(shell: Shell) -> None:
+    assert shell("compare", "a", "b") == 0
+    picture = shell.out.partition("\nMedian training loss over seeds, the best setting of ")[2]
+    assert " a a: minibatch 32 vanilla lr 0.1\n b b: minibatch 32 vanilla lr 0.1\n" in picture
+    assert shell("compare", "a", "b", "--curves", "all", "--metric", "test_loss") == 0
+    picture = shell.out.partition("\nMedian test loss over seeds, each setting at its best ")[2]
+    assert "\nminibatch 32 vanilla\n" in picture
+    assert " a a lr 0.1\n b b lr 0.1\n" in picture
+    for form in ("csv", "json", "md"):
+        assert shell("compare", "a", "b", "--format", form) == 0
+        assert "Median" not in shell.out
+
+
+@pytest.mark.parametrize("curves", ["best", "all"])
+@pytest.mark.usefixtures("results")
+def test_the_curves_are_written(shell: Shell, curves: str) -> None:
+    for name, starts in (("c.png", b"\x89PNG"), ("c.svg", b"<?xml"), ("c.pdf", b"%PDF")):
+        assert shell("compare", "a", "b", "--curves", curves, "-o", name) == 0
+        assert shell.errors == [f"the curves are in {name}"]
+        assert (shell.folder / name).read_bytes().startswith(starts)
+        assert "Median training loss over seeds" not in shell.out
+
+
+@pytest.mark.usefixtures("results")
+def test_two_settings_are_compared_seed_by_seed(shell: Shell) -> None:
+    b = "--method", "gd,minibatch", "--lr", "0.01,0.1", "--seed", "1:4", "--dtype", "float32"
+    assert shell(*RUN, *b, "--name", "c") == 0
+    assert shell("compare", "a", "c", "--pair", "a,c:gd vanilla", "--format", "json") == 0
+    (row,) = json.loads(shell.out)
+    assert (row["first"], row["second"]) == ("a: minibatch 32 vanilla", "c: gd vanilla")
+    assert (row["first_lr"], row["second_lr"], row["seeds"]) == (0.1, 0.1, 2)
+    losses: dict[str, Any] = {
+        name: pd.read_csv(f"results/{name}/summary.csv").set_index(["method", "lr", "seed"])
+        for name in "ac"
+    }
+    differences = [
+        losses["c"].loc[("gd", 0.1, seed), "final_train_loss"]
+        - losses["a"].loc[("minibatch", 0.1, seed), "final_train_loss"]
+        for seed in (1, 2)
+    ]
+    assert row["difference"] == pytest.approx(sum(differences) / 2)
+    assert shell("compare", "a", "--pair", "a:1,a:2", "--format", "json") == 0
+    (alone,) = json.loads(shell.out)
+    assert shell("show", "a", "--view", "pairs", "--pair", "gd vanilla,2", "--format", "json") == 0
+    (shown,) = json.loads(shell.out)
+    assert shown["difference"] == alone["difference"]
+    assert (shown["first"], shown["second"]) == ("gd vanilla", "minibatch 32 vanilla")
+
+
+@pytest.mark.usefixtures("results")
+def test_other_thresholds_judge_the_runs_anew(shell: Shell) -> None:
+    assert shell("compare", "a", "b", "--format", "json") == 0
+    before = json.loads(shell.out)["results"]
+    assert shell("compare", "a", "b", "--format", "json", "--flat", "10", "--sure", "9") == 0
+    after = json.loads(shell.out)["results"]
+    assert sum(row["slow"] for row in before) > sum(row["slow"] for row in after) == 0
+    assert [row["train_loss"] for row in before] == [row["train_loss"] for row in after]
+
+
+PAIR = ("a", "b", "--pair")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((*PAIR, "a"), "--pair: 'a' is not 2 values; "),
+        ((*PAIR, "a,q"), "--pair: 'q' names none of the runs; begin with one of a, b"),
+        ((*PAIR, "a:1,b:9"), "--pair: there is no setting '9'; give a name from the table of"),
+        ((*PAIR, "a:gd vanila,b"), "--pair: there is no setting 'gd vanila'; did you mean 'gd "),
+        ((*PAIR, "a:1,a:gd vanilla"), "--pair: both are 'a: gd vanilla'; name two settings"),
+        ((*PAIR, "a,bowl"), "--pair: 'bowl' names none of the runs; "),
+        (("a", "bowl", "--pair", "a,bowl"), "--pair: 'a: minibatch 32 vanilla' and 'bowl: gd va"),
+        ((*PAIR, "a,b", "--profile"), "--pair: a profile is of all settings; leave one of them"),
+        ((*PAIR, "a,b", "--curves", "all"), "--curves: it changes nothing with --pair; leave one"),
+        (("a", "b", "--profile", "--near", "1"), "--near: it changes nothing with --profile; "),
+        (("a", "b", "-o", "x.gif"), "--output: 'x.gif' does not end in .png, .svg or .pdf; "),
+        (("a", "b", "--metric", "acc"), "--metric: the run has no 'acc'; give one of train_loss"),
+    ],
+)
+@pytest.mark.usefixtures("results")
+def test_a_wrong_pair_or_picture_is_one_line(
+    shell: Shell, arguments: tuple[str, ...], line: str
+) -> None:
+    assert shell("run", "quadratic", "--name", "bowl", "--quiet") == 0
+    (error,) = shell.refuses("compare", *arguments)
+    assert error.startswith(line)

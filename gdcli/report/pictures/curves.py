@@ -17,7 +17,7 @@ def curves(source: Source) -> Chart:
     where curves.csv is missing or damaged.
     """
     chosen, notes = lowest(source.settings)
-    cells = [_drawn(setting) for setting in chosen]
+    cells = [drawn(setting) for setting in chosen]
     rates = apart(cell.lr for cell in cells)
     labels = [f"{source.name(s)} lr {rates[c.lr]}" for s, c in zip(chosen, cells, strict=True)]
     lines = [
@@ -39,5 +39,6 @@ def lowest(settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
     return chosen, [note] if rest else []
 
 
-def _drawn(setting: Setting) -> Cell:
+def drawn(setting: Setting) -> Cell:
+    """Return the learning rate that is drawn: the best, or the smallest that ran."""
     return setting.best or next((cell for cell in setting.cells if cell.ran), setting.cells[0])

@@ -61,7 +61,11 @@ class Source:
 
 def read_source(folder: Path, metric: str) -> Source:
     """Return a finished run and one of its metrics; raises UserError where it has none such."""
-    run = read_trials(folder)
+    return source_of(folder, read_trials(folder), metric)
+
+
+def source_of(folder: Path, run: Trials, metric: str) -> Source:
+    """Return a run that has been read, and one of its metrics, as `read_source` does."""
     if not run.trials:
         raise UserError(str(folder / "summary.csv"), "it has no trials", "name another run")
     metrics = metrics_of(run)

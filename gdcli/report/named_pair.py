@@ -1,0 +1,106 @@
+"""Two settings that a person names, side by side over the seeds they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from gdcli.analysis.compare import problem_of
+from gdcli.analysis.paired import pair
+from gdcli.analysis.results import Setting, settings_of
+from gdcli.errors import UserError
+from gdcli.fields import show, suggestion
+from gdcli.report.labels import namer
+from gdcli.report.seeds import difference_row
+
+if TYPE_CHECKING:
+    from gdcli.analysis.facts import Theory
+    from gdcli.analysis.rows import Value
+    from gdcli.analysis.trials import Trials
+
+Row: TypeAlias = "Mapping[str, Value]"
+
+WHERE = "--pair"
+NAMED_NOTES = (
+    "each at its best lr, over the seeds of both; difference: median of the second's final",
+    "  training loss less the first's; low, high: bootstrap 95% interval; p: Wilcoxon's",
+    "  signed-rank test",
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A setting of a run, as the row calls it."""
+
+    name: str
+    setting: Setting
+    problem: str  # the same where losses of equal seeds can be compared
+
+
+def pair_of_run(run: Trials, names: Sequence[str], theory: Theory) -> list[Row]:
+    """Return the row of two settings of a run, by name or number; raises UserError."""
+    return [_row(*(_side(run, theory, text) for text in names))]
+
+
+def pair_of_runs(runs: Mapping[str, tuple[Trials, Theory]], names: Sequence[str]) -> list[Row]:
+    """Return the row of two settings of several runs: RUN, its best, or RUN:SETTING.
+
+    Raises UserError for what is no run or setting, and where both have not the same problem.
+    """
+    return [_row(*(_of_runs(runs, text) for text in names))]
+
+
+def _of_runs(runs: Mapping[str, tuple[Trials, Theory]], text: str) -> Side:
+    given = text.strip()
+    # The longest name first: a folder's may have a colon of its own.
+    for name in sorted(runs, key=len, reverse=True):
+        if given == name or given.startswith(f"{name}:"):
+            side = _side(*runs[name], given[len(name) + 1 :])
+            return Side(f"{name}: {side.name}", side.setting, side.problem)
+    hint = suggestion(given, list(runs)) or f"begin with one of {', '.join(runs)}"
+    raise UserError(WHERE, f"{show(text)} names none of the runs", hint)
+
+
+def _side(run: Trials, theory: Theory, text: str) -> Side:
+    settings = settings_of(run.trials)
+    name = namer(run.names, settings)
+    if not settings:
+        raise UserError(WHERE, "the run has no trials", "name another run")
+    setting = _found(settings, name, text.strip()) if text else min(settings, key=_median)
+    facts = theory.of(run.names, setting.values)
+    problem = facts.identity if facts else problem_of(run.names, setting)
+    return Side(name(setting), setting, problem)
+
+
+def _median(setting: Setting) -> float:
+    return setting.median
+
+
+def _found(settings: Sequence[Setting], name: Callable[[Setting], str], text: str) -> Setting:
+    """Return a setting by the name that the tables have for it, or by its number in them."""
+    by_name = {name(setting): setting for setting in settings}
+    if text in by_name:
+        return by_name[text]
+    if text.isdecimal() and 1 <= int(text) <= len(settings):
+        return settings[int(text) - 1]
+    hint = suggestion(text, list(by_name)) or (
+        f"give a name from the table of results, such as '{next(iter(by_name))}', or its row, "
+        f"1 to {len(settings)}"
+    )
+    raise UserError(WHERE, f"there is no setting {show(text)}", hint)
+
+
+def _row(first: Side, second: Side) -> Row:
+    if first.setting is second.setting or (first.name == second.name):
+        raise UserError(WHERE, f"both are {show(first.name)}", "name two settings")
+    if first.problem != second.problem:
+        what = f"{show(first.name)} and {show(second.name)} are of different problems or data"
+        raise UserError(WHERE, what, "their seeds pair nothing: name two of one problem")
+    return {
+        "first": first.name,
+        "first_lr": first.setting.best.lr if first.setting.best else None,
+        "second": second.name,
+        "second_lr": second.setting.best.lr if second.setting.best else None,
+        **difference_row(pair(first.setting, second.setting)),
+    }
