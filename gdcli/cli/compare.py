@@ -76,7 +76,7 @@ def compare(
     ],
     **given: object,
 ) -> int:
-    """Show in which settings runs differ, their results, and their curves over each other.
+    """Show how runs differ in settings, results and curves.
 
     Each method and optimizer is shown at its best setting in each run, by median final training
     loss over the seeds; verdicts are counted over all of its trials. The options under Verdicts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gdcli.cli.fail_on import exit_code
 from gdcli.cli.screen import Screen
 from gdcli.experiment import Experiment
 from gdcli.fields import counted
@@ -30,7 +31,7 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
         screen.tell(f"{what}: whoever computes the last writes the results to {outcome.folder}")
     else:
         _show(outcome, screen)
-    return _exit_code(outcome, options)
+    return exit_code(outcome, options, screen)
 
 
 def _show(outcome: Outcome, screen: Screen) -> None:
@@ -56,13 +57,3 @@ def _plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
     from gdcli.runs.planning import plan_run
 
     print_plan(plan_run(experiment, options), screen.format, screen.console())
-
-
-def _exit_code(outcome: Outcome, options: RunOptions) -> int:
-    """Return 1 when trials ended as --fail-on says, else 0."""
-    unwanted = {
-        "failed": outcome.failed,
-        "diverged": outcome.failed + outcome.diverged,
-        "none": 0,
-    }
-    return int(unwanted[options.fail_on] > 0)

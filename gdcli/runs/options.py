@@ -37,8 +37,9 @@ class RunOptions:
     ] = "auto"
     memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
     fail_on: Annotated[
-        Literal["failed", "diverged", "none"], "verdicts that make the exit code 1"
-    ] = "failed"
+        tuple[Literal["failed", "diverged", "oscillating", "stalled", "slow", "none"], ...],
+        "verdicts that make the exit code 1, as failed trials do unless it is none",
+    ] = ("failed",)
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself; raises UserError."""
@@ -46,6 +47,8 @@ class RunOptions:
             if self.overwrite and getattr(self, name):
                 what = f"--{name.replace('_', '-')} goes on with what is there"
                 raise UserError("--overwrite", what, "leave one of them out")
+        if "none" in self.fail_on and len(self.fail_on) > 1:
+            raise UserError("--fail-on", "none leaves nothing to list", "give none alone")
         if self.executor == "ray" and self.workers:
             fix = "leave it out: the cluster's CPUs count"
             raise UserError("--workers", "it counts local processes, and --executor is ray", fix)

@@ -54,7 +54,8 @@ def test_every_option_reaches_the_experiment_and_the_run(shell: Shell) -> None:
         "vary": {"momentum.beta": (0.5, 0.9), "dim": (2, 3)},
     }
     assert (options.output, options.name, options.overwrite) == (Path("out"), "a.b-c", True)
-    assert (options.fail_on, options.device, options.engine) == ("diverged", "auto", "reference")
+    assert (options.fail_on, options.device) == (("diverged",), "auto")
+    assert options.engine == "reference"
     assert (screen.format, screen.quiet, screen.verbose, screen.no_color) == (
         *("json", True, False, True),
     )
@@ -118,6 +119,7 @@ def test_saving_replaces_no_other_experiment(shell: Shell) -> None:
         ("diverged", 1, 0, 1),
         ("diverged", 0, 0, 0),
         ("none", 1, 1, 0),
+        ("failed,diverged", 1, 1, 1),
     ],
 )
 def test_the_exit_code_is_what_fail_on_says(
@@ -130,9 +132,11 @@ def test_the_exit_code_is_what_fail_on_says(
         mock.patch("gdcli.report.results.print_results"),
     ):
         assert shell("run", "quadratic", "--fail-on", fail_on) == code
-    assert shell.errors[-1] == "the results are in x"
-    assert shell.errors[:-1] == failed * [
-        "1 of 0 trials failed: see x/summary.csv; --retry-failed runs them again"
+    why = "1 diverged of 0 trials: --fail-on makes the exit code 1"
+    assert shell.errors == [
+        *failed * ["1 of 0 trials failed: see x/summary.csv; --retry-failed runs them again"],
+        "the results are in x",
+        *([why] if diverged and "diverged" in fail_on else []),
     ]
 
 
@@ -140,6 +144,35 @@ def test_divergence_is_a_result(shell: Shell) -> None:
     diverging = ("run", "quadratic", "--lr", "1000", "--epochs", "30")
     assert shell(*diverging) == 0
     assert shell(*diverging, "--fail-on", "diverged") == 1
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "said"),
+    [
+        ("slow", "2 slow of 3 trials"),
+        ("slow,diverged", "2 slow, 1 diverged of 3 trials"),
+        ("stalled,oscillating", ""),
+        ("diverged,stalled", "1 diverged of 3 trials"),
+    ],
+)
+def test_any_verdict_can_make_the_exit_code_1(shell: Shell, fail_on: str, said: str) -> None:
+    run = ("run", "quadratic", "--lr", "0.05,0.1,1", "--name", "a", "--fail-on", fail_on)
+    for _ in range(2):  # also where nothing is left to do
+        assert shell(*run) == bool(said)
+        line = f"{said}: --fail-on makes the exit code 1"
+        assert [error for error in shell.errors if "--fail-on" in error] == [line] * bool(said)
+
+
+def test_a_shard_without_the_others_is_judged_by_what_it_counts(shell: Shell) -> None:
+    lrs = ",".join(str(1 + k / 1000) for k in range(300))
+    run = ("run", "quadratic", "--lr", lrs, "--optimizer", "vanilla,adam", "--name", "a")
+    assert shell(*run, "--shard", "1/2", "--fail-on", "slow,diverged") == 1
+    assert shell.errors[-1].endswith(" diverged of 600 trials: --fail-on makes the exit code 1")
+
+
+def test_none_and_a_verdict_contradict_each_other(shell: Shell) -> None:
+    (error,) = shell.refuses("run", "quadratic", "--fail-on", "none,slow")
+    assert error == "--fail-on: none leaves nothing to list; give none alone"
 
 
 def test_a_dry_run_refuses_what_the_run_would_refuse(shell: Shell) -> None:

@@ -1,0 +1,37 @@
+"""`--fail-on`: which ends of trials make the exit code of a run 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gdcli.cli.screen import Screen
+from gdcli.runs.options import RunOptions
+
+if TYPE_CHECKING:
+    from gdcli.runs.execution import Outcome
+
+COUNTED = ("failed", "diverged")  # by the run itself, before its tables are written, too
+
+
+def exit_code(outcome: Outcome, options: RunOptions, screen: Screen) -> int:
+    """Return 1 when a trial failed or has a verdict that --fail-on lists, and say so; else 0."""
+    if "none" in options.fail_on:
+        return 0
+    counts = _verdicts(outcome, options)
+    if counts:
+        said = ", ".join(f"{count} {word}" for word, count in counts.items())
+        screen.warn(f"{said} of {outcome.trials} trials: --fail-on makes the exit code 1")
+    return int(bool(outcome.failed or counts))
+
+
+def _verdicts(outcome: Outcome, options: RunOptions) -> dict[str, int]:
+    """Return how many trials have each of the verdicts, of those that some have."""
+    words = [word for word in options.fail_on if word != "failed"]
+    counts = {word: outcome.diverged for word in words if word in COUNTED}
+    rest = [word for word in words if word not in COUNTED]
+    if rest and not outcome.missing:  # else there are no tables yet
+        from gdcli.analysis.trials import read_trials
+
+        found = [trial.verdict for trial in read_trials(outcome.folder).trials]
+        counts |= {word: found.count(word) for word in rest}
+    return {word: counts[word] for word in words if counts.get(word)}
