@@ -72,6 +72,9 @@ def _options(given: Mapping[str, object]) -> Picture:
             raise UserError(name, what, "add --kind heatmap")
     if options.output is not None:
         checked_target(options.output, SUFFIXES)
+        if given.get("format") is not None:
+            what = "it is of what is printed, and --output prints nothing"
+            raise UserError("--format", what, "leave one of them out")
     return options
 
 

@@ -24,7 +24,7 @@ class Page:
     output: Annotated[Path, "file to write"] = Path("report.html")
 
 
-@takes({RUN: (Page, Screen)})
+@takes({RUN: (Page, Screen)}, without=("format",))
 def report(
     *,
     run: Annotated[

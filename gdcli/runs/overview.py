@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gdcli.errors import UserError
+from gdcli.runs.settings import experiment_of
 from gdcli.runs.spec import read_json
-from gdcli.runs.state import state_of
+from gdcli.runs.state import State, state_of
 
 MARKS = ("summary.csv", "manifest.json", ".gdcli")  # a run has one of them from its first moment
 
@@ -18,9 +20,9 @@ class Entry:
 
     name: str
     problem: str
-    trials: str
+    trials: str  # "30/80": those that are stored, of all
     state: str
-    batches: str  # "3/8": those that are stored, of all
+    batches: str  # as the trials
     finished: str
 
 
@@ -48,11 +50,27 @@ def _entry(folder: Path) -> Entry:
     return Entry(
         folder.name,
         _text(_at(settings, "problem", "name")),
-        _text(_at(manifest, "trials", "all")),
+        _trials(state, spec, _at(manifest, "trials", "all")),
         state.word,
         batches,
         _text(_at(manifest, "finished")),
     )
+
+
+def _trials(state: State, spec: Any, recorded: object) -> str:
+    """Return how many trials are stored, of all: "" where it cannot be told."""
+    total = recorded if isinstance(recorded, int) else _planned(spec)
+    if total is None or (state.trials is None and state.word != "complete"):
+        return ""
+    return f"{total if state.trials is None else state.trials}/{total}"
+
+
+def _planned(spec: Any) -> int | None:
+    """Return how many trials the experiment of a spec has."""
+    try:
+        return len(experiment_of(spec, "spec.json").grid.trials) if spec else None
+    except (UserError, TypeError):
+        return None
 
 
 def _object(file: Path) -> Any:

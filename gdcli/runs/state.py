@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from gdcli.errors import UserError
 from gdcli.runs import manifest
 from gdcli.runs.claims import at_work
+from gdcli.runs.lines import lines_of
 from gdcli.runs.spec import read_json
 from gdcli.runs.store import Store
 
@@ -20,6 +21,8 @@ class State:
     word: Literal["complete", "in progress", "damaged", "partial"]
     done: int
     total: int  # 0 where it cannot be told
+    # Trials of the batches that are there: they follow from those. None: all, or unknown.
+    trials: int | None = field(default=None, compare=False)
 
 
 def state_of(folder: Path) -> State:
@@ -39,11 +42,13 @@ def state_of(folder: Path) -> State:
     if manifest.counts(folder, store.id):
         return State("complete", total, total)
     there = [index for index in range(total) if store.has(index)]
-    done = sum(store.load(index) is not None for index in there)
+    # One at a time: together they may be larger than the memory.
+    held = [len(lines_of(shard.summary)) for i in there if (shard := store.load(i)) is not None]
+    done, trials = len(held), sum(held)
     if at_work(folder):
-        return State("in progress", done, total)
+        return State("in progress", done, total, trials)
     sound = done == len(there) and not (folder / "manifest.json").exists()
-    return State("partial" if sound else "damaged", done, total)
+    return State("partial" if sound else "damaged", done, total, trials)
 
 
 def _without_spec(folder: Path, unfinished: Literal["damaged", "partial"]) -> State:

@@ -48,13 +48,31 @@ def test_every_run_is_listed_with_its_state(shell: Shell, results: Path) -> None
         "whole": "complete",
     }
     assert {row["problem"] for name, row in rows.items() if name != "odd"} == {"quadratic"}
-    assert (rows["whole"]["trials"], rows["whole"]["batches"]) == ("2", "1/1")
+    assert (rows["whole"]["trials"], rows["whole"]["batches"]) == ("2/2", "1/1")
     assert rows["whole"]["finished"].endswith("Z")
     assert (rows["part"]["batches"], rows["part"]["finished"]) == ("1/1", "")
+    assert {name: row["trials"] for name, row in rows.items()} == {
+        "busy": "2/2",
+        "harmed": "2/2",
+        "odd": "",
+        "part": "2/2",
+        "whole": "2/2",
+    }
     assert listed(shell, str(results)) == rows
     assert list(listed(shell, str(results / "whole"))) == ["whole"]
     assert shell("runs") == 0
     assert shell.out.splitlines()[0].split() == list(rows["whole"])
+
+
+def test_a_part_has_its_trials_counted(shell: Shell) -> None:
+    lrs = ",".join(str((1 + k) / 5000) for k in range(300))
+    run = ("run", "quadratic", "--epochs", "2", "--lr", lrs, "--name", "a", "--quiet")
+    assert shell(*run, "--optimizer", "vanilla,adam", "--shard", "1/2") == 0
+    row = listed(shell)["a"]
+    done, total = map(int, row["trials"].split("/"))
+    assert (0 < done < total, total, row["state"]) == (True, 600, "partial")
+    (Path("results/a/.gdcli/spec.json")).write_text('{"batches": 9}')
+    assert listed(shell)["a"]["trials"] == ""
 
 
 def test_a_run_is_in_progress_while_a_process_works_on_it(shell: Shell, results: Path) -> None:

@@ -59,6 +59,7 @@ def test_a_run_that_is_not_finished_is_counted(folder: Path) -> None:
     assert state_of(folder) == State("damaged", 1, 2)
     shard.unlink()
     assert state_of(folder) == State("partial", 1, 2)
+    assert state_of(folder).trials == 2
     with another(folder, "attend"):
         assert state_of(folder) == State("in progress", 1, 2)
     assert state_of(folder) == State("partial", 1, 2)
