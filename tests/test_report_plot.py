@@ -89,6 +89,18 @@ def test_a_curve_that_stops_being_finite_ends_with_an_x() -> None:
         assert column / (WIDTH - 10) == pytest.approx(20 / 50, abs=0.05)
 
 
+@pytest.mark.parametrize("end", [inf, -inf, nan])
+def test_what_is_not_finite_is_said_beside_its_name(end: float) -> None:
+    lines = drawn(PlotCurve("gd", FALLING), PlotCurve("lost", [(0, 1.0), (20, end)]))
+    assert lines[-1] == " b lost, not finite or above the picture (x)"
+    assert area(lines).count("x") == 1
+
+
+def test_a_diverged_curve_below_the_scale_is_said_to_be() -> None:
+    down = PlotCurve("lost", [(0.0, 1.0), (5.0, 1e-9)], diverged=True)
+    assert drawn(PlotCurve("gd", FALLING), down)[-1].endswith(" are drawn at the bottom")
+
+
 def test_where_all_diverged_their_growth_is_drawn() -> None:
     lines = drawn(PlotCurve("lost", [(float(e), 10.0**e) for e in range(10)], diverged=True))
     assert max(ticks(lines)) == 1e8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import isfinite
+from math import inf, isfinite
 
 from plotille import Canvas
 from rich.text import Text
@@ -50,8 +50,9 @@ def plot(
     for order, curve in enumerate(curves):
         if curve.points:
             _lay_over(cells, _drawn(curve, order, frame), COLORS[order])
-    lines = [*frame.lines(cells), *map(_legend, range(len(curves)), curves)]
-    if min(losses) < scale.low:
+    cut = [_visible(curve, frame)[1] for curve in curves]
+    lines = [*frame.lines(cells), *map(_legend, range(len(curves)), curves, cut)]
+    if min(_finite(curves)) < scale.low:
         lines.append(Text(f"   losses below {scale.low:.2g} are drawn at the bottom"))
     return lines
 
@@ -91,7 +92,7 @@ def _visible(curve: PlotCurve, frame: Frame) -> tuple[list[tuple[int, int]], boo
     """Return the dots of a curve up to where it leaves the picture, and whether it does."""
     dots: list[tuple[int, int]] = []
     for x, y in curve.points:
-        if not y <= frame.scale.high:
+        if not -inf < y <= frame.scale.high:
             return [*dots, frame.dot(x, frame.scale.high)], True
         dots.append(frame.dot(x, y))
     return dots, False
@@ -108,6 +109,7 @@ def _lay_over(cells: list[list[Cell]], rows: Sequence[str], color: str) -> None:
             line[column] = (chr(ord(char) | ord(below)) if both else char, color)
 
 
-def _legend(order: int, curve: PlotCurve) -> Text:
-    ending = f", diverged ({DIVERGED})" if curve.diverged else ""
+def _legend(order: int, curve: PlotCurve, cut: bool) -> Text:  # noqa: FBT001 -- mapped over
+    left = f", not finite or above the picture ({DIVERGED})" if cut else ""
+    ending = f", diverged ({DIVERGED})" if curve.diverged else left
     return Text.assemble((f" {LETTERS[order]} ", COLORS[order]), f"{curve.label}{ending}")

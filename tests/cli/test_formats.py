@@ -37,7 +37,6 @@ TABLES = {
     "a problem": ("problems", "mlp"),
     "optimizers": ("optimizers",),
     "schedules": ("schedules",),
-    "doctor": ("doctor",),
 }
 TEXT = ("compare", "a problem")  # says something beside its table in md
 

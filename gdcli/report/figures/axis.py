@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 WIDE = 100.0  # highest over lowest from which on any axis is logarithmic
 LARGEST = 1e300  # matplotlib overflows beyond it
+STRAIGHT = 1e4  # a symmetric scale is as good as linear up to so many times its range
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,8 @@ def metric_axis(values: Iterable[float], *, log: bool) -> MetricAxis:
     sizes = [abs(value) for value in finite if value]
     if log or (sizes and max(sizes) >= WIDE * min(sizes)):
         return MetricAxis(scale_of(finite))
-    return MetricAxis(Scale(min(finite), max(finite), 1.0), straight=True)
+    linear = STRAIGHT * max([*sizes, 1.0])
+    return MetricAxis(Scale(min(finite), max(finite), linear), straight=True)
 
 
 def axis_of(chart: Chart) -> MetricAxis:

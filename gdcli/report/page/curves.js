@@ -11,7 +11,7 @@ function drawCurves() {
   const { axis, hidden } = valueAxis(metric.label, lines, log);
   const traces = lines.flatMap((line) => curveTraces(line, top, log));
   const cut = lines.length < total ? `${lines.length} of ${total} lines, those with the lowest losses` : counted(total, "line");
-  const lost = lines.filter((line) => line.points.some((point) => !(point.median <= top)));
+  const lost = lines.filter((line) => line.points.some((point) => leaves(point, top)));
   const rows = lines.map(curveRow);
   const said = rows.slice(0, MOST_SAID).map(([name, start, , end]) => ` ${name}: from ${start} to ${end}.`);
   const caption = capital(`${metric.label} over the epochs: ${cut}.`)
@@ -57,9 +57,14 @@ function lineName(setting, trial, single) {
   return `${run.settings[setting]} lr ${label("lr", columns.get("lr")[trial])}${seed}`;
 }
 
+/** Return whether a point is above the chart, or not finite. */
+function leaves(point, top) {
+  return !Number.isFinite(point.median) || point.median > top;
+}
+
 /** Return what Plotly draws of a line: its quartiles, the line, and a cross where it leaves. */
 function curveTraces(line, top, log) {
-  const out = line.points.findIndex((point) => !(point.median <= top));
+  const out = line.points.findIndex((point) => leaves(point, top));
   const inside = (out < 0 ? line.points : line.points.slice(0, out)).filter((point) => !log || point.median > 0);
   const name = literal(line.name);
   const dash = DASHES[(line.setting + line.order) % DASHES.length];

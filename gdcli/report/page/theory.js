@@ -90,8 +90,11 @@ function rateCaption(rows, kind) {
     .sort((a, b) => a - b);
   const middle = gaps.length ? ` Of ${counted(gaps.length, "learning rate")} that did not diverge, half are within ${percent(quantile(gaps, 0.5))} of theory, all within ${percent(gaps[gaps.length - 1])}.` : "";
   const above = rows.filter((row) => row.verdict === "diverged" || !Number.isFinite(row[kind])).length;
+  const known = rows.map((row) => row[`measured_${kind}`]).filter((value) => value !== null);
+  const hidden = COMPARED[kind].log ? known.filter((value) => value <= 0).length : 0;
   const none = rows.filter((row) => row[`measured_${kind}`] === null).length;
   return `${capital(COMPARED[kind].name)} against the learning rate: lines in theory, in the long run, marks measured, an x where most seeds diverged.${middle}`
+    + (hidden ? ` Not above 0, which this axis does not have: ${hidden}.` : "")
     + (none ? ` Not measured, for want of points: ${none}.` : "")
     + (above ? ` At the top, or above it: ${above}, which diverged or are to in theory.` : "");
 }

@@ -1,0 +1,39 @@
+"""Pictures in the terminal: which axis values lie on, and that none is lost."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from gdcli.analysis.quantiles import Spread
+from gdcli.report.drawing import picture_lines
+from gdcli.report.pictures.picture import Chart, Line, Panel
+
+
+def ticks(values: list[float], *, log_y: bool, log_x: bool = False) -> list[float]:
+    """Return the labels of the y axis, from the top."""
+    points = [(1.0 + x, Spread(y, y, y, 1)) for x, y in enumerate(values)]
+    panel = Panel("", [Line("gd", points)])
+    chart = Chart("", [panel], "epoch", "test accuracy", log_x=log_x, log_y=log_y)
+    console = Console(file=io.StringIO(), width=80, force_terminal=True)
+    lines = [line.plain for line in picture_lines(chart, console)]
+    return [float(found[1]) for line in lines if (found := re.match(r" *(\S+) ┤", line))]
+
+
+@pytest.mark.parametrize("log_x", [False, True])
+def test_an_accuracy_has_a_linear_axis(*, log_x: bool) -> None:
+    assert ticks([0.1, 0.5, 0.9, 0.96], log_y=False, log_x=log_x) == [0.8, 0.6, 0.4, 0.2]
+    assert ticks([-0.5, 0.5], log_y=False, log_x=log_x) == [0.4, 0.2, 0, -0.2, -0.4]
+
+
+def test_a_loss_and_what_falls_by_orders_of_magnitude_have_a_logarithmic_one() -> None:
+    assert ticks([0.01, 0.1, 1.0], log_y=True) == [1, 0.1, 0.01]
+    assert ticks([1e-6, 1.0], log_y=False) == [1, 0.01, 0.0001, 1e-06]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 1e-300])
+def test_one_value_is_its_own_axis(value: float) -> None:
+    assert ticks([value, value], log_y=False) == [value]
