@@ -96,6 +96,7 @@ function landscapeCaption(scene, ways, ranked) {
     + (blank ? ` ${counted(blank, "point")} without a finite loss: blank.` : "")
     + share
     + ` ${cut}: from a dot to a star, or to an x where it diverged.`
+    + (scene.higher ? ` ${counted(scene.higher, "way")} that end higher are not on this page.` : "")
     + (scene.others ? ` ${counted(scene.others, "way")} of trials that this run does not have: left out.` : "")
     + said.join("");
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor, isfinite, log10
+from math import floor, inf, isfinite, log10
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from gdcli.report.labels import short
 from gdcli.report.page.plain import plain
 
 MOST_SIDE = 101  # points along a side of the plane
-MOST_VALUES = 60_000  # points of all ways together
+MOST_WAYS = 500
+MOST_VALUES = 20_000  # points of all ways together
 MOST_POINTS = 500  # of one
 PLACES = 4  # decimals of a coordinate, of the side of the plane
 
@@ -25,9 +26,10 @@ def landscape_content(scene: Landscape, trials: Sequence[str]) -> dict[str, Any]
     None where none of the trials has a way: it is another grid's.
     """
     at = {trial: place for place, trial in enumerate(trials)}
-    ways = [way for way in scene.ways if way.trial in at]
-    if not ways:
+    known = [way for way in scene.ways if way.trial in at]
+    if not known:
         return None
+    ways = sorted(known, key=_end)[:MOST_WAYS]
     rows, columns = (_spread(len(side)) for side in (scene.ys, scene.xs))
     losses = np.array([[scene.losses[row][column] for column in columns] for row in rows])
     xs, ys = [scene.xs[i] for i in columns], [scene.ys[i] for i in rows]
@@ -42,8 +44,13 @@ def landscape_content(scene: Landscape, trials: Sequence[str]) -> dict[str, Any]
         "losses": [[plain(loss) for loss in row] for row in losses.tolist()],
         **_colours(losses),
         "ways": [{"trial": at[way.trial], **_way(way, most, decimals)} for way in ways],
-        "others": len(scene.ways) - len(ways),
+        "higher": len(known) - len(ways),
+        "others": len(scene.ways) - len(known),
     }
+
+
+def _end(way: Way) -> float:
+    return way.losses[-1] if isfinite(way.losses[-1]) else inf
 
 
 def _colours(losses: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from gdcli.analysis.median_curve import column_of
 from gdcli.analysis.rows import Row, read_rows
 
-MOST_VALUES = 600_000  # of all curves together: five megabytes of text
+MOST_VALUES = 500_000  # of all curves together: five megabytes of text
 MOST_POINTS = 2_000  # of one: a screen is not wider
 
 
