@@ -11,8 +11,9 @@ import difflib
 import math
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -103,8 +104,13 @@ class Option:
         return value
 
 
-def options_of(cls: type) -> dict[str, Option]:
+def options_of(cls: type) -> Mapping[str, Option]:
     """Return the options of a dataclass by their names as typed, in the order of its fields."""
+    return _options(cls)
+
+
+@cache
+def _options(cls: type) -> Mapping[str, Option]:
     hints = get_type_hints(cls, include_extras=True)
     fields = dataclasses.fields(cls)
     return {(option := _option(f, hints[f.name])).name: option for f in fields}

@@ -5,39 +5,39 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.main import get_command
+from typer.main import get_command, get_group
 
 from gdcli import __version__
 from gdcli.cli.command import WIDEST, Command, Group
-from gdcli.cli.compare import compare
-from gdcli.cli.doctor import doctor
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
-from gdcli.cli.landscape import Landscapes
-from gdcli.cli.listing import listing
-from gdcli.cli.lr_range import LrRange
-from gdcli.cli.merge import merge
-from gdcli.cli.plot import plot
-from gdcli.cli.report import report as report_page
-from gdcli.cli.run import Run
-from gdcli.cli.runs import runs
-from gdcli.cli.show import show
-from gdcli.cli.step import step
-from gdcli.cli.sweep import sweep
-from gdcli.cli.verify import verify
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 
-FRESH = {
-    "landscape",
-    "lr-range",
-    "step",
-    "verify",
-}  # they compute and keep nothing: they begin again
+# Each is imported only when it is asked for, by itself or by the help of all of them.
+COMMANDS = {
+    "run": "gdcli.cli.run:Run",
+    "lr-range": "gdcli.cli.lr_range:LrRange",
+    "landscape": "gdcli.cli.landscape:Landscapes",
+    "step": "gdcli.cli.step:step",
+    "sweep": "gdcli.cli.sweep:sweep",
+    "runs": "gdcli.cli.runs:runs",
+    "show": "gdcli.cli.show:show",
+    "plot": "gdcli.cli.plot:plot",
+    "report": "gdcli.cli.report:report",
+    "compare": "gdcli.cli.compare:compare",
+    "verify": "gdcli.cli.verify:verify",
+    "merge": "gdcli.cli.merge:merge",
+    "problems": "gdcli.cli.listing:problems",
+    "optimizers": "gdcli.cli.listing:optimizers",
+    "schedules": "gdcli.cli.listing:schedules",
+    "doctor": "gdcli.cli.doctor:doctor",
+}
+# They compute and keep nothing: they begin again.
+FRESH = {"landscape", "lr-range", "step", "verify"}
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
-ON_A_PROBLEM = ("run", "lr-range", "landscape")
 # The character after the quotes keeps the lines apart.
 EXAMPLES = """\b
 Examples:
@@ -51,8 +51,23 @@ class Root(Group):
     """`gdcli` itself."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of the commands, those on a problem first."""
-        return sorted(super().list_commands(ctx), key=lambda name: name not in ON_A_PROBLEM)
+        """Return the names of the commands."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, or None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        found = getattr(import_module(module), name)
+        if isinstance(found, type):
+            about, usage = found.__doc__, "PROBLEM [OPTIONS]"
+            return get_group(
+                typer.Typer(cls=found, help=about, subcommand_metavar=usage, rich_markup_mode=None)
+            )
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(cmd_name, cls=Command)(found)
+        return get_command(alone)
 
 
 app = typer.Typer(
@@ -62,33 +77,6 @@ app = typer.Typer(
     epilog=EXAMPLES,
     context_settings={"max_content_width": WIDEST, "help_option_names": ["-h", "--help"]},
 )
-app.add_typer(
-    typer.Typer(cls=Run, subcommand_metavar="PROBLEM [OPTIONS]"),
-    name="run",
-    help="Run a grid of experiments on a problem.",
-)
-app.add_typer(
-    typer.Typer(cls=LrRange, subcommand_metavar="PROBLEM [OPTIONS]"),
-    name="lr-range",
-    help="Test which learning rates a problem takes.",
-)
-app.add_typer(
-    typer.Typer(cls=Landscapes, subcommand_metavar="PROBLEM [OPTIONS]"),
-    name="landscape",
-    help="Draw the loss around the trials of a grid.",
-)
-app.command(cls=Command)(step)
-app.command(cls=Command)(sweep)
-app.command(cls=Command)(runs)
-app.command(cls=Command)(show)
-app.command(cls=Command)(plot)
-app.command("report", cls=Command)(report_page)
-app.command(cls=Command)(compare)
-app.command(cls=Command)(verify)
-app.command(cls=Command)(merge)
-for _catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
-    app.command(_catalogue.folder, cls=Command)(listing(_catalogue))
-app.command(cls=Command)(doctor)
 
 
 @app.callback()

@@ -39,7 +39,7 @@ Output = Annotated[
 
 
 class Landscapes(Problems):
-    """The subcommands of `gdcli landscape`."""
+    """Draw the loss around the trials of a grid."""
 
     where = WHERE
 

@@ -10,7 +10,7 @@ import typer
 from gdcli.cli.details import print_details
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
-from gdcli.discovery import Catalogue
+from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 
 
 def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
@@ -36,3 +36,6 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
 
     command.__doc__ = f"List the {catalogue.folder}, or describe one with all of its options."
     return command
+
+
+problems, optimizers, schedules = listing(PROBLEMS), listing(OPTIMIZERS), listing(SCHEDULES)

@@ -35,7 +35,7 @@ class Written:
 
 
 class LrRange(Problems):
-    """The subcommands of `gdcli lr-range`."""
+    """Test which learning rates a problem takes."""
 
     where = WHERE
 

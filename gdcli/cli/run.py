@@ -34,7 +34,7 @@ class Instead:
 
 
 class Run(Problems):
-    """The subcommands of `gdcli run`."""
+    """Run a grid of experiments on a problem."""
 
     where = WHERE
 

@@ -62,6 +62,14 @@ def test_nothing_heavy_is_imported(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_command_is_imported_without_the_others(tmp_path: Path) -> None:
+    code = "main(); print(*sorted(m for m in sys.modules if m.startswith('gdcli.')))"
+    loaded = gdcli("run", "quadratic", "--help", folder=tmp_path, code=code).stdout.split()
+    others = ("sweep", "landscape", "lr_range", "compare", "verify", "report", "merge", "listing")
+    assert "gdcli.cli.run" in loaded
+    assert not {f"gdcli.cli.{name}" for name in others} & set(loaded)
+
+
 def test_threads_are_set_before_anything_is_computed(tmp_path: Path) -> None:
     code = "main(); import os; print(*(os.environ[n] for n in sys.argv[1].split(',')[1:]))"
     names = "--version,OPENBLAS_NUM_THREADS,OMP_NUM_THREADS,MKL_NUM_THREADS,MKL_CBWR"
@@ -79,7 +87,7 @@ from gdcli.__main__ import main
 
 class Interrupting:
     def find_spec(self, name, path, target=None):
-        if name == "gdcli.cli.run":
+        if name == "gdcli.cli.failure":
             raise KeyboardInterrupt
 
 for name in [name for name in sys.modules if name.startswith("gdcli.cli")]:
