@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdcli.engine.streams import stream
+from gdcli.engine.streams import at_block, stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,8 @@ class Orders:
 
     def __init__(self, problem: str, seeds: Sequence[int], plan: Plan, order: str) -> None:
         """Take the plan of the cohort and the order policy: shuffle, fixed or replacement."""
-        self.problem, self.seeds, self.plan, self.order = problem, seeds, plan, order
+        self.seeds, self.plan, self.order = seeds, plan, order
+        self.streams = [stream(problem, seed, "order") for seed in seeds]
         self.held = -1  # the epoch whose order is held
 
     def blocks(self, first: int, last: int, most: int) -> Iterator[NDArray[np.int64]]:
@@ -44,11 +45,10 @@ class Orders:
         epoch = 0 if self.order == "fixed" else epoch
         if self.held != epoch:
             self.held = epoch
-            self._order = np.stack([self._drawn(seed, epoch) for seed in self.seeds])
+            self._order = np.stack([self._drawn(at_block(rng, epoch)) for rng in self.streams])
         return self._order
 
-    def _drawn(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        rng = stream(self.problem, seed, "order", block=epoch)
+    def _drawn(self, rng: np.random.Generator) -> NDArray[np.int64]:
         if self.order == "replacement":
             return rng.integers(self.plan.examples, size=self.plan.examples_per_epoch)
         return rng.permutation(self.plan.examples)[: self.plan.examples_per_epoch]

@@ -7,21 +7,27 @@ numbers alone, in any grid, on any worker.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 
 FORMAT = "gdcli/1"
+BUFFER = 4  # numbers that Philox makes at a time: at this place all of them are used up
 
 
-def stream(*key: object, block: int = 0) -> np.random.Generator:
-    """Return the generator of a key, such as ("cnn", 3, "order").
-
-    `block` starts it at the block-th of 2^64 disjoint parts of its sequence (an epoch, say),
-    so that a resumed run need not draw what came before.
-    """
+def stream(*key: object) -> np.random.Generator:
+    """Return the generator of a key, such as ("cnn", 3, "order")."""
     text = "|".join([FORMAT, *map(str, key)])
     digest = hashlib.sha256(text.encode()).digest()[:16]
-    counter = np.array([0, 0, 0, block], dtype=np.uint64)
-    return np.random.Generator(
-        np.random.Philox(key=int.from_bytes(digest, "little"), counter=counter)
-    )
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest, dtype="<u8")))
+
+
+def at_block(generator: np.random.Generator, block: int) -> np.random.Generator:
+    """Return a stream's generator, put to the block-th of 2^64 disjoint parts of its sequence.
+
+    A block is an epoch, say: a resumed run need not draw what came before.
+    """
+    state: Any = generator.bit_generator.state
+    state["state"]["counter"] = np.array([0, 0, 0, block], dtype=np.uint64)
+    generator.bit_generator.state = {**state, "buffer_pos": BUFFER, "has_uint32": 0}
+    return generator

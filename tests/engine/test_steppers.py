@@ -20,8 +20,10 @@ from gdcli.engine.steppers.least_squares import LeastSquares
 from gdcli.engine.steppers.linear_model import FusedLinearModel
 from gdcli.engine.steppers.network import FusedNetwork
 from gdcli.engine.steppers.stepwise import Stepwise
+from gdcli.problem import Data
+from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic
-from tests.grids import only, train
+from tests.grids import assert_agree, only, train
 
 LINEAR = {"method": "gd", "optimizer": "vanilla,momentum,nesterov", "record": "7"}
 NOISY = {"rotate": "true", "noise": "1", "examples": "20"}
@@ -55,6 +57,23 @@ def test_fused_steps_agree_with_single_ones(
     for key, run in single.items():
         scale = np.maximum(run.losses, 1e-6 * run.losses[0])
         assert (np.abs(fused[key].losses - run.losses) <= 1e-10 * scale).all(), run.trial
+
+
+def two_targets(_: LinearRegression, rng: np.random.Generator) -> Data:
+    x = rng.standard_normal((21, 3))
+    y = x @ rng.standard_normal((3, 2)) + rng.standard_normal((21, 2))
+    return Data({"x": x, "y": y})
+
+
+def test_least_squares_of_several_targets_agrees_with_single_steps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(LinearRegression, "load", two_targets)
+    options = {"init-scale": "0.015625"}  # of no other test: examples are held by problem
+    grid = {"method": "sgd,minibatch,gd", "batch_size": "4", "lr": "0.01,0.1"}
+    fused = train("linear-regression", options, **grid)
+    monkeypatch.setattr(batch, "stepper_for", Stepwise)
+    assert_agree(fused, train("linear-regression", options, **grid))
 
 
 def test_rates_near_the_edge_of_stability_keep_their_digits(

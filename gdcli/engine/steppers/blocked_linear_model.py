@@ -73,7 +73,8 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
         program = self.program
         outputs, width = program.outputs, program.width
         x = np.ascontiguousarray(program.train["x"][places.T][:, None, :, :-1])
-        ys = program.train["y"][places][:, :, None, :, None]
+        # Written out: NumPy is slow where it has to repeat a number eight times.
+        ys = program.train["y"][places][:, :, None, :, None].repeat(width, axis=-1)
         features, bias = weight[..., :-1, :], weight[..., -1:, :]
         inner = x @ x.mT
         count, factor = len(places), powers[..., 1:2, :]

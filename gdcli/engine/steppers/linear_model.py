@@ -10,6 +10,8 @@ from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.steppers.stepper import Stepper
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
@@ -31,15 +33,19 @@ class FusedLinearModel(Stepper[LinearModelProgram]):
         program, weight = self.program, params["weight"]
         lanes, l2 = weight.shape[:2], program.model.l2
         change = np.empty_like(weight)
+        known: tuple[NDArray[np.floating], int] | None = None
         step = first
         for indices in self.blocks(first, last):
             count = indices.shape[2]
             z = np.empty((*lanes, count, weight.shape[3]), weight.dtype)
             for batch in program.batches(indices):
                 x, rates = batch["x"], self.rule.rates(step, params)["weight"]
+                if known is None or known[0] is not rates or known[1] != count:
+                    # Written out: NumPy is slow where it has to repeat a row of eight.
+                    known, scale = (rates, count), np.broadcast_to(rates / count, z.shape).copy()
                 np.matmul(x, weight, out=z)
                 slope = program.by_example(program.model.slope(program.by_output(z), batch["y"]))
-                np.multiply(slope, rates / count, out=z)
+                np.multiply(slope, scale, out=z)
                 if l2:
                     weight[..., :-1, :] *= 1 - rates * l2
                 np.matmul(x.mT, z, out=change)
