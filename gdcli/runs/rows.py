@@ -11,6 +11,7 @@ from gdcli.discovery import name_of
 from gdcli.engine.recorder import CONVERGED, DIVERGED
 from gdcli.experiment import Experiment
 from gdcli.grid import Trial, setting
+from gdcli.runs.shortest import number, shortest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,11 +71,11 @@ class Rows:
         )
 
     def curve(self, trial: Trial, curves: Curves, i: int) -> Iterable[str]:
-        """Yield the lines of the i-th trial of the batch, one a recorded point."""
+        """Return the lines of the i-th trial of the batch, one a recorded point."""
         prefix = self.prefix(trial)
-        columns = [self._cells(curves, name, i) for name in self.names]
-        for place, *cells in zip(self._places(curves), *columns, strict=False):
-            yield f"{prefix},{place},{','.join(cells)}\n"
+        columns = self._columns(curves, i)
+        rows = map(",".join, zip(self._places(curves), *columns, strict=False))
+        return (f"{prefix},{row}\n" for row in rows)
 
     def _places(self, curves: Curves) -> list[str]:
         """Return "epoch,step,examples" of every recorded point; the trials share them."""
@@ -83,18 +84,24 @@ class Rows:
             self.places = [f"{plan.epoch_at(s)},{s},{plan.examples_at(s)}" for s in curves.steps]
         return self.places
 
-    def _cells(self, curves: Curves, name: str, i: int) -> list[str]:
+    def _columns(self, curves: Curves, i: int) -> list[list[str]]:
+        """Return the cells of every measure, "" where it was not measured."""
+        import numpy as np
+
         length = int(curves.length[i])
-        if name not in curves.values:
-            return [""] * length
-        return shortest(curves.values[name][:length, i])
+        held = {
+            name: curves.values[name][:length, i] for name in self.names if name in curves.values
+        }
+        texts = shortest(np.concatenate(list(held.values())))
+        cells = {name: texts[k * length : (k + 1) * length] for k, name in enumerate(held)}
+        return [cells.get(name) or [""] * length for name in self.names]
 
     def _end(self, curves: Curves, name: str, i: int, *, first: bool = False) -> str:
         """Return a measure at the last recorded point of a trial, or at the first."""
         if name not in curves.values:
             return ""
         point = 0 if first else int(curves.length[i]) - 1
-        return shortest(curves.values[name][point : point + 1, i])[0]
+        return number(curves.values[name][point, i])
 
     def summary(self, trial: Trial, curves: Curves, i: int) -> str:
         """Return the line of the i-th trial of the batch."""
@@ -108,7 +115,7 @@ class Rows:
             "diverged" if ended == DIVERGED else "finished",
             found.word or "",
             str(step),
-            shortest(losses[:1])[0],
+            number(losses[0]),
             last["train_loss"],
             _least(losses),
             last["grad_norm"],
@@ -162,19 +169,12 @@ def _has_goal(trial: Trial) -> bool:
     return trial.training.tol is not None or trial.training.target_loss is not None
 
 
-def shortest(values: NDArray[np.floating]) -> list[str]:
-    """Return floats as the shortest texts that read back as the same float of their precision."""
-    if values.dtype == "float64":
-        return [repr(value) for value in values.tolist()]
-    return [str(value) for value in values]
-
-
 def _least(values: NDArray[np.floating]) -> str:
     """Return the least number, nan if there is none."""
     import numpy as np
 
     finite = values[~np.isnan(values)]
-    return shortest(finite[finite.argmin()][None])[0] if finite.size else "nan"
+    return number(finite[finite.argmin()]) if finite.size else "nan"
 
 
 def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.floating]) -> str:

@@ -20,7 +20,8 @@ from gdcli.engine.plan import Plan
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
 from gdcli.grid import Trial
 from gdcli.problems.linear_regression import LinearRegression
-from gdcli.runs.rows import Rows, curve_columns, header, shortest, summary_columns
+from gdcli.runs.rows import Rows, curve_columns, header, summary_columns
+from gdcli.runs.shortest import number, shortest
 from gdcli.training import Training
 from tests.grids import experiment
 
@@ -45,6 +46,14 @@ def test_a_float64_is_read_back_exactly_and_shortest(values: list[float]) -> Non
     cells = shortest(np.array(values))
     assert cells == [repr(value) for value in values]
     np.testing.assert_array_equal(read_back(cells), values)
+
+
+def test_a_float64_of_any_size_is_written_as_repr_does() -> None:
+    sizes = [float(f"{digits}e{power}") for power in range(-324, 309) for digits in (1, 1.5, 9.99)]
+    sizes += [math.nextafter(10.0**power, to) for power in range(-8, 20) for to in (0.0, math.inf)]
+    values = [sign * size for sign in (1, -1) for size in (*sizes, 0.0, math.inf, math.nan)]
+    assert shortest(np.array(values)) == [repr(value) for value in values]
+    assert list(map(number, np.array(values))) == [repr(value) for value in values]
 
 
 @given(st.lists(singles, min_size=1, max_size=30))
