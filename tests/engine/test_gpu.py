@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,14 @@ import pytest
 import torch
 
 from gdcli.discovery import PROBLEMS
+from gdcli.engine import batch
+from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.examples import examples_of
 from gdcli.engine.recorder import DIVERGED
+from gdcli.engine.steppers.graphed import Graphed, Step, captured
+from gdcli.engine.steppers.stepwise import Stepwise
 from tests.engine.test_contract import NOISY, SMALL, methods
-from tests.grids import assert_agree, train
+from tests.grids import assert_agree, experiment, train
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA device, and PyTorch sees none"
@@ -67,3 +73,28 @@ def test_a_gpu_measures_the_sharpness_of_the_cpu(problem: str) -> None:
     for key, run in on_cpu.items():
         found, values = (t.values["sharpness"][:2] for t in (on_gpu[key], run))
         np.testing.assert_allclose(found[np.isfinite(values)], values[np.isfinite(values)], 1e-6)
+
+
+@pytest.mark.parametrize("problem", ["linear-regression", "softmax-regression", "mlp", "cnn"])
+def test_a_cuda_graph_takes_the_plain_steps(problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    grid: dict[str, Any] = {"lr": "0.001,0.01,1e9", "seed": "0:1", "steps": "70", "record": "9"}
+    grid |= {"optimizer": "vanilla,momentum,nesterov", "dtype": "float64", "device": "cuda:0"}
+    recorded: list[Step] = []
+
+    def record(step: Step, device: str) -> Step:
+        recorded.append(captured(step, device))
+        return recorded[-1]
+
+    graphed = partial(Graphed, capture=record)
+    monkeypatch.setattr(batch, "stepper_for", graphed)
+    replayed = train(problem, SMALL.get(problem, {}), **grid)
+    assert len(recorded) == 3  # one for each optimizer: nothing fell back
+    monkeypatch.setattr(batch, "stepper_for", Stepwise)
+    assert_agree(replayed, train(problem, SMALL.get(problem, {}), **grid))
+
+
+def test_full_batches_on_a_gpu_are_a_cuda_graph_where_no_step_counts() -> None:
+    for optimizer, words in (("momentum", "CUDA graph"), ("adam", "step by step")):
+        (one,) = batches_of(experiment("mlp", optimizer=optimizer, steps="2").grid.cohorts)
+        _, curves = train_batch(one, examples_of(one.trials[0]), "cuda:0", lambda _: None)
+        assert curves.path.endswith(words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -16,6 +18,7 @@ from gdcli.engine.programs.least_squares import LeastSquaresProgram
 from gdcli.engine.steppers import stepper_for
 from gdcli.engine.steppers.blocked_linear_model import BlockedLinearModel
 from gdcli.engine.steppers.closed_form import ClosedForm
+from gdcli.engine.steppers.graphed import Graphed, Step
 from gdcli.engine.steppers.least_squares import LeastSquares
 from gdcli.engine.steppers.linear_model import FusedLinearModel
 from gdcli.engine.steppers.network import FusedNetwork
@@ -157,6 +160,29 @@ def test_a_bowl_diverges_at_the_same_point_in_closed_form(monkeypatch: pytest.Mo
     ends = {key: (run.ended, run.steps) for key, run in single.items()}
     assert {key: (run.ended, run.steps) for key, run in closed.items()} == ends
     assert len({ended for ended, _ in ends.values()}) == 2
+
+
+def refused(_: Step, __: str) -> Step:
+    raise RuntimeError("operation not permitted when stream is capturing")
+
+
+@pytest.mark.parametrize("capture", [lambda step, _: step, refused], ids=["recorded", "refused"])
+@pytest.mark.parametrize("rule", [{}, {"clip_norm": "0.5"}, {"weight_decay": "0.1"}])
+def test_steps_on_the_memory_of_a_graph_are_the_plain_steps(
+    capture: Callable[[Step, str], Step], rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"dataset": "iris", "hidden": "5", "l2": "0.01"}
+    # Rates up to one that diverges: the others go on with learning rates in other memory.
+    grid = {"optimizer": "vanilla,momentum,nesterov", "lr": "0.01,0.1,1e12", "record": "7", **rule}
+    graphed = partial(Graphed, capture=capture)
+    monkeypatch.setattr(batch, "stepper_for", graphed)
+    replayed = train("mlp", options, steps="60", seed="0:1", **grid)
+    monkeypatch.setattr(batch, "stepper_for", Stepwise)
+    single = train("mlp", options, steps="60", seed="0:1", **grid)
+    for key, run in single.items():
+        assert (replayed[key].steps, replayed[key].ended) == (run.steps, run.ended)
+        for name, values in run.values.items():
+            np.testing.assert_array_equal(replayed[key].values[name], values)
 
 
 CHOSEN: list[tuple[type, str, dict[str, Any], dict[str, Any]]] = [

@@ -28,10 +28,9 @@ def stepper_for(program: Program, rule: Rule, orders: Orders | None) -> Stepper[
     The choice depends on the problem, the method, the batch size and the optimizer, never on the
     size of the grid: a trial must have the same bits in every grid.
     """
-    if orders is None and isinstance(program, AnalyticProgram) and ClosedForm.fits(program, rule):
-        return ClosedForm(program, rule, orders)
-    plain = isinstance(rule.optimizer, Vanilla) and not rule.clips and not rule.decays
-    if orders is None or not plain:
+    if orders is None:
+        return _of_full_batches(program, rule)
+    if not isinstance(rule.optimizer, Vanilla) or rule.clips or rule.decays:
         return Stepwise(program, rule, orders)
     if isinstance(program, LinearModelProgram) and isinstance(program.device, NumPy):
         for kind in (LeastSquares, BlockedLinearModel):
@@ -43,3 +42,14 @@ def stepper_for(program: Program, rule: Rule, orders: Orders | None) -> Stepper[
 
         return FusedNetwork(cast("NetworkProgram", program), rule, orders)
     return Stepwise(program, rule, orders)
+
+
+def _of_full_batches(program: Program, rule: Rule) -> Stepper[Any]:
+    if isinstance(program, AnalyticProgram) and ClosedForm.fits(program, rule):
+        return ClosedForm(program, rule, None)
+    if not program.device.eager:
+        from gdcli.engine.steppers.graphed import Graphed
+
+        if Graphed.fits(program, rule):
+            return Graphed(program, rule, None)
+    return Stepwise(program, rule, None)
