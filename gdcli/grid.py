@@ -103,22 +103,21 @@ def _fields_of(part: Any) -> dict[str, Any]:
     return {field.name: getattr(part, field.name) for field in fields(part)}
 
 
-def _named_fields_of(part: Any) -> dict[str, Any]:
-    """Return the fields that a trial's id is made of.
+def _said_fields(part: Any) -> dict[str, Any]:
+    """Return a part's fields as a trial's id names them: without later ones that are not set.
 
-    Where nothing more is measured than ever was, trials keep the ids that they had.
+    A trial keeps its id when its problem is given another option.
     """
-    values = _fields_of(part)
-    if isinstance(part, Training) and part.measure is None:
-        del values["measure"]
-    return values
+    unset = {f.name for f in fields(part) if getattr(part, f.name) == f.default}
+    quiet = unset.intersection(getattr(part, "unsaid", ()))
+    return {name: value for name, value in _fields_of(part).items() if name not in quiet}
 
 
 def _said(part: Any, *, named: bool = True) -> str:
     """Return a part's name and fields as canonical JSON, which the part keeps."""
     held = vars(part)
     if "_said" not in held:
-        fields = _named_fields_of(part)
+        fields = _said_fields(part)
         held["_said"] = CANONICAL.encode([name_of(part), fields] if named else fields)
     text: str = held["_said"]
     return text
@@ -177,6 +176,12 @@ class Grid:
     def trials(self) -> tuple[Trial, ...]:
         """Every trial once, in the order in which results are written: cohort by cohort."""
         return tuple(trial for cohort in self.cohorts for trial in cohort.trials)
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """What the problems of the grid measure besides losses: the columns of all of them."""
+        firsts = (cohort.trials[0] for cohort in self.cohorts)
+        return tuple(dict.fromkeys(name for trial in firsts for name in trial.curve_columns))
 
     def values(self) -> dict[str, tuple[Any, ...]]:
         """Return every axis by name, what splits cohorts first, so that they stay together."""

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
-from annotated_types import Ge
+from annotated_types import Ge, Le
 
 from gdcli.arrays import namespace
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 Array: TypeAlias = Any
 Params: TypeAlias = dict[str, Array]
 Batch: TypeAlias = dict[str, Array]
+
+
+BITS = 8  # of a rounded number, unless it is said
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Problem(ABC):
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float32"
     vectorized: ClassVar[bool] = True  # False: trials run one by one
     metric_names: ClassVar[tuple[str, ...]] = ()  # the metrics there may be, in their order
+    unsaid: ClassVar[tuple[str, ...]] = ()  # fields that a trial's id names only where they are set
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
@@ -237,13 +241,54 @@ class Network(Problem):
     """
 
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
+    quantize: Annotated[
+        Literal["none", "ptq", "qat"],
+        "round weights and activations: not at all, after training, or while training",
+    ] = "none"
+    weight_bits: Annotated[int | None, "bits of a rounded weight; 8", Ge(2), Le(8)] = None
+    activation_bits: Annotated[
+        int | None, "bits of a rounded activation, 32 for none rounded; 8", Ge(2), Le(32)
+    ] = None
+    float_epochs: Annotated[
+        int | None, "epochs that qat trains in floats before it rounds; 0", Ge(0)
+    ] = None
 
     criterion: ClassVar[str] = "cross_entropy"
+    unsaid: ClassVar[tuple[str, ...]] = (
+        "quantize",
+        "weight_bits",
+        "activation_bits",
+        "float_epochs",
+    )
+
+    def __post_init__(self) -> None:
+        """Fill in the bits where something is rounded, and take them out where nothing is.
+
+        Trials that differ in nothing else are then one.
+        """
+        rounds, trains = self.quantize != "none", self.quantize == "qat"
+        settings = {
+            "weight_bits": self.weight_bits or BITS if rounds else None,
+            "activation_bits": self.activation_bits or BITS if rounds else None,
+            "float_epochs": self.float_epochs or 0 if trains else None,
+        }
+        for name, value in settings.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def measure(self) -> str:
+        """What a network is judged by: the accuracy of a classifier, else the loss."""
+        return "accuracy" if self.criterion == "cross_entropy" else "loss"
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
-        """The accuracy of a classifier on the training and on the test examples."""
-        return of_both_parts(("accuracy",) if self.criterion == "cross_entropy" else ())
+        """The measures of the training and of the test examples besides the loss.
+
+        Those of the rounded network are among them, where it is rounded.
+        """
+        own = () if self.measure == "loss" else (self.measure,)
+        rounded = () if self.quantize == "none" else (f"quantized_{self.measure}",)
+        return of_both_parts(own + rounded)
 
     @abstractmethod
     def module(self, data: Data) -> nn.Module:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le
 
@@ -36,6 +36,8 @@ class Training:
     dtype: Annotated[
         Literal["float32", "float64"] | None, "precision; float32 for networks, else float64"
     ] = None
+
+    unsaid: ClassVar[tuple[str, ...]] = ("measure",)  # named in a trial's id only where it is set
 
     @property
     def columns(self) -> tuple[str, ...]:

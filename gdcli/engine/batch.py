@@ -14,7 +14,7 @@ from gdcli.engine.device import device_for
 from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.path import REFERENCE, path_of
-from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.plan import Plan, plan_of, turn_of
 from gdcli.engine.recorder import Curves, Recorder
 from gdcli.engine.rule import Rule
 from gdcli.engine.sampling import Orders
@@ -86,6 +86,7 @@ def loop_for(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Lo
     first = trials[0]
     place = device_for(device, precision(first), networks=needs_torch(first.problem))
     program = program_for(trials, data, place)
+    program.turn = turn_of(first.problem, plan)
     seeds = program.lanes.seeds
     starts = [starting_point(first.problem, data, seed) for seed in seeds]
     params = program.start(starts)

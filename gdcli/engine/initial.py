@@ -46,11 +46,13 @@ def module_of(problem: Network, data: Data, seed: int = 0) -> nn.Module:
     """
     import torch
 
+    from gdcli.engine.quantization.layers import with_rounding
+
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would reseed every GPU, too.
         torch.default_generator.manual_seed(seed)
         try:
-            return problem.module(data)
+            return with_rounding(problem.module(data), problem)
         except RuntimeError as error:
             # torch says so in its own words, and as no error of its own.
             raise MemoryError(str(error)) if "alloc" in str(error) else error from None

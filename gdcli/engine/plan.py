@@ -8,6 +8,7 @@ from itertools import chain
 
 from gdcli.errors import UserError
 from gdcli.grid import Trial
+from gdcli.problem import Network, Problem
 from gdcli.training import MOST_STEPS
 
 MOST_POINTS = 10_000_000
@@ -86,3 +87,9 @@ def plan_of(trial: Trial, examples: int) -> Plan:
         what = f"{training.record} records {plan.recorded} points a trial"
         raise UserError("--record", what, f"record less often: at most {MOST_POINTS}")
     return plan
+
+
+def turn_of(problem: Problem, plan: Plan) -> int:
+    """Return the step from which on a network is rounded while it trains."""
+    epochs = problem.float_epochs if isinstance(problem, Network) else None
+    return (epochs or 0) * plan.steps_per_epoch

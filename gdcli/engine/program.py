@@ -35,6 +35,7 @@ class Program(ABC):
     """
 
     words: ClassVar[str]  # what it does, for the manifest
+    turn: int = 0  # the step from which on it is another one, where it changes
 
     def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
         """Move the data to the device."""
@@ -79,6 +80,9 @@ class Program(ABC):
     @abstractmethod
     def evaluate(self, params: Params) -> Evaluation:
         """Return the full training loss with its gradient, and what else is recorded."""
+
+    def reach(self, step: int) -> None:  # noqa: B027 -- most are the same at every step
+        """Be what it is at a step, before it is taken, and before its point is evaluated."""
 
     def norm(self, params: Params) -> Array:
         """Return the Euclidean norm over all parameters, of the lanes' shape."""

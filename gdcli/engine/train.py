@@ -53,6 +53,7 @@ class Loop:
                 continue
             gradient = self.gradient if taken <= here else None
             for first, last in self._stretches(max(here, taken), there):
+                self.program.reach(first)
                 self.stepper.advance(self.params, states, first, last, gradient)
                 gradient = None
                 advance(last - first)
@@ -62,6 +63,7 @@ class Loop:
 
     def _record(self, step: int, states: dict[str, State]) -> None:
         """Record a point, and still the trials that end there."""
+        self.program.reach(step)
         evaluation = self.program.evaluate(self.params)
         self.gradient = evaluation.gradient  # of the full training loss: the next step's, for gd
         if self.sharpness:
@@ -75,6 +77,9 @@ class Loop:
 
     def _stretches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
         """Yield steps that are taken without a pause, from here to there."""
+        if first < self.program.turn < last:
+            yield from self._stretches(first, self.program.turn)
+            first = self.program.turn
         pause = self.stepper.pause if self.keeper else None
         while pause and first // pause * pause + pause < last:
             stop = first // pause * pause + pause

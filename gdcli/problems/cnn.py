@@ -47,6 +47,7 @@ class Cnn(Network):
 
     def __post_init__(self) -> None:
         """Raise UserError for options that do not go together."""
+        super().__post_init__()
         if self.dataset == "digits" and self.data_dir is not None:
             what = f"digits is not read from {show(str(self.data_dir))}: it travels with gdcli"
             raise UserError("--data-dir", what, "leave it out, or add --dataset mnist")

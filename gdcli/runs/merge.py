@@ -47,7 +47,7 @@ class Assembly:
     @cached_property
     def metrics(self) -> tuple[str, ...]:
         """The names of what the problem measures besides losses."""
-        return self.experiment.grid.trials[0].curve_columns
+        return self.experiment.grid.metrics
 
     @cached_property
     def claims(self) -> Claims:

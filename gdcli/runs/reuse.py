@@ -115,7 +115,8 @@ class Reusing(Work):
 
     def _held(self, trial: Trial) -> Measured | None:
         checksum = (self.data or {}).get(problem_key(trial.problem), "")
-        found = (source.measured(trial, checksum) for source in self.sources)
+        alike = [s for s in self.sources if s.experiment.grid.metrics == tuple(self.metrics)]
+        found = (source.measured(trial, checksum) for source in alike)
         return next((measured for measured in found if measured), None)
 
     def _woven(self, batch: TrialBatch, held: dict[str, Measured], trained: Shard) -> Shard:

@@ -48,7 +48,7 @@ class Run:
         self.experiment, self.options = experiment, options
         self.share = share_of(options.shard, os.environ)
         problem = experiment.grid.trials[0].problem
-        self.metrics = experiment.grid.trials[0].curve_columns
+        self.metrics = experiment.grid.metrics
         self.device = resolve(options.device, networks=needs_torch(problem))
         self.work = Work(experiment.varied, self.metrics, self.device)
         self.batches = batches_of(experiment.grid.cohorts, options.engine)

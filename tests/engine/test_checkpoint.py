@@ -49,6 +49,11 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("mlp", {"dataset": "iris"}, {"method": "minibatch", "epochs": "3", "record": "1000"}),
     ("cnn", {"examples": "20", "channels": "2,3"}, {"method": "sgd", "epochs": "2"}),
     ("mlp", {"dataset": "iris"}, {"epochs": "40", "record": "12", "measure": "sharpness"}),
+    (
+        "mlp",
+        {"dataset": "iris", "quantize": "qat", "weight_bits": "2", "float_epochs": "2"},
+        {"method": "minibatch", "epochs": "5", "record": "1000"},
+    ),
     ("matrix-factorization", {}, {"steps": "40", "record": "log", "optimizer": "momentum"}),
 ]
 

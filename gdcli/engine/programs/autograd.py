@@ -10,6 +10,7 @@ import torch
 
 from gdcli.engine.program import Evaluation
 from gdcli.engine.programs.first_axis import FirstAxisProgram
+from gdcli.engine.quantization.layers import rounding_of
 from gdcli.problem import Batch, Data, Network, Params
 
 if TYPE_CHECKING:
@@ -89,6 +90,12 @@ class ModuleProgram(AutogradProgram):
         """Take the module of one trial, for its structure."""
         super().__init__(problem, data, lanes, device)
         self.module, self.l2, self.criterion = module, problem.l2, problem.criterion
+        self.measure, self.rounding = problem.measure, rounding_of(module)
+
+    def reach(self, step: int) -> None:
+        """Round from the turn on, if it is trained so."""
+        if self.rounding and self.rounding.trains:
+            self.rounding.on = step >= self.turn
 
     def _outputs(self, params: Params, batch: Batch) -> Tensor:
         return cast("Tensor", torch.func.functional_call(self.module, params, (batch["x"],)))
@@ -104,8 +111,16 @@ class ModuleProgram(AutogradProgram):
         return cast("Tensor", function(z, batch["y"]) + 0.5 * self.l2 * penalty)
 
     def metrics(self, params: Params, batch: Batch, part: str) -> Params:
-        """Return the accuracy of a classifier."""
-        if self.criterion != "cross_entropy":
-            return {}
-        right = self._outputs(params, batch).argmax(-1) == batch["y"]
-        return {f"{part}_accuracy": right.to(batch["x"].dtype).mean()}
+        """Return the accuracy of a classifier, and the measure of the rounded network."""
+        found = {}
+        if self.measure == "accuracy":
+            found[f"{part}_accuracy"] = self._accuracy(params, batch)
+        if self.rounding:
+            measure = self._accuracy if self.measure == "accuracy" else self.loss
+            with self.rounding.switched_on():
+                found[f"{part}_quantized_{self.measure}"] = measure(params, batch)
+        return found
+
+    def _accuracy(self, params: Params, batch: Batch) -> Tensor:
+        right: Tensor = self._outputs(params, batch).argmax(-1) == batch["y"]
+        return right.to(batch["x"].dtype).mean()

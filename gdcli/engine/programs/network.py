@@ -11,6 +11,7 @@ import torch
 from gdcli.engine.criteria import CRITERIA, one_hot
 from gdcli.engine.program import CHUNK, Evaluation
 from gdcli.engine.programs.first_axis import FirstAxisProgram
+from gdcli.engine.quantization.layers import rounding_of
 from gdcli.engine.stacked import stacked
 from gdcli.problem import Data, Network, Params
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from gdcli.engine.device import Device
     from gdcli.engine.lanes import Lanes
+    from gdcli.engine.quantization.layers import Rounding
     from gdcli.engine.stacked.layer import StackedLayer
 
 
@@ -42,7 +44,8 @@ class NetworkProgram(FirstAxisProgram):
         """Take the module of one trial, all of whose layers have a trial-axis form."""
         super().__init__(problem, data, lanes, device)
         self.layers, self.l2 = stacked(module) or {}, problem.l2
-        self.criterion = CRITERIA[problem.criterion]
+        self.criterion, self.measure = CRITERIA[problem.criterion], problem.measure
+        self.rounding = rounding_of(module)
         self.seed = device.array(lanes.seed)
         if problem.criterion == "cross_entropy":
             # As wide as the outputs: a part may lack a class.
@@ -89,7 +92,22 @@ class NetworkProgram(FirstAxisProgram):
         values["grad_norm"] = self.norm(gradient)
         if self.test:
             values |= self._means("test", params)
+        if self.rounding:
+            values |= self._rounded(params, self.rounding)
         return Evaluation(values, gradient)
+
+    def reach(self, step: int) -> None:
+        """Round from the turn on, if it is trained so."""
+        if self.rounding and self.rounding.trains:
+            self.rounding.on = step >= self.turn
+
+    def _rounded(self, params: Params, rounding: Rounding) -> Params:
+        """Return the measure of the rounded network, whether or not it rounds now."""
+        with rounding.switched_on():
+            means = self._means("train", params)
+            means |= self._means("test", params) if self.test else {}
+        names = (name for name in ("train", "test") if f"{name}_{self.measure}" in means)
+        return {f"{n}_quantized_{self.measure}": means[f"{n}_{self.measure}"] for n in names}
 
     def _means(self, part: str, params: Params, gradient: Params | None = None) -> Params:
         """Return the measures of a part's examples; add up their slopes in `gradient`, if given."""

@@ -8,6 +8,7 @@ import torch
 from torch.nn import functional
 
 from gdcli.engine.initial import module_of
+from gdcli.engine.quantization.layers import rounding_of
 from gdcli.problem import Analytic, Batch, Data, LinearModel, Network, Problem
 
 if TYPE_CHECKING:
@@ -19,10 +20,10 @@ Tensors: TypeAlias = "dict[str, Tensor]"
 P = TypeVar("P", bound=Problem)
 
 
-def objective_of(problem: Problem, data: Data, device: Torch) -> Objective[Any]:
+def objective_of(problem: Problem, data: Data, device: Torch, turn: int = 0) -> Objective[Any]:
     """Return the objective of a problem, by the family it belongs to."""
     if isinstance(problem, Network):
-        return OfNetwork(problem, data, device)
+        return OfNetwork(problem, data, device, turn)
     if isinstance(problem, LinearModel):
         return OfLinearModel(problem, data, device)
     if isinstance(problem, Analytic):
@@ -40,6 +41,9 @@ class Objective(Generic[P]):
             tensors(arrays, device) for arrays in (data.train, data.test, data.constants)
         )
         self.train, self.test = self.examples | self.constants, test and test | self.constants
+
+    def reach(self, step: int) -> None:
+        """Be what it is at a step: a network may be rounded from some step on."""
 
     def batch(self, chosen: Tensor) -> Tensors:
         """Return the chosen training examples, given by their indices."""
@@ -93,11 +97,17 @@ class OfLinearModel(Objective[LinearModel]):
 class OfNetwork(Objective[Network]):
     """A module, its criterion, and a penalty on its weights."""
 
-    def __init__(self, problem: Network, data: Data, device: Torch) -> None:
-        """Make the module, in the precision of the trial."""
+    def __init__(self, problem: Network, data: Data, device: Torch, turn: int = 0) -> None:
+        """Make the module, in the precision of the trial; `turn` is the step it is rounded from."""
         super().__init__(problem, data, device)
         dtype = getattr(torch, device.dtype)
         self.module = module_of(problem, data).to(device=device.name, dtype=dtype)
+        self.rounding, self.turn = rounding_of(self.module), turn
+
+    def reach(self, step: int) -> None:
+        """Round from the turn on, if the network is trained so."""
+        if self.rounding and self.rounding.trains:
+            self.rounding.on = step >= self.turn
 
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return what the module with these parameters makes of the examples."""
@@ -112,11 +122,17 @@ class OfNetwork(Objective[Network]):
         return cost + 0.5 * self.problem.l2 * sum(squares)
 
     def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
-        """Return a classifier's accuracy."""
-        if self.problem.criterion != "cross_entropy":
-            return {}
-        right = self.outputs(params, batch).argmax(1) == batch["y"]
-        return {f"{part}_accuracy": right.double().mean()}
+        """Return a classifier's accuracy, and the measure of the rounded network."""
+        measure = self._accuracy if self.problem.measure == "accuracy" else self.loss
+        found = {} if measure == self.loss else {f"{part}_accuracy": measure(params, batch)}
+        if self.rounding:
+            with self.rounding.switched_on():
+                found[f"{part}_quantized_{self.problem.measure}"] = measure(params, batch)
+        return found
+
+    def _accuracy(self, params: Tensors, batch: Tensors) -> Tensor:
+        right: Tensor = self.outputs(params, batch).argmax(1) == batch["y"]
+        return right.double().mean()
 
 
 def tensors(arrays: Batch, device: Torch) -> Tensors:

@@ -17,7 +17,7 @@ from gdcli.discovery import name_of
 from gdcli.engine.device import Torch
 from gdcli.engine.families import precision
 from gdcli.engine.initial import starting_point
-from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.plan import Plan, plan_of, turn_of
 from gdcli.engine.recorder import RUNNING, Curves
 from gdcli.engine.reference.curve import Curve
 from gdcli.engine.reference.objective import Objective, Tensors, norm, objective_of, tensors
@@ -41,23 +41,26 @@ def train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], N
 
 def _train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], None]) -> Curves:
     device = Torch(precision(trial), name=device_name)
-    objective = objective_of(trial.problem, data, device)
+    plan = plan_of(trial, data.examples)
+    objective = objective_of(trial.problem, data, device, turn_of(trial.problem, plan))
     start = starting_point(trial.problem, data, trial.seed)
     params = tensors(start, device)
     states = {name: trial.optimizer.init(param) for name, param in params.items()}
-    plan = plan_of(trial, data.examples)
     batches = _batches(trial, plan, objective)
     sharpness = Sharpness(objective, trial.seed, start, device) if trial.training.measure else None
     curve = Curve(trial.training)
+    objective.reach(0)
     curve.add(0, _measures(objective, sharpness, params), params)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
             break
         for step in range(here, there):
+            objective.reach(step)
             _, gradient = objective.gradient(params, next(batches))
             directions = _directions(trial.optimizer, params, gradient, states, step + 1)
             rate = trial.lr * trial.schedule.multiplier(step, plan.steps)
             params = {name: param - rate * directions[name] for name, param in params.items()}
+        objective.reach(there)
         curve.add(there, _measures(objective, sharpness, params), params)
         advance(there - here)
     return curve.curves(device.dtype)

@@ -11,11 +11,19 @@ from gdcli.engine.stacked.conv2d import Conv2d
 from gdcli.engine.stacked.flatten import Flatten
 from gdcli.engine.stacked.linear import Linear
 from gdcli.engine.stacked.pooling import Pooling
+from gdcli.engine.stacked.rounded import Rounded
 
 if TYPE_CHECKING:
     from gdcli.engine.stacked.layer import StackedLayer
 
-KNOWN: tuple[type[StackedLayer], ...] = (Linear, Conv2d, Activation, Pooling, Flatten)
+KNOWN: tuple[type[StackedLayer], ...] = (
+    Linear,
+    Conv2d,
+    Activation,
+    Pooling,
+    Flatten,
+    Rounded,
+)
 
 
 def stacked(module: torch.nn.Module) -> dict[str, StackedLayer] | None:

@@ -29,9 +29,13 @@ class Conv2d(StackedLayer):
     @staticmethod
     def fits(layer: nn.Module) -> bool:
         """Accept stride 1, no dilation or groups, a bias, and zeros alike on both sides."""
+        return type(layer) is torch.nn.Conv2d and Conv2d.takes(layer)
+
+    @staticmethod
+    def takes(layer: nn.Conv2d) -> bool:
+        """Return whether the settings of a convolution are known here."""
         return (
-            type(layer) is torch.nn.Conv2d
-            and layer.stride == layer.dilation == (1, 1)
+            layer.stride == layer.dilation == (1, 1)
             and layer.groups == 1
             and layer.bias is not None
             and layer.padding_mode == "zeros"

@@ -23,7 +23,12 @@ class Linear(StackedLayer):
     @staticmethod
     def fits(layer: nn.Module) -> bool:
         """Accept a linear layer with a bias."""
-        return type(layer) is torch.nn.Linear and layer.bias is not None
+        return type(layer) is torch.nn.Linear and Linear.takes(layer)
+
+    @staticmethod
+    def takes(layer: nn.Linear) -> bool:
+        """Return whether the settings of a linear layer are known here."""
+        return layer.bias is not None
 
     def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
         """Map (trials, in, batch) to (trials, out, batch)."""
