@@ -9,6 +9,7 @@ from typing import Any
 from gdcli.analysis.rows import REPAIR, Value, value_of
 from gdcli.engine.curvature import Curvature
 from gdcli.engine.gradient_noise import Noise
+from gdcli.engine.quantized_size import Quantized
 from gdcli.errors import UserError
 
 
@@ -21,6 +22,7 @@ class Facts:
     curvature: Curvature | None = None
     noise: Noise | None = None
     identity: str = ""  # the same in every run on this problem and these examples
+    quantized: Quantized | None = None
 
 
 @dataclass(frozen=True)
@@ -86,4 +88,5 @@ def _facts(entry: Mapping[str, Any], identity: str) -> Facts:
         if noise
         else None,
         identity,
+        Quantized(**entry["quantized"]) if entry.get("quantized") else None,
     )

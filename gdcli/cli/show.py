@@ -30,9 +30,10 @@ class View:
     """Which of a run's tables is printed."""
 
     view: Annotated[
-        Literal["results", "why", "seeds", "pairs", "target"],
+        Literal["results", "why", "seeds", "pairs", "target", "quantization"],
         "best learning rates and curves; why each rate did what it did; how sure the seeds make "
-        "the best; each setting beside the best over shared seeds; or time to a target",
+        "the best; each setting beside the best over shared seeds; time to a target; or what "
+        "rounding costs",
     ] = "results"
     target_loss: Annotated[float | None, "training loss of --view target; the run's own"] = None
     target_metric: Annotated[
@@ -115,7 +116,9 @@ def show(
 
 
 def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen) -> None:
+    from gdcli.analysis.results import settings_of
     from gdcli.report.named_pair import NAMED_NOTES, pair_of_run
+    from gdcli.report.quantization import QUANTIZATION_NOTES, quantized_rows
     from gdcli.report.results import print_results
     from gdcli.report.rows import print_rows
     from gdcli.report.seeds import PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
@@ -126,6 +129,9 @@ def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen
     console = screen.console()
     if view.view == "results":
         print_results(folder, screen.format, console, run=run, theory=theory)
+    elif view.view == "quantization":
+        rows = quantized_rows(run, settings_of(run.trials), theory)
+        print_rows(rows, screen.format, console, QUANTIZATION_NOTES)
     elif view.view == "why":
         told = why_table if screen.format in ("table", "md") else why_rows
         print_rows(told(folder, run, theory), screen.format, console, WHY_NOTES)

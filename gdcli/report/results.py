@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdcli.analysis.facts import Theory
+from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, Trials, read_trials
 from gdcli.report.console import literal
@@ -14,6 +15,7 @@ from gdcli.report.drawing import print_picture
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import of_settings
 from gdcli.report.pictures.source import Source
+from gdcli.report.quantization import QUANTIZATION_NOTES
 from gdcli.report.rows import print_rows
 from gdcli.report.tables import best_lines, best_rows
 from gdcli.report.why import why_lines
@@ -79,6 +81,9 @@ def _print_all(
     if len({cell.lr for setting in shown for cell in setting.cells}) > 1:
         _print(console, "")
         print_picture(of_settings(source, shown), console)
+    if theory is not None and (rows := quantization_rows(run, shown, theory)):
+        _print(console, "\nWhat rounding costs")
+        print_rows(rows, "table", console, QUANTIZATION_NOTES)
     if theory is not None:
         _print(console, "\nWhy", *why_lines(folder, run, shown, labels, theory))
     if any(cell.ran for setting in settings for cell in setting.cells):

@@ -11,7 +11,9 @@ from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.gradient_noise import noise_of
 from gdcli.engine.least_loss import least_loss_of
+from gdcli.engine.quantized_size import quantized_of
 from gdcli.grid import setting
+from gdcli.problem import Network
 from gdcli.runs.checksums import problem_key
 
 if TYPE_CHECKING:
@@ -22,7 +24,18 @@ if TYPE_CHECKING:
 def theory_of(experiment: Experiment) -> list[dict[str, Any]]:
     """Return the facts of every problem of an experiment, told by the options that vary."""
     trials = {cohort.trials[0].problem: cohort.trials[0] for cohort in experiment.grid.cohorts}
-    return [_facts(trial, list(_options(experiment))) for trial in trials.values()]
+    rounds = any(getattr(problem, "quantize", "none") != "none" for problem in trials)
+    return [
+        _facts(trial, list(_options(experiment))) | (_quantized(trial) if rounds else {})
+        for trial in trials.values()
+    ]
+
+
+def _quantized(trial: Trial) -> dict[str, Any]:
+    """Return what is rounded of a network, and its bytes."""
+    if not isinstance(trial.problem, Network):
+        return {}
+    return {"quantized": asdict(quantized_of(trial.problem, examples_of(trial)))}
 
 
 def _options(experiment: Experiment) -> Iterator[str]:

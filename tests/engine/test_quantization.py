@@ -137,9 +137,10 @@ def test_sparse_records_do_not_move_the_turn() -> None:
 
 def test_rounding_costs_what_is_published_and_training_wins_it_back() -> None:
     """On digits two bits cost some 30 points of accuracy; training with them 1 to 2."""
-    grid = {"method": "minibatch", "epochs": "40", "lr": "0.3", "seed": "0:2"}
+    grid = {"method": "minibatch", "epochs": "30", "lr": "0.3", "seed": "0:2"}
+    grid |= {"optimizer": "momentum", "schedule": "cosine"}
     options = {"weight_bits": "2", "activation_bits": "32"}
-    found = train("mlp", options, **grid, optimizer="momentum", vary={"quantize": "none,ptq,qat"})
+    found = train("mlp", options, **grid, vary={"quantize": "none,ptq,qat"})
     accuracy: dict[str, list[float]] = {}
     for trial in found.values():
         kind = trial.trial.problem.quantize  # type: ignore[attr-defined]
@@ -148,7 +149,7 @@ def test_rounding_costs_what_is_published_and_training_wins_it_back() -> None:
     plain, ptq, qat = (float(np.median(accuracy[kind])) for kind in ("none", "ptq", "qat"))
     assert plain > 0.96
     assert 0.15 < plain - ptq < 0.5
-    assert plain - qat < 0.06
+    assert plain - qat < 0.03
 
 
 def test_nothing_rounded_is_one_trial_and_keeps_its_id() -> None:
