@@ -215,6 +215,10 @@ class LinearModel(Problem):
         """Return measures of each prediction by name, shape (..., columns), to be averaged."""
         return {}
 
+    def probabilities(self, z: Array) -> Array | None:
+        """Return the probability of each class, (..., classes, columns); None: no classifier."""
+        return None
+
     def assess(self, z: Array, y: Array) -> tuple[Array, Array, dict[str, Array]]:
         """Return cost, slope and scores; a problem may have them share their work."""
         return self.cost(z, y), self.slope(z, y), self.scores(z, y)

@@ -28,6 +28,14 @@ class Criterion(ABC):
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the slope of the summed cost in z."""
 
+    @abstractmethod
+    def costs(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the cost of each example, shape (trials, batch)."""
+
+    def probabilities(self, z: Tensor) -> Tensor | None:
+        """Return the probability of each class, of the shape of z; None: no classifier."""
+        return None
+
     def scores(self, z: Tensor, y: Tensor) -> Measures:
         """Return measures by name, summed over the batch, shape (trials,)."""
         return {}
@@ -42,7 +50,15 @@ class CrossEntropy(Criterion):
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the predicted probabilities, less the targets."""
-        return torch.softmax(z, 1) - y
+        return self.probabilities(z) - y
+
+    def costs(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return each example's cross-entropy."""
+        return -(torch.log_softmax(z, 1) * y).sum(1)
+
+    def probabilities(self, z: Tensor) -> Tensor:
+        """Return the softmax of the outputs."""
+        return torch.softmax(z, 1)
 
     def scores(self, z: Tensor, y: Tensor) -> Measures:
         """Return how often no other class has as large an output as the right one.
@@ -59,6 +75,10 @@ class SquaredError(Criterion):
     def cost(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the summed errors."""
         return (z - y).square().sum((1, 2)) / z.shape[1]
+
+    def costs(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return each example's error."""
+        return (z - y).square().sum(1) / z.shape[1]
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
         """Return 2 (z - y) over the number of outputs."""

@@ -28,6 +28,14 @@ class Evaluation:
     gradient: Params  # of the full training loss
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What every lane, the lanes flattened, makes of training examples that follow one another."""
+
+    loss: Array  # (lanes, examples), without the penalty
+    probability: Array | None  # of each class, (lanes, classes, examples); None: no classifier
+
+
 class Program(ABC):
     """Losses and gradients of the trials of one cohort, computed together.
 
@@ -83,6 +91,13 @@ class Program(ABC):
 
     def reach(self, step: int) -> None:  # noqa: B027 -- most are the same at every step
         """Be what it is at a step, before it is taken, and before its point is evaluated."""
+
+    def outcomes(self, params: Params) -> Iterator[Outcome]:
+        """Yield what becomes of all training examples, in their order, a CHUNK of them at a time.
+
+        Raises NotImplementedError where the loss is no mean over examples.
+        """
+        raise NotImplementedError
 
     def norm(self, params: Params) -> Array:
         """Return the Euclidean norm over all parameters, of the lanes' shape."""

@@ -60,6 +60,13 @@ class LogisticRegression(LinearModel, Source):
         small = xp.exp(-xp.abs(z))
         return along * small / ((1 + small) * (1 + small))
 
+    def probabilities(self, z: Array) -> Array:
+        """Return the probabilities of 0 and of 1."""
+        xp = namespace(z)
+        small = xp.exp(-xp.abs(z))
+        less, more = small / (1 + small), 1 / (1 + small)
+        return xp.concat([xp.where(z >= 0, less, more), xp.where(z >= 0, more, less)], axis=-2)
+
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
         """Return whether each example falls on its side of 0."""
         right = (z > 0) == (y > 0.5)

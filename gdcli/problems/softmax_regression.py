@@ -45,14 +45,18 @@ class SoftmaxRegression(LinearModel, Source):
 
     def slope(self, z: Array, y: Array) -> Array:
         """Return the predicted probabilities, less the targets."""
+        return self.probabilities(z) - y
+
+    def probabilities(self, z: Array) -> Array:
+        """Return the softmax of the predictions."""
         xp = namespace(z)
         likely = xp.exp(z - xp.max(z, axis=-2, keepdims=True))
-        return likely / xp.sum(likely, axis=-2, keepdims=True) - y
+        return likely / xp.sum(likely, axis=-2, keepdims=True)
 
     def bending(self, z: Array, y: Array, along: Array) -> Array:
         """Return p times the direction less its mean under p."""
         xp = namespace(z)
-        likely = self.slope(z, 0.0)
+        likely = self.probabilities(z)
         return likely * (along - xp.sum(likely * along, axis=-2, keepdims=True))
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le, Lt
 
 from gdcli.axis import expand
 from gdcli.errors import UserError
@@ -59,3 +59,22 @@ class View:
             if ends and not ends[0] < ends[1]:
                 what = f"{ends[0]:g} is not below {ends[1]:g}"
                 raise UserError(f"--{name.replace('_', '-')}", what, "give the smaller one first")
+
+
+@dataclass(frozen=True)
+class DataMap:
+    """What is looked for in the training dynamics of the examples."""
+
+    flip_labels: Annotated[
+        float, "part of the training labels made wrong, to see which are found", Ge(0), Lt(1)
+    ] = 0.0
+    el2n_epoch: Annotated[int, "epoch of the EL2N score; the last, if that is earlier", Ge(1)] = 10
+    ambiguous_from: Annotated[
+        float, "variability from which an example is ambiguous", Gt(0), Le(0.5)
+    ] = 0.2
+    error_margin: Annotated[
+        float,
+        "mean probability of another class, over the label's, of a likely error",
+        Gt(0),
+        Le(1),
+    ] = 0.25

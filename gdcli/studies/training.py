@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,15 @@ from gdcli.studies.flat import flat
 
 if TYPE_CHECKING:
     from gdcli.engine.program import Program
-    from gdcli.problem import Params
+    from gdcli.engine.recorder import Curves
+    from gdcli.engine.train import Watch
+    from gdcli.problem import Data, Params
     from gdcli.runs.progress import Progress
     from gdcli.studies.options import Machine
 
+T = TypeVar("T")
 MakeBar: TypeAlias = "Callable[[], Progress]"  # one for every stretch of work
+Advance: TypeAlias = Callable[[int], None]  # told of the steps that are done
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,24 @@ def train(
     Raises UserError before anything is computed: for a batch larger than the data, a device that
     is not there, and memory that does not suffice.
     """
+
+    def work(batch: TrialBatch, device: str, advance: Advance) -> dict[Trial, Trained]:
+        return _train(batch, device, advance, keep=keep)
+
+    found = in_batches(trials, machine, make_bar, work)
+    return {trial: trained for part in found for trial, trained in part.items()}
+
+
+def in_batches(
+    trials: Iterable[Trial],
+    machine: Machine,
+    make_bar: MakeBar,
+    work: Callable[[TrialBatch, str, Advance], T],
+) -> list[T]:
+    """Return what `work` makes of every batch of the trials, on the named device.
+
+    Raises UserError as `train` does.
+    """
     batches = batches_of(cohorts_of(trials))
     device = device_of(batches[0].trials[0], machine)
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
@@ -55,13 +77,9 @@ def train(
     bar = make_bar()
     bar.start(sum(steps))
     try:
-        found = [
-            _train(batch, device, partial(bar.advance, batch.cohort), keep=keep)
-            for batch in batches
-        ]
+        return [work(batch, device, partial(bar.advance, batch.cohort)) for batch in batches]
     finally:
         bar.stop()
-    return {trial: trained for part in found for trial, trained in part.items()}
 
 
 def device_of(trial: Trial, machine: Machine) -> str:
@@ -74,20 +92,14 @@ def _plan(batch: TrialBatch) -> Plan:
     return plan_of(trial, examples_of(trial).examples)
 
 
-def _train(
-    batch: TrialBatch, device: str, advance: Callable[[int], None], *, keep: bool
-) -> dict[Trial, Trained]:
-    trials = batch.trials
+def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> dict[Trial, Trained]:
     kept: list[NDArray[np.floating]] = []
 
     def watch(program: Program, params: Params) -> None:
         kept.append(flat(program.unstacked(params)))
 
-    keep_memory()
-    with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
-        loop = loop_for(trials, examples_of(trials[0]), _plan(batch), device)
-        loop.watch = watch if keep else None
-        curves = loop.run(lambda steps: advance(steps * len(trials)))
+    data = examples_of(batch.trials[0])
+    _, curves = watched(batch, data, device, advance, watch if keep else None)
     losses = curves.values["train_loss"]
     return {
         trial: Trained(
@@ -96,5 +108,17 @@ def _train(
             diverged=bool(curves.ended[i] == DIVERGED),
             params=np.stack([points[i] for points in kept[:count]]) if keep else None,
         )
-        for i, (trial, count) in enumerate(zip(trials, curves.length.tolist(), strict=True))
+        for i, (trial, count) in enumerate(zip(batch.trials, curves.length.tolist(), strict=True))
     }
+
+
+def watched(
+    batch: TrialBatch, data: Data, device: str, advance: Advance, watch: Watch | None
+) -> tuple[Program, Curves]:
+    """Train a batch on these data, watched; return its program and its curves."""
+    trials = batch.trials
+    keep_memory()
+    with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
+        loop = loop_for(trials, data, plan_of(trials[0], data.examples), device)
+        loop.watch = watch
+        return loop.program, loop.run(lambda steps: advance(steps * len(trials)))

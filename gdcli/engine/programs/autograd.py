@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from gdcli.engine.program import Evaluation
+from gdcli.engine.criteria import CRITERIA, one_hot
+from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.quantization.layers import rounding_of
 from gdcli.problem import Batch, Data, Network, Params
@@ -109,6 +110,16 @@ class ModuleProgram(AutogradProgram):
         weights = [value for name, value in params.items() if name.endswith("weight")]
         penalty = sum(weight.square().sum() for weight in weights)
         return cast("Tensor", function(z, batch["y"]) + 0.5 * self.l2 * penalty)
+
+    def outcomes(self, params: Params) -> Iterator[Outcome]:
+        """Yield the costs, and the probabilities of a classifier."""
+        criterion = CRITERIA[self.criterion]
+        for first in range(0, self.examples, CHUNK):
+            part = {name: array[first : first + CHUNK] for name, array in self.train.items()}
+            z = self._each(self._outputs, params, part).movedim(-1, 1)
+            y = part["y"]
+            y = one_hot(y, z.shape[1], z.dtype) if self.criterion == "cross_entropy" else y
+            yield Outcome(criterion.costs(z, y.mT), criterion.probabilities(z))
 
     def metrics(self, params: Params, batch: Batch, part: str) -> Params:
         """Return the accuracy of a classifier, and the measure of the rounded network."""

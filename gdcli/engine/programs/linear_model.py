@@ -18,7 +18,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.engine.differences import derivative_along
-from gdcli.engine.program import Evaluation, Program
+from gdcli.engine.program import CHUNK, Evaluation, Outcome, Program
 from gdcli.problem import Array, Batch, Data, LinearModel, Params
 
 if TYPE_CHECKING:
@@ -139,6 +139,22 @@ class LinearModelProgram(Program):
         values = {name: xp.concat([row[name] for row in rows]).reshape(shape) for name in rows[0]}
         gradient = {"weight": xp.concat(gradients).reshape(weight.shape)}
         return Evaluation(values | {"grad_norm": self.norm(gradient)}, gradient)
+
+    def outcomes(self, params: Params) -> Iterator[Outcome]:
+        """Yield the costs, and the probabilities where the model is a classifier."""
+        tiles = params["weight"].reshape(-1, *params["weight"].shape[2:])
+        for first in range(0, self.examples, CHUNK):
+            x, y = (self.train[name][first : first + CHUNK] for name in ("x", "y"))
+            z = self.predict(x, tiles)
+            cost = self.model.cost(z, self.repeated(y)).sum(-2)
+            likely = self.model.probabilities(z)
+            yield Outcome(self._by_lane(cost), None if likely is None else self._by_lane(likely))
+
+    def _by_lane(self, columns: Array) -> Array:
+        """Return values (tiles, ..., examples * width) as (lanes, ..., examples)."""
+        split = columns.reshape(*columns.shape[:-1], -1, self.width)
+        apart = namespace(columns).moveaxis(split, -1, 1)
+        return apart.reshape(-1, *apart.shape[2:])
 
     def _groups(self, weight: Array) -> Iterator[Array]:
         """Yield the weights in groups of tiles whose predictions fit a cache."""

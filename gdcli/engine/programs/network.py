@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gdcli.engine.criteria import CRITERIA, one_hot
-from gdcli.engine.program import CHUNK, Evaluation
+from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.quantization.layers import rounding_of
 from gdcli.engine.stacked import stacked
@@ -108,6 +108,12 @@ class NetworkProgram(FirstAxisProgram):
             means |= self._means("test", params) if self.test else {}
         names = (name for name in ("train", "test") if f"{name}_{self.measure}" in means)
         return {f"{n}_quantized_{self.measure}": means[f"{n}_{self.measure}"] for n in names}
+
+    def outcomes(self, params: Params) -> Iterator[Outcome]:
+        """Yield the costs, and the probabilities of a classifier."""
+        for x, y in self._chunks(self.train):
+            z, _ = self._forward(params, x)
+            yield Outcome(self.criterion.costs(z, y), self.criterion.probabilities(z))
 
     def _means(self, part: str, params: Params, gradient: Params | None = None) -> Params:
         """Return the measures of a part's examples; add up their slopes in `gradient`, if given."""
