@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "gdcli.cli.run:Run",
     "lr-range": "gdcli.cli.lr_range:LrRange",
     "landscape": "gdcli.cli.landscape:Landscapes",
+    "explore": "gdcli.cli.explore:Explorations",
     "step": "gdcli.cli.step:step",
     "sweep": "gdcli.cli.sweep:sweep",
     "runs": "gdcli.cli.runs:runs",
@@ -36,7 +37,7 @@ COMMANDS = {
     "doctor": "gdcli.cli.doctor:doctor",
 }
 # They compute and keep nothing: they begin again.
-FRESH = {"landscape", "lr-range", "step", "verify"}
+FRESH = {"explore", "landscape", "lr-range", "step", "verify"}
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
 # The character after the quotes keeps the lines apart.
 EXAMPLES = """\b

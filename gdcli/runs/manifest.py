@@ -49,11 +49,18 @@ def manifest(
         "engine": {"asked": spec["engine"], "paths": dict(paths)},
         "data": spec["data"],
         "fingerprint": spec["fingerprint"],
+        "equivalent": shlex.join(["gdcli", *experiment.command()]),
+        **circumstances(),
+    }
+
+
+def circumstances() -> dict[str, Any]:
+    """Return by what command results were made, where, from which commit, and when."""
+    return {
         "host": platform.node(),
         "system": platform.platform(),
         "cores": os.cpu_count(),
         "command": shlex.join(["gdcli", *sys.argv[1:]]),
-        "equivalent": shlex.join(["gdcli", *experiment.command()]),
         "git": _git(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }

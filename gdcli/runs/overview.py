@@ -13,6 +13,8 @@ from gdcli.runs.state import State, state_of
 
 MARKS = ("summary.csv", "manifest.json", ".gdcli")  # a run has one of them from its first moment
 
+STUDY = "examples.csv"  # what gdcli explore leaves is no run
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -28,7 +30,8 @@ class Entry:
 
 def is_run(folder: Path) -> bool:
     """Return whether a folder is a run's."""
-    return any((folder / mark).exists() for mark in MARKS)
+    marked = any((folder / mark).exists() for mark in MARKS)
+    return marked and not (folder / STUDY).exists()
 
 
 def overview(folder: Path) -> list[Entry]:

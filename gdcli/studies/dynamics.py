@@ -90,7 +90,10 @@ class Dynamics:
         sums["right"] = right
 
     def measures(self, program: Program) -> Measures:
-        """Return means and counts by name, a row a trial; `first_learned` is 0 for never."""
+        """Return means and counts by name, a row a trial.
+
+        `first_learned` is 0 for never, `right` whether an example is so after the last epoch.
+        """
         host, lanes = program.device.host, program.lanes
         joined = {
             name: np.concatenate([host(sums[name]) for sums in self.chunks], axis=-1)[lanes.place]
@@ -102,5 +105,5 @@ class Dynamics:
             return joined | {"loss_deviation": spread}
         for name in ("loss", "correctness", "likely"):
             joined[name] = joined[name] / self.epochs
-        del joined["right"]
+        joined["right"] = joined["right"].astype(float)
         return joined | {"variability": spread}

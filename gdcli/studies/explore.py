@@ -38,6 +38,11 @@ class Explored:
     loss: float = 0.0  # training loss at the end
     measures: Measures = field(default_factory=dict)  # (examples,) each
 
+    @property
+    def right_at_end(self) -> float:
+        """The share of the examples that were right after the last epoch."""
+        return float(self.measures["right"].mean())
+
     def add(self, loss: float, measures: Measures) -> None:
         """Take in another seed, as sums."""
         if "first_learned" in measures:

@@ -134,7 +134,7 @@ def test_an_error_that_nobody_reads_keeps_its_code(tmp_path: Path) -> None:
     assert done.returncode == 2
 
 
-@pytest.mark.parametrize("command", ["run", "lr-range", "landscape"])
+@pytest.mark.parametrize("command", ["run", "lr-range", "landscape", "explore"])
 def test_only_what_goes_on_says_so(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

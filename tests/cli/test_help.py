@@ -26,7 +26,7 @@ OTHERS = [
 ]
 
 
-ON_PROBLEMS = ["run", "lr-range", "landscape"]
+ON_PROBLEMS = ["run", "lr-range", "landscape", "explore"]
 ON_RUNS = ["runs", "show", "plot", "report", "compare", "verify", "merge"]
 OTHERS = ["step", "sweep", *ON_RUNS, "problems", "optimizers", "schedules", "doctor"]
 

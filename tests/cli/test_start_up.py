@@ -32,6 +32,8 @@ sys.exit(code)
         (("lr-range", "cnn", "--lr-to", "1e-9"), 2, "gdcli.problems.cnn"),
         (("landscape", "cnn", "--help"), 0, "gdcli.problems.cnn"),
         (("landscape", "cnn", "-o", "a.gif"), 2, "gdcli.problems.cnn"),
+        (("explore", "cnn", "--help"), 0, "gdcli.problems.cnn"),
+        (("explore", "cnn", "-o", "a.gif"), 2, "gdcli.problems.cnn"),
         (("problems",), 0, ""),
         (("problems", "mlp"), 0, "gdcli.problems.mlp"),
         (("optimizers", "adam", "--format", "json"), 0, ""),
@@ -51,7 +53,7 @@ sys.exit(code)
         (("report", "nothing"), 2, ""),
         (("plot", "nothing", "--kind", "sensitivity"), 2, ""),
     ],
-    ids=range(29),
+    ids=range(31),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str

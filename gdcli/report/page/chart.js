@@ -99,3 +99,14 @@ function hiddenNote(count) {
   if (!count) return "";
   return ` Points at or below 0, which a logarithmic axis does not have: ${count}; untick it to see them.`;
 }
+
+/** Group items by what a function says of each, in the order of the first of each. */
+function grouped(items, key) {
+  const groups = new Map();
+  for (const item of items) {
+    const name = key(item);
+    if (!groups.has(name)) groups.set(name, []);
+    groups.get(name).push(item);
+  }
+  return groups;
+}

@@ -35,14 +35,3 @@ function curve(trial, metric) {
 function label(name, value) {
   return (name === "lr" ? run.rates[value] : value) || "none";
 }
-
-/** Group items by what a function says of each, in the order of the first of each. */
-function grouped(items, key) {
-  const groups = new Map();
-  for (const item of items) {
-    const name = key(item);
-    if (!groups.has(name)) groups.set(name, []);
-    groups.get(name).push(item);
-  }
-  return groups;
-}

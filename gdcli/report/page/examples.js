@@ -1,0 +1,32 @@
+"use strict";
+// What was found of the examples: columns, one place an example, and those of the chosen setting.
+
+const study = JSON.parse(document.getElementById("data").textContent);
+const places = study.examples.map((_, place) => place);
+const REGION_MARKS = { easy: ["circle", "#009E73"], ambiguous: ["diamond", "#E69F00"], hard: ["square", "#D55E00"] };
+
+/** Return the measures of the chosen setting, by name; undefined where none was trained. */
+function measures() {
+  return study.measures[document.getElementById("setting").selectedIndex];
+}
+
+/** Return the class that an example is said to have, or what it should come to. */
+function target(place) {
+  return study.classified ? study.targets.label[place] : study.targets.target[place];
+}
+
+function region(place) {
+  return study.regions[measures().region[place]];
+}
+
+/** Return a measure of an example in words. */
+function worded(name, place) {
+  const value = measures()[name][place];
+  if (name === "region") return region(place);
+  if (name === "likely_error") return value ? "yes" : "no";
+  return value === null ? "never" : String(value);
+}
+
+function spoken(name) {
+  return name === "el2n" ? "EL2N" : name.replaceAll("_", " ");
+}
