@@ -15,13 +15,13 @@ from gdcli.report.page.own import own
 def document(template: str, scripts: Sequence[str], fields: Mapping[str, str]) -> bytes:
     """Return a page that needs nothing else; of the scripts each may use those before it."""
     held = [_plotly(), "".join(own(f"{name}.js") for name in scripts)]
-    own = {
+    filled = {
         "version": __version__,
         "style": own("style.css"),
         "hashes": " ".join(map(_hash, held)),
         "scripts": "\n".join(f"<script>{script}</script>" for script in held),
     }
-    return Template(own(template)).substitute({**fields, **own}).encode()
+    return Template(own(template)).substitute({**fields, **filled}).encode()
 
 
 def _plotly() -> str:

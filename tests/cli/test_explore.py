@@ -1,0 +1,119 @@
+"""`gdcli explore` on the command line."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from gdcli.cli.explore import DECIDED, Written
+from gdcli.cli.screen import Screen
+from gdcli.discovery import PROBLEMS
+from gdcli.fields import options_of
+from gdcli.runs.interruption import Interrupted
+from gdcli.studies import explore
+from gdcli.studies.options import DataMap, Machine
+from tests.cli.command_line import Shell
+
+WINE = ("explore", "softmax-regression", "--dataset", "wine", "--epochs", "5")
+
+
+def test_it_leaves_a_folder_whose_manifest_vouches_for_it(shell: Shell) -> None:
+    assert shell(*WINE, "--flip-labels", "0.1", "--lr", "0.1,0.5") == 0
+    (folder,) = Path("results").iterdir()
+    assert folder.name.startswith("explore-softmax-regression-")
+    assert shell.errors == [f"the examples are in {folder}/examples.csv"]
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert sorted(manifest["files"]) == ["correlations.csv", "examples.csv", "settings.csv"]
+    for name, checksum in manifest["files"].items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == checksum["sha256"]
+    assert manifest["options"]["flip_labels"] == 0.1
+    assert manifest["trials"] == {"finished": 2, "diverged": 0}
+    with (folder / "examples.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2 * manifest["examples"]
+    assert sum(row["flipped"] == "True" for row in rows) == 2 * 14
+
+
+def test_the_same_command_leaves_the_same_bytes(shell: Shell) -> None:
+    assert shell(*WINE) == 0
+    (folder,) = Path("results").iterdir()
+    first = (folder / "examples.csv").read_bytes()
+    (folder / "manifest.json").unlink()  # as if the first had been interrupted
+    assert shell(*WINE, "--quiet") == 0
+    assert not shell.err
+    assert [folder] == list(Path("results").iterdir())
+    assert (folder / "examples.csv").read_bytes() == first
+
+
+def test_a_folder_of_something_else_is_left_alone(shell: Shell) -> None:
+    assert shell(*WINE, "--folder", "mine") == 0
+    (error,) = shell.refuses(*WINE, "--ambiguous-from", "0.3", "--folder", "mine")
+    assert error == "--folder: 'mine' holds something else; give another folder, or remove it"
+    Path("full").mkdir()
+    Path("full/thesis.txt").write_text("all of it")
+    assert shell.refuses(*WINE, "--folder", "full")
+    assert shell.refuses(*WINE, "--folder", "full/thesis.txt")
+
+
+def test_what_it_leaves_is_no_run(shell: Shell) -> None:
+    assert shell(*WINE, "--folder", "results/mine") == 0
+    assert shell("runs") == 0
+    assert "mine" not in shell.out
+    (error,) = shell.refuses("show", "mine")
+    assert "there is no such run" in error
+
+
+def test_a_page_can_be_written(shell: Shell) -> None:
+    assert shell(*WINE, "-o", "map.html") == 0
+    assert shell.errors[1].startswith("the data maps are in map.html (")
+    assert Path("map.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("sotfmax-regression",), "gdcli explore: there is no problem 'sotfmax-regression'; did"),
+        (("quadratic",), "gdcli explore: quadratic has no loss of a single example; take a "),
+        (("linear-regression", "--flip-labels", "0.1"), "--flip-labels: linear-regression predi"),
+        (("mlp", "--flip-labels", "1"), "--flip-labels: 1.0 is not less than 1"),
+        (("mlp", "--ambiguous-from", "0.6"), "--ambiguous-from: 0.6 is more than 0.5; "),
+        (("mlp", "--record", "step"), "--record: there is no such option; "),
+        (("mlp", "--workers", "2"), "--workers: there is no such option; "),
+        (("mlp", "-o", "map.pdf"), "--output: 'map.pdf' does not end in .html, .htm; "),
+        (("mlp", "--vary", "test-fraction=0.1,0.2"), "--vary: the grid varies the examples"),
+        (("mlp", "--memory", "100kB"), "--memory: what is kept of 1438 examples needs "),
+        (("mlp", "--device", "tpu"), "--device: 'tpu' is no device; "),
+    ],
+)
+def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+    (line,) = shell.refuses("explore", *arguments)
+    assert line.startswith(said)
+
+
+@pytest.mark.parametrize("name", PROBLEMS.names())
+def test_a_problem_s_options_are_its_own(name: str) -> None:
+    others = {option for cls in (DataMap, Written, Machine, Screen) for option in options_of(cls)}
+    assert not others & set(options_of(PROBLEMS.find(name, "")))
+
+
+def test_the_help_has_what_is_its_own(shell: Shell) -> None:
+    assert shell("explore", "cnn", "--help") == 0
+    assert not [option for option in DECIDED if f"--{option} " in shell.out]
+    assert all(f"--{option} " in shell.out for option in options_of(DataMap))
+
+
+def test_an_interrupted_exploration_leaves_nothing(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise Interrupted(signal.SIGINT)
+
+    monkeypatch.setattr(explore, "watched", interrupted)
+    assert shell(*WINE, "-o", "map.html") == 130
+    assert (shell.out, shell.errors) == ("", ["stopped"])
+    assert not list(Path().iterdir())

@@ -1,0 +1,43 @@
+"""The machine's own Chromium, offline."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.report.opened import Opened, Opens
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return the machine's own Chromium."""
+    program = next(filter(None, map(shutil.which, NAMES)), None)
+    if program is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=program)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Opens]:
+    """Return what opens a page offline; in the end nothing may have gone wrong in it."""
+    contexts: list[BrowserContext] = []
+    pages: list[Opened] = []
+
+    def opens(file: Path) -> Opened:
+        contexts.append(browser.new_context(offline=True))
+        pages.append(Opened(contexts[-1].new_page(), file))
+        return pages[-1]
+
+    yield opens
+    for context in contexts:
+        context.close()
+    assert [complaint for page in pages for complaint in page.complaints] == []

@@ -1,0 +1,56 @@
+"""A page that is open in a browser."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+
+class Opened:
+    """A page that is open, offline; `complaints` are errors, warnings and requests of its own."""
+
+    def __init__(self, page: Page, file: Path) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", lambda request: self.complaints.append(request.url))
+        self.page.goto(file.as_uri())
+        assert self.complaints.pop(0) == file.as_uri()
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+    def texts(self, selector: str) -> list[str]:
+        return self.page.locator(selector).all_inner_texts()
+
+    def drawn(self, plot: str) -> bool:
+        """Return whether an element shows more than one colour."""
+        shot = self.page.locator(plot).screenshot()
+        image = Image.open(io.BytesIO(shot)).convert("RGB")
+        colours = image.getcolors(image.width * image.height) or []
+        largest = max(count for count, _ in colours)
+        return len(colours) > 50 and largest < 0.99 * image.width * image.height
+
+    def column(self, name: str) -> list[str]:
+        """Return a column of the table of trials."""
+        names = self.texts("#table th button")
+        return self.texts(f"#table tbody td:nth-child({names.index(name) + 1})")
+
+    def lines(self) -> list[str]:
+        """Return the names in the legend of the curves, or the only line's."""
+        names: list[str] = self.page.evaluate(
+            "document.getElementById('curves-plot').data.filter((t) => t.name"
+            " && t.showlegend !== false).map((t) => t.name)"
+        )
+        return names
+
+
+Opens: TypeAlias = Callable[[Path], Opened]
