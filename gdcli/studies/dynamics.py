@@ -32,10 +32,10 @@ class Dynamics:
     """Told of the parameters after every epoch; `labels` is None where there are no classes."""
 
     labels: Labels | None
-    classes: int
     el2n_epoch: int
     epochs: int = -1  # so far: the start comes first, and is no epoch
     chunks: list[Sums] = field(default_factory=list)
+    targets: list[Array] = field(default_factory=list)  # (classes, examples), one-hot
 
     def add(self, program: Program, params: Params) -> None:
         """Take in what the trials make of every example now."""
@@ -64,9 +64,11 @@ class Dynamics:
     def _classified(self, sums: Sums, likely: Array, place: int, program: Program) -> None:
         assert self.labels is not None  # noqa: S101 -- of a classifier
         xp = namespace(likely)
-        part = self.labels[place * CHUNK : (place + 1) * CHUNK]
-        target = program.device.array(np.eye(self.classes)[part].T)
-        target = xp.astype(target, xp.float64)
+        if place == len(self.targets):
+            part = self.labels[place * CHUNK : (place + 1) * CHUNK]
+            one_hot = program.device.array(np.eye(likely.shape[1])[part].T)
+            self.targets.append(xp.astype(one_hot, xp.float64))
+        target = self.targets[place]
         true = xp.sum(likely * target, axis=1)
         # Right: no other class is as likely. So says the accuracy of the curves, too.
         right = xp.sum(xp.astype(likely >= true[:, None], xp.int32), axis=1) == 1

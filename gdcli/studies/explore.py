@@ -126,7 +126,7 @@ def _watched(
     if examples.labels is not None:
         data = with_labels(data, examples.labels)
     epochs = plan_of(first, data.examples).recorded - 1
-    dynamics = Dynamics(examples.labels, examples.classes, min(el2n_epoch, epochs))
+    dynamics = Dynamics(examples.labels, min(el2n_epoch, epochs))
     program, curves = watched(batch, data, device, advance, dynamics.add)
     with np.errstate(all="ignore"):  # of trials that diverged
         return curves, dynamics.measures(program) if dynamics.chunks else {}

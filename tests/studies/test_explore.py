@@ -18,7 +18,10 @@ from gdcli.analysis.data_map import (
     regions_of,
 )
 from gdcli.engine.batch import TrialBatch
+from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
+from gdcli.engine.families import program_for
+from gdcli.engine.initial import starting_point
 from gdcli.errors import UserError
 from gdcli.problem import Data
 from gdcli.problems.mlp import Mlp
@@ -76,7 +79,7 @@ def test_a_module_without_a_trial_axis_has_the_same_measures() -> None:
     trial = experiment("mlp", {"dataset": "wine"}, epochs="3").grid.trials[0]
     odd = replace(trial, problem=Normed(dataset="wine"))
     data = examples_of(odd)
-    dynamics = Dynamics(labels_of(odd, data), 3, 2)
+    dynamics = Dynamics(labels_of(odd, data), 2)
     batch = TrialBatch(0, "", (odd,))
     program, curves = watched(batch, data, "cpu", lambda _: None, dynamics.add)
     found = dynamics.measures(program)
@@ -86,6 +89,31 @@ def test_a_module_without_a_trial_axis_has_the_same_measures() -> None:
     expected = [values["train_loss"][-1, 0], values["train_accuracy"][1:, 0].mean()]
     assert means == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(found["likely"].sum(1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("problem", ["logistic-regression", "softmax-regression"])
+def test_torch_measures_what_numpy_does(problem: str) -> None:
+    """As on a GPU, where the sums never leave it before the end."""
+    trials = experiment(problem, {"dataset": "breast-cancer"}, lr="0.1", seed="0,1").grid.trials
+    data = examples_of(trials[0])
+    found = []
+    for device in (NumPy("float64"), Torch("float64")):
+        program = program_for(trials, data, device)
+        starts = [starting_point(trials[0].problem, data, seed) for seed in program.lanes.seeds]
+        dynamics = Dynamics(labels_of(trials[0], data), 1)
+        for scale in (0, 1, -2, 5):
+            moved = [{name: scale * array for name, array in start.items()} for start in starts]
+            dynamics.add(program, program.start(moved))
+        found.append(dynamics.measures(program))
+    for name, values in found[0].items():
+        assert values.shape[0] == 2
+        np.testing.assert_allclose(found[1][name], values, rtol=1e-12, atol=1e-15)
+
+
+def test_a_class_may_have_no_example() -> None:
+    (found,) = explored("cnn", {"examples": "12", "channels": "1"}, epochs="2").settings
+    assert found.seeds == 1
+    assert found.measures["predicted"].max() < 10
 
 
 def test_the_measures_are_their_definitions() -> None:
