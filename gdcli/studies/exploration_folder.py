@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 FILES = ("examples.csv", "settings.csv", "correlations.csv")
 MANIFEST = "manifest.json"
+PAGES = (".html", ".htm")  # may lie beside
 
 
 def identity(experiment: Experiment, options: DataMap) -> str:
@@ -45,7 +46,8 @@ def _ours(folder: Path, own: str) -> bool:
     """Return whether a folder is empty, or holds this exploration or a part of it."""
     if not folder.is_dir():
         return False
-    names = {path.name for path in folder.iterdir() if not path.name.startswith(atomic.TEMPORARY)}
+    files = (path for path in folder.iterdir() if path.suffix not in PAGES)
+    names = {file.name for file in files if not file.name.startswith(atomic.TEMPORARY)}
     if not names <= {*FILES, MANIFEST}:
         return False
     text = atomic.read(folder / MANIFEST)

@@ -16,6 +16,9 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.recorder import DIVERGED
 from gdcli.engine.steppers.graphed import Graphed, Step, captured
 from gdcli.engine.steppers.stepwise import Stepwise
+from gdcli.runs.progress import Silent
+from gdcli.studies.explore import explore
+from gdcli.studies.options import DataMap, Machine
 from tests.engine.test_contract import NOISY, SMALL, methods
 from tests.grids import assert_agree, experiment, train
 
@@ -44,6 +47,18 @@ def test_a_gpu_computes_the_curves_of_the_cpu(problem: str, optimizer: str) -> N
     for key, run in on_cpu.items():
         for name, values in run.values.items():
             np.testing.assert_allclose(on_gpu[key].values[name], values, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("problem", ["logistic-regression", "softmax-regression", "mlp", "cnn"])
+def test_examples_are_followed_on_a_gpu_as_on_the_cpu(problem: str) -> None:
+    grid: dict[str, Any] = {"method": "minibatch", "epochs": "3", "dtype": "float64"}
+    named = experiment(problem, **grid)
+    cpu, gpu = (
+        explore(named, DataMap(), Machine(device=device), Silent).settings[0].measures
+        for device in ("cpu", "cuda:0")
+    )
+    for name in ("confidence", "variability", "el2n", "loss", "final_loss"):
+        np.testing.assert_allclose(gpu[name], cpu[name], rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.names())

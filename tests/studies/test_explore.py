@@ -17,13 +17,14 @@ from gdcli.analysis.data_map import (
     rank_correlation,
     regions_of,
 )
+from gdcli.discovery import PROBLEMS
 from gdcli.engine.batch import TrialBatch
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import program_for
 from gdcli.engine.initial import starting_point
 from gdcli.errors import UserError
-from gdcli.problem import Data
+from gdcli.problem import Data, LinearModel
 from gdcli.problems.mlp import Mlp
 from gdcli.runs.progress import Silent
 from gdcli.studies.dynamics import Dynamics
@@ -108,6 +109,22 @@ def test_torch_measures_what_numpy_does(problem: str) -> None:
     for name, values in found[0].items():
         assert values.shape[0] == 2
         np.testing.assert_allclose(found[1][name], values, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", PROBLEMS.names())
+def test_a_linear_classifiers_slope_is_its_probabilities_less_the_target(name: str) -> None:
+    """So it is for a cross-entropy; the classes of one output are 0 and 1."""
+    (trial,) = experiment(name).grid.trials
+    if not isinstance(trial.problem, LinearModel):
+        pytest.skip("no linear model")
+    y = examples_of(trial).train["y"][:50].T
+    z = np.random.default_rng(0).normal(0, 20, y.shape)
+    likely = trial.problem.probabilities(z)
+    if likely is None:
+        pytest.skip("no classifier")
+    np.testing.assert_allclose(likely.sum(0), 1, rtol=1e-12)
+    slope = trial.problem.slope(z, y)
+    np.testing.assert_allclose(likely[-len(y) :] - y, slope, rtol=1e-10, atol=1e-12)
 
 
 def test_a_class_may_have_no_example() -> None:
