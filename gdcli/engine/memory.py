@@ -55,7 +55,7 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     held = sum(array.size for array in arrays)
     row = sum(array[:1].size for array in data.train.values())
     gathered = max(GATHERED, len({t.seed for t in batch.trials}) * plan.batch_size * row)
-    lanes, at_once = _lanes(batch), _examples_at_once(batch, plan)
+    lanes, at_once = lanes_of(batch), _examples_at_once(batch, plan)
     active = lanes * at_once * row * ACTIVATIONS[needs_torch(trial.problem)]
     held_weights = 8
     if trial.training.measure:  # a gradient of the gradient, and the vectors of the search
@@ -72,7 +72,7 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
 ACTIVATIONS = {True: 40, False: 4}
 
 
-def _lanes(batch: TrialBatch) -> int:
+def lanes_of(batch: TrialBatch) -> int:
     """Return the trials that are computed, padding among them."""
     if batch.engine == "reference":
         return 1

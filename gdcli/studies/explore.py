@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdcli.analysis.data_map import margins_of, regions_of
+from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import batch_limit
-from gdcli.engine.memory import allowance, human
+from gdcli.engine.memory import allowance, human, lanes_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED, Curves
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment
-from gdcli.grid import Trial
+from gdcli.grid import Trial, cohorts_of
 from gdcli.studies.dynamics import NUMBERS, Dynamics, Measures
 from gdcli.studies.labelled import Examples, examples_for
 from gdcli.studies.labels import with_labels
@@ -134,7 +134,7 @@ def _watched(
 
 def _check_room(trials: Sequence[Trial], examples: Examples, machine: Machine) -> None:
     """Raise UserError where the sums of a batch, and those of the settings, need too much."""
-    lanes = max(min(batch_limit(trial), len(trials)) for trial in trials)
+    lanes = max(map(lanes_of, batches_of(cohorts_of(trials))))
     settings = len({replace(trial, seed=0) for trial in trials})
     numbers = NUMBERS + examples.classes
     needed = 8 * numbers * examples.data.examples * (2 * lanes + settings)
