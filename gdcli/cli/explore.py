@@ -8,11 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+from annotated_types import Ge
+
 from gdcli.cli.grid_command import Problems, Vary, Zip
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.output_file import checked_output
 from gdcli.cli.screen import Screen
+from gdcli.errors import UserError
 from gdcli.experiment import Experiment
 from gdcli.grid import Axes
 from gdcli.problem import Problem
@@ -35,6 +38,14 @@ class Written:
     folder: Annotated[
         Path | None, "folder of the tables (default results/explore-, the problem and a hash)"
     ] = None
+    workers: Annotated[int, "processes; there is only one", Ge(1)] = 1
+
+    def __post_init__(self) -> None:
+        """Raise UserError for several workers."""
+        if self.workers > 1:
+            what = f"{self.workers} processes are asked for, and an exploration is made by one"
+            fix = "leave it out; parts of a grid can be explored side by side"
+            raise UserError("--workers", what, fix)
 
 
 class Explorations(Problems):

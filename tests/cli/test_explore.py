@@ -86,7 +86,7 @@ def test_a_page_can_be_written(shell: Shell) -> None:
         (("mlp", "--flip-labels", "1"), "--flip-labels: 1.0 is not less than 1"),
         (("mlp", "--ambiguous-from", "0.6"), "--ambiguous-from: 0.6 is more than 0.5; "),
         (("mlp", "--record", "step"), "--record: there is no such option; "),
-        (("mlp", "--workers", "2"), "--workers: there is no such option; "),
+        (("mlp", "--workers", "2"), "--workers: 2 processes are asked for, and an e"),
         (("mlp", "-o", "map.pdf"), "--output: 'map.pdf' does not end in .html, .htm; "),
         (("mlp", "--vary", "test-fraction=0.1,0.2"), "--vary: the grid varies the examples"),
         (("mlp", "--memory", "100kB"), "--memory: what is kept of 1438 examples needs "),
