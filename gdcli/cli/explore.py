@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from gdcli.studies.explore import Exploration
 
 ENDINGS = (".html", ".htm")
-# What the study itself decides: every epoch is looked at, and every trial has all of them.
-DECIDED = ("record", "tol", "target-loss")
+# What the study itself decides, every epoch of every trial; and what would show in a curve alone.
+DECIDED = ("record", "tol", "target-loss", "measure")
 
 
 @dataclass(frozen=True)
