@@ -33,6 +33,7 @@ LIMITS = {
     Lt: ("lt", "less than", "not less than"),
 }
 AXIS = "axis"  # an annotation: the field is an axis of the grid
+LATER = "later"  # an annotation: the field came after the first runs; see settings_of
 KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "text", Path: "a path"}
 
 
@@ -133,12 +134,34 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
         many=many,
         size=len(get_args(hint)) if many and Ellipsis not in get_args(hint) else None,
         optional=optional,
-        summary=next((note for note in notes if isinstance(note, str) and note != AXIS), ""),
+        summary=next(
+            (note for note in notes if isinstance(note, str) and note not in (AXIS, LATER)), ""
+        ),
         default=default,
         axis=AXIS in notes,
         choices=tuple(choices),
         limits=tuple(note for note in notes if isinstance(note, Ge | Gt | Le | Lt)),
     )
+
+
+def settings_of(part: Any) -> dict[str, Any]:
+    """Return the values of a dataclass by field, as they tell one trial from another.
+
+    A field marked LATER counts only where it is not its default: what was run before there was
+    such a field keeps its name.
+    """
+    later = _later(type(part))
+    values = {field.name: (getattr(part, field.name), field) for field in dataclasses.fields(part)}
+    return {
+        name: value
+        for name, (value, field) in values.items()
+        if name not in later or value != field.default
+    }
+
+
+def _later(cls: type) -> frozenset[str]:
+    hints = get_type_hints(cls, include_extras=True).items()
+    return frozenset(name for name, hint in hints if LATER in getattr(hint, "__metadata__", ()))
 
 
 def convert(raw: object, kind: type) -> Any:

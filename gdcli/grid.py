@@ -15,7 +15,7 @@ from annotated_types import Ge, Gt
 
 from gdcli.discovery import OPTIMIZERS, SCHEDULES, name_of
 from gdcli.errors import UserError
-from gdcli.fields import AXIS
+from gdcli.fields import AXIS, settings_of
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
@@ -103,21 +103,11 @@ def _fields_of(part: Any) -> dict[str, Any]:
     return {field.name: getattr(part, field.name) for field in fields(part)}
 
 
-def _said_fields(part: Any) -> dict[str, Any]:
-    """Return a part's fields as a trial's id names them: without later ones that are not set.
-
-    A trial keeps its id when its problem is given another option.
-    """
-    unset = {f.name for f in fields(part) if getattr(part, f.name) == f.default}
-    quiet = unset.intersection(getattr(part, "unsaid", ()))
-    return {name: value for name, value in _fields_of(part).items() if name not in quiet}
-
-
 def _said(part: Any, *, named: bool = True) -> str:
     """Return a part's name and fields as canonical JSON, which the part keeps."""
     held = vars(part)
     if "_said" not in held:
-        fields = _said_fields(part)
+        fields = settings_of(part)
         held["_said"] = CANONICAL.encode([name_of(part), fields] if named else fields)
     text: str = held["_said"]
     return text

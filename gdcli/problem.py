@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 from annotated_types import Ge, Le
 
 from gdcli.arrays import namespace
+from gdcli.fields import LATER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +62,6 @@ class Problem(ABC):
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float32"
     vectorized: ClassVar[bool] = True  # False: trials run one by one
     metric_names: ClassVar[tuple[str, ...]] = ()  # the metrics there may be, in their order
-    unsaid: ClassVar[tuple[str, ...]] = ()  # fields that a trial's id names only where they are set
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
@@ -247,23 +247,18 @@ class Network(Problem):
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
     quantize: Annotated[
         Literal["none", "ptq", "qat"],
+        LATER,
         "round weights and activations: not at all, after training, or while training",
     ] = "none"
-    weight_bits: Annotated[int | None, "bits of a rounded weight; 8", Ge(2), Le(8)] = None
+    weight_bits: Annotated[int | None, LATER, "bits of a rounded weight; 8", Ge(2), Le(8)] = None
     activation_bits: Annotated[
-        int | None, "bits of a rounded activation, 32 for none rounded; 8", Ge(2), Le(32)
+        int | None, LATER, "bits of a rounded activation, 32 for none rounded; 8", Ge(2), Le(32)
     ] = None
     float_epochs: Annotated[
-        int | None, "epochs that qat trains in floats before it rounds; 0", Ge(0)
+        int | None, LATER, "epochs that qat trains in floats before it rounds; 0", Ge(0)
     ] = None
 
     criterion: ClassVar[str] = "cross_entropy"
-    unsaid: ClassVar[tuple[str, ...]] = (
-        "quantize",
-        "weight_bits",
-        "activation_bits",
-        "float_epochs",
-    )
 
     def __post_init__(self) -> None:
         """Fill in the bits where something is rounded, and take them out where nothing is.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
 from gdcli.errors import UserError
-from gdcli.fields import WHOLE, show
+from gdcli.fields import LATER, WHOLE, show
 
 MOST_STEPS = 2**53 - 1  # beyond it a float64 no longer counts in ones
 
@@ -30,14 +30,13 @@ class Training:
     remainder: Annotated[Literal["keep", "drop"], "the last, smaller batch of an epoch"] = "keep"
     measure: Annotated[
         Literal["sharpness"] | None,
+        LATER,
         "what else to record: sharpness, the largest eigenvalue of the loss's Hessian",
     ] = None
     data_seed: Annotated[int, "seed of drawn data and of the train/test split", Ge(0)] = 0
     dtype: Annotated[
         Literal["float32", "float64"] | None, "precision; float32 for networks, else float64"
     ] = None
-
-    unsaid: ClassVar[tuple[str, ...]] = ("measure",)  # named in a trial's id only where it is set
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import datasets as sklearn_datasets
 
-from gdcli.datasets import idx
+from gdcli.datasets import idx, images
 from gdcli.datasets.classes import MOST, count_classes, number_classes, one_hot
 from gdcli.datasets.delimited import read_table
-from gdcli.datasets.idx import read_idx, read_images
+from gdcli.datasets.idx import read_idx
+from gdcli.datasets.images import read_images
 from gdcli.datasets.named import read_named
 from gdcli.datasets.source import Source
 from gdcli.datasets.split import Scale, prepare
@@ -261,7 +262,7 @@ def test_classes_are_numbered_in_the_order_of_their_labels() -> None:
 
 
 def test_one_hot_rows_point_at_their_class() -> None:
-    assert one_hot(np.array([2, 0])).tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert one_hot(np.array([2, 0]), 4).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0]]
 
 
 def test_a_class_of_the_test_part_alone_counts() -> None:
@@ -302,7 +303,10 @@ def test_images_and_labels_of_both_parts(tmp_path: Path, suffix: str) -> None:
 def test_fashion_mnist_is_looked_for_where_the_system_keeps_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(idx.SYSTEM_FOLDERS, "fashion-mnist", image_folder(tmp_path))
+    folder = tmp_path / "fashion-mnist"
+    folder.mkdir()
+    image_folder(folder)
+    monkeypatch.setattr(images, "SYSTEM", (tmp_path / "nowhere", tmp_path))
     assert len(read_images("fashion-mnist", None)[0]["x"]) == 6
 
 
@@ -310,16 +314,15 @@ def test_a_set_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError) as caught:
         read_images("mnist", None)
     assert str(caught.value) == (
-        "--data-dir: the files of mnist do not travel with gdcli; "
-        "give the folder of its four idx-ubyte files"
+        "--data-dir: there are no files of mnist in '/usr/local/share/datasets/mnist' or "
+        "'/usr/share/datasets/mnist'; give the folder of its four idx-ubyte files"
     )
-    monkeypatch.setitem(idx.SYSTEM_FOLDERS, "fashion-mnist", tmp_path)
+    monkeypatch.setattr(images, "SYSTEM", (tmp_path,))
     with pytest.raises(UserError) as caught:
         read_images("fashion-mnist", None)
     assert str(caught.value) == (
-        f"--data-dir: there is no train-images-idx3-ubyte.gz in '{tmp_path}'; give the folder of "
-        "the four idx-ubyte files of fashion-mnist, or install Debian's package "
-        "dataset-fashion-mnist"
+        f"--data-dir: there are no files of fashion-mnist in '{tmp_path}/fashion-mnist'; give the "
+        "folder of its four idx-ubyte files, or install Debian's package dataset-fashion-mnist"
     )
 
 
@@ -327,8 +330,16 @@ def test_a_folder_without_the_files(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_images("mnist", tmp_path)
     assert str(caught.value) == (
-        f"--data-dir: there is no train-images-idx3-ubyte.gz in '{tmp_path}'; "
-        "give the folder of the four idx-ubyte files of mnist"
+        f"--data-dir: there are no files of mnist in '{tmp_path}'; "
+        "give the folder of its four idx-ubyte files"
+    )
+    image_folder(tmp_path)
+    (tmp_path / "t10k-labels-idx1-ubyte.gz").unlink()
+    with pytest.raises(UserError) as caught:
+        read_images("mnist", tmp_path)
+    assert str(caught.value) == (
+        f"--data-dir: there is no t10k-labels-idx1-ubyte.gz in '{tmp_path}'; "
+        "give the folder of all four idx-ubyte files"
     )
 
 

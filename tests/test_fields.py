@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.errors import UserError
-from gdcli.fields import AXIS, LONGEST, options_of, show, suggestion
+from gdcli.fields import AXIS, LATER, LONGEST, options_of, settings_of, show, suggestion
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,20 @@ class Example:
 
 
 OPTIONS = options_of(Example)
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A dataclass that has been given a field since it was first run."""
+
+    old: Annotated[int, "an old field"] = 1
+    new: Annotated[int | None, LATER, "a new field"] = None
+
+
+def test_a_later_field_names_a_trial_only_where_it_says_something() -> None:
+    assert settings_of(Grown(old=2)) == {"old": 2}
+    assert settings_of(Grown(new=0)) == {"old": 1, "new": 0}
+    assert options_of(Grown)["new"].summary == "a new field"
 
 
 def test_the_options_are_the_fields_in_order() -> None:

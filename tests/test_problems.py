@@ -638,7 +638,7 @@ def test_the_layers_of_a_cnn(options: dict[str, Any], expected: list[tuple[int, 
         ({"examples": 1439}, "--examples: 1439 is more than the 1438 training images of digits; "),
         ({"kernel": 4}, "--kernel: a window of 4 has no middle to centre on a pixel; give an odd "),
         ({"data_dir": Path("x")}, "--data-dir: digits is not read from 'x': it travels with gdcli"),
-        ({"dataset": "mnist"}, "--data-dir: the files of mnist do not travel with gdcli; give the"),
+        ({"dataset": "mnist"}, "--data-dir: there are no files of mnist in "),
     ],
 )
 def test_a_cnn_that_cannot_be(options: dict[str, Any], error: str) -> None:

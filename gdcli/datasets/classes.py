@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Data
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 MOST = 1000  # more different values than this are measurements, and would fill the memory
 
 
-def number_classes(labels: list[str], column: str) -> Array:
+def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> Array:
     """Return each label's class, (examples,) int64: counted from 0 in the order of the labels.
 
     Numbers are ordered as numbers, so that 10 follows 9 and not 1. Raises UserError when the
@@ -17,18 +24,26 @@ def number_classes(labels: list[str], column: str) -> Array:
     """
     import numpy as np
 
-    try:
-        values = np.array([float(label) for label in labels])
-    except ValueError:
-        values = np.array(labels)
-    known, classes = np.unique(values, return_inverse=True)
+    values = _ordered(labels)
+    known = sorted(set(values))
     if len(known) < 2:
         what = f"column {show(column)} has the one value {show(labels[0])}"
         raise UserError("--target", what, "choose a column of two or more classes")
     if len(known) > MOST:
         what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"
         raise UserError("--target", what, "choose a column of classes, or run linear-regression")
-    return classes.astype(np.int64)
+    number = {value: i for i, value in enumerate(known)}
+    return np.fromiter((number[value] for value in values), np.int64, len(values))
+
+
+def _ordered(labels: Sequence[str] | NDArray[np.generic]) -> Sequence[Any]:
+    """Return the labels as what they are ordered by."""
+    if not isinstance(labels, Sequence):
+        return list(labels.tolist())
+    try:
+        return [float(label) for label in labels]
+    except ValueError:
+        return labels
 
 
 def count_classes(data: Data) -> int:
@@ -36,8 +51,15 @@ def count_classes(data: Data) -> int:
     return 1 + max(int(part["y"].max()) for part in (data.train, data.test) if part)
 
 
-def one_hot(classes: Array) -> Array:
-    """Return float64 of shape (examples, classes): 1 in the column of each example's class."""
+def with_one_hot(data: Data) -> Data:
+    """Return the same examples with their classes in one-hot rows, of equal width in both parts."""
+    count = count_classes(data)
+    both = ({**p, "y": one_hot(p["y"], count)} if p else p for p in (data.train, data.test))
+    return Data(*both)
+
+
+def one_hot(classes: Array, count: int) -> Array:
+    """Return float64 of shape (examples, count): 1 in the column of each example's class."""
     import numpy as np
 
-    return np.eye(int(classes.max()) + 1)[classes]
+    return np.eye(count)[classes]

@@ -1,34 +1,44 @@
-"""Examples from a CSV file: a header, one row an example, gzip by the suffix .gz."""
+"""Examples from a CSV file: a header, one row an example, gzip by the suffix .gz.
+
+The header says by what its columns are separated: commas, semicolons, tabs or bars.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, islice
 from pathlib import Path
 
-from gdcli.datasets.contents import read_contents
+from gdcli.datasets.contents import opened
+from gdcli.datasets.room import check_room
+from gdcli.datasets.table import Table
 from gdcli.errors import UserError
-from gdcli.fields import show, suggestion
+from gdcli.fields import show
 from gdcli.problem import Array
 
 MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none"}
+SEPARATORS = ",;\t|"
+UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape gives them
+LONGEST = 2**24  # characters of a line: a file without line ends is no table
+CELL = 70  # bytes of a cell as text in memory, or a little more
+PART = 2**16  # rows after which the room is looked at again
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable(Table):
     """The cells of a CSV file, as text."""
 
-    file: Path
-    columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]  # the line of the file on which each row ends
 
     def labels(self, name: str) -> list[str]:
         """Return the cells of a column; raises UserError for one that is missing."""
-        place = self._place(name)
+        place = self.place(name)
         for row, line in zip(self.rows, self.lines, strict=True):
             if row[place].lower() in MISSING:
                 raise self._missing(row[place], line, name)
@@ -41,7 +51,7 @@ class Table:
         """
         import numpy as np
 
-        places = [self._place(name) for name in names]
+        places = [self.place(name) for name in names]
         try:
             values = np.array([[float(row[place]) for place in places] for row in self.rows])
         except ValueError:
@@ -50,18 +60,12 @@ class Table:
             raise self._first_wrong(names)
         return values
 
-    def _place(self, name: str) -> int:
-        if name not in self.columns:
-            hint = suggestion(name, self.columns) or "its columns are " + ", ".join(self.columns)
-            raise UserError("--target", f"{self.file} has no column {show(name)}", hint)
-        return self.columns.index(name)
-
     def _first_wrong(self, names: Sequence[str]) -> UserError:
         return next(
             error
             for row, line in zip(self.rows, self.lines, strict=True)
             for name in names
-            if (error := self._wrong(row[self.columns.index(name)], line, name))
+            if (error := self._wrong(row[self.place(name)], line, name))
         )
 
     def _wrong(self, cell: str, line: int, name: str) -> UserError | None:
@@ -84,29 +88,60 @@ class Table:
         return UserError(f"{self.file}:{line}", what, "fill it in, or take out the row")
 
 
-def read_table(file: Path) -> Table:
+def read_table(file: Path) -> CsvTable:
     """Return the cells of a CSV file, without the spaces around them; blank lines are skipped.
 
     Raises UserError, naming the line, for a file that cannot be read, is empty, or is not a
     table under one row of column names.
     """
-    found = list(_rows(file))
-    if not found:
-        raise UserError(str(file), "the file is empty", "give a header and at least one row")
-    (line, columns), *rows = found
-    _check_header(file, line, columns)
-    if not rows:
-        raise UserError(f"{file}:{line}", "there is no row below the header", "add the examples")
+    rows: list[tuple[str, ...]] = []
+    lines: list[int] = []
+    for part in read_parts(file, PART):
+        rows += part.rows
+        lines += part.lines
+        check_room(CELL * len(rows) * len(part.columns), file)
+    return CsvTable(file, part.columns, tuple(rows), tuple(lines))
+
+
+def read_parts(file: Path, size: int) -> Iterator[CsvTable]:
+    """Yield the rows of a CSV file as tables of at most `size` rows; raises like read_table."""
+    with opened(file, "--data") as raw:
+        stream = io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="")
+        found = _rows(file, stream)
+        line, columns = next(found, (0, ()))
+        if not columns:
+            raise UserError(str(file), "the file is empty", "give a header and at least one row")
+        _check_header(file, line, columns)
+        rows = list(islice(found, size))
+        if not rows:
+            raise UserError(
+                f"{file}:{line}", "there is no row below the header", "add the examples"
+            )
+        while rows:
+            yield _table(file, columns, rows)
+            rows = list(islice(found, size))
+
+
+def _table(
+    file: Path, columns: tuple[str, ...], rows: list[tuple[int, tuple[str, ...]]]
+) -> CsvTable:
     for line, row in rows:
         if len(row) != len(columns):
             what = f"values in the row: {len(row)}, columns in the header: {len(columns)}"
             raise UserError(f"{file}:{line}", what, "give one value a column")
-    return Table(file, columns, tuple(row for _, row in rows), tuple(line for line, _ in rows))
+    return CsvTable(file, columns, tuple(row for _, row in rows), tuple(line for line, _ in rows))
 
 
-def _rows(file: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
+def _rows(file: Path, stream: io.TextIOWrapper) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yield the rows that are not blank, each with the line on which it ends."""
-    reader = csv.reader(io.StringIO(_text(file), newline=""), strict=True)
+    lines = _lines(file, stream)
+    seen = []
+    for line in lines:
+        seen.append(line)
+        if line.strip():
+            break
+    separator = _separator(seen[-1]) if seen else SEPARATORS[0]
+    reader = csv.reader(chain(seen, lines), delimiter=separator, strict=True)
     try:
         for row in reader:
             if row:
@@ -116,25 +151,38 @@ def _rows(file: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
         raise UserError(where, f"this is not CSV: {error}", "check the quotes") from None
 
 
-def _text(file: Path) -> str:
-    raw = read_contents(file, "--data")
-    try:
-        return raw.decode("utf-8-sig")  # spreadsheets put a byte order mark first
-    except UnicodeDecodeError as error:
-        line = 1 + raw.count(b"\n", 0, error.start)
-        what = f"the byte 0x{raw[error.start]:02x} is not UTF-8"
-        raise UserError(f"{file}:{line}", what, "save the file as UTF-8") from None
+def _separator(header: str) -> str:
+    """Return what separates the columns of a header: what it has most of outside quotes."""
+    bare = re.sub(r'"[^"]*"', "", header)
+    return max(SEPARATORS, key=bare.count)
+
+
+def _lines(file: Path, stream: io.TextIOWrapper) -> Iterator[str]:
+    for number in count(1):
+        line = stream.readline(LONGEST)
+        if not line:
+            return
+        if len(line) == LONGEST and line[-1] not in "\r\n":
+            what = f"the line has more than {LONGEST} characters"
+            raise UserError(f"{file}:{number}", what, "give a text file of one row a line")
+        if not line.isascii() and (wrong := UNDECODED.search(line)):
+            # A spreadsheet's own encoding, as a rule.
+            what = f"the byte 0x{ord(wrong[0]) - 0xDC00:02x} is not UTF-8"
+            raise UserError(f"{file}:{number}", what, "save the file as UTF-8")
+        yield line
 
 
 def _check_header(file: Path, line: int, columns: tuple[str, ...]) -> None:
     where = f"{file}:{line}"
     if all(_is_number(name) for name in columns):
         raise UserError(where, "the first row holds numbers, no names", "put a header above it")
+    seen = set[str]()
     for place, name in enumerate(columns):
         if not name:
             raise UserError(where, f"column {place + 1} has no name", "name it, or take it out")
-        if name in columns[:place]:
+        if name in seen:
             raise UserError(where, f"two columns are named {show(name)}", "rename one")
+        seen.add(name)
 
 
 def _is_number(text: str) -> bool:

@@ -14,45 +14,37 @@ from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Batch
 
-# Where Debian's package dataset-fashion-mnist puts its files.
-SYSTEM_FOLDERS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
 UNSIGNED_BYTE = 8
 CLASSES = 10
 
 
-def read_images(name: str, folder: Path | None) -> tuple[Batch, Batch]:
-    """Return the training and the test part of a set: "x" and "y".
+def read_mnist(folder: Path) -> tuple[Batch, Batch]:
+    """Return the training and the test part of a folder's four files.
 
-    x: (images, height, width) uint8; y: (images,) int64 from 0 to 9. The folder is --data-dir,
-    None for where the system keeps the set. Raises UserError for a file that is missing or wrong.
+    x: (images, height, width) uint8; y: (images,) int64 from 0 to 9. Raises UserError for a file
+    that is missing or wrong.
     """
-    folder = folder or SYSTEM_FOLDERS.get(name)
-    if folder is None:
-        what = f"the files of {name} do not travel with gdcli"
-        raise UserError("--data-dir", what, "give the folder of its four idx-ubyte files")
-    return _part(name, folder, "train"), _part(name, folder, "t10k")
+    return _part(folder, "train"), _part(folder, "t10k")
 
 
-def _part(name: str, folder: Path, part: str) -> Batch:
-    image_file = _find(name, folder, f"{part}-images-idx3-ubyte")
-    label_file = _find(name, folder, f"{part}-labels-idx1-ubyte")
+def _part(folder: Path, part: str) -> Batch:
+    image_file = _find(folder, f"{part}-images-idx3-ubyte")
+    label_file = _find(folder, f"{part}-labels-idx1-ubyte")
     images, labels = read_idx(image_file, axes=3), read_idx(label_file, axes=1)
     if len(images) != len(labels):
         what = f"there are {len(labels)} labels for the {len(images)} images of {image_file.name}"
         raise UserError(str(label_file), what, "give two files of the same set")
     if labels.max() >= CLASSES:
         what = f"the label {labels.max()} is not one of the {CLASSES} classes from 0"
-        raise UserError(str(label_file), what, f"give the files of {name}")
+        raise UserError(str(label_file), what, "give the four files of one set")
     return {"x": images, "y": labels.astype("int64")}
 
 
-def _find(name: str, folder: Path, stem: str) -> Path:
+def _find(folder: Path, stem: str) -> Path:
     for file in (folder / f"{stem}.gz", folder / stem):
         if file.is_file():
             return file
-    fix = f"give the folder of the four idx-ubyte files of {name}"
-    if name in SYSTEM_FOLDERS:
-        fix += f", or install Debian's package dataset-{name}"
+    fix = "give the folder of all four idx-ubyte files"
     raise UserError("--data-dir", f"there is no {stem}.gz in {show(str(folder))}", fix)
 
 

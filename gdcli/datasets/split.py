@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gdcli.errors import UserError
-from gdcli.problem import Array, Data
+from gdcli.problem import Array, Batch, Data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,27 +18,38 @@ def prepare(
 ) -> Data:
     """Return shuffled examples: the last round(n * test_fraction) are the test part, if any.
 
-    x: (n, ...) numbers, float64 in the result; y: (n, ...) of any kind. `standard` gives a column
-    mean 0 and standard deviation 1, `minmax` the range from 0 to 1, both by the training part
-    alone: nothing is learnt from the test part. A column that is constant there is only moved.
-    Raises UserError when no example is left to train on.
+    x: (n, ...) numbers, float64 in the result; y: (n, ...) of any kind. Raises UserError when no
+    example is left to train on.
     """
-    examples = len(x)
+    train, test = parts(len(x), test_fraction, rng)
+    held_out = {"x": x[test], "y": y[test]} if len(test) else {}
+    return scaled({"x": x[train], "y": y[train]}, held_out, scale)
+
+
+def parts(examples: int, test_fraction: float, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Return the indices of the training and of the test examples, in an order drawn at random."""
     held_out = round(examples * test_fraction)
     if held_out >= examples:
         what = f"{test_fraction:g} of {examples} examples leaves none to train on"
         raise UserError("--test-fraction", what, "give a smaller part, or 0 for no test set")
     order = rng.permutation(examples)
-    train, test = order[: examples - held_out], order[examples - held_out :]
+    return order[: examples - held_out], order[examples - held_out :]
+
+
+def scaled(train: Batch, test: Batch, scale: Scale) -> Data:
+    """Return both parts with their columns scaled; the test part may be empty.
+
+    `standard` gives a column mean 0 and standard deviation 1, `minmax` the range from 0 to 1, both
+    by the training part alone: nothing is learnt from the test part. A column that is constant
+    there is only moved.
+    """
     # Columns are brought into range first: the square of a very large number would overflow, that
     # of a very small one vanish.
-    size = _size(x[train]) if scale != "none" else 1.0
-    origin, unit = _scaling(x[train] / size, scale)
-    scaled = (x / size - origin) / unit
-    return Data(
-        train={"x": scaled[train], "y": y[train]},
-        test={"x": scaled[test], "y": y[test]} if held_out else {},
-    )
+    x = train["x"]
+    size = _size(x) if scale != "none" else 1.0
+    origin, unit = _scaling(x / size, scale)
+    both = ({**p, "x": (p["x"] / size - origin) / unit} if p else p for p in (train, test))
+    return Data(*both)
 
 
 def _size(x: Array) -> Array:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gdcli.datasets.room import free, human
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import WIDTH, needs_torch, precision
 from gdcli.engine.lanczos import MOST
@@ -106,24 +106,3 @@ def parse(text: str) -> int:
     if not found:
         raise UserError("--memory", f"{show(text)} is no size", "give bytes, or 500MB, 4GB")
     return int(float(found[1]) * UNITS[found[2].lower()])
-
-
-def free() -> int:
-    """Return the bytes that could be used without swapping."""
-    import os
-
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        available = next(line for line in lines if line.startswith("MemAvailable"))
-        return int(available.split()[1]) * 1024
-    except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def human(size: float) -> str:
-    """Return bytes in the largest unit that leaves a number of at least 1."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 999.5:  # which is rounded to 1e+03
-            return f"{size:.3g}{unit}"
-        size /= 1000
-    return f"{size:.3g}TB"

@@ -22,8 +22,9 @@ from ray.exceptions import (
 )
 
 from gdcli import __version__
+from gdcli.datasets.room import human
 from gdcli.engine.examples import examples_of
-from gdcli.engine.memory import batch_memory, human
+from gdcli.engine.memory import batch_memory
 from gdcli.errors import RunError
 from gdcli.executors.cluster import Address, joined
 from gdcli.executors.queue import Queue

@@ -1,4 +1,4 @@
-"""Convolutional network on digits, mnist or fashion-mnist."""
+"""Convolutional network on digits, mnist, fashion-mnist, cifar10 or a file of images."""
 
 from __future__ import annotations
 
@@ -8,33 +8,44 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.idx import read_images
+from gdcli.datasets.classes import count_classes
+from gdcli.datasets.image_file import read_image_file
+from gdcli.datasets.images import read_images
 from gdcli.datasets.named import read_named
 from gdcli.datasets.split import prepare
 from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.fields import LATER, show
 from gdcli.problem import Batch, Data, Network
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-CLASSES = 10  # of each of the sets
+CLASSES = 10  # of each of the named sets
 
 
 @dataclass(frozen=True)
 class Cnn(Network):
     """Convolution, ReLU and 2 x 2 pooling a layer, then one linear layer (LeCun et al. 1998).
 
-    digits, 8 x 8 pixels, travels with gdcli and is split at random; mnist and fashion-mnist
-    (Xiao, Rasul and Vollgraf 2017), 28 x 28, come with a test part of their own, which is used.
+    digits, 8 x 8 pixels, travels with gdcli and is split at random, as is a file of images; mnist
+    and fashion-mnist (Xiao, Rasul and Vollgraf 2017), 28 x 28, and cifar10 (Krizhevsky 2009), 32 x
+    32 in three colours, come with a test part of their own, which is used.
     """
 
-    dataset: Annotated[Literal["digits", "mnist", "fashion-mnist"], "named data set"] = "digits"
-    data_dir: Annotated[Path | None, "folder of the four idx-ubyte files of an mnist set"] = None
+    dataset: Annotated[Literal["digits", "mnist", "fashion-mnist", "cifar10"], "named data set"] = (
+        "digits"
+    )
+    data_dir: Annotated[Path | None, "folder of the files of mnist, fashion-mnist or cifar10"] = (
+        None
+    )
+    data: Annotated[
+        Path | None, LATER, "file of images, instead of --dataset: .npz, or rows of pixels"
+    ] = None
+    target: Annotated[str | None, LATER, "column or array of --data with the classes"] = None
     examples: Annotated[int | None, "use the first so many training images", Ge(1)] = None
     test_fraction: Annotated[
-        float, "part of digits held out; 0 for no test part of any set", Ge(0), Lt(1)
+        float, "part of digits or a file held out; 0 for no test part of any set", Ge(0), Lt(1)
     ] = 0.2
     channels: Annotated[tuple[int, ...], "channels of each convolution", Ge(1)] = (8, 16)
     kernel: Annotated[int, "width and height of the convolutions", Ge(1)] = 3
@@ -48,8 +59,12 @@ class Cnn(Network):
     def __post_init__(self) -> None:
         """Raise UserError for options that do not go together."""
         super().__post_init__()
-        if self.dataset == "digits" and self.data_dir is not None:
-            what = f"digits is not read from {show(str(self.data_dir))}: it travels with gdcli"
+        if (self.data is None) != (self.target is None):
+            given, other = ("--data", "--target") if self.data else ("--target", "--data")
+            raise UserError(given, f"it needs {other}", f"add {other}")
+        if self.data_dir is not None and (self.dataset == "digits" or self.data):
+            held = "it travels with gdcli" if self.data is None else "--data names a file"
+            what = f"{self.dataset} is not read from {show(str(self.data_dir))}: {held}"
             raise UserError("--data-dir", what, "leave it out, or add --dataset mnist")
         if self.padding == "same" and self.kernel % 2 == 0:
             what = f"a window of {self.kernel} has no middle to centre on a pixel"
@@ -60,29 +75,36 @@ class Cnn(Network):
 
         Raises UserError when an image is too small for the layers.
         """
-        data = self._digits(rng) if self.dataset == "digits" else self._mnist()
+        data = self._set() if self.dataset != "digits" and not self.data else self._split(rng)
         self._shrink(data.train["x"].shape[2:])
         if self.examples is not None:
             data = self._first(data, self.examples)
-        return Data(self._shaded(data.train), self._shaded(data.test))
+        white = self._white(data)
+        return Data(*({**p, "x": p["x"] / white} if p else p for p in (data.train, data.test)))
 
-    def _digits(self, rng: np.random.Generator) -> Data:
-        x, y = read_named("digits")
-        images = x.reshape(-1, 1, 8, 8)
-        return prepare(images, y.astype("int64"), self.test_fraction, "none", rng)
+    def _split(self, rng: np.random.Generator) -> Data:
+        """Return images that have no test part of their own."""
+        if self.data and self.target:
+            images, classes = read_image_file(self.data, self.target)
+        else:
+            x, y = read_named("digits")
+            images, classes = x.reshape(-1, 1, 8, 8), y.astype("int64")
+        return prepare(images, classes, self.test_fraction, "none", rng)
 
-    def _mnist(self) -> Data:
+    def _set(self) -> Data:
         train, test = read_images(self.dataset, self.data_dir)
         return Data(_one_channel(train), _one_channel(test) if self.test_fraction else {})
 
-    def _shaded(self, part: Batch) -> Batch:
-        """Return a part whose pixels are from 0 to 1."""
-        white = 16.0 if self.dataset == "digits" else 255.0
-        return {"x": part["x"] / white, "y": part["y"]} if part else {}
+    def _white(self, data: Data) -> float:
+        """Return the value of the brightest pixel that there can be, or that a file has."""
+        if self.data:
+            return float(abs(data.train["x"]).max()) or 1.0
+        return 16.0 if self.dataset == "digits" else 255.0
 
     def _first(self, data: Data, examples: int) -> Data:
         if examples > data.examples:
-            what = f"{examples} is more than the {data.examples} training images of {self.dataset}"
+            own = self.data or self.dataset
+            what = f"{examples} is more than the {data.examples} training images of {own}"
             raise UserError("--examples", what, f"give at most {data.examples}")
         return replace(data, train={name: part[:examples] for name, part in data.train.items()})
 
@@ -103,6 +125,7 @@ class Cnn(Network):
         """Return the convolutions and the linear layer."""
         from torch import nn
 
+        classes = count_classes(data) if self.data else CLASSES
         depth, *size = data.train["x"].shape[1:]
         height, width = self._shrink(tuple(size))
         layers = list[nn.Module]()
@@ -110,8 +133,9 @@ class Cnn(Network):
             convolution = nn.Conv2d(depth, deeper, self.kernel, padding=self.padding)
             layers += [convolution, nn.ReLU(), nn.MaxPool2d(2)]
             depth = deeper
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(depth * height * width, CLASSES))
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(depth * height * width, classes))
 
 
 def _one_channel(part: Batch) -> Batch:
-    return {"x": part["x"][:, None], "y": part["y"]}
+    x = part["x"]
+    return {"x": x[:, None] if x.ndim == 3 else x, "y": part["y"]}

@@ -1,4 +1,4 @@
-"""Least squares on diabetes, a synthetic set, or a CSV file."""
+"""Least squares on diabetes, a synthetic set, or a file."""
 
 from __future__ import annotations
 

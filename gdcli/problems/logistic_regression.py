@@ -1,4 +1,4 @@
-"""Logistic regression of two classes on breast-cancer or a CSV file."""
+"""Logistic regression of two classes on breast-cancer or a file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LogisticRegression(LinearModel, Source):
         """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
         x, y = self.classified()
         if y.max() > 1:
-            what = f"column {show(self.target)} has {y.max() + 1} different values, not two"
+            what = f"column {show(self.predicted)} has {y.max() + 1} different values, not two"
             raise UserError("--target", what, "choose another, or run softmax-regression")
         return prepare(x, y[:, None].astype(float), self.test_fraction, self.scale, rng)
 

@@ -1,4 +1,4 @@
-"""Fully connected network on digits, iris, wine, breast-cancer or a CSV file."""
+"""Fully connected network on digits, iris, wine, breast-cancer, images or a file."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from gdcli.datasets.classes import count_classes
-from gdcli.datasets.source import Source
-from gdcli.datasets.split import Scale, prepare
+from gdcli.datasets.classified import Classified
+from gdcli.datasets.split import Scale
 from gdcli.problem import Data, Network
 
 if TYPE_CHECKING:
@@ -18,12 +18,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Mlp(Network, Source):
+class Mlp(Network, Classified):
     """A multilayer perceptron with cross-entropy (Rumelhart, Hinton and Williams 1986)."""
 
-    dataset: Annotated[Literal["digits", "iris", "wine", "breast-cancer"], "named data set"] = (
-        "digits"
-    )
     scale: Annotated[Scale, "scaling of the features, by the training part"] = "minmax"
     hidden: Annotated[tuple[int, ...], "width of each hidden layer", Ge(1)] = (64,)
     activation: Annotated[
@@ -35,8 +32,7 @@ class Mlp(Network, Source):
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and classes, (examples,) int64."""
-        x, y = self.classified()
-        return prepare(x, y, self.test_fraction, self.scale, rng)
+        return self.load_classes(rng)
 
     def module(self, data: Data) -> nn.Module:
         """Return linear layers with the activation between them."""

@@ -1,16 +1,15 @@
-"""Softmax regression of several classes on digits, iris, wine, breast-cancer or a CSV file."""
+"""Softmax regression of several classes on digits, iris, wine, breast-cancer, images or a file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
 from gdcli.arrays import namespace
-from gdcli.datasets.classes import one_hot
-from gdcli.datasets.source import Source
-from gdcli.datasets.split import prepare
+from gdcli.datasets.classes import with_one_hot
+from gdcli.datasets.classified import Classified
 from gdcli.problem import Array, Data, LinearModel
 
 if TYPE_CHECKING:
@@ -18,15 +17,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SoftmaxRegression(LinearModel, Source):
+class SoftmaxRegression(LinearModel, Classified):
     """The mean cross-entropy of linear predictions, one a class (Cox 1966, Theil 1969).
 
     The penalty is on by default: without it, classes that planes separate have no minimiser.
     """
 
-    dataset: Annotated[Literal["digits", "iris", "wine", "breast-cancer"], "named data set"] = (
-        "digits"
-    )
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-3
 
     default_lr: ClassVar[float] = 0.1
@@ -36,8 +32,7 @@ class SoftmaxRegression(LinearModel, Source):
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and one-hot targets, (examples, classes)."""
-        x, y = self.classified()
-        return prepare(x, one_hot(y), self.test_fraction, self.scale, rng)
+        return with_one_hot(self.load_classes(rng))
 
     def cost(self, z: Array, y: Array) -> Array:
         """Return log(sum(exp(z))) - z of the right class, shape (..., 1, trials)."""

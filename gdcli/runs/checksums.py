@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from gdcli.engine.examples import examples_of
+from gdcli.fields import settings_of
 from gdcli.grid import digest
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def data_checksums(experiment: Experiment) -> dict[str, str]:
 
 def problem_key(problem: Problem) -> str:
     """Return a hash of a problem's options."""
-    return digest(asdict(problem))[:12]
+    return digest(settings_of(problem))[:12]
 
 
 def _checksum(data: Data) -> str:

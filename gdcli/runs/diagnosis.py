@@ -14,7 +14,7 @@ from importlib import metadata
 from typing import Any
 
 from gdcli import __version__
-from gdcli.datasets.idx import SYSTEM_FOLDERS
+from gdcli.datasets.images import SETS, installed, system_folders
 
 # In processes of their own: what is broken there may end them, as an illegal instruction does.
 NUMPY = """
@@ -43,7 +43,7 @@ def diagnose() -> dict[str, str]:
         **_asked(NUMPY, "numpy", leave=("gdcli", "python", "device", "threads")),
         **_asked(TORCH, "torch"),
         **dict(_requirements()),
-        **{f"dataset {name}": _folder(name) for name in SYSTEM_FOLDERS},
+        **{f"dataset {name}": _folder(name) for name in SETS},
     }
     return {name: _text(value) for name, value in facts.items()}
 
@@ -100,5 +100,5 @@ def _version(name: str) -> str | None:
 
 
 def _folder(name: str) -> str:
-    folder = SYSTEM_FOLDERS[name]
-    return str(folder) if folder.is_dir() else f"not in {folder}"
+    folder = installed(name)
+    return str(folder or "not in " + " or ".join(map(str, system_folders(name))))

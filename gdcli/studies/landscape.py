@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gdcli.datasets.room import human
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
-from gdcli.engine.memory import free, human, parse
+from gdcli.engine.memory import allowance
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.grid import Trial
@@ -112,7 +113,7 @@ def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
         raise UserError("gdcli landscape", what, "give it more, as --dim 2 does")
     points = sum(plan_of(trial, data.examples).recorded for trial in trials)
     needed = 8 * layout.size * points
-    allowed = parse(machine.memory) if machine.memory is not None else free() // 2
+    allowed = allowance(machine.memory)
     if needed > allowed:
         what = f"{layout.size} parameters at {points} points need {human(needed)}"
         fix = f"record less often, or allow --memory {human(1.01 * needed)}"

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdcli.datasets.room import free, human
 from gdcli.engine import memory
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.memory import batch_memory, check_memory, free, human, parse
+from gdcli.engine.memory import batch_memory, check_memory, parse
 from gdcli.errors import UserError
 from tests.grids import experiment
 

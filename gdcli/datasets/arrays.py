@@ -1,0 +1,183 @@
+"""Examples from a NumPy file: .npy, one matrix, or .npz, named arrays of as many rows each.
+
+Nothing is unpickled. What a header says is held against the file before memory is asked for.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from gdcli.datasets.contents import check_ratio, opened
+from gdcli.datasets.room import check_room
+from gdcli.datasets.table import Table
+from gdcli.errors import UserError
+from gdcli.fields import counted, show
+from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+NUMBERS = "biuf"  # kinds of dtype: booleans, integers, floating point
+TEXT = "U"  # that only a column of classes may have
+SUFFIX = ".npy"
+LONGEST = 2**14  # bytes of a header, of which NumPy itself believes 10,000
+
+
+@dataclass(frozen=True)
+class ArrayTable(Table):
+    """Arrays of as many rows each, by the name of the column or columns that they are."""
+
+    arrays: Mapping[str, Array]
+
+    def numbers(self, names: Sequence[str]) -> Array:
+        """Return arrays side by side, images as rows, as float64 of shape (rows, numbers)."""
+        import numpy as np
+
+        parts = [self._rows_of(name) for name in names]
+        values = np.concatenate(parts, axis=1, dtype=np.float64)
+        if not (finite := np.isfinite(values)).all():
+            row = int(finite.all(axis=1).argmin())
+            wrong = values[row, int(finite[row].argmin())]
+            what = f"row {row}, counted from 0, holds {wrong}, which is no finite number"
+            raise UserError(str(self.file), what, "correct it, or take out the row")
+        return values
+
+    def labels(self, name: str) -> NDArray[np.generic]:
+        """Return the values of an array of one column."""
+        self.place(name)
+        values: NDArray[np.generic] = self.arrays[name]
+        if values.ndim != 1:
+            shape = " x ".join(map(str, values.shape))
+            what = f"{show(name)} of {self.file} has the shape {shape}: it is no single column"
+            raise UserError("--target", what, "name an array of one value a row")
+        if values.dtype.kind in NUMBERS:
+            self.numbers([name])  # each of them finite
+        return values
+
+    def _rows_of(self, name: str) -> Array:
+        self.place(name)
+        values = self.arrays[name]
+        if values.dtype.kind not in NUMBERS:
+            what = f"the array {show(name)} holds {values.dtype} and no numbers"
+            raise UserError(str(self.file), what, "make them numbers, or leave it out")
+        return values.reshape(len(values), -1)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an array file says of itself."""
+
+    shape: tuple[int, ...]
+    order: str  # "C" or "F"
+    dtype: Any  # np.dtype
+    start: int  # bytes before the values
+
+    @property
+    def size(self) -> int:
+        """The bytes of the values."""
+        return math.prod(self.shape) * int(self.dtype.itemsize)
+
+
+def read_matrix(file: Path) -> ArrayTable:
+    """Return the columns of a matrix in an .npy file, named by their numbers from 0."""
+    import numpy as np
+
+    with opened(file, "--data") as stream:
+        header = read_header(stream, file, stream.seek(0, 2))
+        check_columns(header, file)
+        check_room(8 * math.prod(header.shape), file)
+    values = np.memmap(file, header.dtype, "r", header.start, header.shape, order=header.order)  # type: ignore[call-overload]
+    names = tuple(map(str, range(header.shape[1])))
+    return ArrayTable(file, names, {name: values[:, i] for i, name in enumerate(names)})
+
+
+def check_columns(header: Header, file: Path) -> None:
+    """Raise UserError unless a file holds a matrix of numbers with two columns or more."""
+    shape = " x ".join(map(str, header.shape))
+    if len(header.shape) != 2 or 0 in header.shape:
+        what = f"its array has the shape {shape or 'of one value'}, and is no matrix"
+        raise UserError(str(file), what, "give one row an example, one of its columns the target")
+    if header.dtype.kind not in NUMBERS:
+        what = f"its array holds {header.dtype} and no numbers"
+        raise UserError(str(file), what, "make them numbers")
+
+
+def read_arrays(file: Path) -> ArrayTable:
+    """Return the arrays of an .npz file by their names."""
+    try:
+        with opened(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
+            members = [info for info in archive.infolist() if info.filename.endswith(SUFFIX)]
+            size = sum(info.file_size for info in members)
+            check_ratio(size, stream.seek(0, 2), file)
+            check_room(size, file)
+            arrays = {
+                info.filename.removesuffix(SUFFIX): _member(archive, info, file) for info in members
+            }
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+        what = "it is no .npz archive, or a damaged one"
+        raise UserError(str(file), what, "write it with numpy.savez") from None
+    _check_rows(arrays, file)
+    return ArrayTable(file, tuple(arrays), arrays)
+
+
+def _check_rows(arrays: Mapping[str, Array], file: Path) -> None:
+    """Raise UserError unless there are arrays, all of as many rows."""
+    if not arrays:
+        raise UserError(str(file), "it holds no array", "write it with numpy.savez")
+    rows = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
+    first, count = next(iter(rows.items()))
+    other = next((name for name, n in rows.items() if n != count or not n), None)
+    if other is not None:
+        has = counted(rows[other], "row", "rows")
+        what = f"the array {show(other)} has {has}, {show(first)} {count}"
+        raise UserError(str(file), what, "leave arrays of one row an example, and no others")
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Array:
+    """Return one array of an archive."""
+    import numpy as np
+
+    with archive.open(info) as stream:
+        header = read_header(stream, file, info.file_size)
+        content = stream.read(header.size)
+        if len(content) != header.size or stream.read(1):
+            raise zipfile.BadZipFile
+    values = np.frombuffer(content, header.dtype)
+    return values.reshape(header.shape, order=header.order)  # type: ignore[call-overload]
+
+
+def read_header(stream: IO[bytes], file: Path, size: int) -> Header:
+    """Return the header of an array file of so many bytes, which the stream is put behind.
+
+    Raises UserError where it is none, where Python objects would have to be unpickled, and where
+    the array that it promises is not as large as what is there.
+    """
+    from numpy.lib import format as npy
+
+    stream.seek(0)
+    begin = io.BytesIO(stream.read(LONGEST))  # NumPy would read as much as the header says it has
+    try:
+        version = npy.read_magic(begin)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(begin)
+    except (ValueError, SyntaxError, TypeError, struct.error, EOFError):
+        what = "it has no header of an array"
+        raise UserError(str(file), what, "write it with numpy.save or numpy.savez") from None
+    if dtype.hasobject:
+        what = "it holds pickled Python objects, which could run any program when they are read"
+        raise UserError(str(file), what, "make them numbers, and save them again")
+    header = Header(shape, "F" if fortran else "C", dtype, stream.seek(begin.tell()))
+    if min(shape, default=1) < 0 or header.start + header.size != size:
+        sizes = " x ".join(map(str, shape))
+        what = f"the header says {sizes} of {dtype}, the file holds {size - header.start} bytes"
+        raise UserError(str(file), what, "fetch or save it again")
+    return header

@@ -1,0 +1,120 @@
+"""Examples from a LIBSVM (svmlight) file: a label and `index:value` pairs a line.
+
+What a line leaves out is 0. Indices count from 1, or from 0 where there is one. The label's column
+is named `label`, the others by their index; `# comments` and `qid:` are passed over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gdcli.datasets.arrays import ArrayTable
+from gdcli.datasets.contents import opened
+from gdcli.datasets.room import check_room
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+LABEL = "label"
+LONGEST = 2**26  # bytes of a line
+PAIR = 100  # bytes of a pair in memory, or a little less
+LOOK = 2**12  # lines after which the room is looked at again
+MOST_INDEX = 2**31 - 1
+
+
+@dataclass
+class _Pairs:
+    """The pairs of all lines, and the labels."""
+
+    labels: list[float] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    indices: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LibsvmTable(ArrayTable):
+    """The label, and the features as one matrix."""
+
+    def features(self, target: str) -> Array:
+        """Return the matrix of the features; raises UserError for another target than the label."""
+        if target != LABEL:
+            what = f"the target of {self.file} is its label, not {show(target)}"
+            raise UserError("--target", what, "leave it out")
+        matrix: NDArray[np.float64] = self.arrays["features"]
+        return matrix
+
+    def numbers(self, names: Sequence[str]) -> Array:
+        """Return the labels."""
+        return super().numbers([LABEL])
+
+
+def read_libsvm(file: Path) -> LibsvmTable:
+    """Return the examples of a LIBSVM file; raises UserError, naming the line, for a wrong one."""
+    import numpy as np
+
+    pairs = _Pairs()
+    for number, line in _lines(file):
+        _take(pairs, line, f"{file}:{number}")
+        if number % LOOK == 0:
+            check_room(PAIR * len(pairs.indices), file)
+    if not pairs.labels or not pairs.indices:
+        raise UserError(str(file), "it holds no example", "give a label and index:value pairs")
+    first = 0 if 0 in pairs.indices else 1
+    shape = len(pairs.labels), max(pairs.indices) - first + 1
+    check_room(8 * math.prod(shape), file)
+    features = np.zeros(shape)
+    features[pairs.rows, np.array(pairs.indices) - first] = pairs.values
+    arrays = {LABEL: np.array(pairs.labels), "features": features}
+    return LibsvmTable(file, (LABEL,), arrays)
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines that hold an example, without comments, each with its number."""
+    number = 0
+    with opened(file, "--data") as stream:
+        while line := stream.readline(LONGEST):
+            number += 1
+            if len(line) == LONGEST:
+                what = f"the line has {LONGEST} bytes or more"
+                raise UserError(f"{file}:{number}", what, "give a text file of one example a line")
+            if bare := line.partition(b"#")[0].strip():
+                yield number, bare
+
+
+def _take(pairs: _Pairs, line: bytes, where: str) -> None:
+    """Add an example."""
+    label, *rest = (word.decode("utf-8", "backslashreplace") for word in line.split())
+    pairs.labels.append(_number(label, where))
+    last = -1
+    for word in rest:
+        index, colon, value = word.partition(":")
+        if index == "qid" and colon:
+            continue
+        if not (colon and index.isascii() and index.isdecimal() and len(index) <= 10):
+            raise UserError(where, f"{show(word)} is no index:value", "write pairs such as 3:0.5")
+        if int(index) <= last or int(index) > MOST_INDEX:
+            what = f"the index {index} follows {last}" if int(index) <= last else f"{index} is huge"
+            raise UserError(where, what, "let the indices ascend from 1")
+        last = int(index)
+        pairs.rows.append(len(pairs.labels) - 1)
+        pairs.indices.append(last)
+        pairs.values.append(_number(value, where))
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(where, f"{show(text)} is no finite number", "correct it")
+    return value
