@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from annotated_types import Ge
-
-from gdcli.datasets.source import Source
-from gdcli.datasets.split import prepare
+from gdcli.datasets.measured import Measured
 from gdcli.problem import Array, Data, LinearModel
 
 if TYPE_CHECKING:
@@ -16,17 +13,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LinearRegression(LinearModel, Source):
+class LinearRegression(LinearModel, Measured):
     """Half the mean squared residual (Legendre 1805), so that the Hessian is X'X / n.
 
     The synthetic set has normal features and a normal true weight each, no offset, and normal
     noise on the targets.
     """
-
-    dataset: Annotated[Literal["diabetes", "synthetic"], "named data set"] = "diabetes"
-    examples: Annotated[int, "examples of the synthetic set", Ge(1)] = 1000
-    features: Annotated[int, "features of the synthetic set", Ge(1)] = 10
-    noise: Annotated[float, "standard deviation of the synthetic targets' noise", Ge(0)] = 0.1
 
     squared: ClassVar[bool] = True
     bend: ClassVar[float | None] = 1.0
@@ -35,14 +27,7 @@ class LinearRegression(LinearModel, Source):
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets as they are, (examples, 1)."""
-        drawn = self.dataset == "synthetic" and self.data is None
-        x, y = self._draw(rng) if drawn else self.measured()
-        return prepare(x, y[:, None], self.test_fraction, self.scale, rng)
-
-    def _draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
-        x = rng.standard_normal((self.examples, self.features))
-        weight = rng.standard_normal(self.features)
-        return x, x @ weight + self.noise * rng.standard_normal(self.examples)
+        return self.load_measurements(rng)
 
     def cost(self, z: Array, y: Array) -> Array:
         """Return half the squared residual."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
 from gdcli.arrays import namespace
-from gdcli.datasets.source import Source
-from gdcli.datasets.split import prepare
-from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.datasets.two_classes import TwoClasses
 from gdcli.problem import Array, Data, LinearModel
 
 if TYPE_CHECKING:
@@ -19,14 +16,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class LogisticRegression(LinearModel, Source):
+class LogisticRegression(LinearModel, TwoClasses):
     """The mean of log(1 + exp(z)) - y z with targets y of 0 and 1 (Cox 1958).
 
     The penalty is on by default: without it, a set that a plane separates has no minimiser. Of
     breast-cancer's classes 0 is malignant; of a column's two values the larger one is 1.
     """
 
-    dataset: Annotated[Literal["breast-cancer"], "named data set"] = "breast-cancer"
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-3
 
     default_lr: ClassVar[float] = 0.1
@@ -36,11 +32,7 @@ class LogisticRegression(LinearModel, Source):
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
-        x, y = self.classified()
-        if y.max() > 1:
-            what = f"column {show(self.predicted)} has {y.max() + 1} different values, not two"
-            raise UserError("--target", what, "choose another, or run softmax-regression")
-        return prepare(x, y[:, None].astype(float), self.test_fraction, self.scale, rng)
+        return self.load_classes(rng)
 
     def cost(self, z: Array, y: Array) -> Array:
         """Return log(1 + exp(z)) - y z, by terms that cannot overflow."""

@@ -11,7 +11,7 @@ import pytest
 from gdcli.datasets import images
 from gdcli.datasets.images import installed, read_images
 from gdcli.errors import UserError
-from gdcli.problem import Array, Data
+from gdcli.problem import Array
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.mlp import Mlp
 from gdcli.problems.softmax_regression import SoftmaxRegression
@@ -142,5 +142,5 @@ def test_columns_that_are_no_image(tmp_path: Path) -> None:
     np.savez(tmp_path / "i.npz", images=np.ones((12, 35)), kind=KINDS)
     with pytest.raises(UserError, match="the 35 columns besides 'kind' are no square image; give"):
         Cnn(data=tmp_path / "i.npz", target="kind").load(rng())
-    with pytest.raises(UserError, match="^--data: it needs --target; add --target$"):
+    with pytest.raises(UserError, match=r"^--data: it needs --target; add --target$"):
         Cnn(data=tmp_path / "i.npz")

@@ -1,0 +1,33 @@
+"""Examples of two classes: a named set, or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from gdcli.datasets.source import Source
+from gdcli.datasets.split import prepare
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.problem import Data
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class TwoClasses(Source):
+    """The options of a problem with two classes, and the reading of its examples.
+
+    Of breast-cancer's classes 0 is malignant; of a column's two values the larger one is 1.
+    """
+
+    dataset: Annotated[Literal["breast-cancer"], "named data set"] = "breast-cancer"
+
+    def load_classes(self, rng: np.random.Generator) -> Data:
+        """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
+        x, y = self.classified()
+        if y.max() > 1:
+            what = f"column {show(self.predicted)} has {y.max() + 1} different values, not two"
+            raise UserError("--target", what, "choose another, or run softmax-regression")
+        return prepare(x, y[:, None].astype(float), self.test_fraction, self.scale, rng)

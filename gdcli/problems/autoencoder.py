@@ -1,0 +1,57 @@
+"""Autoencoder on digits, other tables, images or a file: rows through a narrow middle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge
+
+from gdcli.datasets.classified import Classified
+from gdcli.datasets.split import Scale
+from gdcli.problem import Batch, Data, Network
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Autoencoder(Network, Classified):
+    """The mean squared error of rows that a narrow layer has to describe (Hinton, Salakhutdinov).
+
+    "Reducing the dimensionality of data with neural networks", Science 2006. The layers of the
+    decoder are those of the encoder, mirrored; each but the code and the output is followed by
+    tanh. What the rows are examples of is not used.
+    """
+
+    scale: Annotated[Scale, "scaling of the features, by the training part"] = "minmax"
+    hidden: Annotated[tuple[int, ...], "width of each layer before the code", Ge(1)] = (32,)
+    code: Annotated[int, "numbers that describe a row", Ge(1)] = 8
+
+    criterion: ClassVar[str] = "mse"
+    default_lr: ClassVar[float] = 2.0
+    default_epochs: ClassVar[int] = 200
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return the split set: the rows, scaled, as what goes in and what should come out."""
+        data = self.load_classes(rng)
+        return Data(_repeated(data.train), _repeated(data.test))
+
+    def module(self, data: Data) -> nn.Module:
+        """Return encoder and decoder."""
+        from torch import nn
+
+        width = data.train["x"].shape[1]
+        down = (width, *self.hidden, self.code)
+        layers = list[nn.Module]()
+        for widths in (down, down[::-1]):
+            for narrow, wide in pairwise(widths):
+                layers += [nn.Linear(narrow, wide), nn.Tanh()]
+            layers.pop()
+        return nn.Sequential(*layers)
+
+
+def _repeated(part: Batch) -> Batch:
+    return {"x": part["x"], "y": part["x"]} if part else part

@@ -1,0 +1,47 @@
+"""Robust regression by Huber's loss on diabetes, a synthetic set, or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Gt
+
+from gdcli.arrays import namespace
+from gdcli.datasets.measured import Measured
+from gdcli.problem import Array, Data, LinearModel
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Huber(LinearModel, Measured):
+    """Half the squared residual up to delta, and linear beyond it (Huber 1964).
+
+    An outlier pulls with delta at most. As delta grows, the loss becomes that of linear-regression,
+    whose data sets it has.
+    """
+
+    delta: Annotated[float, "residual, in the target's unit, beyond which it is linear", Gt(0)] = (
+        50.0
+    )
+
+    bend: ClassVar[float | None] = 1.0
+    default_lr: ClassVar[float] = 0.1
+    default_epochs: ClassVar[int] = 100
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return the split set: features, scaled, and targets as they are, (examples, 1)."""
+        return self.load_measurements(rng)
+
+    def cost(self, z: Array, y: Array) -> Array:
+        """Return r^2 / 2, or delta (|r| - delta / 2) of a residual r beyond delta."""
+        xp = namespace(z)
+        size = xp.abs(z - y)
+        inner = xp.clip(size, None, self.delta)
+        return inner * (size - 0.5 * inner)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return the residual, cut at delta to either side."""
+        return namespace(z).clip(z - y, -self.delta, self.delta)

@@ -1,0 +1,62 @@
+"""Poisson regression of counts on a synthetic set or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge
+
+from gdcli.arrays import namespace
+from gdcli.datasets.source import Source
+from gdcli.datasets.split import prepare
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.problem import Array, Data, LinearModel
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class PoissonRegression(LinearModel, Source):
+    """The mean of exp(z) - y z: the likelihood of counts of mean exp(z), but for what only y says.
+
+    Nelder and Wedderburn 1972. The curvature is exp(z), without a bound: a learning rate that is
+    stable at the start may not be so later. The synthetic set has normal features, and Poisson
+    counts whose logarithmic mean is linear in them.
+    """
+
+    dataset: Annotated[Literal["synthetic"], "named data set"] = "synthetic"
+    examples: Annotated[int, "examples of the synthetic set", Ge(1)] = 1000
+    features: Annotated[int, "features of the synthetic set", Ge(1)] = 5
+
+    default_lr: ClassVar[float] = 0.1
+    default_epochs: ClassVar[int] = 100
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return the split set: features, scaled, and counts, (examples, 1).
+
+        Raises UserError for a target below 0.
+        """
+        x, y = self._draw(rng) if self.data is None else self.measured()
+        if y.min() < 0:
+            what = f"column {show(self.predicted)} holds {y.min():g}, and counts begin at 0"
+            raise UserError("--target", what, "choose a column of counts, or run linear-regression")
+        return prepare(x, y[:, None], self.test_fraction, self.scale, rng)
+
+    def _draw(self, rng: np.random.Generator) -> tuple[Array, Array]:
+        import numpy as np
+
+        x = rng.standard_normal((self.examples, self.features))
+        # Together the features move the logarithm by 1/2, however many there are.
+        weight = 0.5 * rng.standard_normal(self.features) / self.features**0.5
+        return x, rng.poisson(np.exp(1.0 + x @ weight)).astype(float)
+
+    def cost(self, z: Array, y: Array) -> Array:
+        """Return exp(z) - y z."""
+        return namespace(z).exp(z) - y * z
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return the predicted mean, less the count."""
+        return namespace(z).exp(z) - y

@@ -1,0 +1,56 @@
+"""Linear support vector machine of two classes on breast-cancer or a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge
+
+from gdcli.arrays import namespace
+from gdcli.datasets.two_classes import TwoClasses
+from gdcli.problem import Array, Data, LinearModel
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Svm(LinearModel, TwoClasses):
+    """The mean of max(0, 1 - s z), with s of -1 and 1 (Cortes and Vapnik 1995), or of its square.
+
+    The plain hinge has a kink at s z = 1; there the slope is 0, the subgradient of an example that
+    is far enough on its side. The penalty is on by default: it is what makes the margin wide.
+    """
+
+    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-2
+    hinge: Annotated[Literal["plain", "squared"], "what a violated margin costs"] = "plain"
+
+    default_lr: ClassVar[float] = 0.01
+    default_epochs: ClassVar[int] = 100
+    metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
+        return self.load_classes(rng)
+
+    def cost(self, z: Array, y: Array) -> Array:
+        """Return by how much each margin is violated, or the square of that."""
+        short = self._short(z, y)
+        return short * short if self.hinge == "squared" else short
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return -s where the margin is violated, times twice the violation if it is squared."""
+        short, side = self._short(z, y), 2 * y - 1
+        if self.hinge == "squared":
+            return -2 * side * short
+        return namespace(z).where(short > 0, -side, 0 * side)
+
+    def _short(self, z: Array, y: Array) -> Array:
+        """Return max(0, 1 - s z)."""
+        return namespace(z).clip(1 - (2 * y - 1) * z, 0, None)
+
+    def scores(self, z: Array, y: Array) -> dict[str, Array]:
+        """Return whether each example falls on its side of 0."""
+        right = (z > 0) == (y > 0.5)
+        return {"accuracy": namespace(z).asarray(right[..., 0, :], dtype=z.dtype)}
