@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NUMBERS = "biuf"  # kinds of dtype: booleans, integers, floating point
-TEXT = "U"  # that only a column of classes may have
 SUFFIX = ".npy"
 LONGEST = 2**14  # bytes of a header, of which NumPy itself believes 10,000
 
@@ -44,14 +43,10 @@ class ArrayTable(Table):
 
         parts = [self._rows_of(name) for name in names]
         values = np.concatenate(parts, axis=1, dtype=np.float64)
-        if not (finite := np.isfinite(values)).all():
-            row = int(finite.all(axis=1).argmin())
-            wrong = values[row, int(finite[row].argmin())]
-            what = f"row {row}, counted from 0, holds {wrong}, which is no finite number"
-            raise UserError(str(self.file), what, "correct it, or take out the row")
+        check_finite(values, 0, self.file)
         return values
 
-    def labels(self, name: str) -> NDArray[np.generic]:
+    def labels(self, name: str) -> Sequence[str] | NDArray[np.generic]:
         """Return the values of an array of one column."""
         self.place(name)
         values: NDArray[np.generic] = self.arrays[name]
@@ -59,8 +54,9 @@ class ArrayTable(Table):
             shape = " x ".join(map(str, values.shape))
             what = f"{show(name)} of {self.file} has the shape {shape}: it is no single column"
             raise UserError("--target", what, "name an array of one value a row")
-        if values.dtype.kind in NUMBERS:
-            self.numbers([name])  # each of them finite
+        if values.dtype.kind not in NUMBERS:
+            return [str(value) for value in values.tolist()]
+        self.numbers([name])  # each of them finite
         return values
 
     def _rows_of(self, name: str) -> Array:
@@ -70,6 +66,17 @@ class ArrayTable(Table):
             what = f"the array {show(name)} holds {values.dtype} and no numbers"
             raise UserError(str(self.file), what, "make them numbers, or leave it out")
         return values.reshape(len(values), -1)
+
+
+def check_finite(values: Array, first: int, file: Path) -> None:
+    """Raise UserError unless rows, counted from `first`, hold finite numbers only."""
+    import numpy as np
+
+    if not (finite := np.isfinite(values)).all():
+        row = int(finite.all(axis=1).argmin())
+        wrong = values[row, int(finite[row].argmin())]
+        what = f"row {first + row}, counted from 0, holds {wrong}, which is no finite number"
+        raise UserError(str(file), what, "correct it, or take out the row")
 
 
 @dataclass(frozen=True)

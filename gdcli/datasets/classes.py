@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gdcli.errors import UserError
 from gdcli.fields import show
@@ -22,28 +22,30 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
     Numbers are ordered as numbers, so that 10 follows 9 and not 1. Raises UserError when the
     column, so named, holds one value only or too many.
     """
-    import numpy as np
-
-    values = _ordered(labels)
-    known = sorted(set(values))
-    if len(known) < 2:
+    known, classes = _numbered(labels)
+    if known < 2:
         what = f"column {show(column)} has the one value {show(labels[0])}"
         raise UserError("--target", what, "choose a column of two or more classes")
-    if len(known) > MOST:
-        what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"
+    if known > MOST:
+        what = f"column {show(column)} has {known} different values, more than {MOST} classes"
         raise UserError("--target", what, "choose a column of classes, or run linear-regression")
-    number = {value: i for i, value in enumerate(known)}
-    return np.fromiter((number[value] for value in values), np.int64, len(values))
+    return classes.astype("int64")
 
 
-def _ordered(labels: Sequence[str] | NDArray[np.generic]) -> Sequence[Any]:
-    """Return the labels as what they are ordered by."""
-    if not isinstance(labels, Sequence):
-        return list(labels.tolist())
+def _numbered(labels: Sequence[str] | NDArray[np.generic]) -> tuple[int, Array]:
+    """Return how many labels differ, and the rank of each."""
+    import numpy as np
+
     try:
-        return [float(label) for label in labels]
+        numbers = labels if not isinstance(labels, Sequence) else [float(x) for x in labels]
+        values = np.asarray(numbers, np.float64)
     except ValueError:
-        return labels
+        # As texts, each once: in an array of them all would be as wide as the longest.
+        texts = [str(label) for label in labels]
+        rank = {text: i for i, text in enumerate(sorted(set(texts)))}
+        return len(rank), np.array([rank[text] for text in texts])
+    known, classes = np.unique(values, return_inverse=True)
+    return len(known), classes
 
 
 def count_classes(data: Data) -> int:

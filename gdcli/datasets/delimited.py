@@ -26,7 +26,7 @@ SEPARATORS = ",;\t|"
 UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape gives them
 LONGEST = 2**24  # characters of a line: a file without line ends is no table
 CELL = 70  # bytes of a cell as text in memory, or a little more
-PART = 2**16  # rows after which the room is looked at again
+CELLS = 2**20  # after which the room is looked at again
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,15 @@ def read_table(file: Path) -> CsvTable:
     """
     rows: list[tuple[str, ...]] = []
     lines: list[int] = []
-    for part in read_parts(file, PART):
+    for part in read_parts(file, CELLS):
         rows += part.rows
         lines += part.lines
         check_room(CELL * len(rows) * len(part.columns), file)
     return CsvTable(file, part.columns, tuple(rows), tuple(lines))
 
 
-def read_parts(file: Path, size: int) -> Iterator[CsvTable]:
-    """Yield the rows of a CSV file as tables of at most `size` rows; raises like read_table."""
+def read_parts(file: Path, cells: int) -> Iterator[CsvTable]:
+    """Yield the rows of a CSV file as tables of about so many cells; raises like read_table."""
     with opened(file, "--data") as raw:
         stream = io.TextIOWrapper(raw, "utf-8-sig", errors="surrogateescape", newline="")
         found = _rows(file, stream)
@@ -112,6 +112,7 @@ def read_parts(file: Path, size: int) -> Iterator[CsvTable]:
         if not columns:
             raise UserError(str(file), "the file is empty", "give a header and at least one row")
         _check_header(file, line, columns)
+        size = max(1, cells // len(columns))
         rows = list(islice(found, size))
         if not rows:
             raise UserError(

@@ -23,6 +23,11 @@ def read_file(file: Path) -> Table:
     return READERS.get(_suffix(file), delimited.read_table)(file)
 
 
+def is_csv(file: Path) -> bool:
+    """Return whether a file is read as CSV."""
+    return _suffix(file) not in READERS
+
+
 def own_target(file: Path) -> str | None:
     """Return the target of a format that has one of its own."""
     return LABEL if _suffix(file) in LIBSVM else None

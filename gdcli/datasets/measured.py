@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from gdcli.datasets.source import Source
 from gdcli.datasets.split import prepare
+from gdcli.datasets.streamable import Streamable
 from gdcli.problem import Array, Data
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Measured(Source):
+class Measured(Streamable):
     """The options of a problem that predicts a measurement, and the reading of its examples."""
 
     dataset: Annotated[Literal["diabetes", "synthetic"], "named data set"] = "diabetes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from gdcli.datasets.on_disk import OnDisk, Streamed
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch, Data
 
@@ -22,6 +23,8 @@ def prepare(
     example is left to train on.
     """
     train, test = parts(len(x), test_fraction, rng)
+    if isinstance(x, OnDisk):
+        return _streamed(x, y, (train, test), scale)
     held_out = {"x": x[test], "y": y[test]} if len(test) else {}
     return scaled({"x": x[train], "y": y[train]}, held_out, scale)
 
@@ -52,23 +55,60 @@ def scaled(train: Batch, test: Batch, scale: Scale) -> Data:
     return Data(*both)
 
 
+def _streamed(x: OnDisk, y: Array, both: tuple[Array, Array], scale: Scale) -> Data:
+    """Return parts whose features stay on disk, scaled as `scaled` would."""
+    train = both[0]
+    size, origin, unit = (1.0, 0.0, 1.0) if scale == "none" else _passes(x, train, scale)
+    found = [
+        {"x": Streamed(x, rows, size, origin, unit), "y": y[rows]} if len(rows) else {}
+        for rows in both
+    ]
+    return Data(*found)
+
+
+def _passes(x: OnDisk, rows: Array, scale: Scale) -> tuple[Array, Array, Array]:
+    """Return what rows on disk are scaled by, as _size and _scaling do, in one to three passes."""
+    import numpy as np
+
+    ends = [(part.min(axis=0), part.max(axis=0)) for _, part in x.parts(rows)]
+    low, high = np.min([e[0] for e in ends], axis=0), np.max([e[1] for e in ends], axis=0)
+    size = _power(np.maximum(-low, high))
+    low, high = low / size, high / size
+    if scale == "minmax":
+        return size, low, _unit(high - low, low, high)
+    mean = sum((part / size).sum(axis=0) for _, part in x.parts(rows)) / len(rows)
+    square = sum(((part / size - mean) ** 2).sum(axis=0) for _, part in x.parts(rows))
+    return size, mean, _unit(np.sqrt(square / len(rows)), low, high)
+
+
 def _size(x: Array) -> Array:
     """Return the power of 2 above each column's largest number; 1 for a column of zeros.
 
     Dividing by it changes no digit.
     """
+    return _power(abs(x).max(axis=0))
+
+
+def _power(largest: Array) -> Array:
     import numpy as np
 
-    return 2.0 ** np.clip(np.frexp(abs(x).max(axis=0))[1], -1000, 1000)
+    return 2.0 ** np.clip(np.frexp(largest)[1], -1000, 1000)
 
 
 def _scaling(x: Array, scale: Scale) -> tuple[Array, Array]:
     """Return what is subtracted from each column, and what it is then divided by."""
-    import numpy as np
-
     if scale == "none":
         return 0.0, 1.0
     low, high = x.min(axis=0), x.max(axis=0)
     origin, unit = (x.mean(axis=0), x.std(axis=0)) if scale == "standard" else (low, high - low)
-    # Rounding leaves the deviation of a constant column tiny, but not always 0.
-    return origin, np.where((high > low) & (unit > 0), unit, 1.0)
+    return origin, _unit(unit, low, high)
+
+
+def _unit(unit: Array, low: Array, high: Array) -> Array:
+    """Return the unit of each column, 1 of a constant one.
+
+    Rounding leaves the deviation of a constant column tiny, but not always 0.
+    """
+    import numpy as np
+
+    return np.where((high > low) & (unit > 0), unit, 1.0)

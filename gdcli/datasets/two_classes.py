@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from gdcli.datasets.source import Source
 from gdcli.datasets.split import prepare
+from gdcli.datasets.streamable import Streamable
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Data
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class TwoClasses(Source):
+class TwoClasses(Streamable):
     """The options of a problem with two classes, and the reading of its examples.
 
     Of breast-cancer's classes 0 is malignant; of a column's two values the larger one is 1.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdcli.engine.parts import total
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
@@ -52,11 +53,12 @@ def _bowl(problem: Analytic, data: Data) -> Curvature | None:
 
 def _linear_model(problem: LinearModel, bend: float, data: Data) -> Curvature | None:
     """Return the ends of the eigenvalues of bend X'X / n + l2, X with a column of ones."""
-    x = with_ones(data.train["x"])
-    if x.shape[1] > MOST_FEATURES:
+    features = data.train["x"].shape[1] + 1
+    if features > MOST_FEATURES:
         return None
     with np.errstate(all="ignore"):  # extreme features overflow: then nothing is known
-        hessian = bend * (x.T @ x) / len(x) + np.diag(penalty(problem.l2, x.shape[1]))
+        gram = total(data.train, lambda x, _: with_ones(x).T @ with_ones(x))
+        hessian = bend * gram / data.examples + np.diag(penalty(problem.l2, features))
     if not np.isfinite(hessian).all():
         return None
     try:

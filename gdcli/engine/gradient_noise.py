@@ -9,9 +9,12 @@ import numpy as np
 
 from gdcli.engine.curvature import with_ones
 from gdcli.engine.least_loss import least_squares
+from gdcli.engine.parts import total
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gdcli.problem import Data, Problem
 
 MOST_CURVATURES = 10_000  # that a manifest holds
@@ -57,9 +60,13 @@ def _least_squares(problem: LinearModel, data: Data) -> Noise | None:
     solution = least_squares(problem, data)
     if solution is None:
         return None
-    x, y = with_ones(data.train["x"]), data.train["y"]
-    residual = x @ solution - y
-    # The gradient of an example is the outer product of its features and its residuals.
-    squares = (x**2).sum(1) * (residual**2).sum(1)
-    mean = x.T @ residual / len(x)
-    return Noise((0.0,), (float(squares.mean() - (mean**2).sum()),), exact=False)
+
+    def squares(features: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+        x = with_ones(features)
+        # The gradient of an example is the outer product of its features and its residuals.
+        return float(((x**2).sum(1) * ((x @ solution - y) ** 2).sum(1)).sum())
+
+    mean = total(data.train, lambda x, y: with_ones(x).T @ (with_ones(x) @ solution - y))
+    mean = mean / data.examples
+    variance = total(data.train, squares) / data.examples - (mean**2).sum()
+    return Noise((0.0,), (float(variance),), exact=False)

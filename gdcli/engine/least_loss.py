@@ -9,6 +9,7 @@ import numpy as np
 
 from gdcli.engine.curvature import MOST_FEATURES, penalty, with_ones
 from gdcli.engine.examples import load
+from gdcli.engine.parts import streamed, total
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
@@ -54,15 +55,17 @@ def _bowl(problem: Analytic, data: Data) -> float | None:
 
 def least_squares(problem: LinearModel, data: Data) -> np.ndarray | None:
     """Return the solution, (features + 1, outputs), the bias last; None where it has none."""
-    x, y = with_ones(data.train["x"]), data.train["y"]
-    if x.shape[1] > MOST_FEATURES:
+    features, count = data.train["x"].shape[1] + 1, data.examples
+    if features > MOST_FEATURES:
         return None
-    hessian = x.T @ x / len(x) + np.diag(penalty(problem.l2, x.shape[1]))
-    pull = x.T @ y / len(x)
+    gram = total(data.train, lambda x, _: with_ones(x).T @ with_ones(x))
+    hessian = gram / count + np.diag(penalty(problem.l2, features))
+    pull = total(data.train, lambda x, y: with_ones(x).T @ y) / count
     if not (np.isfinite(hessian).all() and np.isfinite(pull).all()):
         return None
-    # Without a penalty from X itself: X'X squares small singular values.
-    system = (hessian, pull) if problem.l2 else (x, y)
+    # Without a penalty from X itself, where it is in memory: X'X squares small singular values.
+    whole = not problem.l2 and not streamed(data)
+    system = (with_ones(data.train["x"]), data.train["y"]) if whole else (hessian, pull)
     try:
         solution: np.ndarray = np.linalg.lstsq(*system)[0]
     except np.linalg.LinAlgError:  # the iteration of LAPACK may not converge
@@ -71,6 +74,8 @@ def least_squares(problem: LinearModel, data: Data) -> np.ndarray | None:
 
 
 def _loss(problem: LinearModel, data: Data, solution: np.ndarray) -> float:
-    residual = with_ones(data.train["x"]) @ solution - data.train["y"]
-    weights = solution[:-1]
-    return float(0.5 * (residual**2).sum(1).mean() + 0.5 * problem.l2 * (weights**2).sum())
+    def squares(x: np.ndarray, y: np.ndarray) -> float:
+        return float(((with_ones(x) @ solution - y) ** 2).sum(1).sum())
+
+    mean, weights = total(data.train, squares) / data.examples, solution[:-1]
+    return float(0.5 * mean + 0.5 * problem.l2 * (weights**2).sum())

@@ -8,16 +8,18 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gdcli.datasets.room import free, human
+from gdcli.datasets.streamable import Streamable
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import WIDTH, needs_torch, precision
 from gdcli.engine.lanczos import MOST
 from gdcli.engine.lanes import by_seed
+from gdcli.engine.parts import numbers_held, streamed
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.program import CHUNK
 from gdcli.engine.steppers.stepper import GATHERED
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
-from gdcli.problem import Network
+from gdcli.problem import Network, Problem
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
@@ -38,7 +40,13 @@ def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
             what = f"{counted(len(batch.trials), *those)} {human(needed)}"
             enough = human(1.01 * needed)  # rounding takes half a percent at most
             fix = f"allow --memory {enough}, or record or batch fewer examples at a time"
+            if _could_stream(batch.trials[0].problem):
+                fix += ", or --stream the file"
             raise UserError("--memory", f"{what}, more than {human(limit)}", fix)
+
+
+def _could_stream(problem: Problem) -> bool:
+    return isinstance(problem, Streamable) and problem.streams and not problem.stream
 
 
 def allowance(allowed: str | None) -> int:
@@ -51,10 +59,12 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     trial = batch.trials[0]
     plan = plan_of(trial, data.examples)
     size = 4 if precision(trial) == "float32" else 8
-    arrays = [a for part in (data.train, data.test, data.constants) for a in part.values()]
-    held = sum(array.size for array in arrays)
+    seeds = len({t.seed for t in batch.trials})
     row = sum(array[:1].size for array in data.train.values())
-    gathered = max(GATHERED, len({t.seed for t in batch.trials}) * plan.batch_size * row)
+    apart = streamed(data) and batch.engine != "reference"  # which has all examples on its device
+    at_a_step = 0 if apart and trial.method == "gd" else seeds * plan.batch_size * row
+    gathered = max(GATHERED, at_a_step)
+    orders = 0 if trial.method == "gd" else 16 * seeds * plan.examples
     lanes, at_once = lanes_of(batch), _examples_at_once(batch, plan)
     active = lanes * at_once * row * ACTIVATIONS[needs_torch(trial.problem)]
     held_weights = 8
@@ -64,7 +74,14 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     columns = 3 + len(trial.curve_columns)
     # A recorded number is held as an array, as text of some 20 characters, and joined to a file.
     recorded = plan.recorded * (lanes * size + len(batch.trials) * 60) * columns
-    return int((3 * held + gathered + active + weights) * size + recorded)
+    numbers = _held(data, apart=apart) + gathered + active + weights
+    return int(numbers * size + orders + recorded)
+
+
+def _held(data: Data, *, apart: bool) -> int:
+    """Return the numbers of the data that are in memory: as loaded, scaled, and in a program."""
+    arrays = [a for part in (data.train, data.test, data.constants) for a in part.values()]
+    return sum(numbers_held(a) if apart else 3 * a.size for a in arrays)
 
 
 # Numbers held for each number of an example that a trial sees: with the columns of convolutions

@@ -14,4 +14,5 @@ REFERENCE = "reference: autograd on torch, one trial at a time"
 def path_of(program: Program, stepper: Stepper[Any]) -> str:
     """Return what took the steps of a batch, such as "stacked layers on torch, step by step"."""
     library = {"Torch": "torch"}.get(name := type(program.device).__name__, name)
-    return f"{program.words} on {library}, {stepper.words}"
+    read = ", examples read from disk in parts" if program.streamed else ""
+    return f"{program.words} on {library}, {stepper.words}{read}"

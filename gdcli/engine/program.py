@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from gdcli.arrays import namespace
+from gdcli.datasets.on_disk import Streamed
+from gdcli.engine.parts import streamed
 from gdcli.problem import Array, Batch, Data, Params, Problem
 
 if TYPE_CHECKING:
@@ -48,10 +50,15 @@ class Program(ABC):
     def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
         """Move the data to the device."""
         self.problem, self.data, self.lanes, self.device = problem, data, lanes, device
-        self.train: Batch = {name: device.array(a) for name, a in data.train.items()}
-        self.test: Batch = {name: device.array(a) for name, a in data.test.items()}
+        self.train: Batch = {name: self._placed(a) for name, a in data.train.items()}
+        self.test: Batch = {name: self._placed(a) for name, a in data.test.items()}
         self.constants: Batch = {name: device.array(a) for name, a in data.constants.items()}
         self.examples = data.examples
+        self.streamed = streamed(data)
+
+    def _placed(self, array: Array) -> Array:
+        """Return an array on the device, unless it stays on disk."""
+        return array if isinstance(array, Streamed) else self.device.array(array)
 
     @abstractmethod
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:

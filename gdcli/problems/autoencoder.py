@@ -31,7 +31,7 @@ class Autoencoder(Network, Classified):
     code: Annotated[int, "numbers that describe a row", Ge(1)] = 8
 
     criterion: ClassVar[str] = "mse"
-    default_lr: ClassVar[float] = 2.0
+    default_lr: ClassVar[float] = 1.0
     default_epochs: ClassVar[int] = 200
 
     def load(self, rng: np.random.Generator) -> Data:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from gdcli.arrays import namespace
-from gdcli.datasets.source import Source
 from gdcli.datasets.split import prepare
+from gdcli.datasets.streamable import Streamable
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Data, LinearModel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PoissonRegression(LinearModel, Source):
+class PoissonRegression(LinearModel, Streamable):
     """The mean of exp(z) - y z: the likelihood of counts of mean exp(z), but for what only y says.
 
     Nelder and Wedderburn 1972. The curvature is exp(z), without a bound: a learning rate that is

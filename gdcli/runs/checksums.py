@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from gdcli.datasets.on_disk import Streamed
 from gdcli.engine.examples import examples_of
 from gdcli.fields import settings_of
 from gdcli.grid import digest
@@ -30,6 +31,17 @@ def _checksum(data: Data) -> str:
     digest = hashlib.sha256()
     for part in (data.train, data.test, data.constants):
         for name, array in part.items():
+            if isinstance(array, Streamed):
+                _add_streamed(digest, name, array)
+                continue
             digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
             digest.update(array.tobytes())
     return digest.hexdigest()
+
+
+def _add_streamed(digest: Any, name: str, array: Streamed) -> None:
+    """Add what is read from disk in parts, in the order of the file."""
+    digest.update(f"{name} streamed {array.shape}\n".encode())
+    for positions, part in array.parts():
+        digest.update(positions.tobytes())
+        digest.update(part.tobytes())

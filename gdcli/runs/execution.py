@@ -13,6 +13,7 @@ from gdcli.runs import manifest
 from gdcli.runs.inline import inline
 from gdcli.runs.interruption import patience
 from gdcli.runs.run import Run
+from gdcli.runs.streaming import fitted
 from gdcli.runs.tables import write_tables
 from gdcli.runs.tally import Tally
 
@@ -59,10 +60,13 @@ def execute(
     Raises UserError before anything is written for a batch larger than the data, a device that
     is not there, memory that does not suffice, and a folder that holds something else.
     """
+    experiment, said = _fitted(experiment, options)
     run = Run(experiment, options)
     if counts := _finished(run):
         return _outcome(run, counts, ready=True)
     _check_memory(run)
+    if said:
+        progress.note(said)
     run.open()
     with run.attended():
         tally = _train(run, progress, executor)
@@ -73,9 +77,14 @@ def execute(
 
 def check(experiment: Experiment, options: RunOptions) -> None:
     """Raise the UserError that `execute` would raise before it writes anything."""
-    run = Run(experiment, options)
+    run = Run(_fitted(experiment, options)[0], options)
     if not _finished(run):
         _check_memory(run)
+
+
+def _fitted(experiment: Experiment, options: RunOptions) -> tuple[Experiment, str]:
+    """Return the experiment as it fits into this machine; a cluster's nodes have their own."""
+    return fitted(experiment, options.memory) if options.executor == "local" else (experiment, "")
 
 
 def _finished(run: Run) -> dict[str, int] | None:

@@ -122,6 +122,17 @@ class ModuleProgram(AutogradProgram):
             yield Outcome(criterion.costs(z, y.mT), criterion.probabilities(z))
 
     def metrics(self, params: Params, batch: Batch, part: str) -> Params:
-from gdcli.engine.criteria import CRITERIA, one_hot
-from gdcli.engine.program import CHUNK, Evaluation, Outcome
-from gdcli.engine.programs.first_axis import FirstAxisProgram
+        """Return the accuracy of a classifier, and the measure of the rounded network."""
+        found = {}
+        if self.measure == "accuracy":
+            found[f"{part}_accuracy"] = self._accuracy(params, batch)
+        if self.rounding:
+            measure = self._accuracy if self.measure == "accuracy" else self.loss
+            with self.rounding.switched_on():
+                found[f"{part}_quantized_{self.measure}"] = measure(params, batch)
+        return found
+
+    def _accuracy(self, params: Params, batch: Batch) -> Tensor:
+        z = self._outputs(params, batch)
+        right = z.argmax(-1) == batch["y"]
+        return right.to(z.dtype).mean()

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdcli.engine.parts import parts, total
 from gdcli.engine.program import Evaluation
-from gdcli.engine.programs.linear_model import LinearModelProgram
+from gdcli.engine.programs.linear_model import LinearModelProgram, with_ones
 from gdcli.problem import Array, Batch, Data, LinearModel, Params
 
 if TYPE_CHECKING:
@@ -52,39 +53,34 @@ class LeastSquaresProgram(LinearModelProgram):
         """Return whether a float64 bowl of the data is worth its making."""
         x = data.train["x"]
         suits = problem.squared and device.dtype == "float64" and len(x) > x.shape[1] + 1
-        largest = max(abs(x).max(initial=0.0), abs(data.train["y"]).max(initial=0.0))
-        return suits and x.shape[1] <= MOST_FEATURES and bool(largest < LARGEST)
+        if not suits or x.shape[1] > MOST_FEATURES:
+            return False
+        largest = (
+            max(abs(x).max(initial=0.0), abs(y).max(initial=0.0)) for x, y in parts(data.train)
+        )
+        return bool(max(largest) < LARGEST)
 
     def __init__(self, problem: LinearModel, data: Data, lanes: Lanes, device: Device) -> None:
         """Find the centre and the bowls around it."""
         super().__init__(problem, data, lanes, device)
         penalty = np.full(self.train["x"].shape[1], problem.l2)
         penalty[-1] = 0.0
-        train = self._on_host(self.train)
-        centre = _centre(*train, penalty)
+        train = with_ones(data.train)
+        centre = _centre(train, penalty)
         self.centre = self.device.array(np.repeat(centre, self.width, axis=1))
-        self.bowl = self._bowl(*train, penalty, centre)
+        self.bowl = self._bowl(train, penalty, centre)
         self.test_bowl = None
         if self.test:
-            self.test_bowl = self._bowl(*self._on_host(self.test), penalty, centre)
+            self.test_bowl = self._bowl(with_ones(data.test), penalty, centre)
 
-    def _on_host(self, part: Batch) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return x, with its column of ones, and y of a part, as NumPy arrays."""
-        return self.device.host(part["x"]), self.device.host(part["y"])
-
-    def _bowl(
-        self,
-        x: NDArray[np.float64],
-        y: NDArray[np.float64],
-        penalty: NDArray[np.float64],
-        centre: NDArray[np.float64],
-    ) -> Bowl:
+    def _bowl(self, part: Batch, penalty: NDArray[np.float64], centre: NDArray[np.float64]) -> Bowl:
         """Return a part's loss around the centre."""
-        residual = x @ centre - y
-        slope = x.T @ residual / len(x) + penalty[:, None] * centre
-        value = 0.5 * (residual**2).sum() / len(x) + 0.5 * (penalty @ centre**2).sum()
+        count = len(part["x"])
+        squares = total(part, lambda x, y: ((x @ centre - y) ** 2).sum())
+        slope = _slope(part, penalty, centre)
+        value = 0.5 * squares / count + 0.5 * (penalty @ centre**2).sum()
         return Bowl(
-            self.device.array(_hessian(x, penalty)),
+            self.device.array(_hessian(part, penalty)),
             self.device.array(np.repeat(slope, self.width, axis=1)),
             self.device.array(value[None]),
         )
@@ -110,20 +106,26 @@ class LeastSquaresProgram(LinearModelProgram):
         return self.total(gap * mean_slope) + bowl.value
 
 
-def _hessian(x: NDArray[np.float64], penalty: NDArray[np.float64]) -> NDArray[np.float64]:
-    return x.T @ x / len(x) + np.diag(penalty)
+def _hessian(part: Batch, penalty: NDArray[np.float64]) -> NDArray[np.float64]:
+    hessian: NDArray[np.float64] = total(part, lambda x, _: x.T @ x) / len(part["x"])
+    return hessian + np.diag(penalty)
 
 
-def _centre(
-    x: NDArray[np.float64], y: NDArray[np.float64], penalty: NDArray[np.float64]
+def _slope(
+    part: Batch, penalty: NDArray[np.float64], centre: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    pull: NDArray[np.float64] = total(part, lambda x, y: x.T @ (x @ centre - y))
+    return pull / len(part["x"]) + penalty[:, None] * centre
+
+
+def _centre(part: Batch, penalty: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the minimiser, (features, outputs), along the well determined directions.
 
     Normal equations lose digits; a second solve, for the slope that is left, brings them back.
     """
-    hessian = _hessian(x, penalty)
-    centre = np.zeros((x.shape[1], y.shape[1]))
+    hessian = _hessian(part, penalty)
+    centre = np.zeros((part["x"].shape[1], part["y"].shape[1]))
     for _ in range(2):
-        slope = x.T @ (x @ centre - y) / len(x) + penalty[:, None] * centre
+        slope = _slope(part, penalty, centre)
         centre = centre - np.linalg.lstsq(hessian, slope, rcond=DETERMINED)[0]
     return centre

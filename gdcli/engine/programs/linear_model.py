@@ -11,13 +11,15 @@ BLAS kernels treat all alike. In other places of a product their bits depended o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdcli.arrays import namespace
+from gdcli.datasets.on_disk import Streamed
 from gdcli.engine.differences import derivative_along
+from gdcli.engine.parts import parts
 from gdcli.engine.program import CHUNK, Evaluation, Outcome, Program
 from gdcli.problem import Array, Batch, Data, LinearModel, Params
 
@@ -40,8 +42,9 @@ class LinearModelProgram(Program):
         super().__init__(problem, data, lanes, device)
         self.model, self.width = problem, lanes.shape[-1]
         self.outputs = data.train["y"].shape[1]
-        self.train, self.test = _with_ones(self.train), _with_ones(self.test)
-        self.all_train, self.all_test = (self._side_by_side(p) for p in (self.train, self.test))
+        self.train, self.test = with_ones(self.train), with_ones(self.test)
+        if not self.streamed:
+            self.all_train, self.all_test = map(self._side_by_side, (self.train, self.test))
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
@@ -75,34 +78,39 @@ class LinearModelProgram(Program):
     def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
         """Yield x (seeds, 1, batch, features + 1), y (seeds, 1, outputs, batch * width)."""
         places = self.device.array(indices)
-        xs = self.train["x"][places][:, :, None]
+        xs = self._gathered(indices, places)[:, :, None]
         ys = self.repeated(self.train["y"][places])[:, :, None]
         for x, y in zip(xs, ys, strict=True):
             yield {"x": x, "y": y}
+
+    def _gathered(self, indices: NDArray[np.int64], places: Array) -> Array:
+        """Return the features of training examples, by their indices here and on the device."""
+        x = self.train["x"]
+        return self.device.array(x[indices]) if self.streamed else x[places]
 
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return {"weight": gradient} of the mean cost and the penalty."""
         weight = params["weight"]
         if batch is not None:
             slope = self.model.slope(self.predict(batch["x"], weight), batch["y"])
-            return {"weight": self._gradient(batch["x"], weight, slope)}
-        x, y = self.all_train["x"], self.all_train["y"]
-        parts = [
-            self._gradient(x, group, self.model.slope(self.predict(x, group), y))
-            for group in self._groups(weight)
-        ]
-        return {"weight": namespace(weight).concat(parts).reshape(weight.shape)}
+            gradient = self._slope(batch["x"], slope, batch["x"].shape[-2])
+            return {"weight": self._with_penalty(gradient, weight)}
+
+        def of(group: Array, x: Array, y: Array) -> Batch:
+            slope = self.model.slope(self.predict(x, group), y)
+            return {"gradient": self._slope(x, slope, self.examples)}
+
+        return self._joined(self._sums("train", of, weight), weight)
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return {"weight": X' (the cost's Hessian times X direction) / n, and the penalty's}."""
-        weight, (x, y) = params["weight"], (self.all_train["x"], self.all_train["y"])
-        parts = [
-            self._gradient(x, way, self._bending(self.predict(x, group), y, self.predict(x, way)))
-            for group, way in zip(
-                self._groups(weight), self._groups(direction["weight"]), strict=True
-            )
-        ]
-        return {"weight": namespace(weight).concat(parts).reshape(weight.shape)}
+
+        def of(group: Array, way: Array, x: Array, y: Array) -> Batch:
+            slope = self._bending(self.predict(x, group), y, self.predict(x, way))
+            return {"gradient": self._slope(x, slope, self.examples)}
+
+        way = direction["weight"]
+        return self._joined(self._sums("train", of, params["weight"], way), way)
 
     def _bending(self, z: Array, y: Array, along: Array) -> Array:
         """Return the cost's Hessian in z times a direction, as the problem has it or its slopes."""
@@ -126,18 +134,15 @@ class LinearModelProgram(Program):
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and scores on all training and test examples."""
         weight = params["weight"]
-        xp = namespace(weight)
-        rows, gradients = [], []
-        for group in self._groups(weight):
-            penalty = 0.5 * self.model.l2 * self.total(group[..., :-1, :] ** 2)
-            row, slope = self._measures("train", self.all_train, group, penalty)
-            gradients.append(self._gradient(self.all_train["x"], group, slope))
-            if self.test:
-                row |= self._measures("test", self.all_test, group, penalty)[0]
-            rows.append(row)
-        shape = self.lanes.shape
-        values = {name: xp.concat([row[name] for row in rows]).reshape(shape) for name in rows[0]}
-        gradient = {"weight": xp.concat(gradients).reshape(weight.shape)}
+        sums = self._sums("train", self._measures, weight)
+        gradient = self._joined(sums, weight)
+        values = self._means("train", sums, weight)
+        if self.test:
+
+            def measures(group: Array, x: Array, y: Array) -> Batch:
+                return self._measures(group, x, y, slopes=False)
+
+            values |= self._means("test", self._sums("test", measures, weight), weight)
         return Evaluation(values | {"grad_norm": self.norm(gradient)}, gradient)
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
@@ -156,11 +161,36 @@ class LinearModelProgram(Program):
         apart = namespace(columns).moveaxis(split, -1, 1)
         return apart.reshape(-1, *apart.shape[2:])
 
+    def _sums(self, part: str, function: Callable[..., Batch], *weights: Array) -> list[Batch]:
+        """Return what a function of weights and examples gives, summed over a part, by group."""
+        groups = list(zip(*map(self._groups, weights), strict=True))
+        sums: list[Batch] = [{} for _ in groups]
+        for x, y in self._parts(part):
+            for group, held in zip(groups, sums, strict=True):
+                for name, value in function(*group, x, y).items():
+                    held[name] = held[name] + value if name in held else value
+        return sums
+
+    def _parts(self, part: str) -> Iterator[tuple[Array, Array]]:
+        """Yield all examples of a part: x, and y as the predictions lie."""
+        if not self.streamed:
+            whole = self.all_train if part == "train" else self.all_test
+            yield whole["x"], whole["y"]
+            return
+        for x, y in parts(self.train if part == "train" else self.test):
+            yield self.device.array(x), self.repeated(y)
+
     def _groups(self, weight: Array) -> Iterator[Array]:
         """Yield the weights in groups of tiles whose predictions fit a cache."""
         tiles = weight.reshape(-1, *weight.shape[2:])
         size = max(1, CACHED // (self.examples * weight.shape[-1]))
         yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
+
+    def _joined(self, sums: list[Batch], weight: Array) -> Params:
+        """Return {"weight": gradient} of the groups' sums, with the penalty's."""
+        pairs = zip(sums, self._groups(weight), strict=True)
+        found = [self._with_penalty(held["gradient"], group) for held, group in pairs]
+        return {"weight": namespace(weight).concat(found).reshape(weight.shape)}
 
     def predict(self, x: Array, weight: Array) -> Array:
         """Return x W, shape (..., outputs, examples * width), of x (..., examples, features)."""
@@ -178,31 +208,46 @@ class LinearModelProgram(Program):
         split = z.reshape(*lanes, self.outputs, examples, self.width).swapaxes(-3, -2)
         return split.reshape(*lanes, examples, self.outputs * self.width)
 
-    def _gradient(self, x: Array, weight: Array, slope: Array) -> Array:
-        """Return the gradient of the mean loss, of the weight's shape."""
-        gradient = x.mT @ self.by_example(slope / x.shape[-2])
+    def _slope(self, x: Array, slope: Array, count: int) -> Array:
+        """Return the gradient of the summed cost over a count, of the weight's shape."""
+        return x.mT @ self.by_example(slope / count)
+
+    def _with_penalty(self, gradient: Array, weight: Array) -> Array:
         if self.model.l2:
             gradient[..., :-1, :] += self.model.l2 * weight[..., :-1, :]
         return gradient
 
-    def _measures(
-        self, part: str, batch: Batch, weight: Array, penalty: Array
-    ) -> tuple[dict[str, Array], Array]:
-        """Return the mean loss and scores, shape (tiles, width), and the slopes."""
-        cost, slope, scores = self.model.assess(self.predict(batch["x"], weight), batch["y"])
-        values = {f"{part}_{name}": self._mean(score) for name, score in scores.items()}
-        return {f"{part}_loss": self._mean(cost.sum(-2)) + penalty, **values}, slope
+    def _measures(self, weight: Array, x: Array, y: Array, *, slopes: bool = True) -> Batch:
+        """Return the summed cost and scores, shape (tiles, width), and the mean's gradient."""
+        cost, slope, scores = self.model.assess(self.predict(x, weight), y)
+        found = {name: self._sum(score) for name, score in scores.items()}
+        found["loss"] = self._sum(cost.sum(-2))
+        return found | {"gradient": self._slope(x, slope, self.examples)} if slopes else found
 
-    def _mean(self, columns: Array) -> Array:
-        """Return the mean over the examples, of values (tiles, examples * width)."""
-        values = columns.reshape(*columns.shape[:-1], -1, self.width)
-        return values.sum(-2) / values.shape[-2]
+    def _sum(self, columns: Array) -> Array:
+        """Return the sum over the examples, of values (tiles, examples * width)."""
+        return columns.reshape(*columns.shape[:-1], -1, self.width).sum(-2)
+
+    def _means(self, part: str, sums: list[Batch], weight: Array) -> dict[str, Array]:
+        """Return the mean loss, with the penalty, and scores of a part, of the lanes' shape."""
+        xp = namespace(weight)
+        count = len(getattr(self, part)["x"])
+        means = {
+            f"{part}_{name}": xp.concat([held[name] for held in sums]) / count
+            for name in sums[0]
+            if name != "gradient"
+        }
+        groups = (self.total(group[..., :-1, :] ** 2) for group in self._groups(weight))
+        means[f"{part}_loss"] += xp.concat([0.5 * self.model.l2 * squares for squares in groups])
+        return {name: mean.reshape(self.lanes.shape) for name, mean in means.items()}
 
 
-def _with_ones(batch: Batch) -> Batch:
-    """Return a batch with a last column of ones in x."""
+def with_ones(batch: Batch) -> Batch:
+    """Return a part of the data with a last column of ones in x, the bias's feature."""
     if not batch:
         return batch
     x = batch["x"]
+    if isinstance(x, Streamed):
+        return {**batch, "x": x.with_ones()}
     xp = namespace(x)
     return {**batch, "x": xp.concat([x, xp.ones_like(x[:, :1])], axis=1)}

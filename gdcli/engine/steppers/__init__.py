@@ -33,8 +33,8 @@ def stepper_for(program: Program, rule: Rule, orders: Orders | None) -> Stepper[
     if not isinstance(rule.optimizer, Vanilla) or rule.clips or rule.decays:
         return Stepwise(program, rule, orders)
     if isinstance(program, LinearModelProgram) and isinstance(program.device, NumPy):
-        for kind in (LeastSquares, BlockedLinearModel):
-            if kind.fits(program, rule, orders):
+        for kind in (LeastSquares, BlockedLinearModel):  # which look at the examples themselves
+            if not program.streamed and kind.fits(program, rule, orders):
                 return kind(program, rule, orders)
         return FusedLinearModel(program, rule, orders)
     if getattr(program, "layers", None):

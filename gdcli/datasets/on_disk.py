@@ -1,0 +1,246 @@
+"""Matrices that stay on disk: an .npy file as it is, a CSV file as numbers in a temporary one.
+
+A few rows at a time are read, each time by a memory map of its own: pages that were read are given
+back with it, so that what is resident is one part of the file, however long the run.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from gdcli.datasets.arrays import Header, check_columns, check_finite, read_header
+from gdcli.datasets.classes import MOST, number_classes
+from gdcli.datasets.contents import opened
+from gdcli.datasets.delimited import read_parts
+from gdcli.datasets.table import Table
+from gdcli.errors import RunError, UserError
+from gdcli.fields import show
+from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PART = 2**19  # numbers of a part, 4 MB: its features, and some 64 more of what is made of a row
+MADE = 64
+DENSE = 8  # rows of the file for each that is wanted, at most, for all of them to be mapped
+CELLS = 2**17  # of a CSV file that are text at a time
+
+
+@dataclass(frozen=True, eq=False)
+class OnDisk:
+    """Some columns of a matrix in a file."""
+
+    name: Path  # as the user gave it
+    file: Path | IO[bytes]
+    header: Header
+    columns: Array  # their indices
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.header.shape[0]
+
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return rows, (..., columns), given by their indices of any shape."""
+        import numpy as np
+
+        flat = rows.ravel()
+        low, high = int(flat.min()), int(flat.max()) + 1
+        if self.header.order == "F" or high - low <= DENSE * len(flat):
+            held = self._mapped()[low:high][flat - low]
+        else:
+            held = self._one_by_one(flat)
+        chosen: NDArray[np.float64] = held[:, self.columns].astype(np.float64)
+        return chosen.reshape(*rows.shape, len(self.columns))
+
+    def _mapped(self) -> Any:
+        """Return the matrix, of which what is touched is read; its pages go when the map goes."""
+        import numpy as np
+
+        header = self.header
+        where = header.dtype, "r", header.start, header.shape
+        return np.memmap(self.file, *where, order=header.order)  # type: ignore[call-overload]
+
+    def _one_by_one(self, rows: NDArray[np.int64]) -> NDArray[np.generic]:
+        """Return scattered rows: a map would bring in the many that lie beside each, too."""
+        import numpy as np
+
+        held = np.empty((len(rows), self.header.shape[1]), self.header.dtype)
+        with self._opened() as stream:
+            for row, place in zip(held.view(np.uint8), rows.tolist(), strict=True):
+                stream.seek(self.header.start + place * row.nbytes)
+                if stream.readinto(row) != row.nbytes:  # type: ignore[attr-defined]
+                    raise RunError(f"{self.name}: row {place} is gone; the file has been changed")
+        return held
+
+    def _opened(self) -> AbstractContextManager[IO[bytes]]:
+        if isinstance(self.file, Path):
+            return self.file.open("rb", buffering=0)
+        return nullcontext(self.file)
+
+    def parts(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:
+        """Yield rows in the order of the file, each part with its positions among the given."""
+        import numpy as np
+
+        order = np.argsort(rows)
+        size = max(1, PART // (self.header.shape[1] + MADE))
+        for first in range(0, len(order), size):
+            positions = order[first : first + size]
+            yield positions, self.read(rows[positions])
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed:
+    """Examples of which only a part is in memory: rows of a matrix on disk, scaled when read.
+
+    It has an array's shape and is indexed like one. `np.asarray` of it reads it whole.
+    """
+
+    matrix: OnDisk
+    rows: Array  # indices of the file's, in the order of the examples
+    magnitude: Any  # the numbers are (read / magnitude - origin) / unit
+    origin: Any
+    unit: Any
+    ones: bool = False  # a last column of ones, the bias's feature
+
+    ndim = 2
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The examples and their features."""
+        return len(self.rows), len(self.matrix.columns) + self.ones
+
+    @property
+    def dtype(self) -> np.dtype[np.float64]:
+        """The type of the numbers."""
+        import numpy as np
+
+        return np.dtype(np.float64)
+
+    @property
+    def size(self) -> int:
+        """The numbers that it stands for."""
+        return self.shape[0] * self.shape[1]
+
+    @property
+    def held(self) -> int:
+        """The numbers that are in memory: indices of rows in two orders, and copies of a part."""
+        return 3 * len(self.rows) + 4 * PART
+
+    def with_ones(self) -> Streamed:
+        """Return the same examples with a last feature of 1."""
+        return replace(self, ones=True)
+
+    def __getitem__(self, key: Any) -> NDArray[np.float64]:
+        """Return examples by a slice or by indices of any shape, (..., features)."""
+        return self._scaled(self.matrix.read(self.rows[key]))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.float64]:  # noqa: FBT001 -- NumPy's protocol
+        """Return all examples."""
+        return self[:] if dtype is None else self[:].astype(dtype)
+
+    def parts(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Yield all examples, in the order of the file: their positions, and their features."""
+        for positions, part in self.matrix.parts(self.rows):
+            yield positions, self._scaled(part)
+
+    def _scaled(self, part: NDArray[np.float64]) -> NDArray[np.float64]:
+        import numpy as np
+
+        x = (part / self.magnitude - self.origin) / self.unit
+        return np.concatenate([x, np.ones_like(x[..., :1])], axis=-1) if self.ones else x
+
+
+@dataclass
+class _Target:
+    """The values of the target, part by part, as numbers or as classes."""
+
+    name: str
+    classes: bool
+    parts: list[Array] = field(default_factory=list)
+    known: dict[Any, int] = field(default_factory=dict)
+
+    def add(self, table: Table) -> None:
+        """Take the target's values in a part of a file."""
+        import numpy as np
+
+        if not self.classes:
+            self.parts.append(table.numbers([self.name])[:, 0])
+            return
+        codes = [self.known.setdefault(x, len(self.known)) for x in table.labels(self.name)]
+        if len(self.known) > 10 * MOST:  # 1 and 1.0 are one class, so that a few more may do
+            number_classes(list(self.known), self.name)
+        self.parts.append(np.array(codes, np.int32))
+
+    def values(self) -> Array:
+        """Return all values, float64, or classes counted from 0."""
+        import numpy as np
+
+        values = np.concatenate(self.parts)
+        return number_classes(list(self.known), self.name)[values] if self.classes else values
+
+
+def open_matrix(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
+    """Return the features of a file, which stay on disk, and the target's values.
+
+    Raises UserError as reading the file whole would.
+    """
+    if file.suffix.lower() == ".npy":
+        return _of_array(file, target, classes=classes)
+    return _of_csv(file, target, classes=classes)
+
+
+def _of_array(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
+    import numpy as np
+
+    with opened(file, "--data") as stream:
+        header = read_header(stream, file, stream.seek(0, 2))
+    check_columns(header, file)
+    names = tuple(map(str, range(header.shape[1])))
+    if target not in names:
+        what = f"{file} has no column {show(target)}"
+        raise UserError("--target", what, f"its columns are 0 to {len(names) - 1}")
+    everything = OnDisk(file, file, header, np.arange(len(names)))
+    others = np.array([i for i, name in enumerate(names) if name != target], dtype=np.int64)
+    _check_features(len(others), file, target)
+    y = np.empty(header.shape[0])
+    for rows, part in everything.parts(np.arange(header.shape[0])):
+        check_finite(part, int(rows[0]), file)
+        y[rows] = part[:, int(target)]
+    return replace(everything, columns=others), number_classes(y, target) if classes else y
+
+
+def _of_csv(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
+    import numpy as np
+
+    found = _Target(target, classes)
+    rows, width = 0, 0
+    with ExitStack() as until_done:
+        held = until_done.enter_context(tempfile.TemporaryFile())
+        for part in read_parts(file, CELLS):
+            found.add(part)
+            held.write(part.features(target).tobytes())
+            rows, width = rows + len(part.rows), len(part.columns) - 1
+        held.flush()
+        y = found.values()
+        until_done.pop_all()
+    header = Header((rows, width), "C", np.dtype(np.float64), 0)
+    matrix = OnDisk(file, held, header, np.arange(width))
+    weakref.finalize(matrix, held.close)  # and with that it is gone from the disk
+    return matrix, y
+
+
+def _check_features(count: int, file: Path, target: str) -> None:
+    if not count:
+        what = f"{file} has no column besides {show(target)}"
+        raise UserError("--data", what, "give a file with columns to predict it from")

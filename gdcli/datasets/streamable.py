@@ -1,0 +1,66 @@
+"""Which examples stay on disk: those of a file that takes more memory than may be used."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated
+
+from gdcli.datasets.arrays import read_header
+from gdcli.datasets.contents import opened
+from gdcli.datasets.formats import is_csv
+from gdcli.datasets.on_disk import open_matrix
+from gdcli.datasets.source import Source
+from gdcli.errors import UserError
+from gdcli.fields import LATER, show
+from gdcli.problem import Array
+
+TEXT = 20  # bytes in memory for a byte of a CSV file, whose cells are read as texts
+COPIES = 3  # of the numbers: as they are read, scaled, and in a program
+PART = 2**20
+
+
+@dataclass(frozen=True)
+class Streamable(Source):
+    """The options of a linear model, which can learn from a file in parts."""
+
+    stream: Annotated[
+        bool | None, LATER, "read --data in parts; done anyway if it is larger than --memory"
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Raise UserError for --stream without a file that can be read in parts."""
+        super().__post_init__()
+        if self.stream and not self.streams:
+            given = f"{show(str(self.data))} is read whole" if self.data else "there is no --data"
+            raise UserError("--stream", given, "give a .npy or CSV file, or leave it out")
+
+    @property
+    def streams(self) -> bool:
+        """Whether the file can be read in parts."""
+        return self.data is not None and (self.data.suffix.lower() == ".npy" or is_csv(self.data))
+
+    def whole(self) -> int:
+        """Return about how many bytes it takes to read the file whole; 0 if it need not be."""
+        if self.data is None or not self.streams:
+            return 0
+        with opened(self.data, "--data") as stream:
+            if self.data.suffix.lower() == ".npy":
+                header = read_header(stream, self.data, stream.seek(0, 2))
+                return 8 * COPIES * math.prod(header.shape)
+            size = 0
+            while part := stream.read(PART):
+                size += len(part)
+        return TEXT * size
+
+    def measured(self) -> tuple[Array, Array]:
+        """Return the features, which may stay on disk, and the measurement, (examples,)."""
+        if self.stream and self.data and self.predicted:
+            return open_matrix(self.data, self.predicted, classes=False)
+        return super().measured()
+
+    def classified(self) -> tuple[Array, Array]:
+        """Return the features, which may stay on disk, and the classes, (examples,) int64."""
+        if self.stream and self.data and self.predicted:
+            return open_matrix(self.data, self.predicted, classes=True)
+        return super().classified()

@@ -1,0 +1,41 @@
+"""All examples of a part, as many at a time as are in memory: all at once, or read from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gdcli.datasets.on_disk import Streamed
+from gdcli.problem import Array, Batch
+
+if TYPE_CHECKING:
+    from gdcli.problem import Data
+
+T = TypeVar("T")
+
+
+def streamed(data: Data) -> bool:
+    """Return whether examples stay on disk."""
+    return isinstance(data.train.get("x"), Streamed)
+
+
+def parts(part: Batch) -> Iterator[tuple[Array, Array]]:
+    """Yield "x" and "y" of all examples."""
+    x, y = part["x"], part["y"]
+    if not isinstance(x, Streamed):
+        yield x, y
+        return
+    for positions, features in x.parts():
+        yield features, y[positions]
+
+
+def total(part: Batch, function: Callable[[Array, Array], Any]) -> Any:
+    """Return the sum over a part of what a function makes of some examples."""
+    return reduce(add, (function(x, y) for x, y in parts(part)))
+
+
+def numbers_held(array: Array) -> int:
+    """Return how many numbers of an array, with its copies, are in memory."""
+    return array.held if isinstance(array, Streamed) else 3 * int(array.size)
