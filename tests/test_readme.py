@@ -18,9 +18,11 @@ BLOCKS = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), f
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a working directory with the experiments, shared by the blocks in their order."""
+    """Return a working directory with experiments and data, shared by the blocks in their order."""
     path = tmp_path_factory.mktemp("readme")
     shutil.copytree(ROOT / "experiments", path / "experiments")
+    data = Path("gdcli", "datasets")
+    shutil.copytree(ROOT / data, path / data, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     return path
 
 

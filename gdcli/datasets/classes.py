@@ -22,7 +22,7 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
     Numbers are ordered as numbers, so that 10 follows 9 and not 1. Raises UserError when the
     column, so named, holds one value only or too many.
     """
-    known, classes = _numbered(labels)
+    known, classes = ranked(labels)
     if known < 2:
         what = f"column {show(column)} has the one value {show(labels[0])}"
         raise UserError("--target", what, "choose a column of two or more classes")
@@ -32,8 +32,8 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
     return classes.astype("int64")
 
 
-def _numbered(labels: Sequence[str] | NDArray[np.generic]) -> tuple[int, Array]:
-    """Return how many labels differ, and the rank of each."""
+def ranked(labels: Sequence[str] | NDArray[np.generic]) -> tuple[int, Array]:
+    """Return how many labels differ, and the rank of each among them, (examples,)."""
     import numpy as np
 
     try:

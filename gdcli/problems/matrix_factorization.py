@@ -1,13 +1,17 @@
-"""Matrix factorization: fill in a table of ratings from a few of them."""
+"""Matrix factorization: fill in a table of ratings from a few of them, synthetic or a file's."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from gdcli.datasets.ratings import read_ratings
+from gdcli.datasets.split import parts
 from gdcli.errors import UserError
+from gdcli.fields import LATER
 from gdcli.problem import Array, Batch, Data, Params, Problem
 
 if TYPE_CHECKING:
@@ -18,10 +22,11 @@ if TYPE_CHECKING:
 class MatrixFactorization(Problem):
     """Half the mean squared error of left_i . right_j (Koren, Bell and Volinsky, Computer 2009).
 
-    The ratings are synthetic: the product of two normal factors of the rank, scaled to variance 1,
-    plus normal noise, seen at `density` of the places, chosen at random. The loss is not convex
-    (left and right may be exchanged, scaled and turned), but has no bad minimum when enough is
-    seen; 0 is a saddle.
+    The ratings of --data are those of its column --target; its two other columns say of which row
+    and of which column each is. Else they are synthetic: the product of two normal factors of the
+    rank, scaled to variance 1, plus normal noise, seen at `density` of the places, chosen at
+    random. The loss is not convex (left and right may be exchanged, scaled and turned), but has no
+    bad minimum when enough is seen; 0 is a saddle.
     """
 
     rows: Annotated[int, "rows of the table", Ge(1)] = 50
@@ -32,15 +37,34 @@ class MatrixFactorization(Problem):
     test_fraction: Annotated[float, "part of the seen ratings held out", Ge(0), Lt(1)] = 0.2
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared factors", Ge(0)] = 0.0
     init_scale: Annotated[float, "standard deviation of the starting factors", Ge(0)] = 0.3
+    data: Annotated[Path | None, LATER, "file of ratings, instead of synthetic ones"] = None
+    target: Annotated[str | None, LATER, "column of --data with the ratings"] = None
 
     default_lr: ClassVar[float] = 5.0
     default_epochs: ClassVar[int] = 300
+
+    def __post_init__(self) -> None:
+        """Raise UserError where one of --data and --target lacks the other."""
+        if (self.data is None) != (self.target is None):
+            given, other = ("--data", "--target") if self.data else ("--target", "--data")
+            raise UserError(given, f"it needs {other}", f"add {other}")
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return "row" and "column", int64, and "rating", float64: each (examples,).
 
         Raises UserError when no rating is left to train on.
         """
+        if self.data and self.target:
+            row, column, rating = read_ratings(self.data, self.target)
+            train, test = parts(len(rating), self.test_fraction, rng)
+            found = [
+                {"row": row[p], "column": column[p], "rating": rating[p]} if len(p) else {}
+                for p in (train, test)
+            ]
+            return Data(*found)
+        return self._synthetic(rng)
+
+    def _synthetic(self, rng: np.random.Generator) -> Data:
         left, right = (
             rng.standard_normal((self.rows, self.rank)),
             rng.standard_normal((self.columns, self.rank)),
@@ -62,9 +86,20 @@ class MatrixFactorization(Problem):
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
         """Return normal factors: left (rows, rank) and right (columns, rank)."""
-        left = self.init_scale * rng.standard_normal((self.rows, self.rank))
-        right = self.init_scale * rng.standard_normal((self.columns, self.rank))
+        rows, columns = self._size(data)
+        left = self.init_scale * rng.standard_normal((rows, self.rank))
+        right = self.init_scale * rng.standard_normal((columns, self.rank))
         return {"left": left, "right": right}
+
+    def _size(self, data: Data) -> tuple[int, int]:
+        """Return the rows and columns of the table, of which the training part may lack some."""
+        if self.data is None:
+            return self.rows, self.columns
+        both = [part for part in (data.train, data.test) if part]
+        return (
+            1 + max(int(part["row"].max()) for part in both),
+            1 + max(int(part["column"].max()) for part in both),
+        )
 
     def loss(self, params: Params, batch: Batch) -> Array:
         """Return half the mean squared error over the batch's ratings, and the penalty."""
