@@ -134,6 +134,8 @@ def test_an_id_is_the_hash_of_the_settings_spelt_out(parts: dict[str, Any]) -> N
     for trial in trials(**{"grid": {"lr": "1e-7,3", "schedule": "constant,cosine"}, **parts}):
         rules = {n: getattr(trial, n) for n in ("problem", "optimizer", "schedule")}
         named = {n: [name_of(rule), asdict(rule)] for n, rule in rules.items()}
+        if "stream" in named["problem"][1]:  # named only where it is given
+            assert named["problem"][1].pop("stream") is None
         own = {n: getattr(trial, n) for n in ("method", "batch_size", "lr", "seed")}
         training = asdict(trial.training)
         assert training.pop("measure") is None  # named only where it is given

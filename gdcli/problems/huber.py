@@ -45,3 +45,8 @@ class Huber(LinearModel, Measured):
     def slope(self, z: Array, y: Array) -> Array:
         """Return the residual, cut at delta to either side."""
         return namespace(z).clip(z - y, -self.delta, self.delta)
+
+    def bending(self, z: Array, y: Array, along: Array) -> Array:
+        """Return the direction where the residual is within delta."""
+        xp = namespace(z)
+        return xp.where(xp.abs(z - y) <= self.delta, along, 0 * along)

@@ -60,3 +60,7 @@ class PoissonRegression(LinearModel, Streamable):
     def slope(self, z: Array, y: Array) -> Array:
         """Return the predicted mean, less the count."""
         return namespace(z).exp(z) - y
+
+    def bending(self, z: Array, y: Array, along: Array) -> Array:
+        """Return the predicted mean times the direction."""
+        return namespace(z).exp(z) * along

@@ -46,6 +46,11 @@ class Svm(LinearModel, TwoClasses):
             return -2 * side * short
         return namespace(z).where(short > 0, -side, 0 * side)
 
+    def bending(self, z: Array, y: Array, along: Array) -> Array:
+        """Return twice the direction where a squared hinge bends; the plain one is straight."""
+        bent = 2.0 if self.hinge == "squared" else 0.0
+        return namespace(z).where(self._short(z, y) > 0, bent * along, 0 * along)
+
     def _short(self, z: Array, y: Array) -> Array:
         """Return max(0, 1 - s z)."""
         return namespace(z).clip(1 - (2 * y - 1) * z, 0, None)

@@ -90,6 +90,19 @@ def test_many_outputs_and_penalties_too(tmp_path: Path) -> None:
         agree(train(problem, {**given, "stream": "true"}, **grid), train(problem, given, **grid))
 
 
+def test_sharpness_is_measured_in_parts(tmp_path: Path) -> None:
+    given = write(tmp_path, "c.npy")
+    grid = {"lr": "0.01,0.1", "steps": "4", "record": "2", "measure": "sharpness"}
+    for problem in ("linear-regression", "logistic-regression", "huber"):
+        found, expected = (
+            train(problem, {**given, "stream": stream}, **grid) for stream in ("true", "false")
+        )
+        for run, other in zip(found.values(), expected.values(), strict=True):
+            sharpness = run.values["sharpness"]
+            assert (sharpness > 0).all()
+            np.testing.assert_allclose(sharpness, other.values["sharpness"], rtol=1e-6)
+
+
 def test_without_a_test_part_or_scaling(tmp_path: Path) -> None:
     given = {**write(tmp_path, "c.npy"), "scale": "none", "test_fraction": "0"}
     grid = {"lr": "1e-8", "steps": "5", "record": "1"}
