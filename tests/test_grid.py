@@ -133,9 +133,9 @@ def test_every_setting_changes_the_id(other: dict[str, Any]) -> None:
 def test_an_id_is_the_hash_of_the_settings_spelt_out(parts: dict[str, Any]) -> None:
     for trial in trials(**{"grid": {"lr": "1e-7,3", "schedule": "constant,cosine"}, **parts}):
         rules = {n: getattr(trial, n) for n in ("problem", "optimizer", "schedule")}
-        named = {n: [name_of(rule), asdict(rule)] for n, rule in rules.items()}
-        if "stream" in named["problem"][1]:  # named only where it is given
-            assert named["problem"][1].pop("stream") is None
+        fields = {n: asdict(rule) for n, rule in rules.items()}
+        assert fields["problem"].pop("stream", None) is None  # named only where it is given
+        named = {n: [name_of(rule), fields[n]] for n, rule in rules.items()}
         own = {n: getattr(trial, n) for n in ("method", "batch_size", "lr", "seed")}
         training = asdict(trial.training)
         assert training.pop("measure") is None  # named only where it is given

@@ -25,6 +25,7 @@ from tests.engine.test_contract import NOISY, SMALL, methods, same
 from tests.grids import experiment, only, train, train_experiment
 
 TINY: dict[str, dict[str, Any]] = {
+    **SMALL,
     "cnn": {"examples": "30", "channels": "2,3", "l2": "0.01"},
     "mlp": {"dataset": "iris", "hidden": "5", "l2": "0.01"},
     "softmax-regression": {"dataset": "iris"},
