@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gdcli.errors import UserError
+from gdcli.reference import name_in
 from gdcli.runs.settings import experiment_of
 from gdcli.runs.spec import read_json
 from gdcli.runs.state import State, state_of
@@ -49,7 +50,7 @@ def _entry(folder: Path) -> Entry:
     batches = f"{state.done}/{state.total}" if state.total else ""
     return Entry(
         folder.name,
-        _text(_at(settings, "problem", "name")),
+        name_in(_text(_at(settings, "problem", "name"))),
         _trials(state, spec, _at(manifest, "trials", "all")),
         state.word,
         batches,

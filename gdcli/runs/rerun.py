@@ -15,6 +15,7 @@ from gdcli.engine.memory import check_memory
 from gdcli.errors import UserError
 from gdcli.fields import counted
 from gdcli.runs.checksums import data_checksums
+from gdcli.runs.code import changed_code
 from gdcli.runs.finding import Difference, Finding
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.judge import Judge
@@ -34,6 +35,8 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
     as closely as `Judge` says. Nothing is written.
     """
     device, changes = _surroundings(run)
+    if changed := changed_code(run.experiment, run.manifest):
+        return Finding("rerun", "different", changed)
     # Elsewhere the means that the features are scaled by may differ in the last digit.
     if not changes and data_checksums(run.experiment) != run.manifest.get("data"):
         return Finding("rerun", "different", "the data are not those that the run was trained on")
