@@ -73,6 +73,35 @@ class Halving(Schedule):
     def multiplier(self, step: int, horizon: int) -> float:
         return 0.5 ** (step // self.every)
 '''
+NET = '''"""A network of one's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import nn
+
+from gdcli.problem import Data, Network
+
+
+@dataclass(frozen=True)
+class MyNet(Network):
+    """Two classes of points, and a layer between two linear ones."""
+
+    def load(self, rng: np.random.Generator) -> Data:
+        x = rng.standard_normal((40, 3))
+        return Data({{"x": x, "y": (x[:, 0] * x[:, 1] > 0).astype(np.int64)}})
+
+    def module(self, data: Data) -> nn.Module:
+        return nn.Sequential(nn.Linear(3, 4), {layer}, nn.Linear(4, 2))
+'''
+CHOOSING = """
+
+class Choosing(nn.Module):
+    def forward(self, x):
+        return x.relu() if x.sum() > 0 else x.tanh()
+"""
 MARKED = "from pathlib import Path\nPath('ran').touch()\n"  # tells that a file was run
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from gdcli.arrays import namespace
 from gdcli.problem import Array, Batch, Data, Params, Problem
@@ -34,7 +34,9 @@ class Program(ABC):
     Parameters are arrays by name with the lanes among their axes; `over` says where.
     """
 
-    words: ClassVar[str]  # what it does, for the manifest
+    words: str  # what it does, for the manifest
+    steady = True  # the gradient that a point records is also that of a step from there
+    step = 0  # the step that a gradient is taken for, counted from 0: what is drawn follows from it
 
     def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
         """Move the data to the device."""
@@ -43,6 +45,7 @@ class Program(ABC):
         self.test: Batch = {name: device.array(a) for name, a in data.test.items()}
         self.constants: Batch = {name: device.array(a) for name, a in data.constants.items()}
         self.examples = data.examples
+        self.carried: Params = {}  # from step to step besides the parameters: running statistics
 
     @abstractmethod
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:

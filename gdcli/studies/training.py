@@ -14,7 +14,7 @@ from gdcli.engine.allocator import keep_memory
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch
+from gdcli.engine.families import needs_torch, not_stacked
 from gdcli.engine.memory import check_memory
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
@@ -53,6 +53,8 @@ def train(
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
     check_memory(batches, machine.memory)
     bar = make_bar()
+    if line := not_stacked(batches[0].trials[0]):
+        bar.note(line)
     bar.start(sum(steps))
     try:
         found = [

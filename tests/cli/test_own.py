@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import Shell, gdcli
-from tests.own_code import BOWL, RULE, SCHEDULE, write
+from tests.own_code import BOWL, CHOOSING, NET, RULE, SCHEDULE, write
 
 RUN = ("run", "./my_bowl.py", "--lr", "0.1,0.2", "--epochs", "5", "--name", "own")
 ALL = (*RUN, "--optimizer", "vanilla,./my_rule.py", "--schedule", "constant,./halving.py")
@@ -256,3 +256,31 @@ def test_a_file_may_hold_a_problem_and_a_rule(shell: Shell) -> None:
     assert shell("run", "./both.py", "--optimizer", "./both.py", "-q") == 0
     (line,) = shell.refuses("run", "./both.py", "--optimizer", "both.py,./both.py")
     assert "'both.py' is given twice" in line or "is called both" in line
+
+
+def test_a_landscape_is_of_the_parameters_alone(shell: Shell) -> None:
+    text = NET.format(layer="nn.BatchNorm1d(4)")
+    write(shell.folder, "my_net.py", text)
+    (line,) = shell.refuses("landscape", "./my_net.py", "--epochs", "1")
+    assert "its loss depends on more than the parameters" in line
+    write(shell.folder, "my_net.py", NET.format(layer="nn.LayerNorm(4)"))
+    options = ("--epochs", "2", "--resolution", "4", "-q")
+    assert shell("landscape", "./my_net.py", *options, "--directions", "random") == 0
+
+
+def test_what_cannot_be_stacked_is_said_in_one_line(shell: Shell) -> None:
+    layer = "Choosing()"
+    text = NET.format(layer=layer) + CHOOSING
+    write(shell.folder, "my_net.py", text)
+    assert shell("run", "./my_net.py", "--epochs", "2", "--lr", "0.1,0.2", "--name", "own") == 0
+    why = "what it computes depends on its values, as by an if or .item()"
+    assert shell.errors == [
+        f"my-net cannot be stacked ({why}): its trials run one at a time",
+        "the results are in results/own",
+    ]
+    paths = manifest()["engine"]["paths"]  # type: ignore[index]
+    assert paths == {"gd vanilla": ["module of one trial at a time on torch, step by step"]}
+    assert shell("run", "./my_net.py", "--epochs", "2", "--overwrite", "--name", "own", "-q") == 0
+    assert not shell.err
+    assert shell("lr-range", "./my_net.py", "--steps", "9") == 0
+    assert "cannot be stacked" in shell.err

@@ -23,7 +23,6 @@ from gdcli.engine.reference.curve import Curve
 from gdcli.engine.reference.objective import Objective, Tensors, norm, objective_of, tensors
 from gdcli.engine.reference.sharpness import Sharpness
 from gdcli.engine.sampling import Orders
-from gdcli.engine.streams import stream
 
 if TYPE_CHECKING:
     from gdcli.grid import Trial
@@ -33,9 +32,7 @@ if TYPE_CHECKING:
 
 def train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], None]) -> Curves:
     """Train one trial on a resolved device; `advance` is told of the steps done."""
-    with torch.random.fork_rng(devices=[]):
-        # A layer may draw numbers of its own, as dropout does: they follow from the trial's seed.
-        torch.manual_seed(int(stream(name_of(trial.problem), trial.seed, "layers").integers(2**32)))
+    with torch.random.fork_rng(devices=[]):  # a problem may draw numbers of its own
         return _train(trial, data, device_name, advance)
 
 
@@ -54,7 +51,7 @@ def _train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], 
         if curve.ended != RUNNING:
             break
         for step in range(here, there):
-            _, gradient = objective.gradient(params, next(batches))
+            gradient = objective.step_gradient(params, next(batches), trial.seed, step)
             directions = _directions(trial.optimizer, params, gradient, states, step + 1)
             rate = trial.lr * trial.schedule.multiplier(step, plan.steps)
             params = {name: param - rate * directions[name] for name, param in params.items()}
