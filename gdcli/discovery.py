@@ -14,13 +14,13 @@ from functools import cache
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from gdcli import own, plugins
+from gdcli import own, plugins, torch_optimizer
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.only_class import only_class
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
-from gdcli.reference import is_own, name_in
+from gdcli.reference import TORCH, is_own, name_in
 from gdcli.schedule import Schedule
 
 T = TypeVar("T")
@@ -58,6 +58,8 @@ class Catalogue(Generic[T]):
         """Return the class referred to; raises UserError, naming `where`, if there is none."""
         if is_own(reference):
             return self._own(reference, where)
+        if reference.startswith(TORCH) and self.contract is Optimizer:
+            return torch_optimizer.find(reference)  # type: ignore[return-value]
         if reference in self.built_in():
             module = f"gdcli.{self.folder}.{reference.replace('-', '_')}"
             return only_class(importlib.import_module(module), self.contract)
@@ -89,4 +91,6 @@ def name_of(entry: object) -> str:
     """Return the name under which an instance's class is found, or that its file gives it."""
     if source := own.source_of(type(entry)):
         return source.name
+    if isinstance(entry, torch_optimizer.TorchOptimizer):
+        return f"{TORCH}{entry.kind}"
     return type(entry).__module__.rpartition(".")[2].replace("_", "-")

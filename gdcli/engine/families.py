@@ -13,6 +13,7 @@ from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes, by_seed, in_line
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem
+from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
     from gdcli.engine.device import Device, Torch
@@ -30,6 +31,16 @@ def needs_torch(problem: Problem) -> bool:
     return not isinstance(problem, Analytic | LinearModel)
 
 
+def on_torch(trial: Trial) -> bool:
+    """Return whether a trial runs on torch wherever it runs."""
+    return needs_torch(trial.problem) or trial.optimizer.needs_torch
+
+
+def alone(trial: Trial) -> bool:
+    """Return whether a trial's optimizer is torch's own, which trains it by itself."""
+    return isinstance(trial.optimizer, TorchOptimizer)
+
+
 def precision(trial: Trial) -> str:
     """Return a trial's dtype: what was asked for, or what suits the problem."""
     return trial.training.dtype or trial.problem.default_dtype
@@ -37,6 +48,8 @@ def precision(trial: Trial) -> str:
 
 def batch_limit(trial: Trial) -> int:
     """Return how many trials of a cohort are trained together, at most."""
+    if alone(trial):
+        return 1
     if not needs_torch(trial.problem):
         return 256
     return 16 if trial.method == "gd" else 64

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
-from gdcli.engine.families import needs_torch
+from gdcli.engine.families import needs_torch, on_torch
 from gdcli.engine.memory import check_memory
 from gdcli.errors import UserError
 from gdcli.fields import counted
@@ -58,7 +58,8 @@ def _surroundings(run: Recorded) -> tuple[str, list[str]]:
         device = resolve(str(was["device"]), networks=networks)
     except UserError:  # the run's GPU is elsewhere
         device = "cpu"
-    now = fingerprint(device, torch=networks or device != "cpu" or run.engine == "reference")
+    torch = any(on_torch(cohort.trials[0]) for cohort in run.experiment.grid.cohorts)
+    now = fingerprint(device, torch=torch or device != "cpu" or run.engine == "reference")
     keys = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
     return device, [f"{key} was {was.get(key)} and is {now.get(key)}" for key in keys]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch
+from gdcli.engine.families import needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs import manifest
@@ -57,7 +57,8 @@ class Run:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
         name = options.name or f"{experiment.name}-{experiment.hash[:8]}"
         self.folder = options.output / name
-        torch = needs_torch(problem) or self.device != "cpu" or options.engine == "reference"
+        torch = self.device != "cpu" or options.engine == "reference"
+        torch = torch or any(on_torch(c.trials[0]) for c in experiment.grid.cohorts)
         spec = {
             "format": manifest.FORMAT,
             "experiment": experiment.hash,

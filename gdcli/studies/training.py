@@ -14,7 +14,7 @@ from gdcli.engine.allocator import keep_memory
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch, not_stacked
+from gdcli.engine.families import alone, needs_torch, not_stacked
 from gdcli.engine.memory import check_memory
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
@@ -80,6 +80,8 @@ def _train(
     batch: TrialBatch, device: str, advance: Callable[[int], None], *, keep: bool
 ) -> dict[Trial, Trained]:
     trials = batch.trials
+    if alone(trials[0]):
+        return {trials[0]: _train_alone(trials[0], device, advance, keep=keep)}
     kept: list[NDArray[np.floating]] = []
 
     def watch(program: Program, params: Params) -> None:
@@ -100,3 +102,24 @@ def _train(
         )
         for i, (trial, count) in enumerate(zip(trials, curves.length.tolist(), strict=True))
     }
+
+
+def _train_alone(
+    trial: Trial, device: str, advance: Callable[[int], None], *, keep: bool
+) -> Trained:
+    """Train a trial that an optimizer of torch's own moves."""
+    from gdcli.engine.reference.train import train as train_one
+
+    kept: list[NDArray[np.floating]] = []
+
+    def watch(params: Params) -> None:
+        kept.append(flat({name: a.detach().cpu().numpy()[None] for name, a in params.items()})[0])
+
+    with np.errstate(all="ignore"):
+        curves = train_one(trial, examples_of(trial), device, advance, watch)
+    return Trained(
+        steps=tuple(curves.steps),
+        losses=tuple(curves.values["train_loss"][:, 0].tolist()),
+        diverged=bool(curves.ended[0] == DIVERGED),
+        params=np.stack(kept) if keep else None,
+    )

@@ -284,3 +284,19 @@ def test_what_cannot_be_stacked_is_said_in_one_line(shell: Shell) -> None:
     assert not shell.err
     assert shell("lr-range", "./my_net.py", "--steps", "9") == 0
     assert "cannot be stacked" in shell.err
+
+
+def test_a_class_of_torch_is_compared_in_one_grid(shell: Shell) -> None:
+    rules = ("--optimizer", "adam,torch:Adam", "--epochs", "9")
+    assert shell("run", "quadratic", *rules, "--name", "own", "-q", "--format", "csv") == 0
+    ours, theirs = (line.split(",") for line in shell.out.splitlines()[1:])
+    assert (ours[2], theirs[2]) == ("adam", "torch:Adam")
+    assert float(ours[6]) == pytest.approx(float(theirs[6]), rel=1e-10)
+    for command in (("show", "own"), ("show", "own", "--view", "why"), ("verify", "own")):
+        assert shell(*command) == 0
+    for command in (("lr-range", "quadratic", "--steps", "9"), ("landscape", "mlp")):
+        small = ("--dataset", "iris", "--resolution", "3", "--directions", "random")
+        more = small if command[0] == "landscape" else ()
+        rule = ("--optimizer", "torch:Adamax", "-q", "--format", "csv")
+        budget = ("--epochs", "3") if more else ()
+        assert shell(*command, *rule, *more, *budget) == 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Torch
 
 Tensors: TypeAlias = "dict[str, Tensor]"
+Slopes: TypeAlias = "tuple[Tensor, Tensors]"  # a loss and its gradient by parameter
 P = TypeVar("P", bound=Problem)
 
 
@@ -56,13 +57,13 @@ class Objective(Generic[P]):
         """Return what is recorded besides the loss; `part` is "train" or "test"."""
         return self.problem.metrics(params, batch) if part == "train" else {}
 
-    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Tensors:
-        """Return the gradient that a step of a trial descends."""
+    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
+        """Return the loss that a step of a trial descends, and its gradient."""
         # What a problem draws from torch's own stream follows from the trial's seed and the step.
         torch.manual_seed(layer_seed(name_of(self.problem), seed, step))
-        return self.gradient(params, batch)[1]
+        return self.gradient(params, batch)
 
-    def gradient(self, params: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+    def gradient(self, params: Tensors, batch: Tensors) -> Slopes:
         """Return the loss and its gradient by parameter."""
         leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
         loss = self.loss(leaves, batch)
@@ -109,8 +110,8 @@ class OfNetwork(Objective[Network]):
         self.carried = self.module.carried
         self.training = False
 
-    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Tensors:
-        """Return the gradient with dropout and the batch's own statistics, which are kept."""
+    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
+        """Return both with dropout and the batch's own statistics, which are kept."""
         self.module.begin(seed, step)
         self.training = True
         try:
