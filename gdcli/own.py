@@ -21,7 +21,7 @@ from typing import Any
 
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.only_class import check_class, only_class
+from gdcli.only_class import check_class, classes_in, only_class
 from gdcli.reference import check, is_file, name_in, shown
 
 
@@ -66,6 +66,11 @@ def find(reference: str, contract: type, where: str) -> type[Any]:
         return _noted(only_class(run(reference, content), contract), name_in(reference), content)
     module, _, name = reference.partition(":")
     return imported(module, name, contract, name_in(reference), where)
+
+
+def holds(file: str, contract: type, where: str) -> bool:
+    """Return whether a file, which is run, has a class of a contract; raises UserError."""
+    return bool(classes_in(run(file, _read(Path(file), where)), contract))
 
 
 def imported(module: str, attribute: str, contract: type, name: str, where: str) -> type[Any]:

@@ -91,7 +91,7 @@ def test_its_arguments_are_options_that_may_vary() -> None:
 
 @pytest.mark.parametrize("problem", ["quadratic", "linear-regression", "matrix-factorization"])
 def test_problems_of_numpy_are_moved_to_torch(problem: str) -> None:
-    grid = {"steps": "20", "record": "step", "dtype": "float64", "clip_norm": "0.5"}
+    grid: dict[str, Any] = {"steps": "20", "record": "step", "dtype": "float64", "clip_norm": "0.5"}
     ours = train(problem, optimizer="momentum", lr="0.01", schedule="cosine", **grid)
     vary = {"torch:SGD.momentum": "0.9"}
     theirs = train(problem, optimizer="torch:SGD", lr="0.01", schedule="cosine", vary=vary, **grid)
