@@ -300,3 +300,24 @@ def test_a_class_of_torch_is_compared_in_one_grid(shell: Shell) -> None:
         rule = ("--optimizer", "torch:Adamax", "-q", "--format", "csv")
         budget = ("--epochs", "3") if more else ()
         assert shell(*command, *rule, *more, *budget) == 0
+
+
+def test_a_rule_in_torch_moves_problems_of_numpy(shell: Shell) -> None:
+    text = RULE.replace("self.share * grad", "self.share * torch.clone(grad)")
+    text = text.replace("from typing import", "import torch\nfrom typing import")
+    write(shell.folder, "my_rule.py", text)
+    command = ("run", "./my_bowl.py", "--optimizer", "./my_rule.py,vanilla", "--epochs", "4", "-q")
+    assert shell(*command, "--name", "own") == 1
+    assert "TypeError" in shell.err
+    assert shell("check", "./my_rule.py") == 1
+    moved = text.replace("    share: A", "    needs_torch = True\n    share: A")
+    write(shell.folder, "my_rule.py", moved)
+    assert shell("check", "./my_rule.py") == 0
+    assert shell(*command, "--name", "moved") == 0
+    content = json.loads(Path("results/moved/manifest.json").read_text())
+    ways = [
+        path.split(" on ")[1].partition(",")[0] for (path,) in content["engine"]["paths"].values()
+    ]
+    assert ways == ["torch", "NumPy"]
+    assert "torch" in content["fingerprint"]
+    assert shell("verify", "moved") == 0

@@ -110,7 +110,7 @@ def test_problems_of_numpy_are_moved_to_torch(problem: str) -> None:
         ({"schedule": "torch:StepLR"}, "there is no schedule 'torch:StepLR'"),
     ],
 )
-def test_what_torch_has_not_is_refused(grid: dict[str, str], said: str) -> None:
+def test_what_torch_has_not_is_refused(grid: dict[str, Any], said: str) -> None:
     with pytest.raises((UserError, UserErrors)) as caught:
         experiment("quadratic", **grid)
     assert said in str(caught.value)
