@@ -114,8 +114,8 @@ class OneByOne(Mapping):
         def product(params: Params, direction: Params, *rest: Any) -> Any:
             leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
             held = list(leaves.values())
-            keep = {"materialize_grads": True, "create_graph": True}
-            slopes = torch.autograd.grad(loss(leaves, *rest), held, **keep)
+            value = loss(leaves, *rest)
+            slopes = torch.autograd.grad(value, held, create_graph=True, materialize_grads=True)
             along = _along(dict(zip(leaves, slopes, strict=True)), direction)
             if not along.requires_grad:  # the loss is linear
                 return {name: torch.zeros_like(param) for name, param in leaves.items()}

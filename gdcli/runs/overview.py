@@ -68,6 +68,8 @@ def _trials(state: State, spec: Any, recorded: object) -> str:
 
 def _planned(spec: Any) -> int | None:
     """Return how many trials the experiment of a spec has."""
+    if spec and "code" in spec:  # a listing runs no file of the user's to count them
+        return None
     try:
         return len(experiment_of(spec, "spec.json").grid.trials) if spec else None
     except (UserError, TypeError):

@@ -321,3 +321,11 @@ def test_a_rule_in_torch_moves_problems_of_numpy(shell: Shell) -> None:
     assert ways == ["torch", "NumPy"]
     assert "torch" in content["fingerprint"]
     assert shell("verify", "moved") == 0
+
+
+def test_a_listing_counts_no_trials_of_a_run_that_a_file_would_tell(shell: Shell) -> None:
+    assert shell(*RUN, "--optimizer", "vanilla,./my_rule.py", "--shard", "1/2", "-q") == 0
+    ran(shell)
+    done = gdcli("runs", folder=shell.folder)
+    assert (done.returncode, "partial" in done.stdout) == (0, True)
+    assert not ran(shell)

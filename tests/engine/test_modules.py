@@ -367,3 +367,15 @@ def test_any_loss_is_trained_one_by_one_where_it_must(
             Experiment("own", Grid(problem, {"form": form}, lone, {}, (), training))
         ).values()
         assert run.losses.tobytes() == found[run.trial.id].losses.tobytes()
+
+
+@pytest.mark.parametrize("form", ["if", "none"])
+def test_the_sharpness_of_any_loss_is_measured(form: str) -> None:
+    training = Training(steps=4, record="2", dtype="float64", measure="sharpness")
+    grid = Grid(Stubborn, {"form": form}, Axes(lr=(0.1, 0.01)), {}, (), training)
+    given = Experiment("own", grid)
+    found = train_experiment(given)
+    assert_agree(found, train_experiment(given, engine="reference"))
+    if form == "none":
+        for run in found.values():
+            np.testing.assert_allclose(run.values["sharpness"], 2.0, rtol=1e-9)
