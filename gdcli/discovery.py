@@ -1,23 +1,26 @@
 """What there is to choose from: a file in a folder is its registration.
 
 Names and summaries are read without importing the files, so that a listing answers at once;
-only `find` imports, and only the file that is asked for.
+only `find` imports, and only what is asked for. Besides gdcli's own files there are those of
+plugins, and files and classes of the user's own, which are referred to by where they are.
 """
 
 from __future__ import annotations
 
 import ast
 import importlib
-import inspect
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+from gdcli import own, plugins, torch_optimizer
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
+from gdcli.only_class import only_class
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
+from gdcli.reference import TORCH, is_own, name_in
 from gdcli.schedule import Schedule
 
 T = TypeVar("T")
@@ -35,36 +38,42 @@ class Catalogue(Generic[T]):
         """What one entry is called: "optimizer"."""
         return self.folder.removesuffix("s")
 
-    def names(self) -> list[str]:
-        """Return every name, sorted."""
+    def built_in(self) -> list[str]:
+        """Return the names of gdcli's own, sorted."""
         files = (Path(__file__).parent / self.folder).glob("[!_]*.py")
         return sorted(file.stem.replace("_", "-") for file in files)
 
+    def names(self) -> list[str]:
+        """Return every name, sorted; of two that are the same, one is a plugin's and unheard."""
+        return sorted({*self.built_in(), *plugins.plugins(self.folder)})
+
     def summary(self, name: str) -> str:
         """Return the first line of a file's docstring, without importing it."""
+        if name not in self.built_in():
+            return plugins.summary(plugins.plugins(self.folder)[name][0])
         file = Path(__file__).parent / self.folder / f"{name.replace('-', '_')}.py"
         return (ast.get_docstring(_parsed(file)) or "").partition("\n")[0].rstrip(".")
 
-    def find(self, name: str, where: str) -> type[T]:
-        """Return the class of that name; raises UserError, naming `where`, if there is none."""
-        if name not in self.names():
-            hint = suggestion(name, self.names()) or f"see: gdcli {self.folder}"
-            raise UserError(where, f"there is no {self.word} {show(name)}", hint)
-        module = importlib.import_module(f"gdcli.{self.folder}.{name.replace('-', '_')}")
-        return self._class_in(module)
+    def find(self, reference: str, where: str) -> type[T]:
+        """Return the class referred to; raises UserError, naming `where`, if there is none."""
+        if is_own(reference):
+            return self._own(reference, where)
+        if reference.startswith(TORCH) and self.contract is Optimizer:
+            return torch_optimizer.find(reference)  # type: ignore[return-value]
+        if reference in self.built_in():
+            module = f"gdcli.{self.folder}.{reference.replace('-', '_')}"
+            return only_class(importlib.import_module(module), self.contract)
+        if reference in plugins.plugins(self.folder):
+            return plugins.find(self.folder, reference, self.contract, where)
+        hint = suggestion(reference, self.names()) or f"see: gdcli {self.folder}"
+        raise UserError(where, f"there is no {self.word} {show(reference)}", hint)
 
-    def _class_in(self, module: Any) -> type[T]:
-        found = [
-            member
-            for member in vars(module).values()
-            if inspect.isclass(member)
-            and issubclass(member, self.contract)
-            and member.__module__ == module.__name__
-        ]
-        if len(found) != 1:
-            what = f"it holds {len(found)} classes of {self.contract.__name__}"
-            raise UserError(str(module.__file__), what, f"leave one {self.word} to a file")
-        return found[0]
+    def _own(self, reference: str, where: str) -> type[T]:
+        """Return a class of the user's own, whose name is no other's: results tell by it."""
+        if (name := name_in(reference)) in self.names():
+            what = f"{show(reference)} would be called {name}, as another {self.word} is"
+            raise UserError(where, what, "give it another name")
+        return own.find(reference, self.contract, where)
 
 
 @cache
@@ -79,5 +88,9 @@ SCHEDULES: Catalogue[Schedule] = Catalogue("schedules", Schedule)  # type: ignor
 
 
 def name_of(entry: object) -> str:
-    """Return the name under which an instance's class is found: its file's."""
+    """Return the name under which an instance's class is found, or that its file gives it."""
+    if source := own.source_of(type(entry)):
+        return source.name
+    if isinstance(entry, torch_optimizer.TorchOptimizer):
+        return f"{TORCH}{entry.kind}"
     return type(entry).__module__.rpartition(".")[2].replace("_", "-")

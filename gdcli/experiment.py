@@ -6,7 +6,7 @@ A command line and a TOML file say the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +15,7 @@ from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError, UserErrors
 from gdcli.fields import Option, options_of, show, suggestion
 from gdcli.grid import Axes, Grid, Where, digest
+from gdcli.reference import absolute, name_in, relative
 from gdcli.training import Training
 
 
@@ -38,8 +39,13 @@ class Given:
 class Experiment:
     """One problem, its grid and its budget."""
 
-    problem: str  # the name it is found under
+    problem: str  # how it is referred to, from any working directory
     grid: Grid
+
+    @property
+    def name(self) -> str:
+        """The problem's name."""
+        return name_in(self.problem)
 
     @cached_property
     def hash(self) -> str:
@@ -54,11 +60,18 @@ class Experiment:
 
     def tables(self) -> dict[str, dict[str, Any]]:
         """Return what was given as TOML tables: [problem], [grid] and [grid.vary]."""
+        return self._tables(self.problem, self.grid.axes)
+
+    def local_tables(self) -> dict[str, dict[str, Any]]:
+        """Return the same with the user's own files as they are typed in this directory."""
+        return self._tables(relative(self.problem), _referring(relative, self.grid.axes))
+
+    def _tables(self, problem: str, axes: Axes) -> dict[str, dict[str, Any]]:
         options = {name.replace("_", "-"): v for name, v in self.grid.options.items()}
         return {
-            "problem": {"name": self.problem, **options},
+            "problem": {"name": problem, **options},
             "grid": {
-                **_changed(self.grid.axes),
+                **_changed(axes),
                 **_changed(self.grid.training),
                 **({"zip": [",".join(names) for names in self.grid.zip]} if self.grid.zip else {}),
             },
@@ -86,6 +99,13 @@ def _arguments(values: Mapping[str, Any]) -> Iterable[str]:
             yield f"--{name}={texts(value) if isinstance(value, tuple) else text(value)}"
 
 
+def _referring(how: Callable[[str], str], axes: Axes) -> Axes:
+    """Return axes whose optimizers and schedules are referred to in another way."""
+    names = axes.optimizer, axes.schedule
+    optimizer, schedule = (tuple(map(how, references)) for references in names)
+    return replace(axes, optimizer=optimizer, schedule=schedule)
+
+
 def _changed(part: Any) -> dict[str, Any]:
     """Return the fields that differ from their defaults, by name as typed."""
     values = {field.name: (getattr(part, field.name), field.default) for field in fields(part)}
@@ -108,29 +128,42 @@ class _Reader:
         self.errors: list[UserError] = []
 
     def experiment(self) -> Experiment:
-        given = self.given
-        problem = self._try(PROBLEMS.find, given.problem, given.where("problem"))
+        given, reference = self.given, absolute(self.given.problem)
+        problem = self._try(PROBLEMS.find, reference, given.where("problem"))
         known = options_of(problem) if problem else {}
         settings = {**options_of(Axes), **options_of(Training)}
         options = self._values(given.options, known, "problem ") if problem else {}
         values = self._values(given.grid, settings)
         axes = Axes(**{f.name: values[f.name] for f in fields(Axes) if f.name in values})
-        rules: tuple[tuple[Catalogue[Any], tuple[str, ...]], ...]
-        rules = (OPTIMIZERS, axes.optimizer), (SCHEDULES, axes.schedule)
-        for catalogue, names in rules:
-            for n in names:
-                self._try(catalogue.find, n, given.where(catalogue.word))
+        axes = _referring(absolute, axes)
+        rules = self._rules(axes)
         training = Training(
             **{f.name: values[f.name] for f in fields(Training) if f.name in values}
         )
         self._try(training.check, given.where("steps"))
         self._try(training.record_every, given.where("record"))
-        vary = self._vary(known, axes, options) if problem else {}
+        vary = self._vary(known, rules, options) if problem else {}
         zips = [self._try(_zipped, z, vary, given.where("zip")) for z in given.zip]
         if self.errors or problem is None:
             raise UserErrors(self.errors)
         grid = Grid(problem, options, axes, vary, zips, training)
-        return Experiment(given.problem, _checked(grid, given.where))
+        return Experiment(reference, _checked(grid, given.where))
+
+    def _rules(self, axes: Axes) -> dict[str, type[Any]]:
+        """Return the optimizers and schedules of the grid by name."""
+        rules: dict[str, type[Any]] = {}
+        catalogues: tuple[tuple[Catalogue[Any], tuple[str, ...]], ...]
+        catalogues = (OPTIMIZERS, axes.optimizer), (SCHEDULES, axes.schedule)
+        for catalogue, references in catalogues:
+            for reference in references:
+                where, name = self.given.where(catalogue.word), name_in(reference)
+                rule = self._try(catalogue.find, reference, where)
+                if rule and name in rules:
+                    what = f"{show(reference)} is called {name}, as another one of the grid is"
+                    self.errors.append(UserError(where, what, "give one of them another name"))
+                elif rule:
+                    rules[name] = rule
+        return rules
 
     def _try(self, action: Callable[..., Any], *arguments: object) -> Any:
         try:
@@ -159,9 +192,12 @@ class _Reader:
         return values
 
     def _vary(
-        self, known: Mapping[str, Option], axes: Axes, options: Mapping[str, Any]
+        self,
+        known: Mapping[str, Option],
+        classes: Mapping[str, type[Any]],
+        options: Mapping[str, Any],
     ) -> dict[str, tuple[Any, ...]]:
-        rules = {**_owned(OPTIMIZERS, axes.optimizer), **_owned(SCHEDULES, axes.schedule)}
+        rules = _owned(classes)
         vary = {}
         for key, raw in self.given.vary.items():
             name, where = key.replace("_", "-"), self.given.where(f"vary {key}")
@@ -182,13 +218,12 @@ def _place(name: str, known: Mapping[str, Option]) -> str:
     return suggestion(name, known) or "see the --help of the problem"
 
 
-def _owned(catalogue: Catalogue[Any], names: Iterable[str]) -> dict[str, Option]:
-    """Return the fields of the named rules as axes: "momentum.beta" -> its option."""
-    present = [name for name in names if name in catalogue.names()]
+def _owned(rules: Mapping[str, type[Any]]) -> dict[str, Option]:
+    """Return the fields of optimizers and schedules as axes: "momentum.beta" -> its option."""
     return {
         f"{name}.{option.name}": option
-        for name in present
-        for option in options_of(catalogue.find(name, "")).values()
+        for name, rule in rules.items()
+        for option in options_of(rule).values()
         if option.name not in ("weight-decay", "clip-norm")
     }
 

@@ -175,9 +175,12 @@ def _flat(vary: Mapping[str, Any]) -> dict[str, Any]:
     return flat
 
 
-def dump(experiment: Experiment) -> str:
-    """Return an experiment as the text of a TOML file that `load` reads back exactly."""
-    tables = experiment.tables()
+def dump(experiment: Experiment, *, local: bool = False) -> str:
+    """Return an experiment as the text of a TOML file that `load` reads back exactly.
+
+    `local` refers to the user's own files from this working directory, where they are below it.
+    """
+    tables = experiment.local_tables() if local else experiment.tables()
     vary = {f"vary.{_text_of(name)}": values for name, values in tables.pop("vary").items()}
     tables["grid"] |= vary
     parts = [

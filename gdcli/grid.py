@@ -18,6 +18,7 @@ from gdcli.errors import UserError
 from gdcli.fields import AXIS, settings_of
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
+from gdcli.reference import name_in
 from gdcli.schedule import Schedule
 from gdcli.training import Training
 
@@ -37,7 +38,7 @@ class Axes:
         "how much data one step sees: all, one example, or a batch",
     ] = ("gd",)
     batch_size: Annotated[tuple[int, ...], AXIS, "examples in a step of minibatch", Ge(1)] = (32,)
-    optimizer: Annotated[tuple[str, ...], AXIS, "update rules; see: gdcli optimizers"] = (
+    optimizer: Annotated[tuple[str, ...], AXIS, "update rules, or files; see: gdcli optimizers"] = (
         "vanilla",
     )
     schedule: Annotated[tuple[str, ...], AXIS, "learning rate over time; see: gdcli schedules"] = (
@@ -219,7 +220,7 @@ class Grid:
         return [list(zip(*(pairs[n] for n in names), strict=True)) for names in groups.values()]
 
     @cached_property
-    def _rules(self) -> dict[tuple[str, str], type[Any]]:
+    def rules(self) -> dict[tuple[str, str], type[Any]]:
         """The optimizers and schedules of the grid, looked up once, not for every trial."""
         return {
             (catalogue.word, name): catalogue.find(name, f"--{catalogue.word}")
@@ -251,8 +252,9 @@ class Grid:
         )
 
     def _rule(self, axis: str, point: Mapping[str, Any]) -> Any:
-        name = point[axis]
-        return self._part(self._rules[axis, name], self._names[name], point, {})
+        reference = point[axis]
+        names = self._names[name_in(reference)]
+        return self._part(self.rules[axis, reference], names, point, {})
 
     def _part(
         self,
@@ -279,8 +281,8 @@ class Grid:
         """The varied fields of each owner, "" for the problem: {"momentum.beta": "beta"}."""
         own = [name for name in ("weight_decay", "clip_norm") if getattr(self.axes, name)]
         names: dict[str, dict[str, str]] = {"": {}}
-        names |= {name: {} for name in self.axes.schedule}
-        names |= {name: dict(zip(own, own, strict=True)) for name in self.axes.optimizer}
+        names |= {name_in(rule): {} for rule in self.axes.schedule}
+        names |= {name_in(rule): dict(zip(own, own, strict=True)) for rule in self.axes.optimizer}
         for name in self.vary:
             owner, _, field = name.rpartition(".")
             names.setdefault(owner, {})[name] = field.replace("-", "_")

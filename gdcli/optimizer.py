@@ -31,6 +31,7 @@ class Optimizer(ABC):
     # Direction and next state are sums of multiples of the gradient and the state, the same at
     # every step and for every coordinate: the rule knows no axes, and a power of it is a matrix.
     linear: ClassVar[bool] = False
+    needs_torch: ClassVar[bool] = False  # its arithmetic is torch's own, on any problem
 
     @classmethod
     @cache

@@ -34,10 +34,12 @@ COMMANDS = {
     "problems": "gdcli.cli.listing:problems",
     "optimizers": "gdcli.cli.listing:optimizers",
     "schedules": "gdcli.cli.listing:schedules",
+    "check": "gdcli.cli.check:check",
+    "new": "gdcli.cli.new:new",
     "doctor": "gdcli.cli.doctor:doctor",
 }
 # They compute and keep nothing: they begin again.
-FRESH = {"explore", "landscape", "lr-range", "step", "verify"}
+FRESH = {"check", "explore", "landscape", "lr-range", "new", "step", "verify"}
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
 # The character after the quotes keeps the lines apart.
 EXAMPLES = """\b

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.cli.options import default_of, limits_of, metavar
 from gdcli.discovery import PROBLEMS, Catalogue
-from gdcli.fields import Option, options_of
+from gdcli.errors import UserError
+from gdcli.fields import Option, options_of, show
 from gdcli.grid import Axes
+from gdcli.reference import is_own
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +20,11 @@ def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Cons
     """Print the text and the options of an entry; csv is the options alone."""
     from gdcli.report.listing import print_json, print_listing, write_lines
 
-    cls = catalogue.find(name, f"gdcli {catalogue.folder}")
+    where = f"gdcli {catalogue.folder}"
+    if is_own(name):  # a listing runs nobody's file
+        fix = f"to run it and see its options: gdcli run {name} --help"
+        raise UserError(where, f"{show(name)} is no name", fix)
+    cls = catalogue.find(name, where)
     about = inspect.cleandoc(cls.__doc__ or "")
     rows = [_row(catalogue, name, option) for option in options_of(cls).values()]
     if form == "json":

@@ -15,6 +15,7 @@ from gdcli.cli.environment import abandon_output, reader_gone
 from gdcli.errors import GdcliError
 from gdcli.fields import options_of
 from gdcli.grid import Axes
+from gdcli.own import fault_of
 from gdcli.report.console import literal
 from gdcli.training import Training
 
@@ -36,6 +37,8 @@ def report(error: BaseException, *, verbose: bool, resumes: bool = True) -> int:
         return 128 + getattr(error, "number", signal.SIGINT)
     if verbose and not isinstance(error, GdcliError | TyperException):
         traceback.print_exception(error)
+    if not isinstance(error, GdcliError):
+        error = fault_of(error) or error
     for line in dict.fromkeys(_lines(error)):
         _say(f"error: {line}")
     return error.exit_code if isinstance(error, GdcliError | TyperException) else 1

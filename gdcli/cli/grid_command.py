@@ -14,9 +14,14 @@ from gdcli.cli.assignments import assignments
 from gdcli.cli.command import Command, Group
 from gdcli.cli.options import given_of
 from gdcli.discovery import PROBLEMS
+from gdcli.errors import UserError
 from gdcli.experiment import Experiment, Given, read
+from gdcli.fields import options_of
 from gdcli.grid import Axes, Where
+from gdcli.own import first_line, source_of
 from gdcli.problem import Problem
+from gdcli.reference import absolute, is_own, shown
+from gdcli.report.console import literal
 from gdcli.training import Training
 
 Vary = Annotated[
@@ -39,10 +44,15 @@ Zip = Annotated[
 ]
 
 
+OWN = "a problem of your own; see: gdcli new problem NAME"
+OF_ALL = ("vary", "zip", "help")
+
+
 class Problems(Group):
     """Subcommands named after the problems: one is imported only when it is asked for."""
 
     where: ClassVar[str]  # the command, as an error names it
+    beside: ClassVar[tuple[type, ...]]  # what has options besides the problem
 
     @staticmethod
     @abstractmethod
@@ -57,17 +67,25 @@ class Problems(Group):
         """Return the names of all problems."""
         return PROBLEMS.names()
 
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Say that a problem may also be a file."""
+        with formatter.section("Your own"):
+            formatter.write_dl([("FILE.py", OWN), ("PACKAGE.MODULE:CLASS", "one to be imported")])
+
     def get_command(self, ctx: Any, cmd_name: str) -> Command:
         """Return a subcommand as the help lists it: its name and summary."""
-        return Command(cmd_name, short_help=PROBLEMS.summary(cmd_name))
+        return Command(cmd_name, short_help=literal(PROBLEMS.summary(cmd_name)))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str, Any, list[str]]:
         """Return the subcommand with all of its options, and its arguments."""
         name, *rest = args
-        problem = PROBLEMS.find(name, self.where)
+        if ctx.resilient_parsing and is_own(name):
+            return name, None, rest  # a shell that completes a line runs no file of the user's
+        problem = PROBLEMS.find(absolute(name), self.where)
+        _refuse_taken(problem, self.beside, self.where)
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        about = f"{PROBLEMS.summary(name)}.\n\n{cleandoc(problem.__doc__ or '')}"
-        app.command(name, cls=Command, help=about)(self.function(name, problem))
+        about = _about(name, problem)
+        app.command(literal(name), cls=Command, help=about)(self.function(name, problem))
         return name, get_command(app), rest
 
     @classmethod
@@ -90,6 +108,23 @@ class Problems(Group):
                 where=where_of(cls.where),
             )
         )
+
+
+def _about(reference: str, problem: type[Problem]) -> str:
+    """Return what the help says of a problem, whatever characters it is written with."""
+    summary = first_line(problem) if is_own(reference) else PROBLEMS.summary(reference)
+    text = f"{summary}.\n\n{cleandoc(problem.__doc__ or '')}"
+    return "\n".join(map(literal, text.splitlines()))
+
+
+def _refuse_taken(problem: type[Problem], others: tuple[type, ...], command: str) -> None:
+    """Raise UserError where a problem of the user's own has an option that the command has."""
+    source = source_of(problem)
+    taken = {*OF_ALL, *(name for cls in others for name in options_of(cls))}
+    both = [name for name in options_of(problem) if name in taken]
+    if source and both:
+        what = f"its option --{both[0]} is one of {command} itself"
+        raise UserError(shown(source.file), what, "give the field another name")
 
 
 def where_of(command: str) -> Where:

@@ -42,6 +42,7 @@ class Landscapes(Problems):
     """Draw the loss around the trials of a grid."""
 
     where = WHERE
+    beside = (View, Axes, Training, Machine, Screen)
 
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:

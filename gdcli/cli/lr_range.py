@@ -38,6 +38,7 @@ class LrRange(Problems):
     """Test which learning rates a problem takes."""
 
     where = WHERE
+    beside = (RangeTest, Axes, Training, Written, Machine, Screen)
 
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:

@@ -14,6 +14,7 @@ import typer
 from gdcli.axis import one, text, texts
 from gdcli.cli.mistakes import every
 from gdcli.fields import Option, options_of
+from gdcli.report.console import literal
 
 T = TypeVar("T")
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -62,8 +63,8 @@ def _parameter(option: Option, panel: str) -> inspect.Parameter:
     declared = typer.Option(
         *SHORT.get(option.name, "").split(),
         f"--{option.name}{switch}",
-        help=_described(option),
-        metavar=None if flag else metavar(option),
+        help=literal(_described(option)),
+        metavar=None if flag else literal(metavar(option)),
         rich_help_panel=panel,
         show_default=False,
     )

@@ -37,6 +37,7 @@ class Run(Problems):
     """Run a grid of experiments on a problem."""
 
     where = WHERE
+    beside = (Axes, Training, RunOptions, Instead, Screen)
 
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:

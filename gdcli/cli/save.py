@@ -14,7 +14,7 @@ def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool)
     """Write an experiment to a TOML file; raises UserError rather than replace another one."""
     from gdcli.experiment_file import dump
 
-    text = dump(experiment)
+    text = dump(experiment, local=True)
     if file.is_dir() or not file.parent.is_dir():
         what = "is a folder" if file.is_dir() else "is in no folder that exists"
         raise UserError(

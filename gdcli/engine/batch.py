@@ -11,7 +11,7 @@ import numpy as np
 from gdcli.discovery import name_of
 from gdcli.engine.allocator import keep_memory
 from gdcli.engine.device import device_for
-from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
+from gdcli.engine.families import alone, batch_limit, on_torch, precision, program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.path import REFERENCE, path_of
 from gdcli.engine.plan import Plan, plan_of, turn_of
@@ -64,7 +64,7 @@ def train_batch(
     keep_memory()
     plan = plan_of(batch.trials[0], data.examples)
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
-        if batch.engine == "reference":
+        if batch.engine == "reference" or alone(batch.trials[0]):
             return plan, _alone(batch.trials, data, device_name, advance)
         loop = loop_for(batch.trials, data, plan, device_name)
         loop.keeper = keeper
@@ -78,13 +78,15 @@ def _alone(
     from gdcli.engine.reference.train import train
 
     (trial,) = trials
-    return replace(train(trial, data, device, advance), path=REFERENCE)
+    how = name_of(trial.optimizer).replace(":", ".optim.")
+    path = f"{how}, autograd on torch, one trial at a time" if alone(trial) else REFERENCE
+    return replace(train(trial, data, device, advance), path=path)
 
 
 def loop_for(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Loop:
     """Return the parts that trials of one cohort are trained with, on a resolved device."""
     first = trials[0]
-    place = device_for(device, precision(first), networks=needs_torch(first.problem))
+    place = device_for(device, precision(first), networks=on_torch(first))
     program = program_for(trials, data, place)
     program.turn = turn_of(first.problem, plan)
     seeds = program.lanes.seeds

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gdcli.engine.device import Device
+    from gdcli.engine.program import Program
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
@@ -31,17 +31,20 @@ class Keeper(Protocol):
         """Return the state that is kept; None, if there is none to be trusted."""
 
 
-def packed(step: int, params: Params, states: dict[str, State], device: Device) -> Arrays:
-    """Return the parameters and the optimizer's state after a number of steps."""
+def packed(step: int, params: Params, states: dict[str, State], program: Program) -> Arrays:
+    """Return the parameters, the optimizer's state and what is carried after a number of steps."""
     held = {f"param {name}": array for name, array in params.items()}
     for name, state in states.items():
         held |= {f"state {name} {key}": array for key, array in state.items()}
-    return {"step": np.array(step), **{name: device.host(a) for name, a in held.items()}}
+    held |= {f"carried {name}": array for name, array in program.carried.items()}
+    return {"step": np.array(step), **{name: program.device.host(a) for name, a in held.items()}}
 
 
-def unpack(arrays: Arrays, params: Params, states: dict[str, State], device: Device) -> int:
+def unpack(arrays: Arrays, params: Params, states: dict[str, State], program: Program) -> int:
     """Put a state in the place of another of the same batch; return its step."""
+    array = program.device.array
     for name in params:
-        params[name] = device.array(arrays[f"param {name}"])
-        states[name] = {k: device.array(arrays[f"state {name} {k}"]) for k in states[name]}
+        params[name] = array(arrays[f"param {name}"])
+        states[name] = {k: array(arrays[f"state {name} {k}"]) for k in states[name]}
+    program.carried = {name: array(arrays[f"carried {name}"]) for name in program.carried}
     return int(arrays["step"])

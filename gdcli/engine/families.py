@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
 
-from gdcli.engine.initial import module_of
+import numpy as np
+
+from gdcli.discovery import name_of
+from gdcli.engine.examples import load
+from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes, by_seed, in_line
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem
+from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
-    from gdcli.engine.device import Device
+    from gdcli.engine.device import Device, Torch
+    from gdcli.engine.mapping import Mapping
     from gdcli.engine.program import Program
     from gdcli.grid import Trial
 
@@ -24,6 +31,16 @@ def needs_torch(problem: Problem) -> bool:
     return not isinstance(problem, Analytic | LinearModel)
 
 
+def on_torch(trial: Trial) -> bool:
+    """Return whether a trial runs on torch wherever it runs."""
+    return needs_torch(trial.problem) or trial.optimizer.needs_torch
+
+
+def alone(trial: Trial) -> bool:
+    """Return whether a trial's optimizer is torch's own, which trains it by itself."""
+    return isinstance(trial.optimizer, TorchOptimizer)
+
+
 def precision(trial: Trial) -> str:
     """Return a trial's dtype: what was asked for, or what suits the problem."""
     return trial.training.dtype or trial.problem.default_dtype
@@ -31,6 +48,8 @@ def precision(trial: Trial) -> str:
 
 def batch_limit(trial: Trial) -> int:
     """Return how many trials of a cohort are trained together, at most."""
+    if alone(trial):
+        return 1
     if not needs_torch(trial.problem):
         return 256
     return 16 if trial.method == "gd" else 64
@@ -51,23 +70,66 @@ def program_for(trials: Sequence[Trial], data: Data, device: Device, width: int 
         fits = LeastSquaresProgram.fits(problem, data, device)
         kind = LeastSquaresProgram if fits else LinearModelProgram
         return kind(problem, data, by_seed(trials, width), device)
-    lanes = in_line(trials, PAIR)
-    if isinstance(problem, Network):
-        return _network(problem, data, lanes, device)
-    from gdcli.engine.programs.autograd import AutogradProgram
-
-    return AutogradProgram(problem, data, lanes, device)
-
-
-def _network(problem: Network, data: Data, lanes: Lanes, device: Device) -> Program:
-    from gdcli.engine.stacked import stacked
-
-    module = module_of(problem, data)
-    # The stacked layers know features and images; on a sequence nn.Linear means another thing.
-    if data.train["x"].ndim in (FEATURES, IMAGES) and stacked(module) is not None:
+    if isinstance(problem, Network) and _of_known_layers(problem, data):
         from gdcli.engine.programs.network import NetworkProgram
 
-        return NetworkProgram(problem, data, lanes, device, module)
-    from gdcli.engine.programs.autograd import ModuleProgram
+        module = module_of(problem, data)
+        return NetworkProgram(problem, data, in_line(trials, PAIR), device, module)
+    from gdcli.engine.mapping import OneByOne, Together
 
-    return ModuleProgram(problem, data, lanes, device, module)
+    if why_not_stacked(problem, trials[0].training.data_seed):
+        return _differentiated(problem, data, in_line(trials, 1), device, OneByOne())
+    return _differentiated(problem, data, in_line(trials, PAIR), device, Together())
+
+
+def not_stacked(trial: Trial) -> str | None:
+    """Return a line that tells why trials run one at a time; None: they do not."""
+    why = why_not_stacked(trial.problem, trial.training.data_seed)
+    name = name_of(trial.problem)
+    return f"{name} cannot be stacked ({why}): its trials run one at a time" if why else None
+
+
+def _of_known_layers(problem: Network, data: Data) -> bool:
+    """Return whether every layer of a network has a stacked form."""
+    from gdcli.engine.stacked import stacked
+
+    # The stacked layers know features and images; on a sequence nn.Linear means another thing.
+    features = data.train["x"].ndim in (FEATURES, IMAGES) and data.train["x"].dtype.kind == "f"
+    return features and stacked(module_of(problem, data)) is not None
+
+
+def _differentiated(
+    problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping
+) -> Program:
+    """Return the program of a loss that autograd differentiates."""
+    from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram
+
+    place = cast("Torch", device)
+    if isinstance(problem, Network):
+        return ModuleProgram(problem, data, lanes, place, mapping)
+    return AutogradProgram(problem, data, lanes, place, mapping)
+
+
+@lru_cache(maxsize=8)
+def why_not_stacked(problem: Problem, data_seed: int) -> str | None:
+    """Return why the trials of a problem are computed one by one; None: they are not."""
+    if not needs_torch(problem):
+        return None
+    if not problem.vectorized:
+        return "it says so itself"
+    data = load(problem, data_seed)
+    if isinstance(problem, Network) and _of_known_layers(problem, data):
+        return None
+    from gdcli.engine.device import Torch
+    from gdcli.engine.stacking import obstacle
+
+    pair = Lanes((2,), np.arange(2), (0,), np.zeros(2, int), np.zeros(2, int))
+
+    def build(few: Data, mapping: Mapping) -> Program:
+        return _differentiated(problem, few, pair, Torch(problem.default_dtype), mapping)
+
+    try:
+        start = starting_point(problem, data, 0)
+    except Exception:  # noqa: BLE001 -- the run tells of it
+        return None
+    return obstacle(build, data, start)

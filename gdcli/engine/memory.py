@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gdcli.datasets.room import free, human
 from gdcli.datasets.streamable import Streamable
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import WIDTH, needs_torch, precision
+from gdcli.engine.families import WIDTH, alone, needs_torch, precision
 from gdcli.engine.lanczos import MOST
 from gdcli.engine.lanes import by_seed
 from gdcli.engine.parts import numbers_held, streamed
@@ -91,7 +91,7 @@ ACTIVATIONS = {True: 40, False: 4}
 
 def lanes_of(batch: TrialBatch) -> int:
     """Return the trials that are computed, padding among them."""
-    if batch.engine == "reference":
+    if batch.engine == "reference" or alone(batch.trials[0]):
         return 1
     if needs_torch(batch.trials[0].problem):
         return len(batch.trials) + 1
@@ -101,7 +101,7 @@ def lanes_of(batch: TrialBatch) -> int:
 def _examples_at_once(batch: TrialBatch, plan: Plan) -> int:
     """Return the examples whose activations a trial holds: a batch, a chunk of all, or all."""
     trial, problem = batch.trials[0], batch.trials[0].problem
-    if batch.engine == "reference":
+    if batch.engine == "reference" or alone(trial):
         return plan.examples
     if isinstance(problem, Network):
         return min(plan.examples, max(CHUNK, 0 if trial.method == "gd" else plan.batch_size))

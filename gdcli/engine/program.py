@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from gdcli.arrays import namespace
 from gdcli.datasets.on_disk import Streamed
@@ -44,8 +44,10 @@ class Program(ABC):
     Parameters are arrays by name with the lanes among their axes; `over` says where.
     """
 
-    words: ClassVar[str]  # what it does, for the manifest
+    words: str  # what it does, for the manifest
     turn: int = 0  # the step from which on it is another one, where it changes
+    steady = True  # the gradient that a point records is also that of a step from there
+    step = 0  # the step that a gradient is taken for, counted from 0: what is drawn follows from it
 
     def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
         """Move the data to the device."""
@@ -55,6 +57,7 @@ class Program(ABC):
         self.constants: Batch = {name: device.array(a) for name, a in data.constants.items()}
         self.examples = data.examples
         self.streamed = streamed(data)
+        self.carried: Params = {}  # from step to step besides the parameters: running statistics
 
     def _placed(self, array: Array) -> Array:
         """Return an array on the device, unless it stays on disk."""

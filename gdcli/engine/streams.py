@@ -15,6 +15,11 @@ FORMAT = "gdcli/1"
 BUFFER = 4  # numbers that Philox makes at a time: at this place all of them are used up
 
 
+def layer_seed(problem: str, seed: int, step: int) -> int:
+    """Return the seed of what layers draw from torch's own stream in a step."""
+    return int(at_block(stream(problem, seed, "layers"), step).integers(2**32))
+
+
 def stream(*key: object) -> np.random.Generator:
     """Return the generator of a key, such as ("cnn", 3, "order")."""
     text = "|".join([FORMAT, *map(str, key)])

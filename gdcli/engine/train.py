@@ -51,7 +51,7 @@ class Loop:
                 break
             if there < taken:
                 continue
-            gradient = self.gradient if taken <= here else None
+            gradient = self.gradient if taken <= here and self.program.steady else None
             for first, last in self._stretches(max(here, taken), there):
                 self.program.reach(first)
                 self.stepper.advance(self.params, states, first, last, gradient)
@@ -91,7 +91,7 @@ class Loop:
     def _keep(self, step: int, states: dict[str, State]) -> None:
         """Keep what training can go on from, now and then."""
         if self.keeper and self.keeper.due():
-            state = packed(step, self.params, states, self.program.device)
+            state = packed(step, self.params, states, self.program)
             self.keeper.save(state | self.recorder.packed())
 
     def _resume(self, states: dict[str, State]) -> int:
@@ -101,4 +101,4 @@ class Loop:
             return 0
         self.recorder.unpack(arrays)
         self.rule.stop(self.recorder.ended != RUNNING)
-        return unpack(arrays, self.params, states, self.program.device)
+        return unpack(arrays, self.params, states, self.program)

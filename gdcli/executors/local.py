@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.engine.estimate import quick_estimate
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch
+from gdcli.engine.families import on_torch
 from gdcli.engine.memory import allowance, batch_memory
 from gdcli.runs.inline import inline
 from gdcli.runs.work import plan_for
@@ -69,10 +69,11 @@ def _here() -> bool:
 
 def _pays(run: Run, todo: Sequence[int], workers: int) -> bool:
     """Return whether that many workers would be done some seconds earlier than one process."""
-    start = START[needs_torch(run.batches[0].trials[0].problem)]
+    torch = any(on_torch(batch.trials[0]) for batch in run.batches)
+    start = START[torch]
     worth = (start + GAIN) / (1 - 1 / workers)
     batches = [run.batches[index] for index in todo]
-    if not needs_torch(batches[0].trials[0].problem) and _at_most(batches) < worth:
+    if not torch and _at_most(batches) < worth:
         return False  # not worth a look: it would take longer than many such grids
     return quick_estimate(batches, run.device, enough=worth) >= worth
 

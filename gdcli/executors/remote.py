@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.errors import GdcliError, RunError
 from gdcli.experiment_file import dump, loads
+from gdcli.own import content_of, receive
+from gdcli.runs.code import sources_of
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
 from gdcli.runs.spec import differences
@@ -30,6 +32,7 @@ class Order:
     device: str
     spec_id: str
     directory: Path  # the working directory, from which relative paths to data count
+    code: tuple[tuple[str, bytes], ...]  # the user's own files, which a node need not see either
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,9 @@ class Refusal:
 
 def order_of(run: Run) -> Order:
     """Return what a node must know of a run."""
-    return Order(dump(run.experiment), run.device, run.store.id, Path.cwd())
+    sources = sources_of(run.experiment).values()
+    code = tuple((source.file, content_of(source)) for source in sources)
+    return Order(dump(run.experiment), run.device, run.store.id, Path.cwd(), code)
 
 
 def compute(order: Order, index: int, held: Shard | None) -> Shard | Refusal | RunError:
@@ -72,6 +77,7 @@ def compute(order: Order, index: int, held: Shard | None) -> Shard | Refusal | R
 def _run(order: Order) -> Run:
     with suppress(OSError):  # there, where the file system is shared
         os.chdir(order.directory)
+    receive(order.code)
     # A node may itself be a task of a job array; the share is the driver's affair.
     options = RunOptions(device=order.device, shard="1/1")
     return Run(loads(order.experiment, Path("experiment.toml")), options)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.errors import GdcliError, RunError
 from gdcli.experiment_file import loads
+from gdcli.own import fault_of
 from gdcli.runs.run import Run
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def serve(pipe: Connection[Any, Any], text: str, options: RunOptions, store_id: 
 
 def _serve(pipe: Connection[Any, Any], run: Run, store_id: str) -> None:
     if run.store.id != store_id:
-        raise RunError("the data changed while the run began; give the same command again")
+        what = "the data or the code changed while the run began"
+        raise RunError(f"{what}; give the same command again")
     with run.attended():
         pipe.send(None)
         while True:
@@ -81,6 +83,8 @@ def _end_with_parent() -> None:
 
 def _portable(error: BaseException) -> BaseException:
     """Return an exception that survives the way to another process, with its traceback."""
+    if not isinstance(error, GdcliError) and (fault := fault_of(error)):
+        return fault
     if not isinstance(error, GdcliError | OSError | MemoryError):
         error = RuntimeError(f"{type(error).__name__}: {error}")
     error.add_note("".join(traceback.format_exc()))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gdcli.engine.families import not_stacked
 from gdcli.engine.memory import check_memory
 from gdcli.errors import RunError
 from gdcli.runs import manifest
@@ -105,6 +106,8 @@ def _train(run: Run, progress: Progress, executor: Executor) -> Tally:
     """Train the batches of this process's share that are not stored."""
     share = [batch.index for batch in run.batches if run.share.takes(batch.index)]
     tally = Tally(run, progress)
+    for line in _one_by_one(run):
+        progress.note(line)
     progress.start(sum(map(tally.steps, share)))
     try:
         todo = _todo(run, share, tally)
@@ -115,6 +118,14 @@ def _train(run: Run, progress: Progress, executor: Executor) -> Tally:
     if tally.lost:
         raise LostBatches(tally.lost)
     return tally
+
+
+def _one_by_one(run: Run) -> list[str]:
+    """Return a line for each problem whose trials cannot be stacked."""
+    if run.options.engine == "reference":
+        return []
+    trials = {cohort.trials[0].problem: cohort.trials[0] for cohort in run.experiment.grid.cohorts}
+    return [line for trial in trials.values() if (line := not_stacked(trial))]
 
 
 def _todo(run: Run, share: Sequence[int], tally: Tally) -> list[int]:

@@ -14,10 +14,17 @@ from gdcli.runs.spec import read_spec
 from gdcli.runs.store import Store
 
 
-def inspect(run: Recorded) -> Iterator[Finding]:
-    """Yield what every check of a finished run's files finds, the cheapest first."""
+def inspect(run: Recorded, *, own_code: bool = True) -> Iterator[Finding]:
+    """Yield what every check of a finished run's files finds, the cheapest first.
+
+    `own_code` says whether code of the user's own may be run for those that need it.
+    """
     yield Finding("manifest", "ok", f"finished {run.manifest.get('finished', 'at a time unknown')}")
     yield _files(run)
+    if run.manifest.get("code") and not own_code:
+        what = "its trials are told by code of the user's own, which is not run for this"
+        yield Finding("experiment", "skipped", what)
+        return
     for check in (_experiment, _trials, _shards):
         try:
             yield check(run)

@@ -40,7 +40,7 @@ def manifest(
         "format": FORMAT,
         "spec": spec_id,
         "experiment": {
-            "problem": experiment.problem,
+            "problem": experiment.name,
             "hash": experiment.hash,
             "varied": list(experiment.varied),
             "settings": experiment.tables(),
@@ -48,6 +48,7 @@ def manifest(
         "trials": dict(counts),
         "engine": {"asked": spec["engine"], "paths": dict(paths)},
         "data": spec["data"],
+        **({"code": spec["code"]} if "code" in spec else {}),
         "fingerprint": spec["fingerprint"],
         "equivalent": shlex.join(["gdcli", *experiment.command()]),
         **circumstances(),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gdcli.errors import UserError
+from gdcli.reference import name_in
 from gdcli.runs.settings import experiment_of
 from gdcli.runs.spec import read_json
 from gdcli.runs.state import State, state_of
@@ -52,7 +53,7 @@ def _entry(folder: Path) -> Entry:
     batches = f"{state.done}/{state.total}" if state.total else ""
     return Entry(
         folder.name,
-        _text(_at(settings, "problem", "name")),
+        name_in(_text(_at(settings, "problem", "name"))),
         _trials(state, spec, _at(manifest, "trials", "all")),
         state.word,
         batches,
@@ -70,6 +71,8 @@ def _trials(state: State, spec: Any, recorded: object) -> str:
 
 def _planned(spec: Any) -> int | None:
     """Return how many trials the experiment of a spec has."""
+    if spec and "code" in spec:  # a listing runs no file of the user's to count them
+        return None
     try:
         return len(experiment_of(spec, "spec.json").grid.trials) if spec else None
     except (UserError, TypeError):

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
-from gdcli.engine.families import needs_torch
+from gdcli.engine.families import needs_torch, on_torch
 from gdcli.engine.memory import check_memory
 from gdcli.errors import UserError
 from gdcli.fields import counted
 from gdcli.runs.checksums import data_checksums
+from gdcli.runs.code import changed_code
 from gdcli.runs.finding import Difference, Finding
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.judge import Judge
@@ -34,6 +35,8 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
     as closely as `Judge` says. Nothing is written.
     """
     device, changes = _surroundings(run)
+    if changed := changed_code(run.experiment, run.manifest):
+        return Finding("rerun", "different", changed)
     # Elsewhere the means that the features are scaled by may differ in the last digit.
     if not changes and data_checksums(run.experiment) != run.manifest.get("data"):
         return Finding("rerun", "different", "the data are not those that the run was trained on")
@@ -54,7 +57,8 @@ def _surroundings(run: Recorded) -> tuple[str, list[str]]:
         device = resolve(str(was["device"]), networks=networks)
     except UserError:  # the run's GPU is elsewhere
         device = "cpu"
-    now = fingerprint(device, torch=networks or device != "cpu" or run.engine == "reference")
+    torch = any(on_torch(cohort.trials[0]) for cohort in run.experiment.grid.cohorts)
+    now = fingerprint(device, torch=torch or device != "cpu" or run.engine == "reference")
     keys = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
     return device, [f"{key} was {was.get(key)} and is {now.get(key)}" for key in keys]
 

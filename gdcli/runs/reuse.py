@@ -175,6 +175,10 @@ def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
     if different := differences(*kept):
         what = f"{folder} would have other numbers: {different}"
         raise UserError("--reuse", what, "leave it out")
+    own, theirs = (part.get("code", {}) for part in (spec, held))
+    if other := [what for what in own if what in theirs and own[what] != theirs[what]]:
+        what = f"{folder} has other code of {other[0]}"
+        raise UserError("--reuse", what, "leave it out")
     source = Source(folder, held)
     _ = source.experiment  # what is wrong with it is said before anything is written
     return source

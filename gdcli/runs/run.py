@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch
+from gdcli.engine.families import needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs import manifest
 from gdcli.runs.checkpoint import Checkpoint
 from gdcli.runs.checksums import data_checksums
 from gdcli.runs.claims import Claims, at_work
+from gdcli.runs.code import code_checksums
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.share import share_of
@@ -54,9 +55,10 @@ class Run:
         self.batches = batches_of(experiment.grid.cohorts, options.engine)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
-        name = options.name or f"{experiment.problem}-{experiment.hash[:8]}"
+        name = options.name or f"{experiment.name}-{experiment.hash[:8]}"
         self.folder = options.output / name
-        torch = needs_torch(problem) or self.device != "cpu" or options.engine == "reference"
+        torch = self.device != "cpu" or options.engine == "reference"
+        torch = torch or any(on_torch(c.trials[0]) for c in experiment.grid.cohorts)
         spec = {
             "format": manifest.FORMAT,
             "experiment": experiment.hash,
@@ -65,6 +67,7 @@ class Run:
             "data": data_checksums(experiment),
             "engine": options.engine,
             "fingerprint": fingerprint(self.device, torch=torch),
+            **code_checksums(experiment),
         }
         if options.reuse:
             from gdcli.runs.reuse import reusing

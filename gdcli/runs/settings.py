@@ -7,6 +7,7 @@ from typing import Any
 
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment, Given, read
+from gdcli.runs.code import changed_code
 
 FIX = "run the same experiment again with --overwrite"
 
@@ -22,4 +23,6 @@ def experiment_of(spec: Mapping[str, Any], where: str) -> Experiment:
     experiment = read(Given(name, problem, grid, vary, tuple(zips), lambda key: f"{where}: {key}"))
     if experiment.hash != spec.get("experiment"):
         raise UserError(where, "its settings give other trials than those that it is for", FIX)
+    if changed := changed_code(experiment, spec):
+        raise UserError(where, changed, FIX)
     return experiment

@@ -72,6 +72,8 @@ def differences(held: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
 def _said(key: str, held: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
     if key.startswith(("data", "experiment")):  # checksums say nothing to anyone
         return key
+    if key.startswith("code."):
+        return f"the code of {key.removeprefix('code.')}"
     return f"{key} {_value(held, key)} -> {_value(spec, key)}"
 
 

@@ -30,7 +30,7 @@ def verify(folder: Path, sample: int | None, seed: int, progress: Progress) -> l
 
 def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[Finding]:
     """Check the folders of two runs and compare what they recorded; nothing is run."""
-    (run, findings), (held, more) = _inspected(folder), _inspected(other)
+    (run, findings), (held, more) = (_inspected(f, own_code=False) for f in (folder, other))
     broken = [*_broken(folder, findings), *_broken(other, more)]
     files = broken or [Finding("files", "ok", f"{folder} and {other} are whole")]
     if run is None or held is None:
@@ -46,7 +46,7 @@ def _broken(folder: Path, findings: list[Finding]) -> list[Finding]:
     return [replace(f, detail=f"{folder}: {f.detail}") for f in findings if not f.sound]
 
 
-def _inspected(folder: Path) -> tuple[Recorded | None, list[Finding]]:
+def _inspected(folder: Path, *, own_code: bool = True) -> tuple[Recorded | None, list[Finding]]:
     """Return a run with what its files show; None for one without a manifest that can be read."""
     if not (folder / "manifest.json").exists():
         state = state_of(folder)
@@ -56,4 +56,4 @@ def _inspected(folder: Path) -> tuple[Recorded | None, list[Finding]]:
         run = Recorded.read(folder)
     except UserError as error:
         return None, [Finding("manifest", "damaged", str(error))]
-    return run, list(inspect(run))
+    return run, list(inspect(run, own_code=own_code))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdcli.analysis.data_map import margins_of, regions_of
+from gdcli.datasets.room import human
 from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.memory import allowance, human, lanes_of
+from gdcli.engine.memory import allowance, lanes_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED, Curves
 from gdcli.errors import UserError

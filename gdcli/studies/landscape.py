@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdcli.datasets.room import human
+from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
+from gdcli.engine.families import precision, program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.memory import allowance
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.grid import Trial
-from gdcli.problem import Surface
+from gdcli.problem import Data, Network, Surface
 from gdcli.studies.flat import Layout, layout_of
 from gdcli.studies.plane import Plane, of_two_parameters, principal, random
 from gdcli.studies.surface import losses_at
@@ -111,6 +113,10 @@ def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
     if layout.size < 2:
         what = "a landscape has two directions, and the problem one parameter"
         raise UserError("gdcli landscape", what, "give it more, as --dim 2 does")
+    if isinstance(first.problem, Network) and _carries(trials[:1], data):
+        what = "its loss depends on more than the parameters: on what its layers carry along"
+        fix = "use a norm without running statistics, such as nn.LayerNorm"
+        raise UserError("gdcli landscape", what, fix)
     points = sum(plan_of(trial, data.examples).recorded for trial in trials)
     needed = 8 * layout.size * points
     allowed = allowance(machine.memory)
@@ -119,6 +125,12 @@ def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
         fix = f"record less often, or allow --memory {human(1.01 * needed)}"
         raise UserError("--record", f"{what}, more than {human(allowed)}", fix)
     return layout
+
+
+def _carries(trials: Sequence[Trial], data: Data) -> bool:
+    """Return whether a network's loss depends on more than its parameters."""
+    device = device_for("cpu", precision(trials[0]), networks=True)
+    return bool(program_for(trials, data, device).carried)
 
 
 def _low_points(trained: Trained) -> NDArray[np.float64]:

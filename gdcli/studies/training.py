@@ -14,7 +14,7 @@ from gdcli.engine.allocator import keep_memory
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch
+from gdcli.engine.families import alone, needs_torch, not_stacked
 from gdcli.engine.memory import check_memory
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
@@ -75,6 +75,8 @@ def in_batches(
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
     check_memory(batches, machine.memory)
     bar = make_bar()
+    if line := not_stacked(batches[0].trials[0]):
+        bar.note(line)
     bar.start(sum(steps))
     try:
         return [work(batch, device, partial(bar.advance, batch.cohort)) for batch in batches]
@@ -93,6 +95,9 @@ def _plan(batch: TrialBatch) -> Plan:
 
 
 def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> dict[Trial, Trained]:
+    trials = batch.trials
+    if alone(trials[0]):
+        return {trials[0]: _train_alone(trials[0], device, advance, keep=keep)}
     kept: list[NDArray[np.floating]] = []
 
     def watch(program: Program, params: Params) -> None:
@@ -122,3 +127,22 @@ def watched(
         loop = loop_for(trials, data, plan_of(trials[0], data.examples), device)
         loop.watch = watch
         return loop.program, loop.run(lambda steps: advance(steps * len(trials)))
+
+
+def _train_alone(trial: Trial, device: str, advance: Advance, *, keep: bool) -> Trained:
+    """Train a trial that an optimizer of torch's own moves."""
+    from gdcli.engine.reference.train import train as train_one
+
+    kept: list[NDArray[np.floating]] = []
+
+    def watch(params: Params) -> None:
+        kept.append(flat({name: a.detach().cpu().numpy()[None] for name, a in params.items()})[0])
+
+    with np.errstate(all="ignore"):
+        curves = train_one(trial, examples_of(trial), device, advance, watch)
+    return Trained(
+        steps=tuple(curves.steps),
+        losses=tuple(curves.values["train_loss"][:, 0].tolist()),
+        diverged=bool(curves.ended[0] == DIVERGED),
+        params=np.stack(kept) if keep else None,
+    )

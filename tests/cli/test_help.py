@@ -28,7 +28,12 @@ OTHERS = [
 
 ON_PROBLEMS = ["run", "lr-range", "landscape", "explore"]
 ON_RUNS = ["runs", "show", "plot", "report", "compare", "verify", "merge"]
-OTHERS = ["step", "sweep", *ON_RUNS, "problems", "optimizers", "schedules", "doctor"]
+OTHERS = [
+    "step",
+    "sweep",
+    *ON_RUNS,
+    *("problems", "optimizers", "schedules", "check", "new", "doctor"),
+]
 
 
 def sections(text: str) -> dict[str, str]:

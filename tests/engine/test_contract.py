@@ -82,32 +82,6 @@ def test_gradient_descent_lowers_the_loss_by_default(problem: str) -> None:
     assert np.isfinite(losses).all()
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
-def test_the_recorded_gradient_is_that_of_the_recorded_loss(problem: str) -> None:
-    """Moving a little along the direction changes the loss as the gradient norm says."""
-    options = NOISY.get(problem, SMALL.get(problem, {}))
-    common = {"dtype": "float64", "steps": "1", "record": "step"}
-    start = only(train(problem, options, lr="1e-7", **common))
-    double = only(train(problem, options, lr="2e-7", **common))
-    norm = start.values["grad_norm"][0]
-    # A central difference around lr 1e-7, of the loss at 0 and at 2e-7: error O(lr^2).
-    fall = (double.losses[0] - double.losses[1]) / 2e-7
-    middle = start.values["grad_norm"][1]
-    assert fall == pytest.approx(norm * (norm + middle) / 2, rel=2e-4)
-
-
-@pytest.mark.parametrize("problem", PROBLEMS.names())
-def test_curves_have_the_columns_that_the_problem_names(problem: str) -> None:
-    run = only(train(problem, SMALL.get(problem, {}), steps="1"))
-    assert set(run.values) <= {
-        "train_loss",
-        "grad_norm",
-        "test_loss",
-        *run.trial.problem.curve_columns,
-    }
-    assert {"train_loss", "grad_norm"} <= set(run.values)
-
-
 @pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
 def test_every_optimizer_lowers_a_bowl(optimizer: str) -> None:
     lr = "1" if optimizer == "adadelta" else "0.01"

@@ -15,6 +15,7 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families import PAIR
 from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import in_line
+from gdcli.engine.mapping import Together
 from gdcli.engine.programs.autograd import ModuleProgram
 from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.quantization.layers import RoundedConv2d, RoundedLinear, rounding_of
@@ -185,8 +186,10 @@ def test_a_module_that_is_not_stacked_rounds_too() -> None:
     lanes, device = in_line(trials, PAIR), Torch("float64")
     start = [starting_point(problem, data, seed) for seed in lanes.seeds]
     found = []
-    for kind in (ModuleProgram, NetworkProgram):
-        program = kind(problem, data, lanes, device, module_of(problem, data))
+    for program in (
+        ModuleProgram(problem, data, lanes, device, Together()),
+        NetworkProgram(problem, data, lanes, device, module_of(problem, data)),
+    ):
         program.reach(0)
         found.append(program.evaluate(program.start(start)))
     for name, values in found[0].values.items():

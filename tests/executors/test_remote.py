@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from gdcli import own
 from gdcli.engine.examples import load
-from gdcli.errors import RunError
+from gdcli.errors import RunError, UserError
 from gdcli.executors import remote
 from gdcli.executors.remote import Refusal, compute, order_of
 from gdcli.experiment import read
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
 from tests.experiments import given
+from tests.own_code import BOWL, write
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +73,25 @@ def test_data_that_a_node_lacks_are_its_error(
     assert isinstance(error, RunError)
     assert str(error).startswith("node ")
     assert "own.csv" in str(error)
+
+
+def test_a_node_need_not_see_the_users_own_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write(tmp_path, "my_bowl.py", BOWL)
+    run = run_of(str(file))
+    order = order_of(run)
+    here = run.compute(0, None, lambda _: None)
+    file.unlink()
+    monkeypatch.setattr(own, "_sent", {})
+    remote._run.cache_clear()
+    shard = compute(order, 0, None)
+    assert replace(here, seconds=0) == replace(shard, seconds=0)  # type: ignore[type-var]
+
+
+def test_a_file_that_was_edited_meanwhile_is_not_sent(tmp_path: Path) -> None:
+    file = write(tmp_path, "my_bowl.py", BOWL)
+    run = run_of(str(file))
+    file.write_text(f"{BOWL}\n")
+    with pytest.raises(UserError, match="it was changed while the run began"):
+        order_of(run)

@@ -1,4 +1,4 @@
-"""Any loss in PyTorch: differentiated by autograd, the trials mapped by torch.func.vmap."""
+"""Any loss in PyTorch: differentiated by autograd, and mapped over the trials."""
 
 from __future__ import annotations
 
@@ -8,28 +8,43 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from gdcli.discovery import name_of
 from gdcli.engine.criteria import CRITERIA, one_hot
+from gdcli.engine.initial import module_of
+from gdcli.engine.mapping import as_differentiated
+from gdcli.engine.modules.pure import PureModule
 from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.quantization.layers import rounding_of
-from gdcli.problem import Batch, Data, Network, Params
+from gdcli.engine.streams import layer_seed
+from gdcli.problem import Batch, Data, Network, Params, Problem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from gdcli.engine.device import Device
+    from gdcli.engine.device import Torch
     from gdcli.engine.lanes import Lanes
+    from gdcli.engine.mapping import Mapping
+    from gdcli.engine.modules.dropout import Masks
 
 
 class AutogradProgram(FirstAxisProgram):
     """A problem's own loss and metrics, written for one trial."""
 
-    words = "vmap of the loss"
+    mapped = "loss"  # what is mapped, in words
+
+    def __init__(
+        self, problem: Problem, data: Data, lanes: Lanes, device: Torch, mapping: Mapping
+    ) -> None:
+        """Take the way in which one trial's functions are computed for all."""
+        super().__init__(problem, data, lanes, device)
+        self.mapping, self.words = mapping, mapping.words.format(self.mapped)
+        self.steady = mapping.steady
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return every parameter with an axis of trials."""
-        seed = torch.as_tensor(self.lanes.seed)
+        seed = self.lanes.seed
         return {
             name: self.device.array(np.stack([s[name] for s in starts])[seed]) for name in starts[0]
         }
@@ -40,70 +55,114 @@ class AutogradProgram(FirstAxisProgram):
         for places in self.device.array(indices):
             yield {name: array[places[seed]] for name, array in self.train.items()}
 
-    def loss(self, params: Params, batch: Batch) -> Tensor:
+    def loss(self, params: Params, carried: Params, batch: Batch) -> Tensor:
         """Return the loss of one trial."""
         return cast("Tensor", self.problem.loss(params, {**batch, **self.constants}))
 
-    def metrics(self, params: Params, batch: Batch, part: str) -> Params:
+    def step_loss(
+        self, params: Params, carried: Params, masks: Masks, batch: Batch
+    ) -> tuple[Tensor, Params]:
+        """Return the loss that a step of one trial descends, and what it carries on."""
+        return self.loss(params, carried, batch), carried
+
+    def metrics(self, params: Params, carried: Params, batch: Batch, part: str) -> Params:
         """Return what is recorded of one trial besides the loss; `part` is "train" or "test"."""
         if part == "test":
             return {}
         return self.problem.metrics(params, {**batch, **self.constants})
 
+    def masks(self, batch: Batch, *, shared: bool) -> Masks:
+        """Return what a step draws ahead of it, for every trial."""
+        return {}
+
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return the gradient by parameter."""
         shared = batch is None
-        mapped = torch.func.vmap(torch.func.grad(self.loss), in_dims=(0, None if shared else 0))
-        return cast("Params", mapped(params, self.train if shared else batch))
+        batch = self.train if shared else batch
+        masks = self.masks(batch, shared=shared)
+        slopes = self.mapping.slopes(self.step_loss)
+        mapped = self.mapping.each(slopes, (False, False, False, shared), self._begin)
+        gradient, (_, self.carried) = mapped(params, self.carried, masks, batch)
+        return cast("Params", gradient)
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return the product by parameter: the gradient of the gradient along the direction."""
-
-        def along(params: Params, direction: Params) -> Tensor:
-            gradient = torch.func.grad(self.loss)(params, self.train)
-            return cast("Tensor", sum((gradient[n] * direction[n]).sum() for n in gradient))
-
-        return cast("Params", torch.func.vmap(torch.func.grad(along))(params, direction))
+        product = self.mapping.product(self.loss)
+        mapped = self.mapping.each(product, (False, False, False, True), self._begin)
+        return cast("Params", mapped(params, direction, self.carried, self.train))
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and metrics on all training and test examples."""
-        gradient, loss = self._each(torch.func.grad_and_value(self.loss), params, self.train)
+        slopes = self.mapping.slopes(lambda p, c, b: (self.loss(p, c, b), {}))
+        gradient, (loss, _) = self._each(slopes, params, self.train)
         values = {"train_loss": loss, "grad_norm": self.norm(gradient)}
-        values |= self._each(lambda p, b: self.metrics(p, b, "train"), params, self.train)
+        values |= self._each(lambda p, c, b: self.metrics(p, c, b, "train"), params, self.train)
         if self.test:
             values["test_loss"] = self._each(self.loss, params, self.test)
-            values |= self._each(lambda p, b: self.metrics(p, b, "test"), params, self.test)
+            values |= self._each(lambda p, c, b: self.metrics(p, c, b, "test"), params, self.test)
         return Evaluation(values, gradient)
 
-    def _each(self, function: Callable[[Params, Batch], Any], params: Params, batch: Batch) -> Any:
+    def _each(self, function: Callable[..., Any], params: Params, batch: Batch) -> Any:
         """Return a function of one trial, for every trial, on the same examples."""
-        return torch.func.vmap(function, in_dims=(0, None))(params, batch)
+        mapped = self.mapping.each(function, (False, False, True), self._begin)
+        return mapped(params, self.carried, batch)
+
+    def _begin(self, lane: int) -> None:
+        """Have what the trial draws by itself follow from its seed and the step."""
+        seed = self.lanes.seeds[self.lanes.seed[lane]]
+        torch.manual_seed(layer_seed(name_of(self.problem), seed, self.step))
 
 
 class ModuleProgram(AutogradProgram):
     """A network with a layer that has no trial-axis form."""
 
-    words = "vmap of the module"
+    mapped = "module"
 
     def __init__(
-        self, problem: Network, data: Data, lanes: Lanes, device: Device, module: torch.nn.Module
+        self, problem: Network, data: Data, lanes: Lanes, device: Torch, mapping: Mapping
     ) -> None:
-        """Take the module of one trial, for its structure."""
-        super().__init__(problem, data, lanes, device)
-        self.module, self.l2, self.criterion = module, problem.l2, problem.criterion
+        """Make the module of one trial, for its structure."""
+        super().__init__(problem, data, lanes, device, mapping)
+        module = module_of(problem, data)
         self.measure, self.rounding = problem.measure, rounding_of(module)
+        self.module = PureModule(module, name_of(problem), device)
+        self.l2, self.criterion = problem.l2, problem.criterion
+        self.seed = device.array(lanes.seed)
+        count = lanes.shape[0]
+        held = self.module.carried.items()
+        self.carried = {n: array.expand(count, *array.shape).clone() for n, array in held}
+        # A layer may compute otherwise in a step than where it is evaluated.
+        self.steady = False
 
     def reach(self, step: int) -> None:
         """Round from the turn on, if it is trained so."""
         if self.rounding and self.rounding.trains:
             self.rounding.on = step >= self.turn
 
-    def _outputs(self, params: Params, batch: Batch) -> Tensor:
-        return cast("Tensor", torch.func.functional_call(self.module, params, (batch["x"],)))
+    def masks(self, batch: Batch, *, shared: bool) -> Masks:
+        """Return the masks of the dropouts; those of trials one by one are drawn on the way."""
+        if not self.mapping.steady:
+            return {}
+        drawn = self.module.masks(
+            self.lanes.seeds, self.step, batch["x"] if shared else batch["x"][0]
+        )
+        return {name: [mask[self.seed] for mask in masks] for name, masks in drawn.items()}
 
-    def loss(self, params: Params, batch: Batch) -> Tensor:
+    def loss(self, params: Params, carried: Params, batch: Batch) -> Tensor:
         """Return the criterion of the module's outputs, and the penalty."""
-        z = self._outputs(params, batch)
+        z, _ = self.module(params, carried, batch["x"], training=False)
+        return self._cost(params, z, batch)
+
+    def step_loss(
+        self, params: Params, carried: Params, masks: Masks, batch: Batch
+    ) -> tuple[Tensor, Params]:
+        """Return the same with dropout and the batch's own statistics."""
+        if self.mapping.steady:
+            self.module.give(masks)
+        z, carried = self.module(params, carried, batch["x"], training=True)
+        return self._cost(params, z, batch), carried
+
+    def _cost(self, params: Params, z: Tensor, batch: Batch) -> Tensor:
         function = getattr(
             torch.nn.functional, {"mse": "mse_loss"}.get(self.criterion, self.criterion)
         )
@@ -121,18 +180,31 @@ class ModuleProgram(AutogradProgram):
             y = one_hot(y, z.shape[1], z.dtype) if self.criterion == "cross_entropy" else y
             yield Outcome(criterion.costs(z, y.mT), criterion.probabilities(z))
 
-    def metrics(self, params: Params, batch: Batch, part: str) -> Params:
+    def metrics(self, params: Params, carried: Params, batch: Batch, part: str) -> Params:
         """Return the accuracy of a classifier, and the measure of the rounded network."""
-        found = {}
+        measure = self._accuracy if self.measure == "accuracy" else self.loss
+        found: Params = {}
         if self.measure == "accuracy":
-            found[f"{part}_accuracy"] = self._accuracy(params, batch)
+            found[f"{part}_accuracy"] = measure(params, carried, batch)
         if self.rounding:
-            measure = self._accuracy if self.measure == "accuracy" else self.loss
             with self.rounding.switched_on():
-                found[f"{part}_quantized_{self.measure}"] = measure(params, batch)
+                found[f"{part}_quantized_{self.measure}"] = measure(params, carried, batch)
         return found
 
-    def _accuracy(self, params: Params, batch: Batch) -> Tensor:
-        z = self._outputs(params, batch)
-        right = z.argmax(-1) == batch["y"]
+    def _accuracy(self, params: Params, carried: Params, batch: Batch) -> Tensor:
+        z = self._outputs(params, carried, batch)
+        right: Tensor = z.argmax(-1) == batch["y"]
         return right.to(z.dtype).mean()
+
+    def _outputs(self, params: Params, carried: Params, batch: Batch) -> Tensor:
+        z, _ = self.module(params, carried, batch["x"], training=False)
+        return cast("Tensor", z)
+
+    def _each(self, function: Callable[..., Any], params: Params, batch: Batch) -> Any:
+        if self.mapping.steady and self.module.recurrent:
+            function = as_differentiated(function)
+        return super()._each(function, params, batch)
+
+    def _begin(self, lane: int) -> None:
+        super()._begin(lane)
+        self.module.begin(self.lanes.seeds[self.lanes.seed[lane]], self.step)

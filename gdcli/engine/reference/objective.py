@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import torch
 from torch.nn import functional
 
+from gdcli.discovery import name_of
 from gdcli.engine.initial import module_of
+from gdcli.engine.modules.pure import PureModule
 from gdcli.engine.quantization.layers import rounding_of
+from gdcli.engine.streams import layer_seed
 from gdcli.problem import Analytic, Batch, Data, LinearModel, Network, Problem
 
 if TYPE_CHECKING:
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Torch
 
 Tensors: TypeAlias = "dict[str, Tensor]"
+Slopes: TypeAlias = "tuple[Tensor, Tensors]"  # a loss and its gradient by parameter
 P = TypeVar("P", bound=Problem)
 
 
@@ -57,7 +61,13 @@ class Objective(Generic[P]):
         """Return what is recorded besides the loss; `part` is "train" or "test"."""
         return self.problem.metrics(params, batch) if part == "train" else {}
 
-    def gradient(self, params: Tensors, batch: Tensors) -> tuple[Tensor, Tensors]:
+    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
+        """Return the loss that a step of a trial descends, and its gradient."""
+        # What a problem draws from torch's own stream follows from the trial's seed and the step.
+        torch.manual_seed(layer_seed(name_of(self.problem), seed, step))
+        return self.gradient(params, batch)
+
+    def gradient(self, params: Tensors, batch: Tensors) -> Slopes:
         """Return the loss and its gradient by parameter."""
         leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
         loss = self.loss(leaves, batch)
@@ -100,18 +110,30 @@ class OfNetwork(Objective[Network]):
     def __init__(self, problem: Network, data: Data, device: Torch, turn: int = 0) -> None:
         """Make the module, in the precision of the trial; `turn` is the step it is rounded from."""
         super().__init__(problem, data, device)
-        dtype = getattr(torch, device.dtype)
-        self.module = module_of(problem, data).to(device=device.name, dtype=dtype)
-        self.rounding, self.turn = rounding_of(self.module), turn
+        module = module_of(problem, data)
+        self.rounding, self.turn = rounding_of(module), turn
+        self.module = PureModule(module, name_of(problem), device)
+        self.carried = self.module.carried
+        self.training = False
 
     def reach(self, step: int) -> None:
         """Round from the turn on, if the network is trained so."""
         if self.rounding and self.rounding.trains:
             self.rounding.on = step >= self.turn
 
+    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
+        """Return both with dropout and the batch's own statistics, which are kept."""
+        self.module.begin(seed, step)
+        self.training = True
+        try:
+            return super().step_gradient(params, batch, seed, step)
+        finally:
+            self.training = False
+
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return what the module with these parameters makes of the examples."""
-        return torch.func.functional_call(self.module, params, (batch["x"],))
+        z, self.carried = self.module(params, self.carried, batch["x"], training=self.training)
+        return z
 
     def loss(self, params: Tensors, batch: Tensors) -> Any:
         """Return the criterion of the outputs, and half of l2 times the squared weights."""

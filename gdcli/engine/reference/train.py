@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,11 @@ from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import Plan, plan_of, turn_of
 from gdcli.engine.recorder import RUNNING, Curves
 from gdcli.engine.reference.curve import Curve
-from gdcli.engine.reference.objective import Objective, Tensors, norm, objective_of, tensors
+from gdcli.engine.reference.objective import Objective, Slopes, Tensors, objective_of, tensors
 from gdcli.engine.reference.sharpness import Sharpness
+from gdcli.engine.reference.torch_steps import Mover, TorchSteps, clipped
 from gdcli.engine.sampling import Orders
-from gdcli.engine.streams import stream
+from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
     from gdcli.grid import Trial
@@ -31,24 +33,38 @@ if TYPE_CHECKING:
     from gdcli.problem import Data
 
 
-def train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], None]) -> Curves:
-    """Train one trial on a resolved device; `advance` is told of the steps done."""
-    with torch.random.fork_rng(devices=[]):
-        # A layer may draw numbers of its own, as dropout does: they follow from the trial's seed.
-        torch.manual_seed(int(stream(name_of(trial.problem), trial.seed, "layers").integers(2**32)))
-        return _train(trial, data, device_name, advance)
+def train(
+    trial: Trial,
+    data: Data,
+    device_name: str,
+    advance: Callable[[int], None],
+    watch: Callable[[Tensors], None] = lambda _: None,
+) -> Curves:
+    """Train one trial on a resolved device.
+
+    `advance` is told of the steps done, `watch` of the parameters at every recorded point.
+    """
+    with torch.random.fork_rng(devices=[]):  # a problem may draw numbers of its own
+        return _train(trial, data, device_name, advance, watch)
 
 
-def _train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], None]) -> Curves:
+def _train(
+    trial: Trial,
+    data: Data,
+    device_name: str,
+    advance: Callable[[int], None],
+    watch: Callable[[Tensors], None],
+) -> Curves:
     device = Torch(precision(trial), name=device_name)
     plan = plan_of(trial, data.examples)
     objective = objective_of(trial.problem, data, device, turn_of(trial.problem, plan))
     start = starting_point(trial.problem, data, trial.seed)
     params = tensors(start, device)
-    states = {name: trial.optimizer.init(param) for name, param in params.items()}
+    move = _mover(trial, params, plan)
     batches = _batches(trial, plan, objective)
     sharpness = Sharpness(objective, trial.seed, start, device) if trial.training.measure else None
     curve = Curve(trial.training)
+    watch(params)
     objective.reach(0)
     curve.add(0, _measures(objective, sharpness, params), params)
     for here, there in pairwise(plan.points()):
@@ -56,11 +72,11 @@ def _train(trial: Trial, data: Data, device_name: str, advance: Callable[[int], 
             break
         for step in range(here, there):
             objective.reach(step)
-            _, gradient = objective.gradient(params, next(batches))
-            directions = _directions(trial.optimizer, params, gradient, states, step + 1)
-            rate = trial.lr * trial.schedule.multiplier(step, plan.steps)
-            params = {name: param - rate * directions[name] for name, param in params.items()}
+            batch = next(batches)
+            slopes = partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
+            params = move(params, slopes, step)
         objective.reach(there)
+        watch(params)
         curve.add(there, _measures(objective, sharpness, params), params)
         advance(there - here)
     return curve.curves(device.dtype)
@@ -73,6 +89,22 @@ def _measures(objective: Objective[Any], sharpness: Sharpness | None, params: Te
         loss = found["train_loss"]
         found["sharpness"] = sharpness.at(params) if loss.isfinite() else loss.new_tensor(math.nan)
     return found
+
+
+def _mover(trial: Trial, params: Tensors, plan: Plan) -> Mover:
+    """Return what takes the parameters one step on."""
+    rates = partial(trial.schedule.multiplier, horizon=plan.steps)
+    if isinstance(trial.optimizer, TorchOptimizer):
+        return TorchSteps(trial, trial.optimizer, params, rates)
+    rule = trial.optimizer
+    states = {name: rule.init(param) for name, param in params.items()}
+
+    def move(params: Tensors, slopes: Callable[[Tensors], Slopes], step: int) -> Tensors:
+        directions = _directions(rule, params, slopes(params)[1], states, step + 1)
+        rate = trial.lr * rates(step)
+        return {name: param - rate * directions[name] for name, param in params.items()}
+
+    return move
 
 
 def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Tensors]:
@@ -88,9 +120,9 @@ def _directions(
     rule: Optimizer, params: Tensors, gradient: Tensors, states: dict[str, State], step: int
 ) -> Tensors:
     """Clip the gradient, decay the weights, and return where the rule goes; it moves its states."""
-    length, longest, directions = norm(gradient), rule.clip_norm or math.inf, {}
+    gradient, directions = clipped(gradient, rule.clip_norm), {}
     for name, param in params.items():
-        slope = gradient[name] * (longest / length) if length > longest else gradient[name]
+        slope = gradient[name]
         decay = rule.weight_decay * param
         if not rule.decoupled:
             slope = slope + decay

@@ -29,8 +29,10 @@ class Stepwise(Stepper[Program]):
         program, rule = self.program, self.rule
         if self.orders is None:
             for step in range(first, last):
+                program.step = step
                 rule.step(params, gradient or program.gradient(params, None), states, step)
                 gradient = None
             return
         for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
+            program.step = step
             rule.step(params, program.gradient(params, batch), states, step)

@@ -1,0 +1,99 @@
+"""`gdcli new KIND NAME`: a file to start from, and its test."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from string import Template
+from typing import Annotated, Any
+
+import typer
+
+from gdcli.cli.options import RUN, read, takes
+from gdcli.cli.screen import Screen
+from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.errors import UserError
+from gdcli.fields import show, suggestion
+
+WHERE = "gdcli new"
+STARTERS = Path(__file__).parents[1] / "starters"
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
+TRIES = {
+    "problem": "gdcli run ./{0}.py",
+    "optimizer": "gdcli run quadratic --optimizer vanilla,./{0}.py",
+    "schedule": "gdcli run quadratic --schedule constant,./{0}.py",
+    "experiment": "gdcli sweep {0}.toml",
+}
+TAKEN: dict[str, Catalogue[Any]] = {
+    "problem": PROBLEMS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}
+
+
+@takes({RUN: (Screen,)})
+def new(
+    *,
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="problem, optimizer, schedule or experiment")
+    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="its name, such as my-problem")],
+    **given: object,
+) -> int:
+    """Write a file to start from, and its test, into this directory.
+
+    It works as it is: change it step by step, and let `gdcli check` or pytest tell what broke.
+    """
+    screen = read(Screen, given)
+    if kind not in TRIES:
+        hint = suggestion(kind, TRIES) or f"give {', '.join(TRIES)}"
+        raise UserError(WHERE, f"there is no starter for {show(kind)}", hint)
+    files = _files(kind, _checked(kind, name))
+    for file in files:
+        if file.exists() or file.is_symlink():
+            raise UserError(WHERE, f"{show(str(file))} exists", "give another name, or move it")
+    for file, text in files.items():
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    from gdcli.report.listing import print_listing
+
+    holds = (f"the {kind}, to be changed", "its test, for pytest")
+    rows = [{"file": str(f), "holds": what} for f, what in zip(files, holds, strict=True)]
+    print_listing(rows, screen.format, screen.console())
+    screen.tell(f"to try it: {TRIES[kind].format(_stem(name))}")
+    return 0
+
+
+def _checked(kind: str, name: str) -> str:
+    if not NAME.fullmatch(name):
+        fix = "take A-Z a-z 0-9 _ - and a letter first"
+        raise UserError(WHERE, f"{show(name)} cannot name a file", fix)
+    if kind in TAKEN and name.replace("_", "-") in TAKEN[kind].names():
+        what = f"there is a{'n' if kind[0] in 'aeiou' else ''} {kind} {show(name)} already"
+        raise UserError(WHERE, what, "give another name")
+    return name
+
+
+def _stem(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _files(kind: str, name: str) -> dict[Path, str]:
+    """Return the texts of the files to write."""
+    words = [word for word in re.split(r"[-_]+", name) if word]
+    values = {
+        "file": _stem(name),
+        "name": name.replace("_", "-"),
+        "Class": "".join(word[:1].upper() + word[1:] for word in words),
+        "Title": " ".join(words).capitalize(),
+    }
+    ending = "toml" if kind == "experiment" else "py"
+    test = "test_experiment.py.txt" if kind == "experiment" else "test.py.txt"
+    starters = {
+        Path(f"{_stem(name)}.{ending}"): f"{kind}.{ending}.txt",
+        Path(f"test_{_stem(name)}.py"): test,
+    }
+    return {
+        file: Template((STARTERS / starter).read_text(encoding="utf-8")).substitute(values)
+        for file, starter in starters.items()
+    }

@@ -1,0 +1,165 @@
+"""Code of the user's own: a class in a file, or one that Python can import.
+
+A file is run when a command needs what it holds, and at no other time. It is known by its
+content: what a run computed belongs to the SHA-256 of the file that it was computed with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import linecache
+import sys
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.only_class import check_class, classes_in, only_class
+from gdcli.reference import check, is_file, name_in, shown
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a class comes from that is not gdcli's."""
+
+    name: str  # in results
+    file: str
+    sha256: str
+
+
+_sources: dict[type, Source] = {}
+_sent: dict[str, bytes] = {}  # files of another machine, by their paths there
+
+
+def source_of(cls: type) -> Source | None:
+    """Return where a class comes from, None for one of gdcli's."""
+    return _sources.get(cls)
+
+
+def first_line(cls: type) -> str:
+    """Return the first line of the docstring of a class's file."""
+    document = sys.modules[cls.__module__].__doc__ or cls.__name__
+    return document.strip().partition("\n")[0].rstrip(".")
+
+
+def receive(files: Iterable[tuple[str, bytes]]) -> None:
+    """Take files as they are elsewhere, in the place of what lies at their paths here."""
+    _sent.update(files)
+
+
+def find(reference: str, contract: type, where: str) -> type[Any]:
+    """Return the class that a reference to the user's own code means.
+
+    Raises UserError, naming `where`, for what is not there; the file and the line for what is
+    wrong in it.
+    """
+    check(reference, where)
+    if is_file(reference):
+        content = _read(Path(reference), where)
+        return _noted(only_class(run(reference, content), contract), name_in(reference), content)
+    module, _, name = reference.partition(":")
+    return imported(module, name, contract, name_in(reference), where)
+
+
+def holds(file: str, contract: type, where: str) -> bool:
+    """Return whether a file, which is run, has a class of a contract; raises UserError."""
+    return bool(classes_in(run(file, _read(Path(file), where)), contract))
+
+
+def imported(module: str, attribute: str, contract: type, name: str, where: str) -> type[Any]:
+    """Return a class of a module, or the only one of its contract where none is named."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # last: it hides nothing that is installed
+    try:
+        held = importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        what = f"{show(module)} cannot be imported: {_said(error)}"
+        raise UserError(where, what, "install it, or mend it") from error
+    found = getattr(held, attribute, None) if attribute else only_class(held, contract)
+    if not inspect.isclass(found) or not issubclass(found, contract) or inspect.isabstract(found):
+        what = f"{show(module)} has no {contract.__name__.lower()} {show(attribute)}"
+        raise UserError(where, what, "give package.module:Class")
+    check_class(found)
+    file = Path(sys.modules[found.__module__].__file__ or "")
+    return _noted(found, name, file.read_bytes() if file.is_file() else b"")
+
+
+def _noted(cls: type[Any], name: str, content: bytes) -> type[Any]:
+    file = sys.modules[cls.__module__].__file__ or ""
+    _sources[cls] = Source(name, file, hashlib.sha256(content).hexdigest())
+    return cls
+
+
+@cache  # the same content is the same class, however often it is asked for
+def run(reference: str, content: bytes) -> ModuleType:
+    """Return the module that running a file of this content makes; raises UserError."""
+    try:
+        code = compile(content, reference, "exec", dont_inherit=True)
+    except SyntaxError as error:
+        where = f"{shown(reference)}:{error.lineno or 1}"
+        raise UserError(where, f"it is not Python: {error.msg}", "mend it") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        what = f"it is not Python: {_said(error)}"
+        raise UserError(f"{shown(reference)}:1", what, "mend it") from None
+    # Under a name that nothing can import.
+    module = ModuleType(f"{Path(reference).stem}@{hashlib.sha256(content).hexdigest()[:12]}")
+    module.__file__ = reference
+    sys.modules[module.__name__] = module  # dataclasses look their annotations' names up there
+    lines = content.decode("utf-8", "replace").splitlines(keepends=True)
+    linecache.cache[reference] = (len(content), None, lines, reference)
+    try:
+        exec(code, vars(module))  # noqa: S102 -- to run the user's file is what was asked for
+    except (Exception, SystemExit) as error:
+        del sys.modules[module.__name__]
+        where = _place(error, {reference}) or f"{shown(reference)}:1"
+        raise UserError(where, f"running it raised {_said(error)}", "mend it") from error
+    return module
+
+
+def content_of(source: Source) -> bytes:
+    """Return the file of a source; raises UserError if it is no longer what was run."""
+    content = _read(Path(source.file), source.name)
+    if hashlib.sha256(content).hexdigest() != source.sha256:
+        what = "it was changed while the run began"
+        raise UserError(shown(source.file), what, "give the same command again")
+    return content
+
+
+def fault_of(error: BaseException) -> UserError | None:
+    """Return an exception as a mistake in the user's own code that raised it, None of others."""
+    where = _place(error, {source.file for source in _sources.values()})
+    return (
+        UserError(where, _said(error), "mend it, or see what gdcli check says") if where else None
+    )
+
+
+def _place(error: BaseException, files: set[str]) -> str:
+    """Return the innermost place, in one of some files, at which an exception passed, or ""."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
+    return f"{shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+
+
+def _said(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _read(file: Path, where: str) -> bytes:
+    if str(file) in _sent:
+        return _sent[str(file)]
+    given = show(shown(file))
+    if not file.is_file():
+        what = "is no file" if file.exists() else "is not there"
+        raise UserError(where, f"{given} {what}", "give the path of a Python file")
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        what = f"{given} cannot be read: {(error.strerror or 'it failed').lower()}"
+        raise UserError(where, what, "give a file that can be") from None
