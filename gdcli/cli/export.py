@@ -12,11 +12,11 @@ import typer
 
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.run_folder import any_folder_of
 from gdcli.cli.screen import Screen
 from gdcli.cli.target import checked_target
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
+from gdcli.runs.run_folder import any_folder_of
 
 if TYPE_CHECKING:
     from gdcli.runs.contents import Contents
