@@ -10,7 +10,9 @@ NETWORKS := experiments/edge-of-stability.toml experiments/mlp-optimizers.toml \
 	experiments/quickstart-cnn.toml
 OTHERS := $(filter-out $(NETWORKS),$(wildcard experiments/*.toml))
 
-.PHONY: help setup demo test test-ray ray faults lint verify reference docs bench clean
+MLFLOW := .venv/mlflow/bin/mlflow
+
+.PHONY: help setup demo test test-ray ray test-export exports faults lint verify reference docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -35,6 +37,17 @@ test-ray: ray  ## run the tests that need a Ray cluster, on three nodes of this 
 
 ray: setup  ## add what --executor ray needs to .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray]"
+
+test-export: exports  ## run the tests of export with every tool, MLflow on a server of its own
+	MLFLOW_SERVER="$(CURDIR)/$(MLFLOW)" $(BIN)/python -m pytest tests/exports tests/cli/test_export.py
+
+exports: setup $(MLFLOW)  ## add what gdcli export needs to .venv, and what its tests read with
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mlflow,parquet,tensorboard]" tensorboard
+
+# All of MLflow wants an older pyarrow than ours: the server has packages of its own.
+$(MLFLOW): | $(INSTALLED)
+	$(PYTHON) -m venv .venv/mlflow
+	.venv/mlflow/bin/python -m pip install --quiet --disable-pip-version-check mlflow==3.17.2
 
 faults: setup  ## break runs at every system call and with kill -9, and count what was lost
 	$(BIN)/python -m tests.faults

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import nan
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -56,7 +56,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            yield from _rows(path, file)
+            yield from rows_of(path, file)
     except FileNotFoundError:
         raise UserError(str(path), "there is no such file", "name a run's folder") from None
     except OSError as error:
@@ -65,8 +65,9 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise UserError(str(path), f"byte {error.start} is not UTF-8", REPAIR) from None
 
 
-def _rows(path: Path, file: Iterator[str]) -> Iterator[Row]:
-    reader = csv.reader(file, strict=True)
+def rows_of(path: Path, lines: Iterable[str]) -> Iterator[Row]:
+    """Return the rows of lines of CSV, their header first; an error names `path`."""
+    reader = csv.reader(lines, strict=True)
     width = None
     try:
         for cells in reader:

@@ -31,6 +31,7 @@ COMMANDS = {
     "compare": "gdcli.cli.compare:compare",
     "verify": "gdcli.cli.verify:verify",
     "merge": "gdcli.cli.merge:merge",
+    "export": "gdcli.cli.export:export",
     "problems": "gdcli.cli.listing:problems",
     "optimizers": "gdcli.cli.listing:optimizers",
     "schedules": "gdcli.cli.listing:schedules",

@@ -14,11 +14,11 @@ from annotated_types import Gt, Lt
 from gdcli.analysis.thresholds import Thresholds
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
-from gdcli.cli.run_folder import intact
 from gdcli.cli.screen import Screen
 from gdcli.cli.target import checked_target
 from gdcli.errors import UserError
 from gdcli.fields import show
+from gdcli.runs.run_folder import intact
 
 if TYPE_CHECKING:
     from gdcli.analysis.facts import Theory

@@ -9,10 +9,10 @@ import typer
 
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.run_folder import any_folder_of
 from gdcli.cli.screen import Screen
 from gdcli.errors import RunError
 from gdcli.fields import counted
+from gdcli.runs.run_folder import any_folder_of
 
 
 @takes({RUN: (Screen,)})

@@ -11,10 +11,10 @@ import typer
 
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.run_folder import intact
 from gdcli.cli.screen import Screen
 from gdcli.cli.target import checked_target
 from gdcli.errors import UserError
+from gdcli.runs.run_folder import intact
 
 if TYPE_CHECKING:
     from gdcli.report.pictures.picture import Chart, HeatMap

@@ -10,9 +10,9 @@ import typer
 
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.run_folder import intact
 from gdcli.cli.screen import Screen
 from gdcli.cli.target import checked_target
+from gdcli.runs.run_folder import intact
 
 SUFFIXES = (".html", ".htm")
 

@@ -12,7 +12,6 @@ from gdcli.cli.grid_command import Problems, Vary, Zip
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.perform import perform
-from gdcli.cli.run_name import checked_name
 from gdcli.cli.save import save
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
@@ -20,6 +19,7 @@ from gdcli.experiment import Experiment
 from gdcli.grid import Axes
 from gdcli.problem import Problem
 from gdcli.runs.options import RunOptions
+from gdcli.runs.run_name import checked_name
 from gdcli.training import Training
 
 WHERE = "gdcli run"

@@ -11,11 +11,11 @@ import typer
 from gdcli.analysis.thresholds import Thresholds
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.run_folder import intact
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
 from gdcli.fields import convert, suggestion
 from gdcli.fields import show as show_value
+from gdcli.runs.run_folder import intact
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,12 +15,12 @@ from gdcli.cli.failure import report
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.perform import perform
-from gdcli.cli.run_name import checked_name
 from gdcli.cli.screen import Screen
 from gdcli.errors import GdcliError, UserError
 from gdcli.experiment import Experiment
 from gdcli.fields import show
 from gdcli.runs.options import RunOptions
+from gdcli.runs.run_name import checked_name
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from annotated_types import Ge
 
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
-from gdcli.cli.run_folder import any_folder_of
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
+from gdcli.runs.run_folder import any_folder_of
 
 if TYPE_CHECKING:
     from pathlib import Path

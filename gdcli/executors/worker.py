@@ -37,7 +37,7 @@ def serve(pipe: Connection[Any, Any], text: str, options: RunOptions, store_id: 
     except (EOFError, BrokenPipeError):
         return  # the parent has closed the pipe
     except BaseException as error:  # noqa: BLE001 -- the parent tells the user
-        pipe.send(_portable(error))
+        pipe.send(portable(error))
 
 
 def _serve(pipe: Connection[Any, Any], run: Run, store_id: str) -> None:
@@ -81,7 +81,7 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _portable(error: BaseException) -> BaseException:
+def portable(error: BaseException) -> BaseException:
     """Return an exception that survives the way to another process, with its traceback."""
     if not isinstance(error, GdcliError) and (fault := fault_of(error)):
         return fault

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gdcli.engine.families import not_stacked
 from gdcli.engine.memory import check_memory
@@ -45,6 +45,10 @@ class LostBatches(RunError):  # noqa: N818 -- not an error of one batch: the rep
         """Take what is to be said of each."""
         super().__init__("; ".join(lost))
         self.lost = tuple(lost)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the same in another process."""
+        return type(self), (self.lost,), self.__dict__
 
     @property
     def lines(self) -> tuple[str, ...]:

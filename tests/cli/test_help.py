@@ -27,7 +27,7 @@ OTHERS = [
 
 
 ON_PROBLEMS = ["run", "lr-range", "landscape", "explore"]
-ON_RUNS = ["runs", "show", "plot", "report", "compare", "verify", "merge"]
+ON_RUNS = ["runs", "show", "plot", "report", "compare", "verify", "merge", "export"]
 OTHERS = [
     "step",
     "sweep",

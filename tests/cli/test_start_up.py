@@ -52,8 +52,9 @@ sys.exit(code)
         (("plot", "--help"), 0, ""),
         (("report", "nothing"), 2, ""),
         (("plot", "nothing", "--kind", "sensitivity"), 2, ""),
+        (("export", "nothing", "-o", "a.json"), 2, ""),
     ],
-    ids=range(31),
+    ids=range(32),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str

@@ -1,0 +1,1 @@
+"""gdcli from Python: what `from gdcli import Experiment, run, load` gives."""

@@ -1,0 +1,104 @@
+"""The process that runs an experiment for Python: what it is told, and what it tells."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from gdcli.errors import GdcliError
+from gdcli.executors.choice import executor_of
+from gdcli.executors.worker import portable
+from gdcli.experiment_file import loads
+from gdcli.runs.execution import execute
+from gdcli.runs.interruption import listen
+
+if TYPE_CHECKING:
+    from gdcli.runs.execution import Outcome
+    from gdcli.runs.options import RunOptions
+
+INTERVAL = 0.1  # seconds between two messages of progress
+
+
+def main() -> None:
+    """Run the experiment that stdin says, and tell of it on stdout.
+
+    What is told is a word and its arguments: what `Progress` is to be told, and at the end "done"
+    and the folder, or "raise" and the error.
+    """
+    telling = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever else is printed must not come between
+    text, options = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process that began us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    listen()
+    told = _Told(telling)
+    try:
+        outcome = _execute(text, options, told)
+        told.send("done", str(outcome.folder))
+    except KeyboardInterrupt:
+        return  # who asked for it knows
+    except GdcliError as error:
+        told.send("raise", error)
+    except BaseException as error:  # noqa: BLE001 -- it is raised where the user is
+        told.send("raise", portable(error))
+
+
+def _execute(text: str, options: RunOptions, told: _Told) -> Outcome:
+    experiment = loads(text, Path("experiment.toml"))
+    name = [f"--name={options.name}"] if options.name else []
+    # What manifest.json says that would do the same.
+    sys.argv = ["gdcli", *experiment.command(), f"--output={options.output}", *name]
+    outcome = execute(experiment, options, told, executor_of(options))
+    if outcome.failed:
+        what = f"{outcome.failed} of {outcome.trials} trials failed"
+        told.warn(f"{what}: see {outcome.folder / 'summary.csv'}")
+    return outcome
+
+
+def _end_with_parent() -> None:
+    """End this process with the one that began it, whose end closes stdin."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+class _Told:
+    """Progress that another process shows; it is told of steps a few times a second."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._steps: dict[str, int] = {}
+        self._next = 0.0
+
+    def send(self, word: str, *given: object) -> None:
+        """Send one message."""
+        pickle.dump((word, *given), self._stream)
+        self._stream.flush()
+
+    def start(self, total: int) -> None:
+        self.send("start", total)
+
+    def advance(self, label: str, steps: int) -> None:
+        self._steps[label] = self._steps.get(label, 0) + steps
+        if time.monotonic() >= self._next:
+            self._send_steps()
+
+    def _send_steps(self) -> None:
+        for label, steps in self._steps.items():
+            self.send("advance", label, steps)
+        self._steps.clear()
+        self._next = time.monotonic() + INTERVAL
+
+    def note(self, line: str) -> None:
+        self.send("note", line)
+
+    def warn(self, line: str) -> None:
+        self.send("warn", line)
+
+    def stop(self) -> None:
+        self._send_steps()
+        self.send("stop")

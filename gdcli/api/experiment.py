@@ -1,0 +1,120 @@
+"""An experiment said in Python: the words are those of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from gdcli import experiment, experiment_file
+
+Numbers: TypeAlias = float | str | Iterable[float]
+Integers: TypeAlias = int | str | Iterable[int]
+Names: TypeAlias = str | Iterable[str]
+
+
+class Experiment(experiment.Experiment):
+    """One problem, its grid and its budget."""
+
+    def __init__(  # noqa: PLR0913 -- as many as the options of the command line, each with its type
+        self,
+        problem: str,
+        *,
+        method: Names | None = None,
+        batch_size: Integers | None = None,
+        optimizer: Names | None = None,
+        schedule: Names | None = None,
+        weight_decay: Numbers | None = None,
+        clip_norm: Numbers | None = None,
+        lr: Numbers | None = None,
+        seed: Integers | None = None,
+        epochs: int | None = None,
+        steps: int | None = None,
+        record: str | int | None = None,
+        tol: float | None = None,
+        target_loss: float | None = None,
+        diverge_at: float | None = None,
+        order: str | None = None,
+        remainder: str | None = None,
+        measure: str | None = None,
+        data_seed: int | None = None,
+        dtype: str | None = None,
+        vary: Mapping[str, Any] | None = None,
+        zip: Names = (),  # noqa: A002 -- its name everywhere
+        **options: object,
+    ) -> None:
+        """Take a problem's name, the axes of the grid and the budget, and options of the problem.
+
+        An axis is one value, several, a NumPy array, or a text as on the command line, such as
+        "log:1e-4:1:5". `vary` has further axes by name, such as {"momentum.beta": [0.5, 0.9]};
+        each text of `zip` names axes that go in step: "lr,momentum.beta".
+
+        Raises UserError naming every mistake as the command line does.
+        """
+        grid = {
+            name: value
+            for name, value in locals().items()
+            if value is not None
+            and name not in ("self", "problem", "vary", "zip", "options", "__class__")
+        }
+        if "record" in grid:
+            grid["record"] = str(record)
+        read = experiment.read(
+            experiment.Given(
+                problem=problem,
+                options=_plain(options),
+                grid=_plain(grid),
+                vary=_plain(vary or {}),
+                zip=(zip,) if isinstance(zip, str) else tuple(zip),
+                where=_where,
+            )
+        )
+        super().__init__(read.problem, read.grid)
+
+    @classmethod
+    def from_file(cls, file: str | Path) -> Experiment:
+        """Return the experiment of a TOML file; raises UserError naming the line of a mistake."""
+        read = experiment_file.load(Path(file))
+        made = cls.__new__(cls)
+        experiment.Experiment.__init__(made, read.problem, read.grid)
+        return made
+
+    def to_toml(self) -> str:
+        """Return the experiment as the text of a file for `gdcli sweep`."""
+        return experiment_file.dump(self)
+
+    def __repr__(self) -> str:
+        """Return what was given, as one writes it."""
+        tables = self.tables()
+        name = tables["problem"].pop("name")
+        given = {**tables["problem"], **tables["grid"]}
+        if tables["vary"]:
+            given["vary"] = tables["vary"]
+        return f"Experiment({name!r}{''.join(map(_said, given, given.values()))})"
+
+
+def _said(name: str, value: object) -> str:
+    plain = str(value) if isinstance(value, Path) else value
+    return f", {name.replace('-', '_')}={plain!r}"
+
+
+def _plain(values: Mapping[str, object]) -> dict[str, object]:
+    """Return values as a TOML file would have them: NumPy's and ranges as lists."""
+    return {name: _as_toml(value) for name, value in values.items()}
+
+
+def _as_toml(value: Any) -> object:
+    if hasattr(value, "tolist"):  # an array or a number of NumPy's, or a column of pandas'
+        return value.tolist()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Iterable) and not isinstance(value, str | Mapping):
+        return [_as_toml(item) for item in value]
+    return value
+
+
+def _where(name: str) -> str:
+    """Return how an error names a setting: as the command line does."""
+    if name in ("problem", "grid"):
+        return {"problem": "problem", "grid": "the grid"}[name]
+    return f"--{name.removeprefix('problem ').replace('_', '-')}"

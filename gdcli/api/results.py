@@ -1,0 +1,90 @@
+"""The results of a run as DataFrames."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gdcli.runs import manifest
+from gdcli.runs.run_folder import intact
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gdcli.runs.typed import Table
+
+ROWS = 100_000  # of a block that is read at a time
+ALWAYS = {"batch_size", "seed", "step", "examples"}  # whole numbers that no row lacks
+
+
+class Run:
+    """A finished run: its folder, and what is in it.
+
+    The tables are read when they are first asked for.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the folder of a finished run."""
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What manifest.json says: the experiment, versions, device, trials by how they ended."""
+        return manifest.read(self.path)
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """A row a recorded point, with the columns of curves.csv."""
+        return self._frame("curves.csv")
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row a trial, with the columns of summary.csv."""
+        return self._frame("summary.csv")
+
+    @cached_property
+    def verdicts(self) -> pd.Series[str]:
+        """What each trial's curve did, by the trial's id; of one without a curve "failed"."""
+        summary = self.summary.set_index("trial")
+        return summary["verdict"].where(summary["status"] != "failed", "failed")
+
+    def _frame(self, table: Table) -> pd.DataFrame:
+        # pandas takes half a second to import: an experiment can be made and run without it.
+        import pandas as pd
+
+        from gdcli.runs.contents import Contents
+        from gdcli.runs.typed import blocks, kinds_of
+
+        run = Contents(self.path)
+        dtypes = {name: _dtype(name, kind) for name, kind in kinds_of(run, table).items()}
+        frames = [
+            pd.DataFrame({n: pd.Series(values, dtype=dtypes[n]) for n, values in block.items()})
+            for block in blocks(run, table, (), ROWS)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def __repr__(self) -> str:
+        """Return where the run is and how its trials ended."""
+        trials = self.manifest["trials"]
+        ends = "".join(f", {trials[end]} {end}" for end in ("diverged", "failed") if trials[end])
+        return f"<Run {str(self.path)!r}: {trials['all']} trials{ends}>"
+
+
+def _dtype(name: str, kind: str) -> Any:
+    if kind == "whole":
+        return "int64" if name in ALWAYS else "Int64"  # which has missing values
+    return {"number": "float64", "text": "str"}[kind]
+
+
+def load(path: str | Path) -> Run:
+    """Return the run of a folder, or of a name in results.
+
+    Raises UserError where there is none, it is not finished, or its files are not what it wrote.
+    """
+    return Run(intact(str(path)))

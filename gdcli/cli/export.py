@@ -1,0 +1,118 @@
+"""`gdcli export RUN`: a run in the form that another tool reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from gdcli.cli.mistakes import every
+from gdcli.cli.options import RUN, read, takes
+from gdcli.cli.screen import Screen
+from gdcli.cli.target import checked_target
+from gdcli.errors import UserError
+from gdcli.fields import counted, show
+from gdcli.runs.run_folder import any_folder_of
+
+if TYPE_CHECKING:
+    from gdcli.runs.contents import Contents
+
+MODULES = {"parquet": "pyarrow", "tensorboard": "tensorboardX", "mlflow": "mlflow"}
+PLACES = {"parquet": "a folder", "tensorboard": "a folder", "mlflow": "http://HOST:PORT"}
+
+
+@dataclass(frozen=True)
+class Export:
+    """What is exported, and where to."""
+
+    to: Annotated[
+        Literal["json", "parquet", "tensorboard", "mlflow"],
+        "one JSON text, two Parquet files, TensorBoard's event files, or MLflow runs",
+    ] = "json"
+    output: Annotated[
+        str | None, "file of JSON, else it is printed; folder; or MLflow's address"
+    ] = None
+    trial: Annotated[tuple[str, ...], "ids of the trials; all of them"] = ()
+    overwrite: Annotated[bool, "replace what is there already"] = False
+
+
+@takes({RUN: (Export, Screen)})
+def export(
+    *,
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="a run's folder, or its name in results")
+    ],
+    **given: object,
+) -> int:
+    """Export a run to other tools, from its files alone.
+
+    Of a run that is not finished, the trials that are stored already are exported.
+    """
+    screen, options, folder = every(
+        [lambda: read(Screen, given), lambda: _options(given), lambda: any_folder_of(run)]
+    )
+    from gdcli.runs.contents import Contents
+
+    contents = Contents(folder)
+    contents.check_trials(options.trial, "--trial")
+    if options.output is None:
+        _print(contents, options, screen)
+        return 0
+    for note in _write(contents, options, options.output):
+        screen.warn(note)
+    told = counted(len(options.trial) or contents.count(), "trial is", "trials are")
+    part = " (the run is not finished)" if contents.state == "partial" else ""
+    screen.tell(f"{told} in {options.output}{part}")
+    return 0
+
+
+def _options(given: Mapping[str, object]) -> Export:
+    """Return the options; raises UserError for those that do not go together."""
+    options = read(Export, given)
+    module = MODULES.get(options.to)
+    if module and find_spec(module) is None:
+        fix = f"pip install 'gdcli[{options.to}]'"
+        raise UserError("--to", f"{options.to} needs {module}, which is not installed", fix)
+    if module and not options.output:
+        what = f"{options.to} is not printed"
+        raise UserError("--output", what, f"give {PLACES[options.to]}")
+    if options.to == "json" and options.output is not None:
+        checked_target(Path(options.output), (".json",))
+    repeated = [trial for trial in options.trial if options.trial.count(trial) > 1]
+    if repeated:
+        raise UserError("--trial", f"{show(repeated[0])} is given twice", "give it once")
+    return options
+
+
+def _print(run: Contents, options: Export, screen: Screen) -> None:
+    from gdcli.exports.to_json import lines
+
+    write = screen.console().file.write
+    for line in lines(run, options.trial):
+        write(line)
+
+
+def _write(run: Contents, options: Export, output: str) -> list[str]:
+    """Write the export; return what is to be told of it."""
+    given = {"overwrite": options.overwrite}
+    if options.to == "mlflow":
+        from gdcli.exports.to_mlflow import export as to_mlflow
+
+        return to_mlflow(run, options.trial, output, **given)
+    if options.to == "tensorboard":
+        from gdcli.exports.to_tensorboard import export as to_tensorboard
+
+        return to_tensorboard(run, options.trial, Path(output), **given)
+    if options.to == "parquet":
+        from gdcli.exports.to_parquet import export as to_parquet
+
+        to_parquet(run, options.trial, Path(output), **given)
+    else:
+        from gdcli.exports.to_json import export as to_json
+
+        to_json(run, options.trial, Path(output), **given)
+    return []

@@ -1,0 +1,54 @@
+"""A run as two Parquet files, curves.parquet and summary.parquet, whose columns have types.
+
+nan and inf stay what they are; what was not measured is null.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from gdcli.errors import UserError
+from gdcli.exports.target import OUTPUT, refuse_existing, refuse_no_folder
+from gdcli.fields import show
+from gdcli.runs import atomic
+from gdcli.runs.typed import Table, blocks, kinds_of
+
+if TYPE_CHECKING:
+    from gdcli.runs.contents import Contents
+
+ROWS = 100_000  # of a row group: what is in memory at a time, besides the compressed file
+TYPES = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string()}
+FILES: dict[str, Table] = {"curves.parquet": "curves.csv", "summary.parquet": "summary.csv"}
+
+
+def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: bool) -> None:
+    """Write both files into a folder; raises UserError where one of them is there already."""
+    if folder.suffix == ".parquet":
+        what = f"{show(str(folder))} names a file, and two are written"
+        raise UserError(OUTPUT, what, f"give a folder, such as {folder.stem}")
+    refuse_no_folder(folder)
+    refuse_existing((folder / name for name in FILES), overwrite=overwrite)
+    packed = {name: _packed(run, table, trials) for name, table in FILES.items()}
+    atomic.make(folder)
+    for name, content in packed.items():
+        atomic.write(folder / name, [content])
+
+
+def _packed(run: Contents, table: Table, trials: Collection[str]) -> bytes:
+    about = {"run": run.name, "state": run.state, "manifest": run.manifest}
+    schema = pa.schema(
+        [(name, TYPES[kind]) for name, kind in kinds_of(run, table).items()],
+        metadata={"gdcli": json.dumps(about, allow_nan=False)},
+    )
+    sink = io.BytesIO()
+    with parquet.ParquetWriter(sink, schema) as writer:
+        for block in blocks(run, table, trials, ROWS):
+            writer.write_table(pa.table(block, schema=schema))
+    return sink.getvalue()

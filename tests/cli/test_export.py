@@ -1,0 +1,120 @@
+"""`gdcli export`: a run in the forms of other tools."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+
+import pytest
+
+from gdcli.cli import export as command
+from tests.cli.command_line import Shell, gdcli
+
+RUN = ("run", "mlp", "--dataset", "iris", "--lr", "0.1,0.2", "--epochs", "2", "--quiet")
+TARGETS = {"json": "json", "parquet": "pyarrow", "tensorboard": "tensorboardX"}  # what each needs
+
+
+@pytest.fixture
+def run(shell: Shell) -> Shell:
+    assert shell(*RUN, "--name", "a") == 0
+    return shell
+
+
+def ids(run: Shell) -> list[str]:
+    """Return the trials of the run."""
+    rows = (run.folder / "results/a/summary.csv").read_text().splitlines()[1:]
+    return [row.partition(",")[0] for row in rows]
+
+
+def test_without_a_place_json_is_printed(run: Shell) -> None:
+    assert run("export", "a") == 0
+    printed, content = run.out, json.loads(run.out)
+    assert [trial["trial"] for trial in content["trials"]] == ids(run)
+    assert not run.err
+    assert run("export", "results/a", "-o", "a.json") == 0
+    assert run.errors == ["2 trials are in a.json"]
+    assert (run.folder / "a.json").read_text() == printed
+
+
+def test_one_trial_is_exported(run: Shell) -> None:
+    first, second = ids(run)
+    assert run("export", "a", "--trial", second) == 0
+    assert [trial["trial"] for trial in json.loads(run.out)["trials"]] == [second]
+    assert run("export", "a", "--trial", f"{second},{first}", "-o", "a.json") == 0
+    assert run.errors == ["2 trials are in a.json"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_torch_is_not_imported_whatever_the_run(run: Shell, target: str) -> None:
+    if find_spec(TARGETS[target]) is None:
+        pytest.skip(f"the extra `{target}` is not installed: make test-export")
+    (run.folder / "results/a/manifest.json").unlink()  # not finished: read from its batches
+    code = "main(); print(*{'torch'} & {*sys.modules}, file=sys.stderr)"
+    output = ("--to", target, "-o", "out.json" if target == "json" else "out")
+    done = gdcli("export", "a", *output, "--quiet", folder=run.folder, code=code)
+    assert (done.stdout, done.stderr) == ("", "\n")
+
+
+def test_a_run_that_is_not_finished_says_so(shell: Shell) -> None:
+    assert shell(*RUN, "--optimizer", "vanilla,adam", "--shard", "2/2", "--name", "a") == 0
+    assert shell("export", "a", "-o", "a.json") == 0
+    assert shell.errors == ["2 trials are in a.json (the run is not finished)"]
+    trials = json.loads((shell.folder / "a.json").read_text())["trials"]
+    assert {trial["settings"]["optimizer"] for trial in trials} == {"adam"}
+
+
+def test_a_run_without_its_spec_has_not_begun(run: Shell) -> None:
+    for file in ("manifest.json", ".gdcli/spec.json"):
+        (run.folder / "results/a" / file).unlink()
+    (line,) = run.refuses("export", "a")
+    assert (
+        line == "'results/a': the run has not begun; give its command again, which goes on with it"
+    )
+
+
+def test_a_damaged_run_is_refused(run: Shell) -> None:
+    with (run.folder / "results/a/curves.csv").open("a") as file:
+        file.write("more")
+    (line,) = run.refuses("export", "a", "-o", "a.json")
+    assert line.startswith("results/a/curves.csv: it is not what the run wrote; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--to", "csv"), "--to: 'csv' is not one of json, parquet, tensorboard, mlflow; "),
+        (("-o", "a.txt"), "--output: 'a.txt' does not end in .json; name it a.json"),
+        (("-o", "no/a.json"), "--output: 'no/a.json' is in no folder that exists; "),
+        (("--trial", "x"), "--trial: the run holds no trial 'x'; give ids of summary.csv's first"),
+        (("--trial", "x,x"), "--trial: 'x' is given twice; give it once"),
+    ],
+)
+def test_mistakes_are_named(run: Shell, arguments: tuple[str, ...], error: str) -> None:
+    (line,) = run.refuses("export", "a", *arguments)
+    assert line.startswith(error)
+
+
+def test_a_trial_that_is_mistyped_is_found(run: Shell) -> None:
+    first, _ = ids(run)
+    (line,) = run.refuses("export", "a", "--trial", f"{first[:-1]}-")
+    assert line.endswith(f"did you mean '{first}'?")
+
+
+def test_a_file_is_replaced_only_when_asked(run: Shell) -> None:
+    assert run("export", "a", "-o", "a.json") == 0
+    (line,) = run.refuses("export", "a", "-o", "a.json")
+    assert line.startswith("--output: 'a.json' is there already; give another name, or --overwrite")
+    assert run("export", "a", "-o", "a.json", "--overwrite") == 0
+
+
+@pytest.mark.parametrize("target", ["parquet", "tensorboard", "mlflow"])
+def test_what_is_not_installed_or_has_no_place_is_told(
+    run: Shell, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda _: None)
+    (line,) = run.refuses("export", "a", "--to", target, "-o", "x")
+    assert line.startswith(f"--to: {target} needs ")
+    assert line.endswith(f"which is not installed; pip install 'gdcli[{target}]'")
+    monkeypatch.setattr(command, "find_spec", lambda _: object())
+    (line,) = run.refuses("export", "a", "--to", target)
+    assert line.startswith(f"--output: {target} is not printed; give ")
