@@ -22,6 +22,7 @@ COMMANDS = {
     "lr-range": "gdcli.cli.lr_range:LrRange",
     "landscape": "gdcli.cli.landscape:Landscapes",
     "explore": "gdcli.cli.explore:Explorations",
+    "gradcheck": "gdcli.cli.gradcheck:GradientChecks",
     "step": "gdcli.cli.step:step",
     "sweep": "gdcli.cli.sweep:sweep",
     "runs": "gdcli.cli.runs:runs",
@@ -40,7 +41,7 @@ COMMANDS = {
     "doctor": "gdcli.cli.doctor:doctor",
 }
 # They compute and keep nothing: they begin again.
-FRESH = {"check", "explore", "landscape", "lr-range", "new", "step", "verify"}
+FRESH = {"check", "explore", "gradcheck", "landscape", "lr-range", "new", "step", "verify"}
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
 # The character after the quotes keeps the lines apart.
 EXAMPLES = """\b

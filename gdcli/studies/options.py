@@ -78,3 +78,11 @@ class DataMap:
         Gt(0),
         Le(1),
     ] = 0.25
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """How much of a gradient is looked at, and how closely it must agree."""
+
+    entries: Annotated[int, "entries checked of each parameter, drawn at random", Ge(1)] = 20
+    tolerance: Annotated[float, "relative difference that is allowed", Gt(0)] = 1e-5

@@ -26,7 +26,7 @@ OTHERS = [
 ]
 
 
-ON_PROBLEMS = ["run", "lr-range", "landscape", "explore"]
+ON_PROBLEMS = ["run", "lr-range", "landscape", "explore", "gradcheck"]
 ON_RUNS = ["runs", "show", "plot", "report", "compare", "verify", "merge", "export"]
 OTHERS = [
     "step",
