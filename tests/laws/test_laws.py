@@ -54,6 +54,10 @@ LINEAR = RULE.replace("    share: A", "    linear = True\n    share: A")
 COUNT = RULE.replace("return self", "self.calls.append(0)\n        return len(self.calls) * self")
 COUNT = COUNT.replace("    share: A", "    calls: ClassVar[list[int]] = []\n    share: A")
 COUNT = COUNT.replace("import Annotated", "import Annotated, ClassVar")
+METRIC = """    def metrics(self, params, batch):
+        return {"height": params["point"][..., 0, :]}
+
+"""
 # A text, what in it is replaced by what, the law that this breaks, and what is said.
 BROKEN: dict[str, tuple[str, str, str, str, str]] = {
     "phrase": (BOWL, "how steep it is", "", "options", "--stiffness has no phrase"),
@@ -80,7 +84,7 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
     "column": (
         BOWL,
         "    def init",
-        "    def metrics(self, p, b):\n        return {'height': p['point'][0]}\n\n    def init",
+        METRIC + "    def init",
         "columns",
         "metric_names lacks height",
     ),
