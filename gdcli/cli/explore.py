@@ -52,6 +52,7 @@ class Explorations(Problems):
     """Show which training examples are easy, hard or mislabelled."""
 
     where = "gdcli explore"
+    beside = (DataMap, Axes, Training, Written, Machine, Screen)
 
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:

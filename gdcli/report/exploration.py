@@ -76,7 +76,7 @@ def _title(found: Exploration) -> str:
     count = counted(examples.data.examples, "training example", "training examples")
     flipped = 0 if examples.flipped is None else int(examples.flipped.sum())
     wrong = f"; {counted(flipped, 'label was', 'labels were')} made wrong" if flipped else ""
-    return f"{found.experiment.problem}: {count}, looked at after every epoch{wrong}"
+    return f"{found.experiment.name}: {count}, looked at after every epoch{wrong}"
 
 
 def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> Column:

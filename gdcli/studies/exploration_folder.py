@@ -13,6 +13,7 @@ from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.grid import digest
 from gdcli.runs import atomic, manifest
+from gdcli.runs.code import code_checksums
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.spec import read_json
 
@@ -35,7 +36,7 @@ def identity(experiment: Experiment, options: DataMap) -> str:
 def folder_for(experiment: Experiment, options: DataMap, given: Path | None) -> Path:
     """Return the folder of an exploration; raises UserError where another thing lies there."""
     own = identity(experiment, options)
-    folder = given or Path("results", f"explore-{experiment.problem}-{own[:8]}")
+    folder = given or Path("results", f"explore-{experiment.name}-{own[:8]}")
     if folder.exists() and not _ours(folder, own):
         what = f"{show(str(folder))} holds something else"
         raise UserError("--folder", what, "give another folder, or remove it")
@@ -74,7 +75,7 @@ def _content(found: Exploration, machine: Machine) -> dict[str, Any]:
         "study": "explore",
         "hash": identity(experiment, found.options),
         "experiment": {
-            "problem": experiment.problem,
+            "problem": experiment.name,
             "hash": experiment.hash,
             "varied": list(experiment.varied),
             "settings": experiment.tables(),
@@ -88,4 +89,5 @@ def _content(found: Exploration, machine: Machine) -> dict[str, Any]:
         },
         "fingerprint": fingerprint(device, torch=networks or device != "cpu"),
         **manifest.circumstances(),
+        **code_checksums(experiment),
     }

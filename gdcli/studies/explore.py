@@ -10,8 +10,10 @@ import numpy as np
 
 from gdcli.analysis.data_map import margins_of, regions_of
 from gdcli.datasets.room import human
+from gdcli.discovery import name_of
 from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
+from gdcli.engine.families import alone
 from gdcli.engine.memory import allowance, lanes_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED, Curves
@@ -98,6 +100,9 @@ def explore(
     suffice.
     """
     trials = experiment.grid.trials
+    if lone := next(filter(alone, trials), None):
+        what = f"{name_of(lone.optimizer)} trains each trial by itself, where none is watched"
+        raise UserError("--optimizer", what, "take one of those that gdcli optimizers lists")
     examples = examples_for(trials, options.flip_labels)
     _check_room(trials, examples, machine)
     settings = {trial: Explored(trial) for trial in (replace(t, seed=0) for t in trials)}

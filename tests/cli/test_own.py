@@ -329,3 +329,14 @@ def test_a_listing_counts_no_trials_of_a_run_that_a_file_would_tell(shell: Shell
     done = gdcli("runs", folder=shell.folder)
     assert (done.returncode, "partial" in done.stdout) == (0, True)
     assert not ran(shell)
+
+
+@pytest.mark.parametrize("layer", ["nn.Dropout(0.3)", "nn.BatchNorm1d(4)", "Choosing()"])
+def test_the_examples_of_a_file_can_be_explored(shell: Shell, layer: str) -> None:
+    write(shell.folder, "my_net.py", NET.format(layer=layer) + CHOOSING)
+    assert shell("explore", "./my_net.py", "--epochs", "3", "-q", "--format", "csv") == 0
+    assert shell.out.startswith("method,")
+    (folder,) = (shell.folder / "results").iterdir()
+    assert folder.name.startswith("explore-my-net-")
+    (line,) = shell.refuses("explore", "./my_net.py", "--optimizer", "adam,torch:Adamax")
+    assert line.startswith("--optimizer: torch:Adamax trains each trial by itself, ")

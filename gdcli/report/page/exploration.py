@@ -32,7 +32,7 @@ def page_bytes(found: Exploration) -> bytes:
     rows = [{"setting": n, **r} for n, r in zip(labels_of(found), count_rows(found), strict=True)]
     count = counted(found.examples.data.examples, "training example", "training examples")
     fields = {
-        "name": parts.text(f"Examples of {found.experiment.problem}"),
+        "name": parts.text(f"Examples of {found.experiment.name}"),
         "summary": parts.text(f"{count}, looked at after every epoch."),
         "settings": parts.table(list(rows[0]), rows),
         "thinned": _thinned(len(examples), found.examples.data.examples),
