@@ -27,6 +27,8 @@ TYPES = {bool: "boolean", int: "integer", float: "number", str: "string", Path: 
 N = f"({NUMBER.pattern})"
 RANGE = f"((log|lin):{N}:{N}:{N}|{N}:{N}(:{N})?)"
 TEXTS = {bool: "([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])", int: WHOLE.pattern, float: NUMBER.pattern}
+# A file or class of the user's own, or one of torch.optim: ./rule.py, package:Class, torch:Adamax.
+OWN = {"type": "string", "pattern": r"[:/\\]|\.py$"}
 APART = ("weight-decay", "clip-norm")  # every optimizer's: axes of the grid
 
 
@@ -45,14 +47,14 @@ def schema() -> Schema:
                 "description": "what is minimised, and its options",
                 "type": "object",
                 "required": ["name"],
-                "properties": {"name": {"enum": names, "description": "see: gdcli problems"}},
+                "properties": {"name": {"description": "see: gdcli problems", **_named(names)}},
             },
             "grid": _grid(),
         },
         "additionalProperties": False,
         "allOf": [_when(name) for name in names],
         "$defs": {
-            "rules": {"properties": {**_rules(OPTIMIZERS), **_rules(SCHEDULES)}},
+            "rules": _all_rules(),
             "problems": {name: _problem(name) for name in names},
             "vary": {name: _vary(name) for name in names},
             **_texts(),
@@ -84,8 +86,8 @@ def _grid() -> Schema:
     options = {**options_of(Axes), **options_of(Training)}
     values = {
         **{name: _axis(o) if o.axis else _value(o) for name, o in options.items()},
-        "optimizer": _axis(options["optimizer"], OPTIMIZERS.names()),
-        "schedule": _axis(options["schedule"], SCHEDULES.names()),
+        "optimizer": _rules_named(options["optimizer"], OPTIMIZERS.names()),
+        "schedule": _rules_named(options["schedule"], SCHEDULES.names()),
         "zip": _zip(),
         "vary": {
             "description": 'further axes: options of the problem, and "momentum.beta"',
@@ -110,7 +112,29 @@ def _zip() -> Schema:
 def _vary(name: str) -> Schema:
     options = options_of(PROBLEMS.find(name, "problem")).values()
     own = _table([(o.name, _axis(o)) for o in options], f"$defs/vary/{name}")
-    return {"$ref": "#/$defs/rules", **own, "unevaluatedProperties": False}
+    # Another table may be that of a rule of the user's own.
+    return {"$ref": "#/$defs/rules", **own, "unevaluatedProperties": {"type": "object"}}
+
+
+def _named(names: list[str]) -> Schema:
+    return {"anyOf": [{"enum": names}, OWN]}
+
+
+def _rules_named(option: Option, names: list[str]) -> Schema:
+    """Return what the axis of optimizers or schedules may be: names, or rules of the user's own."""
+    axis = _axis(option, names)
+    several = {"type": "array", "items": _named(names), "minItems": 1, "uniqueItems": True}
+    return {**axis, "anyOf": [*axis["anyOf"], OWN, several]}
+
+
+def _all_rules() -> Schema:
+    """Return the fields of all rules; those of the user's own are not known here."""
+    known = "|".join([*OPTIMIZERS.names(), *SCHEDULES.names()])
+    own = {f"^(?!({known})\\.)[^.]+\\.": True}
+    return {
+        "properties": {**_rules(OPTIMIZERS), **_rules(SCHEDULES)},
+        "patternProperties": own,
+    }
 
 
 def _rules(catalogue: Catalogue[Any]) -> dict[str, Schema]:
