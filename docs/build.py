@@ -1,4 +1,4 @@
-"""Writes the reference pages, one a problem, optimizer and schedule, as `gdcli` describes them.
+"""Writes the reference pages, one a command, problem, optimizer and schedule, as `gdcli` has them.
 
 Run from the project's root: python docs/build.py FOLDER
 """
@@ -10,12 +10,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gdcli.cli.app import COMMANDS
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 
 
-def describe(*arguments: str) -> str:
-    """Return what a listing command of gdcli prints as Markdown."""
-    command = [sys.executable, "-m", "gdcli", *arguments, "--format", "md"]
+def printed(*arguments: str) -> str:
+    """Return what a command of gdcli prints."""
+    command = [sys.executable, "-m", "gdcli", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 -- our own
 
 
@@ -28,11 +29,23 @@ def write(folder: Path, catalogue: Catalogue[Any]) -> None:
     (pages / "README.md").write_text(f"# {title}\n\n" + "\n".join(links) + "\n", encoding="utf-8")
     for name in catalogue.names():
         page = pages / f"{name}.md"
-        page.write_text(describe(catalogue.folder, name), encoding="utf-8")
+        page.write_text(printed(catalogue.folder, name, "--format", "md"), encoding="utf-8")
+
+
+def write_help(folder: Path) -> None:
+    """Write the help of every command and the page that lists them."""
+    pages = folder / "commands"
+    pages.mkdir(parents=True, exist_ok=True)
+    links = "\n".join(f"- [{name}]({name}.md)" for name in COMMANDS)
+    (pages / "README.md").write_text(f"# Commands\n\n{links}\n", encoding="utf-8")
+    for name in COMMANDS:
+        text = f"# gdcli {name}\n\n```text\n{printed(name, '--help')}```\n"
+        (pages / f"{name}.md").write_text(text, encoding="utf-8")
 
 
 def main(folder: Path) -> None:
     """Write every page below a folder."""
+    write_help(folder)
     for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
         write(folder, catalogue)
 

@@ -2,7 +2,8 @@
 
 GdcliError
 ├── UserError       2  the command line or a file is wrong; nothing was touched
-│   └── UserErrors  2  several such mistakes, reported together
+│   ├── UserErrors  2  several such mistakes, reported together
+│   └── MissingData 2  data files that are not there
 └── RunError        1  the environment failed: a full disk, a missing device, a damaged run
 """
 
@@ -55,6 +56,10 @@ class UserErrors(UserError):  # noqa: N818 -- the plural of UserError
     def lines(self) -> tuple[str, ...]:
         """One line a mistake."""
         return tuple(line for error in self.errors for line in error.lines)
+
+
+class MissingData(UserError):  # noqa: N818 -- what is wrong, not that something is
+    """Data files that are not there: an experiment can still be looked at without them."""
 
 
 class RunError(GdcliError):

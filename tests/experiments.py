@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from hypothesis import reject
 from hypothesis import strategies as st
 
+from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.errors import UserError
 from gdcli.experiment import Experiment, Given, read
+from gdcli.fields import Option, options_of
 
 rates = st.floats(1e-12, 1e12, allow_subnormal=False)
 shares = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
@@ -62,6 +66,57 @@ def experiments(draw: st.DrawFn) -> Experiment:
     twins = [name for name in sorted(lengths) if lengths[name] == lengths.get("lr")]
     zips = (",".join(twins),) if len(twins) > 1 and draw(st.booleans()) else ()
     return read(Given(problem, options, grid, vary, zips, str))
+
+
+@st.composite
+def experiments_with(draw: st.DrawFn, problem: str) -> Experiment:
+    """Draw an experiment on a problem, with any of its options and any optimizer and schedule."""
+    own = {option.name: option for option in options_of(PROBLEMS.find(problem, "")).values()}
+    options = draw(st.fixed_dictionaries({}, optional={n: values(o) for n, o in own.items()}))
+    rules: tuple[Catalogue[Any], ...] = (OPTIMIZERS, SCHEDULES)
+    grid = draw(st.fixed_dictionaries({}, optional=GRID))
+    vary: dict[str, Any] = {}
+    for catalogue in rules:
+        names = grid[catalogue.word] = draw(axis(st.sampled_from(catalogue.names())))
+        fields = options_of(catalogue.find(names[0], ""))
+        chosen = draw(st.sampled_from(["", *(f for f in fields if f not in GRID)]))
+        if chosen:
+            vary[f"{names[0]}.{chosen}"] = draw(axis(values(fields[chosen])))
+    free = ["", *(name for name in own if name not in options)]
+    if varied := draw(st.sampled_from(free)):
+        vary[varied] = [draw(values(own[varied]))]
+    try:
+        return read(Given(problem, options, grid, vary, (), str))
+    except UserError:  # options that do not go together
+        reject()
+
+
+def values(option: Option) -> st.SearchStrategy[Any]:
+    """Draw what an option takes."""
+    if option.many:
+        return st.lists(one(option), min_size=option.size or 1, max_size=option.size or 3)
+    return one(option)
+
+
+def one(option: Option) -> st.SearchStrategy[Any]:
+    """Draw one value within the limits of an option."""
+    if option.choices:
+        return st.sampled_from(option.choices)
+    bounds = {type(limit).__name__.lower(): limit for limit in option.limits}
+    low = next((getattr(bounds[n], n) for n in ("ge", "gt") if n in bounds), None)
+    high = next((getattr(bounds[n], n) for n in ("le", "lt") if n in bounds), None)
+    if option.kind is int:
+        return st.integers(low, high)
+    if option.kind is float:
+        return st.floats(
+            low,
+            high,
+            allow_nan=False,
+            allow_infinity=False,
+            exclude_min="gt" in bounds,
+            exclude_max="lt" in bounds,
+        )
+    return st.booleans() if option.kind is bool else words
 
 
 AXES = {"lr", "seed", "batch-size", "momentum.beta", "condition"}

@@ -12,10 +12,11 @@ from gdcli.runs.verify import verify
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "results" / "reference"
-FILES = sorted((ROOT / "experiments").glob("*.toml"))
+ELSEWHERE = ["cnn-fashion"]  # its images do not travel with gdcli
+FILES = [f for f in sorted((ROOT / "experiments").glob("*.toml")) if f.stem not in ELSEWHERE]
 
 
-def test_every_experiment_has_a_reference() -> None:
+def test_every_experiment_whose_data_travel_with_gdcli_has_a_reference() -> None:
     assert sorted(run.name for run in REFERENCE.iterdir()) == [file.stem for file in FILES]
 
 
@@ -35,4 +36,4 @@ def test_a_reference_is_what_its_experiment_gives(file: Path) -> None:
 
 
 def test_they_are_small_enough_to_be_committed() -> None:
-    assert sum(f.stat().st_size for f in REFERENCE.glob("*/*") if f.is_file()) < 1_000_000
+    assert sum(f.stat().st_size for f in REFERENCE.glob("*/*") if f.is_file()) < 2_000_000

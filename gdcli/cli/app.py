@@ -38,6 +38,7 @@ COMMANDS = {
     "schedules": "gdcli.cli.listing:schedules",
     "check": "gdcli.cli.check:check",
     "new": "gdcli.cli.new:new",
+    "schema": "gdcli.cli.schema:schema",
     "doctor": "gdcli.cli.doctor:doctor",
 }
 # They compute and keep nothing: they begin again.

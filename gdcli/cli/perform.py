@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.cli.fail_on import exit_code
 from gdcli.cli.screen import Screen
+from gdcli.errors import MissingData
 from gdcli.experiment import Experiment
 from gdcli.fields import counted
 from gdcli.runs.options import RunOptions
@@ -52,8 +53,18 @@ def _show(outcome: Outcome, screen: Screen) -> None:
 
 
 def _plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
-    """Print what a run would do and take; nothing is written."""
-    from gdcli.report.plan import print_plan
+    """Print what a run would do and take; nothing is written.
+
+    Where the data are not there, what it would take is not known: only the trials are printed.
+    """
+    from gdcli.report.plan import print_plan, print_trials
     from gdcli.runs.planning import plan_run
 
-    print_plan(plan_run(experiment, options), screen.format, screen.console())
+    try:
+        plan = plan_run(experiment, options)
+    except MissingData as missing:
+        print_trials(experiment.grid.trials, screen.format, screen.console())
+        absent = f"the data are not there, so that time, memory and disk are not known: {missing}"
+        screen.warn(f"{counted(len(experiment.grid.trials), 'trial', 'trials')}; {absent}")
+    else:
+        print_plan(plan, screen.format, screen.console())

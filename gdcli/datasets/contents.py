@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdcli.datasets.room import check_room, human
-from gdcli.errors import UserError
+from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def opened(file: Path, option: str) -> Iterator[io.BufferedReader]:
             else:
                 yield raw
     except FileNotFoundError:
-        raise UserError(option, f"there is no file {show(str(file))}", "check the path") from None
+        what = f"there is no file {show(str(file))}"
+        raise MissingData(option, what, "check the path") from None
     except (gzip.BadGzipFile, EOFError, zlib.error):
         raise UserError(
             str(file), "the gzip data is damaged", "fetch or compress it anew"

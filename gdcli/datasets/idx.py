@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 
 from gdcli.datasets.contents import read_contents
-from gdcli.errors import UserError
+from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Batch
 
@@ -45,7 +45,7 @@ def _find(folder: Path, stem: str) -> Path:
         if file.is_file():
             return file
     fix = "give the folder of all four idx-ubyte files"
-    raise UserError("--data-dir", f"there is no {stem}.gz in {show(str(folder))}", fix)
+    raise MissingData("--data-dir", f"there is no {stem}.gz in {show(str(folder))}", fix)
 
 
 def read_idx(file: Path, axes: int) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdcli.datasets import cifar, idx
-from gdcli.errors import UserError
+from gdcli.errors import MissingData
 from gdcli.fields import show
 from gdcli.problem import Batch
 
@@ -48,7 +48,7 @@ def read_images(name: str, folder: Path | None) -> tuple[Batch, Batch]:
     fix = f"give the folder of its {kind.files}"
     if kind.package:
         fix += f", or install Debian's package {kind.package}"
-    raise UserError("--data-dir", f"there are no files of {name} in {looked}", fix)
+    raise MissingData("--data-dir", f"there are no files of {name} in {looked}", fix)
 
 
 def system_folders(name: str) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.datasets.room import check_room
 from gdcli.datasets.table import Table
-from gdcli.errors import UserError
+from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
 from gdcli.problem import Array
 
@@ -87,7 +87,8 @@ def read_parquet(file: Path) -> ParquetTable:
             check_room(16 * opened.metadata.num_rows * opened.metadata.num_columns, file)
             held = opened.read()
     except FileNotFoundError:
-        raise UserError("--data", f"there is no file {show(str(file))}", "check the path") from None
+        what = f"there is no file {show(str(file))}"
+        raise MissingData("--data", what, "check the path") from None
     except (OSError, ValueError):  # pyarrow's own errors are kinds of these
         what = "it is no Parquet file, or a damaged one"
         raise UserError(str(file), what, "write it again") from None

@@ -32,7 +32,7 @@ OTHERS = [
     "step",
     "sweep",
     *ON_RUNS,
-    *("problems", "optimizers", "schedules", "check", "new", "doctor"),
+    *("problems", "optimizers", "schedules", "check", "new", "schema", "doctor"),
 ]
 
 

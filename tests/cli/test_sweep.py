@@ -61,6 +61,19 @@ def test_a_dry_run_writes_nothing(shell: Shell, files: list[str]) -> None:
     assert sorted(path.name for path in shell.folder.iterdir()) == files
 
 
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_a_dry_run_without_the_data_says_so(shell: Shell, form: str) -> None:
+    text = '[problem]\nname = "cnn"\ndataset = "mnist"\ndata-dir = "absent"\n'
+    file = shell.write("images.toml", text + "[grid]\nlr = [0.1, 0.2]\n")
+    assert shell("sweep", file, "--dry-run", "--format", form) == 0
+    assert "0.2" in shell.out
+    (line,) = shell.errors
+    assert line.startswith("2 trials; the data are not there, so that time, memory and disk are")
+    assert "--data-dir" in line
+    (error,) = shell.refuses("sweep", file)
+    assert error.startswith("images.toml: --data-dir: ")
+
+
 def test_what_only_the_data_tell_names_the_file(shell: Shell, files: list[str]) -> None:
     text = '[problem]\nname = "mlp"\n[grid]\nmethod = "minibatch"\nbatch-size = 5000\n'
     large = shell.write("large.toml", text)

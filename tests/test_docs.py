@@ -1,0 +1,85 @@
+"""The pages of docs/: their commands run, their links lead somewhere, their lists are whole."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gdcli.cli.app import main
+from gdcli.discovery import OPTIMIZERS, SCHEDULES
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+FENCED = re.compile(r"```console\n(.*?)```", flags=re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]+))?\)")
+
+
+def commands(page: Path) -> list[str]:
+    blocks = FENCED.findall(page.read_text(encoding="utf-8"))
+    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the headings of a page as GitHub links to them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if commands(p)], ids=lambda page: page.stem)
+def test_the_commands_of_a_page_run_in_their_order(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    monkeypatch.chdir(tmp_path)
+    for command in commands(page):
+        program, *arguments = shlex.split(command.removeprefix("$ "))
+        assert (program, command[:2]) == ("gdcli", "$ ")
+        assert main(arguments) == 0, f"{command}\n{capsys.readouterr().err}"
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "README.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        if target.startswith("http"):
+            continue
+        file = (page.parent / target).resolve() if target else page
+        assert file.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name}: {target}#{anchor}"
+
+
+def test_every_optimizer_and_schedule_is_explained() -> None:
+    explained = re.findall(
+        r"^\| `([\w-]+)` \|", (DOCS / "explanation.md").read_text(), re.MULTILINE
+    )
+    assert {*OPTIMIZERS.names(), *SCHEDULES.names()} <= {*explained}
+
+
+def test_the_gallery_says_what_its_experiments_say_and_shows_them() -> None:
+    page = (DOCS / "gallery.md").read_text(encoding="utf-8")
+    shown = re.findall(
+        r"^## ([a-z-]+)\n\n(.*?)\n\n!\[\1\]\((.*?)\)", page, re.MULTILINE | re.DOTALL
+    )
+    assert len(shown) == len({*(DOCS / "gallery").iterdir()}) >= 12
+    for name, about, picture in shown:
+        text = (ROOT / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
+        comment = text.partition("\n")[2].partition("\n\n")[0]
+        assert about == re.sub(r"^# ?", "", comment, flags=re.MULTILINE), name
+        assert (DOCS / picture).stat().st_size < 2**16
+
+
+def test_the_reference_is_built(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, DOCS / "build.py", tmp_path], check=True, cwd=ROOT)
+    for folder in ("commands", "problems", "optimizers", "schedules"):
+        names = {file.stem for file in (tmp_path / folder).iterdir()} - {"README"}
+        listed = re.findall(r"\]\(([\w-]+)\.md\)", (tmp_path / folder / "README.md").read_text())
+        assert names == {*listed}
+        assert len(names) > 5
