@@ -1,10 +1,11 @@
-"""What is minimised: the contract of a problem and of its four families.
+"""What is minimised: the contract of a problem and of its five families.
 
 Problem             any loss in PyTorch: differentiated by autograd under torch.func.vmap
 ├── Analytic        value and gradient in closed form (quadratic, rosenbrock, ...)
 │   └── Surface     a function of two variables, with a starting point
 ├── LinearModel     predictions X W + b and what one prediction costs (least squares, softmax, ...)
-└── Network         a torch.nn.Module and a criterion (mlp, cnn)
+├── Network         a torch.nn.Module and a criterion (mlp, cnn)
+└── StatefulNetwork a module with a loss of its own, trained alone (yolo26)
 
 A problem is a frozen dataclass: its fields are its options. It is written for one trial; the
 engine adds the axis of trials. The more specific the family, the faster it runs.
@@ -62,6 +63,8 @@ class Problem(ABC):
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float32"
     vectorized: ClassVar[bool] = True  # False: trials run one by one
     metric_names: ClassVar[tuple[str, ...]] = ()  # the metrics there may be, in their order
+    dtypes: ClassVar[tuple[str, ...]] = ("float32", "float64")  # what it can be computed in
+    packages: ClassVar[tuple[str, ...]] = ()  # further ones whose version the results depend on
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
@@ -299,6 +302,39 @@ class Network(Problem):
 
     def loss(self, params: Params, batch: Batch) -> Array:
         """Raise NotImplementedError: the engine has the module's loss from the criterion."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StatefulNetwork(Problem):
+    """A PyTorch module with a loss of its own, and with buffers such as running statistics.
+
+    Its trials run one by one. A step sees the module in training mode; what the pass leaves in
+    the buffers belongs to the trial as its parameters do. A recorded point sees it in evaluation
+    mode, which reads the buffers and moves none. Batches hold tensors by name.
+    """
+
+    vectorized: ClassVar[bool] = False
+    at_once: ClassVar[int] = 64  # examples of each pass of a recorded point
+
+    @abstractmethod
+    def module(self, data: Data) -> nn.Module:
+        """Return the network of one trial, drawn from torch's global stream."""
+
+    @abstractmethod
+    def losses(self, module: nn.Module, batch: Batch) -> dict[str, Array]:
+        """Return the parts, by column name, whose sum is the mean loss over a batch."""
+
+    def measure(self, module: nn.Module, examples: Batch) -> dict[str, float]:
+        """Return what else is recorded of the test examples, given all of them."""
+        return {}
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return no parameters: the engine takes what the module drew."""
+        return {}
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Raise NotImplementedError: the loss is of a module, not of parameters alone."""
         raise NotImplementedError
 
 

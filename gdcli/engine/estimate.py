@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gdcli.problem import Data
 
 SAMPLE = 32  # steps that are timed
+SLOW = 3.0  # seconds that one such run may take, or little more
 LOOK = 1.0  # seconds that a quick estimate may take, or little more
 ROW = 130  # bytes of a line of curves.csv
 
@@ -125,13 +126,14 @@ def _cohort(cohort: Cohort, device: str, engine: str) -> CohortEstimate:
 
 
 def _timed(batch: TrialBatch, data: Data, device: str) -> tuple[float, float]:
-    """Return the seconds of a step and of a recorded point, from two short runs of a batch."""
+    """Return the seconds of a step and of a recorded point, from short runs of a batch."""
     few = _seconds(_shortened(batch, 1, SAMPLE), data, device)  # warms up, too
     few = min(few, _seconds(_shortened(batch, 1, SAMPLE), data, device))
-    many = _seconds(_shortened(batch, SAMPLE, SAMPLE), data, device)
-    dense = _seconds(_shortened(batch, SAMPLE, 1), data, device)
-    step = max(many - few, 0.0) / (SAMPLE - 1)
-    return step, max(dense - many, 0.0) / (SAMPLE - 1)
+    sample = min(SAMPLE, max(2, int(SLOW / few)))
+    many = _seconds(_shortened(batch, sample, sample), data, device)
+    dense = _seconds(_shortened(batch, sample, 1), data, device)
+    step = max(many - few, 0.0) / (sample - 1)
+    return step, max(dense - many, 0.0) / (sample - 1)
 
 
 def _shortened(batch: TrialBatch, steps: int, record: int) -> TrialBatch:

@@ -12,7 +12,7 @@ from gdcli.discovery import name_of
 from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes, by_seed, in_line
-from gdcli.problem import Analytic, Data, LinearModel, Network, Problem
+from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
 from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def precision(trial: Trial) -> str:
 
 def batch_limit(trial: Trial) -> int:
     """Return how many trials of a cohort are trained together, at most."""
-    if alone(trial):
+    # Nothing is gained by company where trials run one by one; each is a unit for a worker.
+    if alone(trial) or isinstance(trial.problem, StatefulNetwork):
         return 1
     if not needs_torch(trial.problem):
         return 256
@@ -75,6 +76,10 @@ def program_for(trials: Sequence[Trial], data: Data, device: Device, width: int 
 
         module = module_of(problem, data)
         return NetworkProgram(problem, data, in_line(trials, PAIR), device, module)
+    if isinstance(problem, StatefulNetwork):
+        from gdcli.engine.programs.stateful import StatefulProgram
+
+        return StatefulProgram(problem, data, in_line(trials, 1), cast("Torch", device))
     from gdcli.engine.mapping import OneByOne, Together
 
     if why_not_stacked(problem, trials[0].training.data_seed):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.discovery import name_of
 from gdcli.engine.streams import stream
-from gdcli.problem import Data, Network, Problem
+from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,6 +22,8 @@ def starting_point(problem: Problem, data: Data, seed: int) -> Start:
     rng = stream(name_of(problem), seed, "start")
     if isinstance(problem, Network):
         return _network(problem, data, rng)
+    if isinstance(problem, StatefulNetwork):
+        return _parameters(module_of(problem, data, int(rng.integers(2**32))))
     return problem.init(rng, data)
 
 
@@ -30,7 +32,7 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
     import torch
 
     module = module_of(problem, data, int(rng.integers(2**32)))
-    own = {name: p.detach().double().numpy() for name, p in module.named_parameters()}
+    own = _parameters(module)
     drawn: Start = {}
     for name, layer in module.named_modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
@@ -39,7 +41,11 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
     return {name: drawn.get(name, value) for name, value in own.items()}
 
 
-def module_of(problem: Network, data: Data, seed: int = 0) -> nn.Module:
+def _parameters(module: nn.Module) -> Start:
+    return {name: p.detach().double().numpy() for name, p in module.named_parameters()}
+
+
+def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> nn.Module:
     """Return the module of one trial.
 
     It draws its parameters from torch's global stream, so that is seeded for it and put back.
@@ -52,7 +58,8 @@ def module_of(problem: Network, data: Data, seed: int = 0) -> nn.Module:
         # torch.manual_seed would reseed every GPU, too.
         torch.default_generator.manual_seed(seed)
         try:
-            return with_rounding(problem.module(data), problem)
+            module = problem.module(data)
+            return with_rounding(module, problem) if isinstance(problem, Network) else module
         except RuntimeError as error:
             # torch says so in its own words, and as no error of its own.
             raise MemoryError(str(error)) if "alloc" in str(error) else error from None

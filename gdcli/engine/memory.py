@@ -19,7 +19,7 @@ from gdcli.engine.program import CHUNK
 from gdcli.engine.steppers.stepper import GATHERED
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
-from gdcli.problem import Network, Problem
+from gdcli.problem import Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
@@ -91,9 +91,11 @@ ACTIVATIONS = {True: 40, False: 4}
 
 def lanes_of(batch: TrialBatch) -> int:
     """Return the trials that are computed, padding among them."""
-    if batch.engine == "reference" or alone(batch.trials[0]):
+    trial = batch.trials[0]
+    apart = alone(trial) or isinstance(trial.problem, StatefulNetwork)
+    if batch.engine == "reference" or apart:
         return 1
-    if needs_torch(batch.trials[0].problem):
+    if needs_torch(trial.problem):
         return len(batch.trials) + 1
     return math.prod(by_seed(batch.trials, WIDTH).shape)
 
@@ -101,6 +103,8 @@ def lanes_of(batch: TrialBatch) -> int:
 def _examples_at_once(batch: TrialBatch, plan: Plan) -> int:
     """Return the examples whose activations a trial holds: a batch, a chunk of all, or all."""
     trial, problem = batch.trials[0], batch.trials[0].problem
+    if isinstance(problem, StatefulNetwork):
+        return max(plan.batch_size, min(plan.examples, problem.at_once))
     if batch.engine == "reference" or alone(trial):
         return plan.examples
     if isinstance(problem, Network):

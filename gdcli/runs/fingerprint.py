@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from gdcli.engine.device import torch_facts
 OPENBLAS = "scipy_openblas_get_corename64_"  # as the wheels of NumPy bring it along
 
 
-def fingerprint(device: str, *, torch: bool) -> dict[str, Any]:
-    """Return versions, the processor's vector units, device and threads."""
+def fingerprint(device: str, *, torch: bool, packages: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return versions, the processor's vector units, device and threads.
+
+    `packages` are those that a problem brings along, by the names that they are imported under.
+    """
     import numpy as np
 
     found = {
@@ -28,7 +32,14 @@ def fingerprint(device: str, *, torch: bool) -> dict[str, Any]:
         "device": device,
         "threads": os.environ.get("OMP_NUM_THREADS", ""),  # also a list, such as 4,2
     }
+    found |= {name: _version(name) for name in packages}
     return found | torch_facts(device) if torch else found
+
+
+def _version(package: str) -> str:
+    """Return a package's version, which may be distributed under several names; "" if missing."""
+    names = metadata.packages_distributions().get(package, [])
+    return metadata.version(names[0]) if names else ""
 
 
 def _blas() -> str:

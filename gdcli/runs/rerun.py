@@ -58,7 +58,9 @@ def _surroundings(run: Recorded) -> tuple[str, list[str]]:
     except UserError:  # the run's GPU is elsewhere
         device = "cpu"
     torch = any(on_torch(cohort.trials[0]) for cohort in run.experiment.grid.cohorts)
-    now = fingerprint(device, torch=torch or device != "cpu" or run.engine == "reference")
+    torch = torch or device != "cpu" or run.engine == "reference"
+    packages = run.experiment.grid.trials[0].problem.packages
+    now = fingerprint(device, torch=torch, packages=packages)
     keys = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
     return device, [f"{key} was {was.get(key)} and is {now.get(key)}" for key in keys]
 

@@ -66,7 +66,7 @@ class Run:
             "batches": len(self.batches),
             "data": data_checksums(experiment),
             "engine": options.engine,
-            "fingerprint": fingerprint(self.device, torch=torch),
+            "fingerprint": fingerprint(self.device, torch=torch, packages=problem.packages),
             **code_checksums(experiment),
         }
         if options.reuse:

@@ -18,7 +18,7 @@ from gdcli.engine.memory import allowance
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.grid import Trial
-from gdcli.problem import Data, Network, Surface
+from gdcli.problem import Data, Network, StatefulNetwork, Surface
 from gdcli.studies.flat import Layout, layout_of
 from gdcli.studies.plane import Plane, of_two_parameters, principal, random
 from gdcli.studies.surface import losses_at
@@ -113,7 +113,7 @@ def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
     if layout.size < 2:
         what = "a landscape has two directions, and the problem one parameter"
         raise UserError("gdcli landscape", what, "give it more, as --dim 2 does")
-    if isinstance(first.problem, Network) and _carries(trials[:1], data):
+    if isinstance(first.problem, Network | StatefulNetwork) and _carries(trials[:1], data):
         what = "its loss depends on more than the parameters: on what its layers carry along"
         fix = "use a norm without running statistics, such as nn.LayerNorm"
         raise UserError("gdcli landscape", what, fix)

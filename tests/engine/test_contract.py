@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gdcli.discovery import OPTIMIZERS, PROBLEMS
+from gdcli.discovery import OPTIMIZERS
 from gdcli.engine.examples import examples_of
-from tests.grids import Trained, experiment, only, train
+from tests.grids import TRAINABLE, Trained, experiment, only, train
 
 SMALL: dict[str, dict[str, Any]] = {
     "autoencoder": {"dataset": "wine", "hidden": "6", "code": "3"},
@@ -23,7 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "matrix-factorization": {"rows": "12", "columns": "9", "density": "0.9"},
 }
 NOISY = {"quadratic": {"noise": "1", "examples": "40", "dim": "5", "rotate": "true"}}
-PAIRS = sorted(product(PROBLEMS.names(), OPTIMIZERS.names()))
+PAIRS = sorted(product(TRAINABLE, OPTIMIZERS.names()))
 
 
 def methods(problem: str) -> str:
@@ -58,7 +58,7 @@ def test_a_trial_in_a_grid_equals_the_trial_alone(problem: str, optimizer: str) 
         assert same(run, together[key]), run.trial
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_subset_of_a_grid_changes_a_trials_bits(problem: str, data: st.DataObject) -> None:
@@ -75,7 +75,7 @@ def test_no_subset_of_a_grid_changes_a_trials_bits(problem: str, data: st.DataOb
         assert same(run, whole[key]), run.trial
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 def test_gradient_descent_lowers_the_loss_by_default(problem: str) -> None:
     losses = only(train(problem, {})).losses
     assert losses[-1] < 0.9 * losses[0]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from gdcli.discovery import PROBLEMS, SCHEDULES
+from gdcli.discovery import SCHEDULES
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING
@@ -18,7 +18,7 @@ from gdcli.grid import Axes, Grid
 from gdcli.problem import Data, Network
 from gdcli.training import Training
 from tests.engine.test_contract import NOISY, PAIRS, SMALL, methods
-from tests.grids import Trained, assert_agree, experiment, only, train, train_experiment
+from tests.grids import TRAINABLE, Trained, assert_agree, experiment, only, train, train_experiment
 
 FEW = {"lr": "0.001,0.003", "seed": "5", "steps": "8", "record": "4", "batch_size": "7"}
 
@@ -57,7 +57,7 @@ SETTINGS: list[dict[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 @pytest.mark.parametrize("settings", SETTINGS, ids=range(len(SETTINGS)))
 def test_every_problem_in_every_order(problem: str, settings: dict[str, str]) -> None:
     options = options_of(problem)
@@ -75,7 +75,7 @@ def test_every_schedule(problem: str) -> None:
     both(problem, options_of(problem), schedule=schedule, **grid)
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 def test_single_precision(problem: str) -> None:
     grid = {**FEW, "method": methods(problem), "dtype": "float32"}
     both(problem, options_of(problem), optimizer="vanilla,adam", **grid)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from gdcli.discovery import PROBLEMS
 from gdcli.engine import batch
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
@@ -20,14 +19,14 @@ from gdcli.runs.progress import Silent
 from gdcli.studies.explore import explore
 from gdcli.studies.options import DataMap, Machine
 from tests.engine.test_contract import NOISY, SMALL, methods
-from tests.grids import assert_agree, experiment, train
+from tests.grids import TRAINABLE, assert_agree, experiment, train
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA device, and PyTorch sees none"
 )
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 @pytest.mark.parametrize("optimizer", ["vanilla", "adam", "radam"])
 def test_a_gpu_computes_the_curves_of_the_cpu(problem: str, optimizer: str) -> None:
     options = NOISY.get(problem, SMALL.get(problem, {}))
@@ -61,7 +60,7 @@ def test_examples_are_followed_on_a_gpu_as_on_the_cpu(problem: str) -> None:
         np.testing.assert_allclose(gpu[name], cpu[name], rtol=1e-6, atol=1e-9)
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 def test_the_reference_runs_on_a_gpu(problem: str) -> None:
     options = NOISY.get(problem, SMALL.get(problem, {}))
     grid: dict[str, Any] = {"batch_size": "7", "lr": "0.001", "steps": "10", "dtype": "float64"}
@@ -79,7 +78,7 @@ def test_a_trial_that_diverges_on_a_gpu_ends_where_it_ends_on_the_cpu() -> None:
     assert [run.steps for run in on_gpu] == [run.steps for run in on_cpu]
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 def test_a_gpu_measures_the_sharpness_of_the_cpu(problem: str) -> None:
     options = NOISY.get(problem, SMALL.get(problem, {}))
     grid: dict[str, Any] = {"lr": "0.001,1e30", "seed": "0:1", "steps": "2", "dtype": "float64"}

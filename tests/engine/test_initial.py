@@ -9,14 +9,13 @@ import pytest
 import torch
 from torch import nn
 
-from gdcli.discovery import PROBLEMS
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import Start, starting_point
 from gdcli.engine.streams import stream
 from gdcli.grid import Trial
 from gdcli.problem import Data, Network
 from tests.engine.test_contract import SMALL
-from tests.grids import experiment
+from tests.grids import TRAINABLE, experiment
 
 
 def trial_of(problem: str) -> Trial:
@@ -29,7 +28,7 @@ def same(a: Start, b: Start) -> bool:
     return a.keys() == b.keys() and all(a[n].tobytes() == b[n].tobytes() for n in a)
 
 
-@pytest.mark.parametrize("name", PROBLEMS.names())
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_a_start_depends_on_its_seed_alone(name: str) -> None:
     problem, data = trial_of(name).problem, examples_of(trial_of(name))
     torch.manual_seed(1)

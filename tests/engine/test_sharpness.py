@@ -22,7 +22,7 @@ from gdcli.experiment import Experiment
 from gdcli.grid import Axes, Grid, Trial
 from gdcli.problem import Analytic, Array, Batch, Data, LinearModel, Params, Problem
 from tests.engine.test_contract import NOISY, SMALL, methods, same
-from tests.grids import experiment, only, train, train_experiment
+from tests.grids import TRAINABLE, experiment, only, train, train_experiment
 
 TINY: dict[str, dict[str, Any]] = {
     **SMALL,
@@ -58,7 +58,7 @@ def at_the_start(problem: str, options: dict[str, Any], **grid: Any) -> float:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 def test_sharpness_is_the_largest_eigenvalue_of_the_dense_hessian(problem: str, dtype: str) -> None:
     options = NOISY.get(problem, TINY.get(problem, {}))
     trial = experiment(problem, options).grid.trials[0]
@@ -67,14 +67,14 @@ def test_sharpness_is_the_largest_eigenvalue_of_the_dense_hessian(problem: str, 
     assert at_the_start(problem, options, dtype=dtype) == pytest.approx(dense(trial), rel=close)
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 def test_the_reference_engine_measures_the_same(problem: str) -> None:
     options = NOISY.get(problem, TINY.get(problem, {}))
     fast, plain = (at_the_start(problem, options, engine=e) for e in ("auto", "reference"))
     assert fast == pytest.approx(plain, rel=1e-4)
 
 
-@pytest.mark.parametrize("problem", PROBLEMS.names())
+@pytest.mark.parametrize("problem", TRAINABLE)
 def test_sharpness_in_a_grid_is_that_of_the_trial_alone(problem: str) -> None:
     options = NOISY.get(problem, SMALL.get(problem, {}))
     common = {"batch_size": "7", "steps": "6", "method": methods(problem), "measure": "sharpness"}

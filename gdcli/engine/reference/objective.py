@@ -12,7 +12,15 @@ from gdcli.engine.initial import module_of
 from gdcli.engine.modules.pure import PureModule
 from gdcli.engine.quantization.layers import rounding_of
 from gdcli.engine.streams import layer_seed
-from gdcli.problem import Analytic, Batch, Data, LinearModel, Network, Problem
+from gdcli.problem import (
+    Analytic,
+    Batch,
+    Data,
+    LinearModel,
+    Network,
+    Problem,
+    StatefulNetwork,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,6 +36,8 @@ def objective_of(problem: Problem, data: Data, device: Torch, turn: int = 0) -> 
     """Return the objective of a problem, by the family it belongs to."""
     if isinstance(problem, Network):
         return OfNetwork(problem, data, device, turn)
+    if isinstance(problem, StatefulNetwork):
+        return OfStatefulNetwork(problem, data, device)
     if isinstance(problem, LinearModel):
         return OfLinearModel(problem, data, device)
     if isinstance(problem, Analytic):
@@ -41,10 +51,11 @@ class Objective(Generic[P]):
     def __init__(self, problem: P, data: Data, device: Torch) -> None:
         """Move the examples to the device."""
         self.problem = problem
-        self.examples, test, self.constants = (
+        self.examples, self.held_out, self.constants = (
             tensors(arrays, device) for arrays in (data.train, data.test, data.constants)
         )
-        self.train, self.test = self.examples | self.constants, test and test | self.constants
+        self.train = self.examples | self.constants
+        self.test = self.held_out and self.held_out | self.constants
 
     def reach(self, step: int) -> None:
         """Be what it is at a step: a network may be rounded from some step on."""
@@ -155,6 +166,70 @@ class OfNetwork(Objective[Network]):
     def _accuracy(self, params: Tensors, batch: Tensors) -> Tensor:
         right: Tensor = self.outputs(params, batch).argmax(1) == batch["y"]
         return right.double().mean()
+
+
+class OfStatefulNetwork(Objective[StatefulNetwork]):
+    """A module with a loss of its own, whose buffers stay in it from step to step."""
+
+    def __init__(self, problem: StatefulNetwork, data: Data, device: Torch) -> None:
+        """Make the module, in the precision of the trial."""
+        super().__init__(problem, data, device)
+        dtype = getattr(torch, device.dtype)
+        self.module = module_of(problem, data).to(device=device.name, dtype=dtype)
+
+    def loss(self, params: Tensors, batch: Tensors) -> Any:
+        """Return the sum of the parts, in the module's present mode."""
+        return sum(self._parts(params, batch).values())
+
+    def _parts(self, params: Tensors, batch: Tensors) -> Tensors:
+        for name, value in params.items():
+            self.module.get_parameter(name).data = value.detach()
+        return self.problem.losses(self.module, batch)
+
+    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
+        """Return both of a pass in training mode, which moves the buffers."""
+        self.module.train()
+        return super().step_gradient(params, batch, seed, step)
+
+    def gradient(self, params: Tensors, batch: Tensors) -> Slopes:
+        """Return the loss and its gradient, in the module's present mode."""
+        loss = self.loss(params, batch)
+        return loss.detach(), self._slopes(params, loss)
+
+    def _slopes(self, params: Tensors, loss: Tensor) -> Tensors:
+        leaves = [self.module.get_parameter(name) for name in params]
+        slopes = torch.autograd.grad(loss, leaves, materialize_grads=True)
+        return dict(zip(params, slopes, strict=True))
+
+    def measures(self, params: Tensors) -> Tensors:
+        """Return what is recorded, in evaluation mode: means over passes of so many examples."""
+        self.module.eval()
+        found, gradient = self._means(params, "train")
+        found = {"train_loss": found["train_loss"], "grad_norm": norm(gradient), **found}
+        if self.test:
+            found |= self._means(params, "test")[0]
+            with torch.no_grad():
+                own = self.problem.measure(self.module, self.test)
+            found |= {name: torch.tensor(value) for name, value in own.items()}
+        return found
+
+    def _means(self, params: Tensors, part: str) -> tuple[Tensors, Tensors]:
+        """Return a part's losses and the gradient of their sum."""
+        examples = self.examples if part == "train" else self.held_out
+        count = len(next(iter(examples.values())))
+        losses: Tensors = {}
+        gradient: Tensors = {}
+        for first in range(0, count, self.problem.at_once):
+            some = slice(first, first + self.problem.at_once)
+            batch = {name: array[some] for name, array in examples.items()}
+            parts = self._parts(params, batch | self.constants)
+            total = torch.stack([*parts.values()]).sum()
+            slopes = self._slopes(params, total)
+            share = len(next(iter(batch.values()))) / count
+            for sums, values in ((losses, {"loss": total, **parts}), (gradient, slopes)):
+                for name, value in values.items():
+                    sums[name] = sums.get(name, 0.0) + share * value.detach()
+        return {f"{part}_{name}": value for name, value in losses.items()}, gradient
 
 
 def tensors(arrays: Batch, device: Torch) -> Tensors:
