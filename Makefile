@@ -8,13 +8,13 @@ INSTALLED := .venv/installed
 # what a rise amplifies is compared less strictly on another processor. The others stay small.
 NETWORKS := experiments/edge-of-stability.toml experiments/mlp-optimizers.toml \
 	experiments/quickstart-cnn.toml experiments/sklearn-mlp.toml
-# Its images do not travel with gdcli: a run of it could not be verified everywhere.
-ELSEWHERE := experiments/cnn-fashion.toml
+# Images that do not travel with gdcli, and what needs an extra: not to be verified everywhere.
+ELSEWHERE := experiments/cnn-fashion.toml experiments/yolo26-shapes.toml
 OTHERS := $(filter-out $(NETWORKS) $(ELSEWHERE),$(wildcard experiments/*.toml))
 
 MLFLOW := .venv/mlflow/bin/mlflow
 
-.PHONY: help setup demo test test-ray ray test-export exports faults lint verify reference docs bench clean
+.PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo faults lint verify reference docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -50,6 +50,14 @@ exports: setup $(MLFLOW)  ## add what gdcli export needs to .venv, and what its 
 $(MLFLOW): | $(INSTALLED)
 	$(PYTHON) -m venv .venv/mlflow
 	.venv/mlflow/bin/python -m pip install --quiet --disable-pip-version-check mlflow==3.17.2
+
+test-yolo: yolo  ## run the tests that need Ultralytics (AGPL-3.0); some minutes of training
+	$(BIN)/python -m pytest tests/yolo
+
+# Without its dependencies, of which training needs only these few.
+yolo: setup  ## add what the problem yolo26 needs to .venv, under the AGPL-3.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torchvision ultralytics-opencv-headless ultralytics-thop
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt opencv-python-headless pillow pyyaml requests psutil
 
 faults: setup  ## break runs at every system call and with kill -9, and count what was lost
 	$(BIN)/python -m tests.faults

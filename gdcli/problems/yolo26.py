@@ -1,0 +1,199 @@
+"""YOLO26, a detector of objects, on generated shapes or a data set of your own (AGPL-3.0)."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from gdcli.datasets.shapes import NAMES, draw_shapes
+from gdcli.datasets.yolo import read_yolo
+from gdcli.errors import UserError
+from gdcli.problem import Array, Batch, Data, StatefulNetwork
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+STRIDE = 32  # of the coarsest of the three grids of cells
+LEAST_CONFIDENCE = 0.001  # of a prediction, as in Ultralytics' own validation
+EXAMPLE = ("image", "class", "box")
+NEEDED = ("ultralytics", "torchvision", "cv2", "yaml")  # by the names they are imported under
+PARTS = ("box_loss", "cls_loss", "l1_loss")
+SHAPES = Path("shapes")
+
+# What Ultralytics is told while it is imported: it would look whether the network is there,
+# install what it misses, log to stdout, and write its settings into the user's home.
+ENVIRONMENT = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
+
+
+@dataclass(frozen=True)
+class Yolo26(StatefulNetwork):
+    """Ultralytics' own YOLO26 model and loss, from random weights, without augmentation.
+
+    The package ultralytics is under the AGPL-3.0: whoever hands on or serves what is built with it
+    offers the source under that licence, or buys another one. gdcli itself is under the MIT
+    licence, and neither contains it nor installs it by itself: pip install 'gdcli[yolo]'.
+
+    The loss is the mean over the images of a batch of the box, class and L1 parts with
+    Ultralytics' gains (YOLO26 has L1 where its ancestors had dfl), 0.8 times that of the
+    one-to-many head and 0.2 times that of the one-to-one head, whose shares stay the same.
+    Losses are recorded with the running statistics of batch normalization, 64 images at a time;
+    mAP50 is of the one-to-one head on the validation images. Nothing is downloaded.
+    """
+
+    data: Annotated[Path, "data.yaml of a data set in YOLO's format, or shapes"] = SHAPES
+    scale: Annotated[Literal["n", "s", "m", "l", "x"], "size of the network"] = "n"
+    image_size: Annotated[int, "width and height in pixels, a multiple of 32", Ge(64), Le(4096)] = (
+        64
+    )
+    examples: Annotated[
+        int | None, "draw 256 or so many shapes, or use the first so many images", Ge(1)
+    ] = None
+
+    default_lr: ClassVar[float] = 0.1
+    default_epochs: ClassVar[int] = 30
+    metric_names: ClassVar[tuple[str, ...]] = ("test_map50",)
+    dtypes: ClassVar[tuple[str, ...]] = ("float32",)  # as much of Ultralytics' loss is
+    packages: ClassVar[tuple[str, ...]] = ("ultralytics",)
+
+    def __post_init__(self) -> None:
+        """Raise UserError for an image size that the grids of cells do not divide."""
+        if self.image_size % STRIDE:
+            below = self.image_size // STRIDE * STRIDE
+            what = f"{self.image_size} is not a multiple of {STRIDE}"
+            raise UserError("--image-size", what, f"give {below} or {below + STRIDE}")
+
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """The parts of both losses, and the mean average precision."""
+        parts = tuple(f"{part}_{name}" for part in ("train", "test") for name in PARTS)
+        return parts + self.metric_names
+
+    def load(self, rng: np.random.Generator) -> Data:
+        """Return images, classes and boxes as `gdcli.datasets.boxes` has them.
+
+        The constant "classes" has one entry a class. Raises UserError for a wrong data set, and
+        where Ultralytics is not installed.
+        """
+        missing = [name for name in NEEDED if find_spec(name) is None]
+        if missing:
+            what = f"it needs Ultralytics (AGPL-3.0), and there is no package {missing[0]}"
+            raise UserError("yolo26", what, "pip install 'gdcli[yolo]'")
+        if self.data != SHAPES:
+            return read_yolo(self.data, self.image_size, self.examples)
+        count = self.examples or 256
+        train = draw_shapes(rng, count, self.image_size)
+        test = draw_shapes(rng, max(count // 4, 1), self.image_size)
+        return Data(train, test, _classes(len(NAMES)))
+
+    def module(self, data: Data) -> nn.Module:
+        """Return Ultralytics' DetectionModel, for the classes of the data, in training mode."""
+        with _quietly():
+            from ultralytics.cfg import get_cfg
+            from ultralytics.nn.tasks import DetectionModel
+            from ultralytics.utils import DEFAULT_CFG
+
+        count = len(data.constants["classes"])
+        model: Any = DetectionModel(f"yolo26{self.scale}.yaml", nc=count, verbose=False)
+        model.args = get_cfg(DEFAULT_CFG)
+        # Predictions of the one-to-one head need no suppression, which Ultralytics breaks off
+        # after a time: results would depend on the speed of the machine.
+        model.end2end = True
+        found: nn.Module = model.train()
+        return found
+
+    def losses(self, module: nn.Module, batch: Batch) -> dict[str, Array]:
+        """Return the three parts, each a mean over the images."""
+        model: Any = module
+        objects = batch["class"] >= 0
+        # The head makes predictions instead when it is not training; batch normalization, which
+        # has a mode of its own, stays as it is.
+        model.model[-1].training = True
+        loss, _ = model(
+            {
+                "img": _images(module, batch),
+                "batch_idx": objects.nonzero()[:, 0],
+                "cls": batch["class"][objects],
+                "bboxes": batch["box"][objects],
+            }
+        )
+        return dict(zip(PARTS, loss / len(batch["image"]), strict=True))
+
+    def measure(self, module: nn.Module, examples: Batch) -> dict[str, float]:
+        """Return the mean average precision at an overlap of a half, by Ultralytics' own code."""
+        import numpy as np
+
+        with _quietly():
+            from ultralytics.utils.metrics import ap_per_class
+
+        model: Any = module
+        model.model[-1].training = False
+        matched, targets = [], []
+        for first in range(0, len(examples["image"]), self.at_once):
+            some = {name: examples[name][first : first + self.at_once] for name in EXAMPLE}
+            predictions, _ = model(_images(module, some))
+            for place, found in enumerate(predictions):
+                labels = {name: array[place] for name, array in some.items()}
+                matched.append(_matched(found[found[:, 4] > LEAST_CONFIDENCE], labels))
+                targets.append(labels["class"][labels["class"] >= 0].cpu().numpy())
+        rows = np.concatenate(matched)
+        right, confidence, classes = rows[:, :1] > 0, rows[:, 1], rows[:, 2]
+        precision = ap_per_class(right, confidence, classes, np.concatenate(targets))[5]
+        return {"test_map50": float(precision[:, 0].mean()) if len(precision) else 0.0}
+
+
+def _matched(found: Array, labels: Batch) -> Array:
+    """Return a row for each prediction: whether it is right, how sure it is, and its class."""
+    import torch
+
+    with _quietly():
+        from ultralytics.engine.validator import BaseValidator
+        from ultralytics.utils.metrics import box_iou
+        from ultralytics.utils.ops import xywh2xyxy
+
+    there = labels["class"] >= 0
+    size = labels["image"].shape[-1]
+    overlap = box_iou(xywh2xyxy(labels["box"][there]) * size, found[:, :4])
+    at = SimpleNamespace(iouv=torch.tensor([0.5]))
+    right = BaseValidator.match_predictions(at, found[:, 5], labels["class"][there], overlap)
+    return torch.cat([right.to(found), found[:, 4:]], 1).cpu().double().numpy()
+
+
+def _images(module: nn.Module, batch: Batch) -> Array:
+    """Return pixels from 0 to 1, in the module's precision."""
+    return batch["image"].to(next(module.parameters()).dtype) / 255
+
+
+def _classes(count: int) -> Batch:
+    import numpy as np
+
+    return {"classes": np.arange(count)}
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Import from Ultralytics without a trace: no network, no log, no file, no setting."""
+    if "ultralytics" in sys.modules:
+        yield
+        return
+    import numpy as np
+
+    before = dict(os.environ)
+    with TemporaryDirectory(prefix="gdcli-") as folder, np.printoptions():
+        os.environ.update(ENVIRONMENT, YOLO_CONFIG_DIR=folder)
+        try:
+            yield
+        finally:
+            for name in {*os.environ} - {*before}:
+                del os.environ[name]
+            os.environ.update(before)
