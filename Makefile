@@ -7,7 +7,7 @@ INSTALLED := .venv/installed
 # Losses of networks are recorded every epoch: between points far apart a rise would go unseen, and
 # what a rise amplifies is compared less strictly on another processor. The others stay small.
 NETWORKS := experiments/edge-of-stability.toml experiments/mlp-optimizers.toml \
-	experiments/quickstart-cnn.toml experiments/sklearn-mlp.toml
+	experiments/quantization.toml experiments/quickstart-cnn.toml experiments/sklearn-mlp.toml
 # Images that do not travel with gdcli, and what needs an extra: not to be verified everywhere.
 ELSEWHERE := experiments/cnn-fashion.toml experiments/yolo26-shapes.toml
 OTHERS := $(filter-out $(NETWORKS) $(ELSEWHERE),$(wildcard experiments/*.toml))
