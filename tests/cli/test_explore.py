@@ -18,7 +18,6 @@ from gdcli.runs.interruption import Interrupted
 from gdcli.studies import explore
 from gdcli.studies.options import DataMap, Machine
 from tests.cli.command_line import Shell
-from tests.grids import TRAINABLE
 
 WINE = ("explore", "softmax-regression", "--dataset", "wine", "--epochs", "5")
 
@@ -99,7 +98,7 @@ def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: s
     assert line.startswith(said)
 
 
-@pytest.mark.parametrize("name", TRAINABLE)
+@pytest.mark.parametrize("name", PROBLEMS.names())
 def test_a_problem_s_options_are_its_own(name: str) -> None:
     others = {option for cls in (DataMap, Written, Machine, Screen) for option in options_of(cls)}
     assert not others & set(options_of(PROBLEMS.find(name, "")))

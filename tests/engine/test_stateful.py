@@ -17,6 +17,7 @@ from gdcli.engine.recorder import DIVERGED, RUNNING
 from gdcli.engine.sampling import Orders
 from gdcli.engine.streams import stream
 from gdcli.grid import Trial, cohorts_of
+from gdcli.laws.problem import ProblemLaws
 from gdcli.problem import Array, Batch, Data, StatefulNetwork
 from tests.engine.test_checkpoint import Memory, Stopped
 from tests.grids import Trained, assert_agree, experiment
@@ -29,7 +30,11 @@ class Normalized(StatefulNetwork):
     """A line behind batch normalization, with a squared error and a penalty as its loss."""
 
     at_once: ClassVar[int] = 8
-    metric_names: ClassVar[tuple[str, ...]] = ("test_largest",)
+    default_lr: ClassVar[float] = 0.001
+    metric_names: ClassVar[tuple[str, ...]] = (
+        *("train_error", "train_penalty", "test_error", "test_penalty"),
+        "test_largest",
+    )
 
     def load(self, rng: np.random.Generator) -> Data:
         x = 3 + rng.standard_normal((27, 4))
@@ -165,3 +170,8 @@ def test_it_goes_on_from_a_checkpoint_with_the_same_bits() -> None:
         curves = run(Memory(memory.held))
         for name, values in expected.values.items():
             assert curves.values[name].tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize("name", [name for name, _ in ProblemLaws(Normalized)])
+def test_it_keeps_to_the_laws_of_every_problem(name: str) -> None:
+    dict(ProblemLaws(Normalized))[name]()
