@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -30,11 +31,12 @@ class Export:
     """What is exported, and where to."""
 
     to: Annotated[
-        Literal["json", "parquet", "tensorboard", "mlflow"],
-        "one JSON text, two Parquet files, TensorBoard's event files, or MLflow runs",
+        Literal["json", "parquet", "tensorboard", "mlflow", "int8"],
+        "one JSON text, two Parquet files, TensorBoard's event files, MLflow runs, or the integers "
+        "of one trial's network, which is trained again",
     ] = "json"
     output: Annotated[
-        str | None, "file of JSON, else it is printed; folder; or MLflow's address"
+        str | None, "file of JSON, else it is printed; .npz; folder; or MLflow's address"
     ] = None
     trial: Annotated[tuple[str, ...], "ids of the trials; all of them"] = ()
     overwrite: Annotated[bool, "replace what is there already"] = False
@@ -48,7 +50,7 @@ def export(
     ],
     **given: object,
 ) -> int:
-    """Export a run to other tools, from its files alone.
+    """Export a run to other tools, from its files alone; --to int8 trains.
 
     Of a run that is not finished, the trials that are stored already are exported.
     """
@@ -62,7 +64,7 @@ def export(
     if options.output is None:
         _print(contents, options, screen)
         return 0
-    for note in _write(contents, options, options.output):
+    for note in _write(contents, options, options.output, screen):
         screen.warn(note)
     told = counted(len(options.trial) or contents.count(), "trial is", "trials are")
     part = " (the run is not finished)" if contents.state == "partial" else ""
@@ -82,10 +84,21 @@ def _options(given: Mapping[str, object]) -> Export:
         raise UserError("--output", what, f"give {PLACES[options.to]}")
     if options.to == "json" and options.output is not None:
         checked_target(Path(options.output), (".json",))
+    if options.to == "int8":
+        _check_int8(options)
     repeated = [trial for trial in options.trial if options.trial.count(trial) > 1]
     if repeated:
         raise UserError("--trial", f"{show(repeated[0])} is given twice", "give it once")
     return options
+
+
+def _check_int8(options: Export) -> None:
+    if len(options.trial) != 1:
+        what = f"int8 is of one trial, and {len(options.trial)} are given"
+        raise UserError("--trial", what, "give an id of summary.csv's first column")
+    if options.output is None:
+        raise UserError("--output", "int8 is not printed", "give a file that ends in .npz")
+    checked_target(Path(options.output), (".npz",))
 
 
 def _print(run: Contents, options: Export, screen: Screen) -> None:
@@ -96,9 +109,15 @@ def _print(run: Contents, options: Export, screen: Screen) -> None:
         write(line)
 
 
-def _write(run: Contents, options: Export, output: str) -> list[str]:
+def _write(run: Contents, options: Export, output: str, screen: Screen) -> list[str]:
     """Write the export; return what is to be told of it."""
     given = {"overwrite": options.overwrite}
+    if options.to == "int8":
+        from gdcli.exports.to_int8 import export as to_int8
+        from gdcli.report.progress import progress_bar
+
+        bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
+        return [to_int8(run, options.trial[0], Path(output), bar, **given)]
     if options.to == "mlflow":
         from gdcli.exports.to_mlflow import export as to_mlflow
 

@@ -9,11 +9,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+from gdcli import experiment_file
 from gdcli.analysis.rows import Row, Value, read_rows
 from gdcli.errors import UserError
+from gdcli.experiment import Experiment
 from gdcli.fields import show, suggestion
 from gdcli.runs import manifest
 from gdcli.runs.columns import Column, columns_of
+from gdcli.runs.settings import experiment_of
 from gdcli.runs.stored import Stored
 
 FIRST = {"summary.csv": "status", "curves.csv": "epoch"}  # the columns after the settings
@@ -47,6 +50,13 @@ class Contents:
     def state(self) -> Literal["complete", "partial"]:
         """Whether all of the run's trials are there."""
         return "partial" if self._stored else "complete"
+
+    @property
+    def experiment(self) -> Experiment:
+        """The experiment that the run is of; raises UserError where its file does not say it."""
+        if self._stored:
+            return experiment_of(self._stored.store.spec, str(self._stored.spec_file))
+        return experiment_file.load(self.folder / "experiment.toml")
 
     @property
     def hash(self) -> str:

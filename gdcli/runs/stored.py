@@ -42,7 +42,7 @@ class Stored:
     @cached_property
     def _headers(self) -> dict[str, str]:
         experiment = experiment_of(self.store.spec, str(self.spec_file))
-        metrics = experiment.grid.trials[0].curve_columns
+        metrics = experiment.grid.metrics
         return {
             "curves.csv": header(curve_columns(experiment, metrics)),
             "summary.csv": header(summary_columns(experiment, metrics)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,7 +37,7 @@ class Layout:
             for place in np.ndindex(*shape)
         ]
 
-    def split(self, vector: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    def split(self, vector: NDArray[np.floating]) -> dict[str, NDArray[Any]]:
         """Return the parameters by name, as views of the vector."""
         ends = np.cumsum([math.prod(shape) for shape in self.shapes.values()])
         parts = np.split(vector, ends[:-1])
