@@ -268,6 +268,8 @@ class Network(Problem):
 
         Trials that differ in nothing else are then one.
         """
+        if check := getattr(super(), "__post_init__", None):
+            check()  # of where the examples come from
         rounds, trains = self.quantize != "none", self.quantize == "qat"
         settings = {
             "weight_bits": self.weight_bits or BITS if rounds else None,
