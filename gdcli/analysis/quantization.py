@@ -72,8 +72,9 @@ def _row(
         value = setting.best.metric(f"{part}_quantized_{measure}") if setting.best else None
     whole = floats.get(_rest(run, setting))
     worse = 1 if measure == "loss" else -1
-    known = value is not None and whole is not None
-    drop = worse * (value - whole) + 0.0 if known else None  # 0 instead of -0
+    drop = None
+    if value is not None and whole is not None:
+        drop = worse * (value - whole) + 0.0  # 0 instead of -0
     names = zip(run.names, setting.values, strict=True)
     return {
         **{name: value for name, value in names if name not in OPTIONS[:3]},
