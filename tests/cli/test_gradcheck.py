@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from gdcli.discovery import PROBLEMS
 from tests.cli.command_line import Shell
+from tests.grids import TRAINABLE
 
 SMALL = {
     "mlp": ("--dataset", "iris", "--hidden", "5", "--activation", "tanh"),
@@ -36,7 +36,7 @@ class Wrong(Surface):
 '''
 
 
-@pytest.mark.parametrize("name", [n for n in PROBLEMS.names() if n not in ("char-lm", "yolo26")])
+@pytest.mark.parametrize("name", [n for n in TRAINABLE if n != "char-lm"])
 def test_every_gradient_is_that_of_its_loss(name: str, shell: Shell) -> None:
     command = ("gradcheck", name, *SMALL.get(name, ()), "--entries", "5", "--format", "json")
     # relu, max-pooling and the hinge have kinks; a look elsewhere finds the smooth sides.

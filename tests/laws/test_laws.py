@@ -13,6 +13,7 @@ from gdcli.laws.law import Kept, kept
 from gdcli.laws.optimizer import OptimizerLaws
 from gdcli.laws.problem import ProblemLaws
 from gdcli.laws.schedule import ScheduleLaws
+from tests.grids import TRAINABLE
 from tests.own_code import BOWL, NET, RULE, SCHEDULE, write
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -30,7 +31,8 @@ def all_kept(results: list[Kept]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", PROBLEMS.built_in())
+# What needs an extra has tests of its own: tests/yolo.
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_every_problem_keeps_every_law(name: str) -> None:
     assert all_kept(kept(ProblemLaws(PROBLEMS.find(name, ""), SMALL.get(name, {}))))
 
