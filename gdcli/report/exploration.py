@@ -96,7 +96,7 @@ def _said(name: str, row: Mapping[str, Value]) -> str:
 def _key(found: Exploration) -> Iterator[str]:
     """Yield what the columns mean."""
     if found.examples.labels is None:
-        yield "a problem without classes: only losses are followed, their mean over the epochs and"
+        yield "no probabilities of classes: only losses are followed, their mean over the epochs and"
         yield "  their deviation; there is no probability, and nothing is learnt or forgotten"
         return
     options = found.options

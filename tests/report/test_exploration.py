@@ -128,7 +128,7 @@ def test_correlations_are_of_every_two_settings(wine: Exploration) -> None:
 
 def test_a_regression_has_losses_alone(capsys: pytest.CaptureFixture[str]) -> None:
     found = explore(experiment("linear-regression", epochs="5"), DataMap(), CPU, Silent)
-    assert "a problem without classes: only losses are followed" in printed(found, capsys)
+    assert "no probabilities of classes: only losses are followed" in printed(found, capsys)
     table = pd.read_csv(io.StringIO("".join(examples_csv(found))))
     assert list(table)[-5:] == ["example", "target", "loss", "loss_deviation", "final_loss"]
 
