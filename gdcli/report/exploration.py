@@ -96,8 +96,8 @@ def _said(name: str, row: Mapping[str, Value]) -> str:
 def _key(found: Exploration) -> Iterator[str]:
     """Yield what the columns mean."""
     if found.examples.labels is None:
-        yield "no probabilities of classes: only losses are followed, their mean over the epochs and"
-        yield "  their deviation; there is no probability, and nothing is learnt or forgotten"
+        yield "no probabilities of classes: only losses are followed, their mean over the epochs"
+        yield "  and their deviation; nothing is learnt or forgotten"
         return
     options = found.options
     yield f"ambiguous: the label's probability varies by {options.ambiguous_from:g} or more over"
