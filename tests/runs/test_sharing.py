@@ -14,6 +14,13 @@ from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
 
 ALONE = (*SMALL, "--workers", "1")
 NOTE = "with open(f'began-{index}', 'a') as file: file.write('x')"
+# A batch waits until some batch has been begun by two processes, however late they start.
+MEETING = f"""{NOTE}
+import glob, time
+end = time.monotonic() + 60
+while time.monotonic() < end and not any(os.path.getsize(f) > 1 for f in glob.glob('began-*')):
+    time.sleep(0.01)
+"""
 MANY = ("--vary", "condition=" + ",".join(str(k) for k in range(2, 12)))  # 40 batches
 
 
@@ -39,9 +46,8 @@ def test_eight_processes_compute_every_batch_once(tmp_path: Path) -> None:
 def test_without_locks_work_is_doubled_and_results_are_right(
     tmp_path: Path, whole: list[bytes]
 ) -> None:
-    slow = f"{NOTE}; import time; time.sleep(0.3)"
     processes = [
-        begin(tmp_path, *ALONE, sabotage=slow, **without_locks(tmp_path)) for _ in range(3)
+        begin(tmp_path, *ALONE, sabotage=MEETING, **without_locks(tmp_path)) for _ in range(3)
     ]
     assert [end(process)[0] for process in processes] == [0] * 3
     assert tables(tmp_path / "results" / "run") == whole
