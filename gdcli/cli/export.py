@@ -50,7 +50,9 @@ def export(
     ],
     **given: object,
 ) -> int:
-    """Export a run to other tools, from its files alone; --to int8 trains.
+    """Export a run to other tools, from its files alone.
+
+    For --to int8 the trial is trained again, from its seed.
 
     Of a run that is not finished, the trials that are stored already are exported.
     """
