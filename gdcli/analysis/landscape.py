@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
@@ -38,6 +38,12 @@ class Landscape:
     ys: Sequence[float]
     losses: Sequence[Sequence[float]]  # a row a y; inf or nan where there is none
     ways: Sequence[Way]
+    measured: Mapping[str, str] = field(default_factory=dict)  # trials, where sharpness is measured
+
+    def trial_among(self, way: Way, trials: Collection[str]) -> str | None:
+        """Return which of these trials a way is of, with or without its sharpness; or None."""
+        names = way.trial, self.measured.get(way.trial, way.trial)
+        return next((name for name in names if name in trials), None)
 
 
 def read_landscape(folder: Path) -> Landscape | None:
@@ -57,6 +63,7 @@ def read_landscape(folder: Path) -> Landscape | None:
         share if isinstance(share, float) else None,
         *_plane(file),
         list(_ways(file.with_name(f"{file.stem}-ways.csv"))),
+        _names(said.get("measured")),
     )
 
 
@@ -67,6 +74,13 @@ def _said(file: Path) -> dict[str, object]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _names(said: object) -> dict[str, str]:
+    """Return the names of trials by their other names; none where it does not say them."""
+    if not isinstance(said, dict):
+        return {}
+    return {str(name): str(other) for name, other in said.items()}
 
 
 def _plane(file: Path) -> tuple[list[float], list[float], list[list[float]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gdcli.analysis.rows import Value
+    from gdcli.grid import Trial
     from gdcli.studies.landscape import Landscape
 
 OFF_TERMINAL = 80  # columns of a picture in a file or a pipe
@@ -95,8 +97,14 @@ def plane_json(scene: Landscape) -> str:
     x, y = scene.plane.names
     part = len(scene.plane.origin) > 2 and isfinite(scene.share)
     share = scene.share if part else None
-    said = {"plane": scene.plane.words, "x": x, "y": y, "share": share}
+    # What is measured on the way moves no point of it, but has a run name its trials otherwise.
+    measured = {way.trial.id: _measured(way.trial).id for way in scene.ways}
+    said = {"plane": scene.plane.words, "x": x, "y": y, "share": share, "measured": measured}
     return json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _measured(trial: Trial) -> Trial:
+    return replace(trial, training=replace(trial.training, measure="sharpness"))
 
 
 def ways_csv(scene: Landscape) -> Iterator[str]:

@@ -56,3 +56,14 @@ def test_a_run_that_is_not_finished_says_so(run: Shell) -> None:
     (run.folder / "results/a/manifest.json").unlink()
     (line,) = run.refuses("report", "a")
     assert line.startswith("'a': the run is not finished; ")
+
+
+@pytest.mark.parametrize("measured", [(), ("--measure", "sharpness")])
+def test_the_landscape_of_the_same_grid_is_shown(shell: Shell, measured: tuple[str, ...]) -> None:
+    grid = ("quadratic", "--dim", "2", "--lr", "0.01,0.05", "--seed", "0,1", "--epochs", "20")
+    assert shell("run", *grid, *measured, "--name", "bowl", "--quiet") == 0
+    assert shell("landscape", *grid, "-o", "results/bowl/landscape.csv", "--quiet") == 0
+    assert shell("report", "bowl", "-o", "bowl.html") == 0
+    page = (shell.folder / "bowl.html").read_text()
+    assert "has none of its trials" not in page
+    assert '"ways"' in page

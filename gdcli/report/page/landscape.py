@@ -26,10 +26,11 @@ def landscape_content(scene: Landscape, trials: Sequence[str]) -> dict[str, Any]
     None where none of the trials has a way: it is another grid's.
     """
     at = {trial: place for place, trial in enumerate(trials)}
-    known = [way for way in scene.ways if way.trial in at]
+    named = [(way, scene.trial_among(way, at)) for way in scene.ways]
+    known = [(way, trial) for way, trial in named if trial is not None]
     if not known:
         return None
-    ways = sorted(known, key=_end)[:MOST_WAYS]
+    ways = sorted(known, key=lambda pair: _end(pair[0]))[:MOST_WAYS]
     rows, columns = (_spread(len(side)) for side in (scene.ys, scene.xs))
     losses = np.array([[scene.losses[row][column] for column in columns] for row in rows])
     xs, ys = [scene.xs[i] for i in columns], [scene.ys[i] for i in rows]
@@ -43,7 +44,7 @@ def landscape_content(scene: Landscape, trials: Sequence[str]) -> dict[str, Any]
         "ys": ys,
         "losses": [[plain(loss) for loss in row] for row in losses.tolist()],
         **_colours(losses),
-        "ways": [{"trial": at[way.trial], **_way(way, most, decimals)} for way in ways],
+        "ways": [{"trial": at[trial], **_way(way, most, decimals)} for way, trial in ways],
         "higher": len(known) - len(ways),
         "others": len(scene.ways) - len(known),
     }
