@@ -42,7 +42,17 @@ COMMANDS = {
     "doctor": "gdcli.cli.doctor:doctor",
 }
 # They compute and keep nothing: they begin again.
-FRESH = {"check", "explore", "gradcheck", "landscape", "lr-range", "new", "step", "verify"}
+FRESH = {
+    "check",
+    "explore",
+    "export",
+    "gradcheck",
+    "landscape",
+    "lr-range",
+    "new",
+    "step",
+    "verify",
+}
 COMPLETE = "_GDCLI_COMPLETE"  # set by the shell when it asks how a command could go on
 # The character after the quotes keeps the lines apart.
 EXAMPLES = """\b

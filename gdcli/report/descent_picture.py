@@ -114,7 +114,13 @@ def _padded(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _mark(cells: list[list[Cell]], places: Sequence[tuple[int, int]]) -> None:
-    """Put a number on each point; of several in one cell, the first is seen."""
-    for order, (row, column) in reversed([*enumerate(places)]):
-        mark = MARKS[order] if order < len(MARKS) else LAST if order == len(places) - 1 else LATER
+    """Put a mark on each point; of several in one cell the last of all is seen, or the first."""
+    (*others, last) = ((place, _mark_of(order, len(places))) for order, place in enumerate(places))
+    for (row, column), mark in [*reversed(others), last]:
         cells[row][column] = (mark, f"bold {COLORS[4]}")
+
+
+def _mark_of(order: int, count: int) -> str:
+    if order < len(MARKS):
+        return MARKS[order]
+    return LAST if order == count - 1 else LATER

@@ -53,6 +53,13 @@ def test_a_step_too_large_is_said(shell: Shell, lr: str) -> None:
     assert ("diverged at step 1: " in shell.out) == (lr == "1e308")
 
 
+def test_the_last_step_is_seen_where_many_are(shell: Shell) -> None:
+    assert shell(*BOWL, "--steps", "300") == 0
+    *picture, legend = shell.out.splitlines()
+    assert legend.endswith("@ the last")
+    assert sum(line.count("@") for line in picture) == 1
+
+
 def test_a_flat_loss_and_a_loss_with_holes_are_drawn(shell: Shell) -> None:
     assert shell("step", "0*w + 3", "--at", "w=1", "--steps", "3") == 0
     assert "the loss stayed from 3 to 3 in 3 steps" in shell.out
