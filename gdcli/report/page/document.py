@@ -12,8 +12,11 @@ from gdcli import __version__
 from gdcli.report.page.own import own
 
 
-def document(template: str, scripts: Sequence[str], fields: Mapping[str, str]) -> bytes:
-    """Return a page that needs nothing else; of the scripts each may use those before it."""
+def document(body: str, scripts: Sequence[str], fields: Mapping[str, str]) -> bytes:
+    """Return a page that needs nothing else; of the scripts each may use those before it.
+
+    `body` is the file of what is visible, whose placeholders `fields` fills.
+    """
     held = [_plotly(), "".join(own(f"{name}.js") for name in scripts)]
     filled = {
         "version": __version__,
@@ -21,7 +24,8 @@ def document(template: str, scripts: Sequence[str], fields: Mapping[str, str]) -
         "hashes": " ".join(map(_hash, held)),
         "scripts": "\n".join(f"<script>{script}</script>" for script in held),
     }
-    return Template(own(template)).substitute({**fields, **filled}).encode()
+    filled["body"] = Template(own(body)).substitute(fields)
+    return Template(own("document.html")).substitute({**fields, **filled}).encode()
 
 
 def _plotly() -> str:
