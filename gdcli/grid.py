@@ -100,10 +100,6 @@ class Cohort:
         return f"{trial.method}{size} {name_of(trial.optimizer)}"
 
 
-def _fields_of(part: Any) -> dict[str, Any]:
-    return {field.name: getattr(part, field.name) for field in fields(part)}
-
-
 def _said(part: Any, *, named: bool = True) -> str:
     """Return a part's name and fields as canonical JSON, which the part keeps."""
     held = vars(part)
@@ -142,7 +138,7 @@ def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
 def _kind(rule: Optimizer) -> tuple[object, ...]:
     """Return what the rules of trials that share a program have in common."""
     varying = (*rule.stacked_fields(), "clip_norm")
-    fixed = tuple(v for name, v in _fields_of(rule).items() if name not in varying)
+    fixed = tuple(getattr(rule, f.name) for f in fields(rule) if f.name not in varying)
     return type(rule), fixed, rule.weight_decay > 0, rule.clip_norm is not None
 
 

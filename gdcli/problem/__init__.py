@@ -1,0 +1,32 @@
+"""What is minimised: the contract of a problem and of its five families.
+
+Problem             any loss in PyTorch: differentiated by autograd under torch.func.vmap
+├── Analytic        value and gradient in closed form (quadratic, rosenbrock, ...)
+│   └── Surface     a function of two variables, with a starting point
+├── LinearModel     predictions X W + b and what one prediction costs (least squares, softmax, ...)
+├── Network         a torch.nn.Module and a criterion (mlp, cnn)
+└── StatefulNetwork a module with a loss of its own, trained alone (yolo26)
+
+A problem is a frozen dataclass: its fields are its options. It is written for one trial; the
+engine adds the axis of trials. The more specific the family, the faster it runs.
+"""
+
+from gdcli.problem.analytic import Analytic, Surface
+from gdcli.problem.contract import Array, Batch, Data, Params, Problem, of_both_parts
+from gdcli.problem.linear_model import LinearModel
+from gdcli.problem.network import BITS, Network, StatefulNetwork
+
+__all__ = [
+    "BITS",
+    "Analytic",
+    "Array",
+    "Batch",
+    "Data",
+    "LinearModel",
+    "Network",
+    "Params",
+    "Problem",
+    "StatefulNetwork",
+    "Surface",
+    "of_both_parts",
+]

@@ -1,0 +1,119 @@
+"""PyTorch modules, with a criterion or with a loss of their own."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Le
+
+from gdcli.fields import LATER
+from gdcli.problem.contract import Array, Batch, Data, Params, Problem, of_both_parts
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
+BITS = 8  # of a rounded number, unless it is said
+
+
+@dataclass(frozen=True)
+class Network(Problem):
+    """A PyTorch module and a criterion.
+
+    Data: "x", one example a row; "y", class indices of shape (examples,) for cross_entropy, or
+    targets of shape (examples, outputs) for mse. The engine draws the starting parameters.
+    """
+
+    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
+    quantize: Annotated[
+        Literal["none", "ptq", "qat"],
+        LATER,
+        "round weights and activations: not at all, after training, or while training",
+    ] = "none"
+    weight_bits: Annotated[int | None, LATER, "bits of a rounded weight; 8", Ge(2), Le(8)] = None
+    activation_bits: Annotated[
+        int | None, LATER, "bits of a rounded activation, 32 for none rounded; 8", Ge(2), Le(32)
+    ] = None
+    float_epochs: Annotated[
+        int | None, LATER, "epochs that qat trains in floats before it rounds; 0", Ge(0)
+    ] = None
+
+    criterion: ClassVar[str] = "cross_entropy"
+
+    def __post_init__(self) -> None:
+        """Fill in the bits where something is rounded, and take them out where nothing is.
+
+        Trials that differ in nothing else are then one.
+        """
+        if check := getattr(super(), "__post_init__", None):
+            check()  # of where the examples come from
+        rounds, trains = self.quantize != "none", self.quantize == "qat"
+        settings = {
+            "weight_bits": self.weight_bits or BITS if rounds else None,
+            "activation_bits": self.activation_bits or BITS if rounds else None,
+            "float_epochs": self.float_epochs or 0 if trains else None,
+        }
+        for name, value in settings.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def measure(self) -> str:
+        """What a network is judged by: the accuracy of a classifier, else the loss."""
+        return "accuracy" if self.criterion == "cross_entropy" else "loss"
+
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """The measures of the training and of the test examples besides the loss.
+
+        Those of the rounded network are among them, where it is rounded.
+        """
+        own = () if self.measure == "loss" else (self.measure,)
+        rounded = () if self.quantize == "none" else (f"quantized_{self.measure}",)
+        return of_both_parts(own + rounded)
+
+    @abstractmethod
+    def module(self, data: Data) -> nn.Module:
+        """Return the network of one trial."""
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return no parameters: the engine draws a module's by its layers."""
+        return {}
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Raise NotImplementedError: the engine has the module's loss from the criterion."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class StatefulNetwork(Problem):
+    """A PyTorch module with a loss of its own, and with buffers such as running statistics.
+
+    Its trials run one by one. A step sees the module in training mode; what the pass leaves in
+    the buffers belongs to the trial as its parameters do. A recorded point sees it in evaluation
+    mode, which reads the buffers and moves none. Batches hold tensors by name.
+    """
+
+    vectorized: ClassVar[bool] = False
+    at_once: ClassVar[int] = 64  # examples of each pass of a recorded point
+
+    @abstractmethod
+    def module(self, data: Data) -> nn.Module:
+        """Return the network of one trial, drawn from torch's global stream."""
+
+    @abstractmethod
+    def losses(self, module: nn.Module, batch: Batch) -> dict[str, Array]:
+        """Return the parts, by column name, whose sum is the mean loss over a batch."""
+
+    def measure(self, module: nn.Module, examples: Batch) -> dict[str, float]:
+        """Return what else is recorded of the test examples, given all of them."""
+        return {}
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return no parameters: the engine takes what the module drew."""
+        return {}
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        """Raise NotImplementedError: the loss is of a module, not of parameters alone."""
+        raise NotImplementedError
