@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -14,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gdcli.engine import batch
+from gdcli.engine.examples import examples_of
+from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.least_squares import LeastSquaresProgram
 from gdcli.engine.steppers import stepper_for
 from gdcli.engine.steppers.blocked_linear_model import BlockedLinearModel
@@ -26,7 +29,7 @@ from gdcli.engine.steppers.stepwise import Stepwise
 from gdcli.problem import Data
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic
-from tests.grids import assert_agree, only, train
+from tests.grids import assert_agree, experiment, only, train
 
 LINEAR = {"method": "gd", "optimizer": "vanilla,momentum,nesterov", "record": "7"}
 NOISY = {"rotate": "true", "noise": "1", "examples": "20"}
@@ -183,6 +186,18 @@ def test_steps_on_the_memory_of_a_graph_are_the_plain_steps(
         assert (replayed[key].steps, replayed[key].ended) == (run.steps, run.ended)
         for name, values in run.values.items():
             np.testing.assert_array_equal(replayed[key].values[name], values)
+
+
+def test_a_network_that_is_rounded_later_has_no_graph() -> None:
+    options = {"dataset": "iris", "quantize": "qat"}
+    for late in (0, 3):
+        given = {**options, "float_epochs": str(late)}
+        trials = experiment("mlp", given, lr="0.1", epochs="5").grid.trials
+        data = examples_of(trials[0])
+        loop = batch.loop_for(trials, data, plan_of(trials[0], data.examples), "cpu")
+        assert not Graphed.fits(loop.program, loop.rule)  # on a CPU there are none
+        loop.program.device = SimpleNamespace(eager=False)  # type: ignore[assignment]
+        assert Graphed.fits(loop.program, loop.rule) == (late == 0)
 
 
 CHOSEN: list[tuple[type, str, dict[str, Any], dict[str, Any]]] = [

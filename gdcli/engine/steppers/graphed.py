@@ -67,9 +67,14 @@ class Graphed(Stepper[Program]):
 
     @staticmethod
     def fits(program: Program, rule: Rule) -> bool:
-        """Return whether every step runs the same kernels; linear optimizers count no steps."""
+        """Return whether every step runs the same kernels, on what is there from the first.
+
+        Linear optimizers count no steps; a network that is rounded later on is another one then.
+        """
         known = isinstance(program, LinearModelProgram) or bool(getattr(program, "layers", None))
-        return known and not program.device.eager and rule.optimizer.linear and rule.constant
+        same = not (program.turn or program.streamed)
+        linear = rule.optimizer.linear and rule.constant
+        return known and same and linear and not program.device.eager
 
     def advance(
         self,
