@@ -13,6 +13,7 @@ from gdcli.engine.families import needs_torch, program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.streams import stream
 from gdcli.errors import UserError
+from gdcli.problem import Network
 from gdcli.studies.flat import layout_of
 from gdcli.studies.surface import losses_at
 
@@ -47,6 +48,9 @@ def gradient_check(trial: Trial, check: GradientCheck) -> list[Checked]:
     to the larger of both slopes, and to a millionth of the gradient's length where they are
     smaller. Raises UserError where the loss is not finite at the start.
     """
+    if isinstance(trial.problem, Network) and trial.problem.quantize == "qat":
+        what = "the slopes of rounding pass straight through it: they are not the loss's on purpose"
+        raise UserError("--quantize", what, "leave it out")
     data = examples_of(trial)
     start = starting_point(trial.problem, data, trial.seed)
     layout = layout_of(start)

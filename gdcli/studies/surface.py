@@ -38,6 +38,7 @@ def losses_at(
     losses = []
     with np.errstate(all="ignore"):  # a loss may overflow: then it is inf, or nan
         program = program_for(tile, examples_of(trial), place, width=1)
+        program.reach(program.turn)  # as it is trained in the end: a network may be rounded
         for first in range(0, len(points), size):
             part = points[first : first + size]
             starts = [layout.split(point) for point in part]

@@ -77,6 +77,7 @@ def test_a_wrong_gradient_is_found(shell: Shell) -> None:
         (("quadratic", "--entries", "0"), "--entries: 0 is less than 1; "),
         (("quadratic", "--tolerance", "0"), "--tolerance: 0.0 is not more than 0; "),
         (("rosenbrock", "--start", "1e200,1"), "gdcli gradcheck: the loss is inf at the start; "),
+        (("mlp", "--quantize", "qat"), "--quantize: the slopes of rounding pass straight through "),
         (("quadratic", "--lr", "1"), "--lr: there is no such option; "),
     ],
 )
