@@ -42,7 +42,7 @@ class Export:
     overwrite: Annotated[bool, "replace what is there already"] = False
 
 
-@takes({RUN: (Export, Screen)})
+@takes({RUN: (Export, Screen)}, without=("format",))
 def export(
     *,
     run: Annotated[
