@@ -136,8 +136,8 @@ class ModuleProgram(AutogradProgram):
 
     def reach(self, step: int) -> None:
         """Round from the turn on, if it is trained so."""
-        if self.rounding and self.rounding.trains:
-            self.rounding.on = step >= self.turn
+        if self.rounding:
+            self.rounding.reach(step, self.turn)
 
     def masks(self, batch: Batch, *, shared: bool) -> Masks:
         """Return the masks of the dropouts; those of trials one by one are drawn on the way."""

@@ -98,8 +98,8 @@ class NetworkProgram(FirstAxisProgram):
 
     def reach(self, step: int) -> None:
         """Round from the turn on, if it is trained so."""
-        if self.rounding and self.rounding.trains:
-            self.rounding.on = step >= self.turn
+        if self.rounding:
+            self.rounding.reach(step, self.turn)
 
     def _rounded(self, params: Params, rounding: Rounding) -> Params:
         """Return the measure of the rounded network, whether or not it rounds now."""

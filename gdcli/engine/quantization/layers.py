@@ -27,6 +27,11 @@ class Rounding:
     trains: bool  # with rounding on; else it is on to measure only
     on: bool = False
 
+    def reach(self, step: int, turn: int) -> None:
+        """Round from a turn on, where the network is trained so."""
+        if self.trains:
+            self.on = step >= turn
+
     @contextmanager
     def switched_on(self) -> Iterator[None]:
         """Round for a while, to measure what it does."""

@@ -129,8 +129,8 @@ class OfNetwork(Objective[Network]):
 
     def reach(self, step: int) -> None:
         """Round from the turn on, if the network is trained so."""
-        if self.rounding and self.rounding.trains:
-            self.rounding.on = step >= self.turn
+        if self.rounding:
+            self.rounding.reach(step, self.turn)
 
     def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
         """Return both with dropout and the batch's own statistics, which are kept."""
