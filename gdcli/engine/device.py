@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # NVIDIA's driver on Linux and Windows, AMD's runtime, which PyTorch calls CUDA too.
 DRIVERS = ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so")
+CACHE = 2**17  # numbers that fit one
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Device(ABC):
     dtype: str  # "float32" or "float64"
 
     eager: bool = True  # looking at an array costs nothing
+
+    @property
+    def at_once(self) -> int:
+        """The numbers that are best worked on at a time: a cacheful, or plenty for a GPU."""
+        return CACHE if self.eager else 2**24
 
     @abstractmethod
     def array(self, values: NDArray[Any]) -> Array:

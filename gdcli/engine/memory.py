@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.datasets.room import free, human
 from gdcli.datasets.streamable import Streamable
+from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import WIDTH, alone, needs_torch, precision
 from gdcli.engine.lanczos import MOST
@@ -16,7 +17,6 @@ from gdcli.engine.lanes import by_seed
 from gdcli.engine.parts import numbers_held, streamed
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.program import CHUNK
-from gdcli.engine.steppers.stepper import GATHERED
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.problem import Network, Problem, StatefulNetwork
@@ -63,7 +63,7 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     row = sum(array[:1].size for array in data.train.values())
     apart = streamed(data) and batch.engine != "reference"  # which has all examples on its device
     at_a_step = 0 if apart and trial.method == "gd" else seeds * plan.batch_size * row
-    gathered = max(GATHERED, at_a_step)
+    gathered = max(CACHE, at_a_step)
     orders = 0 if trial.method == "gd" else 16 * seeds * plan.examples
     lanes, at_once = lanes_of(batch), _examples_at_once(batch, plan)
     active = lanes * at_once * row * ACTIVATIONS[needs_torch(trial.problem)]

@@ -97,6 +97,13 @@ class Rule:
             self.spread = {name: self.program.over(lanes, param) for name, param in params.items()}
         return self.spread
 
+    def at(self, rates: Array) -> Rule:
+        """Return the same rule with the learning rates that an array holds, whatever the step."""
+        held = copy(self)
+        held.schedules, held.multipliers = (), []
+        held.held, held.spread = rates, {}
+        return held
+
     def freeze(
         self, ended: Array, params: Params, gradient: Params, states: dict[str, State]
     ) -> None:

@@ -48,11 +48,14 @@ def unbiased(average: Array, beta: float, step: int) -> Array:
     return average / (1 - power(beta, step))
 
 
-def power(base: Array, exponent: int) -> Array:
+def power(base: Array, exponent: int | Array) -> Array:
     """Return base**exponent by squaring.
 
     The bits of pow differ between libraries, and between a float and an array; products do not.
+    On a GPU, whose steps are recorded once for all, the exponent is an array itself.
     """
+    if not isinstance(exponent, int):
+        return base**exponent
     result = 1.0
     while exponent:
         if exponent % 2:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +16,10 @@ from hypothesis import strategies as st
 from gdcli.engine import batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
+from gdcli.engine.program import Program
 from gdcli.engine.programs.least_squares import LeastSquaresProgram
+from gdcli.engine.rule import Rule
+from gdcli.engine.sampling import Orders
 from gdcli.engine.steppers import stepper_for
 from gdcli.engine.steppers.blocked_linear_model import BlockedLinearModel
 from gdcli.engine.steppers.closed_form import ClosedForm
@@ -175,9 +177,14 @@ def test_steps_on_the_memory_of_a_graph_are_the_plain_steps(
     capture: Callable[[Step, str], Step], rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"dataset": "iris", "hidden": "5", "l2": "0.01"}
-    # Rates up to one that diverges: the others go on with learning rates in other memory.
-    grid = {"optimizer": "vanilla,momentum,nesterov", "lr": "0.01,0.1,1e12", "record": "7", **rule}
-    graphed = partial(Graphed, capture=capture)
+    # Rates up to one that diverges: the others go on with learning rates in other memory. Batches
+    # of 16 end their epochs with one of 8.
+    grid = {"optimizer": "vanilla,nesterov,lion", "lr": "0.01,0.1,1e12", "record": "7", **rule}
+    grid |= {"method": "gd,minibatch", "batch_size": "16", "schedule": "constant,cosine"}
+
+    def graphed(program: Program, rule: Rule, orders: Orders | None) -> Graphed:
+        return Graphed(Stepwise(program, rule, orders), capture)
+
     monkeypatch.setattr(batch, "stepper_for", graphed)
     replayed = train("mlp", options, steps="60", seed="0:1", **grid)
     monkeypatch.setattr(batch, "stepper_for", Stepwise)
@@ -195,9 +202,9 @@ def test_a_network_that_is_rounded_later_has_no_graph() -> None:
         trials = experiment("mlp", given, lr="0.1", epochs="5").grid.trials
         data = examples_of(trials[0])
         loop = batch.loop_for(trials, data, plan_of(trials[0], data.examples), "cpu")
-        assert not Graphed.fits(loop.program, loop.rule)  # on a CPU there are none
+        assert not Graphed.fits(loop.program)  # on a CPU there are none
         loop.program.device = SimpleNamespace(eager=False)  # type: ignore[assignment]
-        assert Graphed.fits(loop.program, loop.rule) == (late == 0)
+        assert Graphed.fits(loop.program) == (late == 0)
 
 
 CHOSEN: list[tuple[type, str, dict[str, Any], dict[str, Any]]] = [

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.lanes import Lanes
 
-CACHED = 2**17  # predictions held at a time when all examples are evaluated: they fit a cache
-
 
 class LinearModelProgram(Program):
     """Predictions by matrix products; costs and slopes as the problem gives them."""
@@ -181,9 +179,9 @@ class LinearModelProgram(Program):
             yield self.device.array(x), self.repeated(y)
 
     def _groups(self, weight: Array) -> Iterator[Array]:
-        """Yield the weights in groups of tiles whose predictions fit a cache."""
+        """Yield the weights in groups of tiles whose predictions are worked on at a time."""
         tiles = weight.reshape(-1, *weight.shape[2:])
-        size = max(1, CACHED // (self.examples * weight.shape[-1]))
+        size = max(1, self.device.at_once // (self.examples * weight.shape[-1]))
         yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
 
     def _joined(self, sums: list[Batch], weight: Array) -> Params:

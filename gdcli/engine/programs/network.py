@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from gdcli.engine.stacked.layer import StackedLayer
 
 
-GATHERED = 2**17  # numbers of the inputs that are gathered at a time: they fit a cache
-
-
 class NetworkProgram(FirstAxisProgram):
     """A sequence of stacked layers and a criterion."""
 
@@ -64,7 +61,7 @@ class NetworkProgram(FirstAxisProgram):
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield x (trials, ..., batch) and y (trials, outputs, batch)."""
         size = len(self.seed) * indices.shape[2] * self.train["x"][0].numel()
-        for places in self.device.array(indices).split(max(1, GATHERED // size)):
+        for places in self.device.array(indices).split(max(1, self.device.at_once // size)):
             chosen = places[:, self.seed]
             flat = chosen.flatten()
             x, y = (

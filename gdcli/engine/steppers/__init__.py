@@ -28,28 +28,39 @@ def stepper_for(program: Program, rule: Rule, orders: Orders | None) -> Stepper[
     The choice depends on the problem, the method, the batch size and the optimizer, never on the
     size of the grid: a trial must have the same bits in every grid.
     """
-    if orders is None:
-        return _of_full_batches(program, rule)
-    if not isinstance(rule.optimizer, Vanilla) or rule.clips or rule.decays:
-        return Stepwise(program, rule, orders)
+    if orders is None and isinstance(program, AnalyticProgram) and ClosedForm.fits(program, rule):
+        return ClosedForm(program, rule, None)
+    if not program.device.eager:
+        from gdcli.engine.steppers.graphed import Graphed
+
+        single = _single(program, rule, orders)
+        return Graphed(single) if Graphed.fits(program) else single
     if isinstance(program, LinearModelProgram) and isinstance(program.device, NumPy):
-        for kind in (LeastSquares, BlockedLinearModel):  # which look at the examples themselves
-            if not program.streamed and kind.fits(program, rule, orders):
-                return kind(program, rule, orders)
-        return FusedLinearModel(program, rule, orders)
-    if getattr(program, "layers", None):
+        return _of_linear_model(program, rule, orders)
+    return _single(program, rule, orders)
+
+
+def _of_linear_model(
+    program: LinearModelProgram, rule: Rule, orders: Orders | None
+) -> Stepper[Any]:
+    """Return what takes several steps, or the parts of one, as few products."""
+    if orders is None or not _plain(rule):
+        return Stepwise(program, rule, orders)
+    for kind in (LeastSquares, BlockedLinearModel):  # which look at the examples themselves
+        if not program.streamed and kind.fits(program, rule, orders):
+            return kind(program, rule, orders)
+    return FusedLinearModel(program, rule, orders)
+
+
+def _single(program: Program, rule: Rule, orders: Orders | None) -> Stepwise[Any]:
+    """Return what takes one step after the other."""
+    if orders and _plain(rule) and getattr(program, "layers", None):
         from gdcli.engine.steppers.network import FusedNetwork
 
         return FusedNetwork(cast("NetworkProgram", program), rule, orders)
     return Stepwise(program, rule, orders)
 
 
-def _of_full_batches(program: Program, rule: Rule) -> Stepper[Any]:
-    if isinstance(program, AnalyticProgram) and ClosedForm.fits(program, rule):
-        return ClosedForm(program, rule, None)
-    if not program.device.eager:
-        from gdcli.engine.steppers.graphed import Graphed
-
-        if Graphed.fits(program, rule):
-            return Graphed(program, rule, None)
-    return Stepwise(program, rule, None)
+def _plain(rule: Rule) -> bool:
+    """Return whether a step is the gradient times the learning rate, and nothing else."""
+    return isinstance(rule.optimizer, Vanilla) and not (rule.clips or rule.decays)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gdcli.engine.programs.network import NetworkProgram
-from gdcli.engine.steppers.stepper import Stepper
+from gdcli.engine.steppers.stepwise import Stepwise
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from gdcli.problem import Params
 
 
-class FusedNetwork(Stepper[NetworkProgram]):
+class FusedNetwork(Stepwise[NetworkProgram]):
     """Each layer moves its own parameters on the way back: no gradient is ever stored."""
 
     words = "gradient and update fused"
+    known: tuple[Tensor, int, Tensor] | None = None  # rates, a batch's size, and the former over it
 
-    def advance(
+    def take(
         self,
         params: Params,
         states: dict[str, State],
-        first: int,
-        last: int,
-        gradient: Params | None,
+        step: int,
+        batch: Any,
+        gradient: Params | None = None,
     ) -> None:
-        """Take each step with the slopes times the learning rate over the batch size."""
-        known: tuple[Tensor, int] | None = None
-        for step, (x, y) in zip(range(first, last), self.batches(first, last), strict=True):
-            rate, count = self.rule.learning_rates(step), x.shape[-1]
-            if known is None or known[0] is not rate or known[1] != count:
-                known, scale = (rate, count), (rate / count)[:, None, None]
-            self.program.descend(params, x, y, rate, scale)
+        """Take a step with the slopes times the learning rate over the batch size."""
+        x, y = batch
+        rate, count = self.rule.learning_rates(step), x.shape[-1]
+        if self.known is None or self.known[0] is not rate or self.known[1] != count:
+            self.known = rate, count, (rate / count)[:, None, None]
+        self.program.descend(params, x, y, rate, self.known[2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from gdcli.engine.program import Program
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
-GATHERED = 2**17  # numbers of a block of batches that are gathered together: they fit a cache
 PAUSE = 16
 
 P = TypeVar("P", bound=Program)
@@ -26,7 +26,7 @@ P = TypeVar("P", bound=Program)
 class Stepper(ABC, Generic[P]):
     """Takes the steps of all trials of a batch."""
 
-    words: ClassVar[str]  # what it does, for the manifest
+    words: str  # what it does, for the manifest
     together: ClassVar[int] = 1  # steps that are taken as one, however many seeds share the cache
 
     def __init__(self, program: P, rule: Rule, orders: Orders | None) -> None:
@@ -56,16 +56,18 @@ class Stepper(ABC, Generic[P]):
         return PAUSE if self.orders is None else self.orders.plan.steps_per_epoch
 
     def blocks(self, first: int, last: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the steps' example indices, shape (steps, seeds, batch), a cacheful at a time."""
+        """Yield the steps' example indices, shape (steps, seeds, batch), some at a time."""
         orders = self.orders
         if orders is None:
             return
         row = sum(array[:1].size for array in self.program.data.train.values())
         step = len(orders.seeds) * orders.plan.batch_size * row
-        most = max(1, GATHERED // (step * self.together)) * self.together
+        most = max(1, self.program.device.at_once // (step * self.together)) * self.together
         yield from orders.blocks(first, last, most)
 
     def batches(self, first: int, last: int) -> Iterator[Any]:
-        """Yield the batch of every step."""
+        """Yield the batch of every step; None is all training examples."""
+        if self.orders is None:
+            yield from repeat(None, last - first)
         for indices in self.blocks(first, last):
             yield from self.program.batches(indices)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gdcli.engine.program import Program
-from gdcli.engine.steppers.stepper import Stepper
+from gdcli.engine.steppers.stepper import P, Stepper
 
 if TYPE_CHECKING:
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
 
-class Stepwise(Stepper[Program]):
+class Stepwise(Stepper[P]):
     """The plain way, which every other must agree with."""
 
     words = "step by step"
@@ -26,13 +25,20 @@ class Stepwise(Stepper[Program]):
         gradient: Params | None,
     ) -> None:
         """Take each step by itself."""
-        program, rule = self.program, self.rule
-        if self.orders is None:
-            for step in range(first, last):
-                program.step = step
-                rule.step(params, gradient or program.gradient(params, None), states, step)
-                gradient = None
-            return
+        gradient = None if self.orders else gradient
         for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
-            program.step = step
-            rule.step(params, program.gradient(params, batch), states, step)
+            self.program.step = step
+            self.take(params, states, step, batch, gradient)
+            gradient = None
+
+    def take(
+        self,
+        params: Params,
+        states: dict[str, State],
+        step: int,
+        batch: Any,
+        gradient: Params | None = None,
+    ) -> None:
+        """Take one step on a batch, whose gradient may be known."""
+        gradient = gradient or self.program.gradient(params, batch)
+        self.rule.step(params, gradient, states, step)
