@@ -15,9 +15,12 @@ NO_FILE = {errno.ENOENT, errno.ELOOP, errno.EISDIR}
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | COMMON
 
 
-def write(path: Path, chunks: Iterable[bytes], *, exclusive: bool = False) -> None:
+def write(
+    path: Path, chunks: Iterable[bytes], *, exclusive: bool = False, lasting: bool = True
+) -> None:
     """Write a file by way of a temporary one beside it: write, fsync, rename, fsync the folder.
 
+    Unless `lasting`, the last is left to another file of the folder that is written after it.
     Raises FileExistsError if `exclusive` and the file is there, OSError, naming the file, if it
     cannot be written.
     """
@@ -28,7 +31,8 @@ def write(path: Path, chunks: Iterable[bytes], *, exclusive: bool = False) -> No
             os.link(temporary, path)
         else:
             temporary.replace(path)
-        _sync(path.parent)
+        if lasting:
+            _sync(path.parent)
     except OSError as error:
         # A full disk names no file, and nobody knows the temporary one.
         if error.filename in (None, str(temporary)):

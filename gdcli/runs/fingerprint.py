@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,8 @@ def fingerprint(device: str, *, torch: bool, packages: tuple[str, ...] = ()) -> 
 
 def _version(package: str) -> str:
     """Return a package's version, which may be distributed under several names; "" if missing."""
+    from importlib import metadata  # as slow to import as typer
+
     names = metadata.packages_distributions().get(package, [])
     return metadata.version(names[0]) if names else ""
 

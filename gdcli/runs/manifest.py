@@ -10,7 +10,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def manifest(
     counts: Mapping[str, int],
     paths: Mapping[str, list[str]],
 ) -> dict[str, Any]:
-    """Return what manifest.json says, but for the files' checksums.
+    """Return what manifest.json says, but for the circumstances and the files' checksums.
 
     `spec` identifies the numbers, by what they depend on; `counts` holds the trials by status,
     `paths` which ways the trials of each cohort were computed.
@@ -51,32 +52,61 @@ def manifest(
         **({"code": spec["code"]} if "code" in spec else {}),
         "fingerprint": spec["fingerprint"],
         "equivalent": shlex.join(["gdcli", *experiment.command()]),
-        **circumstances(),
     }
 
 
 def circumstances() -> dict[str, Any]:
     """Return by what command results were made, where, from which commit, and when."""
+    with commit() as name:
+        return made_at(name)
+
+
+def made_at(name: Callable[[], str | None]) -> dict[str, Any]:
+    """Return the same, given what tells the commit."""
     return {
         "host": platform.node(),
-        "system": platform.platform(),
+        "system": _system(),
         "cores": os.cpu_count(),
         "command": shlex.join(["gdcli", *sys.argv[1:]]),
-        "git": _git(),
+        "git": name(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
 
 
-def _git() -> str | None:
-    """Return the commit of the working directory, marked if it has changes; None outside git."""
+def _system() -> str:
+    """Return the operating system and its C library, which platform.platform() is slow to find."""
+    found = [platform.system(), platform.release(), platform.machine()]
+    with suppress(AttributeError, ValueError, OSError):
+        found.append(os.confstr("CS_GNU_LIBC_VERSION") or "")
+    return " ".join(filter(None, found))
+
+
+@contextmanager
+def commit() -> Iterator[Callable[[], str | None]]:
+    """Ask git for the commit of the working directory while other work goes on.
+
+    What is yielded waits for the hash, marked if there are changes; None outside git.
+    """
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
     try:
-        done = subprocess.run(  # noqa: S603 -- a fixed command
-            command, capture_output=True, text=True, check=False, timeout=5
+        git = subprocess.Popen(  # noqa: S603 -- a fixed command
+            command, stdin=null, stdout=pipe, stderr=null, text=True
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
+        yield lambda: None
+        return
+
+    def name() -> str | None:
+        with suppress(subprocess.TimeoutExpired):
+            return git.communicate(timeout=5)[0].strip() or None
         return None
-    return done.stdout.strip() or None
+
+    with git:
+        try:
+            yield name
+        finally:
+            git.kill()
 
 
 def write(folder: Path, content: dict[str, Any], files: Iterable[str]) -> None:

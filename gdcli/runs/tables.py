@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,21 +34,34 @@ def write_tables(run: Run | Assembly) -> dict[str, int]:
 
 def _written(run: Run | Assembly, *, clear: bool) -> dict[str, int]:
     experiment, folder = run.experiment, run.folder
-    rest = _Rest()
-    columns = curve_columns(experiment, run.metrics)
-    atomic.write(folder / "curves.csv", _lines(run, header(columns), rest))
-    columns = summary_columns(experiment, run.metrics)
-    atomic.write(folder / "summary.csv", [header(columns).encode(), *rest.summary])
-    atomic.write(folder / "experiment.toml", [experiment_file.dump(experiment).encode()])
-    timings = ["batch,cohort,trials,seconds\n", *rest.timings]
-    atomic.write(folder / "timings.csv", ["".join(timings).encode()])
-    if clear:
-        # Before the manifest, with which the run is finished: nobody would come back for them.
-        run.store.clear_temporaries()
+    with manifest.commit() as commit:
+        rest = _write_files(run)
+        if clear:
+            # Before the manifest, with which the run is finished: nobody would come back for them.
+            run.store.clear_temporaries()
+        made_at = manifest.made_at(commit)
     counts = {"all": len(experiment.grid.trials), "failed": rest.failed, "diverged": rest.diverged}
     content = manifest.manifest(experiment, run.store.id, run.store.spec, counts, rest.paths)
-    manifest.write(folder, content | {"theory": theory_of(experiment)}, manifest.FILES)
+    content |= {**made_at, "theory": theory_of(experiment)}
+    manifest.write(folder, content, manifest.FILES)
     return counts
+
+
+def _write_files(run: Run | Assembly) -> _Rest:
+    """Write all but the manifest, with which they last; return what the shards hold besides."""
+    experiment, rest = run.experiment, _Rest()
+
+    def write(name: str, chunks: Iterable[bytes]) -> None:
+        atomic.write(run.folder / name, chunks, lasting=False)
+
+    columns = curve_columns(experiment, run.metrics)
+    write("curves.csv", _lines(run, header(columns), rest))
+    columns = summary_columns(experiment, run.metrics)
+    write("summary.csv", [header(columns).encode(), *rest.summary])
+    write("experiment.toml", [experiment_file.dump(experiment).encode()])
+    timings = ["batch,cohort,trials,seconds\n", *rest.timings]
+    write("timings.csv", ["".join(timings).encode()])
+    return rest
 
 
 @dataclass
