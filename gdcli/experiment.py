@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdcli.axis import expand, one, one_or_vary, text, texts
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
@@ -19,8 +19,7 @@ from gdcli.reference import absolute, name_in, relative
 from gdcli.training import Training
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """What the user said, unread: texts of a command line or values of a TOML file, by name.
 
     `where` is asked for an option of the grid by its name, for others by "problem dim" or

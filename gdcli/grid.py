@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from annotated_types import Ge, Gt
 
@@ -86,8 +86,7 @@ class Trial:
         return _sha256(f"[1,{CANONICAL.encode(settings)},{{{','.join(parts)}}},{fields}]")[:12]
 
 
-@dataclass(frozen=True)
-class Cohort:
+class Cohort(NamedTuple):
     """Trials that share one stacked program: one problem, method, batch size and kind of rule."""
 
     trials: tuple[Trial, ...]

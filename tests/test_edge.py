@@ -74,7 +74,7 @@ def test_the_explanation_says_how_near(folder: Path) -> None:
 
 def test_of_trials_that_diverged_it_says_nothing(folder: Path) -> None:
     account = told(folder)[0.8]
-    lost = tuple(replace(t, status="diverged", verdict="diverged") for t in account.cell.trials)
+    lost = tuple(t._replace(status="diverged", verdict="diverged") for t in account.cell.trials)
     assert edge_of(replace(account, cell=replace(account.cell, trials=lost))) is None
 
 

@@ -1,5 +1,4 @@
 import random
-from dataclasses import replace
 from math import exp, inf, isfinite, log, nan
 
 import pytest
@@ -55,7 +54,7 @@ def test_the_word_of_a_finished_curve(losses: list[float], word: str) -> None:
 
 
 def test_a_failed_trial_has_no_word() -> None:
-    assert verdict(replace(curve(FALLING), status="failed")).word is None
+    assert verdict(curve(FALLING)._replace(status="failed")).word is None
 
 
 @pytest.mark.parametrize(
@@ -72,34 +71,34 @@ def test_a_failed_trial_has_no_word() -> None:
     ],
 )
 def test_divergence_has_a_cause(losses: list[float], status: str, cause: str) -> None:
-    found = verdict(replace(curve(losses), status=status))
+    found = verdict(curve(losses)._replace(status=status))
     assert (found.word, found.cause) == ("diverged", cause)
 
 
 def test_a_goal_that_was_reached_is_convergence_whatever_the_curve() -> None:
     for losses in (FALLING, FLOOR, BOUNCING, [1.0]):
-        assert verdict(replace(curve(losses), reached=True)).word == "converged"
+        assert verdict(curve(losses)._replace(reached=True)).word == "converged"
 
 
 def test_a_goal_that_was_not_reached_is_no_convergence() -> None:
     vanishing = curve(FLOOR, [0.5**epoch for epoch in range(51)])
     assert verdict(vanishing).word == "converged"
-    assert verdict(replace(vanishing, reached=False)).word == "stalled"
-    assert verdict(replace(vanishing, reached=False, minimum=0.05)).word == "stalled"
+    assert verdict(vanishing._replace(reached=False)).word == "stalled"
+    assert verdict(vanishing._replace(reached=False, minimum=0.05)).word == "stalled"
 
 
 def test_a_known_minimum_decides_whether_a_flat_curve_converged() -> None:
     flat = curve(FLOOR, [0.5**epoch for epoch in range(51)])
-    assert verdict(replace(flat, minimum=0.1)).word == "converged"
-    assert verdict(replace(flat, minimum=0.0)).word == "stalled"
+    assert verdict(flat._replace(minimum=0.1)).word == "converged"
+    assert verdict(flat._replace(minimum=0.0)).word == "stalled"
 
 
 def test_a_curve_that_still_falls_has_converged_within_near_of_the_minimum() -> None:
     losses = [0.5**epoch for epoch in range(51)]
-    assert verdict(replace(curve(losses), minimum=0.0)).word == "converged"
-    assert verdict(replace(curve(losses[:15]), minimum=0.0)).word == "slow"
+    assert verdict(curve(losses)._replace(minimum=0.0)).word == "converged"
+    assert verdict(curve(losses[:15])._replace(minimum=0.0)).word == "slow"
     strict = Thresholds(near=1e-20)
-    assert verdict(replace(curve(losses), minimum=0.0), strict).word == "slow"
+    assert verdict(curve(losses)._replace(minimum=0.0), strict).word == "slow"
 
 
 @pytest.mark.parametrize(("ratio", "word"), [(1e-4, "converged"), (1e-2, "stalled")])
@@ -147,30 +146,30 @@ def test_overshoots_of_the_first_half_are_no_oscillation() -> None:
 @pytest.mark.parametrize("floor", [0.0, 7.0])
 def test_steps_left_are_exact_for_a_geometric_fall(floor: float) -> None:
     losses = [floor + 0.9**epoch for epoch in range(51)]
-    given = replace(curve(losses), reached=False, minimum=floor, target_loss=floor + 1e-6)
+    given = curve(losses)._replace(reached=False, minimum=floor, target_loss=floor + 1e-6)
     left = verdict(given).steps_left
     assert left is not None
     assert left == pytest.approx(log(1e-6) / log(0.9) - 50, abs=0.1)
 
 
 def test_a_target_at_the_minimum_is_never_reached() -> None:
-    given = replace(curve(FALLING), reached=False, minimum=0.0, target_loss=0.0)
+    given = curve(FALLING)._replace(reached=False, minimum=0.0, target_loss=0.0)
     assert verdict(given).steps_left == inf
 
 
 def test_without_a_goal_the_steps_left_are_those_to_the_known_minimum() -> None:
-    given = replace(curve([3 + 0.9**epoch for epoch in range(51)]), minimum=3.0)
+    given = curve([3 + 0.9**epoch for epoch in range(51)])._replace(minimum=3.0)
     left = verdict(given).steps_left
     assert left is not None
     assert left == pytest.approx(log(1e-6) / log(0.9) - 50, abs=0.1)
-    assert verdict(replace(given, reached=False)).steps_left is None  # the goal is --tol
+    assert verdict(given._replace(reached=False)).steps_left is None  # the goal is --tol
 
 
 def test_a_single_point_says_nothing_but_that_it_is_at_the_minimum() -> None:
     assert verdict(curve([3.0])).word is None
     assert verdict(curve([])).word is None
-    assert verdict(replace(curve([3.0]), minimum=3.0)).word == "converged"
-    assert verdict(replace(curve([3.0]), minimum=3.0, reached=False)).word is None
+    assert verdict(curve([3.0])._replace(minimum=3.0)).word == "converged"
+    assert verdict(curve([3.0])._replace(minimum=3.0, reached=False)).word is None
 
 
 any_float = st.floats(allow_nan=True, allow_infinity=True)

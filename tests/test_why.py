@@ -91,7 +91,7 @@ def test_a_slow_trial_is_told_with_the_epochs_left(tmp_path: Path) -> None:
         (1041.0, "about 1040 epochs more to its goal"),
         (inf, "target is at the minimum"),
     ):
-        changed = replace(trial, figures={**trial.figures, "epochs_left": left})
+        changed = trial._replace(figures={**trial.figures, "epochs_left": left})
         assert line in explanation(replace(one, cell=replace(one.cell, trials=(changed,))))
 
 
@@ -112,7 +112,7 @@ def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -
     assert "; rate a step 0.91 measured, 0.9 in theory in the long run" in line
     assert "; noise floor 0.011 measured, about 0.01 in theory" in line
     assert "measured" not in explanation(one)
-    unstable = replace(expected, floor=Floor(inf, exact=True))
+    unstable = expected._replace(floor=Floor(inf, exact=True))
     assert "floor" not in explanation(replace(one, expected=unstable))
 
 
@@ -147,23 +147,23 @@ def test_nothing_is_expected_of_what_theory_does_not_cover() -> None:
     assert expect(None) == Expectation(Vanilla())
     assert expect(BOWL, optimizer="adam").limit is None
     assert expectation(given_setting(optimizer="mine"), 0.1, BOWL, GOALS) is None
-    flat = replace(BOWL, curvature=Curvature(10.0, 1e-16, exact=True, every_batch=True))
+    flat = BOWL._replace(curvature=Curvature(10.0, 1e-16, exact=True, every_batch=True))
     assert expect(flat).rate is None
 
 
 def test_batches_have_a_limit_only_where_all_have_the_same_curvature() -> None:
     assert expect(BOWL, method="sgd").limit == Limit(0.2, exact=True)
     assert expect(BOWL, method="sgd").rate is None
-    least_squares = replace(BOWL, curvature=Curvature(10.0, 1.0, exact=True, every_batch=False))
+    least_squares = BOWL._replace(curvature=Curvature(10.0, 1.0, exact=True, every_batch=False))
     assert expect(least_squares, method="sgd").limit is None
-    bounded = replace(BOWL, curvature=Curvature(10.0, 0.0, exact=False, every_batch=False))
+    bounded = BOWL._replace(curvature=Curvature(10.0, 0.0, exact=False, every_batch=False))
     assert expect(bounded).limit == Limit(0.2, exact=False)
     assert expect(bounded, optimizer="momentum").limit is None
 
 
 def test_a_floor_is_claimed_of_plain_sgd_with_replacement_alone() -> None:
-    noisy = replace(BOWL, examples=100, noise=Noise((1.0, 10.0), (2.0, 3.0), exact=True))
-    drawn = replace(GOALS, order="replacement")
+    noisy = BOWL._replace(examples=100, noise=Noise((1.0, 10.0), (2.0, 3.0), exact=True))
+    drawn = GOALS._replace(order="replacement")
     floor = 0.05 * 2 / (2 * 4 * 1.95) + 0.05 * 3 / (2 * 4 * 1.5)
     found = expect(noisy, drawn, method="minibatch", batch_size=4).floor
     assert found is not None
@@ -180,7 +180,7 @@ def test_a_floor_is_claimed_of_plain_sgd_with_replacement_alone() -> None:
     ]
     for goals, changed in plain:
         assert expect(noisy, goals, **changed).floor is None
-    steep = replace(noisy, noise=Noise((50.0,), (1.0,), exact=True))
+    steep = noisy._replace(noise=Noise((50.0,), (1.0,), exact=True))
     unstable = expect(steep, drawn, method="sgd").floor
     assert unstable is not None
     assert unstable.excess == inf
@@ -217,7 +217,7 @@ def test_a_goal_that_was_reached_stays_reached(tmp_path: Path) -> None:
     folder = write_run(tmp_path, [Made([1.0] * 20)])
     run = read_trials(folder)
     theory = Theory({"experiment": {"settings": {"grid": {"tol": 0.1}}}, "theory": []})
-    reached = replace(run, trials=(replace(run.trials[0], verdict="converged"),))
+    reached = run._replace(trials=(run.trials[0]._replace(verdict="converged"),))
     (found,) = judged(folder, reached, theory, Thresholds(near=1e-20)).trials
     assert found.verdict == "converged"
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from gdcli.analysis.why import Account
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
 NEAR = 0.9, 1.25  # sharpness over that at the edge: it swings around 1, a little above
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """The sharpness of a setting at a learning rate, medians over its trials."""
 
     start: float

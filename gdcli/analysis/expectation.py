@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.analysis.theory import (
     Limit,
@@ -27,16 +26,14 @@ COMMON = ("weight_decay", "clip_norm")  # settings of every optimizer, named wit
 DEGENERATE = 1e-13  # mu over L: so small, it is rounding, and no rate can be told from it
 
 
-@dataclass(frozen=True)
-class Floor:
+class Floor(NamedTuple):
     """The mean excess over the minimum at which SGD settles."""
 
     excess: float
     exact: bool  # else the leading order in the learning rate
 
 
-@dataclass(frozen=True)
-class Expectation:
+class Expectation(NamedTuple):
     """What is known of a setting; None is what is not."""
 
     optimizer: Optimizer

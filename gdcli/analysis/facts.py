@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdcli.analysis.rows import REPAIR, Value, value_of
 from gdcli.engine.curvature import Curvature
@@ -13,8 +12,7 @@ from gdcli.engine.quantized_size import Quantized
 from gdcli.errors import UserError
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(NamedTuple):
     """One problem of a run; None is what is not known."""
 
     examples: int
@@ -25,8 +23,7 @@ class Facts:
     quantized: Quantized | None = None
 
 
-@dataclass(frozen=True)
-class Goals:
+class Goals(NamedTuple):
     """What ends a trial as converged, and in which order it sees the examples."""
 
     tol: float | None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from gdcli.analysis.facts import Facts, Goals, Theory
@@ -22,7 +21,7 @@ def judged(folder: Path, run: Trials, theory: Theory, thresholds: Thresholds) ->
         if trial := trials.get(points.trial):
             curve = _curve(trial, points, theory.of(run.names, trial.setting), theory.goals)
             trials[trial.id] = _with(trial, verdict(curve, thresholds), points)
-    return replace(run, trials=tuple(trials.values()))
+    return run._replace(trials=tuple(trials.values()))
 
 
 def trials_judged(folder: Path, theory: Theory, thresholds: Thresholds) -> Trials:
@@ -54,8 +53,7 @@ def _with(trial: Trial, found: Verdict, points: Points) -> Trial:
         "overshoots": found.overshoots if counted else None,
         "largest_overshoot": found.overshoot if counted else None,
     }
-    return replace(
-        trial,
+    return trial._replace(
         verdict=found.word or "",
         diverged_by=found.cause or "",
         figures={**trial.figures, **figures},

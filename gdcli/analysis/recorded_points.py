@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from gdcli.analysis.rows import Row, read_rows
 
 
-@dataclass(frozen=True)
-class Points:
+class Points(NamedTuple):
     """One trial's points, the oldest first; a value that was not measured is nan."""
 
     trial: str

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from gdcli.optimizer import Optimizer
 
 
-@dataclass(frozen=True)
-class Limit:
+class Limit(NamedTuple):
     """The learning rate at which theory says that descent ceases to be stable."""
 
     lr: float

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from math import inf, isfinite, isnan
 from pathlib import Path
+from typing import NamedTuple
 
 from gdcli.analysis.rows import Row, Value, read_rows, value_of
 from gdcli.fields import show
@@ -21,8 +21,7 @@ ENDING = ("status", "verdict", "final_train_loss", "final_test_loss", *FIGURES, 
 STATUSES = ("finished", "diverged", "failed")
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(NamedTuple):
     """One row of summary.csv."""
 
     id: str
@@ -48,8 +47,7 @@ class Trial:
         return inf if lost or loss is None or isnan(loss) else loss
 
 
-@dataclass(frozen=True)
-class Trials:
+class Trials(NamedTuple):
     """The rows of summary.csv, and what its columns are named."""
 
     names: tuple[str, ...]  # of the settings but the learning rate and the seed

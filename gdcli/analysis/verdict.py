@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf, isfinite, isnan
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from gdcli.analysis.extrapolation import steps_to
 from gdcli.analysis.quantiles import median
@@ -20,8 +19,7 @@ WORDS: tuple[Word, ...] = ("converged", "slow", "stalled", "oscillating", "diver
 DEFAULT = Thresholds()
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """One trial as it was recorded, the oldest point first."""
 
     status: str  # finished, diverged or failed
@@ -33,8 +31,7 @@ class Curve:
     minimum: float | None = None  # of the training loss, where it is known
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The word for a curve, and the figures behind it."""
 
     word: Word | None  # None: a failed trial, or a single point that says nothing

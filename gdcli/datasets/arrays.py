@@ -13,9 +13,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 from gdcli.datasets.contents import check_ratio, opened
+from gdcli.datasets.header import Header
 from gdcli.datasets.room import check_room
 from gdcli.datasets.table import Table
 from gdcli.errors import UserError
@@ -77,21 +78,6 @@ def check_finite(values: Array, first: int, file: Path) -> None:
         wrong = values[row, int(finite[row].argmin())]
         what = f"row {first + row}, counted from 0, holds {wrong}, which is no finite number"
         raise UserError(str(file), what, "correct it, or take out the row")
-
-
-@dataclass(frozen=True)
-class Header:
-    """What an array file says of itself."""
-
-    shape: tuple[int, ...]
-    order: str  # "C" or "F"
-    dtype: Any  # np.dtype
-    start: int  # bytes before the values
-
-    @property
-    def size(self) -> int:
-        """The bytes of the values."""
-        return math.prod(self.shape) * int(self.dtype.itemsize)
 
 
 def read_matrix(file: Path) -> ArrayTable:

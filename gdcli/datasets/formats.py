@@ -1,26 +1,28 @@
-"""Which reader reads a file: its suffix says."""
+"""Which reader reads a file: its suffix says. It is imported for a file that wants it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from gdcli.datasets import arrays, delimited, libsvm, parquet
-from gdcli.datasets.libsvm import LABEL
 from gdcli.datasets.table import Table
 
 LIBSVM = (".libsvm", ".svmlight", ".svm")
-READERS: dict[str, Callable[[Path], Table]] = {
-    ".npy": arrays.read_matrix,
-    ".npz": arrays.read_arrays,
-    ".parquet": parquet.read_parquet,
-    **dict.fromkeys(LIBSVM, libsvm.read_libsvm),
+LABEL = "label"  # its target
+CSV = ("delimited", "read_table")
+READERS = {
+    ".npy": ("arrays", "read_matrix"),
+    ".npz": ("arrays", "read_arrays"),
+    ".parquet": ("parquet", "read_parquet"),
+    **dict.fromkeys(LIBSVM, ("libsvm", "read_libsvm")),
 }
 
 
 def read_file(file: Path) -> Table:
     """Return the columns of a data file: a CSV file, unless its suffix says another format."""
-    return READERS.get(_suffix(file), delimited.read_table)(file)
+    module, function = READERS.get(_suffix(file), CSV)
+    table: Table = getattr(import_module(f"gdcli.datasets.{module}"), function)(file)
+    return table
 
 
 def is_csv(file: Path) -> bool:

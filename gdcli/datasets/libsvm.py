@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.datasets.arrays import ArrayTable
 from gdcli.datasets.contents import opened
+from gdcli.datasets.formats import LABEL
 from gdcli.datasets.room import check_room
 from gdcli.errors import UserError
 from gdcli.fields import show
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LABEL = "label"
 LONGEST = 2**26  # bytes of a line
 PAIR = 100  # bytes of a pair in memory, or a little less
 LOOK = 2**12  # lines after which the room is looked at again

@@ -1,4 +1,4 @@
-"""Matrices that stay on disk: an .npy file as it is, a CSV file as numbers in a temporary one.
+"""Matrices that stay on disk.
 
 A few rows at a time are read, each time by a memory map of its own: pages that were read are given
 back with it, so that what is resident is one part of the file, however long the run.
@@ -6,21 +6,14 @@ back with it, so that what is resident is one part of the file, however long the
 
 from __future__ import annotations
 
-import tempfile
-import weakref
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gdcli.datasets.arrays import Header, check_columns, check_finite, read_header
-from gdcli.datasets.classes import MOST, number_classes
-from gdcli.datasets.contents import opened
-from gdcli.datasets.delimited import read_parts
-from gdcli.datasets.table import Table
-from gdcli.errors import RunError, UserError
-from gdcli.fields import show
+from gdcli.datasets.header import Header
+from gdcli.errors import RunError
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
@@ -30,7 +23,6 @@ if TYPE_CHECKING:
 PART = 2**19  # numbers of a part, 4 MB: its features, and some 64 more of what is made of a row
 MADE = 64
 DENSE = 8  # rows of the file for each that is wanted, at most, for all of them to be mapped
-CELLS = 2**17  # of a CSV file that are text at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,88 +151,3 @@ class Streamed:
 
         x = (part / self.magnitude - self.origin) / self.unit
         return np.concatenate([x, np.ones_like(x[..., :1])], axis=-1) if self.ones else x
-
-
-@dataclass
-class _Target:
-    """The values of the target, part by part, as numbers or as classes."""
-
-    name: str
-    classes: bool
-    parts: list[Array] = field(default_factory=list)
-    known: dict[Any, int] = field(default_factory=dict)
-
-    def add(self, table: Table) -> None:
-        """Take the target's values in a part of a file."""
-        import numpy as np
-
-        if not self.classes:
-            self.parts.append(table.numbers([self.name])[:, 0])
-            return
-        codes = [self.known.setdefault(x, len(self.known)) for x in table.labels(self.name)]
-        if len(self.known) > 10 * MOST:  # 1 and 1.0 are one class, so that a few more may do
-            number_classes(list(self.known), self.name)
-        self.parts.append(np.array(codes, np.int32))
-
-    def values(self) -> Array:
-        """Return all values, float64, or classes counted from 0."""
-        import numpy as np
-
-        values = np.concatenate(self.parts)
-        return number_classes(list(self.known), self.name)[values] if self.classes else values
-
-
-def open_matrix(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
-    """Return the features of a file, which stay on disk, and the target's values.
-
-    Raises UserError as reading the file whole would.
-    """
-    if file.suffix.lower() == ".npy":
-        return _of_array(file, target, classes=classes)
-    return _of_csv(file, target, classes=classes)
-
-
-def _of_array(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
-    import numpy as np
-
-    with opened(file, "--data") as stream:
-        header = read_header(stream, file, stream.seek(0, 2))
-    check_columns(header, file)
-    names = tuple(map(str, range(header.shape[1])))
-    if target not in names:
-        what = f"{file} has no column {show(target)}"
-        raise UserError("--target", what, f"its columns are 0 to {len(names) - 1}")
-    everything = OnDisk(file, file, header, np.arange(len(names)))
-    others = np.array([i for i, name in enumerate(names) if name != target], dtype=np.int64)
-    _check_features(len(others), file, target)
-    y = np.empty(header.shape[0])
-    for rows, part in everything.parts(np.arange(header.shape[0])):
-        check_finite(part, int(rows[0]), file)
-        y[rows] = part[:, int(target)]
-    return replace(everything, columns=others), number_classes(y, target) if classes else y
-
-
-def _of_csv(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
-    import numpy as np
-
-    found = _Target(target, classes)
-    rows, width = 0, 0
-    with ExitStack() as until_done:
-        held = until_done.enter_context(tempfile.TemporaryFile())
-        for part in read_parts(file, CELLS):
-            found.add(part)
-            held.write(part.features(target).tobytes())
-            rows, width = rows + len(part.rows), len(part.columns) - 1
-        held.flush()
-        y = found.values()
-        until_done.pop_all()
-    header = Header((rows, width), "C", np.dtype(np.float64), 0)
-    matrix = OnDisk(file, held, header, np.arange(width))
-    weakref.finalize(matrix, held.close)  # and with that it is gone from the disk
-    return matrix, y
-
-
-def _check_features(count: int, file: Path, target: str) -> None:
-    if not count:
-        what = f"{file} has no column besides {show(target)}"
-        raise UserError("--data", what, "give a file with columns to predict it from")

@@ -9,7 +9,7 @@ from typing import Annotated
 from gdcli.datasets.arrays import read_header
 from gdcli.datasets.contents import opened
 from gdcli.datasets.formats import is_csv
-from gdcli.datasets.on_disk import open_matrix
+from gdcli.datasets.matrix_file import open_matrix
 from gdcli.datasets.source import Source
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show

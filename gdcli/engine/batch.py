@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -69,7 +69,7 @@ def train_batch(
         loop = loop_for(batch.trials, data, plan, device_name)
         loop.keeper = keeper
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
-    return plan, replace(curves, path=path_of(loop.program, loop.stepper))
+    return plan, curves._replace(path=path_of(loop.program, loop.stepper))
 
 
 def _alone(
@@ -80,7 +80,7 @@ def _alone(
     (trial,) = trials
     how = name_of(trial.optimizer).replace(":", ".optim.")
     path = f"{how}, autograd on torch, one trial at a time" if alone(trial) else REFERENCE
-    return replace(train(trial, data, device, advance), path=path)
+    return train(trial, data, device, advance)._replace(path=path)
 
 
 def loop_for(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Loop:

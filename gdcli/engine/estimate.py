@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
@@ -23,8 +23,7 @@ LOOK = 1.0  # seconds that a quick estimate may take, or little more
 ROW = 130  # bytes of a line of curves.csv
 
 
-@dataclass(frozen=True)
-class CohortEstimate:
+class CohortEstimate(NamedTuple):
     """One cohort: trials that share a stacked program."""
 
     name: str

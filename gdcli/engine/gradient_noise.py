@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 MOST_CURVATURES = 10_000  # that a manifest holds
 
 
-@dataclass(frozen=True)
-class Noise:
+class Noise(NamedTuple):
     """The variance of one example's gradient along axes of these curvatures."""
 
     curvatures: tuple[float, ...]

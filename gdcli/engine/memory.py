@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gdcli.datasets.room import free, human
-from gdcli.datasets.streamable import Streamable
 from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import WIDTH, alone, needs_torch, precision
@@ -46,6 +45,8 @@ def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
 
 
 def _could_stream(problem: Problem) -> bool:
+    from gdcli.datasets.streamable import Streamable  # it brings readers along
+
     return isinstance(problem, Streamable) and problem.streams and not problem.stream
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 from gdcli.discovery import name_of
 from gdcli.errors import UserError
@@ -15,8 +15,7 @@ from gdcli.training import MOST_STEPS
 MOST_POINTS = 10_000_000
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """The steps of a trial: the same for every trial of a cohort."""
 
     examples: int  # training examples there are

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.arrays import namespace
 from gdcli.datasets.on_disk import Streamed
@@ -22,16 +21,14 @@ if TYPE_CHECKING:
 CHUNK = 512  # examples of a network's full pass that are held at a time
 
 
-@dataclass(frozen=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """What a recorded point holds: measures by column name, of the lanes' shape, and gradients."""
 
     values: dict[str, Array]
     gradient: Params  # of the full training loss
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What every lane, the lanes flattened, makes of training examples that follow one another."""
 
     loss: Array  # (lanes, examples), without the penalty

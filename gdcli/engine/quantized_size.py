@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.engine.initial import module_of
 
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
 FLOAT = 4  # bytes of a float32: of a parameter that is not rounded, and of a scale
 
 
-@dataclass(frozen=True)
-class Quantized:
+class Quantized(NamedTuple):
     """What is rounded of a network, and the bytes of its parameters before and after."""
 
     how: str  # none, ptq or qat

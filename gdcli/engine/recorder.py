@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ FLUSH = 64  # recorded points that stay on a GPU before they leave it together
 RUNNING, CONVERGED, DIVERGED = 0, 1, 2
 
 
-@dataclass(frozen=True)
-class Curves:
+class Curves(NamedTuple):
     """The recorded points of the trials of one batch."""
 
     steps: list[int]

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdcli.engine.estimate import quick_estimate
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import on_torch
 from gdcli.engine.memory import allowance, batch_memory
@@ -75,6 +74,8 @@ def _pays(run: Run, todo: Sequence[int], workers: int) -> bool:
     batches = [run.batches[index] for index in todo]
     if not torch and _at_most(batches) < worth:
         return False  # not worth a look: it would take longer than many such grids
+    from gdcli.engine.estimate import quick_estimate
+
     return quick_estimate(batches, run.device, enough=worth) >= worth
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from math import isfinite, log10
 from typing import TYPE_CHECKING
 
@@ -47,7 +46,7 @@ def _panel_lines(picture: Chart, panel: Panel, width: int) -> list[Text]:
     if not panel.lines:
         return []
     # An accuracy of 0.90 and one of 0.95 lie close together on a logarithmic axis.
-    axis = axis_of(replace(picture, panels=[panel]))
+    axis = axis_of(picture._replace(panels=[panel]))
     scale = axis.scale if axis.straight else None
     if not picture.log_x:
         medians = [[(x, values.median) for x, values in line.points] for line in panel.lines]

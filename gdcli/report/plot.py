@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import inf, isfinite
+from typing import NamedTuple
 
 from plotille import Canvas
 from rich.text import Text
@@ -23,8 +23,7 @@ DIVERGED = "x"
 BLANK = "\u2800"  # braille without a dot; each dot adds a bit of its own
 
 
-@dataclass(frozen=True)
-class PlotCurve:
+class PlotCurve(NamedTuple):
     """A curve of (x, y) points, the smallest x first; y may be inf or NaN."""
 
     label: str

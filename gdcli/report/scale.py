@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from math import ceil, copysign, floor, inf, log10
+from typing import NamedTuple
 
 DECADES = 16  # a float64's digits: what is that far below the highest loss is rounding noise
 
 
-@dataclass(frozen=True)
-class Scale:
+class Scale(NamedTuple):
     """An axis from `low` to `high`."""
 
     low: float

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.families import not_stacked
 from gdcli.engine.memory import check_memory
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
     from gdcli.runs.progress import Progress
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """Where the results are, and how the trials ended."""
 
     folder: Path

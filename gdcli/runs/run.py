@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
@@ -33,8 +32,7 @@ if TYPE_CHECKING:
     from gdcli.runs.work import Keep
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """A batch that is in the store."""
 
     computed: bool  # now, by this process

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gdcli.runs.spec import line, read_json
 
 
-@dataclass(frozen=True)
-class Shard:
+class Shard(NamedTuple):
     """What a batch came to: lines of the two tables, and how it went."""
 
     curves: bytes

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gdcli.datasets.room import human
-from gdcli.datasets.streamable import Streamable
 from gdcli.engine.memory import allowance
 from gdcli.fields import show
+from gdcli.problem import LinearModel
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
@@ -26,6 +26,10 @@ def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]
     or --no-stream says what to do.
     """
     problems = {cohort.trials[0].problem for cohort in experiment.grid.cohorts}
+    if not any(isinstance(problem, LinearModel) for problem in problems):
+        return experiment, ""
+    from gdcli.datasets.streamable import Streamable  # it brings readers along
+
     files = [p for p in problems if isinstance(p, Streamable) and p.stream is None and p.streams]
     needed, file = max(((p.whole(), str(p.data)) for p in files), default=(0, ""))
     if not needed or needed <= (allowed := allowance(memory)):

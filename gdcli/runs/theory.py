@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from gdcli.axis import text
@@ -11,7 +10,6 @@ from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.gradient_noise import noise_of
 from gdcli.engine.least_loss import least_loss_of
-from gdcli.engine.quantized_size import quantized_of
 from gdcli.grid import setting
 from gdcli.problem import Network
 from gdcli.runs.checksums import problem_key
@@ -35,7 +33,9 @@ def _quantized(trial: Trial) -> dict[str, Any]:
     """Return what is rounded of a network, and its bytes."""
     if not isinstance(trial.problem, Network):
         return {}
-    return {"quantized": asdict(quantized_of(trial.problem, examples_of(trial)))}
+    from gdcli.engine.quantized_size import quantized_of
+
+    return {"quantized": quantized_of(trial.problem, examples_of(trial))._asdict()}
 
 
 def _options(experiment: Experiment) -> Iterator[str]:
@@ -52,8 +52,8 @@ def _facts(trial: Trial, names: list[str]) -> dict[str, Any]:
         "options": {name.replace("-", "_"): _cell(trial, name) for name in names},
         "examples": data.examples,
         "minimum": least_loss_of(trial),
-        "curvature": asdict(curvature) if curvature else None,
-        "noise": asdict(noise) if noise else None,
+        "curvature": curvature._asdict() if curvature else None,
+        "noise": noise._asdict() if noise else None,
     }
 
 

@@ -55,7 +55,7 @@ class Work:
                 rows = Rows(self.varied, self.metrics, plan_for(batch))
                 line = rows.failed(batch.trials[0], _message(error))
                 shard = Shard(b"", line.encode(), 0.0, failed=1, diverged=0)
-        return replace(shard, seconds=time.perf_counter() - begun)
+        return shard._replace(seconds=time.perf_counter() - begun)
 
     def again(self, batch: TrialBatch, held: Shard) -> Shard:
         """Return a batch's shard after its failed trials, and they alone, were trained again."""

@@ -125,7 +125,7 @@ def test_saving_replaces_no_other_experiment(shell: Shell) -> None:
 def test_the_exit_code_is_what_fail_on_says(
     shell: Shell, fail_on: str, failed: int, diverged: int, code: int
 ) -> None:
-    fields: dict[str, Any] = dict.fromkeys(Outcome.__dataclass_fields__, 0)
+    fields: dict[str, Any] = dict.fromkeys(Outcome._fields, 0)
     outcome = Outcome(**{**fields, "folder": Path("x"), "failed": failed, "diverged": diverged})
     with (
         mock.patch("gdcli.runs.execution.execute", return_value=outcome),

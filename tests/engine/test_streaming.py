@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.datasets import on_disk
-from gdcli.datasets.on_disk import Streamed, open_matrix
+from gdcli.datasets import matrix_file, on_disk
+from gdcli.datasets.matrix_file import open_matrix
+from gdcli.datasets.on_disk import Streamed
 from gdcli.datasets.streamable import COPIES, Streamable
 from gdcli.engine.batch import batches_of
 from gdcli.engine.curvature import curvature_of
@@ -35,7 +36,7 @@ PROBLEMS = ["linear-regression", "logistic-regression", "huber", "poisson-regres
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read some 40 examples at a time, so that there are several parts."""
     monkeypatch.setattr(on_disk, "PART", 40 * (FEATURES + 1 + on_disk.MADE))
-    monkeypatch.setattr(on_disk, "CELLS", 50 * (FEATURES + 1))
+    monkeypatch.setattr(matrix_file, "CELLS", 50 * (FEATURES + 1))
 
 
 def matrix() -> Array:

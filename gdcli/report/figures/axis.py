@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from math import isfinite, isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.report.pictures.picture import Chart
 from gdcli.report.scale import Scale, scale_of
@@ -18,8 +17,7 @@ LARGEST = 1e300  # matplotlib overflows beyond it
 STRAIGHT = 1e4  # a symmetric scale is as good as linear up to so many times its range
 
 
-@dataclass(frozen=True)
-class MetricAxis:
+class MetricAxis(NamedTuple):
     """An axis from the lowest to the highest value of the lines that converged."""
 
     scale: Scale

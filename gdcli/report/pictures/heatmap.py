@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.rows import Value
@@ -20,8 +19,7 @@ from gdcli.report.pictures.source import Source
 SETTING = "setting"  # the axis of all that is fixed but the learning rate and the seed
 
 
-@dataclass(frozen=True)
-class _Axis:
+class _Axis(NamedTuple):
     """An axis of the grid: a trial's value on it, and the labels of its values in their order."""
 
     name: str

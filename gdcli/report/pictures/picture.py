@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import isfinite
+from typing import NamedTuple
 
 from gdcli.analysis.quantiles import Spread
 from gdcli.analysis.results import Cell
@@ -12,8 +12,7 @@ from gdcli.analysis.results import Cell
 MOST_LINES = 6  # of one panel: more are hard to tell apart, and there is no colour for them
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """Values over x, spread over the seeds; inf where half of the seeds diverged."""
 
     label: str
@@ -22,8 +21,7 @@ class Line:
     shade: float | None = None  # 0 to 1: where it stands in an order that the panels share
 
 
-@dataclass(frozen=True)
-class Panel:
+class Panel(NamedTuple):
     """Lines that share their axes."""
 
     title: str
@@ -38,8 +36,7 @@ def panel_of(title: str, lines: Sequence[Line]) -> Panel:
     return Panel("; ".join(filter(None, titles)), drawn)
 
 
-@dataclass(frozen=True)
-class Chart:
+class Chart(NamedTuple):
     """One panel or several, all with the same axes."""
 
     title: str
@@ -51,8 +48,7 @@ class Chart:
     notes: Sequence[str] = ()  # what is left out
 
 
-@dataclass(frozen=True)
-class Square:
+class Square(NamedTuple):
     """One field of a heat map: the trials that share its row and its column."""
 
     cell: Cell  # the best of them, all seeds of one setting at one learning rate
@@ -66,8 +62,7 @@ class Square:
         return "" if isfinite(self.value) else "diverged"
 
 
-@dataclass(frozen=True)
-class HeatMap:
+class HeatMap(NamedTuple):
     """Medians over two axes."""
 
     title: str
