@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from gdcli.discovery import name_of
@@ -37,8 +36,15 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
     for name, layer in module.named_modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
             prefix = f"{name}." if name else ""
-            drawn |= {prefix + key: value for key, value in _uniform(layer, rng).items()}
-    return {name: drawn.get(name, value) for name, value in own.items()}
+            drawn |= {prefix + key: value for key, value in _uniform(problem, layer, rng).items()}
+    kept = {name for name, parameter in module.named_parameters() if _was_set(parameter)}
+    return {name: value if name in kept else drawn.get(name, value) for name, value in own.items()}
+
+
+def _was_set(parameter: nn.Parameter) -> bool:
+    """Return whether a parameter was written to since torch's own layer drew it."""
+    # torch counts the writes to a tensor: the draw is one, and a copy begins with none.
+    return parameter._version > 1  # noqa: SLF001 -- there is no other way to ask
 
 
 def _parameters(module: nn.Module) -> Start:
@@ -65,12 +71,10 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
             raise MemoryError(str(error)) if "alloc" in str(error) else error from None
 
 
-def _uniform(layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:
-    """Return what torch draws for Linear and Conv2d: uniform within 1 / sqrt(fan-in).
-
-    torch's kaiming_uniform_ with a = sqrt(5) has this bound (He et al. 2015).
-    """
-    bound = 1 / math.sqrt(layer.weight[0].numel())
+def _uniform(problem: Network, layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:
+    """Return a layer's weights and biases, uniform within the bound that the problem says."""
+    each = layer.weight[0, 0].numel()  # numbers of a convolution's kernel, 1 of a linear layer
+    bound = problem.bound(layer.weight[0].numel(), layer.weight.shape[0] * each)
     return {
         name: rng.uniform(-bound, bound, tuple(p.shape)) for name, p in layer.named_parameters()
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -23,7 +24,8 @@ class Network(Problem):
     """A PyTorch module and a criterion.
 
     Data: "x", one example a row; "y", class indices of shape (examples,) for cross_entropy, or
-    targets of shape (examples, outputs) for mse. The engine draws the starting parameters.
+    targets of shape (examples, outputs) for mse. The engine draws the starting parameters of
+    nn.Linear and nn.Conv2d; what `module` sets itself, as by nn.init, it leaves.
     """
 
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
@@ -76,6 +78,14 @@ class Network(Problem):
     @abstractmethod
     def module(self, data: Data) -> nn.Module:
         """Return the network of one trial."""
+
+    def bound(self, fan_in: int, fan_out: int) -> float:
+        """Return how far from 0 weights and biases may start, uniformly: torch's bound.
+
+        torch's kaiming_uniform_ with a = sqrt(5) has it (He et al. 2015). An output of the layer
+        depends on `fan_in` numbers, a number that goes in has a part in `fan_out` outputs.
+        """
+        return 1 / math.sqrt(fan_in)
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
         """Return no parameters: the engine draws a module's by its layers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -10,6 +11,7 @@ from annotated_types import Ge
 from gdcli.datasets.classes import count_classes
 from gdcli.datasets.classified import Classified
 from gdcli.datasets.split import Scale
+from gdcli.fields import LATER
 from gdcli.problem import Data, Network
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ class Mlp(Network, Classified):
     activation: Annotated[
         Literal["relu", "tanh", "sigmoid", "gelu"], "what follows each hidden layer"
     ] = "relu"
+    initial: Annotated[
+        Literal["torch", "glorot"],
+        LATER,
+        "bound of the starting weights: 1 / sqrt(inputs), or sqrt(6 / (inputs + outputs))",
+    ] = "torch"
 
     default_lr: ClassVar[float] = 0.3
     default_epochs: ClassVar[int] = 200
@@ -44,3 +51,9 @@ class Mlp(Network, Classified):
             layers += [nn.Linear(width, wider), kinds[self.activation]()]
             width = wider
         return nn.Sequential(*layers, nn.Linear(width, count_classes(data)))
+
+    def bound(self, fan_in: int, fan_out: int) -> float:
+        """Return how far from 0 weights and biases start; Glorot and Bengio 2010."""
+        if self.initial == "torch":
+            return super().bound(fan_in, fan_out)
+        return math.sqrt(6 / (fan_in + fan_out))

@@ -85,6 +85,62 @@ def test_known_layers_draw_as_torch_draws(layer: nn.Module, shape: tuple[int, ..
         assert deviation == pytest.approx(bound / 3**0.5, rel=0.15)
 
 
+@dataclass(frozen=True)
+class Wide(Network):
+    """A network whose layers start within the fans that they are said to have."""
+
+    layer: nn.Module = field(default_factory=nn.Identity)
+
+    def module(self, data: Data) -> nn.Module:
+        """Return the layer in a sequence."""
+        return nn.Sequential(self.layer)
+
+    def bound(self, fan_in: int, fan_out: int) -> float:
+        """Return a bound that tells one fan from the other."""
+        return fan_in + 1000 * fan_out
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Linear(40, 300), nn.Conv2d(3, 60, (2, 7)), nn.Conv2d(4, 60, 3, groups=2)], ids=str
+)
+def test_a_network_may_say_the_bound(layer: nn.Linear | nn.Conv2d) -> None:
+    start = starting_point(Wide(layer=layer), Data(), 0)
+    fans = nn.init._calculate_fan_in_and_fan_out(layer.weight)
+    bound = fans[0] + 1000 * fans[1]
+    for values in start.values():
+        assert 0.9 * bound < np.abs(values).max() <= bound
+
+
+def test_glorots_start_is_as_wide_as_its_paper_says() -> None:
+    problem = experiment("mlp", {"initial": "glorot", "hidden": "100"}).grid.trials[0].problem
+    data = examples_of(experiment("mlp").grid.trials[0])
+    start = starting_point(problem, data, 0)
+    layer = nn.init.xavier_uniform_(torch.empty(100, 64)).numpy()
+    assert np.abs(start["0.weight"]).max() == pytest.approx(np.abs(layer).max(), rel=0.01)
+
+
+@dataclass(frozen=True)
+class Initialised(Network):
+    """A network that sets its own starting weights."""
+
+    def module(self, data: Data) -> nn.Module:
+        """Return two layers, of one of which the weights are set, of the other the biases."""
+        layers = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+        nn.init.eye_(layers[0].get_parameter("weight"))
+        with torch.no_grad():
+            layers[1].get_parameter("bias").copy_(torch.arange(4))
+        return layers
+
+
+def test_what_a_module_sets_itself_stays() -> None:
+    start, other = (starting_point(Initialised(), Data(), seed) for seed in (0, 1))
+    assert (start["0.weight"] == np.eye(4)).all()
+    assert (start["1.bias"] == np.arange(4)).all()
+    for name in ("0.bias", "1.weight"):
+        assert 0 < np.abs(start[name]).max() <= 0.5
+        assert (start[name] != other[name]).any()
+
+
 def test_a_layer_that_nobody_knows_starts_as_it_wants() -> None:
     problem = Own()
     torch.manual_seed(1)
