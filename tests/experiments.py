@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment, Given, read
 from gdcli.fields import Option, options_of
+from gdcli.grid import Axes
 
 rates = st.floats(1e-12, 1e12, allow_subnormal=False)
 shares = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
@@ -62,10 +64,19 @@ def experiments(draw: st.DrawFn) -> Experiment:
         vary["momentum.beta"] = draw(axis(shares))
     if problem == "quadratic" and draw(st.booleans()):
         vary["condition"] = draw(axis(st.floats(1, 1e6)))
-    lengths = {name: len(values) for name, values in {**grid, **vary}.items() if name in AXES}
-    twins = [name for name in sorted(lengths) if lengths[name] == lengths.get("lr")]
-    zips = (",".join(twins),) if len(twins) > 1 and draw(st.booleans()) else ()
-    return read(Given(problem, options, grid, vary, zips, str))
+    return read(Given(problem, options, grid, vary, draw(zips(grid, vary)), str))
+
+
+@st.composite
+def zips(draw: st.DrawFn, grid: Mapping[str, Any], vary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Draw some of the axes of one length, in any order, to go in step; up to two such groups."""
+    axes = {name: len(v) for name, v in {**grid, **vary}.items() if name in AXES or name in vary}
+    groups = [[n for n in sorted(axes) if axes[n] == length] for length in {*axes.values()}]
+    drawn = []
+    for group in (group for group in groups if len(group) > 1):
+        names = st.lists(st.sampled_from(group), min_size=2, unique=True)
+        drawn += [",".join(draw(names))] if draw(st.booleans()) else []
+    return tuple(drawn[:2])
 
 
 @st.composite
@@ -75,6 +86,8 @@ def experiments_with(draw: st.DrawFn, problem: str) -> Experiment:
     options = draw(st.fixed_dictionaries({}, optional={n: values(o) for n, o in own.items()}))
     rules: tuple[Catalogue[Any], ...] = (OPTIMIZERS, SCHEDULES)
     grid = draw(st.fixed_dictionaries({}, optional=GRID))
+    budget = draw(st.sampled_from(["", "epochs", "steps"]))
+    grid |= {budget: draw(st.integers(1, 2**53 - 1))} if budget else {}
     vary: dict[str, Any] = {}
     for catalogue in rules:
         names = grid[catalogue.word] = draw(axis(st.sampled_from(catalogue.names())))
@@ -84,11 +97,16 @@ def experiments_with(draw: st.DrawFn, problem: str) -> Experiment:
             vary[f"{names[0]}.{chosen}"] = draw(axis(values(fields[chosen])))
     free = ["", *(name for name in own if name not in options)]
     if varied := draw(st.sampled_from(free)):
-        vary[varied] = [draw(values(own[varied]))]
+        vary[varied] = draw(axis(values(own[varied]).map(frozen)))
     try:
-        return read(Given(problem, options, grid, vary, (), str))
+        return read(Given(problem, options, grid, vary, draw(zips(grid, vary)), str))
     except UserError:  # options that do not go together
         reject()
+
+
+def frozen(value: Any) -> Any:
+    """Return a value that can be told from others: a list as a tuple."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def values(option: Option) -> st.SearchStrategy[Any]:
@@ -119,7 +137,7 @@ def one(option: Option) -> st.SearchStrategy[Any]:
     return st.booleans() if option.kind is bool else words
 
 
-AXES = {"lr", "seed", "batch-size", "momentum.beta", "condition"}
+AXES = {option.name for option in options_of(Axes).values()}
 
 
 def given(problem: str = "quadratic", **parts: Any) -> Given:
