@@ -6,8 +6,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdcli.errors import UserError
+from gdcli.fields import show
 from gdcli.runs import manifest
-from gdcli.runs.run_folder import intact
+from gdcli.runs.contents import Contents
+from gdcli.runs.run_folder import any_folder_of, folder_of
+from gdcli.runs.state import state_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,13 +23,14 @@ ALWAYS = {"batch_size", "seed", "step", "examples"}  # whole numbers that no row
 
 
 class Run:
-    """A finished run: its folder, and what is in it.
+    """A run: its folder, and what is in it.
 
-    The tables are read when they are first asked for.
+    The tables are read when they are first asked for. Of a run that is not finished they hold the
+    trials that are stored by then.
     """
 
     def __init__(self, path: Path) -> None:
-        """Take the folder of a finished run."""
+        """Take the folder of a run."""
         self.path = path
 
     @property
@@ -33,10 +38,18 @@ class Run:
         """The folder's name."""
         return self.path.resolve().name
 
+    @property
+    def finished(self) -> bool:
+        """Whether all of its trials are there."""
+        return (self.path / "manifest.json").exists()
+
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What manifest.json says: the experiment, versions, device, trials by how they ended."""
-        return manifest.read(self.path)
+        """What manifest.json says: the experiment, versions, device, trials by how they ended.
+
+        Raises UserError where the run is not finished: it has none yet.
+        """
+        return manifest.read(folder_of(str(self.path)))
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -58,7 +71,6 @@ class Run:
         # pandas takes half a second to import: an experiment can be made and run without it.
         import pandas as pd
 
-        from gdcli.runs.contents import Contents
         from gdcli.runs.typed import blocks, kinds_of
 
         run = Contents(self.path)
@@ -70,7 +82,9 @@ class Run:
         return pd.concat(frames, ignore_index=True)
 
     def __repr__(self) -> str:
-        """Return where the run is and how its trials ended."""
+        """Return where the run is and how its trials ended, or how many are there."""
+        if not self.finished:
+            return f"<Run {str(self.path)!r}: {state_of(self.path).unfinished}>"
         trials = self.manifest["trials"]
         ends = "".join(f", {trials[end]} {end}" for end in ("diverged", "failed") if trials[end])
         return f"<Run {str(self.path)!r}: {trials['all']} trials{ends}>"
@@ -82,9 +96,15 @@ def _dtype(name: str, kind: str) -> Any:
     return {"number": "float64", "text": "str"}[kind]
 
 
-def load(path: str | Path) -> Run:
+def load(path: str | Path, *, partial: bool = False) -> Run:
     """Return the run of a folder, or of a name in results.
 
-    Raises UserError where there is none, it is not finished, or its files are not what it wrote.
+    Raises UserError where there is none, its files are not what it wrote, or it is not finished,
+    unless `partial` asks for the trials that are there.
     """
-    return Run(intact(str(path)))
+    folder = any_folder_of(str(path))
+    if not partial and not (folder / "manifest.json").exists():
+        fix = "give its command again, which goes on with it, or partial=True for what is there"
+        raise UserError(show(str(path)), state_of(folder).unfinished, fix)
+    Contents(folder)
+    return Run(folder)

@@ -24,6 +24,11 @@ class State:
     # Trials of the batches that are there: they follow from those. None: all, or unknown.
     trials: int | None = field(default=None, compare=False)
 
+    @property
+    def unfinished(self) -> str:
+        """What there is of a run that is not finished, in words."""
+        return f"the run is not finished: {self.done} of {self.total or 'its'} batches are there"
+
 
 def state_of(folder: Path) -> State:
     """Return the state of a run's folder.

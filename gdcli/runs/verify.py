@@ -49,9 +49,7 @@ def _broken(folder: Path, findings: list[Finding]) -> list[Finding]:
 def _inspected(folder: Path, *, own_code: bool = True) -> tuple[Recorded | None, list[Finding]]:
     """Return a run with what its files show; None for one without a manifest that can be read."""
     if not (folder / "manifest.json").exists():
-        state = state_of(folder)
-        what = f"the run is not finished: {state.done} of {state.total or 'its'} batches are there"
-        return None, [Finding("manifest", "missing", what)]
+        return None, [Finding("manifest", "missing", state_of(folder).unfinished)]
     try:
         run = Recorded.read(folder)
     except UserError as error:

@@ -86,7 +86,7 @@ def test_what_is_no_finished_run_is_refused(bowls: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match="there is no such run"):
         load(tmp_path / "nothing")
     (tmp_path / "copy/manifest.json").rename(tmp_path / "manifest.json")
-    with pytest.raises(UserError, match="the run is not finished; give its command again"):
+    with pytest.raises(UserError, match="the run is not finished: 2 of 2 batches are there; give"):
         load(tmp_path / "copy")
     (tmp_path / "manifest.json").rename(tmp_path / "copy/manifest.json")
     with (tmp_path / "copy/summary.csv").open("a") as file:
@@ -94,3 +94,30 @@ def test_what_is_no_finished_run_is_refused(bowls: Path, tmp_path: Path) -> None
     with pytest.raises(UserError, match="it is not what the run wrote"):
         load(tmp_path / "copy")
     assert Run(bowls).summary is not None
+
+
+def test_of_a_run_that_is_not_finished_the_trials_that_are_there_are_loaded(
+    tmp_path: Path,
+) -> None:
+    grid = experiment("quadratic", optimizer="vanilla,adam", lr="0.1,0.2", epochs="9")
+    execute(grid, RunOptions(output=tmp_path, name="whole"), Silent())
+    execute(grid, RunOptions(output=tmp_path, name="half", shard="2/2"), Silent())
+    whole = load(tmp_path / "whole")
+    assert whole.finished
+    with pytest.raises(UserError, match=r"not finished: 1 of 2 batches are there; .* partial=True"):
+        load(tmp_path / "half")
+    run = load(tmp_path / "half", partial=True)
+    for table in ("curves", "summary"):
+        frame = getattr(whole, table)
+        there = frame[frame["optimizer"] == "adam"].reset_index(drop=True)
+        assert_frame_equal(getattr(run, table), there, check_exact=True)
+    assert not run.finished
+    assert repr(run).endswith("half': the run is not finished: 1 of 2 batches are there>")
+    with pytest.raises(UserError, match="the run is not finished"):
+        _ = run.manifest
+
+
+def test_a_run_that_has_not_begun_holds_nothing_to_load(tmp_path: Path) -> None:
+    (tmp_path / ".gdcli").mkdir()
+    with pytest.raises(UserError, match="has not begun"):
+        load(tmp_path, partial=True)
