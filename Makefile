@@ -77,7 +77,7 @@ reference: setup  ## make results/reference anew, after a change that is meant t
 	$(BIN)/gdcli sweep $(NETWORKS) -o results/reference --overwrite
 
 docs: setup  ## write the reference of every command, problem and rule to build/docs, and the schema of experiments
-	$(BIN)/gdcli schema > experiments/gdcli.schema.json
+	$(BIN)/gdcli schema -o experiments/gdcli.schema.json
 	$(BIN)/python docs/build.py build/docs
 
 bench: setup  ## race against what a user would pick instead; writes benchmarks/ on idle cores

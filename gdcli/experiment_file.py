@@ -21,6 +21,8 @@ GRID = {**options_of(Axes), **options_of(Training), "zip": None}
 PART = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
 HEADER = re.compile(rf"\s*\[+\s*({PART}(?:\s*\.\s*{PART})*)\s*\]")
 KEY = re.compile(rf"\s*({PART}(?:\s*\.\s*{PART})*)\s*=")
+SCHEMA_FILE = "gdcli.schema.json"  # beside the experiments, for editors
+NAMES_SCHEMA = f"#:schema ./{SCHEMA_FILE}\n"  # the first line, for Taplo and Even Better TOML
 FORM = 'begin with [problem] and name = "quadratic", then [grid] and its axes'
 Key: TypeAlias = tuple[str, ...]  # the parts of a dotted key
 

@@ -6,6 +6,7 @@ whose steps do not fit, options that do not go together, data that are not there
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,6 +31,11 @@ TEXTS = {bool: "([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])", int: WHOLE.pattern, fl
 # A file or class of the user's own, or one of torch.optim: ./rule.py, package:Class, torch:Adamax.
 OWN = {"type": "string", "pattern": r"[:/\\]|\.py$"}
 APART = ("weight-decay", "clip-norm")  # every optimizer's: axes of the grid
+
+
+def text() -> str:
+    """Return the schema as the text of a file."""
+    return json.dumps(schema(), indent=1) + "\n"
 
 
 def schema() -> Schema:

@@ -43,6 +43,7 @@ def new(
     """Write a file to start from, and its test, into this directory.
 
     It works as it is: change it step by step, and let `gdcli check` or pytest tell what broke.
+    Beside an experiment goes gdcli.schema.json, where there is none: editors complete it by that.
     """
     screen = read(Screen, given)
     if kind not in TRIES:
@@ -52,13 +53,14 @@ def new(
     for file in files:
         if file.exists() or file.is_symlink():
             raise UserError(WHERE, f"{show(str(file))} exists", "give another name, or move it")
+    files |= _schema() if kind == "experiment" else {}
     for file, text in files.items():
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     from gdcli.report.listing import print_listing
 
-    holds = (f"the {kind}, to be changed", "its test, for pytest")
-    rows = [{"file": str(f), "holds": what} for f, what in zip(files, holds, strict=True)]
+    holds = (f"the {kind}, to be changed", "its test, for pytest", "what editors complete it by")
+    rows = [{"file": str(f), "holds": what} for f, what in zip(files, holds, strict=False)]
     print_listing(rows, screen.format, screen.console())
     screen.tell(f"to try it: {TRIES[kind].format(_stem(name))}")
     return 0
@@ -76,6 +78,15 @@ def _checked(kind: str, name: str) -> str:
 
 def _stem(name: str) -> str:
     return name.replace("-", "_")
+
+
+def _schema() -> dict[Path, str]:
+    """Return the schema that the starter names, unless one is there: other files go by it, too."""
+    from gdcli.experiment_file import SCHEMA_FILE
+    from gdcli.experiment_schema import text
+
+    file = Path(SCHEMA_FILE)
+    return {} if file.exists() or file.is_symlink() else {file: text()}
 
 
 def _files(kind: str, name: str) -> dict[Path, str]:

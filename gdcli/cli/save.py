@@ -11,8 +11,11 @@ from gdcli.fields import show
 
 
 def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool) -> int:
-    """Write an experiment to a TOML file; raises UserError rather than replace another one."""
-    from gdcli.experiment_file import dump
+    """Write an experiment to a TOML file; raises UserError rather than replace another one.
+
+    Where the schema is beside it, the first line lets an editor complete and check the file.
+    """
+    from gdcli.experiment_file import NAMES_SCHEMA, SCHEMA_FILE, dump
 
     text = dump(experiment, local=True)
     if file.is_dir() or not file.parent.is_dir():
@@ -20,11 +23,13 @@ def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool)
         raise UserError(
             "--save", f"{show(str(file))} {what}", "give a file in a folder that exists"
         )
-    if file.exists() and file.read_bytes() != text.encode() and not overwrite:
+    same = (text.encode(), (NAMES_SCHEMA + text).encode())
+    if file.exists() and file.read_bytes() not in same and not overwrite:
         fix = "give another name, or --overwrite"
         raise UserError("--save", f"{show(str(file))} exists and says something else", fix)
+    named = NAMES_SCHEMA if (file.parent / SCHEMA_FILE).is_file() else ""
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_text(named + text, encoding="utf-8")
     except OSError as error:
         error.filename = str(file)  # a full disk names none
         raise

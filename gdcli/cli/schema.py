@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
+from gdcli.cli.target import checked_target
 
 
-@takes({RUN: (Screen,)}, without=("format",))
+@dataclass(frozen=True)
+class Place:
+    """Where the schema goes."""
+
+    output: Annotated[
+        Path | None, "file to write, .json; gdcli.schema.json beside experiments is found"
+    ] = None
+
+
+@takes({RUN: (Place, Screen)}, without=("format",))
 def schema(**given: object) -> int:
-    """Print the JSON Schema of experiment files.
+    """Print the JSON Schema of experiment files, or write it to a file.
 
     Kept beside the files as gdcli.schema.json, it lets an editor complete and check those that
-    begin with `#:schema ./gdcli.schema.json` (Taplo, Even Better TOML).
+    begin with `#:schema ./gdcli.schema.json` (Taplo, Even Better TOML), as --save then lets them.
     """
-    read(Screen, given)
-    from gdcli.experiment_schema import schema as of_experiments
+    screen, place = every([lambda: read(Screen, given), lambda: read(Place, given)])
+    if place.output:
+        checked_target(place.output, (".json",))
+    from gdcli.experiment_schema import text
 
-    typer.echo(json.dumps(of_experiments(), indent=1))
+    if place.output is None:
+        typer.echo(text(), nl=False)
+        return 0
+    place.output.write_text(text(), encoding="utf-8")
+    screen.tell(f"the schema is in {place.output}; run this again when gdcli is another")
     return 0

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from gdcli.experiment_file import SCHEMA_FILE
 from tests.cli.command_line import Shell
 from tests.own_code import BOWL, RULE, write
 
@@ -66,7 +69,8 @@ def test_a_starter_and_its_test_work_as_they_are(shell: Shell, kind: str) -> Non
     assert shell("new", kind, f"my-{kind}") == 0
     names = sorted(file.name for file in shell.folder.iterdir())
     ending = "toml" if kind == "experiment" else "py"
-    assert names == [f"my_{kind}.{ending}", f"test_my_{kind}.py"]
+    schema = [SCHEMA_FILE] if kind == "experiment" else []
+    assert names == [*schema, f"my_{kind}.{ending}", f"test_my_{kind}.py"]
     assert all(name in shell.out for name in names)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -74,6 +78,27 @@ def test_a_starter_and_its_test_work_as_they_are(shell: Shell, kind: str) -> Non
     told = shell.err.strip().removeprefix("to try it: gdcli ").split()
     more = () if kind == "experiment" else ("--epochs", "3")
     assert shell(*told, *more, "-q") == 0
+
+
+def test_an_experiments_starter_is_completed_and_checked_by_the_schema_beside_it(
+    shell: Shell,
+) -> None:
+    assert shell("new", "experiment", "mine") == 0
+    text = Path("mine.toml").read_text()
+    assert text.startswith("#:schema ./gdcli.schema.json\n")
+    kept = Path(SCHEMA_FILE).read_text()
+    assert shell("schema") == 0
+    assert kept == shell.out
+    checks = Draft202012Validator(json.loads(kept))
+    checks.validate(tomllib.loads(text))
+    assert not checks.is_valid(tomllib.loads(text.replace("epochs", "epoch")))
+
+
+def test_a_schema_that_is_there_is_left_as_it_is(shell: Shell) -> None:
+    shell.write(SCHEMA_FILE, "{}")
+    assert shell("new", "experiment", "mine") == 0
+    assert Path(SCHEMA_FILE).read_text() == "{}"
+    assert SCHEMA_FILE not in shell.out
 
 
 @pytest.mark.parametrize("kind", KINDS[:3])

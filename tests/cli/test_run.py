@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 from hypothesis import given, settings
+from jsonschema import Draft202012Validator
 
 from gdcli.cli.app import main
 from gdcli.experiment import Experiment
@@ -89,6 +91,30 @@ def test_a_dry_run_writes_nothing(shell: Shell) -> None:
     assert shell.out
     assert shell(*SMALL, "-n", "--format", "json") == 0
     assert [row["lr"] for row in json.loads(shell.out)]
+
+
+def test_a_saved_experiment_names_the_schema_beside_it(shell: Shell) -> None:
+    assert shell(*SMALL, "--save", "a.toml") == 0
+    without = Path("a.toml").read_text()
+    assert shell("schema", "-o", "gdcli.schema.json") == 0
+    assert shell.errors == [
+        "the schema is in gdcli.schema.json; run this again when gdcli is another"
+    ]
+    assert shell(*SMALL, "--save", "a.toml") == 0  # it says nothing else
+    assert Path("a.toml").read_text() == "#:schema ./gdcli.schema.json\n" + without
+    schema = json.loads(Path("gdcli.schema.json").read_text())
+    Draft202012Validator(schema).validate(tomllib.loads(Path("a.toml").read_text()))
+    assert load(Path("a.toml")).hash == load(Path(shell.write("b.toml", without))).hash
+    Path("sub").mkdir()
+    assert shell(*SMALL, "--save", "sub/a.toml") == 0
+    assert Path("sub/a.toml").read_text() == without
+
+
+def test_a_schema_goes_to_a_json_file_in_a_folder_that_exists(shell: Shell) -> None:
+    (line,) = shell.refuses("schema", "-o", "a.txt")
+    assert line == "--output: 'a.txt' does not end in .json; name it a.json"
+    (line,) = shell.refuses("schema", "-o", "no/a.json")
+    assert line.startswith("--output: 'no/a.json' is in no folder that exists; ")
 
 
 def test_a_saved_experiment_means_the_command(shell: Shell) -> None:
