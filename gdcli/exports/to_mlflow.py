@@ -10,6 +10,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from importlib.util import find_spec
 from math import isinf
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOST_METRICS, MOST_OTHERS = 1000, 100  # in one request
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 LONGEST_TAG = 5000  # characters that every version takes
 PLACES = ("epoch", "step", "examples")  # what is no measure in a curve
 TRIAL, RUN, LEFT_OUT = "gdcli.trial", "gdcli.run", "gdcli.left_out"
@@ -49,16 +51,31 @@ def export(run: Contents, trials: Collection[str], uri: str, *, overwrite: bool)
     interrupted export began is logged anew. Raises UserError for an address that is none, RunError
     where the server cannot be reached or refuses.
     """
-    if "://" not in uri:
-        fix = "give http://HOST:PORT, or sqlite:///mlflow.db for a file without a server"
-        raise UserError(OUTPUT, f"{show(uri)} is no address of MLflow's", fix)
+    _check(uri)
     logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table it makes
     try:
         return _Log(MlflowClient(uri), run, overwrite=overwrite).add(trials)
     except MlflowException as error:
         what = str(error).partition("\n")[0].strip().rstrip(".")
-        fix = "see that a server is there; sqlite: needs all of it: pip install mlflow"
+        fix = "see that a server is there"
         raise RunError(f"{OUTPUT}: {uri}: MLflow says: {what}; {fix}") from error
+
+
+def _check(uri: str) -> None:
+    """Raise UserError for an address that this MLflow cannot log to."""
+    scheme, found, _ = uri.partition("://")
+    if not found or scheme == "file":
+        what = (
+            "is no address of MLflow's" if not found else "is a folder, which MLflow has given up"
+        )
+        fix = "give http://HOST:PORT, or sqlite:///mlflow.db for a file without a server"
+        raise UserError(OUTPUT, f"{show(uri)} {what}", fix)
+    # mlflow-skinny, the extra, speaks to servers only.
+    if scheme.partition("+")[0] in DATABASES and find_spec("sqlalchemy") is None:
+        what = f"{show(uri)} is a database, for which all of MLflow is needed"
+        raise UserError(
+            OUTPUT, what, "pip install mlflow, or give the http://HOST:PORT of a server"
+        )
 
 
 class _Log:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from math import isnan
 from pathlib import Path
@@ -174,6 +177,50 @@ def test_an_experiment_that_was_deleted_is_not_written_to(tmp_path: Path, uri: s
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--output: 'mlruns' is no address of MLflow's; give http"):
         export(odd_run(tmp_path / "odd"), (), "mlruns", overwrite=False)
+
+
+def test_a_folder_is_refused_as_mlflow_has_given_up_folders(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'file:///x' is a folder, which MLflow .*; give http"):
+        export(odd_run(tmp_path / "odd"), (), "file:///x", overwrite=False)
+
+
+@pytest.mark.parametrize("address", ["sqlite:///x.db", "postgresql+psycopg2://u@h/d"])
+def test_a_database_is_refused_where_only_a_part_of_mlflow_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(to_mlflow, "find_spec", lambda name: {"sqlalchemy": None}[name])
+    wanted = f"'{address}' is a database, for which all of MLflow is needed; pip install mlflow, or"
+    with pytest.raises(UserError, match=re.escape(wanted)):
+        export(odd_run(tmp_path / "odd"), (), address, overwrite=False)
+
+
+# With all of MLflow, which the server's Python has, and what is installed here for the rest.
+WITH_ALL_OF_IT = """
+import sys
+sys.path += {path}
+from gdcli.cli.app import main
+sys.exit(main(["export", "odd", "--to", "mlflow", "-o", "sqlite:///mine.db"]))
+"""
+
+
+@needs_server
+def test_a_database_without_a_server_is_written_where_all_of_mlflow_is(tmp_path: Path) -> None:
+    odd_run(tmp_path / "odd")
+    python = Path(COMMAND).with_name("python")
+    done = subprocess.run(
+        [python, "-c", WITH_ALL_OF_IT.format(path=[str(Path.cwd()), *sys.path])],
+        cwd=tmp_path,
+        env={n: v for n, v in os.environ.items() if n != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "4 trials are in sqlite:///mine.db"
+    with sqlite3.connect(tmp_path / "mine.db") as store:
+        trials = store.execute("select value from tags where key = 'gdcli.trial'").fetchall()
+    store.close()
+    assert sorted(trials) == sorted((trial,) for trial in IDS)
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "odd://x"])
