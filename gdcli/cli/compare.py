@@ -12,6 +12,7 @@ import typer
 from annotated_types import Gt, Lt
 
 from gdcli.analysis.thresholds import Thresholds
+from gdcli.cli import completion
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
 from gdcli.cli.screen import Screen
@@ -72,7 +73,12 @@ class Instead:
 def compare(
     *,
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN", help="runs' folders, or their names in results")
+        list[str],
+        typer.Argument(
+            metavar="RUN",
+            help="runs' folders, or their names in results",
+            autocompletion=completion.runs,
+        ),
     ],
     **given: object,
 ) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gdcli.cli.completion import runs
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
@@ -46,7 +47,10 @@ class Export:
 def export(
     *,
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="a run's folder, or its name in results")
+        str,
+        typer.Argument(
+            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
+        ),
     ],
     **given: object,
 ) -> int:

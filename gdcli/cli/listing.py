@@ -13,6 +13,12 @@ from gdcli.cli.screen import Screen
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 
 
+def _names(ctx: typer.Context) -> list[str]:
+    """Return what a shell completes the argument of one of the commands by."""
+    catalogues = {catalogue.folder: catalogue for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES)}
+    return catalogues[str(ctx.info_name)].names()
+
+
 def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
     """Return the command that lists a catalogue."""
 
@@ -20,7 +26,12 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
     def command(
         *,
         name: Annotated[
-            str | None, typer.Argument(metavar="NAME", help="one of them, to describe in full")
+            str | None,
+            typer.Argument(
+                metavar="NAME",
+                help="one of them, to describe in full",
+                autocompletion=_names,
+            ),
         ] = None,
         **given: object,
     ) -> int:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gdcli.cli.completion import one_of
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
@@ -35,7 +36,12 @@ TAKEN: dict[str, Catalogue[Any]] = {
 def new(
     *,
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="problem, optimizer, schedule or experiment")
+        str,
+        typer.Argument(
+            metavar="KIND",
+            help="problem, optimizer, schedule or experiment",
+            autocompletion=one_of(lambda: TRIES),
+        ),
     ],
     name: Annotated[str, typer.Argument(metavar="NAME", help="its name, such as my-problem")],
     **given: object,

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 
 from gdcli.axis import one, text, texts
+from gdcli.cli.completion import completion
 from gdcli.cli.mistakes import every
 from gdcli.fields import Option, options_of
 from gdcli.report.console import literal
@@ -67,6 +68,7 @@ def _parameter(option: Option, panel: str) -> inspect.Parameter:
         metavar=None if flag else literal(metavar(option)),
         rich_help_panel=panel,
         show_default=False,
+        autocompletion=completion(option),
     )
     return inspect.Parameter(
         option.field,

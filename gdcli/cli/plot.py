@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from gdcli.cli.completion import runs
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
@@ -43,7 +44,10 @@ class Picture:
 def plot(
     *,
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="a run's folder, or its name in results")
+        str,
+        typer.Argument(
+            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
+        ),
     ],
     **given: object,
 ) -> int:

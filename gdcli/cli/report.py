@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from gdcli.cli.completion import runs
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
@@ -28,7 +29,10 @@ class Page:
 def report(
     *,
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="a run's folder, or its name in results")
+        str,
+        typer.Argument(
+            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
+        ),
     ],
     **given: object,
 ) -> int:

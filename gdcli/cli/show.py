@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from gdcli.analysis.thresholds import Thresholds
+from gdcli.cli.completion import runs
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
@@ -91,7 +92,10 @@ def _metric(given: str, run: Trials) -> tuple[str, float]:
 def show(
     *,
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="a run's folder, or its name in results")
+        str,
+        typer.Argument(
+            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
+        ),
     ],
     **given: object,
 ) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from annotated_types import Ge
 
+from gdcli.cli.completion import runs
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
 from gdcli.cli.screen import Screen
@@ -44,7 +45,10 @@ class Against:
 def verify(
     *,
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="a run's folder, or its name in results")
+        str,
+        typer.Argument(
+            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
+        ),
     ],
     **given: object,
 ) -> int:

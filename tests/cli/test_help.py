@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -103,17 +105,53 @@ def test_a_command_has_help(shell: Shell, command: str) -> None:
     assert not shell.err
 
 
-def test_names_are_completed(tmp_path: Path) -> None:
-    for words, found in {
-        "gdcli opt": "optimizers",
-        "gdcli run quad": "quadratic",
-        "gdcli run quadratic --dim": "--dim",
-    }.items():
-        last = str(len(words.split()) - 1)
-        settings = {"_GDCLI_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": last}
-        done = gdcli(folder=tmp_path, **settings)
-        assert found in done.stdout.split()
-        assert (done.returncode, done.stderr) == (0, "")
+OFFERED = {
+    "gdcli opt": ["optimizers"],
+    "gdcli run quad": ["quadratic"],
+    "gdcli run quadratic --dim": ["--dim"],
+    "gdcli run quadratic --optimizer mom": ["momentum"],
+    "gdcli run quadratic --optimizer adamw,mom": ["adamw,momentum"],
+    "gdcli run quadratic --schedule cos": ["cosine"],
+    "gdcli run quadratic --method gd,s": ["gd,sgd"],
+    "gdcli run mlp --activation t": ["tanh"],
+    "gdcli optimizers sign": ["sign-sgd"],
+    "gdcli show m": ["mine"],
+    "gdcli new p": ["problem"],
+}
+# What a shell does at each tab, here in one process for all of the lines.
+TABS = """
+import json, os
+for words in json.loads(os.environ["LINES_TYPED"]):
+    os.environ |= {"_TYPER_COMPLETE_ARGS": words, "COMP_WORDS": words}
+    os.environ["COMP_CWORD"] = str(len(words.split(" ")) - 1)
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code
+    print("-", flush=True)
+"""
+
+
+def offered(shell: str, folder: Path) -> list[list[str]]:
+    """Return what a shell is given to complete the last word of each line by."""
+    typed = {"LINES_TYPED": json.dumps([*OFFERED]), "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = gdcli(
+        folder=folder, code=f"exec({TABS!r})", _GDCLI_COMPLETE=f"complete_{shell}", **typed
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    parts = done.stdout.split("\n-\n")[:-1]
+    if shell == "zsh":
+        return [
+            re.findall(r'^(?:_arguments .*\(\()?"([^"]+)"', part, re.MULTILINE) for part in parts
+        ]
+    return [[line.partition("\t")[0] for line in part.splitlines() if line] for part in parts]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_names_and_values_are_completed(tmp_path: Path, shell: str) -> None:
+    (tmp_path / "results/mine/.gdcli").mkdir(parents=True)
+    (tmp_path / "results/mine/.gdcli/spec.json").touch()
+    assert offered(shell, tmp_path) == [*OFFERED.values()]
 
 
 def test_a_run_is_named_after_its_problem_or_its_file(shell: Shell) -> None:
