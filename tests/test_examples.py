@@ -71,3 +71,33 @@ def test_the_jobs_of_a_workflow_make_one_run(folder: Path) -> None:
         shell(folder, part.replace("${{ matrix.part }}", number), **settings)
     shell(folder, merge, **settings)
     assert state_of(folder / "results" / "whole").word == "complete"
+
+
+def lines_of_the_docs() -> list[str]:
+    """Return the shell's lines of the how-tos."""
+    text = (ROOT / "docs" / "how-to.md").read_text(encoding="utf-8")
+    return "".join(re.findall(r"```sh\n(.*?)```", text, flags=re.DOTALL)).splitlines()
+
+
+@pytest.mark.parametrize("line", lines_of_the_docs(), ids=lambda line: line.partition(" ")[0])
+def test_the_lines_for_a_shell_run(folder: Path, line: str) -> None:
+    if not shutil.which(line.partition(" ")[0]) and not line.startswith("gdcli"):
+        pytest.skip("the machine has no GNU parallel")
+    (folder / "experiments/second.toml").write_text(EXPERIMENT.replace("0.1", "0.2"))
+    shell(folder, line)
+    found = {state_of(run).word for run in (folder / "results").iterdir()}
+    assert found == {"complete"}
+    assert line.startswith("gdcli") == (folder / "report.html").exists()
+
+
+def test_make_makes_a_page_for_each_experiment_and_again_when_it_changes(folder: Path) -> None:
+    shell(folder, "make -f examples/Makefile")
+    page = folder / "results/quickstart-linear/report.html"
+    first = page.read_bytes()
+    shell(folder, "make -f examples/Makefile --question")
+    file = folder / "experiments/quickstart-linear.toml"
+    file.write_text(EXPERIMENT.replace("0.1", "0.2"))
+    later = page.stat().st_mtime + 5
+    os.utime(file, (later, later))
+    shell(folder, "make -f examples/Makefile")
+    assert page.read_bytes() != first

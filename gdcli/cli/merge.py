@@ -47,6 +47,9 @@ def merge(
         print_trials(missing, screen.format, screen.console())
         what = f"{counted(len(missing), 'trial is', 'trials are')} missing"
         raise RunError(f"{out}: {what}; merge the other parts, too, or run the experiment there")
-    print_results(out, screen.format, screen.console())
+    if screen.terse:
+        screen.print_path(out)
+    else:
+        print_results(out, screen.format, screen.console())
     screen.tell(f"the results are in {out}")
     return 0

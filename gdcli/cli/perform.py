@@ -39,9 +39,12 @@ def _show(outcome: Outcome, screen: Screen) -> None:
     """Print the results, and on stderr where they are and whether trials failed."""
     from gdcli.report.results import print_failures, print_results
 
-    print_results(outcome.folder, screen.format, screen.console())
+    if screen.terse:
+        screen.print_path(outcome.folder)
+    else:
+        print_results(outcome.folder, screen.format, screen.console())
     if outcome.failed:
-        if screen.format != "table":  # which lists them itself
+        if screen.terse or screen.format != "table":  # which lists them itself
             print_failures(outcome.folder, screen.console(stderr=True))
         what = f"{outcome.failed} of {outcome.trials} trials failed"
         screen.warn(f"{what}: see {outcome.folder / 'summary.csv'}; --retry-failed runs them again")

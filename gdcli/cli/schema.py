@@ -25,7 +25,7 @@ class Place:
 
 @takes({RUN: (Place, Screen)}, without=("format",))
 def schema(**given: object) -> int:
-    """Print the JSON Schema of experiment files, or write it to a file.
+    """Print or write the JSON Schema of experiment files.
 
     Kept beside the files as gdcli.schema.json, it lets an editor complete and check those that
     begin with `#:schema ./gdcli.schema.json` (Taplo, Even Better TOML), as --save then lets them.

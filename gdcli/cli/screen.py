@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from gdcli.report.console import console, literal
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 
@@ -17,13 +19,24 @@ class Screen:
     """The options of every command that say how it speaks."""
 
     format: Annotated[Literal["table", "csv", "json", "md"], "form of what is printed"] = "table"
-    quiet: Annotated[bool, "print results and errors only"] = False
+    quiet: Annotated[
+        bool, "print results and errors only, of a run that is made its path, unless --format asks"
+    ] = False
     verbose: Annotated[bool, "print the traceback of an internal error"] = False
     no_color: Annotated[bool, "print without colour"] = False
 
     def console(self, *, stderr: bool = False) -> Console:
         """Return where results go: stdout, or stderr for what is not a result."""
         return console(stderr=stderr, color=not self.no_color)
+
+    @property
+    def terse(self) -> bool:
+        """Whether of a run that is made only its path is printed, for a script to go on with."""
+        return self.quiet and self.format == "table"
+
+    def print_path(self, folder: Path) -> None:
+        """Print a run's folder as the next command takes it."""
+        self.console().file.write(f"{folder}\n")
 
     def tell(self, message: str) -> None:
         """Say what is not a result, on stderr."""

@@ -62,7 +62,7 @@ def sweep(
         _check(files, experiments, [replace(options, name=name) for name in names])
     codes = []
     for name, experiment in zip(names, experiments, strict=True):
-        if len(names) > 1 and screen.format == "table":
+        if len(names) > 1 and screen.format == "table" and not screen.quiet:
             screen.console().print(f"{name}\n{'=' * len(name)}")
         codes.append(_perform(experiment, replace(options, name=name), screen, instead))
     return max(codes)

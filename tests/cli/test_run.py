@@ -93,6 +93,22 @@ def test_a_dry_run_writes_nothing(shell: Shell) -> None:
     assert [row["lr"] for row in json.loads(shell.out)]
 
 
+def test_quiet_prints_the_runs_path_for_the_next_command(shell: Shell) -> None:
+    for _ in ("computed", "there already"):
+        assert shell(*SMALL, "--name", "a", "--quiet") == 0
+        assert (shell.out, shell.err) == ("results/a\n", "")
+    assert shell("show", shell.out.strip(), "--quiet") == 0
+    assert shell.out.startswith("Best learning rate")
+    assert shell(*SMALL, "--name", "a", "--quiet", "--format", "csv") == 0
+    assert shell.out.startswith("method,")
+    part = (*SMALL, "--optimizer", "vanilla,adam", "--name", "b", "--quiet", "--shard")
+    for share, printed in (("1/2", ""), ("2/2", "results/b\n")):  # first none to go on with
+        assert shell(*part, share) == 0
+        assert shell.out == printed
+    assert shell("merge", "a", "-o", "c", "--quiet") == 0
+    assert shell.out == "c\n"
+
+
 def test_a_saved_experiment_names_the_schema_beside_it(shell: Shell) -> None:
     assert shell(*SMALL, "--save", "a.toml") == 0
     without = Path("a.toml").read_text()

@@ -28,6 +28,11 @@ def test_each_file_is_a_run_of_its_name(shell: Shell, files: list[str]) -> None:
     assert shell.out.index("one\n===\n") < shell.out.index("two\n===\n")
 
 
+def test_quiet_prints_a_path_a_file(shell: Shell, files: list[str]) -> None:
+    assert shell("sweep", *files, "--quiet") == 0
+    assert (shell.out, shell.err) == ("results/one\nresults/two\n", "")
+
+
 def test_a_run_can_be_given_another_name(shell: Shell, files: list[str]) -> None:
     assert shell("sweep", files[0], "--name", "other", "-o", "out") == 0
     assert (shell.folder / "out" / "other" / "curves.csv").is_file()
