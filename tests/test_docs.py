@@ -8,22 +8,25 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
-from gdcli.cli.app import main
+from gdcli.cli.app import COMMANDS, main
 from gdcli.discovery import OPTIMIZERS, SCHEDULES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-FENCED = re.compile(r"```console\n(.*?)```", flags=re.DOTALL)
+FENCED = re.compile(r"^ *```console\n(.*?)^ *```", flags=re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)]+))?\)")
 
 
-def commands(page: Path) -> list[str]:
-    blocks = FENCED.findall(page.read_text(encoding="utf-8"))
-    return [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+def commands(page: Path) -> list[tuple[str, str]]:
+    """Return the commands of a page, each with what the page says that it prints."""
+    blocks = (dedent(block) for block in FENCED.findall(page.read_text(encoding="utf-8")))
+    parts = [part for block in blocks for part in block.removeprefix("$ ").split("\n$ ")]
+    return [(command, shown) for command, _, shown in (part.partition("\n") for part in parts)]
 
 
 def anchors(page: Path) -> set[str]:
@@ -36,12 +39,19 @@ def anchors(page: Path) -> set[str]:
 def test_the_commands_of_a_page_run_in_their_order(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    for folder in ("experiments", "gdcli/datasets"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     monkeypatch.chdir(tmp_path)
-    for command in commands(page):
-        program, *arguments = shlex.split(command.removeprefix("$ "))
-        assert (program, command[:2]) == ("gdcli", "$ ")
-        assert main(arguments) == 0, f"{command}\n{capsys.readouterr().err}"
+    monkeypatch.setenv("COLUMNS", "100")
+    for command, shown in commands(page):
+        program, *arguments = shlex.split(command)
+        assert program == "gdcli"
+        mistake = shown.startswith("error:")
+        code = main(arguments)
+        out, err = capsys.readouterr()
+        assert code == (2 if mistake else 0), f"{command}\n{err}"
+        if shown.strip():
+            assert (err if mistake else out).strip() == shown.strip()
 
 
 @pytest.mark.parametrize(
@@ -54,6 +64,18 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
         file = (page.parent / target).resolve() if target else page
         assert file.exists(), f"{page.name}: {target}"
         assert not anchor or anchor in anchors(file), f"{page.name}: {target}#{anchor}"
+
+
+def test_the_readme_says_what_every_command_does() -> None:
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## Commands\n")[2]
+    rows = re.findall(r"^\| (`.*?`) \|", table.partition("\n## ")[0], re.MULTILINE)
+    assert sorted(re.findall(r"`([\w-]+)`", " ".join(rows))) == sorted(COMMANDS)
+
+
+def test_every_page_is_linked_from_the_first_one() -> None:
+    text = (DOCS / "README.md").read_text(encoding="utf-8")
+    linked = {target for target, _ in LINK.findall(text)}
+    assert {page.name for page in PAGES} <= {*linked, "README.md"}
 
 
 def test_what_is_explained_is_there() -> None:
