@@ -13,6 +13,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -115,8 +116,11 @@ def run(reference: str, content: bytes) -> ModuleType:
     lines = content.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[reference] = (len(content), None, lines, reference)
     try:
-        exec(code, vars(module))  # noqa: S102 -- to run the user's file is what was asked for
-    except (Exception, SystemExit) as error:
+        with redirect_stdout(sys.stderr):  # stdout is for results, which a program may read
+            exec(code, vars(module))  # noqa: S102 -- to run the user's file is what was asked for
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         del sys.modules[module.__name__]
         where = _place(error, {reference}) or f"{shown(reference)}:1"
         raise UserError(where, f"running it raised {_said(error)}", "mend it") from error

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import sys
+from importlib.util import find_spec
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 from typing import Annotated, Any
@@ -76,10 +79,24 @@ def _checked(kind: str, name: str) -> str:
     if not NAME.fullmatch(name):
         fix = "take A-Z a-z 0-9 _ - and a letter first"
         raise UserError(WHERE, f"{show(name)} cannot name a file", fix)
+    if kind != "experiment" and _hides(_stem(name)):
+        what = f"{show(name)} is a word or module of Python, which {_stem(name)}.py would hide"
+        raise UserError(WHERE, what, "give another name, such as my-" + name.lstrip("_"))
     if kind in TAKEN and name.replace("_", "-") in TAKEN[kind].names():
         what = f"there is a{'n' if kind[0] in 'aeiou' else ''} {kind} {show(name)} already"
         raise UserError(WHERE, what, "give another name")
     return name
+
+
+def _hides(stem: str) -> bool:
+    """Return whether programs begun in this directory would import a file in a module's place.
+
+    A keyword names no module, but its file could not be imported at all.
+    """
+    if iskeyword(stem) or stem in sys.stdlib_module_names:
+        return True
+    found = find_spec(stem)
+    return found is not None and Path(found.origin or "").parent != Path.cwd()
 
 
 def _stem(name: str) -> str:

@@ -129,6 +129,17 @@ def test_nothing_is_overwritten(shell: Shell) -> None:
         ("problem", "", "'' cannot name a file; "),
         ("problem", "a\x1b[31m", r"'a\x1b[31m' cannot name a file; "),
         ("problem", "[bold]x", "'[bold]x' cannot name a file; "),
+        (
+            "problem",
+            "random",
+            "'random' is a word or module of Python, which random.py would hide; ",
+        ),
+        (
+            "optimizer",
+            "torch",
+            "'torch' is a word or module of Python, which torch.py would hide; give an",
+        ),
+        ("schedule", "class", "'class' is a word or module of Python, which class.py would hide; "),
         ("optimizer", "adam", "there is an optimizer 'adam' already; "),
     ],
 )

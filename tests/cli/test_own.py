@@ -172,6 +172,7 @@ WRONG = {
         r"my_rule.py:6: running it raised ModuleNotFoundError: No module named 'no_such_module'",
     ),
     "exit": ("import sys\nsys.exit(7)\n", r"my_rule.py:2: running it raised SystemExit: 7; mend"),
+    "base": ("raise BaseException('odd')\n", r"my_rule.py:1: running it raised BaseException: odd"),
     "nothing": ("x = 1\n", r"my_rule.py:1: it holds no optimizer: .*gdcli new optimizer NAME"),
     "two": (
         RULE + RULE.partition("\n\n\n")[2].replace("MyRule", "Second"),
@@ -202,6 +203,14 @@ def test_a_file_that_is_wrong_is_told_in_one_line(shell: Shell, text: str, said:
     (line,) = shell.refuses("run", "quadratic", "--optimizer", "my_rule.py")
     assert re.search(said, line), line
     assert line.startswith("my_rule.py:")
+
+
+def test_what_a_file_prints_is_not_among_the_results(shell: Shell) -> None:
+    write(shell.folder, "my_rule.py", RULE + "print('hello')\n")
+    command = ("run", "quadratic", "--optimizer", "./my_rule.py", "--epochs", "2", "--quiet")
+    assert shell(*command, "--name", "a") == 0
+    assert shell.out == "results/a\n"
+    assert "hello" in shell.err
 
 
 @pytest.mark.parametrize(
