@@ -22,6 +22,7 @@ def test_parts_are_merged_and_shown(shell: Shell) -> None:
     assert shell.errors == ["the results are in results/all"]
     merged = shell.out
     assert shell(*RUN, "--name", "whole") == 0
+    assert shell("show", "whole") == 0
     assert shell.out == merged
     assert shell("verify", "all", "--against", "whole") == 0
 

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.command_line import Shell
 
 VARIED = (
-    *("run", "mlp", "--dataset", "iris", "--hidden", "8", "--name", "bits", "--quiet"),
+    *("run", "mlp", "--dataset", "iris", "--hidden", "8", "--name", "bits"),
     *("--method", "minibatch", "--epochs", "3", "--lr", "0.1", "--seed", "0,1"),
     *("--vary", "quantize=none,ptq,qat", "--vary", "weight-bits=2,4"),
 )
