@@ -136,6 +136,55 @@ def test_a_limit_that_is_only_sufficient_and_a_floor_are_said_to_be(
     assert "Below a limit that is only sufficient, 2 of 2 held; above it theory leaves" in caption
 
 
+def test_what_rounding_costs_is_a_table_and_a_picture(open_page: Opens, tmp_path: Path) -> None:
+    grid = [
+        ("none", 0, 0.9, nan),
+        ("ptq", 2, 0.9, 0.5),
+        ("qat", 2, nan, 0.8),
+        ("qat", 4, nan, 0.875),
+    ]
+    trials = [
+        Made([9.0, 1.0], varied=[how, bits or ""], test_losses=[9.0, 2.0], metrics=[whole, rounded])
+        for how, bits, whole, rounded in grid
+    ]
+    theory = [
+        THEORY
+        | {
+            "options": {"quantize": how, "weight_bits": str(bits or "")},
+            "quantized": {
+                "how": how,
+                "weight_bits": bits or None,
+                "activation_bits": 8 if bits else None,
+                "float_bytes": 400,
+                "bytes": 25 * (bits or 16),
+            },
+        }
+        for how, bits, *_ in grid
+    ]
+    metrics = ["test_accuracy", "test_quantized_accuracy"]
+    page = write_page(
+        tmp_path, trials, ["quantize", "weight_bits"], metrics, **KNOWN | {"theory": theory}
+    )
+    opened = open_page(page)
+    assert opened.texts("nav a[href='#quantization']") == ["Quantization"]
+    table = opened.texts("#quantization > div tbody tr")
+    assert [row.split("\t")[-5:] for row in table] == [
+        ["0.9", "", "", "400", "400"],
+        ["0.9", "0.5", "0.4", "400", "50"],
+        ["0.9", "0.8", "0.1", "400", "50"],
+        ["0.9", "0.875", "0.025", "400", "100"],
+    ]
+    assert opened.drawn("#quantization-plot")
+    caption = opened.text("#quantization-caption")
+    assert caption.startswith(
+        "Test accuracy against the bits of a weight, 32 where it is not round"
+    )
+    assert ": 3 lines. not rounded, 32 bits: 0.9. rounded after training, 2 bits: 0.5." in caption
+    opened.page.locator("#quantization summary").click()
+    rows = opened.texts("#quantization-numbers tbody tr")
+    assert rows[3] == "rounded while training\t4\t8\t0.875\t100"
+
+
 def test_a_landscape_without_a_finite_loss_is_blank(open_page: Opens, tmp_path: Path) -> None:
     trials = [Made([4.0, nan], status="diverged"), Made([4.0, 1.0], lr=0.2)]
     write_landscape(tmp_path, trials, lowest=inf)

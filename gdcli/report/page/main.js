@@ -36,4 +36,5 @@ listen(["metric", "log"], drawCharts);
 listen(["lines", "best-only"], drawCurves);
 listen(["across", "down"], drawHeatmap);
 makeTheory();
+drawQuantization();
 drawAll();

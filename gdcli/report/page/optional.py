@@ -1,4 +1,4 @@
-"""The sections of the page that only some runs have: theory, and a landscape."""
+"""The sections of the page that only some runs have: theory, rounding, and a landscape."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from string import Template
 from typing import Any
 
 from gdcli.analysis.landscape import NAME, read_landscape
+from gdcli.analysis.quantization import quantization_rows
 from gdcli.report.page import parts
 from gdcli.report.page.landscape import landscape_content
 from gdcli.report.page.own import own
+from gdcli.report.page.quantization import quantization_content
 from gdcli.report.page.theory import problem_rows, theory_content, theory_of
 from gdcli.report.pictures.source import Source
 
@@ -30,6 +32,7 @@ class Sections:
         """Return what there is of a run; raises UserError where a file of it is damaged."""
         found = cls()
         found._add_theory(source, manifest)
+        found._add_quantization(source, manifest)
         found._add_landscape(source)
         return found
 
@@ -40,6 +43,13 @@ class Sections:
             return
         rows = problem_rows(theory)[:MOST_PROBLEMS]
         self._add("theory", "Theory", content, problems=parts.table(list(rows[0]), rows))
+
+    def _add_quantization(self, source: Source, manifest: Mapping[str, Any]) -> None:
+        theory = theory_of(manifest)
+        rows = quantization_rows(source.run, source.settings, theory) if theory else []
+        if rows:
+            table = parts.table(list(rows[0]), rows)
+            self._add("quantization", "Quantization", quantization_content(rows), rows=table)
 
     def _add_landscape(self, source: Source) -> None:
         scene = read_landscape(source.folder)
