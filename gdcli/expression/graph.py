@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-import numpy as np
-
+from gdcli.arrays import namespace
 from gdcli.expression.nodes import Applied, Node, Number, Variable
 from gdcli.expression.operations import OPERATIONS, Numbers
 
-STEP = float(np.cbrt(np.finfo(np.float64).eps))  # of central differences: their errors balance
+STEP = math.cbrt(sys.float_info.epsilon)  # of central differences: their errors balance
 
 
 def forward(
@@ -17,8 +19,12 @@ def forward(
     point: Mapping[str, Numbers],
     changed: Mapping[int, Numbers] | None = None,
 ) -> list[Numbers]:
-    """Return the value of every node at a point; `changed` says those of some, by place."""
+    """Return the value of every node at a point; `changed` says those of some, by place.
+
+    The point's numbers are arrays of any library, or NumPy's scalars.
+    """
     values: list[Numbers] = []
+    like = next(iter(point.values()))
     for place, node in enumerate(nodes):
         if changed and place in changed:
             values.append(changed[place])
@@ -26,8 +32,15 @@ def forward(
             inputs = (values[operand] for operand in node.operands)
             values.append(OPERATIONS[node.operation].value(*inputs))
         else:
-            values.append(np.float64(node.value) if isinstance(node, Number) else point[node.name])
+            values.append(_number(node, like) if isinstance(node, Number) else point[node.name])
     return values
+
+
+def _number(node: Number, like: Numbers) -> Numbers:
+    """Return a constant of the library, precision and device of another number."""
+    constant = namespace(like).asarray(node.value, dtype=like.dtype, device=like.device)
+    number: Numbers = constant[()]
+    return number
 
 
 def varying(nodes: Sequence[Node]) -> list[int]:
@@ -44,7 +57,7 @@ def operands(node: Node) -> tuple[int, ...]:
     return node.operands if isinstance(node, Applied) else ()
 
 
-def slopes(nodes: Sequence[Node], values: Sequence[Numbers], place: int) -> tuple[Numbers, ...]:
+def slopes(nodes: Sequence[Node], values: Sequence[Numbers], place: int) -> tuple[Any, ...]:
     """Return the derivatives of a node with respect to each of its operands; none: it has none."""
     node = nodes[place]
     if not isinstance(node, Applied):
@@ -60,8 +73,8 @@ def backward(nodes: Sequence[Node], values: Sequence[Numbers]) -> list[Numbers]:
     gradient times its slope there, and an operand used twice is passed the sum (Rumelhart, Hinton
     and Williams, 1986).
     """
-    gradients: list[Numbers] = [np.float64(0)] * len(nodes)
-    gradients[-1] = np.float64(1)
+    gradients: list[Any] = [0.0] * len(nodes)
+    gradients[-1] = namespace(values[-1]).ones_like(values[-1])[()]
     upward = varying(nodes)
     for place in reversed(upward):
         own = slopes(nodes, values, place)
@@ -79,6 +92,8 @@ def difference(
 ) -> Numbers:
     """Return d loss / d node by central differences: no derivative is used."""
     value = values[place]
-    gap = STEP * np.maximum(1.0, np.abs(value))
+    xp = namespace(value)
+    gap = STEP * xp.maximum(xp.abs(value), xp.ones_like(value))
     ends = [forward(nodes, point, {place: value + side * gap})[-1] for side in (1, -1)]
-    return (ends[0] - ends[1]) / (2 * gap)
+    quotient: Numbers = (ends[0] - ends[1]) / (2 * gap)
+    return quotient

@@ -1,0 +1,88 @@
+"""A formula of your own: any loss that gdcli step takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from annotated_types import Ge
+
+from gdcli.arrays import namespace
+from gdcli.errors import UserError
+from gdcli.expression.formula import Formula, parse
+from gdcli.expression.graph import backward, forward
+from gdcli.fields import counted, show
+from gdcli.problem import Analytic, Array, Batch, Data, Params
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_parsed = cache(parse)
+
+
+@dataclass(frozen=True)
+class Expression(Analytic):
+    """A loss written as a formula, such as "(w - 2)**2": its names are the weights.
+
+    It takes numbers, names, + - * / ** and the functions of `gdcli step`; nothing in it is ever
+    executed. The gradient is backpropagation's, node by node.
+    """
+
+    formula: Annotated[str, "the loss"] = "(w - 2)**2"
+    start: Annotated[tuple[float, ...], "where the weights start, in the formula's order"] = (5.0,)
+    spread: Annotated[float, "standard deviation of the start around it", Ge(0)] = 0.0
+
+    metric_names: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        """Raise UserError for what is no formula, or not a start for each of its weights."""
+        try:
+            names = _parsed(self.formula).variables
+        except UserError as error:
+            raise UserError("--formula", error.what, error.fix) from None
+        if len(self.start) != len(names):
+            what = f"{counted(len(self.start), 'number', 'numbers')} for the weights"
+            fix = f"give {len(names)}, separated by commas, in this order"
+            raise UserError("--start", f"{what} {show(', '.join(names))}", fix)
+
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """The weights, as they change."""
+        return tuple(f"at_{name}" for name in self._graph.variables)
+
+    @property
+    def _graph(self) -> Formula:
+        return _parsed(self.formula)
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        """Return the start, moved by normal noise of the given spread."""
+        return {"point": self.start + self.spread * rng.standard_normal(len(self.start))}
+
+    def value(self, point: Array, batch: Batch) -> Array:
+        """Return the formula's value at each trial's point."""
+        return self._values(point)[-1]
+
+    def gradient(self, point: Array, batch: Batch) -> Array:
+        """Return d loss / d weight for every weight, by the chain rule."""
+        import numpy as np
+
+        graph, values = self._graph, self._values(point)
+        with np.errstate(all="ignore"):  # log(-1), of a slope that may not even be needed, is nan
+            gradients = backward(graph.nodes, values)
+        own = [gradients[graph.place(name)] for name in graph.variables]
+        return namespace(point).stack(own, axis=-2)
+
+    def _values(self, point: Array) -> list[Array]:
+        import numpy as np
+
+        with np.errstate(all="ignore"):
+            return forward(self._graph.nodes, self._weights(point))
+
+    def _weights(self, point: Array) -> dict[str, Array]:
+        return {name: point[..., i, :] for i, name in enumerate(self._graph.variables)}
+
+    def metrics(self, params: Params, batch: Batch) -> dict[str, Array]:
+        """Return the weights, each of shape (..., trials)."""
+        weights = self._weights(params["point"])
+        return {f"at_{name}": value for name, value in weights.items()}
