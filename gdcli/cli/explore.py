@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
+from gdcli.cli.from_file import Set, from_file
 from gdcli.cli.grid_command import Problems, Vary, Zip
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
@@ -70,6 +71,15 @@ class Explorations(Problems):
             return _explore(
                 partial(Explorations.experiment, name, problem, given, vary, zip_), given
             )
+
+        return command
+
+    def of_file(self, file: str) -> Callable[..., int]:
+        """Return what explores the examples of an experiment file."""
+
+        @takes({"Data map": (DataMap,), RUN: (Written, Machine, Screen)})
+        def command(*, set_: Set = None, **given: object) -> int:
+            return _explore(partial(from_file, file, set_, DECIDED), given)
 
         return command
 

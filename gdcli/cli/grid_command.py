@@ -12,11 +12,12 @@ from typer.main import get_command
 
 from gdcli.cli.assignments import assignments
 from gdcli.cli.command import Command, Group
+from gdcli.cli.from_file import is_experiment
 from gdcli.cli.options import given_of
 from gdcli.discovery import PROBLEMS
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment, Given, read
-from gdcli.fields import options_of
+from gdcli.fields import options_of, show
 from gdcli.grid import Axes, Where
 from gdcli.own import first_line, source_of
 from gdcli.problem import Problem
@@ -45,6 +46,7 @@ Zip = Annotated[
 
 
 OWN = "a problem of your own; see: gdcli new problem NAME"
+FILE = "an experiment file: its problem, grid and budget"
 OF_ALL = ("vary", "zip", "help")
 
 
@@ -59,6 +61,10 @@ class Problems(Group):
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:
         """Return what a subcommand does, a function that takes the options."""
 
+    def of_file(self, file: str) -> Callable[..., int] | None:
+        """Return what the command does with an experiment file; None: it takes none."""
+        return None
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the arguments as the help shows them."""
         return [self.subcommand_metavar]
@@ -70,7 +76,9 @@ class Problems(Group):
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Say that a problem may also be a file."""
         with formatter.section("Your own"):
-            formatter.write_dl([("FILE.py", OWN), ("PACKAGE.MODULE:CLASS", "one to be imported")])
+            own = [("FILE.py", OWN), ("PACKAGE.MODULE:CLASS", "one to be imported")]
+            files = [("FILE.toml", FILE)] if self.of_file("") else []
+            formatter.write_dl([*own, *files])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Command:
         """Return a subcommand as the help lists it: its name and summary."""
@@ -81,12 +89,18 @@ class Problems(Group):
         name, *rest = args
         if ctx.resilient_parsing and is_own(name):
             return name, None, rest  # a shell that completes a line runs no file of the user's
+        if is_experiment(name):
+            return name, _command(name, self._of_file(name), FILE.capitalize()), rest
         problem = PROBLEMS.find(absolute(name), self.where)
         _refuse_taken(problem, self.beside, self.where)
-        app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        about = _about(name, problem)
-        app.command(literal(name), cls=Command, help=about)(self.function(name, problem))
-        return name, get_command(app), rest
+        return name, _command(name, self.function(name, problem), _about(name, problem)), rest
+
+    def _of_file(self, file: str) -> Callable[..., int]:
+        function = self.of_file(file)
+        if function is None:
+            fix = "give a problem and its options; gdcli sweep runs such a file"
+            raise UserError(self.where, f"it takes no experiment file, as {show(file)} is", fix)
+        return function
 
     @classmethod
     def experiment(
@@ -108,6 +122,12 @@ class Problems(Group):
                 where=where_of(cls.where),
             )
         )
+
+
+def _command(name: str, function: Callable[..., int], about: str) -> Any:
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command(literal(name), cls=Command, help=about)(function)
+    return get_command(app)
 
 
 def _about(reference: str, problem: type[Problem]) -> str:

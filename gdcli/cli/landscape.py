@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gdcli.cli.from_file import Set, from_file
 from gdcli.cli.grid_command import Problems, Vary, Zip
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from gdcli.studies.landscape import Landscape
 
 WHERE = "gdcli landscape"
+DECIDED = ("measure",)  # it shows no curve
 ENDINGS = (".csv", ".png", ".svg", ".pdf")
 Output = Annotated[
     list[str] | None,
@@ -55,18 +57,27 @@ class Landscapes(Problems):
             RUN: (Machine, Screen),
         }
 
-        @takes(panels, defaults, without=("measure",))  # it shows no curve
+        @takes(panels, defaults, without=DECIDED)
         def command(
             *, vary: Vary = None, zip_: Zip = None, output: Output = None, **given: object
         ) -> int:
-            files = [Path(file) for file in output or []]
             experiment = partial(Landscapes.experiment, name, problem, given, vary, zip_)
-            return _draw(files, experiment, given)
+            return _draw(output or [], experiment, given)
+
+        return command
+
+    def of_file(self, file: str) -> Callable[..., int]:
+        """Return what draws the landscape of an experiment file."""
+
+        @takes({"View": (View,), RUN: (Machine, Screen)})
+        def command(*, set_: Set = None, output: Output = None, **given: object) -> int:
+            return _draw(output or [], partial(from_file, file, set_, DECIDED), given)
 
         return command
 
 
-def _draw(files: list[Path], experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
+def _draw(output: list[str], experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
+    files = [Path(file) for file in output]
     screen, machine, view, read_one, *_ = every(
         [
             *(partial(read, cls, given) for cls in (Screen, Machine, View)),

@@ -12,6 +12,7 @@ import typer
 
 from gdcli.cli.assignments import assignments
 from gdcli.cli.failure import report
+from gdcli.cli.from_file import Set
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.perform import perform
@@ -34,14 +35,7 @@ class Instead:
 def sweep(
     *,
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="experiment as TOML")],
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUES",
-            help="a value instead of the files' own; may be repeated",
-        ),
-    ] = None,
+    set_: Set = None,
     **given: object,
 ) -> int:
     """Run the experiments of TOML files, one after another.

@@ -50,6 +50,37 @@ def test_the_same_command_leaves_the_same_bytes(shell: Shell) -> None:
     assert (folder / "examples.csv").read_bytes() == first
 
 
+FILE = """\
+[problem]
+name = "softmax-regression"
+dataset = "wine"
+
+[grid]
+lr = 0.5
+epochs = 5
+record = "2"
+target-loss = 0.3
+"""
+
+
+def test_an_experiment_file_says_the_same(shell: Shell) -> None:
+    assert shell(*WINE, "--lr", "0.5", "--folder", "typed") == 0
+    file = shell.write("wine.toml", FILE)
+    assert shell("explore", file, "--folder", "typed", "--format", "csv") == 0  # it is the same one
+    assert shell("explore", file, "--set", "lr=0.1", "--folder", "set") == 0
+    assert shell(*WINE, "--lr", "0.1", "--folder", "set") == 0
+    for wrong in ("lr=0", "rate=1"):
+        assert shell.refuses("explore", file, "--set", wrong)[0].startswith("--set ")
+    odd = shell.write("odd.toml", FILE.replace("0.5", "-1"))
+    (error,) = shell.refuses("explore", odd)
+    assert error.startswith("odd.toml:6: lr: -1.0 is not more than 0; ")
+    assert shell.refuses("explore", "none.toml")[0].startswith("none.toml: no such file")
+    (error,) = shell.refuses("lr-range", file)
+    assert error.startswith("gdcli lr-range: it takes no experiment file, as 'wine.toml' is; ")
+    assert shell("explore", "--help") == 0
+    assert "FILE.toml" in shell.out
+
+
 def test_a_folder_of_something_else_is_left_alone(shell: Shell) -> None:
     assert shell(*WINE, "--folder", "mine") == 0
     (error,) = shell.refuses(*WINE, "--ambiguous-from", "0.3", "--folder", "mine")

@@ -65,6 +65,20 @@ def test_pictures_and_tables_are_written(shell: Shell) -> None:
     assert "gd vanilla lr 0.001" in Path("map.svg").read_text()
 
 
+def test_an_experiment_file_says_the_same(shell: Shell) -> None:
+    problem = '[problem]\nname = "quadratic"\ncondition = 10.0\n'
+    grid = '[grid]\nlr = [0.05, 0.1]\nsteps = 20\nmeasure = "sharpness"\n'
+    file = shell.write("bowl.toml", problem + grid)
+    few = ("--resolution", "5", "--format", "csv")
+    typed = ("quadratic", "--condition", "10", "--lr", "0.05,0.1", "--steps", "20")
+    assert shell("landscape", *typed, *few) == 0
+    expected = shell.out
+    assert shell("landscape", file, *few) == 0
+    assert shell.out == expected
+    assert shell("landscape", file, "--set", "lr=0.1", *few) == 0
+    assert len(shell.out.splitlines()) < len(expected.splitlines())
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
