@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from annotated_types import Ge, Gt, Le
@@ -13,12 +14,17 @@ from annotated_types import Ge, Gt, Le
 from gdcli.cli.assignments import assignments
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
+from gdcli.cli.output_file import checked_output
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError, UserErrors
 from gdcli.expression.formula import Formula, parse
 from gdcli.fields import convert, show, suggestion
 
+if TYPE_CHECKING:
+    from gdcli.expression.descent import Descent
+
 AT = "--at"
+ENDINGS = (".html", ".htm")
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,14 @@ class Shown:
     torch: Annotated[bool, "the same as a PyTorch script, instead"] = False
 
 
-@takes({"Descent": (Steps,), RUN: (Shown, Screen)})
+@dataclass(frozen=True)
+class Written:
+    """What is written besides what is printed."""
+
+    output: Annotated[Path | None, "write all of this as an interactive page, FILE.html"] = None
+
+
+@takes({"Descent": (Steps,), RUN: (Shown, Written, Screen)})
 def step(
     *,
     expression: Annotated[
@@ -55,16 +68,24 @@ def step(
     **given: object,
 ) -> int:
     """Take steps of gradient descent on a formula."""
-    formula, starts, options, shown, screen = every(
+    formula, starts, options, shown, written, screen = every(
         [
             partial(parse, expression),
             lambda: _starts(at or []),
-            *(partial(read, cls, given) for cls in (Steps, Shown, Screen)),
+            *(partial(read, cls, given) for cls in (Steps, Shown, Written, Screen)),
         ]
     )
     if shown.explain and shown.torch:
         raise UserError("--torch", "--explain shows something else", "leave one out")
+    if written.output:
+        checked_output(written.output, ENDINGS)
     start = _start(formula, starts)
+    from gdcli.expression.descent import descend
+
+    descended = partial(descend, formula, start, options.lr, options.steps)
+    if written.output:  # first of all: whoever reads what is printed may have enough of it early
+        size = _write(expression, descended(), options.lr, written.output)
+        screen.tell(f"the page is in {written.output} ({size})")
     console = screen.console()
     if shown.torch:
         from gdcli.expression.torch_script import torch_script
@@ -78,11 +99,21 @@ def step(
 
         print_chain(explain(formula, start), screen.format, console)
     else:
-        from gdcli.expression.descent import descend
         from gdcli.report.descent import print_descent
 
-        print_descent(descend(formula, start, options.lr, options.steps), screen.format, console)
+        print_descent(descended(), screen.format, console)
     return 0
+
+
+def _write(expression: str, descent: Descent, lr: float, file: Path) -> str:
+    """Write the page; return its size."""
+    from gdcli.report.page.descent import page_bytes
+    from gdcli.report.units import size
+    from gdcli.runs import atomic
+
+    content = page_bytes(expression, descent, lr)
+    atomic.write(file, [content])
+    return size(len(content))
 
 
 def _starts(texts: Sequence[str]) -> dict[str, float]:

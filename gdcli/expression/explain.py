@@ -23,6 +23,7 @@ class Link:
     gradient: float  # d loss / d node
     chain: str  # how the gradient comes about: those of its users times their slopes
     difference: float  # the same gradient by central differences
+    operands: tuple[str, ...] = ()  # the nodes that it is of, once each; numbers are none
 
 
 def explain(formula: Formula, weights: Mapping[str, float]) -> list[Link]:
@@ -43,6 +44,7 @@ def explain(formula: Formula, weights: Mapping[str, float]) -> list[Link]:
                 float(gradients[place]),
                 _chain(nodes, place, names, gradients, passed),
                 float(difference(nodes, point, values, place)),
+                tuple(dict.fromkeys(names[p] for p in operands(nodes[place]) if p in names)),
             )
             for place in places
         ]

@@ -22,16 +22,20 @@ SOUND = 1e-6  # central differences in float64 agree to some 1e-10; at a kink to
 
 def print_descent(descent: Descent, form: str, console: Console) -> None:
     """Print a row a step and weight; below the `form` table, how it went, and a picture."""
-    rows = [row for step in descent.steps for row in _rows(step)]
-    print_rows(rows, form, console)
+    print_rows(step_rows(descent.steps), form, console)
     if form == "table":
-        write_lines(list(_how_it_went(descent)), console)
+        write_lines(list(how_it_went(descent)), console)
         if console.options.ascii_only:
             write_lines([f"The picture needs UTF-8, and the output is {console.encoding}"], console)
             return
         width = console.width if console.is_terminal else OFF_TERMINAL
         for line in descent_picture(descent, width):
             console.print(line, soft_wrap=True)
+
+
+def step_rows(steps: Sequence[Step]) -> list[dict[str, Value]]:
+    """Return a row a step and weight."""
+    return [row for step in steps for row in _rows(step)]
 
 
 def _rows(step: Step) -> Iterator[dict[str, Value]]:
@@ -47,7 +51,8 @@ def _rows(step: Step) -> Iterator[dict[str, Value]]:
         }
 
 
-def _how_it_went(descent: Descent) -> Iterator[str]:
+def how_it_went(descent: Descent) -> Iterator[str]:
+    """Yield the sentence on how the loss changed."""
     count = len(descent.steps)
     steps = "1 step" if count == 1 else f"{count} steps"
     if not descent.steps[-1].finite:
@@ -60,7 +65,12 @@ def _how_it_went(descent: Descent) -> Iterator[str]:
 
 def print_chain(links: Sequence[Link], form: str, console: Console) -> None:
     """Print the graph of backpropagation at one point, a row a node."""
-    rows: list[dict[str, Value]] = [
+    print_rows(chain_rows(links), form, console, list(checked(links)) if form == "table" else ())
+
+
+def chain_rows(links: Sequence[Link]) -> list[dict[str, Value]]:
+    """Return a row a node of the graph."""
+    return [
         {
             "node": link.name,
             "is": link.formula,
@@ -71,10 +81,10 @@ def print_chain(links: Sequence[Link], form: str, console: Console) -> None:
         }
         for link in links
     ]
-    print_rows(rows, form, console, list(_checked(links)) if form == "table" else ())
 
 
-def _checked(links: Sequence[Link]) -> Iterator[str]:
+def checked(links: Sequence[Link]) -> Iterator[str]:
+    """Yield how to read the rows, and whether differences agree."""
     gap = disagreement(links)
     yield "read the values down and the gradients up: gradient is d loss / d node"
     if gap <= SOUND:

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich.text import Text
 
-from gdcli.expression.descent import descend, losses_at
+from gdcli.expression.descent import losses_at
 from gdcli.report.contour import cell_of, ground, key
+from gdcli.report.descent_window import shown_points, sides
 from gdcli.report.frame import DOTS, HEIGHT, Cell, Frame
 from gdcli.report.height import height_scale
 from gdcli.report.plot import COLORS, PlotCurve, plot
 from gdcli.report.scale import Scale
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from gdcli.expression.descent import Descent
 
-MARGIN = 0.15  # around what must be in the picture, of its size
-FAR = 100  # times the first step: a minimum that is further away is not waited for
-WILD = 100  # times the start's loss: points above it would flatten all the others
 POINTS = 64  # of each side of a map
 LINEAR = 1e4  # a symmetric scale is as good as linear up to so many times its range
 LINE, MARKS, LATER, LAST = "·", "0123456789", "+", "@"
@@ -31,7 +27,7 @@ LEGEND = " 0 the start, 1 to 9 after so many steps, + later ones, @ the last"
 
 def descent_picture(descent: Descent, width: int) -> list[Text]:
     """Return the lines: the curve of one weight, the map of two, else the loss over the steps."""
-    shown = _shown(descent)
+    shown = shown_points(descent)
     draw = {1: _curve, 2: _map}.get(len(descent.formula.variables))
     if draw is None or len(shown) < 2:
         losses = [*(step.loss for step in descent.steps), descent.end]
@@ -43,22 +39,11 @@ def descent_picture(descent: Descent, width: int) -> list[Text]:
     return lines
 
 
-def _shown(descent: Descent) -> list[list[float]]:
-    """Return the points that the picture makes room for: those before the first wild one."""
-    shown: list[list[float]] = []
-    most = WILD * max(1.0, abs(descent.steps[0].loss))
-    for point in descent.points:
-        if not abs(float(losses_at(descent.formula, point))) <= most:
-            break
-        shown.append([point[name] for name in descent.formula.variables])
-    return shown
-
-
 def _curve(descent: Descent, shown: Sequence[Sequence[float]], width: int) -> list[Text]:
     """Return the curve of the loss over the only weight, with the points on it."""
     (name,) = descent.formula.variables
     wanted = [point[0] for point in shown]
-    left, right = _padded(np.array([*wanted, *_minimum(descent, wanted)]))
+    ((left, right),) = sides(descent, shown)
     xs = np.linspace(left, right, DOTS[0] * width)
     losses = np.broadcast_to(losses_at(descent.formula, {name: xs}), xs.shape)
     finite = losses[np.isfinite(losses)]
@@ -74,23 +59,10 @@ def _curve(descent: Descent, shown: Sequence[Sequence[float]], width: int) -> li
     return frame.lines(cells)
 
 
-def _minimum(descent: Descent, shown: Sequence[float]) -> list[float]:
-    """Return where the slopes at the first two points say that it is 0, if that is near enough."""
-    (name,) = descent.formula.variables
-    start, after = shown[:2]
-    first = descent.steps[0].gradient[name]
-    second = descend(descent.formula, {name: after}, 1.0, 1).steps[0].gradient[name]
-    if start == after or not (second - first) / (after - start) > 0:
-        return []
-    distance = -first * (after - start) / (second - first)
-    return [start + distance] if abs(distance) <= FAR * abs(after - start) else []
-
-
 def _map(descent: Descent, shown: Sequence[Sequence[float]], width: int) -> list[Text]:
     """Return the loss over both weights as shades, with the points on them."""
     x_name, y_name = descent.formula.variables
-    points = np.array(shown)
-    (left, right), (low, high) = (_padded(side) for side in points.T)
+    (left, right), (low, high) = sides(descent, shown)
     xs, ys = np.meshgrid(np.linspace(left, right, POINTS), np.linspace(low, high, POINTS))
     losses = np.broadcast_to(losses_at(descent.formula, {x_name: xs, y_name: ys}), xs.shape)
     scale = height_scale(losses)
@@ -98,19 +70,12 @@ def _map(descent: Descent, shown: Sequence[Sequence[float]], width: int) -> list
         return [Text("no point of the map has a finite loss")]
     frame = Frame(_linear(low, high), left, right, width, x_name)
     cells = ground(losses, scale, frame)
-    _mark(cells, [cell_of(frame, *point) for point in points.tolist()])
+    _mark(cells, [cell_of(frame, *point) for point in shown])
     return [Text(f"{y_name}, upwards"), *frame.lines(cells), *key(scale)]
 
 
 def _linear(low: float, high: float) -> Scale:
     return Scale(low, high, LINEAR * max(abs(low), abs(high), 1e-300))
-
-
-def _padded(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the ends of a side that has values in it, with some margin."""
-    low, high = float(values.min()), float(values.max())
-    margin = MARGIN * (high - low) or 1.0
-    return low - margin, high + margin
 
 
 def _mark(cells: list[list[Cell]], places: Sequence[tuple[int, int]]) -> None:

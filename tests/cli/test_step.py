@@ -38,6 +38,25 @@ def test_programs_get_all_digits(shell: Shell) -> None:
     assert shell.out.startswith("| step | weight |")
 
 
+@pytest.mark.parametrize("more", [(), ("--explain",), ("--torch",)])
+def test_a_page_is_written_beside_what_is_printed(shell: Shell, more: tuple[str, ...]) -> None:
+    assert shell(*BOWL, *more) == 0
+    printed = shell.out
+    assert shell(*BOWL, *more, "-o", "step.html") == 0
+    assert shell.out == printed
+    assert shell.err.startswith("the page is in step.html (")
+    page = (shell.folder / "step.html").read_text(encoding="utf-8")
+    assert "<h1>Gradient descent on (w - 2)**2</h1>" in page
+    assert shell(*BOWL, "-o", "step.html", "--quiet") == 0
+    assert not shell.err
+
+
+@pytest.mark.parametrize("file", ["step.pdf", "none/step.html", "step"])
+def test_a_page_that_cannot_be_written_is_refused(shell: Shell, file: str) -> None:
+    (error,) = shell.refuses(*BOWL, "-o", file)
+    assert error.startswith(f"--output: '{file}' ")
+
+
 def test_two_weights_are_a_map_and_three_a_curve(shell: Shell) -> None:
     assert shell("step", "x**2 + 10*y**2", "--at", "x=4", "--at", "y=1", "--steps", "12") == 0
     assert "y, upwards" in shell.out.splitlines()

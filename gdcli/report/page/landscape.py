@@ -31,7 +31,7 @@ def landscape_content(scene: Landscape, trials: Sequence[str]) -> dict[str, Any]
     if not known:
         return None
     ways = sorted(known, key=lambda pair: _end(pair[0]))[:MOST_WAYS]
-    rows, columns = (_spread(len(side)) for side in (scene.ys, scene.xs))
+    rows, columns = (spread(len(side)) for side in (scene.ys, scene.xs))
     losses = np.array([[scene.losses[row][column] for column in columns] for row in rows])
     xs, ys = [scene.xs[i] for i in columns], [scene.ys[i] for i in rows]
     most = min(MOST_POINTS, max(2, MOST_VALUES // len(ways)))
@@ -43,7 +43,7 @@ def landscape_content(scene: Landscape, trials: Sequence[str]) -> dict[str, Any]
         "xs": xs,
         "ys": ys,
         "losses": [[plain(loss) for loss in row] for row in losses.tolist()],
-        **_colours(losses),
+        **colours(losses),
         "ways": [{"trial": at[trial], **_way(way, most, decimals)} for way, trial in ways],
         "higher": len(known) - len(ways),
         "others": len(scene.ways) - len(known),
@@ -54,7 +54,7 @@ def _end(way: Way) -> float:
     return way.losses[-1] if isfinite(way.losses[-1]) else inf
 
 
-def _colours(losses: Any) -> dict[str, Any]:
+def colours(losses: Any) -> dict[str, Any]:
     """Return the heights of the losses from 0 to 1, and what some heights mean."""
     scale = height_scale(losses)
     if scale is None:
@@ -67,7 +67,7 @@ def _colours(losses: Any) -> dict[str, Any]:
 
 
 def _way(way: Way, most: int, decimals: tuple[int, int]) -> dict[str, Any]:
-    kept = _spread(len(way.steps), most)
+    kept = spread(len(way.steps), most)
     xs, ys = (
         [round(side[i], places) if isfinite(side[i]) else None for i in kept]
         for side, places in zip((way.xs, way.ys), decimals, strict=True)
@@ -81,7 +81,7 @@ def _way(way: Way, most: int, decimals: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _spread(count: int, most: int = MOST_SIDE) -> list[int]:
+def spread(count: int, most: int = MOST_SIDE) -> list[int]:
     """Return places spread evenly over `count`, both ends included."""
     if count <= most:
         return list(range(count))

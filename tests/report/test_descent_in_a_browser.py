@@ -1,0 +1,100 @@
+"""The page of `gdcli step` in a real Chromium: the way down, and the graph behind its gradient."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gdcli.expression.descent import descend
+from gdcli.expression.formula import parse
+from gdcli.report.page.descent import MOST_ROWS, page_bytes
+from tests.report.opened import Opened, Opens
+
+
+def opened(
+    opens: Opens, folder: Path, text: str, lr: float = 0.1, steps: int = 1, **at: float
+) -> Opened:
+    file = folder / "step.html"
+    file.write_bytes(page_bytes(text, descend(parse(text), at, lr, steps), lr))
+    return opens(file)
+
+
+def test_one_step_by_hand(open_page: Opens, tmp_path: Path) -> None:
+    page = opened(open_page, tmp_path, "(w - 2)**2", w=5.0)
+    assert page.text("h1") == "Gradient descent on (w - 2)**2"
+    assert page.text("header p") == "Learning rate 0.1: the loss fell from 9 to 5.76 in 1 step."
+    assert page.texts("#steps tbody td") == ["1", "w", "5", "9", "6", "0.6", "4.4"]
+    assert page.drawn("#picture-plot")
+    assert page.text("#picture-caption") == (
+        "The loss over w, and 1 step from a disc to a star: the loss goes from 9 to 5.76."
+    )
+    assert page.drawn("#graph-plot")
+    assert page.page.locator("#graph-plot .textpoint").all_text_contents() == [
+        "wvalue 5gradient 6",
+        "v1 - 2value 3gradient 6",
+        "v2 ** 2value 9gradient 1",
+    ]
+    assert page.texts("#graph > div tbody tr")[0].split("\t") == [
+        *("v1", "w", "5", "6", "6 * 1 from v2", "6"),
+    ]
+    assert "optimizer = torch.optim.SGD([w], lr=0.1)" in page.text("#script code")
+
+
+def test_every_picture_has_its_text(open_page: Opens, tmp_path: Path) -> None:
+    page = opened(open_page, tmp_path, "x*y + x", x=2.0, y=3.0, steps=3)
+    for name in ("picture", "graph"):
+        plot = page.page.locator(f"#{name}-plot")
+        assert plot.get_attribute("role") == "img"
+        assert len(page.text(f"#{plot.get_attribute('aria-labelledby')}")) > 40
+        page.page.locator(f"#{name} summary").click()
+        assert page.page.locator(f"#{name}-numbers tbody tr").count() == 4
+    assert page.texts("#graph-numbers tbody tr")[2].split("\t") == ["v3", "v1 * v2", "v1, v2"]
+    page.page.keyboard.press("Tab")
+    assert page.page.evaluate("document.activeElement.className") != ""
+
+
+def test_two_weights_are_a_map_and_three_a_curve(open_page: Opens, tmp_path: Path) -> None:
+    page = opened(open_page, tmp_path, "x**2 + 10*y**2", lr=0.05, steps=12, x=4.0, y=1.0)
+    assert page.text("#picture-caption").startswith("The loss over x and y, lighter where it is l")
+    assert page.page.locator("#picture-plot .contourlayer path").count() > 10
+    assert page.drawn("#picture-plot")
+    page = opened(open_page, tmp_path, "x**2 + y**2 + z**2", x=4.0, y=1.0, z=2.0)
+    assert page.text("#picture-caption").startswith("The loss over the steps, and 1 step from")
+    assert page.drawn("#picture-plot")
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "says"),
+    [
+        ("(w - 2)**2", {"lr": 1.5, "w": 5.0}, "points far outside: not drawn."),
+        ("(w - 2)**2", {"lr": 1e308, "w": 5.0}, "1 step from a disc to a star: the loss goes"),
+        ("0*w + 3", {"w": 1.0}, "the loss goes from 3 to 3."),
+        ("log(w) + 1/w", {"lr": 0.01, "w": 0.2}, "and 30 steps from"),
+        ("sqrt(x) * y", {"x": 0.01, "y": 1.0}, "to diverged."),
+    ],
+)
+def test_any_descent_is_drawn(
+    open_page: Opens, tmp_path: Path, text: str, given: dict[str, Any], says: str
+) -> None:
+    page = opened(open_page, tmp_path, text, steps=30, **given)
+    assert says in page.text("#picture-caption")
+    assert page.page.locator("#steps tbody tr").count() > 0
+
+
+def test_of_many_steps_the_first_are_in_the_table(open_page: Opens, tmp_path: Path) -> None:
+    page = opened(open_page, tmp_path, "w", steps=500, w=1.0)
+    assert page.page.locator("#steps tbody tr").count() == MOST_ROWS
+    assert f"The first {MOST_ROWS} of 500 rows; gdcli step --format csv" in page.text("#steps")
+    assert "and 500 steps from" in page.text("#picture-caption")
+
+
+def test_a_graph_of_many_nodes_has_their_texts_under_the_pointer(
+    open_page: Opens, tmp_path: Path
+) -> None:
+    text = " + ".join(f"w{i}*w{i + 1}" for i in range(30))
+    page = opened(open_page, tmp_path, text, **{f"w{i}": 1.0 + i for i in range(31)})
+    assert page.page.locator("#graph-plot .textpoint").count() == 0
+    assert re.match(r"Backpropagation: 90 nodes, .* The loss is v90, ", page.text("#graph-caption"))
