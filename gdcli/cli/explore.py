@@ -37,7 +37,9 @@ class Written:
 
     output: Annotated[Path | None, "write the data maps as an interactive page, FILE.html"] = None
     folder: Annotated[
-        Path | None, "folder of the tables (default results/explore-, the problem and a hash)"
+        Path | None,
+        "folder of the tables (default results/explore-, the problem and a hash); as explore "
+        "in a run's folder, report shows them",
     ] = None
     workers: Annotated[int, "processes; there is only one", Ge(1)] = 1
 

@@ -95,6 +95,7 @@ def test_a_graph_of_many_nodes_has_their_texts_under_the_pointer(
     open_page: Opens, tmp_path: Path
 ) -> None:
     text = " + ".join(f"w{i}*w{i + 1}" for i in range(30))
-    page = opened(open_page, tmp_path, text, **{f"w{i}": 1.0 + i for i in range(31)})
+    weights: dict[str, Any] = {f"w{i}": 1.0 + i for i in range(31)}
+    page = opened(open_page, tmp_path, text, **weights)
     assert page.page.locator("#graph-plot .textpoint").count() == 0
     assert re.match(r"Backpropagation: 90 nodes, .* The loss is v90, ", page.text("#graph-caption"))

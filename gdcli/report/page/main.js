@@ -37,4 +37,5 @@ listen(["lines", "best-only"], drawCurves);
 listen(["across", "down"], drawHeatmap);
 makeTheory();
 drawQuantization();
+makeExplored();
 drawAll();

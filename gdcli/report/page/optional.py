@@ -1,4 +1,4 @@
-"""The sections of the page that only some runs have: theory, rounding, and a landscape."""
+"""The sections of the page that only some runs have: theory, rounding, a landscape, examples."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from string import Template
 from typing import Any
 
+from gdcli.analysis.explored import read_explored, same_examples
 from gdcli.analysis.landscape import NAME, read_landscape
 from gdcli.analysis.quantization import quantization_rows
 from gdcli.report.page import parts
+from gdcli.report.page.explored import explored_content, flips_note, table_columns
 from gdcli.report.page.landscape import landscape_content
 from gdcli.report.page.own import own
 from gdcli.report.page.quantization import quantization_content
@@ -34,6 +36,7 @@ class Sections:
         found._add_theory(source, manifest)
         found._add_quantization(source, manifest)
         found._add_landscape(source)
+        found._add_explored(source, manifest)
         return found
 
     def _add_theory(self, source: Source, manifest: Mapping[str, Any]) -> None:
@@ -61,6 +64,18 @@ class Sections:
             self.sections.append(f"<p class='note' id='landscape'>{note}</p>")
             return
         self._add("landscape", "Landscape", content)
+
+    def _add_explored(self, source: Source, manifest: Mapping[str, Any]) -> None:
+        found = read_explored(source.folder)
+        if found is None:
+            return
+        if not same_examples(found.study, manifest):
+            note = "explore beside this run is of another problem, or other data: not shown."
+            self.sections.append(f"<p class='note' id='explored'>{note}</p>")
+            return
+        table = parts.table(table_columns(found), found.table)
+        wrong = flips_note(found)
+        self._add("explored", "Examples", explored_content(found), table=table, wrong=wrong)
 
     def _add(self, name: str, title: str, content: dict[str, Any], **fields: str) -> None:
         self.sections.append(Template(own(f"{name}.html")).substitute(fields))

@@ -17,7 +17,7 @@ from gdcli.report.pictures.source import metrics_of, read_source
 # In this order: each may use what the ones before it define.
 SCRIPTS = (
     *("data", "statistics", "chart", "choice", "curves", "sensitivity", "heatmap"),
-    *("theory", "quantization", "landscape", "table"),
+    *("theory", "quantization", "landscape", "explored", "table"),
 )
 
 
