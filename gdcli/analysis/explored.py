@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 from pathlib import Path
 from typing import Any
 
 from gdcli.analysis.data_map import REGIONS
 from gdcli.analysis.median_curve import column_of
 from gdcli.analysis.rows import Row, Value, read_rows, value_of
+from gdcli.fields import show
 
 NAME = "explore"
 CLASSIFIED = ("variability", "confidence", "margin")
@@ -48,14 +50,13 @@ def read_explored(folder: Path) -> Explored | None:
     study = _study(place / "manifest.json")
     if study is None:
         return None
-    table = _table(place / "settings.csv")
+    table, losses = _table(place / "settings.csv")
     rows = read_rows(place / "examples.csv")
     header = next(rows)
     count = column_of(header, "example")
     classified = "region" in header.cells
     found = list(_settings(rows, header, count, classified=classified))
-    losses = {_values(row, header.cells[:count]): row.get("train_loss") for row in table}
-    order = sorted(found, key=lambda setting: _rank(losses.get(setting.values)))
+    order = sorted(found, key=lambda setting: losses.get(setting.values, inf))
     return Explored(header.cells[:count], order, table, classified, study)
 
 
@@ -77,22 +78,22 @@ def _study(file: Path) -> Mapping[str, Any] | None:
     """Return a manifest, which is written last; None where there is none."""
     try:
         found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) and found.get("study") == NAME else None
 
 
-def _table(file: Path) -> list[dict[str, Value]]:
+def _table(file: Path) -> tuple[list[dict[str, Value]], dict[tuple[str, ...], float]]:
+    """Return a row a setting, and the training losses by the values of a setting."""
     header, *rows = read_rows(file)
-    return [dict(zip(header.cells, map(value_of, row.cells), strict=True)) for row in rows]
-
-
-def _values(row: Mapping[str, Value], names: Sequence[str]) -> tuple[str, ...]:
-    return tuple("" if row.get(name) is None else str(row[name]) for name in names)
-
-
-def _rank(loss: Value) -> float:
-    return loss if isinstance(loss, float) else float("inf")
+    if not rows:
+        header.refuse("it has no settings")
+    count = column_of(header, "seeds")
+    # Where no setting was trained to the end there is none.
+    loss = header.cells.index("train_loss") if "train_loss" in header.cells else count
+    losses = {tuple(row.cells[:count]): row.number(loss, "train_loss") for row in rows}
+    table = [dict(zip(header.cells, map(value_of, row.cells), strict=True)) for row in rows]
+    return table, {values: loss for values, loss in losses.items() if loss is not None}
 
 
 def _settings(
@@ -108,7 +109,14 @@ def _settings(
                 row.refuse(f"region is none of {', '.join(REGIONS)}")
         yield ExploredSetting(
             values,
-            [int(row.number(count, "example") or 0) for row in held],
+            [_whole(row, count) for row in held],
             {name: [row.number_or_nan(at, name) for row in held] for name, at in measures.items()},
             {name: [row.cells[at] for row in held] for name, at in words.items()},
         )
+
+
+def _whole(row: Row, place: int) -> int:
+    found = value_of(row.cells[place])
+    if not isinstance(found, int):
+        row.refuse(f"example is {show(row.cells[place])}, not a whole number")
+    return found

@@ -92,7 +92,7 @@ def _check_size(tree: ast.expr) -> None:
         level = [child for part in level for child in ast.iter_child_nodes(part)]
         parts += sum(isinstance(part, ast.expr) for part in level)
         if depth > DEEPEST or parts > MOST_PARTS:
-            most = f"{MOST_PARTS} operations, names and numbers, and {DEEPEST} of them nested"
+            most = f"{MOST_PARTS} operations, names and numbers, or {DEEPEST} of them nested"
             raise UserError(WHERE, f"it has more than {most}", "give a shorter one")
         if not level:
             return

@@ -103,14 +103,40 @@ def test_an_exploration_of_other_data_is_not_shown(
     assert "of another problem, or other data: not shown" in opened.text("#explored")
 
 
-def test_a_damaged_line_is_named_and_an_unfinished_one_is_none(
-    wine: tuple[Path, Exploration], tmp_path: Path
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("examples.csv", (",easy,", ",odd,"), r"examples.csv:\d+: region is none of easy, "),
+        (
+            "examples.csv",
+            (",constant,0,", ",constant,nan,"),
+            r"examples.csv:2: example is 'nan', not a",
+        ),
+        ("examples.csv", (",margin,", ",other,"), r"examples.csv:1: .*margin"),
+        ("settings.csv", ("gd,", "gd,,"), r"settings.csv:2: it has \d+ cells, the header \d+"),
+        ("settings.csv", (",seeds,", ",other,"), r"settings.csv:1: .*seeds"),
+    ],
+)
+def test_a_damaged_line_is_named(
+    wine: tuple[Path, Exploration], tmp_path: Path, name: str, change: tuple[str, str], said: str
 ) -> None:
     _write(wine[1], tmp_path / "explore", CPU)
     page_of(tmp_path, wine[1])
-    file = tmp_path / "explore" / "examples.csv"
-    file.write_text(file.read_text().replace(",easy,", ",odd,", 1))
-    with pytest.raises(UserError, match=r"examples.csv:\d+: region is none of easy, "):
+    file = tmp_path / "explore" / name
+    file.write_text(file.read_text().replace(*change, 1))
+    with pytest.raises(UserError, match=said):
         page_bytes(tmp_path)
-    (tmp_path / "explore" / "manifest.json").unlink()
-    assert b'explored-plot"' not in page_bytes(tmp_path)
+
+
+@pytest.mark.parametrize("manifest", [None, "", "[]", "[" * 100_000, '{"study": "other"}'])
+def test_what_is_not_whole_is_not_shown(
+    wine: tuple[Path, Exploration], tmp_path: Path, manifest: str | None
+) -> None:
+    _write(wine[1], tmp_path / "explore", CPU)
+    page_of(tmp_path, wine[1])
+    file = tmp_path / "explore" / "manifest.json"
+    if manifest is None:
+        file.unlink()
+    else:
+        file.write_text(manifest)
+    assert b'id="explored-plot"' not in page_bytes(tmp_path)
