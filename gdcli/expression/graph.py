@@ -38,7 +38,8 @@ def forward(
 
 def _number(node: Number, like: Numbers) -> Numbers:
     """Return a constant of the library, precision and device of another number."""
-    constant = namespace(like).asarray(node.value, dtype=like.dtype, device=like.device)
+    # Filled in where it is: a copy from the host could not be part of a CUDA graph.
+    constant = namespace(like).full((), node.value, dtype=like.dtype, device=like.device)
     number: Numbers = constant[()]
     return number
 

@@ -37,9 +37,9 @@ _logaddexp, _maximum, _minimum, _power = map(_named, ("logaddexp", "maximum", "m
 
 def _power_slopes(value: Numbers, base: Numbers, exponent: Numbers) -> tuple[Numbers, Numbers]:
     """Return b a**(b-1) and a**b log a; where their limits are 0, the formulas may say nan."""
-    where = namespace(base).where
-    by_base = where(exponent == 0, 0.0, exponent * _power(base, exponent - 1))
-    by_exponent = where((base == 0) & (exponent > 0), 0.0, value * _log(base))
+    where, zero = namespace(base).where, _zeros(value)
+    by_base = where(exponent == 0, zero, exponent * _power(base, exponent - 1))
+    by_exponent = where((base == 0) & (exponent > 0), zero, value * _log(base))
     return by_base[()], by_exponent[()]
 
 
