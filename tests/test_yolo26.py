@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 from gdcli.datasets.shapes import MOST, NAMES, draw_shapes
-from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.problems import yolo26
 from gdcli.problems.yolo26 import Yolo26
-from tests.grids import experiment
 
 SIZE = 64
 
@@ -89,13 +87,11 @@ def test_without_ultralytics_it_says_what_to_install_and_writes_nothing(tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_numbers_than_a_loss_in_float32_are_refused() -> None:
-    (trial,) = experiment("yolo26", lr="0.1", measure="sharpness").grid.trials
-    with pytest.raises(UserError, match="--measure: sharpness is not measured where a loss is of"):
-        plan_of(trial, 10)
-    (trial,) = experiment("yolo26", lr="0.1", dtype="float64").grid.trials
-    with pytest.raises(UserError, match="--dtype: float64 is nothing that yolo26 can be computed"):
-        plan_of(trial, 10)
+def test_its_gradient_is_not_compared_with_differences_of_its_loss(tmp_path: Path) -> None:
+    done = without_ultralytics(tmp_path, "gradcheck", "yolo26")
+    what = "its gradient takes the objects that predictions are to find for constant"
+    fix = "it is not the loss's; choose another problem"
+    assert (done.returncode, done.stderr) == (2, f"error: yolo26: {what}: {fix}\n")
 
 
 def test_its_help_needs_no_ultralytics_and_names_the_licence(tmp_path: Path) -> None:

@@ -113,16 +113,20 @@ class OneByOne(Mapping):
 
         def product(params: Params, direction: Params, *rest: Any) -> Any:
             leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
-            held = list(leaves.values())
-            value = loss(leaves, *rest)
-            slopes = torch.autograd.grad(value, held, create_graph=True, materialize_grads=True)
-            along = _along(dict(zip(leaves, slopes, strict=True)), direction)
-            if not along.requires_grad:  # the loss is linear
-                return {name: torch.zeros_like(param) for name, param in leaves.items()}
-            found = torch.autograd.grad(along, held, materialize_grads=True)
-            return dict(zip(leaves, found, strict=True))
+            return hessian_product(loss(leaves, *rest), leaves, direction)
 
         return product
+
+
+def hessian_product(loss: Any, leaves: Params, direction: Params) -> Params:
+    """Return the product of a loss's Hessian with a direction, by plain autograd, twice over."""
+    held = list(leaves.values())
+    slopes = torch.autograd.grad(loss, held, create_graph=True, materialize_grads=True)
+    along = _along(dict(zip(leaves, slopes, strict=True)), direction)
+    if not along.requires_grad:  # the loss is linear
+        return {name: torch.zeros_like(param) for name, param in leaves.items()}
+    found = torch.autograd.grad(along, held, materialize_grads=True)
+    return dict(zip(leaves, found, strict=True))
 
 
 def _along(gradient: Params, direction: Params) -> Any:

@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import NamedTuple
 
-from gdcli.discovery import name_of
 from gdcli.errors import UserError
 from gdcli.grid import Trial
-from gdcli.problem import Network, Problem, StatefulNetwork
+from gdcli.problem import Network, Problem
 from gdcli.training import MOST_STEPS
 
 MOST_POINTS = 10_000_000
@@ -65,12 +64,10 @@ class Plan(NamedTuple):
 def plan_of(trial: Trial, examples: int) -> Plan:
     """Return the plan of a trial on that many training examples.
 
-    Raises UserError for numbers that a problem has not, a batch larger than the data, a stochastic
-    method on a function that has no data, and budgets beyond 2^53 - 1 steps or 10 million recorded
-    points a trial.
+    Raises UserError for a batch larger than the data, a stochastic method on a function that has
+    no data, and budgets beyond 2^53 - 1 steps or 10 million recorded points a trial.
     """
     training = trial.training
-    _check_numbers(trial)
     if examples == 1 and trial.method != "gd":
         what = f"{trial.method} is the same as gd here: there is only one example"
         raise UserError("--method", what, "use --method gd")
@@ -89,17 +86,6 @@ def plan_of(trial: Trial, examples: int) -> Plan:
         what = f"{training.record} records {plan.recorded} points a trial"
         raise UserError("--record", what, f"record less often: at most {MOST_POINTS}")
     return plan
-
-
-def _check_numbers(trial: Trial) -> None:
-    """Raise UserError for a precision or a measure that the problem has not."""
-    problem, training = trial.problem, trial.training
-    if training.dtype not in (None, *problem.dtypes):
-        what = f"{training.dtype} is nothing that {name_of(problem)} can be computed in"
-        raise UserError("--dtype", what, f"give {' or '.join(problem.dtypes)}")
-    if training.measure and isinstance(problem, StatefulNetwork):
-        what = f"{training.measure} is not measured where a loss is of running statistics, too"
-        raise UserError("--measure", what, "leave it out")
 
 
 def turn_of(problem: Problem, plan: Plan) -> int:

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from gdcli.arrays import namespace
 from gdcli.datasets.on_disk import Streamed
 from gdcli.engine.parts import streamed
 from gdcli.problem import Array, Batch, Data, Params, Problem
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
@@ -95,6 +96,21 @@ class Program(ABC):
     @abstractmethod
     def evaluate(self, params: Params) -> Evaluation:
         """Return the full training loss with its gradient, and what else is recorded."""
+
+    def training_loss(self, params: Params) -> Array:
+        """Return the full training loss alone, of the lanes' shape."""
+        return self.evaluate(params).values["train_loss"]
+
+    def held(self) -> dict[str, NDArray[Any]]:
+        """Return what the trials carry along, with a first axis of trials."""
+        return {name: self.device.host(a)[self.lanes.place] for name, a in self.carried.items()}
+
+    def carry(self, one: dict[str, NDArray[Any]]) -> None:
+        """Have every trial carry along what one trial does."""
+        self.carried = {
+            name: self.device.array(np.stack([value] * self.lanes.shape[0]))
+            for name, value in one.items()
+        }
 
     def reach(self, step: int) -> None:  # noqa: B027 -- most are the same at every step
         """Be what it is at a step, before it is taken, and before its point is evaluated."""

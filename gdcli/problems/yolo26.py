@@ -45,10 +45,14 @@ class Yolo26(StatefulNetwork):
     licence, and neither contains it nor installs it by itself: pip install 'gdcli[yolo]'.
 
     The loss is the mean over the images of a batch of the box, class and L1 parts with
-    Ultralytics' gains (YOLO26 has L1 where its ancestors had dfl), 0.8 times that of the
-    one-to-many head and 0.2 times that of the one-to-one head, whose shares stay the same.
+    Ultralytics' gains, 0.8 times that of the one-to-many head and 0.2 times that of the one-to-one
+    head, whose shares stay the same. The parts are called what its own trainer prints: YOLO26
+    predicts distances, not distributions of them, and has l1_loss where its ancestors had dfl_loss.
     Losses are recorded with the running statistics of batch normalization, 64 images at a time;
     mAP50 is of the one-to-one head on the validation images. Nothing is downloaded.
+
+    Sharpness is that of the recorded loss with all held that its gradient takes for constant: the
+    objects assigned to predictions, their weights, and the features given to the one-to-one head.
     """
 
     data: Annotated[Path, "data.yaml of a data set in YOLO's format, or shapes"] = SHAPES
@@ -63,7 +67,7 @@ class Yolo26(StatefulNetwork):
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 30
     metric_names: ClassVar[tuple[str, ...]] = ("test_map50",)
-    dtypes: ClassVar[tuple[str, ...]] = ("float32",)  # as much of Ultralytics' loss is
+    constant: ClassVar[str] = "the objects that predictions are to find"
     packages: ClassVar[tuple[str, ...]] = ("ultralytics",)
 
     def __post_init__(self) -> None:
@@ -119,14 +123,15 @@ class Yolo26(StatefulNetwork):
         # The head makes predictions instead when it is not training; batch normalization, which
         # has a mode of its own, stays as it is.
         model.model[-1].training = True
-        loss, _ = model(
-            {
-                "img": _images(module, batch),
-                "batch_idx": objects.nonzero()[:, 0],
-                "cls": batch["class"][objects],
-                "bboxes": batch["box"][objects],
-            }
-        )
+        with _precision_of(module):
+            loss, _ = model(
+                {
+                    "img": _images(module, batch),
+                    "batch_idx": objects.nonzero()[:, 0],
+                    "cls": batch["class"][objects],
+                    "bboxes": batch["box"][objects],
+                }
+            )
         return dict(zip(PARTS, loss / len(batch["image"]), strict=True))
 
     def measure(self, module: nn.Module, examples: Batch) -> dict[str, float]:
@@ -172,6 +177,19 @@ def _matched(found: Array, labels: Batch) -> Array:
 def _images(module: nn.Module, batch: Batch) -> Array:
     """Return pixels from 0 to 1, in the module's precision."""
     return batch["image"].to(next(module.parameters()).dtype) / 255
+
+
+@contextmanager
+def _precision_of(module: nn.Module) -> Iterator[None]:
+    """Have what Ultralytics' loss makes without a word on its precision made in the module's."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(next(module.parameters()).dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _classes(count: int) -> Batch:

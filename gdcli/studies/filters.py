@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdcli.problem import LinearModel, Network
+from gdcli.problem import LinearModel, Network, StatefulNetwork
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,4 +38,4 @@ def filters(array: NDArray[np.float64], problem: Problem) -> list[NDArray[np.flo
         return [array]
     if isinstance(problem, LinearModel):
         return list(array.T)
-    return list(array) if isinstance(problem, Network) else [array]
+    return list(array) if isinstance(problem, Network | StatefulNetwork) else [array]

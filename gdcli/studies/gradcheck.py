@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdcli.discovery import name_of
 from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch, program_for
@@ -46,11 +47,15 @@ def gradient_check(trial: Trial, check: GradientCheck) -> list[Checked]:
     In float64, by central differences of the loss, which are off by the third derivative and by
     rounding: some 1e-10 where the loss is smooth, and anything at a kink. Differences are relative
     to the larger of both slopes, and to a millionth of the gradient's length where they are
-    smaller. Raises UserError where the loss is not finite at the start.
+    smaller. Raises UserError where the loss is not finite at the start, and where the gradient is
+    another one on purpose.
     """
     if isinstance(trial.problem, Network) and trial.problem.quantize == "qat":
         what = "the slopes of rounding pass straight through it: they are not the loss's on purpose"
         raise UserError("--quantize", what, "leave it out")
+    if trial.problem.constant:
+        what = f"its gradient takes {trial.problem.constant} for constant: it is not the loss's"
+        raise UserError(name_of(trial.problem), what, "choose another problem")
     data = examples_of(trial)
     start = starting_point(trial.problem, data, trial.seed)
     layout = layout_of(start)
@@ -117,6 +122,6 @@ def _quotients(
     for side in (1, -1):
         points = np.repeat(origin[None], len(places), axis=0)
         points[rows, places] += side * gaps
-        ends.append(losses_at(points, layout, trial, "cpu", lambda _: None))
+        ends.append(np.concatenate([*losses_at(points, layout, trial, "cpu")]))
     quotients: NDArray[np.float64] = (ends[0] - ends[1]) / (2 * gaps)
     return quotients

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gdcli.datasets.room import human
-from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import precision, program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.memory import allowance
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.grid import Trial
-from gdcli.problem import Data, Network, StatefulNetwork, Surface
+from gdcli.problem import Problem, Surface
 from gdcli.studies.flat import Layout, layout_of
 from gdcli.studies.plane import Plane, of_two_parameters, principal, random
 from gdcli.studies.surface import losses_at
-from gdcli.studies.training import MakeBar, Trained, device_of, train
+from gdcli.studies.training import Carried, MakeBar, Trained, device_of, train
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
@@ -82,24 +80,35 @@ def landscape(experiment: Experiment, view: View, machine: Machine, make_bar: Ma
     layout = _checked(trials, machine)
     trained = train(trials, machine, make_bar, keep=True)
     low = [_low_points(trained[trial]) for trial in trials]
-    plane = _plane(trials, [trained[trial] for trial in trials], low, layout, view)
+    best = _lowest([trained[trial] for trial in trials], low)
+    plane = _plane(trials[0].problem, low, best, layout, view)
+    carried = _carried_at_the_end(trained[trials[best]])
+    if carried:
+        words = f"{plane.words}, running statistics and other buffers as at the lowest trial's end"
+        plane = replace(plane, words=words)
     xs, ys = _sides(trials[0], plane, low, view)
     grid = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
-    bar = make_bar()
-    bar.start(len(grid))
-    try:
-        losses = losses_at(
-            plane.points(grid),
-            layout,
-            trials[0],
-            device_of(trials[0], machine),
-            lambda count: bar.advance("loss over the plane", count),
-        )
-    finally:
-        bar.stop()
+    device = device_of(trials[0], machine)
+    parts = losses_at(plane.points(grid), layout, trials[0], device, carried)
+    losses = _joined(parts, len(grid), make_bar).reshape(len(ys), len(xs))
     ways = tuple(_way(trial, trained[trial], plane) for trial in trials)
     share = plane.share(_thinned(low))
-    return Landscape(plane, xs, ys, losses.reshape(len(ys), len(xs)), ways, share)
+    return Landscape(plane, xs, ys, losses, ways, share)
+
+
+def _joined(
+    parts: Iterator[NDArray[np.float64]], count: int, make_bar: MakeBar
+) -> NDArray[np.float64]:
+    """Return the losses of so many points in one, and tell how far they are."""
+    bar, found = make_bar(), []
+    bar.start(count)
+    try:
+        for part in parts:
+            found.append(part)
+            bar.advance("loss over the plane", len(part))
+    finally:
+        bar.stop()
+    return np.concatenate(found)
 
 
 def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
@@ -113,10 +122,6 @@ def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
     if layout.size < 2:
         what = "a landscape has two directions, and the problem one parameter"
         raise UserError("gdcli landscape", what, "give it more, as --dim 2 does")
-    if isinstance(first.problem, Network | StatefulNetwork) and _carries(trials[:1], data):
-        what = "its loss depends on more than the parameters: on what its layers carry along"
-        fix = "use a norm without running statistics, such as nn.LayerNorm"
-        raise UserError("gdcli landscape", what, fix)
     points = sum(plan_of(trial, data.examples).recorded for trial in trials)
     needed = 8 * layout.size * points
     allowed = allowance(machine.memory)
@@ -127,20 +132,37 @@ def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
     return layout
 
 
-def _carries(trials: Sequence[Trial], data: Data) -> bool:
-    """Return whether a network's loss depends on more than its parameters."""
-    device = device_for("cpu", precision(trials[0]), networks=True)
-    return bool(program_for(trials, data, device).carried)
-
-
-def _low_points(trained: Trained) -> NDArray[np.float64]:
-    """Return the points whose loss is finite and not above the start's.
+def _low(trained: Trained) -> NDArray[np.bool_]:
+    """Return which points have a finite loss that is not above the start's.
 
     The others are on their way out: they would decide the plane, and its size, for all.
     """
-    assert trained.params is not None  # noqa: S101 -- they were kept
     losses = np.array(trained.losses)
-    return np.asarray(trained.params[losses <= losses[0]], np.float64)
+    found: NDArray[np.bool_] = losses <= losses[0]
+    return found
+
+
+def _low_points(trained: Trained) -> NDArray[np.float64]:
+    assert trained.params is not None  # noqa: S101 -- they were kept
+    return np.asarray(trained.params[_low(trained)], np.float64)
+
+
+def _lowest(trained: Sequence[Trained], low: Sequence[NDArray[np.float64]]) -> int:
+    """Return which trial ends lowest; raises UserError where none has a low point."""
+    if not any(map(len, low)):
+        fix = "choose a start with a finite one"
+        raise UserError("gdcli landscape", "no trial starts with a finite loss", fix)
+    ends = [next((x for x in reversed(t.losses) if x <= t.losses[0]), np.inf) for t in trained]
+    return int(np.argmin(ends))
+
+
+def _carried_at_the_end(trained: Trained) -> Carried:
+    """Return what the layers carried along at a trial's last low point.
+
+    The loss depends on it besides the parameters: it is held still, as Li et al. 2018 do with the
+    running statistics of batch normalization.
+    """
+    return trained.carried[int(np.flatnonzero(_low(trained))[-1])]
 
 
 def _thinned(low: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
@@ -151,21 +173,12 @@ def _thinned(low: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _plane(
-    trials: Sequence[Trial],
-    trained: Sequence[Trained],
-    low: Sequence[NDArray[np.float64]],
-    layout: Layout,
-    view: View,
+    problem: Problem, low: Sequence[NDArray[np.float64]], lowest: int, layout: Layout, view: View
 ) -> Plane:
     """Return the plane: around the way that ends lowest, where there is a choice."""
-    if not any(map(len, low)):
-        fix = "choose a start with a finite one"
-        raise UserError("gdcli landscape", "no trial starts with a finite loss", fix)
     if layout.size == 2:
         return of_two_parameters(layout)
-    ends = [next((x for x in reversed(t.losses) if x <= t.losses[0]), np.inf) for t in trained]
-    best = low[int(np.argmin(ends))]
-    problem = trials[0].problem
+    best = low[lowest]
     if view.directions == "random":
         if not best[-1].any():
             what = "the end is 0, and a random direction is scaled to its length"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from gdcli.grid import Trial
     from gdcli.studies.flat import Layout
+    from gdcli.studies.training import Carried
 
 
 def losses_at(
@@ -24,26 +25,26 @@ def losses_at(
     layout: Layout,
     trial: Trial,
     device: str,
-    advance: Callable[[int], None],
-) -> NDArray[np.float64]:
-    """Return the losses of a trial's problem at points, (count, parameters).
+    carried: Carried | None = None,
+) -> Iterator[NDArray[np.float64]]:
+    """Yield the losses of a trial's problem at points, (count, parameters), some at a time.
 
-    `device` is a resolved name; `advance` is told of the points done.
+    `device` is a resolved name. A network's layers carry along what is given, or else what they
+    start with, at every point.
     """
     whole = replace(trial, method="gd", batch_size=None)
     size = min(batch_limit(whole), len(points))
     # A seed is what may have a starting point of its own.
     tile = [replace(whole, seed=seed) for seed in range(size)]
     place = device_for(device, precision(trial), networks=needs_torch(trial.problem))
-    losses = []
-    with np.errstate(all="ignore"):  # a loss may overflow: then it is inf, or nan
-        program = program_for(tile, examples_of(trial), place, width=1)
-        program.reach(program.turn)  # as it is trained in the end: a network may be rounded
-        for first in range(0, len(points), size):
-            part = points[first : first + size]
-            starts = [layout.split(point) for point in part]
-            starts += starts[:1] * (size - len(part))  # every stack has the same shapes
-            values = program.evaluate(program.start(starts)).values["train_loss"]
-            losses.append(program.lanes.gather(place.host(values))[: len(part)])
-            advance(len(part))
-    return np.concatenate(losses).astype(np.float64)
+    program = program_for(tile, examples_of(trial), place, width=1)
+    if carried:
+        program.carry(carried)
+    program.reach(program.turn)  # as it is trained in the end: a network may be rounded
+    for first in range(0, len(points), size):
+        part = points[first : first + size]
+        starts = [layout.split(point) for point in part]
+        starts += starts[:1] * (size - len(part))  # every stack has the same shapes
+        with np.errstate(all="ignore"):  # a loss may overflow: then it is inf, or nan
+            values = place.host(program.training_loss(program.start(starts)))
+        yield program.lanes.gather(values)[: len(part)].astype(np.float64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MakeBar: TypeAlias = "Callable[[], Progress]"  # one for every stretch of work
+Carried: TypeAlias = "dict[str, NDArray[Any]]"  # running statistics, say, by name
 Advance: TypeAlias = Callable[[int], None]  # told of the steps that are done
 
 
@@ -42,6 +43,7 @@ class Trained:
     losses: tuple[float, ...]
     diverged: bool
     params: NDArray[np.floating] | None = None  # (points, parameters), where they were kept
+    carried: tuple[Carried, ...] = ()  # what its layers carried along at these points
 
 
 def train(
@@ -99,9 +101,11 @@ def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> d
     if alone(trials[0]):
         return {trials[0]: _train_alone(trials[0], device, advance, keep=keep)}
     kept: list[NDArray[np.floating]] = []
+    carried: list[Carried] = []
 
     def watch(program: Program, params: Params) -> None:
         kept.append(flat(program.unstacked(params)))
+        carried.append(program.held())
 
     data = examples_of(batch.trials[0])
     _, curves = watched(batch, data, device, advance, watch if keep else None)
@@ -112,6 +116,7 @@ def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> d
             losses=tuple(losses[:count, i].tolist()),
             diverged=bool(curves.ended[i] == DIVERGED),
             params=np.stack([points[i] for points in kept[:count]]) if keep else None,
+            carried=tuple({n: a[i] for n, a in held.items()} for held in carried[:count]),
         )
         for i, (trial, count) in enumerate(zip(batch.trials, curves.length.tolist(), strict=True))
     }
@@ -134,9 +139,11 @@ def _train_alone(trial: Trial, device: str, advance: Advance, *, keep: bool) -> 
     from gdcli.engine.reference.train import train as train_one
 
     kept: list[NDArray[np.floating]] = []
+    carried: list[Carried] = []
 
-    def watch(params: Params) -> None:
+    def watch(params: Params, buffers: Params) -> None:
         kept.append(flat({name: a.detach().cpu().numpy()[None] for name, a in params.items()})[0])
+        carried.append({name: a.cpu().numpy().copy() for name, a in buffers.items()})
 
     with np.errstate(all="ignore"):
         curves = train_one(trial, examples_of(trial), device, advance, watch)
@@ -145,4 +152,5 @@ def _train_alone(trial: Trial, device: str, advance: Advance, *, keep: bool) -> 
         losses=tuple(curves.values["train_loss"][:, 0].tolist()),
         diverged=bool(curves.ended[0] == DIVERGED),
         params=np.stack(kept) if keep else None,
+        carried=tuple(carried),
     )

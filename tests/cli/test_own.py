@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.cli.command_line import Shell, gdcli
@@ -267,14 +268,20 @@ def test_a_file_may_hold_a_problem_and_a_rule(shell: Shell) -> None:
     assert "'both.py' is given twice" in line or "is called both" in line
 
 
-def test_a_landscape_is_of_the_parameters_alone(shell: Shell) -> None:
-    text = NET.format(layer="nn.BatchNorm1d(4)")
-    write(shell.folder, "my_net.py", text)
-    (line,) = shell.refuses("landscape", "./my_net.py", "--epochs", "1")
-    assert "its loss depends on more than the parameters" in line
-    write(shell.folder, "my_net.py", NET.format(layer="nn.LayerNorm(4)"))
-    options = ("--epochs", "2", "--resolution", "4", "-q")
-    assert shell("landscape", "./my_net.py", *options, "--directions", "random") == 0
+@pytest.mark.parametrize("optimizer", ["adam", "torch:Adam"])
+def test_a_landscape_has_the_running_statistics_of_the_lowest_end(
+    shell: Shell, optimizer: str
+) -> None:
+    write(shell.folder, "my_net.py", NET.format(layer="nn.BatchNorm1d(4, affine=False)"))
+    options = ("--epochs", "3", "--lr", "0.01,0.02", "--optimizer", optimizer, "-q")
+    view = ("--resolution", "3", "--x-range", "-1,1", "--y-range", "-1,1", "-o", "plane.csv")
+    assert shell("landscape", "./my_net.py", *options, *view) == 0
+    plane, ways = pd.read_csv("plane.csv"), pd.read_csv("plane-ways.csv")
+    lowest = ways.groupby("trial")["train_loss"].last().min()
+    middle = plane[(plane["x"] == 0) & (plane["y"] == 0)]["train_loss"].item()
+    assert middle == pytest.approx(lowest, rel=1e-5)
+    assert "running statistics" in json.loads(Path("plane.json").read_text())["plane"]
+    assert len(set(plane["train_loss"])) == 9
 
 
 def test_what_cannot_be_stacked_is_said_in_one_line(shell: Shell) -> None:

@@ -62,7 +62,7 @@ DATA = Normalized().load(np.random.default_rng(0))
 
 def trials(**grid: Any) -> list[Trial]:
     """Return trials of the problem, with settings that any problem with examples takes."""
-    found = experiment("linear-regression", dtype="float32", **grid).grid.trials
+    found = experiment("linear-regression", **{"dtype": "float32", **grid}).grid.trials
     return [replace(trial, problem=Normalized()) for trial in found]
 
 
@@ -170,6 +170,40 @@ def test_it_goes_on_from_a_checkpoint_with_the_same_bits() -> None:
         curves = run(Memory(memory.held))
         for name, values in expected.values.items():
             assert curves.values[name].tobytes() == values.tobytes()
+
+
+def test_its_sharpness_is_that_of_the_dense_hessian_of_the_recorded_loss() -> None:
+    settings = {"method": "gd", "lr": "0.001", "epochs": "3", "dtype": "float64"}
+    (trial,) = trials(measure="sharpness", **settings)
+    loop = loop_for([trial], DATA, plan_of(trial, 20), "cpu")
+    curves = loop.run(lambda _: None)
+    module = module_of(Normalized(), DATA).double().eval()
+    held = {name: value[0] for name, value in (loop.params | loop.program.carried).items()}
+    module.load_state_dict(held)
+    batch = {n: torch.tensor(v) for n, v in DATA.train.items()} | {"share": torch.tensor([0.01])}
+
+    def loss(*values: torch.Tensor) -> Any:
+        named = dict(zip(loop.params, values, strict=True))
+        z = torch.func.functional_call(module, named, (batch["x"],))
+        penalty = 0.01 * named["1.weight"].square().sum()
+        return (z - batch["y"]).square().mean() + penalty
+
+    values = tuple(held[name] for name in loop.params)
+    parts: Any = torch.autograd.functional.hessian(loss, values)  # type: ignore[no-untyped-call]
+    sizes = [value.numel() for value in values]
+    rows = [
+        torch.cat([block.reshape(m, n) for block, n in zip(row, sizes, strict=True)], 1)
+        for row, m in zip(parts, sizes, strict=True)
+    ]
+    largest = torch.linalg.eigvalsh(torch.cat(rows))[-1].item()
+    assert curves.values["sharpness"][-1, 0] == pytest.approx(largest, rel=1e-8)
+
+
+def test_both_engines_measure_the_same_sharpness() -> None:
+    given = trials(method="minibatch", batch_size="6", lr="0.001", epochs="2", measure="sharpness")
+    plain, fast = (trained(given, engine)[given[0].id].values for engine in ("reference", "auto"))
+    np.testing.assert_allclose(fast["sharpness"], plain["sharpness"], rtol=1e-3)
+    assert (fast["sharpness"] > 0).all()
 
 
 @pytest.mark.parametrize("name", [name for name, _ in ProblemLaws(Normalized)])

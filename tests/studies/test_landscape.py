@@ -88,9 +88,8 @@ def test_stacked_losses_are_those_of_one_at_a_time(problem: str, options: dict[s
     rng = np.random.default_rng(0)
     middle = flat({name: array[None] for name, array in start.items()})[0]
     points = middle + 0.3 * rng.standard_normal((37, layout.size))
-    told: list[int] = []
-    together = losses_at(points, layout, trial, "cpu", told.append)
-    alone = [losses_at(p[None], layout, trial, "cpu", told.append)[0] for p in points]
+    together = np.concatenate([*losses_at(points, layout, trial, "cpu")])
+    alone = [next(losses_at(p[None], layout, trial, "cpu"))[0] for p in points]
     np.testing.assert_allclose(together, alone, rtol=1e-13)
     objective = objective_of(trial.problem, data, Torch("float64"))
     objective.reach(0)
@@ -99,7 +98,6 @@ def test_stacked_losses_are_those_of_one_at_a_time(problem: str, options: dict[s
         for p in points
     ]
     np.testing.assert_allclose(together, plain, rtol=1e-11)
-    assert sum(told) == 2 * len(points)
 
 
 def test_the_plane_holds_the_start_and_the_end_of_the_lowest_trial() -> None:

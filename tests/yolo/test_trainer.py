@@ -38,6 +38,7 @@ def test_the_first_steps_are_the_same(tmp_path: Path, optimizer: str, momentum: 
     params, program.carried = (
         {name: theirs.start[name][None] for name in held} for held in (loop.params, program.carried)
     )
+    assert problem.curve_columns[:3] == tuple(f"train_{name}" for name in theirs.names)
     states = loop.rule.init(params)
     for step in range(len(theirs.states)):
         chosen = np.array([[[int(Path(f).stem) for f in theirs.files[step]]]])

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +16,17 @@ import pytest
 import torch
 
 from gdcli.datasets.shapes import draw_shapes
-from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
+from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import Curves
+from gdcli.engine.sharpness import direction
 from gdcli.problem import Batch
 from gdcli.problems.yolo26 import PARTS, Yolo26
+from gdcli.runs.progress import Silent
+from gdcli.studies.landscape import landscape
+from gdcli.studies.options import Machine, View
 from tests.engine.test_checkpoint import Memory, Stopped
 from tests.grids import assert_agree, experiment, only, train
 
@@ -27,6 +34,7 @@ pytest.importorskip("ultralytics", reason="the extra `yolo` is not installed: ma
 
 EXPERIMENT = Path(__file__).parents[2] / "experiments" / "yolo26-shapes.toml"
 FEW = {"examples": "10"}
+D = {"dtype": "float64"}
 GRID = {"method": "minibatch", "batch_size": "4", "lr": "0.01", "optimizer": "adam"}
 # Whatever looks up a name or a host in this process is an error that leaves a trace.
 NO_NETWORK = """
@@ -86,10 +94,71 @@ def test_a_run_is_estimated_made_and_verified_to_the_bit(tmp_path: Path) -> None
     assert "2 trials: 2 byte for byte" in found.stdout
 
 
-def test_it_has_no_landscape(tmp_path: Path) -> None:
-    done = gdcli(tmp_path, "landscape", "yolo26", "--examples", "4", "--lr", "0.1")
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: gdcli landscape: its loss depends on more than")
+def test_its_landscape_has_the_running_statistics_of_the_end() -> None:
+    named = experiment("yolo26", {"examples": "4"}, lr="0.01", steps="2", record="1")
+    view = View(resolution=3, x_range=(-1, 1), y_range=(-1, 1))
+    scene = landscape(named, view, Machine(device="cpu"), Silent)
+    assert scene.losses[1, 1] == pytest.approx(scene.ways[0].losses[-1], rel=1e-5)
+    assert len(set(scene.losses.ravel())) == 9
+    assert "running statistics" in scene.plane.words
+
+
+def test_in_float64_both_engines_agree_to_its_precision() -> None:
+    grid = {"method": "gd", "lr": "0.001", "steps": "2", "record": "1"}
+    fast, plain, single = (
+        train("yolo26", {"examples": "4"}, **grid, **more)
+        for more in (D, {**D, "engine": "reference"}, {})
+    )
+    assert_agree(plain, fast)
+    starts = zip(only(fast).losses[:1], only(single).losses[:1], strict=True)
+    assert [double == pytest.approx(one, rel=1e-5) for double, one in starts] == [True]
+    assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize("head", ["one2many", "one2one"])
+def test_hessian_products_are_differences_of_the_gradient(
+    monkeypatch: pytest.MonkeyPatch, head: str
+) -> None:
+    (trial,) = experiment("yolo26", {"examples": "2"}, lr="0.1", **D).grid.trials
+    data = replace(examples_of(trial), test={})
+    program = loop_for([trial], data, plan_of(trial, 2), "cpu").program
+    hold_the_targets(monkeypatch)
+    start = starting_point(trial.problem, data, 0)
+    # The start has predictions on a kink: their distances are whole, as are those of the boxes.
+    off, way = (direction(trial.problem, seed, start) for seed in (1, 0))
+    # The one-to-one head is given features that it does not train: they are held constant, too.
+    own = {n for n in start if ("one2one" in n) == (head == "one2one")}
+    way = {n: a if n in own else 0 * a for n, a in way.items()}
+    points = [
+        program.start([{n: a + 0.02 * off[n] + step * way[n] for n, a in start.items()}])
+        for step in (0.0, 1e-6, -1e-6)
+    ]
+    there, back = (program.evaluate(point).gradient for point in points[1:])
+    found = program.hessian_product(points[0], program.start([way]))
+    vectors = program.vectors({n: (there[n] - back[n]) / 2e-6 for n in own})
+    gap = program.vectors({n: found[n] for n in own}) - vectors
+    assert 0 < gap.norm() < 1e-5 * vectors.norm()
+
+
+def hold_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the loss held constant what its gradient takes for constant.
+
+    That is which prediction is to find which object, how sure it should be of it, and the weight of
+    the aspect ratio in CIoU, which GIoU has not.
+    """
+    from ultralytics.utils import loss, metrics, tal
+
+    assigned = tal.TaskAlignedAssigner.forward
+    held: dict[int, Any] = {}
+
+    def first(self: Any, *args: Any) -> Any:
+        return held.setdefault(self.topk, assigned(self, *args))
+
+    def giou(*args: Any, **options: Any) -> Any:
+        return metrics.bbox_iou(*args, xywh=options["xywh"], GIoU=True)
+
+    monkeypatch.setattr(tal.TaskAlignedAssigner, "forward", first)
+    monkeypatch.setattr(loss, "bbox_iou", giou)
 
 
 def test_it_goes_on_from_a_checkpoint_with_the_same_bits() -> None:

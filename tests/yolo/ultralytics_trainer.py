@@ -41,6 +41,7 @@ class Steps:
     start: dict[str, torch.Tensor] = field(default_factory=dict)
     files: list[list[str]] = field(default_factory=list)
     images: list[torch.Tensor] = field(default_factory=list)
+    names: tuple[str, ...] = ()  # of the parts of the loss, as it prints them
     losses: list[float] = field(default_factory=list)
     states: list[dict[str, torch.Tensor]] = field(default_factory=list)
 
@@ -93,6 +94,7 @@ def train(file: Path, folder: Path, **settings: Any) -> Steps:
         steps.start = _copied(trainer.model)
 
     def stepped(trainer: Any) -> None:
+        steps.names = trainer.loss_names
         steps.losses.append(float(trainer.loss))
         steps.states.append(_copied(trainer.model))
         if len(steps.states) == STEPS:

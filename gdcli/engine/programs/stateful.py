@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gdcli.engine.initial import module_of
-from gdcli.engine.mapping import OneByOne
+from gdcli.engine.mapping import OneByOne, hessian_product
 from gdcli.engine.program import Evaluation
 from gdcli.engine.programs.autograd import AutogradProgram
 
@@ -40,8 +40,31 @@ class StatefulProgram(AutogradProgram):
         return gradient
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
-        """Raise NotImplementedError: a module's own loss need not have a second derivative."""
-        raise NotImplementedError
+        """Return the product by parameter, of the loss as a recorded point has it."""
+
+        def product(lane: int) -> tuple[Params, Params]:
+            self.module.eval()
+            leaves = dict(self.module.named_parameters())
+            along = {name: array[lane] for name, array in direction.items()}
+            found: Params = {}
+            for share, batch in self._chunks(self.train):
+                _add(found, hessian_product(share * self._total(batch), leaves, along))
+            return found, {}
+
+        return self._for_each(params, product)[0]
+
+    def training_loss(self, params: Params) -> Any:
+        """Return the loss without its gradient, and without what else is recorded."""
+
+        def loss(_: int) -> tuple[Params, Params]:
+            self.module.eval()
+            found: Params = {}
+            with torch.no_grad():
+                for share, batch in self._chunks(self.train):
+                    _add(found, {"train_loss": share * self._total(batch)})
+            return found, {}
+
+        return self._for_each(params, loss)[0]["train_loss"]
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses with their parts, the gradient norm, and the problem's own measures."""
@@ -67,7 +90,7 @@ class StatefulProgram(AutogradProgram):
         """Return a step's gradient, and the buffers as its pass leaves them."""
         own = self.train if batch is None else {name: array[lane] for name, array in batch.items()}
         self.module.train()
-        gradient = self._slopes(sum(self._losses(own).values()))
+        gradient = self._slopes(self._total(own))
         left = self.module.state_dict()
         return gradient, {name: left[name].clone() for name in self.carried}
 
@@ -105,6 +128,9 @@ class StatefulProgram(AutogradProgram):
 
     def _losses(self, batch: Batch) -> Params:
         return self.problem.losses(self.module, batch | self.constants)
+
+    def _total(self, batch: Batch) -> Any:
+        return sum(self._losses(batch).values())
 
     def _slopes(self, loss: Any) -> Params:
         """Return the gradient of a loss by parameter."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import torch
@@ -57,6 +58,11 @@ class Objective(Generic[P]):
         self.train = self.examples | self.constants
         self.test = self.held_out and self.held_out | self.constants
 
+    @property
+    def carried(self) -> Tensors:
+        """What the layers carry along from step to step besides the parameters."""
+        return {}
+
     def reach(self, step: int) -> None:
         """Be what it is at a step: a network may be rounded from some step on."""
 
@@ -84,6 +90,13 @@ class Objective(Generic[P]):
         loss = self.loss(leaves, batch)
         slopes = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
         return loss.detach(), dict(zip(leaves, slopes, strict=True))
+
+    def curved(self, params: Tensors) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """Return leaves, and the gradient of the full training loss to differentiate by them."""
+        leaves = [param.detach().requires_grad_() for param in params.values()]
+        loss = self.loss(dict(zip(params, leaves, strict=True)), self.train)
+        slopes = torch.autograd.grad(loss, leaves, create_graph=True, materialize_grads=True)
+        return leaves, slopes
 
     def measures(self, params: Tensors) -> Tensors:
         """Return what is recorded at a point, by column: on all training and test examples."""
@@ -124,8 +137,13 @@ class OfNetwork(Objective[Network]):
         module = module_of(problem, data)
         self.rounding, self.turn = rounding_of(module), turn
         self.module = PureModule(module, name_of(problem), device)
-        self.carried = self.module.carried
+        self.buffers = self.module.carried
         self.training = False
+
+    @property
+    def carried(self) -> Tensors:
+        """The buffers of the layers, such as running statistics."""
+        return self.buffers
 
     def reach(self, step: int) -> None:
         """Round from the turn on, if the network is trained so."""
@@ -143,7 +161,7 @@ class OfNetwork(Objective[Network]):
 
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return what the module with these parameters makes of the examples."""
-        z, self.carried = self.module(params, self.carried, batch["x"], training=self.training)
+        z, self.buffers = self.module(params, self.buffers, batch["x"], training=self.training)
         return z
 
     def loss(self, params: Tensors, batch: Tensors) -> Any:
@@ -177,6 +195,12 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
         dtype = getattr(torch, device.dtype)
         self.module = module_of(problem, data).to(device=device.name, dtype=dtype)
 
+    @property
+    def carried(self) -> Tensors:
+        """The buffers of the module, such as running statistics."""
+        parameters = {name for name, _ in self.module.named_parameters()}
+        return {n: a for n, a in self.module.state_dict().items() if n not in parameters}
+
     def loss(self, params: Tensors, batch: Tensors) -> Any:
         """Return the sum of the parts, in the module's present mode."""
         return sum(self._parts(params, batch).values())
@@ -201,6 +225,18 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
         slopes = torch.autograd.grad(loss, leaves, materialize_grads=True)
         return dict(zip(params, slopes, strict=True))
 
+    def curved(self, params: Tensors) -> tuple[list[Tensor], tuple[Tensor, ...]]:
+        """Return both of the loss as it is recorded, in evaluation mode."""
+        self.module.eval()
+        losses = [
+            share * torch.stack([*self._parts(params, batch).values()]).sum()
+            for share, batch in self._chunks(self.examples)
+        ]
+        leaves = [self.module.get_parameter(name) for name in params]
+        loss = torch.stack(losses).sum()
+        slopes = torch.autograd.grad(loss, leaves, create_graph=True, materialize_grads=True)
+        return [*leaves], slopes
+
     def measures(self, params: Tensors) -> Tensors:
         """Return what is recorded, in evaluation mode: means over passes of so many examples."""
         self.module.eval()
@@ -215,21 +251,24 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
 
     def _means(self, params: Tensors, part: str) -> tuple[Tensors, Tensors]:
         """Return a part's losses and the gradient of their sum."""
-        examples = self.examples if part == "train" else self.held_out
-        count = len(next(iter(examples.values())))
         losses: Tensors = {}
         gradient: Tensors = {}
-        for first in range(0, count, self.problem.at_once):
-            some = slice(first, first + self.problem.at_once)
-            batch = {name: array[some] for name, array in examples.items()}
-            parts = self._parts(params, batch | self.constants)
+        for share, batch in self._chunks(self.examples if part == "train" else self.held_out):
+            parts = self._parts(params, batch)
             total = torch.stack([*parts.values()]).sum()
             slopes = self._slopes(params, total)
-            share = len(next(iter(batch.values()))) / count
             for sums, values in ((losses, {"loss": total, **parts}), (gradient, slopes)):
                 for name, value in values.items():
                     sums[name] = sums.get(name, 0.0) + share * value.detach()
         return {f"{part}_{name}": value for name, value in losses.items()}, gradient
+
+    def _chunks(self, examples: Tensors) -> Iterator[tuple[float, Tensors]]:
+        """Yield all examples, so many at a time, with the share of all that they are."""
+        count = len(next(iter(examples.values())))
+        for first in range(0, count, self.problem.at_once):
+            some = slice(first, first + self.problem.at_once)
+            batch = {name: array[some] for name, array in examples.items()}
+            yield len(next(iter(batch.values()))) / count, batch | self.constants
 
 
 def tensors(arrays: Batch, device: Torch) -> Tensors:

@@ -29,9 +29,7 @@ class Sharpness:
 
     def at(self, params: Tensors) -> Tensor:
         """Return the sharpness, nan where it is not finite."""
-        leaves = [param.detach().requires_grad_() for param in params.values()]
-        loss = self.objective.loss(dict(zip(params, leaves, strict=True)), self.objective.train)
-        slopes = torch.autograd.grad(loss, leaves, create_graph=True, materialize_grads=True)
+        leaves, slopes = self.objective.curved(params)
         gradient = _vector(slopes)
 
         def product(vector: Tensor) -> Tensor:

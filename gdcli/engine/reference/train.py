@@ -38,11 +38,12 @@ def train(
     data: Data,
     device_name: str,
     advance: Callable[[int], None],
-    watch: Callable[[Tensors], None] = lambda _: None,
+    watch: Callable[[Tensors, Tensors], None] = lambda *_: None,
 ) -> Curves:
     """Train one trial on a resolved device.
 
-    `advance` is told of the steps done, `watch` of the parameters at every recorded point.
+    `advance` is told of the steps done, `watch` of the parameters at every recorded point, and
+    of what the layers carry along.
     """
     with torch.random.fork_rng(devices=[]):  # a problem may draw numbers of its own
         return _train(trial, data, device_name, advance, watch)
@@ -53,7 +54,7 @@ def _train(
     data: Data,
     device_name: str,
     advance: Callable[[int], None],
-    watch: Callable[[Tensors], None],
+    watch: Callable[[Tensors, Tensors], None],
 ) -> Curves:
     device = Torch(precision(trial), name=device_name)
     plan = plan_of(trial, data.examples)
@@ -64,7 +65,7 @@ def _train(
     batches = _batches(trial, plan, objective)
     sharpness = Sharpness(objective, trial.seed, start, device) if trial.training.measure else None
     curve = Curve(trial.training)
-    watch(params)
+    watch(params, objective.carried)
     objective.reach(0)
     curve.add(0, _measures(objective, sharpness, params), params)
     for here, there in pairwise(plan.points()):
@@ -76,7 +77,7 @@ def _train(
             slopes = partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
             params = move(params, slopes, step)
         objective.reach(there)
-        watch(params)
+        watch(params, objective.carried)
         curve.add(there, _measures(objective, sharpness, params), params)
         advance(there - here)
     return curve.curves(device.dtype)
