@@ -44,7 +44,7 @@ test-export: exports  ## run the tests of export with every tool, MLflow on a se
 	MLFLOW_SERVER="$(CURDIR)/$(MLFLOW)" $(BIN)/python -m pytest tests/exports tests/cli/test_export.py
 
 exports: setup $(MLFLOW)  ## add what gdcli export needs to .venv, and what its tests read with
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mlflow,parquet,tensorboard]" tensorboard
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mlflow,parquet,tensorboard]" tensorboard torchao
 
 # All of MLflow wants an older pyarrow than ours: the server has packages of its own.
 $(MLFLOW): | $(INSTALLED)
