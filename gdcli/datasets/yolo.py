@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from gdcli.problem import Array, Data
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LARGEST = 2**20  # bytes of a data.yaml
 GREY = 114  # of the margins, as Ultralytics has it
+STDERR = 2  # the descriptor: libraries in C know nothing of sys.stderr
 VALUES = ("class", "x", "y", "width", "height")
 
 
@@ -41,10 +44,29 @@ def read_yolo(file: Path, size: int, most: int | None) -> Data:
     said = read_data_yaml(file)
     train = [image for place in said.train for image in _images(said, "train", place)]
     test = [image for place in said.val for image in _images(said, "val", place)]
-    parts = [_read(images, said.classes, size) for images in (train[:most], test) if images]
+    with _silence():
+        parts = [_read(images, said.classes, size) for images in (train[:most], test) if images]
     places = max(1, *(len(rows) for _, objects in parts for rows in objects))
     filled = [padded(images, objects, places) for images, objects in parts]
     return Data(filled[0], filled[1] if test else {}, {"classes": np.arange(said.classes)})
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep off stderr what OpenCV, libpng and libjpeg write to it of a damaged image."""
+    try:
+        kept = os.dup(STDERR)
+    except OSError:  # it is closed: nothing is written
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, STDERR)
+        yield
+    finally:
+        os.dup2(kept, STDERR)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def read_data_yaml(file: Path) -> Folders:

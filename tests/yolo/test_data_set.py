@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,8 @@ WRONG_LABELS = {
     "0 0.5 0.5 0.2 0": "height '0' is not a part",
     "0 32 0.5 0.2 0.2": "x '32' is not a part of the image; give pixels divided",
     "0 nan 0.5 0.2 0.2": "x 'nan' is not a part",
+    "0 0.5 0.5 0.2 0.2 0.9 1": "7 values are not class, x, y, width and height",
+    "-1 0.5 0.5 0.2 0.2": "class '-1' is not one of",
     "0 0.5 0.5 0.2": "4 values are not class, x, y, width and height",
     "0 0.5 half 0.2 0.2": "y 'half' is not a number",
 }
@@ -139,12 +142,21 @@ def test_a_wrong_data_yaml_is_refused_in_one_line(
     assert not (tmp_path / "hacked").exists()
 
 
-def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+def test_a_damaged_image_is_named_and_nothing_else_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     file = write(tmp_path)
-    for content in (b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(30)):
-        (tmp_path / "images" / "a.png").write_bytes(content)
+    image = tmp_path / "images" / "a.png"
+    whole = image.read_bytes()
+    jpeg = cv2.imencode(".jpg", cv2.imread(str(image)))[1].tobytes()
+    flipped = whole[:1800] + bytes(20) + whole[1820:]
+    for content in (b"", b"GIF89a", whole[:8] + bytes(30), whole[:900], flipped, jpeg[:900]):
+        image.write_bytes(content)
         with pytest.raises(UserError, match=r"a\.png: this is no image"):
             read_yolo(file, 64, None)
+    assert capfd.readouterr() == ("", "")
+    os.write(2, b"heard\n")
+    assert capfd.readouterr().err == "heard\n"
 
 
 def test_a_missing_data_yaml_is_named(tmp_path: Path) -> None:
