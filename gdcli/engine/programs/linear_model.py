@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.lanes import Lanes
 
-ARRAYS = 8  # of the predictions' size, that are at work at a time
-
 
 class LinearModelProgram(Program):
     """Predictions by matrix products; costs and slopes as the problem gives them."""
@@ -172,14 +170,7 @@ class LinearModelProgram(Program):
         return sums
 
     def _parts(self, part: str) -> Iterator[tuple[Array, Array]]:
-        """Yield all examples of a part, some at a time: x, and y as the predictions lie."""
-        for x, y in self._loaded(part):
-            for first in range(0, len(x), self._rows):
-                last = first + self._rows
-                yield x[first:last], y[:, first * self.width : last * self.width]
-
-    def _loaded(self, part: str) -> Iterator[tuple[Array, Array]]:
-        """Yield all examples of a part, as many as are in memory."""
+        """Yield all examples of a part: x, and y as the predictions lie."""
         if not self.streamed:
             whole = self.all_train if part == "train" else self.all_test
             yield whole["x"], whole["y"]
@@ -187,16 +178,10 @@ class LinearModelProgram(Program):
         for x, y in parts(self.train if part == "train" else self.test):
             yield self.device.array(x), self.repeated(y)
 
-    @property
-    def _rows(self) -> int:
-        """Examples of which a tile's predictions fit a cache, several times over."""
-        predictions: int = self.outputs * self.width
-        return max(1, self.device.at_once // ARRAYS // predictions)
-
     def _groups(self, weight: Array) -> Iterator[Array]:
         """Yield the weights in groups of tiles whose predictions are worked on at a time."""
         tiles = weight.reshape(-1, *weight.shape[2:])
-        size = max(1, self._rows // self.examples)
+        size = max(1, self.device.at_once // (self.examples * weight.shape[-1]))
         yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
 
     def _joined(self, sums: list[Batch], weight: Array) -> Params:
