@@ -31,8 +31,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: setup  ## run the two quickstart experiments
 	$(BIN)/gdcli sweep experiments/quickstart-linear.toml experiments/quickstart-cnn.toml
 
+# On every core; the tests of a file stay together, for they share what is made once.
 test: setup  ## run the tests, with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term-missing:skip-covered
+	$(BIN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 test-ray: ray  ## run the tests that need a Ray cluster, on three nodes of this machine
 	$(BIN)/python -m pytest tests/ray
