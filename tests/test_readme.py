@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from gdcli.cli.app import main
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"```console\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
@@ -26,18 +26,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a `gdcli` command as a user would, off a terminal 100 columns wide."""
-    program, *arguments = shlex.split(command)
-    assert program == "gdcli"
-    return subprocess.run(
-        [sys.executable, "-m", "gdcli", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "COLUMNS": "100"},
-    )
+Run = Callable[[str], tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return what runs a `gdcli` command as off a terminal 100 columns wide."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def run(command: str) -> tuple[int, str, str]:
+        program, *arguments = shlex.split(command)
+        assert program == "gdcli"
+        code = main(arguments)
+        return code, *capsys.readouterr()
+
+    return run
 
 
 def test_there_are_commands() -> None:
@@ -45,19 +49,19 @@ def test_there_are_commands() -> None:
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.partition("\n")[0][2:40])
-def test_the_commands_of_a_block_do_what_it_shows(block: str, folder: Path) -> None:
+def test_the_commands_of_a_block_do_what_it_shows(block: str, run: Run) -> None:
     parts = block.removeprefix("$ ").split("\n$ ")
     for part in parts:
         command, _, shown = part.partition("\n")
-        done = run(command, folder)
+        code, out, err = run(command)
         mistake = shown.startswith("error:")
-        assert done.returncode == (2 if mistake else 0), done.stderr
+        assert code == (2 if mistake else 0), err
         if shown.strip():
-            assert (done.stderr if mistake else done.stdout).strip() == shown.strip()
+            assert (err if mistake else out).strip() == shown.strip()
 
 
-def test_the_columns_that_are_explained_are_those_of_a_run(folder: Path) -> None:
-    run("gdcli run quadratic --name columns --quiet", folder)
+def test_the_columns_that_are_explained_are_those_of_a_run(folder: Path, run: Run) -> None:
+    assert run("gdcli run quadratic --name columns --quiet")[0] == 0
     header = (folder / "results/columns/curves.csv").read_text().partition("\n")[0]
     explained = re.findall(r"`(\w+)`", (ROOT / "docs" / "results.md").read_text())
     assert set(header.split(",")) <= set(explained)
