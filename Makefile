@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 # Losses of networks are recorded every epoch: between points far apart a rise would go unseen, and
 # what a rise amplifies is compared less strictly on another processor. The others stay small.
@@ -25,7 +26,7 @@ setup: $(INSTALLED)  ## make .venv with gdcli and all that the other targets nee
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: PYTHON: " + sys.version.split()[0] + " is too old; make PYTHON=python3.11 or later")'
 	test -x $(BIN)/pip || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(PIP) -e ".[dev]"
 	@touch $@
 
 demo: setup  ## run the two quickstart experiments
@@ -38,14 +39,20 @@ test: setup  ## run the tests, with branch coverage
 test-ray: ray  ## run the tests that need a Ray cluster, on three nodes of this machine
 	$(BIN)/python -m pytest tests/ray
 
-ray: setup  ## add what --executor ray needs to .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray]"
+ray: $(INSTALLED)-ray  ## add what --executor ray needs to .venv
+
+$(INSTALLED)-ray: $(INSTALLED)
+	$(PIP) -e ".[ray]"
+	@touch $@
 
 test-export: exports  ## run the tests of export with every tool, MLflow on a server of its own
 	MLFLOW_SERVER="$(CURDIR)/$(MLFLOW)" $(BIN)/python -m pytest tests/exports tests/cli/test_export.py
 
-exports: setup $(MLFLOW)  ## add what gdcli export needs to .venv, and what its tests read with
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[mlflow,parquet,tensorboard]" tensorboard torchao
+exports: $(INSTALLED)-exports $(MLFLOW)  ## add what gdcli export needs to .venv, and what its tests read with
+
+$(INSTALLED)-exports: $(INSTALLED)
+	$(PIP) -e ".[mlflow,parquet,tensorboard]" tensorboard torchao
+	@touch $@
 
 # All of MLflow wants an older pyarrow than ours: the server has packages of its own.
 $(MLFLOW): | $(INSTALLED)
@@ -55,10 +62,13 @@ $(MLFLOW): | $(INSTALLED)
 test-yolo: yolo  ## run the tests that need Ultralytics (AGPL-3.0); some minutes of training
 	$(BIN)/python -m pytest tests/yolo
 
+yolo: $(INSTALLED)-yolo  ## add what the problem yolo26 needs to .venv, under the AGPL-3.0
+
 # Without its dependencies, of which training needs only these few.
-yolo: setup  ## add what the problem yolo26 needs to .venv, under the AGPL-3.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps torchvision ultralytics-opencv-headless ultralytics-thop
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt opencv-python-headless pillow pyyaml requests psutil
+$(INSTALLED)-yolo: $(INSTALLED)
+	$(PIP) --no-deps torchvision ultralytics-opencv-headless ultralytics-thop
+	$(PIP) opencv-python-headless pillow pyyaml requests psutil
+	@touch $@
 
 faults: setup  ## break runs at every system call and with kill -9, and count what was lost
 	$(BIN)/python -m tests.faults
@@ -82,7 +92,7 @@ docs: setup  ## write the reference of every command, problem and rule to build/
 	$(BIN)/python docs/build.py build/docs
 
 bench: setup  ## race against what a user would pick instead; writes benchmarks/ on idle cores
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	$(PIP) -e ".[bench]"
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove .venv and whatever the tools left; results stay
