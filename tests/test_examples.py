@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.runs.state import state_of
+from tests.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENT = """
@@ -44,7 +45,7 @@ def shell(folder: Path, command: str, **settings: str) -> None:
     done = subprocess.run(
         ["/bin/bash", "-c", command],
         cwd=folder,
-        env={**os.environ, "PATH": path, **settings},
+        env=unmeasured(PATH=path, **settings),
         capture_output=True,
         text=True,
         check=False,

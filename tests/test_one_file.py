@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.own_code import BOWL, RULE, SCHEDULE
+from tests.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[1]
 TEXTS = {
@@ -42,7 +42,7 @@ def run(folder: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        env=unmeasured(PYTHONPATH=str(folder)),
         capture_output=True,
         text=True,
         check=False,

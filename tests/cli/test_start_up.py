@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command_line import gdcli
+from tests.unmeasured import STARTS_COVERAGE
 
 REPORT = """
 code = main()
@@ -57,8 +58,14 @@ sys.exit(code)
     ids=range(32),
 )
 def test_nothing_heavy_is_imported(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, imported: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    code: int,
+    imported: str,
 ) -> None:
+    for name in STARTS_COVERAGE:
+        monkeypatch.delenv(name, raising=False)
     done = gdcli(*arguments, folder=tmp_path, code=f"exec({REPORT!r})")
     assert done.stderr.splitlines()[-1] == f"imported: {imported}".rstrip()
     assert done.returncode == code

@@ -16,6 +16,7 @@ from gdcli.runs.state import State, state_of
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, leftovers, tables
 from tests.runs.test_execution import run
+from tests.unmeasured import unmeasured
 
 ALONE = (*SMALL, "--workers", "1")
 CHANCE = random.Random(4)  # noqa: S311 -- which bits, not whose secret
@@ -136,6 +137,7 @@ def shell(folder: Path, command: str, *arguments: str) -> subprocess.CompletedPr
     return subprocess.run(
         ["/bin/sh", "-c", command.replace("gdcli", program)],
         cwd=folder,
+        env=unmeasured(),  # its files would meet the limit of a file's size as well
         capture_output=True,
         text=True,
         check=False,
@@ -174,18 +176,13 @@ def goes_on(folder: Path, whole: list[bytes]) -> None:
     assert not leftovers(folder)
 
 
-# Where coverage is measured, its own files would be too large as well.
-UNMEASURED = "unset COVERAGE_PROCESS_START COVERAGE_PROCESS_CONFIG"
-
-
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("blocks", [1, 20])  # no shard fits; shards fit, and the curves do not
 def test_a_limit_of_a_files_size_is_one_line(
     tmp_path: Path, whole: list[bytes], blocks: int, workers: str
 ) -> None:
-    done = shell(
-        tmp_path, f"{UNMEASURED}; ulimit -f {blocks}; exec gdcli", *SMALL, "--workers", workers
-    )
+    limited = f"ulimit -f {blocks}; exec gdcli"
+    done = shell(tmp_path, limited, *SMALL, "--workers", workers)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: results/run/")
