@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given as drawn
-from hypothesis import settings
 
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment, read
@@ -62,7 +61,6 @@ def test_the_command_says_what_differs_from_the_defaults() -> None:
     ]
 
 
-@settings(deadline=None)
 @drawn(experiments())
 def test_the_tables_say_the_same_experiment(experiment: Experiment) -> None:
     tables = experiment.tables()

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment
@@ -22,7 +22,6 @@ def mistakes(folder: Path, text: str, overrides: dict[str, str] | None = None) -
     return [line.removeprefix(str(file)) for line in caught.value.lines]
 
 
-@settings(deadline=None)
 @given(experiments())
 def test_what_is_written_is_read_back(experiment: Experiment) -> None:
     with tempfile.TemporaryDirectory() as folder:

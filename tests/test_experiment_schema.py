@@ -61,7 +61,6 @@ def test_the_experiments_name_it_and_are_valid(file: Path) -> None:
     SCHEMA.validate(tomllib.loads(text))
 
 
-@settings(deadline=None)
 @given(experiments())
 def test_whatever_gdcli_writes_is_valid(experiment: Experiment) -> None:
     SCHEMA.validate(tomllib.loads(dump(experiment)))
@@ -100,7 +99,7 @@ TABLES = {
 }
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(["quadratic", "saddle", "mlp", "nothing"]), *TABLES.values())
 def test_what_it_refuses_gdcli_refuses(
     name: str, problem: dict[str, Any], grid: dict[str, Any], vary: dict[str, Any]

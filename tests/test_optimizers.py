@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.arrays import namespace
@@ -319,7 +319,6 @@ def test_importing_it_imports_neither_numpy_nor_torch(name: str) -> None:
     assert done.stdout == "set()\n"
 
 
-@settings(deadline=None)
 @given(base=st.floats(0, 1), exponent=st.integers(0, 10_000))
 def test_power_is_the_power_and_has_one_value(base: float, exponent: int) -> None:
     result = power(base, exponent)

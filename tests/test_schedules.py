@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from annotated_types import Gt, Le
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
@@ -55,7 +55,6 @@ def some_fields(name: str, data: st.DataObject) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None)
 @given(data=st.data())
 def test_multipliers_lie_between_0_and_1(name: str, data: st.DataObject) -> None:
     schedule = build(name, **some_fields(name, data))
@@ -68,14 +67,12 @@ def test_multipliers_lie_between_0_and_1(name: str, data: st.DataObject) -> None
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None)
 @given(horizon=st.integers(1, 300))
 def test_defaults_move_from_the_first_step_to_the_last(name: str, horizon: int) -> None:
     assert all(multiplier > 0 for multiplier in multipliers(name, horizon))
 
 
 @pytest.mark.parametrize("name", FALLING)
-@settings(deadline=None)
 @given(data=st.data(), horizon=st.integers(1, 100))
 def test_a_decay_starts_at_1_and_never_rises(name: str, data: st.DataObject, horizon: int) -> None:
     path = multipliers(name, horizon, **some_fields(name, data))
@@ -84,7 +81,6 @@ def test_a_decay_starts_at_1_and_never_rises(name: str, data: st.DataObject, hor
 
 
 @pytest.mark.parametrize("name", ["warmup-cosine", "one-cycle"])
-@settings(deadline=None)
 @given(data=st.data(), horizon=st.integers(1, 100))
 def test_a_warm_up_rises_then_falls(name: str, data: st.DataObject, horizon: int) -> None:
     path = multipliers(name, horizon, **some_fields(name, data))
@@ -94,7 +90,6 @@ def test_a_warm_up_rises_then_falls(name: str, data: st.DataObject, horizon: int
 
 
 @pytest.mark.parametrize("name", ["constant", "step", "exponential", "linear", "cosine"])
-@settings(deadline=None)
 @given(data=st.data(), horizon=st.integers(1, 50), times=st.integers(2, 9))
 def test_a_longer_run_stretches_the_curve(
     name: str, data: st.DataObject, horizon: int, times: int
@@ -136,7 +131,6 @@ def test_hand_values(
     assert path == pytest.approx(expected, rel=1e-14, abs=1e-15)
 
 
-@settings(deadline=None)
 @given(horizon=st.integers(1, 60), final=st.floats(0.01, 1))
 def test_decays_agree_with_torch(horizon: int, final: float) -> None:
     def cosine(optimizer: torch.optim.Optimizer) -> Any:
@@ -153,7 +147,6 @@ def test_decays_agree_with_torch(horizon: int, final: float) -> None:
         assert path == pytest.approx(from_torch(oracle, horizon), rel=1e-10)
 
 
-@settings(deadline=None)
 @given(thirds=st.integers(1, 20), factor=st.floats(0.1, 1))
 def test_step_agrees_with_torch(thirds: int, factor: float) -> None:
     def oracle(optimizer: torch.optim.Optimizer) -> Any:
@@ -163,7 +156,6 @@ def test_step_agrees_with_torch(thirds: int, factor: float) -> None:
     assert path == pytest.approx(from_torch(oracle, 3 * thirds), rel=1e-10)
 
 
-@settings(deadline=None)
 @given(
     horizon=st.integers(4, 60),
     warmup=st.floats(0.3, 0.9),
@@ -188,7 +180,6 @@ def test_one_cycle_agrees_with_torch(
     assert path == pytest.approx(from_torch(oracle, horizon), rel=1e-10)
 
 
-@settings(deadline=None)
 @given(rising=st.integers(1, 20), falling=st.integers(1, 40), final=st.floats(0.01, 1))
 def test_warmup_cosine_joins_a_line_and_a_cosine(rising: int, falling: int, final: float) -> None:
     horizon = rising + falling

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from gdcli import Experiment, UserError, experiment
 from gdcli.experiment_file import loads
@@ -50,7 +50,6 @@ def test_options_vary_and_zip_are_those_of_the_command_line() -> None:
     assert made.tables() == wanted.tables()
 
 
-@settings(deadline=None)
 @given(experiments())
 def test_any_experiment_is_its_repr(drawn: experiment.Experiment) -> None:
     tables = drawn.tables()

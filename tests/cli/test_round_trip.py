@@ -16,7 +16,7 @@ from tests.experiments import experiments_with
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.names())
-@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_command_line_and_its_file_say_the_same_exactly(
     problem: str, data: st.DataObject

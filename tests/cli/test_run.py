@@ -22,7 +22,7 @@ from tests.experiments import experiments
 SMALL = ("run", "quadratic", "--lr", "0.1,0.05", "--epochs", "3")
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(experiments())
 def test_the_command_of_an_experiment_means_the_experiment(experiment: Experiment) -> None:
     with mock.patch("gdcli.cli.run.perform", return_value=0) as perform:

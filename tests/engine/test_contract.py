@@ -59,7 +59,7 @@ def test_a_trial_in_a_grid_equals_the_trial_alone(problem: str, optimizer: str) 
 
 
 @pytest.mark.parametrize("problem", TRAINABLE)
-@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_subset_of_a_grid_changes_a_trials_bits(problem: str, data: st.DataObject) -> None:
     options = NOISY.get(problem, SMALL.get(problem, {}))

@@ -87,7 +87,7 @@ def test_points_that_are_recorded(record: str, steps: int, points: list[int]) ->
     assert list(made.points()) == points
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(plans)
 def test_points_ascend_from_0_to_the_last_step_and_are_counted(made: Plan) -> None:
     points = list(made.points())
@@ -97,7 +97,7 @@ def test_points_ascend_from_0_to_the_last_step_and_are_counted(made: Plan) -> No
     assert made.recorded == len(points)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(plans, st.integers(0, 3000))
 def test_examples_seen_are_the_sum_of_the_batches_so_far(made: Plan, step: int) -> None:
     left_over = made.examples_per_epoch - (made.steps_per_epoch - 1) * made.batch_size

@@ -99,7 +99,7 @@ trainings = st.builds(
 
 
 @devices
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), training=trainings, count=st.integers(1, 12), trials=st.integers(1, 11))
 def test_trials_end_as_defined(
     device: Device, data: st.DataObject, training: Training, count: int, trials: int

@@ -122,7 +122,7 @@ def image(kernel: Size, larger: Size) -> Size:
     return kernel[0] + larger[0] - 1, kernel[1] + larger[1] - 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(layer=convolutions, larger=pairs, batch=sides, seed=st.integers(0, 99))
 def test_any_convolution_that_fits_is_torchs(
     layer: nn.Conv2d, larger: Size, batch: int, seed: int
@@ -134,7 +134,7 @@ def test_any_convolution_that_fits_is_torchs(
         check(layer, (layer.in_channels, *image(kernel, larger)), batch, seed)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(layer=poolings, larger=pairs, batch=sides, seed=st.integers(0, 99))
 def test_any_pooling_is_torchs(
     layer: nn.MaxPool2d | nn.AvgPool2d, larger: Size, batch: int, seed: int

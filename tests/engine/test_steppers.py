@@ -252,7 +252,7 @@ DRAWN = {
 
 
 @pytest.mark.parametrize("problem", DRAWN)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_every_stepper_agrees_with_the_plain_one(problem: str, data: st.DataObject) -> None:
     grid = {

@@ -140,7 +140,7 @@ def test_diverged_lines_do_not_set_the_axis_unless_all_did() -> None:
     assert axis_of(chart(line(4.0, 1e9, inf, diverged=True))).scale.high == 1e9
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(values=st.lists(st.lists(numbers, min_size=1, max_size=4), max_size=3), log=st.booleans())
 def test_any_values_can_be_drawn(*, values: list[list[float]], log: bool) -> None:
     lines = [line(*row) for row in values]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.engine.plan import Plan
@@ -41,7 +41,6 @@ def read_back(cells: list[str]) -> np.ndarray:
     return column
 
 
-@settings(deadline=None)  # the first example waits for orjson's import
 @given(st.lists(doubles, min_size=1, max_size=30))
 def test_a_float64_is_read_back_exactly_and_shortest(values: list[float]) -> None:
     cells = shortest(np.array(values))

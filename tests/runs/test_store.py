@@ -42,7 +42,7 @@ def file_of(store: Store, index: int) -> Path:
 lines = st.binary(max_size=60)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     shard=st.builds(
         Shard,
@@ -99,7 +99,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Path, bytes]:
     return store, file, file.read_bytes()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(data=st.data())
 def test_a_shard_with_other_bytes_is_not_there_or_says_the_same(
     kept: tuple[Store, Path, bytes], data: st.DataObject
