@@ -64,7 +64,7 @@ def test_it_is_in_help_listings_and_docs(copy: Path) -> None:
 
 def test_it_runs_and_keeps_every_law(copy: Path) -> None:
     rules = ("--optimizer", "my-rule,adam", "--schedule", "my-fall")
-    printed = run(copy, "-m", "gdcli", "run", "my-bowl", *rules, "--epochs", "3", "-q")
+    printed = run(copy, "-m", "gdcli", "run", "my-bowl", *rules, "--epochs", "3")
     assert "my-rule" in printed
     for name in ("my-bowl", "my-rule", "my-fall"):
         assert "failed" not in run(copy, "-m", "gdcli", "check", name)

@@ -51,7 +51,7 @@ def test_unasked_there_are_workers_only_where_they_pay(tmp_path: Path, counting:
 def test_a_grid_that_numpy_does_at_once_is_not_tried_out(
     tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "quick_estimate", lambda *_, **__: 1e9)
+    monkeypatch.setattr(estimate, "quick_estimate", lambda *_, **__: 1e9)
     assert workers(tmp_path, counting) == 1
     assert workers(tmp_path, counting, epochs="99999", memory="1TB") == 3
 
