@@ -1,8 +1,10 @@
-"""README.md: the tables of results.csv and of results-cuda.csv, in words and numbers."""
+"""README.md: the tables of results.csv and its like, in words and numbers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 from benchmarks.record import Row, read
@@ -43,6 +45,8 @@ are timed; a full batch is given to them as it is, without a DataLoader. Bracket
 what follows is the goal of that ratio.
 """
 
+# The last of a machine of many cores: --only workers --output FOLDER writes it as results.csv.
+FILES = ("results.csv", "results-cuda.csv", "results-cores.csv")
 SECTIONS = {
     "table": (
         "64 learning rates, one seed",
@@ -86,17 +90,16 @@ the tables from these, the other appends to the tables as it goes, and loses all
 
 def write(folder: Path) -> None:
     """Write README.md beside the results that it shows."""
-    rows = [*read(folder / "results.csv"), *read(folder / "results-cuda.csv")]
+    rows = [row for file in FILES for row in read(folder / file)]
     parts, place = [INTRODUCTION], ""
     for section, (title, text) in SECTIONS.items():
         chosen = [row for row in rows if row["section"] == section]
-        if not chosen:
-            continue
-        if chosen[0]["where"] != place:
-            place = chosen[0]["where"]
-            parts.append(f"Measured: {place}.\n")
-        table = "\n".join(_table(chosen))
-        parts.extend(part + "\n" for part in (f"## {title}", text, table) if part)
+        parts.extend(part + "\n" for part in (f"## {title}", text) if part and chosen)
+        for where, group in groupby(chosen, itemgetter("where")):
+            if where != place:
+                place = where
+                parts.append(f"Measured: {place}.\n")
+            parts.append("\n".join(_table(list(group))) + "\n")
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")
 
 

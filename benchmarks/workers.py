@@ -12,8 +12,7 @@ from benchmarks.command import run
 from benchmarks.result import Result
 from benchmarks.whole_process import results
 
-TITLE = "CNN 8x8: 256 trials, batch 32, 2 epochs"
-GRID = ("--method=minibatch", "--lr=log:1e-4:1e-1:32", "--seed=0:7", "--epochs=2")
+RATES, SEEDS = 32, 4  # of the trials for each core: two batches of 64
 
 
 def measure(repeats: int) -> list[Result]:
@@ -21,19 +20,22 @@ def measure(repeats: int) -> list[Result]:
 
     Raises DisagreementError if they do not all write the same curves.
     """
-    counts = [2**n for n in range(max((os.cpu_count() or 1).bit_length(), 2))]
+    cores = max(os.cpu_count() or 1, 2)
+    counts = [2**n for n in range(cores.bit_length())]
+    title = f"CNN 8x8: {RATES * SEEDS * cores} trials, batch 32, 2 epochs"
     times: dict[str, list[float]] = {f"{n} worker{'s' * (n > 1)}": [] for n in counts}
     curves = set()
     for _ in range(repeats):
         for count, spent in zip(counts, times.values(), strict=True):
             with TemporaryDirectory() as folder:
-                spent.append(run(_command(count), Path(folder)).seconds)
+                spent.append(run(_command(count, SEEDS * cores), Path(folder)).seconds)
                 curves.add((Path(folder) / "grid" / "curves.csv").read_bytes())
     if len(curves) > 1:
-        raise DisagreementError(f"{TITLE}: workers change the curves")
-    return results("workers", TITLE, times)
+        raise DisagreementError(f"{title}: workers change the curves")
+    return results("workers", title, times)
 
 
-def _command(workers: int) -> Sequence[str]:
-    own = ("--output={out}", "--name=grid", f"--workers={workers}")
-    return ("-m", "gdcli", "run", "cnn", *GRID, *own)
+def _command(workers: int, seeds: int) -> Sequence[str]:
+    grid = ("--method=minibatch", f"--lr=log:1e-4:1e-1:{RATES}", f"--seed=0:{seeds - 1}")
+    own = ("--device=cpu", "--output={out}", "--name=grid", f"--workers={workers}")
+    return ("-m", "gdcli", "run", "cnn", *grid, "--epochs=2", *own)
