@@ -20,6 +20,7 @@ class Workload:
     options: Mapping[str, object] = field(default_factory=dict)  # of the problem, as in TOML
     section: str = "table"
     batch_size: int = 32
+    dtype: str = ""  # what gdcli has for the problem, unless another is given
     lr: tuple[float, float] = (1e-4, 1e-2)  # smallest and largest: none may diverge
     rates: int = 64
     seeds: int = 1
@@ -45,6 +46,7 @@ class Workload:
             "seed": f"0:{self.seeds - 1}",
             # Every step sees a batch of the same size: a compiled scan could take no other.
             "remainder": "drop",
+            **({"dtype": self.dtype} if self.dtype else {}),
         }
 
 

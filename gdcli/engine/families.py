@@ -12,6 +12,8 @@ from gdcli.discovery import name_of
 from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes, by_seed, in_line
+from gdcli.engine.plan import plan_of
+from gdcli.engine.width import EIGHT, STEPS, width_for
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
 from gdcli.torch_optimizer import TorchOptimizer
 
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from gdcli.engine.program import Program
     from gdcli.grid import Trial
 
-WIDTH = 8  # trials of one seed in a matrix product, always: it then takes the same path
 FEATURES, IMAGES = 2, 4  # axes of their examples
 PAIR = 2  # bmm takes another path for a stack of one
 
@@ -56,20 +57,25 @@ def batch_limit(trial: Trial) -> int:
     return 16 if trial.method == "gd" else 64
 
 
-def program_for(trials: Sequence[Trial], data: Data, device: Device, width: int = WIDTH) -> Program:
+def program_for(
+    trials: Sequence[Trial], data: Data, device: Device, width: int | None = None
+) -> Program:
     """Return the program of some trials of one cohort; `width` of a seed share a product."""
     problem = trials[0].problem
     if isinstance(problem, Analytic):
         from gdcli.engine.programs.analytic import AnalyticProgram
 
         turn = trials[0].optimizer.linear
-        return AnalyticProgram(problem, data, by_seed(trials, width), device, turn=turn)
+        return AnalyticProgram(problem, data, by_seed(trials, width or EIGHT), device, turn=turn)
     if isinstance(problem, LinearModel):
         from gdcli.engine.programs.least_squares import LeastSquaresProgram
         from gdcli.engine.programs.linear_model import LinearModelProgram
 
         fits = LeastSquaresProgram.fits(problem, data, device)
         kind = LeastSquaresProgram if fits else LinearModelProgram
+        if width is None:
+            shapes = _multiplied(trials[0], data, by_hessian=fits)
+            width = width_for(trials, device, data.train["y"].shape[1], shapes)
         return kind(problem, data, by_seed(trials, width), device)
     if isinstance(problem, Network) and _of_known_layers(problem, data):
         from gdcli.engine.programs.network import NetworkProgram
@@ -85,6 +91,18 @@ def program_for(trials: Sequence[Trial], data: Data, device: Device, width: int 
     if why_not_stacked(problem, trials[0].training.data_seed):
         return _differentiated(problem, data, in_line(trials, 1), device, OneByOne())
     return _differentiated(problem, data, in_line(trials, PAIR), device, Together())
+
+
+def _multiplied(trial: Trial, data: Data, *, by_hessian: bool) -> set[tuple[int, int]]:
+    """Return the shapes, (rows, columns), of what a step of a linear model multiplies."""
+    features = data.train["x"].shape[1] + 1
+    shapes = {(features, features)} if by_hessian else set()
+    if trial.method == "gd":
+        return shapes
+    size = plan_of(trial, data.examples).batch_size
+    counts = {size, data.examples % size or size} if size > 1 else {1, STEPS}
+    shapes |= {(count, features) for count in counts}
+    return shapes | {(features, count) for count in counts} | {(STEPS, STEPS)}
 
 
 def not_stacked(trial: Trial) -> str | None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from gdcli.datasets.room import free, human
 from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import WIDTH, alone, needs_torch, precision
+from gdcli.engine.families import alone, needs_torch, precision
 from gdcli.engine.lanczos import MOST
 from gdcli.engine.lanes import by_seed
 from gdcli.engine.parts import numbers_held, streamed
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.program import CHUNK
+from gdcli.engine.width import EIGHT
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.problem import Network, Problem, StatefulNetwork
@@ -98,7 +99,7 @@ def lanes_of(batch: TrialBatch) -> int:
         return 1
     if needs_torch(trial.problem):
         return len(batch.trials) + 1
-    return math.prod(by_seed(batch.trials, WIDTH).shape)
+    return math.prod(by_seed(batch.trials, EIGHT).shape)
 
 
 def _examples_at_once(batch: TrialBatch, plan: Plan) -> int:

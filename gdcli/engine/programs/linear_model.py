@@ -5,8 +5,9 @@ same batch, so one matrix product serves `width` of them. Predictions have shape
 examples * width): examples lie side by side, so that elementwise work and the sums over outputs
 run along rows of some length.
 
-Trials are always the last axis of a product, eight of them: one or two vector registers, in which
-BLAS kernels treat all alike. In other places of a product their bits depended on the place.
+Trials are always the last axis of a product: in other places of it their bits depended on the
+place. A pass over all examples multiplies eight trials at a time, whatever the width, so that a
+cache holds their predictions.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gdcli.datasets.on_disk import Streamed
 from gdcli.engine.differences import derivative_along
 from gdcli.engine.parts import parts
 from gdcli.engine.program import CHUNK, Evaluation, Outcome, Program
+from gdcli.engine.width import EIGHT
 from gdcli.problem import Array, Batch, Data, LinearModel, Params
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ class LinearModelProgram(Program):
         """Add the bias's feature, and lay the examples side by side."""
         super().__init__(problem, data, lanes, device)
         self.model, self.width = problem, lanes.shape[-1]
+        self.few = min(self.width, EIGHT)  # trials in a product of a pass over all examples
         self.outputs = data.train["y"].shape[1]
         self.train, self.test = with_ones(self.train), with_ones(self.test)
         if not self.streamed:
@@ -58,12 +61,8 @@ class LinearModelProgram(Program):
         return {"weight": rows[:, :-1], "bias": rows[:, -1]}
 
     def _side_by_side(self, part: Batch) -> Batch:
-        """Return a part with its targets repeated for every column of the predictions."""
-        return {**part, "y": self.repeated(part["y"])} if part else part
-
-    def repeated(self, y: Array) -> Array:
-        """Return targets (..., examples, outputs) as (..., outputs, examples * width)."""
-        return namespace(y).repeat(y.mT, self.width, axis=-1)
+        """Return a part with its targets repeated for every column of eight trials' predictions."""
+        return {**part, "y": repeated(part["y"], self.few)} if part else part
 
     def over(self, values: Array, param: Array) -> Array:
         """Return values with an axis for the features, repeated for each output."""
@@ -77,7 +76,7 @@ class LinearModelProgram(Program):
         """Yield x (seeds, 1, batch, features + 1), y (seeds, 1, outputs, batch * width)."""
         places = self.device.array(indices)
         xs = self._gathered(indices, places)[:, :, None]
-        ys = self.repeated(self.train["y"][places])[:, :, None]
+        ys = repeated(self.train["y"][places], self.width)[:, :, None]
         for x, y in zip(xs, ys, strict=True):
             yield {"x": x, "y": y}
 
@@ -149,7 +148,7 @@ class LinearModelProgram(Program):
         for first in range(0, self.examples, CHUNK):
             x, y = (self.train[name][first : first + CHUNK] for name in ("x", "y"))
             z = self.predict(x, tiles)
-            cost = self.model.cost(z, self.repeated(y)).sum(-2)
+            cost = self.model.cost(z, repeated(y, self.width)).sum(-2)
             likely = self.model.probabilities(z)
             yield Outcome(self._by_lane(cost), None if likely is None else self._by_lane(likely))
 
@@ -176,19 +175,23 @@ class LinearModelProgram(Program):
             yield whole["x"], whole["y"]
             return
         for x, y in parts(self.train if part == "train" else self.test):
-            yield self.device.array(x), self.repeated(y)
+            yield self.device.array(x), repeated(y, self.few)
 
     def _groups(self, weight: Array) -> Iterator[Array]:
-        """Yield the weights in groups of tiles whose predictions are worked on at a time."""
-        tiles = weight.reshape(-1, *weight.shape[2:])
-        size = max(1, self.device.at_once // (self.examples * weight.shape[-1]))
-        yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
+        """Yield the weights in groups of eights whose predictions are worked on at a time."""
+        xp, features, columns = namespace(weight), weight.shape[2], self.outputs * self.few
+        split = weight.reshape(-1, features, self.outputs, self.width // self.few, self.few)
+        eights = xp.moveaxis(split, 3, 1).reshape(-1, features, columns)
+        size = max(1, self.device.at_once // (self.examples * columns))
+        yield from (eights[first : first + size] for first in range(0, len(eights), size))
 
     def _joined(self, sums: list[Batch], weight: Array) -> Params:
         """Return {"weight": gradient} of the groups' sums, with the penalty's."""
-        pairs = zip(sums, self._groups(weight), strict=True)
-        found = [self._with_penalty(held["gradient"], group) for held, group in pairs]
-        return {"weight": namespace(weight).concat(found).reshape(weight.shape)}
+        xp = namespace(weight)
+        eights = xp.concat([held["gradient"] for held in sums])
+        split = eights.reshape(-1, self.width // self.few, weight.shape[2], self.outputs, self.few)
+        gradient = xp.moveaxis(split, 1, 3).reshape(weight.shape)
+        return {"weight": self._with_penalty(gradient, weight)}
 
     def predict(self, x: Array, weight: Array) -> Array:
         """Return x W, shape (..., outputs, examples * width), of x (..., examples, features)."""
@@ -197,18 +200,18 @@ class LinearModelProgram(Program):
     def by_output(self, z: Array) -> Array:
         """Return (..., examples, outputs * width) as (..., outputs, examples * width)."""
         lanes, examples = z.shape[:-2], z.shape[-2]
-        split = z.reshape(*lanes, examples, self.outputs, self.width).swapaxes(-3, -2)
-        return split.reshape(*lanes, self.outputs, examples * self.width)
+        split = z.reshape(*lanes, examples, self.outputs, -1).swapaxes(-3, -2)
+        return split.reshape(*lanes, self.outputs, -1)
 
-    def by_example(self, z: Array) -> Array:
+    def by_example(self, z: Array, examples: int) -> Array:
         """Return (..., outputs, examples * width) as (..., examples, outputs * width)."""
-        lanes, examples = z.shape[:-2], z.shape[-1] // self.width
-        split = z.reshape(*lanes, self.outputs, examples, self.width).swapaxes(-3, -2)
-        return split.reshape(*lanes, examples, self.outputs * self.width)
+        lanes = z.shape[:-2]
+        split = z.reshape(*lanes, self.outputs, examples, -1).swapaxes(-3, -2)
+        return split.reshape(*lanes, examples, -1)
 
     def _slope(self, x: Array, slope: Array, count: int) -> Array:
         """Return the gradient of the summed cost over a count, of the weight's shape."""
-        return x.mT @ self.by_example(slope / count)
+        return x.mT @ self.by_example(slope / count, x.shape[-2])
 
     def _with_penalty(self, gradient: Array, weight: Array) -> Array:
         if self.model.l2:
@@ -216,28 +219,33 @@ class LinearModelProgram(Program):
         return gradient
 
     def _measures(self, weight: Array, x: Array, y: Array, *, slopes: bool = True) -> Batch:
-        """Return the summed cost and scores, shape (tiles, width), and the mean's gradient."""
+        """Return the summed cost and scores, shape (tiles, 8), and the mean's gradient."""
         cost, slope, scores = self.model.assess(self.predict(x, weight), y)
         found = {name: self._sum(score) for name, score in scores.items()}
         found["loss"] = self._sum(cost.sum(-2))
         return found | {"gradient": self._slope(x, slope, self.examples)} if slopes else found
 
     def _sum(self, columns: Array) -> Array:
-        """Return the sum over the examples, of values (tiles, examples * width)."""
-        return columns.reshape(*columns.shape[:-1], -1, self.width).sum(-2)
+        """Return the sum over the examples, of values (tiles, examples * 8)."""
+        return columns.reshape(*columns.shape[:-1], -1, self.few).sum(-2)
 
     def _means(self, part: str, sums: list[Batch], weight: Array) -> dict[str, Array]:
         """Return the mean loss, with the penalty, and scores of a part, of the lanes' shape."""
         xp = namespace(weight)
         count = len(getattr(self, part)["x"])
         means = {
-            f"{part}_{name}": xp.concat([held[name] for held in sums]) / count
+            f"{part}_{name}": xp.concat([held[name] for held in sums]).reshape(self.lanes.shape)
+            / count
             for name in sums[0]
             if name != "gradient"
         }
-        groups = (self.total(group[..., :-1, :] ** 2) for group in self._groups(weight))
-        means[f"{part}_loss"] += xp.concat([0.5 * self.model.l2 * squares for squares in groups])
-        return {name: mean.reshape(self.lanes.shape) for name, mean in means.items()}
+        means[f"{part}_loss"] += 0.5 * self.model.l2 * self.total(weight[..., :-1, :] ** 2)
+        return means
+
+
+def repeated(y: Array, width: int) -> Array:
+    """Return targets (..., examples, outputs) as (..., outputs, examples * width)."""
+    return namespace(y).repeat(y.mT, width, axis=-1)
 
 
 def with_ones(batch: Batch) -> Batch:

@@ -8,6 +8,7 @@ import numpy as np
 
 from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.steppers.stepper import Stepper
+from gdcli.engine.width import STEPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
-STEPS = 16
 MANY = 256  # weights of a trial from which moving them costs more than looking back
 
 

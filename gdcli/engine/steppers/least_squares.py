@@ -8,6 +8,7 @@ import numpy as np
 
 from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.steppers.stepper import Stepper
+from gdcli.engine.width import STEPS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
-STEPS = 16  # a power of 2
 DOUBLINGS = STEPS.bit_length() - 1
 
 

@@ -44,7 +44,8 @@ class FusedLinearModel(Stepper[LinearModelProgram]):
                     # Written out: NumPy is slow where it has to repeat a row of eight.
                     known, scale = (rates, count), np.broadcast_to(rates / count, z.shape).copy()
                 np.matmul(x, weight, out=z)
-                slope = program.by_example(program.model.slope(program.by_output(z), batch["y"]))
+                slope = program.model.slope(program.by_output(z), batch["y"])
+                slope = program.by_example(slope, count)
                 np.multiply(slope, scale, out=z)
                 if l2:
                     weight[..., :-1, :] *= 1 - rates * l2
