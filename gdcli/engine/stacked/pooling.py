@@ -18,6 +18,7 @@ class Pooling(StackedLayer):
     """Pooling by torch's own kernels, which take the batch, last in memory, for channels.
 
     Those channels-last kernels are vectorised over the batch (13 times faster than the plain one).
+    A batch of one gives them nothing to be vectorised over: there the plain kernel is faster.
     """
 
     def __init__(self, layer: nn.Module) -> None:
@@ -87,11 +88,16 @@ def _pair(size: Any) -> tuple[int, int]:
 
 
 def _as_channels(x: Tensor) -> Tensor:
-    """Return (trials * channels, batch, height, width), a view: channels-last in memory."""
+    """Return (trials * channels, batch, height, width), a view: channels-last in memory.
+
+    Of a batch of one, (1, trials * channels, height, width), as it is.
+    """
+    if x.shape[-1] == 1:
+        return x.view(1, -1, *x.shape[2:4])
     return x.view(-1, *x.shape[2:]).permute(0, 3, 1, 2)
 
 
 def _as_batch(y: Tensor, x: Tensor) -> Tensor:
     """Return (trials, channels, height, width, batch) again."""
-    y = y.permute(0, 2, 3, 1)
-    return y.reshape(*x.shape[:2], *y.shape[1:])
+    size = *x.shape[:2], *y.shape[2:], x.shape[-1]
+    return y.reshape(size) if x.shape[-1] == 1 else y.permute(0, 2, 3, 1).reshape(size)
