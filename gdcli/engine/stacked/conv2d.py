@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -16,6 +17,7 @@ class Conv2d(StackedLayer):
     """Cross-correlation as one matrix product a trial, over columns of image patches (im2col)."""
 
     parameters = ("weight", "bias")
+    short = 16  # numbers in a row of patches up to which picking them one by one is faster
 
     def __init__(self, layer: nn.Module) -> None:
         """Take the padding of the nn layer."""
@@ -25,6 +27,7 @@ class Conv2d(StackedLayer):
         if padding == "same":
             padding = tuple(size // 2 for size in convolution.kernel_size)
         self.padding: tuple[int, int] = (0, 0) if padding == "valid" else padding
+        self.picked: tuple[torch.Size, Tensor] | None = None
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
@@ -49,11 +52,22 @@ class Conv2d(StackedLayer):
         down, right = self.padding
         if down or right:
             x = torch.nn.functional.pad(x, (0, 0, right, right, down, down))
-        patches = x.unfold(2, size[0], 1).unfold(3, size[1], 1)
-        height, width, batch = patches.shape[2:5]
-        columns = patches.permute(0, 1, 5, 6, 2, 3, 4).reshape(trials, -1, height * width * batch)
+        patches = _patches(x, size)
+        height, width, batch = patches.shape[4:]
+        if width * batch < self.short:
+            columns = x.flatten(1).index_select(1, self._places(x, size))
+        else:
+            columns = patches.flatten(1)
+        columns = columns.view(trials, -1, height * width * batch)
         z = torch.baddbmm(bias.unsqueeze(2), weight.reshape(trials, out, -1), columns)
         return z.view(trials, out, height, width, batch), (columns, x.shape)
+
+    def _places(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        """Return where in one trial's padded input every number of its patches is."""
+        if self.picked is None or self.picked[0] != x.shape[1:]:
+            one = torch.arange(x[0].numel(), device=x.device).view(1, *x.shape[1:])
+            self.picked = x.shape[1:], _patches(one, size).flatten()
+        return self.picked[1]
 
     def backward(
         self, params: list[Tensor], kept: tuple[Tensor, torch.Size], slope: Tensor, *, first: bool
@@ -75,3 +89,8 @@ class Conv2d(StackedLayer):
                 x[:, :, i : i + height, j : j + width] += patches[:, :, i, j]
         down, right = self.padding
         return x[:, :, down : padded[2] - down, right : padded[3] - right], gradients
+
+
+def _patches(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Return a view: (trials, in, window height, window width, height, width, batch)."""
+    return x.unfold(2, size[0], 1).unfold(3, size[1], 1).permute(0, 1, 5, 6, 2, 3, 4)
