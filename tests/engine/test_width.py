@@ -1,0 +1,98 @@
+"""A trial has the bits that it has among eight, however many share its products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gdcli.discovery import PROBLEMS
+from gdcli.engine import width
+from gdcli.engine.device import Device, NumPy, Torch
+from gdcli.engine.width import EIGHT, MOST, treats_alike, width_for
+from gdcli.problem import LinearModel
+from tests.engine.test_contract import same
+from tests.grids import experiment, train
+
+LINEAR = [n for n in PROBLEMS.names() if issubclass(PROBLEMS.find(n, ""), LinearModel)]
+ANY = {(7, 5), (5, 7)}
+
+
+def widest(count: int, device: Device, shapes: set[tuple[int, int]], *, seeds: str = "0") -> int:
+    """Return the width of a grid of some rates, of 3 outputs."""
+    rates = ",".join(str(i + 1) for i in range(count))
+    trials = experiment("linear-regression", lr=rates, seed=seeds).grid.trials
+    return width_for(trials, device, 3, shapes)
+
+
+@pytest.mark.parametrize("problem", LINEAR)
+@pytest.mark.parametrize("optimizer", ["vanilla", "momentum", "adam"])
+def test_a_wide_product_changes_no_bit(
+    problem: str, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"l2": "0.1"}
+    grid = {
+        "lr": "log:1e-4:1e3:70",  # two tiles of 40; the largest diverge
+        "method": "gd,sgd,minibatch",
+        "batch_size": "25",
+        "epochs": "2",
+        "seed": "0:1",
+        "optimizer": optimizer,
+    }
+    wide = train(problem, options, **grid)
+    asked = []
+
+    def never(*shape: int) -> bool:
+        asked.append(shape)
+        return False
+
+    monkeypatch.setattr(width, "treats_alike", never)
+    narrow = train(problem, options, **grid)
+    assert {many // few for *_, few, many in asked} == {5}
+    assert len(wide) == len(narrow) == 420
+    for key, run in wide.items():
+        assert same(run, narrow[key]), run.trial
+
+
+@pytest.mark.parametrize("count", [1, 2, 8, 9, 16, 17, 63, 64, 65, 70, 128, 129, 250])
+def test_a_width_is_a_multiple_of_eight_with_little_room_to_spare(count: int) -> None:
+    if not all(treats_alike(*shape, 3 * EIGHT, 3 * MOST) for shape in ANY):
+        pytest.skip("products depend on their width here")
+    found = widest(count, NumPy("float64"), ANY)
+    assert found % EIGHT == 0
+    assert EIGHT <= found <= MOST
+    tiles = -(-count // found)
+    assert tiles == -(-count // MOST)
+    assert tiles * found - count < tiles * EIGHT
+
+
+def test_the_seed_with_most_trials_counts() -> None:
+    assert widest(8, NumPy("float64"), ANY, seeds="0:9") == EIGHT
+
+
+@pytest.mark.parametrize("device", [NumPy("float32"), Torch("float64"), Torch("float32")])
+def test_other_devices_and_precisions_have_eight(device: Device) -> None:
+    assert widest(64, device, ANY) == EIGHT
+
+
+def test_where_nothing_is_multiplied_there_are_eight() -> None:
+    assert widest(64, NumPy("float64"), set()) == EIGHT
+
+
+def test_one_product_that_depends_on_its_width_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(width, "treats_alike", lambda rows, *_: rows == 7)
+    assert widest(64, NumPy("float64"), {(7, 5)}) == 64
+    assert widest(64, NumPy("float64"), ANY) == EIGHT
+
+
+@pytest.mark.parametrize("shape", [(16, 11), (32, 101), (1, 65), (65, 32), (16, 16)])
+def test_what_treats_equal_columns_alike_treats_others_so(shape: tuple[int, int]) -> None:
+    if not treats_alike(*shape, 10 * EIGHT, 10 * MOST):
+        pytest.skip("this product depends on its width here")
+    rng = np.random.default_rng(1)
+    left, right = rng.standard_normal(shape), rng.standard_normal((shape[1], 10 * MOST))
+    whole = left @ right
+    for first in range(0, 10 * MOST, EIGHT):
+        part = np.ascontiguousarray(right[:, first : first + EIGHT])
+        assert (left @ part == whole[:, first : first + EIGHT]).all()
