@@ -86,10 +86,11 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
             z = ahead[..., j : j + 1, :]
             if j:
                 z = z - inner[..., j : j + 1, :j] @ moves[..., :j, :]
-            slope = program.model.slope((z + bias).reshape(shape), y).reshape(bias.shape)
-            bias -= rates * slope
             if program.model.l2:
                 moves[..., :j, :] *= factor
-            np.multiply(slope, rates, out=moves[..., j : j + 1, :])
+            move = moves[..., j : j + 1, :]
+            slope = program.model.slope((z + bias).reshape(shape), y)
+            np.multiply(slope.reshape(bias.shape), rates, out=move)
+            bias -= move
         features *= powers[..., count : count + 1, :]
         features -= x.mT @ moves
