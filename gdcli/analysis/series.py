@@ -43,6 +43,9 @@ def rises(values: Sequence[float], least: float) -> list[float]:
         if value > high:
             high = value
         elif value < low or high - value > least:
-            found.append(high - low)
+            if high - low > least:
+                found.append(high - low)
             low = high = value
-    return [height for height in [*found, high - low] if height > least]
+    if high - low > least:
+        found.append(high - low)
+    return found

@@ -71,16 +71,16 @@ def verdict(curve: Curve, thresholds: Thresholds = DEFAULT) -> Verdict:
     if curve.status == "diverged" or (curve.losses and not isfinite(curve.losses[-1])):
         nan = bool(curve.losses) and isnan(curve.losses[-1])
         return Verdict("diverged", "nan" if nan else "overflow")
-    pairs = zip(curve.steps, curve.losses, strict=False)
-    points = [(step, loss) for step, loss in pairs if isfinite(loss)]
-    if len(points) < 2:
-        return Verdict(_word_of_a_point(curve, points))
-    losses = [loss for _, loss in points]
+    losses = [loss for loss in curve.losses if isfinite(loss)]
+    if len(losses) < 2:
+        return Verdict(_word_of_a_point(curve, losses))
     shape = Shape(losses, curve.minimum, thresholds)
     word = _word(curve, shape)
     left, goal = None, _goal(curve, shape)
     if word == "slow" and goal is not None:
-        left = steps_to(goal, [step for step, _ in points], losses, curve.minimum)
+        pairs = zip(curve.steps, curve.losses, strict=False)
+        steps = [step for step, loss in pairs if isfinite(loss)]
+        left = steps_to(goal, steps, losses, curve.minimum)
     return Verdict(
         word,
         "growth" if word == "diverged" else None,
@@ -124,7 +124,7 @@ def _vanishing(grad_norms: Sequence[float]) -> float:
     return last / norms[0] if norms[0] else inf if last else 0.0
 
 
-def _word_of_a_point(curve: Curve, points: Sequence[tuple[int, float]]) -> Word | None:
+def _word_of_a_point(curve: Curve, losses: Sequence[float]) -> Word | None:
     """Return converged for a trial that ended where it started: at its goal or the minimum."""
-    at_the_minimum = curve.minimum is not None and any(y <= curve.minimum for _, y in points)
+    at_the_minimum = curve.minimum is not None and any(y <= curve.minimum for y in losses)
     return "converged" if curve.reached or (curve.reached is None and at_the_minimum) else None

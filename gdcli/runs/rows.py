@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gdcli.analysis.verdict import Curve, Verdict, verdict
@@ -70,12 +70,12 @@ class Rows:
             0  # trials so far whose verdict that is, whether their numbers ran out or not
         )
 
-    def curve(self, trial: Trial, curves: Curves, i: int) -> Iterable[str]:
-        """Return the lines of the i-th trial of the batch, one a recorded point."""
-        prefix = self.prefix(trial)
+    def curve(self, trial: Trial, curves: Curves, i: int) -> str:
+        """Return the lines of the i-th trial of the batch, one a recorded point; one at least."""
+        first = f"{self.prefix(trial)},"
         columns = self._columns(curves, i)
         rows = map(",".join, zip(self._places(curves), *columns, strict=False))
-        return (f"{prefix},{row}\n" for row in rows)
+        return first + f"\n{first}".join(rows) + "\n"
 
     def _places(self, curves: Curves) -> list[str]:
         """Return "epoch,step,examples" of every recorded point; the trials share them."""

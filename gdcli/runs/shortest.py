@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,14 +10,20 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def shortest(values: NDArray[np.floating]) -> list[str]:
-    """Return one float or more as text; float64 as `repr` writes it.
+# Sizes, from and to, that orjson may write without an exponent and NumPy and `repr` with one.
+OTHERWISE = {
+    "float64": ((1e-5, 1e-4),),
+    "float32": ((9e-7, 1e-4), (1e6, math.inf)),
+}
 
-    orjson finds the digits in an eighth of repr's time. Where it writes them otherwise, 1e-7 for
-    1e-07 and 0.00001 for 1e-05 and null for nan, they are written anew.
+
+def shortest(values: NDArray[np.floating]) -> list[str]:
+    """Return one float or more as text: float64 as `repr` writes it, float32 as NumPy does.
+
+    orjson finds the digits in an eighth of repr's time, and in a fortieth of NumPy's. Where it
+    writes them otherwise, 1e-7 for 1e-07 and 0.00001 for 1e-05 and null for nan, they are written
+    anew.
     """
-    if values.dtype != "float64":
-        return list(map(str, values))
     import numpy as np
     import orjson
 
@@ -26,7 +33,10 @@ def shortest(values: NDArray[np.floating]) -> list[str]:
         cells = cells.replace(f"e-{digit},", f"e-0{digit},")
     texts = cells.split(",")[:-1]
     size = abs(values)
-    for i in np.flatnonzero((size >= 1e-5) & (size < 1e-4) | ~np.isfinite(size)).tolist():
+    odd = ~np.isfinite(size)
+    for low, high in OTHERWISE[values.dtype.name]:
+        odd |= (size >= low) & (size <= high)
+    for i in np.flatnonzero(odd).tolist():
         texts[i] = number(values[i])
     return texts
 

@@ -69,7 +69,7 @@ class Work:
         data, lowest = examples_of(batch.trials[0]), least_loss_of(batch.trials[0])
         rows = Rows(self.varied, self.metrics, plan_for(batch), lowest)
         _, curves = train_batch(batch, data, self.device, advance, keeper)
-        lines = [line for i, t in enumerate(batch.trials) for line in rows.curve(t, curves, i)]
+        lines = [rows.curve(trial, curves, i) for i, trial in enumerate(batch.trials)]
         summary = [rows.summary(trial, curves, i) for i, trial in enumerate(batch.trials)]
         return Shard(
             curves="".join(lines).encode(),

@@ -65,6 +65,16 @@ def test_a_float32_is_read_back_exactly(values: list[float]) -> None:
     assert all(cell in ("nan", "inf", "-inf") or math.isfinite(float(cell)) for cell in cells)
 
 
+def test_a_float32_of_any_size_is_written_as_numpy_does() -> None:
+    digits = np.random.default_rng(0).integers(0, 2**32, 100_000, dtype=np.uint32)
+    powers = [np.float32(10.0**power) for power in range(-44, 39)]
+    with np.errstate(all="ignore"):
+        near = [np.nextafter(size, np.float32(to)) for size in powers for to in (0, np.inf)]
+    values = np.concatenate([digits.view(np.float32), np.array([*powers, *near, 0.0], np.float32)])
+    values = np.concatenate([values, -values])
+    assert shortest(values) == [str(value) for value in values]
+
+
 @given(singles.filter(math.isfinite))
 def test_a_float32_has_no_digit_that_it_does_not_need(value: float) -> None:
     number = np.float32(value)
@@ -108,7 +118,7 @@ def parsed(lines: Sequence[str]) -> list[list[str]]:
 def test_a_curve_has_a_line_for_each_of_its_points() -> None:
     rows = Rows(["momentum.beta"], METRICS, PLAN)
     one = trial(method="minibatch", batch_size="4", lr="0.1", optimizer="momentum", seed="7")
-    found = parsed(list(rows.curve(one, curves(TWO, [3, 4], [DIVERGED, RUNNING]), 0)))
+    found = parsed(rows.curve(one, curves(TWO, [3, 4], [DIVERGED, RUNNING]), 0).splitlines())
     settings = [one.id, "minibatch", "4", "momentum", "0.1", "constant", "7", "0.9"]
     assert found == [
         [*settings, "0", "0", "0", "2.0", "1.0", "", "0.0", ""],
@@ -121,7 +131,7 @@ def test_a_shared_table_of_places_serves_batches_of_other_lengths() -> None:
     rows = Rows([], (), PLAN)
     short = {name: [column[:2] for column in values] for name, values in TWO.items()}
     for columns, points in ((TWO, 4), (short, 2), (TWO, 4)):
-        lines = list(rows.curve(trial(), curves(columns, [2, points], [RUNNING] * 2), 1))
+        lines = rows.curve(trial(), curves(columns, [2, points], [RUNNING] * 2), 1).splitlines()
         assert [line[8] for line in parsed(lines)] == [str(2 * i) for i in range(points)]
 
 
@@ -230,7 +240,7 @@ def test_points_after_a_trials_end_are_not_its_own() -> None:
     assert found["best_train_loss"] == found["final_train_loss"] == "2.0"
     assert found["final_grad_norm"] == "2.0"
     assert found["steps_to_target"] == ""
-    assert len(list(Rows([], (), PLAN).curve(one, held, 0))) == 2
+    assert Rows([], (), PLAN).curve(one, held, 0).count("\n") == 2
 
 
 def test_a_trial_that_failed_has_its_settings_and_a_message() -> None:
@@ -251,7 +261,7 @@ def test_any_name_stays_one_cell(name: str) -> None:
     one = replace(trial(), problem=problem)
     rows = Rows(["data", "target"], (), PLAN)
     held = curves(TWO, [3, 4], [DIVERGED, RUNNING])
-    texts = ["".join(rows.curve(one, held, 0)), rows.summary(one, held, 1), rows.failed(one, name)]
+    texts = [rows.curve(one, held, 0), rows.summary(one, held, 1), rows.failed(one, name)]
     for text in texts:
         for values in csv.reader(io.StringIO(text, newline="")):
             assert values[7:9] == [str(Path(name)), name]
