@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import compress
 from math import inf, isfinite, isnan
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -71,16 +72,15 @@ def verdict(curve: Curve, thresholds: Thresholds = DEFAULT) -> Verdict:
     if curve.status == "diverged" or (curve.losses and not isfinite(curve.losses[-1])):
         nan = bool(curve.losses) and isnan(curve.losses[-1])
         return Verdict("diverged", "nan" if nan else "overflow")
-    losses = [loss for loss in curve.losses if isfinite(loss)]
+    losses = list(filter(isfinite, curve.losses))
     if len(losses) < 2:
         return Verdict(_word_of_a_point(curve, losses))
     shape = Shape(losses, curve.minimum, thresholds)
     word = _word(curve, shape)
     left, goal = None, _goal(curve, shape)
     if word == "slow" and goal is not None:
-        pairs = zip(curve.steps, curve.losses, strict=False)
-        steps = [step for step, loss in pairs if isfinite(loss)]
-        left = steps_to(goal, steps, losses, curve.minimum)
+        steps = compress(curve.steps, map(isfinite, curve.losses))
+        left = steps_to(goal, list(steps), losses, curve.minimum)
     return Verdict(
         word,
         "growth" if word == "diverged" else None,
@@ -117,7 +117,7 @@ def _goal(curve: Curve, shape: Shape) -> float | None:
 
 def _vanishing(grad_norms: Sequence[float]) -> float:
     """Return the gradient norm at the end over that at the start: inf where it is not known."""
-    norms = [norm for norm in grad_norms if isfinite(norm)]
+    norms = list(filter(isfinite, grad_norms))
     if len(norms) < 2:
         return inf
     last = median(last_quarters(norms)[1])
