@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
-from gdcli.cli.from_file import Set, from_file
+from gdcli.cli.from_file import Set
 from gdcli.cli.grid_command import Problems, Vary, Zip
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
@@ -56,6 +56,7 @@ class Explorations(Problems):
 
     where = "gdcli explore"
     beside = (DataMap, Axes, Training, Written, Machine, Screen)
+    decided = DECIDED
 
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:
@@ -81,7 +82,7 @@ class Explorations(Problems):
 
         @takes({"Data map": (DataMap,), RUN: (Written, Machine, Screen)})
         def command(*, set_: Set = None, **given: object) -> int:
-            return _explore(partial(from_file, file, set_, DECIDED), given)
+            return _explore(partial(Explorations.experiment_in, file, set_), given)
 
         return command
 

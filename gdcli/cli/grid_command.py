@@ -12,7 +12,7 @@ from typer.main import get_command
 
 from gdcli.cli.assignments import assignments
 from gdcli.cli.command import Command, Group
-from gdcli.cli.from_file import is_experiment
+from gdcli.cli.from_file import from_file, is_experiment
 from gdcli.cli.options import given_of
 from gdcli.discovery import PROBLEMS
 from gdcli.errors import UserError
@@ -55,6 +55,8 @@ class Problems(Group):
 
     where: ClassVar[str]  # the command, as an error names it
     beside: ClassVar[tuple[type, ...]]  # what has options besides the problem
+    decided: ClassVar[tuple[str, ...]] = ()  # the options of a grid that the command has not
+    own: ClassVar[tuple[str, ...]] = ()  # those in whose place it has options of its own
 
     @staticmethod
     @abstractmethod
@@ -90,7 +92,7 @@ class Problems(Group):
         if ctx.resilient_parsing and is_own(name):
             return name, None, rest  # a shell that completes a line runs no file of the user's
         if is_experiment(name):
-            return name, _command(name, self._of_file(name), FILE.capitalize()), rest
+            return name, _command(name, self._of_file(name), self._about_file()), rest
         problem = PROBLEMS.find(absolute(name), self.where)
         _refuse_taken(problem, self.beside, self.where)
         return name, _command(name, self.function(name, problem), _about(name, problem)), rest
@@ -102,6 +104,15 @@ class Problems(Group):
             raise UserError(self.where, f"it takes no experiment file, as {show(file)} is", fix)
         return function
 
+    def _about_file(self) -> str:
+        unread = ", ".join((*self.decided, *self.own))
+        return f"{FILE.capitalize()}.\n\nNot read from it: {unread}."
+
+    @classmethod
+    def experiment_in(cls, file: str, settings: list[str] | None) -> Experiment:
+        """Return the experiment of a file, without what the command decides; raises UserError."""
+        return from_file(file, settings, cls.where, (*cls.decided, *cls.own), cls.own)
+
     @classmethod
     def experiment(
         cls,
@@ -112,11 +123,12 @@ class Problems(Group):
         zips: list[str] | None,
     ) -> Experiment:
         """Return the experiment that the options say; raises UserError."""
+        grid = given_of(given, Axes, Training)
         return read(
             Given(
                 problem=name,
                 options=given_of(given, problem),
-                grid=given_of(given, Axes, Training),
+                grid={option: value for option, value in grid.items() if option not in cls.own},
                 vary=assignments(vary or [], "--vary"),
                 zip=tuple(zips or []),
                 where=where_of(cls.where),

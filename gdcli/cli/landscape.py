@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdcli.cli.from_file import Set, from_file
+from gdcli.cli.from_file import Set
 from gdcli.cli.grid_command import Problems, Vary, Zip
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
@@ -45,6 +45,7 @@ class Landscapes(Problems):
 
     where = WHERE
     beside = (View, Axes, Training, Machine, Screen)
+    decided = DECIDED
 
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:
@@ -71,7 +72,7 @@ class Landscapes(Problems):
 
         @takes({"View": (View,), RUN: (Machine, Screen)})
         def command(*, set_: Set = None, output: Output = None, **given: object) -> int:
-            return _draw(output or [], partial(from_file, file, set_, DECIDED), given)
+            return _draw(output or [], partial(Landscapes.experiment_in, file, set_), given)
 
         return command
 

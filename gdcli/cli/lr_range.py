@@ -8,21 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from gdcli.cli.assignments import assignments
-from gdcli.cli.grid_command import Problems, Vary, where_of
+from gdcli.cli.from_file import Set
+from gdcli.cli.grid_command import Problems, Vary
 from gdcli.cli.mistakes import every
-from gdcli.cli.options import RUN, given_of, read, takes
+from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.output_file import checked_output
 from gdcli.cli.screen import Screen
-from gdcli.experiment import Experiment, Given
-from gdcli.experiment import read as read_experiment
-from gdcli.fields import options_of
+from gdcli.experiment import Experiment
 from gdcli.grid import Axes
 from gdcli.problem import Problem
 from gdcli.studies.options import Machine, RangeTest
 from gdcli.training import Training
 
-WHERE = "gdcli lr-range"
 # What the test itself decides: the rates, how long and how densely they are tried, and by what.
 DECIDED = ("lr", "schedule", "epochs", "record", "tol", "target-loss", "measure")
 
@@ -37,8 +34,10 @@ class Written:
 class LrRange(Problems):
     """Test which learning rates a problem takes."""
 
-    where = WHERE
+    where = "gdcli lr-range"
     beside = (RangeTest, Axes, Training, Written, Machine, Screen)
+    decided = DECIDED
+    own = ("steps", "diverge-at")  # of the ramp, and of its reading
 
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:
@@ -52,12 +51,21 @@ class LrRange(Problems):
 
         @takes(panels, without=DECIDED)
         def command(*, vary: Vary = None, **given: object) -> int:
-            return _test(name, problem, given, vary or [])
+            return _test(partial(LrRange.experiment, name, problem, given, vary, None), given)
+
+        return command
+
+    def of_file(self, file: str) -> Callable[..., int]:
+        """Return what tests the learning rates of an experiment file."""
+
+        @takes({"Learning rates": (RangeTest,), RUN: (Written, Machine, Screen)})
+        def command(*, set_: Set = None, **given: object) -> int:
+            return _test(partial(LrRange.experiment_in, file, set_), given)
 
         return command
 
 
-def _test(name: str, problem: type[Problem], given: Mapping[str, Any], vary: list[str]) -> int:
+def _test(read_one: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
     screen, machine, written, test = every(
         partial(read, cls, given) for cls in (Screen, Machine, Written, RangeTest)
     )
@@ -65,7 +73,7 @@ def _test(name: str, problem: type[Problem], given: Mapping[str, Any], vary: lis
         [
             test.rates,
             lambda: written.output and checked_output(written.output, (".csv",)),
-            lambda: _experiment(name, problem, given, vary, test),
+            read_one,
         ]
     )
     from gdcli.report.lr_range import curve_csv, print_ranges
@@ -80,22 +88,3 @@ def _test(name: str, problem: type[Problem], given: Mapping[str, Any], vary: lis
         atomic.write(written.output, [curve_csv(experiment, ranges).encode()])
         screen.tell(f"the losses at every rate are in {written.output}")
     return 0
-
-
-def _experiment(
-    name: str, problem: type[Problem], given: Mapping[str, Any], vary: list[str], test: RangeTest
-) -> Experiment:
-    """Return the grid that was typed, with the steps of the ramp as its budget."""
-    typed = given_of(given, Axes, Training)
-    own = options_of(RangeTest)
-    return read_experiment(
-        Given(
-            problem=name,
-            options=given_of(given, problem),
-            grid={key: value for key, value in typed.items() if key not in own}
-            | {"steps": test.steps, "record": "step"},
-            vary=assignments(vary, "--vary"),
-            zip=(),
-            where=where_of(WHERE),
-        )
-    )

@@ -9,7 +9,7 @@ the suggestion to the end of the ramp are also held, each from the start and for
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -58,8 +58,7 @@ def range_test(
 ) -> list[SettingRange]:
     """Return what the test says of every setting of an experiment's grid."""
     rates = test.rates()
-    ramp = Ramp(rates)
-    settings = _by_setting(replace(t, schedule=ramp, lr=1.0) for t in experiment.grid.trials)
+    settings = _by_setting(_ramps(experiment.grid.trials, rates))
     ramps = train((t for trials in settings for t in trials), machine, make_bar)
     started = [_Setting(trials, test, rates, ramps) for trials in settings]
     held = train((t for s in started for t in s.to_hold()), machine, make_bar)
@@ -67,6 +66,14 @@ def range_test(
     if more:
         held |= train(more, machine, make_bar)
     return [setting.result(held) for setting in started]
+
+
+def _ramps(trials: Sequence[Trial], rates: tuple[float, ...]) -> Iterator[Trial]:
+    """Yield the trials with a step at each rate for their budget, whatever they had."""
+    ramp = Ramp(rates)
+    for trial in trials:
+        training = replace(trial.training, epochs=None, steps=len(rates), record="step")
+        yield replace(trial, schedule=ramp, lr=1.0, training=training)
 
 
 def _by_setting(trials: Iterable[Trial]) -> list[list[Trial]]:

@@ -75,8 +75,10 @@ def test_an_experiment_file_says_the_same(shell: Shell) -> None:
     (error,) = shell.refuses("explore", odd)
     assert error.startswith("odd.toml:6: lr: -1.0 is not more than 0; ")
     assert shell.refuses("explore", "none.toml")[0].startswith("none.toml: no such file")
-    (error,) = shell.refuses("lr-range", file)
-    assert error.startswith("gdcli lr-range: it takes no experiment file, as 'wine.toml' is; ")
+    (error,) = shell.refuses("explore", file, "--set", "record=2")
+    assert error == "--set record: gdcli explore takes no record from a file; leave it out"
+    (error,) = shell.refuses("run", file)
+    assert error.startswith("gdcli run: it takes no experiment file, as 'wine.toml' is; ")
     assert shell("explore", "--help") == 0
     assert "FILE.toml" in shell.out
 

@@ -77,6 +77,8 @@ def test_an_experiment_file_says_the_same(shell: Shell) -> None:
     assert shell.out == expected
     assert shell("landscape", file, "--set", "lr=0.1", *few) == 0
     assert len(shell.out.splitlines()) < len(expected.splitlines())
+    (error,) = shell.refuses("landscape", file, "--set", "measure=sharpness")
+    assert error == "--set measure: gdcli landscape takes no measure from a file; leave it out"
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.cli.lr_range import DECIDED, Written
+from gdcli.cli.lr_range import DECIDED, LrRange, Written
 from gdcli.cli.screen import Screen
 from gdcli.discovery import PROBLEMS
 from gdcli.fields import options_of
 from gdcli.studies.options import Machine, RangeTest
+from gdcli.training import Training
 from tests.cli.command_line import Shell
 
 BOWLS = ("lr-range", "quadratic", "--vary", "condition=10,100", "--optimizer", "vanilla,adam")
@@ -58,6 +59,102 @@ def test_every_loss_can_be_written(shell: Shell) -> None:
     assert shell(*command, "-o", "rates.csv", "--quiet") == 0
     assert not shell.err
     assert Path("rates.csv").read_bytes() == written
+
+
+FILE = """\
+[problem]
+name = "mlp"
+dataset = "iris"
+
+[grid]
+method = "minibatch"
+batch-size = 8
+optimizer = ["momentum", "adam"]
+schedule = ["cosine", "constant"]
+lr = [0.1, 0.2]
+seed = [0, 1]
+zip = ["lr,seed", "optimizer,schedule,activation"]
+steps = 7
+record = "3"
+tol = 0.3
+target-loss = 0.5
+diverge-at = 50
+measure = "sharpness"
+order = "fixed"
+data-seed = 1
+
+[grid.vary]
+activation = ["relu", "tanh"]
+"momentum.beta" = [0.5, 0.9]
+"cosine.final" = [0.1, 0.2]
+"""
+IRIS = ("mlp", "--dataset", "iris", "--order", "fixed", "--data-seed", "1", "--seed", "0,1")
+TEST = ("--steps", "31", "--diverge-at", "3", "--format", "csv", "-o", "rates.csv")
+
+
+def losses_of(shell: Shell, *arguments: str) -> list[dict[str, str]]:
+    """Return the losses at every rate, and at the end what is printed, each with its settings."""
+    assert shell("lr-range", *arguments, *TEST) == 0
+    printed = [*csv.DictReader(io.StringIO(shell.out))]
+    return [*csv.DictReader(io.StringIO(Path("rates.csv").read_text())), *printed]
+
+
+def test_an_experiment_file_says_the_same(shell: Shell) -> None:
+    file = shell.write("iris.toml", FILE)
+    batches = ("--method", "minibatch", "--batch-size", "8")
+    vary = ("--vary", "activation=relu,tanh", "--vary", "momentum.beta=0.5,0.9")
+    every = losses_of(shell, *IRIS, *batches, "--optimizer", "momentum,adam", *vary)
+    pairs = {("momentum", "relu"), ("adam", "tanh")}  # they are zipped; lr and schedule count not
+    of_pairs = [row for row in every if (row["optimizer"], row["activation"]) in pairs]
+    assert losses_of(shell, file) == of_pairs
+    assert len(of_pairs) == 3 * (2 * 31 + 1)
+
+
+def test_what_is_set_replaces_what_the_file_says(shell: Shell) -> None:
+    file = shell.write("bowl.toml", '[problem]\nname = "quadratic"\n[grid]\nlr = [1.0, 9.0]\n')
+    set_ = ("--set", "condition=7", "--set", "optimizer=adam,vanilla", "--set", "seed=3")
+    typed = ("quadratic", "--condition", "7", "--optimizer", "adam,vanilla", "--seed", "3")
+    assert losses_of(shell, file, *set_) == losses_of(shell, *typed)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("lr", "gdcli lr-range takes no lr from a file; leave it out"),
+        ("grid.target_loss", "gdcli lr-range takes no target-loss from a file; leave it out"),
+        ("steps", "gdcli lr-range takes no steps from a file; give --steps"),
+        ("diverge_at", "gdcli lr-range takes no diverge-at from a file; give --diverge-at"),
+    ],
+)
+def test_what_would_not_count_is_not_set(shell: Shell, name: str, said: str) -> None:
+    file = shell.write("bowl.toml", '[problem]\nname = "quadratic"\n[grid]\nepochs = 2\n')
+    assert shell.refuses("lr-range", file, "--set", f"{name}=3") == [f"--set {name}: {said}"]
+    both = shell.refuses("lr-range", file, "--set", f"{name}=x", "--set", "dim=0")
+    assert [line.partition(":")[0] for line in both] == [f"--set {name}", "--set dim"]
+
+
+def test_a_mistake_in_a_file_has_its_line(shell: Shell) -> None:
+    file = shell.write("iris.toml", FILE.replace("[0.1, 0.2]\nseed", "[0, 0.2]\nseed"))
+    (error,) = shell.refuses("lr-range", file)
+    assert error.startswith("iris.toml:10: lr: 0.0 is not more than 0; ")
+    lines = shell.refuses("lr-range", "none.toml", "--lr-to", "1e-6", "-o", "rates.txt")
+    assert [line.partition(":")[0] for line in lines] == ["--lr-to", "--output", "none.toml"]
+    (error,) = shell.refuses("lr-range", file, "--lr", "0.1")
+    assert error.startswith("--lr: there is no such option; ")
+
+
+def test_the_help_says_what_of_a_file_does_not_count(shell: Shell) -> None:
+    assert shell("lr-range", "iris.toml", "--help") == 0
+    text = " ".join(shell.out.split())
+    names = "lr, schedule, epochs, record, tol, target-loss, measure, steps, diverge-at"
+    assert f"Not read from it: {names}." in text
+    assert all(f"--{option} " in shell.out for option in [*options_of(RangeTest), "set"])
+    assert shell("lr-range", "--help") == 0
+    assert "FILE.toml" in shell.out
+
+
+def test_options_that_it_shares_with_a_grid_are_its_own() -> None:
+    assert set(LrRange.own) == {*options_of(RangeTest)} & {*options_of(Training)}
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ sys.exit(code)
         (("lr-range", "--help"), 0, ""),
         (("lr-range", "cnn", "--help"), 0, "gdcli.problems.cnn"),
         (("lr-range", "cnn", "--lr-to", "1e-9"), 2, "gdcli.problems.cnn"),
+        (("lr-range", "cnn.toml", "--help"), 0, ""),
+        (("lr-range", "cnn.toml"), 2, ""),
         (("landscape", "cnn", "--help"), 0, "gdcli.problems.cnn"),
         (("landscape", "cnn", "-o", "a.gif"), 2, "gdcli.problems.cnn"),
         (("explore", "cnn", "--help"), 0, "gdcli.problems.cnn"),
@@ -55,7 +57,7 @@ sys.exit(code)
         (("plot", "nothing", "--kind", "sensitivity"), 2, ""),
         (("export", "nothing", "-o", "a.json"), 2, ""),
     ],
-    ids=range(32),
+    ids=range(34),
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path,

@@ -21,8 +21,7 @@ RATIO = 10 ** (6 / 99)  # of neighbouring rates
 def ranges_of(
     problem: str, options: dict[str, Any] | None = None, test: RangeTest = TEST, **grid: Any
 ) -> list[SettingRange]:
-    named = experiment(problem, options, steps=str(test.steps), record="step", **grid)
-    return range_test(named, test, Machine(device="cpu"), Silent)
+    return range_test(experiment(problem, options, **grid), test, Machine(device="cpu"), Silent)
 
 
 @pytest.mark.parametrize("condition", ["10", "100", "1000"])
@@ -73,6 +72,13 @@ def test_a_setting_has_the_same_bits_in_any_grid() -> None:
     (alone,) = ranges_of("mlp", {"dataset": "iris"}, optimizer="adam", seed="0:2")
     assert alone == many[1]
     assert len(alone.ramps) == 3
+
+
+def test_the_budget_is_the_test_s_own() -> None:
+    (alone,) = ranges_of("quadratic", {"noise": "0.1"}, method="minibatch")
+    assert [alone] == ranges_of(
+        "quadratic", {"noise": "0.1"}, method="minibatch", epochs="7", record="log"
+    )
 
 
 def test_seeds_are_summed_up_by_their_median() -> None:
