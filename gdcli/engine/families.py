@@ -13,7 +13,7 @@ from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes, by_seed, in_line
 from gdcli.engine.plan import plan_of
-from gdcli.engine.width import EIGHT, STEPS, width_for
+from gdcli.engine.width import NARROWEST, STEPS_AT_ONCE, width_for
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
 from gdcli.torch_optimizer import TorchOptimizer
 
@@ -60,23 +60,19 @@ def batch_limit(trial: Trial) -> int:
 def program_for(
     trials: Sequence[Trial], data: Data, device: Device, width: int | None = None
 ) -> Program:
-    """Return the program of some trials of one cohort; `width` of a seed share a product."""
+    """Return the program of some trials of one cohort.
+
+    Linear models and functions in closed form have `width` trials of a seed side by side; None: as
+    many as are fastest.
+    """
     problem = trials[0].problem
     if isinstance(problem, Analytic):
         from gdcli.engine.programs.analytic import AnalyticProgram
 
-        turn = trials[0].optimizer.linear
-        return AnalyticProgram(problem, data, by_seed(trials, width or EIGHT), device, turn=turn)
+        lanes, linear = by_seed(trials, width or NARROWEST), trials[0].optimizer.linear
+        return AnalyticProgram(problem, data, lanes, device, rotate=linear)
     if isinstance(problem, LinearModel):
-        from gdcli.engine.programs.least_squares import LeastSquaresProgram
-        from gdcli.engine.programs.linear_model import LinearModelProgram
-
-        fits = LeastSquaresProgram.fits(problem, data, device)
-        kind = LeastSquaresProgram if fits else LinearModelProgram
-        if width is None:
-            shapes = _multiplied(trials[0], data, by_hessian=fits)
-            width = width_for(trials, device, data.train["y"].shape[1], shapes)
-        return kind(problem, data, by_seed(trials, width), device)
+        return _linear(problem, trials, data, device, width)
     if isinstance(problem, Network) and _of_known_layers(problem, data):
         from gdcli.engine.programs.network import NetworkProgram
 
@@ -93,16 +89,36 @@ def program_for(
     return _differentiated(problem, data, in_line(trials, PAIR), device, Together())
 
 
+def _linear(
+    problem: LinearModel, trials: Sequence[Trial], data: Data, device: Device, width: int | None
+) -> Program:
+    """Return the program of linear models, by the Hessian where it fits."""
+    from gdcli.engine.programs.least_squares import LeastSquaresProgram
+    from gdcli.engine.programs.linear_model import LinearModelProgram
+
+    fits = LeastSquaresProgram.fits(problem, data, device)
+    kind = LeastSquaresProgram if fits else LinearModelProgram
+    if width is None:
+        shapes = _multiplied(trials[0], data, by_hessian=fits)
+        width = width_for(trials, device, data.train["y"].shape[1], shapes)
+    return kind(problem, data, by_seed(trials, width), device)
+
+
 def _multiplied(trial: Trial, data: Data, *, by_hessian: bool) -> set[tuple[int, int]]:
-    """Return the shapes, (rows, columns), of what a step of a linear model multiplies."""
+    """Return the shapes, (rows, columns), of what a step multiplies by linear models' weights.
+
+    Those of the Hessian, of a batch's examples and their transpose, and of the inner products of
+    the examples of several steps.
+    """
     features = data.train["x"].shape[1] + 1
     shapes = {(features, features)} if by_hessian else set()
     if trial.method == "gd":
         return shapes
     size = plan_of(trial, data.examples).batch_size
-    counts = {size, data.examples % size or size} if size > 1 else {1, STEPS}
+    counts = {size, data.examples % size or size} if size > 1 else {1, STEPS_AT_ONCE}
     shapes |= {(count, features) for count in counts}
-    return shapes | {(features, count) for count in counts} | {(STEPS, STEPS)}
+    shapes |= {(features, count) for count in counts}
+    return shapes | {(STEPS_AT_ONCE, STEPS_AT_ONCE)}
 
 
 def not_stacked(trial: Trial) -> str | None:

@@ -16,7 +16,7 @@ from gdcli.engine.lanes import by_seed
 from gdcli.engine.parts import numbers_held, streamed
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.program import CHUNK
-from gdcli.engine.width import EIGHT
+from gdcli.engine.width import NARROWEST
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.problem import Network, Problem, StatefulNetwork
@@ -99,7 +99,7 @@ def lanes_of(batch: TrialBatch) -> int:
         return 1
     if needs_torch(trial.problem):
         return len(batch.trials) + 1
-    return math.prod(by_seed(batch.trials, EIGHT).shape)
+    return math.prod(by_seed(batch.trials, NARROWEST).shape)
 
 
 def _examples_at_once(batch: TrialBatch, plan: Plan) -> int:

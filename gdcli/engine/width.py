@@ -1,9 +1,10 @@
 """How many trials of a seed share a matrix product.
 
-Their bits must not depend on their company. BLAS kernels treat the eight columns of one or two
-vector registers alike, so that a product of always eight trials is safe. Wider ones are faster. In
-float64 most kernels give each eight of any number of columns the bits that they give eight alone;
-which do is seen at once from a product of equal columns. Those for float32 rarely do.
+Their bits must not depend on their company. BLAS kernels compute the eight columns of one or two
+vector registers by the same instructions, so that a product of always eight trials is safe. Wider
+ones are faster. In float64 most kernels give each eight of any number of columns the bits that they
+give eight alone; which do is seen at once from a product of equal columns. Those for float32 rarely
+do.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.grid import Trial
 
-EIGHT = 8
-MOST = 64  # more take a step no faster
-STEPS = 16  # on single examples, that are taken as one
+NARROWEST = 8
+WIDEST = 64  # more take a step no faster
+STEPS_AT_ONCE = 16  # of the steppers that take several steps on single examples as one
 
 
 def width_for(
@@ -31,23 +32,28 @@ def width_for(
 ) -> int:
     """Return how many of the trials of one seed a product has: a multiple of eight.
 
-    `shapes` are those of what is multiplied with the trials: rows, columns. None: eight.
+    `shapes`, (rows, columns), are those of the matrices that a step multiplies by the trials'
+    (columns, outputs * width). With none of them it is eight.
     """
     most = max(Counter(trial.seed for trial in trials).values())
-    tiles = -(-most // MOST)
-    width = -(-most // (tiles * EIGHT)) * EIGHT
-    fast = isinstance(device, NumPy) and device.dtype == "float64" and shapes
-    if width == EIGHT or not fast:
-        return EIGHT
-    alike = all(treats_alike(*shape, outputs * EIGHT, outputs * width) for shape in shapes)
-    return width if alike else EIGHT
+    tiles = -(-most // WIDEST)
+    width = -(-most // (tiles * NARROWEST)) * NARROWEST
+    wide = isinstance(device, NumPy) and device.dtype == "float64" and bool(shapes)
+    if width == NARROWEST or not wide:
+        return NARROWEST
+    safe = all(same_bits(*shape, outputs * NARROWEST, outputs * width) for shape in shapes)
+    return width if safe else NARROWEST
 
 
 @lru_cache(maxsize=64)
-def treats_alike(rows: int, inner: int, few: int, many: int) -> bool:
-    """Return whether a product has equal bits in all of many columns, and in fewer."""
+def same_bits(rows: int, inner: int, narrow: int, wide: int) -> bool:
+    """Return whether a (rows, inner) matrix times equal columns is the same in each of them.
+
+    All of the `wide` columns of one product are compared with the first of `narrow`; the matrix
+    once as it lies in memory, once transposed there.
+    """
     rng = np.random.default_rng(0)
     column = rng.standard_normal((inner, 1))
-    narrow, wide = (np.repeat(column, count, axis=1) for count in (few, many))
-    plain, turned = rng.standard_normal((rows, inner)), rng.standard_normal((inner, rows)).T
-    return all(((left @ wide) == (left @ narrow)[:, :1]).all() for left in (plain, turned))
+    few, many = (np.repeat(column, count, axis=1) for count in (narrow, wide))
+    plain, transposed = rng.standard_normal((rows, inner)), rng.standard_normal((inner, rows)).T
+    return all(((left @ many) == (left @ few)[:, :1]).all() for left in (plain, transposed))

@@ -10,7 +10,7 @@ import pytest
 from gdcli.discovery import PROBLEMS
 from gdcli.engine import width
 from gdcli.engine.device import Device, NumPy, Torch
-from gdcli.engine.width import EIGHT, MOST, treats_alike, width_for
+from gdcli.engine.width import NARROWEST, WIDEST, same_bits, width_for
 from gdcli.problem import LinearModel
 from tests.engine.test_contract import same
 from tests.grids import experiment, train
@@ -47,9 +47,9 @@ def test_a_wide_product_changes_no_bit(
         asked.append(shape)
         return False
 
-    monkeypatch.setattr(width, "treats_alike", never)
+    monkeypatch.setattr(width, "same_bits", never)
     narrow = train(problem, options, **grid)
-    assert {many // few for *_, few, many in asked} == {5}
+    assert {wide // narrow for *_, narrow, wide in asked} == {5}
     assert len(wide) == len(narrow) == 420
     for key, run in wide.items():
         assert same(run, narrow[key]), run.trial
@@ -57,42 +57,42 @@ def test_a_wide_product_changes_no_bit(
 
 @pytest.mark.parametrize("count", [1, 2, 8, 9, 16, 17, 63, 64, 65, 70, 128, 129, 250])
 def test_a_width_is_a_multiple_of_eight_with_little_room_to_spare(count: int) -> None:
-    if not all(treats_alike(*shape, 3 * EIGHT, 3 * MOST) for shape in ANY):
+    if not all(same_bits(*shape, 3 * NARROWEST, 3 * WIDEST) for shape in ANY):
         pytest.skip("products depend on their width here")
     found = widest(count, NumPy("float64"), ANY)
-    assert found % EIGHT == 0
-    assert EIGHT <= found <= MOST
+    assert found % NARROWEST == 0
+    assert NARROWEST <= found <= WIDEST
     tiles = -(-count // found)
-    assert tiles == -(-count // MOST)
-    assert tiles * found - count < tiles * EIGHT
+    assert tiles == -(-count // WIDEST)
+    assert tiles * found - count < tiles * NARROWEST
 
 
 def test_the_seed_with_most_trials_counts() -> None:
-    assert widest(8, NumPy("float64"), ANY, seeds="0:9") == EIGHT
+    assert widest(8, NumPy("float64"), ANY, seeds="0:9") == NARROWEST
 
 
 @pytest.mark.parametrize("device", [NumPy("float32"), Torch("float64"), Torch("float32")])
 def test_other_devices_and_precisions_have_eight(device: Device) -> None:
-    assert widest(64, device, ANY) == EIGHT
+    assert widest(64, device, ANY) == NARROWEST
 
 
 def test_where_nothing_is_multiplied_there_are_eight() -> None:
-    assert widest(64, NumPy("float64"), set()) == EIGHT
+    assert widest(64, NumPy("float64"), set()) == NARROWEST
 
 
 def test_one_product_that_depends_on_its_width_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(width, "treats_alike", lambda rows, *_: rows == 7)
+    monkeypatch.setattr(width, "same_bits", lambda rows, *_: rows == 7)
     assert widest(64, NumPy("float64"), {(7, 5)}) == 64
-    assert widest(64, NumPy("float64"), ANY) == EIGHT
+    assert widest(64, NumPy("float64"), ANY) == NARROWEST
 
 
 @pytest.mark.parametrize("shape", [(16, 11), (32, 101), (1, 65), (65, 32), (16, 16)])
 def test_what_treats_equal_columns_alike_treats_others_so(shape: tuple[int, int]) -> None:
-    if not treats_alike(*shape, 10 * EIGHT, 10 * MOST):
+    if not same_bits(*shape, 10 * NARROWEST, 10 * WIDEST):
         pytest.skip("this product depends on its width here")
     rng = np.random.default_rng(1)
-    left, right = rng.standard_normal(shape), rng.standard_normal((shape[1], 10 * MOST))
+    left, right = rng.standard_normal(shape), rng.standard_normal((shape[1], 10 * WIDEST))
     whole = left @ right
-    for first in range(0, 10 * MOST, EIGHT):
-        part = np.ascontiguousarray(right[:, first : first + EIGHT])
-        assert (left @ part == whole[:, first : first + EIGHT]).all()
+    for first in range(0, 10 * WIDEST, NARROWEST):
+        part = np.ascontiguousarray(right[:, first : first + NARROWEST])
+        assert (left @ part == whole[:, first : first + NARROWEST]).all()

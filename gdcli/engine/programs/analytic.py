@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 class AnalyticProgram(Program):
     """Value and gradient as the problem gives them, for all trials at once.
 
-    Where the problem has simpler axes and the optimizer knows none, the points are turned.
+    Where the problem has simpler axes and the optimizer knows none, the points are rotated there.
     """
 
     words = "value and gradient in closed form"
 
     def __init__(
-        self, problem: Analytic, data: Data, lanes: Lanes, device: Device, *, turn: bool
+        self, problem: Analytic, data: Data, lanes: Lanes, device: Device, *, rotate: bool
     ) -> None:
-        """Turn the data, if allowed to and if that helps, and move them to the device."""
+        """Rotate the data, if allowed to and if that helps, and move them to the device."""
         self.rotation: Array = None
-        if turn and (found := problem.aligned(data)) is not None:
+        if rotate and (found := problem.aligned(data)) is not None:
             self.rotation, data = found
         super().__init__(problem, data, lanes, device)
 
@@ -48,14 +48,14 @@ class AnalyticProgram(Program):
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return {"point": (seeds, tiles, dimension, width)}."""
         ahead = (start["point"] for start in starts)
-        turned = [point if self.rotation is None else self.rotation @ point for point in ahead]
-        points = np.stack(turned)[:, None, :, None]
+        rotated = [point if self.rotation is None else self.rotation @ point for point in ahead]
+        points = np.stack(rotated)[:, None, :, None]
         seeds, tiles, width = self.lanes.shape
         shape = (seeds, tiles, points.shape[2], width)
         return {"point": self.device.array(np.array(np.broadcast_to(points, shape)))}
 
     def unstacked(self, params: Params) -> dict[str, NDArray[np.floating]]:
-        """Return {"point": (trials, dimension)}, turned back."""
+        """Return {"point": (trials, dimension)}, rotated back."""
         points = self.device.host(params["point"]).swapaxes(-2, -1)
         points = points.reshape(-1, points.shape[-1])[self.lanes.place]
         return {"point": points if self.rotation is None else points @ self.rotation}

@@ -6,8 +6,9 @@ examples * width): examples lie side by side, so that elementwise work and the s
 run along rows of some length.
 
 Trials are always the last axis of a product: in other places of it their bits depended on the
-place. A pass over all examples multiplies eight trials at a time, whatever the width, so that a
-cache holds their predictions.
+place. `width` counts those that a step multiplies at a time. A pass over all examples multiplies no
+more than eight, the pass width, so that a cache holds their predictions: the weights are cut into
+groups of (tiles, features + 1, outputs * pass width) for it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from gdcli.datasets.on_disk import Streamed
 from gdcli.engine.differences import derivative_along
 from gdcli.engine.parts import parts
 from gdcli.engine.program import CHUNK, Evaluation, Outcome, Program
-from gdcli.engine.width import EIGHT
+from gdcli.engine.width import NARROWEST
 from gdcli.problem import Array, Batch, Data, LinearModel, Params
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class LinearModelProgram(Program):
         """Add the bias's feature, and lay the examples side by side."""
         super().__init__(problem, data, lanes, device)
         self.model, self.width = problem, lanes.shape[-1]
-        self.few = min(self.width, EIGHT)  # trials in a product of a pass over all examples
+        self.pass_width = min(self.width, NARROWEST)
         self.outputs = data.train["y"].shape[1]
         self.train, self.test = with_ones(self.train), with_ones(self.test)
         if not self.streamed:
@@ -61,8 +62,8 @@ class LinearModelProgram(Program):
         return {"weight": rows[:, :-1], "bias": rows[:, -1]}
 
     def _side_by_side(self, part: Batch) -> Batch:
-        """Return a part with its targets repeated for every column of eight trials' predictions."""
-        return {**part, "y": repeated(part["y"], self.few)} if part else part
+        """Return a part with its targets as the predictions of a pass lie."""
+        return {**part, "y": repeated(part["y"], self.pass_width)} if part else part
 
     def over(self, values: Array, param: Array) -> Array:
         """Return values with an axis for the features, repeated for each output."""
@@ -93,21 +94,21 @@ class LinearModelProgram(Program):
             gradient = self._slope(batch["x"], slope, batch["x"].shape[-2])
             return {"weight": self._with_penalty(gradient, weight)}
 
-        def of(group: Array, x: Array, y: Array) -> Batch:
+        def mean_slope(group: Array, x: Array, y: Array) -> Batch:
             slope = self.model.slope(self.predict(x, group), y)
             return {"gradient": self._slope(x, slope, self.examples)}
 
-        return self._joined(self._sums("train", of, weight), weight)
+        return self._joined(self._sums("train", mean_slope, weight), weight)
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return {"weight": X' (the cost's Hessian times X direction) / n, and the penalty's}."""
 
-        def of(group: Array, way: Array, x: Array, y: Array) -> Batch:
+        def bent(group: Array, way: Array, x: Array, y: Array) -> Batch:
             slope = self._bending(self.predict(x, group), y, self.predict(x, way))
             return {"gradient": self._slope(x, slope, self.examples)}
 
         way = direction["weight"]
-        return self._joined(self._sums("train", of, params["weight"], way), way)
+        return self._joined(self._sums("train", bent, params["weight"], way), way)
 
     def _bending(self, z: Array, y: Array, along: Array) -> Array:
         """Return the cost's Hessian in z times a direction, as the problem has it or its slopes."""
@@ -175,21 +176,23 @@ class LinearModelProgram(Program):
             yield whole["x"], whole["y"]
             return
         for x, y in parts(self.train if part == "train" else self.test):
-            yield self.device.array(x), repeated(y, self.few)
+            yield self.device.array(x), repeated(y, self.pass_width)
 
     def _groups(self, weight: Array) -> Iterator[Array]:
-        """Yield the weights in groups of eights whose predictions are worked on at a time."""
-        xp, features, columns = namespace(weight), weight.shape[2], self.outputs * self.few
-        split = weight.reshape(-1, features, self.outputs, self.width // self.few, self.few)
-        eights = xp.moveaxis(split, 3, 1).reshape(-1, features, columns)
+        """Yield the groups of the weights whose predictions are worked on at a time."""
+        xp, narrow, features = namespace(weight), self.pass_width, weight.shape[2]
+        columns = self.outputs * narrow
+        split = weight.reshape(-1, features, self.outputs, self.width // narrow, narrow)
+        tiles = xp.moveaxis(split, 3, 1).reshape(-1, features, columns)
         size = max(1, self.device.at_once // (self.examples * columns))
-        yield from (eights[first : first + size] for first in range(0, len(eights), size))
+        yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
 
     def _joined(self, sums: list[Batch], weight: Array) -> Params:
         """Return {"weight": gradient} of the groups' sums, with the penalty's."""
         xp = namespace(weight)
-        eights = xp.concat([held["gradient"] for held in sums])
-        split = eights.reshape(-1, self.width // self.few, weight.shape[2], self.outputs, self.few)
+        tiles = xp.concat([held["gradient"] for held in sums])
+        narrow, features = self.pass_width, weight.shape[2]
+        split = tiles.reshape(-1, self.width // narrow, features, self.outputs, narrow)
         gradient = xp.moveaxis(split, 1, 3).reshape(weight.shape)
         return {"weight": self._with_penalty(gradient, weight)}
 
@@ -219,23 +222,22 @@ class LinearModelProgram(Program):
         return gradient
 
     def _measures(self, weight: Array, x: Array, y: Array, *, slopes: bool = True) -> Batch:
-        """Return the summed cost and scores, shape (tiles, 8), and the mean's gradient."""
+        """Return the summed cost and scores, (tiles, pass width), and the gradient of the mean."""
         cost, slope, scores = self.model.assess(self.predict(x, weight), y)
         found = {name: self._sum(score) for name, score in scores.items()}
         found["loss"] = self._sum(cost.sum(-2))
         return found | {"gradient": self._slope(x, slope, self.examples)} if slopes else found
 
     def _sum(self, columns: Array) -> Array:
-        """Return the sum over the examples, of values (tiles, examples * 8)."""
-        return columns.reshape(*columns.shape[:-1], -1, self.few).sum(-2)
+        """Return the sum over the examples, of values (tiles, examples * pass width)."""
+        return columns.reshape(*columns.shape[:-1], -1, self.pass_width).sum(-2)
 
     def _means(self, part: str, sums: list[Batch], weight: Array) -> dict[str, Array]:
         """Return the mean loss, with the penalty, and scores of a part, of the lanes' shape."""
-        xp = namespace(weight)
-        count = len(getattr(self, part)["x"])
+        xp, count = namespace(weight), len(getattr(self, part)["x"])
+        shape = self.lanes.shape
         means = {
-            f"{part}_{name}": xp.concat([held[name] for held in sums]).reshape(self.lanes.shape)
-            / count
+            f"{part}_{name}": xp.concat([held[name] for held in sums]).reshape(shape) / count
             for name in sums[0]
             if name != "gradient"
         }

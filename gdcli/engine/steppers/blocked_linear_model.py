@@ -8,7 +8,7 @@ import numpy as np
 
 from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.steppers.stepper import Stepper
-from gdcli.engine.width import STEPS
+from gdcli.engine.width import STEPS_AT_ONCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
     """
 
     words = "weights moved every sixteen steps"
-    together = STEPS
+    together = STEPS_AT_ONCE
 
     @staticmethod
     def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
@@ -55,12 +55,12 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
         rates = self.rule.rates(first, params)["weight"]
         factor = 1 - rates * self.program.model.l2
         factors = [np.ones_like(rates)]
-        while len(factors) <= STEPS:
+        while len(factors) <= STEPS_AT_ONCE:
             factors.append(factors[-1] * factor)
         powers = np.concatenate(factors, axis=-2)
         for indices in self.blocks(first, last):
-            for start in range(0, len(indices), STEPS):
-                self._block(weight, rates, powers, indices[start : start + STEPS, :, 0])
+            for start in range(0, len(indices), STEPS_AT_ONCE):
+                self._block(weight, rates, powers, indices[start : start + STEPS_AT_ONCE, :, 0])
 
     def _block(
         self,

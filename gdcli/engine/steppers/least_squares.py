@@ -8,7 +8,7 @@ import numpy as np
 
 from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.steppers.stepper import Stepper
-from gdcli.engine.width import STEPS
+from gdcli.engine.width import STEPS_AT_ONCE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
-DOUBLINGS = STEPS.bit_length() - 1
+DOUBLINGS = STEPS_AT_ONCE.bit_length() - 1
 
 
 class LeastSquares(Stepper[LinearModelProgram]):
@@ -31,7 +31,7 @@ class LeastSquares(Stepper[LinearModelProgram]):
     """
 
     words = "sixteen steps at once"
-    together = STEPS
+    together = STEPS_AT_ONCE
 
     @staticmethod
     def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
@@ -58,7 +58,7 @@ class LeastSquares(Stepper[LinearModelProgram]):
         while len(powers) < DOUBLINGS:
             powers.append(powers[-1] * powers[-1])
         powers[0] = -powers[0]
-        shape = (*weight.shape[:2], STEPS, weight.shape[3])
+        shape = (*weight.shape[:2], STEPS_AT_ONCE, weight.shape[3])
         # Written out: NumPy is several times as slow where it has to repeat a row of eight.
         powers = [np.ascontiguousarray(np.broadcast_to(power, shape)) for power in powers]
         rates = np.ascontiguousarray(np.broadcast_to(rates, weight.shape))
@@ -82,13 +82,13 @@ class LeastSquares(Stepper[LinearModelProgram]):
     ) -> tuple[NDArray[np.floating], NDArray[np.floating], list[NDArray[np.floating]]]:
         """Return x, y and the powers L, L^2, L^4, L^8, by groups of steps and by seeds."""
         steps, seeds, _ = indices.shape
-        groups = -(-steps // STEPS)
+        groups = -(-steps // STEPS_AT_ONCE)
         x, y = self.program.train["x"], self.program.train["y"]
-        xs = np.zeros((groups * STEPS, seeds, x.shape[1]), x.dtype)
-        ys = np.zeros((groups * STEPS, seeds, 1), y.dtype)
+        xs = np.zeros((groups * STEPS_AT_ONCE, seeds, x.shape[1]), x.dtype)
+        ys = np.zeros((groups * STEPS_AT_ONCE, seeds, 1), y.dtype)
         xs[:steps], ys[:steps] = x[indices[..., 0]], y[indices[..., 0]]
         xs, ys = (
-            np.ascontiguousarray(a.reshape(groups, STEPS, seeds, -1).swapaxes(1, 2))
+            np.ascontiguousarray(a.reshape(groups, STEPS_AT_ONCE, seeds, -1).swapaxes(1, 2))
             for a in (xs, ys)
         )
         products = [np.tril(xs @ xs.mT, -1) / self.largest]
