@@ -13,11 +13,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+SHORT = 16  # numbers side by side in a patch's row, below which they are gathered one by one
+
+
 class Conv2d(StackedLayer):
     """Cross-correlation as one matrix product a trial, over columns of image patches (im2col)."""
 
     parameters = ("weight", "bias")
-    short = 16  # numbers in a row of patches up to which picking them one by one is faster
 
     def __init__(self, layer: nn.Module) -> None:
         """Take the padding of the nn layer."""
@@ -27,7 +29,7 @@ class Conv2d(StackedLayer):
         if padding == "same":
             padding = tuple(size // 2 for size in convolution.kernel_size)
         self.padding: tuple[int, int] = (0, 0) if padding == "valid" else padding
-        self.picked: tuple[torch.Size, Tensor] | None = None
+        self.known: tuple[torch.Size, Tensor] | None = None  # an input's shape and its indices
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
@@ -54,20 +56,20 @@ class Conv2d(StackedLayer):
             x = torch.nn.functional.pad(x, (0, 0, right, right, down, down))
         patches = _patches(x, size)
         height, width, batch = patches.shape[4:]
-        if width * batch < self.short:
-            columns = x.flatten(1).index_select(1, self._places(x, size))
-        else:
-            columns = patches.flatten(1)
-        columns = columns.view(trials, -1, height * width * batch)
+        short = width * batch < SHORT
+        numbers = (
+            x.flatten(1).index_select(1, self._indices(x, size)) if short else patches.flatten(1)
+        )
+        columns = numbers.view(trials, -1, height * width * batch)
         z = torch.baddbmm(bias.unsqueeze(2), weight.reshape(trials, out, -1), columns)
         return z.view(trials, out, height, width, batch), (columns, x.shape)
 
-    def _places(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        """Return where in one trial's padded input every number of its patches is."""
-        if self.picked is None or self.picked[0] != x.shape[1:]:
+    def _indices(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        """Return the index of every number of the patches in a trial's padded, flattened input."""
+        if self.known is None or self.known[0] != x.shape[1:]:
             one = torch.arange(x[0].numel(), device=x.device).view(1, *x.shape[1:])
-            self.picked = x.shape[1:], _patches(one, size).flatten()
-        return self.picked[1]
+            self.known = x.shape[1:], _patches(one, size).flatten()
+        return self.known[1]
 
     def backward(
         self, params: list[Tensor], kept: tuple[Tensor, torch.Size], slope: Tensor, *, first: bool

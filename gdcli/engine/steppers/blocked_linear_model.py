@@ -69,19 +69,19 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
         powers: NDArray[np.floating],
         places: NDArray[np.int64],
     ) -> None:
-        """Take up to sixteen steps, on examples (steps, seeds); `powers` are 1, q, ..., q^16."""
+        """Take up to sixteen steps, on examples (steps, seeds).
+
+        `powers` are 1, q, ..., q^16 along the last axis but one.
+        """
         program = self.program
-        outputs, width = program.outputs, program.width
-        x = np.ascontiguousarray(program.train["x"][places.T][:, None, :, :-1])
-        # Written out: NumPy is slow where it has to repeat a number eight times.
-        ys = program.train["y"][places][:, :, None, :, None].repeat(width, axis=-1)
+        x, ys = self._examples(places)
         features, bias = weight[..., :-1, :], weight[..., -1:, :]
         inner = x @ x.mT
         count, factor = len(places), powers[..., 1:2, :]
         ahead = x @ features
         ahead *= powers[..., :count, :]
         moves = np.zeros_like(ahead)
-        shape = (*bias.shape[:2], outputs, width)
+        shape = (*bias.shape[:2], *ys.shape[-2:])
         for j, y in enumerate(ys):
             z = ahead[..., j : j + 1, :]
             if j:
@@ -94,3 +94,12 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
             bias -= move
         features *= powers[..., count : count + 1, :]
         features -= x.mT @ moves
+
+    def _examples(
+        self, places: NDArray[np.int64]
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Return x, (seeds, 1, steps, features), and y, (steps, seeds, 1, outputs, width)."""
+        train = self.program.train
+        x = np.ascontiguousarray(train["x"][places.T][:, None, :, :-1])
+        # Written out: NumPy is slow where it has to repeat a number.
+        return x, train["y"][places][:, :, None, :, None].repeat(self.program.width, axis=-1)

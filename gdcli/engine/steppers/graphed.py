@@ -29,7 +29,8 @@ FEWEST = 2  # steps for which copying in and out pays
 def captured(step: Step, device: str) -> Step:
     """Return what replays a step's kernels, on the memory that the step works on.
 
-    As PyTorch's notes on CUDA semantics have it. Raises whatever the step cannot do unseen.
+    As PyTorch's notes on CUDA semantics have it. Raises what torch does for a step that cannot be
+    recorded, such as one that waits for a number of the GPU's.
     """
     with torch.cuda.device(device):  # only the streams of the current device are recorded
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -118,7 +119,7 @@ class Graphed(Stepper[Program]):
         # As float64, b**step is that of a number b, and an array b keeps its own precision.
         now = Memory(params, states, rates.new_tensor(step, dtype=torch.float64))
         if self.memory is None:
-            self.memory, self.given, self.rates = now.copy(), rates, rates.clone()
+            self.memory, self.loaded, self.rates = now.copy(), rates, rates.clone()
         self.memory.load(now)
         return self.memory
 
@@ -126,15 +127,15 @@ class Graphed(Stepper[Program]):
         """Take steps on the graph's memory; return the first that is still to take."""
         for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
             rates = self.rule.learning_rates(step)
-            if rates is not self.given:
-                self.given = rates
+            if rates is not self.loaded:
+                self.loaded = rates
                 self.rates.copy_(rates)
-            given = _tensors(batch)
-            shapes = tuple(tensor.shape for tensor in given)
+            sources = _tensors(batch)
+            shapes = tuple(tensor.shape for tensor in sources)
             if shapes not in self.recorded and not self._record(memory, batch, shapes):
                 return step
             replay, held = self.recorded[shapes]
-            for source, target in zip(given, held, strict=True):
+            for source, target in zip(sources, held, strict=True):
                 target.copy_(source)
             replay()
         return last

@@ -50,22 +50,16 @@ class LeastSquares(Stepper[LinearModelProgram]):
     ) -> None:
         """Take the steps in sixteens; the last of an epoch are filled up with empty examples."""
         weight = params["weight"]
-        rates = self.rule.rates(first, params)["weight"]
-        # c L = (c m) (L / m): with m the largest |x|^2, the powers of neither factor overflow.
-        x = self.program.train["x"]
-        self.largest = (x * x).sum(1).max()
-        powers = [rates * self.largest]
-        while len(powers) < DOUBLINGS:
-            powers.append(powers[-1] * powers[-1])
-        powers[0] = -powers[0]
         shape = (*weight.shape[:2], STEPS_AT_ONCE, weight.shape[3])
-        # Written out: NumPy is several times as slow where it has to repeat a row of eight.
-        powers = [np.ascontiguousarray(np.broadcast_to(power, shape)) for power in powers]
-        rates = np.ascontiguousarray(np.broadcast_to(rates, weight.shape))
+        # c L = (c m) (L / m): with m the largest |x|^2, the powers of neither factor overflow.
+        largest = (self.program.train["x"] ** 2).sum(1).max()
+        rates = self.rule.rates(first, params)["weight"]
+        powers = [_written_out(power, shape) for power in _powers(rates * largest)]
+        rates = _written_out(rates, weight.shape)
         residual, step = np.empty(shape, weight.dtype), np.empty(shape, weight.dtype)
         change = np.empty_like(weight)
         for indices in self.blocks(first, last):
-            xs, ys, products = self._prepared(indices)
+            xs, ys, products = self._prepared(indices, largest)
             for x, y, *inner in zip(xs, ys, *products, strict=True):
                 np.matmul(x, weight, out=residual)
                 np.subtract(residual, y, out=residual)
@@ -78,9 +72,13 @@ class LeastSquares(Stepper[LinearModelProgram]):
                 np.subtract(weight, change, out=weight)
 
     def _prepared(
-        self, indices: NDArray[np.int64]
+        self, indices: NDArray[np.int64], largest: np.floating
     ) -> tuple[NDArray[np.floating], NDArray[np.floating], list[NDArray[np.floating]]]:
-        """Return x, y and the powers L, L^2, L^4, L^8, by groups of steps and by seeds."""
+        """Return x, y and the powers 1, 2, 4, 8 of L / m, by groups of sixteen steps and by seeds.
+
+        Shapes (groups, seeds, 1, 16, features + 1), (groups, seeds, 1, 16, width) and, each,
+        (groups, seeds, 1, 16, 16).
+        """
         steps, seeds, _ = indices.shape
         groups = -(-steps // STEPS_AT_ONCE)
         x, y = self.program.train["x"], self.program.train["y"]
@@ -91,8 +89,21 @@ class LeastSquares(Stepper[LinearModelProgram]):
             np.ascontiguousarray(a.reshape(groups, STEPS_AT_ONCE, seeds, -1).swapaxes(1, 2))
             for a in (xs, ys)
         )
-        products = [np.tril(xs @ xs.mT, -1) / self.largest]
+        products = [np.tril(xs @ xs.mT, -1) / largest]
         while len(products) < DOUBLINGS:
             products.append(products[-1] @ products[-1])
         ys = ys.repeat(self.program.width, axis=-1)
         return xs[:, :, None], ys[:, :, None], [product[:, :, None] for product in products]
+
+
+def _powers(factor: NDArray[np.floating]) -> list[NDArray[np.floating]]:
+    """Return the powers 1, 2, 4, 8 of c m, the first of them negative as in the product."""
+    powers = [factor]
+    while len(powers) < DOUBLINGS:
+        powers.append(powers[-1] * powers[-1])
+    return [-factor, *powers[1:]]
+
+
+def _written_out(values: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
+    """Return values repeated in memory: NumPy is several times as slow where it repeats a row."""
+    return np.ascontiguousarray(np.broadcast_to(values, shape))

@@ -18,7 +18,8 @@ class FusedNetwork(Stepwise[NetworkProgram]):
     """Each layer moves its own parameters on the way back: no gradient is ever stored."""
 
     words = "gradient and update fused"
-    known: tuple[Tensor, int, Tensor] | None = None  # rates, a batch's size, and the former over it
+    # Rates, a batch's size, and the former over it.
+    known: tuple[Tensor, int, Tensor] | None = None
 
     def take(
         self,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
-PAUSE = 16
+PAUSE = 16  # full-batch steps, after which a checkpoint may be kept
 
 P = TypeVar("P", bound=Program)
 
