@@ -57,14 +57,31 @@ class Recorder:
 
     def record(self, step: int, evaluation: Evaluation, params: Params) -> Array:
         """Keep a point; return which lanes end with it, of the lanes' shape."""
-        loss, norm = evaluation.values["train_loss"], evaluation.values["grad_norm"]
         running = self.ended == RUNNING
         self.length = self.length + running
         if self.limit is None:
-            self.names = list(evaluation.values)
-            height = namespace(loss).where(abs(loss) > 1, abs(loss), 1.0)
-            self.limit = self.training.diverge_at * height
-            self._end(CONVERGED, ~self.filled)
+            self._begin(evaluation)
+        self._judge(evaluation, params)
+        self.steps.append(step)
+        # Stacking copies: a problem's metric may be a view of the parameters.
+        self.pending.append(namespace(running).stack(list(evaluation.values.values())))
+        if len(self.steps) % FLUSH == 0:
+            self._flush()
+        if self.program.device.eager or not self.pending:
+            self.over = bool((self.ended != RUNNING).all())
+        return running & (self.ended != RUNNING)
+
+    def _begin(self, evaluation: Evaluation) -> None:
+        """Take the names and the limits from the start; lanes without a trial end there."""
+        loss = evaluation.values["train_loss"]
+        self.names = list(evaluation.values)
+        height = namespace(loss).where(abs(loss) > 1, abs(loss), 1.0)
+        self.limit = self.training.diverge_at * height
+        self._end(CONVERGED, ~self.filled)
+
+    def _judge(self, evaluation: Evaluation, params: Params) -> None:
+        """End the trials that diverge or converge at a point."""
+        loss, norm = evaluation.values["train_loss"], evaluation.values["grad_norm"]
         # The limit may itself be infinite: the start's loss times diverge_at can overflow.
         sound = (abs(loss) <= self.limit) & namespace(loss).isfinite(loss)
         self._end(DIVERGED, ~(sound & self.program.finite(params)))
@@ -72,14 +89,6 @@ class Recorder:
             self._end(CONVERGED, norm <= self.training.tol)
         if self.training.target_loss is not None:
             self._end(CONVERGED, loss <= self.training.target_loss)
-        self.steps.append(step)
-        # Stacking copies: a problem's metric may be a view of the parameters.
-        self.pending.append(namespace(loss).stack(list(evaluation.values.values())))
-        if len(self.steps) % FLUSH == 0:
-            self._flush()
-        if self.program.device.eager or not self.pending:
-            self.over = bool((self.ended != RUNNING).all())
-        return running & (self.ended != RUNNING)
 
     def _end(self, reason: int, stops: Array) -> None:
         """End those of the running trials that stop."""

@@ -40,7 +40,9 @@ class Rule:
         self.schedule = program.lanes.spread(chosen)
         self.lr = program.lanes.spread([trial.lr for trial in trials])
         self.running = self._spread([1.0] * len(trials))
-        self.multipliers: list[float] = []
+        self.multipliers: list[float] = []  # of the schedules, at the step that follows
+        self.by_lane: Array = None  # learning rates with those multipliers
+        self.by_param: Params = {}  # the same, spread over each parameter
 
     def _stacked(self, rules: Sequence[Optimizer], param: Array) -> Optimizer:
         """Return the optimizer with an array of one value a trial in every field that may vary."""
@@ -81,28 +83,31 @@ class Rule:
         return namespace(norm).where(norm > self.limit, self.limit / norm, 1.0)
 
     def learning_rates(self, step: int) -> Array:
-        """Return the learning rates at a step, of the lanes' shape; 0 where a trial has ended."""
+        """Return the learning rates at a step, of the lanes' shape; 0 where a trial has ended.
+
+        It is the same array until a multiplier changes or a trial ends.
+        """
         multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
         if multipliers != self.multipliers:
             self.multipliers = multipliers
             rates = self.lr * np.array(multipliers)[self.schedule]
-            self.held = self.program.device.array(rates) * self.running
-            self.spread: Params = {}
-        return self.held
+            self.by_lane = self.program.device.array(rates) * self.running
+            self.by_param = {}
+        return self.by_lane
 
     def rates(self, step: int, params: Params) -> Params:
-        """Return each parameter's learning rates at a step; spread when a multiplier changes."""
+        """Return the learning rates at a step, shaped to broadcast against each parameter."""
         lanes = self.learning_rates(step)
-        if not self.spread:
-            self.spread = {name: self.program.over(lanes, param) for name, param in params.items()}
-        return self.spread
+        if not self.by_param:
+            self.by_param = {name: self.program.over(lanes, p) for name, p in params.items()}
+        return self.by_param
 
     def at(self, rates: Array) -> Rule:
         """Return the same rule with the learning rates that an array holds, whatever the step."""
-        held = copy(self)
-        held.schedules, held.multipliers = (), []
-        held.held, held.spread = rates, {}
-        return held
+        fixed = copy(self)
+        fixed.schedules, fixed.multipliers = (), []  # no schedule: no multiplier ever changes
+        fixed.by_lane, fixed.by_param = rates, {}
+        return fixed
 
     def freeze(
         self, ended: Array, params: Params, gradient: Params, states: dict[str, State]

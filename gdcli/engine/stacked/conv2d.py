@@ -12,8 +12,7 @@ from gdcli.engine.stacked.layer import Gradients, StackedLayer
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-
-SHORT = 16  # numbers side by side in a patch's row, below which they are gathered one by one
+SHORT = 16  # numbers in a row of patches, below which gathering them one by one is faster
 
 
 class Conv2d(StackedLayer):
@@ -56,16 +55,16 @@ class Conv2d(StackedLayer):
             x = torch.nn.functional.pad(x, (0, 0, right, right, down, down))
         patches = _patches(x, size)
         height, width, batch = patches.shape[4:]
-        short = width * batch < SHORT
-        numbers = (
-            x.flatten(1).index_select(1, self._indices(x, size)) if short else patches.flatten(1)
-        )
-        columns = numbers.view(trials, -1, height * width * batch)
+        if width * batch < SHORT:
+            flat = x.flatten(1).index_select(1, self._indices(x, size))
+        else:
+            flat = patches.flatten(1)
+        columns = flat.view(trials, -1, height * width * batch)
         z = torch.baddbmm(bias.unsqueeze(2), weight.reshape(trials, out, -1), columns)
         return z.view(trials, out, height, width, batch), (columns, x.shape)
 
     def _indices(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        """Return the index of every number of the patches in a trial's padded, flattened input."""
+        """Return where in a trial's flattened input each number of its flattened patches stands."""
         if self.known is None or self.known[0] != x.shape[1:]:
             one = torch.arange(x[0].numel(), device=x.device).view(1, *x.shape[1:])
             self.known = x.shape[1:], _patches(one, size).flatten()
