@@ -93,7 +93,7 @@ class OneByOne(Mapping):
                     begin(i)
                     pairs = zip((params, *rest), shared, strict=True)
                     found.append(function(*(a if s else _at(a, i) for a, s in pairs)))
-            return _stacked(found)
+            return stacked(found)
 
         return mapped
 
@@ -140,11 +140,11 @@ def _at(tree: Any, i: int) -> Any:
     return [_at(part, i) for part in tree] if isinstance(tree, list) else tree[i]
 
 
-def _stacked(trees: Sequence[Any]) -> Any:
-    """Return trials' results as one, stacked."""
+def stacked(trees: Sequence[Any]) -> Any:
+    """Return trials' tensors, or mappings and tuples of them, with a first axis of trials."""
     first = trees[0]
     if isinstance(first, dict):
-        return {name: _stacked([tree[name] for tree in trees]) for name in first}
+        return {name: stacked([tree[name] for tree in trees]) for name in first}
     if isinstance(first, tuple):
-        return tuple(_stacked(parts) for parts in zip(*trees, strict=True))
+        return tuple(stacked(parts) for parts in zip(*trees, strict=True))
     return torch.stack([tree.detach() for tree in trees])

@@ -8,7 +8,7 @@ from operator import add
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gdcli.datasets.on_disk import Streamed
-from gdcli.problem import Array, Batch
+from gdcli.problem import Array, Batch, Params
 
 if TYPE_CHECKING:
     from gdcli.problem import Data
@@ -34,6 +34,12 @@ def parts(part: Batch) -> Iterator[tuple[Array, Array]]:
 def total(part: Batch, function: Callable[[Array, Array], Any]) -> Any:
     """Return the sum over a part of what a function makes of some examples."""
     return reduce(add, (function(x, y) for x, y in parts(part)))
+
+
+def add_to(sums: Params, part: Params) -> None:
+    """Add a part's values to sums by name, in place."""
+    for name, value in part.items():
+        sums[name] = sums[name] + value if name in sums else value
 
 
 def numbers_held(array: Array) -> int:

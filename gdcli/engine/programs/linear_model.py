@@ -21,7 +21,7 @@ import numpy as np
 from gdcli.arrays import namespace
 from gdcli.datasets.on_disk import Streamed
 from gdcli.engine.differences import derivative_along
-from gdcli.engine.parts import parts
+from gdcli.engine.parts import add_to, parts
 from gdcli.engine.program import CHUNK, Evaluation, Outcome, Program
 from gdcli.engine.width import NARROWEST
 from gdcli.problem import Array, Batch, Data, LinearModel, Params
@@ -165,8 +165,7 @@ class LinearModelProgram(Program):
         sums: list[Batch] = [{} for _ in groups]
         for x, y in self._parts(part):
             for group, held in zip(groups, sums, strict=True):
-                for name, value in function(*group, x, y).items():
-                    held[name] = held[name] + value if name in held else value
+                add_to(held, function(*group, x, y))
         return sums
 
     def _parts(self, part: str) -> Iterator[tuple[Array, Array]]:

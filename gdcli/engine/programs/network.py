@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from gdcli.engine.criteria import CRITERIA, one_hot
+from gdcli.engine.parts import add_to
 from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.quantization.layers import rounding_of
@@ -118,9 +119,9 @@ class NetworkProgram(FirstAxisProgram):
         for x, y in self._chunks(getattr(self, part)):
             z, kept = self._forward(params, x)
             loss = {"loss": self.criterion.cost(z, y)}
-            _add(sums, loss | self.criterion.scores(z, y))
+            add_to(sums, loss | self.criterion.scores(z, y))
             if gradient is not None:
-                _add(gradient, self._backward(params, kept, self.criterion.slope(z, y)))
+                add_to(gradient, self._backward(params, kept, self.criterion.slope(z, y)))
         count = len(getattr(self, part)["x"])
         means = {f"{part}_{name}": value / count for name, value in sums.items()}
         means[f"{part}_loss"] += self._penalty(params)
@@ -202,14 +203,8 @@ class NetworkProgram(FirstAxisProgram):
 def _summed(parts: Iterable[Params]) -> Params:
     sums: Params = {}
     for part in parts:
-        _add(sums, part)
+        add_to(sums, part)
     return sums
-
-
-def _add(sums: Params, part: Params) -> None:
-    """Add values to sums by name, in place."""
-    for name, value in part.items():
-        sums[name] = sums[name] + value if name in sums else value
 
 
 def _own(params: Params, name: str, layer: StackedLayer) -> list[Tensor]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
 from gdcli.engine.initial import module_of
-from gdcli.engine.mapping import OneByOne, hessian_product
+from gdcli.engine.mapping import OneByOne, hessian_product, stacked
+from gdcli.engine.parts import add_to
 from gdcli.engine.program import Evaluation
 from gdcli.engine.programs.autograd import AutogradProgram
 
@@ -48,7 +49,7 @@ class StatefulProgram(AutogradProgram):
             along = {name: array[lane] for name, array in direction.items()}
             found: Params = {}
             for share, batch in self._chunks(self.train):
-                _add(found, hessian_product(share * self._total(batch), leaves, along))
+                add_to(found, hessian_product(share * self._total(batch), leaves, along))
             return found, {}
 
         return self._for_each(params, product)[0]
@@ -61,7 +62,7 @@ class StatefulProgram(AutogradProgram):
             found: Params = {}
             with torch.no_grad():
                 for share, batch in self._chunks(self.train):
-                    _add(found, {"train_loss": share * self._total(batch)})
+                    add_to(found, {"train_loss": share * self._total(batch)})
             return found, {}
 
         return self._for_each(params, loss)[0]["train_loss"]
@@ -83,8 +84,7 @@ class StatefulProgram(AutogradProgram):
                 held = {name: array[lane] for name, array in (params | self.carried).items()}
                 self.module.load_state_dict(held)
                 found.append(function(lane))
-        first, second = zip(*found, strict=True)
-        return _stacked(first), _stacked(second)
+        return cast("tuple[Params, Params]", stacked(found))
 
     def _pass(self, batch: Batch | None, lane: int) -> tuple[Params, Params]:
         """Return a step's gradient, and the buffers as its pass leaves them."""
@@ -114,8 +114,9 @@ class StatefulProgram(AutogradProgram):
             losses = {name: share * loss for name, loss in self._losses(batch).items()}
             total = sum(losses.values())
             if gradient is not None:
-                _add(gradient, self._slopes(total))
-            _add(sums, {"loss": total, **losses})
+                add_to(gradient, self._slopes(total))
+            found = {"loss": total, **losses}
+            add_to(sums, {name: value.detach() for name, value in found.items()})
         return {f"{part}_{name}": value for name, value in sums.items()}
 
     def _chunks(self, part: Batch) -> Iterator[tuple[float, Batch]]:
@@ -137,14 +138,3 @@ class StatefulProgram(AutogradProgram):
         params = dict(self.module.named_parameters())
         slopes = torch.autograd.grad(loss, list(params.values()), materialize_grads=True)
         return dict(zip(params, slopes, strict=True))
-
-
-def _stacked(trials: tuple[Params, ...]) -> Params:
-    return {name: torch.stack([trial[name] for trial in trials]) for name in trials[0]}
-
-
-def _add(sums: Params, part: Params) -> None:
-    """Add values to sums by name, in place."""
-    for name, value in part.items():
-        held = value.detach()
-        sums[name] = sums[name] + held if name in sums else held
