@@ -12,6 +12,9 @@ Numbers: TypeAlias = float | str | Iterable[float]
 Integers: TypeAlias = int | str | Iterable[int]
 Names: TypeAlias = str | Iterable[str]
 
+# What a call has besides the axes and the budget; __class__ comes with super().
+NOT_OF_THE_GRID = ("self", "problem", "vary", "zip", "options", "__class__")
+
 
 class Experiment(experiment.Experiment):
     """One problem, its grid and its budget."""
@@ -54,21 +57,9 @@ class Experiment(experiment.Experiment):
         grid = {
             name: value
             for name, value in locals().items()
-            if value is not None
-            and name not in ("self", "problem", "vary", "zip", "options", "__class__")
+            if value is not None and name not in NOT_OF_THE_GRID
         }
-        if "record" in grid:
-            grid["record"] = str(record)
-        read = experiment.read(
-            experiment.Given(
-                problem=problem,
-                options=_plain(options),
-                grid=_plain(grid),
-                vary=_plain(vary or {}),
-                zip=(zip,) if isinstance(zip, str) else tuple(zip),
-                where=_where,
-            )
-        )
+        read = _read(problem, options, grid, vary or {}, zip)
         super().__init__(read.problem, read.grid)
 
     @classmethod
@@ -91,6 +82,28 @@ class Experiment(experiment.Experiment):
         if tables["vary"]:
             given["vary"] = tables["vary"]
         return f"Experiment({name!r}{''.join(map(_said, given, given.values()))})"
+
+
+def _read(
+    problem: str,
+    options: Mapping[str, object],
+    grid: Mapping[str, object],
+    vary: Mapping[str, object],
+    zips: Names,
+) -> experiment.Experiment:
+    """Return the experiment that was given; raises UserError naming every mistake."""
+    if "record" in grid:
+        grid = {**grid, "record": str(grid["record"])}
+    return experiment.read(
+        experiment.Given(
+            problem=problem,
+            options=_plain(options),
+            grid=_plain(grid),
+            vary=_plain(vary),
+            zip=(zips,) if isinstance(zips, str) else tuple(zips),
+            where=_where,
+        )
+    )
 
 
 def _said(name: str, value: object) -> str:

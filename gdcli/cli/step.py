@@ -80,12 +80,23 @@ def step(
     if written.output:
         checked_output(written.output, ENDINGS)
     start = _start(formula, starts)
+    if written.output:  # first of all: whoever reads what is printed may have enough of it early
+        size = _write(expression, _descended(formula, start, options), options.lr, written.output)
+        screen.tell(f"the page is in {written.output} ({size})")
+    _print(formula, start, options, shown, screen)
+    return 0
+
+
+def _descended(formula: Formula, start: Mapping[str, float], options: Steps) -> Descent:
     from gdcli.expression.descent import descend
 
-    descended = partial(descend, formula, start, options.lr, options.steps)
-    if written.output:  # first of all: whoever reads what is printed may have enough of it early
-        size = _write(expression, descended(), options.lr, written.output)
-        screen.tell(f"the page is in {written.output} ({size})")
+    return descend(formula, start, options.lr, options.steps)
+
+
+def _print(
+    formula: Formula, start: Mapping[str, float], options: Steps, shown: Shown, screen: Screen
+) -> None:
+    """Print the steps, or what is shown instead of them."""
     console = screen.console()
     if shown.torch:
         from gdcli.expression.torch_script import torch_script
@@ -101,8 +112,7 @@ def step(
     else:
         from gdcli.report.descent import print_descent
 
-        print_descent(descended(), screen.format, console)
-    return 0
+        print_descent(_descended(formula, start, options), screen.format, console)
 
 
 def _write(expression: str, descent: Descent, lr: float, file: Path) -> str:
