@@ -65,16 +65,17 @@ def train_batch(
     plan = plan_of(batch.trials[0], data.examples)
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
         if batch.engine == "reference" or alone(batch.trials[0]):
-            return plan, _alone(batch.trials, data, device_name, advance)
+            return plan, _train_alone(batch.trials, data, device_name, advance)
         loop = loop_for(batch.trials, data, plan, device_name)
         loop.keeper = keeper
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
     return plan, curves._replace(path=path_of(loop.program, loop.stepper))
 
 
-def _alone(
+def _train_alone(
     trials: Sequence[Trial], data: Data, device: str, advance: Callable[[int], None]
 ) -> Curves:
+    """Train a batch of one by the textbook's loop: as was asked, or for an optimizer of torch's."""
     from gdcli.engine.reference.train import train
 
     (trial,) = trials

@@ -45,7 +45,10 @@ class Lanes(NamedTuple):
 
 
 def by_seed(trials: Sequence[Trial], width: int) -> Lanes:
-    """Place trials on (seeds, tiles, width): those of one seed side by side, to share its batch."""
+    """Place trials on (seeds, tiles, width): those of one seed side by side, to share its batch.
+
+    There are as many tiles as the seed with most trials needs.
+    """
     groups: dict[int, list[int]] = {}
     for i, trial in enumerate(trials):
         groups.setdefault(trial.seed, []).append(i)
@@ -61,7 +64,7 @@ def by_seed(trials: Sequence[Trial], width: int) -> Lanes:
 
 
 def in_line(trials: Sequence[Trial], multiple: int) -> Lanes:
-    """Place trials on one axis, its length a multiple."""
+    """Place trials on one axis, filled up with the first of them to a multiple of a length."""
     count = -(-len(trials) // multiple) * multiple
     filler = np.zeros(count, dtype=np.int64)
     filler[: len(trials)] = np.arange(len(trials))

@@ -92,7 +92,7 @@ ACTIVATIONS = {True: 40, False: 4}
 
 
 def lanes_of(batch: TrialBatch) -> int:
-    """Return the trials that are computed, padding among them."""
+    """Return the trials that are computed, padding among them; wide products have little more."""
     trial = batch.trials[0]
     apart = alone(trial) or isinstance(trial.problem, StatefulNetwork)
     if batch.engine == "reference" or apart:

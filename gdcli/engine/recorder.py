@@ -45,6 +45,7 @@ class Recorder:
         self.blocks: list[NDArray[np.floating]] = []
         self.names: list[str] = []
         self.filled = program.device.array(program.lanes.filled())
+        # An array of integers where the lanes are, in whichever library they are.
         self.ended = namespace(self.filled).where(self.filled, RUNNING, RUNNING)
         self.length = self.ended
         self.limit: Array = None

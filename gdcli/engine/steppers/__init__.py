@@ -54,6 +54,7 @@ def _of_linear_model(
 
 def _single(program: Program, rule: Rule, orders: Orders | None) -> Stepwise[Any]:
     """Return what takes one step after the other."""
+    # Only a NetworkProgram has layers; to ask for its class would import torch.
     if orders and _plain(rule) and getattr(program, "layers", None):
         from gdcli.engine.steppers.network import FusedNetwork
 
