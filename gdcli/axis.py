@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
+from gdcli.comma_list import split, written
 from gdcli.errors import UserError
 from gdcli.fields import NUMBER, Option, show
 
@@ -27,7 +28,7 @@ def expand(raw: object, option: Option, where: str) -> tuple[Any, ...]:
     option does not take.
     """
     if isinstance(raw, str):
-        raw = raw.split(",")
+        raw = split(raw, where)
     items = raw if isinstance(raw, list | tuple) else [raw]
     if not items:
         raise UserError(where, "the list is empty", "give at least one value")
@@ -135,7 +136,7 @@ def one_or_vary(raw: object, option: Option, where: str) -> Any:
 
 def texts(values: tuple[Any, ...]) -> str:
     """Return values as one argument of a command line: `expand` reads them back exactly."""
-    return ",".join(text(value) for value in values)
+    return ",".join(written(text(value)) for value in values)
 
 
 def text(value: Any) -> str:

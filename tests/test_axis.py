@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.axis import expand, one, text, texts
+from gdcli.comma_list import split, written
 from gdcli.errors import UserError
 from gdcli.fields import AXIS, options_of
 
@@ -59,7 +60,19 @@ def values(name: str, raw: object) -> tuple[Any, ...]:
         ("word", "a,b:c", ("a", "b:c")),
         ("widths", "64x32,128", ((64, 32), (128,))),
         ("widths", [[64, 32], [128]], ((64, 32), (128,))),
+        ("widths", '"64,32",128', ((64, 32), (128,))),
         ("flag", "true,false", (True, False)),
+        ("word", "max(x, y),x*y", ("max(x, y)", "x*y")),
+        ("word", "f([a, b], g(c,d)),e", ("f([a, b], g(c,d))", "e")),
+        ("word", """ "a,b" ,'c,d'""", ("a,b", "c,d")),
+        ("word", "\"(,\",'it''s,'", ("(,", "it's,")),
+        ("word", '"a""b"', ('a"b',)),
+        ("word", "don't,won't", ("don't", "won't")),
+        ("word", 'say "a,b"', ('say "a', 'b"')),  # a quote inside a value is a character
+        ("word", "a(b", ("a(b",)),  # nothing is separated, so nothing is unclear
+        ("word", '"a', ('"a',)),
+        ("word", " a, b", (" a", " b")),
+        ("word", ["a,b", "(,"], ("a,b", "(,")),  # TOML has its own quotes
     ],
 )
 def test_an_axis_has_these_values(name: str, raw: object, expected: tuple[Any, ...]) -> None:
@@ -109,6 +122,14 @@ def test_an_axis_has_these_values(name: str, raw: object, expected: tuple[Any, .
         ("seed", "9" * 5000, "is not an integer"),
         ("seed", [1.0], "1.0 is not an integer"),
         ("word", [3], "3 is not text"),
+        ("word", "max(x,y", "the '(' in 'max(x,y' is never closed"),
+        ("word", "a,max(x,y)),b", "the ')' in 'max(x,y)),b' is never opened"),
+        ("word", "(a,b],c", "the ']' in '(a,b],c' is never opened"),
+        ("word", "a,'b,c", '"\'b,c" begins with a quote'),
+        ("word", '"a"b,c', "begins with a quote, but no value ends with it"),
+        ("word", "(a,b),(a,b)", "'(a,b)' is given twice"),
+        ("word", "(a,b),", "empty item"),
+        ("lr", "(0.1,0.2)", "'(0.1,0.2)' is not a number"),
     ],
 )
 def test_an_axis_refuses(name: str, raw: object, said: str) -> None:
@@ -145,6 +166,24 @@ def test_the_text_of_numbers_is_read_back_exactly(given_numbers: list[float]) ->
 @given(st.lists(st.lists(st.integers(1, 99), min_size=1).map(tuple), min_size=1, unique=True))
 def test_the_text_of_tuples_is_read_back_exactly(widths: list[tuple[int, ...]]) -> None:
     assert values("widths", texts(tuple(widths))) == tuple(widths)
+
+
+marked = st.text(st.sampled_from("ab ,:()[]'\"\n"), min_size=1).filter(str.strip)
+
+
+@given(st.lists(marked | st.text(min_size=1).filter(str.strip), min_size=1, unique=True))
+def test_the_text_of_words_is_read_back_exactly(words: list[str]) -> None:
+    assert values("word", texts(tuple(words))) == tuple(words)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters=",()[]\"'")), min_size=1))
+def test_words_without_brackets_and_quotes_are_what_stands_between_commas(words: list[str]) -> None:
+    assert split(",".join(words), "--word") == words
+    assert ",".join(map(written, words)) == ",".join(words)
+
+
+def test_words_with_their_brackets_closed_need_no_quotes() -> None:
+    assert texts(("max(x, y)", "a,b", "a(b", "it's")) == 'max(x, y),"a,b","a(b",it\'s'
 
 
 @given(st.integers(-300, 300), st.integers(-300, 300), st.integers(2, 40))

@@ -30,7 +30,8 @@ Vary = Annotated[
     typer.Option(
         "--vary",
         metavar="NAME=VALUES",
-        help="one more axis: an option of the problem, or momentum.beta; may be repeated",
+        help="one more axis: an option of the problem, or momentum.beta; a comma in brackets or "
+        "quotes belongs to a value; may be repeated",
         rich_help_panel="Grid",
     ),
 ]

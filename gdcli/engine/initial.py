@@ -29,19 +29,25 @@ def starting_point(problem: Problem, data: Data, seed: int) -> Start:
 def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
     """Return a network's parameters; what no known layer draws is the module's own."""
     import torch
+    from torch.nn.modules.module import register_module_parameter_registration_hook
 
-    module = module_of(problem, data, int(rng.integers(2**32)))
+    from gdcli.engine.registrations import Registrations
+
+    registrations = Registrations()
+    with register_module_parameter_registration_hook(registrations.note):
+        module = module_of(problem, data, int(rng.integers(2**32)))
     own = _parameters(module)
     drawn: Start = {}
     for name, layer in module.named_modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
             prefix = f"{name}." if name else ""
             drawn |= {prefix + key: value for key, value in _uniform(problem, layer, rng).items()}
-    kept = {name for name, parameter in module.named_parameters() if _was_set(parameter)}
+    assigned = registrations.assigned
+    kept = {n for n, p in module.named_parameters() if p in assigned or _was_written(p)}
     return {name: value if name in kept else drawn.get(name, value) for name, value in own.items()}
 
 
-def _was_set(parameter: nn.Parameter) -> bool:
+def _was_written(parameter: nn.Parameter) -> bool:
     """Return whether a parameter was written to since torch's own layer drew it."""
     # torch counts the writes to a tensor: the draw is one, and a copy begins with none.
     return parameter._version > 1  # noqa: SLF001 -- there is no other way to ask

@@ -25,7 +25,9 @@ class Network(Problem):
 
     Data: "x", one example a row; "y", class indices of shape (examples,) for cross_entropy, or
     targets of shape (examples, outputs) for mse. The engine draws the starting parameters of
-    nn.Linear and nn.Conv2d; what `module` sets itself, as by nn.init, it leaves.
+    nn.Linear and nn.Conv2d; what `module` sets itself, by nn.init or by assigning an
+    nn.Parameter, it leaves. Torch does not tell what is written through `.data`, nor, of a layer
+    copied by copy.deepcopy, what was set before.
     """
 
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0

@@ -45,6 +45,14 @@ ONE = [
     (("run", "quadratic", "--vary", "=1"), "--vary: '=1' does not say what is what"),
     (("run", "quadratic", "--vary", "dm=1"), "--vary dm: there is no setting 'dm' to vary"),
     (("run", "quadratic", "--vary", "dim=1", "--vary", "dim=2"), "--vary: 'dim' is given twice"),
+    (
+        ("run", "expression", "--vary", "formula=max(x,y,x*y"),
+        "--vary formula: the '(' in 'max(x,y,x*y' is never closed; give its pair, or put the value",
+    ),
+    (
+        ("run", "quadratic", "--optimizer", 'adam,"./a,b.py'),
+        """--optimizer: '"./a,b.py' begins with a quote, but no value ends with it; close it at""",
+    ),
     (("run", "quadratic", "--zip", "lr,sed"), "--zip: 'sed' is no axis; did you mean 'seed'?"),
     (("run", "quadratic", "--name", "../up"), "--name: '../up' cannot name a run"),
     (("run", "quadratic", "--name", ""), "--name: '' cannot name a run"),

@@ -32,6 +32,25 @@ def test_the_command_of_an_experiment_means_the_experiment(experiment: Experimen
     assert found.tables() == experiment.tables()
 
 
+@pytest.mark.parametrize(
+    ("typed", "formulas", "said"),
+    [
+        ("max(u, 1),(u - 2)**2", ("max(u, 1)", "(u - 2)**2"), "max(u, 1),(u - 2)**2"),
+        ("'min(u,max(u, 1))',\"u\"", ("min(u,max(u, 1))", "u"), "min(u,max(u, 1)),u"),
+    ],
+)
+def test_a_value_with_a_comma_can_be_varied(
+    typed: str, formulas: tuple[str, ...], said: str, shell: Shell
+) -> None:
+    with mock.patch("gdcli.cli.run.perform", return_value=0) as perform:
+        assert shell("run", "expression", "--vary", f"formula={typed}", "--save", "two.toml") == 0
+        assert shell("run", "expression", "--vary", f"formula={typed}") == 0
+    found = perform.call_args.args[0]
+    assert found.grid.vary == {"formula": formulas}
+    assert found.command() == ["run", "expression", f"--vary=formula={said}"]
+    assert load(Path("two.toml")).hash == found.hash
+
+
 def test_every_option_reaches_the_experiment_and_the_run(shell: Shell) -> None:
     with mock.patch("gdcli.cli.run.perform", return_value=0) as perform:
         code = shell(

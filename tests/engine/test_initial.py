@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.modules import module
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import Start, starting_point
@@ -139,6 +142,91 @@ def test_what_a_module_sets_itself_stays() -> None:
     for name in ("0.bias", "1.weight"):
         assert 0 < np.abs(start[name]).max() <= 0.5
         assert (start[name] != other[name]).any()
+
+
+@dataclass(frozen=True)
+class Assigned(Network):
+    """A network with parameters of its own in layers that torch made, or copied."""
+
+    def module(self, data: Data) -> nn.Module:
+        """Return layers of which each has one parameter assigned, by the ways that there are."""
+        layers = nn.ModuleDict({n: nn.Linear(3, 3) for n in ("given", "named", "again", "loaded")})
+        layers["bare"] = nn.Linear(3, 3, bias=False)
+        layers["copied"] = copy.deepcopy(layers["given"])
+        layers["lazy"] = nn.LazyLinear(3)
+        layers["lazy"](torch.zeros(1, 3))
+        layers["conv"] = nn.Conv2d(3, 3, 1)
+        layers["given"].weight = nn.Parameter(torch.eye(3))
+        layers["named"].register_parameter("weight", nn.Parameter(torch.empty(3, 3).fill_(2)))
+        del layers["again"].weight
+        layers["again"].weight = nn.Parameter(torch.eye(3))
+        layers["loaded"].load_state_dict({"weight": torch.eye(3)}, strict=False, assign=True)
+        layers["bare"].bias = nn.Parameter(torch.zeros(3))
+        layers["copied"].weight = nn.Parameter(torch.eye(3))
+        layers["lazy"].bias = nn.Parameter(torch.ones(3))
+        layers["conv"].bias = nn.Parameter(torch.ones(3))
+        layers["conv"].scale = nn.Parameter(torch.ones(3))
+        return layers
+
+
+ASSIGNED = {
+    **{f"{name}.weight": np.eye(3) for name in ("given", "again", "loaded", "copied")},
+    "named.weight": np.full((3, 3), 2.0),
+    "bare.bias": np.zeros(3),
+    **{name: np.ones(3) for name in ("lazy.bias", "conv.bias", "conv.scale")},
+}
+
+
+@pytest.mark.parametrize("quantize", ["none", "qat"])
+def test_what_a_module_assigns_stays_and_the_rest_is_drawn(
+    quantize: Literal["none", "qat"],
+) -> None:
+    start = starting_point(Assigned(quantize=quantize), Data(), 0)
+    plain, drawn = Assigned().module(Data()), start.keys() - ASSIGNED.keys()
+    assert {name: start[name].tolist() for name in ASSIGNED} == {
+        name: value.tolist() for name, value in ASSIGNED.items()
+    }
+    assert drawn == {name for name, _ in plain.named_parameters()} - ASSIGNED.keys()
+    # From gdcli's stream, in float64: torch's own draws are float32.
+    assert all((start[n] != start[n].astype(np.float32)).all() for n in drawn)
+
+
+@dataclass(frozen=True)
+class Tied(Network):
+    """Layers that share a weight."""
+
+    first_has: bool = True  # the weight, and gives it to the second
+
+    def module(self, data: Data) -> nn.Module:
+        """Return two layers, one of which has the other's weight."""
+        layers = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        giver, taker = layers if self.first_has else reversed(layers)
+        taker.weight = giver.weight
+        return layers
+
+
+@pytest.mark.parametrize("first_has", [True, False])
+def test_a_weight_that_layers_share_is_drawn(first_has: bool) -> None:  # noqa: FBT001 -- a parameter
+    start = starting_point(Tied(first_has=first_has), Data(), 0)
+    assert start.keys() == {"0.weight", "0.bias", "1.bias"}
+    assert (start["0.weight"] != start["0.weight"].astype(np.float32)).all()
+
+
+def test_no_hook_is_left_behind() -> None:
+    before = dict(module._global_parameter_registration_hooks)
+    starting_point(Assigned(), Data(), 0)
+    with pytest.raises(ZeroDivisionError):
+        starting_point(Broken(), Data(), 0)
+    assert before == module._global_parameter_registration_hooks
+
+
+@dataclass(frozen=True)
+class Broken(Network):
+    """A network that cannot be built."""
+
+    def module(self, data: Data) -> nn.Module:
+        """Raise ZeroDivisionError."""
+        return nn.Linear(1 // 0, 1)
 
 
 def test_a_layer_that_nobody_knows_starts_as_it_wants() -> None:
