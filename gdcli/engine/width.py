@@ -4,7 +4,8 @@ Their bits must not depend on their company. BLAS kernels compute the eight colu
 vector registers by the same instructions, so that a product of always eight trials is safe. Wider
 ones are faster. In float64 most kernels give each eight of any number of columns the bits that they
 give eight alone; which do is seen at once from a product of equal columns. Those for float32 rarely
-do.
+do. And where a row times a column is a long sum, OpenBLAS cuts it, or not, by the size of the whole
+product (on AVX-512, from some 400 numbers on): such products stay narrow unseen.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NARROWEST = 8
 WIDEST = 64  # more take a step no faster
+LONGEST = 256  # sum of a wide product
 STEPS_AT_ONCE = 16  # of the steppers that take several steps on single examples as one
 
 
@@ -39,7 +41,7 @@ def width_for(
     tiles = -(-most // WIDEST)
     width = -(-most // (tiles * NARROWEST)) * NARROWEST
     wide = isinstance(device, NumPy) and device.dtype == "float64" and bool(shapes)
-    if width == NARROWEST or not wide:
+    if width == NARROWEST or not wide or max(inner for _, inner in shapes) > LONGEST:
         return NARROWEST
     safe = all(same_bits(*shape, outputs * NARROWEST, outputs * width) for shape in shapes)
     return width if safe else NARROWEST

@@ -76,6 +76,13 @@ def test_other_devices_and_precisions_have_eight(device: Device) -> None:
     assert widest(64, device, ANY) == NARROWEST
 
 
+def test_long_sums_have_eight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(width, "same_bits", lambda *_: True)
+    assert widest(64, NumPy("float64"), {(4, 256)}) == 64
+    assert widest(64, NumPy("float64"), {(4, 257)}) == NARROWEST
+    assert widest(64, NumPy("float64"), {(4, 5), (4, 1000)}) == NARROWEST
+
+
 def test_where_nothing_is_multiplied_there_are_eight() -> None:
     assert widest(64, NumPy("float64"), set()) == NARROWEST
 
