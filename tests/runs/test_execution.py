@@ -27,8 +27,8 @@ from gdcli.training import Training
 from tests.grids import experiment, train_experiment
 
 TABLES = ("curves.csv", "summary.csv")
-# From its third version on pandas reads floats exactly, and deprecates the option.
-EXACT: Any = {"float_precision": "round_trip"} if pd.__version__ < "3" else {}
+# From version 3.1 on pandas reads floats exactly, and deprecates the option.
+EXACT: Any = {"float_precision": "round_trip"} if pd.__version__ < "3.1" else {}
 
 
 @dataclass

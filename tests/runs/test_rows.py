@@ -28,8 +28,8 @@ from tests.grids import experiment
 doubles = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2])
 singles = st.floats(width=32)
 odd = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1)
-# From its third version on pandas reads floats exactly, and deprecates the option.
-EXACT: Any = {"float_precision": "round_trip"} if pd.__version__ < "3" else {}
+# From version 3.1 on pandas reads floats exactly, and deprecates the option.
+EXACT: Any = {"float_precision": "round_trip"} if pd.__version__ < "3.1" else {}
 METRICS = ("train_accuracy", "test_accuracy")
 
 
