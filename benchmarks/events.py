@@ -13,6 +13,7 @@ from benchmarks import (
     overhead,
     scaling,
     start_up,
+    tables,
     whole_process,
     workers,
     workloads,
@@ -68,6 +69,8 @@ def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -
         yield Event(workload.name, partial(_race, chosen, team, own))
     for workload in () if effort.quick else scaling.by_trials():
         yield Event(f"memory-{workload.name}", partial(_memory, workload))
+    for dtype in ("float64", "float32"):
+        yield Event(f"rows-{dtype}", partial(tables.measure, dtype, effort.repeats))
     for title in start_up.COMMANDS:
         yield Event(f"start-up: {title}", partial(start_up.measure, title, effort.repeats))
     yield Event(benchopt_run.NAME, partial(benchopt_run.contest, effort.repeats))

@@ -64,6 +64,12 @@ timed.""",
     "parameters": ("Time against the number of parameters", ""),
     "examples": ("Time against the number of examples", ""),
     "memory": ("Memory against the number of trials", "The largest of a fresh process."),
+    "tables": (
+        "Writing the tables",
+        """\
+Microseconds of CPU time for a row of `curves.csv`, with its share of the trial's verdict and line
+in `summary.csv`; training is no part of it.""",
+    ),
     "start-up": (
         "Start-up",
         "Seconds by the clock of whole processes; a bare limit is in seconds.",
