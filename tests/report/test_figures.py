@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
@@ -143,6 +143,8 @@ def test_diverged_lines_do_not_set_the_axis_unless_all_did() -> None:
 
 
 @settings(max_examples=25)
+@example(values=[[2e-311]], log=True)
+@example(values=[[-2e-311]], log=True)
 @given(values=st.lists(st.lists(numbers, min_size=1, max_size=4), max_size=3), log=st.booleans())
 def test_any_values_can_be_drawn(*, values: list[list[float]], log: bool) -> None:
     lines = [line(*row) for row in values]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDE = 100.0  # highest over lowest from which on any axis is logarithmic
-LARGEST = 1e300  # matplotlib overflows beyond it
+LEAST, LARGEST = 1e-300, 1e300  # sizes beyond which matplotlib overflows: less is drawn as 0
 STRAIGHT = 1e4  # a symmetric scale is as good as linear up to so many times its range
 
 
@@ -48,7 +48,8 @@ def metric_axis(values: Iterable[float], *, log: bool) -> MetricAxis:
     It is logarithmic, or symmetric about 0 where some are negative; unless `log` it is linear
     where they differ by a factor of less than 100.
     """
-    finite = [min(max(value, -LARGEST), LARGEST) for value in values if isfinite(value)]
+    drawn = (value if abs(value) >= LEAST else 0.0 for value in values if isfinite(value))
+    finite = [min(max(value, -LARGEST), LARGEST) for value in drawn]
     if not finite:
         return MetricAxis(Scale(1.0, 1.0))
     sizes = [abs(value) for value in finite if value]
