@@ -1,0 +1,178 @@
+"""What a trial's loss does at steps that do not depend on what is recorded: facts for a diagnosis.
+
+Two runs of one trajectory that are recorded differently have the same facts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.engine.plan import Plan
+
+    Floats = NDArray[np.floating]
+
+POINTS = 64  # regular points at most, besides the start
+STRETCHES = 16  # equal parts of the budget, each with a mean loss
+SINGLES = 8  # last steps of full-batch descent that are watched one by one
+CAUSES = ("", "growth", "overflow", "nan")  # of a loss that is out of bounds, by code
+
+
+class Watched(NamedTuple):
+    """Which steps of a trial are watched, ascending."""
+
+    regular: tuple[int, ...]  # the start, equal intervals, the last step
+    singles: tuple[int, ...] = ()  # the last steps of full-batch descent, one by one
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """All of them, each once."""
+        return tuple(sorted({*self.regular, *self.singles}))
+
+
+def watched(plan: Plan, *, stochastic: bool) -> Watched:
+    """Return the steps at which a trial is watched: at most POINTS + SINGLES + 2 of them.
+
+    Descent on mini-batches is watched at ends of epochs, where recording it by epochs costs
+    nothing more; descent on all examples also at its last single steps.
+    """
+    unit = plan.steps_per_epoch if stochastic else 1
+    interval = unit * -(-plan.steps // (unit * POINTS))
+    regular = (*range(0, plan.steps, interval), plan.steps)
+    first = plan.steps if stochastic else max(0, plan.steps - SINGLES)
+    return Watched(regular, tuple(range(first, plan.steps)))
+
+
+class Trajectory(NamedTuple):
+    """What was watched of the trials of a batch; arrays have an axis of trials, last."""
+
+    watched: Watched
+    horizon: int  # steps of the budget
+    steps: NDArray[np.int64]  # (points,)
+    values: dict[str, Floats]  # train_loss, grad_norm, test_loss: (points, trials)
+    last: NDArray[np.int64]  # each trial's last step: what is watched later means nothing
+    crossed: NDArray[np.int64]  # first step at which the loss was out of bounds, -1: never
+    within: NDArray[np.int64]  # last step before it at which the loss is known to be in bounds
+    cause: NDArray[np.int64]  # of the crossing, a place in CAUSES
+    turn: Floats  # cosine of the angle between the last two full gradients, nan: not known
+    curvature: Floats  # smallest eigenvalue of the Hessian at the end, nan: not asked for
+    dead: Floats  # share of ReLU units that are 0 for all training examples, nan: not asked for
+
+
+FACTS = (
+    *("watched", "initial_grad_norm", "largest_grad_norm"),
+    *("lowest_train_loss", "lowest_train_step", "highest_train_loss", "highest_train_step"),
+    *("above_start_from", "largest_late_rise", "late_rises", "late_swing", "gradient_turn"),
+    *("lowest_test_loss", "lowest_test_step", "late_test_loss"),
+    *("lowest_curvature", "dead_units"),
+    *(f"level_{i}" for i in range(1, STRETCHES + 1)),
+    *("diverged_after", "diverged_at", "diverged_by"),
+)
+COUNTS = frozenset(
+    name for name in FACTS if name.endswith(("_step", "_from", "_rises", "_after", "_at"))
+) | {"watched"}
+
+
+def facts(trajectory: Trajectory) -> dict[str, Floats]:
+    """Return the FACTS of all trials by name, float64 arrays of shape (trials,); nan: not known.
+
+    watched               points before the trial's end, the start among them
+    lowest_, highest_     extremes over them, and the first step that has each
+    above_start_from      first step of the last stretch in which the loss stays above the start
+    largest_late_rise     largest rise from a low to a later high in the second half of the budget
+    late_rises            how many of the last single steps raised the loss, full batches only
+    late_swing            range of the loss over these steps
+    gradient_turn         cosine between the last two full gradients: -1 is straight back
+    late_test_loss        mean over the last stretch
+    level_1 ... level_16  mean training loss of equal parts of the budget
+    diverged_after, _at   the loss left its bounds after the former step, at the latter at most
+    diverged_by           a place in CAUSES
+    """
+    steps, horizon = trajectory.steps, trajectory.horizon
+    there = steps[:, None] <= trajectory.last
+    values = {n: np.where(there, v, np.nan) for n, v in trajectory.values.items()}
+    losses, norms = values["train_loss"].astype(np.float64), values["grad_norm"]
+    spent = trajectory.last == horizon  # else the trial ended before its budget did
+    regular = np.isin(steps, trajectory.watched.regular)
+    late = regular & (2 * steps >= horizon)
+    levels = _levels(steps[regular], losses[regular], horizon)
+    found = {
+        "watched": there.sum(0),
+        "initial_grad_norm": norms[0],
+        "largest_grad_norm": np.fmax.reduce(np.where(np.isfinite(norms), norms, np.nan)),
+        **_lowest("train", steps, losses),
+        **_highest(steps, losses),
+        "above_start_from": _above(steps, losses, there),
+        "largest_late_rise": np.where(spent, _largest_rise(losses[late]), np.nan),
+        **_singles(trajectory, losses, spent),
+        **{f"level_{k}": level for k, level in enumerate(levels, start=1)},
+        "gradient_turn": np.where(spent, trajectory.turn, np.nan),
+        "lowest_curvature": np.where(spent, trajectory.curvature, np.nan),
+        "dead_units": np.where(spent, trajectory.dead, np.nan),
+        "diverged_after": np.where(trajectory.crossed < 0, np.nan, trajectory.within),
+        "diverged_at": np.where(trajectory.crossed < 0, np.nan, trajectory.crossed),
+        "diverged_by": trajectory.cause,
+    }
+    if "test_loss" in values:
+        tests = values["test_loss"].astype(np.float64)
+        found |= _lowest("test", steps, tests)
+        found["late_test_loss"] = _levels(steps[regular], tests[regular], horizon)[-1]
+    unknown = np.full(len(trajectory.last), np.nan)
+    return {name: np.asarray(found.get(name, unknown), np.float64) for name in FACTS}
+
+
+def _lowest(part: str, steps: NDArray[np.int64], losses: Floats) -> dict[str, Floats]:
+    """Return the lowest loss and the first step that has it; a NaN is none."""
+    places = np.where(np.isnan(losses), np.inf, losses).argmin(0)
+    lowest = losses[places, np.arange(losses.shape[1])]
+    where = np.where(np.isnan(lowest), np.nan, steps[places])
+    return {f"lowest_{part}_loss": lowest, f"lowest_{part}_step": where}
+
+
+def _highest(steps: NDArray[np.int64], losses: Floats) -> dict[str, Floats]:
+    found = _lowest("train", steps, -losses)
+    return {
+        "highest_train_loss": -found["lowest_train_loss"],
+        "highest_train_step": found["lowest_train_step"],
+    }
+
+
+def _above(steps: NDArray[np.int64], losses: Floats, there: NDArray[np.bool_]) -> Floats:
+    """Return the first step of the last stretch above the start; nan: it ends at or below."""
+    count = there.sum(0)
+    below = there & (losses <= losses[0])  # a NaN is not below
+    after = np.where(below.any(0), len(steps) - below[::-1].argmax(0), 0)
+    return np.where(after < count, steps[np.minimum(after, len(steps) - 1)], np.nan)
+
+
+def _largest_rise(losses: Floats) -> Floats:
+    """Return the largest rise from a low to a later high."""
+    rises: Floats = (losses - np.minimum.accumulate(losses)).max(0)
+    return rises
+
+
+def _singles(trajectory: Trajectory, losses: Floats, spent: NDArray[np.bool_]) -> dict[str, Floats]:
+    """Return what the last single steps do to the loss, where they were watched."""
+    if not trajectory.watched.singles:
+        return {}
+    single = losses[trajectory.steps >= trajectory.watched.singles[0]]
+    return {
+        "late_rises": np.where(spent, (np.diff(single, axis=0) > 0).sum(0), np.nan),
+        "late_swing": np.where(spent, single.max(0) - single.min(0), np.nan),
+    }
+
+
+def _levels(steps: NDArray[np.int64], losses: Floats, horizon: int) -> list[Floats]:
+    """Return the mean loss of each stretch of the budget, nan where it has no point.
+
+    Stretch k has the steps after (k - 1) / STRETCHES of the budget up to k / STRETCHES: the start
+    is in none.
+    """
+    stretch = -(-steps * STRETCHES // horizon)
+    empty = np.full(losses.shape[1], np.nan)
+    parts = (losses[stretch == k] for k in range(1, STRETCHES + 1))
+    return [part.mean(0) if len(part) else empty for part in parts]
