@@ -72,10 +72,8 @@ def best_of(
     sooner = slowest / times[lr] if len(tied) > 1 and isfinite(slowest) else None
     typical = min(cases[lr], key=lambda case: abs(_level(case) - levels[lr]))
     diagnosis = diagnose(typical.evidence, limits)
-    phrase = _phrase(lr, tied, sooner, diagnosis, typical, label)
-    return Best(
-        lr, tuple(tied), sooner, phrase, _advice(lr, list(cases), diagnosis, typical, label)
-    )
+    found = _Found(lr, list(cases), tied, sooner, typical, diagnosis)
+    return Best(lr, tuple(tied), sooner, _phrase(found, label), _advice(found, label))
 
 
 def _level(case: Case) -> float:

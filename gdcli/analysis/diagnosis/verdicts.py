@@ -237,11 +237,9 @@ def _chance_phrase(case: Case) -> str:
         )
     if known.majority_train is None or seen.final_train_accuracy is None:
         return "is no better than guessing the shares of the classes"
-    most = percent(known.majority_train)
-    return (
-        f"is no better than always answering the most frequent class: "
-        f"{percent(seen.final_train_accuracy)} of its training answers are right, {most} are that class"
-    )
+    right, most = percent(seen.final_train_accuracy), percent(known.majority_train)
+    what = "is no better than always answering the most frequent class"
+    return f"{what}: training accuracy {right}, that class's share {most}"
 
 
 def _chance_advice(case: Case) -> str:
