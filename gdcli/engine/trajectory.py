@@ -110,7 +110,7 @@ def _above(steps: NDArray[np.int64], losses: Floats, there: NDArray[np.bool_]) -
 
 def _largest_rise(losses: Floats) -> Floats:
     """Return the largest rise from a low to a later high."""
-    rises: Floats = (losses - np.minimum.accumulate(losses)).max(0)
+    rises: Floats = (losses - np.minimum.accumulate(losses)).max(0, initial=0.0)
     return rises
 
 
@@ -119,6 +119,8 @@ def _singles(trajectory: Trajectory, losses: Floats, spent: NDArray[np.bool_]) -
     if not trajectory.watched.singles:
         return {}
     single = losses[trajectory.steps >= trajectory.watched.singles[0]]
+    if not len(single):  # every trial ended before
+        return {}
     return {
         "late_rises": np.where(spent, (np.diff(single, axis=0) > 0).sum(0), np.nan),
         "late_swing": np.where(spent, single.max(0) - single.min(0), np.nan),
