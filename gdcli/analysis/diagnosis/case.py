@@ -1,0 +1,233 @@
+"""The figures that verdicts are made of: derived once from the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from math import inf, isfinite
+
+from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.limits import Limits
+from gdcli.analysis.diagnosis.progress import FEWEST, Trend, noisy_trend, smooth_trend
+
+FEWEST_POINTS = 7
+CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
+BACK = -0.9  # cosine of two gradients that point against one another
+BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
+ROUNDING = 1e-12  # of the loss's size: smaller falls may be rounding
+
+
+@dataclass(frozen=True)
+class Case:
+    """One trial's evidence, and what follows from it."""
+
+    evidence: Evidence
+    limits: Limits
+
+    @property
+    def observed(self) -> Observed:
+        """What the trial did."""
+        return self.evidence.observed
+
+    @property
+    def descent(self) -> Descent:
+        """How it descended."""
+        return self.evidence.descent
+
+    @property
+    def known(self) -> Known:
+        """What is known of its problem."""
+        return self.evidence.known
+
+    @cached_property
+    def levels(self) -> list[float]:
+        """The levels that are known and finite, the oldest first."""
+        return [y for y in self.observed.levels if y is not None and isfinite(y)]
+
+    @cached_property
+    def start(self) -> float:
+        """The loss at the start; inf where it is not known."""
+        start = self.observed.initial_train_loss
+        return inf if start is None else start
+
+    @cached_property
+    def level(self) -> float:
+        """The loss at the end: the mean over the last stretch where it is noisy or swings."""
+        final, means = self.observed.final_train_loss, self.levels
+        wavers = self.descent.stochastic or bool(self.observed.late_rises)
+        if means and wavers and self.observed.status == "finished":
+            return means[-1]
+        return inf if final is None else final
+
+    @cached_property
+    def fall(self) -> float:
+        """The loss at the start less that at the end."""
+        return self.start - self.level
+
+    @cached_property
+    def gap(self) -> float | None:
+        """What the loss is above the least one, or its infimum."""
+        least = self.known.minimum
+        return None if least is None else self.level - least
+
+    @cached_property
+    def left(self) -> float | None:
+        """The gap to the least loss as a share of the fall so far; None: not known."""
+        return None if self.gap is None or self.fall <= 0 else max(0.0, self.gap) / self.fall
+
+    @cached_property
+    def above_bound(self) -> float | None:
+        """What the loss is above a bound of it, as a share of the fall so far."""
+        bound = self.known.bound
+        return None if bound is None or self.fall <= 0 else (self.level - bound) / self.fall
+
+    @cached_property
+    def slope(self) -> float | None:
+        """The gradient norm at the end as a share of the largest one."""
+        last, largest = self.observed.final_grad_norm, self.observed.largest_grad_norm
+        if last is None or largest is None or not isfinite(last):
+            return None
+        return last / largest if largest > 0 else 0.0
+
+    @cached_property
+    def enough(self) -> bool:
+        """Whether there are enough points to tell what the loss does at the end."""
+        points = self.observed.watched
+        enough = points is not None and points >= FEWEST_POINTS
+        return enough and len(self.levels) >= min(FEWEST, FEWEST_POINTS - 1)
+
+    @cached_property
+    def trend(self) -> Trend:
+        """Where the levels go."""
+        if not self.enough:
+            return Trend(0.0, 0.0)
+        return noisy_trend(self.levels) if self.descent.stochastic else smooth_trend(self.levels)
+
+    @cached_property
+    def falls_on(self) -> bool:
+        """Whether the loss still falls by more than noise, and by what matters."""
+        size = max(abs(self.level), abs(self.start))
+        enough = self.trend.ahead > max(self.limits.flat * self.fall, ROUNDING * size)
+        return enough and self.trend.sure >= self.limits.sure
+
+    @cached_property
+    def swing(self) -> float:
+        """The late swing as a share of the fall so far; inf where there was no fall."""
+        wide = self.observed.late_swing or 0.0
+        return wide / self.fall if self.fall > 0 else inf if wide else 0.0
+
+    @cached_property
+    def over_limit(self) -> float | None:
+        """The learning rate over the exact limit of theory; None: there is none."""
+        limit = self.known.limit
+        if limit is None or not self.known.limit_exact or not self.descent.steady:
+            return None
+        return self.descent.lr / limit
+
+    @cached_property
+    def at_least(self) -> bool:
+        """Whether the loss is at its least, within `near` of the fall."""
+        near = self.limits.near
+        if self.left is not None:
+            return self.left <= near
+        return self.above_bound is not None and self.above_bound <= near
+
+    @cached_property
+    def ended_wild(self) -> bool:
+        """Whether the trial has no finite level at its end that a quality could be told of."""
+        return self.observed.status != "finished" or not isfinite(self.level)
+
+    @cached_property
+    def straight_back(self) -> bool:
+        """Whether the last step turned the gradient around and left it as large as before."""
+        turn, slope = self.observed.gradient_turn, self.slope
+        return turn is not None and turn < BACK and slope is not None and slope > BACK_SLOPE
+
+    @cached_property
+    def bounces(self) -> bool:
+        """Whether a loss of full-batch descent swings, or its steps go to and fro, for good."""
+        if self.falls_on:
+            return False
+        rises = self.observed.late_rises or 0.0
+        wide = max(self.swing, self.late_rise)
+        return self.straight_back or (rises > 0 and wide > self.limits.swing)
+
+    @cached_property
+    def late_rise(self) -> float:
+        """The largest rise of the second half as a share of the fall so far."""
+        rise = self.observed.largest_late_rise or 0.0
+        return rise / self.fall if self.fall > 0 else inf if rise else 0.0
+
+    @cached_property
+    def unmoved(self) -> bool:
+        """Whether the loss is what it was at the start."""
+        return abs(self.fall) <= 0.01 * abs(self.start)
+
+    @cached_property
+    def at_chance(self) -> bool:
+        """Whether a model is no better than the best constant prediction."""
+        known, right = self.known, self.observed.final_train_accuracy
+        base = known.baseline_loss
+        as_base = base is not None and self.level >= base * (1 - CLOSE)
+        if known.classes is None:
+            return as_base
+        if right is None or known.majority_train is None:
+            return as_base
+        return right <= known.majority_train or (as_base and right <= known.majority_train + CLOSE)
+
+    @cached_property
+    def curvature_size(self) -> float | None:
+        """The size of curvatures here: the square of the largest gradient over twice the fall."""
+        seen = self.observed
+        most, low = seen.highest_train_loss, seen.lowest_train_loss
+        if most is None or low is None or seen.largest_grad_norm is None or most <= low:
+            return None
+        return seen.largest_grad_norm**2 / (2 * (most - low))
+
+    @cached_property
+    def vanished(self) -> bool:
+        """Whether the gradient is small beside its largest."""
+        return self.slope is not None and self.slope <= self.limits.steep
+
+    @cached_property
+    def curved_down(self) -> bool:
+        """Whether the gradient vanished where the loss curves down in some direction."""
+        lowest, size = self.observed.lowest_curvature, self.curvature_size
+        if lowest is None or not self.vanished or self.known.convex:
+            return False
+        return lowest < -1e-3 * size if size is not None else lowest < 0
+
+    @cached_property
+    def at_local(self) -> bool:
+        """Whether the gradient vanished, below the start, where the loss curves down nowhere."""
+        lowest, size = self.observed.lowest_curvature, self.curvature_size
+        if lowest is None or size is None or self.gap is not None or not self.vanished:
+            return False
+        if self.fall <= 0 or self.descent.stochastic or self.falls_on:
+            return False
+        if lowest > 0 and self.observed.final_grad_norm is not None:
+            could = self.observed.final_grad_norm**2 / (2 * lowest)
+            if could <= self.limits.near * self.fall:
+                return True
+        return lowest >= -1e-6 * size and (self.slope or 0.0) <= self.limits.steep**1.5
+
+    @cached_property
+    def at_floor(self) -> bool:
+        """Whether the noise of batches holds the loss above its least."""
+        if not self.descent.stochastic or not self.descent.steady or self.ended_wild:
+            return False
+        floor = self.known.floor
+        if floor is not None and self.gap is not None:
+            return not self.falls_on and floor / 3 <= self.gap <= 3 * floor
+        if not self.enough or self.falls_on or self.known.convex is not True:
+            return False
+        return self.gap is not None and self.known.attained and not self.at_least
+
+    @cached_property
+    def overfits(self) -> bool:
+        """Whether the test loss is clearly above its lowest, which lies well before the end."""
+        seen, horizon = self.observed, self.descent.horizon
+        low, late, at = seen.lowest_test_loss, seen.late_test_loss, seen.lowest_test_step
+        if low is None or late is None or at is None or not horizon or not self.enough:
+            return False
+        return late - low > self.limits.worse * abs(low) and at < 0.9 * horizon

@@ -1,0 +1,79 @@
+"""What is said of a trial: its state, its qualities, the sentence, the advice, the forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdcli.analysis.diagnosis.case import Case
+from gdcli.analysis.diagnosis.evidence import Evidence
+from gdcli.analysis.diagnosis.forecast import Forecast, forecast, rounded
+from gdcli.analysis.diagnosis.limits import Limits
+from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, number, percent
+
+DEFAULT = Limits()
+ENOUGH = ("at the minimum",)  # what says so much that "is flat" adds nothing
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The words for a trial, and the figures behind them; a failed trial has no words."""
+
+    state: str | None
+    qualities: tuple[str, ...] = ()  # the first leads
+    phrase: str = ""  # what a sentence says of the trial: "is flat; it is at ..."
+    advice: str = ""
+    forecast: Forecast | None = None
+    level: float | None = None  # loss at the end
+    gap: float | None = None  # what it is above the least loss
+    left: float | None = None  # the gap as a share of the fall so far
+    slope: float | None = None  # gradient norm at the end over its largest
+
+    @property
+    def quality(self) -> str | None:
+        """The quality that leads; None: nothing is known."""
+        return self.qualities[0] if self.qualities else None
+
+
+def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
+    """Return what is said of a trial. It never raises."""
+    case = Case(evidence, limits)
+    if evidence.observed.status == "failed":
+        return Diagnosis(None)
+    state = next(one for one in STATES if one.holds(case))
+    qualities = [one for one in QUALITIES if one.holds(case)]
+    phrases = [state.phrase(case)]
+    if qualities:
+        phrases.append(qualities[0].phrase(case))
+        if state.word == "flat" and qualities[0].word in ENOUGH:
+            phrases.pop(0)
+    coming = forecast(case)
+    advice = next((text for one in (*qualities, state) if (text := one.advice(case))), "")
+    if coming is not None and state.word == "still falling":
+        advice = _sentence(case, coming)
+    return Diagnosis(
+        state.word,
+        tuple(one.word for one in qualities),
+        "; it ".join(phrases),
+        advice,
+        coming,
+        case.level,
+        case.gap,
+        case.left,
+        case.slope,
+    )
+
+
+def _sentence(case: Case, coming: Forecast) -> str:
+    """Return a forecast as advice that names its goal."""
+    if coming.target:
+        goal = f"until the loss is at its target {number(coming.goal)}"
+    else:
+        share = percent(case.limits.near)
+        goal = f"until the loss is within {share} of its fall so far of the least loss"
+    per_epoch = case.descent.steps_per_epoch
+    unit = "epochs" if per_epoch > 1 or case.descent.stochastic else "steps"
+    if coming.most is None:
+        return f"It needs more than ten times as many {unit} {goal}."
+    low, high = rounded(coming.least / per_epoch, coming.most / per_epoch)
+    count = f"{low:.0f} to {high:.0f}" if low < high else f"{low:.0f}"
+    return f"About {count} more {unit} {goal}."

@@ -1,0 +1,129 @@
+"""What a diagnosis starts from: what a trial did, how it descended, what its problem is known for.
+
+None is what is not known, everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from math import isnan
+from typing import Any
+
+STRETCHES = 16  # equal parts of the budget, each with a mean loss
+LEVELS = tuple(f"level_{k}" for k in range(1, STRETCHES + 1))
+BY_CODE = ("", "growth", "overflow", "nan")
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The facts of one trial, named as the columns of summary.csv."""
+
+    status: str  # finished, diverged or failed
+    stopped_by: str = ""  # "", tol or target
+    steps: float | None = None
+    watched: float | None = None
+    initial_train_loss: float | None = None
+    final_train_loss: float | None = None
+    initial_grad_norm: float | None = None
+    largest_grad_norm: float | None = None
+    final_grad_norm: float | None = None
+    lowest_train_loss: float | None = None
+    lowest_train_step: float | None = None
+    highest_train_loss: float | None = None
+    highest_train_step: float | None = None
+    above_start_from: float | None = None
+    largest_late_rise: float | None = None
+    late_rises: float | None = None
+    late_swing: float | None = None
+    gradient_turn: float | None = None
+    final_test_loss: float | None = None
+    lowest_test_loss: float | None = None
+    lowest_test_step: float | None = None
+    late_test_loss: float | None = None
+    lowest_curvature: float | None = None
+    dead_units: float | None = None
+    final_sharpness: float | None = None
+    final_train_accuracy: float | None = None
+    final_test_accuracy: float | None = None
+    diverged_after: float | None = None
+    diverged_at: float | None = None
+    diverged_by: str = ""  # "", growth, overflow or nan
+    levels: tuple[float | None, ...] = (None,) * STRETCHES
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> Observed:
+        """Return the facts of a row by column name; NaN is not known but as the final loss."""
+        names = [f.name for f in fields(cls) if f.name != "levels"]
+        kept = {name: _known(name, row[name]) for name in names if row.get(name) is not None}
+        if isinstance(code := kept.get("diverged_by", ""), (int, float)):
+            kept["diverged_by"] = BY_CODE[int(code)]
+        return cls(levels=tuple(_known(name, row.get(name)) for name in LEVELS), **kept)
+
+
+def _known(name: str, value: Any) -> Any:
+    """Return None for a NaN that means "not known"."""
+    missing = isinstance(value, float) and isnan(value) and name != "final_train_loss"
+    return None if missing else value
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How a trial descended."""
+
+    lr: float
+    method: str = "gd"  # or sgd, minibatch
+    optimizer: str = "vanilla"
+    beta: float | None = None  # of momentum and nesterov
+    schedule: str = "constant"
+    end_multiplier: float = 1.0  # the schedule's at the last step, over its largest
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    steps_per_epoch: int = 1
+    horizon: int | None = None  # steps of the budget
+    tol: float | None = None
+    target_loss: float | None = None
+    diverge_at: float = 1e9
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether a step sees only a part of the examples."""
+        return self.method != "gd"
+
+    @property
+    def steady(self) -> bool:
+        """Whether the learning rate stays the same."""
+        return self.schedule == "constant"
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the problem, and of this descent on it by theory."""
+
+    minimum: float | None = None  # the least training loss, or its infimum
+    attained: bool = True  # whether some point has it
+    bound: float | None = None  # a loss that no point is below: 0 of a cross-entropy
+    convex: bool | None = None
+    network: bool = False
+    classes: int | None = None  # of a classifier
+    baseline_loss: float | None = None  # of the best constant prediction, training part
+    majority_train: float | None = None  # share of the most frequent class
+    majority_test: float | None = None
+    limit: float | None = None  # learning rate above which this descent is not stable
+    limit_exact: bool = False  # it diverges above it; else it may
+    limit_formula: str = "2/L"
+    rate: float | None = None  # factor by which a step shrinks the distance to the minimiser
+    floor: float | None = None  # mean excess loss at which this descent settles
+    floor_exact: bool = False
+    condition: float | None = None  # largest curvature over the smallest above 0
+    best_beta: float | None = None  # of this momentum, for this condition number
+    scaled: bool | None = None  # whether features are standardised; None: there are none
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a diagnosis is made of."""
+
+    observed: Observed
+    descent: Descent
+    known: Known = Known()

@@ -1,0 +1,107 @@
+"""How many more steps a loss that falls needs to a goal: a range, or nothing."""
+
+from __future__ import annotations
+
+from math import floor, log, log10
+from typing import NamedTuple
+
+from gdcli.analysis.diagnosis.case import Case
+from gdcli.analysis.diagnosis.evidence import STRETCHES
+
+STABLE = 1.5  # two estimates of the same pace may differ by this factor
+FARTHEST = 9.0  # budgets to come; a longer forecast is only "more than ten times"
+
+
+class Forecast(NamedTuple):
+    """A range of steps still to go, to a loss; `most` None: more than `least`."""
+
+    least: float
+    most: float | None
+    goal: float
+    target: bool  # the goal is --target-loss; else it is near the least loss
+
+
+def forecast(case: Case) -> Forecast | None:
+    """Return how much longer the trial needs; None where nothing can be told.
+
+    The gap to the least loss is taken to shrink by the same factor in equal times: that of the
+    last quarter of the budget, where that of the quarter before is the same within STABLE.
+    """
+    goal, horizon = _goal(case), case.descent.horizon
+    if goal is None or not horizon or not _lawful(case, goal):
+        return None
+    found = _range(case, goal, horizon)
+    if found is None:
+        return None
+    far, target = FARTHEST * horizon, case.descent.target_loss is not None
+    if found[0] >= far:
+        return Forecast(far, None, goal, target)
+    return Forecast(*found, goal, target)
+
+
+def _lawful(case: Case, goal: float) -> bool:
+    """Return whether the gap can be taken to shrink as it did until the goal."""
+    descent = case.descent
+    if not descent.steady or descent.weight_decay or descent.clip_norm is not None:
+        return False
+    if not case.falls_on or case.curved_down or len(case.levels) < STRETCHES:
+        return False
+    return not descent.stochastic or _above_floor(case, goal)
+
+
+def _goal(case: Case) -> float | None:
+    """Return the target, else the loss within `near` of the fall above the least one."""
+    least, target = case.known.minimum, case.descent.target_loss
+    if least is None or not case.known.attained:
+        return None
+    if target is not None:
+        return target if least < target < case.level else None
+    if case.descent.tol is not None or case.at_least:
+        return None
+    return least + case.limits.near * case.fall
+
+
+def _above_floor(case: Case, goal: float) -> bool:
+    least, under = case.known.minimum, case.known.floor
+    return under is not None and least is not None and goal - least > 2 * under
+
+
+def _range(case: Case, goal: float, horizon: float) -> tuple[float, float] | None:
+    """Return the least and the most steps to the goal, as several ways to see the pace say."""
+    least, now = case.known.minimum, case.gap
+    if least is None or now is None:
+        return None
+    goal, gaps = goal - least, [level - least for level in case.levels]
+    if min(gaps) <= 0 or now <= goal:
+        return None
+    quarter = horizon / 4
+    early, late = (log(gaps[a] / gaps[b]) / quarter for a, b in ((7, 11), (11, 15)))
+    if not (late > 0 and early > 0 and 1 / STABLE <= early / late <= STABLE):
+        return None
+    paces = [late, late * min(1.0, late / early)]
+    if case.known.rate is not None and 0 < case.known.rate < 1:
+        paces.append(min(late, -2 * log(case.known.rate)))
+        paces.pop(1)
+    elif late < early:
+        paces.append(_power(gaps, goal, now, horizon))
+    need = sorted(log(now / goal) / pace for pace in paces)
+    return (need[0], need[-1]) if need[-1] <= 2 * need[0] else None
+
+
+def _power(gaps: list[float], goal: float, now: float, horizon: float) -> float:
+    """Return the mean pace to the goal if the gap falls like a power of the steps."""
+    power = log(gaps[11] / gaps[15]) / log(15.5 / 11.5)
+    factor = float((now / goal) ** (1 / power))
+    return log(now / goal) / (horizon * (factor - 1))
+
+
+def rounded(low: float, high: float) -> tuple[float, float]:
+    """Return a range with two digits, one that holds the other."""
+    return _digits(low), _digits(high)
+
+
+def _digits(value: float) -> float:
+    if value <= 0:
+        return 0.0
+    scale = 10.0 ** (floor(log10(value)) - 1)
+    return round(value / scale) * scale if scale >= 1 else float(round(value)) or 1.0

@@ -1,0 +1,450 @@
+"""Every verdict: its word, when it holds, what it says, and what to do about it.
+
+A new verdict is one more entry of a list. The first state that holds is a trial's state; the
+first quality that holds leads. A phrase is what a sentence about a trial says of it; advice is a
+sentence of its own, or empty where the other verdict's says more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import isfinite
+from typing import NamedTuple
+
+from gdcli.analysis.diagnosis.case import Case
+
+SAME = 1e-9  # two learning rates this close, relatively, are the same
+NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has run out
+MANY = 1e3  # a condition number that is worth a word
+
+
+class Verdict(NamedTuple):
+    """One thing to say of a trial."""
+
+    word: str
+    holds: Callable[[Case], bool]
+    phrase: Callable[[Case], str]
+    advice: Callable[[Case], str]
+
+
+def number(value: float | None) -> str:
+    """Return a number for a sentence."""
+    return "unknown" if value is None else f"{value:.4g}"
+
+
+def percent(share: float) -> str:
+    """Return a share in percent with two digits, never rounded to nothing."""
+    if 0 < share < 1e-6:
+        return "less than 0.0001%"
+    return f"{float(f'{100 * share:.2g}'):g}%"
+
+
+# States
+
+
+def _blew_up(case: Case) -> bool:
+    if case.observed.status == "diverged" or not isfinite(case.level):
+        return True
+    if case.observed.above_start_from is None:
+        return False
+    least = case.known.minimum if case.known.minimum is not None else case.known.bound
+    height = abs(case.start) if least is None else case.start - least
+    return case.level - case.start > max(height, 1e-9 * abs(case.start))
+
+
+def _blew_up_phrase(case: Case) -> str:
+    seen = case.observed
+    if seen.status != "diverged" and isfinite(case.level):
+        since = f" from step {number(seen.above_start_from)} on"
+        what = f"blew up: its loss is above its start{since}, and ends at {number(case.level)}"
+        return f"{what} (start {number(case.start)})" + _over_limit(case)
+    cause = {
+        "nan": "its loss or a weight became NaN",
+        "overflow": "its loss or a weight overflowed",
+        "growth": "its loss grew past the limit of --diverge-at",
+    }.get(seen.diverged_by, "its loss left every bound")
+    if _downwards(case):
+        cause = "its loss fell below every bound"
+    return f"blew up {_when(case)}: {cause}" + _over_limit(case)
+
+
+def _when(case: Case) -> str:
+    after, at = case.observed.diverged_after, case.observed.diverged_at
+    if at is None:
+        return "before its end"
+    if after is None or at - after <= 1:
+        return f"at step {at:.0f}"
+    return f"between steps {after:.0f} and {at:.0f}"
+
+
+def _over_limit(case: Case) -> str:
+    ratio, known = case.over_limit, case.known
+    if ratio is None or ratio <= 1 + SAME:
+        return ""
+    rate = number(case.descent.lr)
+    return f"; its learning rate {rate} is above the limit {known.limit_formula} = " + number(
+        known.limit
+    )
+
+
+def _blew_up_advice(case: Case) -> str:
+    known, rate = case.known, case.descent.lr
+    if case.over_limit is not None and case.over_limit > 1:
+        return f"Use a learning rate below {number(known.limit)}."
+    if known.scaled is False:
+        return f"Standardise the features, or use a far smaller learning rate than {number(rate)}."
+    return f"Use a smaller learning rate, such as {number(rate / 10)}."
+
+
+def _reached(case: Case) -> bool:
+    return case.observed.stopped_by in ("tol", "target")
+
+
+def _reached_phrase(case: Case) -> str:
+    seen = case.observed
+    goal = "--target-loss" if seen.stopped_by == "target" else "--tol"
+    return f"reached {goal} after {_steps(case, seen.steps or 0.0)}"
+
+
+def _steps(case: Case, steps: float) -> str:
+    per_epoch = case.descent.steps_per_epoch
+    unit = "epoch" if case.descent.stochastic or per_epoch > 1 else "step"
+    count = steps / per_epoch if unit == "epoch" else steps
+    return f"{count:.4g} {unit}{'' if count == 1 else 's'}"
+
+
+def _bouncing(case: Case) -> bool:
+    ratio = case.over_limit
+    if ratio is not None and ratio > 1 + SAME:
+        return True
+    if ratio is not None and ratio >= 1 - SAME and (case.slope or 0.0) > case.limits.steep:
+        return True
+    if case.descent.stochastic or not case.enough:
+        return False
+    return case.bounces
+
+
+def _bouncing_phrase(case: Case) -> str:
+    ratio, known = case.over_limit, case.known
+    limit = f"the limit {known.limit_formula} = {number(known.limit)}"
+    if ratio is not None and ratio > 1 + SAME:
+        return f"diverges in the end: its learning rate is above {limit}"
+    if ratio is not None and ratio >= 1 - SAME:
+        return f"bounces to and fro for ever: its learning rate is at {limit}"
+    if case.straight_back:
+        return "bounces to and fro: each step goes straight back over the minimum"
+    wide = max(case.observed.late_swing or 0.0, case.observed.largest_late_rise or 0.0)
+    if case.fall > 0:
+        share = percent(wide / case.fall)
+        return f"bounces: its loss still swings by {number(wide)}, {share} of its fall"
+    return f"bounces: its loss still swings by {number(wide)}"
+
+
+def _bouncing_advice(case: Case) -> str:
+    known, rate = case.known, case.descent.lr
+    if case.over_limit is not None and known.limit is not None:
+        return f"Use a learning rate below {number(known.limit)}."
+    if case.descent.optimizer in ("sign-sgd", "lion"):
+        return (
+            "Its steps have a fixed size: use a smaller learning rate or a schedule that ends at 0."
+        )
+    if case.descent.beta and not case.straight_back:
+        return f"Use a smaller beta than {number(case.descent.beta)}, or a smaller learning rate."
+    return f"Use a smaller learning rate, such as {number(rate / 2)}, or a schedule."
+
+
+def _too_few(case: Case) -> bool:
+    return not case.enough
+
+
+def _too_few_phrase(case: Case) -> str:
+    points = case.observed.watched or 0.0
+    return f"is too short to tell: {points:.0f} point{'' if points == 1 else 's'}"
+
+
+def _falls_on(case: Case) -> bool:
+    return case.falls_on
+
+
+STATES = (
+    Verdict("blew up", _blew_up, _blew_up_phrase, _blew_up_advice),
+    Verdict("reached its goal", _reached, _reached_phrase, lambda _: ""),
+    Verdict("bouncing", _bouncing, _bouncing_phrase, _bouncing_advice),
+    Verdict(
+        "too few points to tell",
+        _too_few,
+        _too_few_phrase,
+        lambda _: "Give it more epochs.",
+    ),
+    Verdict(
+        "still falling",
+        _falls_on,
+        lambda _: "still falls",
+        lambda _: "Give it more epochs, or try a larger learning rate.",
+    ),
+    Verdict("flat", lambda _: True, lambda _: "is flat", lambda _: ""),
+)
+
+
+# Qualities
+
+
+def _downwards(case: Case) -> bool:
+    """Whether a loss that left its bounds did so downwards."""
+    seen = case.observed
+    if seen.status != "diverged" or seen.diverged_by == "nan":
+        return False
+    last = seen.final_train_loss
+    return last is not None and last < min(case.start, 0.0)
+
+
+def _dead(case: Case) -> bool:
+    if not case.known.network or case.ended_wild or case.at_least:
+        return False
+    vanished = case.slope is not None and case.slope <= case.limits.steep
+    return vanished and (case.unmoved or case.at_chance)
+
+
+def _dead_phrase(case: Case) -> str:
+    share = case.observed.dead_units
+    units = f"; {percent(share)} of its ReLU units are 0 for all examples" if share else ""
+    if case.observed.largest_grad_norm == 0:
+        return f"is dead: its gradient is 0 from the start on{units}"
+    return f"is dead: its gradient vanished at a loss of {number(case.level)}{units}"
+
+
+def _dead_advice(case: Case) -> str:
+    if case.observed.largest_grad_norm == 0:
+        return "No learning rate helps: try another seed, initialisation or activation."
+    return "Use a smaller learning rate, another seed or another activation."
+
+
+def _unmoved(case: Case) -> bool:
+    """Whether a function started where its gradient is 0, at no known minimum."""
+    return not case.known.network and case.observed.largest_grad_norm == 0 and not case.at_least
+
+
+def _chance(case: Case) -> bool:
+    return not case.ended_wild and case.at_chance
+
+
+def _chance_phrase(case: Case) -> str:
+    known, seen = case.known, case.observed
+    if known.classes is None:
+        mean = number(known.baseline_loss)
+        return (
+            f"is no better than predicting the mean: loss {number(case.level)}, the mean's {mean}"
+        )
+    if known.majority_train is None or seen.final_train_accuracy is None:
+        return "is no better than guessing the shares of the classes"
+    right, most = percent(seen.final_train_accuracy), percent(known.majority_train)
+    what = "is no better than always answering the most frequent class"
+    return f"{what}: training accuracy {right}, that class's share {most}"
+
+
+def _chance_advice(case: Case) -> str:
+    if case.known.network:
+        return "Try other learning rates, Adam, fewer layers or another activation."
+    return "Try larger learning rates."
+
+
+def _curved_down(case: Case) -> bool:
+    return not case.ended_wild and case.curved_down and not case.at_least
+
+
+def _curved_down_phrase(case: Case) -> str:
+    at = "a saddle"
+    if case.observed.final_sharpness is not None and case.observed.final_sharpness <= 0:
+        at = "a maximum"
+    elif case.observed.final_sharpness is None:
+        at = "a saddle or maximum"
+    lowest = number(case.observed.lowest_curvature)
+    return f"is at {at}: its gradient vanished, but the loss curves down there ({lowest})"
+
+
+def _at_minimum(case: Case) -> bool:
+    return not case.ended_wild and (case.at_least or case.at_local)
+
+
+def _at_minimum_phrase(case: Case) -> str:
+    if case.left is not None:
+        least = case.known.minimum
+        if not case.known.attained:
+            here = number(case.level)
+            return f"is done: its loss {here} goes to {number(least)}, which no weights reach"
+        above = f"within {percent(case.left)} of its fall" if case.left else "to rounding"
+        return (
+            f"is at the minimum, {above}: loss {number(case.level)}, the least is {number(least)}"
+        )
+    if case.at_least:
+        bound = number(case.known.bound)
+        return f"is at the minimum: loss {number(case.level)}, and no loss is below {bound}"
+    slope = percent(case.slope or 0.0)
+    return f"is at a minimum: its gradient is {slope} of its largest, and the loss curves up there"
+
+
+def _at_floor(case: Case) -> bool:
+    return case.at_floor
+
+
+def _at_floor_phrase(case: Case) -> str:
+    known = case.known
+    if known.floor is not None and case.gap is not None:
+        return (
+            f"is at its noise floor: {number(case.gap)} above the least loss; "
+            f"theory says {number(known.floor)}"
+        )
+    if case.gap is not None:
+        return f"is at its noise floor, {number(case.gap)} above the least loss"
+    return "is at its noise floor: the noise of the batches undoes its progress"
+
+
+def _all_right(case: Case) -> bool:
+    seen, known = case.observed, case.known
+    separable = known.minimum is not None and not known.attained
+    right = seen.final_train_accuracy is not None and seen.final_train_accuracy >= 1
+    return right and known.classes is not None and (separable or known.bound is not None)
+
+
+def _scheduled(case: Case) -> bool:
+    return not case.ended_wild and case.descent.end_multiplier <= NEARLY_OVER
+
+
+def _scheduled_phrase(case: Case) -> str:
+    share = case.descent.end_multiplier
+    end = "about 0" if share < 1e-3 else f"{percent(share)} of its largest"
+    return f"is ended by its schedule: its learning rate ends at {end}, so the loss flattens"
+
+
+def _decayed(case: Case) -> bool:
+    held = case.descent.weight_decay > 0 and case.known.convex is True
+    return held and case.left is not None and not case.falls_on and not case.ended_wild
+
+
+def _ill_conditioned(case: Case) -> bool:
+    condition = case.known.condition
+    if condition is None or condition < MANY or case.ended_wild or case.left is None:
+        return False
+    return case.left > case.limits.near
+
+
+def _clipped(case: Case) -> bool:
+    clip, norm = case.descent.clip_norm, case.observed.final_grad_norm
+    return clip is not None and norm is not None and norm > clip and not case.ended_wild
+
+
+def _above_start(case: Case) -> bool:
+    return not case.ended_wild and case.observed.above_start_from is not None and case.fall < 0
+
+
+def _unreachable(case: Case) -> bool:
+    target, least = case.descent.target_loss, case.known.minimum
+    return target is not None and least is not None and target < least
+
+
+def _overfits(case: Case) -> bool:
+    return not case.ended_wild and case.overfits
+
+
+def _overfits_phrase(case: Case) -> str:
+    seen = case.observed
+    when = _steps(case, seen.lowest_test_step or 0.0)
+    lowest, late = number(seen.lowest_test_loss), number(seen.late_test_loss)
+    return f"is past its best test loss: {lowest} after {when}, {late} at the end"
+
+
+QUALITIES = (
+    Verdict(
+        "unbounded below",
+        _downwards,
+        lambda _: (
+            "falls without end: the loss has no minimum, and the learning rate is not at fault"
+        ),
+        lambda _: "Look at the loss: it has no least value.",
+    ),
+    Verdict("dead", _dead, _dead_phrase, _dead_advice),
+    Verdict(
+        "at a saddle",
+        _curved_down,
+        _curved_down_phrase,
+        lambda _: "Start beside it: give --spread or another start.",
+    ),
+    Verdict("at the minimum", _at_minimum, _at_minimum_phrase, lambda _: ""),
+    Verdict(
+        "never moved",
+        _unmoved,
+        lambda _: "never moves: its gradient is 0 at the start",
+        lambda _: "Start somewhere else.",
+    ),
+    Verdict("chance level", _chance, _chance_phrase, _chance_advice),
+    Verdict(
+        "all examples right",
+        _all_right,
+        lambda _: "answers all training examples right, so that its loss can fall for ever",
+        lambda _: "More epochs lower the loss, not the number of mistakes.",
+    ),
+    Verdict(
+        "at its noise floor",
+        _at_floor,
+        _at_floor_phrase,
+        lambda _: "Use a schedule, a smaller learning rate or larger batches, not more epochs.",
+    ),
+    Verdict(
+        "ended by its schedule",
+        _scheduled,
+        _scheduled_phrase,
+        lambda _: "Use a larger learning rate, or a longer run of the same schedule.",
+    ),
+    Verdict(
+        "held by weight decay",
+        _decayed,
+        lambda c: (
+            f"is held {number(c.gap)} above the least loss by its weight decay of "
+            f"{number(c.descent.weight_decay)}"
+        ),
+        lambda _: "Use less weight decay for a lower training loss.",
+    ),
+    Verdict(
+        "ill-conditioned",
+        _ill_conditioned,
+        lambda c: (
+            f"is {number(c.gap)} above the least loss: the condition number is "
+            f"{number(c.known.condition)}"
+        ),
+        lambda c: (
+            "Standardise the features: --scale standard."
+            if c.known.scaled is False
+            else "Use momentum or Adam."
+        ),
+    ),
+    Verdict(
+        "clipped",
+        _clipped,
+        lambda c: (
+            f"is slowed down by its clipped gradient: norm {number(c.observed.final_grad_norm)}"
+            f", clipped to {number(c.descent.clip_norm)}"
+        ),
+        lambda _: "Use a larger --clip-norm or a larger learning rate.",
+    ),
+    Verdict(
+        "above its start",
+        _above_start,
+        lambda c: f"ends above its start: {number(c.level)}, it started at {number(c.start)}",
+        lambda _: "Use a smaller learning rate.",
+    ),
+    Verdict(
+        "past its best test loss",
+        _overfits,
+        _overfits_phrase,
+        lambda _: "Stop earlier, use a smaller model or an L2 penalty.",
+    ),
+    Verdict(
+        "target below the minimum",
+        _unreachable,
+        lambda c: (
+            f"cannot reach its target {number(c.descent.target_loss)}: the least loss is "
+            f"{number(c.known.minimum)}"
+        ),
+        lambda c: f"Give a --target-loss above {number(c.known.minimum)}.",
+    ),
+)
