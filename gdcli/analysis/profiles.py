@@ -90,8 +90,8 @@ def _targets(
     ends: dict[Instance, tuple[float, float]] = {}
     for source in sources:
         for trial, instance in _instances(source):
-            start = trial.figures["initial_train_loss"]
-            lowest = trial.figures["best_train_loss"]
+            start = trial.fact("initial_train_loss")
+            lowest = trial.fact("best_train_loss")
             if start is not None and lowest is not None and lowest < start < inf:
                 held = ends.get(instance, (start, inf))
                 ends[instance] = held[0], min(held[1], lowest)

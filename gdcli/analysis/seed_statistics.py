@@ -98,6 +98,6 @@ def good_region(setting: Setting) -> Region | None:
 
 def _start(setting: Setting) -> float | None:
     """Return the median loss at the start."""
-    starts = [trial.figures["initial_train_loss"] for trial in setting.trials]
+    starts = [trial.fact("initial_train_loss") for trial in setting.trials]
     known = [start for start in starts if start is not None and not isnan(start)]
     return median(known) if known else None

@@ -52,7 +52,7 @@ def costs(folder: Path, run: Trials, target: Target) -> dict[str, Cost]:
     seconds = seconds_of(folder, run)
     curves = list(read_points(folder, ("epoch", "examples", target.column)))
     if target.own:
-        at = {t.id: t.figures["steps_to_target"] for t in run.trials}
+        at = {t.id: t.fact("steps_to_target") for t in run.trials}
         places = [_place(points, at.get(points.trial)) for points in curves]
     else:
         rising = _rises(curves, target)

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import inf, isfinite, isnan
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias, cast
 
 from gdcli.analysis.rows import Row, Value, read_rows, value_of
 from gdcli.fields import show
 
 OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
 FIRST = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
-FIGURES = (
-    *("steps", "initial_train_loss", "best_train_loss", "steps_to_target"),
-    *("epochs_left", "overshoots", "largest_overshoot", "diverged_at"),
-)
-MEASURED = ("initial_sharpness", "final_sharpness")  # that --measure adds
-ENDING = ("status", "verdict", "final_train_loss", "final_test_loss", *FIGURES, "diverged_by")
+NEEDED = ("status", "steps", "initial_train_loss", "final_train_loss", "final_test_loss")
+TEXTS = ("status", "stopped_by", "verdict", "diverged_by", "message")
+Fact: TypeAlias = float | str | None
 STATUSES = ("finished", "diverged", "failed")
 
 
@@ -29,10 +26,8 @@ class Trial(NamedTuple):
     lr: float
     seed: Value
     status: str  # finished, diverged or failed
-    verdict: str
+    facts: Mapping[str, Fact]  # all columns from the status on
     final: Mapping[str, float | None]  # train_loss, test_loss and the metrics
-    figures: Mapping[str, float | None]  # FIGURES and MEASURED
-    diverged_by: str  # nan, overflow or growth
     message: str
 
     @property
@@ -43,8 +38,12 @@ class Trial(NamedTuple):
     def final_or_inf(self, name: str) -> float:
         """Return a final loss: inf where the trial diverged, or where it is NaN or missing."""
         loss = self.final[name]
-        lost = self.status != "finished" or self.verdict == "diverged"
-        return inf if lost or loss is None or isnan(loss) else loss
+        return inf if self.status != "finished" or loss is None or isnan(loss) else loss
+
+    def fact(self, name: str) -> float | None:
+        """Return a fact that is a number; None where it is not known or has no column."""
+        value = self.facts.get(name)
+        return None if isinstance(value, str) else value
 
 
 class Trials(NamedTuple):
@@ -67,7 +66,7 @@ class _Columns:
 
     def __init__(self, header: Row) -> None:
         cells = header.cells
-        missing = [name for name in (*FIRST, *ENDING, "message") if name not in cells]
+        missing = [name for name in (*FIRST, *NEEDED, "message") if name not in cells]
         if missing:
             header.refuse(f"there is no column {missing[0]}")
         if tuple(cells[: len(FIRST)]) != FIRST:
@@ -75,12 +74,13 @@ class _Columns:
         # The last one named so: a varied setting may have that name too.
         end = len(cells) - 1 - cells[::-1].index("status")
         self.varied = range(len(FIRST), end)
-        self.at = {name: end + place for place, name in enumerate(cells[end:])}
+        self.ending = [(name, end + place) for place, name in enumerate(cells[end:])]
         self.own = [FIRST.index(name) for name in OWN]
         self.names = (*OWN, *(cells[place] for place in self.varied))
         losses = ("train_loss", "test_loss")
         finals = [name[6:] for name in cells[end:] if name.startswith("final_")]
-        self.metrics = tuple(name for name in finals if name not in (*losses, "grad_norm"))
+        others = (*losses, "grad_norm")
+        self.metrics = tuple(name for name in finals if name not in others)
         self.finals = (*losses, *self.metrics)
 
     def trials(self, rows: Iterator[Row]) -> Iterator[Trial]:
@@ -88,9 +88,10 @@ class _Columns:
         for row in rows:
             cells = row.cells
             lr = row.number(FIRST.index("lr"), "lr")
-            status = cells[self.at["status"]]
             if lr is None or not isfinite(lr):
                 row.refuse(f"lr is {lr}, not a finite number")
+            facts = {name: self._fact(row, name, place) for name, place in self.ending}
+            status = str(facts["status"])
             if status not in STATUSES:
                 row.refuse(f"status is {show(status)}, not one of {', '.join(STATUSES)}")
             yield Trial(
@@ -99,12 +100,10 @@ class _Columns:
                 lr,
                 value_of(cells[FIRST.index("seed")]),
                 status,
-                cells[self.at["verdict"]],
-                {n: row.number(self.at[f"final_{n}"], f"final_{n}") for n in self.finals},
-                {
-                    name: row.number(self.at[name], name) if name in self.at else None
-                    for name in (*FIGURES, *MEASURED)
-                },
-                cells[self.at["diverged_by"]],
-                cells[self.at["message"]],
+                facts,
+                {name: cast("float | None", facts[f"final_{name}"]) for name in self.finals},
+                str(facts["message"]),
             )
+
+    def _fact(self, row: Row, name: str, place: int) -> Fact:
+        return row.cells[place] if name in TEXTS else row.number(place, name)

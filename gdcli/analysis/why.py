@@ -99,7 +99,7 @@ def _compared(account: Account) -> Iterator[Trial]:
 
 
 def _has_sharpness(trial: Trial) -> bool:
-    return trial.figures["final_sharpness"] is not None
+    return trial.fact("final_sharpness") is not None
 
 
 def _measured(folder: Path, wanted: Collection[str], *, sharpness: bool) -> dict[str, Measured]:

@@ -21,6 +21,8 @@ from gdcli.engine.sampling import Orders
 from gdcli.engine.sharpness import Sharpness
 from gdcli.engine.steppers import stepper_for
 from gdcli.engine.train import Loop
+from gdcli.engine.watched import watched
+from gdcli.engine.watcher import Watcher
 from gdcli.grid import Cohort, Trial
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ def train_batch(
             return plan, _train_alone(batch.trials, data, device_name, advance)
         loop = loop_for(batch.trials, data, plan, device_name)
         loop.keeper = keeper
+        which = watched(plan, stochastic=batch.trials[0].method != "gd")
+        loop.watcher = Watcher(loop.program, which, plan.steps)
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
     return plan, curves._replace(path=path_of(loop.program, loop.stepper))
 
@@ -98,7 +102,8 @@ def loop_for(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Lo
     order = first.training.order
     orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
     stepper = stepper_for(program, rule, orders)
-    loop = Loop(program, params, rule, plan, stepper, Recorder(program, first.training))
+    recorder = Recorder(program, first.training)
+    loop = Loop(program, params, rule, plan, stepper, recorder, starts=starts)
     if first.training.measure:
         loop.sharpness = Sharpness(program, starts)
     return loop

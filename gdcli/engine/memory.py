@@ -69,7 +69,7 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     orders = 0 if trial.method == "gd" else 16 * seeds * plan.examples
     lanes, at_once = lanes_of(batch), _examples_at_once(batch, plan)
     active = lanes * at_once * row * ACTIVATIONS[needs_torch(trial.problem)]
-    held_weights = 8
+    held_weights = 10
     if trial.training.measure:  # a gradient of the gradient, and the vectors of the search
         active, held_weights = 3 * active, held_weights + MOST
     weights = lanes * held_weights * _parameters(trial, data)

@@ -122,6 +122,15 @@ class Program(ABC):
         """
         raise NotImplementedError
 
+    @property
+    def replays(self) -> bool:
+        """Whether steps may be taken again from a state that was kept, at little cost."""
+        return self.device.eager and not self.streamed
+
+    def dead_units(self, params: Params) -> Array | None:
+        """Return the share of ReLU units that are 0 for all training examples; None: no such."""
+        return None
+
     def norm(self, params: Params) -> Array:
         """Return the Euclidean norm over all parameters, of the lanes' shape."""
         return sum(self.total(array * array) for array in params.values()) ** 0.5

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.program import Evaluation, Program
+    from gdcli.engine.trajectory import Trajectory
     from gdcli.training import Training
 
 FLUSH = 64  # recorded points that stay on a GPU before they leave it together
@@ -27,6 +28,7 @@ class Curves(NamedTuple):
     length: Array  # points that each trial has: its last one is where it ended
     ended: Array  # RUNNING (the budget was spent), CONVERGED or DIVERGED
     path: str = ""  # which way the engine computed them
+    trajectory: Trajectory | None = None  # what was watched besides, of a run's trials
 
 
 class Recorder:

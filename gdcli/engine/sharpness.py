@@ -40,16 +40,25 @@ class Sharpness:
     def at(self, params: Params, wanted: Array) -> Array:
         """Return the sharpness of the trials that are wanted, of the lanes' shape; else nan."""
         device = self.program.device
-        asked = device.host(wanted)
         if self.everywhere is not None:
-            return device.array(np.where(asked, self.everywhere, np.nan))
+            return device.array(np.where(device.host(wanted), self.everywhere, np.nan))
+        return self._largest(params, wanted, 1.0)
+
+    def smallest(self, params: Params, wanted: Array) -> Array:
+        """Return the smallest eigenvalue of the trials that are wanted, as `at` the largest."""
+        return -self._largest(params, wanted, -1.0)
+
+    def _largest(self, params: Params, wanted: Array, factor: float) -> Array:
+        """Return the largest eigenvalue of the Hessian times a factor."""
+        device = self.program.device
 
         def product(vectors: Array) -> Array:
             along = self.program.parted(vectors, params)
-            return self.program.vectors(self.program.hessian_product(params, along))
+            return factor * self.program.vectors(self.program.hessian_product(params, along))
 
         with twice_differentiable(self.program.problem):
-            return device.array(largest_eigenvalue(product, self.first, asked, device))
+            found = largest_eigenvalue(product, self.first, device.host(wanted), device)
+        return device.array(found)
 
 
 @contextmanager

@@ -9,42 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdcli.engine.watched import FACTS, STRETCHES, Watched
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.engine.plan import Plan
-
     Floats = NDArray[np.floating]
-
-POINTS = 64  # regular points at most, besides the start
-STRETCHES = 16  # equal parts of the budget, each with a mean loss
-SINGLES = 8  # last steps of full-batch descent that are watched one by one
-CAUSES = ("", "growth", "overflow", "nan")  # of a loss that is out of bounds, by code
-
-
-class Watched(NamedTuple):
-    """Which steps of a trial are watched, ascending."""
-
-    regular: tuple[int, ...]  # the start, equal intervals, the last step
-    singles: tuple[int, ...] = ()  # the last steps of full-batch descent, one by one
-
-    @property
-    def steps(self) -> tuple[int, ...]:
-        """All of them, each once."""
-        return tuple(sorted({*self.regular, *self.singles}))
-
-
-def watched(plan: Plan, *, stochastic: bool) -> Watched:
-    """Return the steps at which a trial is watched: at most POINTS + SINGLES + 2 of them.
-
-    Descent on mini-batches is watched at ends of epochs, where recording it by epochs costs
-    nothing more; descent on all examples also at its last single steps.
-    """
-    unit = plan.steps_per_epoch if stochastic else 1
-    interval = unit * -(-plan.steps // (unit * POINTS))
-    regular = (*range(0, plan.steps, interval), plan.steps)
-    first = plan.steps if stochastic else max(0, plan.steps - SINGLES)
-    return Watched(regular, tuple(range(first, plan.steps)))
 
 
 class Trajectory(NamedTuple):
@@ -63,24 +33,10 @@ class Trajectory(NamedTuple):
     dead: Floats  # share of ReLU units that are 0 for all training examples, nan: not asked for
 
 
-FACTS = (
-    *("watched", "initial_grad_norm", "largest_grad_norm"),
-    *("lowest_train_loss", "lowest_train_step", "highest_train_loss", "highest_train_step"),
-    *("above_start_from", "largest_late_rise", "late_rises", "late_swing", "gradient_turn"),
-    *("lowest_test_loss", "lowest_test_step", "late_test_loss"),
-    *("lowest_curvature", "dead_units"),
-    *(f"level_{i}" for i in range(1, STRETCHES + 1)),
-    *("diverged_after", "diverged_at", "diverged_by"),
-)
-COUNTS = frozenset(
-    name for name in FACTS if name.endswith(("_step", "_from", "_rises", "_after", "_at"))
-) | {"watched"}
-
-
 def facts(trajectory: Trajectory) -> dict[str, Floats]:
     """Return the FACTS of all trials by name, float64 arrays of shape (trials,); nan: not known.
 
-    watched               points before the trial's end, the start among them
+    watched               points up to the trial's end, or before its crossing, the start among them
     lowest_, highest_     extremes over them, and the first step that has each
     above_start_from      first step of the last stretch in which the loss stays above the start
     largest_late_rise     largest rise from a low to a later high in the second half of the budget
@@ -93,10 +49,13 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
     diverged_by           a place in CAUSES
     """
     steps, horizon = trajectory.steps, trajectory.horizon
-    there = steps[:, None] <= trajectory.last
+    lost = trajectory.crossed >= 0
+    # What follows a crossing depends on when it was noticed, and so on what is recorded.
+    end = np.where(lost, trajectory.crossed - 1, trajectory.last)
+    there = steps[:, None] <= end
     values = {n: np.where(there, v, np.nan) for n, v in trajectory.values.items()}
     losses, norms = values["train_loss"].astype(np.float64), values["grad_norm"]
-    spent = trajectory.last == horizon  # else the trial ended before its budget did
+    spent = end == horizon  # else the trial ended before its budget did
     regular = np.isin(steps, trajectory.watched.regular)
     late = regular & (2 * steps >= horizon)
     levels = _levels(steps[regular], losses[regular], horizon)
@@ -113,8 +72,8 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
         "gradient_turn": np.where(spent, trajectory.turn, np.nan),
         "lowest_curvature": np.where(spent, trajectory.curvature, np.nan),
         "dead_units": np.where(spent, trajectory.dead, np.nan),
-        "diverged_after": np.where(trajectory.crossed < 0, np.nan, trajectory.within),
-        "diverged_at": np.where(trajectory.crossed < 0, np.nan, trajectory.crossed),
+        "diverged_after": np.where(lost, trajectory.within, np.nan),
+        "diverged_at": np.where(lost, trajectory.crossed, np.nan),
         "diverged_by": trajectory.cause,
     }
     if "test_loss" in values:
@@ -151,7 +110,7 @@ def _above(steps: NDArray[np.int64], losses: Floats, there: NDArray[np.bool_]) -
 
 def _largest_rise(losses: Floats) -> Floats:
     """Return the largest rise from a low to a later high."""
-    rises: Floats = (losses - np.minimum.accumulate(losses)).max(0)
+    rises: Floats = (losses - np.minimum.accumulate(losses)).max(0, initial=0.0)
     return rises
 
 
@@ -160,6 +119,8 @@ def _singles(trajectory: Trajectory, losses: Floats, spent: NDArray[np.bool_]) -
     if not trajectory.watched.singles:
         return {}
     single = losses[trajectory.steps >= trajectory.watched.singles[0]]
+    if not len(single):  # every trial ended before
+        return {}
     return {
         "late_rises": np.where(spent, (np.diff(single, axis=0) > 0).sum(0), np.nan),
         "late_swing": np.where(spent, single.max(0) - single.min(0), np.nan),

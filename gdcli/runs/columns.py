@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from gdcli.analysis.rows import Row, Value, value_of
+from gdcli.engine.watched import COUNTS
 
 Kind: TypeAlias = Literal["whole", "number", "text"]
-TEXT = {"trial", "method", "optimizer", "schedule", "status", "verdict", "diverged_by", "message"}
-WHOLE = {
-    *("batch_size", "seed", "step", "examples"),
-    *("steps", "steps_to_target", "overshoots", "diverged_at"),
+TEXT = {
+    *("trial", "method", "optimizer", "schedule"),
+    *("status", "stopped_by", "diverged_by", "message"),
 }
+WHOLE = {"batch_size", "seed", "step", "examples", "steps", "steps_to_target", *COUNTS}
 OWN = 7  # settings that every run has: the trial's id to its seed
 
 

@@ -20,7 +20,7 @@ from gdcli.experiment import Experiment
 from gdcli.runs import atomic
 from gdcli.runs.spec import read_json
 
-FORMAT = 2
+FORMAT = 3
 FILES = ("curves.csv", "summary.csv", "experiment.toml")
 REPAIR = "run the same experiment again: what is damaged is made anew"
 

@@ -20,6 +20,7 @@ from gdcli.runs.finding import Difference, Finding
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.judge import Judge
 from gdcli.runs.lines import lines_of
+from gdcli.runs.manifest import FORMAT
 from gdcli.runs.work import Work, plan_for
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def _surroundings(run: Recorded) -> tuple[str, list[str]]:
     torch = torch or device != "cpu" or run.engine == "reference"
     packages = run.experiment.grid.trials[0].problem.packages
     now = fingerprint(device, torch=torch, packages=packages)
+    # The tables of another format have other columns.
+    was, now = was | {"format": run.manifest.get("format")}, now | {"format": FORMAT}
     keys = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
     return device, [f"{key} was {was.get(key)} and is {now.get(key)}" for key in keys]
 

@@ -44,8 +44,8 @@ class Measured:
 
     @property
     def diverged(self) -> bool:
-        """Whether its verdict is that it diverged."""
-        return self.summary.split(b",")[1] == b"diverged"
+        """Whether its status is that it diverged."""
+        return self.summary.startswith(b"diverged,")
 
 
 class Source:

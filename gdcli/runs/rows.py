@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from gdcli.analysis.verdict import Curve, Verdict, verdict
 from gdcli.axis import text
 from gdcli.discovery import name_of
 from gdcli.engine.recorder import CONVERGED, DIVERGED
+from gdcli.engine.trajectory import facts
+from gdcli.engine.watched import CAUSES, COUNTS, FACTS
 from gdcli.experiment import Experiment
 from gdcli.grid import Trial, setting
 from gdcli.runs.shortest import number, shortest
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from gdcli.engine.plan import Plan
     from gdcli.engine.recorder import Curves
+    from gdcli.engine.trajectory import Trajectory
+    from gdcli.training import Training
 
 SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
 MEASURES = ("train_loss", "grad_norm", "test_loss")
@@ -39,17 +42,8 @@ def summary_columns(experiment: Experiment, metrics: Sequence[str]) -> tuple[str
         *(f"final_{name}" for name in metrics),
         *(f"initial_{name}" for name in experiment.grid.training.columns),
     )
-    return (*SETTINGS, *varied, "status", "verdict", "steps", *ends, "steps_to_target", *OUTCOME)
-
-
-OUTCOME = (
-    "epochs_left",
-    "overshoots",
-    "largest_overshoot",
-    "diverged_at",
-    "diverged_by",
-    "message",
-)
+    before = (*SETTINGS, *varied, "status", "stopped_by", "steps", *ends, "steps_to_target")
+    return (*before, *FACTS, "message")
 
 
 class Rows:
@@ -60,15 +54,11 @@ class Rows:
         varied: Sequence[str],
         metrics: Sequence[str],
         plan: Plan,
-        minimum: float | None = None,
     ) -> None:
-        """Take the varied settings and the metrics by name; and the least loss, if known."""
+        """Take the varied settings and the metrics by name."""
         self.varied, self.names, self.plan = varied, (*MEASURES, *metrics), plan
-        self.minimum = minimum
         self.places: list[str] = []
-        self.diverged = (
-            0  # trials so far whose verdict that is, whether their numbers ran out or not
-        )
+        self.diverged = 0  # trials so far
 
     def curve(self, trial: Trial, curves: Curves, i: int) -> str:
         """Return the lines of the i-th trial of the batch, one a recorded point; one at least."""
@@ -103,18 +93,21 @@ class Rows:
         point = 0 if first else int(curves.length[i]) - 1
         return number(curves.values[name][point, i])
 
-    def summary(self, trial: Trial, curves: Curves, i: int) -> str:
-        """Return the line of the i-th trial of the batch."""
+    def summaries(self, trials: Sequence[Trial], curves: Curves) -> list[str]:
+        """Return the lines of the trials of a batch, in their order."""
+        own = _facts(curves)
+        return [self._summary(trial, curves, i, own[i]) for i, trial in enumerate(trials)]
+
+    def _summary(self, trial: Trial, curves: Curves, i: int, facts: Sequence[str]) -> str:
         length, ended = int(curves.length[i]), int(curves.ended[i])
         last = {name: self._end(curves, name, i) for name in self.names}
         losses = curves.values["train_loss"][:length, i]
         tests = curves.values["test_loss"][:length, i] if "test_loss" in curves.values else None
-        step, found = curves.steps[length - 1], self._verdict(trial, curves, i)
-        self.diverged += found.word == "diverged"
+        self.diverged += ended == DIVERGED
         cells = [
             "diverged" if ended == DIVERGED else "finished",
-            found.word or "",
-            str(step),
+            _stopped_by(trial.training, ended, losses[-1]),
+            str(curves.steps[length - 1]),
             number(losses[0]),
             last["train_loss"],
             _least(losses),
@@ -124,30 +117,15 @@ class Rows:
             *(last[name] for name in self.names[len(MEASURES) :]),
             *(self._end(curves, name, i, first=True) for name in trial.training.columns),
             _steps_to(trial.training.target_loss, curves.steps, losses),
-            *_figures(found, self.plan.steps_per_epoch),
-            str(step) if ended == DIVERGED else "",
-            found.cause or "",
+            *facts,
             "",
         ]
         return ",".join([self.prefix(trial), *cells]) + "\n"
 
-    def _verdict(self, trial: Trial, curves: Curves, i: int) -> Verdict:
-        length, ended = int(curves.length[i]), int(curves.ended[i])
-        curve = Curve(
-            steps=curves.steps[:length],
-            losses=curves.values["train_loss"][:length, i].tolist(),
-            grad_norms=curves.values["grad_norm"][:length, i].tolist(),
-            status="diverged" if ended == DIVERGED else "finished",
-            reached=ended == CONVERGED if _has_goal(trial) else None,
-            target_loss=trial.training.target_loss,
-            minimum=self.minimum,
-        )
-        return verdict(curve)
-
     def failed(self, trial: Trial, message: str) -> str:
         """Return the summary line of a trial that raised an exception."""
         measured = len(self.names) + len(trial.training.columns)
-        blanks = [""] * (measured + 5 + len(OUTCOME))
+        blanks = [""] * (measured + 6 + len(FACTS))
         return ",".join([self.prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
 
     def prefix(self, trial: Trial) -> str:
@@ -165,8 +143,33 @@ class Rows:
         return ",".join(_quoted(cell) for cell in settings)
 
 
-def _has_goal(trial: Trial) -> bool:
-    return trial.training.tol is not None or trial.training.target_loss is not None
+def _stopped_by(training: Training, ended: int, loss: np.floating) -> str:
+    """Return which goal ended a trial before its budget, "" where none did."""
+    if ended != CONVERGED:
+        return ""
+    target = training.target_loss
+    return "target" if target is not None and loss <= target else "tol"
+
+
+def _facts(curves: Curves) -> list[list[str]]:
+    """Return the cells of FACTS of every trial."""
+    import numpy as np
+
+    trajectory = cast("Trajectory", curves.trajectory)
+    precision = trajectory.values["train_loss"].dtype
+    with np.errstate(all="ignore"):  # the losses of a diverging trial overflow
+        found = facts(trajectory)
+    rows = []
+    for name in FACTS:
+        values = found[name]
+        if name == "diverged_by":
+            rows.append([CAUSES[int(value)] for value in values])
+        elif name in COUNTS:
+            rows.append(["" if np.isnan(value) else str(int(value)) for value in values.tolist()])
+        else:
+            texts = shortest(values.astype(precision))
+            rows.append(["" if text == "nan" else text for text in texts])
+    return list(map(list, zip(*rows, strict=True)))
 
 
 def _least(values: NDArray[np.floating]) -> str:
@@ -186,19 +189,6 @@ def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.flo
         return ""
     (reached,) = (losses <= target).nonzero()
     return str(steps[reached[0]]) if reached.size else ""
-
-
-def _figures(found: Verdict, steps_per_epoch: int) -> list[str]:
-    """Return the epochs left, and how often and how far at most the loss overshot.
-
-    The epochs have three digits: no more of an extrapolation holds. A loss whose numbers ran out
-    has no scale to measure a rise by.
-    """
-    left = found.steps_left
-    epochs = "" if left is None else repr(float(f"{left / steps_per_epoch:.3g}"))
-    if found.word is None or found.cause in ("nan", "overflow"):
-        return [epochs, "", ""]
-    return [epochs, str(found.overshoots), repr(float(found.overshoot))]
 
 
 def _quoted(cell: str) -> str:

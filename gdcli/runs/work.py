@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.least_loss import least_loss_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import GdcliError, RunError
 from gdcli.runs.failures import failed_trials, spliced
@@ -66,11 +65,10 @@ class Work:
     def _trained(
         self, batch: TrialBatch, advance: Callable[[int], None], keeper: Keeper | None
     ) -> Shard:
-        data, lowest = examples_of(batch.trials[0]), least_loss_of(batch.trials[0])
-        rows = Rows(self.varied, self.metrics, plan_for(batch), lowest)
+        data, rows = examples_of(batch.trials[0]), Rows(self.varied, self.metrics, plan_for(batch))
         _, curves = train_batch(batch, data, self.device, advance, keeper)
         lines = [rows.curve(trial, curves, i) for i, trial in enumerate(batch.trials)]
-        summary = [rows.summary(trial, curves, i) for i, trial in enumerate(batch.trials)]
+        summary = rows.summaries(batch.trials, curves)
         return Shard(
             curves="".join(lines).encode(),
             summary="".join(summary).encode(),

@@ -11,6 +11,7 @@ import pytest
 from gdcli.discovery import OPTIMIZERS
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
+from gdcli.engine.trajectory import facts
 from tests.grids import experiment
 
 Arrays = dict[str, np.ndarray]
@@ -100,3 +101,7 @@ def same(curves: Any, expected: Any) -> None:
         np.testing.assert_array_equal(curves.values[name], values, err_msg=name)
     np.testing.assert_array_equal(curves.ended, expected.ended)
     np.testing.assert_array_equal(curves.length, expected.length)
+    with np.errstate(all="ignore"):
+        found, wanted = facts(curves.trajectory), facts(expected.trajectory)
+    for name, values in wanted.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)

@@ -94,6 +94,20 @@ class NetworkProgram(FirstAxisProgram):
             values |= self._rounded(params, self.rounding)
         return Evaluation(values, gradient)
 
+    def dead_units(self, params: Params) -> Tensor | None:
+        """Return the share of ReLU units that are 0 for all training examples, (trials,)."""
+        alive: dict[str, Tensor] = {}
+        for x, _ in self._chunks(self.train):
+            outputs = x
+            for name, layer in self.layers.items():
+                outputs, _ = layer.forward(_own(params, name, layer), outputs)
+                if isinstance(layer.layer, torch.nn.ReLU):
+                    fires = (outputs > 0).any(-1).flatten(1)
+                    alive[name] = alive[name] | fires if name in alive else fires
+        if not alive:
+            return None
+        return 1 - torch.cat(list(alive.values()), 1).to(self.train["x"].dtype).mean(1)
+
     def reach(self, step: int) -> None:
         """Round from the turn on, if it is trained so."""
         if self.rounding:

@@ -40,6 +40,11 @@ class StatefulProgram(AutogradProgram):
         gradient, self.carried = self._for_each(params, lambda lane: self._pass(batch, lane))
         return gradient
 
+    @property
+    def replays(self) -> bool:
+        """False: a step costs too much to be taken twice."""
+        return False
+
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return the product by parameter, of the loss as a recorded point has it."""
 

@@ -30,12 +30,17 @@ class Curve:
             self.columns.setdefault(name, []).append(float(value))
         self.ended = self._ended(measures, params)
 
+    def beyond(self, measures: Tensors, params: Tensors) -> bool:
+        """Return whether a point is out of the bounds of a trial that goes on."""
+        loss = measures["train_loss"]
+        limit = self.training.diverge_at * max(1.0, abs(self.columns["train_loss"][0]))
+        finite = all(array.isfinite().all() for array in (loss, *params.values()))
+        return bool(not finite or abs(loss) > limit)
+
     def _ended(self, measures: Tensors, params: Tensors) -> int:
         """Return how the trial ends at its newest point, RUNNING if it goes on."""
         training, loss, norm = self.training, measures["train_loss"], measures["grad_norm"]
-        limit = training.diverge_at * max(1.0, abs(self.columns["train_loss"][0]))
-        finite = all(array.isfinite().all() for array in (loss, *params.values()))
-        if not finite or abs(loss) > limit:
+        if self.beyond(measures, params):
             return DIVERGED
         # Compared as tensors: a float32 loss of 0.1 is at most 0.1.
         flat = training.tol is not None and norm <= training.tol

@@ -19,12 +19,14 @@ from gdcli.engine.device import Torch
 from gdcli.engine.families import precision
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import Plan, plan_of, turn_of
-from gdcli.engine.recorder import RUNNING, Curves
+from gdcli.engine.recorder import DIVERGED, RUNNING, Curves
 from gdcli.engine.reference.curve import Curve
 from gdcli.engine.reference.objective import Objective, Slopes, Tensors, objective_of, tensors
 from gdcli.engine.reference.sharpness import Sharpness
 from gdcli.engine.reference.torch_steps import Mover, TorchSteps, clipped
+from gdcli.engine.reference.watcher import Watcher
 from gdcli.engine.sampling import Orders
+from gdcli.engine.watched import watched
 from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
@@ -65,22 +67,32 @@ def _train(
     batches = _batches(trial, plan, objective)
     sharpness = Sharpness(objective, trial.seed, start, device) if trial.training.measure else None
     curve = Curve(trial.training)
+    watcher = Watcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
     watch(params, objective.carried)
     objective.reach(0)
-    curve.add(0, _measures(objective, sharpness, params), params)
+    measures = _measures(objective, sharpness, params)
+    curve.add(0, measures, params)
+    watcher.add(0, measures, beyond=curve.ended == DIVERGED)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
             break
         for step in range(here, there):
+            if step > here and step in watcher.wanted:
+                objective.reach(step)
+                measures = objective.measures(params)
+                watcher.add(step, measures, beyond=curve.beyond(measures, params))
             objective.reach(step)
             batch = next(batches)
             slopes = partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
             params = move(params, slopes, step)
         objective.reach(there)
         watch(params, objective.carried)
-        curve.add(there, _measures(objective, sharpness, params), params)
+        measures = _measures(objective, sharpness, params)
+        curve.add(there, measures, params)
+        watcher.add(there, measures, beyond=curve.ended == DIVERGED)
         advance(there - here)
-    return curve.curves(device.dtype)
+    curves = curve.curves(device.dtype)
+    return curves._replace(trajectory=watcher.trajectory(curve.steps[-1]))
 
 
 def _measures(objective: Objective[Any], sharpness: Sharpness | None, params: Tensors) -> Tensors:

@@ -1,0 +1,52 @@
+"""Which steps of a trial are watched whatever is recorded, and the facts that are kept of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gdcli.engine.plan import Plan
+
+POINTS = 64  # regular points at most, besides the start
+STRETCHES = 16  # equal parts of the budget, each with a mean loss
+SINGLES = 8  # last steps of full-batch descent that are watched one by one
+CAUSES = ("", "growth", "overflow", "nan")  # of a loss that is out of bounds, by code
+
+
+class Watched(NamedTuple):
+    """Which steps of a trial are watched, ascending."""
+
+    regular: tuple[int, ...]  # the start, equal intervals, the last step
+    singles: tuple[int, ...] = ()  # the last steps of full-batch descent, one by one
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """All of them, each once."""
+        return tuple(sorted({*self.regular, *self.singles}))
+
+
+def watched(plan: Plan, *, stochastic: bool) -> Watched:
+    """Return the steps at which a trial is watched: at most POINTS + SINGLES + 2 of them.
+
+    Descent on mini-batches is watched at ends of epochs, where recording it by epochs costs
+    nothing more; descent on all examples also at its last single steps.
+    """
+    unit = plan.steps_per_epoch if stochastic else 1
+    interval = unit * -(-plan.steps // (unit * POINTS))
+    regular = (*range(0, plan.steps, interval), plan.steps)
+    first = plan.steps if stochastic else max(0, plan.steps - SINGLES)
+    return Watched(regular, tuple(range(first, plan.steps)))
+
+
+FACTS = (
+    *("watched", "initial_grad_norm", "largest_grad_norm"),
+    *("lowest_train_loss", "lowest_train_step", "highest_train_loss", "highest_train_step"),
+    *("above_start_from", "largest_late_rise", "late_rises", "late_swing", "gradient_turn"),
+    *("lowest_test_loss", "lowest_test_step", "late_test_loss"),
+    *("lowest_curvature", "dead_units"),
+    *(f"level_{i}" for i in range(1, STRETCHES + 1)),
+    *("diverged_after", "diverged_at", "diverged_by"),
+)
+COUNTS = frozenset(
+    name for name in FACTS if name.endswith(("_step", "_from", "_rises", "_after", "_at"))
+) | {"watched"}
