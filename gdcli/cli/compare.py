@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from annotated_types import Gt, Lt
 
-from gdcli.analysis.thresholds import Thresholds
 from gdcli.cli import completion
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
@@ -69,7 +68,7 @@ class Instead:
             raise UserError("--pair", "a profile is of all settings", "leave one of them out")
 
 
-@takes({"Curves": (Curves,), "Instead": (Instead,), "Verdicts": (Thresholds,), RUN: (Screen,)})
+@takes({"Curves": (Curves,), "Instead": (Instead,), RUN: (Screen,)})
 def compare(
     *,
     runs: Annotated[
