@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,12 @@ from gdcli.analysis.diagnosis.best import Best, Rate, best_of
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose
 from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
 from gdcli.analysis.expectation import Expectation, expectation, optimizer_of, schedule_of
-from gdcli.analysis.theory import limit_formula
+from gdcli.analysis.theory import (
+    best_momentum,
+    condition_number,
+    has_too_much_momentum,
+    limit_formula,
+)
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 
@@ -111,7 +116,7 @@ class Diagnoses:
             bound=facts.bound,
             convex=facts.convex,
             network=facts.network,
-            classes=base.classes if base else None,
+            classifier=bool(base and base.majority is not None),
             baseline_loss=base.train_loss if base else None,
             majority_train=base.train_share if base else None,
             majority_test=base.test_share if base else None,
@@ -121,8 +126,8 @@ class Diagnoses:
             rate=expected.rate if expected else None,
             floor=expected.floor.excess if expected and expected.floor else None,
             floor_exact=bool(expected and expected.floor),
-            condition=_condition(facts),
-            best_beta=_best_beta(rule, facts),
+            condition=condition_number(curvature) if curvature else None,
+            best_beta=_best_beta(rule, lr, facts),
             scaled=None if facts.scale is None else facts.scale != "none",
         )
 
@@ -144,13 +149,10 @@ def _end_multiplier(given: Mapping[str, Value], horizon: int | None) -> float:
     return schedule.multiplier(horizon - 1, horizon) / largest if largest > 0 else 1.0
 
 
-def _condition(facts: Facts) -> float | None:
+def _best_beta(rule: Optimizer | None, lr: float, facts: Facts) -> float | None:
+    """Return the momentum that is fastest at this rate, where less than the setting's is."""
     curvature = facts.curvature
-    return curvature.condition if curvature and curvature.exact else None
-
-
-def _best_beta(rule: Optimizer | None, facts: Facts) -> float | None:
-    condition = _condition(facts)
-    if rule is None or condition is None or not isinstance(rule, Momentum | Nesterov):
+    if rule is None or curvature is None or not has_too_much_momentum(rule, lr, curvature):
         return None
-    return best_momentum(rule, condition)
+    best = best_momentum(rule, lr, curvature)
+    return best.beta if best else None

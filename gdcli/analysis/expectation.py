@@ -14,11 +14,12 @@ from gdcli.analysis.theory import (
     limit_of,
     stable_sharpness,
 )
-from gdcli.discovery import OPTIMIZERS
+from gdcli.discovery import OPTIMIZERS, SCHEDULES, Catalogue
 from gdcli.engine.curvature import DEGENERATE
 from gdcli.fields import Option, options_of
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.vanilla import Vanilla
+from gdcli.schedule import Schedule
 
 if TYPE_CHECKING:
     from gdcli.analysis.facts import Facts, Goals
@@ -46,7 +47,7 @@ def expectation(
 
     Of a schedule that is not constant nothing is expected.
     """
-    optimizer = _optimizer(given)
+    optimizer = optimizer_of(given)
     if optimizer is None:
         return None
     if facts is None or given["schedule"] != "constant":
@@ -62,10 +63,22 @@ def expectation(
     )
 
 
-def _optimizer(given: Mapping[str, Value]) -> Optimizer | None:
-    """Return the optimizer of a setting, with its fields that vary."""
-    name = str(given["optimizer"])
-    rule = _rule(name)
+def optimizer_of(given: Mapping[str, Value]) -> Optimizer | None:
+    """Return the optimizer of a setting, with its fields that vary; None of one's own."""
+    found: Optimizer | None = _component(given, "optimizer", OPTIMIZERS)
+    return found
+
+
+def schedule_of(given: Mapping[str, Value]) -> Schedule | None:
+    """Return the schedule of a setting, with its fields that vary; None of one's own."""
+    found: Schedule | None = _component(given, "schedule", SCHEDULES)
+    return found
+
+
+def _component(given: Mapping[str, Value], what: str, known: Catalogue[Any]) -> Any:
+    """Return the built-in of a name that a setting has, with its fields that vary."""
+    name = str(given[what])
+    rule = _rule(name, what, known)
     if rule is None:
         return None
     kind, options = rule
@@ -78,18 +91,19 @@ def _optimizer(given: Mapping[str, Value]) -> Optimizer | None:
 
 
 @lru_cache  # a run may have thousands of settings, and a handful of optimizers
-def _rule(name: str) -> tuple[type[Optimizer], tuple[Option, ...]] | None:
-    """Return the optimizer of that name and its options, None where there is none."""
-    if name not in OPTIMIZERS.built_in():  # nobody's own file is run for it
+def _rule(name: str, what: str, known: Catalogue[Any]) -> tuple[type, tuple[Option, ...]] | None:
+    """Return the built-in class of that name and its options, None where there is none."""
+    if name not in known.built_in():  # nobody's own file is run for it
         return None
-    kind = OPTIMIZERS.find(name, "optimizer")
+    kind = known.find(name, what)
     return kind, tuple(options_of(kind).values())
 
 
 def _rate(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float | None:
     """Return the rate of descent on all examples where the Hessian is the same everywhere.
 
-    Along axes of curvature 0 the gradient is 0, and nothing is left to descend. Weight decay has another minimiser than the loss: the gradient does not vanish there.
+    Along axes of curvature 0 the gradient is 0, and nothing is left to descend. Weight decay has
+    another minimiser than the loss: the gradient does not vanish there.
     """
     curvature = facts.curvature
     if method != "gd" or curvature is None or not curvature.exact or optimizer.weight_decay:

@@ -28,6 +28,10 @@ class Facts(NamedTuple):
     # ever, as that of separable classes without a penalty does to 0
     baseline: Baseline | None = None
     spread: Spread | None = None
+    network: bool = False
+    convex: bool | None = None
+    bound: float | None = None  # a loss that no parameters are below
+    scale: str | None = None  # how features were scaled
 
     def floor(self, batch_size: int, lr: float) -> Floor | None:
         """Return where SGD settles with batches of this size at this rate; None: not known."""
@@ -99,6 +103,10 @@ def _facts(entry: Mapping[str, Any], identity: str) -> Facts:
         entry.get("infimum"),
         Baseline(**baseline) if baseline else None,
         Spread(**spread) if spread else None,
+        bool(entry.get("network")),
+        entry.get("convex"),
+        entry.get("bound"),
+        entry.get("scale"),
     )
 
 

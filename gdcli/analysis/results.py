@@ -11,8 +11,7 @@ from gdcli.analysis.quantiles import Spread, median, spread
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import Trial
 
-
-TIED = 1e-3  # of the fall from the start: two losses this close are the same
+TIED = 1e-4  # of the fall from the start: two losses this close are the same
 STRETCHES = 16  # of the budget, of which a trial's facts have the mean losses
 
 

@@ -31,7 +31,7 @@ def _beside_theory(account: Account) -> Iterator[str]:
         return
     if expected.rate is not None and account.rate is not None:
         now, later = change(account.rate), change(expected.rate)
-        yield f"A step now changes the gradient norm by {now}; in the long run, theory says, {later}."
+        yield f"A step now changes the gradient norm by {now}; in the long run {later}, in theory."
     if expected.floor is not None and isfinite(expected.floor.excess):
         floor = short(expected.floor.excess)
         yield f"SGD's noise floor at this rate is {floor} above the least loss, in theory."

@@ -25,8 +25,8 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
     others = ""
     if tied:
         more = f" and {len(tied) - 3} more" if len(tied) > 3 else ""
-        others = f"; as low within {TIED:.1%} of the fall: {', '.join(tied[:3])}{more}"
-    return [f"The lowest {lowest}: {label} at learning rate {_rate(first)}{others}."]
+        others = f"; as low within {TIED:.2%} of the fall: {', '.join(tied[:3])}{more}"
+    return [f"The lowest {lowest}, is that of {label} at learning rate {_rate(first)}{others}."]
 
 
 def _rate(setting: Setting) -> str:

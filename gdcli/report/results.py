@@ -76,7 +76,7 @@ def _print_all(
     run, theory = diagnoses.run, diagnoses.theory
     shown, source = _lowest(settings), Source(folder, run)
     labels = list(map(source.name, shown))
-    _print(console, *(Text.from_markup(f"[bold]{literal(line)}[/bold]") for line in result_lines(shown, labels)))
+    _print(console, *(Text(literal(line), "bold") for line in result_lines(shown, labels)))
     _print(console, "", "Why", *why_lines(folder, diagnoses, shown, labels), "")
     title = "Best learning rate of each setting, by median final training loss over seeds"
     _print(console, title, *best_lines(diagnoses, shown, labels, console.width))

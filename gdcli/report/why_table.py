@@ -21,8 +21,8 @@ Row: TypeAlias = "Mapping[str, Value]"
 
 WHY_NOTES = (
     "state, and what: of most seeds; limit: largest stable learning rate ('or more': a safe lower",
-    "  bound); a step: what it makes of the gradient norm, as measured and in the long run",
-    "  in theory; floor: what SGD cannot get below, above the least loss, as measured and in theory",
+    "  bound); a step: what it makes of the gradient norm, as measured, and in theory in the long",
+    "  run; floor: how far above the least loss SGD stays, as measured, and in theory",
     "in sentences: --view results; every figure in full: --format csv",
 )
 

@@ -14,13 +14,16 @@ from gdcli.engine.least_loss import greatest_bound_of
 from gdcli.engine.noise_floor import floors_of
 from gdcli.engine.spread import spread_of
 from gdcli.grid import setting
-from gdcli.problem import Network
+from gdcli.problem import LinearModel, Network, StatefulNetwork
 from gdcli.runs.checksums import problem_key
 
 if TYPE_CHECKING:
+    from gdcli.engine.curvature import Curvature
     from gdcli.experiment import Experiment
     from gdcli.grid import Trial
     from gdcli.problem import Problem
+
+CRITERIA_FROM_0 = ("cross_entropy", "mse")  # no loss is below 0
 
 
 def theory_of(experiment: Experiment) -> list[dict[str, Any]]:
@@ -54,8 +57,9 @@ def _facts(trials: Sequence[Trial], names: list[str]) -> dict[str, Any]:
     """Return the facts of the problem that some trials share."""
     trial, data = trials[0], examples_of(trials[0])
     problem, least = trial.problem, greatest_bound_of(trial)
+    curvature = curvature_of(problem, data)
     facts = {
-        "curvature": curvature_of(problem, data),
+        "curvature": curvature,
         "baseline": baseline_of(problem, data),
         "spread": spread_of(problem, data),
     }
@@ -67,6 +71,21 @@ def _facts(trials: Sequence[Trial], names: list[str]) -> dict[str, Any]:
         "infimum": least.loss if least and not least.attained else None,
         "floors": [_strict(floor._asdict()) for floor in floors_of(trials, data)],
         **{name: found._asdict() if found else None for name, found in facts.items()},
+        **_kind(problem, curvature),
+    }
+
+
+def _kind(problem: Problem, curvature: Curvature | None) -> dict[str, Any]:
+    """Return what the kind of a problem tells: None is what is not known."""
+    network = isinstance(problem, Network | StatefulNetwork)
+    quadratic = curvature is not None and curvature.exact and curvature.smallest >= 0
+    convex = quadratic or (isinstance(problem, LinearModel) and problem.convex)
+    known = isinstance(problem, Network) and problem.criterion in CRITERIA_FROM_0
+    return {
+        "network": network,
+        "convex": True if convex else None,
+        "bound": 0.0 if known else None,
+        "scale": getattr(problem, "scale", None),
     }
 
 

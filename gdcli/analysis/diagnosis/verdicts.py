@@ -230,7 +230,7 @@ def _chance(case: Case) -> bool:
 
 def _chance_phrase(case: Case) -> str:
     known, seen = case.known, case.observed
-    if known.classes is None:
+    if not known.classifier:
         mean = number(known.baseline_loss)
         return (
             f"is no better than predicting the mean: loss {number(case.level)}, the mean's {mean}"
@@ -303,7 +303,7 @@ def _all_right(case: Case) -> bool:
     seen, known = case.observed, case.known
     separable = known.minimum is not None and not known.attained
     right = seen.final_train_accuracy is not None and seen.final_train_accuracy >= 1
-    return right and known.classes is not None and (separable or known.bound is not None)
+    return right and known.classifier and (separable or known.bound is not None)
 
 
 def _scheduled(case: Case) -> bool:
