@@ -14,6 +14,7 @@ from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.diagnosis.verdicts import number
 from gdcli.analysis.quantiles import median
 
+SETTLED = ("at the minimum", "at a saddle", "never moved", "dead")  # other rates change little
 AT_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
 
 
@@ -111,7 +112,7 @@ def _advice(found: _Found, label: Callable[[float], str]) -> str:
     rates, best, case = found.rates, label(found.lr), found.case
     if len(rates) == 1:
         return "Only one learning rate was tried: try larger and smaller ones."
-    if found.diagnosis.quality == "at the minimum" and found.diagnosis.state == "flat":
+    if found.diagnosis.quality in SETTLED and found.diagnosis.state == "flat":
         return ""
     known = case.known
     limit = f", up to the limit {number(known.limit)}" if known.limit and known.limit_exact else ""

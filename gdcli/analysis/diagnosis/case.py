@@ -8,9 +8,12 @@ from math import inf, isfinite
 
 from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
 from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.diagnosis.progress import FEWEST, Trend, noisy_trend, smooth_trend
+from gdcli.analysis.diagnosis.progress import AHEAD, FEWEST, Trend, noisy_trend, smooth_trend
 
 FEWEST_POINTS = 7
+LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums of gradients
+NOISY = 3  # times as large a fall is asked of what is noisy
+WAVERS = 1e-6  # of the fall: a late rise that is no rounding
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
@@ -101,13 +104,34 @@ class Case:
         """Where the levels go."""
         if not self.enough:
             return Trend(0.0, 0.0)
-        return noisy_trend(self.levels) if self.descent.stochastic else smooth_trend(self.levels)
+        if self.descent.stochastic or self.wavers:
+            return noisy_trend(self.levels)
+        trend, slope = smooth_trend(self.levels), self.linear
+        fades = not self.descent.steady and slope is not None
+        return trend._replace(ahead=slope) if fades else trend
+
+    @cached_property
+    def wavers(self) -> bool:
+        """Whether full-batch descent raised the loss late, by what is no rounding."""
+        single = self.swing if self.observed.late_rises else 0.0
+        return max(single, self.late_rise) > WAVERS
+
+    @cached_property
+    def linear(self) -> float | None:
+        """The fall ahead if the gradient and the rate stay as they are; None: not known."""
+        descent, norm, horizon = self.descent, self.observed.final_grad_norm, self.descent.horizon
+        plain = descent.optimizer in LINEAR and descent.clip_norm is None
+        if not plain or descent.weight_decay or norm is None or not horizon:
+            return None
+        rate = descent.lr * descent.end_multiplier / (1 - (descent.beta or 0.0))
+        return min(rate * norm * norm * AHEAD * horizon, self.gap or inf)
 
     @cached_property
     def falls_on(self) -> bool:
         """Whether the loss still falls by more than noise, and by what matters."""
         size = max(abs(self.level), abs(self.start))
-        enough = self.trend.ahead > max(self.limits.flat * self.fall, ROUNDING * size)
+        flat = self.limits.flat * (NOISY if self.descent.stochastic else 1)
+        enough = self.trend.ahead > max(flat * self.fall, ROUNDING * size)
         return enough and self.trend.sure >= self.limits.sure
 
     @cached_property

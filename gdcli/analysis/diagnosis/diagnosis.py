@@ -47,7 +47,7 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
         if state.word == "flat" and qualities[0].word in ENOUGH:
             phrases.pop(0)
     coming = forecast(case)
-    advice = next((text for one in (*qualities, state) if (text := one.advice(case))), "")
+    advice = (qualities[0] if qualities else state).advice(case)
     if coming is not None and state.word == "still falling":
         advice = _sentence(case, coming)
     return Diagnosis(
@@ -69,7 +69,7 @@ def _sentence(case: Case, coming: Forecast) -> str:
         goal = f"until the loss is at its target {number(coming.goal)}"
     else:
         share = percent(case.limits.near)
-        goal = f"until the loss is within {share} of its fall so far of the least loss"
+        goal = f"until the gap to the least loss is {share} of the fall so far"
     per_epoch = case.descent.steps_per_epoch
     unit = "epochs" if per_epoch > 1 or case.descent.stochastic else "steps"
     if coming.most is None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from math import floor, log, log10
+from math import floor, log, log10, sqrt
 from typing import NamedTuple
 
 from gdcli.analysis.diagnosis.case import Case
 from gdcli.analysis.diagnosis.evidence import STRETCHES
 
 STABLE = 1.5  # two estimates of the same pace may differ by this factor
+NARROWEST = 1.15  # a range is at least this factor wide on both sides
 FARTHEST = 9.0  # budgets to come; a longer forecast is only "more than ten times"
 
 
@@ -96,8 +97,9 @@ def _power(gaps: list[float], goal: float, now: float, horizon: float) -> float:
 
 
 def rounded(low: float, high: float) -> tuple[float, float]:
-    """Return a range with two digits, one that holds the other."""
-    return _digits(low), _digits(high)
+    """Return the ends of a range, with two digits each."""
+    middle = sqrt(low * high)
+    return _digits(min(low, middle / NARROWEST)), _digits(max(high, middle * NARROWEST))
 
 
 def _digits(value: float) -> float:

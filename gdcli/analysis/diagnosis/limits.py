@@ -19,7 +19,7 @@ class Limits:
         float,
         "fall expected of ten times as many steps, as a share of the fall so far, that is none",
         Gt(0),
-    ] = 3e-3
+    ] = 1e-3
     swing: Annotated[
         float, "size of late swings, as a share of the fall so far, that counts as bouncing", Gt(0)
     ] = 1e-2

@@ -1,0 +1,178 @@
+"""The trials whose words are checked: problems, methods, optimizers, schedules and budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+
+class Group(NamedTuple):
+    """Trials that differ in learning rate, seed and optimizer only."""
+
+    problem: str
+    options: dict[str, Any]
+    grid: dict[str, Any]
+    budgets: tuple[int, ...]  # in steps for gd, in epochs for sgd and minibatch
+
+
+FILES = "tests/words/data"
+LONG = {"dim": 10, "spread": 0.5}
+
+
+def groups() -> Iterator[Group]:
+    """Yield the groups, those of full-batch descent first."""
+    yield from _bowls()
+    yield from _functions()
+    yield from _linear_models()
+    yield from _networks()
+    yield from _noisy_bowls()
+    yield from _noisy_linear_models()
+    yield from _noisy_networks()
+
+
+def _bowls() -> Iterator[Group]:
+    for condition, budgets in ((1, (20,)), (10, (8, 60, 400)), (100, (60, 1000)), (1e4, (300,))):
+        limit = 2 / condition
+        rates = [limit * share for share in (0.02, 0.3, 0.9, 1.0, 1.005, 1.2)]
+        yield _bowl(condition, {"lr": rates}, budgets)
+    for optimizer, shares in (
+        ("momentum", (0.03, 0.4, 1.7, 1.9, 1.95)),
+        ("nesterov", (0.03, 0.4, 0.67, 0.75)),
+    ):
+        for condition, budgets in ((10, (30, 200)), (300, (100, 800))):
+            rates = [2 / condition * share for share in shares]
+            yield _bowl(condition, {"optimizer": [optimizer], "lr": rates}, budgets)
+    for optimizer, rates in (
+        ("adam", (0.003, 0.05, 0.5)),
+        ("rmsprop", (0.003, 0.05)),
+        ("sign-sgd", (0.001, 0.03, 0.09)),
+        ("lion", (0.001, 0.03)),
+        ("adagrad", (0.1, 0.5)),
+    ):
+        yield _bowl(30, {"optimizer": [optimizer], "lr": list(rates)}, (40, 300))
+    for schedule in ("cosine", "exponential", "step", "inverse-time", "linear", "one-cycle"):
+        yield _bowl(1000, {"schedule": [schedule], "lr": [0.0002, 0.0015]}, (100, 500))
+        yield _bowl(10, {"schedule": [schedule], "lr": [0.003, 0.05]}, (200,))
+    yield _bowl(10, {"weight-decay": [0.1], "lr": [0.01, 0.1]}, (60, 400))
+    yield _bowl(10, {"clip-norm": [0.1], "lr": [0.02, 0.1]}, (60, 400))
+
+
+def _bowl(condition: float, grid: dict[str, Any], budgets: tuple[int, ...]) -> Group:
+    return Group("quadratic", {"condition": condition, **LONG}, grid, budgets)
+
+
+def _functions() -> Iterator[Group]:
+    yield Group("rosenbrock", {}, {"lr": [0.0003, 0.001, 0.002, 0.004]}, (100, 1500))
+    momentum = {"optimizer": ["momentum", "adam"], "lr": [0.0003, 0.001, 0.01]}
+    yield Group("rosenbrock", {}, momentum, (300, 2000))
+    yield Group("himmelblau", {}, {"lr": [0.001, 0.01, 0.02, 0.03]}, (30, 300))
+    yield Group("beale", {}, {"lr": [0.001, 0.01, 0.03]}, (100, 1500))
+    yield Group("saddle", {}, {"lr": [0.05, 0.3, 1.2]}, (20, 100, 500))
+    yield Group("saddle", {"start": "1.0,0.0"}, {"lr": [0.05, 0.3]}, (300,))
+    yield Group("rastrigin", {}, {"lr": [0.0005, 0.002, 0.005, 0.02]}, (30, 300))
+    for formula, start, rates in (
+        ("abs(w)", "1.05", [0.1, 0.01]),
+        ("w**2", "3", [0.1, 0.5, 1.0, 1.1]),
+        ("(w - 2)**2", "5", [0.001, 0.5, 1.0]),
+        ("w**4", "2", [0.001, 0.02, 0.1]),
+        ("x**2 - y**2", "1,0.0001", [0.05, 0.1]),
+        ("x**2 - y**2", "1,0", [0.1]),
+        ("cos(w)", "0", [0.1, 0.5]),
+        ("cos(w)", "0.3", [0.1, 0.5, 2.5]),
+        ("sin(3*w) + w**2/4", "3", [0.01, 0.1, 0.4]),
+        ("log(1 + exp(-w))", "0", [0.1, 1.0]),
+        ("exp(w) - 2*w", "3", [0.01, 0.1, 1.2]),
+        ("abs(x) + 10*abs(y)", "1,1", [0.03]),
+        ("-w", "0", [0.1]),
+    ):
+        options = {"formula": formula, "start": start}
+        yield Group("expression", options, {"lr": rates}, (40, 300))
+    for optimizer in ("adam", "sign-sgd"):
+        options = {"formula": "abs(w)", "start": "1.05"}
+        yield Group("expression", options, {"optimizer": [optimizer], "lr": [0.1]}, (40,))
+
+
+def _linear_models() -> Iterator[Group]:
+    wide = {"lr": [0.01, 0.1, 0.4, 0.49, 0.6]}
+    yield Group("linear-regression", {"dataset": "diabetes"}, wide, (20, 100, 1000))
+    momentum = {"optimizer": ["momentum", "nesterov"], "lr": [0.003, 0.05, 0.3]}
+    yield Group("linear-regression", {"dataset": "diabetes"}, momentum, (50, 400))
+    plain = {"data": f"{FILES}/housing.csv", "target": "value", "scale": "none"}
+    yield Group("linear-regression", plain, {"lr": [1e-10, 1e-9, 4e-9, 1e-8]}, (50, 500))
+    decay = {"weight-decay": [0.1], "lr": [0.1, 0.4]}
+    yield Group("linear-regression", {"dataset": "diabetes"}, decay, (40, 300))
+    schedules = {"schedule": ["cosine", "exponential"], "lr": [0.03, 0.3]}
+    yield Group("linear-regression", {"dataset": "diabetes"}, schedules, (40, 300))
+    yield Group("logistic-regression", {}, {"lr": [0.03, 0.3, 3, 30]}, (50, 400))
+    yield Group("logistic-regression", {"l2": 0}, {"lr": [0.1, 1]}, (100, 600))
+    yield Group("logistic-regression", {"scale": "none"}, {"lr": [1e-6, 0.1, 1]}, (100,))
+    yield Group("softmax-regression", {"dataset": "iris"}, {"lr": [0.03, 0.3, 3]}, (50, 600))
+    yield Group("softmax-regression", {"dataset": "wine", "l2": 0}, {"lr": [0.1, 1]}, (100, 600))
+    adam = {"optimizer": ["adam"], "lr": [0.003, 0.1]}
+    yield Group("softmax-regression", {"dataset": "iris"}, adam, (100, 600))
+    yield Group("huber", {}, {"lr": [0.03, 0.3]}, (100, 600))
+    yield Group("poisson-regression", {}, {"lr": [0.01, 0.1]}, (50, 300))
+    yield Group("svm", {"hinge": "squared"}, {"lr": [0.003, 0.03]}, (100, 600))
+    yield Group("svm", {}, {"lr": [0.01, 0.1]}, (100, 600))
+
+
+def _networks() -> Iterator[Group]:
+    iris = {"dataset": "iris", "hidden": "8"}
+    yield Group("mlp", iris, {"lr": [0.01, 0.3, 3, 30], "seed": [0, 1]}, (50, 400))
+    yield Group("mlp", {**iris, "activation": "tanh"}, {"lr": [0.3, 3, 30]}, (100,))
+    adam = {"optimizer": ["adam", "momentum"], "lr": [0.001, 0.03, 1]}
+    yield Group("mlp", iris, adam, (100, 400))
+    digits = {"dataset": "digits", "hidden": "32"}
+    yield Group("mlp", digits, {"lr": [0.3, 4, 10]}, (100,))
+    deep = {"dataset": "iris", "hidden": "16,16,16,16,16", "activation": "sigmoid"}
+    yield Group("mlp", deep, {"lr": [0.1, 1]}, (100,))
+    yield Group("mlp", {**iris, "hidden": "16,16"}, {"lr": [100]}, (200,))
+    yield Group("matrix-factorization", {}, {"lr": [0.5, 5, 30]}, (60, 400))
+    yield Group("matrix-factorization", {"init-scale": 0}, {"lr": [5]}, (100,))
+    wine = {"dataset": "wine", "hidden": "8"}
+    yield Group("mlp", wine, {"schedule": ["cosine"], "lr": [0.03, 0.3]}, (200,))
+
+
+def _noisy_bowls() -> Iterator[Group]:
+    noisy = {"condition": 10, "noise": 1, "examples": 256, "spread": 0.5, "dim": 4}
+    for order in ("replacement", "shuffle"):
+        rates = {"lr": [0.0003, 0.003, 0.03, 0.15, 0.25], "order": order, "seed": [0, 1]}
+        mini = {"method": ["minibatch"], "batch-size": [16], **rates}
+        yield Group("quadratic", noisy, mini, (5, 20, 100))
+    steep = {**noisy, "condition": 1000}
+    sgd = {"method": ["sgd"], "lr": [1e-5, 2e-4], "seed": [0, 1]}
+    yield Group("quadratic", steep, sgd, (10, 60))
+    for optimizer, rates in (("momentum", [0.0003, 0.01]), ("adam", [0.0003, 0.01, 0.1])):
+        grid = {"method": ["minibatch"], "optimizer": [optimizer], "lr": rates, "batch-size": [16]}
+        yield Group("quadratic", noisy, grid, (20, 100))
+    ended = {"method": ["sgd"], "schedule": ["cosine", "inverse-time"], "lr": [0.0003, 0.01]}
+    yield Group("quadratic", noisy, ended, (20,))
+
+
+def _noisy_linear_models() -> Iterator[Group]:
+    sgd = {"method": ["sgd"], "lr": [1e-5, 0.001, 0.01, 0.1], "seed": [0, 1]}
+    yield Group("linear-regression", {"dataset": "diabetes"}, sgd, (20, 100))
+    mini = {"method": ["minibatch"], "lr": [0.001, 0.03, 0.3], "seed": [0, 1]}
+    yield Group("linear-regression", {"dataset": "diabetes"}, mini, (20, 100))
+    logistic = {"method": ["minibatch"], "lr": [0.003, 0.1, 3], "seed": [0, 1]}
+    yield Group("logistic-regression", {}, logistic, (10, 60))
+    softmax = {"method": ["minibatch"], "batch-size": [16], "lr": [0.01, 0.3], "seed": [0, 1]}
+    yield Group("softmax-regression", {"dataset": "iris"}, softmax, (20, 100))
+    yield Group("softmax-regression", {"dataset": "wine", "l2": 0}, softmax, (50,))
+    adam = {"method": ["minibatch"], "optimizer": ["adam"], "lr": [0.001, 0.03], "seed": [0, 1]}
+    yield Group("softmax-regression", {"dataset": "iris"}, adam, (20, 100))
+    ended = {"method": ["minibatch"], "schedule": ["cosine"], "lr": [0.003, 0.1], "seed": [0, 1]}
+    yield Group("logistic-regression", {}, ended, (30,))
+
+
+def _noisy_networks() -> Iterator[Group]:
+    mini = {"method": ["minibatch"], "batch-size": [16], "lr": [0.003, 0.1, 1], "seed": [0, 1]}
+    yield Group("mlp", {"dataset": "iris", "hidden": "8"}, mini, (15, 60))
+    adam = {**mini, "optimizer": ["adam"], "lr": [0.001, 0.03]}
+    yield Group("mlp", {"dataset": "iris", "hidden": "8"}, adam, (15, 60))
+    digits = {"method": ["minibatch"], "lr": [0.01, 0.3], "seed": [0]}
+    yield Group("mlp", {"dataset": "digits", "hidden": "32"}, digits, (10, 30))
+    deep = {"dataset": "iris", "hidden": "16,16,16,16,16", "activation": "sigmoid"}
+    yield Group("mlp", deep, {**mini, "lr": [0.1, 1]}, (20,))
+    cancer = {"method": ["minibatch"], "optimizer": ["adam"], "lr": [0.003], "seed": [0, 1]}
+    yield Group("mlp", {"dataset": "breast-cancer", "hidden": "32,32"}, cancer, (60,))
