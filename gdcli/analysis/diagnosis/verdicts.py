@@ -226,7 +226,7 @@ def _unmoved(case: Case) -> bool:
 
 def _chance(case: Case) -> bool:
     """Whether it is no better than a constant; a schedule's end explains that of a regressor."""
-    explained = case.known.classes is None and case.descent.end_multiplier <= NEARLY_OVER
+    explained = not case.known.classifier and case.descent.end_multiplier <= NEARLY_OVER
     return not case.ended_wild and case.at_chance and not explained
 
 

@@ -44,9 +44,7 @@ def best(source: Source) -> str:
     found = best_rows(diagnoses_of(source.folder), settings)
     rows = [
         {"setting": source.name(setting), **_rest(row, source.run.names)}
-        for setting, row in zip(
-            settings, best_rows(diagnoses_of(source.folder), settings), strict=True
-        )
+        for setting, row in zip(settings, found, strict=True)
     ]
     more = len(source.settings) - len(rows)
     note = f"<p class='note'>{more} settings with higher losses are not shown.</p>" if more else ""
