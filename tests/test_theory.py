@@ -7,8 +7,18 @@ import math
 import numpy as np
 import pytest
 
-from gdcli.analysis.theory import convergence_rate, stability_limit
+from gdcli.analysis.theory import (
+    best_momentum,
+    best_setting,
+    condition_number,
+    convergence_rate,
+    fate_of,
+    has_too_much_momentum,
+    stability_limit,
+    steps_to,
+)
 from gdcli.discovery import name_of
+from gdcli.engine.curvature import Curvature
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam
 from gdcli.optimizers.momentum import Momentum
@@ -109,3 +119,150 @@ def test_nothing_is_claimed_of_other_rules(rule: Optimizer) -> None:
 
 def test_a_flat_function_has_no_limit() -> None:
     assert stability_limit(Vanilla(), 0.0) is None
+
+
+def bowl(condition: float) -> Curvature:
+    ends = {"largest": 3 * condition, "smallest": 3.0, "smallest_positive": 3.0}
+    return Curvature(**ends, exact=True, every_batch=True)
+
+
+BOUNDED = Curvature(10.0, 0.0, exact=False, every_batch=False)
+SINGULAR = Curvature(10.0, 0.0, exact=True, every_batch=False, smallest_positive=2.0)
+
+
+def test_the_condition_number_is_that_of_the_curvatures_above_0() -> None:
+    assert condition_number(bowl(50.0)) == pytest.approx(50)
+    assert condition_number(SINGULAR) == 5
+    assert condition_number(BOUNDED) is None
+    assert condition_number(Curvature(10.0, 0.0, exact=True, every_batch=False)) is None
+
+
+@pytest.mark.parametrize("condition", [2.0, 10.0, 100.0, 1000.0])
+@pytest.mark.parametrize("kind", [Vanilla, Momentum, Nesterov])
+def test_no_setting_is_faster_than_the_best(condition: float, kind: type[Optimizer]) -> None:
+    curvature = bowl(condition)
+    best = best_setting(kind(), curvature)
+    assert best is not None
+    betas = [best.beta] if kind is Vanilla else np.linspace(0, 1, 401)[:-1].tolist()
+    rates = best.lr * np.linspace(0.3, 2, 171)
+
+    def at(lr: float, beta: float) -> float:
+        rule = Vanilla() if kind is Vanilla else kind(beta=beta)  # type: ignore[call-arg]
+        return rate(rule, lr, curvature.smallest, curvature.largest)
+
+    # At the best one two roots meet: rounding moves them by its square root.
+    assert at(best.lr, best.beta) == pytest.approx(best.rate, rel=1e-6)
+    lowest = min(at(lr, beta) for lr in rates.tolist() for beta in betas)
+    assert best.rate <= lowest * (1 + 1e-9)
+    assert lowest == pytest.approx(best.rate, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("condition", "best"), [(10.0, 0.640789), (100.0, 0.884722), (1000.0, 0.963491)]
+)
+def test_nesterovs_best_rate_is_less_than_one_less_the_root(condition: float, best: float) -> None:
+    found = best_setting(Nesterov(), bowl(condition))
+    assert found is not None
+    assert found.rate == pytest.approx(best, abs=1e-6)
+    assert found.rate < 1 - 1 / math.sqrt(condition)
+
+
+def test_nesterovs_best_setting_descends_at_its_rate() -> None:
+    best = best_setting(Nesterov(), Curvature(100.0, 1.0, True, True, 1.0))  # noqa: FBT003
+    assert best is not None
+    path = distances(100.0, Nesterov(beta=best.beta), best.lr, 200)
+    # A double root: the distance falls like (a + b t) rate^t.
+    assert (path[2] / path[1]) ** (1 / 100) == pytest.approx(best.rate, rel=0.01)
+
+
+@pytest.mark.parametrize("condition", [2.0, 10.0, 100.0])
+@pytest.mark.parametrize("kind", [Momentum, Nesterov])
+@pytest.mark.parametrize("share", [0.01, 0.5, 1.0, 1.2, 4 / 3, 1.6, 2.5, 3.5])
+def test_no_momentum_is_faster_at_that_rate(
+    condition: float, kind: type[Momentum], share: float
+) -> None:
+    curvature = bowl(condition)
+    lr, ends = share / curvature.largest, (curvature.smallest, curvature.largest)
+    betas = np.linspace(0, 1, 2001)[:-1].tolist()
+    rates = [rate(kind(beta=beta), lr, *ends) for beta in betas]
+    best = best_momentum(kind(), lr, curvature)
+    if best is None:
+        assert min(rates) >= 1
+        return
+    assert best.rate <= min(rates) * (1 + 1e-9)
+    assert best.rate == pytest.approx(rate(kind(beta=best.beta), lr, *ends), rel=1e-6)
+    for beta, found in zip(betas, rates, strict=True):
+        if has_too_much_momentum(kind(beta=beta), lr, curvature):
+            assert found > best.rate
+        else:
+            assert beta <= best.beta + 1e-12
+
+
+def test_too_much_momentum_fades_as_its_root() -> None:
+    curvature = bowl(10.0)
+    lr, heavy = 1 / curvature.largest, Momentum(beta=0.9)
+    assert has_too_much_momentum(heavy, lr, curvature)
+    assert rate(heavy, lr, curvature.smallest, curvature.largest) == pytest.approx(math.sqrt(0.9))
+    assert not has_too_much_momentum(Momentum(beta=0.1), lr, curvature)
+    # A small rate needs it.
+    assert not has_too_much_momentum(heavy, 0.001 * lr, curvature)
+
+
+@pytest.mark.parametrize("rule", [Vanilla(), Adam(), Momentum(weight_decay=0.1)], ids=str)
+def test_nothing_is_said_of_the_momentum_of_others(rule: Optimizer) -> None:
+    assert best_momentum(rule, 0.1, bowl(10.0)) is None
+    assert not has_too_much_momentum(rule, 0.1, bowl(10.0))
+
+
+def test_bounds_of_curvatures_make_no_best_setting() -> None:
+    assert best_setting(Vanilla(), BOUNDED) is None
+    assert best_momentum(Momentum(), 0.1, BOUNDED) is None
+    assert best_setting(Adam(), bowl(10.0)) is None
+    assert best_setting(Vanilla(weight_decay=0.1), bowl(10.0)) is None
+
+
+@pytest.mark.parametrize(
+    ("rule", "limit"),
+    [(Vanilla(), 0.2), (Momentum(beta=0.5), 0.3), (Nesterov(beta=0.5), 0.15)],
+    ids=str,
+)
+def test_at_an_exact_limit_descent_bounces_and_above_it_diverges(
+    rule: Optimizer, limit: float
+) -> None:
+    curvature = Curvature(10.0, 1.0, True, True, 1.0)  # noqa: FBT003
+    said = [fate_of(rule, "gd", lr, curvature) for lr in (0.99 * limit, limit, 1.0001 * limit)]
+    assert said == [None, "bounces for ever", "diverges"]
+    below, at, above = (distances(10.0, rule, share * limit, 400) for share in (0.97, 1, 1.03))
+    assert below[2] < 0.1 * below[1]
+    assert at[2] == pytest.approx(at[1], rel=1e-6)
+    assert above[-1] > 10 * above[0]
+
+
+def test_nothing_is_foretold_where_the_limit_is_not_exact() -> None:
+    one = Curvature(10.0, 1.0, exact=True, every_batch=False)
+    assert fate_of(Vanilla(), "gd", 0.3, one) == "diverges"
+    assert fate_of(Vanilla(), "sgd", 0.3, one) is None
+    assert fate_of(Vanilla(), "gd", 0.3, BOUNDED) is None
+    assert fate_of(Vanilla(clip_norm=1.0), "gd", 0.3, one) is None
+    assert fate_of(Adam(), "gd", 0.3, one) is None
+    # With noise, what bounces also walks at random.
+    assert fate_of(Vanilla(), "sgd", 0.2, bowl(10.0)._replace(largest=10.0)) is None
+    assert fate_of(Vanilla(weight_decay=10.0), "gd", 0.1, one) is None
+
+
+@pytest.mark.parametrize("lr", [0.05, 0.1, 0.15])
+def test_the_steps_to_a_goal_are_an_upper_bound_that_plain_descent_comes_near(lr: float) -> None:
+    run = only(train("quadratic", {"condition": "10"}, lr=repr(lr), steps="400", record="step"))
+    factor = rate(Vanilla(), lr, 1.0, 10.0)
+    goal = 1e-9 * run.losses[0]
+    taken = int((run.losses <= goal).argmax())
+    assert taken <= steps_to(factor, run.losses[0], goal) + 1
+    late = taken // 2
+    assert steps_to(factor, run.losses[late], goal) == pytest.approx(taken - late, abs=1.5)
+
+
+def test_steps_to_nowhere_and_to_where_one_is() -> None:
+    assert steps_to(0.9, 1.0, 2.0) == 0
+    assert steps_to(1.0, 1.0, 0.5) == math.inf
+    assert steps_to(0.5, 1.0, 0.0) == math.inf
+    assert steps_to(0.0, 1.0, 0.5) == 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.analysis.expectation import Expectation, Floor, expectation
+from gdcli.analysis.expectation import Expectation, expectation
 from gdcli.analysis.facts import Facts, Goals, Theory
 from gdcli.analysis.judged import judged
 from gdcli.analysis.measured_rate import measured_rate
@@ -21,7 +21,7 @@ from gdcli.analysis.thresholds import Thresholds
 from gdcli.analysis.trials import read_trials
 from gdcli.analysis.why import Account
 from gdcli.engine.curvature import Curvature
-from gdcli.engine.gradient_noise import Noise
+from gdcli.engine.noise_floor import Floor
 from gdcli.errors import UserError
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.vanilla import Vanilla
@@ -106,13 +106,13 @@ def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None
 
 
 def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -> None:
-    expected = Expectation(Vanilla(), rate=0.9, floor=Floor(0.01, exact=False))
+    expected = Expectation(Vanilla(), rate=0.9, floor=Floor(1, 0.05, excess=0.01, mean=0.01))
     one = account(tmp_path, [Made([2.0] * 30)], expected)
     line = explanation(replace(one, rate=0.91, excess=0.011))
     assert "; rate a step 0.91 measured, 0.9 in theory in the long run" in line
-    assert "; noise floor 0.011 measured, about 0.01 in theory" in line
+    assert "; noise floor 0.011 measured, 0.01 in theory" in line
     assert "measured" not in explanation(one)
-    unstable = expected._replace(floor=Floor(inf, exact=True))
+    unstable = expected._replace(floor=Floor(1, 0.05, inf, inf))
     assert "floor" not in explanation(replace(one, expected=unstable))
 
 
@@ -162,28 +162,21 @@ def test_batches_have_a_limit_only_where_all_have_the_same_curvature() -> None:
 
 
 def test_a_floor_is_claimed_of_plain_sgd_with_replacement_alone() -> None:
-    noisy = BOWL._replace(examples=100, noise=Noise((1.0, 10.0), (2.0, 3.0), exact=True))
+    known = Floor(4, 0.05, excess=0.3, mean=0.2)
+    noisy = BOWL._replace(examples=100, floors=(Floor(8, 0.05, 0.1, 0.1), known))
     drawn = GOALS._replace(order="replacement")
-    floor = 0.05 * 2 / (2 * 4 * 1.95) + 0.05 * 3 / (2 * 4 * 1.5)
-    found = expect(noisy, drawn, method="minibatch", batch_size=4).floor
-    assert found is not None
-    assert found.exact
-    assert found.excess == pytest.approx(floor)
-    ragged = expect(noisy, drawn, method="minibatch", batch_size=7).floor
-    assert ragged is not None
-    assert not ragged.exact
+    assert expect(noisy, drawn, method="minibatch", batch_size=4).floor == known
+    assert expect(noisy, drawn, method="minibatch", batch_size=2).floor is None
+    assert expect(BOWL, drawn, method="minibatch", batch_size=4).floor is None
     plain: list[tuple[Goals, dict[str, Value]]] = [
-        (GOALS, {"method": "sgd"}),
+        (GOALS, {"method": "minibatch"}),
         (drawn, {"method": "gd"}),
-        (drawn, {"method": "sgd", "optimizer": "momentum"}),
-        (drawn, {"method": "sgd", "clip_norm": 1.0}),
+        (drawn, {"method": "minibatch", "optimizer": "momentum"}),
+        (drawn, {"method": "minibatch", "clip_norm": 1.0}),
+        (drawn, {"method": "minibatch", "schedule": "cosine"}),
     ]
     for goals, changed in plain:
-        assert expect(noisy, goals, **changed).floor is None
-    steep = noisy._replace(noise=Noise((50.0,), (1.0,), exact=True))
-    unstable = expect(steep, drawn, method="sgd").floor
-    assert unstable is not None
-    assert unstable.excess == inf
+        assert expect(noisy, goals, **{"batch_size": 4, **changed}).floor is None
 
 
 @given(st.floats(0.5, 1.5), st.integers(8, 60))
@@ -225,8 +218,8 @@ def test_a_goal_that_was_reached_stays_reached(tmp_path: Path) -> None:
 def test_the_facts_are_those_of_the_settings_options() -> None:
     def entry(condition: str, minimum: float) -> dict[str, object]:
         curvature = {"largest": 1.0, "smallest": 0.5, "exact": True, "every_batch": False}
-        noise = {"curvatures": [0.0], "variances": [2.0], "exact": False}
-        own = {"examples": 9, "minimum": minimum, "curvature": curvature, "noise": noise}
+        floors = [{"batch_size": 2, "lr": 0.1, "excess": None, "mean": None}]
+        own = {"examples": 9, "minimum": minimum, "curvature": curvature, "floors": floors}
         return {"problem": condition, "options": {"condition": condition}, **own}
 
     named = {"problem": "bowl", "settings": {"grid": {}}}
@@ -236,8 +229,7 @@ def test_the_facts_are_those_of_the_settings_options() -> None:
     )
     found = theory.of(("method", "condition"), ("gd", 20.0))
     curvature = Curvature(1.0, 0.5, exact=True, every_batch=False)
-    noise = Noise((0.0,), (2.0,), exact=False)
-    assert found == Facts(9, 2.0, curvature, noise, "bowl 20.0 def")
+    assert found == Facts(9, 2.0, curvature, (Floor(2, 0.1, inf, inf),), "bowl 20.0 def")
     assert theory.of(("method", "condition"), ("gd", 30.0)) is None
 
 

@@ -23,7 +23,9 @@ class Best:
     # varied of the problem: losses of different problems have no lowest
     setting: Setting  # the one with the lowest median final training loss
     settings: str  # what else it says: the schedule, what was varied of the optimizer
-    verdicts: Mapping[str, int]  # trials of all settings, by verdict; those that failed apart
+    trials: int  # of all settings
+    diverged: int
+    failed: int
 
 
 def best_of_each(runs: Mapping[str, Trials]) -> list[Best]:
@@ -41,9 +43,9 @@ def _best(name: str, run: Trials) -> Iterator[Best]:
         best = min(settings, key=lambda setting: setting.median)
         given = zip(run.names, best.values, strict=True)
         others = {n: v for n, v in given if n not in KIND and not _is_of_the_problem(n)}
-        trials = (trial for setting in settings for trial in setting.trials)
-        words = Counter("failed" if t.status == "failed" else t.verdict for t in trials)
-        yield Best(name, kind, best, _said(others), words)
+        ends = Counter(trial.status for setting in settings for trial in setting.trials)
+        counts = (ends.total(), ends["diverged"], ends["failed"])
+        yield Best(name, kind, best, _said(others), *counts)
 
 
 def _kind(names: Sequence[str], setting: Setting) -> tuple[Value, ...]:

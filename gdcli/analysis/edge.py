@@ -31,7 +31,7 @@ def edge_of(account: Account) -> Edge | None:
     Of trials that diverged nothing is said: sharpness at one point is no proof of why.
     """
     expected = account.expected
-    if expected is None or not expected.edge or account.word in ("diverged", "failed"):
+    if expected is None or not expected.edge or account.state in ("blew up", "failed"):
         return None
-    start, end = account.figure("initial_sharpness"), account.sharpness
+    start, end = account.fact("initial_sharpness"), account.sharpness
     return None if start is None or end is None else Edge(start, end, expected.edge)

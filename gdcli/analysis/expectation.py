@@ -7,30 +7,26 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.analysis.theory import (
+    Fate,
     Limit,
     convergence_rate,
+    fate_of,
     limit_of,
-    noise_floor,
     stable_sharpness,
 )
-from gdcli.discovery import OPTIMIZERS
+from gdcli.discovery import OPTIMIZERS, SCHEDULES, Catalogue
+from gdcli.engine.curvature import DEGENERATE
 from gdcli.fields import Option, options_of
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.vanilla import Vanilla
+from gdcli.schedule import Schedule
 
 if TYPE_CHECKING:
     from gdcli.analysis.facts import Facts, Goals
     from gdcli.analysis.rows import Value
+    from gdcli.engine.noise_floor import Floor
 
 COMMON = ("weight_decay", "clip_norm")  # settings of every optimizer, named without it
-DEGENERATE = 1e-13  # mu over L: so small, it is rounding, and no rate can be told from it
-
-
-class Floor(NamedTuple):
-    """The mean excess over the minimum at which SGD settles."""
-
-    excess: float
-    exact: bool  # else the leading order in the learning rate
 
 
 class Expectation(NamedTuple):
@@ -41,6 +37,7 @@ class Expectation(NamedTuple):
     rate: float | None = None  # the factor by which a step shrinks the distance to the minimiser
     floor: Floor | None = None
     edge: float | None = None  # sharpness up to which steps are stable, where the Hessian varies
+    fate: Fate | None = None  # at or above the limit, however short the run was
 
 
 def expectation(
@@ -50,7 +47,7 @@ def expectation(
 
     Of a schedule that is not constant nothing is expected.
     """
-    optimizer = _optimizer(given)
+    optimizer = optimizer_of(given)
     if optimizer is None:
         return None
     if facts is None or given["schedule"] != "constant":
@@ -62,13 +59,26 @@ def expectation(
         _rate(optimizer, method, lr, facts),
         _floor(optimizer, given, lr, facts, goals),
         _edge(optimizer, method, lr, facts),
+        fate_of(optimizer, method, lr, curvature) if curvature else None,
     )
 
 
-def _optimizer(given: Mapping[str, Value]) -> Optimizer | None:
-    """Return the optimizer of a setting, with its fields that vary."""
-    name = str(given["optimizer"])
-    rule = _rule(name)
+def optimizer_of(given: Mapping[str, Value]) -> Optimizer | None:
+    """Return the optimizer of a setting, with its fields that vary; None of one's own."""
+    found: Optimizer | None = _component(given, "optimizer", OPTIMIZERS)
+    return found
+
+
+def schedule_of(given: Mapping[str, Value]) -> Schedule | None:
+    """Return the schedule of a setting, with its fields that vary; None of one's own."""
+    found: Schedule | None = _component(given, "schedule", SCHEDULES)
+    return found
+
+
+def _component(given: Mapping[str, Value], what: str, known: Catalogue[Any]) -> Any:
+    """Return the built-in of a name that a setting has, with its fields that vary."""
+    name = str(given[what])
+    rule = _rule(name, what, known)
     if rule is None:
         return None
     kind, options = rule
@@ -81,25 +91,27 @@ def _optimizer(given: Mapping[str, Value]) -> Optimizer | None:
 
 
 @lru_cache  # a run may have thousands of settings, and a handful of optimizers
-def _rule(name: str) -> tuple[type[Optimizer], tuple[Option, ...]] | None:
-    """Return the optimizer of that name and its options, None where there is none."""
-    if name not in OPTIMIZERS.built_in():  # nobody's own file is run for it
+def _rule(name: str, what: str, known: Catalogue[Any]) -> tuple[type, tuple[Option, ...]] | None:
+    """Return the built-in class of that name and its options, None where there is none."""
+    if name not in known.built_in():  # nobody's own file is run for it
         return None
-    kind = OPTIMIZERS.find(name, "optimizer")
+    kind = known.find(name, what)
     return kind, tuple(options_of(kind).values())
 
 
 def _rate(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float | None:
     """Return the rate of descent on all examples where the Hessian is the same everywhere.
 
-    Weight decay has another minimiser than the loss: the gradient does not vanish there.
+    Along axes of curvature 0 the gradient is 0, and nothing is left to descend. Weight decay has
+    another minimiser than the loss: the gradient does not vanish there.
     """
     curvature = facts.curvature
     if method != "gd" or curvature is None or not curvature.exact or optimizer.weight_decay:
         return None
-    if curvature.smallest <= DEGENERATE * curvature.largest:
-        return None
-    return convergence_rate(optimizer, lr, (curvature.smallest, curvature.largest))
+    smallest = curvature.smallest_positive
+    if smallest is None and curvature.smallest > DEGENERATE * curvature.largest:
+        smallest = curvature.smallest  # of a manifest that says no more
+    return convergence_rate(optimizer, lr, (smallest, curvature.largest)) if smallest else None
 
 
 def _edge(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float | None:
@@ -112,13 +124,7 @@ def _floor(
     optimizer: Optimizer, given: Mapping[str, Value], lr: float, facts: Facts, goals: Goals
 ) -> Floor | None:
     """Return the floor of plain SGD that draws with replacement; none is known of a shuffle."""
-    size, noise = given["batch_size"], facts.noise
-    plain = type(optimizer) is Vanilla and optimizer == Vanilla()
-    if not plain or noise is None or given["method"] == "gd" or goals.order != "replacement":
+    size, plain = given["batch_size"], type(optimizer) is Vanilla and optimizer == Vanilla()
+    if not plain or given["method"] == "gd" or goals.order != "replacement":
         return None
-    if not isinstance(size, int):
-        return None
-    excess = noise_floor(lr, size, noise.curvatures, noise.variances)
-    # A last batch that is smaller is noisier.
-    whole = goals.remainder == "drop" or facts.examples % size == 0
-    return Floor(excess, noise.exact and whole)
+    return facts.floor(size, lr) if isinstance(size, int) else None

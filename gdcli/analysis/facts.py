@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 from gdcli.analysis.rows import REPAIR, Value, value_of
+from gdcli.engine.baseline import Baseline
 from gdcli.engine.curvature import Curvature
-from gdcli.engine.gradient_noise import Noise
+from gdcli.engine.noise_floor import Floor
 from gdcli.engine.quantized_size import Quantized
+from gdcli.engine.spread import Spread
 from gdcli.errors import UserError
 
 
@@ -16,11 +19,24 @@ class Facts(NamedTuple):
     """One problem of a run; None is what is not known."""
 
     examples: int
-    minimum: float | None = None
+    minimum: float | None = None  # the least training loss, at some parameters
     curvature: Curvature | None = None
-    noise: Noise | None = None
+    floors: tuple[Floor, ...] = ()
     identity: str = ""  # the same in every run on this problem and these examples
     quantized: Quantized | None = None
+    infimum: float | None = None  # where there is no minimum: what the loss may fall towards for
+    # ever, as that of separable classes without a penalty does to 0
+    baseline: Baseline | None = None
+    spread: Spread | None = None
+    network: bool = False
+    convex: bool | None = None
+    bound: float | None = None  # a loss that no parameters are below
+    scale: str | None = None  # how features were scaled
+
+    def floor(self, batch_size: int, lr: float) -> Floor | None:
+        """Return where SGD settles with batches of this size at this rate; None: not known."""
+        found = (f for f in self.floors if (f.batch_size, f.lr) == (batch_size, lr))
+        return next(found, None)
 
 
 class Goals(NamedTuple):
@@ -76,14 +92,24 @@ def _identity(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
 
 
 def _facts(entry: Mapping[str, Any], identity: str) -> Facts:
-    curvature, noise = entry["curvature"], entry["noise"]
+    curvature, baseline, spread = entry["curvature"], entry.get("baseline"), entry.get("spread")
     return Facts(
         entry["examples"],
         entry["minimum"],
         Curvature(**curvature) if curvature else None,
-        Noise(tuple(noise["curvatures"]), tuple(noise["variances"]), noise["exact"])
-        if noise
-        else None,
+        tuple(map(_floor, entry.get("floors", ()))),
         identity,
         Quantized(**entry["quantized"]) if entry.get("quantized") else None,
+        entry.get("infimum"),
+        Baseline(**baseline) if baseline else None,
+        Spread(**spread) if spread else None,
+        bool(entry.get("network")),
+        entry.get("convex"),
+        entry.get("bound"),
+        entry.get("scale"),
     )
+
+
+def _floor(entry: Mapping[str, Any]) -> Floor:
+    excess, mean = (inf if entry[name] is None else entry[name] for name in ("excess", "mean"))
+    return Floor(entry["batch_size"], entry["lr"], excess, mean)

@@ -11,6 +11,9 @@ from gdcli.analysis.quantiles import Spread, median, spread
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import Trial
 
+TIED = 1e-4  # of the fall from the start: two losses this close are the same
+STRETCHES = 16  # of the budget, of which a trial's facts have the mean losses
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -36,6 +39,10 @@ class Cell:
     def median(self) -> float:
         """The median final training loss over the seeds: inf where there is none."""
         return self.loss.median if self.loss else inf
+
+    def time_to(self, loss: float) -> float:
+        """Return the share of the budget after which the median trial is at a loss: inf: never."""
+        return median([_time_to(trial, loss) for trial in self.ran]) if self.ran else inf
 
     @property
     def diverged(self) -> int:
@@ -63,13 +70,34 @@ class Setting:
     cells: tuple[Cell, ...]  # by learning rate, the smallest first
 
     @cached_property
-    def best(self) -> Cell | None:
-        """The learning rate with the lowest median final training loss, the smaller of two equals.
+    def tied(self) -> tuple[Cell, ...]:
+        """The learning rates that end as low as the lowest: within TIED of the fall above it.
 
-        None where at every learning rate half of the seeds diverged or none has a result.
+        The loss is the median final training loss over the seeds, the fall that from the start.
+        None at all where at every learning rate half of the seeds diverged or none has a result.
         """
-        best = min(self.cells, key=lambda cell: cell.median)
-        return best if isfinite(best.median) else None
+        lowest = min(cell.median for cell in self.cells)
+        if not isfinite(lowest):
+            return ()
+        return tuple(cell for cell in self.cells if cell.median <= lowest + self._margin(lowest))
+
+    @cached_property
+    def best(self) -> Cell | None:
+        """The learning rate that is there the soonest, of those that end as low as the lowest.
+
+        Of two as soon the one with the lower loss, of two as low the smaller. None: there is none.
+        """
+        if not self.tied:
+            return None
+        worst = max(cell.median for cell in self.tied)
+        common = worst + self._margin(worst)
+        return min(self.tied, key=lambda cell: (cell.time_to(common), cell.median))
+
+    def _margin(self, loss: float) -> float:
+        """Return the loss that counts as nothing, beside the fall from the start to a loss."""
+        starts = [trial.fact("initial_train_loss") for trial in self.trials]
+        known = [start for start in starts if start is not None and isfinite(start)]
+        return TIED * max(0.0, median(known) - loss) if known else 0.0
 
     @property
     def median(self) -> float:
@@ -80,6 +108,15 @@ class Setting:
     def trials(self) -> Iterable[Trial]:
         """The trials at every learning rate."""
         return (trial for cell in self.cells for trial in cell.trials)
+
+
+def _time_to(trial: Trial, loss: float) -> float:
+    """Return the share of the budget after which a trial's level is at a loss: inf: never."""
+    for stretch in range(1, STRETCHES + 1):
+        level = trial.fact(f"level_{stretch}")
+        if level is not None and level <= loss:
+            return stretch / STRETCHES
+    return inf
 
 
 def settings_of(trials: Sequence[Trial]) -> tuple[Setting, ...]:

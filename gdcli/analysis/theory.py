@@ -8,8 +8,8 @@ by a matrix that depends on h alone (Lessard, Recht and Packard 2016; Goh, Disti
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
 
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
@@ -18,6 +18,19 @@ from gdcli.optimizers.vanilla import Vanilla
 if TYPE_CHECKING:
     from gdcli.engine.curvature import Curvature
     from gdcli.optimizer import Optimizer
+
+
+Fate: TypeAlias = Literal["diverges", "bounces for ever"]
+
+AT = 2e-15  # a relative difference from a limit that is rounding
+
+
+class Best(NamedTuple):
+    """The fastest setting on a quadratic, and its factor of the distance a step in the long run."""
+
+    lr: float
+    beta: float
+    rate: float
 
 
 class Limit(NamedTuple):
@@ -89,18 +102,82 @@ def convergence_rate(optimizer: Optimizer, lr: float, curvatures: Iterable[float
     return max(radius(lr * (h + optimizer.weight_decay), beta) for h in curvatures)
 
 
-def noise_floor(
-    lr: float, batch_size: int, curvatures: Sequence[float], variances: Sequence[float]
-) -> float:
-    """Return the mean excess loss at which SGD settles: examples drawn with replacement.
+def fate_of(optimizer: Optimizer, method: str, lr: float, curvature: Curvature) -> Fate | None:
+    """Return what a rate at or above an exact limit comes to, at any length of run; else None.
 
-    The sum of lr c / (2 B (2 - lr h)) over axes of curvature h, along which the gradient of one
-    example has the variance c; infinite where an axis is not stable.
+    Above it descent diverges, unless the start has no share in the largest curvature. At it, full
+    batches without weight decay bounce along that axis for ever, as far to either side. Nothing is
+    said where the limit is only a bound, or unknown.
     """
-    if any(lr * h >= 2 for h in curvatures):
+    limit = limit_of(optimizer, method, curvature)
+    if limit is None or not limit.exact:
+        return None
+    if abs(lr / limit.lr - 1) <= AT:
+        return "bounces for ever" if method == "gd" and not optimizer.weight_decay else None
+    return "diverges" if lr > limit.lr else None
+
+
+def condition_number(curvature: Curvature) -> float | None:
+    """Return L / mu, mu the smallest curvature above 0; None: it is not known exactly."""
+    smallest = curvature.smallest_positive
+    return curvature.largest / smallest if curvature.exact and smallest else None
+
+
+def best_setting(optimizer: Optimizer, curvature: Curvature) -> Best | None:
+    """Return the learning rate and momentum at which a linear optimizer is fastest on a quadratic.
+
+    None of other optimizers, and of curvatures that are bounded only. Polyak 1964 for heavy ball;
+    Lessard, Recht and Packard 2016 for Nesterov.
+    """
+    condition = condition_number(curvature)
+    if condition is None or _momentum(optimizer) is None or optimizer.weight_decay:
+        return None
+    largest, smallest = curvature.largest, curvature.largest / condition
+    if isinstance(optimizer, Nesterov):
+        root = math.sqrt(3 * condition + 1)
+        return Best(4 / (3 * largest + smallest), (root - 2) / (root + 2), 1 - 2 / root)
+    if isinstance(optimizer, Momentum):
+        root = math.sqrt(condition)
+        rate = (root - 1) / (root + 1)
+        return Best(4 / (math.sqrt(largest) + math.sqrt(smallest)) ** 2, rate**2, rate)
+    return Best(2 / (largest + smallest), 0.0, (condition - 1) / (condition + 1))
+
+
+def best_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> Best | None:
+    """Return the momentum at which a heavy ball or Nesterov is fastest at this learning rate.
+
+    With more the slowest axis swings: the rate is then as slow as the momentum fades, the square
+    root of beta for heavy ball. None of other optimizers, where curvatures are bounded only, and
+    where no momentum makes this rate stable.
+    """
+    condition = condition_number(curvature)
+    beta = _momentum(optimizer)
+    if condition is None or beta is None or optimizer.weight_decay or type(optimizer) is Vanilla:
+        return None
+    steps = [lr * curvature.largest / condition, lr * curvature.largest]
+    ahead = isinstance(optimizer, Nesterov)
+    best = _best_nesterov(*steps) if ahead else max((1 - math.sqrt(s)) ** 2 for s in steps)
+    rate = max((_nesterov if ahead else _heavy_ball)(step, best) for step in steps)
+    return Best(lr, best, rate) if rate < 1 else None
+
+
+def has_too_much_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> bool:
+    """Return whether less momentum would surely be faster at this learning rate."""
+    best, beta = best_momentum(optimizer, lr, curvature), _momentum(optimizer)
+    return best is not None and beta is not None and beta > best.beta + AT
+
+
+def steps_to(rate: float, gap: float, goal: float) -> float:
+    """Return the steps in which a loss at `gap` above the minimum gets to `goal` above it.
+
+    The distance shrinks by `rate` a step, the gap by its square: of plain descent at least, so that
+    it takes no more steps; of momentum in the long run. inf: it never gets there.
+    """
+    if gap <= goal:
+        return 0.0
+    if rate >= 1 or goal <= 0:
         return math.inf
-    axes = zip(curvatures, variances, strict=True)
-    return sum(lr * c / (2 * batch_size * (2 - lr * h)) for h, c in axes)
+    return 1.0 if rate <= 0 else math.log(goal / gap) / (2 * math.log(rate))
 
 
 def _stable_product(optimizer: Optimizer) -> float | None:
@@ -130,6 +207,27 @@ def _heavy_ball(step: float, beta: float) -> float:
 def _nesterov(step: float, beta: float) -> float:
     """Return the larger root of z^2 - (1 + beta)(1 - lr h) z + beta (1 - lr h), in size."""
     return _largest_root((1 + beta) * (1 - step), beta * (1 - step))
+
+
+def _best_nesterov(slowest: float, fastest: float) -> float:
+    """Return the beta of the least rate, for the least and the largest lr h.
+
+    As it grows the slowest axis gets faster, until its roots meet. The fastest one gets slower
+    where lr h is above 1: then the best may be where both are as fast.
+    """
+    if slowest >= 1:
+        return 0.0
+    root = math.sqrt(slowest)
+    low, high = 0.0, (1 - root) / (1 + root)
+    if _nesterov(fastest, high) <= _nesterov(slowest, high):
+        return high
+    for _ in range(60):
+        middle = (low + high) / 2
+        if _nesterov(fastest, middle) <= _nesterov(slowest, middle):
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 def _largest_root(total: float, product: float) -> float:

@@ -1,4 +1,4 @@
-"""Why settings did what they did: the figures of each learning rate, beside those of theory."""
+"""Why settings did what they did: each learning rate's diagnosis, beside the figures of theory."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from functools import cached_property
 from math import isfinite, isnan
 from pathlib import Path
 
-from gdcli.analysis.expectation import Expectation, expectation
-from gdcli.analysis.facts import Facts, Theory
+from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.diagnosis.diagnosis import Diagnosis
+from gdcli.analysis.diagnosis.verdicts import STATES
+from gdcli.analysis.expectation import Expectation
+from gdcli.analysis.facts import Facts
 from gdcli.analysis.measured_rate import measured_rate
 from gdcli.analysis.quantiles import median
 from gdcli.analysis.recorded_points import Points, read_points
@@ -18,9 +21,8 @@ from gdcli.analysis.results import Cell, Setting
 from gdcli.analysis.rows import Value
 from gdcli.analysis.series import last_quarters
 from gdcli.analysis.trials import Trial
-from gdcli.analysis.verdict import WORDS
 
-WORST_FIRST = (*reversed(WORDS), "failed", "")
+WORDS = (*(state.word for state in STATES), "failed")  # of two as frequent, the first is told
 
 
 @dataclass(frozen=True)
@@ -41,52 +43,64 @@ class Account:
     given: Mapping[str, Value]  # the setting, by name
     facts: Facts | None
     expected: Expectation | None
+    said: Mapping[str, Diagnosis]  # by the trial's id; of those that failed nothing is said
     rate: float | None = None  # measured: the median over seeds
     excess: float | None = None  # measured: the mean level over seeds less the minimum
-    sharpness: float | None = None  # measured late: the median over the trials with the word
+    sharpness: float | None = None  # measured late: the median over the trials with the state
 
     @cached_property
-    def word(self) -> str:
-        """The verdict of most trials, of two as frequent the worse."""
-        counts = self.verdicts
-        return min(counts, key=lambda word: (-counts[word], WORST_FIRST.index(word)))
+    def state(self) -> str:
+        """The state of most trials, of two as frequent the first of WORDS."""
+        counts = self.states
+        return min(counts, key=lambda word: (-counts[word], WORDS.index(word)))
 
     @cached_property
-    def verdicts(self) -> Counter[str]:
-        """The trials by verdict; those that failed have none."""
-        words = ("failed" if t.status == "failed" else t.verdict for t in self.cell.trials)
-        return Counter(word if word in WORST_FIRST else "" for word in words)
+    def states(self) -> Counter[str]:
+        """The trials by state, those that failed among them."""
+        found = (self.said.get(trial.id) for trial in self.cell.trials)
+        return Counter(one.state or "failed" if one else "failed" for one in found)
 
-    def figure(self, name: str) -> float | None:
-        """Return the median of a figure over the trials that have the word; None: none has it."""
-        values = (trial.figures[name] for trial in self.of_the_word())
+    @cached_property
+    def typical(self) -> Diagnosis | None:
+        """What is said of the trial that has the state and the median loss of those; None: none."""
+        own = sorted(self.of_the_state(), key=lambda trial: trial.loss)
+        return self.said[own[(len(own) - 1) // 2].id] if own else None
+
+    def fact(self, name: str) -> float | None:
+        """Return a fact's median over the trials that have the state; None: none has it."""
+        values = (trial.fact(name) for trial in self.of_the_state())
         known = [value for value in values if value is not None and not isnan(value)]
         return median(known) if known else None
 
-    def of_the_word(self) -> list[Trial]:
-        """Return the trials that have the word."""
-        return [trial for trial in self.cell.ran if trial.verdict == self.word]
+    def of_the_state(self) -> list[Trial]:
+        """Return the trials that have the state."""
+        return [trial for trial in self.cell.ran if self.said[trial.id].state == self.state]
 
 
 def accounts(
-    folder: Path, names: Sequence[str], cells: Sequence[tuple[Setting, Cell]], theory: Theory
+    folder: Path, diagnoses: Diagnoses, cells: Sequence[tuple[Setting, Cell]]
 ) -> list[Account]:
     """Return the accounts of some cells of a run, in their order.
 
     curves.csv is read only where theory has something to compare a curve with.
     """
-    expected = [_expected(names, setting, cell, theory) for setting, cell in cells]
-    compared = {trial.id: trial for account in expected for trial in _compared(account)}
+    told = [_account(diagnoses, setting, cell) for setting, cell in cells]
+    compared = {trial.id: trial for account in told for trial in _compared(account)}
     sharpness = any(map(_has_sharpness, compared.values()))
     measured = _measured(folder, compared, sharpness=sharpness) if compared else {}
-    return [_with_measured(account, measured) for account in expected]
+    return [_with_measured(account, measured) for account in told]
 
 
-def _expected(names: Sequence[str], setting: Setting, cell: Cell, theory: Theory) -> Account:
-    given = dict(zip(names, setting.values, strict=True))
-    facts = theory.of(names, setting.values)
-    found = expectation(given, cell.lr, facts, theory.goals)
-    return Account(setting, cell, given, facts, found)
+def _account(diagnoses: Diagnoses, setting: Setting, cell: Cell) -> Account:
+    names, theory = diagnoses.run.names, diagnoses.theory
+    return Account(
+        setting,
+        cell,
+        dict(zip(names, setting.values, strict=True)),
+        theory.of(names, setting.values) if theory else None,
+        diagnoses.expected(setting.values, cell.lr),
+        {trial.id: diagnoses.of(trial) for trial in cell.ran},
+    )
 
 
 def _compared(account: Account) -> Iterator[Trial]:
@@ -122,7 +136,7 @@ def _level(values: Sequence[float]) -> float | None:
 
 def _with_measured(account: Account, measured: Mapping[str, Measured]) -> Account:
     """Return an account with the figures that stand beside those of theory."""
-    late = [measured[t.id].sharpness for t in account.of_the_word() if t.id in measured]
+    late = [measured[t.id].sharpness for t in account.of_the_state() if t.id in measured]
     swings = [value for value in late if value is not None and isfinite(value)]
     account = replace(account, sharpness=median(swings) if swings else None)
     expected, facts = account.expected, account.facts

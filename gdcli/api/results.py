@@ -62,10 +62,26 @@ class Run:
         return self._frame("summary.csv")
 
     @cached_property
-    def verdicts(self) -> pd.Series[str]:
-        """What each trial's curve did, by the trial's id; of one without a curve "failed"."""
-        summary = self.summary.set_index("trial")
-        return summary["verdict"].where(summary["status"] != "failed", "failed")
+    def diagnoses(self) -> pd.DataFrame:
+        """What is said of each trial, by its id: state, qualities, explanation and advice.
+
+        The state of a trial that failed is "failed". Raises UserError where the run is not
+        finished.
+        """
+        import pandas as pd
+
+        from gdcli.report.results import diagnoses_of
+
+        found = list(diagnoses_of(folder_of(str(self.path))).all())
+        columns = {
+            "state": [one.state or "failed" for _, one in found],
+            "quality": [one.quality for _, one in found],
+            "qualities": [one.qualities for _, one in found],
+            "explanation": [one.phrase for _, one in found],
+            "advice": [one.advice for _, one in found],
+        }
+        ids = pd.Index([trial.id for trial, _ in found], name="trial")
+        return pd.DataFrame(columns, index=ids)
 
     def _frame(self, table: Table) -> pd.DataFrame:
         # pandas takes half a second to import: an experiment can be made and run without it.

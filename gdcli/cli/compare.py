@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from annotated_types import Gt, Lt
 
-from gdcli.analysis.thresholds import Thresholds
 from gdcli.cli import completion
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
@@ -69,7 +68,7 @@ class Instead:
             raise UserError("--pair", "a profile is of all settings", "leave one of them out")
 
 
-@takes({"Curves": (Curves,), "Instead": (Instead,), "Verdicts": (Thresholds,), RUN: (Screen,)})
+@takes({"Curves": (Curves,), "Instead": (Instead,), RUN: (Screen,)})
 def compare(
     *,
     runs: Annotated[
@@ -85,16 +84,15 @@ def compare(
     """Show how runs differ in settings, results and curves.
 
     Each method and optimizer is shown at its best setting in each run, by median final training
-    loss over the seeds; verdicts are counted over all of its trials. The options under Verdicts
-    judge the recorded curves by other thresholds than those of the runs' own tables.
+    loss over the seeds; the trials that diverged or failed are counted over all of its trials.
 
     With --pair two settings are compared seed by seed. With --profile methods are compared over
     problems and seeds: each counts as solved when the loss is as low as --tau says, and takes as
     many epochs as that takes.
     """
-    screen, curves, instead, thresholds, *folders = every(
+    screen, curves, instead, *folders = every(
         [
-            *(partial(read, cls, given) for cls in (Screen, Curves, Instead, Thresholds)),
+            *(partial(read, cls, given) for cls in (Screen, Curves, Instead)),
             *(partial(intact, name) for name in runs),
         ]
     )
@@ -105,7 +103,7 @@ def compare(
     if instead.profile:
         _print_profiles(folders, instead, screen)
         return 0
-    read_runs = {name: _read(folder, thresholds) for name, folder in named.items()}
+    read_runs = {name: _read(folder) for name, folder in named.items()}
     if instead.pair is not None:
         _print_pair(read_runs, instead.pair, screen)
         return 0
@@ -115,19 +113,18 @@ def compare(
 
 def _check_used(instead: Instead, given: Mapping[str, object]) -> None:
     """Raise UserError for an option that what is shown instead has no use for."""
-    without = (Curves, Thresholds) if instead.profile else (Curves,) if instead.pair else ()
+    without = (Curves,) if instead.profile or instead.pair else ()
     for name in given_of(given, *without):
         other = "--profile" if instead.profile else "--pair"
         raise UserError(f"--{name}", f"it changes nothing with {other}", "leave one of them out")
 
 
-def _read(folder: Path, thresholds: Thresholds) -> tuple[Trials, Theory]:
+def _read(folder: Path) -> tuple[Trials, Theory]:
     from gdcli.analysis.facts import Theory
-    from gdcli.analysis.judged import trials_judged
+    from gdcli.analysis.trials import read_trials
     from gdcli.runs.manifest import read as read_manifest
 
-    theory = Theory(read_manifest(folder))
-    return trials_judged(folder, theory, thresholds), theory
+    return read_trials(folder), Theory(read_manifest(folder))
 
 
 def _print_results(

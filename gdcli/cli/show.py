@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from gdcli.analysis.thresholds import Thresholds
+from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.cli.completion import runs
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
@@ -21,6 +21,7 @@ from gdcli.runs.run_folder import intact
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.analysis.facts import Theory
     from gdcli.analysis.targets import Target
     from gdcli.analysis.trials import Trials
@@ -88,7 +89,7 @@ def _metric(given: str, run: Trials) -> tuple[str, float]:
     return column, value
 
 
-@takes({"View": (View,), "Verdicts": (Thresholds,), RUN: (Screen,)})
+@takes({"View": (View,), "Diagnosis": (Limits,), RUN: (Screen,)})
 def show(
     *,
     run: Annotated[
@@ -101,25 +102,22 @@ def show(
 ) -> int:
     """Print the results of a run again: its tables and its curves.
 
-    The options under Verdicts judge the recorded curves by other thresholds than those that
-    summary.csv was written with, which stays as it is.
+    The options under Diagnosis set where one word ends and the next begins; the run's files stay
+    as they are.
     """
-    screen, view, thresholds, folder = every(
+    screen, view, limits, folder = every(
         [
-            *(partial(read, cls, given) for cls in (Screen, View, Thresholds)),
+            *(partial(read, cls, given) for cls in (Screen, View, Limits)),
             partial(intact, run),
         ]
     )
-    from gdcli.analysis.facts import Theory
-    from gdcli.analysis.judged import trials_judged
-    from gdcli.runs.manifest import read as read_manifest
+    from gdcli.report.results import diagnoses_of
 
-    theory = Theory(read_manifest(folder))
-    _print(view, folder, trials_judged(folder, theory, thresholds), theory, screen)
+    _print(view, folder, diagnoses_of(folder, limits), screen)
     return 0
 
 
-def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen) -> None:
+def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> None:
     from gdcli.analysis.results import settings_of
     from gdcli.report.named_pair import NAMED_NOTES, pair_of_run
     from gdcli.report.quantization import QUANTIZATION_NOTES, quantized_rows
@@ -130,15 +128,16 @@ def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen
     from gdcli.report.why import why_rows
     from gdcli.report.why_table import WHY_NOTES, why_table
 
-    console = screen.console()
+    console, run = screen.console(), diagnoses.run
+    theory = cast("Theory", diagnoses.theory)  # `intact` holds only with a manifest
     if view.view == "results":
-        print_results(folder, screen.format, console, run=run, theory=theory)
+        print_results(folder, screen.format, console, diagnoses)
     elif view.view == "quantization":
         rows = quantized_rows(run, settings_of(run.trials), theory)
         print_rows(rows, screen.format, console, QUANTIZATION_NOTES)
     elif view.view == "why":
         told = why_table if screen.format in ("table", "md") else why_rows
-        print_rows(told(folder, run, theory), screen.format, console, WHY_NOTES)
+        print_rows(told(folder, diagnoses), screen.format, console, WHY_NOTES)
     elif view.view == "seeds":
         print_rows(seed_rows(run), screen.format, console, SEED_NOTES)
     elif view.pair is not None:

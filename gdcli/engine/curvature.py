@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gdcli.engine.parts import total
+from gdcli.engine.parts import streamed, total
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from gdcli.problem import Data, Problem
 
 MOST_FEATURES = 2000  # of a Hessian whose eigenvalues take seconds
+DEGENERATE = 1e-13  # mu over L: so small, it is rounding, and no rate can be told from it
+ZERO, DOUBTFUL = 1e-15, 1e-7  # singular values over the largest: rounding, and too close to it
+MOST_DECOMPOSED = 1e9  # examples times squared features whose singular values are found
 
 
 class Curvature(NamedTuple):
@@ -24,6 +27,8 @@ class Curvature(NamedTuple):
     smallest: float  # mu
     exact: bool  # the Hessian is the same at every point; else bounds of it: L from above, mu below
     every_batch: bool  # and that of any batch of the examples
+    smallest_positive: float | None = None  # of an exact Hessian, where its rank is certain: along
+    # axes of curvature 0 neither the loss nor descent changes anything
 
 
 def curvature_of(problem: Problem, data: Data) -> Curvature | None:
@@ -46,7 +51,10 @@ def _bowl(problem: Analytic, data: Data) -> Curvature | None:
     found = problem.curvature({**simple.train, **simple.constants})
     if found is None:
         return None
-    return Curvature(float(found[0].max()), float(found[0].min()), exact=True, every_batch=True)
+    largest, smallest = float(found[0].max()), float(found[0].min())
+    positive = found[0][found[0] > DEGENERATE * largest]
+    least = float(positive.min()) if positive.size else None
+    return Curvature(largest, smallest, exact=True, every_batch=True, smallest_positive=least)
 
 
 def _linear_model(problem: LinearModel, bend: float, data: Data) -> Curvature | None:
@@ -63,9 +71,33 @@ def _linear_model(problem: LinearModel, bend: float, data: Data) -> Curvature | 
         ends = np.linalg.eigvalsh(hessian)[[0, -1]].clip(0)
     except np.linalg.LinAlgError:  # the iteration of LAPACK may not converge
         return None
-    # How much a cost bends at least is another matter: nothing, far from where it is least.
-    smallest = float(ends[0]) if problem.squared else 0.0
-    return Curvature(float(ends[1]), smallest, exact=problem.squared, every_batch=False)
+    if not problem.squared:
+        # How much a cost bends at least is another matter: nothing, far from where it is least.
+        return Curvature(float(ends[1]), 0.0, exact=False, every_batch=False)
+    smallest, largest = map(float, ends)
+    positive = smallest if smallest > DEGENERATE * largest else _smallest_positive(problem, data)
+    return Curvature(largest, smallest, exact=True, every_batch=False, smallest_positive=positive)
+
+
+def _smallest_positive(problem: LinearModel, data: Data) -> float | None:
+    """Return the smallest curvature above 0 of least squares with collinear features.
+
+    From the singular values of X, whose squares are too inexact in X'X to tell a small one from 0.
+    None where they leave the rank in doubt, or take too long.
+    """
+    rows, width = data.examples, data.train["x"].shape[1] + 1
+    if problem.l2 or streamed(data) or rows * width**2 > MOST_DECOMPOSED:
+        return None
+    try:
+        values = np.linalg.svd(with_ones(data.train["x"]), compute_uv=False)
+    except np.linalg.LinAlgError:
+        return None
+    zero = values <= ZERO * max(rows, width) * values[0]
+    kept = values[~zero]
+    # A value that is as good as 0 beside the largest, and is not 0, cannot be told from rounding.
+    if kept[-1] <= DOUBTFUL * values[0]:
+        return None
+    return float(kept[-1] ** 2 / rows)
 
 
 def with_ones(x: NDArray[np.float64]) -> NDArray[np.float64]:

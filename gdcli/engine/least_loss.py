@@ -1,14 +1,15 @@
-"""The least training loss there is, of the problems that have a closed form for it."""
+"""The least training loss there is: of bowls, of least squares and of convex linear models."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gdcli.engine.curvature import MOST_FEATURES, penalty, with_ones
 from gdcli.engine.examples import load
+from gdcli.engine.newton import minimize
 from gdcli.engine.parts import streamed, total
 from gdcli.problem import Analytic, LinearModel
 
@@ -17,8 +18,40 @@ if TYPE_CHECKING:
     from gdcli.problem import Data, Problem
 
 
+MOST_STREAMED = 2**19  # numbers of examples on disk that are read at once
+
+
+class Least(NamedTuple):
+    """The greatest lower bound of the training loss."""
+
+    loss: float
+    attained: bool  # at some parameters; else it is approached without end, and never reached
+
+
+def greatest_bound_of(trial: Trial) -> Least | None:
+    """Return the least training loss of a trial's problem, or what it tends to; None: not known.
+
+    Where there is no closed form, Newton's method finds it, of convex linear models.
+    """
+    if (known := least_loss_of(trial)) is not None:
+        return Least(known, attained=True)
+    return _found(trial.problem, trial.training.data_seed)
+
+
+@lru_cache(maxsize=8)
+def _found(problem: Problem, data_seed: int) -> Least | None:
+    if not isinstance(problem, LinearModel) or not problem.convex:
+        return None
+    data = load(problem, data_seed)
+    x, y = data.train["x"], data.train["y"]
+    if streamed(data) and x.size > MOST_STREAMED:
+        return None
+    found = minimize(problem, np.asarray(x), y)
+    return Least(found.loss, found.attained) if found else None
+
+
 def least_loss_of(trial: Trial) -> float | None:
-    """Return the least training loss of a trial's problem; None where it is not known."""
+    """Return the least training loss of a trial's problem; None where it has no closed form."""
     if trial.problem.minimum is not None:
         return trial.problem.minimum
     return _known(trial.problem, trial.training.data_seed)

@@ -36,18 +36,19 @@ class Plan(NamedTuple):
                 (2**i for i in range(self.steps.bit_length()) if 2**i < self.steps),
                 [self.steps],
             )
-        return chain(range(0, self.steps, self._interval), [self.steps])
+        return chain(range(0, self.steps, self.interval or 1), [self.steps])
 
     @property
     def recorded(self) -> int:
         """The number of recorded points."""
         if self.record == "log":
             return (self.steps - 1).bit_length() + 2
-        return -(-self.steps // self._interval) + 1
+        return -(-self.steps // (self.interval or 1)) + 1
 
     @property
-    def _interval(self) -> int:
-        words = {"epoch": self.steps_per_epoch, "step": 1}
+    def interval(self) -> int | None:
+        """The steps from one recorded point to the next; None of `log`, where it grows."""
+        words = {"epoch": self.steps_per_epoch, "step": 1, "log": None}
         return words[self.record] if self.record in words else int(self.record)
 
     def epoch_at(self, step: int) -> float:

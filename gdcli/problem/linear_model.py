@@ -46,6 +46,14 @@ class LinearModel(Problem):
         return None
 
     @property
+    def convex(self) -> bool:
+        """Whether the cost is convex and differentiable, and has `bending`.
+
+        Then Newton's method finds the least training loss.
+        """
+        return False
+
+    @property
     def curve_columns(self) -> tuple[str, ...]:
         """Every metric of the training and of the test examples."""
         return of_both_parts(self.metric_names)

@@ -31,6 +31,11 @@ class Huber(LinearModel, Measured):
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100
 
+    @property
+    def convex(self) -> bool:
+        """True."""
+        return True
+
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets as they are, (examples, 1)."""
         return self.load_measurements(rng)

@@ -30,6 +30,11 @@ class LogisticRegression(LinearModel, TwoClasses):
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
     bend: ClassVar[float | None] = 0.25
 
+    @property
+    def convex(self) -> bool:
+        """True."""
+        return True
+
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
         return self.load_classes(rng)

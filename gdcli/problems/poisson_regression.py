@@ -34,6 +34,11 @@ class PoissonRegression(LinearModel, Streamable):
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100
 
+    @property
+    def convex(self) -> bool:
+        """True."""
+        return True
+
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and counts, (examples, 1).
 

@@ -30,6 +30,11 @@ class SoftmaxRegression(LinearModel, Classified):
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
     bend: ClassVar[float | None] = 0.5
 
+    @property
+    def convex(self) -> bool:
+        """True."""
+        return True
+
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and one-hot targets, (examples, classes)."""
         return with_one_hot(self.load_classes(rng))

@@ -30,6 +30,11 @@ class Svm(LinearModel, TwoClasses):
     default_epochs: ClassVar[int] = 100
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
 
+    @property
+    def convex(self) -> bool:
+        """True of the squared hinge: the plain one has kinks."""
+        return self.hinge == "squared"
+
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
         return self.load_classes(rng)

@@ -9,7 +9,6 @@ from gdcli.analysis.compare import KIND, Best
 from gdcli.analysis.rows import Value
 from gdcli.report.labels import for_json, in_full, short
 from gdcli.report.listing import print_json, print_listing, write_lines
-from gdcli.report.tables import COUNTED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +66,9 @@ def _result_row(best: Best, metrics: Sequence[str]) -> dict[str, Value]:
         "train_loss": loss.median if loss else None,
         "test_loss": cell.test_loss() if cell else None,
         **{name: cell.metric(name) if cell and name in known else None for name in metrics},
-        **{word: best.verdicts.get(word, 0) for word in COUNTED},
+        "trials": best.trials,
+        "diverged": best.diverged,
+        "failed": best.failed,
     }
 
 

@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.text import Text
+
+from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.diagnosis.diagnosis import DEFAULT
+from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.results import Setting, settings_of
-from gdcli.analysis.trials import Trial, Trials, read_trials
+from gdcli.analysis.trials import Trial, read_trials
 from gdcli.report.console import literal
 from gdcli.report.drawing import print_picture
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import of_settings
 from gdcli.report.pictures.source import Source
 from gdcli.report.quantization import QUANTIZATION_NOTES
+from gdcli.report.result import result_lines
 from gdcli.report.rows import print_rows
 from gdcli.report.tables import best_lines, best_rows
 from gdcli.report.why import why_lines
@@ -23,7 +29,6 @@ from gdcli.runs.manifest import read as read_manifest
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
 MOST_ROWS = 40  # of a table for people: more would hide what comes first
 MOST_MESSAGES = 5
@@ -33,27 +38,28 @@ def print_results(
     folder: Path,
     form: str,
     console: Console,
-    *,
-    run: Trials | None = None,
-    theory: Theory | None = None,
+    diagnoses: Diagnoses | None = None,
 ) -> None:
     """Print the results of a run's folder as the `form` table, csv, json or md.
 
-    table: the best learning rates, the losses over all of them, why they did what they did where
-    there is a manifest, and the curves at the best. The other forms: the best learning rates
-    alone, one row a setting. The trials are those of the folder unless `run` has them, judged in
-    another way. Raises UserError where a file is missing or damaged.
+    table: the result in a sentence, why, the best learning rates, the losses over all of them, and
+    the curves at the best. The other forms: the best learning rates alone, one row a setting. The
+    diagnoses are made with the usual limits unless they are given. Raises UserError where a file
+    is missing or damaged.
     """
-    run = run or read_trials(folder)
-    settings = settings_of(run.trials)
+    diagnoses = diagnoses or diagnoses_of(folder)
+    settings = settings_of(diagnoses.run.trials)
     if form == "table":
-        _print_all(folder, run, settings, theory or _theory_of(folder), console)
+        _print_all(folder, diagnoses, settings, console)
     else:
-        print_rows(best_rows(run, settings), form, console)
+        print_rows(best_rows(diagnoses, settings), form, console)
 
 
-def _theory_of(folder: Path) -> Theory | None:
-    return Theory(read_manifest(folder)) if (folder / "manifest.json").is_file() else None
+def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
+    """Return the diagnoses of a run's trials; raises UserError where a file is damaged."""
+    there = (folder / "manifest.json").is_file()
+    theory = Theory(read_manifest(folder)) if there else None
+    return Diagnoses(read_trials(folder), theory, limits)
 
 
 def print_failures(folder: Path, console: Console) -> None:
@@ -62,19 +68,18 @@ def print_failures(folder: Path, console: Console) -> None:
 
 
 def _print_all(
-    folder: Path,
-    run: Trials,
-    settings: Sequence[Setting],
-    theory: Theory | None,
-    console: Console,
+    folder: Path, diagnoses: Diagnoses, settings: Sequence[Setting], console: Console
 ) -> None:
     if not settings:
         console.print("The run has no trials.")
         return
+    run, theory = diagnoses.run, diagnoses.theory
     shown, source = _lowest(settings), Source(folder, run)
     labels = list(map(source.name, shown))
+    _print(console, *(Text(literal(line), "bold") for line in result_lines(shown, labels)))
+    _print(console, "", "Why", *why_lines(folder, diagnoses, shown, labels), "")
     title = "Best learning rate of each setting, by median final training loss over seeds"
-    _print(console, title, *best_lines(run, shown, labels, console.width))
+    _print(console, title, *best_lines(diagnoses, shown, labels, console.width))
     if len(shown) < len(settings):
         rest = f"{len(settings) - len(shown)} settings with higher losses"
         _print(console, f"{rest} are not shown; all: --format csv, or {folder / 'summary.csv'}")
@@ -84,8 +89,6 @@ def _print_all(
     if theory is not None and (rows := quantization_rows(run, shown, theory)):
         _print(console, "\nWhat rounding costs")
         print_rows(rows, "table", console, QUANTIZATION_NOTES)
-    if theory is not None:
-        _print(console, "\nWhy", *why_lines(folder, run, shown, labels, theory))
     if any(cell.ran for setting in settings for cell in setting.cells):
         _print(console, "")
         print_picture(curves(source), console)

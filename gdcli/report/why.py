@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.edge import edge_of
 from gdcli.analysis.results import settings_of
-from gdcli.analysis.verdict import WORDS
-from gdcli.analysis.why import Account, accounts
+from gdcli.analysis.why import WORDS, Account, accounts
 from gdcli.report.console import literal
 from gdcli.report.explanation import explanation
+from gdcli.report.labels import apart
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gdcli.analysis.facts import Theory
+    from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.analysis.results import Cell, Setting
     from gdcli.analysis.rows import Value
-    from gdcli.analysis.trials import Trials
 
 MOST_SETTINGS = 10  # whose reasons are told below the results
 
@@ -26,63 +25,69 @@ MOST_SETTINGS = 10  # whose reasons are told below the results
 Row: TypeAlias = "Mapping[str, Value]"
 
 
-def why_rows(folder: Path, run: Trials, theory: Theory) -> list[Row]:
-    """Return one row a setting and learning rate: its verdicts, their figures and theory's.
+def why_rows(folder: Path, diagnoses: Diagnoses) -> list[Row]:
+    """Return one row a setting and learning rate: its diagnosis, its figures and theory's.
 
-    Figures are medians over the trials with the most frequent verdict. limit_is exact or
-    sufficient, floor_is exact or the leading order in the learning rate.
+    Figures are medians over the trials with the most frequent state. limit_is exact or
+    sufficient.
     """
-    cells = [(setting, cell) for setting in settings_of(run.trials) for cell in setting.cells]
-    return [_row(account) for account in accounts(folder, run.names, cells, theory)]
+    settings = settings_of(diagnoses.run.trials)
+    cells = [(setting, cell) for setting in settings for cell in setting.cells]
+    return [_row(account) for account in accounts(folder, diagnoses, cells)]
 
 
 def _row(account: Account) -> Row:
-    expected, counts = account.expected, account.verdicts
+    expected, said = account.expected, account.typical
     limit, floor = (expected.limit, expected.floor) if expected else (None, None)
     facts, edge = account.facts, edge_of(account)
     curvature = facts.curvature if facts else None
-    causes = sorted({trial.diverged_by for trial in account.cell.ran} - {""})
+    causes = sorted({str(trial.facts.get("diverged_by") or "") for trial in account.cell.ran})
+    coming = said.forecast if said else None
     return {
         **account.given,
         "lr": account.cell.lr,
         "seeds": len(account.cell.trials),
-        "verdict": account.word or None,
-        **{word: counts[word] for word in (*WORDS, "failed")},
-        "epochs_left": account.figure("epochs_left"),
-        "overshoots": account.figure("overshoots"),
-        "largest_overshoot": account.figure("largest_overshoot"),
-        "diverged_at": account.figure("diverged_at"),
-        "diverged_by": " ".join(causes) or None,
+        "state": account.state,
+        "quality": said.quality if said else None,
+        "qualities": ", ".join(said.qualities) if said else None,
+        **{word.replace(" ", "_"): account.states[word] for word in WORDS},
+        "level": said.level if said else None,
+        "minimum": facts.minimum if facts else None,
+        "gap": said.gap if said else None,
+        "steps_to_go_least": coming.least if coming else None,
+        "steps_to_go_most": coming.most if coming else None,
+        "goal": coming.goal if coming else None,
+        "diverged_at": account.fact("diverged_at"),
+        "diverged_by": " ".join(filter(None, causes)) or None,
         "largest_curvature": curvature.largest if curvature else None,
         "smallest_curvature": curvature.smallest if curvature else None,
         "limit": limit.lr if limit else None,
         "limit_is": ("exact" if limit.exact else "sufficient") if limit else None,
-        "initial_sharpness": account.figure("initial_sharpness"),
+        "initial_sharpness": account.fact("initial_sharpness"),
         "late_sharpness": account.sharpness,
         "stable_sharpness": edge.edge if edge else None,
         "predicted_rate": expected.rate if expected else None,
         "measured_rate": account.rate,
         "predicted_floor": floor.excess if floor else None,
-        "floor_is": ("exact" if floor.exact else "leading order") if floor else None,
         "measured_floor": account.excess,
         "explanation": explanation(account),
     }
 
 
 def why_lines(
-    folder: Path,
-    run: Trials,
-    settings: Sequence[Setting],
-    labels: Sequence[str],
-    theory: Theory,
+    folder: Path, diagnoses: Diagnoses, settings: Sequence[Setting], labels: Sequence[str]
 ) -> list[str]:
-    """Return a line on each setting's best learning rate and on the least at which it diverged."""
+    """Return a line on each setting's best learning rate and on the least at which most blew up."""
     ranked = sorted(range(len(settings)), key=lambda place: settings[place].median)
     chosen = sorted(ranked[:MOST_SETTINGS])
     cells = [(settings[place], cell) for place in chosen for cell in notable(settings[place])]
-    told = accounts(folder, run.names, cells, theory)
+    told = accounts(folder, diagnoses, cells)
     names = {id(setting): label for setting, label in zip(settings, labels, strict=True)}
-    lines = [f"{names[id(a.setting)]}: {literal(explanation(a))}" for a in told]
+    rates = {id(settings[place]): apart(c.lr for c in settings[place].cells) for place in chosen}
+    lines = [
+        f"{names[id(a.setting)]}: {literal(explanation(a, rates[id(a.setting)][a.cell.lr]))}"
+        for a in told
+    ]
     if len(settings) > len(chosen):
         lines.append(f"the other {len(settings) - len(chosen)} settings: --view why")
     return lines
@@ -90,9 +95,5 @@ def why_lines(
 
 def notable(setting: Setting) -> list[Cell]:
     """Return the best learning rate and the least at which most seeds diverged."""
-    edge = next((c for c in setting.cells if 2 * _lost(c) > len(c.ran)), None)
+    edge = next((c for c in setting.cells if 2 * c.diverged > len(c.ran) > 0), None)
     return [cell for cell in (setting.best, edge) if cell is not None]
-
-
-def _lost(cell: Cell) -> int:
-    return sum(trial.verdict == "diverged" for trial in cell.ran)

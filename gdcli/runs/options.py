@@ -8,7 +8,13 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
+from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES
 from gdcli.errors import UserError
+from gdcli.fields import show, suggestion
+
+# What --fail-on takes: ends that a run counts itself, then what its diagnoses say.
+DIAGNOSED = {v.word.replace(" ", "-"): v.word for v in (*STATES, *QUALITIES)}
+FAILURES = ("failed", "diverged", *DIAGNOSED, "none")
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,9 @@ class RunOptions:
     ] = "auto"
     memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
     fail_on: Annotated[
-        tuple[Literal["failed", "diverged", "oscillating", "stalled", "slow", "none"], ...],
-        "verdicts that make the exit code 1, as failed trials do unless it is none",
+        tuple[str, ...],
+        "what makes the exit code 1 where a trial has it: failed, diverged, or a state or quality "
+        "such as still-falling or chance-level; none: nothing does",
     ] = ("failed",)
 
     def __post_init__(self) -> None:
@@ -47,6 +54,10 @@ class RunOptions:
             if self.overwrite and getattr(self, name):
                 what = f"--{name.replace('_', '-')} goes on with what is there"
                 raise UserError("--overwrite", what, "leave one of them out")
+        for word in self.fail_on:
+            if word not in FAILURES:
+                fix = suggestion(word, FAILURES) or f"give some of {', '.join(FAILURES)}"
+                raise UserError("--fail-on", f"{show(word)} is no end of a trial", fix)
         if "none" in self.fail_on and len(self.fail_on) > 1:
             raise UserError("--fail-on", "none leaves nothing to list", "give none alone")
         if self.executor == "ray" and self.workers:

@@ -11,7 +11,7 @@ import torch
 from gdcli.engine.curvature import Curvature, curvature_of
 from gdcli.engine.examples import examples_of
 from gdcli.grid import Trial
-from tests.grids import experiment
+from tests.grids import experiment, only, train
 
 
 def trial(problem: str, **options: Any) -> Trial:
@@ -95,3 +95,58 @@ def test_features_whose_squares_overflow_have_none(tmp_path: Any) -> None:
     file.write_text("x,y\n1e200,1\n-2e200,2\n3e200,0\n")
     options = {"data": file, "target": "y", "scale": "none", "test-fraction": 0}
     assert curvature("linear-regression", **options) is None
+
+
+def collinear(tmp_path: Any, noise: float) -> dict[str, Any]:
+    """Return the options of a file with a feature that is the sum of two others, but for noise."""
+    rng = np.random.default_rng(0)
+    a, b, c = rng.standard_normal((3, 30))
+    table = np.c_[a, b, a + b + noise * c, a - 2 * b + c]
+    file = tmp_path / f"{noise}.csv"
+    np.savetxt(file, table, header="a,b,s,y", comments="", delimiter=",", fmt="%.17g")
+    return {"data": file, "target": "y", "test-fraction": 0, "scale": "none"}
+
+
+def test_collinear_features_have_a_smallest_curvature_above_0(tmp_path: Any) -> None:
+    given = collinear(tmp_path, 0.0)
+    found = curvature("linear-regression", **given)
+    assert found is not None
+    data = examples_of(trial("linear-regression", **given))
+    x = np.c_[data.train["x"], np.ones(data.examples)]
+    values = np.linalg.eigvalsh(x.T @ x / len(x))
+    assert abs(values[0]) < 1e-14
+    assert found.smallest_positive == pytest.approx(values[1], rel=1e-9)
+    penalised = curvature("linear-regression", l2=0.5, **given)
+    assert penalised is not None
+    assert penalised.smallest_positive == penalised.smallest > 0.1
+
+
+def test_features_that_are_all_but_collinear_are_not_taken_for_it(tmp_path: Any) -> None:
+    small = curvature("linear-regression", **collinear(tmp_path, 1e-5))
+    assert small is not None
+    assert small.smallest_positive == small.smallest > 0
+    # So close to it, X'X cannot tell, and the singular values leave it in doubt.
+    doubtful = curvature("linear-regression", **collinear(tmp_path, 1e-8))
+    assert doubtful is not None
+    assert doubtful.smallest_positive is None
+
+
+def test_descent_on_collinear_features_has_the_rate_of_what_is_above_0(tmp_path: Any) -> None:
+    given = {name: str(value) for name, value in collinear(tmp_path, 0.0).items()}
+    found = curvature("linear-regression", **given)
+    assert found is not None
+    assert found.smallest_positive is not None
+    run = only(train("linear-regression", given, lr="0.2", epochs="200"))
+    norms = run.values["grad_norm"]
+    factor = (norms[150] / norms[100]) ** (1 / 50)
+    assert factor == pytest.approx(1 - 0.2 * found.smallest_positive, rel=1e-6)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_elsewhere_it_is_the_smallest(l2: float) -> None:
+    found = curvature("linear-regression", l2=l2)
+    assert found is not None
+    assert found.smallest_positive == found.smallest > 0
+    bounded = curvature("logistic-regression", l2=l2)
+    assert bounded is not None
+    assert bounded.smallest_positive is None

@@ -1,4 +1,7 @@
-"""The least loss of bowls and least squares, against closed forms and scikit-learn."""
+"""The least loss of bowls and least squares, against closed forms and scikit-learn.
+
+Those that Newton's method finds are in test_newton.py.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.least_loss import least_loss, least_loss_of
+from gdcli.engine.least_loss import Least, greatest_bound_of, least_loss, least_loss_of
 from gdcli.grid import Trial
 from tests.grids import experiment
 
@@ -48,8 +51,23 @@ def test_a_known_minimum_is_the_problems_own() -> None:
 
 
 @pytest.mark.parametrize("problem", ["logistic-regression", "softmax-regression", "mlp"])
-def test_nothing_is_claimed_of_others(problem: str) -> None:
+def test_others_have_no_closed_form(problem: str) -> None:
     assert least_loss_of(trial(problem)) is None
+
+
+def test_a_bound_is_of_closed_form_or_found_or_not_known() -> None:
+    bowl = greatest_bound_of(trial("quadratic"))
+    assert bowl == Least(0.0, attained=True)
+    found = greatest_bound_of(trial("logistic-regression"))
+    assert found is not None
+    assert found.attained
+    assert found.loss == pytest.approx(0.0588493598367109)
+    separable = greatest_bound_of(trial("logistic-regression", l2=0))
+    assert separable == Least(0.0, attained=False)
+    for problem in ("mlp", "svm", "rastrigin", "matrix-factorization"):
+        other = trial(problem)
+        known = other.problem.minimum
+        assert greatest_bound_of(other) == (None if known is None else Least(known, attained=True))
 
 
 def test_features_that_overflow_have_none(tmp_path: Path) -> None:

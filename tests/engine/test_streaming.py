@@ -18,9 +18,10 @@ from gdcli.datasets.streamable import COPIES, Streamable
 from gdcli.engine.batch import batches_of
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.gradient_noise import noise_of
-from gdcli.engine.least_loss import least_loss
+from gdcli.engine.least_loss import greatest_bound_of
 from gdcli.engine.memory import batch_memory, check_memory
+from gdcli.engine.noise_floor import floors_of
+from gdcli.engine.spread import spread_of
 from gdcli.errors import RunError, UserError
 from gdcli.grid import Trial
 from gdcli.problem import Array
@@ -147,13 +148,35 @@ def test_theory_knows_the_same(tmp_path: Path, problem: str, l2: str) -> None:
     assert other is not None
     assert one.largest == pytest.approx(other.largest, rel=1e-10)
     assert one.smallest == pytest.approx(other.smallest, rel=1e-8, abs=1e-12)
-    lowest, known = least_loss(a, data), least_loss(b, whole)
-    assert (lowest is None) == (known is None) == (problem == "logistic-regression")
-    assert lowest is None or lowest == pytest.approx(known, rel=1e-10)
-    noise, expected = noise_of(a, data), noise_of(b, whole)
-    assert (noise is None) == (expected is None) == (problem == "logistic-regression")
-    if noise is not None and expected is not None:
-        assert noise.variances == pytest.approx(expected.variances, rel=1e-8)
+    lowest, known = map(greatest_bound_of, found)
+    assert lowest is not None
+    assert known is not None
+    assert lowest.loss == pytest.approx(known.loss, rel=1e-10, abs=1e-10)
+    assert lowest.attained == known.attained
+    spread, expected = spread_of(a, data), spread_of(b, whole)
+    assert spread is not None
+    assert expected is not None
+    assert spread.ratio == pytest.approx(expected.ratio, rel=1e-10)
+
+
+def test_a_floor_is_the_same(tmp_path: Path) -> None:
+    given = write(tmp_path, "c.npy")
+    floors = []
+    for stream in ("true", "false"):
+        grid = {"method": "minibatch", "batch_size": "7", "order": "replacement", "lr": "0.01"}
+        options = {**given, "stream": stream}
+        trials = experiment("linear-regression", options, **grid).grid.trials
+        floors.append(floors_of(trials, examples_of(trials[0]))[0])
+    assert floors[0].excess == pytest.approx(floors[1].excess, rel=1e-9)
+    assert floors[0].excess > floors[0].mean > 0
+
+
+def test_a_file_that_does_not_fit_is_not_read_whole_for_its_minimum(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdcli.engine.least_loss.MOST_STREAMED", 5)
+    options = {**write(tmp_path, "f.npy"), "stream": "true", "l2": "0.25"}
+    assert greatest_bound_of(trial(options, "logistic-regression")) is None
 
 
 @pytest.mark.parametrize("name", ["c.npy", "f.npy", "t.csv"])

@@ -199,7 +199,7 @@ class Case:
         known, right = self.known, self.observed.final_train_accuracy
         base = known.baseline_loss
         as_base = base is not None and self.level >= base * (1 - CLOSE)
-        if known.classes is None:
+        if not known.classifier:
             return as_base
         if right is None or known.majority_train is None:
             return as_base

@@ -105,7 +105,7 @@ class Known:
     bound: float | None = None  # a loss that no point is below: 0 of a cross-entropy
     convex: bool | None = None
     network: bool = False
-    classes: int | None = None  # of a classifier
+    classifier: bool = False
     baseline_loss: float | None = None  # of the best constant prediction, training part
     majority_train: float | None = None  # share of the most frequent class
     majority_test: float | None = None

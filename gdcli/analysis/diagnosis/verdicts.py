@@ -227,13 +227,13 @@ def _unmoved(case: Case) -> bool:
 
 def _chance(case: Case) -> bool:
     """Whether it is no better than a constant; a schedule's end explains that of a regressor."""
-    explained = case.known.classes is None and case.descent.end_multiplier <= NEARLY_OVER
+    explained = not case.known.classifier and case.descent.end_multiplier <= NEARLY_OVER
     return not case.ended_wild and case.at_chance and not explained
 
 
 def _chance_phrase(case: Case) -> str:
     known, seen = case.known, case.observed
-    if known.classes is None:
+    if not known.classifier:
         mean = number(known.baseline_loss)
         return (
             f"is no better than predicting the mean: loss {number(case.level)}, the mean's {mean}"
@@ -306,7 +306,7 @@ def _all_right(case: Case) -> bool:
     seen, known = case.observed, case.known
     separable = known.minimum is not None and not known.attained
     right = seen.final_train_accuracy is not None and seen.final_train_accuracy >= 1
-    return right and known.classes is not None and (separable or known.bound is not None)
+    return right and known.classifier and (separable or known.bound is not None)
 
 
 def _scheduled(case: Case) -> bool:

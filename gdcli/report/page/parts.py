@@ -13,6 +13,7 @@ from gdcli.report.console import literal
 from gdcli.report.labels import short
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import Source
+from gdcli.report.results import diagnoses_of
 from gdcli.report.tables import best_rows
 
 MOST_ROWS = 200  # of the best settings
@@ -34,15 +35,16 @@ def summary(source: Source, manifest: Mapping[str, Any]) -> str:
 
 def _end(trial: Trial) -> str:
     """Return how a trial ended; one whose loss only grew has diverged, too."""
-    return "diverged" if trial.verdict == "diverged" else trial.status
+    return trial.status
 
 
 def best(source: Source) -> str:
     """Return the table of the settings, each at its best learning rate."""
     settings = sorted(source.settings, key=lambda setting: setting.median)[:MOST_ROWS]
+    found = best_rows(diagnoses_of(source.folder), settings)
     rows = [
         {"setting": source.name(setting), **_rest(row, source.run.names)}
-        for setting, row in zip(settings, best_rows(source.run, settings), strict=True)
+        for setting, row in zip(settings, found, strict=True)
     ]
     more = len(source.settings) - len(rows)
     note = f"<p class='note'>{more} settings with higher losses are not shown.</p>" if more else ""

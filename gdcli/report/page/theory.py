@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gdcli.analysis.expectation import DEGENERATE
+from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.facts import Facts, Theory
 from gdcli.analysis.rows import Value
-from gdcli.analysis.theory import limit_formula
+from gdcli.analysis.theory import condition_number, limit_formula
 from gdcli.analysis.why import Account, accounts
 from gdcli.report.page.plain import plain
 from gdcli.report.pictures.source import Source
@@ -29,7 +29,7 @@ def theory_content(source: Source, theory: Theory) -> dict[str, Any] | None:
     cells = [(setting, cell) for setting in source.settings for cell in setting.cells]
     told = [
         account
-        for account in accounts(source.folder, source.run.names, cells, theory)
+        for account in accounts(source.folder, Diagnoses(source.run, theory), cells)
         if account.expected and any(_expected(account))
     ]
     if not told:
@@ -38,11 +38,16 @@ def theory_content(source: Source, theory: Theory) -> dict[str, Any] | None:
     return {
         "setting": [places[account.setting.values] for account in told],
         "lr": [account.cell.lr for account in told],
-        "verdict": [account.word for account in told],
+        "verdict": [_end(account) for account in told],
         **{name: [_plain(value(account)) for account in told] for name, value in COLUMNS.items()},
         "formula": [_formula(account) for account in told],
         "exact": [_is_exact(account) for account in told],
     }
+
+
+def _end(account: Account) -> str:
+    """Return the state, "diverged" where most seeds blew up."""
+    return "diverged" if account.state == "blew up" else account.state
 
 
 def _expected(account: Account) -> list[object]:
@@ -91,9 +96,7 @@ def problem_rows(theory: Theory) -> list[dict[str, Value]]:
 
 def _problem(options: Mapping[str, Value], facts: Facts) -> dict[str, Value]:
     curvature = facts.curvature
-    condition = None
-    if curvature and curvature.smallest > DEGENERATE * curvature.largest:
-        condition = curvature.largest / curvature.smallest
+    condition = condition_number(curvature) if curvature else None
     return {
         "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "the run's",
         "examples": facts.examples,

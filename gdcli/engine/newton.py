@@ -1,0 +1,316 @@
+"""The minimum of a convex linear model, by Newton's method in float64.
+
+Each step solves for the Newton direction by conjugate gradients (Nocedal and Wright 2006, chapter
+7), preconditioned by the part of the Hessian that stays within each output: the whole of it where
+there is one output. Features are centred and brought to unit size first, which changes the weights
+and not the predictions. Work is counted in floating-point operations, so that whether there is an
+answer depends on the problem, and not on how busy the machine is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.problem import LinearModel
+
+    Matrix = NDArray[np.float64]
+
+WORK = 6e9  # floating-point operations, about a second, after which it gives up
+STEPS = 200
+STEPS_FADING = 30  # without a minimum, such a loss falls by e in each; with one, 5 to 20 reach it
+HALVINGS = 40
+CLOSE = 1e-15  # the decrease that is still to come, over the loss: below its rounding
+STILL = 1e-3  # the largest change of a prediction in the last step: it vanishes at a minimum
+RIDGE = 1e-11  # over the largest curvature: what keeps the inverse of a singular Hessian finite
+FADED = 1e-10  # a second derivative of a likelihood: its probability is 1, or 0, to ten digits
+FAR = 100.0  # a prediction at which a likelihood's second derivative is all but 0, and not 0
+ELEMENTWISE = 30  # operations that a cost, a slope or a bending takes for a number
+
+
+class Minimum(NamedTuple):
+    """The greatest lower bound of the loss."""
+
+    loss: float
+    attained: bool  # by some weights; else the loss comes as near as one likes, and never there
+    weights: Matrix  # (features + 1, outputs) where it is attained; the bias is last
+
+
+def minimize(problem: LinearModel, x: Matrix, y: Matrix) -> Minimum | None:
+    """Return the minimum of a convex model, None where there is none or it is not found.
+
+    x: (examples, features), without any for the best constant prediction; y: (examples, outputs).
+    """
+    if not problem.convex or not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    with np.errstate(all="ignore"):  # of extreme data nothing is found
+        search = _Search.of(problem, x, y)
+        return search.run() if search.is_sound and not search.is_too_long else None
+
+
+@dataclass
+class _Search:
+    """The predictions are weights @ features: (outputs, features + 1) @ (features + 1, examples)."""
+
+    problem: LinearModel
+    features: Matrix  # scaled, the bias's last: 1
+    targets: Matrix  # (outputs, examples)
+    origin: Matrix  # a feature is (given - origin) / unit
+    unit: Matrix
+    penalty: Matrix  # of each weight's square / 2, (features + 1,)
+    spent: float = 0.0
+    damping: float = 0.0  # added to the curvature of the costs
+    coupled: bool = False  # the inverse is of the whole Hessian, not of each output's block
+    inverse: Matrix | None = None  # (1 or outputs, size, size)
+
+    @classmethod
+    def of(cls, problem: LinearModel, x: Matrix, y: Matrix) -> _Search:
+        origin = x.mean(0)
+        centred = x - origin
+        size = np.sqrt((centred**2).mean(0))
+        unit = np.where(size > 0, size, 1.0)
+        features = np.concatenate([(centred / unit).T, np.ones((1, len(x)))])
+        penalty = np.append(problem.l2 / unit**2, 0.0)
+        return cls(problem, features, np.ascontiguousarray(y.T), origin, unit, penalty)
+
+    @property
+    def product_work(self) -> float:
+        """The operations of a product of the Hessian with a direction."""
+        width, examples = self.features.shape
+        return len(self.targets) * examples * (4.0 * width + ELEMENTWISE)
+
+    def inverse_work(self, *, coupled: bool) -> float:
+        """The operations of an inverse of the Hessian, whole or of its blocks."""
+        (width, examples), outputs = self.features.shape, len(self.targets)
+        blocks, size = (outputs**2, outputs * width) if coupled else (outputs, width)
+        sums = 2.0 * blocks * width**2 * examples + ELEMENTWISE * examples * outputs**2
+        return sums + 2.0 * blocks * width**2 * size
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing overflowed."""
+        numbers = self.features, self.unit, self.unit**2, self.penalty
+        return all(np.isfinite(each).all() for each in numbers)
+
+    @property
+    def is_too_long(self) -> bool:
+        """Whether it would not be done in time."""
+        return 50 * self.product_work + 2 * self.inverse_work(coupled=False) > WORK
+
+    def run(self) -> Minimum | None:
+        """Return the minimum, None where it was not found."""
+        weights = np.zeros((len(self.targets), len(self.features)))
+        scores = weights @ self.features
+        first = loss = self.loss(scores, weights)
+        coming = np.inf  # the decrease that the last step foresaw
+        self._damp(1.0 if self._bends(scores, self.targets).any() else 0.0)
+        for _ in range(STEPS_FADING if self.fades and not self.problem.l2 else STEPS):
+            if self.spent > WORK:
+                return None
+            if self._separates(scores):
+                return Minimum(0.0, attained=False, weights=self._given(weights))
+            gradient = self._pulled(self.problem.slope(scores, self.targets), weights)
+            scale = max(abs(loss), abs(first - loss))
+            tolerance = float(np.clip(np.sqrt(coming / scale), 1e-4, 0.1))
+            step, coming = self._direction(scores, gradient, tolerance)
+            move = step @ self.features
+            if coming <= CLOSE * scale and abs(move).max() <= STILL:
+                if self._recedes(scores):
+                    return None
+                last = self.loss(scores + move, weights + step)
+                better = weights + step if last < loss else weights
+                return Minimum(min(loss, last), attained=True, weights=self._given(better))
+            share = self._share(scores, weights, loss, step, move, coming)
+            self._damp(share)
+            if share:
+                weights, scores = weights + share * step, scores + share * move
+                loss = self.loss(scores, weights)
+        return None
+
+    def loss(self, scores: Matrix, weights: Matrix) -> float:
+        """Return the loss of weights, and of the scores that they give."""
+        cost = self.problem.cost(scores, self.targets)
+        ridge = 0.5 * float((self.penalty * weights**2).sum())
+        return float(cost.sum() / self.features.shape[1]) + ridge
+
+    def _pulled(self, slopes: Matrix, weights: Matrix) -> Matrix:
+        """Return slopes of predictions as those of the weights, with the penalty's."""
+        examples = self.features.shape[1]
+        held: Matrix = slopes @ self.features.T / examples + self.penalty * weights
+        return held
+
+    def _separates(self, scores: Matrix) -> bool:
+        """Return whether larger weights of the same direction bring every cost to 0.
+
+        Then 0 is the greatest lower bound, and a likelihood, never certain, has not got there.
+        """
+        if self.problem.l2 or self.problem.probabilities(scores) is None:
+            return False
+        return not self.problem.cost(2.0**60 * scores, self.targets).any()
+
+    @cached_property
+    def fades(self) -> bool:
+        """Whether a cost bends everywhere, and ever less: its minimum may be at infinity.
+
+        A cost that is bounded, and straight in places, as Huber's, has its minimum somewhere.
+        """
+        targets = self.targets[:, :1]
+        far = [sign * FAR + np.zeros_like(targets) for sign in (-1, 1)]
+        bends = [self._bends(_only(z, j) * z, targets) for z in far for j in range(len(z))]
+        return any(bool(((each > 0) & (each < FADED)).any()) for each in bends)
+
+    def _recedes(self, scores: Matrix) -> bool:
+        """Return whether some cost has all but ceased to bend: its prediction may go on for ever.
+
+        Then what looks like the minimum may be approached only: by a class that planes separate
+        from the others, or that has no training example.
+        """
+        if not self.fades:
+            return False
+        bends = self._bends(scores, self.targets)
+        largest = [bends.max(1)] if self.problem.l2 else [bends.max(1), bends.max(0)]
+        return any(bool((each < FADED).any()) for each in largest)
+
+    def _bends(self, scores: Matrix, targets: Matrix) -> Matrix:
+        """Return the second derivative of each cost along each output, (outputs, examples)."""
+        outputs = range(len(scores))
+        bending = self.problem.bending
+        return np.array([bending(scores, targets, _only(scores, j))[j] for j in outputs])
+
+    def _bent(self, scores: Matrix, along: Matrix) -> Matrix:
+        bent = np.asarray(self.problem.bending(scores, self.targets, along))
+        return bent + self.damping * along if self.damping else bent
+
+    def _direction(
+        self, scores: Matrix, gradient: Matrix, tolerance: float
+    ) -> tuple[Matrix, float]:
+        """Return the Newton direction, and by how much the loss is to fall along it."""
+        if self.inverse is None:
+            self._invert(scores)
+
+        def product(direction: Matrix) -> Matrix:
+            self.spent += self.product_work
+            return self._pulled(self._bent(scores, direction @ self.features), direction)
+
+        before = self.spent
+        most = 20 + int(self.inverse_work(coupled=True) / self.product_work)
+        step = _conjugate_gradients(product, self._preconditioned, -gradient, tolerance, most)
+        self._renew(scores, self.spent - before)
+        return step, -0.5 * float((gradient * step).sum())
+
+    def _renew(self, scores: Matrix, work: float) -> None:
+        """Invert anew where the conjugate gradients took more work than that takes."""
+        if work > self.inverse_work(coupled=self.coupled):
+            self.coupled |= work > self.inverse_work(coupled=True)
+            self._invert(scores)
+
+    def _preconditioned(self, residual: Matrix) -> Matrix:
+        assert self.inverse is not None
+        columns = residual.reshape(len(self.inverse), -1, 1)
+        held: Matrix = (self.inverse @ columns).reshape(residual.shape)
+        return held
+
+    def _invert(self, scores: Matrix) -> None:
+        """Invert the Hessian at a point, or its block of each output."""
+        (outputs, examples), width = scores.shape, len(self.features)
+        hessian = np.zeros((outputs, width, outputs, width))
+        for j in range(outputs):
+            bent = self._bent(scores, _only(scores, j))
+            for i in range(outputs) if self.coupled else (j,):
+                hessian[i, :, j] = (self.features * bent[i]) @ self.features.T / examples
+            hessian[j, :, j] += np.diag(self.penalty)
+        size = outputs * width
+        each = hessian.reshape(1, size, size) if self.coupled else _diagonal(hessian)
+        ridge = RIDGE * np.trace(each, axis1=1, axis2=2).max() or 1.0
+        self.inverse = np.linalg.inv(each + ridge * np.eye(each.shape[-1]))
+        self.spent += self.inverse_work(coupled=self.coupled)
+
+    def _share(
+        self,
+        scores: Matrix,
+        weights: Matrix,
+        loss: float,
+        step: Matrix,
+        move: Matrix,
+        coming: float,
+    ) -> float:
+        """Return the share of a step that lowers the loss enough, 0 where none does."""
+        rounding = 4 * np.finfo(float).eps * abs(loss)
+
+        def at(share: float) -> float:
+            return self.loss(scores + share * move, weights + share * step)
+
+        shares = (0.5**halvings for halvings in range(HALVINGS))
+        enough = (s for s in shares if at(s) <= loss - 1e-4 * s * coming + rounding)
+        share = next(enough, 0.0)
+        # Where a cost is straight for a while, a step may be far too short. Where it only becomes
+        # straight, as a logistic one, a longer one would hide that there is no minimum.
+        while share >= 1 and not self.fades and at(2 * share) < at(share):
+            share *= 2
+        return share
+
+    def _damp(self, share: float) -> None:
+        """Add curvature after a step that was cut short, and take it away after a whole one."""
+        before, unit = self.damping, self.problem.bend or 1.0
+        if share < 0.1:
+            self.damping = max(10 * self.damping, 1e-3 * unit)
+        elif share >= 1:
+            self.damping = self.damping / 10 if self.damping > 1e-6 * unit else 0.0
+        if self.damping != before:
+            self.inverse = None
+
+    def _given(self, weights: Matrix) -> Matrix:
+        """Return weights of the features as they were given, (features + 1, outputs)."""
+        slopes = weights[:, :-1] / self.unit
+        bias = weights[:, -1:] - slopes @ self.origin[:, None]
+        return np.concatenate([slopes, bias], axis=1).T
+
+
+def _only(scores: Matrix, output: int) -> Matrix:
+    """Return the direction in which one output grows."""
+    along = np.zeros_like(scores)
+    along[output] = 1.0
+    return along
+
+
+def _diagonal(hessian: Matrix) -> Matrix:
+    """Return the blocks on the diagonal of (outputs, width, outputs, width)."""
+    return np.array([hessian[i, :, i] for i in range(len(hessian))])
+
+
+def _conjugate_gradients(
+    product: Callable[[Matrix], Matrix],
+    preconditioned: Callable[[Matrix], Matrix],
+    target: Matrix,
+    tolerance: float,
+    most: int,
+) -> Matrix:
+    """Return about the x of which `product` makes the target, after `most` products at most.
+
+    The matrix need not be invertible.
+    """
+    x, residual = np.zeros_like(target), target
+    ready = preconditioned(residual)
+    direction, size = ready, float((residual * ready).sum())
+    goal = tolerance**2 * size
+    for _ in range(most):
+        image = product(direction)
+        bent = float((direction * image).sum())
+        if not bent > 0:  # flat, to rounding
+            return x if x.any() else direction
+        length = size / bent
+        x = x + length * direction
+        residual = residual - length * image
+        ready = preconditioned(residual)
+        before, size = size, float((residual * ready).sum())
+        if not size > goal:
+            break
+        direction = ready + size / before * direction
+    return x
