@@ -37,13 +37,15 @@ def _rounded(value: object) -> object:
         return float(f"{value:.10g}")
     if isinstance(value, dict):
         return {name: _rounded(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_rounded(one) for one in value]
     return value
 
 
 def evidence(row: Row) -> Evidence:
     """Return what a diagnosis starts from."""
-    descent, known = Descent(**row["descent"]), Known(**row["known"])
-    return Evidence(Observed.of(row["observed"]), descent, known)
+    seen = {**row["observed"], "levels": tuple(row["observed"]["levels"])}
+    return Evidence(Observed(**seen), Descent(**row["descent"]), Known(**row["known"]))
 
 
 def held_back(row: Row) -> bool:

@@ -15,6 +15,8 @@ LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums 
 NOISY = 3  # times as large a fall is asked of what is noisy
 WAVERS = 1e-6  # of the fall: a late rise that is no rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
+PART = 0.01  # of a loss, or of a limit: what is small beside it
+TENTH = 0.1  # of a known gap: a fall ahead that matters, however small beside the fall so far
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
@@ -80,12 +82,6 @@ class Case:
         return None if self.gap is None or self.fall <= 0 else max(0.0, self.gap) / self.fall
 
     @cached_property
-    def above_bound(self) -> float | None:
-        """What the loss is above a bound of it, as a share of the fall so far."""
-        bound = self.known.bound
-        return None if bound is None or self.fall <= 0 else (self.level - bound) / self.fall
-
-    @cached_property
     def slope(self) -> float | None:
         """The gradient norm at the end as a share of the largest one."""
         last, largest = self.observed.final_grad_norm, self.observed.largest_grad_norm
@@ -136,7 +132,10 @@ class Case:
         """Whether the loss still falls by more than noise, and by what matters."""
         size = max(abs(self.level), abs(self.start))
         flat = self.limits.flat * (NOISY if self.descent.stochastic else 1)
-        enough = self.trend.ahead > max(flat * self.fall, ROUNDING * size)
+        least = flat * self.fall
+        if self.gap is not None and not self.descent.stochastic and not self.at_least:
+            least = min(least, TENTH * self.gap)
+        enough = self.trend.ahead > max(least, ROUNDING * size)
         return enough and self.trend.sure >= self.limits.sure
 
     @cached_property
@@ -153,13 +152,31 @@ class Case:
             return None
         return self.descent.lr / limit
 
+    @property
+    def least(self) -> float | None:
+        """The least loss, its infimum, or what no loss is below."""
+        return self.known.bound if self.known.minimum is None else self.known.minimum
+
+    @cached_property
+    def near_gap(self) -> float | None:
+        """The gap to the least loss, or its bound, that counts as none.
+
+        It is `near` of the fall, but no more than PART of the loss: where a loss goes to 0, a
+        thousandth of the fall may be all that a flat direction has. There it is `near` times PART
+        of the fall.
+        """
+        if self.least is None or self.fall <= 0:
+            return None
+        wide = self.limits.near * self.fall
+        return max(PART * wide, min(wide, PART * abs(self.least)))
+
     @cached_property
     def at_least(self) -> bool:
-        """Whether the loss is at its least, within `near` of the fall."""
-        near = self.limits.near
-        if self.left is not None:
-            return self.left <= near
-        return self.above_bound is not None and self.above_bound <= near
+        """Whether the loss is at its least, or at a bound of it."""
+        if self.least is None:
+            return False
+        near = self.near_gap or 0.0
+        return self.level - self.least <= near
 
     @cached_property
     def ended_wild(self) -> bool:
@@ -180,7 +197,8 @@ class Case:
             return False
         wide, rises = self.limits.swing, bool(self.observed.late_rises)
         single = rises and max(self.swing, self.late_rise) > wide
-        return self.straight_back or single or self.late_rise > SLOW * wide
+        slow = self.late_rise > SLOW * wide and not self.vanished
+        return self.straight_back or single or slow
 
     @cached_property
     def late_rise(self) -> float:
@@ -250,21 +268,21 @@ class Case:
         """
         if not self.descent.stochastic or not self.descent.steady or self.ended_wild:
             return False
-        if self.falls_on or self.at_least or not self.known.attained:
+        if self.falls_on or self.at_least or not self.known.attained or not self.levels:
             return False
         if self.known.floor is not None and self.gap is not None:
-            return self.known.floor / 3 <= self.gap <= 3 * self.known.floor
+            late = self.levels[len(self.levels) // 2 :]
+            excess = sum(late) / len(late) - self.level + self.gap
+            return self.known.floor / 3 <= excess <= 3 * self.known.floor
         if not self.enough:
             return False
         if self.pull is None:  # an adaptive rule: its steps do not shrink with the gradient
             return self.known.convex is True and self.gap is not None
-        bound = self.known.bound
-        above = self.gap if self.gap is not None else None if bound is None else self.level - bound
-        return above is not None and self.pull >= above
+        return self.least is not None and self.pull >= self.level - self.least
 
     @cached_property
     def overfits(self) -> bool:
-        """Whether the test loss is clearly above its lowest, and the training loss fell meanwhile."""
+        """Whether the test loss is above its lowest though the training loss fell meanwhile."""
         seen, horizon = self.observed, self.descent.horizon
         low, late, at = seen.lowest_test_loss, seen.late_test_loss, seen.lowest_test_step
         if low is None or late is None or at is None or not horizon or not self.enough:

@@ -8,10 +8,12 @@ from gdcli.analysis.diagnosis.case import Case
 from gdcli.analysis.diagnosis.evidence import Evidence
 from gdcli.analysis.diagnosis.forecast import Forecast, forecast, rounded
 from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, number, percent
+from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, number, percent, suits
 
 DEFAULT = Limits()
 ENOUGH = ("at the minimum",)  # what says so much that "is flat" adds nothing
+ALONE = ("dead", "never moved", "chance level")  # beside which nothing else matters
+BESIDES = ("past its best test loss", "target below the minimum")  # told though others lead
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,16 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
     if evidence.observed.status == "failed":
         return Diagnosis(None)
     state = next(one for one in STATES if one.holds(case))
-    qualities = [one for one in QUALITIES if one.holds(case)]
+    qualities = [one for one in QUALITIES if one.holds(case) and suits(state, one)]
     phrases = [state.phrase(case)]
-    if qualities:
-        phrases.append(qualities[0].phrase(case))
-        if state.word == "flat" and qualities[0].word in ENOUGH:
-            phrases.pop(0)
+    told = [one for one in qualities if one is qualities[0] or one.word in BESIDES]
+    if qualities and qualities[0].word in ALONE:
+        told = qualities[:1]
+    phrases += [one.phrase(case) for one in told]
+    if state.word == "flat" and qualities and qualities[0].word in ENOUGH:
+        phrases.pop(0)
     coming = forecast(case)
-    advice = (qualities[0] if qualities else state).advice(case)
+    advice = next((text for one in told or [state] if (text := one.advice(case))), "")
     if coming is not None and state.word == "still falling":
         advice = _sentence(case, coming)
     return Diagnosis(
@@ -68,7 +72,7 @@ def _sentence(case: Case, coming: Forecast) -> str:
     if coming.target:
         goal = f"until the loss is at its target {number(coming.goal)}"
     else:
-        share = percent(case.limits.near)
+        share = percent((coming.goal - (case.known.minimum or 0.0)) / case.fall)
         goal = f"until the gap to the least loss is {share} of the fall so far"
     per_epoch = case.descent.steps_per_epoch
     unit = "epochs" if per_epoch > 1 or case.descent.stochastic else "steps"

@@ -11,7 +11,7 @@ from gdcli.analysis.diagnosis.evidence import STRETCHES
 STABLE = 1.5  # two estimates of the same pace may differ by this factor
 WIDEST = 2.0  # a range whose ends differ by more is no forecast
 EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
-FEW_STEPS = 5
+FEW_STEPS = 2
 NARROWEST = 1.15  # a range is at least this factor wide on both sides
 FARTHEST = 9.0  # budgets to come; a longer forecast is only "more than ten times"
 
@@ -54,7 +54,7 @@ def _lawful(case: Case, goal: float) -> bool:
 
 
 def _goal(case: Case) -> float | None:
-    """Return the target, else the loss within `near` of the fall above the least one."""
+    """Return the target, else the highest loss that counts as the least one."""
     least, target = case.known.minimum, case.descent.target_loss
     if least is None or not case.known.attained:
         return None
@@ -62,7 +62,7 @@ def _goal(case: Case) -> float | None:
         return target if least < target < case.level else None
     if case.descent.tol is not None or case.at_least:
         return None
-    return least + case.limits.near * case.fall
+    return None if case.near_gap is None else least + case.near_gap
 
 
 def _above_floor(case: Case, goal: float) -> bool:

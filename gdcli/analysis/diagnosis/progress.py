@@ -50,9 +50,10 @@ def _series(before: float, now: float, terms: float) -> float:
 def noisy_trend(levels: Sequence[float]) -> Trend:
     """Return the trend of a loss that swings, or has noise with a memory.
 
-    The fall ahead is that of the means over quarters of the budget. The standard error is that of what is left of the second half around a straight line, widened
-    for the correlation of neighbours (Bartlett's factor for an autoregression of order one, whose
-    coefficient is taken larger by what a short series underestimates it).
+    The fall ahead is that of the means over quarters of the budget. The standard error is that of
+    what is left of the second half around a straight line, widened for the correlation of
+    neighbours: Bartlett's factor for an autoregression of order one, whose coefficient is taken
+    larger by what a short series underestimates it.
     """
     half = list(levels[len(levels) // 2 :])
     count = len(half)

@@ -47,8 +47,7 @@ def _blew_up(case: Case) -> bool:
         return True
     if case.observed.above_start_from is None:
         return False
-    least = case.known.minimum if case.known.minimum is not None else case.known.bound
-    height = abs(case.start) if least is None else case.start - least
+    height = abs(case.start) if case.least is None else case.start - case.least
     return case.level - case.start > max(height, 1e-9 * abs(case.start))
 
 
@@ -183,7 +182,12 @@ STATES = (
         lambda _: "still falls",
         lambda _: "Give it more epochs, or try a larger learning rate.",
     ),
-    Verdict("flat", lambda _: True, lambda _: "is flat", lambda _: ""),
+    Verdict(
+        "flat",
+        lambda _: True,
+        lambda _: "is flat",
+        lambda _: "Try other learning rates and seeds: they tell whether a lower loss is there.",
+    ),
 )
 
 
@@ -282,8 +286,8 @@ def _at_minimum_phrase(case: Case) -> str:
     if case.at_least:
         bound = number(case.known.bound)
         return f"is at the minimum: loss {number(case.level)}, and no loss is below {bound}"
-    slope = percent(case.slope or 0.0)
-    return f"is at a minimum: its gradient is {slope} of its largest, and the loss curves up there"
+    slope = f"{percent(case.slope)} of its largest" if case.slope else "0"
+    return f"is at a minimum: its gradient is {slope}, and the loss curves down nowhere there"
 
 
 def _at_floor(case: Case) -> bool:
@@ -303,10 +307,14 @@ def _at_floor_phrase(case: Case) -> str:
 
 
 def _all_right(case: Case) -> bool:
-    seen, known = case.observed, case.known
-    separable = known.minimum is not None and not known.attained
-    right = seen.final_train_accuracy is not None and seen.final_train_accuracy >= 1
-    return right and known.classifier and (separable or known.bound is not None)
+    right = case.observed.final_train_accuracy
+    return right is not None and right >= 1 and not case.ended_wild
+
+
+def _all_right_phrase(case: Case) -> str:
+    if case.known.minimum is not None and not case.known.attained:
+        return "answers all training examples right, so that its loss can fall for ever"
+    return "answers all training examples right"
 
 
 def _scheduled(case: Case) -> bool:
@@ -384,11 +392,26 @@ QUALITIES = (
         lambda _: "never moves: its gradient is 0 at the start",
         lambda _: "Start somewhere else.",
     ),
+    Verdict(
+        "ill-conditioned",
+        _ill_conditioned,
+        lambda c: (
+            f"is {number(c.gap)} above the least loss: the condition number is "
+            f"{number(c.known.condition)}"
+        ),
+        lambda c: (
+            "Standardise the features: --scale standard."
+            if c.known.scaled is False
+            else "Use momentum or Adam."
+            if c.descent.optimizer == "vanilla"
+            else "Give it more epochs."
+        ),
+    ),
     Verdict("chance level", _chance, _chance_phrase, _chance_advice),
     Verdict(
         "all examples right",
         _all_right,
-        lambda _: "answers all training examples right, so that its loss can fall for ever",
+        _all_right_phrase,
         lambda _: "More epochs lower the loss, not the number of mistakes.",
     ),
     Verdict(
@@ -411,21 +434,6 @@ QUALITIES = (
             f"{number(c.descent.weight_decay)}"
         ),
         lambda _: "Use less weight decay for a lower training loss.",
-    ),
-    Verdict(
-        "ill-conditioned",
-        _ill_conditioned,
-        lambda c: (
-            f"is {number(c.gap)} above the least loss: the condition number is "
-            f"{number(c.known.condition)}"
-        ),
-        lambda c: (
-            "Standardise the features: --scale standard."
-            if c.known.scaled is False
-            else "Use momentum or Adam."
-            if c.descent.optimizer == "vanilla"
-            else "Give it more epochs."
-        ),
     ),
     Verdict(
         "too much momentum",
@@ -467,3 +475,8 @@ QUALITIES = (
         lambda c: f"Give a --target-loss above {number(c.known.minimum)}.",
     ),
 )
+
+
+def suits(state: Verdict, quality: Verdict) -> bool:
+    """Return whether a quality can be told of a trial in a state: few of one that blew up."""
+    return state is not STATES[0] or quality is QUALITIES[0]
