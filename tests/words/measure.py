@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
 
-from gdcli.analysis.diagnosis.evidence import LEVELS, Descent, Known, Observed
 from gdcli.analysis.theory import convergence_rate, limit_of, noise_floor
 from gdcli.discovery import name_of
-from gdcli.engine.batch import loop_for
+from gdcli.engine.batch import TrialBatch, loop_for, train_batch
 from gdcli.engine.curvature import Curvature, curvature_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.gradient_noise import noise_of
 from gdcli.engine.least_loss import least_loss
 from gdcli.engine.plan import Plan, plan_of
-from gdcli.engine.recorder import CONVERGED, DIVERGED, Curves
-from gdcli.engine.trajectory import CAUSES, Trajectory, facts, watched
+from gdcli.engine.recorder import DIVERGED, Curves
+from gdcli.engine.trajectory import facts
 from gdcli.grid import Trial, cohorts_of
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.problem import Analytic, Data, LinearModel, Network
@@ -30,6 +28,7 @@ from tests.words.trials import Group, groups
 
 LONGER = 10
 TAIL = 64  # last steps of full-batch descent whose swing is looked at
+RECORDS = ("epoch", "log", "7")  # what is recorded must not matter
 DENSE = 250  # parameters of a Hessian that is computed whole
 
 
@@ -53,36 +52,49 @@ def rows() -> Iterator[dict[str, Any]]:
 
 
 def _rows(group: Group, budget: int) -> Iterator[dict[str, Any]]:
-    full = group.grid.get("method", ["gd"]) == ["gd"]
-    grid = {**group.grid, "epochs": budget, "record": "step" if full else "epoch"}
-    named = experiment(group.problem, group.options, **grid).grid
-    for cohort in named.cohorts:
-        yield from _cohort(group, cohort.trials)
+    grid = dict(group.grid)
+    target = grid.pop("target-loss", None)
+    record = RECORDS[len(group.options) % len(RECORDS)]
+    for cohort in experiment(group.problem, group.options, **grid, epochs=budget).grid.cohorts:
+        yield from _cohort(group, cohort.trials, target, record)
 
 
-def _cohort(group: Group, trials: tuple[Trial, ...]) -> Iterator[dict[str, Any]]:
+def _cohort(
+    group: Group, trials: tuple[Trial, ...], target: float | None, record: str
+) -> Iterator[dict[str, Any]]:
     data = examples_of(trials[0])
     plan = plan_of(trials[0], data.examples)
-    longer = [_prolonged(trial, plan.steps) for trial in trials]
-    (cohort,) = cohorts_of(longer)
-    curves, ends = _trained(cohort.trials, data, plan)
-    found = _facts(trials, data, plan, curves, ends)
+    longer, ends = _trained(tuple(_prolonged(trial, plan.steps) for trial in trials), data, plan)
+    shorter = tuple(
+        replace(trial, training=replace(trial.training, record=record)) for trial in trials
+    )
+    _, curves = train_batch(TrialBatch(0, "", shorter), data, "cpu", lambda _: None)
+    assert curves.trajectory is not None
+    with np.errstate(all="ignore"):
+        found = facts(curves.trajectory)
     for i, trial in enumerate(trials):
         observed = {name: float(values[i]) for name, values in found.items()}
-        row = {
+        summary = _summary(curves, i)
+        if target is not None and summary["final_train_loss"] <= target:
+            continue  # it is there, and would have ended
+        descent = _descent(trial, plan) | {"target_loss": target}
+        known = _known(trial, data, plan)
+        truth = _truth(longer, i, plan, known.get("minimum"), target)
+        yield {
             "id": trial.id,
-            "what": _what(group, trial, plan),
-            "held_out": int(hashlib.sha256(trial.id.encode()).hexdigest(), 16) % 2 == 1,
-            "observed": observed | _summary(curves, i, plan),
-            "descent": _descent(trial, plan),
-            "known": _known(trial, data, plan),
+            "what": _what(group, trial, plan) + (f" target={target}" if target else ""),
+            "record": record,
+            "observed": {k: v for k, v in (observed | summary).items() if v == v},
+            "descent": descent,
+            "known": known,
+            "truth": truth | {name: float(values[i]) for name, values in ends.items()},
         }
-        row["truth"] = _truth(curves, i, plan, row["known"].get("minimum"))
-        yield row
 
 
 def _prolonged(trial: Trial, horizon: int) -> Trial:
-    training = replace(trial.training, epochs=LONGER * (trial.training.epochs or 1))
+    epochs = LONGER * (trial.training.epochs or 1)
+    record = "step" if trial.method == "gd" else "epoch"
+    training = replace(trial.training, epochs=epochs, record=record)
     return replace(trial, training=training, schedule=Prolonged(trial.schedule, horizon))
 
 
@@ -96,15 +108,10 @@ def _trained(
     with np.errstate(all="ignore"):
         loop = loop_for(trials, data, plan, "cpu")
         points = iter(plan.points())
-        gradients: list[np.ndarray] = []
 
         def watch(program: Any, params: Any) -> None:
-            step = next(points)
-            vectors = np.asarray(program.vectors(loop.gradient or {}), np.float64)
-            gradients.append(vectors)
-            del gradients[:-2]
-            if step == short.steps:
-                ends.update(_ends(program, params, gradients))
+            if next(points) == short.steps:
+                ends.update(_ends(program, params))
 
         loop.watch = watch
         curves = loop.run(lambda _: None)
@@ -112,28 +119,25 @@ def _trained(
     return curves, {name: places.gather(values[None])[0] for name, values in ends.items()}
 
 
-def _ends(program: Any, params: Any, gradients: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the turn of the last two gradients and the smallest eigenvalue of the Hessian."""
-    last = gradients[-1]
-    before = gradients[0]
-    norms = np.linalg.norm(last, axis=-1) * np.linalg.norm(before, axis=-1)
-    turn = np.where(norms > 0, (last * before).sum(-1) / np.where(norms > 0, norms, 1), np.nan)
-    size = last.shape[-1]
-    lowest = np.full(last.shape[:-1], np.nan)
+def _ends(program: Any, params: Any) -> dict[str, np.ndarray]:
+    """Return the ends of the Hessian's eigenvalues, nan where it is too large."""
+    start = program.vectors(params)
+    size = start.shape[-1]
+    lowest = np.full(start.shape[:-1], np.nan)
     highest = lowest.copy()
     if size <= DENSE:
         columns = []
         for i in range(size):
-            unit = np.zeros_like(last)
+            unit = np.zeros(start.shape)
             unit[..., i] = 1
-            along = program.parted(_like(program.vectors(params), unit), params)
+            along = program.parted(_like(start, unit), params)
             product = program.hessian_product(params, along)
             columns.append(np.asarray(program.vectors(product), np.float64))
         hessian = np.stack(columns, -1)
         sound = np.isfinite(hessian).all((-1, -2))
         values = np.linalg.eigvalsh((hessian + hessian.swapaxes(-1, -2))[sound] / 2)
         lowest[sound], highest[sound] = values[..., 0], values[..., -1]
-    return {"turn": turn, "lowest": lowest, "highest": highest}
+    return {"curvature_lowest": lowest, "curvature_highest": highest}
 
 
 def _like(array: Any, values: np.ndarray) -> Any:
@@ -145,60 +149,17 @@ def _like(array: Any, values: np.ndarray) -> Any:
     return torch.tensor(values, dtype=array.dtype)
 
 
-def _facts(
-    trials: tuple[Trial, ...],
-    data: Data,
-    plan: Plan,
-    curves: Curves,
-    ends: dict[str, np.ndarray],
-) -> dict[str, np.ndarray]:
-    """Return the facts of the first tenth of the curves."""
-    wanted = watched(plan, stochastic=trials[0].method != "gd")
-    steps = np.asarray(curves.steps)
-    at = np.asarray(wanted.steps)
-    places = np.minimum(np.searchsorted(steps, at), len(steps) - 1)  # past the end: not looked at
-    names = [n for n in ("train_loss", "grad_norm", "test_loss") if n in curves.values]
-    count = len(trials)
-    unknown = np.full(count, np.nan)
-    over = steps[curves.length - 1]  # the last recorded step of each
-    diverged = (curves.ended == DIVERGED) & (over <= plan.steps)
-    losses = curves.values["train_loss"][curves.length - 1, np.arange(count)]
-    cause = np.where(np.isnan(losses), "nan", np.where(np.isfinite(losses), "growth", "overflow"))
-    codes = np.array([CAUSES.index(c) for c in cause])
-    before = steps[np.maximum(curves.length - 2, 0)]
-    found = facts(
-        Trajectory(
-            wanted,
-            plan.steps,
-            at,
-            {name: curves.values[name][places] for name in names},
-            np.minimum(over, plan.steps),
-            np.where(diverged, over, -1),
-            np.where(diverged, before, -1),
-            np.where(diverged, codes, 0),
-            ends.get("turn", unknown) if trials[0].method == "gd" else unknown,
-            ends.get("lowest", unknown),
-            unknown,
-        )
-    )
-    return {**found, "final_sharpness": ends.get("highest", unknown)}
-
-
-def _summary(curves: Curves, i: int, plan: Plan) -> dict[str, Any]:
+def _summary(curves: Curves, i: int) -> dict[str, Any]:
     """Return what summary.csv has besides the facts."""
-    steps = curves.steps[: int(curves.length[i])]
-    place = max(k for k, step in enumerate(steps) if step <= plan.steps)
-    ended = int(curves.ended[i]) if steps[-1] <= plan.steps else 0
+    last = int(curves.length[i]) - 1
     values = {name: column[:, i] for name, column in curves.values.items()}
-    accuracies = [n for n in ("train_accuracy", "test_accuracy") if n in values]
-    kept = ["train_loss", "grad_norm", *accuracies]
-    kept += ["test_loss"] if "test_loss" in values else []
+    names = ("train_loss", "grad_norm", "test_loss", "train_accuracy", "test_accuracy")
     return {
-        "status": "diverged" if ended == DIVERGED else "finished",
-        "stopped_by": "target" if ended == CONVERGED else "",
-        "steps": steps[place],
+        "status": "diverged" if curves.ended[i] == DIVERGED else "finished",
+        "stopped_by": "",
+        "steps": curves.steps[last],
         "initial_train_loss": float(values["train_loss"][0]),
-        **{f"final_{name}": float(values[name][place]) for name in kept},
+        **{f"final_{name}": float(values[name][last]) for name in names if name in values},
     }
 
 
@@ -215,7 +176,6 @@ def _descent(trial: Trial, plan: Plan) -> dict[str, Any]:
         "clip_norm": trial.optimizer.clip_norm,
         "steps_per_epoch": plan.steps_per_epoch,
         "horizon": plan.steps,
-        "target_loss": trial.training.target_loss,
     }
 
 
@@ -291,6 +251,8 @@ def _baseline(problem: Any, data: Data) -> dict[str, Any]:
     accuracy = [n for n in problem.metric_names if n == "accuracy"]
     y = np.asarray(data.train["y"])
     if accuracy or isinstance(problem, Network):
+        if not np.issubdtype(y.dtype, np.integer) and not accuracy:
+            return {}
         classes, test = _classes(y), _classes(np.asarray(data.test["y"]))
         names, counts = np.unique(classes, return_counts=True)
         shares = counts / counts.sum()
@@ -314,7 +276,9 @@ def _classes(y: np.ndarray) -> np.ndarray:
     return y.ravel().astype(int)
 
 
-def _truth(curves: Curves, i: int, plan: Plan, minimum: float | None) -> dict[str, Any]:
+def _truth(
+    curves: Curves, i: int, plan: Plan, minimum: float | None, target: float | None
+) -> dict[str, Any]:
     """Return what becomes of a trial."""
     steps = np.asarray(curves.steps[: int(curves.length[i])])
     losses = curves.values["train_loss"][: len(steps), i].astype(np.float64)
@@ -330,22 +294,29 @@ def _truth(curves: Curves, i: int, plan: Plan, minimum: float | None) -> dict[st
     if steps[-1] < horizon:
         return found
     now = losses[(steps > horizon * 15 / 16) & (steps <= horizon)]
+    if "test_loss" in curves.values:
+        tests = curves.values["test_loss"][: len(steps), i][(steps > 0) & (steps <= horizon)]
+        parts = np.array_split(tests, min(64, len(tests)))
+        late = float(tests[-max(1, len(tests) // 16) :].mean())
+        found |= {"test_low": float(min(part.mean() for part in parts)), "test_late": late}
     found |= {"now": float(now.mean()), "now_error": _error(now), "last": float(until[-1])}
-    tail = until[-TAIL:]
+    count = min(TAIL, horizon // 4)
+    tail = until[-count:]
     found |= {
         "swing": float(tail.max() - tail.min()),
         "rises": int((np.diff(tail) > 0).sum()),
         "norm": float(norms[steps <= horizon][-1]),
         "norm_largest": float(np.nanmax(norms[steps <= horizon])),
     }
+    goals = {} if target is None else {"target": target}
     if minimum is not None:
-        for name, share in (("near", 1e-3), ("close", 1e-2)):
-            goal = minimum + share * (losses[0] - float(now.mean()))
-            hit = np.flatnonzero((losses <= goal) & (steps > horizon))
-            found[f"reached_{name}"] = int(steps[hit[0]]) if len(hit) else None
+        goals["near"] = minimum + 1e-3 * (losses[0] - found["last"])
+    for name, goal in goals.items():
+        hit = np.flatnonzero((losses <= goal) & (steps > horizon))
+        found[f"reached_{name}"] = int(steps[hit[0]]) if len(hit) else None
     if steps[-1] == far:
         later = losses[steps > far - horizon * 10 / 16]
-        tail = losses[-TAIL:]
+        tail = losses[-count:]
         found |= {
             "later": float(later.mean()),
             "later_error": _error(later),
@@ -377,6 +348,3 @@ def _what(group: Group, trial: Trial, plan: Plan) -> str:
     words += [trial.training.order] if trial.method != "gd" else []
     words += [f"lr={trial.lr:.4g} seed={trial.seed} steps={plan.steps}"]
     return " ".join(word for word in words if word)
-
-
-FIELDS = tuple(f.name for kind in (Observed, Descent, Known) for f in fields(kind)) + LEVELS

@@ -25,8 +25,10 @@ def groups() -> Iterator[Group]:
     yield from _functions()
     yield from _linear_models()
     yield from _networks()
+    yield from _targets()
     yield from _noisy_bowls()
     yield from _noisy_linear_models()
+    yield from _noisy_crawls()
     yield from _noisy_networks()
 
 
@@ -133,6 +135,29 @@ def _networks() -> Iterator[Group]:
     yield Group("mlp", wine, {"schedule": ["cosine"], "lr": [0.03, 0.3]}, (200,))
 
 
+def _targets() -> Iterator[Group]:
+    """Yield trials with a target: some are on their way to it, some are never there."""
+    diabetes = {"dataset": "diabetes"}
+    for target in (1500, 1430, 1421.5, 1400):
+        rates = {"lr": [0.01, 0.1, 0.3], "target-loss": target}
+        yield Group("linear-regression", diabetes, rates, (20, 60, 200))
+    for target in (0.0577, 0.06, 0.065, 0.08):
+        rates = {"lr": [0.1, 1, 3], "target-loss": target}
+        yield Group("logistic-regression", {}, rates, (30, 100))
+    for target in (1e-1, 1e-6, 1e-15):
+        rates = {"lr": [0.001, 0.01, 0.05], "target-loss": target}
+        yield _bowl(10, rates, (20, 100))
+        momentum = {"optimizer": ["momentum", "nesterov"], **rates}
+        yield _bowl(30, momentum, (100,))
+        sign = {"optimizer": ["sign-sgd", "adam"], "lr": [0.001], "target-loss": target}
+        yield _bowl(30, sign, (200, 500))
+    for target in (0.105, 0.12):
+        rates = {"lr": [0.1, 1], "target-loss": target}
+        yield Group("softmax-regression", {"dataset": "iris"}, rates, (60, 200))
+    rates = {"lr": [0.001, 0.002], "target-loss": 0.01}
+    yield Group("rosenbrock", {}, rates, (500, 2000))
+
+
 def _noisy_bowls() -> Iterator[Group]:
     noisy = {"condition": 10, "noise": 1, "examples": 256, "spread": 0.5, "dim": 4}
     for order in ("replacement", "shuffle"):
@@ -165,6 +190,16 @@ def _noisy_linear_models() -> Iterator[Group]:
     yield Group("logistic-regression", {}, ended, (30,))
 
 
+def _noisy_crawls() -> Iterator[Group]:
+    """Yield trials whose features have unlike scales: flat, and no noise is at fault."""
+    plain = {"data": f"{FILES}/housing.csv", "target": "value", "scale": "none"}
+    mini = {"method": ["minibatch"], "batch-size": [20], "lr": [1e-10, 1e-9], "seed": [0, 1]}
+    yield Group("linear-regression", plain, mini, (20, 100))
+    narrow = {"dataset": "synthetic", "features": 60, "examples": 100, "noise": 1}
+    yield Group("linear-regression", narrow, {"lr": [0.03, 0.1, 0.3]}, (100, 1000))
+    yield Group("linear-regression", narrow, {**mini, "lr": [0.003, 0.01]}, (30, 150))
+
+
 def _noisy_networks() -> Iterator[Group]:
     mini = {"method": ["minibatch"], "batch-size": [16], "lr": [0.003, 0.1, 1], "seed": [0, 1]}
     yield Group("mlp", {"dataset": "iris", "hidden": "8"}, mini, (15, 60))
@@ -174,5 +209,13 @@ def _noisy_networks() -> Iterator[Group]:
     yield Group("mlp", {"dataset": "digits", "hidden": "32"}, digits, (10, 30))
     deep = {"dataset": "iris", "hidden": "16,16,16,16,16", "activation": "sigmoid"}
     yield Group("mlp", deep, {**mini, "lr": [0.1, 1]}, (20,))
+    catapult = {"method": ["minibatch"], "lr": [4, 8], "seed": [0]}
+    yield Group("mlp", {"dataset": "digits", "hidden": "32"}, catapult, (10,))
+    adam = {"method": ["minibatch"], "optimizer": ["adam"], "lr": [0.001, 1], "seed": [0, 1]}
+    yield Group("mlp", {"dataset": "wine", "hidden": "16"}, adam, (20, 80))
+    yield Group(f"{FILES}/dead.py", {}, {"lr": [0.01], "seed": list(range(6))}, (50,))
+    lion = {"method": ["minibatch"], "optimizer": ["lion", "rmsprop"], "lr": [0.001, 0.01]}
+    yield Group("mlp", {"dataset": "iris", "hidden": "8"}, lion, (60,))
+    yield Group("logistic-regression", {}, lion, (40,))
     cancer = {"method": ["minibatch"], "optimizer": ["adam"], "lr": [0.003], "seed": [0, 1]}
     yield Group("mlp", {"dataset": "breast-cancer", "hidden": "32,32"}, cancer, (60,))

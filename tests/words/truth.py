@@ -48,11 +48,17 @@ def further(row: Row) -> float:
     calm = row["descent"]["method"] == "gd" and not _bounces(row)
     now, later = (truth["last"], truth["end"]) if calm else (truth["now"], truth["later"])
     fall = _start(row) - now
-    drop = now - later
+    drop = now - (min(later, truth["lowest"]) if calm else later)
     tiny = 1e-12 * max(abs(now), abs(_start(row)))
     if drop <= tiny:
         return 0.0
     return float("inf") if fall <= 0 else drop / fall
+
+
+def falls_on(row: Row, share: float) -> bool:
+    """Whether the loss falls on by more than noise and by more than a share of its fall."""
+    known = row["truth"].get("later") is not None
+    return known and _significant(row) and further(row) > share
 
 
 def _significant(row: Row) -> bool:
@@ -108,7 +114,7 @@ def _bounces(row: Row) -> bool:
     if swings and _swing(row) > SWINGS and truth["later_swing"] > truth["swing"] / 2:
         return True
     norms = truth["norm"], truth["norm_end"]
-    turn = row["observed"]["gradient_turn"]
+    turn = row["observed"].get("gradient_turn")
     back = turn is not None and turn < -0.9
     large = min(norms) > SMALL * truth["norm_largest"] > 0
     moved = descent["lr"] * norms[0] ** 2 * 9 * descent["horizon"]
@@ -136,9 +142,10 @@ def _qualities(row: Row) -> Iterator[str]:
     near = least is not None and truth["now"] - least <= 1e-3 * fall
     calm = truth.get("later") is not None and further(row) <= MATTERS and not _bounces(row)
     vanished = truth["norm"] <= 1e-3 * truth["norm_largest"]
-    lowest = seen["lowest_curvature"]
-    size = known.get("curvature_size", 0.0)
-    down = lowest == lowest and lowest < -1e-4 * max(size, abs(seen["final_sharpness"]))
+    lowest, highest = truth.get("curvature_lowest"), truth.get("curvature_highest")
+    if lowest != lowest:
+        lowest, highest = seen.get("lowest_curvature"), 1.0
+    down = lowest is not None and highest is not None and lowest < -1e-4 * abs(highest)
     if near:
         yield "at the minimum"
     elif known.get("minimum") is None and calm and vanished and not down and fall > 0:
@@ -153,11 +160,17 @@ def _qualities(row: Row) -> Iterator[str]:
         yield "chance level"
     noisy = descent["method"] != "gd" and descent["schedule"] == "constant"
     flat = not _significant(row) or (truth.get("later") is not None and further(row) <= MATTERS)
-    if noisy and flat and not near and known.get("attained", True):
+    least = known.get("minimum", -float("inf"))
+    there = truth.get("later") is not None and truth["now"] - least <= 2 * (truth["later"] - least)
+    enough = seen["watched"] >= 7
+    if noisy and flat and there and enough and not near and known.get("attained", True):
         yield "at its noise floor"
     right = seen.get("final_train_accuracy") == 1
     if right:
         yield "all examples right"
+    target = descent["target_loss"]
+    if target is not None and target < known.get("minimum", target):
+        yield "target below the minimum"
     if descent["end_multiplier"] <= 0.05:
         yield "ended by its schedule"
     if descent["weight_decay"] and calm:
@@ -168,8 +181,7 @@ def _qualities(row: Row) -> Iterator[str]:
         yield "clipped"
     if truth["now"] > _start(row):
         yield "above its start"
-    low, late = seen["lowest_test_loss"], seen["late_test_loss"]
-    if low == low and late > 1.05 * low:
+    if truth.get("test_low") is not None and truth["test_late"] > 1.05 * truth["test_low"]:
         yield "past its best test loss"
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import inf, isfinite
+from math import ceil, inf, isfinite
 
-from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.evidence import STRETCHES, Descent, Evidence, Known, Observed
 from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.diagnosis.progress import AHEAD, FEWEST, Trend, noisy_trend, smooth_trend
 
@@ -14,6 +14,7 @@ FEWEST_POINTS = 7
 LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums of gradients
 NOISY = 3  # times as large a fall is asked of what is noisy
 WAVERS = 1e-6  # of the fall: a late rise that is no rounding
+SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
@@ -104,11 +105,15 @@ class Case:
         """Where the levels go."""
         if not self.enough:
             return Trend(0.0, 0.0)
-        if self.descent.stochastic or self.wavers:
+        if self.descent.stochastic or (self.wavers and self.known.rate is None):
             return noisy_trend(self.levels)
-        trend, slope = smooth_trend(self.levels), self.linear
-        fades = not self.descent.steady and slope is not None
-        return trend._replace(ahead=slope) if fades else trend
+        trend = smooth_trend(self.levels)
+        if self.known.rate is not None and self.gap is not None and self.descent.horizon:
+            factor = self.known.rate ** (2 * AHEAD * self.descent.horizon)
+            return trend._replace(ahead=max(trend.ahead, self.gap * (1 - factor)))
+        if self.descent.steady or self.pull is None:
+            return trend
+        return trend._replace(ahead=min(AHEAD * self.pull, self.gap or inf))  # the rate has fallen
 
     @cached_property
     def wavers(self) -> bool:
@@ -117,14 +122,14 @@ class Case:
         return max(single, self.late_rise) > WAVERS
 
     @cached_property
-    def linear(self) -> float | None:
-        """The fall ahead if the gradient and the rate stay as they are; None: not known."""
+    def pull(self) -> float | None:
+        """The fall of one more budget if gradient and rate stay as they are; None: not known."""
         descent, norm, horizon = self.descent, self.observed.final_grad_norm, self.descent.horizon
         plain = descent.optimizer in LINEAR and descent.clip_norm is None
         if not plain or descent.weight_decay or norm is None or not horizon:
             return None
         rate = descent.lr * descent.end_multiplier / (1 - (descent.beta or 0.0))
-        return min(rate * norm * norm * AHEAD * horizon, self.gap or inf)
+        return rate * norm * norm * horizon
 
     @cached_property
     def falls_on(self) -> bool:
@@ -170,11 +175,12 @@ class Case:
     @cached_property
     def bounces(self) -> bool:
         """Whether a loss of full-batch descent swings, or its steps go to and fro, for good."""
-        if self.falls_on:
+        below = self.over_limit is not None and self.over_limit < 1
+        if self.falls_on or below:  # theory: it converges
             return False
-        rises = self.observed.late_rises or 0.0
-        wide = max(self.swing, self.late_rise)
-        return self.straight_back or (rises > 0 and wide > self.limits.swing)
+        wide, rises = self.limits.swing, bool(self.observed.late_rises)
+        single = rises and max(self.swing, self.late_rise) > wide
+        return self.straight_back or single or self.late_rise > SLOW * wide
 
     @cached_property
     def late_rise(self) -> float:
@@ -237,21 +243,32 @@ class Case:
 
     @cached_property
     def at_floor(self) -> bool:
-        """Whether the noise of batches holds the loss above its least."""
+        """Whether the noise of batches holds the loss above its least.
+
+        Where theory has no floor: the loss is flat, though its gradient would have taken it all the
+        way down.
+        """
         if not self.descent.stochastic or not self.descent.steady or self.ended_wild:
             return False
-        floor = self.known.floor
-        if floor is not None and self.gap is not None:
-            return not self.falls_on and floor / 3 <= self.gap <= 3 * floor
-        if not self.enough or self.falls_on or self.known.convex is not True:
+        if self.falls_on or self.at_least or not self.known.attained:
             return False
-        return self.gap is not None and self.known.attained and not self.at_least
+        if self.known.floor is not None and self.gap is not None:
+            return self.known.floor / 3 <= self.gap <= 3 * self.known.floor
+        if not self.enough:
+            return False
+        if self.pull is None:  # an adaptive rule: its steps do not shrink with the gradient
+            return self.known.convex is True and self.gap is not None
+        bound = self.known.bound
+        above = self.gap if self.gap is not None else None if bound is None else self.level - bound
+        return above is not None and self.pull >= above
 
     @cached_property
     def overfits(self) -> bool:
-        """Whether the test loss is clearly above its lowest, which lies well before the end."""
+        """Whether the test loss is clearly above its lowest, and the training loss fell meanwhile."""
         seen, horizon = self.observed, self.descent.horizon
         low, late, at = seen.lowest_test_loss, seen.late_test_loss, seen.lowest_test_step
         if low is None or late is None or at is None or not horizon or not self.enough:
             return False
-        return late - low > self.limits.worse * abs(low) and at < 0.9 * horizon
+        then = seen.levels[max(0, ceil(at * STRETCHES / horizon) - 1)]
+        fell = then is not None and self.level < then - CLOSE * abs(then)
+        return late - low > self.limits.worse * abs(low) and fell

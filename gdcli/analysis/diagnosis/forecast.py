@@ -9,6 +9,9 @@ from gdcli.analysis.diagnosis.case import Case
 from gdcli.analysis.diagnosis.evidence import STRETCHES
 
 STABLE = 1.5  # two estimates of the same pace may differ by this factor
+WIDEST = 2.0  # a range whose ends differ by more is no forecast
+EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
+FEW_STEPS = 5
 NARROWEST = 1.15  # a range is at least this factor wide on both sides
 FARTHEST = 9.0  # budgets to come; a longer forecast is only "more than ten times"
 
@@ -75,18 +78,31 @@ def _range(case: Case, goal: float, horizon: float) -> tuple[float, float] | Non
     goal, gaps = goal - least, [level - least for level in case.levels]
     if min(gaps) <= 0 or now <= goal:
         return None
-    quarter = horizon / 4
-    early, late = (log(gaps[a] / gaps[b]) / quarter for a, b in ((7, 11), (11, 15)))
+    if case.descent.optimizer in EQUAL_STEPS:
+        return _evenly(gaps, goal, now, horizon)
+    early, late = (log(gaps[a] / gaps[b]) / (horizon / 4) for a, b in ((7, 11), (11, 15)))
     if not (late > 0 and early > 0 and 1 / STABLE <= early / late <= STABLE):
         return None
-    paces = [late, late * min(1.0, late / early)]
+    paces = [late]
     if case.known.rate is not None and 0 < case.known.rate < 1:
-        paces.append(min(late, -2 * log(case.known.rate)))
-        paces.pop(1)
+        paces.append(min(late, -2 * log(case.known.rate)))  # in the long run
     elif late < early:
-        paces.append(_power(gaps, goal, now, horizon))
+        paces += [late * late / early, _power(gaps, goal, now, horizon)]
     need = sorted(log(now / goal) / pace for pace in paces)
-    return (need[0], need[-1]) if need[-1] <= 2 * need[0] else None
+    return (need[0], need[-1]) if need[-1] <= WIDEST * need[0] else None
+
+
+def _evenly(
+    gaps: list[float], goal: float, now: float, horizon: float
+) -> tuple[float, float] | None:
+    """Return the steps to the goal of steps of one size: the root of the gap falls evenly."""
+    early, late = ((sqrt(gaps[a]) - sqrt(gaps[b])) * 4 / horizon for a, b in ((7, 11), (11, 15)))
+    if not (late > 0 and early > 0 and 1 / STABLE <= early / late <= STABLE):
+        return None
+    if sqrt(goal) < FEW_STEPS * late:  # less than a few steps from the minimum they hop around it
+        return None
+    need = sorted((sqrt(now) - sqrt(goal)) / pace for pace in (early, late))
+    return need[0], need[1]
 
 
 def _power(gaps: list[float], goal: float, now: float, horizon: float) -> float:

@@ -36,4 +36,4 @@ class Limits:
         "gradient norm, as a share of its largest, below which it counts as vanished",
         Gt(0),
         Lt(1),
-    ] = 1e-4
+    ] = 1e-3

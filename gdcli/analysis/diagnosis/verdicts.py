@@ -78,10 +78,11 @@ def _when(case: Case) -> str:
 
 
 def _over_limit(case: Case) -> str:
-    ratio, known = case.over_limit, case.known
+    ratio, known, rate = case.over_limit, case.known, number(case.descent.lr)
+    if known.limit is not None and not known.limit_exact and case.descent.lr > known.limit:
+        return f"; rates up to {number(known.limit)} are safe in theory, and {rate} is above"
     if ratio is None or ratio <= 1 + SAME:
         return ""
-    rate = number(case.descent.lr)
     return f"; its learning rate {rate} is above the limit {known.limit_formula} = " + number(
         known.limit
     )
@@ -89,7 +90,7 @@ def _over_limit(case: Case) -> str:
 
 def _blew_up_advice(case: Case) -> str:
     known, rate = case.known, case.descent.lr
-    if case.over_limit is not None and case.over_limit > 1:
+    if known.limit is not None and rate > known.limit:
         return f"Use a learning rate below {number(known.limit)}."
     if known.scaled is False:
         return f"Standardise the features, or use a far smaller learning rate than {number(rate)}."
@@ -330,6 +331,11 @@ def _ill_conditioned(case: Case) -> bool:
     return case.left > case.limits.near
 
 
+def _too_much_momentum(case: Case) -> bool:
+    beta, best = case.descent.beta, case.known.best_beta
+    return beta is not None and best is not None and beta > best and not case.ended_wild
+
+
 def _clipped(case: Case) -> bool:
     clip, norm = case.descent.clip_norm, case.observed.final_grad_norm
     return clip is not None and norm is not None and norm > clip and not case.ended_wild
@@ -417,7 +423,18 @@ QUALITIES = (
             "Standardise the features: --scale standard."
             if c.known.scaled is False
             else "Use momentum or Adam."
+            if c.descent.optimizer == "vanilla"
+            else "Give it more epochs."
         ),
+    ),
+    Verdict(
+        "too much momentum",
+        _too_much_momentum,
+        lambda c: (
+            f"has more momentum than helps: beta {number(c.descent.beta)}, "
+            f"{number(c.known.best_beta)} is the best for its condition number"
+        ),
+        lambda c: f"Use a beta of {number(c.known.best_beta)}.",
     ),
     Verdict(
         "clipped",
