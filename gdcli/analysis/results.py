@@ -89,9 +89,13 @@ class Setting:
         """
         if not self.tied:
             return None
+        return min(self.tied, key=lambda cell: (cell.time_to(self.common), cell.median))
+
+    @property
+    def common(self) -> float:
+        """The loss that all rates of `tied` get to."""
         worst = max(cell.median for cell in self.tied)
-        common = worst + self._margin(worst)
-        return min(self.tied, key=lambda cell: (cell.time_to(common), cell.median))
+        return worst + self._margin(worst)
 
     def _margin(self, loss: float) -> float:
         """Return the loss that counts as nothing, beside the fall from the start to a loss."""

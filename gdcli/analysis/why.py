@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, isnan
 from pathlib import Path
+from typing import TypeAlias
 
 from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis
@@ -23,6 +24,8 @@ from gdcli.analysis.series import last_quarters
 from gdcli.analysis.trials import Trial
 
 WORDS = (*(state.word for state in STATES), "failed")  # of two as frequent, the first is told
+
+Said: TypeAlias = tuple[str, str | None]  # a state and the quality that leads
 
 
 @dataclass(frozen=True)
@@ -48,11 +51,10 @@ class Account:
     excess: float | None = None  # measured: the mean level over seeds less the minimum
     sharpness: float | None = None  # measured late: the median over the trials with the state
 
-    @cached_property
+    @property
     def state(self) -> str:
-        """The state of most trials, of two as frequent the first of WORDS."""
-        counts = self.states
-        return min(counts, key=lambda word: (-counts[word], WORDS.index(word)))
+        """The state of the largest group; "failed" where every trial did."""
+        return self.groups[0][0][0] if self.groups else "failed"
 
     @cached_property
     def states(self) -> Counter[str]:
@@ -61,10 +63,22 @@ class Account:
         return Counter(one.state or "failed" if one else "failed" for one in found)
 
     @cached_property
+    def groups(self) -> list[tuple[Said, list[Trial]]]:
+        """The trials that the same is said of, the largest group first; of equals as in WORDS."""
+        found: dict[Said, list[Trial]] = {}
+        for trial in self.cell.ran:
+            one = self.said[trial.id]
+            found.setdefault((one.state or "failed", one.quality), []).append(trial)
+        order = {group: (-len(held), WORDS.index(group[0])) for group, held in found.items()}
+        return sorted(found.items(), key=lambda item: order[item[0]])
+
+    @cached_property
     def typical(self) -> Diagnosis | None:
-        """What is said of the trial that has the state and the median loss of those; None: none."""
-        own = sorted(self.of_the_state(), key=lambda trial: trial.loss)
-        return self.said[own[(len(own) - 1) // 2].id] if own else None
+        """What is said of the trial with the median loss in the largest group; None: all failed."""
+        if not self.groups:
+            return None
+        own = sorted(self.groups[0][1], key=lambda trial: trial.loss)
+        return self.said[own[(len(own) - 1) // 2].id]
 
     def fact(self, name: str) -> float | None:
         """Return a fact's median over the trials that have the state; None: none has it."""
@@ -73,8 +87,8 @@ class Account:
         return median(known) if known else None
 
     def of_the_state(self) -> list[Trial]:
-        """Return the trials that have the state."""
-        return [trial for trial in self.cell.ran if self.said[trial.id].state == self.state]
+        """Return the trials of the largest group."""
+        return self.groups[0][1] if self.groups else []
 
 
 def accounts(
@@ -84,14 +98,15 @@ def accounts(
 
     curves.csv is read only where theory has something to compare a curve with.
     """
-    told = [_account(diagnoses, setting, cell) for setting, cell in cells]
+    told = [account_of(diagnoses, setting, cell) for setting, cell in cells]
     compared = {trial.id: trial for account in told for trial in _compared(account)}
     sharpness = any(map(_has_sharpness, compared.values()))
     measured = _measured(folder, compared, sharpness=sharpness) if compared else {}
     return [_with_measured(account, measured) for account in told]
 
 
-def _account(diagnoses: Diagnoses, setting: Setting, cell: Cell) -> Account:
+def account_of(diagnoses: Diagnoses, setting: Setting, cell: Cell) -> Account:
+    """Return the account of one cell, without what its curves show."""
     names, theory = diagnoses.run.names, diagnoses.theory
     return Account(
         setting,

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gdcli.cli.screen import Screen
-from gdcli.runs.options import DIAGNOSED, RunOptions
+from gdcli.runs.options import COUNTED, RunOptions, diagnosed
 
 if TYPE_CHECKING:
     from gdcli.runs.execution import Outcome
-
-COUNTED = ("failed", "diverged")  # by the run itself, before its tables are written, too
 
 
 def exit_code(outcome: Outcome, options: RunOptions, screen: Screen) -> int:
@@ -32,6 +30,7 @@ def _counts(outcome: Outcome, options: RunOptions) -> dict[str, int]:
     if rest and not outcome.missing:  # else there are no tables yet
         from gdcli.report.results import diagnoses_of
 
+        meant = diagnosed()
         found = [{one.state, *one.qualities} for _, one in diagnoses_of(outcome.folder).all()]
-        counts |= {word: sum(DIAGNOSED[word] in said for said in found) for word in rest}
+        counts |= {word: sum(meant[word] in said for said in found) for word in rest}
     return {word: counts[word] for word in words if counts.get(word)}

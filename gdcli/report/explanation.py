@@ -32,7 +32,9 @@ def _beside_theory(account: Account) -> Iterator[str]:
     if expected.rate is not None and account.rate is not None:
         now, later = change(account.rate), change(expected.rate)
         yield f"A step now changes the gradient norm by {now}; in the long run {later}, in theory."
-    if expected.floor is not None and isfinite(expected.floor.excess):
+    said = account.typical
+    told = said is not None and "at its noise floor" in said.qualities
+    if expected.floor is not None and isfinite(expected.floor.excess) and not told:
         floor = short(expected.floor.excess)
         yield f"SGD's noise floor at this rate is {floor} above the least loss, in theory."
 
@@ -55,6 +57,13 @@ def _at_the_edge(account: Account) -> Iterator[str]:
 
 
 def _how_many(account: Account) -> str:
-    """Return how many of the seeds did so, "" where all did."""
-    count, total = account.states[account.state], len(account.cell.trials)
-    return f" ({count} of {total} seeds)" if count < total else ""
+    """Return how many of the seeds did so and what the others did, "" where all did the same."""
+    (_, first), *others = account.groups
+    total = len(account.cell.trials)
+    if len(first) == total:
+        return ""
+    rest = [(", ".join(filter(None, words)), len(trials)) for words, trials in others]
+    failed = total - len(account.cell.ran)
+    rest += [("failed", failed)] if failed else []
+    told = "; ".join(f"{count}: {words}" for words, count in rest)
+    return f" ({len(first)} of {total} seeds; {told})"

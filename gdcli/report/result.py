@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
-from gdcli.analysis.results import TIED, Setting
+from gdcli.analysis.diagnosis.diagnosis import Diagnosis
+from gdcli.analysis.results import TIED, Cell, Setting
+from gdcli.analysis.theory import Limit
 from gdcli.report.labels import apart, short
+
+SETTLED = ("at the minimum", "at a saddle", "never moved", "dead")  # other rates change little
+NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
 
 
 def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str]:
@@ -27,6 +32,44 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
         more = f" and {len(tied) - 3} more" if len(tied) > 3 else ""
         others = f"; as low within {TIED:.2%} of the fall: {', '.join(tied[:3])}{more}"
     return [f"The lowest {lowest}, is that of {label} at learning rate {_rate(first)}{others}."]
+
+
+def row_sentence(setting: Setting, said: Diagnosis, limit: Limit | None) -> str:
+    """Return which rates of a row end as low, and whether to look beyond its end.
+
+    `said` is of the best rate's typical trial; `limit` is the exact limit of theory, if there is
+    one. "" where there is nothing to add to what is said of the best rate.
+    """
+    rates, best = [cell.lr for cell in setting.cells], setting.best
+    if best is None or len(rates) < 2:
+        return ""
+    label = apart(rates)
+    sentences = []
+    if len(setting.tied) > 1:
+        sentences.append(_tie(setting, best, label, said))
+    elif said.state == "still falling":
+        sentences.append(f"It is the best of the {len(rates)} rates tried.")
+    if said.quality in SETTLED and said.state != "still falling":
+        return " ".join(sentences)
+    if best.lr == rates[0]:
+        sentences.append("It is the smallest rate tried: try smaller ones.")
+    if best.lr == rates[-1] and (limit is None or best.lr < NEAR_LIMIT * limit.lr):
+        below = f", below the limit {short(limit.lr)}" if limit else ""
+        sentences.append(f"It is the largest rate tried: try larger ones{below}.")
+    return " ".join(sentences)
+
+
+def _tie(setting: Setting, best: Cell, label: Mapping[float, str], said: Diagnosis) -> str:
+    """Return that several rates end as low, and how much sooner the best is there."""
+    names = [label[cell.lr] for cell in setting.tied]
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    how = "both" if len(names) == 2 else "all"
+    where = "end at the minimum" if said.quality == "at the minimum" else "end as low"
+    times = {cell.lr: cell.time_to(setting.common) for cell in setting.tied}
+    slowest = max(times.values())
+    factor = slowest / times[best.lr] if isfinite(slowest) and times[best.lr] > 0 else 1.0
+    soon = f"; {label[best.lr]} gets there {short(factor)} times sooner" if factor > 1 else ""
+    return f"{listed} {how} {where}{soon}."
 
 
 def _rate(setting: Setting) -> str:

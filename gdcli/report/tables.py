@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gdcli.analysis.results import Setting
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import Trials
+from gdcli.analysis.why import account_of
 from gdcli.report.blocks import Column, blocks
 from gdcli.report.console import literal
 from gdcli.report.labels import apart, short
@@ -53,9 +54,9 @@ def best_rows(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[Row]:
 
 def _said(diagnoses: Diagnoses, setting: Setting) -> dict[str, Value]:
     """Return the state of most trials at the best rate, and the quality that goes with it."""
-    found = [diagnoses.of(trial) for trial in setting.best.ran] if setting.best else []
-    words = Counter((one.state, one.quality) for one in found)
-    state, quality = words.most_common(1)[0][0] if words else (None, None)
+    if setting.best is None:
+        return {"state": None, "quality": None}
+    (state, quality), _ = account_of(diagnoses, setting, setting.best).groups[0]
     return {"state": state, "quality": quality}
 
 

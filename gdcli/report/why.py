@@ -11,6 +11,7 @@ from gdcli.analysis.why import WORDS, Account, accounts
 from gdcli.report.console import literal
 from gdcli.report.explanation import explanation
 from gdcli.report.labels import apart
+from gdcli.report.result import row_sentence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,12 +86,22 @@ def why_lines(
     names = {id(setting): label for setting, label in zip(settings, labels, strict=True)}
     rates = {id(settings[place]): apart(c.lr for c in settings[place].cells) for place in chosen}
     lines = [
-        f"{names[id(a.setting)]}: {literal(explanation(a, rates[id(a.setting)][a.cell.lr]))}"
+        f"{names[id(a.setting)]}: {literal(_sentences(a, rates[id(a.setting)][a.cell.lr]))}"
         for a in told
     ]
     if len(settings) > len(chosen):
         lines.append(f"the other {len(settings) - len(chosen)} settings: --view why")
     return lines
+
+
+def _sentences(account: Account, rate: str) -> str:
+    """Return what is said of a rate; of the best one, also how it stands in its row."""
+    said, setting = account.typical, account.setting
+    row = ""
+    if account.cell is setting.best and said is not None:
+        limit = account.expected.limit if account.expected else None
+        row = row_sentence(setting, said, limit if limit and limit.exact else None)
+    return " ".join(filter(None, [explanation(account, rate), row]))
 
 
 def notable(setting: Setting) -> list[Cell]:

@@ -46,7 +46,7 @@ def why_table(folder: Path, diagnoses: Diagnoses) -> list[Row]:
 def _row(account: Account) -> Row:
     expected, said = account.expected, account.typical
     limit, floor = (expected.limit, expected.floor) if expected else (None, None)
-    count, total = account.states[account.state], len(account.cell.trials)
+    count, total = len(account.of_the_state()), len(account.cell.trials)
     return {
         "state": f"{account.state} {count}/{total}" if count < total else account.state,
         "what": (said.quality if said else None) or _when(account),

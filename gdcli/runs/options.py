@@ -8,13 +8,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 
-# What --fail-on takes: ends that a run counts itself, then what its diagnoses say.
-DIAGNOSED = {v.word.replace(" ", "-"): v.word for v in (*STATES, *QUALITIES)}
-FAILURES = ("failed", "diverged", *DIAGNOSED, "none")
+COUNTED = ("failed", "diverged")  # by a run itself, before its tables are written, too
 
 
 @dataclass(frozen=True)
@@ -54,10 +51,7 @@ class RunOptions:
             if self.overwrite and getattr(self, name):
                 what = f"--{name.replace('_', '-')} goes on with what is there"
                 raise UserError("--overwrite", what, "leave one of them out")
-        for word in self.fail_on:
-            if word not in FAILURES:
-                fix = suggestion(word, FAILURES) or f"give some of {', '.join(FAILURES)}"
-                raise UserError("--fail-on", f"{show(word)} is no end of a trial", fix)
+        _check_words(self.fail_on)
         if "none" in self.fail_on and len(self.fail_on) > 1:
             raise UserError("--fail-on", "none leaves nothing to list", "give none alone")
         if self.executor == "ray" and self.workers:
@@ -65,3 +59,21 @@ class RunOptions:
             raise UserError("--workers", "it counts local processes, and --executor is ray", fix)
         if self.executor != "ray" and self.ray_address:
             raise UserError("--ray-address", "the batches are computed here", "add --executor ray")
+
+
+def _check_words(words: tuple[str, ...]) -> None:
+    """Raise UserError for a word of --fail-on that means nothing."""
+    if set(words) <= {*COUNTED, "none"}:
+        return
+    known = (*COUNTED, *diagnosed(), "none")
+    for word in words:
+        if word not in known:
+            fix = suggestion(word, known) or f"give some of {', '.join(known)}"
+            raise UserError("--fail-on", f"{show(word)} is no end of a trial", fix)
+
+
+def diagnosed() -> dict[str, str]:
+    """Return the words of --fail-on that a diagnosis says, and what they are there."""
+    from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES
+
+    return {one.word.replace(" ", "-"): one.word for one in (*STATES, *QUALITIES)}
