@@ -55,7 +55,7 @@ def _later(row: Row) -> frozenset[str]:
 def further(row: Row) -> float:
     """Return how far the loss falls on in ten times as many steps, as a share of its fall."""
     truth = row["truth"]
-    calm = row["descent"]["method"] == "gd" and not _bounces(row)
+    calm = row["descent"]["method"] == "gd" and not truth["now_rises"]
     now = truth["last"] if calm else truth["now"]
     then = min(truth["end"], truth["lowest"]) if calm else truth["later"]
     if now - then <= 1e-12 * max(abs(now), abs(_start(row))):
@@ -151,7 +151,7 @@ def qualities(row: Row) -> frozenset[str]:
     if row["observed"]["status"] == "diverged":
         down = row["observed"].get("final_train_loss", inf) < min(0.0, _start(row))
         return frozenset({"unbounded below"} if down else ())
-    if "now" not in row["truth"]:
+    if "now" not in row["truth"] or states(row) == {"blew up"}:
         return frozenset()
     return frozenset(word for word, holds in QUALITIES.items() if holds(row))
 

@@ -12,6 +12,7 @@ from gdcli.analysis.diagnosis.progress import AHEAD, FEWEST, Trend, noisy_trend,
 
 FEWEST_POINTS = 7
 LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums of gradients
+EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
 NOISY = 3  # times as large a fall is asked of what is noisy
 WAVERS = 1e-6  # of the fall: a late rise that is no rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps

@@ -5,12 +5,11 @@ from __future__ import annotations
 from math import floor, log, log10, sqrt
 from typing import NamedTuple
 
-from gdcli.analysis.diagnosis.case import Case
+from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, Case
 from gdcli.analysis.diagnosis.evidence import STRETCHES
 
 STABLE = 1.5  # two estimates of the same pace may differ by this factor
 WIDEST = 2.0  # a range whose ends differ by more is no forecast
-EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
 FEW_STEPS = 2
 NARROWEST = 1.15  # a range is at least this factor wide on both sides
 FARTHEST = 9.0  # budgets to come; a longer forecast is only "more than ten times"
@@ -50,6 +49,8 @@ def _lawful(case: Case, goal: float) -> bool:
         return False
     if not case.falls_on or case.curved_down or len(case.levels) < STRETCHES:
         return False
+    if case.wavers and not descent.stochastic:
+        return False
     return not descent.stochastic or _above_floor(case, goal)
 
 
@@ -86,10 +87,16 @@ def _range(case: Case, goal: float, horizon: float) -> tuple[float, float] | Non
     paces = [late]
     if case.known.rate is not None and 0 < case.known.rate < 1:
         paces.append(min(late, -2 * log(case.known.rate)))  # in the long run
-    elif late < early:
-        paces += [late * late / early, _power(gaps, goal, now, horizon)]
-    need = sorted(log(now / goal) / pace for pace in paces)
-    return (need[0], need[-1]) if need[-1] <= WIDEST * need[0] else None
+    else:
+        paces.append(late * late / early)  # it goes on to change as it did
+        paces += [_power(gaps, goal, now, horizon)] if late < early else []
+    need = [log(now / goal) / pace for pace in paces]
+    if case.descent.optimizer not in LINEAR:  # its steps may keep their size
+        even = _evenly(gaps, goal, now, horizon)
+        if even is None:
+            return None
+        need += even
+    return (min(need), max(need)) if max(need) <= WIDEST * min(need) else None
 
 
 def _evenly(

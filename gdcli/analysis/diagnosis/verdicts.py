@@ -11,10 +11,13 @@ from collections.abc import Callable
 from math import isfinite
 from typing import NamedTuple
 
-from gdcli.analysis.diagnosis.case import Case
+from gdcli.analysis.diagnosis.case import EQUAL_STEPS, Case
 
 SAME = 1e-9  # two learning rates this close, relatively, are the same
 NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has run out
+EQUAL_STEPS_ADVICE = (
+    "Its steps have a fixed size: use a smaller learning rate or a schedule that ends at 0."
+)
 MANY = 1e3  # a condition number that is worth a word
 
 
@@ -144,10 +147,8 @@ def _bouncing_advice(case: Case) -> str:
     known, rate = case.known, case.descent.lr
     if case.over_limit is not None and known.limit is not None:
         return f"Use a learning rate below {number(known.limit)}."
-    if case.descent.optimizer in ("sign-sgd", "lion"):
-        return (
-            "Its steps have a fixed size: use a smaller learning rate or a schedule that ends at 0."
-        )
+    if case.descent.optimizer in EQUAL_STEPS:
+        return EQUAL_STEPS_ADVICE
     if case.descent.beta and not case.straight_back:
         return f"Use a smaller beta than {number(case.descent.beta)}, or a smaller learning rate."
     return f"Use a smaller learning rate, such as {number(rate / 2)}, or a schedule."
@@ -164,6 +165,12 @@ def _too_few_phrase(case: Case) -> str:
 
 def _falls_on(case: Case) -> bool:
     return case.falls_on
+
+
+def _flat_advice(case: Case) -> str:
+    if case.descent.optimizer in EQUAL_STEPS and case.descent.steady:
+        return EQUAL_STEPS_ADVICE
+    return "Try other learning rates and seeds: they tell whether a lower loss is there."
 
 
 STATES = (
@@ -186,7 +193,7 @@ STATES = (
         "flat",
         lambda _: True,
         lambda _: "is flat",
-        lambda _: "Try other learning rates and seeds: they tell whether a lower loss is there.",
+        _flat_advice,
     ),
 )
 
@@ -230,9 +237,7 @@ def _unmoved(case: Case) -> bool:
 
 
 def _chance(case: Case) -> bool:
-    """Whether it is no better than a constant; a schedule's end explains that of a regressor."""
-    explained = not case.known.classifier and case.descent.end_multiplier <= NEARLY_OVER
-    return not case.ended_wild and case.at_chance and not explained
+    return not case.ended_wild and case.at_chance
 
 
 def _chance_phrase(case: Case) -> str:
@@ -318,7 +323,9 @@ def _all_right_phrase(case: Case) -> str:
 
 
 def _scheduled(case: Case) -> bool:
-    return not case.ended_wild and case.descent.end_multiplier <= NEARLY_OVER
+    """Whether its rate ended near 0; of a classifier at chance level something else is amiss."""
+    amiss = case.known.classifier and case.at_chance
+    return not case.ended_wild and case.descent.end_multiplier <= NEARLY_OVER and not amiss
 
 
 def _scheduled_phrase(case: Case) -> str:
@@ -334,9 +341,8 @@ def _decayed(case: Case) -> bool:
 
 def _ill_conditioned(case: Case) -> bool:
     condition = case.known.condition
-    if condition is None or condition < MANY or case.ended_wild or case.left is None:
-        return False
-    return case.left > case.limits.near
+    many = condition is not None and condition >= MANY
+    return many and case.gap is not None and not case.at_least and not case.ended_wild
 
 
 def _too_much_momentum(case: Case) -> bool:
@@ -393,6 +399,18 @@ QUALITIES = (
         lambda _: "Start somewhere else.",
     ),
     Verdict(
+        "all examples right",
+        _all_right,
+        _all_right_phrase,
+        lambda _: "More epochs lower the loss, not the number of mistakes.",
+    ),
+    Verdict(
+        "ended by its schedule",
+        _scheduled,
+        _scheduled_phrase,
+        lambda _: "Use a larger learning rate, or a longer run of the same schedule.",
+    ),
+    Verdict(
         "ill-conditioned",
         _ill_conditioned,
         lambda c: (
@@ -409,22 +427,10 @@ QUALITIES = (
     ),
     Verdict("chance level", _chance, _chance_phrase, _chance_advice),
     Verdict(
-        "all examples right",
-        _all_right,
-        _all_right_phrase,
-        lambda _: "More epochs lower the loss, not the number of mistakes.",
-    ),
-    Verdict(
         "at its noise floor",
         _at_floor,
         _at_floor_phrase,
         lambda _: "Use a schedule, a smaller learning rate or larger batches, not more epochs.",
-    ),
-    Verdict(
-        "ended by its schedule",
-        _scheduled,
-        _scheduled_phrase,
-        lambda _: "Use a larger learning rate, or a longer run of the same schedule.",
     ),
     Verdict(
         "held by weight decay",

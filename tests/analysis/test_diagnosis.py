@@ -1,0 +1,316 @@
+"""What is said of trials that a teacher would know at a glance."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gdcli.analysis.diagnosis.case import Case
+from gdcli.analysis.diagnosis.diagnosis import Diagnosis, diagnose
+from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.limits import Limits
+from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, percent
+from tests.grids import experiment
+from tests.words.measure import evidence_of
+
+DATA = Path(__file__).parents[1] / "words/data"
+HOUSING = {"data": str(DATA / "housing.csv"), "target": "value", "scale": "none"}
+SLOPE = {"formula": "x**2 - y**2", "start": "1,0.0001"}
+NOISY = {"condition": 10, "noise": 1, "examples": 512}
+SMALL = {"method": ["minibatch"], "batch-size": [8], "order": "replacement"}
+
+
+def said(problem: str, options: dict[str, Any], **grid: Any) -> list[Diagnosis]:
+    named = {name.replace("_", "-"): value for name, value in grid.items()}
+    return [diagnose(one) for one in evidence_of(experiment(problem, options, **named)).values()]
+
+
+def only(problem: str, options: dict[str, Any], **grid: Any) -> Diagnosis:
+    (one,) = said(problem, options, **grid)
+    return one
+
+
+@pytest.mark.parametrize(
+    ("problem", "options", "grid", "state", "quality", "words"),
+    [
+        # The loss has no minimum: the rate is not at fault.
+        (
+            "expression",
+            SLOPE,
+            {"lr": [0.1], "steps": 200},
+            "blew up",
+            "unbounded below",
+            "step 108",
+        ),
+        # At and above the limit, whatever the loss looks like and however short the run.
+        ("quadratic", {}, {"lr": [0.2], "steps": 200}, "bouncing", None, "at the limit 2/L = 0.2"),
+        ("quadratic", {}, {"lr": [0.2], "steps": 3}, "bouncing", None, "for ever"),
+        (
+            "quadratic",
+            {},
+            {"lr": [0.201], "steps": 5},
+            "bouncing",
+            "above its start",
+            "diverges in the end",
+        ),
+        (
+            "quadratic",
+            {},
+            {"lr": [0.3], "steps": 200},
+            "blew up",
+            None,
+            "above the limit 2/L = 0.2",
+        ),
+        # Bouncing that no theory tells.
+        (
+            "expression",
+            {"formula": "w**2", "start": "3"},
+            {"lr": [1], "steps": 50},
+            "bouncing",
+            None,
+            "straight back",
+        ),
+        (
+            "expression",
+            {"formula": "abs(w)", "start": "1.05"},
+            {"lr": [0.1], "steps": 40},
+            "bouncing",
+            None,
+            "straight back",
+        ),
+        # As good as done.
+        (
+            "linear-regression",
+            {},
+            {"lr": [0.3162], "epochs": 50},
+            "flat",
+            "at the minimum",
+            "loss 1427, the least is 1421",
+        ),
+        ("quadratic", {}, {"lr": [0.1], "epochs": 60}, "flat", "at the minimum", "the least is 0"),
+        # The rate has run out.
+        (
+            "quadratic",
+            {"condition": 1000},
+            {"schedule": ["cosine"], "lr": [0.001], "steps": 200},
+            "flat",
+            "ended by its schedule",
+            "ends at about 0",
+        ),
+        # Features of unlike scales.
+        (
+            "linear-regression",
+            HOUSING,
+            {"lr": [1e-9], "epochs": 50},
+            "flat",
+            "ill-conditioned",
+            "condition number is 4.1",
+        ),
+        # A network whose gradient is 0 from the start on.
+        (
+            str(DATA / "dead.py"),
+            {},
+            {"lr": [0.01], "seed": [1], "epochs": 20},
+            "flat",
+            "dead",
+            "0 from the start",
+        ),
+        # Stationary, and no minimum.
+        (
+            "expression",
+            {"formula": "cos(w)", "start": "0"},
+            {"lr": [0.1], "steps": 40},
+            "flat",
+            "at a saddle",
+            "curves down",
+        ),
+        (
+            "saddle",
+            {"start": "1,0"},
+            {"lr": [0.1], "epochs": 300},
+            "flat",
+            "at a saddle",
+            "curves down",
+        ),
+        # Weight decay has a minimum of its own.
+        (
+            "linear-regression",
+            {},
+            {"weight-decay": [0.1], "lr": [0.3], "epochs": 40},
+            "flat",
+            "held by weight decay",
+            "above the least loss",
+        ),
+        # Exploded, though the gradient is bounded and nothing overflows.
+        (
+            "logistic-regression",
+            {"scale": "none"},
+            {"lr": [1], "epochs": 50},
+            "blew up",
+            None,
+            "above its start from step",
+        ),
+        (
+            "logistic-regression",
+            {},
+            {"lr": [0.1], "epochs": 50, "target-loss": 0.0577},
+            "still falling",
+            "target below the minimum",
+            "cannot reach its target",
+        ),
+        (
+            "quadratic",
+            {},
+            {"optimizer": ["momentum"], "lr": [0.3], "epochs": 50},
+            "still falling",
+            "too much momentum",
+            "is the best",
+        ),
+        (
+            "quadratic",
+            {},
+            {"lr": [0.1], "epochs": 600, "tol": 1e-3},
+            "reached its goal",
+            "at the minimum",
+            "after 66 steps",
+        ),
+        ("quadratic", {}, {"lr": [0.1], "epochs": 3}, "too few points to tell", None, "4 points"),
+    ],
+)
+def test_what_a_teacher_would_say(  # noqa: PLR0913, PLR0917 -- a row of a table
+    problem: str,
+    options: dict[str, Any],
+    grid: dict[str, Any],
+    state: str,
+    quality: str | None,
+    words: str,
+) -> None:
+    one = only(problem, options, **grid)
+    assert (one.state, one.quality) == (state, quality)
+    assert words in one.phrase
+
+
+def test_sgd_at_a_constant_rate_is_at_its_noise_floor_and_gets_no_forecast() -> None:
+    found = said("quadratic", NOISY, **SMALL, lr=[0.05], epochs=40, seed=[0, 1, 2, 3])
+    assert [one.quality for one in found] == ["at its noise floor"] * 4
+    assert [one.forecast for one in found] == [None] * 4
+    assert "not more epochs" in found[0].advice
+
+
+def test_overfitting_is_told_beside_what_leads() -> None:
+    options = {"dataset": "synthetic", "features": 60, "examples": 100, "noise": 1}
+    one = only("linear-regression", options, lr=[0.1], epochs=1000)
+    assert one.qualities == ("at the minimum", "past its best test loss")
+    assert "past its best test loss" in one.phrase
+    assert one.advice.startswith("Stop earlier")
+
+
+@pytest.mark.parametrize("record", ["epoch", "5", "log"])
+def test_a_trajectory_has_one_diagnosis_however_it_is_recorded(record: str) -> None:
+    grid = {"optimizer": ["momentum"], "lr": [0.3], "epochs": 60}
+    one, other = only("quadratic", {}, **grid, record=record), only("quadratic", {}, **grid)
+    assert (one.state, one.qualities) == (other.state, other.qualities)
+    assert (one.phrase, one.advice) == (other.phrase, other.advice)
+
+
+def test_a_forecast_names_its_goal_and_comes_true() -> None:
+    one = only("quadratic", {"condition": 1000}, lr=[0.0015], epochs=500)
+    assert one.forecast is not None
+    assert one.advice == (
+        "About 880 to 1200 more steps until the gap to the least loss is 0.001% of the fall so far."
+    )
+    longer = only("quadratic", {"condition": 1000}, lr=[0.0015], epochs=500 + 1200)
+    assert longer.level is not None
+    assert longer.level <= one.forecast.goal
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        {"schedule": ["cosine"]},
+        {"weight-decay": [0.1]},
+        {"clip-norm": [10.0]},
+        {"target-loss": -1.0},
+    ],
+)
+def test_where_the_gap_keeps_no_pace_there_is_no_forecast(grid: dict[str, Any]) -> None:
+    assert only("quadratic", {}, lr=[0.05], epochs=40, **grid).forecast is None
+    assert only("quadratic", {}, lr=[0.05], epochs=40).forecast is not None
+
+
+def test_a_failed_trial_has_no_words() -> None:
+    one = diagnose(Evidence(Observed("failed"), Descent(0.1)))
+    assert (one.state, one.qualities, one.phrase, one.advice) == (None, (), "", "")
+
+
+@pytest.mark.parametrize("status", ["finished", "diverged"])
+def test_a_trial_that_nothing_is_known_of_raises_nothing(status: str) -> None:
+    one = diagnose(Evidence(Observed(status), Descent(0.1)))
+    assert one.state == "blew up"  # without a last loss
+
+
+def test_every_word_is_one_of_a_list_and_has_a_phrase_and_advice() -> None:
+    words = [one.word for one in (*STATES, *QUALITIES)]
+    assert len(set(words)) == len(words)
+    evidence = _flat()
+    for one in STATES[1:]:
+        assert one.word == "reached its goal" or one.phrase(_case(evidence))
+
+
+def _flat() -> Evidence:
+    levels = (1.0,) * 16
+    seen = Observed("finished", "", 100, 65, 2.0, 1.0, 3.0, 3.0, 0.5, levels=levels)
+    return Evidence(seen, Descent(0.1, horizon=100), Known())
+
+
+def _case(evidence: Evidence) -> Case:
+    return Case(evidence, Limits())
+
+
+@pytest.mark.parametrize(
+    ("after", "at", "words"), [(72, 73, "at step 73"), (60, 73, "between steps 60 and 73")]
+)
+def test_a_blow_up_is_dated_as_closely_as_it_is_known(after: int, at: int, words: str) -> None:
+    seen = replace(
+        _flat().observed, status="diverged", diverged_after=after, diverged_at=at, diverged_by="nan"
+    )
+    one = diagnose(Evidence(seen, Descent(0.1)))
+    assert words in one.phrase
+    assert "NaN" in one.phrase
+
+
+def test_growth_is_no_overflow() -> None:
+    seen = replace(
+        _flat().observed, status="diverged", diverged_at=9, diverged_by="growth", diverged_after=8
+    )
+    phrase = diagnose(Evidence(seen, Descent(0.1))).phrase
+    assert "--diverge-at" in phrase
+    assert "overflow" not in phrase
+
+
+@pytest.mark.parametrize("levels", [3, 6])
+def test_below_seven_points_nothing_is_told(levels: int) -> None:
+    known = tuple([1.0] * levels + [None] * (16 - levels))
+    seen = replace(_flat().observed, watched=levels + 1, levels=known)
+    one = diagnose(Evidence(seen, Descent(0.1, horizon=100)))
+    assert one.state == ("flat" if levels + 1 >= 7 else "too few points to tell")
+
+
+def test_shares_are_never_rounded_to_nothing() -> None:
+    assert [percent(x) for x in (0.5, 0.00052, 1e-9, 0.0)] == [
+        *("50%", "0.052%", "less than 0.0001%", "0%")
+    ]
+
+
+def test_the_diagnosis_reads_no_arrays() -> None:
+    code = (
+        "import sys; import gdcli.analysis.diagnosis.diagnosis; "
+        "print(*({'numpy', 'torch', 'pandas'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not done.stdout.strip()
