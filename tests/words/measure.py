@@ -165,17 +165,18 @@ def _truth(curves: Curves, i: int, plan: Plan, known: Evidence) -> dict[str, Any
     here = steps <= horizon
     found: dict[str, Any] = {
         "diverged_at": int(steps[-1]) if curves.ended[i] == DIVERGED else None,
-        "lowest": float(np.nanmin(losses)),
     }
     if steps[-1] < horizon:
         return found
-    until, late = losses[here], here & (steps > horizon * 15 / 16)
+    noisy = known.descent.method != "gd"
+    until, late = losses[here], here & (steps > horizon * (7 / 8 if noisy else 15 / 16))
+    found["lowest"] = float(np.nanmin(losses[~here])) if steps[-1] > horizon else None
     count = min(TAIL, horizon // 4)
     found |= {
         "last": float(until[-1]),
         "norm": float(norms[here][-1]),
         "norm_largest": float(np.nanmax(norms[here])),
-        **_level("now", losses[late], until[-count:]),
+        **_level("now", losses[late], until[-count:], losses[here & (steps > horizon * 3 / 4)]),
     }
     if "test_loss" in values:
         tests = values["test_loss"][here & (steps > 0)]
@@ -188,15 +189,15 @@ def _truth(curves: Curves, i: int, plan: Plan, known: Evidence) -> dict[str, Any
     if steps[-1] == far:
         end = losses[steps > far - horizon * 10 / 16]
         found |= {"end": float(losses[-1]), "norm_end": float(norms[-1])}
-        found |= _level("later", end, losses[-count:])
+        found |= _level("later", end, losses[-count:], end)
     return found
 
 
-def _level(name: str, values: np.ndarray, tail: np.ndarray) -> dict[str, float]:
-    """Return a level, its standard error, and how the last steps swing."""
+def _level(name: str, values: np.ndarray, tail: np.ndarray, more: np.ndarray) -> dict[str, float]:
+    """Return a level, its standard error by `more` values, and how the last steps swing."""
     return {
         name: float(values.mean()),
-        f"{name}_error": _error(values),
+        f"{name}_error": _error(values, more),
         f"{name}_swing": float(tail.max() - tail.min()) if len(tail) else 0.0,
         f"{name}_rises": int((np.diff(tail) > 0).sum()),
     }
@@ -209,13 +210,15 @@ def _goals(known: Evidence, start: float, last: float) -> dict[str, float]:
     return goals if least is None else {**goals, "near": least + near_gap(least, start - last)}
 
 
-def _error(values: np.ndarray) -> float:
-    """Return the standard error of a mean, of values that are correlated: by batches of them."""
-    if len(values) < 4:
+def _error(values: np.ndarray, more: np.ndarray) -> float:
+    """Return the standard error of a mean: of batches of more values, around a straight line."""
+    if len(more) < 4:
         return 0.0
-    parts = np.array_split(values, min(8, len(values) // 2))
-    means = [part.mean() for part in parts]
-    return float(np.std(means, ddof=1) / np.sqrt(len(means)))
+    places = np.arange(len(more))
+    rest = more - np.polyval(np.polyfit(places, more, 1), places)
+    parts = [part.mean() for part in np.array_split(rest, min(8, len(rest) // 2))]
+    share = len(values) / len(more)
+    return float(np.std(parts, ddof=1) / np.sqrt(max(1.0, len(parts) * share)))
 
 
 def _what(group: Group, trial: Trial, plan: Plan) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis, diagnose
 from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
 from gdcli.analysis.diagnosis.forecast import Forecast
-from tests.words.truth import MATTERS, Row, falls_on, further, qualities, states
+from tests.words.truth import MATTERS, Row, falls_on, further, needed, qualities, states
 
 STORED = Path(__file__).with_name("trials.jsonl.gz")
 ENDS = ("at the minimum", "at its noise floor")  # what is never said of what falls on
@@ -87,7 +87,7 @@ def _add(score: Score, row: Row, said: Diagnosis) -> None:
     good = state in right
     score.right_states += good
     score.states[state if good else " or ".join(sorted(right)), state] += 1
-    found = quality in true if quality else not true
+    found = quality in true if quality else not needed(row)
     score.right_qualities += found
     score.qualities[quality if found else " or ".join(sorted(true)), quality] += 1
     if not good:

@@ -44,14 +44,14 @@ def _bowls() -> Iterator[Group]:
         for condition, budgets in ((10, (30, 200)), (300, (100, 800))):
             rates = [2 / condition * share for share in shares]
             yield _bowl(condition, {"optimizer": [optimizer], "lr": rates}, budgets)
-    for optimizer, rates in (
+    for rule, tried in (
         ("adam", (0.003, 0.05, 0.5)),
         ("rmsprop", (0.003, 0.05)),
         ("sign-sgd", (0.001, 0.03, 0.09)),
         ("lion", (0.001, 0.03)),
         ("adagrad", (0.1, 0.5)),
     ):
-        yield _bowl(30, {"optimizer": [optimizer], "lr": list(rates)}, (40, 300))
+        yield _bowl(30, {"optimizer": [rule], "lr": list(tried)}, (40, 300))
     for schedule in ("cosine", "exponential", "step", "inverse-time", "linear", "one-cycle"):
         yield _bowl(1000, {"schedule": [schedule], "lr": [0.0002, 0.0015]}, (100, 500))
         yield _bowl(10, {"schedule": [schedule], "lr": [0.003, 0.05]}, (200,))
@@ -167,8 +167,8 @@ def _noisy_bowls() -> Iterator[Group]:
     steep = {**noisy, "condition": 1000}
     sgd = {"method": ["sgd"], "lr": [1e-5, 2e-4], "seed": [0, 1]}
     yield Group("quadratic", steep, sgd, (10, 60))
-    for optimizer, rates in (("momentum", [0.0003, 0.01]), ("adam", [0.0003, 0.01, 0.1])):
-        grid = {"method": ["minibatch"], "optimizer": [optimizer], "lr": rates, "batch-size": [16]}
+    for rule, tried in (("momentum", [0.0003, 0.01]), ("adam", [0.0003, 0.01, 0.1])):
+        grid = {"method": ["minibatch"], "optimizer": [rule], "lr": tried, "batch-size": [16]}
         yield Group("quadratic", noisy, grid, (20, 100))
     ended = {"method": ["sgd"], "schedule": ["cosine", "inverse-time"], "lr": [0.0003, 0.01]}
     yield Group("quadratic", noisy, ended, (20,))

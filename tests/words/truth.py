@@ -69,7 +69,7 @@ def _of_the_gap(row: Row) -> float:
     least, fall = row["known"].get("minimum"), _fall(row)
     if least is None or fall <= 0 or _near(row):
         return 0.0
-    return further(row) * fall / (float(row["truth"]["last"]) - least)
+    return float(further(row) * fall / (row["truth"]["last"] - least))
 
 
 def falls_on(row: Row, share: float) -> bool:
@@ -201,7 +201,7 @@ def _at_floor(row: Row) -> bool:
     least = known.get("minimum", -inf)
     there = truth.get("later") is not None and truth["now"] - least <= 2 * (truth["later"] - least)
     flat = not falls_on(row, MATTERS)
-    return bool(there and flat and known["attained"] and row["observed"]["watched"] >= FEWEST)
+    return bool(there and flat and known["attained"])
 
 
 def _at_chance(row: Row) -> bool:
@@ -220,9 +220,18 @@ def _clipped(row: Row) -> bool:
     return clip is not None and row["observed"]["final_grad_norm"] > clip
 
 
-def _overfits(row: Row) -> bool:
+def _overfits(row: Row, factor: float = 1.05) -> bool:
     low, late = row["truth"].get("test_low"), row["truth"].get("test_late")
-    return low is not None and late > 1.05 * low
+    return low is not None and late is not None and late > factor * low
+
+
+def needed(row: Row) -> bool:
+    """Whether one of the qualities that are right is to be told: they are sure, and tellable."""
+    few = row["observed"].get("watched", 0) < FEWEST
+    return any(
+        not few and (word != "past its best test loss" or _overfits(row, 1.2))
+        for word in qualities(row)
+    )
 
 
 def _unreachable(row: Row) -> bool:

@@ -51,7 +51,8 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
     if state.word == "flat" and qualities and qualities[0].word in ENOUGH:
         phrases.pop(0)
     coming = forecast(case)
-    advice = next((text for one in told or [state] if (text := one.advice(case))), "")
+    advising = [state] if state.word == "bouncing" else told or [state]
+    advice = next((text for one in advising if (text := one.advice(case))), "")
     if coming is not None and state.word == "still falling":
         advice = _sentence(case, coming)
     return Diagnosis(

@@ -257,7 +257,11 @@ def _chance_phrase(case: Case) -> str:
 def _chance_advice(case: Case) -> str:
     if case.known.network:
         return "Try other learning rates, Adam, fewer layers or another activation."
-    return "Try larger learning rates."
+    if case.falls_on:
+        return "Give it more epochs, or try larger learning rates."
+    if case.descent.stochastic:
+        return "Try smaller learning rates or larger batches."
+    return "Try other learning rates."
 
 
 def _curved_down(case: Case) -> bool:
@@ -284,10 +288,8 @@ def _at_minimum_phrase(case: Case) -> str:
         if not case.known.attained:
             here = number(case.level)
             return f"is done: its loss {here} goes to {number(least)}, which no weights reach"
-        above = f"within {percent(case.left)} of its fall" if case.left else "to rounding"
-        return (
-            f"is at the minimum, {above}: loss {number(case.level)}, the least is {number(least)}"
-        )
+        left = f" ({percent(case.left)} of its fall is left)" if case.left else ""
+        return f"is at the minimum: loss {number(case.level)}, the least is {number(least)}{left}"
     if case.at_least:
         bound = number(case.known.bound)
         return f"is at the minimum: loss {number(case.level)}, and no loss is below {bound}"
@@ -296,7 +298,7 @@ def _at_minimum_phrase(case: Case) -> str:
 
 
 def _at_floor(case: Case) -> bool:
-    return case.at_floor
+    return case.at_floor and not (case.known.classifier and case.at_chance)
 
 
 def _at_floor_phrase(case: Case) -> str:
@@ -331,6 +333,8 @@ def _scheduled(case: Case) -> bool:
 def _scheduled_phrase(case: Case) -> str:
     share = case.descent.end_multiplier
     end = "about 0" if share < 1e-3 else f"{percent(share)} of its largest"
+    if case.falls_on:
+        return f"is slowed down by its schedule, whose learning rate ends at {end}"
     return f"is ended by its schedule: its learning rate ends at {end}, so the loss flattens"
 
 
@@ -389,7 +393,7 @@ QUALITIES = (
         "at a saddle",
         _curved_down,
         _curved_down_phrase,
-        lambda _: "Start beside it: give --spread or another start.",
+        lambda _: "Start somewhere else: give another start or another seed.",
     ),
     Verdict("at the minimum", _at_minimum, _at_minimum_phrase, lambda _: ""),
     Verdict(
@@ -411,6 +415,12 @@ QUALITIES = (
         lambda _: "Use a larger learning rate, or a longer run of the same schedule.",
     ),
     Verdict(
+        "at its noise floor",
+        _at_floor,
+        _at_floor_phrase,
+        lambda _: "Use a schedule, a smaller learning rate or larger batches, not more epochs.",
+    ),
+    Verdict(
         "ill-conditioned",
         _ill_conditioned,
         lambda c: (
@@ -427,12 +437,6 @@ QUALITIES = (
     ),
     Verdict("chance level", _chance, _chance_phrase, _chance_advice),
     Verdict(
-        "at its noise floor",
-        _at_floor,
-        _at_floor_phrase,
-        lambda _: "Use a schedule, a smaller learning rate or larger batches, not more epochs.",
-    ),
-    Verdict(
         "held by weight decay",
         _decayed,
         lambda c: (
@@ -445,8 +449,8 @@ QUALITIES = (
         "too much momentum",
         _too_much_momentum,
         lambda c: (
-            f"has more momentum than helps: beta {number(c.descent.beta)}, "
-            f"{number(c.known.best_beta)} is the best for its condition number"
+            f"has more momentum than helps: beta {number(c.descent.beta)}, while "
+            f"{number(c.known.best_beta)} is the fastest at this learning rate"
         ),
         lambda c: f"Use a beta of {number(c.known.best_beta)}.",
     ),
