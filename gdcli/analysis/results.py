@@ -12,7 +12,6 @@ from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import Trial
 
 TIED = 1e-4  # of the fall from the start: two losses this close are the same
-STRETCHES = 16  # of the budget, of which a trial's facts have the mean losses
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,11 @@ class Cell:
         """The median final training loss over the seeds: inf where there is none."""
         return self.loss.median if self.loss else inf
 
-    def time_to(self, loss: float) -> float:
-        """Return the share of the budget after which the median trial is at a loss: inf: never."""
-        return median([_time_to(trial, loss) for trial in self.ran]) if self.ran else inf
+    @cached_property
+    def fallen(self) -> float:
+        """The median step at which nearly all of the fall was done; inf where it is not known."""
+        steps = [trial.fact("fallen_step") for trial in self.ran]
+        return median([inf if step is None else step for step in steps]) if steps else inf
 
     @property
     def diverged(self) -> int:
@@ -89,13 +90,7 @@ class Setting:
         """
         if not self.tied:
             return None
-        return min(self.tied, key=lambda cell: (cell.time_to(self.common), cell.median))
-
-    @property
-    def common(self) -> float:
-        """The loss that all rates of `tied` get to."""
-        worst = max(cell.median for cell in self.tied)
-        return worst + self._margin(worst)
+        return min(self.tied, key=lambda cell: (cell.fallen, cell.median))
 
     def _margin(self, loss: float) -> float:
         """Return the loss that counts as nothing, beside the fall from the start to a loss."""
@@ -112,15 +107,6 @@ class Setting:
     def trials(self) -> Iterable[Trial]:
         """The trials at every learning rate."""
         return (trial for cell in self.cells for trial in cell.trials)
-
-
-def _time_to(trial: Trial, loss: float) -> float:
-    """Return the share of the budget after which a trial's level is at a loss: inf: never."""
-    for stretch in range(1, STRETCHES + 1):
-        level = trial.fact(f"level_{stretch}")
-        if level is not None and level <= loss:
-            return stretch / STRETCHES
-    return inf
 
 
 def settings_of(trials: Sequence[Trial]) -> tuple[Setting, ...]:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.floating]
 
 
+FALLEN = 0.999  # of the fall to the lowest loss: then the rest is details
+
+
 class Trajectory(NamedTuple):
     """What was watched of the trials of a batch; arrays have an axis of trials, last."""
 
@@ -38,6 +41,7 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
 
     watched               points up to the trial's end, or before its crossing, the start among them
     lowest_, highest_     extremes over them, and the first step that has each
+    fallen_step           first step at which FALLEN of the fall to the lowest loss was done
     above_start_from      first step of the last stretch in which the loss stays above the start
     largest_late_rise     largest rise from a low to a later high in the second half of the budget
     late_rises            how many of the last single steps raised the loss, full batches only
@@ -65,6 +69,7 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
         "largest_grad_norm": np.fmax.reduce(np.where(np.isfinite(norms), norms, np.nan)),
         **_lowest("train", steps, losses),
         **_highest(steps, losses),
+        "fallen_step": _fallen(steps, losses),
         "above_start_from": _above(steps, losses, there),
         "largest_late_rise": np.where(spent, _largest_rise(losses[late]), np.nan),
         **_singles(trajectory, losses, spent),
@@ -98,6 +103,13 @@ def _highest(steps: NDArray[np.int64], losses: Floats) -> dict[str, Floats]:
         "highest_train_loss": -found["lowest_train_loss"],
         "highest_train_step": found["lowest_train_step"],
     }
+
+
+def _fallen(steps: NDArray[np.int64], losses: Floats) -> Floats:
+    """Return the first step at which FALLEN of the fall was done; nan: there was no fall."""
+    lowest = np.fmin.reduce(losses)
+    fallen = losses <= losses[0] - FALLEN * (losses[0] - lowest)
+    return np.where(lowest < losses[0], steps[fallen.argmax(0)], np.nan)
 
 
 def _above(steps: NDArray[np.int64], losses: Floats, there: NDArray[np.bool_]) -> Floats:

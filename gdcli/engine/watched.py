@@ -18,15 +18,16 @@ class Watched(NamedTuple):
 
     regular: tuple[int, ...]  # the start, equal intervals, the last step
     singles: tuple[int, ...] = ()  # the last steps of full-batch descent, one by one
+    early: tuple[int, ...] = ()  # powers of two, for what happens fast
 
     @property
     def steps(self) -> tuple[int, ...]:
         """All of them, each once."""
-        return tuple(sorted({*self.regular, *self.singles}))
+        return tuple(sorted({*self.regular, *self.singles, *self.early}))
 
 
 def watched(plan: Plan, *, stochastic: bool) -> Watched:
-    """Return the steps at which a trial is watched: at most POINTS + SINGLES + 2 of them.
+    """Return the steps at which a trial is watched: some hundred of them at most.
 
     Descent on mini-batches is watched at ends of epochs, where recording it by epochs costs
     nothing more; descent on all examples also at its last single steps.
@@ -35,12 +36,15 @@ def watched(plan: Plan, *, stochastic: bool) -> Watched:
     interval = unit * -(-plan.steps // (unit * POINTS))
     regular = (*range(0, plan.steps, interval), plan.steps)
     first = plan.steps if stochastic else max(0, plan.steps - SINGLES)
-    return Watched(regular, tuple(range(first, plan.steps)))
+    last = min(plan.steps, unit * POINTS) // unit
+    early = tuple(unit * 2**k for k in range(last.bit_length()))
+    return Watched(regular, tuple(range(first, plan.steps)), early)
 
 
 FACTS = (
     *("watched", "initial_grad_norm", "largest_grad_norm"),
     *("lowest_train_loss", "lowest_train_step", "highest_train_loss", "highest_train_step"),
+    "fallen_step",
     *("above_start_from", "largest_late_rise", "late_rises", "late_swing", "gradient_turn"),
     *("lowest_test_loss", "lowest_test_step", "late_test_loss"),
     *("lowest_curvature", "dead_units"),

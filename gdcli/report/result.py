@@ -11,6 +11,7 @@ from gdcli.analysis.theory import Limit
 from gdcli.report.labels import apart, short
 
 SETTLED = ("at the minimum", "at a saddle", "never moved", "dead")  # other rates change little
+SLOW = (None, "chance level", "ended by its schedule")  # what a larger rate may mend
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
 
 
@@ -53,7 +54,9 @@ def row_sentence(setting: Setting, said: Diagnosis, limit: Limit | None) -> str:
         return " ".join(sentences)
     if best.lr == rates[0]:
         sentences.append("It is the smallest rate tried: try smaller ones.")
-    if best.lr == rates[-1] and (limit is None or best.lr < NEAR_LIMIT * limit.lr):
+    wanting = said.state == "still falling" or (said.state == "flat" and said.quality in SLOW)
+    room = limit is None or best.lr < NEAR_LIMIT * limit.lr
+    if best.lr == rates[-1] and wanting and room:
         below = f", below the limit {short(limit.lr)}" if limit else ""
         sentences.append(f"It is the largest rate tried: try larger ones{below}.")
     return " ".join(sentences)
@@ -65,10 +68,9 @@ def _tie(setting: Setting, best: Cell, label: Mapping[float, str], said: Diagnos
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     how = "both" if len(names) == 2 else "all"
     where = "end at the minimum" if said.quality == "at the minimum" else "end as low"
-    times = {cell.lr: cell.time_to(setting.common) for cell in setting.tied}
-    slowest = max(times.values())
-    factor = slowest / times[best.lr] if isfinite(slowest) and times[best.lr] > 0 else 1.0
-    soon = f"; {label[best.lr]} gets there {short(factor)} times sooner" if factor > 1 else ""
+    slowest = max(cell.fallen for cell in setting.tied)
+    factor = slowest / best.fallen if isfinite(slowest) and best.fallen > 0 else 1.0
+    soon = f"; {label[best.lr]} gets there {factor:.2g} times sooner" if factor > 1.5 else ""
     return f"{listed} {how} {where}{soon}."
 
 

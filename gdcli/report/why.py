@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from gdcli.analysis.results import Cell, Setting
     from gdcli.analysis.rows import Value
 
-MOST_SETTINGS = 10  # whose reasons are told below the results
+MOST_SETTINGS = 10  # whose reasons are told
+OF_SEEDS = "(of several seeds, the figures are those of the one with the median final loss)"
 
 
 Row: TypeAlias = "Mapping[str, Value]"
@@ -89,6 +90,8 @@ def why_lines(
         f"{names[id(a.setting)]}: {literal(_sentences(a, rates[id(a.setting)][a.cell.lr]))}"
         for a in told
     ]
+    if any(len(account.cell.ran) > 1 for account in told):
+        lines.append(OF_SEEDS)
     if len(settings) > len(chosen):
         lines.append(f"the other {len(settings) - len(chosen)} settings: --view why")
     return lines

@@ -127,7 +127,7 @@ def test_few_steps_are_watched_the_ends_among_them(steps: int, *, stochastic: bo
     assert found.steps[0] == 0
     assert found.steps[-1] == steps
     assert len(found.regular) <= POINTS + 1
-    assert len(found.steps) <= POINTS + SINGLES + 1
+    assert len(found.steps) <= 2 * POINTS
     assert list(found.steps) == sorted(set(found.steps))
     if stochastic:
         assert all(step % 10 == 0 for step in found.steps[:-1])
