@@ -210,7 +210,8 @@ def _least_squares(problem: LinearModel, data: Data) -> _LeastSquares | None:
         along = ones @ axes
         products = _vector(along[:, :, None] * along[:, None])
         squares = ((ones @ solution - y) ** 2).sum(1)
-        return products.T @ np.column_stack([products, squares])
+        held: Matrix = products.T @ np.column_stack([products, squares])
+        return held
 
     sums = total(data.train, moments) / data.examples
     pull = axes.T @ decay @ solution  # all examples pull against the penalty

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gdcli.analysis.expectation import DEGENERATE
 from gdcli.analysis.facts import Facts, Theory
 from gdcli.analysis.rows import Value
-from gdcli.analysis.theory import limit_formula
+from gdcli.analysis.theory import condition_number, limit_formula
 from gdcli.analysis.why import Account, accounts
 from gdcli.report.page.plain import plain
 from gdcli.report.pictures.source import Source
@@ -91,15 +90,12 @@ def problem_rows(theory: Theory) -> list[dict[str, Value]]:
 
 def _problem(options: Mapping[str, Value], facts: Facts) -> dict[str, Value]:
     curvature = facts.curvature
-    condition = None
-    if curvature and curvature.smallest > DEGENERATE * curvature.largest:
-        condition = curvature.largest / curvature.smallest
     return {
         "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "the run's",
         "examples": facts.examples,
         "L, largest curvature": curvature.largest if curvature else None,
         "mu, smallest": curvature.smallest if curvature else None,
-        "L / mu": condition,
+        "L / mu": condition_number(curvature) if curvature else None,
         "2 / L": 2 / curvature.largest if curvature and curvature.largest > 0 else None,
         "Hessian": ("the same everywhere" if curvature.exact else "bounded") if curvature else None,
         "least loss": facts.minimum,
