@@ -137,8 +137,9 @@ class _Search:
             if coming <= CLOSE * scale and abs(step.scores).max() <= STILL:
                 if self._recedes(point.scores):
                     return None
-                last = min(point, self._along(point, step, 1.0), key=lambda each: each.loss)
-                return Minimum(last.loss, attained=True, weights=self._given(last.weights))
+                last = self._along(point, step, 1.0)
+                least = min(point.loss, last.loss)
+                return Minimum(least, attained=True, weights=self._given(last.weights))
             share = self._share(point, step)
             self._damp(share)
             point = self._along(point, step, share) if share else point
