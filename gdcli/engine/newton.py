@@ -30,7 +30,7 @@ HALVINGS = 40
 CLOSE = 1e-15  # the decrease that is still to come, over the loss: below its rounding
 STILL = 1e-3  # the largest change of a prediction in the last step: it vanishes at a minimum
 RIDGE = 1e-11  # over the sum of the curvatures: it keeps the inverse of a singular Hessian finite
-FADED = 1e-10  # a second derivative of a likelihood: its probability is 1, or 0, to ten digits
+FADED = 1e-9  # a second derivative of a likelihood: its probability is 1, or 0, to nine digits
 FAR = 100.0  # a prediction at which a likelihood's second derivative is all but 0, and not 0
 ELEMENTWISE = 30  # operations that a cost, a slope or a bending takes for a number
 
@@ -124,7 +124,7 @@ class _Search:
     def run(self) -> Minimum | None:
         """Return the minimum, None where it was not found."""
         point = self._at(np.zeros((len(self.targets), len(self.features))))
-        first, coming = point.loss, np.inf
+        first, coming, tolerance = point.loss, np.inf, 0.1
         self._damp(1.0 if self._bends(point.scores, self.targets).any() else 0.0)
         for _ in range(STEPS_FADING if self.fades and not self.problem.l2 else STEPS):
             if self.spent > WORK:
@@ -132,7 +132,8 @@ class _Search:
             if self._separates(point.scores):
                 return Minimum(0.0, attained=False, weights=self._given(point.weights))
             scale = max(abs(point.loss), abs(first - point.loss))
-            step = self._direction(point, float(np.clip(np.sqrt(coming / scale), 1e-4, 0.1)))
+            tolerance = _tolerance(coming / scale, tolerance)
+            step = self._direction(point, tolerance)
             coming = step.coming
             if coming <= CLOSE * scale and abs(step.scores).max() <= STILL:
                 if self._recedes(point.scores):
@@ -279,6 +280,16 @@ class _Search:
         slopes = weights[:, :-1] / self.unit
         bias = weights[:, -1:] - slopes @ self.origin[:, None]
         return np.concatenate([slopes, bias], axis=1).T
+
+
+def _tolerance(coming: float, before: float) -> float:
+    """Return how exactly to solve for a step: ever more so, as far as there is something to gain.
+
+    `coming` is the decrease that the last step foresaw, over the loss, `before` its tolerance.
+    """
+    closer = float(np.clip(np.sqrt(coming), 1e-4, 0.1))
+    left = coming * max(coming, before**2)  # what this step has to gain
+    return float(np.clip(np.sqrt(CLOSE / left) / 3, closer, 0.1)) if left else 0.1
 
 
 def _only(scores: Matrix, output: int) -> Matrix:
