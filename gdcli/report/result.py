@@ -21,6 +21,8 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
     first, label = ranked[0]
     if first.best is None or not isfinite(first.median):
         return ["At every learning rate half of the seeds or more diverged or failed."]
+    if first.median > _start(first):
+        return [f"No learning rate tried lowers the loss: the best ends at {short(first.median)}."]
     seeds = len(first.best.ran)
     over = f", the median over {seeds} seeds" if seeds > 1 else ""
     lowest = f"training loss {short(first.median)}{over}"
