@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gdcli.analysis.diagnosis.best import Best, Rate, best_of
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose
 from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
 from gdcli.analysis.expectation import Expectation, expectation, optimizer_of, schedule_of
@@ -20,11 +19,8 @@ from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from gdcli.analysis.diagnosis.limits import Limits
     from gdcli.analysis.facts import Facts, Theory
-    from gdcli.analysis.results import Setting
     from gdcli.analysis.rows import Value
     from gdcli.analysis.trials import Trial, Trials
     from gdcli.optimizer import Optimizer
@@ -52,13 +48,6 @@ class Diagnoses:
         """Yield every trial and what is said of it, in the run's order."""
         for trial in self.run.trials:
             yield trial, self.of(trial)
-
-    def best(self, setting: Setting, label: Callable[[float], str]) -> Best | None:
-        """Return what is to be said of a setting's rates, which `label` writes."""
-        rates = [
-            Rate(cell.lr, [self.evidence(trial) for trial in cell.ran]) for cell in setting.cells
-        ]
-        return best_of(rates, label, self.limits)
 
     def evidence(self, trial: Trial) -> Evidence:
         """Return what a diagnosis of a trial starts from."""

@@ -71,33 +71,13 @@ class Setting:
 
     @cached_property
     def tied(self) -> tuple[Cell, ...]:
-        """The learning rates that end as low as the lowest: within TIED of the fall above it.
-
-        The loss is the median final training loss over the seeds, the fall that from the start.
-        None at all where at every learning rate half of the seeds diverged or none has a result.
-        """
-        lowest = min(cell.median for cell in self.cells)
-        if not isfinite(lowest):
-            return ()
-        return tuple(cell for cell in self.cells if cell.median <= lowest + self._margin(lowest))
+        """The learning rates that end as low as the lowest: `tied`."""
+        return tied(self.cells)
 
     @cached_property
     def best(self) -> Cell | None:
-        """The learning rate that is there the soonest, of those that end as low as the lowest.
-
-        Of two as soon the one with the lower loss, of two as low the smaller. None: there is none.
-        """
-        if not self.tied:
-            return None
-        worst = max(cell.median for cell in self.tied)
-        common = worst + self._margin(worst)
-        return min(self.tied, key=lambda cell: (cell.time_to(common), cell.median))
-
-    def _margin(self, loss: float) -> float:
-        """Return the loss that counts as nothing, beside the fall from the start to a loss."""
-        starts = [trial.fact("initial_train_loss") for trial in self.trials]
-        known = [start for start in starts if start is not None and isfinite(start)]
-        return TIED * max(0.0, median(known) - loss) if known else 0.0
+        """The best learning rate: `best`."""
+        return best(self.cells)
 
     @property
     def median(self) -> float:
@@ -108,6 +88,41 @@ class Setting:
     def trials(self) -> Iterable[Trial]:
         """The trials at every learning rate."""
         return (trial for cell in self.cells for trial in cell.trials)
+
+
+def tied(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """Return the cells that end as low as the lowest: within TIED of the fall above it.
+
+    The loss is the median final training loss over the seeds, the fall that from the start. None at
+    all where in every cell half of the seeds diverged or none has a result.
+    """
+    lowest = min((cell.median for cell in cells), default=inf)
+    if not isfinite(lowest):
+        return ()
+    return tuple(cell for cell in cells if cell.median <= lowest + _margin(cells, lowest))
+
+
+def best(cells: Sequence[Cell]) -> Cell | None:
+    """Return the cell that is there the soonest, of those that end as low as the lowest.
+
+    Of two as soon the one with the lower loss, of two as low the first. None: there is none.
+    """
+    alike = tied(cells)
+    common = common_loss(alike)
+    return min(alike, key=lambda cell: (cell.time_to(common), cell.median), default=None)
+
+
+def common_loss(alike: Sequence[Cell]) -> float:
+    """Return the loss that cells which are tied all come to: by the time to it they differ."""
+    worst = max((cell.median for cell in alike), default=inf)
+    return worst + _margin(alike, worst)
+
+
+def _margin(cells: Sequence[Cell], loss: float) -> float:
+    """Return the loss that counts as nothing, beside the fall from the start to a loss."""
+    starts = [trial.fact("initial_train_loss") for cell in cells for trial in cell.trials]
+    known = [start for start in starts if start is not None and isfinite(start)]
+    return TIED * max(0.0, median(known) - loss) if known else 0.0
 
 
 def _time_to(trial: Trial, loss: float) -> float:

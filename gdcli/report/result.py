@@ -16,17 +16,19 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
     if first.best is None or not isfinite(first.median):
         return ["At every learning rate half of the seeds or more diverged or failed."]
     seeds = len(first.best.ran)
-    over = f", the median over {seeds} seeds" if seeds > 1 else ""
-    lowest = f"training loss {short(first.median)}{over}"
+    over = f" (the median over {seeds} seeds)" if seeds > 1 else ""
+    loss = f"{short(first.median)}{over}"
     if len(ranked) == 1:
-        return [f"The best learning rate of {label} is {_rate(first)}: {lowest}."]
+        if len(first.cells) == 1:
+            return [f"{label} at learning rate {_rate(first)} ends at training loss {loss}."]
+        return [f"The best learning rate of {label} is {_rate(first)}: training loss {loss}."]
     near = first.median + TIED * max(0.0, _start(first) - first.median)
     tied = [f"{name} at {_rate(one)}" for one, name in ranked[1:] if one.median <= near]
     others = ""
     if tied:
         more = f" and {len(tied) - 3} more" if len(tied) > 3 else ""
         others = f"; as low within {TIED:.2%} of the fall: {', '.join(tied[:3])}{more}"
-    return [f"The lowest {lowest}, is that of {label} at learning rate {_rate(first)}{others}."]
+    return [f"{label} at learning rate {_rate(first)} has the lowest loss: {loss}{others}."]
 
 
 def _rate(setting: Setting) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from gdcli.analysis.edge import edge_of
 from gdcli.analysis.results import settings_of
 from gdcli.analysis.why import WORDS, Account, accounts
+from gdcli.report.best_rate import beyond, named, ties
 from gdcli.report.console import literal
 from gdcli.report.explanation import explanation
 from gdcli.report.labels import apart
@@ -84,13 +85,16 @@ def why_lines(
     told = accounts(folder, diagnoses, cells)
     names = {id(setting): label for setting, label in zip(settings, labels, strict=True)}
     rates = {id(settings[place]): apart(c.lr for c in settings[place].cells) for place in chosen}
-    lines = [
-        f"{names[id(a.setting)]}: {literal(explanation(a, rates[id(a.setting)][a.cell.lr]))}"
-        for a in told
-    ]
+    lines = [f"{names[id(a.setting)]}: {_sentences(a, rates[id(a.setting)])}" for a in told]
     if len(settings) > len(chosen):
         lines.append(f"the other {len(settings) - len(chosen)} settings: --view why")
     return lines
+
+
+def _sentences(account: Account, rates: Mapping[float, str]) -> str:
+    """Return what is said of a learning rate beside the others of its row, which `rates` writes."""
+    own = explanation(account, named(account, rates))
+    return literal(" ".join(filter(None, (ties(account, rates), own, beyond(account, rates)))))
 
 
 def notable(setting: Setting) -> list[Cell]:

@@ -1,0 +1,63 @@
+"""The best learning rate of a setting, in a sentence: what ends as low, and where to look next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import isfinite
+
+from gdcli.analysis.results import STRETCHES, TIED, Cell, common_loss
+from gdcli.analysis.why import Account
+from gdcli.report.labels import short
+
+DONE = ("at the minimum", "at a saddle", "never moved", "dead")  # other rates change little
+TOO_LARGE = ("blew up", "bouncing", "at its noise floor", "above its start")
+NEAR = 0.9  # of the exact limit: a larger rate is hardly worth a try
+
+
+def named(account: Account, rates: Mapping[float, str]) -> str:
+    """Return what a learning rate is called at the head of a sentence: "the best lr, 0.1,"."""
+    setting, lr = account.setting, account.cell.lr
+    alone = account.cell is setting.best and len(setting.cells) > 1 and len(setting.tied) == 1
+    return f"the best lr, {rates[lr]}," if alone else f"lr {rates[lr]}"
+
+
+def ties(account: Account, rates: Mapping[float, str]) -> str:
+    """Return a sentence on the rates that end as low as the best one; "": there are none.
+
+    How much sooner it is there is known to a sixteenth of the budget: what is said is the least.
+    """
+    tied, best = account.setting.tied, account.setting.best
+    if best is None or account.cell is not best or len(tied) < 2:
+        return ""
+    names = [rates[cell.lr] for cell in tied]
+    both = "both" if len(tied) == 2 else "all"
+    alike = f"lr {', '.join(names[:-1])} and {names[-1]} {both} end as low, within {TIED:.2%} of"
+    return f"{alike} the fall{_sooner(best, tied, rates[best.lr])}."
+
+
+def _sooner(best: Cell, tied: tuple[Cell, ...], name: str) -> str:
+    common = common_loss(tied)
+    times = [cell.time_to(common) for cell in tied if cell is not best]
+    soon = best.time_to(common)
+    if not all(map(isfinite, (soon, *times))) or soon >= min(times):
+        return ""
+    least = round((min(times) * STRETCHES - 1) / (soon * STRETCHES), 1)
+    return f"; {name} is there " + (f"at least {least:g} times sooner" if least >= 2 else "sooner")
+
+
+def beyond(account: Account, rates: Mapping[float, str]) -> str:
+    """Return advice on where to look for a better rate than the best of a row, where it ends it."""
+    cells, said, lr = account.setting.cells, account.typical, account.cell.lr
+    if account.cell is not account.setting.best or len(cells) < 2 or said is None:
+        return ""
+    if said.state == "reached its goal" or (said.state == "flat" and said.quality in DONE):
+        return ""
+    if lr == cells[0].lr:
+        return f"No lr below {rates[lr]} was tried: try smaller ones, too."
+    limit = account.expected.limit if account.expected else None
+    exact = limit.lr if limit and limit.exact else None
+    far = exact is None or lr < NEAR * exact
+    if lr < cells[-1].lr or not far or {said.state, said.quality} & {*TOO_LARGE}:
+        return ""
+    below = f", below the limit {short(exact)}" if exact is not None else ""
+    return f"No lr above {rates[lr]} was tried: try larger ones{below}."
