@@ -76,7 +76,7 @@ def _ended(made: Made, metrics: int) -> list[object]:
         return [*made.settings, "failed", *blanks, made.message]
     tests = [made.test_losses[-1], min(made.test_losses)] if made.test_losses else ["", ""]
     norm = made.grad_norms[-1] if made.grad_norms else ""
-    facts = _facts(made)
+    facts = facts_of(made)
     return [
         *(*made.settings, made.status, made.stopped_by, len(made.losses) - 1),
         *(made.losses[0], made.losses[-1], min(made.losses), norm),
@@ -90,7 +90,7 @@ def _cell(fact: object) -> object:
     return "" if unknown else fact
 
 
-def _facts(made: Made) -> dict[str, object]:
+def facts_of(made: Made) -> dict[str, object]:
     """Return what a run keeps of a trial whose every step is watched."""
     last, lost = len(made.losses) - 1, made.status == "diverged"
     losses = made.losses[:last] if lost else made.losses
