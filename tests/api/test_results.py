@@ -58,8 +58,8 @@ def test_odd_numbers_and_labels_are_kept(tmp_path: Path) -> None:
     assert run.summary["message"].tolist()[3] == MESSAGE
     assert run.summary["seed"].tolist() == ["0", "0", str(2**70), "3"]  # 64 bits do not hold it
     said = run.diagnoses.loc[IDS[3]].to_dict()
-    blank = {"quality": None, "qualities": (), "explanation": "", "advice": ""}
-    assert said == {"state": "failed", **blank}
+    assert pd.isna(said.pop("quality"))
+    assert said == {"state": "failed", "qualities": (), "explanation": "", "advice": ""}
 
 
 def test_diagnoses_and_manifest_are_those_of_the_files(bowls: Path) -> None:
@@ -67,6 +67,8 @@ def test_diagnoses_and_manifest_are_those_of_the_files(bowls: Path) -> None:
     assert run.diagnoses.index.tolist() == run.summary["trial"].tolist()
     lost = run.summary["status"] == "diverged"
     assert ((run.diagnoses["state"] == "blew up").to_numpy() == lost.to_numpy()).all()
+    texts = ("state", "quality", "explanation", "advice")
+    assert {str(run.diagnoses.dtypes[name]) for name in texts} == {"str"}
     first = run.diagnoses.iloc[lost.argmax()]
     assert first["explanation"].startswith("blew up at step ")
     assert first["advice"].startswith("Use a ")

@@ -80,7 +80,7 @@ def test_a_program_from_stdin_or_without_a_guard_is_run(
     for arguments, given in ((("-",), program), (("script.py",), ""), (("-c", program), "")):
         process = begin(tmp_path, given, *arguments)
         out, err = process.communicate(given or None, timeout=300)
-        assert (out, err) == ("<Run 'results/run': 80 trials, 54 diverged>\n", "")
+        assert (out, err) == ("<Run 'results/run': 80 trials, 53 diverged>\n", "")
         assert tables(tmp_path / "results" / "run") == whole
         (tmp_path / "results").rename(tmp_path / f"results-of-{arguments[0]}")
 

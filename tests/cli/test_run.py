@@ -117,7 +117,7 @@ def test_quiet_prints_the_runs_path_for_the_next_command(shell: Shell) -> None:
         assert shell(*SMALL, "--name", "a", "--quiet") == 0
         assert (shell.out, shell.err) == ("results/a\n", "")
     assert shell("show", shell.out.strip(), "--quiet") == 0
-    assert shell.out.startswith("Best learning rate")
+    assert shell.out.startswith("The best learning rate of gd vanilla is 0.1: ")
     assert shell(*SMALL, "--name", "a", "--quiet", "--format", "csv") == 0
     assert shell.out.startswith("method,")
     part = (*SMALL, "--optimizer", "vanilla,adam", "--name", "b", "--quiet", "--shard")

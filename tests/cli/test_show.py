@@ -165,12 +165,21 @@ def test_seeds_and_pairs_have_every_format(bowl: Shell, view: str, rows: int) ->
 
 def test_limits_judge_anew_and_leave_the_files(bowl: Shell) -> None:
     files = {file: file.read_bytes() for file in Path("results").rglob("*") if file.is_file()}
-    by_default = [row["state"] for row in why(bowl, "bowl")]
-    assert bowl("show", "bowl", "--near", "0.1", "--view", "why", "--format", "json") == 0
-    loosely = [row["state"] for row in json.loads(bowl.out)]
-    assert by_default[:3] == ["slow", "slow", "diverged"]
-    assert loosely[:3] == ["converged", "converged", "diverged"]
+    usual = [(row["state"], row["quality"]) for row in why(bowl, "bowl")]
+    assert bowl("show", "bowl", "--near", "1e-9", "--view", "why", "--format", "json") == 0
+    strict = [(row["state"], row["quality"]) for row in json.loads(bowl.out)]
+    assert usual[:3] == [("flat", "at the minimum")] * 2 + [("blew up", None)]
+    assert strict[:3] == [("flat", None)] * 2 + [("blew up", None)]
+    assert bowl("show", "bowl", "--flat", "1e6", "--swing", "9", "--format", "json") == 0
+    assert [row["state"] for row in json.loads(bowl.out)] == ["flat", "flat"]
     assert {file: file.read_bytes() for file in files} == files
+
+
+def test_a_state_that_no_trial_can_have_is_refused(shell: Shell) -> None:
+    (error,) = shell.refuses("run", "quadratic", "--fail-on", "still-fallin")
+    assert error == "--fail-on: 'still-fallin' is no end of a trial; did you mean 'still-falling'?"
+    (error,) = shell.refuses("run", "quadratic", "--fail-on", "slow")
+    assert error.startswith("--fail-on: 'slow' is no end of a trial; give some of failed, diverged")
 
 
 def test_a_copied_run_is_shown_without_torch(bowl: Shell) -> None:
