@@ -20,7 +20,7 @@ from gdcli.analysis.quantiles import median
 from gdcli.analysis.recorded_points import Points, read_points
 from gdcli.analysis.results import Cell, Setting
 from gdcli.analysis.rows import Value
-from gdcli.analysis.series import last_quarters
+from gdcli.analysis.series import last_quarter
 from gdcli.analysis.trials import Trial
 
 WORDS = (*(state.word for state in STATES), "failed")  # of two as frequent, the first is told
@@ -145,7 +145,7 @@ def _measure(points: Points) -> Measured:
 
 def _level(values: Sequence[float]) -> float | None:
     """Return the mean of the last quarter: what swings around a level is at it."""
-    last = last_quarters(values)[1] if len(values) > 1 else ()
+    last = last_quarter(values) if len(values) > 1 else ()
     return sum(last) / len(last) if last else None
 
 
