@@ -275,7 +275,7 @@ class Case:
             late = self.levels[len(self.levels) // 2 :]
             excess = sum(late) / len(late) - self.level + self.gap
             return self.known.floor / 3 <= excess <= 3 * self.known.floor
-        if not self.enough:
+        if not self.enough or self.trend.sure >= self.limits.sure:
             return False
         if self.pull is None:  # an adaptive rule: its steps do not shrink with the gradient
             return self.known.convex is True and self.gap is not None
