@@ -153,7 +153,7 @@ def only(problem: str, options: dict[str, Any], **grid: Any) -> Diagnosis:
             {"lr": [1], "epochs": 50},
             "blew up",
             None,
-            "above its start from step",
+            "above its start from about step",
         ),
         (
             "logistic-regression",
