@@ -169,7 +169,7 @@ def only(problem: str, options: dict[str, Any], **grid: Any) -> Diagnosis:
             {"optimizer": ["momentum"], "lr": [0.3], "epochs": 50},
             "still falling",
             "too much momentum",
-            "is the best",
+            "is the fastest",
         ),
         (
             "quadratic",
