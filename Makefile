@@ -15,7 +15,7 @@ OTHERS := $(filter-out $(NETWORKS) $(ELSEWHERE),$(wildcard experiments/*.toml))
 
 MLFLOW := .venv/mlflow/bin/mlflow
 
-.PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo faults lint verify reference docs bench clean
+.PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -69,6 +69,9 @@ $(INSTALLED)-yolo: $(INSTALLED)
 	$(PIP) --no-deps torchvision ultralytics-opencv-headless ultralytics-thop
 	$(PIP) opencv-python-headless pillow pyyaml requests psutil
 	@touch $@
+
+words: setup  ## print how often the words for trials are right, against runs ten times as long
+	$(BIN)/python -m tests.words
 
 faults: setup  ## break runs at every system call and with kill -9, and count what was lost
 	$(BIN)/python -m tests.faults

@@ -153,7 +153,7 @@ def only(problem: str, options: dict[str, Any], **grid: Any) -> Diagnosis:
             {"lr": [1], "epochs": 50},
             "blew up",
             None,
-            "above its start from step",
+            "above its start from about step",
         ),
         (
             "logistic-regression",
@@ -169,7 +169,7 @@ def only(problem: str, options: dict[str, Any], **grid: Any) -> Diagnosis:
             {"optimizer": ["momentum"], "lr": [0.3], "epochs": 50},
             "still falling",
             "too much momentum",
-            "is the best",
+            "is the fastest",
         ),
         (
             "quadratic",

@@ -17,8 +17,10 @@ NOISY = 3  # times as large a fall is asked of what is noisy
 WAVERS = 1e-6  # of the fall: a late rise that is no rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
 PART = 0.01  # of a loss, or of a limit: what is small beside it
-TENTH = 0.1  # of a known gap: a fall ahead that matters, however small beside the fall so far
+TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
+TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
+NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
 ROUNDING = 1e-12  # of the loss's size: smaller falls may be rounding
@@ -46,6 +48,21 @@ class Case:
         """What is known of its problem."""
         return self.evidence.known
 
+    @property
+    def horizon(self) -> float:
+        """The steps of the budget, or those that were taken."""
+        return self.descent.horizon or self.observed.steps or 1.0
+
+    @property
+    def overshoots(self) -> bool:
+        """Whether the last step went too far: a larger learning rate would be worse."""
+        turn, near = self.observed.gradient_turn, self.over_limit
+        return bool(
+            (turn is not None and turn < TOO_FAR)
+            or self.observed.late_rises
+            or (near is not None and near > NEAR_LIMIT)
+        )
+
     @cached_property
     def levels(self) -> list[float]:
         """The levels that are known and finite, the oldest first."""
@@ -62,7 +79,8 @@ class Case:
         """The loss at the end: the mean over the last stretch where it is noisy or swings."""
         final, means = self.observed.final_train_loss, self.levels
         wavers = self.descent.stochastic or bool(self.observed.late_rises)
-        if means and wavers and self.observed.status == "finished":
+        spent = self.observed.status == "finished" and not self.observed.stopped_by
+        if means and wavers and spent:
             return means[-1]
         return inf if final is None else final
 
@@ -248,17 +266,21 @@ class Case:
 
     @cached_property
     def at_local(self) -> bool:
-        """Whether the gradient vanished, below the start, where the loss curves down nowhere."""
-        lowest, size = self.observed.lowest_curvature, self.curvature_size
-        if lowest is None or size is None or self.gap is not None or not self.vanished:
+        """Whether the gradient vanished, below the start, where the loss curves down nowhere.
+
+        Where it does not clearly curve up, either, as at an inflection, the gradient must have
+        vanished as it only does near a minimum: there, in n steps, by more than the n squared that
+        w**3 takes.
+        """
+        lowest, size, horizon = self.observed.lowest_curvature, self.curvature_size, self.horizon
+        if lowest is None or size is None or self.gap is not None or self.slope is None:
             return False
         if self.fall <= 0 or self.descent.stochastic or self.falls_on:
             return False
-        if lowest > 0 and self.observed.final_grad_norm is not None:
-            could = self.observed.final_grad_norm**2 / (2 * lowest)
-            if could <= self.limits.near * self.fall:
-                return True
-        return lowest >= -1e-6 * size and (self.slope or 0.0) <= self.limits.steep**1.5
+        if lowest > TENTH * size:
+            return self.vanished
+        curves = lowest > PART * size or self.slope * horizon**2 < PART
+        return curves and self.slope <= self.limits.steep**1.5 and lowest >= -1e-6 * size
 
     @cached_property
     def at_floor(self) -> bool:
@@ -275,7 +297,7 @@ class Case:
             late = self.levels[len(self.levels) // 2 :]
             excess = sum(late) / len(late) - self.level + self.gap
             return self.known.floor / 3 <= excess <= 3 * self.known.floor
-        if not self.enough:
+        if not self.enough or self.trend.sure >= self.limits.sure:
             return False
         if self.pull is None:  # an adaptive rule: its steps do not shrink with the gradient
             return self.known.convex is True and self.gap is not None

@@ -38,8 +38,16 @@ def forecast(case: Case) -> Forecast | None:
         return None
     far, target = FARTHEST * horizon, case.descent.target_loss is not None
     if found[0] >= far:
-        return Forecast(far, None, goal, target)
-    return Forecast(*found, goal, target)
+        slows = case.known.convex and case.descent.optimizer in LINEAR  # it gets no faster
+        return Forecast(far, None, goal, target) if slows else None
+    return Forecast(*found, goal, target) if found[1] <= _reach(case) * horizon else None
+
+
+def _reach(case: Case) -> float:
+    """Return the budgets ahead that a pace is relied on: of theory, where convex, elsewhere."""
+    if case.known.rate is not None:
+        return 2 * FARTHEST
+    return 3.0 if case.known.convex else 1.0
 
 
 def _lawful(case: Case, goal: float) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import NamedTuple
 
-from gdcli.analysis.diagnosis.case import EQUAL_STEPS, Case
+from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, Case
 
 SAME = 1e-9  # two learning rates this close, relatively, are the same
 NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has run out
@@ -57,7 +57,7 @@ def _blew_up(case: Case) -> bool:
 def _blew_up_phrase(case: Case) -> str:
     seen = case.observed
     if seen.status != "diverged" and isfinite(case.level):
-        since = f" from step {number(seen.above_start_from)} on"
+        since = f" from about step {number(seen.above_start_from)} on"
         what = f"blew up: its loss is above its start{since}, and ends at {number(case.level)}"
         return f"{what} (start {number(case.start)})" + _over_limit(case)
     cause = {
@@ -83,16 +83,16 @@ def _over_limit(case: Case) -> str:
     ratio, known, rate = case.over_limit, case.known, number(case.descent.lr)
     if known.limit is not None and not known.limit_exact and case.descent.lr > known.limit:
         return f"; rates up to {number(known.limit)} are safe in theory, and {rate} is above"
-    if ratio is None or ratio <= 1 + SAME:
+    if ratio is None or ratio < 1 - SAME:
         return ""
-    return f"; its learning rate {rate} is above the limit {known.limit_formula} = " + number(
-        known.limit
-    )
+    where = "above" if ratio > 1 + SAME else "at"
+    limit = f"{known.limit_formula} = {number(known.limit)}"
+    return f"; its learning rate {rate} is {where} the limit {limit}"
 
 
 def _blew_up_advice(case: Case) -> str:
     known, rate = case.known, case.descent.lr
-    if known.limit is not None and rate > known.limit:
+    if known.limit is not None and rate >= known.limit:
         return f"Use a learning rate below {number(known.limit)}."
     if known.scaled is False:
         return f"Standardise the features, or use a far smaller learning rate than {number(rate)}."
@@ -167,6 +167,12 @@ def _falls_on(case: Case) -> bool:
     return case.falls_on
 
 
+def _falls_advice(case: Case) -> str:
+    if case.overshoots:
+        return "Give it more epochs, or try a smaller learning rate: its steps go too far."
+    return "Give it more epochs, or try a larger learning rate."
+
+
 def _flat_advice(case: Case) -> str:
     if case.descent.optimizer in EQUAL_STEPS and case.descent.steady:
         return EQUAL_STEPS_ADVICE
@@ -187,7 +193,7 @@ STATES = (
         "still falling",
         _falls_on,
         lambda _: "still falls",
-        lambda _: "Give it more epochs, or try a larger learning rate.",
+        _falls_advice,
     ),
     Verdict(
         "flat",
@@ -256,7 +262,8 @@ def _chance_phrase(case: Case) -> str:
 
 def _chance_advice(case: Case) -> str:
     if case.known.network:
-        return "Try other learning rates, Adam, fewer layers or another activation."
+        adam = "Adam, " if case.descent.optimizer in LINEAR else ""
+        return f"Try other learning rates, {adam}fewer layers or another activation."
     if case.falls_on:
         return "Give it more epochs, or try larger learning rates."
     if case.descent.stochastic:
@@ -294,7 +301,7 @@ def _at_minimum_phrase(case: Case) -> str:
         bound = number(case.known.bound)
         return f"is at the minimum: loss {number(case.level)}, and no loss is below {bound}"
     slope = f"{percent(case.slope)} of its largest" if case.slope else "0"
-    return f"is at a minimum: its gradient is {slope}, and the loss curves down nowhere there"
+    return f"is at a minimum: its gradient is {slope}, and the loss was found to curve down nowhere"
 
 
 def _at_floor(case: Case) -> bool:
