@@ -64,7 +64,5 @@ def _how_many(account: Account) -> str:
     if len(first) == total:
         return ""
     rest = [(", ".join(filter(None, words)), len(trials)) for words, trials in others]
-    failed = total - len(account.cell.ran)
-    rest += [("failed", failed)] if failed else []
     told = "; ".join(f"{count}: {words}" for words, count in rest)
     return f" ({len(first)} of {total} seeds; {told})"
