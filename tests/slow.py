@@ -1,7 +1,7 @@
 """What `make test` leaves to `make test-all`: long tests, and most cases of the large products.
 
-A law on problems is kept by `make test` on one problem of each program, for an engine sees the
-program, not the problem; `gdcli.laws` holds every problem to the same laws in tests/laws.
+`make test` tries the engine's laws on one problem of each program, for the program decides how a
+trial is computed; tests/laws holds every problem to its own laws.
 """
 
 from __future__ import annotations
@@ -38,11 +38,6 @@ def of_a_program_or_plain(case: Mapping[str, Any]) -> bool:
     return of_a_program(case) or case["optimizer"] in PLAIN
 
 
-def in_float64(case: Mapping[str, Any]) -> bool:
-    """Return whether a case is in double precision."""
-    return bool(case["dtype"] == "float64")
-
-
 @dataclass(frozen=True)
 class Slow:
     """Tests by patterns of their file, or of file::name; cases that are `kept` are not slow."""
@@ -50,6 +45,16 @@ class Slow:
     reason: str
     tests: tuple[str, ...]
     kept: Case | None = None
+
+    def keeps(self, item: pytest.Item) -> bool | None:
+        """Return whether a test is a case that is not slow; None if it has other values."""
+        if self.kept is None:
+            return False
+        callspec = getattr(item, "callspec", None)
+        try:
+            return self.kept(callspec.params if callspec else {})
+        except KeyError:
+            return None
 
 
 SLOW = (
@@ -77,9 +82,14 @@ SLOW = (
         lambda case: of_a_program(case) and case["problem"] != "char-lm",
     ),
     Slow(
-        "products of layers with precisions",
+        "every setting of a plain loop in PyTorch",
+        ("tests/engine/test_reference.py::test_a_grid_is_its_trials_trained_one_by_one",),
+        lambda case: case["name"] in ("linear-regression", "mlp-relu") or case["how"] == "sgd",
+    ),
+    Slow(
+        "products of layers with precisions and methods",
         ("tests/engine/test_modules.py::test_a_trial_in_a_grid_equals_the_trial_alone",),
-        in_float64,
+        lambda case: (case["dtype"], case["method"]) == ("float64", "minibatch"),
     ),
     Slow(
         "every linear model in widths that differ, with every optimizer",
@@ -97,6 +107,11 @@ SLOW = (
             "tests/engine/test_sharpness.py::test_full_batch_descent_trains_a_network_at_the_edge*",
             "tests/test_edge.py::test_larger_rates_train_at_the_edge_and_small_ones_below",
         ),
+    ),
+    Slow(
+        "twenty gradients a step",
+        ("tests/engine/test_torch_optimizers.py::test_it_is_the_torch_loop",),
+        lambda case: case["name"] != "LBFGS",
     ),
     Slow(
         "files of hundreds of megabytes, pages of thousands of trials",
@@ -145,6 +160,11 @@ SLOW = (
         ("tests/cli/test_check.py::test_a_starter_and_its_test_work_as_they_are",),
         lambda case: case["kind"] == "schedule",
     ),
+    Slow(
+        "figures as files of every format",
+        ("tests/report/test_figures.py::test_the_same_run_gives_the_same_bytes",),
+        lambda case: case["form"] == "svg",
+    ),
     Slow("figures of any values", ("tests/report/test_figures.py::test_any_values_can_be_drawn",)),
     Slow(
         "documentation: every command is typed in",
@@ -169,16 +189,24 @@ KEPT = (
 
 
 def mark(items: Sequence[pytest.Item]) -> list[str]:
-    """Mark the slow ones of some tests `slow`; return the patterns that fit none of them."""
-    fitting: set[str] = set()
+    """Mark the slow ones of some tests `slow`; return the patterns that fit none of them.
+
+    A pattern whose cases lack a value that its group asks for does not fit.
+    """
     groups = [(group, pattern) for group in SLOW for pattern in group.tests]
+    fitting: set[str] = set()
     for item in items:
         name = item.nodeid.partition("[")[0]
-        found = [(group, pattern) for group, pattern in groups if fits(name, pattern)]
-        kept = [pattern for pattern in KEPT if fits(name, pattern)]
-        fitting |= {*kept, *(pattern for _, pattern in found)}
-        if not kept and not all(group.kept and group.kept(values_of(item)) for group, _ in found):
+        always = [pattern for pattern in KEPT if fits(name, pattern)]
+        slow = False
+        for group, pattern in groups:
+            if fits(name, pattern):
+                kept = group.keeps(item)
+                slow |= not kept
+                fitting |= {pattern} if kept is not None else set()
+        if slow and not always:
             item.add_marker(pytest.mark.slow)
+        fitting.update(always)
     patterns = [*KEPT, *(pattern for _, pattern in groups)]
     return [pattern for pattern in patterns if pattern not in fitting]
 
@@ -186,9 +214,3 @@ def mark(items: Sequence[pytest.Item]) -> list[str]:
 def fits(name: str, pattern: str) -> bool:
     """Return whether a pattern is of a test's file, or of its file::name."""
     return fnmatchcase(name, pattern if "::" in pattern else f"{pattern}::*")
-
-
-def values_of(item: pytest.Item) -> Mapping[str, Any]:
-    """Return the values of a test's case by their names."""
-    assert isinstance(item, pytest.Function)
-    return item.callspec.params
