@@ -13,14 +13,14 @@ NETWORKS := experiments/edge-of-stability.toml experiments/mlp-optimizers.toml \
 ELSEWHERE := experiments/cnn-fashion.toml experiments/yolo26-shapes.toml
 OTHERS := $(filter-out $(NETWORKS) $(ELSEWHERE),$(wildcard experiments/*.toml))
 
-MLFLOW := .venv/mlflow/bin/mlflow
-
 # On every core; the tests of a file stay together, for they share what is made once.
 PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile
 # Hundreds of processes import gdcli, which is to be compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test test-rest test-all test-ray ray test-export exports test-yolo yolo faults lint verify reference docs bench clean
+MLFLOW := .venv/mlflow/bin/mlflow
+
+.PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo faults lint verify reference docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -38,6 +38,7 @@ demo: setup  ## run the two quickstart experiments
 	$(BIN)/gdcli sweep experiments/quickstart-linear.toml experiments/quickstart-cnn.toml
 
 # What is slow is said in tests/slow.py.
+.PHONY: test-rest test-all
 test: setup  ## run the tests to run often, in some minutes: every law, few examples, one browser page
 	$(PYTEST) -m 'not slow' --hypothesis-profile=quick
 

@@ -13,13 +13,21 @@ import pytest
 from tests.cli.command_line import gdcli
 from tests.unmeasured import unmeasured
 
+REPORT = """
+code = main()
+names = {"matplotlib", "numpy", "plotly", "torch", "pandas", "pydantic", "sklearn"}
+heavy = names & {m.split(".")[0] for m in sys.modules}
+problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
+print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)
+sys.exit(code)
+"""
 # A process that has imported the command line alone, and runs every command in a fork of itself.
-FORKS = """
+FORKS = f"""
 import json, os, sys
 from gdcli.cli.app import main
 
 for line in sys.stdin:
-    folder, arguments = json.loads(line)
+    folder, sys.argv[1:] = json.loads(line)
     child = os.fork()
     if child:
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
@@ -28,12 +36,7 @@ for line in sys.stdin:
         os.dup2(os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT), number)
     os.mkdir(os.path.join(folder, "empty"))
     os.chdir(os.path.join(folder, "empty"))
-    code = main(arguments)
-    names = {"matplotlib", "numpy", "plotly", "torch", "pandas", "pydantic", "sklearn"}
-    heavy = names & {m.split(".")[0] for m in sys.modules}
-    problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
-    print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)
-    sys.exit(code)
+    exec({REPORT!r})
 """
 
 
