@@ -59,12 +59,12 @@ def range_test(
     """Return what the test says of every setting of an experiment's grid."""
     rates = test.rates()
     settings = _by_setting(_ramps(experiment.grid.trials, rates))
-    ramps = train((t for trials in settings for t in trials), machine, make_bar)
+    ramps = train((t for trials in settings for t in trials), machine, make_bar).trained
     started = [_Setting(trials, test, rates, ramps) for trials in settings]
-    held = train((t for s in started for t in s.to_hold()), machine, make_bar)
+    held = train((t for s in started for t in s.to_hold()), machine, make_bar).trained
     more = [t for s in started for t in s.to_hold_after(held)]
     if more:
-        held |= train(more, machine, make_bar)
+        held |= train(more, machine, make_bar).trained
     return [setting.result(held) for setting in started]
 
 
