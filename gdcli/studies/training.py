@@ -57,10 +57,16 @@ class Results:
 
 
 def train(
-    trials: Iterable[Trial], machine: Machine, make_bar: MakeBar, *, keep: bool = False
+    trials: Iterable[Trial],
+    machine: Machine,
+    make_bar: MakeBar,
+    *,
+    keep: bool = False,
+    told: bool = False,
 ) -> Results:
     """Train trials as the batches of a run would be; `keep` their parameters at every point.
 
+    `told`: it was said before that they cannot be stacked.
     Raises UserError before anything is computed: for a batch larger than the data, a device that
     is not there, and memory that does not suffice.
     """
@@ -68,7 +74,7 @@ def train(
     def work(batch: TrialBatch, device: str, advance: Advance) -> dict[Trial, Trained]:
         return _train(batch, device, advance, keep=keep)
 
-    found, failed = in_batches(trials, machine, make_bar, work)
+    found, failed = in_batches(trials, machine, make_bar, work, told=told)
     return Results({trial: trained for part in found for trial, trained in part.items()}, failed)
 
 
@@ -77,6 +83,8 @@ def in_batches(
     machine: Machine,
     make_bar: MakeBar,
     work: Callable[[TrialBatch, str, Advance], T],
+    *,
+    told: bool = False,
 ) -> tuple[list[T], dict[Trial, str]]:
     """Return what `work` makes of every batch of the trials, on the named device.
 
@@ -88,7 +96,7 @@ def in_batches(
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
     check_memory(batches, machine.memory)
     bar = make_bar()
-    if line := not_stacked(batches[0].trials[0]):
+    if not told and (line := not_stacked(batches[0].trials[0])):
         bar.note(line)
     bar.start(sum(steps))
     results: list[T] = []
