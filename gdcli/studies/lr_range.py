@@ -138,9 +138,8 @@ class _Setting:
     def __init__(self, trials: Sequence[Trial], test: RangeTest) -> None:
         self.test, self.rates = test, test.rates()
         self.plan = _budget(trials[0], test)
-        training = replace(
-            trials[0].training, epochs=None, steps=self.plan.steps, record=str(self.plan.steps)
-        )
+        own = trials[0].training
+        training = replace(own, epochs=None, steps=self.plan.steps, record=self.plan.record)
         self.trials = [replace(trial, training=training) for trial in trials]
         self.ramps: dict[int, tuple[float, ...]] = {}
         self.smooth: tuple[float, ...] = ()
@@ -254,13 +253,14 @@ def _fell_out(trained: Trained) -> bool:
 def _budget(trial: Trial, test: RangeTest) -> Plan:
     """Return how long a rate is held: as was asked, else as in a run, where that is not long."""
     whole = plan_of(trial, examples_of(trial).examples)
-    if test.steps is not None:
-        return whole._replace(steps=test.steps)
-    if test.epochs is not None:
-        return whole._replace(steps=test.epochs * whole.steps_per_epoch)
     epochs = trial.problem.default_epochs
     most = epochs if trial.method == "gd" else min(epochs, MOST_EPOCHS)
-    return whole._replace(steps=min(most * whole.steps_per_epoch, MOST_STEPS))
+    steps = min(most * whole.steps_per_epoch, MOST_STEPS)
+    if test.epochs is not None:
+        steps = test.epochs * whole.steps_per_epoch
+    if test.steps is not None:
+        steps = test.steps
+    return whole._replace(steps=steps, record=str(steps))
 
 
 def _limit(trial: Trial) -> Limit | None:
