@@ -82,8 +82,9 @@ class LrRange(Problems):
 def _test(output: list[str], read_one: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
     files = [Path(file) for file in output]
     screen, machine, test = every(partial(read, cls, given) for cls in (Screen, Machine, RangeTest))
-    _, experiment, *_ = every(
-        [test.rates, read_one, *(partial(checked_output, file, ENDINGS) for file in files)]
+    experiment: Experiment
+    *_, experiment = every(
+        [test.rates, *(partial(checked_output, file, ENDINGS) for file in files), read_one]
     )
     from gdcli.report.lr_range import print_ranges
     from gdcli.report.progress import progress_bar
