@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gdcli.studies.lr_range import SettingRange
     from gdcli.studies.options import RangeTest
 
-UNEVEN = 100.0  # times by which the sizes of the features differ that are worth a word
+UNEVEN = 100.0  # times the smallest of the features, or 1, that are worth a word
 
 
 def print_ranges(
@@ -108,18 +108,22 @@ def _hindrance(found: SettingRange) -> str:
     stable = {level.loss for level in found.levels.values() if level.state == "stable"}
     if not stable:
         return f"no rate can be used: down to {low:g} every one is unstable"
+    if found.unstable is not None:
+        what = f"below {found.unstable:g}, the first unstable one, none lowers the loss"
+        return f"no rate can be used: {what}, down to {low:g}"
     if stable == {found.start}:
-        what = "no rate changes the loss: its gradient at the start is 0, or too small"
+        what = "none changes the loss: its gradient at the start is 0, or too small"
         return f"no rate can be used: from {low:g} to {high:g} {what}"
-    return f"no rate can be used: from {low:g} to {high:g} the loss ends below its start at none"
+    return f"no rate can be used: from {low:g} to {high:g} none lowers the loss"
 
 
 def _why(found: SettingRange) -> str:
     if found.suggested is None:
         return answer(found).partition(": ")[2]
-    length, seeds = held_for(found), len(found.seeds)
+    seeds = len(found.seeds)
     over = f", median of {seeds} seeds" if seeds > 1 else ""
-    return f"the lowest training loss of {len(found.held)} rates, each held for {length}{over}"
+    first = "below the first unstable rate it" if found.unstable else "of the rates held it"
+    return f"{first} ends at the lowest training loss after {held_for(found)}{over}"
 
 
 def held_for(found: SettingRange) -> str:
@@ -136,16 +140,17 @@ def remarks(found: SettingRange, test: RangeTest) -> list[str]:
     said, good = [], found.good
     highest = found.good[1] if found.good else found.unstable
     if highest is not None and highest < test.lr_from:
-        said.append(f"the rates are searched below the window, which begins at {test.lr_from:g}")
+        said.append(f"such rates lie below --lr-from, {test.lr_from:g}: the search went on there")
     if good and place_on(good[0]) <= LOWEST:
         said.append(f"the search ends at {rate_at(LOWEST):g}: lower rates may be good, too")
     if good and place_on(good[1]) >= HIGHEST:
         said.append(f"the search ends at {rate_at(HIGHEST):g}: larger rates may be good, too")
     sizes = found.sizes
-    if sizes and max(sizes.largest, 1.0) > UNEVEN * min(sizes.least, 1.0):
+    if sizes and sizes.largest > UNEVEN * min(sizes.least, 1.0):
         option = getattr(found.trial.problem, "scale", None) == "none"
         how = "scale the features (--scale standard)" if option else "scale the features"
-        said.append(f"{how}: their sizes go from {sizes.least:.2g} to {sizes.largest:.2g}")
+        ends = f"{sizes.least:.2g} to {sizes.largest:.2g}"
+        said.append(f"{how}: their root mean squares go from {ends}")
     if found.bottomless:
         said.append("at some rates the loss falls without end: it may have no minimum")
     return said
@@ -186,18 +191,17 @@ def said(ranges: Sequence[SettingRange], labels: Sequence[str], test: RangeTest)
 def key(ranges: Sequence[SettingRange], test: RangeTest) -> Iterator[str]:
     """Yield what was done, and what the words mean."""
     lengths = list(dict.fromkeys(held_for(found) for found in ranges))
-    seeds = ", ".join(map(str, ranges[0].seeds))
-    many = len(ranges[0].seeds) > 1
-    what = f"the losses are medians over seeds {seeds}" if many else f"the seed is {seeds}"
-    yield f"Each rate is held from the start for {' or '.join(lengths)}; {what}."
-    yield f"good: the loss is {GOOD:.0%} of the way down, from the start to the lowest loss reached"
-    factor = f"{test.diverge_at:g}"
-    if all(_from_zero(found) for found in ranges):
-        what = f"is more than {factor} times its starting loss"
-    else:
-        what = f"has risen so far that its height is more than {factor} times that of the start"
+    every = sorted({seed for found in ranges for seed in found.seeds})
+    seeds, many = ", ".join(map(str, every)), len(every) > 1
+    what = f"Losses are medians over seeds {seeds}." if many else f"The seed is {seeds}."
+    yield f"Each rate is held from the start for {' or '.join(lengths)}. {what}"
+    yield f"good: {GOOD:.0%} or more of the way from the loss at the start to the lowest one"
     whose = "the loss of a seed" if many else "the loss"
-    yield f"unstable: at the end {whose} {what}"
+    if all(_from_zero(found) for found in ranges):
+        yield f"unstable: {whose} ends above {test.diverge_at:g} times that at the start"
+    else:
+        yield f"unstable: {whose} ends above {test.diverge_at:g} times its height at the start,"
+        yield "  over the known minimum, else over 0"
 
 
 def _from_zero(found: SettingRange) -> bool:
@@ -224,7 +228,7 @@ def _telling(ranges: Sequence[SettingRange]) -> list[float]:
 
 
 def _start(found: SettingRange) -> str:
-    return f"{short(found.start)}     "
+    return f"{short(found.start)}     " if found.held else ""
 
 
 def _cell(found: SettingRange, rate: float) -> str:

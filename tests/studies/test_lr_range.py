@@ -155,7 +155,7 @@ def test_a_window_that_is_too_high_is_left() -> None:
     (found,) = ranges_of("quadratic", {"condition": "1000"}, test)
     assert (found.suggested, found.unstable) == (0.001, 0.003)
     assert answer(found) == "use 0.001 (good: 3e-05 to 0.001; unstable from 0.003)"
-    assert remarks(found, test) == ["the rates are searched below the window, which begins at 1"]
+    assert remarks(found, test) == ["such rates lie below --lr-from, 1: the search went on there"]
 
 
 def test_a_window_that_is_too_low_is_left() -> None:
@@ -182,8 +182,10 @@ def test_features_of_other_sizes_are_named(tmp_path: Path) -> None:
     assert found.limit is not None
     assert found.suggested < found.limit.lr < TEST.lr_from
     below, scale = remarks(found, TEST)
-    assert below == "the rates are searched below the window, which begins at 1e-05"
-    assert scale.startswith("scale the features (--scale standard): their sizes go from ")
+    assert below == "such rates lie below --lr-from, 1e-05: the search went on there"
+    assert scale.startswith(
+        "scale the features (--scale standard): their root mean squares go from "
+    )
     (even,) = ranges_of("linear-regression", table(tmp_path, 3))
     assert not remarks(even, TEST)
 
@@ -200,7 +202,7 @@ def test_a_start_without_a_gradient_has_no_rate() -> None:
     assert found.suggested is None
     assert answer(found).startswith("no rate can be used: from 1e-")
     assert answer(found).endswith(
-        "no rate changes the loss: its gradient at the start is 0, or too small"
+        "none changes the loss: its gradient at the start is 0, or too small"
     )
 
 
