@@ -48,7 +48,7 @@ def test_the_edge_on_a_bowl_is_around_the_limit(
     assert limit * 0.49 < max(lr for lr in found.held if lr < found.unstable) <= limit * (1 + 1e-9)
 
 
-PAIRS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, str]]] = [
+PAIRS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any]]] = [
     ("quadratic", {"condition": "100"}, {}, {"steps": "50"}),
     ("softmax-regression", {"dataset": "iris"}, {"optimizer": "adam"}, {"epochs": "10"}),
     ("mlp", {"dataset": "iris"}, {"batch_size": "8"}, {"epochs": "10"}),
@@ -57,7 +57,7 @@ PAIRS: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, str]]] = [
 
 @pytest.mark.parametrize(("problem", "options", "rule", "budget"), PAIRS)
 def test_the_suggestion_is_good_on_a_dense_grid_of_other_seeds(
-    problem: str, options: dict[str, Any], rule: dict[str, Any], budget: dict[str, str]
+    problem: str, options: dict[str, Any], rule: dict[str, Any], budget: dict[str, Any]
 ) -> None:
     if problem != "quadratic":
         rule = {"method": "minibatch", **rule}
@@ -110,7 +110,12 @@ def test_the_first_rates_are_around_the_ramp_s_steepest_place() -> None:
 def test_a_held_rate_is_a_trial_of_that_rate() -> None:
     (found,) = ranges_of("linear-regression", method="minibatch", seed="3")
     lr, losses = next(iter(found.held.items()))
-    rule = {"method": "minibatch", "seed": "3", "lr": repr(lr), "steps": str(found.plan.steps)}
+    rule: dict[str, Any] = {
+        "method": "minibatch",
+        "seed": "3",
+        "lr": repr(lr),
+        "steps": str(found.plan.steps),
+    }
     assert only(train("linear-regression", **rule)).losses[-1] == losses[3]
 
 
@@ -124,7 +129,7 @@ def test_a_setting_has_the_same_bits_in_any_grid() -> None:
 
 def test_the_budget_is_the_test_s_own() -> None:
     (alone,) = ranges_of("quadratic", {"noise": "0.1"}, method="minibatch")
-    rule = {"method": "minibatch", "epochs": "7", "record": "log"}
+    rule: dict[str, Any] = {"method": "minibatch", "epochs": "7", "record": "log"}
     (other,) = ranges_of("quadratic", {"noise": "0.1"}, **rule)
     assert (other.levels, other.smooth) == (alone.levels, alone.smooth)
     assert alone.plan.steps == 10 * alone.plan.steps_per_epoch
