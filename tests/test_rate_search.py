@@ -127,6 +127,14 @@ def test_of_rates_that_end_as_low_the_middle_one_is_suggested() -> None:
     assert reading_of(levels, 1.0).suggested == 4
 
 
+def test_of_rates_without_end_a_small_one_is_suggested() -> None:
+    levels = searched(lambda rate: 0.0 if rate >= 0.1 else 0.9, 1e-3)
+    found = reading_of(levels, 1.0)
+    assert found.suggested is not None
+    assert found.good == (place_of(0.1), HIGHEST)
+    assert rate_at(found.suggested) == 1.0
+
+
 @pytest.mark.parametrize(
     ("ends", "limits", "level"),
     [

@@ -69,7 +69,8 @@ def reading_of(levels: Mapping[int, Level], start: float) -> Reading:
     best = min(losses, key=lambda place: losses[place])
     same = _around(best, losses, lowest + SAME * (start - lowest))
     good = _around(best, losses, start - GOOD * (start - lowest))
-    middle = (same[0] + same[-1]) / 2
+    # The middle one; not far up where a loss cannot rise, and equal rates have no end.
+    middle = min((same[0] + same[-1]) / 2, same[0] + DECADE)
     suggested = min(same, key=lambda place: abs(place - middle))
     return Reading(suggested, (good[0], good[-1]), edge)
 

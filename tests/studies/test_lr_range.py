@@ -211,6 +211,17 @@ def test_a_start_without_a_gradient_has_no_rate() -> None:
     )
 
 
+def test_a_good_rate_without_a_good_neighbour_is_named() -> None:
+    # A wave in a bowl: a large rate jumps by luck to a lower valley.
+    (found,) = ranges_of("expression", {"formula": "sin(3*w) + w**2/4", "start": "3"})
+    assert found.good is not None
+    assert found.good[0] == found.good[1] == found.suggested
+    assert answer(found).startswith(f"use {found.suggested:g} (good: {found.suggested:g} alone; ")
+    assert remarks(found, TEST) == [
+        "no rate beside it is good: its low loss may be luck, or its place narrow"
+    ]
+
+
 def test_a_loss_without_a_floor_is_named() -> None:
     (found,) = ranges_of(
         "expression", {"formula": "x**2 - y**2", "start": "1,0.0001"}, RangeTest(steps=200)
