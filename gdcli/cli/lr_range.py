@@ -93,9 +93,11 @@ def _test(output: list[str], read_one: Callable[[], Experiment], given: Mapping[
 
     bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
     ranges = range_test(experiment, test, machine, bar)
-    print_ranges(experiment, ranges, test, screen.format, screen.console())
+    # First of all: whoever reads what is printed may have enough of it early.
     for file in files:
         _write(experiment, ranges, test, file)
+    print_ranges(experiment, ranges, test, screen.format, screen.console())
+    for file in files:
         screen.tell(f"written: {file}")
     failed = {trial: said for found in ranges for trial, said in found.failed.items()}
     for line in left_out(failed, experiment.varied):

@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from gdcli.report.figures.figure import figure_bytes
-from gdcli.report.lr_range import answer, held, key, labels_of, limits, picture_of, said
+from gdcli.report.lr_range import held, key, labels_of, limits, picture_of, said
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
@@ -40,7 +40,7 @@ def _lines(
     for line in said(ranges, labels, test):
         yield f"<p>{escape(line)}</p>"
     drawing = figure_bytes(picture_of(labels, ranges), "svg").decode()
-    alt = escape("; ".join(answer(found) for found in ranges))
+    alt = escape("; ".join(said(ranges, labels, test)))
     yield f'<figure role="img" aria-label="{alt}">{drawing[drawing.index("<svg") :]}</figure>'
     table = "\n".join(line.plain for line in held(ranges, labels, WIDE))
     yield f"<pre>{escape(table)}</pre>"

@@ -15,19 +15,25 @@ if TYPE_CHECKING:
 
 def chart(ranges: Sequence[SettingRange], labels: Sequence[str], answers: Sequence[str]) -> Chart:
     """Return a line a setting: the training loss at the end over the rates that were held."""
-    every = zip(ranges, labels, answers, strict=True)
-    lines = [Line(f"{label}: {said}", list(_points(r))) for r, label, said in every]
+    pairs = zip(ranges, labels, strict=True)
+    lines = [Line(f"{label}: {_advice(r)}", list(_points(r))) for r, label in pairs]
     drawn = [line for line in lines if line.points]
     more = len(drawn) - MOST_LINES
     notes = [f"the first {MOST_LINES} of {len(drawn)} settings"] if more > 0 else []
+    title = "Training loss after each learning rate is held"
     return Chart(
-        "Training loss after each learning rate is held",
+        f"{title}\n{answers[0]}" if len(ranges) == 1 else title,
         [Panel("", drawn[:MOST_LINES])],
         "learning rate",
         "training loss at the end",
         log_x=True,
         notes=notes,
     )
+
+
+def _advice(found: SettingRange) -> str:
+    """Return the rate to use, in a few words: a legend hides what is below it."""
+    return "no rate" if found.suggested is None else f"use {found.suggested:g}"
 
 
 def _points(found: SettingRange) -> Iterator[tuple[float, Spread]]:
