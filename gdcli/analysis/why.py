@@ -78,7 +78,7 @@ class Account:
 
     @cached_property
     def typical(self) -> Diagnosis | None:
-        """What is said of the trial with the median loss in the largest group; None: they failed."""
+        """What is said of the median trial, by loss, of the largest group; None: they failed."""
         own = sorted(self.groups[0][1], key=lambda trial: trial.loss)
         return self.said.get(own[(len(own) - 1) // 2].id)
 
