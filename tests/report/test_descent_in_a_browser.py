@@ -32,7 +32,7 @@ def test_one_step_by_hand(open_page: Opens, tmp_path: Path) -> None:
         "The loss over w, and 1 step from a disc to a star: the loss goes from 9 to 5.76."
     )
     assert page.drawn("#graph-plot")
-    assert page.page.locator("#graph-plot .textpoint").all_text_contents() == [
+    assert page.page.locator("#graph-plot .node-text").all_text_contents() == [
         "wvalue 5gradient 6",
         "v1 - 2value 3gradient 6",
         "v2 ** 2value 9gradient 1",
@@ -59,7 +59,7 @@ def test_every_picture_has_its_text(open_page: Opens, tmp_path: Path) -> None:
 def test_two_weights_are_a_map_and_three_a_curve(open_page: Opens, tmp_path: Path) -> None:
     page = opened(open_page, tmp_path, "x**2 + 10*y**2", lr=0.05, steps=12, x=4.0, y=1.0)
     assert page.text("#picture-caption").startswith("The loss over x and y, lighter where it is l")
-    assert page.page.locator("#picture-plot .contourlayer path").count() > 10
+    assert page.page.locator("#picture-plot .contours path").count() > 10
     assert page.drawn("#picture-plot")
     page = opened(open_page, tmp_path, "x**2 + y**2 + z**2", x=4.0, y=1.0, z=2.0)
     assert page.text("#picture-caption").startswith("The loss over the steps, and 1 step from")
@@ -97,5 +97,5 @@ def test_a_graph_of_many_nodes_has_their_texts_under_the_pointer(
     text = " + ".join(f"w{i}*w{i + 1}" for i in range(30))
     weights: dict[str, Any] = {f"w{i}": 1.0 + i for i in range(31)}
     page = opened(open_page, tmp_path, text, **weights)
-    assert page.page.locator("#graph-plot .textpoint").count() == 0
+    assert page.page.locator("#graph-plot .node-text").count() == 0
     assert re.match(r"Backpropagation: 90 nodes, .* The loss is v90, ", page.text("#graph-caption"))

@@ -7,14 +7,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import read_rows
 from gdcli.report.labels import apart
 from gdcli.report.page.plain import plain
+from gdcli.report.page.theory import edges
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import NAMES, Source, label_of, metrics_of
 
+SHARPNESS = "sharpness"
 
-def content(source: Source, curves: Thinned) -> dict[str, Any]:
+
+def curve_metrics(source: Source) -> list[str]:
+    """Return what curves.csv has of each trial: the metrics, and the sharpness if measured."""
+    measured = any(t.figures[f"final_{SHARPNESS}"] is not None for t in source.run.trials)
+    return [*metrics_of(source.run), *([SHARPNESS] if measured else [])]
+
+
+def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str, Any]:
     """Return the trials as they stand in summary.csv, their settings' names and their curves."""
     header, cells = _table(source.folder)
     places = {setting.values: place for place, setting in enumerate(source.settings)}
@@ -24,7 +34,7 @@ def content(source: Source, curves: Thinned) -> dict[str, Any]:
         axes.setdefault(tuple(curves.epochs[trial]), len(axes)) if trial in curves.epochs else None
         for trial in trials
     ]
-    metrics = metrics_of(source.run)
+    metrics = curve_metrics(source)
     rates = apart(trial.lr for trial in source.run.trials)
     return {
         "columns": [{"name": n, "cells": c} for n, c in zip(header, cells, strict=True)],
@@ -33,6 +43,7 @@ def content(source: Source, curves: Thinned) -> dict[str, Any]:
         "rates": {cell: rates[float(cell)] for cell in dict.fromkeys(cells[header.index("lr")])},
         "setting": [places[trial.setting] for trial in source.run.trials],
         "metrics": [{"name": n, "label": label_of(n), "log": n in NAMES} for n in metrics],
+        "edges": edges(source, theory) if theory and SHARPNESS in metrics else [],
         "axes": [[plain(epoch) for epoch in axis] for axis in axes],
         "epochs": epochs,
         "curves": {

@@ -11,7 +11,7 @@ from gdcli.fields import counted
 from gdcli.report.exploration_rows import columns_of, count_rows, labels_of, target_columns
 from gdcli.report.page import parts
 from gdcli.report.page.content import embedded
-from gdcli.report.page.document import document
+from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.portraits import portraits
 from gdcli.runs.manifest import circumstances
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from gdcli.studies.explore import Exploration, Explored
 
-SCRIPTS = ("chart", "examples", "filters", "portrait", "map", "explore")
+SCRIPTS = (*DRAWING, "examples", "filters", "portrait", "map", "explore")
 MOST_EXAMPLES = 5_000  # on a page: a browser draws so many points, and their pictures fit
 MOST_POINTS = 60_000  # of all settings together
 DIGITS = 4  # of a measure

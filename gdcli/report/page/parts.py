@@ -9,14 +9,17 @@ from typing import Any
 
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import STATUSES, Trial
+from gdcli.fields import counted
 from gdcli.report.console import literal
 from gdcli.report.labels import short
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import Source
+from gdcli.report.result import result_sentences
 from gdcli.report.tables import best_rows
 
 MOST_ROWS = 200  # of the best settings
 MOST_MESSAGES = 20
+MOST_SENTENCES = 10
 
 
 def text(value: object) -> str:
@@ -29,12 +32,27 @@ def summary(source: Source, manifest: Mapping[str, Any]) -> str:
     counts = Counter(_end(trial) for trial in source.run.trials)
     ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
     problem = text(_mapping(manifest, "experiment").get("problem", "a problem"))
-    return f"{problem}: {len(source.run.trials)} trials, {ends}."
+    return f"{problem}: {counted(len(source.run.trials), 'trial', 'trials')}, {ends}."
 
 
 def _end(trial: Trial) -> str:
     """Return how a trial ended; one whose loss only grew has diverged, too."""
     return "diverged" if trial.verdict == "diverged" else trial.status
+
+
+def result(source: Source) -> str:
+    """Return what came of the run: a sentence a setting, the lowest loss first."""
+    settings = sorted(source.settings, key=lambda setting: setting.median)
+    shown = settings[:MOST_SENTENCES]
+    said = result_sentences(source.run, shown, list(map(source.name, shown)))
+    more = len(settings) - len(shown)
+    rest = f"<p class='note'>{more} more settings are in the table below.</p>" if more else ""
+    return "".join(f"<p>{text(sentence)}</p>" for sentence in said) + rest
+
+
+def listed(lines: Iterable[str]) -> str:
+    """Return lines as a list."""
+    return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>"
 
 
 def best(source: Source) -> str:
@@ -68,11 +86,8 @@ def table(names: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> str:
 def failures(source: Source) -> str:
     """Return the messages that trials failed with, the most frequent first."""
     messages = Counter(t.message for t in source.run.trials if t.status == "failed")
-    items = "".join(
-        f"<li>{count} failed: {text(message)}</li>"
-        for message, count in messages.most_common(MOST_MESSAGES)
-    )
-    return f"<ul>{items}</ul>" if items else ""
+    lines = [f"{n} failed: {message}" for message, n in messages.most_common(MOST_MESSAGES)]
+    return listed(lines) if lines else ""
 
 
 def thinned(curves: Thinned) -> str:
