@@ -55,7 +55,7 @@ function wayTo([x, y], [toX, toY], between, { wide, high, em }) {
 
 function nodeOf(node, [x, y], { wide, high, em, named }) {
   const said = [node.is, `value ${short(node.value)}`, `gradient ${short(node.gradient)}`];
-  const lines = said.map((text, line) => svg("text", { class: line ? "" : "node-is", x: x + wide / 2, y: y + (1.3 + 1.3 * line) * em, "text-anchor": "middle" }, cutTo(text, WIDE / 0.56)));
+  const lines = said.map((text, line) => svg("text", { class: line ? "" : "node-is", x: x + wide / 2, y: y + (1.3 + 1.3 * line) * em, "text-anchor": "middle" }, cutTo(text, (WIDE - 0.6) * em, em)));
   return svg("g", { class: "node" },
     svg("rect", { x, y, width: wide, height: high, rx: named ? 6 : em / 2 }),
     ...(named ? [svg("g", { class: "node-text" }, ...lines)] : []),

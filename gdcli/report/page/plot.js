@@ -10,6 +10,22 @@ const plots = new Map(); // by id: what is drawn, and how it is looked at
 const PANEL = 17; // em: a panel is not narrower, unless the page is
 const NEAR = 28; // pixels from the pointer to what it points at
 
+const FONT = getComputedStyle(document.body).fontFamily;
+const measure = document.createElement("canvas").getContext("2d");
+
+/** Return how wide a text is in pixels. */
+function widthOf(text, em) {
+  measure.font = `${em}px ${FONT}`;
+  return measure.measureText(text).width;
+}
+
+/** Return a text, its end cut off where it is wider than there is room, in pixels. */
+function cutTo(text, room, em) {
+  let shown = text;
+  while (shown.length > 1 && widthOf(shown, em) > room) shown = `${shown.slice(0, shown.length > 2 ? -2 : -1)}…`;
+  return shown;
+}
+
 const resized = new ResizeObserver((entries) => {
   for (const { target } of entries) {
     const view = [...plots.values()].find(({ host }) => host === target);
@@ -74,7 +90,7 @@ function sharedAxis({ chart, zoom, hidden }, side) {
 
 function drawPanel(view, panel, axes, { em, width, height }) {
   const named = axes.map(({ axis }) => axis.categories ?? []);
-  const longest = (texts) => texts.reduce((most, text) => Math.max(most, text.length), 0) * 0.62 * em;
+  const longest = (texts) => texts.reduce((most, text) => Math.max(most, widthOf(text, em)), 0);
   const turned = named[0].length > 0 && longest(named[0]) > (width * 0.75) / named[0].length;
   const bottom = height - (turned ? Math.min(0.35 * height, longest(named[0])) + 3 * em : 3 * em);
   // Values go up, rows of squares down.
@@ -116,34 +132,25 @@ function grid(x, y, { x: left, y: above, width, height }) {
 /** Return the texts of the axes; of those that would touch, the first. */
 function labels([across, up], x, y, { x: left, width: wide, height: high }, { em, width, height, turned }) {
   const made = [];
+  const add = (text, shown, place) => made.push(svg("text", place, shown, ...(shown === text ? [] : [svg("title", {}, text)])));
   let free = -Infinity;
   for (const [at, text] of x.ticks) {
-    const room = turned ? 1.1 * em : (text.length * 0.62 + 0.8) * em;
-    if (at - room / 2 < free) continue;
-    free = at + room / 2;
-    const shown = turned ? cutTo(text, (height - high - 3 * em) / (0.62 * em)) : text;
-    const place = turned ? { transform: `translate(${at},${high + 0.5 * em}) rotate(-90)`, "text-anchor": "end", "dominant-baseline": "central" }
-      : { x: Math.min(at, width - (text.length * 0.31) * em), y: high + 1.2 * em, "text-anchor": "middle" };
-    made.push(svg("text", place, shown, svg("title", {}, text)));
+    const half = (turned ? 1.1 * em : widthOf(text, em) + 0.8 * em) / 2;
+    if (at - half < free) continue;
+    free = at + half;
+    if (turned) add(text, cutTo(text, height - high - 3 * em, em), { transform: `translate(${at},${high + 0.5 * em}) rotate(-90)`, "text-anchor": "end", "dominant-baseline": "central" });
+    else add(text, text, { x: Math.min(at, width - widthOf(text, em) / 2), y: high + 1.2 * em, "text-anchor": "middle" });
   }
   free = Infinity;
   for (const [at, text] of [...y.ticks].sort(([a], [b]) => b - a)) {
     if (at + 0.5 * em > free) continue;
     free = at - 0.6 * em;
-    const shown = cutTo(text, (left - (up.title ? 2 : 0.8) * em) / (0.62 * em));
-    made.push(svg("text", { x: left - 0.5 * em, y: at, "text-anchor": "end", "dominant-baseline": "central" }, shown, svg("title", {}, text)));
+    add(text, cutTo(text, left - (up.title ? 1.9 : 0.6) * em, em), { x: left - 0.5 * em, y: at, "text-anchor": "end", "dominant-baseline": "central" });
   }
-  const title = (text, place) => (text ? [svg("text", { ...place, class: "axis-title", "text-anchor": "middle" }, text)] : []);
-  const most = (pixels) => pixels / (0.5 * em);
-  return [
-    ...made,
-    ...title(cutTo(across.title ?? "", most(width - left)), { x: left + wide / 2, y: height - 0.4 * em }),
-    ...title(cutTo(up.title ?? "", most(high)), { transform: `translate(${0.9 * em},${high / 2}) rotate(-90)` }),
-  ];
-}
-
-function cutTo(text, room) {
-  return text.length <= Math.max(2, Math.ceil(room)) ? text : `${text.slice(0, Math.max(1, Math.floor(room) - 1))}…`;
+  const title = (text, room, place) => text && add(text, cutTo(text, room, em), { ...place, class: "axis-title", "text-anchor": "middle" });
+  title(across.title, wide, { x: left + wide / 2, y: height - 0.4 * em });
+  title(up.title, high, { transform: `translate(${0.9 * em},${high / 2}) rotate(-90)` });
+  return made;
 }
 
 /** Return what is drawn of the layers that are not hidden, and remember where each point is. */
