@@ -37,7 +37,7 @@ def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str,
     metrics = curve_metrics(source)
     rates = apart(trial.lr for trial in source.run.trials)
     return {
-        "columns": [{"name": n, "cells": c} for n, c in zip(header, cells, strict=True)],
+        "columns": [_column(n, c) for n, c in zip(header, cells, strict=True)],
         "facets": _facets(header, cells, len(source.run.names)),
         "settings": [source.name(setting) for setting in source.settings],
         "rates": {cell: rates[float(cell)] for cell in dict.fromkeys(cells[header.index("lr")])},
@@ -51,6 +51,13 @@ def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str,
             for name in metrics
         },
     }
+
+
+def _column(name: str, cells: Sequence[str]) -> dict[str, Any]:
+    """Return a column as its distinct values, and the place among them of each cell."""
+    places: dict[str, int] = {}
+    at = [places.setdefault(cell, len(places)) for cell in cells]
+    return {"name": name, "values": list(places), "at": at}
 
 
 def embedded(value: object) -> str:

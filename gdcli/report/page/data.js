@@ -2,6 +2,8 @@
 // What the run wrote: its trials, one an index, and their curves.
 
 const run = JSON.parse(document.getElementById("data").textContent);
+// A column is its distinct values, and the place among them of each trial's.
+for (const column of run.columns) column.cells = column.at.map((place) => column.values[place]);
 const columns = new Map(run.columns.map((column) => [column.name, column.cells]));
 const trials = run.setting.map((_, trial) => trial);
 const METRICS = new Map(run.metrics.map((metric) => [metric.name, metric]));
