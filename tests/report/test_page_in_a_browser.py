@@ -449,6 +449,7 @@ def test_it_is_dark_where_the_reader_wants_it_and_light_in_print(opened: Opened)
 def test_it_prints_whole(opened: Opened) -> None:
     opened.page.emulate_media(media="print")
     opened.page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert opened.page.evaluate("document.documentElement.scrollWidth") <= 718
     cut = (
         "[...document.querySelectorAll('table, svg, pre, .legend')].filter((part) =>"

@@ -107,6 +107,15 @@ function groundBar(title, ticks) {
   return { title, colors: GROUND.map(rgb), ticks };
 }
 
+// Tables are printed as small as they must be to be whole; how wide they are is known before.
+addEventListener("beforeprint", () => {
+  for (const one of document.querySelectorAll(".scroll table")) {
+    const em = parseFloat(getComputedStyle(one).fontSize);
+    const left = [...one.querySelectorAll("th.same")].reduce((sum, head) => sum + head.offsetWidth, 0);
+    one.style.setProperty("--wide", Math.ceil((one.scrollWidth - left) / em));
+  }
+});
+
 /** Open the filters beside the charts; where there is no room, they are a bar that opens. */
 function foldFilters() {
   const narrow = matchMedia("(max-width: 60rem)");

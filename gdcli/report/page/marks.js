@@ -83,7 +83,7 @@ const DRAWN = {
     const [width, height] = [Math.abs(x.step) - 1, Math.abs(y.step) - 1];
     return layer.cells.map(({ row, column, fill, ink, text }) => {
       const [left, above] = [x.at(column) - width / 2, y.at(row) - height / 2];
-      const room = widthOf(text, 0.9 * em) < width && height > em;
+      const room = widthOf(text, 0.9 * em) + 0.6 * em < width && height > em;
       const said = room ? [svg("text", { x: x.at(column), y: y.at(row), class: "in-cell", style: { fill: ink } }, text)] : [];
       return svg("g", {}, svg("rect", { x: left, y: above, width, height, style: { fill } }), ...said);
     });

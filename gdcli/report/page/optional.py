@@ -11,6 +11,7 @@ from gdcli.analysis.explored import read_explored, same_examples
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.landscape import NAME, read_landscape
 from gdcli.analysis.quantization import quantization_rows
+from gdcli.report.exploration import in_percent
 from gdcli.report.page import parts
 from gdcli.report.page.explored import explored_content, flips_note, table_columns
 from gdcli.report.page.landscape import landscape_content
@@ -74,7 +75,7 @@ class Sections:
             note = "explore beside this run is of another problem, or other data: not shown."
             self.sections.append(f"<p class='note' id='explored'>{note}</p>")
             return
-        table = parts.table(table_columns(found), found.table)
+        table = parts.table(table_columns(found), map(in_percent, found.table))
         wrong = flips_note(found)
         self._add("explored", "Examples", explored_content(found), table=table, wrong=wrong)
 

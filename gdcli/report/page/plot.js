@@ -61,7 +61,7 @@ function render(view) {
   const width = Math.max(10 * em, (view.width - gap * (columns - 1)) / columns);
   const height = chart.height ? chart.height(em) : Math.min(34 * em, Math.max(15 * em, width * (columns > 1 ? 0.72 : 0.55)));
   host.style.setProperty("--columns", columns);
-  host.classList.toggle("many", columns > 1);
+  host.style.setProperty("--printed", Math.min(3, filled.length, Math.max(2, columns)));
   const axes = ["x", "y"].map((side) => sharedAxis(view, side));
   view.panels = filled.map((panel) => drawPanel(view, panel, axes, { em, width, height }));
   host.replaceChildren(...view.panels.map(({ box }) => box));
