@@ -26,8 +26,7 @@ def _result(setting: Setting, rates: Mapping[float, str]) -> str:
     if setting.best is None:
         return _nothing(setting)
     cells, loss = setting.cells, short(setting.best.median)
-    seeds = len(setting.best.ran)
-    median, over = ("median ", f" over {seeds} seeds") if seeds > 1 else ("", "")
+    median, over = ("median ", _seeds(setting.best)) if len(setting.best.ran) > 1 else ("", "")
     if len(cells) == 1:
         only = f"learning rate {rates[setting.best.lr]}, the only one tried,"
         return f"{only} ends at a {median}training loss of {loss}{over}"
@@ -38,6 +37,11 @@ def _result(setting: Setting, rates: Mapping[float, str]) -> str:
     figures = f"({median}final training loss {loss}{over})"
     told = f"{best} {verb} the best of the {len(cells)} learning rates tried {figures}"
     return "; ".join([told, *_beyond(cells, alike, rates)])
+
+
+def _seeds(cell: Cell) -> str:
+    lost = sum(not isfinite(trial.loss) for trial in cell.ran)
+    return f" over {len(cell.ran)} seeds" + (f", {lost} of which diverged" if lost else "")
 
 
 def _listed(words: Sequence[str]) -> str:
