@@ -67,22 +67,22 @@ def failed(lr: float, seed: int = 0) -> Made:
         (
             [held(0.01, 2), held(0.1, 5)],
             (
-                "0.01 is the best of the 2 learning rates tried (final training loss 2); no smaller "
-                "rate was tried."
+                "0.01 is the best of the 2 learning rates tried (final training loss 2); no "
+                "smaller rate was tried."
             ),
         ),
         (
             [held(0.01, 2), held(0.1, 2 + 1e-9), lost(1)],
             (
-                "0.01 and 0.1 are the best of the 3 learning rates tried (final training loss 2); no "
-                "smaller rate was tried; the next larger rate, 1, diverged."
+                "0.01 and 0.1 are the best of the 3 learning rates tried (final training loss 2); "
+                "no smaller rate was tried; the next larger rate, 1, diverged."
             ),
         ),
         (
             [*(held(0.1, 2, s) for s in range(3)), held(1, 3, 0), held(1, 3, 1), lost(1, 2)],
             (
-                "0.1 is the best of the 2 learning rates tried (median final training loss 2 over 3 "
-                "seeds); no smaller rate was tried; the next larger rate, 1, diverged for 1 of 3 "
+                "0.1 is the best of the 2 learning rates tried (median final training loss 2 over "
+                "3 seeds); no smaller rate was tried; the next larger rate, 1, diverged for 1 of 3 "
                 "seeds."
             ),
         ),
