@@ -3,7 +3,7 @@
 
 // Okabe and Ito's colours, which colour-blind readers tell apart; dashes and marks for the others.
 const COLORS = [0, 1, 2, 3, 4, 5].map((place) => `var(--c${place})`);
-const DASHES = ["none", "7 4", "8 3 2 3", "2 3", "12 4", "12 3 3 3"];
+const DASHES = [undefined, "7 4", "8 3 2 3", "2 3", "12 4", "12 3 3 3"];
 const MARKS = ["circle", "square", "triangle", "diamond", "triangle-down", "star"];
 // Light where the loss is low, so that ways stand out where they end.
 const GROUND = [[253, 253, 246], [169, 183, 198], [46, 52, 64]];

@@ -5,7 +5,7 @@
 const MOST_SAID = 6; // lines, in the caption
 const MOST_LINES = 100; // of a chart
 const MOST_PANELS = 12;
-const PARTS = [{ dash: "none", symbol: "circle" }, { dash: "5 3", symbol: "square", open: true }]; // training, test
+const PARTS = [{ symbol: "circle" }, { dash: "5 3", symbol: "square", open: true }]; // training, test
 
 function drawCurves() {
   if (leftOut("curves")) return;
@@ -19,7 +19,7 @@ function drawCurves() {
   const best = new Set(byRate ? settings.flatMap(([, some]) => some.filter(({ lr }) => lr === some[0].lr)) : []);
   const layers = (some) => some.flatMap((line) => shown.flatMap((metric, part) => curveLayers(line, metric, part, {
     color: colorOf(line), key: byRate ? line.lr : line.setting, thick: best.has(line) && some.length > 1,
-    dash: shown.length > 1 ? PARTS[part].dash : byRate ? "none" : dash(line.setting),
+    dash: shown.length > 1 ? PARTS[part].dash : byRate ? undefined : dash(line.setting),
   })));
   const panels = byRate ? settings.map(([setting, some]) => ({ title: run.settings[setting], layers: layers(some) })) : [{ layers: layers(drawn) }];
   const chart = {
@@ -33,8 +33,9 @@ function drawCurves() {
 function curvesLegend(lines, settings, byRate, shown) {
   const parts = shown.length > 1 ? shown.map((metric, part) => ({ name: metric.label, color: "var(--ink)", dash: PARTS[part].dash })) : [];
   const lost = lines.some((line) => line.diverged) ? [{ name: "diverged", color: "var(--ink)", symbol: "x", line: false }] : [];
+  if (shown[0].name === "sharpness" && run.edges.length) parts.push({ name: "the edge of stability", color: "var(--ink)", dash: "2 4" });
   if (!byRate) {
-    const named = settings.map(([setting, [line]]) => ({ name: checked("best-only") ? line.name : run.settings[setting], key: setting, color: color(setting), dash: shown.length > 1 ? "none" : dash(setting) }));
+    const named = settings.map(([setting, [line]]) => ({ name: checked("best-only") ? line.name : run.settings[setting], key: setting, color: color(setting), dash: shown.length > 1 ? undefined : dash(setting) }));
     return { legend: [...named, ...parts, ...lost] };
   }
   const thick = { name: "thick: the lowest training loss of its setting", color: "var(--ink)", width: 3.4 };
@@ -50,6 +51,7 @@ function curvesSaid(lines, total, shown, byRate) {
   const low = values.filter((value) => value <= 0).length;
   const caption = capital(`${shown.length > 1 ? pairName(shown) : shown[0].label} over the epochs: ${cut}`)
     + `${byRate ? ", a colour for each learning rate" : ""}. The line is the median over the seeds, the band is between their quartiles.`
+    + (lines.length > 1 ? " Of lines on one another the upper has long dashes." : "")
     + (lost ? ` An x: diverged (${lost}); what is far above the rest is squeezed above the dashed line.` : "")
     + (low && document.getElementById("log").checked ? ` Points at or below 0: ${low}; they have a lane of their own below the logarithmic axis.` : "")
     + rows.slice(0, MOST_SAID).map(([name, start, , end]) => ` ${name}: from ${start} to ${end}.`).join("");
@@ -116,7 +118,7 @@ function curveLayers(line, metric, part, { color: paint, key, thick, dash: dashe
   layers.push(inside.length > 1 ? { ...shared, kind: "line", y, dash: dashes, width: thick ? 3 : 1.6, say }
     : { ...shared, kind: "points", y, symbol: PARTS[part].symbol, open: PARTS[part].open, say });
   const edge = metric.name === "sharpness" ? run.edges.find((one) => one.setting === line.setting && one.lr === Number(line.lr)) : undefined;
-  if (edge) layers.push({ ...shared, kind: "line", x: [x[0], x[x.length - 1]], y: [edge.edge, edge.edge], dash: "2 4", width: 1.2, say: () => `the edge of stability: ${short(edge.edge)}` });
+  if (edge) layers.push({ ...shared, kind: "line", x: [x[0], x[x.length - 1]], y: [edge.edge, edge.edge], dash: "2 4", width: 1.2, free: edge.edge > 2 * extreme(y, Math.max), say: () => `the edge of stability: ${short(edge.edge)}` });
   if (line.diverged) layers.push({ ...shared, kind: "points", x: x.slice(-1), y: y.slice(-1), symbol: "x", size: 5, dodge: true, say: () => `diverged at epoch ${x[x.length - 1]} or before` });
   return layers;
 }

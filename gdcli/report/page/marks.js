@@ -9,6 +9,7 @@ const CORNERS = {
   star: Array.from({ length: 10 }, (_, at) => [(at % 2 ? 0.5 : 1.2) * Math.sin((at * Math.PI) / 5), (at % 2 ? -0.5 : -1.2) * Math.cos((at * Math.PI) / 5)]),
 };
 const STROKES = { x: [[[-0.9, -0.9], [0.9, 0.9]], [[-0.9, 0.9], [0.9, -0.9]]], bar: [[[0, -1.6], [0, 1.6]]] };
+const COVERING = "14 14"; // dashes of a line that lies on another
 const LEVELS = 24; // lines of equal height
 const FINEST = 400; // pixels along a side of the picture of a ground
 
@@ -46,15 +47,17 @@ function markStyle({ color, symbol, open, opacity = 1, halo }) {
 }
 
 const DRAWN = {
-  line(layer, at) {
+  line(layer, at, { drawn }) {
     let path = "";
     let pen = false;
-    layer.x.forEach((_, place) => {
-      const point = at(layer, place);
+    const points = layer.x.map((_, place) => at(layer, place));
+    const covers = !layer.dash && drawn.some((other) => coincide(points, other));
+    drawn.push(points);
+    points.forEach((point) => {
       if (point) path += `${pen ? "L" : "M"}${point[0].toFixed(1)},${point[1].toFixed(1)}`;
       pen = Boolean(point);
     });
-    const style = { fill: "none", stroke: layer.color, strokeWidth: layer.width ?? 1.6, strokeDasharray: layer.dash ?? "none", opacity: layer.opacity ?? 1 };
+    const style = { fill: "none", stroke: layer.color, strokeWidth: layer.width ?? 1.6, strokeDasharray: layer.dash ?? (covers ? COVERING : "none"), opacity: layer.opacity ?? 1 };
     const halo = layer.halo ? [svg("path", { d: path, style: { ...style, stroke: layer.halo, strokeWidth: 5, strokeDasharray: "none" } })] : [];
     return [...halo, svg("path", { class: "trace", d: path, style })];
   },
@@ -79,7 +82,7 @@ const DRAWN = {
     return [...(bars ? [svg("path", { d: bars, style })] : []), svg("path", { class: "marks", d: path, style: markStyle(layer) })];
   },
 
-  cells(layer, _, x, y, em) {
+  cells(layer, _, { x, y, em }) {
     const [width, height] = [Math.abs(x.step) - 1, Math.abs(y.step) - 1];
     return layer.cells.map(({ row, column, fill, ink, text }) => {
       const [left, above] = [x.at(column) - width / 2, y.at(row) - height / 2];
@@ -89,7 +92,7 @@ const DRAWN = {
     });
   },
 
-  ground(layer, _, x, y) {
+  ground(layer, _, { x, y }) {
     const { xs, ys, heights } = layer;
     const corner = [x.at(xs[0]), y.at(ys[ys.length - 1])];
     const size = [x.at(xs[xs.length - 1]) - corner[0], y.at(ys[0]) - corner[1]];
@@ -101,6 +104,14 @@ const DRAWN = {
     return [svg("image", { ...frame, href: picture(layer) }), svg("g", { class: "contours" }, ...lines)];
   },
 };
+
+/** Return whether two lines lie on each other, to a pixel. */
+function coincide(one, other) {
+  return one.length === other.length && one.every((point, place) => {
+    const there = other[place];
+    return point && there ? Math.abs(point[0] - there[0]) < 1 && Math.abs(point[1] - there[1]) < 1 : point === there;
+  });
+}
 
 /** Return a value between those at two whole places. */
 function between(side, place) {

@@ -3,7 +3,8 @@
 //
 // A chart is {panels: [{title, layers}], x, y, legend, bar}; an axis {title, log, range, categories,
 // fromZero, ticks, cut}; a layer has a kind of `DRAWN`, x, y, color, and may have: name and say(place), for
-// the pointer; key, by which the legend hides it; wild, where it diverged; dodge, so that no mark
+// the pointer; key, by which the legend hides it; wild, where it diverged; free, where the axis need not reach
+// it; dodge, so that no mark
 // hides another.
 
 const plots = new Map(); // by id: what is drawn, and how it is looked at
@@ -82,7 +83,7 @@ function sharedAxis({ chart, zoom, hidden }, side) {
   const [held, wild] = [[], []];
   for (const layer of chart.panels.flatMap(({ layers }) => layers)) {
     if (layer.kind === "cells" || axis.categories || hidden.has(layer.key)) continue;
-    const values = layer.kind === "ground" ? layer[`${side}s`] : side === "x" ? layer.x : [layer.y ?? [], layer.low ?? [], layer.high ?? []].flat();
+    const values = layer.kind === "ground" ? layer[`${side}s`] : side === "x" ? layer.x : layer.free ? [] : [layer.y ?? [], layer.low ?? [], layer.high ?? []].flat();
     (layer.wild ? wild : held).push(...values.filter((value) => typeof value === "number"));
   }
   return { axis, extent: extentOf(axis, held, wild) };
@@ -104,7 +105,8 @@ function drawPanel(view, panel, axes, { em, width, height }) {
   const canvas = svg("svg", { viewBox: `0 0 ${width.toFixed(1)} ${height.toFixed(1)}`, style: { fontSize: `${em}px` } });
   const drawn = { view, canvas, x, y, layers: panel.layers, hits: [], frame, axes };
   canvas.append(
-    svg("clipPath", { id }, svg("rect", frame)),
+    // A mark at the right end is whole.
+    svg("clipPath", { id }, svg("rect", { ...frame, width: frame.width + 0.8 * em })),
     ...grid(x, y, frame),
     svg("g", { "clip-path": `url(#${id})` }, ...layersOf(drawn, em)),
     ...labels(axes.map(({ axis }) => axis), x, y, frame, { em, width, height, turned }),
@@ -157,6 +159,7 @@ function labels([across, up], x, y, { x: left, width: wide, height: high }, { em
 function layersOf(drawn, em) {
   const { view, x, y, hits } = drawn;
   const taken = [];
+  const scene = { x, y, em, drawn: [] };
   return drawn.layers.filter((layer) => !view.hidden.has(layer.key)).map((layer) => {
     const where = ({ x: xs, y: ys }, place) => {
       const point = [x.at(xs[place]), y.at(ys[place])];
@@ -174,7 +177,7 @@ function layersOf(drawn, em) {
         if (point) hits.push({ at: point, layer, place });
       });
     }
-    return svg("g", { class: layer.kind, style: layer.faint ? { opacity: layer.faint } : {} }, ...DRAWN[layer.kind](layer, at, x, y, em));
+    return svg("g", { class: layer.kind, style: layer.faint ? { opacity: layer.faint } : {} }, ...DRAWN[layer.kind](layer, at, scene));
   });
 }
 

@@ -18,7 +18,7 @@ function drawSensitivity() {
     panels: [{ layers: lines.flatMap((line) => sensitivityLayers(line, shown.length)) }],
     x: rateAxis(), y: { title: `final ${title}`, log: checked("log") },
     legend: [
-      ...[...drawn].map((setting) => ({ key: setting, name: run.settings[setting], color: color(setting), symbol: mark(setting), dash: shown.length > 1 ? "none" : dash(setting) })),
+      ...[...drawn].map((setting) => ({ key: setting, name: run.settings[setting], color: color(setting), symbol: mark(setting), dash: shown.length > 1 ? undefined : dash(setting) })),
       ...(shown.length > 1 ? shown.map((metric, part) => ({ name: metric.label, color: "var(--ink)", dash: PARTS[part].dash })) : []),
     ],
   };
