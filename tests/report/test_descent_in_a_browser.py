@@ -84,6 +84,33 @@ def test_any_descent_is_drawn(
     assert page.page.locator("#steps tbody tr").count() > 0
 
 
+@pytest.mark.parametrize("text", ["x**2*y + sin(x*y) + exp(-x) + y**2", "a*b + b*a + a + b + a*a"])
+def test_no_way_of_the_graph_runs_through_a_node(
+    open_page: Opens, tmp_path: Path, text: str
+) -> None:
+    weights = dict.fromkeys(parse(text).variables, 1.5)
+    page = opened(open_page, tmp_path, text, **weights)
+    script = (
+        "(() => { const ways = document.querySelector('.graph-ways');"
+        " const boxes = [...document.querySelectorAll('.node rect')].map((one) => one.getBBox());"
+        " const inside = ({x, y}, box) => x > box.x + 1 && x < box.x + box.width - 1"
+        "  && y > box.y + 1 && y < box.y + box.height - 1;"
+        " let count = 0; const whole = ways.getTotalLength();"
+        " for (let at = 0; at < whole; at += 1)"
+        "  if (boxes.some((box) => inside(ways.getPointAtLength(at), box))) count += 1;"
+        " return [count, boxes.length, whole]; })()"
+    )
+    crossed, nodes, length = page.page.evaluate(script)
+    assert crossed == 0
+    assert nodes > 6
+    assert length > 1000
+
+
+def test_the_page_is_small() -> None:
+    descent = descend(parse("x**2 + 10*y**2"), {"x": 4.0, "y": 1.0}, 0.05, 12)
+    assert len(page_bytes("x**2 + 10*y**2", descent, 0.05)) < 300_000
+
+
 def test_of_many_steps_the_first_are_in_the_table(open_page: Opens, tmp_path: Path) -> None:
     page = opened(open_page, tmp_path, "w", steps=500, w=1.0)
     assert page.page.locator("#steps tbody tr").count() == MOST_ROWS

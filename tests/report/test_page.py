@@ -264,6 +264,10 @@ def test_a_damaged_landscape_is_refused(tmp_path: Path, name: str, text: str, sa
         write_page(tmp_path, trials)
 
 
+def test_a_page_is_small(tmp_path: Path) -> None:
+    assert write_page(tmp_path, grid(), **KNOWN).stat().st_size < 200_000
+
+
 def test_a_page_of_ten_thousand_trials_is_small(tmp_path: Path) -> None:
     losses = [1 / (3 + k) ** 5 for k in range(60)]
     trials = [

@@ -356,6 +356,28 @@ def test_no_mark_hides_another(open_page: Opens, tmp_path: Path) -> None:
             assert abs(x - other) >= 9 or abs(y - height) >= 9
 
 
+def test_of_lines_on_one_another_the_upper_is_dashed(open_page: Opens, tmp_path: Path) -> None:
+    falls = [4 * 0.5**k for k in range(10)]
+    trials = [Made(falls, lr=lr) for lr in (0.1, 0.9)] + [Made([4.0, 3.0], lr=0.2)]
+    opened = open_page(write_page(tmp_path, trials))
+    dashes = (
+        "[...document.querySelectorAll('#curves-plot .trace')].map((e) => e.style.strokeDasharray)"
+    )
+    assert sorted(opened.page.evaluate(dashes)) == ["14, 14", "none", "none"]
+
+
+def test_every_rate_has_a_colour_of_its_own(opened: Opened) -> None:
+    colours = (
+        "[...document.querySelectorAll('#curves-plot .panel')].map((panel) =>"
+        " [...panel.querySelectorAll('.trace')].map((e) => getComputedStyle(e).stroke))"
+    )
+    first, second = opened.page.evaluate(colours)
+    assert len(set(first)) == 3
+    assert set(first) == set(second)  # the same rate has the same colour in each panel
+    assert opened.texts("#curves .legend button") == ["0.01", "0.1", "1"]
+    assert "colour: learning rate" in opened.text("#curves .legend")
+
+
 def test_theory_is_a_curve_between_the_rates_that_were_tried(
     open_page: Opens, tmp_path: Path
 ) -> None:
