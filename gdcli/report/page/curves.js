@@ -3,8 +3,8 @@
 // at its best rate only, or where there is one rate, a colour for each setting.
 
 const MOST_SAID = 6; // lines, in the caption
-const MOST_LINES = 100; // of a chart
-const MOST_PANELS = 12;
+const MOST_LINES = 100; // of a panel
+const MOST_PANELS = 12; // settings in a chart
 const PARTS = [{ symbol: "circle" }, { dash: "5 3", symbol: "square", open: true }]; // training, test
 
 function drawCurves() {
@@ -12,25 +12,28 @@ function drawCurves() {
   const shown = shownMetrics();
   const log = document.getElementById("log").checked;
   const { lines, total } = curveLines(shown[0].name);
-  const settings = [...grouped(lines, ({ setting }) => setting)].slice(0, MOST_PANELS);
-  const drawn = settings.flatMap(([, some]) => some);
+  const settings = [...grouped(lines, ({ setting }) => setting)];
   const byRate = !checked("best-only") && settings.some(([, some]) => new Set(some.map(({ lr }) => lr)).size > 1);
   const colorOf = byRate ? (line) => rateColor(line.lr) : (line) => color(line.setting);
-  const best = new Set(byRate ? settings.flatMap(([, some]) => some.filter(({ lr }) => lr === some[0].lr)) : []);
+  const single = document.getElementById("lines").value === "trial";
+  const best = new Set(byRate && !single ? settings.map(([, [first]]) => first).filter(({ diverged }) => !diverged) : []);
   const layers = (some) => some.flatMap((line) => shown.flatMap((metric, part) => curveLayers(line, metric, part, {
-    color: colorOf(line), key: byRate ? line.lr : line.setting, thick: best.has(line) && some.length > 1,
+    color: colorOf(line), key: byRate ? line.lr : line.setting, thick: best.has(line),
     dash: shown.length > 1 ? PARTS[part].dash : byRate ? undefined : dash(line.setting),
   })));
-  const panels = byRate ? settings.map(([setting, some]) => ({ title: run.settings[setting], layers: layers(some) })) : [{ layers: layers(drawn) }];
+  // The best is drawn last, so that it is on top.
+  const panels = byRate
+    ? settings.map(([setting, some]) => ({ title: run.settings[setting], layers: layers([...some].reverse()) }))
+    : [{ layers: layers(lines) }];
   const chart = {
     panels, x: { title: "epoch" }, y: { title: shown.length > 1 ? pairName(shown) : shown[0].label, log },
-    ...curvesLegend(drawn, settings, byRate, shown),
+    ...curvesLegend(lines, settings, byRate, shown, best.size > 0),
   };
-  const [rows, caption] = curvesSaid(drawn, total, shown, byRate);
+  const [rows, caption] = curvesSaid(lines, total, shown, byRate);
   draw("curves", chart, caption, ["line", "at the start", "lowest", "at the end", "last epoch", "trials"], rows);
 }
 
-function curvesLegend(lines, settings, byRate, shown) {
+function curvesLegend(lines, settings, byRate, shown, thick) {
   const parts = shown.length > 1 ? shown.map((metric, part) => ({ name: metric.label, color: "var(--ink)", dash: PARTS[part].dash })) : [];
   const lost = lines.some((line) => line.diverged) ? [{ name: "diverged", color: "var(--ink)", symbol: "x", line: false }] : [];
   if (shown[0].name === "sharpness" && run.edges.length) parts.push({ name: "the edge of stability", color: "var(--ink)", dash: "2 4" });
@@ -38,19 +41,20 @@ function curvesLegend(lines, settings, byRate, shown) {
     const named = settings.map(([setting, [line]]) => ({ name: checked("best-only") ? line.name : run.settings[setting], key: setting, color: color(setting), dash: shown.length > 1 ? undefined : dash(setting) }));
     return { legend: [...named, ...parts, ...lost] };
   }
-  const thick = { name: "thick: the lowest training loss of its setting", color: "var(--ink)", width: 3.4 };
-  return { legendTitle: "colour: learning rate", legend: [...rateLegend(lines.map(({ lr }) => lr)), thick, ...parts, ...lost] };
+  const best = thick ? [{ name: "thick: the lowest training loss of its setting", color: "var(--ink)", width: 3.4 }] : [];
+  return { legendTitle: "colour: learning rate", legend: [...rateLegend(lines.map(({ lr }) => lr)), ...best, ...parts, ...lost] };
 }
 
 /** Return a caption, and a row for each line in numbers: where it starts, its lowest, where it ends. */
 function curvesSaid(lines, total, shown, byRate) {
   const rows = lines.flatMap((line) => shown.map((metric) => curveRow(line, metric, shown.length > 1))).filter(Boolean);
   const lost = lines.filter((line) => line.diverged).length;
-  const cut = lines.length < total ? `${lines.length} of ${total} lines, those of the settings with the lowest losses` : counted(total, "line");
+  const cut = lines.length < total ? `${lines.length} of ${total} lines, those with the lowest losses of the settings with the lowest` : counted(total, "line");
   const values = lines.flatMap((line) => shown.flatMap((metric) => line.of(metric.name).map(({ median }) => median)));
   const low = values.filter((value) => value <= 0).length;
   const caption = capital(`${shown.length > 1 ? pairName(shown) : shown[0].label} over the epochs: ${cut}`)
-    + `${byRate ? ", a colour for each learning rate" : ""}. The line is the median over the seeds, the band is between their quartiles.`
+    + `${byRate ? ", a colour for each learning rate" : ""}.`
+    + (lines.some(({ count }) => count > 1) ? " A line is the median over the seeds, its band is between their quartiles." : "")
     + (lines.length > 1 ? " Of lines on one another the upper has long dashes." : "")
     + (lost ? ` An x: diverged (${lost}); what is far above the rest is squeezed above the dashed line.` : "")
     + (low && document.getElementById("log").checked ? ` Points at or below 0: ${low}; they have a lane of their own below the logarithmic axis.` : "")
@@ -67,7 +71,7 @@ function curveRow(line, metric, both) {
   return [both ? `${line.name}, ${metric.label}` : line.name, short(first.median), short(least), end, last.x, first.count];
 }
 
-/** Return the lines with the lowest training losses at the end, and how many there are in all. */
+/** Return the lines of the settings with the lowest training losses, and how many there are in all. */
 function curveLines(metric) {
   const single = document.getElementById("lines").value === "trial";
   const groups = [];
@@ -79,7 +83,8 @@ function curveLines(metric) {
   const loss = new Map(groups.map((one) => [one, finalSpread(one.group, "train_loss")?.median ?? Infinity]));
   groups.sort((a, b) => (loss.get(a) === loss.get(b) ? 0 : loss.get(a) - loss.get(b)));
   const drawn = groups.filter(({ group }) => group.some((trial) => run.epochs[trial] !== null));
-  const lines = drawn.slice(0, MOST_LINES).map((one) => {
+  const settings = [...grouped(drawn, ({ setting }) => setting).values()].slice(0, MOST_PANELS);
+  const lines = settings.flatMap((some) => some.slice(0, MOST_LINES)).map((one) => {
     const bands = new Map();
     const of = (name) => {
       if (!bands.has(name)) bands.set(name, band(one.group, name));
@@ -89,6 +94,7 @@ function curveLines(metric) {
       name: lineName(one.setting, one.group[0], single),
       setting: one.setting,
       lr: columns.get("lr")[one.group[0]],
+      count: one.group.length,
       diverged: loss.get(one) === Infinity,
       of,
       points: of(metric),

@@ -95,10 +95,15 @@ def thinned(curves: Thinned) -> str:
     if curves.step == 1:
         return ""
     return (
-        f"<p class='note' id='thinned'>To keep this page small, curves show every {curves.step}th "
-        f"of up to {curves.longest} recorded points, the first and the last; all are in "
+        "<p class='note' id='thinned'>To keep this page small, curves show every "
+        f"{_ordinal(curves.step)} of up to {curves.longest} recorded points, the first and the last; all are in "
         "curves.csv.</p>"
     )
+
+
+def _ordinal(step: int) -> str:
+    """Return 2nd, 4th, 8th, ..., 32nd, ... of a power of 2."""
+    return f"{step}{'nd' if step % 10 == 2 and step % 100 != 12 else 'th'}"
 
 
 def reproduce(manifest: Mapping[str, Any], experiment: str) -> str:
