@@ -96,8 +96,8 @@ def thinned(curves: Thinned) -> str:
         return ""
     return (
         "<p class='note' id='thinned'>To keep this page small, curves show every "
-        f"{_ordinal(curves.step)} of up to {curves.longest} recorded points, the first and the last; all are in "
-        "curves.csv.</p>"
+        f"{_ordinal(curves.step)} of up to {curves.longest} recorded points, the first and the "
+        "last; all are in curves.csv.</p>"
     )
 
 
