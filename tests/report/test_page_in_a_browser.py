@@ -373,9 +373,7 @@ def test_of_many_settings_the_best_have_all_their_rates(open_page: Opens, tmp_pa
     opened = open_page(write_page(tmp_path, trials, ["condition"]))
     assert opened.page.locator("#curves-plot .panel").count() == 12
     assert opened.page.locator("#curves-plot .trace").count() == 36
-    assert ": 36 of 180 lines, those with the lowest losses of the" in opened.text(
-        "#curves-caption"
-    )
+    assert ": 36 of 180 lines, the lowest 100 at most of each of" in opened.text("#curves-caption")
     assert opened.page.locator("#heatmap-plot .cells rect").count() == 180
     assert opened.texts("#result p")[-1] == "50 more settings are in the table below."
 

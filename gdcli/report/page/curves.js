@@ -14,12 +14,12 @@ function drawCurves() {
   const { lines, total } = curveLines(shown[0].name);
   const settings = [...grouped(lines, ({ setting }) => setting)];
   const byRate = !checked("best-only") && settings.some(([, some]) => new Set(some.map(({ lr }) => lr)).size > 1);
-  const colorOf = byRate ? (line) => rateColor(line.lr) : (line) => color(line.setting);
+  const colorOf = byRate ? (line) => rateColor(line.lr) : (line) => color(PLACES.get(line.setting));
   const single = document.getElementById("lines").value === "trial";
   const best = new Set(byRate && !single ? settings.map(([, [first]]) => first).filter(({ diverged }) => !diverged) : []);
   const layers = (some) => some.flatMap((line) => shown.flatMap((metric, part) => curveLayers(line, metric, part, {
     color: colorOf(line), key: byRate ? line.lr : line.setting, thick: best.has(line),
-    dash: shown.length > 1 ? PARTS[part].dash : byRate ? undefined : dash(line.setting),
+    dash: shown.length > 1 ? PARTS[part].dash : byRate ? undefined : dash(PLACES.get(line.setting)),
   })));
   // The best is drawn last, so that it is on top.
   const panels = byRate
@@ -38,7 +38,7 @@ function curvesLegend(lines, settings, byRate, shown, thick) {
   const lost = lines.some((line) => line.diverged) ? [{ name: "diverged", color: "var(--ink)", symbol: "x", line: false }] : [];
   if (shown[0].name === "sharpness" && run.edges.length) parts.push({ name: "the edge of stability", color: "var(--ink)", dash: "2 4" });
   if (!byRate) {
-    const named = settings.map(([setting, [line]]) => ({ name: checked("best-only") ? line.name : run.settings[setting], key: setting, color: color(setting), dash: shown.length > 1 ? undefined : dash(setting) }));
+    const named = settings.map(([setting, [line]]) => ({ name: checked("best-only") ? line.name : run.settings[setting], key: setting, color: color(PLACES.get(setting)), dash: shown.length > 1 ? undefined : dash(PLACES.get(setting)) }));
     return { legend: [...named, ...parts, ...lost] };
   }
   const best = thick ? [{ name: "thick: the lowest training loss of its setting", color: "var(--ink)", width: 3.4 }] : [];
@@ -49,7 +49,7 @@ function curvesLegend(lines, settings, byRate, shown, thick) {
 function curvesSaid(lines, total, shown, byRate) {
   const rows = lines.flatMap((line) => shown.map((metric) => curveRow(line, metric, shown.length > 1))).filter(Boolean);
   const lost = lines.filter((line) => line.diverged).length;
-  const cut = lines.length < total ? `${lines.length} of ${total} lines, those with the lowest losses of the settings with the lowest` : counted(total, "line");
+  const cut = lines.length < total ? `${lines.length} of ${total} lines, the lowest ${MOST_LINES} at most of each of the ${MOST_PANELS} settings with the lowest losses` : counted(total, "line");
   const values = lines.flatMap((line) => shown.flatMap((metric) => line.of(metric.name).map(({ median }) => median)));
   const low = values.filter((value) => value <= 0).length;
   const caption = capital(`${shown.length > 1 ? pairName(shown) : shown[0].label} over the epochs: ${cut}`)

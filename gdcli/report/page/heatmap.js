@@ -50,7 +50,7 @@ function drawHeatmap() {
   const said = (name) => name.replaceAll("_", " ");
   const cut = rowsShown.length < squares.length || columnsShown.length < across.labels.length ? ` Shown are ${rowsShown.length} of ${down.labels.length} down and ${columnsShown.length} of ${across.labels.length} across.` : "";
   const caption = `Median final ${metric.label}, ${said(y)} down, ${said(x)} across, each at the best of what else varies. `
-    + `A number says what it is where there is room; grey: diverged, failed${log ? " or not positive" : ""}; blank: no trial.${cut}`;
+    + `A number says what it is where there is room; grey: diverged or failed; blank: no trial.${cut}`;
   const { cells, bar } = heatmapCells(squares, rowsShown, columnsShown, log, down.labels, across.labels);
   const chart = {
     panels: [{ layers: [{ kind: "cells", x: [], y: [], cells, say: (place) => cells[place].said }] }],
@@ -75,15 +75,14 @@ function squareText(value) {
 }
 
 function heatmapCells(squares, rows, across, log, downNames, acrossNames) {
-  const visible = (value) => Number.isFinite(value) && (!log || value > 0);
   const size = log ? Math.log10 : (value) => value;
-  const shown = rows.flatMap((row) => squares[row].slice(0, across.length)).filter(visible).map(size);
+  const shown = rows.flatMap((row) => squares[row].slice(0, across.length)).filter((value) => !log || value > 0).map(size);
   const [low, high] = [Math.min, Math.max].map((pick) => extreme(shown, pick));
-  const at = (value) => (high > low ? (size(value) - low) / (high - low) : 0);
+  const at = (value) => (high > low && (!log || value > 0) ? (size(value) - low) / (high - low) : 0);
   const cells = rows.flatMap((row, place) => across.flatMap((_, column) => {
     const value = squares[row][column];
     if (value === undefined) return [];
-    const parts = visible(value) ? shade(VIRIDIS, at(value)) : GREY;
+    const parts = Number.isFinite(value) ? shade(VIRIDIS, at(value)) : GREY;
     return [{ row: place, column, fill: rgb(parts), ink: inkOn(parts), text: squareText(value), said: `${downNames[row]}, ${acrossNames[column]}: ${squareText(value)}` }];
   }));
   const ends = [low, (low + high) / 2, high].map((end, place) => [place / 2, tickText(Number((log ? 10 ** end : end).toPrecision(3)))]);

@@ -43,6 +43,9 @@ function proposeAxis() {
 const RATES = [...new Set(columns.get("lr"))].sort((a, b) => Number(a) - Number(b));
 const RATE_PLACES = new Map(RATES.map((rate, place) => [rate, RATES.length > 1 ? place / (RATES.length - 1) : 0.5]));
 
+// A setting looks the same in every chart, whatever is chosen; those with the lowest losses look different.
+const PLACES = new Map(bestFirst([...grouped(trials, (trial) => run.setting[trial])]).map(([setting], place) => [setting, place]));
+
 /** Return the colour of a learning rate: the same in every chart and panel. */
 function rateColor(rate) {
   return scaleColor(RATE_PLACES.get(rate));

@@ -166,7 +166,7 @@ function layersOf(drawn, em) {
       return point.includes(null) || !point.every(Number.isFinite) ? null : point.map((pixel) => Math.max(-1e4, Math.min(1e4, pixel)));
     };
     const shifts = new Map();
-    if (layer.dodge) layer.x.forEach((_, place) => shifts.set(place, dodged(where(layer, place), taken, em)));
+    if (layer.dodge) layer.x.forEach((_, place) => shifts.set(place, dodged(where(layer, place), taken, em, drawn.frame)));
     const at = (one, place) => {
       const point = where(one, place);
       return point && [point[0] + (layer.dodge ? shifts.get(place) : 0), point[1]];
@@ -182,11 +182,13 @@ function layersOf(drawn, em) {
 }
 
 /** Return how far a mark moves to the side so that it hides none of those that are drawn. */
-function dodged(point, taken, em) {
+function dodged(point, taken, em, frame) {
   if (!point) return 0;
   const wide = 0.85 * em;
-  for (let order = 0; order < 12; order += 1) {
+  for (let order = 0; order < 60; order += 1) {
     const shift = wide * Math.ceil(order / 2) * (order % 2 ? 1 : -1);
+    const there = point[0] + shift;
+    if (shift && (there < frame.x + wide / 2 || there > frame.x + frame.width)) continue;
     if (taken.some(([x, y]) => Math.abs(x - point[0] - shift) < wide - 0.1 && Math.abs(y - point[1]) < wide)) continue;
     taken.push([point[0] + shift, point[1]]);
     return shift;

@@ -124,7 +124,7 @@ function ticksOf(zones, room) {
 function logTicks(low, high, most) {
   const [first, last] = [Math.ceil(Math.log10(low) - 1e-9), Math.floor(Math.log10(high) + 1e-9)];
   if (last - first < 1) return roundTicks(low, high, most);
-  const by = Math.max(1, Math.ceil((last - first + 1) / most));
+  const by = [1, 2, 3, 5, 10, 20, 50, 100, 200, 400].find((step) => step * most > last - first) ?? 800;
   const powers = [];
   for (let one = Math.ceil(first / by) * by; one <= last; one += by) powers.push(one);
   const factors = by === 1 && powers.length < 4 && 3 * powers.length <= 2 * most ? [1, 2, 5] : [1];

@@ -18,7 +18,7 @@ function drawSensitivity() {
     panels: [{ layers: lines.flatMap((line) => sensitivityLayers(line, shown.length)) }],
     x: rateAxis(), y: { title: `final ${title}`, log: checked("log") },
     legend: [
-      ...[...drawn].map((setting) => ({ key: setting, name: run.settings[setting], color: color(setting), symbol: mark(setting), dash: shown.length > 1 ? undefined : dash(setting) })),
+      ...[...drawn].map((setting) => ({ key: setting, name: run.settings[setting], color: color(PLACES.get(setting)), symbol: mark(PLACES.get(setting)), dash: shown.length > 1 ? undefined : dash(PLACES.get(setting)) })),
       ...(shown.length > 1 ? shown.map((metric, part) => ({ name: metric.label, color: "var(--ink)", dash: PARTS[part].dash })) : []),
     ],
   };
@@ -46,14 +46,14 @@ function sensitivityPoints(members, metric) {
 function sensitivityLayers({ name, setting, part, metric, points }, parts) {
   const held = points.filter(({ median }) => Number.isFinite(median));
   const lost = points.filter(({ median }) => !Number.isFinite(median));
-  const shared = { key: setting, name, color: color(setting) };
+  const shared = { key: setting, name, color: color(PLACES.get(setting)) };
   const say = (some) => (place) => `lr ${short(some[place].x)}: ${short(some[place].median)}`;
-  const dashes = parts > 1 ? PARTS[part].dash : dash(setting);
+  const dashes = parts > 1 ? PARTS[part].dash : dash(PLACES.get(setting));
   return [
     // A gap, not a line across it, where a learning rate diverged.
     { ...shared, kind: "line", x: points.map(({ x }) => x), y: points.map(({ median }) => (Number.isFinite(median) ? median : null)), dash: dashes },
     {
-      ...shared, kind: "points", x: held.map(({ x }) => x), y: held.map(({ median }) => median), symbol: mark(setting), open: part === 1, size: 4.5, dodge: true, say: say(held),
+      ...shared, kind: "points", x: held.map(({ x }) => x), y: held.map(({ median }) => median), symbol: mark(PLACES.get(setting)), open: part === 1, size: 4.5, dodge: true, say: say(held),
       low: held.map(({ low }) => low), high: held.map(({ high, median }) => (Number.isFinite(high) ? high : median)),
     },
     { ...shared, kind: "points", x: lost.map(({ x }) => x), y: lost.map(() => Infinity), symbol: "x", size: 5, dodge: true, say: (place) => `lr ${short(lost[place].x)}: ${metric.label} diverged` },

@@ -14,7 +14,7 @@ function makeTable() {
     row.append(head);
   }
   const same = run.columns.filter(({ values }) => trials.length > 1 && values.length === 1 && values[0] !== "");
-  const said = same.map(({ name, values }) => `${name.replaceAll("_", " ")} ${values[0]}`).join(", ");
+  const said = same.map(({ name, values }) => `${name.replaceAll("_", " ")} ${cell(values[0]).textContent}`).join(", ");
   document.getElementById("same").textContent = said ? `The same in all trials: ${said}.` : "";
   document.getElementById("find").addEventListener("input", () => turn(-view.page));
   document.getElementById("previous").addEventListener("click", () => turn(-1));
@@ -60,7 +60,7 @@ function drawTable() {
   document.getElementById("next").disabled = view.page === last;
 }
 
-function cell(text, className) {
+function cell(text, className = "") {
   const value = Number(text);
   const long = text.length > 8 && !Number.isNaN(value);
   const made = element("td", long ? String(Number(value.toPrecision(6))) : text);

@@ -21,9 +21,9 @@ function drawTheory() {
   const kind = document.getElementById("compare").value;
   const rows = theoryRows();
   const known = rows.filter((row) => row[kind] !== null);
-  const all = [...grouped(known, (row) => row.setting).values()];
+  const all = [...grouped(known, (row) => row.setting).values()].sort(([a], [b]) => PLACES.get(a.setting) - PLACES.get(b.setting));
   const groups = all.slice(0, kind === "limit" ? MOST_LINES : MOST_PANELS);
-  const cut = groups.length < all.length ? ` The first ${groups.length} of ${all.length} settings are drawn.` : "";
+  const cut = groups.length < all.length ? ` Of ${all.length} settings the ${groups.length} with the lowest losses are drawn.` : "";
   const caption = (kind === "limit" ? limitCaption(known) : rateCaption(known, kind)) + cut;
   const header = ["setting", "learning rate", "verdict", "limit", "limit is", "rate measured", "rate in theory", "floor measured", "floor in theory"];
   draw("theory", kind === "limit" ? limitChart(groups) : rateChart(groups, kind), caption, header, rows.map(theoryRow));
@@ -66,7 +66,7 @@ function rateChart(groups, kind) {
   const top = extreme(values, Math.max);
   const layers = groups.flatMap((rows) => {
     const { setting } = rows[0];
-    const shared = { key: setting, color: color(setting), name: run.settings[setting] };
+    const shared = { key: setting, color: color(PLACES.get(setting)), name: run.settings[setting] };
     const marks = (some, value, more) => ({
       ...shared, kind: "points", x: some.map(({ lr }) => lr), y: some.map(value), dodge: true, size: 4.5,
       say: (place) => `lr ${short(some[place].lr)}: ${some[place].verdict}, ${digits(some[place][`measured_${kind}`])} measured, ${digits(some[place][kind])} in theory`, ...more,
@@ -74,12 +74,12 @@ function rateChart(groups, kind) {
     const lost = rows.filter(({ verdict }) => verdict === "diverged");
     const found = rows.filter((row) => row.verdict !== "diverged" && visible(row[`measured_${kind}`]));
     return [
-      ...theoryCurves(setting, kind, Number.isFinite(top) ? top : 1).map((curve) => ({ ...shared, ...curve, dash: dash(setting) })),
-      marks(found, (row) => row[`measured_${kind}`], { symbol: mark(setting) }),
+      ...theoryCurves(setting, kind, Number.isFinite(top) ? top : 1).map((curve) => ({ ...shared, ...curve, dash: dash(PLACES.get(setting)) })),
+      marks(found, (row) => row[`measured_${kind}`], { symbol: mark(PLACES.get(setting)) }),
       marks(lost, () => Infinity, { symbol: "x", size: 5 }),
     ];
   });
-  const legend = groups.map(([{ setting }]) => ({ key: setting, name: run.settings[setting], color: color(setting), symbol: mark(setting), dash: dash(setting) }));
+  const legend = groups.map(([{ setting }]) => ({ key: setting, name: run.settings[setting], color: color(PLACES.get(setting)), symbol: mark(PLACES.get(setting)), dash: dash(PLACES.get(setting)) }));
   return { panels: [{ layers }], x: rateAxis(), y: { title, log }, legendTitle: "line: theory, marks: measured", legend };
 }
 
@@ -119,7 +119,7 @@ function limitChart(groups) {
   const layers = groups.flatMap((rows, row) => {
     const { setting, limit, formula, exact } = rows[0];
     const marks = (some, symbol) => ({
-      kind: "points", x: some.map(({ lr }) => lr), y: some.map(() => row), symbol, size: 4.5, color: color(setting), name: run.settings[setting],
+      kind: "points", x: some.map(({ lr }) => lr), y: some.map(() => row), symbol, size: 4.5, color: color(PLACES.get(setting)), name: run.settings[setting],
       say: (place) => `lr ${short(some[place].lr)}: ${some[place].verdict}`,
     });
     return [
