@@ -88,7 +88,7 @@ def test_any_descent_is_drawn(
 def test_no_way_of_the_graph_runs_through_a_node(
     open_page: Opens, tmp_path: Path, text: str
 ) -> None:
-    weights = dict.fromkeys(parse(text).variables, 1.5)
+    weights: dict[str, Any] = dict.fromkeys(parse(text).variables, 1.5)
     page = opened(open_page, tmp_path, text, **weights)
     script = (
         "(() => { const ways = document.querySelector('.graph-ways');"
