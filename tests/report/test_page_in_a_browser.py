@@ -288,7 +288,7 @@ FAILED = [Made([], status="failed", message="boom")]
     [
         ([Made([1.0, 0.5])], "1 line."),
         (ZERO, "Points at or below 0: 2; they have a lane of their own below the log"),
-        (LOST, "2 lines, a colour for each learning rate. Of lines on one another"),
+        (LOST, "2 lines, a colour for each learning rate. Of full lines on one another"),
         ([*ZERO, *FAILED, *LOST], "An x: diverged (2); what is far above the rest is squeezed"),
     ],
     ids=["two points", "not positive", "diverged", "all of them"],

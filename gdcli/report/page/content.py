@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str,
         "settings": [source.name(setting) for setting in source.settings],
         "rates": {cell: rates[float(cell)] for cell in dict.fromkeys(cells[header.index("lr")])},
         "setting": [places[trial.setting] for trial in source.run.trials],
+        "lost": [place for place, t in enumerate(source.run.trials) if t.loss == inf],
         "metrics": [{"name": n, "label": label_of(n), "log": n in NAMES} for n in metrics],
         "edges": edges(source, theory) if theory and SHARPNESS in metrics else [],
         "axes": [[plain(epoch) for epoch in axis] for axis in axes],

@@ -55,7 +55,7 @@ function curvesSaid(lines, total, shown, byRate) {
   const caption = capital(`${shown.length > 1 ? pairName(shown) : shown[0].label} over the epochs: ${cut}`)
     + `${byRate ? ", a colour for each learning rate" : ""}.`
     + (lines.some(({ count }) => count > 1) ? " A line is the median over the seeds, its band is between their quartiles." : "")
-    + (lines.length > 1 ? " Of lines on one another the upper has long dashes." : "")
+    + (lines.length > 1 ? " Of full lines on one another the upper has long dashes." : "")
     + (lost ? ` An x: diverged (${lost}); what is far above the rest is squeezed above the dashed line.` : "")
     + (low && document.getElementById("log").checked ? ` Points at or below 0: ${low}; they have a lane of their own below the logarithmic axis.` : "")
     + rows.slice(0, MOST_SAID).map(([name, start, , end]) => ` ${name}: from ${start} to ${end}.`).join("");

@@ -8,6 +8,8 @@ const columns = new Map(run.columns.map((column) => [column.name, column.cells])
 const trials = run.setting.map((_, trial) => trial);
 const METRICS = new Map(run.metrics.map((metric) => [metric.name, metric]));
 
+const LOST = new Set(run.lost); // trials that diverged
+
 /** Return a number as the page holds it: nan and inf, which JSON has not, are text. */
 function number(value) {
   if (typeof value === "number") return value;
@@ -22,9 +24,8 @@ function cellNumber(text) {
 /** Return the metric of a trial at its end: Infinity where it diverged, null where it failed. */
 function final(trial, metric) {
   if (columns.get("status")[trial] === "failed") return null;
-  const lost = columns.get("status")[trial] === "diverged" || columns.get("verdict")[trial] === "diverged";
   const value = cellNumber(columns.get(`final_${metric}`)[trial]);
-  return lost || Number.isNaN(value) ? Infinity : value;
+  return LOST.has(trial) || Number.isNaN(value) ? Infinity : value;
 }
 
 /** Return the points of a trial, the oldest first: its epochs and a metric; null where it failed. */

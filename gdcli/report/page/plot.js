@@ -2,7 +2,7 @@
 // Charts: panels with axes, what is drawn in them, a legend that hides, zoom, and what a point says.
 //
 // A chart is {panels: [{title, layers}], x, y, legend, bar}; an axis {title, log, range, categories,
-// fromZero, ticks, cut}; a layer has a kind of `DRAWN`, x, y, color, and may have: name and say(place), for
+// fromZero, ticks}; a layer has a kind of `DRAWN`, x, y, color, and may have: name and say(place), for
 // the pointer; key, by which the legend hides it; wild, where it diverged; free, where the axis need not reach
 // it; dodge, so that no mark
 // hides another.
@@ -177,7 +177,7 @@ function layersOf(drawn, em) {
         if (point) hits.push({ at: point, layer, place });
       });
     }
-    return svg("g", { class: layer.kind, style: layer.faint ? { opacity: layer.faint } : {} }, ...DRAWN[layer.kind](layer, at, scene));
+    return svg("g", { class: layer.kind }, ...DRAWN[layer.kind](layer, at, scene));
   });
 }
 

@@ -31,8 +31,8 @@ function nearest({ hits, layers, x, y }, [across, down]) {
 function watch(panel) {
   const { canvas, view, frame } = panel;
   const ring = svg("circle", { class: "ring", r: 6, visibility: "hidden" });
-  const window_ = svg("rect", { class: "window", visibility: "hidden" });
-  canvas.append(window_, ring);
+  const rectangle = svg("rect", { class: "window", visibility: "hidden" });
+  canvas.append(rectangle, ring);
   let from = null;
   const pixel = (event) => {
     const box = canvas.getBoundingClientRect();
@@ -49,7 +49,7 @@ function watch(panel) {
     if (from) {
       const [left, right] = [from[0], here[0]].sort((a, b) => a - b);
       const [above, below] = [from[1], here[1]].sort((a, b) => a - b);
-      for (const [name, value] of Object.entries({ x: left, y: above, width: right - left, height: below - above, visibility: "visible" })) window_.setAttribute(name, value);
+      for (const [name, value] of Object.entries({ x: left, y: above, width: right - left, height: below - above, visibility: "visible" })) rectangle.setAttribute(name, value);
       return;
     }
     const hit = nearest(panel, here);
@@ -81,7 +81,7 @@ function watch(panel) {
   canvas.addEventListener("pointerup", (event) => {
     const [start, end] = [from, pixel(event)];
     from = null;
-    window_.setAttribute("visibility", "hidden");
+    rectangle.setAttribute("visibility", "hidden");
     if (!start || Math.abs(end[0] - start[0]) < 8) return;
     const held = (value, low, size) => Math.min(low + size, Math.max(low, value));
     const side = (scale, axis, low, size) => [start[axis], end[axis]].map((one) => scale.value(held(one, low, size))).sort((a, b) => a - b);

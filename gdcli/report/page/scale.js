@@ -72,7 +72,7 @@ function scaleOf(axis, extent, [start, end], lane) {
     lanes.zero = start + (way * lane) / 2;
     start += way * lane;
   }
-  if (extent.lost && !axis.cut) {
+  if (extent.lost) {
     lanes.lost = end - (way * lane) / 2;
     end -= way * lane;
   }

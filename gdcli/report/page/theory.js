@@ -34,7 +34,7 @@ function theoryRows() {
   const key = (setting, lr) => `${setting} ${lr}`;
   const shown = new Set(chosen().map((trial) => key(run.setting[trial], Number(columns.get("lr")[trial]))));
   const names = Object.keys(run.theory);
-  const text = new Set(["verdict", "formula", "exact"]);
+  const text = new Set(["verdict", "lost", "formula", "exact"]);
   const value = (name, at) => {
     const found = run.theory[name][at];
     return found === null || text.has(name) ? found : number(found);
@@ -61,7 +61,7 @@ function rateChart(groups, kind) {
   const { title, log } = COMPARED[kind];
   const visible = (value) => value !== null && Number.isFinite(value) && (!log || value > 0);
   // What diverges would flatten the others: it has a place above, and theory's curve leaves the chart.
-  const held = groups.flat().filter((row) => row.verdict !== "diverged");
+  const held = groups.flat().filter((row) => !row.lost);
   const values = held.flatMap((row) => [row[`measured_${kind}`], row[kind]]).filter(visible);
   const top = extreme(values, Math.max);
   const layers = groups.flatMap((rows) => {
@@ -71,8 +71,8 @@ function rateChart(groups, kind) {
       ...shared, kind: "points", x: some.map(({ lr }) => lr), y: some.map(value), dodge: true, size: 4.5,
       say: (place) => `lr ${short(some[place].lr)}: ${some[place].verdict}, ${digits(some[place][`measured_${kind}`])} measured, ${digits(some[place][kind])} in theory`, ...more,
     });
-    const lost = rows.filter(({ verdict }) => verdict === "diverged");
-    const found = rows.filter((row) => row.verdict !== "diverged" && visible(row[`measured_${kind}`]));
+    const lost = rows.filter((row) => row.lost);
+    const found = rows.filter((row) => !row.lost && visible(row[`measured_${kind}`]));
     return [
       ...theoryCurves(setting, kind, Number.isFinite(top) ? top : 1).map((curve) => ({ ...shared, ...curve, dash: dash(PLACES.get(setting)) })),
       marks(found, (row) => row[`measured_${kind}`], { symbol: mark(PLACES.get(setting)) }),
@@ -99,16 +99,16 @@ function percent(share) {
 
 function rateCaption(rows, kind) {
   const gaps = rows
-    .filter((row) => row[`measured_${kind}`] !== null && Number.isFinite(row[kind]) && row.verdict !== "diverged")
+    .filter((row) => row[`measured_${kind}`] !== null && Number.isFinite(row[kind]) && !row.lost)
     .map((row) => Math.abs(row[`measured_${kind}`] / row[kind] - 1))
     .filter(Number.isFinite)
     .sort((a, b) => a - b);
   const middle = gaps.length ? ` Of ${counted(gaps.length, "learning rate")} that did not diverge, half are within ${percent(quantile(gaps, 0.5))} of theory, all within ${percent(gaps[gaps.length - 1])}.` : "";
-  const above = rows.filter((row) => row.verdict === "diverged" || !Number.isFinite(row[kind])).length;
+  const above = rows.filter((row) => row.lost || !Number.isFinite(row[kind])).length;
   const known = rows.map((row) => row[`measured_${kind}`]).filter((value) => value !== null);
   const hidden = COMPARED[kind].log ? known.filter((value) => value <= 0).length : 0;
   const none = rows.filter((row) => row[`measured_${kind}`] === null).length;
-  return `${capital(COMPARED[kind].name)} against the learning rate: curves in theory, in the long run, marks measured, an x at ∞ where most seeds diverged.${middle}`
+  return `${capital(COMPARED[kind].name)} against the learning rate: curves in theory, in the long run, marks measured, an x at ∞ where half of the seeds or more diverged.${middle}`
     + (hidden ? ` Not above 0, which this axis does not have: ${hidden}.` : "")
     + (none ? ` Not measured, for want of points: ${none}.` : "")
     + (above ? ` At ∞, or above the chart: ${above}, which diverged or are to in theory.` : "");
@@ -123,8 +123,8 @@ function limitChart(groups) {
       say: (place) => `lr ${short(some[place].lr)}: ${some[place].verdict}`,
     });
     return [
-      marks(rows.filter(({ verdict }) => verdict !== "diverged"), "circle"),
-      marks(rows.filter(({ verdict }) => verdict === "diverged"), "x"),
+      marks(rows.filter((row) => !row.lost), "circle"),
+      marks(rows.filter((row) => row.lost), "x"),
       { ...marks([{ lr: limit }], "bar"), size: 7, color: "var(--ink)", say: () => `${exact ? "limit" : "sufficient"} ${formula} = ${short(limit)}` },
     ];
   });
@@ -135,11 +135,11 @@ function limitChart(groups) {
 
 function limitCaption(rows) {
   const exact = rows.filter((row) => row.exact);
-  const as = exact.filter((row) => (row.verdict === "diverged") === row.lr > row.limit).length;
+  const as = exact.filter((row) => row.lost === row.lr > row.limit).length;
   const said = exact.length ? ` Of ${counted(exact.length, "learning rate")} with an exact limit, ${as} did as it says: diverged above it, not below.` : "";
   const bounded = rows.filter((row) => !row.exact);
   const below = bounded.filter((row) => row.lr <= row.limit);
-  const held = below.filter((row) => row.verdict !== "diverged").length;
+  const held = below.filter((row) => !row.lost).length;
   const open = bounded.length ? ` Below a limit that is only sufficient, ${held} of ${below.length} held; above it theory leaves it open.` : "";
-  return `Learning rates of each setting: a disc where most seeds held, an x where they diverged; the stroke is the limit in theory.${said}${open}`;
+  return `Learning rates of each setting: a disc where most seeds held, an x where half of them or more diverged; the stroke is the limit in theory.${said}${open}`;
 }

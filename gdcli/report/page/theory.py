@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
+from math import inf
 from typing import Any
 
 from gdcli.analysis.expectation import DEGENERATE, Expectation, expectation
@@ -44,6 +45,7 @@ def theory_content(source: Source, theory: Theory) -> dict[str, Any] | None:
         "setting": [places[account.setting.values] for account in told],
         "lr": [account.cell.lr for account in told],
         "verdict": [account.word for account in told],
+        "lost": [account.cell.median == inf for account in told],
         **{name: [_plain(value(account)) for account in told] for name, value in COLUMNS.items()},
         "formula": [_formula(account) for account in told],
         "exact": [_is_exact(account) for account in told],
