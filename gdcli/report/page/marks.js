@@ -75,7 +75,7 @@ const DRAWN = {
       const point = at(layer, place);
       if (!point) return;
       path += markPath(symbol, ...point, size);
-      const ends = [layer.low, layer.high].map((side) => side && at({ ...layer, y: side, shift: undefined }, place));
+      const ends = [layer.low, layer.high].map((side) => side && at({ ...layer, y: side }, place));
       if (ends[0] && ends[1]) bars += `M${point[0].toFixed(1)},${ends[0][1].toFixed(1)}V${ends[1][1].toFixed(1)}`;
     });
     const style = { stroke: layer.color, strokeWidth: 1.2, fill: "none" };

@@ -1,11 +1,10 @@
 "use strict";
 // Charts: panels with axes, what is drawn in them, a legend that hides, zoom, and what a point says.
 //
-// A chart is {panels: [{title, layers}], x, y, legend, bar}; an axis {title, log, range, categories,
-// fromZero, ticks}; a layer has a kind of `DRAWN`, x, y, color, and may have: name and say(place), for
-// the pointer; key, by which the legend hides it; wild, where it diverged; free, where the axis need not reach
-// it; dodge, so that no mark
-// hides another.
+// A chart is {panels: [{title, layers}], x, y, legend, bar}, an axis {title, log, range, categories,
+// fromZero, ticks}. A layer has a kind of `DRAWN`, x, y and color, and may have: name and say(place)
+// for the pointer; key, by which the legend hides it; wild, where it diverged; free, where the axis
+// need not reach it; dodge, so that no mark hides another.
 
 const plots = new Map(); // by id: what is drawn, and how it is looked at
 const PANEL = 17; // em: a panel is not narrower, unless the page is
