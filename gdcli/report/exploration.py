@@ -84,6 +84,14 @@ def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> Column:
     return Column(name.replace("_", " "), cells)
 
 
+def in_percent(row: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a row with its shares as a person reads them: 7.7%."""
+    return {
+        name: f"{value:.1%}" if name in PERCENT and isinstance(value, float) else value
+        for name, value in row.items()
+    }
+
+
 def _said(name: str, row: Mapping[str, Value]) -> str:
     value = row[name]
     if value is None:
