@@ -63,7 +63,7 @@ class Run:
 
     @cached_property
     def diagnoses(self) -> pd.DataFrame:
-        """What is said of each trial, by its id: state, qualities, explanation and advice.
+        """What is said of each trial, by its id: state, quality, explanation, advice, qualities.
 
         The state of a trial that failed is "failed". Raises UserError where the run is not
         finished.
