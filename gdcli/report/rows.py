@@ -24,7 +24,8 @@ def print_rows(
     """Print rows, all of the same keys, in the `form` table, csv, json or md.
 
     csv and json have all digits and every column, json nan and inf as text; table and md have
-    four digits, and table no column that is empty, or 0, in every row; below it stand the notes.
+    four digits, and table no column that is empty, or a count of 0, in every row: a value of 0.0
+    is one. Below the table stand the notes.
     """
     shown = [{literal(key): value for key, value in row.items()} for row in rows]
     if form == "json":
@@ -38,4 +39,4 @@ def print_rows(
 
 
 def _says_something(rows: Sequence[Mapping[str, Value]], name: str) -> bool:
-    return any(row[name] not in {None, 0} for row in rows)
+    return any(isinstance(row[name], float) or row[name] not in {None, 0} for row in rows)

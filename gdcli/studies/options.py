@@ -85,4 +85,4 @@ class GradientCheck:
     """How much of a gradient is looked at, and how closely it must agree."""
 
     entries: Annotated[int, "entries checked of each parameter, drawn at random", Ge(1)] = 20
-    tolerance: Annotated[float, "relative difference that is allowed", Gt(0)] = 1e-5
+    tolerance: Annotated[float, "relative difference allowed beyond rounding", Gt(0)] = 1e-5
