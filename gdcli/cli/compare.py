@@ -191,7 +191,9 @@ def _named(folders: list[Path], runs: list[str], fewest: int) -> dict[str, Path]
     """Return the folders by their shortest different names."""
     if len(runs) < fewest:
         raise UserError(
-            "gdcli compare", f"{show(runs[0])} is one run alone", "give two runs or more"
+            "gdcli compare",
+            f"{show(runs[0])} is the only run given",
+            "compare needs at least two runs",
         )
     for i, folder in enumerate(folders):
         if folder.resolve() in (other.resolve() for other in folders[:i]):

@@ -29,10 +29,10 @@ def for_json(value: Value) -> Value:
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
-def apart(values: Iterable[float]) -> dict[float, str]:
-    """Return labels of numbers, ascending, with as many digits as tell them apart."""
+def apart(values: Iterable[float], least: int = DIGITS) -> dict[float, str]:
+    """Return labels of numbers, ascending, with as many digits as tell them apart, or `least`."""
     distinct = sorted(set(values))
-    for digits in range(DIGITS, 17):
+    for digits in range(least, 17):
         labels = [f"{value:.{digits}g}" for value in distinct]
         if len(set(labels)) == len(labels):
             return dict(zip(distinct, labels, strict=True))

@@ -134,7 +134,7 @@ def test_torch_is_not_imported(shell: Shell, results: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("a",), "gdcli compare: 'a' is one run alone; give two runs or more"),
+        (("a",), "gdcli compare: 'a' is the only run given; compare needs at least two runs"),
         (("a", "results/a"), "'results/a': it is given twice; "),
         (("a", "c"), "'c': there is no such run; "),
         ((), "gdcli compare: RUN is missing; "),
