@@ -103,7 +103,10 @@ def test_problems_of_numpy_are_moved_to_torch(problem: str) -> None:
 @pytest.mark.parametrize(
     ("grid", "said"),
     [
-        ({"optimizer": "torch:Adamx"}, "torch.optim has no class 'Adamx'; did you mean 'Adamax'?"),
+        (
+            {"optimizer": "torch:Adamx"},
+            "torch.optim has no class 'Adamx'; did you mean 'torch:Adamax'?",
+        ),
         ({"optimizer": "torch:Optimizer"}, "torch.optim has no class 'Optimizer'"),
         ({"optimizer": "torch:lr_scheduler"}, "torch.optim has no class 'lr_scheduler'"),
         ({"optimizer": "torch:Rprop", "weight_decay": "0.1"}, "torch:Rprop has no weight decay"),
