@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 ABOUT = """Its options are the arguments of torch.optim.{name} whose defaults are numbers or flags.
 
 https://docs.pytorch.org/docs/stable/generated/torch.optim.{name}.html says what they do.
+--epochs and --steps count its steps as those of the others. Where a step takes several gradients,
+as those of LBFGS do, the columns epoch and examples count the passes over the data that they are.
 """
 # How torch computes, not what; the sign of the loss; and what is the trial's.
 NOT_ITS_OWN = {

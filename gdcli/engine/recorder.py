@@ -27,6 +27,7 @@ class Curves(NamedTuple):
     length: Array  # points that each trial has: its last one is where it ended
     ended: Array  # RUNNING (the budget was spent), CONVERGED or DIVERGED
     path: str = ""  # which way the engine computed them
+    seen: list[int] | None = None  # examples before each point, where they are not the plan's
 
 
 class Recorder:

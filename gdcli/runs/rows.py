@@ -78,8 +78,16 @@ class Rows:
         return first + f"\n{first}".join(rows) + "\n"
 
     def _places(self, curves: Curves) -> list[str]:
-        """Return "epoch,step,examples" of every recorded point; the trials share them."""
+        """Return "epoch,step,examples" of every recorded point; the trials share them.
+
+        A trial whose steps take several gradients has places of its own: passes over the data.
+        """
         plan = self.plan
+        if curves.seen is not None:
+            whole = plan.examples_per_epoch
+            passes = (n // whole if n % whole == 0 else n / whole for n in curves.seen)
+            places = zip(passes, curves.steps, curves.seen, strict=True)
+            return [f"{epoch},{step},{seen}" for epoch, step, seen in places]
         if len(self.places) != len(curves.steps):
             self.places = [f"{plan.epoch_at(s)},{s},{plan.examples_at(s)}" for s in curves.steps]
         return self.places
@@ -124,7 +132,7 @@ class Rows:
             *(last[name] for name in self.names[len(MEASURES) :]),
             *(self._end(curves, name, i, first=True) for name in trial.training.columns),
             _steps_to(trial.training.target_loss, curves.steps, losses),
-            *_figures(found, self.plan.steps_per_epoch),
+            *_figures(found, self._steps_per_epoch(curves)),
             str(step) if ended == DIVERGED else "",
             found.cause or "",
             "",
@@ -143,6 +151,12 @@ class Rows:
             minimum=self.minimum,
         )
         return verdict(curve)
+
+    def _steps_per_epoch(self, curves: Curves) -> float:
+        """Return how many steps a pass over the data takes, in the mean over those taken."""
+        if curves.seen is None or not curves.seen[-1]:
+            return self.plan.steps_per_epoch
+        return curves.steps[-1] * self.plan.examples_per_epoch / curves.seen[-1]
 
     def failed(self, trial: Trial, message: str) -> str:
         """Return the summary line of a trial that raised an exception."""
@@ -188,7 +202,7 @@ def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.flo
     return str(steps[reached[0]]) if reached.size else ""
 
 
-def _figures(found: Verdict, steps_per_epoch: int) -> list[str]:
+def _figures(found: Verdict, steps_per_epoch: float) -> list[str]:
     """Return the epochs left, and how often and how far at most the loss overshot.
 
     The epochs have three digits: no more of an extrapolation holds. A loss whose numbers ran out

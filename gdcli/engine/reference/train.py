@@ -67,20 +67,35 @@ def _train(
     curve = Curve(trial.training)
     watch(params, objective.carried)
     objective.reach(0)
-    curve.add(0, _measures(objective, sharpness, params), params)
+    seen = 0
+    curve.add(0, seen, _measures(objective, sharpness, params), params)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
             break
         for step in range(here, there):
             objective.reach(step)
             batch = next(batches)
-            slopes = partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
+            slopes = _Counted(
+                partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
+            )
             params = move(params, slopes, step)
+            seen += slopes.calls * (plan.examples_at(step + 1) - plan.examples_at(step))
         objective.reach(there)
         watch(params, objective.carried)
-        curve.add(there, _measures(objective, sharpness, params), params)
+        curve.add(there, seen, _measures(objective, sharpness, params), params)
         advance(there - here)
-    return curve.curves(device.dtype)
+    return curve.curves(device.dtype, plan)
+
+
+class _Counted:
+    """A gradient that counts how often a step takes it: L-BFGS does many times."""
+
+    def __init__(self, slopes: Callable[[Tensors], Slopes]) -> None:
+        self.slopes, self.calls = slopes, 0
+
+    def __call__(self, params: Tensors) -> Slopes:
+        self.calls += 1
+        return self.slopes(params)
 
 
 def _measures(objective: Objective[Any], sharpness: Sharpness | None, params: Tensors) -> Tensors:
