@@ -23,6 +23,7 @@ class Best:
     # varied of the problem: losses of different problems have no lowest
     setting: Setting  # the one with the lowest median final training loss
     settings: str  # what else it says: the schedule, what was varied of the optimizer
+    tried: int  # learning rates of all its settings, of which that is the best
     verdicts: Mapping[str, int]  # trials of all settings, by verdict; those that failed apart
 
 
@@ -43,7 +44,8 @@ def _best(name: str, run: Trials) -> Iterator[Best]:
         others = {n: v for n, v in given if n not in KIND and not _is_of_the_problem(n)}
         trials = (trial for setting in settings for trial in setting.trials)
         words = Counter("failed" if t.status == "failed" else t.verdict for t in trials)
-        yield Best(name, kind, best, _said(others), words)
+        tried = sum(len(setting.cells) for setting in settings)
+        yield Best(name, kind, best, _said(others), tried, words)
 
 
 def _kind(names: Sequence[str], setting: Setting) -> tuple[Value, ...]:

@@ -135,12 +135,17 @@ def _print_results(
 ) -> None:
     from gdcli.analysis.compare import best_of_each
     from gdcli.report.comparison import print_comparison
-    from gdcli.runs.differing_settings import differing_settings
+    from gdcli.runs.differing_settings import differing_settings, unlike_problems
     from gdcli.runs.manifest import read as read_manifest
 
     chart = _chart(named, runs, options) if screen.format == "table" or options.output else None
-    differences = differing_settings({n: read_manifest(folder) for n, folder in named.items()})
-    print_comparison(differences, best_of_each(runs), screen.format, screen.console())
+    manifests = {name: read_manifest(folder) for name, folder in named.items()}
+    notes = list(unlike_problems(manifests))
+    differences, best = differing_settings(manifests), best_of_each(runs)
+    print_comparison(differences, best, screen.format, screen.console(), notes)
+    if screen.format == "csv":
+        for note in notes:
+            screen.tell(note)
     if chart is None:
         return
     if options.output is None:
@@ -170,7 +175,9 @@ def _print_pair(
     from gdcli.report.named_pair import NAMED_NOTES, pair_of_runs
     from gdcli.report.rows import print_rows
 
-    print_rows(pair_of_runs(runs, pair), screen.format, screen.console(), NAMED_NOTES)
+    rates = [trial.lr for run, _ in runs.values() for trial in run.trials]
+    rows = pair_of_runs(runs, pair)
+    print_rows(rows, screen.format, screen.console(), NAMED_NOTES, rates)
 
 
 def _print_profiles(folders: list[Path], options: Instead, screen: Screen) -> None:

@@ -130,7 +130,7 @@ def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen
     from gdcli.report.why import why_rows
     from gdcli.report.why_table import WHY_NOTES, why_table
 
-    console = screen.console()
+    console, rates = screen.console(), [trial.lr for trial in run.trials]
     if view.view == "results":
         print_results(folder, screen.format, console, run=run, theory=theory)
     elif view.view == "quantization":
@@ -138,13 +138,13 @@ def _print(view: View, folder: Path, run: Trials, theory: Theory, screen: Screen
         print_rows(rows, screen.format, console, QUANTIZATION_NOTES)
     elif view.view == "why":
         told = why_table if screen.format in ("table", "md") else why_rows
-        print_rows(told(folder, run, theory), screen.format, console, WHY_NOTES)
+        print_rows(told(folder, run, theory), screen.format, console, WHY_NOTES, rates)
     elif view.view == "seeds":
-        print_rows(seed_rows(run), screen.format, console, SEED_NOTES)
+        print_rows(seed_rows(run), screen.format, console, SEED_NOTES, rates)
     elif view.pair is not None:
-        print_rows(pair_of_run(run, view.pair, theory), screen.format, console, NAMED_NOTES)
+        print_rows(pair_of_run(run, view.pair, theory), screen.format, console, NAMED_NOTES, rates)
     elif view.view == "pairs":
-        print_rows(pair_rows(run), screen.format, console, PAIR_NOTES)
+        print_rows(pair_rows(run), screen.format, console, PAIR_NOTES, rates)
     else:
         rows = target_rows(folder, run, view.target(run, theory))
-        print_rows(rows, screen.format, console, TARGET_NOTES)
+        print_rows(rows, screen.format, console, TARGET_NOTES, rates)

@@ -49,7 +49,8 @@ def print_results(
     if form == "table":
         _print_all(folder, run, settings, theory or _theory_of(folder), console)
     else:
-        print_rows(best_rows(run, settings), form, console)
+        rates = [trial.lr for trial in run.trials]
+        print_rows(best_rows(run, settings), form, console, rates=rates)
 
 
 def _theory_of(folder: Path) -> Theory | None:

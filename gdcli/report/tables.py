@@ -46,8 +46,9 @@ def _best(run: Trials, setting: Setting) -> dict[str, Value]:
         "lr": best.lr if best else None,
         "seeds": loss.count if loss else None,
         "train_loss": loss.median if loss else None,
-        "train_loss_q1": loss.low if loss else None,
-        "train_loss_q3": loss.high if loss else None,
+        # One seed has no quartiles.
+        "train_loss_q1": loss.low if loss and loss.count > 1 else None,
+        "train_loss_q3": loss.high if loss and loss.count > 1 else None,
         "test_loss": best.test_loss() if best else None,
         **{name: best.metric(name) if best else None for name in run.metrics},
     }
@@ -64,17 +65,19 @@ def best_lines(
 ) -> list[Text]:
     """Return the same as a table for people: rounded, without columns that say nothing."""
     rows = best_rows(run, settings)
-    rates = apart(setting.best.lr for setting in settings if setting.best)
+    rates = apart(cell.lr for setting in settings for cell in setting.cells)
     measured = [n for n in ("test_loss", *run.metrics) if any(r[n] is not None for r in rows)]
     quartiles = [
-        f"{short(row['train_loss_q1'])} .. {short(row['train_loss_q3'])}" if row["seeds"] else ""
+        ""
+        if row["train_loss_q1"] is None
+        else f"{short(row['train_loss_q1'])} .. {short(row['train_loss_q3'])}"
         for row in rows
     ]
     columns = [
         Column("best lr", [rates[s.best.lr] if s.best else "none" for s in settings]),
         _column("seeds", rows),
         _column("train_loss", rows),
-        Column("quartiles", quartiles),
+        *([Column("quartiles", quartiles)] if any(quartiles) else []),
         *(_column(name, rows) for name in measured),
         *(_column(word, rows) for word in COUNTED if any(r[word] for r in rows)),
     ]
