@@ -17,7 +17,7 @@ class RunOptions:
 
     output: Annotated[Path, "folder that the run's own folder is made in"] = Path("results")
     name: Annotated[str | None, "the run's folder in --output"] = None
-    resume: Annotated[bool, "go on with what lies there already, as is done anyway"] = False
+    resume: Annotated[bool, "continue an unfinished run (always done)"] = False
     overwrite: Annotated[bool, "start again where results lie already"] = False
     retry_failed: Annotated[bool, "run the trials again that failed, and only those"] = False
     executor: Annotated[
@@ -35,10 +35,12 @@ class RunOptions:
     engine: Annotated[
         Literal["auto", "reference"], "stacked trials, or one by one by plain autograd, slowly"
     ] = "auto"
-    memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
+    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
+        None
+    )
     fail_on: Annotated[
         tuple[Literal["failed", "diverged", "oscillating", "stalled", "slow", "none"], ...],
-        "verdicts that make the exit code 1, as failed trials do unless it is none",
+        "exit with 1 if a trial has one of these verdicts; none: never",
     ] = ("failed",)
 
     def __post_init__(self) -> None:

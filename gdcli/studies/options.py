@@ -18,7 +18,9 @@ class Machine:
     """Where a study computes."""
 
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
-    memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
+    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
+        None
+    )
 
 
 @dataclass(frozen=True)

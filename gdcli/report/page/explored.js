@@ -35,7 +35,7 @@ function drawDataMap(setting) {
   traces.push({ ...some(errors, "likely label error", { symbol: "circle-open", color: "#000", size: 11 }), hoverinfo: "skip", hovertemplate: undefined });
   const layout = {
     xaxis: { title: { text: "variability: deviation of the label's probability over the epochs" }, rangemode: "tozero" },
-    yaxis: { title: { text: "confidence: its mean" }, rangemode: "tozero" },
+    yaxis: { title: { text: "confidence: mean probability of the label" }, rangemode: "tozero" },
   };
   const said = regions.map(([name, among]) => `${among.length} ${name}`).join(", ");
   const caption = `Data map of ${setting.name}: ${shownOf(setting)}; ${said}; ${counted(errors.length, "likely label error")}, ringed. gdcli explore -o FILE.html shows each example itself.`;

@@ -6,7 +6,7 @@ const AXES = study.classified ? ["variability", "confidence"] : ["loss_deviation
 function drawMap(among) {
   const traces = [...regionTraces(among), ...(study.classified ? [errorTrace(among)] : []), selectedTrace()];
   const titles = study.classified
-    ? ["variability: deviation of the label's probability over the epochs", "confidence: its mean"]
+    ? ["variability: deviation of the label's probability over the epochs", "confidence: mean probability of the label"]
     : ["deviation of the loss over the epochs", "mean loss"];
   const layout = {
     xaxis: { title: { text: titles[0] }, rangemode: "tozero" },

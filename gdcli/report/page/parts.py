@@ -9,6 +9,7 @@ from typing import Any
 
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import STATUSES, Trial
+from gdcli.fields import counted
 from gdcli.report.console import literal
 from gdcli.report.labels import texts_of
 from gdcli.report.page.thinned import Thinned
@@ -29,7 +30,7 @@ def summary(source: Source, manifest: Mapping[str, Any]) -> str:
     counts = Counter(_end(trial) for trial in source.run.trials)
     ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
     problem = text(_mapping(manifest, "experiment").get("problem", "a problem"))
-    return f"{problem}: {len(source.run.trials)} trials, {ends}."
+    return f"{problem}: {counted(len(source.run.trials), 'trial', 'trials')}, {ends}."
 
 
 def _end(trial: Trial) -> str:

@@ -95,12 +95,12 @@ def _problem(options: Mapping[str, Value], facts: Facts) -> dict[str, Value]:
     if curvature and curvature.smallest > DEGENERATE * curvature.largest:
         condition = curvature.largest / curvature.smallest
     return {
-        "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "the run's",
+        "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "of all trials",
         "examples": facts.examples,
         "L, largest curvature": curvature.largest if curvature else None,
         "mu, smallest": curvature.smallest if curvature else None,
         "L / mu": condition,
         "2 / L": 2 / curvature.largest if curvature and curvature.largest > 0 else None,
-        "Hessian": ("the same everywhere" if curvature.exact else "bounded") if curvature else None,
-        "least loss": facts.minimum,
+        "Hessian": ("constant" if curvature.exact else "bounded") if curvature else None,
+        "lowest possible loss": facts.minimum,
     }
