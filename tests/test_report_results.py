@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from gdcli.analysis.results import settings_of
+from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import read_trials
 from gdcli.errors import UserError
 from gdcli.report.heatmap import BEST, COLORS, MOST_COLUMNS, heatmap_lines
@@ -285,6 +286,7 @@ def test_a_rate_is_1_only_where_it_is(value: float, text: str) -> None:
 
 
 def test_learning_rates_are_told_apart_from_all_of_the_run() -> None:
+    rows: list[dict[str, Value]]
     rows = [{"lr": 0.2000001, "loss": 0.2000001}, {"lr": None, "loss": nan}]
     assert texts_of(rows, ["lr", "loss"]) == [
         {"lr": "0.2", "loss": "0.2"},

@@ -215,7 +215,9 @@ def test_holms_correction_rejects_step_by_step(values: list[float]) -> None:
         left, rejected = sorted(values), 0
         while left and left[0] * len(left) <= level:
             left, rejected = left[1:], rejected + 1
-        assert sum(p is not None and p <= level for p in holm(values)) == rejected
+        assert (
+            sum(p is not None and p <= level for p in holm(list[float | None](values))) == rejected
+        )
 
 
 def test_pairs_are_corrected_within_their_problem(tmp_path: Path) -> None:
@@ -241,6 +243,7 @@ def test_one_seed_has_no_quartiles(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7])
 def test_the_least_p_is_what_the_note_says(count: int) -> None:
     p = signed_rank_p([1.0 + k for k in range(count)])
+    assert p is not None
     assert p == pytest.approx(min(1.0, 2 / 2**count))
     assert (p < 0.05) == (count > 5)
     assert "5 seeds or fewer" in " ".join(PAIR_NOTES)

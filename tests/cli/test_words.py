@@ -6,7 +6,7 @@ import pytest
 
 from gdcli import words
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
-from gdcli.fields import options_of, suggestion
+from gdcli.fields import options_of, squashed, suggestion
 from gdcli.grid import Axes
 from gdcli.training import Training
 from tests.cli.command_line import Shell
@@ -62,7 +62,7 @@ def test_every_name_in_the_tables_is_one() -> None:
 def test_no_word_means_two_things() -> None:
     tables = [words.OPTIONS, words.COMMANDS, *words.NAMES.values(), *words.VALUES.values()]
     for table in tables:
-        found = [words.squashed(word) for value in table.values() for word in value.split()]
+        found = [squashed(word) for value in table.values() for word in value.split()]
         assert len(found) == len(set(found))
 
 

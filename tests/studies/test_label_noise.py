@@ -22,7 +22,9 @@ from tests.grids import experiment
 BOUND = 0.25
 
 
-def explored(problem: str, options: dict[str, Any], flip: float = 0.0, **grid: Any) -> Exploration:
+def explored(
+    problem: str, options: dict[str, Any], grid: dict[str, Any], flip: float = 0.0
+) -> Exploration:
     study = DataMap(flip_labels=flip)
     return explore(experiment(problem, options, **grid), study, Machine(device="cpu"), Silent)
 
@@ -51,7 +53,7 @@ def test_overlap_and_rarity_accuse_nobody(
     problem: str, sharpness: float, bias: float, tmp_path: Path
 ) -> None:
     grid = {"method": "minibatch", "optimizer": "adam", "lr": "0.01", "epochs": "15"}
-    found = explored(problem, drawn(tmp_path, sharpness, bias), **grid)
+    found = explored(problem, drawn(tmp_path, sharpness, bias), grid)
     noise = found.settings[0].noise
     assert noise is not None
     assert not noise.accused.any()
@@ -62,7 +64,7 @@ def test_overlap_and_rarity_accuse_nobody(
 def test_a_rare_class_that_is_not_learnt_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = explored("logistic-regression", drawn(tmp_path, 0.5, -1.5), lr="1", epochs="30")
+    found = explored("logistic-regression", drawn(tmp_path, 0.5, -1.5), {"lr": "1", "epochs": "30"})
     noise = found.settings[0].noise
     assert noise is not None
     assert noise.contradicted > 100
@@ -82,7 +84,7 @@ def test_swapped_labels_of_classes_that_can_be_told_are_found(tmp_path: Path) ->
     table.to_csv(tmp_path / "apart.csv", index=False)
     options = {"data": str(tmp_path / "apart.csv"), "target": "y"}
     grid = {"method": "minibatch", "lr": "0.1", "epochs": "20"}
-    noise = explored("logistic-regression", options, **grid).settings[0].noise
+    noise = explored("logistic-regression", options, grid).settings[0].noise
     assert noise is not None
     assert noise.accused.sum() >= 25
     assert noise.expected_false is not None
@@ -108,7 +110,8 @@ def test_planted_errors_are_found(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     epochs = "10" if problem == "mlp" else "20"
-    found = explored(problem, options, flip, method="minibatch", lr="0.1", epochs=epochs)
+    grid = {"method": "minibatch", "lr": "0.1", "epochs": epochs}
+    found = explored(problem, options, grid, flip)
     noise, planted = found.settings[0].noise, found.examples.flipped
     assert noise is not None
     assert planted is not None
