@@ -30,6 +30,7 @@ NARROW = 16  # times as small is the second step: few kinks within the first are
 ROUNDING = 20 * float(np.finfo(np.float64).eps)  # of a loss, for all it is summed from
 TINY = 1e-6  # of the gradient's length: a slope below it is compared with that
 SHARP = 1e-3  # of a slope: a step of a smooth loss changes its slope by a millionth or so
+MOST_NUMBERS = 4_000_000  # of the points that are evaluated at once
 DIRECTION = "random direction"
 
 
@@ -83,20 +84,37 @@ class _Lines:
     trial: Trial
     layout: Layout
     origin: NDArray[np.float64]  # flat
-    along: NDArray[np.float64]  # (lines, parameters)
+    places: NDArray[np.int64]  # the entry that each line but the last changes
+    direction: NDArray[np.float64]  # of the last line
     gaps: NDArray[np.float64]  # the step on each line
 
     def sides(self, which: NDArray[np.int64], narrower: int) -> _Sides:
         """Return the quotients on some lines, at a step so many times narrower."""
-        gaps = self.gaps[which] / narrower
-        moved = gaps[:, None] * self.along[which]
+        at_once = max(1, MOST_NUMBERS // len(self.origin))
+        parts = [which[i : i + at_once] for i in range(0, len(which), at_once)]
+        found = [self._sides(part, self.gaps[part] / narrower) for part in parts]
+        return _Sides(*(np.concatenate(held) for held in zip(*found, strict=True)))
+
+    def _sides(
+        self, which: NDArray[np.int64], gaps: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the quotients on both sides, and their noise."""
+        moved = gaps[:, None] * self._along(which)
         points = np.concatenate([self.origin[None], self.origin - moved, self.origin + moved])
         losses = np.concatenate([*losses_at(points, self.layout, self.trial, "cpu")])
         below, above = losses[1 : len(which) + 1], losses[len(which) + 1 :]
         size = np.maximum(np.maximum(np.abs(below), np.abs(above)), abs(losses[0]))
         with np.errstate(all="ignore"):  # a loss a step away may overflow
             left, right = (losses[0] - below) / gaps, (above - losses[0]) / gaps
-        return _Sides(left, right, ROUNDING * size / gaps)
+        return left, right, ROUNDING * size / gaps
+
+    def _along(self, which: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the directions of some lines, (lines, parameters)."""
+        rows = np.zeros((len(which), len(self.origin)))
+        single = which < len(self.places)
+        rows[np.flatnonzero(single), self.places[which[single]]] = 1
+        rows[~single] = self.direction
+        return rows
 
 
 @dataclass(frozen=True)
@@ -131,14 +149,13 @@ def gradient_check(trial: Trial, check: GradientCheck) -> list[Checked]:
     gradient = _slopes(trial, layout)
     places = _places(trial, layout, check.entries)
     origin = np.concatenate([np.ravel(np.asarray(value, float)) for value in start.values()])
-    along = np.zeros((len(places) + 1, len(origin)))
-    along[np.arange(len(places)), places] = 1
-    drawn = stream("gradcheck", trial.seed, "direction").normal(size=len(origin))
-    along[-1] = drawn / np.linalg.norm(drawn)
+    direction = stream("gradcheck", trial.seed, "direction").normal(size=len(origin))
+    direction /= np.linalg.norm(direction)
     gaps = np.append(STEP * np.maximum(1.0, np.abs(origin[places])), STEP)
-    slopes = along @ gradient
+    slopes = np.append(gradient[places], direction @ gradient)
     least = check.tolerance * (TINY * float(np.linalg.norm(gradient)) or 1.0)
-    judged = _judged(_Lines(trial, layout, origin, along, gaps), slopes, check.tolerance, least)
+    lines = _Lines(trial, layout, origin, places, direction, gaps)
+    judged = _judged(lines, slopes, check.tolerance, least)
     names = layout.names()
     entries = [*(names[place] for place in places), DIRECTION]
     ends = np.cumsum([np.asarray(value).size for value in start.values()])

@@ -19,9 +19,7 @@ CASES: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("mlp", {**IRIS, "activation": "tanh"}, (0, 1)),
     ("mlp", {**IRIS, "activation": "gelu"}, (0, 1, 2)),
     ("mlp", {"dataset": "wine", "hidden": "40"}, (0, 1)),
-    ("cnn", {}, (0,)),
     ("cnn", {"channels": "3", "examples": "60"}, (0, 1)),
-    ("char-lm", {}, (0,)),
     ("svm", {"dataset": "breast-cancer"}, (0,)),
 ]
 RIGHT = [(name, options, seed) for name, options, seeds in CASES for seed in seeds]
