@@ -14,6 +14,7 @@ from gdcli.errors import GdcliError
 from gdcli.executors.choice import executor_of
 from gdcli.executors.worker import portable
 from gdcli.experiment_file import loads
+from gdcli.fields import counted
 from gdcli.runs.execution import execute
 from gdcli.runs.interruption import listen
 
@@ -54,7 +55,7 @@ def _execute(text: str, options: RunOptions, told: _Told) -> Outcome:
     sys.argv = ["gdcli", *experiment.command(), f"--output={options.output}", *name]
     outcome = execute(experiment, options, told, executor_of(options))
     if outcome.failed:
-        what = f"{outcome.failed} of {outcome.trials} trials failed"
+        what = f"{outcome.failed} of {counted(outcome.trials, 'trial', 'trials')} failed"
         told.warn(f"{what}: see {outcome.folder / 'summary.csv'}")
     return outcome
 

@@ -20,7 +20,7 @@ class Screen:
 
     format: Annotated[Literal["table", "csv", "json", "md"], "form of what is printed"] = "table"
     quiet: Annotated[
-        bool, "print results and errors only, of a run that is made its path, unless --format asks"
+        bool, "print only results and errors; after a run only its folder, unless --format is given"
     ] = False
     verbose: Annotated[bool, "print the traceback of an internal error"] = False
     no_color: Annotated[bool, "print without colour"] = False

@@ -29,6 +29,7 @@ class Curves(NamedTuple):
     ended: Array  # RUNNING (the budget was spent), CONVERGED or DIVERGED
     path: str = ""  # which way the engine computed them
     trajectory: Trajectory | None = None  # what was watched besides, of a run's trials
+    seen: list[int] | None = None  # examples before each point, where they are not the plan's
 
 
 class Recorder:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from gdcli.report.figures.axis import axis_of
 from gdcli.report.heatmap import heatmap_lines
+from gdcli.report.labels import apart
 from gdcli.report.pictures.picture import Chart, HeatMap, Line, Panel
 from gdcli.report.plot import PlotCurve, plot
 
@@ -61,6 +62,7 @@ def _panel_lines(picture: Chart, panel: Panel, width: int) -> list[Text]:
 def _on_log_x(line: Line) -> PlotCurve:
     """Return a line over log10 x; what is not finite is said, for it need not be its end."""
     finite = [(log10(x), v.median) for x, v in line.points if isfinite(v.median)]
-    lost = [f"{x:.4g}" for x, values in line.points if not isfinite(values.median)]
+    rates = apart(x for x, _ in line.points)
+    lost = [rates[x] for x, values in line.points if not isfinite(values.median)]
     label = f"{line.label}, diverged at {', '.join(lost)}" if lost else line.label
     return PlotCurve(label, finite)

@@ -17,7 +17,7 @@ from gdcli.report.plot import COLORS
 from gdcli.report.rows import print_rows
 from gdcli.report.scale import SHARES, scale_of
 from gdcli.report.scatter import scatter
-from gdcli.report.suspects import suspect_lines
+from gdcli.report.suspects import about, suspect_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,14 @@ MOST_SETTINGS = 12  # whose correlations are printed
 PERCENT = {*REGIONS, "never_learned", "unforgettable", "precision", "recall"}
 SHOWN = (
     *("train_loss", *REGIONS, "never_learned", "unforgettable", "forgetting"),
-    *("likely_errors", "precision", "recall", "loss_deviation", "rank_correlation"),
+    *(
+        "likely_errors",
+        "expected_false",
+        "precision",
+        "recall",
+        "loss_deviation",
+        "rank_correlation",
+    ),
 )
 MARKS = {name: (name[0], COLORS[place]) for name, place in zip(REGIONS, (2, 1, 4), strict=True)}
 
@@ -97,6 +104,8 @@ def _said(name: str, row: Mapping[str, Value]) -> str:
     if value is None:
         why = "diverged" if row["diverged"] else "failed"
         return why if name == "train_loss" else ""
+    if name == "expected_false" and isinstance(value, float):
+        return about(value)
     if name in PERCENT and isinstance(value, float):
         return f"{value:.1%}"
     return f"{value:.3f}" if name == "rank_correlation" else short(value)
@@ -113,7 +122,9 @@ def _key(found: Exploration) -> Iterator[str]:
     yield "  the epochs; easy: of the rest, 0.5 or more in the mean; hard: less"
     yield "unforgettable: right once, and at every later epoch; forgetting: times an example, in"
     yield "  the mean, that it ceases to be right"
-    yield f"likely errors: in the mean another class is {options.error_margin:g} or more likelier"
+    yield f"likely errors: labels of which another class is likelier by {options.error_margin:g} in"
+    yield "  the mean, where there are more of them than the spread of the classes explains;"
+    yield "  expected false: how many of these it explains"
 
 
 def _correlations(found: Exploration, labels: Sequence[str], width: int) -> Iterator[Text]:

@@ -52,7 +52,8 @@ def print_results(
     if form == "table":
         _print_all(folder, diagnoses, settings, console)
     else:
-        print_rows(best_rows(diagnoses, settings), form, console)
+        rates = [trial.lr for trial in diagnoses.run.trials]
+        print_rows(best_rows(diagnoses, settings), form, console, rates=rates)
 
 
 def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:

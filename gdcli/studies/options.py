@@ -19,7 +19,9 @@ class Machine:
     """Where a study computes."""
 
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
-    memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
+    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
+        None
+    )
 
 
 @dataclass(frozen=True)
@@ -102,4 +104,4 @@ class GradientCheck:
     """How much of a gradient is looked at, and how closely it must agree."""
 
     entries: Annotated[int, "entries checked of each parameter, drawn at random", Ge(1)] = 20
-    tolerance: Annotated[float, "relative difference that is allowed", Gt(0)] = 1e-5
+    tolerance: Annotated[float, "relative difference allowed beyond rounding", Gt(0)] = 1e-5

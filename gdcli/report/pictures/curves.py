@@ -18,7 +18,7 @@ def curves(source: Source) -> Chart:
     """
     chosen, notes = lowest(source.settings)
     cells = [drawn(setting) for setting in chosen]
-    rates = apart(cell.lr for cell in cells)
+    rates = apart(cell.lr for setting in source.settings for cell in setting.cells)
     labels = [f"{source.name(s)} lr {rates[c.lr]}" for s, c in zip(chosen, cells, strict=True)]
     lines = [
         Line(label, band, not setting.best)
