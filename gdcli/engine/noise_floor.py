@@ -69,8 +69,8 @@ def floors_of(trials: Sequence[Trial], data: Data) -> list[Floor]:
 
 
 def _is_plain(trial: Trial) -> bool:
-    plain = trial.optimizer == Vanilla() and name_of(trial.schedule) == "constant"
-    return plain and trial.method != "gd" and trial.training.order == "replacement"
+    drawn = trial.method != "gd" and trial.training.order == "replacement"
+    return drawn and trial.optimizer == Vanilla() and name_of(trial.schedule) == "constant"
 
 
 def _floor(noise: _Noise, lr: float, plan: Plan) -> Floor:
