@@ -9,6 +9,7 @@ import pytest
 
 from gdcli.analysis.expectation import Expectation, expectation
 from gdcli.analysis.facts import Facts, Theory
+from gdcli.analysis.rows import Value
 from gdcli.engine.baseline import baseline_of
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
@@ -20,7 +21,12 @@ from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from tests.grids import experiment
 
-GIVEN = {"method": "gd", "batch_size": 354, "optimizer": "vanilla", "schedule": "constant"}
+GIVEN: dict[str, Value] = {
+    "method": "gd",
+    "batch_size": 354,
+    "optimizer": "vanilla",
+    "schedule": "constant",
+}
 
 
 def theory(folder: Path, problem: str, options: dict[str, str], **grid: Any) -> Theory:
