@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
+from gdcli.report.figures.style import COLORS
 from gdcli.report.height import height_scale, heights
 from gdcli.report.labels import short
 from gdcli.report.landscape import said
-from gdcli.report.plot import COLORS
 from gdcli.report.trial_labels import trial_labels
 
 if TYPE_CHECKING:

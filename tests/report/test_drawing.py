@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from gdcli.analysis.quantiles import Spread
+from gdcli.report.axis import axis_of
 from gdcli.report.drawing import picture_lines
 from gdcli.report.pictures.picture import Chart, Line, Panel
 
@@ -32,6 +33,17 @@ def test_an_accuracy_has_a_linear_axis(*, log_x: bool) -> None:
 def test_a_loss_and_what_falls_by_orders_of_magnitude_have_a_logarithmic_one() -> None:
     assert ticks([0.01, 0.1, 1.0], log_y=True) == [1, 0.1, 0.01]
     assert ticks([1e-6, 1.0], log_y=False) == [1, 0.01, 0.0001, 1e-06]
+
+
+@pytest.mark.parametrize("last", [0.98, 1.0])
+def test_accuracies_near_one_are_told_apart(last: float) -> None:
+    points = [(float(x), Spread(y, y, y, 1)) for x, y in enumerate([0.1, 0.5, 0.9, 0.96, last])]
+    chart = Chart("", [Panel("", [Line("gd", points)])], "epoch", "accuracy", log_y=False)
+    places = [axis_of(chart._replace(share=True))(value.median) for _, value in points]
+    assert places == sorted(places)
+    assert places[2] < 0.7 < places[3] < 0.95
+    labels = {label for _, label in axis_of(chart._replace(share=True)).labels(6)}
+    assert {"0.9", "0.95"} <= labels
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 1e-300])

@@ -54,6 +54,7 @@ def heatmap(source: Source, x: str = "lr", y: str = SETTING) -> HeatMap:
         [f"each at its best {', '.join(others)}"] if others else [],
         f"lowest{'' if source.metric == 'train_loss' else ' training loss'} of its row",
         log=source.is_loss,
+        share=source.is_share,
     )
 
 
