@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from gdcli.report.console import literal
+from gdcli.report.console import literal, print_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +65,7 @@ class Bar:
 
     def note(self, line: str) -> None:
         """Print what the run does above the bar."""
-        self._progress.console.print(literal(line), soft_wrap=True)
+        print_lines([literal(line)], self._progress.console)
 
     def warn(self, line: str) -> None:
         """Print what went wrong above the bar."""

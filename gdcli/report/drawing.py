@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from gdcli.report.axis import axis_of
+from gdcli.report.console import has_colors, print_lines
 from gdcli.report.heatmap import heatmap_lines
 from gdcli.report.pictures.picture import Chart, HeatMap, Line, Panel
 from gdcli.report.plot import CROSS, PlotCurve, plot
@@ -21,15 +22,13 @@ OFF_TERMINAL = 80  # columns of a plot in a file or a pipe
 def print_picture(picture: Chart | HeatMap, console: Console) -> None:
     """Print a picture with its title."""
     lines = picture_lines(picture, console) or [Text("nothing to draw: no trial has a result")]
-    for line in [Text(picture.title), *lines]:
-        console.print(line, soft_wrap=True)
+    print_lines([picture.title, *lines], console)
 
 
 def picture_lines(picture: Chart | HeatMap, console: Console) -> list[Text]:
     """Return the lines of a picture below its title; none where there is nothing to draw."""
     if isinstance(picture, HeatMap):
-        colored = console.color_system in ("256", "truecolor")
-        return heatmap_lines(picture, console.width, colored=colored)
+        return heatmap_lines(picture, console.width, colored=has_colors(console))
     if not any(panel.lines for panel in picture.panels):
         return []
     if console.options.ascii_only:

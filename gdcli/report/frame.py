@@ -15,6 +15,7 @@ from gdcli.report.scale import rate_ticks, steps, tick_label
 
 HEIGHT = 16  # rows
 DOTS = (2, 4)  # of a character of braille: across, down
+WHOLE = {"epoch", "epochs", "step"}  # x axes with whole numbers as ticks
 APART = 10  # columns between two ticks of the x axis, at least
 
 Cell: TypeAlias = tuple[str, str]  # a character and its colour
@@ -101,7 +102,7 @@ class Frame:
         if self.rates:
             return [(log10(tick), f"{tick:.4g}") for tick in rate_ticks(self.rates, most)]
         span = self.right - self.left
-        if span >= 2:
-            most = min(most, int(span))  # whole numbers: there is no half of an epoch
+        if self.x_label in WHOLE and span >= 1:
+            most = min(most, int(span))
         found = steps(self.left, self.right, most) or [self.left]
         return [(tick, tick_label(tick)) for tick in found]

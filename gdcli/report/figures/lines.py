@@ -92,7 +92,7 @@ def _across(axes: Axes, chart: Chart) -> None:
         ticks = rate_ticks(xs, TICKS) if xs else []
         axes.set_xticks(ticks, [f"{tick:.4g}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
-    elif xs and (max(xs) - min(xs) >= 2 or all(x == round(x) for x in xs)):
+    elif xs and max(xs) - min(xs) >= 1:
         axes.xaxis.set_major_locator(MaxNLocator(TICKS, integer=True, steps=[1, 2, 5, 10]))
 
 
