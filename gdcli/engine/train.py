@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gdcli.engine.checkpoint import Keeper, packed, unpack
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 # Told of the parameters at every recorded point; those of trials that have ended mean nothing.
 Watch: TypeAlias = Callable[[Program, Params], None]
+# Told of the lowest training loss at a recorded point, a few times a second at most.
+Hear: TypeAlias = Callable[[float], None]
+INTERVAL = 0.2  # seconds: for a loss a GPU has to be waited for
 
 
 @dataclass
@@ -36,6 +40,8 @@ class Loop:
     keeper: Keeper | None = None
     watch: Watch | None = None
     sharpness: Sharpness | None = None  # measured at every recorded point, if it is
+    hear: Hear | None = None
+    due: float = 0.0  # when `hear` is told next
     gradient: Params | None = None  # at the last recorded point
 
     def run(self, advance: Callable[[int], None]) -> Curves:
@@ -70,6 +76,10 @@ class Loop:
             wanted = self.recorder.running(evaluation)
             evaluation.values["sharpness"] = self.sharpness.at(self.params, wanted)
         ended = self.recorder.record(step, evaluation, self.params)
+        if self.hear and monotonic() >= self.due:
+            if (loss := self.recorder.lowest()) is not None:
+                self.hear(loss)
+            self.due = monotonic() + INTERVAL
         if self.watch:
             self.watch(self.program, self.params)
         if not self.program.device.eager or ended.any():

@@ -18,6 +18,7 @@ from gdcli.runs.shard import Shard
 
 if TYPE_CHECKING:
     from gdcli.engine.checkpoint import Keeper
+    from gdcli.engine.train import Hear
 
     Keep = Callable[[TrialBatch], Keeper]
 
@@ -31,7 +32,11 @@ class Work:
     device: str  # a resolved name
 
     def shard(
-        self, batch: TrialBatch, advance: Callable[[int], None], keep: Keep | None = None
+        self,
+        batch: TrialBatch,
+        advance: Callable[[int], None],
+        keep: Keep | None = None,
+        hear: Hear | None = None,
     ) -> Shard:
         """Train a batch and return its shard; `keep` is asked for the keeper of its state.
 
@@ -40,7 +45,7 @@ class Work:
         """
         begun = time.perf_counter()
         try:
-            shard = self._trained(batch, advance, keep(batch) if keep else None)
+            shard = self._trained(batch, advance, keep(batch) if keep else None, hear)
         except (GdcliError, MemoryError, OSError):
             raise  # the machine's doing, not a trial's
         except Exception as error:
@@ -64,11 +69,15 @@ class Work:
         return spliced(batch, held, shards)
 
     def _trained(
-        self, batch: TrialBatch, advance: Callable[[int], None], keeper: Keeper | None
+        self,
+        batch: TrialBatch,
+        advance: Callable[[int], None],
+        keeper: Keeper | None,
+        hear: Hear | None,
     ) -> Shard:
         data, lowest = examples_of(batch.trials[0]), least_loss_of(batch.trials[0])
         rows = Rows(self.varied, self.metrics, plan_for(batch), lowest)
-        _, curves = train_batch(batch, data, self.device, advance, keeper)
+        _, curves = train_batch(batch, data, self.device, advance, keeper, hear)
         lines = [rows.curve(trial, curves, i) for i, trial in enumerate(batch.trials)]
         summary = [rows.summary(trial, curves, i) for i, trial in enumerate(batch.trials)]
         return Shard(

@@ -81,7 +81,7 @@ def in_batches(
         bar.note(line)
     bar.start(sum(steps))
     try:
-        return [work(batch, device, partial(bar.advance, batch.cohort)) for batch in batches]
+        return [work(batch, device, partial(bar.advance, batch.label)) for batch in batches]
     finally:
         bar.stop()
 

@@ -39,6 +39,7 @@ class Counting:
     total: int = 0
     calls: int = 0
     steps: Counter[str] = field(default_factory=Counter)
+    losses: list[float] = field(default_factory=list)
     running: bool = False
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -47,11 +48,12 @@ class Counting:
         """Take the total."""
         self.total, self.running = total, True
 
-    def advance(self, label: str, steps: int) -> None:
-        """Count a call."""
-        self.calls += 1
+    def advance(self, label: str, steps: int, loss: float | None = None) -> None:
+        """Count a call that tells of steps."""
+        self.losses += [] if loss is None else [loss]
+        self.calls += steps > 0
         self.steps[label] += steps
-        if self.calls == self.stop_at:
+        if steps and self.calls == self.stop_at:
             raise KeyboardInterrupt
 
     def note(self, line: str) -> None:
