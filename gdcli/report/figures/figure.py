@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import BytesIO
 
 from gdcli.report.figures.heatmap import draw_heatmap
@@ -15,6 +16,7 @@ METADATA: dict[str, dict[str, None]] = {
     "svg": {"Date": None, "Creator": None},
     "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
 }
+PLACES, DECIMALS = re.compile(rb' (?:d|x|y)="[^"]*"'), re.compile(rb"(\.\d)\d+")
 
 
 def figure_bytes(picture: Chart | HeatMap, form: str) -> bytes:
@@ -27,9 +29,17 @@ def figure_bytes(picture: Chart | HeatMap, form: str) -> bytes:
             marks = draw_chart(picture, figure)
         else:
             marks = draw_heatmap(picture, figure)
-        notes = "; ".join([*marks, *picture.notes])
+        notes = plain("; ".join([*marks, *picture.notes]))
         figure.suptitle(plain(picture.title), fontsize="large")
-        figure.supxlabel(plain(notes), fontsize="small", x=0.99, ha="right")
+        if figure.legends:  # they would lie upon each other
+            figure.legends[0].set_title(notes, {"size": "small"})
+        else:
+            figure.supxlabel(notes, fontsize="small", x=0.99, ha="right")
         file = BytesIO()
         figure.savefig(file, format=form, metadata=METADATA[form])
-    return file.getvalue()
+    return _rounded(file.getvalue()) if form == "svg" else file.getvalue()
+
+
+def _rounded(svg: bytes) -> bytes:
+    """Return an SVG whose paths and places have one decimal of a point: it is a fraction as large."""
+    return PLACES.sub(lambda found: DECIMALS.sub(rb"\1", found[0]), svg)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.report.axis import LANE, Axis, axis_of
 from gdcli.report.figures.style import look, plain
-from gdcli.report.pictures.picture import MOST_LINES, Chart, Line, Panel
+from gdcli.report.pictures.picture import DIVERGED, MOST_LINES, Chart, Line, Panel
 from gdcli.report.scale import rate_ticks
 
 if TYPE_CHECKING:
@@ -136,7 +136,10 @@ class _Pen(NamedTuple):
         crosses = self._crosses(line, lost)
         x, y = [at[place] for place in crosses], [ys[place] for place in crosses]
         self.axes.plot(x, y, marker="X", markersize=7, **style)
-        low = [x for x, values in line.points if self.axis.below(values.median)]
+        below = [self.axis.below(values.median) for _, values in line.points]
+        low = [
+            x for x, is_low, was in zip(xs, below, [False, *below], strict=False) if is_low > was
+        ]
         bottom = [self.axis.bottom] * len(low)
         self.axes.plot(low, bottom, marker=CARETDOWNBASE, markersize=5, **style)
         self._quartiles(line, [isfinite(y) for y in shown], marks["color"])
@@ -201,8 +204,9 @@ def _explained(chart: Chart, axis: Axis, *, moved: bool) -> list[str]:
     lines = [line for panel in chart.panels for line in panel.lines]
     points = [values for line in lines for _, values in line.points]
     notes = ["bands: quartiles over seeds"] if any(v.count > 1 for v in points) else []
-    if axis.lost or any(line.diverged for line in lines):
-        notes.append(f"X: {chart.lost}")
+    diverged = [DIVERGED] if any(line.diverged for line in lines) else []
+    if crossed := dict.fromkeys([*diverged, *([chart.lost] if axis.lost else [])]):
+        notes.append(f"X: {' or '.join(crossed)}")
     if moved:
         notes.append("marks at one place stand side by side")
     return [*notes, *axis.notes(values.median for values in points)]

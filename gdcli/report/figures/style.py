@@ -16,6 +16,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P")  # an X is kept for divergence
 SHADES, PALEST = "viridis", 0.9  # of lines in an order: they get brighter evenly
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "gdcli",  # or its ids are random
+    "svg.fonttype": "none",  # text is text: found by a search, and small
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,
