@@ -108,7 +108,7 @@ def test_what_is_not_finite_is_said_beside_its_name(end: float) -> None:
 def test_a_diverged_curve_below_the_scale_is_said_to_be() -> None:
     down = PlotCurve("lost", [(0.0, 1.0), (5.0, 1e-9)], diverged=True)
     found = drawn(PlotCurve("gd", FALLING), down)[-1]
-    assert found == "   1 point below 1.4e-05, drawn at 1.4e-05"
+    assert found == "   1 point below 1.4e-5, drawn at 1.4e-5"
 
 
 def test_where_all_diverged_their_growth_is_drawn() -> None:

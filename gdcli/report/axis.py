@@ -11,10 +11,11 @@ from math import inf, isfinite, log10
 from typing import NamedTuple
 
 from gdcli.report.pictures.picture import DIVERGED, Chart
-from gdcli.report.scale import Scale, scale_of
+from gdcli.report.scale import Scale, scale_of, tick_label
 
 LANE = 0.125  # of the height: from 0 to the lowest value, and from the highest to what is lost
 GROWTH = 0.3  # of the height: of what grows above the highest of the others
+ROOM = 0.035  # of the height, between two ticks
 GROWN = 1e10  # times that highest: what grew so far is off; a trial ends, by default, at 1e9
 WIDE = 100.0  # highest over lowest from which on any axis is logarithmic
 STRAIGHT = 1e4  # a symmetric scale is as good as linear up to so many times its range
@@ -28,14 +29,17 @@ class Axis(NamedTuple):
     scale: Scale
     top: float  # the highest value that has a place of its own: the scale's, or one that grew
     zero: bool = False  # 0 has a place below the scale
+    sunk: bool = False  # negative values have a row below a logarithmic scale
     lost: str = ""  # what the row of values says that have no place; none: there is no such row
 
     def __call__(self, value: float) -> float:
         """Return where a value lies between 0, the low end, and 1; lost ones are at 1."""
         if self.beyond(value):
             return 1.0
-        if value == 0 and self.zero:
+        if value < 0 and self.sunk:
             return 0.0
+        if value == 0 and self.zero:
+            return self.bottom - LANE
         if value > self.scale.high:
             return self.knee + (self.ceiling - self.knee) * self._growth(value)
         return self.bottom + (self.knee - self.bottom) * self.scale(value)
@@ -43,7 +47,7 @@ class Axis(NamedTuple):
     @property
     def bottom(self) -> float:
         """Where the scale begins."""
-        return LANE if self.zero else 0.0
+        return LANE * (self.zero + self.sunk)
 
     @property
     def ceiling(self) -> float:
@@ -70,7 +74,8 @@ class Axis(NamedTuple):
 
     def below(self, value: float) -> bool:
         """Return whether a value lies at the low end of the scale only because it is beyond it."""
-        return -inf < value < self.scale.low and not (value == 0 and self.zero)
+        placed = (value == 0 and self.zero) or (value < 0 and self.sunk)
+        return -inf < value < self.scale.low and not placed
 
     def labels(self, most: int) -> list[tuple[float, str]]:
         """Return ticks, about `most` of them on the scale: where they lie, and what they say."""
@@ -78,8 +83,10 @@ class Axis(NamedTuple):
         held = [(self.bottom + share * at, label) for at, label in self.scale.labels(most)]
         if self.bent:
             held += [(self(tick), label) for tick, label in self._grown(max(3, most // 2))]
-        zero = [(0.0, "0")] if self.zero else []
-        return [*zero, *held, *([(1.0, self.lost)] if self.lost else [])]
+        sunk = [(0.0, "below 0")] if self.sunk else []
+        zero = [(self.bottom - LANE, "0")] if self.zero else []
+        lost = [(1.0, self.lost)] if self.lost else []
+        return [*sunk, *zero, *_with_room(held), *lost]
 
     def _grown(self, most: int) -> list[tuple[float, str]]:
         """Return the ticks above the knee: values, and what they say."""
@@ -91,9 +98,10 @@ class Axis(NamedTuple):
         """Return what has to be said of values that are drawn on this axis."""
         notes = []
         if self.bent:
-            notes.append(f"the axis is compressed above {self.scale.high:.3g}")
+            high = tick_label(float(f"{self.scale.high:.3g}"))
+            notes.append(f"the axis is compressed above {high}")
         if below := sum(map(self.below, values)):
-            low = f"{self.scale.low:.2g}"
+            low = tick_label(float(f"{self.scale.low:.2g}"))
             points = "1 point" if below == 1 else f"{below} points"
             notes.append(f"{points} below {low}, drawn at {low}")
         return notes
@@ -139,9 +147,19 @@ def axis_for(
     top = max([scale.high, *(min(value, GROWN * max(1.0, scale.high)) for value in grown)])
     if _is_short(scale, top):
         scale = scale._replace(high=top)
-    zero = not scale.linear and 0.0 in (*finite, *grown)
+    log = not scale.linear
+    zero, sunk = log and 0.0 in (*finite, *grown), log and min([0.0, *grown]) < 0
     off = any(not isfinite(value) or value > top for value in (*values, *leaving))
-    return Axis(scale, top, zero, lost if off else "")
+    return Axis(scale, top, zero, sunk, lost if off else "")
+
+
+def _with_room(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Return those of ascending ticks that do not lie upon the one before."""
+    kept: list[tuple[float, str]] = []
+    for at, label in sorted(ticks):
+        if not kept or at - kept[-1][0] >= ROOM:
+            kept.append((at, label))
+    return kept
 
 
 def _scale(finite: Sequence[float], *, log: bool, share: bool) -> Scale:

@@ -29,12 +29,13 @@ LEGEND = " 0 the start, 1 to 9 after so many steps, + later ones, @ the last"
 def descent_picture(descent: Descent, width: int, *, colored: bool = False) -> list[Text]:
     """Return the lines: the curve of one weight, the map of two, else the loss over the steps."""
     shown = shown_points(descent)
-    draw = {1: _curve, 2: partial(_map, colored=colored)}.get(len(descent.formula.variables))
-    if draw is None or len(shown) < 2:
+    count = len(descent.formula.variables)
+    if count not in {1, 2} or len(shown) < 2:
         losses = [*(step.loss for step in descent.steps), descent.end]
         points = [(float(step), loss) for step, loss in enumerate(losses)]
         return plot([PlotCurve("loss", points)], width, "step")
-    lines = [*draw(descent, shown, width), Text(LEGEND)]
+    one, two = partial(_curve, descent, shown), partial(_map, descent, shown, colored=colored)
+    lines = [*(one(width) if count == 1 else two(width)), Text(LEGEND)]
     if left := len(descent.points) - len(shown):
         lines.append(Text(f" {left} of {len(descent.points)} points lie far outside"))
     return lines

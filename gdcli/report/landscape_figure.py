@@ -131,8 +131,15 @@ def _legend(axes: Axes, labels: Sequence[str]) -> None:
         lines.append(Line2D([], [], color=color, linestyle=style, linewidth=1.8, label=name))
     rest = len(labels) - len(lines)
     title = f"grey: {rest} that end higher" if rest else None
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12), "ncols": 2, "frameon": False}
-    axes.legend(handles=lines, fontsize="small", title=title, **place)
+    below = axes.legend(
+        handles=lines,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.12),
+        ncols=2,
+        frameon=False,
+        fontsize="small",
+    )
+    below.set_title(title or "")
 
 
 def _cut(way: Way, size: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gdcli.report.console import literal
+from gdcli.report.console import literal, print_lines
 from gdcli.report.labels import for_json, in_full, short
-from gdcli.report.listing import print_json, print_listing, write_lines
+from gdcli.report.listing import print_json, print_listing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,7 @@ def print_rows(
     names = [n for n in (shown[0] if shown else ()) if form != "table" or _says_something(shown, n)]
     print_listing([{n: text(row[n]) for n in names} for row in shown], form, console)
     if form == "table":
-        write_lines(notes, console)
+        print_lines(notes, console)
 
 
 def _says_something(rows: Sequence[Mapping[str, Value]], name: str) -> bool:

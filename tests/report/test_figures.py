@@ -182,6 +182,21 @@ def test_negative_losses_keep_their_order() -> None:
     assert not drawn(picture)[1]
 
 
+def test_a_line_that_falls_without_end_is_drawn_below_zero() -> None:
+    down = line(1.0, 0.5, 0.0, -1.0, -1e9, diverged=True, label="down")
+    picture = chart(line(1.0, 0.1, 0.01), down)
+    found = heights(picture, "down")
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == tick_labels(picture)["below 0"] == 0
+    assert found[2] == tick_labels(picture)["0"] > 0
+    assert min(heights(picture)) > found[2]
+
+
+def test_ticks_do_not_lie_upon_each_other() -> None:
+    places = sorted(tick_labels(chart(line(1e6, 4.0, -4.0))).values())
+    assert min(np.diff(places)) > 0.03
+
+
 def test_diverged_lines_do_not_set_the_scale_unless_all_did() -> None:
     assert axis_of(chart(line(4.0, 1.0), line(4.0, 1e9, diverged=True))).scale.high == 4.0
     assert axis_of(chart(line(4.0, 1e9, inf, diverged=True))).scale.high == 1e9

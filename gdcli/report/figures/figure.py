@@ -23,6 +23,7 @@ def figure_bytes(picture: Chart | HeatMap, form: str) -> bytes:
     """Return a picture as the bytes of a png, an svg or a pdf."""
     with style():
         from matplotlib.figure import Figure
+        from matplotlib.font_manager import FontProperties
 
         figure = Figure(layout="constrained")
         if isinstance(picture, Chart):
@@ -32,7 +33,7 @@ def figure_bytes(picture: Chart | HeatMap, form: str) -> bytes:
         notes = plain("; ".join([*marks, *picture.notes]))
         figure.suptitle(plain(picture.title), fontsize="large")
         if figure.legends:  # they would lie upon each other
-            figure.legends[0].set_title(notes, {"size": "small"})
+            figure.legends[0].set_title(notes, FontProperties(size="small"))
         else:
             figure.supxlabel(notes, fontsize="small", x=0.99, ha="right")
         file = BytesIO()
@@ -41,5 +42,5 @@ def figure_bytes(picture: Chart | HeatMap, form: str) -> bytes:
 
 
 def _rounded(svg: bytes) -> bytes:
-    """Return an SVG whose paths and places have one decimal of a point: it is a fraction as large."""
+    """Return an SVG whose paths and places have one decimal of a point, to be small."""
     return PLACES.sub(lambda found: DECIMALS.sub(rb"\1", found[0]), svg)

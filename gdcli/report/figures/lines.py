@@ -92,13 +92,16 @@ def _across(axes: Axes, chart: Chart) -> None:
         ticks = rate_ticks(xs, TICKS) if xs else []
         axes.set_xticks(ticks, [f"{tick:.4g}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
+    elif len(set(xs)) == 1:
+        axes.set_xticks(xs[:1], [f"{xs[0]:.4g}"])
     elif xs and max(xs) - min(xs) >= 1:
         axes.xaxis.set_major_locator(MaxNLocator(TICKS, integer=True, steps=[1, 2, 5, 10]))
 
 
 def _draw_panel(axes: Axes, panel: Panel, axis: Axis, chart: Chart) -> bool:
     """Draw lines and marks; return whether marks were moved that would hide each other."""
-    rules = [LANE / 2] * axis.zero + [axis.knee] * axis.bent + [1 - LANE / 2] * bool(axis.lost)
+    rules = [axis.bottom - LANE / 2] * axis.zero + [LANE / 2] * axis.sunk
+    rules += [axis.knee] * axis.bent + [1 - LANE / 2] * bool(axis.lost)
     for height in rules:
         axes.axhline(height, color="0.4", linestyle=":", linewidth=0.8, zorder=1)
     moved, pen = _apart(panel, axis, chart), _Pen(axes, axis, every=chart.log_x)
@@ -195,7 +198,7 @@ def _close(spots: Sequence[tuple[float, int, int]]) -> Iterator[list[tuple[float
 def _aside(x: float, share: float, xs: Sequence[float], *, log: bool) -> float:
     """Return an x that is moved by a share of the width."""
     if log:
-        return x * (max(xs) / min(xs) if max(xs) > min(xs) else 1.1) ** share
+        return x * float((max(xs) / min(xs) if max(xs) > min(xs) else 1.1) ** share)
     return x + share * (max(xs) - min(xs) or 0.1)
 
 
