@@ -261,6 +261,16 @@ def test_a_heatmap_says_numbers_and_what_diverged_or_failed(tmp_path: Path) -> N
     assert notes == ["\u00d7 diverged", "! failed"]
 
 
+def test_zero_has_a_colour_of_its_own_in_a_heatmap(tmp_path: Path) -> None:
+    trials = [Made([9.0, end], lr=lr) for lr, end in ((0.1, 0.0), (0.2, 1e-6), (0.3, 1.0))]
+    figure = Figure()
+    draw_heatmap(heatmap(read_source(write_run(tmp_path, trials), "train_loss")), figure)
+    shown = np.asarray(figure.axes[0].images[0].get_array()).ravel().tolist()
+    assert shown[0] == 0
+    assert shown[1] > 0.1
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0", "1e-06", "1"]
+
+
 def test_a_heatmap_of_many_squares_has_no_numbers(tmp_path: Path) -> None:
     trials = [Made([999.0, 1.0 + k], lr=0.01 * (k + 1)) for k in range(99)]
     trials.append(Made([9.0, inf], lr=1, status="diverged"))
