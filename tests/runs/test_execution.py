@@ -185,6 +185,15 @@ def test_a_second_run_does_nothing(given: Experiment, whole: Outcome) -> None:
     assert {file: file.stat().st_mtime_ns for file in whole.folder.rglob("*")} == before
 
 
+def test_a_loss_is_told_before_the_first_step_and_names_the_problem(tmp_path: Path) -> None:
+    progress = Counting()
+    given = experiment("quadratic", lr="0.1,0.01", steps="5")
+    folder = execute(given, RunOptions(output=tmp_path), progress).folder
+    starts = pd.read_csv(folder / "summary.csv", **EXACT)["initial_train_loss"]
+    assert progress.losses[0] == starts.min()
+    assert set(progress.steps) == {"quadratic gd vanilla"}
+
+
 @pytest.mark.parametrize("stop_at", [1, 5, 9, 17, 18])
 def test_an_interrupted_run_goes_on_to_the_same_bytes(
     given: Experiment, whole: Outcome, tmp_path: Path, stop_at: int
