@@ -41,9 +41,13 @@ def on_terminal(*, stderr: bool = False) -> bool:
 
 
 def print_lines(lines: Iterable[str | Text], console: Console) -> None:
-    """Print sentences, broken between words to fit a terminal, and rows of `Text` as they are."""
+    """Print sentences, broken between words to fit a terminal, and rows of `Text` as they are.
+
+    A `Text` that says no_wrap=False is a sentence, too.
+    """
     for line in lines:
-        console.print(line, soft_wrap=not (isinstance(line, str) and console.is_terminal))
+        sentence = isinstance(line, str) or line.no_wrap is False
+        console.print(line, soft_wrap=not (sentence and console.is_terminal))
 
 
 def has_colors(console: Console) -> bool:

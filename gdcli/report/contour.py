@@ -150,4 +150,5 @@ def key(scale: Scale, *, colored: bool = False) -> Iterator[Text]:
 def _legend(order: int, label: str, way: Way) -> Text:
     end = "diverged" if way.diverged else f"loss {short(way.losses[-1])}"
     letter = f" {LETTERS[order]} "
-    return Text.assemble((letter, COLORS[order]), f"{label}, to {LETTERS[order].upper()}: {end}")
+    said = f"{label}, to {LETTERS[order].upper()}: {end}"
+    return Text.assemble((letter, COLORS[order]), said, no_wrap=False)

@@ -38,7 +38,7 @@ def picture_lines(picture: Chart | HeatMap, console: Console) -> list[Text]:
     for panel in picture.panels:
         lines += [Text(panel.title)] if panel.title else []
         lines += _panel_lines(picture, panel, width)
-    return [*lines, *(Text(f"   {note}") for note in picture.notes)]
+    return [*lines, *(Text(f"   {note}", no_wrap=False) for note in picture.notes)]
 
 
 def _panel_lines(picture: Chart, panel: Panel, width: int) -> list[Text]:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 from rich.text import Text
 
+from gdcli.report.labels import apart
 from gdcli.report.scale import rate_ticks, steps, tick_label
 
 HEIGHT = 16  # rows
@@ -100,7 +101,9 @@ class Frame:
         """Return the ticks of the x axis, where there is room for them."""
         most = max(1, self.columns // APART)
         if self.rates:
-            return [(log10(tick), f"{tick:.4g}") for tick in rate_ticks(self.rates, most)]
+            ticks = rate_ticks(self.rates, most)
+            labels = apart([*self.rates, *ticks])
+            return [(log10(tick), labels[tick]) for tick in ticks]
         span = self.right - self.left
         if self.x_label in WHOLE and span >= 1:
             most = min(most, int(span))

@@ -74,7 +74,7 @@ def plot(
     lines = [*frame.lines(cells), *map(_legend, range(len(curves)), curves, lost)]
     if isinstance(scale, Axis):
         values = [y for curve in curves for _, y in curve.points]
-        lines += [Text(f"   {note}") for note in scale.notes(values)]
+        lines += [Text(f"   {note}", no_wrap=False) for note in scale.notes(values)]
     return lines
 
 
@@ -159,4 +159,5 @@ def _spots(dots: Sequence[Dot], order: int) -> Iterator[Dot]:
 def _legend(order: int, curve: PlotCurve, lost: bool) -> Text:  # noqa: FBT001 -- mapped over
     left = f", {NOT_FINITE} ({CROSS})" if lost else ""
     ending = f", {DIVERGED} ({CROSS})" if curve.diverged else left
-    return Text.assemble((f" {LETTERS[order]} ", COLORS[order]), f"{curve.label}{ending}")
+    letter = f" {LETTERS[order]} ", COLORS[order]
+    return Text.assemble(letter, f"{curve.label}{ending}", no_wrap=False)

@@ -47,7 +47,7 @@ class Scale(NamedTuple):
     def _candidates(self, most: int) -> Iterable[list[float]]:
         """Return powers of ten; 1, 2 and 5 times them; equal steps: what spans the axis first."""
         if self.best is not None:
-            yield self._spread(NEAR_ONE, most)
+            yield self.with_room(NEAR_ONE, most)
         elif self.linear:
             upper = _thinned(_decades(10 * self.linear, self.high), most)
             yield [*steps(self.low, min(self.linear, self.high), most), *upper]
@@ -59,7 +59,7 @@ class Scale(NamedTuple):
         yield [tick for tick in near if self.low <= tick <= self.high]
         yield steps(self.low, self.high, most)
 
-    def _spread(self, ticks: Sequence[float], most: int) -> list[float]:
+    def with_room(self, ticks: Sequence[float], most: int) -> list[float]:
         """Return those of ascending ticks on the axis that have room, the highest in any case."""
         kept: list[float] = []
         for tick in reversed([tick for tick in ticks if self.low <= tick <= self.high]):
@@ -92,9 +92,14 @@ def tick_label(tick: float) -> str:
 
 
 def rate_ticks(rates: Iterable[float], most: int) -> list[float]:
-    """Return the ticks of a logarithmic axis of positive rates: the rates, or powers of ten."""
+    """Return the ticks of a logarithmic axis of positive rates: the rates, or powers of ten.
+
+    Of rates that are too close to each other for their names the lower ones are left out.
+    """
     own = sorted(set(rates))
-    return own if len(own) <= most else Scale(own[0], own[-1]).ticks(most)
+    if len(own) > most:
+        return Scale(own[0], own[-1]).ticks(most)
+    return Scale(own[0], own[-1]).with_room(own, 2 * most) if own else []
 
 
 def steps(low: float, high: float, most: int) -> list[float]:

@@ -239,6 +239,17 @@ def test_any_values_can_be_drawn(*, values: list[list[float]], log: bool) -> Non
         assert figure_bytes(squares, "svg")
 
 
+@pytest.mark.parametrize("letters", [4, 40, 90])
+def test_a_legend_is_no_wider_than_its_picture(letters: int) -> None:
+    lines = [line(9.0, 8.0 - k, label=f"{k}" * letters) for k in range(3)]
+    with style():
+        figure = Figure(layout="constrained")
+        draw_chart(chart(*lines), figure)
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        assert legend.get_window_extent().width < figure.bbox.width
+
+
 def test_names_are_shown_literally(tmp_path: Path) -> None:
     trials = [Made([9.0, 1.0], optimizer=HOSTILE), Made([9.0, 2.0], lr=0.2, varied=[])]
     read = read_source(write_run(tmp_path, trials), "train_loss")

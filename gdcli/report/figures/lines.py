@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.report.axis import LANE, Axis, axis_of
 from gdcli.report.figures.style import look, plain
+from gdcli.report.labels import apart
 from gdcli.report.pictures.picture import DIVERGED, MOST_LINES, Chart, Line, Panel
 from gdcli.report.scale import rate_ticks
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 CARETDOWNBASE = 11  # a triangle that stands on its tip: matplotlib knows it by number
 ACROSS = 3  # panels side by side
 ONE, MANY = (7.2, 4.6), (3.4, 3.0)  # inches: of a panel alone, of one among others
-ENTRY, CAPTION = 0.2, 2  # inches of a line of the legend; so many of them stand side by side
+ENTRY, HANDLE, LETTER = 0.2, 0.6, 0.065  # inches: of a legend's line, and of what it is made of
+CAPTION = 2  # labels side by side, where they fit
 TICKS = 6  # of an upright axis
 ROOM = 0.03  # of the height, above and below the axis
 NEAR = 0.012  # of the height: marks that are closer, at the same x, hide each other
@@ -32,7 +34,8 @@ def draw_chart(chart: Chart, figure: Figure) -> list[str]:
     down = ceil(len(chart.panels) / across) or 1
     width, height = ONE if across == down == 1 else MANY
     shared = _shared(chart.panels)
-    below = ceil(len(shared) / CAPTION) if shared else max(_lengths(chart.panels)) * down
+    beside = _beside(shared, width * across)
+    below = ceil(len(shared) / beside) if shared else max(_lengths(chart.panels)) * down
     figure.set_size_inches(width * across, height * down + ENTRY * below)
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     axis = axis_of(chart)
@@ -51,7 +54,7 @@ def draw_chart(chart: Chart, figure: Figure) -> list[str]:
         axes.tick_params(labelbottom=True)
     figure.supylabel(plain(chart.y), fontsize="medium")
     if shared:
-        figure.legend(*_named(grid.flat), loc="outside lower center", ncols=CAPTION, frameon=False)
+        figure.legend(*_named(grid.flat), loc="outside lower center", ncols=beside, frameon=False)
     return _explained(chart, axis, moved=moved)
 
 
@@ -60,6 +63,12 @@ def _shared(panels: Sequence[Panel]) -> list[str]:
     labels = list(dict.fromkeys(line.label for panel in panels for line in panel.lines))
     alike = all(line.shade is not None for panel in panels for line in panel.lines)
     return labels if len(panels) == 1 or (alike and len(labels) <= 2 * MOST_LINES) else []
+
+
+def _beside(labels: Sequence[str], width: float) -> int:
+    """Return how many of the labels stand side by side in a legend, one at least."""
+    longest = max(map(len, labels), default=0)
+    return max(1, min(CAPTION, int(width / (HANDLE + LETTER * longest))))
 
 
 def _lengths(panels: Sequence[Panel]) -> list[int]:
@@ -89,8 +98,9 @@ def _across(axes: Axes, chart: Chart) -> None:
     xs = [x for panel in chart.panels for line in panel.lines for x, _ in line.points]
     if chart.log_x:
         axes.set_xscale("log")
-        ticks = rate_ticks(xs, TICKS) if xs else []
-        axes.set_xticks(ticks, [f"{tick:.4g}" for tick in ticks])
+        ticks = rate_ticks(xs, TICKS)
+        labels = apart([*xs, *ticks])
+        axes.set_xticks(ticks, [labels[tick] for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
     elif len(set(xs)) == 1:
         axes.set_xticks(xs[:1], [f"{xs[0]:.4g}"])
