@@ -72,7 +72,7 @@ class _Told:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str, tuple[int, float | None]] = {}
         self._next = 0.0
 
     def send(self, word: str, *given: object) -> None:
@@ -83,14 +83,15 @@ class _Told:
     def start(self, total: int) -> None:
         self.send("start", total)
 
-    def advance(self, label: str, steps: int) -> None:
-        self._steps[label] = self._steps.get(label, 0) + steps
+    def advance(self, label: str, steps: int, loss: float | None = None) -> None:
+        before, last = self._steps.get(label, (0, None))
+        self._steps[label] = before + steps, last if loss is None else loss
         if time.monotonic() >= self._next:
             self._send_steps()
 
     def _send_steps(self) -> None:
-        for label, steps in self._steps.items():
-            self.send("advance", label, steps)
+        for label, (steps, loss) in self._steps.items():
+            self.send("advance", label, steps, loss)
         self._steps.clear()
         self._next = time.monotonic() + INTERVAL
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from gdcli.report.console import console, literal
+from gdcli.report.console import console, literal, print_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,4 +46,4 @@ class Screen:
     def warn(self, message: str) -> None:
         """Say what went wrong, on stderr, which may be closed or full."""
         with suppress(OSError):
-            self.console(stderr=True).print(literal(message), soft_wrap=True)
+            print_lines([literal(message)], self.console(stderr=True))

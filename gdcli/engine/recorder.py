@@ -99,6 +99,13 @@ class Recorder:
         stops = (self.ended == RUNNING) & stops
         self.ended = namespace(stops).where(stops, reason, self.ended)
 
+    def lowest(self) -> float | None:
+        """Return the lowest training loss of the last point; None: none is finite."""
+        last = self.program.device.host(self.pending[-1]) if self.pending else self.blocks[-1][-1]
+        losses = self.program.lanes.gather(last)[self.names.index("train_loss")]
+        finite = losses[np.isfinite(losses)]
+        return float(finite.min()) if finite.size else None
+
     def _flush(self) -> None:
         """Bring the pending points to the host."""
         if self.pending:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.expression.explain import Link, disagreement
 from gdcli.fields import counted
+from gdcli.report.console import has_colors
 from gdcli.report.descent_picture import descent_picture
 from gdcli.report.labels import apart
 from gdcli.report.listing import write_lines
@@ -32,7 +33,7 @@ def print_descent(descent: Descent, form: str, console: Console) -> None:
             write_lines([f"The picture needs UTF-8, and the output is {console.encoding}"], console)
             return
         width = console.width if console.is_terminal else OFF_TERMINAL
-        for line in descent_picture(descent, width):
+        for line in descent_picture(descent, width, colored=has_colors(console)):
             console.print(line, soft_wrap=True)
 
 

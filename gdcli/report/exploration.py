@@ -10,6 +10,7 @@ from rich.text import Text
 from gdcli.analysis.data_map import REGIONS, rank_correlation
 from gdcli.fields import counted
 from gdcli.report.blocks import Column, blocks
+from gdcli.report.console import print_lines
 from gdcli.report.exploration_rows import labels_of, ranked, setting_rows
 from gdcli.report.frame import Frame
 from gdcli.report.labels import short
@@ -48,8 +49,7 @@ def print_exploration(found: Exploration, form: str, console: Console) -> None:
     if form != "table":
         print_rows(rows, form, console)
         return
-    for line in _lines(found, rows, console):
-        console.print(line, soft_wrap=True)
+    print_lines(_lines(found, rows, console), console)
 
 
 def _lines(

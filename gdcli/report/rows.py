@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gdcli.report.console import literal
+from gdcli.report.console import literal, print_lines
 from gdcli.report.labels import for_json, in_full, texts_of
-from gdcli.report.listing import print_json, print_listing, write_lines
+from gdcli.report.listing import print_json, print_listing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +39,7 @@ def print_rows(
         return
     print_listing(texts_of(shown, names, rates), form, console)
     if form == "table":
-        write_lines(notes, console)
+        print_lines(notes, console)
 
 
 def _says_something(rows: Sequence[Mapping[str, Value]], name: str) -> bool:

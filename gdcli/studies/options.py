@@ -67,7 +67,9 @@ class View:
         Literal["pca", "random"],
         "plane of more than two parameters: where the trials go, or two random directions",
     ] = "pca"
-    resolution: Annotated[int, "points along each side", Ge(2)] = 51
+    resolution: Annotated[
+        int | None, "points along each side; 201 where a loss takes little work, else 51", Ge(2)
+    ] = None
     x_range: Annotated[tuple[float, float] | None, "ends of the first axis, -1,2"] = None
     y_range: Annotated[tuple[float, float] | None, "ends of the second axis"] = None
 

@@ -25,9 +25,7 @@ def curves(source: Source) -> Chart:
         for label, setting, band in zip(labels, chosen, source.bands(cells), strict=True)
     ]
     title = f"Median {source.label} over seeds, each setting at its best learning rate"
-    return Chart(
-        title, [panel_of("", lines)], "epoch", source.label, log_y=source.is_loss, notes=notes
-    )
+    return source.chart(title, [panel_of("", lines)], notes)
 
 
 def lowest(settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:

@@ -62,4 +62,4 @@ def _chart(
 ) -> Chart:
     source = next(iter(sources.values()))
     title = f"Median {source.label} over seeds, {what}"
-    return Chart(title, panels, "epoch", source.label, log_y=source.is_loss, notes=notes)
+    return source.chart(title, panels, notes)
