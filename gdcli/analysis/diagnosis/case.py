@@ -124,7 +124,7 @@ class Case:
             return noisy_trend(self.levels)
         trend = smooth_trend(self.levels)
         if self.known.rate is not None and self.gap is not None and self.descent.horizon:
-            factor = self.known.rate ** (2 * AHEAD * self.descent.horizon)
+            factor = float(min(1.0, self.known.rate) ** (2 * AHEAD * self.descent.horizon))
             return trend._replace(ahead=max(trend.ahead, self.gap * (1 - factor)))
         if self.descent.steady or self.pull is None:
             return trend
@@ -249,7 +249,7 @@ class Case:
         most, low = seen.highest_train_loss, seen.lowest_train_loss
         if most is None or low is None or seen.largest_grad_norm is None or most <= low:
             return None
-        return seen.largest_grad_norm**2 / (2 * (most - low))
+        return seen.largest_grad_norm * seen.largest_grad_norm / (2 * (most - low))
 
     @cached_property
     def vanished(self) -> bool:
@@ -310,6 +310,7 @@ class Case:
         low, late, at = seen.lowest_test_loss, seen.late_test_loss, seen.lowest_test_step
         if low is None or late is None or at is None or not horizon or not self.enough:
             return False
-        then = seen.levels[max(0, ceil(at * STRETCHES / horizon) - 1)]
+        place = min(STRETCHES, max(1, ceil(at * STRETCHES / horizon)))
+        then = seen.levels[place - 1]
         fell = then is not None and self.level < then - CLOSE * abs(then)
         return late - low > self.limits.worse * abs(low) and fell

@@ -290,7 +290,7 @@ def _at_minimum(case: Case) -> bool:
 
 
 def _at_minimum_phrase(case: Case) -> str:
-    if case.left is not None:
+    if case.gap is not None:
         least = case.known.minimum
         if not case.known.attained:
             here = number(case.level)
