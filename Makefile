@@ -13,6 +13,11 @@ NETWORKS := experiments/edge-of-stability.toml experiments/mlp-optimizers.toml \
 ELSEWHERE := experiments/cnn-fashion.toml experiments/yolo26-shapes.toml
 OTHERS := $(filter-out $(NETWORKS) $(ELSEWHERE),$(wildcard experiments/*.toml))
 
+# On every core; the tests of a file stay together, for they share what is made once.
+PYTEST := $(BIN)/python -m pytest -n logical --dist loadfile
+# Hundreds of processes import gdcli, which is to be compiled once.
+unexport PYTHONDONTWRITEBYTECODE
+
 MLFLOW := .venv/mlflow/bin/mlflow
 
 .PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs bench clean
@@ -32,9 +37,16 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: setup  ## run the two quickstart experiments
 	$(BIN)/gdcli sweep experiments/quickstart-linear.toml experiments/quickstart-cnn.toml
 
-# On every core; the tests of a file stay together, for they share what is made once.
-test: setup  ## run the tests, with branch coverage
-	$(BIN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term-missing:skip-covered
+# What is slow is said in tests/slow.py.
+.PHONY: test-rest test-all
+test: setup  ## run the tests to run often, in some minutes: every law, few examples, one browser page
+	$(PYTEST) -m 'not slow' --hypothesis-profile=quick
+
+test-rest: setup  ## run what make test leaves out: slow tests, and properties on more examples
+	$(PYTEST) -m 'slow or hypothesis'
+
+test-all: setup  ## run all tests, with branch coverage
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 test-ray: ray  ## run the tests that need a Ray cluster, on three nodes of this machine
 	$(BIN)/python -m pytest tests/ray

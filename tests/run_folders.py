@@ -6,12 +6,11 @@ import csv
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
-from math import hypot, isfinite
+from itertools import count, pairwise
+from math import ceil, hypot, isfinite, isnan
 from pathlib import Path
 
-from gdcli.analysis.verdict import Curve, verdict
-from gdcli.runs.rows import OUTCOME
+from gdcli.engine.watched import FACTS
 
 SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
 LOSSES = ("initial_train_loss", "final_train_loss", "best_train_loss", "final_grad_norm")
@@ -33,6 +32,7 @@ class Made:
     seed: int = 0
     varied: Sequence[object] = ()
     status: str = "finished"
+    stopped_by: str = ""
     message: str = ""
     test_losses: Sequence[float] = ()
     metrics: Sequence[float] = ()  # at the end
@@ -53,8 +53,8 @@ def write_run(
     folder.mkdir(parents=True, exist_ok=True)
     finals = [f"final_{name}" for name in metrics]
     losses = (*LOSSES, *TESTS, *finals)
-    ends = ("steps_to_target", *OUTCOME)
-    summary = (*SETTINGS, *varied, "status", "verdict", "steps", *losses, *ends)
+    ends = ("steps_to_target", *FACTS, "message")
+    summary = (*SETTINGS, *varied, "status", "stopped_by", "steps", *losses, *ends)
     points = ("epoch", "step", "examples", "train_loss", "grad_norm", "test_loss")
     _write(folder / "summary.csv", summary, [_ended(made, len(metrics)) for made in trials])
     lines = [line for made in trials for line in _recorded(made, len(metrics))]
@@ -72,19 +72,67 @@ def _write(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]])
 def _ended(made: Made, metrics: int) -> list[object]:
     """Return the line of summary.csv."""
     if made.status == "failed":
-        blanks = [""] * (len(LOSSES) + len(TESTS) + metrics + 2 + len(OUTCOME))
+        blanks = [""] * (len(LOSSES) + len(TESTS) + metrics + 3 + len(FACTS))
         return [*made.settings, "failed", *blanks, made.message]
-    steps = range(len(made.losses))
-    found = verdict(Curve(made.status, steps, made.losses, []))
     tests = [made.test_losses[-1], min(made.test_losses)] if made.test_losses else ["", ""]
-    at = len(made.losses) - 1
+    norm = made.grad_norms[-1] if made.grad_norms else ""
+    facts = facts_of(made)
     return [
-        *(*made.settings, made.status, found.word or "", at),
-        *(made.losses[0], made.losses[-1], min(made.losses), ""),
+        *(*made.settings, made.status, made.stopped_by, len(made.losses) - 1),
+        *(made.losses[0], made.losses[-1], min(made.losses), norm),
         *(*tests, *made.metrics, *[""] * (metrics - len(made.metrics))),
-        *("", "", found.overshoots, found.overshoot),
-        *(at if made.status == "diverged" else "", found.cause or "", made.message),
+        *("", *(_cell(facts.get(name)) for name in FACTS), made.message),
     ]
+
+
+def _cell(fact: object) -> object:
+    unknown = fact is None or (isinstance(fact, float) and isnan(fact))
+    return "" if unknown else fact
+
+
+def facts_of(made: Made) -> dict[str, object]:
+    """Return what a run keeps of a trial whose every step is watched."""
+    last, lost = len(made.losses) - 1, made.status == "diverged"
+    losses = made.losses[:last] if lost else made.losses
+    facts: dict[str, object] = {"watched": len(losses)}
+    if lost:
+        cause = "nan" if isnan(made.losses[-1]) else "growth"
+        cause = cause if isfinite(made.losses[-1]) or isnan(made.losses[-1]) else "overflow"
+        facts |= {"diverged_after": last - 1, "diverged_at": last, "diverged_by": cause}
+    norms = [norm for norm in made.grad_norms[: len(losses)] if isfinite(norm)]
+    if norms:
+        facts |= {"initial_grad_norm": made.grad_norms[0], "largest_grad_norm": max(norms)}
+    known = [loss for loss in losses if not isnan(loss)]
+    for name, extreme in (("lowest", min), ("highest", max)):
+        if known:
+            facts[f"{name}_train_loss"] = extreme(known)
+            facts[f"{name}_train_step"] = list(losses).index(extreme(known))
+    below = [step for step, loss in enumerate(losses) if loss <= losses[0]]
+    if below and below[-1] + 1 < len(losses):
+        facts["above_start_from"] = below[-1] + 1
+    facts |= _levels("level_{}", losses, last)
+    if not lost and last:
+        single = losses[-9:]
+        late = losses[ceil(last / 2) :]
+        facts |= {
+            "late_rises": sum(b > a for a, b in pairwise(single)),
+            "late_swing": max(single) - min(single),
+            "largest_late_rise": max(b - min(late[: k + 1]) for k, b in enumerate(late)),
+        }
+    if made.test_losses:
+        tests = list(made.test_losses[: len(losses)])
+        levels = _levels("{}", tests, last)
+        facts |= {"lowest_test_loss": min(tests, default=None), "late_test_loss": levels.get("16")}
+        facts["lowest_test_step"] = tests.index(min(tests)) if tests else None
+    return facts
+
+
+def _levels(name: str, losses: Sequence[float], horizon: int) -> dict[str, object]:
+    """Return the mean loss of every sixteenth of the steps after the start that has one."""
+    parts: dict[str, list[float]] = {}
+    for step, loss in enumerate(losses[1:], start=1):
+        parts.setdefault(name.format(ceil(16 * step / horizon)), []).append(loss)
+    return {key: sum(part) / len(part) for key, part in parts.items()}
 
 
 def _recorded(made: Made, metrics: int) -> Iterator[list[object]]:

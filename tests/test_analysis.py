@@ -207,9 +207,9 @@ def damaged(folder: Path, name: str, old: str, new: str) -> str:
     ("name", "old", "new", "error"),
     [
         ("summary.csv", "lr,", "rate,", "summary.csv:1: there is no column lr;"),
-        ("summary.csv", "seed,", "seed,seed,", "summary.csv:2: it has 23 cells, the header 24;"),
+        ("summary.csv", "seed,", "seed,seed,", "summary.csv:2: it has 54 cells, the header 55;"),
         ("summary.csv", "trial,method", "method,trial", "summary.csv:1: the columns do not begin"),
-        ("summary.csv", "trial1,", "", "summary.csv:3: it has 22 cells, the header 23;"),
+        ("summary.csv", "trial1,", "", "summary.csv:3: it has 53 cells, the header 54;"),
         ("summary.csv", "\ntrial1", "\n\ntrial1", "summary.csv:3: the line is empty;"),
         ("summary.csv", "0,finished", "0,done", "summary.csv:2: status is 'done', not one of"),
         ("summary.csv", ",0.1,", ",fast,", "summary.csv:2: lr is 'fast', not a number;"),
@@ -263,10 +263,28 @@ def test_the_numbers_of_a_trial_are_those_of_the_file(tmp_path: Path) -> None:
     assert second.loss == inf
 
 
-def test_the_figures_of_a_trial_are_those_of_the_file(tmp_path: Path) -> None:
+def test_the_facts_of_a_trial_are_those_of_the_file(tmp_path: Path) -> None:
     trials = [Made([1.0, 0.0, 0.5, *[0.0] * 9], seed=7), Made([1.0, nan], status="diverged")]
     first, second = read_trials(write_run(tmp_path, trials)).trials
-    assert (first.seed, first.diverged_by) == (7, "")
-    assert (first.figures["overshoots"], first.figures["largest_overshoot"]) == (1, 0.5)
-    assert first.figures["initial_train_loss"] == 1.0
-    assert (second.diverged_by, second.figures["diverged_at"]) == ("nan", 1)
+    assert (first.seed, first.facts["diverged_by"], first.facts["stopped_by"]) == (7, "", "")
+    facts = {"initial_train_loss": 1.0, "lowest_train_step": 1, "late_rises": 0, "watched": 12}
+    assert {name: first.fact(name) for name in facts} == facts
+    assert (second.facts["diverged_by"], second.fact("diverged_at")) == ("nan", 1)
+    assert second.fact("diverged_by") is None  # it is no number
+    assert first.fact("lowest_curvature") is None  # it is not known
+    assert first.fact("no_such_column") is None
+
+
+def test_rates_that_end_as_low_are_tied_and_the_soonest_is_best(tmp_path: Path) -> None:
+    slow = [1.0 if k < 20 else 0.0 for k in range(33)]
+    rates = {0.1: slow, 0.2: [1.0, *[1e-5] * 32], 0.3: [1.0, *[1e-3] * 32]}
+    (setting,) = settings(tmp_path, [Made(losses, lr=lr) for lr, losses in rates.items()])
+    assert [cell.lr for cell in setting.tied] == [0.1, 0.2]
+    assert setting.best is setting.cells[1]
+    assert setting.median == 1e-5
+    assert (setting.cells[0].time_to(1e-4), setting.cells[1].time_to(1e-4)) == (11 / 16, 1 / 16)
+
+
+def test_a_cell_that_is_never_at_a_loss_takes_for_ever(tmp_path: Path) -> None:
+    (setting,) = settings(tmp_path, [Made([1.0, 0.5]), Made([], lr=1, status="failed")])
+    assert [cell.time_to(0.1) for cell in setting.cells] == [inf, inf]

@@ -10,10 +10,8 @@ import pytest
 
 from gdcli import experiment_file
 from gdcli.analysis.edge import Edge, edge_of
-from gdcli.analysis.facts import Theory
 from gdcli.analysis.results import settings_of
 from gdcli.analysis.theory import sharpness_formula, stability_limit, stable_sharpness
-from gdcli.analysis.trials import read_trials
 from gdcli.analysis.why import Account, accounts
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam
@@ -21,8 +19,8 @@ from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.report.explanation import explanation
+from gdcli.report.results import diagnoses_of
 from gdcli.report.why import why_rows
-from gdcli.runs import manifest
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
@@ -43,10 +41,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def told(folder: Path) -> dict[float, Account]:
     """Return the accounts of a run of one setting, by learning rate."""
-    run, theory = read_trials(folder), Theory(manifest.read(folder))
-    (setting,) = settings_of(run.trials)
+    diagnoses = diagnoses_of(folder)
+    (setting,) = settings_of(diagnoses.run.trials)
     cells = [(setting, cell) for cell in setting.cells]
-    return {one.cell.lr: one for one in accounts(folder, run.names, cells, theory)}
+    return {one.cell.lr: one for one in accounts(folder, diagnoses, cells)}
 
 
 def test_larger_rates_train_at_the_edge_and_small_ones_below(folder: Path) -> None:
@@ -63,9 +61,9 @@ def test_larger_rates_train_at_the_edge_and_small_ones_below(folder: Path) -> No
 
 def test_the_explanation_says_how_near(folder: Path) -> None:
     line = explanation(told(folder)[0.8])
-    assert "; at the edge of stability: lr x sharpness = " in line
-    assert line.endswith(" at the start; the edge is 2, at sharpness 2/lr = 2.5")
-    rows = why_rows(folder, read_trials(folder), Theory(manifest.read(folder)))
+    assert " It is at the edge of stability: lr x sharpness is " in line
+    assert line.endswith(" at the start; the edge is 2, at sharpness 2/lr = 2.5.")
+    rows = why_rows(folder, diagnoses_of(folder))
     (row,) = (row for row in rows if row["lr"] == 0.8)
     assert row["stable_sharpness"] == pytest.approx(2.5)
     assert row["late_sharpness"] == pytest.approx(2.5, rel=0.2)
@@ -74,8 +72,9 @@ def test_the_explanation_says_how_near(folder: Path) -> None:
 
 def test_of_trials_that_diverged_it_says_nothing(folder: Path) -> None:
     account = told(folder)[0.8]
-    lost = tuple(t._replace(status="diverged", verdict="diverged") for t in account.cell.trials)
-    assert edge_of(replace(account, cell=replace(account.cell, trials=lost))) is None
+    assert edge_of(account) is not None
+    lost = {trial: replace(said, state="blew up") for trial, said in account.said.items()}
+    assert edge_of(replace(account, said=lost)) is None
 
 
 @pytest.mark.parametrize("grid", [{"method": "sgd"}, {"optimizer": "adam"}, {"schedule": "cosine"}])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -308,15 +306,6 @@ def test_a_trial_put_to_rest_stays_at_rest(name: str, step: int) -> None:
             direction, state = optimizer.update(zero, state, zero, step)
         np.testing.assert_array_equal(direction, zero)
         assert all(np.isfinite(array).all() for array in state.values())
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_importing_it_imports_neither_numpy_nor_torch(name: str) -> None:
-    module = f"gdcli.optimizers.{name.replace('-', '_')}"
-    code = f"import sys, {module}; print({{'numpy', 'torch'}} & set(sys.modules))"
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
 
 
 @given(base=st.floats(0, 1), exponent=st.integers(0, 10_000))

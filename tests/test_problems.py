@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss
 
-from gdcli.discovery import PROBLEMS
+from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.engine.initial import starting_point
 from gdcli.engine.streams import stream
 from gdcli.errors import UserError
@@ -90,17 +90,20 @@ def test_every_option_has_a_phrase_and_reads_its_default(name: str) -> None:
         assert option.read(raw, option.name) == option.default
 
 
-def test_problems_and_datasets_import_neither_numpy_nor_torch() -> None:
+def test_what_is_found_by_its_name_imports_neither_numpy_nor_torch() -> None:
     code = (
         "import sys\n"
         "import gdcli.datasets, gdcli.datasets.idx, gdcli.datasets.source\n"
-        "from gdcli.discovery import PROBLEMS\n"
+        "from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES\n"
         "from gdcli.fields import options_of\n"
-        "for name in PROBLEMS.names(): options_of(PROBLEMS.find(name, 'problem'))\n"
-        "print({'numpy', 'torch'} & set(sys.modules))"
+        "for catalogue in (OPTIMIZERS, SCHEDULES, PROBLEMS):\n"
+        "    for name in catalogue.names():\n"
+        "        options_of(catalogue.find(name, 'test'))\n"
+        "        print(name, *sorted({'numpy', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "set()\n"
+    names = [*OPTIMIZERS.names(), *SCHEDULES.names(), *PROBLEMS.names()]
+    assert done.stdout.splitlines() == names  # and no heavy module after one of them
 
 
 @pytest.mark.parametrize("name", TRAINABLE)

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,110 @@ def test_each_setting_is_shown_at_its_best_learning_rate(tmp_path: Path) -> None
     assert vanilla[4:9] == [f"{spread.median:.4g}", *quartiles, f"{setting.best.test_loss():.4g}"]
 
 
-def test_verdicts_are_counted_over_all_learning_rates(tmp_path: Path) -> None:
+def test_ends_are_counted_over_all_learning_rates(tmp_path: Path) -> None:
     trials = [Made([1.0, inf], lr=lr, status="diverged") for lr in (1.0, 2.0)]
     trials += [Made([1.0, 0.5]), Made([], status="failed", message="boom")]
     (row,) = json.loads(shown(write_run(tmp_path, trials), "json"))
-    words = ("converged", "slow", "stalled", "oscillating", "diverged", "failed")
-    assert [row[word] for word in words] == [0, 1, 0, 0, 2, 1]
+    assert [row[word] for word in ("trials", "diverged", "failed")] == [4, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("made", "state", "said"),
+    [
+        (Made([2.0] * 30), "flat", "= flat"),
+        (Made([0.9**k for k in range(30)]), "still falling", "v still falling"),
+        (Made([1.0, *[0.2, 0.9] * 15]), "bouncing", "~ bouncing"),
+        (Made([1.0, 0.5]), "too few points to tell", "? too few points to tell"),
+        (Made([1.05**k for k in range(30)]), "blew up", "x blew up"),
+        (
+            Made([1.0] * 9, stopped_by="target"),
+            "reached its goal",
+            "* reached its goal",
+        ),
+    ],
+)
+def test_the_state_at_the_best_rate_is_told_in_every_format(
+    tmp_path: Path, made: Made, state: str, said: str
+) -> None:
+    folder = write_run(tmp_path, [made])
+    (row,) = json.loads(shown(folder, "json"))
+    rising = state == "blew up"
+    assert (row["state"], row["quality"]) == (state, "above its start" if rising else None)
+    (row,) = csv.DictReader(io.StringIO(shown(folder, "csv")))
+    assert row["state"] == state
+    header, _, line = shown(folder, "md").splitlines()
+    words = [[cell.strip() for cell in text.split("|")] for text in (header, line)]
+    assert dict(zip(*words, strict=True))["state"] == state
+    below = shown(folder).partition("Best learning rate of each setting")[2]
+    assert said in below.partition("Median")[0]
+
+
+def test_most_seeds_have_the_state_at_the_best_rate(tmp_path: Path) -> None:
+    falling = [Made([0.9**k for k in range(30)], seed=seed) for seed in (0, 1)]
+    folder = write_run(tmp_path, [Made([2.0] * 30, seed=2), *falling])
+    (row,) = json.loads(shown(folder, "json"))
+    assert row["state"] == "still falling"
+
+
+def test_without_a_best_rate_there_is_no_state(tmp_path: Path) -> None:
+    (row,) = json.loads(shown(write_run(tmp_path, [descent(lr) for lr in (3.0, 10.0)]), "json"))
+    assert (row["lr"], row["state"], row["quality"]) == (None, None, None)
+
+
+def test_the_result_of_one_setting_is_a_sentence(tmp_path: Path) -> None:
+    text = shown(write_run(tmp_path, grid()[:9]))
+    loss = rates(text)[1][3].rstrip("*")
+    line = f"The best learning rate of gd vanilla is 0.1: training loss {loss}"
+    assert text.splitlines()[0] == f"{line} (the median over 3 seeds)."
+    text = shown(write_run(tmp_path, [Made([1.0, 0.5])]))
+    assert text.splitlines()[0] == "gd vanilla at learning rate 0.1 ends at training loss 0.5."
+
+
+def test_the_result_of_many_settings_names_the_lowest_and_who_ends_as_low(tmp_path: Path) -> None:
+    ends = {"vanilla": 0.5, "adam": 0.500001, "momentum": 0.7}
+    trials = [Made([1.0, loss], optimizer=name) for name, loss in ends.items()]
+    first = shown(write_run(tmp_path, trials)).splitlines()[0]
+    tied = "as low within 0.01% of the fall: gd adam at 0.1"
+    assert first == f"gd vanilla at learning rate 0.1 has the lowest loss: 0.5; {tied}."
+
+
+def test_a_run_without_a_result_says_so_first(tmp_path: Path) -> None:
+    first = shown(write_run(tmp_path, [descent(lr) for lr in (3.0, 10.0)])).splitlines()[0]
+    assert first == "At every learning rate half of the seeds or more diverged or failed."
+
+
+def test_of_rates_that_end_as_low_the_soonest_is_best_everywhere(tmp_path: Path) -> None:
+    slow = [1.0 if k < 30 else 0.0 for k in range(33)]
+    soon = [1.0, *[1e-9] * 32]
+    folder = write_run(tmp_path, [Made(slow, lr=0.1), Made(soon, lr=1.0), Made([1.0] * 33, lr=3)])
+    text = shown(folder)
+    assert text.startswith("The best learning rate of gd vanilla is 1: ")
+    alike = "lr 0.1 and 1 both end as low, within 0.01% of the fall; 1 is there at least 15 times"
+    assert f"gd vanilla: {alike} sooner. lr 1 is flat." in text
+    assert rates(text)[1] == ["gd", "vanilla", "0", "1e-09*", "1"]
+    assert [json.loads(shown(folder, "json"))[0][name] for name in ("lr", "train_loss")] == [
+        1,
+        1e-9,
+    ]
+
+
+def test_of_rates_that_are_there_as_soon_the_lowest_is_best(tmp_path: Path) -> None:
+    trials = [Made([1.0, *[end] * 32], lr=lr) for lr, end in ((0.1, 1e-9), (1.0, 0.0))]
+    text = shown(write_run(tmp_path, trials))
+    assert "lr 0.1 and 1 both end as low, within 0.01% of the fall. lr 1 is flat." in text
+
+
+def test_a_best_rate_at_an_end_of_its_row_asks_for_rates_beyond(tmp_path: Path) -> None:
+    falling = [Made([q**k for k in range(30)], lr=lr) for lr, q in ((0.1, 0.95), (0.2, 0.9))]
+    text = shown(write_run(tmp_path, falling))
+    assert "the best lr, 0.2, still falls." in text
+    assert "No lr above 0.2 was tried: try larger ones.\n" in text
+    bouncing = [Made([1.0, *[0.2, 0.9] * 15], lr=0.1), Made([1.0, *[0.3, 0.95] * 15], lr=0.2)]
+    text = shown(write_run(tmp_path, bouncing))
+    assert "the best lr, 0.1, bounces" in text
+    assert "No lr below 0.1 was tried: try smaller ones, too.\n" in text
+    largest = [replace(made, lr=0.3 - made.lr) for made in bouncing]
+    assert "was tried" not in shown(write_run(tmp_path, largest))
 
 
 def test_the_heat_map_has_a_row_a_setting_and_a_column_a_learning_rate(tmp_path: Path) -> None:
@@ -77,7 +176,7 @@ def test_the_heat_map_has_a_row_a_setting_and_a_column_a_learning_rate(tmp_path:
     assert vanilla[:2] == ["gd", "vanilla"]
     assert [cell.endswith(BEST) for cell in vanilla[2:]] == [False, True, False]
     assert vanilla[-1] == momentum[-1] == "diverged"
-    assert " ".join(key) == "* lowest of its row"
+    assert " ".join(key) == "* best of its row"
 
 
 def test_seeds_that_diverged_are_counted_in_the_heat_map(tmp_path: Path) -> None:
@@ -107,7 +206,8 @@ def test_a_narrow_terminal_gets_blocks_and_every_number_whole(tmp_path: Path, wi
     narrow = without_colour(shown(folder, width=width))
     numbers = [word for row in rates(shown(folder)) for word in row]
     assert set(numbers) <= set(narrow.split())
-    table = [line for line in narrow.split("\n") if line.startswith(("setting", "lr", "gd"))]
+    tables = narrow.partition("Best learning rate of each setting")[2]
+    table = [line for line in tables.split("\n") if line.startswith(("setting", "lr", "gd"))]
     assert len(table) > 3
     assert max(map(len, table)) <= width
 

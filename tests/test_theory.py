@@ -135,6 +135,8 @@ def test_the_condition_number_is_that_of_the_curvatures_above_0() -> None:
     assert condition_number(SINGULAR) == 5
     assert condition_number(BOUNDED) is None
     assert condition_number(Curvature(10.0, 0.0, exact=True, every_batch=False)) is None
+    # So a manifest of an earlier version has it.
+    assert condition_number(Curvature(10.0, 0.5, exact=True, every_batch=False)) == 20
 
 
 @pytest.mark.parametrize("condition", [2.0, 10.0, 100.0, 1000.0])

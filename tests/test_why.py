@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.expectation import Expectation, expectation
 from gdcli.analysis.facts import Facts, Goals, Theory
-from gdcli.analysis.judged import judged
 from gdcli.analysis.measured_rate import measured_rate
 from gdcli.analysis.results import settings_of
 from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import Limit
-from gdcli.analysis.thresholds import Thresholds
 from gdcli.analysis.trials import read_trials
-from gdcli.analysis.why import Account
+from gdcli.analysis.why import Account, accounts
 from gdcli.engine.curvature import Curvature
 from gdcli.engine.noise_floor import Floor
 from gdcli.errors import UserError
@@ -32,16 +32,29 @@ from tests.run_folders import Made, descent, grid, write_run
 GOALS = Goals(tol=None, target_loss=None, order="shuffle", remainder="keep")
 BOWL = Facts(1, 0.0, Curvature(10.0, 1.0, exact=True, every_batch=True))
 NOTHING = {"experiment": {"settings": {"grid": {}}}, "theory": []}
+FALLING = [0.9**k for k in range(30)]
 
 
-def account(folder: Path, trials: list[Made], expected: Expectation | None = None) -> Account:
-    (setting,) = settings_of(read_trials(write_run(folder, trials)).trials)
+def bowl(goals: dict[str, float] | None = None, **known: object) -> Theory:
+    """Return what a manifest says of a quadratic bowl, whose limit of plain descent is 0.2."""
+    curvature = {"largest": 10.0, "smallest": 1.0, "exact": True, "every_batch": True}
+    own = {"problem": "bowl", "options": {}, "examples": 1, "minimum": 0.0, "convex": True}
+    experiment = {"problem": "quadratic", "settings": {"grid": goals or {}}}
+    entry = {**own, "curvature": curvature, **known}
+    return Theory({"experiment": experiment, "data": {"bowl": "abc"}, "theory": [entry]})
+
+
+def account(folder: Path, trials: list[Made], theory: Theory | None = None) -> Account:
+    """Return the account of a run of one setting at one learning rate."""
+    run = read_trials(write_run(folder, trials))
+    (setting,) = settings_of(run.trials)
     (cell,) = setting.cells
-    return Account(setting, cell, {}, None, expected)
+    (found,) = accounts(folder, Diagnoses(run, theory), [(setting, cell)])
+    return found
 
 
-def said(folder: Path, trials: list[Made], expected: Expectation | None = None) -> str:
-    return explanation(account(folder, trials, expected))
+def said(folder: Path, trials: list[Made], theory: Theory | None = None) -> str:
+    return explanation(account(folder, trials, theory))
 
 
 def lost(lr: float, seed: int = 0, end: float = inf) -> Made:
@@ -49,34 +62,49 @@ def lost(lr: float, seed: int = 0, end: float = inf) -> Made:
 
 
 def test_divergence_is_told_with_its_step_its_cause_and_its_limit(tmp_path: Path) -> None:
-    expected = Expectation(Vanilla(), Limit(0.3125, exact=True))
-    line = "lr 0.5 diverged at step 7 (overflow): 0.5 > 2/L = 0.3125"
-    assert said(tmp_path, [lost(0.5)], expected) == line
-    assert said(tmp_path, [lost(0.5, end=nan)]) == "lr 0.5 diverged at step 7 (NaN)"
-    momentum = Expectation(Momentum(), Limit(0.4, exact=True))
-    assert said(tmp_path, [lost(0.5)], momentum).endswith(": 0.5 > 2(1+beta)/L = 0.4")
+    line = "lr 0.5 blew up at step 7: its loss or a weight overflowed; its learning rate 0.5 is"
+    assert said(tmp_path, [lost(0.5)], bowl()).startswith(f"{line} above the limit 2/L = 0.2.")
+    plain = said(tmp_path, [lost(0.5, end=nan)])
+    assert plain.startswith("lr 0.5 blew up at step 7: its loss or a weight became NaN. ")
+    grown = said(tmp_path, [lost(0.5, end=1e30)])
+    assert grown.startswith(
+        "lr 0.5 blew up at step 7: its loss grew past the limit of --diverge-at"
+    )
+    momentum = said(tmp_path, [replace(lost(0.5), optimizer="momentum")], bowl())
+    assert "above the limit 2(1+beta)/L = 0.38." in momentum
 
 
 def test_a_bound_that_is_only_sufficient_is_never_given_as_the_proof(tmp_path: Path) -> None:
-    line = said(tmp_path, [lost(0.5)], Expectation(Vanilla(), Limit(0.25, exact=False)))
-    assert "up to which convergence is certain; above, theory leaves it open" in line
+    bound = {"largest": 10.0, "smallest": 0.0, "exact": False, "every_batch": False}
+    line = said(tmp_path, [lost(0.5)], bowl(curvature=bound))
+    assert line.startswith("lr 0.5 blew up at step 7: its loss or a weight overflowed. ")
+    assert "limit" not in line
 
 
 @pytest.mark.parametrize(
-    ("losses", "line"),
+    ("made", "state", "line"),
     [
-        ([1.05**k for k in range(30)], "lr 0.1 diverged (growth)"),
-        ([1.0, *[0.2, 0.9] * 5], "lr 0.1 oscillates: 5 overshoots, the largest 0.875 of the fall"),
-        ([*[1.0] * 5, 0.0, 0.5, *[0.4] * 4], "lr 0.1 oscillates: 1 overshoot, 0.5 of the fall"),
-        ([0.9**k for k in range(30)], "lr 0.1 is slow: its loss still falls"),
-        ([2.0] * 30, "lr 0.1 stalled: its loss is flat, and not at a goal"),
-        ([2.0], "lr 0.1 has no verdict"),
+        (lost(0.1), "blew up", "blew up at step 7"),
+        (
+            Made([1.05**k for k in range(30)]),
+            "blew up",
+            "blew up: its loss is above its start from",
+        ),
+        (Made(FALLING, stopped_by="tol"), "reached its goal", "reached --tol after 29 steps."),
+        (Made(FALLING, stopped_by="target"), "reached its goal", "reached --target-loss after 29"),
+        (Made([1.0, *[0.2, 0.9] * 15]), "bouncing", "bounces: its loss still swings by 0.7"),
+        (Made(FALLING[:5]), "too few points to tell", "is too short to tell: 5 points."),
+        (Made([2.0]), "too few points to tell", "is too short to tell: 1 point."),
+        (Made(FALLING), "still falling", "still falls."),
+        (Made([2.0] * 30), "flat", "is flat."),
     ],
 )
-def test_every_verdict_is_told_with_its_figures(
-    tmp_path: Path, losses: list[float], line: str
+def test_every_state_is_told_with_its_figures(
+    tmp_path: Path, made: Made, state: str, line: str
 ) -> None:
-    assert said(tmp_path, [Made(losses)]) == line
+    found = account(tmp_path, [made])
+    assert found.state == state
+    assert explanation(found).startswith(f"lr 0.1 {line}")
 
 
 def test_a_failed_trial_is_told_with_its_message(tmp_path: Path) -> None:
@@ -84,36 +112,63 @@ def test_a_failed_trial_is_told_with_its_message(tmp_path: Path) -> None:
     assert line == "lr 0.1 failed: boom"
 
 
-def test_a_slow_trial_is_told_with_the_epochs_left(tmp_path: Path) -> None:
-    one = account(tmp_path, [Made([0.9**k for k in range(30)])])
-    (trial,) = one.cell.trials
-    for left, line in (
-        (1041.0, "about 1040 epochs more to its goal"),
-        (inf, "target is at the minimum"),
-    ):
-        changed = trial._replace(figures={**trial.figures, "epochs_left": left})
-        assert line in explanation(replace(one, cell=replace(one.cell, trials=(changed,))))
+def test_of_most_seeds_that_failed_the_message_is_told(tmp_path: Path) -> None:
+    failed = [Made([], seed=k, status="failed", message="boom") for k in (1, 2)]
+    found = account(tmp_path, [Made(FALLING), *failed])
+    assert (found.state, found.states) == ("failed", {"failed": 2, "still falling": 1})
+    assert explanation(found) == "lr 0.1 failed: boom (2 of 3 seeds)"
+
+
+def test_a_trial_at_the_least_loss_is_said_to_be_there(tmp_path: Path) -> None:
+    there = account(tmp_path, [Made([0.5**k for k in range(40)])], bowl())
+    assert there.state == "flat"
+    close = "lr 0.1 is at the minimum, within less than 0.0001% of its fall: "
+    assert explanation(there).startswith(close)
+
+
+def test_a_trial_that_falls_is_told_with_the_steps_to_go(tmp_path: Path) -> None:
+    line = said(tmp_path, [descent(0.02, epochs=64)], bowl({"target-loss": 1e-3}))
+    assert line.startswith("lr 0.02 still falls. About ")
+    assert " more steps until the loss is at its target 0.001." in line
+    low, high = map(float, line.partition("About ")[2].partition(" more")[0].split(" to "))
+    longer = descent(0.02, epochs=1000).losses
+    assert low <= next(k for k, loss in enumerate(longer) if loss <= 1e-3) - 64 <= high
+
+
+def test_a_target_below_the_minimum_is_said_to_be_there(tmp_path: Path) -> None:
+    found = account(tmp_path, [descent(0.1)], bowl({"target-loss": -1.0}))
+    (one,) = found.said.values()
+    assert "target below the minimum" in one.qualities
 
 
 def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None:
-    good = [Made([0.9**k for k in range(30)], lr=0.5, seed=seed) for seed in (1, 2)]
-    assert said(tmp_path, [lost(0.5), *good]).endswith(
-        "is slow: its loss still falls (2 of 3 seeds)"
+    good = [Made(FALLING, lr=0.5, seed=seed) for seed in (1, 2)]
+    assert said(tmp_path, [lost(0.5), *good]).startswith("lr 0.5 still falls (2 of 3 seeds).")
+    assert said(tmp_path, [lost(0.5), good[0]]).startswith(
+        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds)."
     )
-    assert said(tmp_path, [lost(0.5), good[0]]).endswith(
-        "diverged at step 7 (overflow) (1 of 2 seeds)"
-    )
+
+
+def test_of_the_seeds_with_the_state_the_one_with_the_median_loss_is_told(tmp_path: Path) -> None:
+    trials = [Made([k * y for y in FALLING], seed=k) for k in (1, 2, 3)]
+    found = account(tmp_path, [*trials, lost(0.1, seed=4)])
+    middle = found.cell.trials[1]
+    assert found.typical is found.said[middle.id]
+    assert found.fact("initial_train_loss") == 2.0
 
 
 def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -> None:
-    expected = Expectation(Vanilla(), rate=0.9, floor=Floor(1, 0.05, excess=0.01, mean=0.01))
-    one = account(tmp_path, [Made([2.0] * 30)], expected)
-    line = explanation(replace(one, rate=0.91, excess=0.011))
-    assert "; rate a step 0.91 measured, 0.9 in theory in the long run" in line
-    assert "; noise floor 0.011 measured, 0.01 in theory" in line
-    assert "measured" not in explanation(one)
-    unstable = expected._replace(floor=Floor(1, 0.05, inf, inf))
-    assert "floor" not in explanation(replace(one, expected=unstable))
+    one = account(tmp_path, [descent(0.05, epochs=200)], bowl())
+    change = "A step now changes the gradient norm by -5%; in the long run -5%, in theory."
+    assert explanation(one).endswith(change)
+    assert "A step" not in explanation(replace(one, rate=None))
+    floor = [{"batch_size": 4, "lr": 0.1, "excess": 0.01, "mean": 0.01}]
+    drawn = {"experiment": {"problem": "p", "settings": {"grid": {"order": "replacement"}}}}
+    sgd = Made([1.0, *[0.01, 0.012] * 20], method="minibatch", batch_size=4)
+    noisy = bowl(floors=floor, examples=100)
+    noisy.goals = Theory({**drawn, "data": {}, "theory": []}).goals
+    line = "SGD's noise floor at this rate is 0.01 above the least loss, in theory."
+    assert line in said(tmp_path, [sgd], noisy)
 
 
 def given_setting(**changed: Value) -> dict[str, Value]:
@@ -195,24 +250,21 @@ def test_a_rate_is_measured_before_rounding_and_only_from_enough_points() -> Non
     assert measured_rate(range(10), [0.0] * 10) is None
 
 
-def test_other_thresholds_judge_anew(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, [Made([0.9**k for k in range(51)]), Made([], status="failed")])
-    run, theory = read_trials(folder), Theory(NOTHING)
-    assert judged(folder, run, theory, Thresholds()).trials == run.trials
-    first, second = judged(folder, run, theory, Thresholds(flat=10.0)).trials
-    assert (first.verdict, second.verdict) == ("stalled", "")
-    bouncing = write_run(tmp_path, [Made([1.0, *[0.2, 0.9] * 25])])
-    (calm,) = judged(bouncing, read_trials(bouncing), theory, Thresholds(overshoot=0.95)).trials
-    assert (calm.verdict, calm.figures["overshoots"]) == ("stalled", 0)
+def test_other_limits_judge_anew(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, [Made(FALLING), Made([], status="failed")])
+    run = read_trials(folder)
+    usual = [one.state for _, one in Diagnoses(run, None).all()]
+    loose = [one.state for _, one in Diagnoses(run, None, Limits(flat=10.0)).all()]
+    assert (usual, loose) == (["still falling", None], ["flat", None])
+    run = read_trials(write_run(tmp_path, [Made([1.0, *[0.2, 0.9] * 25, 0.2])]))
+    (calm,) = (one.state for _, one in Diagnoses(run, None, Limits(swing=2.0)).all())
+    assert calm == "flat"
 
 
 def test_a_goal_that_was_reached_stays_reached(tmp_path: Path) -> None:
-    folder = write_run(tmp_path, [Made([1.0] * 20)])
-    run = read_trials(folder)
-    theory = Theory({"experiment": {"settings": {"grid": {"tol": 0.1}}}, "theory": []})
-    reached = run._replace(trials=(run.trials[0]._replace(verdict="converged"),))
-    (found,) = judged(folder, reached, theory, Thresholds(near=1e-20)).trials
-    assert found.verdict == "converged"
+    run = read_trials(write_run(tmp_path, [Made([1.0] * 20, stopped_by="tol")]))
+    ((_, found),) = Diagnoses(run, bowl({"tol": 0.1}), Limits(near=1e-20)).all()
+    assert found.state == "reached its goal"
 
 
 def test_the_facts_are_those_of_the_settings_options() -> None:
@@ -251,7 +303,7 @@ def test_of_many_settings_the_best_are_explained(tmp_path: Path) -> None:
     run = read_trials(folder)
     settings = settings_of(run.trials)
     labels = [f"width {k}" for k in range(1, 15)]
-    *lines, rest = why_lines(folder, run, settings, labels, Theory(NOTHING))
+    *lines, rest = why_lines(folder, Diagnoses(run, Theory(NOTHING)), settings, labels)
     assert [line.partition(":")[0] for line in lines] == labels[:10]
     assert rest == "the other 4 settings: --view why"
 
@@ -260,5 +312,5 @@ def test_a_run_without_facts_is_explained_without_theory(tmp_path: Path) -> None
     folder = write_run(tmp_path, grid())
     run = read_trials(folder)
     settings = settings_of(run.trials)
-    lines = why_lines(folder, run, settings, ["a", "b"], Theory(NOTHING))
+    lines = why_lines(folder, Diagnoses(run, None), settings, ["a", "b"])
     assert [line.partition(": ")[0] for line in lines] == ["a", "a", "b", "b"]

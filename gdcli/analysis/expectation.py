@@ -15,7 +15,6 @@ from gdcli.analysis.theory import (
     stable_sharpness,
 )
 from gdcli.discovery import OPTIMIZERS, SCHEDULES, Catalogue
-from gdcli.engine.curvature import DEGENERATE
 from gdcli.fields import Option, options_of
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.vanilla import Vanilla
@@ -102,16 +101,14 @@ def _rule(name: str, what: str, known: Catalogue[Any]) -> tuple[type, tuple[Opti
 def _rate(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float | None:
     """Return the rate of descent on all examples where the Hessian is the same everywhere.
 
-    Along axes of curvature 0 the gradient is 0, and nothing is left to descend. Weight decay has
+    Along axes of curvature 0 the gradient is 0: there is nothing to descend. Weight decay has
     another minimiser than the loss: the gradient does not vanish there.
     """
     curvature = facts.curvature
     if method != "gd" or curvature is None or not curvature.exact or optimizer.weight_decay:
         return None
-    smallest = curvature.smallest_positive
-    if smallest is None and curvature.smallest > DEGENERATE * curvature.largest:
-        smallest = curvature.smallest  # of a manifest that says no more
-    return convergence_rate(optimizer, lr, (smallest, curvature.largest)) if smallest else None
+    slowest = curvature.slowest
+    return convergence_rate(optimizer, lr, (slowest, curvature.largest)) if slowest else None
 
 
 def _edge(optimizer: Optimizer, method: str, lr: float, facts: Facts) -> float | None:

@@ -1,10 +1,10 @@
-"""What a learning-rate range test says: where the loss falls steepest, and where it diverges."""
+"""What the ramp of a learning-rate search says: where its loss falls steepest, before any rise."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import takewhile
-from math import inf, isfinite, isnan
+from math import inf, isfinite
 
 from gdcli.analysis.quantiles import median
 
@@ -53,12 +53,3 @@ def steepest(curve: Sequence[float]) -> int | None:
     slopes += [curve[last] - curve[last - 1]] if last > 0 else []
     lowest = min(slopes, default=0.0)
     return slopes.index(lowest) + 1 if lowest < 0 else None
-
-
-def median_end(losses: Sequence[float], limits: Sequence[float]) -> float:
-    """Return the median of the last losses of some seeds: inf for those above their limits."""
-    ends = [
-        inf if isnan(loss) or loss > limit else loss
-        for loss, limit in zip(losses, limits, strict=True)
-    ]
-    return median(ends)

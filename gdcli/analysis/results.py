@@ -72,31 +72,13 @@ class Setting:
 
     @cached_property
     def tied(self) -> tuple[Cell, ...]:
-        """The learning rates that end as low as the lowest: within TIED of the fall above it.
-
-        The loss is the median final training loss over the seeds, the fall that from the start.
-        None at all where at every learning rate half of the seeds diverged or none has a result.
-        """
-        lowest = min(cell.median for cell in self.cells)
-        if not isfinite(lowest):
-            return ()
-        return tuple(cell for cell in self.cells if cell.median <= lowest + self._margin(lowest))
+        """The learning rates that end as low as the lowest: `tied`."""
+        return tied(self.cells)
 
     @cached_property
     def best(self) -> Cell | None:
-        """The learning rate that is there the soonest, of those that end as low as the lowest.
-
-        Of two as soon the one with the lower loss, of two as low the smaller. None: there is none.
-        """
-        if not self.tied:
-            return None
-        return min(self.tied, key=lambda cell: (cell.fallen, cell.median))
-
-    def _margin(self, loss: float) -> float:
-        """Return the loss that counts as nothing, beside the fall from the start to a loss."""
-        starts = [trial.fact("initial_train_loss") for trial in self.trials]
-        known = [start for start in starts if start is not None and isfinite(start)]
-        return TIED * max(0.0, median(known) - loss) if known else 0.0
+        """The best learning rate: `best`."""
+        return best(self.cells)
 
     @property
     def median(self) -> float:
@@ -107,6 +89,33 @@ class Setting:
     def trials(self) -> Iterable[Trial]:
         """The trials at every learning rate."""
         return (trial for cell in self.cells for trial in cell.trials)
+
+
+def tied(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """Return the cells that end as low as the lowest: within TIED of the fall above it.
+
+    The loss is the median final training loss over the seeds, the fall that from the start. None at
+    all where in every cell half of the seeds diverged or none has a result.
+    """
+    lowest = min((cell.median for cell in cells), default=inf)
+    if not isfinite(lowest):
+        return ()
+    return tuple(cell for cell in cells if cell.median <= lowest + _margin(cells, lowest))
+
+
+def best(cells: Sequence[Cell]) -> Cell | None:
+    """Return the cell that is there the soonest, of those that end as low as the lowest.
+
+    Of two as soon the one with the lower loss, of two as low the first. None: there is none.
+    """
+    return min(tied(cells), key=lambda cell: (cell.fallen, cell.median), default=None)
+
+
+def _margin(cells: Sequence[Cell], loss: float) -> float:
+    """Return the loss that counts as nothing, beside the fall from the start to a loss."""
+    starts = [trial.fact("initial_train_loss") for cell in cells for trial in cell.trials]
+    known = [start for start in starts if start is not None and isfinite(start)]
+    return TIED * max(0.0, median(known) - loss) if known else 0.0
 
 
 def settings_of(trials: Sequence[Trial]) -> tuple[Setting, ...]:

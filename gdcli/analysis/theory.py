@@ -119,8 +119,7 @@ def fate_of(optimizer: Optimizer, method: str, lr: float, curvature: Curvature) 
 
 def condition_number(curvature: Curvature) -> float | None:
     """Return L / mu, mu the smallest curvature above 0; None: it is not known exactly."""
-    smallest = curvature.smallest_positive
-    return curvature.largest / smallest if curvature.exact and smallest else None
+    return curvature.largest / curvature.slowest if curvature.slowest else None
 
 
 def best_setting(optimizer: Optimizer, curvature: Curvature) -> Best | None:

@@ -74,7 +74,10 @@ class _Columns:
         # The last one named so: a varied setting may have that name too.
         end = len(cells) - 1 - cells[::-1].index("status")
         self.varied = range(len(FIRST), end)
-        self.ending = [(name, end + place) for place, name in enumerate(cells[end:])]
+        # Without facts, in tables of format 2 and before, divergence has the step that recorded it.
+        unknown = () if "watched" in cells[end:] else ("diverged_at", "diverged_by")
+        ending = [(name, end + place) for place, name in enumerate(cells[end:])]
+        self.ending = [(name, place) for name, place in ending if name not in unknown]
         self.own = [FIRST.index(name) for name in OWN]
         self.names = (*OWN, *(cells[place] for place in self.varied))
         losses = ("train_loss", "test_loss")

@@ -20,7 +20,7 @@ from gdcli.analysis.quantiles import median
 from gdcli.analysis.recorded_points import Points, read_points
 from gdcli.analysis.results import Cell, Setting
 from gdcli.analysis.rows import Value
-from gdcli.analysis.series import last_quarters
+from gdcli.analysis.series import last_quarter
 from gdcli.analysis.trials import Trial
 
 WORDS = (*(state.word for state in STATES), "failed")  # of two as frequent, the first is told
@@ -53,8 +53,8 @@ class Account:
 
     @property
     def state(self) -> str:
-        """The state of the largest group; "failed" where every trial did."""
-        return self.groups[0][0][0] if self.groups else "failed"
+        """The state of the largest group."""
+        return self.groups[0][0][0]
 
     @cached_property
     def states(self) -> Counter[str]:
@@ -64,21 +64,23 @@ class Account:
 
     @cached_property
     def groups(self) -> list[tuple[Said, list[Trial]]]:
-        """The trials that the same is said of, the largest group first; of equals as in WORDS."""
+        """The trials that the same is said of, the largest group first; of equals as in WORDS.
+
+        Of trials that failed nothing but that is said.
+        """
         found: dict[Said, list[Trial]] = {}
-        for trial in self.cell.ran:
-            one = self.said[trial.id]
-            found.setdefault((one.state or "failed", one.quality), []).append(trial)
+        for trial in self.cell.trials:
+            one = self.said.get(trial.id)
+            said = (one.state or "failed", one.quality) if one else ("failed", None)
+            found.setdefault(said, []).append(trial)
         order = {group: (-len(held), WORDS.index(group[0])) for group, held in found.items()}
         return sorted(found.items(), key=lambda item: order[item[0]])
 
     @cached_property
     def typical(self) -> Diagnosis | None:
-        """What is said of the trial with the median loss in the largest group; None: all failed."""
-        if not self.groups:
-            return None
+        """What is said of the median trial, by loss, of the largest group; None: they failed."""
         own = sorted(self.groups[0][1], key=lambda trial: trial.loss)
-        return self.said[own[(len(own) - 1) // 2].id]
+        return self.said.get(own[(len(own) - 1) // 2].id)
 
     def fact(self, name: str) -> float | None:
         """Return a fact's median over the trials that have the state; None: none has it."""
@@ -88,7 +90,7 @@ class Account:
 
     def of_the_state(self) -> list[Trial]:
         """Return the trials of the largest group."""
-        return self.groups[0][1] if self.groups else []
+        return self.groups[0][1]
 
 
 def accounts(
@@ -145,7 +147,7 @@ def _measure(points: Points) -> Measured:
 
 def _level(values: Sequence[float]) -> float | None:
     """Return the mean of the last quarter: what swings around a level is at it."""
-    last = last_quarters(values)[1] if len(values) > 1 else ()
+    last = last_quarter(values) if len(values) > 1 else ()
     return sum(last) / len(last) if last else None
 
 

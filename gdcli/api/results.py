@@ -73,15 +73,16 @@ class Run:
         from gdcli.report.results import diagnoses_of
 
         found = list(diagnoses_of(folder_of(str(self.path))).all())
-        columns = {
+        texts = {
             "state": [one.state or "failed" for _, one in found],
             "quality": [one.quality for _, one in found],
-            "qualities": [one.qualities for _, one in found],
             "explanation": [one.phrase for _, one in found],
             "advice": [one.advice for _, one in found],
         }
         ids = pd.Index([trial.id for trial, _ in found], name="trial")
-        return pd.DataFrame(columns, index=ids)
+        columns = {n: pd.Series(values, ids, "str") for n, values in texts.items()}
+        qualities = pd.Series([one.qualities for _, one in found], ids, "object")
+        return pd.DataFrame({**columns, "qualities": qualities})
 
     def _frame(self, table: Table) -> pd.DataFrame:
         # pandas takes half a second to import: an experiment can be made and run without it.

@@ -98,6 +98,7 @@ def _explore(experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> 
         checked_output(written.output, ENDINGS)
     from gdcli.report.exploration import print_exploration
     from gdcli.report.progress import progress_bar
+    from gdcli.runs.failures import left_out
     from gdcli.studies.exploration_folder import folder_for
     from gdcli.studies.explore import explore
 
@@ -111,7 +112,9 @@ def _explore(experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> 
     screen.tell(f"the examples are in {folder / 'examples.csv'}")
     if written.output:
         screen.tell(f"the data maps are in {written.output} ({size})")
-    return 0
+    for line in left_out(found.failed, read_one.varied):
+        screen.warn(line)
+    return 1 if found.failed else 0
 
 
 def _write(found: Exploration, folder: Path, machine: Machine) -> None:

@@ -88,6 +88,7 @@ def _draw(output: list[str], experiment: Callable[[], Experiment], given: Mappin
     )
     from gdcli.report.landscape import print_landscape
     from gdcli.report.progress import progress_bar
+    from gdcli.runs.failures import left_out
     from gdcli.studies.landscape import landscape
 
     bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
@@ -95,7 +96,9 @@ def _draw(output: list[str], experiment: Callable[[], Experiment], given: Mappin
     print_landscape(scene, screen.format, screen.console())
     for file in files:
         screen.tell(f"written: {', '.join(map(str, _write(scene, file)))}")
-    return 0
+    for line in left_out(scene.failed, read_one.varied):
+        screen.warn(line)
+    return 1 if scene.failed else 0
 
 
 def _write(scene: Landscape, file: Path) -> list[Path]:

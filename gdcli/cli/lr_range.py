@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from gdcli.cli.from_file import Set
 from gdcli.cli.grid_command import Problems, Vary
@@ -20,71 +21,107 @@ from gdcli.problem import Problem
 from gdcli.studies.options import Machine, RangeTest
 from gdcli.training import Training
 
-# What the test itself decides: the rates, how long and how densely they are tried, and by what.
-DECIDED = ("lr", "schedule", "epochs", "record", "tol", "target-loss", "measure")
+if TYPE_CHECKING:
+    from gdcli.studies.lr_range import SettingRange
+
+# What the search itself decides: the rates, how densely they are recorded, and what ends a trial.
+DECIDED = ("lr", "schedule", "record", "tol", "target-loss", "measure")
+ENDINGS = (".csv", ".png", ".svg", ".pdf", ".html", ".htm")
+SEEDS = "0:2"  # where none is given: a single one may be lucky
 
 
-@dataclass(frozen=True)
-class Written:
-    """What is written besides what is printed."""
-
-    output: Annotated[Path | None, "write the losses at every rate to this CSV file"] = None
+Output = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write a picture (.png, .svg, .pdf), a page (.html), or the losses at every rate "
+        "(.csv); may be repeated",
+        rich_help_panel=RUN,
+    ),
+]
 
 
 class LrRange(Problems):
-    """Test which learning rates a problem takes."""
+    """Find the learning rate to use, by holding rates from the start."""
 
     where = "gdcli lr-range"
-    beside = (RangeTest, Axes, Training, Written, Machine, Screen)
+    beside = (RangeTest, Axes, Training, Machine, Screen)
     decided = DECIDED
-    own = ("steps", "diverge-at")  # of the ramp, and of its reading
+    own = ("epochs", "steps", "diverge-at")  # of a rate that is held, and of its reading
 
     @staticmethod
     def function(name: str, problem: type[Problem]) -> Callable[..., int]:
-        """Return what tests the learning rates of a problem."""
+        """Return what finds the learning rate of a problem."""
         panels: dict[str, tuple[type, ...]] = {
             "Problem": (problem,),
             "Learning rates": (RangeTest,),
             "Grid": (Axes, Training),
-            RUN: (Written, Machine, Screen),
+            RUN: (Machine, Screen),
         }
 
-        @takes(panels, without=DECIDED)
-        def command(*, vary: Vary = None, **given: object) -> int:
-            return _test(partial(LrRange.experiment, name, problem, given, vary, None), given)
+        @takes(panels, {"seed": SEEDS}, without=DECIDED)
+        def command(*, vary: Vary = None, output: Output = None, **given: object) -> int:
+            seeded = {**given, "seed": SEEDS if given.get("seed") is None else given["seed"]}
+            read_one = partial(LrRange.experiment, name, problem, seeded, vary, None)
+            return _test(output or [], read_one, given)
 
         return command
 
     def of_file(self, file: str) -> Callable[..., int]:
-        """Return what tests the learning rates of an experiment file."""
+        """Return what finds the learning rate of an experiment file."""
 
-        @takes({"Learning rates": (RangeTest,), RUN: (Written, Machine, Screen)})
-        def command(*, set_: Set = None, **given: object) -> int:
-            return _test(partial(LrRange.experiment_in, file, set_), given)
+        @takes({"Learning rates": (RangeTest,), RUN: (Machine, Screen)})
+        def command(*, set_: Set = None, output: Output = None, **given: object) -> int:
+            return _test(output or [], partial(LrRange.experiment_in, file, set_), given)
 
         return command
 
 
-def _test(read_one: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
-    screen, machine, written, test = every(
-        partial(read, cls, given) for cls in (Screen, Machine, Written, RangeTest)
-    )
+def _test(output: list[str], read_one: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
+    files = [Path(file) for file in output]
+    screen, machine, test = every(partial(read, cls, given) for cls in (Screen, Machine, RangeTest))
+    experiment: Experiment
     *_, experiment = every(
-        [
-            test.rates,
-            lambda: written.output and checked_output(written.output, (".csv",)),
-            read_one,
-        ]
+        [test.rates, *(partial(checked_output, file, ENDINGS) for file in files), read_one]
     )
-    from gdcli.report.lr_range import curve_csv, print_ranges
+    from gdcli.report.lr_range import print_ranges
     from gdcli.report.progress import progress_bar
-    from gdcli.runs import atomic
+    from gdcli.runs.failures import left_out
     from gdcli.studies.lr_range import range_test
 
     bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
     ranges = range_test(experiment, test, machine, bar)
+    # First of all: whoever reads what is printed may have enough of it early.
+    for file in files:
+        _write(experiment, ranges, test, file)
     print_ranges(experiment, ranges, test, screen.format, screen.console())
-    if written.output:
-        atomic.write(written.output, [curve_csv(experiment, ranges).encode()])
-        screen.tell(f"the losses at every rate are in {written.output}")
-    return 0
+    for file in files:
+        screen.tell(f"written: {file}")
+    failed = {trial: said for found in ranges for trial, said in found.failed.items()}
+    for line in left_out(failed, experiment.varied):
+        screen.warn(line)
+    return 1 if failed else 0
+
+
+def _write(experiment: Experiment, ranges: list[SettingRange], test: RangeTest, file: Path) -> None:
+    """Write the losses, a picture of them, or a page."""
+    from gdcli.runs import atomic
+
+    ending = file.suffix.lower()
+    if ending == ".csv":
+        from gdcli.report.lr_range import curve_csv
+
+        content = curve_csv(experiment, ranges).encode()
+    elif ending in (".html", ".htm"):
+        from gdcli.report.lr_range_page import page
+
+        content = page(experiment, ranges, test)
+    else:
+        from gdcli.report.figures.figure import figure_bytes
+        from gdcli.report.lr_range import labels_of, picture_of
+
+        labels = labels_of(ranges, experiment.varied)
+        content = figure_bytes(picture_of(labels, ranges), ending[1:])
+    atomic.write(file, [content])

@@ -53,7 +53,8 @@ def _classes(part: Batch) -> NDArray[np.int64]:
     if not part:
         return np.array([], int)
     y = part["y"]
-    return y.argmax(1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(int)
+    held: NDArray[np.int64] = y.argmax(1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(int)
+    return held
 
 
 def _of_classes(train: NDArray[np.int64], test: NDArray[np.int64]) -> Baseline:
@@ -83,13 +84,15 @@ def _of_targets(problem: LinearModel, data: Data) -> Baseline:
         if found is None or not found.attained:
             return Baseline()
         constant = found.weights[0]
-    losses = [_loss(problem, constant, p["y"]) if p else None for p in (data.train, data.test)]
-    return Baseline(*losses)
+    return Baseline(_loss(problem, constant, data.train), _loss(problem, constant, data.test))
 
 
-def _loss(problem: LinearModel, constant: Matrix, y: Matrix) -> float | None:
-    scores = np.broadcast_to(constant[:, None], y.T.shape)
-    return _finite(problem.cost(scores, y.T).sum() / len(y))
+def _loss(problem: LinearModel, constant: Matrix, part: Batch) -> float | None:
+    if not part:
+        return None
+    targets = part["y"].T
+    scores = np.broadcast_to(constant[:, None], targets.shape)
+    return _finite(problem.cost(scores, targets).sum() / targets.shape[1])
 
 
 def _finite(value: float) -> float | None:

@@ -30,6 +30,14 @@ class Curvature(NamedTuple):
     smallest_positive: float | None = None  # of an exact Hessian, where its rank is certain: along
     # axes of curvature 0 neither the loss nor descent changes anything
 
+    @property
+    def slowest(self) -> float | None:
+        """The curvature that decides how fast descent is in the long run; None: not known."""
+        if not self.exact or self.smallest_positive is not None:
+            return self.smallest_positive
+        # A manifest of an earlier version has the smallest alone.
+        return self.smallest if self.smallest > DEGENERATE * self.largest else None
+
 
 def curvature_of(problem: Problem, data: Data) -> Curvature | None:
     """Return the curvature of a problem with these data; None where it has no bound that is known.

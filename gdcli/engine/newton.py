@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdcli.problem import LinearModel
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from gdcli.problem import LinearModel
 
     Matrix = NDArray[np.float64]
 
@@ -29,8 +29,8 @@ STEPS_FADING = 30  # without a minimum, such a loss falls by e in each; with one
 HALVINGS = 40
 CLOSE = 1e-15  # the decrease that is still to come, over the loss: below its rounding
 STILL = 1e-3  # the largest change of a prediction in the last step: it vanishes at a minimum
-RIDGE = 1e-11  # over the largest curvature: what keeps the inverse of a singular Hessian finite
-FADED = 1e-10  # a second derivative of a likelihood: its probability is 1, or 0, to ten digits
+RIDGE = 1e-11  # over the sum of the curvatures: it keeps the inverse of a singular Hessian finite
+FADED = 1e-9  # a second derivative of a likelihood: its probability is 1, or 0, to nine digits
 FAR = 100.0  # a prediction at which a likelihood's second derivative is all but 0, and not 0
 ELEMENTWISE = 30  # operations that a cost, a slope or a bending takes for a number
 
@@ -55,9 +55,25 @@ def minimize(problem: LinearModel, x: Matrix, y: Matrix) -> Minimum | None:
         return search.run() if search.is_sound and not search.is_too_long else None
 
 
+class _Point(NamedTuple):
+    """Weights of the scaled features, (outputs, features + 1), and what they give."""
+
+    weights: Matrix
+    scores: Matrix  # the predictions, (outputs, examples)
+    loss: float
+
+
+class _Step(NamedTuple):
+    """A direction, and by how much the loss is to fall along the whole of it."""
+
+    weights: Matrix
+    scores: Matrix
+    coming: float
+
+
 @dataclass
 class _Search:
-    """The predictions are weights @ features: (outputs, features + 1) @ (features + 1, examples)."""
+    """Predictions are weights @ features: (outputs, features + 1) @ (features + 1, examples)."""
 
     problem: LinearModel
     features: Matrix  # scaled, the bias's last: 1
@@ -72,6 +88,7 @@ class _Search:
 
     @classmethod
     def of(cls, problem: LinearModel, x: Matrix, y: Matrix) -> _Search:
+        """Return a search on features that are scaled."""
         origin = x.mean(0)
         centred = x - origin
         size = np.sqrt((centred**2).mean(0))
@@ -83,15 +100,15 @@ class _Search:
     @property
     def product_work(self) -> float:
         """The operations of a product of the Hessian with a direction."""
-        width, examples = self.features.shape
-        return len(self.targets) * examples * (4.0 * width + ELEMENTWISE)
+        outputs, examples = self.targets.shape
+        return float(outputs * examples * (4.0 * len(self.features) + ELEMENTWISE))
 
     def inverse_work(self, *, coupled: bool) -> float:
-        """The operations of an inverse of the Hessian, whole or of its blocks."""
-        (width, examples), outputs = self.features.shape, len(self.targets)
+        """Return the operations of an inverse of the Hessian, whole or of its blocks."""
+        (outputs, examples), width = self.targets.shape, len(self.features)
         blocks, size = (outputs**2, outputs * width) if coupled else (outputs, width)
         sums = 2.0 * blocks * width**2 * examples + ELEMENTWISE * examples * outputs**2
-        return sums + 2.0 * blocks * width**2 * size
+        return float(sums + 2.0 * blocks * width**2 * size)
 
     @property
     def is_sound(self) -> bool:
@@ -106,43 +123,43 @@ class _Search:
 
     def run(self) -> Minimum | None:
         """Return the minimum, None where it was not found."""
-        weights = np.zeros((len(self.targets), len(self.features)))
-        scores = weights @ self.features
-        first = loss = self.loss(scores, weights)
-        coming = np.inf  # the decrease that the last step foresaw
-        self._damp(1.0 if self._bends(scores, self.targets).any() else 0.0)
+        point = self._at(np.zeros((len(self.targets), len(self.features))))
+        first, coming, tolerance = point.loss, np.inf, 0.1
+        self._damp(1.0 if self._bends(point.scores, self.targets).any() else 0.0)
         for _ in range(STEPS_FADING if self.fades and not self.problem.l2 else STEPS):
             if self.spent > WORK:
                 return None
-            if self._separates(scores):
-                return Minimum(0.0, attained=False, weights=self._given(weights))
-            gradient = self._pulled(self.problem.slope(scores, self.targets), weights)
-            scale = max(abs(loss), abs(first - loss))
-            tolerance = float(np.clip(np.sqrt(coming / scale), 1e-4, 0.1))
-            step, coming = self._direction(scores, gradient, tolerance)
-            move = step @ self.features
-            if coming <= CLOSE * scale and abs(move).max() <= STILL:
-                if self._recedes(scores):
+            if self._separates(point.scores):
+                return Minimum(0.0, attained=False, weights=self._given(point.weights))
+            scale = max(abs(point.loss), abs(first - point.loss))
+            tolerance = _tolerance(coming / scale, tolerance)
+            step = self._direction(point, tolerance)
+            coming = step.coming
+            if coming <= CLOSE * scale and abs(step.scores).max() <= STILL:
+                if self._recedes(point.scores):
                     return None
-                last = self.loss(scores + move, weights + step)
-                better = weights + step if last < loss else weights
-                return Minimum(min(loss, last), attained=True, weights=self._given(better))
-            share = self._share(scores, weights, loss, step, move, coming)
+                last = self._along(point, step, 1.0)
+                least = min(point.loss, last.loss)
+                return Minimum(least, attained=True, weights=self._given(last.weights))
+            share = self._share(point, step)
             self._damp(share)
-            if share:
-                weights, scores = weights + share * step, scores + share * move
-                loss = self.loss(scores, weights)
+            point = self._along(point, step, share) if share else point
         return None
 
-    def loss(self, scores: Matrix, weights: Matrix) -> float:
-        """Return the loss of weights, and of the scores that they give."""
-        cost = self.problem.cost(scores, self.targets)
-        ridge = 0.5 * float((self.penalty * weights**2).sum())
-        return float(cost.sum() / self.features.shape[1]) + ridge
+    def _at(self, weights: Matrix) -> _Point:
+        return self._point(weights, weights @ self.features)
+
+    def _along(self, point: _Point, step: _Step, share: float) -> _Point:
+        weights = point.weights + share * step.weights
+        return self._point(weights, point.scores + share * step.scores)
+
+    def _point(self, weights: Matrix, scores: Matrix) -> _Point:
+        cost = self.problem.cost(scores, self.targets).sum() / scores.shape[1]
+        return _Point(weights, scores, float(cost + 0.5 * (self.penalty * weights**2).sum()))
 
     def _pulled(self, slopes: Matrix, weights: Matrix) -> Matrix:
         """Return slopes of predictions as those of the weights, with the penalty's."""
-        examples = self.features.shape[1]
+        examples = slopes.shape[1]
         held: Matrix = slopes @ self.features.T / examples + self.penalty * weights
         return held
 
@@ -162,9 +179,9 @@ class _Search:
         A cost that is bounded, and straight in places, as Huber's, has its minimum somewhere.
         """
         targets = self.targets[:, :1]
-        far = [sign * FAR + np.zeros_like(targets) for sign in (-1, 1)]
-        bends = [self._bends(_only(z, j) * z, targets) for z in far for j in range(len(z))]
-        return any(bool(((each > 0) & (each < FADED)).any()) for each in bends)
+        far = [sign * FAR * _only(targets, j) for sign in (-1, 1) for j in range(len(targets))]
+        bends = np.array([self._bends(scores, targets) for scores in far])
+        return bool(((bends > 0) & (bends < FADED)).any())
 
     def _recedes(self, scores: Matrix) -> bool:
         """Return whether some cost has all but ceased to bend: its prediction may go on for ever.
@@ -180,79 +197,71 @@ class _Search:
 
     def _bends(self, scores: Matrix, targets: Matrix) -> Matrix:
         """Return the second derivative of each cost along each output, (outputs, examples)."""
-        outputs = range(len(scores))
-        bending = self.problem.bending
-        return np.array([bending(scores, targets, _only(scores, j))[j] for j in outputs])
+        each = [self._bending(scores, targets, _only(scores, j))[j] for j in range(len(scores))]
+        return np.array(each)
 
-    def _bent(self, scores: Matrix, along: Matrix) -> Matrix:
-        bent = np.asarray(self.problem.bending(scores, self.targets, along))
+    def _bending(self, scores: Matrix, targets: Matrix, along: Matrix) -> Matrix:
+        return np.asarray(self.problem.bending(scores, targets, along))
+
+    def _damped(self, scores: Matrix, along: Matrix) -> Matrix:
+        bent = self._bending(scores, self.targets, along)
         return bent + self.damping * along if self.damping else bent
 
-    def _direction(
-        self, scores: Matrix, gradient: Matrix, tolerance: float
-    ) -> tuple[Matrix, float]:
-        """Return the Newton direction, and by how much the loss is to fall along it."""
+    def _direction(self, point: _Point, tolerance: float) -> _Step:
+        """Return the Newton step at a point, solved for to this part of the gradient."""
+        gradient = self._pulled(self.problem.slope(point.scores, self.targets), point.weights)
         if self.inverse is None:
-            self._invert(scores)
+            self.inverse = self._inverted(point.scores)
+        inverse, before = self.inverse, self.spent
 
         def product(direction: Matrix) -> Matrix:
             self.spent += self.product_work
-            return self._pulled(self._bent(scores, direction @ self.features), direction)
+            return self._pulled(self._damped(point.scores, direction @ self.features), direction)
 
-        before = self.spent
+        def preconditioned(residual: Matrix) -> Matrix:
+            columns = residual.reshape(len(inverse), -1, 1)
+            held: Matrix = (inverse @ columns).reshape(residual.shape)
+            return held
+
         most = 20 + int(self.inverse_work(coupled=True) / self.product_work)
-        step = _conjugate_gradients(product, self._preconditioned, -gradient, tolerance, most)
-        self._renew(scores, self.spent - before)
-        return step, -0.5 * float((gradient * step).sum())
+        step = _conjugate_gradients(product, preconditioned, -gradient, tolerance, most)
+        self._renew(point.scores, self.spent - before)
+        return _Step(step, step @ self.features, -0.5 * float((gradient * step).sum()))
 
     def _renew(self, scores: Matrix, work: float) -> None:
         """Invert anew where the conjugate gradients took more work than that takes."""
         if work > self.inverse_work(coupled=self.coupled):
             self.coupled |= work > self.inverse_work(coupled=True)
-            self._invert(scores)
+            self.inverse = self._inverted(scores)
 
-    def _preconditioned(self, residual: Matrix) -> Matrix:
-        assert self.inverse is not None
-        columns = residual.reshape(len(self.inverse), -1, 1)
-        held: Matrix = (self.inverse @ columns).reshape(residual.shape)
-        return held
-
-    def _invert(self, scores: Matrix) -> None:
-        """Invert the Hessian at a point, or its block of each output."""
+    def _inverted(self, scores: Matrix) -> Matrix:
+        """Return the inverse of the Hessian at some predictions, or of each output's block."""
         (outputs, examples), width = scores.shape, len(self.features)
         hessian = np.zeros((outputs, width, outputs, width))
         for j in range(outputs):
-            bent = self._bent(scores, _only(scores, j))
+            bent = self._damped(scores, _only(scores, j))
             for i in range(outputs) if self.coupled else (j,):
                 hessian[i, :, j] = (self.features * bent[i]) @ self.features.T / examples
             hessian[j, :, j] += np.diag(self.penalty)
         size = outputs * width
         each = hessian.reshape(1, size, size) if self.coupled else _diagonal(hessian)
         ridge = RIDGE * np.trace(each, axis1=1, axis2=2).max() or 1.0
-        self.inverse = np.linalg.inv(each + ridge * np.eye(each.shape[-1]))
         self.spent += self.inverse_work(coupled=self.coupled)
+        return np.linalg.inv(each + ridge * np.eye(each.shape[-1]))
 
-    def _share(
-        self,
-        scores: Matrix,
-        weights: Matrix,
-        loss: float,
-        step: Matrix,
-        move: Matrix,
-        coming: float,
-    ) -> float:
+    def _share(self, point: _Point, step: _Step) -> float:
         """Return the share of a step that lowers the loss enough, 0 where none does."""
-        rounding = 4 * np.finfo(float).eps * abs(loss)
+        rounding = 4 * np.finfo(float).eps * abs(point.loss)
 
-        def at(share: float) -> float:
-            return self.loss(scores + share * move, weights + share * step)
+        def loss(share: float) -> float:
+            return self._along(point, step, share).loss
 
         shares = (0.5**halvings for halvings in range(HALVINGS))
-        enough = (s for s in shares if at(s) <= loss - 1e-4 * s * coming + rounding)
-        share = next(enough, 0.0)
+        goals = ((s, point.loss - 1e-4 * s * step.coming + rounding) for s in shares)
+        share = next((s for s, goal in goals if loss(s) <= goal), 0.0)
         # Where a cost is straight for a while, a step may be far too short. Where it only becomes
         # straight, as a logistic one, a longer one would hide that there is no minimum.
-        while share >= 1 and not self.fades and at(2 * share) < at(share):
+        while share >= 1 and not self.fades and loss(2 * share) < loss(share):
             share *= 2
         return share
 
@@ -271,6 +280,16 @@ class _Search:
         slopes = weights[:, :-1] / self.unit
         bias = weights[:, -1:] - slopes @ self.origin[:, None]
         return np.concatenate([slopes, bias], axis=1).T
+
+
+def _tolerance(coming: float, before: float) -> float:
+    """Return how exactly to solve for a step: ever more so, as far as there is something to gain.
+
+    `coming` is the decrease that the last step foresaw, over the loss, `before` its tolerance.
+    """
+    closer = float(np.clip(np.sqrt(coming), 1e-4, 0.1))
+    left = coming * max(coming, before**2)  # what this step has to gain
+    return float(np.clip(np.sqrt(CLOSE / left) / 3, closer, 0.1)) if left else 0.1
 
 
 def _only(scores: Matrix, output: int) -> Matrix:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
 from gdcli.discovery import name_of
 from gdcli.engine.curvature import penalty, with_ones
 from gdcli.engine.least_loss import least_squares
-from gdcli.engine.parts import total
+from gdcli.engine.parts import streamed, total
 from gdcli.engine.plan import plan_of
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.problem import Analytic, LinearModel
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 MOST_CURVATURES = 10_000  # of a bowl
 MOST_MOMENTS = 500  # of least squares: 30 features; the work grows with their sixth power
+MOST_PRODUCTS = 200
+ROUNDING = 1e-10
+MOST_WIDE = 3e9  # examples times squared features, times the products that conjugate gradients take
 FLAT = 1e-12  # over the largest curvature: an axis that no example pulls along
 
 
@@ -70,7 +73,7 @@ def _is_plain(trial: Trial) -> bool:
     return plain and trial.method != "gd" and trial.training.order == "replacement"
 
 
-def _floor(noise: _Bowl | _LeastSquares, lr: float, plan: Plan) -> Floor:
+def _floor(noise: _Noise, lr: float, plan: Plan) -> Floor:
     """Return the floor of one rate and batch size."""
     whole, last = divmod(plan.examples_per_epoch, plan.batch_size)
     epoch = noise.epoch(lr, _Batches(plan.batch_size, whole, last))
@@ -109,7 +112,7 @@ class _Epoch:
         return float(0.5 * (self.weights * (self.settled + sums / count * self.beyond)).sum())
 
 
-def _noise_of(problem: Problem, data: Data) -> _Bowl | _LeastSquares | None:
+def _noise_of(problem: Problem, data: Data) -> _Noise | None:
     """Return the noise of a bowl with examples and of least squares; None of others."""
     with np.errstate(all="ignore"):
         if isinstance(problem, Analytic) and data.train:
@@ -167,7 +170,7 @@ class _LeastSquares:
     curvatures: Matrix  # of the loss
     hessian: Matrix  # of the costs alone, without the penalty
     fourth: Matrix  # the mean over examples of x x' M x x', as a matrix that M is multiplied by
-    variance: Matrix  # of an example's gradient at the minimiser, a vector
+    variance: Matrix  # of an example's gradient at the minimiser
 
     def epoch(self, lr: float, batches: _Batches) -> _Epoch | None:
         """Return what an epoch settles at, None where it does not."""
@@ -194,29 +197,99 @@ class _LeastSquares:
         return mean + lr**2 / size * (self.fourth - _both_sides(self.hessian))
 
 
-def _least_squares(problem: LinearModel, data: Data) -> _LeastSquares | None:
+@dataclass(frozen=True)
+class _Wide:
+    """Least squares with too many features for a matrix of their moments.
+
+    Of second moments that are matrices, the step is applied and not written out. Only what whole
+    batches settle at is found.
+    """
+
+    curvatures: Matrix
+    hessian: Matrix
+    variance: Matrix
+    features: Matrix  # of each example, along the axes
+
+    def epoch(self, lr: float, batches: _Batches) -> _Epoch | None:
+        """Return what an epoch settles at, None where it does not; nan where that is not known."""
+        if lr * self.curvatures[-1] >= 2:
+            return None
+        work = float(self.features.size) * len(self.curvatures) * MOST_PRODUCTS
+        settled = None
+        if not batches.last and work <= MOST_WIDE:
+            settled = self._settled(lr, batches.size)
+        if settled is None:
+            settled = np.full_like(self.hessian, np.nan)
+        elif not np.linalg.eigvalsh(settled)[0] > -ROUNDING * abs(settled).max():
+            return None  # no mean square: it would grow for ever
+        along = settled.diagonal()
+        still = np.zeros_like(along)
+        return _Epoch(self.curvatures, along, still, still, batches.whole)
+
+    def _settled(self, lr: float, size: int) -> Matrix | None:
+        """Return the fixed point of a step, by conjugate gradients: its equation is symmetric."""
+        sums = np.add.outer(self.curvatures, self.curvatures)
+        shrinking = sums - lr * np.outer(self.curvatures, self.curvatures)
+
+        def product(moment: Matrix) -> Matrix:
+            squares = ((self.features @ moment) * self.features).sum(1)
+            fourth = (self.features.T * squares) @ self.features / len(self.features)
+            around = self.hessian @ moment @ self.hessian
+            held: Matrix = shrinking * moment - lr / size * (fourth - around)
+            return held
+
+        target = lr / size * self.variance
+        moment, residual = np.zeros_like(target), target
+        ready = residual / shrinking
+        direction, left = ready, float((residual * ready).sum())
+        goal = ROUNDING**2 * left
+        for _ in range(MOST_PRODUCTS):
+            image = product(direction)
+            length = left / float((direction * image).sum())
+            moment, residual = moment + length * direction, residual - length * image
+            ready = residual / shrinking
+            before, left = left, float((residual * ready).sum())
+            if abs(left) <= abs(goal):
+                return moment
+            direction = ready + left / before * direction
+        return None
+
+
+_Noise: TypeAlias = _Bowl | _LeastSquares | _Wide
+
+
+def _least_squares(problem: LinearModel, data: Data) -> _LeastSquares | _Wide | None:
     solution, width = least_squares(problem, data), data.train["x"].shape[1] + 1
-    if solution is None or width * (width + 1) // 2 > MOST_MOMENTS:
+    if solution is None:
         return None
     gram = total(data.train, lambda x, _: with_ones(x).T @ with_ones(x)) / data.examples
     decay = np.diag(penalty(problem.l2, width))
     curvatures, axes = np.linalg.eigh(gram + decay)
     kept = curvatures > FLAT * curvatures[-1]
     curvatures, axes = curvatures[kept], axes[:, kept]
+    hessian, pull = axes.T @ gram @ axes, axes.T @ decay @ solution
+    pulled = pull @ pull.T  # all examples pull against the penalty
 
-    def moments(x: Matrix, y: Matrix) -> Matrix:
-        """Return sums of products of four features, and last of two and squared residuals."""
+    def variance(x: Matrix, y: Matrix) -> Matrix:
         ones = with_ones(x)
-        along = ones @ axes
-        products = _vector(along[:, :, None] * along[:, None])
         squares = ((ones @ solution - y) ** 2).sum(1)
-        return products.T @ np.column_stack([products, squares])
+        along = ones @ axes
+        held: Matrix = (along.T * squares) @ along
+        return held
 
-    sums = total(data.train, moments) / data.examples
-    pull = axes.T @ decay @ solution  # all examples pull against the penalty
-    return _LeastSquares(
-        curvatures, axes.T @ gram @ axes, sums[:, :-1], sums[:, -1] - _vector(pull @ pull.T)
-    )
+    def fourth(x: Matrix, _: Matrix) -> Matrix:
+        along = with_ones(x) @ axes
+        products = _vector(along[:, :, None] * along[:, None])
+        held: Matrix = products.T @ products
+        return held
+
+    noise = total(data.train, variance) / data.examples - pulled
+    if len(curvatures) * (len(curvatures) + 1) // 2 <= MOST_MOMENTS:
+        moments = total(data.train, fourth) / data.examples
+        return _LeastSquares(curvatures, hessian, moments, _vector(noise))
+    if streamed(data):
+        return None
+    return _Wide(curvatures, hessian, noise, with_ones(data.train["x"]) @ axes)
 
 
 def _shrinks(symmetric: Matrix) -> bool:

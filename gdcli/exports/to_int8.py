@@ -26,7 +26,7 @@ from gdcli.problem import Network
 from gdcli.runs import atomic
 from gdcli.studies.flat import layout_of
 from gdcli.studies.options import Machine
-from gdcli.studies.training import MakeBar, train
+from gdcli.studies.training import MakeBar, none_trained, train
 
 if TYPE_CHECKING:
     from gdcli.runs.contents import Contents
@@ -48,7 +48,10 @@ def export(run: Contents, trial: str, file: Path, make_bar: MakeBar, *, overwrit
         problem = replace(problem, quantize="ptq")
     data = examples_of(chosen)
     layers = layers_of(problem, data)
-    trained = train([chosen], Machine(device="cpu"), make_bar, keep=True)[chosen]
+    results = train([chosen], Machine(device="cpu"), make_bar, keep=True)
+    if results.failed:
+        raise none_trained(results.failed)
+    trained = results.trained[chosen]
     assert trained.params is not None  # noqa: S101 -- they were kept
     layout = layout_of(starting_point(chosen.problem, data, chosen.seed))
     params = layout.split(trained.params[-1])

@@ -106,7 +106,7 @@ class _Events:
     def settings(self, trial: TrialContents) -> None:
         """Add the settings and the numbers of summary.csv to TensorBoard's HPARAMS."""
         told = {n: _told(v) for n, v in trial.settings.items() if v is not None}
-        told |= {n: v for n in ("status", "stopped_by") if (v := trial.ends[n]) is not None}
+        told |= {n: v for n in ("status", "stopped_by") if (v := trial.ends.get(n)) is not None}
         ends = {n: v for n, v in trial.ends.items() if isinstance(v, int | float)}
         experiment, start, _ = hparams(told, ends)
         for summary in (experiment, start, _end(trial)):

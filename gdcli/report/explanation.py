@@ -11,16 +11,17 @@ from gdcli.analysis.why import Account
 from gdcli.report.labels import short
 
 
-def explanation(account: Account, rate: str | None = None) -> str:
+def explanation(account: Account, name: str | None = None) -> str:
     """Return what most trials of a setting did at a learning rate, why, and advice.
 
-    `rate` is the learning rate as it is to be written.
+    `name` is what the learning rate is called.
     """
-    lr = short(account.cell.lr) if rate is None else rate
+    lr = f"lr {short(account.cell.lr)}" if name is None else name
     said = account.typical
     if said is None:
-        return f"lr {lr} failed: {account.cell.trials[0].message}"
-    parts = [f"lr {lr} {said.phrase}{_how_many(account)}.", said.advice]
+        message = next(trial.message for trial in account.cell.trials if trial.status == "failed")
+        return f"{lr} failed: {message}{_how_many(account)}"
+    parts = [f"{lr} {said.phrase}{_how_many(account)}.", said.advice]
     return " ".join([*filter(None, parts), *_beside_theory(account), *_at_the_edge(account)])
 
 
@@ -63,7 +64,5 @@ def _how_many(account: Account) -> str:
     if len(first) == total:
         return ""
     rest = [(", ".join(filter(None, words)), len(trials)) for words, trials in others]
-    failed = total - len(account.cell.ran)
-    rest += [("failed", failed)] if failed else []
     told = "; ".join(f"{count}: {words}" for words, count in rest)
     return f" ({len(first)} of {total} seeds; {told})"

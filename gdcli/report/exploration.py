@@ -87,7 +87,8 @@ def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> Column:
 def _said(name: str, row: Mapping[str, Value]) -> str:
     value = row[name]
     if value is None:
-        return "diverged" if name == "train_loss" else ""
+        why = "diverged" if row["diverged"] else "failed"
+        return why if name == "train_loss" else ""
     if name in PERCENT and isinstance(value, float):
         return f"{value:.1%}"
     return f"{value:.3f}" if name == "rank_correlation" else short(value)

@@ -15,13 +15,13 @@ from gdcli.analysis.facts import Theory
 from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, read_trials
+from gdcli.report.best_rate import result_lines
 from gdcli.report.console import literal
 from gdcli.report.drawing import print_picture
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import of_settings
 from gdcli.report.pictures.source import Source
 from gdcli.report.quantization import QUANTIZATION_NOTES
-from gdcli.report.result import result_lines
 from gdcli.report.rows import print_rows
 from gdcli.report.tables import best_lines, best_rows
 from gdcli.report.why import why_lines

@@ -112,8 +112,10 @@ def _state_column(rows: Sequence[Row]) -> Column:
     for row in rows:
         state, quality = str(row["state"] or ""), str(row["quality"] or "")
         sign, style = SIGNS.get(state, ("", "default"))
-        sign, style = ("*", "green") if quality in GOOD and state == "flat" else (sign, style)
-        cells.append(f"{sign} {quality if quality in GOOD and state == 'flat' else state}".strip())
+        words = [word for word in (state, quality) if word]
+        if state == "flat" and quality in GOOD:
+            sign, style, words = "*", "green", [quality]
+        cells.append(f"{sign} {', '.join(words)}".strip())
         styles.append(style)
     return Column("at the best lr", cells, styles)
 

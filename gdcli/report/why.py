@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from gdcli.analysis.edge import edge_of
 from gdcli.analysis.results import settings_of
 from gdcli.analysis.why import WORDS, Account, accounts
+from gdcli.report.best_rate import beyond, named, ties
 from gdcli.report.console import literal
 from gdcli.report.explanation import explanation
 from gdcli.report.labels import apart
-from gdcli.report.result import row_sentence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,10 +86,7 @@ def why_lines(
     told = accounts(folder, diagnoses, cells)
     names = {id(setting): label for setting, label in zip(settings, labels, strict=True)}
     rates = {id(settings[place]): apart(c.lr for c in settings[place].cells) for place in chosen}
-    lines = [
-        f"{names[id(a.setting)]}: {literal(_sentences(a, rates[id(a.setting)][a.cell.lr]))}"
-        for a in told
-    ]
+    lines = [f"{names[id(a.setting)]}: {_sentences(a, rates[id(a.setting)])}" for a in told]
     if any(len(account.cell.ran) > 1 for account in told):
         lines.append(OF_SEEDS)
     if len(settings) > len(chosen):
@@ -97,14 +94,10 @@ def why_lines(
     return lines
 
 
-def _sentences(account: Account, rate: str) -> str:
-    """Return what is said of a rate; of the best one, also how it stands in its row."""
-    said, setting = account.typical, account.setting
-    row = ""
-    if account.cell is setting.best and said is not None:
-        limit = account.expected.limit if account.expected else None
-        row = row_sentence(setting, said, limit if limit and limit.exact else None)
-    return " ".join(filter(None, [explanation(account, rate), row]))
+def _sentences(account: Account, rates: Mapping[float, str]) -> str:
+    """Return what is said of a learning rate beside the others of its row, which `rates` writes."""
+    own = explanation(account, named(account, rates))
+    return literal(" ".join(filter(None, (ties(account, rates), own, beyond(account, rates)))))
 
 
 def notable(setting: Setting) -> list[Cell]:

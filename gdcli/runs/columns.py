@@ -13,6 +13,7 @@ Kind: TypeAlias = Literal["whole", "number", "text"]
 TEXT = {
     *("trial", "method", "optimizer", "schedule"),
     *("status", "stopped_by", "diverged_by", "message"),
+    "verdict",  # in tables of format 2 and before
 }
 WHOLE = {"batch_size", "seed", "step", "examples", "steps", "steps_to_target", *COUNTS}
 OWN = 7  # settings that every run has: the trial's id to its seed

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gdcli.axis import text
 from gdcli.discovery import name_of
 from gdcli.engine.batch import TrialBatch
+from gdcli.fields import counted
 from gdcli.grid import Trial, setting
 from gdcli.runs.lines import lines_of
 from gdcli.runs.shard import Shard
@@ -28,6 +29,18 @@ def failure_lines(batch: TrialBatch, shard: Shard, varied: Sequence[str]) -> lis
     return [
         f"failed: trial {trial.id} ({_described(trial, varied)}): {message}"
         for trial, message in failed_trials(batch, shard)
+    ]
+
+
+def left_out(failed: Mapping[Trial, str], varied: Sequence[str]) -> list[str]:
+    """Return a line for each thing that trials of a study raised: how many did, and the first."""
+    groups: dict[str, list[Trial]] = {}
+    for trial, message in failed.items():
+        groups.setdefault(message, []).append(trial)
+    return [
+        f"left out: {counted(len(trials), 'trial', 'trials')} that failed"
+        f" ({'' if len(trials) == 1 else 'the first: '}{_described(trials[0], varied)}): {message}"
+        for message, trials in groups.items()
     ]
 
 

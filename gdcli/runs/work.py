@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.examples import examples_of
+from gdcli.engine.isolation import isolated
 from gdcli.engine.plan import Plan, plan_of
-from gdcli.errors import GdcliError, RunError
 from gdcli.runs.failures import failed_trials, spliced
 from gdcli.runs.rows import Rows
 from gdcli.runs.shard import Shard
 
 if TYPE_CHECKING:
     from gdcli.engine.checkpoint import Keeper
+    from gdcli.grid import Trial
 
     Keep = Callable[[TrialBatch], Keeper]
 
@@ -34,26 +35,20 @@ class Work:
     ) -> Shard:
         """Train a batch and return its shard; `keep` is asked for the keeper of its state.
 
-        An exception is some trial's: the halves are then trained apart, and theirs, down to the
-        trials that raise it alone, which have failed.
+        The trials that raise an exception have failed; those beside them have not.
         """
         begun = time.perf_counter()
-        try:
-            shard = self._trained(batch, advance, keep(batch) if keep else None)
-        except (GdcliError, MemoryError, OSError):
-            raise  # the machine's doing, not a trial's
-        except Exception as error:
-            if type(error).__name__ == "OutOfMemoryError":  # torch's; it may not be imported
-                raise RunError(f"{self.device}: {error}; stack fewer trials") from error
-            if len(batch.trials) > 1:
-                half = len(batch.trials) // 2
-                parts = (batch.trials[:half], batch.trials[half:])
-                halves = (replace(batch, trials=part) for part in parts)
-                shard = joined([self.shard(part, lambda _: None) for part in halves])
-            else:
-                rows = Rows(self.varied, self.metrics, plan_for(batch))
-                line = rows.failed(batch.trials[0], _message(error))
-                shard = Shard(b"", line.encode(), 0.0, failed=1, diverged=0)
+
+        def train(part: TrialBatch) -> Shard:
+            if part is batch:
+                return self._trained(part, advance, keep(batch) if keep else None)
+            return self._trained(part, lambda _: None, None)
+
+        def failed(trial: Trial, message: str) -> Shard:
+            line = Rows(self.varied, self.metrics, plan_for(batch)).failed(trial, message)
+            return Shard(b"", line.encode(), 0.0, failed=1, diverged=0)
+
+        shard = joined(isolated(batch, self.device, train, failed))
         return shard._replace(seconds=time.perf_counter() - begun)
 
     def again(self, batch: TrialBatch, held: Shard) -> Shard:
@@ -94,9 +89,3 @@ def joined(shards: Sequence[Shard]) -> Shard:
         diverged=sum(shard.diverged for shard in shards),
         path=next((shard.path for shard in shards if shard.path), ""),
     )
-
-
-def _message(error: Exception) -> str:
-    """Return what an exception says, in one line."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from gdcli.studies.dynamics import NUMBERS, Dynamics, Measures
 from gdcli.studies.labelled import Examples, examples_for
 from gdcli.studies.labels import with_labels
 from gdcli.studies.options import DataMap
-from gdcli.studies.training import Advance, MakeBar, in_batches, watched
+from gdcli.studies.training import Advance, MakeBar, in_batches, none_trained, watched
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
@@ -83,6 +83,7 @@ class Exploration:
     options: DataMap
     examples: Examples
     settings: tuple[Explored, ...]
+    failed: Mapping[Trial, str] = field(default_factory=dict)  # trials that raised, left out
 
     @property
     def trained(self) -> tuple[Explored, ...]:
@@ -95,9 +96,9 @@ def explore(
 ) -> Exploration:
     """Train an experiment's trials and return what they make of every training example.
 
-    Raises UserError before anything is computed: for a problem without examples, a grid whose
-    trials have different ones, labels to flip where there are none, and memory that does not
-    suffice.
+    Trials that raise an exception are left out. Raises UserError before anything is computed: for
+    a problem without examples, a grid whose trials have different ones, labels to flip where there
+    are none, and memory that does not suffice; RunError where every trial raises.
     """
     trials = experiment.grid.trials
     if lone := next(filter(alone, trials), None):
@@ -117,10 +118,12 @@ def explore(
                 own = {name: values[place] for name, values in measures.items()}
                 setting.add(float(curves.values["train_loss"][-1, place]), own)
 
-    in_batches(trials, machine, make_bar, work)
+    _, failed = in_batches(trials, machine, make_bar, work)
+    if len(failed) == len(trials):
+        raise none_trained(failed)
     for setting in settings.values():
         setting.finish(examples, options)
-    return Exploration(experiment, options, examples, tuple(settings.values()))
+    return Exploration(experiment, options, examples, tuple(settings.values()), failed)
 
 
 def _watched(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from gdcli.datasets.room import human
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
+from gdcli.engine.isolation import message_of
 from gdcli.engine.memory import allowance
 from gdcli.engine.plan import plan_of
-from gdcli.errors import UserError
+from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.grid import Trial
 from gdcli.problem import Problem, Surface
 from gdcli.studies.flat import Layout, layout_of
 from gdcli.studies.plane import Plane, of_two_parameters, principal, random
 from gdcli.studies.surface import losses_at
-from gdcli.studies.training import Carried, MakeBar, Trained, device_of, train
+from gdcli.studies.training import Carried, MakeBar, Trained, device_of, none_trained, train
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
@@ -53,6 +54,7 @@ class Landscape:
     losses: NDArray[np.float64]  # (ys, xs); may be inf or nan
     ways: tuple[Way, ...]
     share: float  # of the variance of the ways' points that the plane holds
+    failed: Mapping[Trial, str] = field(default_factory=dict)  # trials that raised, left out
 
     @property
     def ranked(self) -> tuple[Way, ...]:
@@ -73,12 +75,16 @@ class Landscape:
 def landscape(experiment: Experiment, view: View, machine: Machine, make_bar: MakeBar) -> Landscape:
     """Train an experiment's trials and return their landscape.
 
-    Raises UserError for a grid of several problems, for one parameter, and where no trial comes
-    to a lower loss that could give the plane a direction.
+    Trials that raise an exception are left out. Raises UserError for a grid of several problems,
+    for one parameter, and where no trial comes to a lower loss that could give the plane a
+    direction; RunError where every trial raises.
     """
-    trials = experiment.grid.trials
-    layout = _checked(trials, machine)
-    trained = train(trials, machine, make_bar, keep=True)
+    layout = _checked(experiment.grid.trials, machine)
+    results = train(experiment.grid.trials, machine, make_bar, keep=True)
+    trained = results.trained
+    trials = [trial for trial in experiment.grid.trials if trial in trained]
+    if not trials:
+        raise none_trained(results.failed)
     low = [_low_points(trained[trial]) for trial in trials]
     best = _lowest([trained[trial] for trial in trials], low)
     plane = _plane(trials[0].problem, low, best, layout, view)
@@ -93,7 +99,7 @@ def landscape(experiment: Experiment, view: View, machine: Machine, make_bar: Ma
     losses = _joined(parts, len(grid), make_bar).reshape(len(ys), len(xs))
     ways = tuple(_way(trial, trained[trial], plane) for trial in trials)
     share = plane.share(_thinned(low))
-    return Landscape(plane, xs, ys, losses, ways, share)
+    return Landscape(plane, xs, ys, losses, ways, share, results.failed)
 
 
 def _joined(
@@ -106,6 +112,11 @@ def _joined(
         for part in parts:
             found.append(part)
             bar.advance("loss over the plane", len(part))
+    except (GdcliError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        what = f"the loss over the plane cannot be computed: {message_of(error)}"
+        raise RunError(f"{what}; try an --x-range and a --y-range nearer to the trials") from error
     finally:
         bar.stop()
     return np.concatenate(found)

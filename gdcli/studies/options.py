@@ -11,6 +11,7 @@ from gdcli.axis import expand
 from gdcli.errors import UserError
 from gdcli.fields import options_of
 from gdcli.grid import Axes
+from gdcli.training import MOST_STEPS
 
 
 @dataclass(frozen=True)
@@ -23,21 +24,37 @@ class Machine:
 
 @dataclass(frozen=True)
 class RangeTest:
-    """Which learning rates are tested, and how their losses are read."""
+    """How long rates are held, where they are looked for, and when one is unstable."""
 
-    lr_from: Annotated[float, "first learning rate", Gt(0)] = 1e-5
-    lr_to: Annotated[float, "last learning rate", Gt(0)] = 10.0
-    steps: Annotated[int, "steps, each at a rate of its own", Ge(3)] = 100
-    smooth: Annotated[int, "losses that are averaged around each", Ge(1)] = 5
-    diverge_at: Annotated[float, "loss, over the start's, that is divergence", Gt(1)] = 2.0
+    epochs: Annotated[
+        int | None,
+        "epochs that each rate is held, from the start; by default the problem's own, at most"
+        " 10 (of gd more) and 3000 steps",
+        Ge(1),
+        Le(MOST_STEPS),
+    ] = None
+    steps: Annotated[int | None, "steps, instead of epochs", Ge(1), Le(MOST_STEPS)] = None
+    lr_from: Annotated[float, "first learning rate of the ramp", Gt(0)] = 1e-5
+    lr_to: Annotated[float, "last one; rates are held beyond both where needed", Gt(0)] = 10.0
+    ramp: Annotated[int, "steps of the ramp, each at a larger rate", Ge(3)] = 100
+    smooth: Annotated[int, "losses of the ramp that are averaged around each", Ge(1)] = 5
+    diverge_at: Annotated[
+        float, "a rate is unstable whose loss ends above so many times the start's", Gt(1)
+    ] = 2.0
+
+    def __post_init__(self) -> None:
+        """Raise UserError for a budget that is given twice."""
+        if self.epochs is not None and self.steps is not None:
+            what = f"both epochs ({self.epochs}) and steps ({self.steps}) are given"
+            raise UserError("--steps", what, "give one of them")
 
     def rates(self) -> tuple[float, ...]:
         """Return the rates, evenly spaced on a logarithmic scale, both ends included."""
         if self.lr_to <= self.lr_from:
             what = f"{self.lr_to:g} is not above the {self.lr_from:g} of --lr-from"
             raise UserError("--lr-to", what, "give a larger one")
-        text = f"log:{self.lr_from!r}:{self.lr_to!r}:{self.steps}"
-        return expand(text, options_of(Axes)["lr"], "--steps")
+        text = f"log:{self.lr_from!r}:{self.lr_to!r}:{self.ramp}"
+        return expand(text, options_of(Axes)["lr"], "--ramp")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -15,9 +15,11 @@ from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import alone, needs_torch, not_stacked
+from gdcli.engine.isolation import isolated
 from gdcli.engine.memory import check_memory
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
+from gdcli.errors import RunError
 from gdcli.grid import Trial, cohorts_of
 from gdcli.studies.flat import flat
 
@@ -46,11 +48,25 @@ class Trained:
     carried: tuple[Carried, ...] = ()  # what its layers carried along at these points
 
 
+@dataclass(frozen=True)
+class Results:
+    """What became of some trials: those that raised an exception are left out, and named."""
+
+    trained: dict[Trial, Trained]
+    failed: dict[Trial, str]  # what each raised, in one line
+
+
 def train(
-    trials: Iterable[Trial], machine: Machine, make_bar: MakeBar, *, keep: bool = False
-) -> dict[Trial, Trained]:
+    trials: Iterable[Trial],
+    machine: Machine,
+    make_bar: MakeBar,
+    *,
+    keep: bool = False,
+    told: bool = False,
+) -> Results:
     """Train trials as the batches of a run would be; `keep` their parameters at every point.
 
+    `told`: it was said before that they cannot be stacked.
     Raises UserError before anything is computed: for a batch larger than the data, a device that
     is not there, and memory that does not suffice.
     """
@@ -58,8 +74,8 @@ def train(
     def work(batch: TrialBatch, device: str, advance: Advance) -> dict[Trial, Trained]:
         return _train(batch, device, advance, keep=keep)
 
-    found = in_batches(trials, machine, make_bar, work)
-    return {trial: trained for part in found for trial, trained in part.items()}
+    found, failed = in_batches(trials, machine, make_bar, work, told=told)
+    return Results({trial: trained for part in found for trial, trained in part.items()}, failed)
 
 
 def in_batches(
@@ -67,23 +83,44 @@ def in_batches(
     machine: Machine,
     make_bar: MakeBar,
     work: Callable[[TrialBatch, str, Advance], T],
-) -> list[T]:
+    *,
+    told: bool = False,
+) -> tuple[list[T], dict[Trial, str]]:
     """Return what `work` makes of every batch of the trials, on the named device.
 
-    Raises UserError as `train` does.
+    Of a batch with trials that raise, `work` is given the parts without them; what they raise is
+    returned beside, by trial. Raises UserError as `train` does.
     """
     batches = batches_of(cohorts_of(trials))
     device = device_of(batches[0].trials[0], machine)
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
     check_memory(batches, machine.memory)
     bar = make_bar()
-    if line := not_stacked(batches[0].trials[0]):
+    if not told and (line := not_stacked(batches[0].trials[0])):
         bar.note(line)
     bar.start(sum(steps))
+    results: list[T] = []
+    raised: dict[Trial, str] = {}
+
+    def work_on(part: TrialBatch, whole: TrialBatch) -> None:
+        heard = partial(bar.advance, whole.cohort) if part is whole else _unheard
+        results.append(work(part, device, heard))
+
     try:
-        return [work(batch, device, partial(bar.advance, batch.cohort)) for batch in batches]
+        for batch in batches:
+            isolated(batch, device, partial(work_on, whole=batch), raised.__setitem__)
     finally:
         bar.stop()
+    return results, raised
+
+
+def _unheard(steps: int) -> None:
+    """Count no steps: the batch that was cut has counted some of them."""
+
+
+def none_trained(failed: Mapping[Trial, str]) -> RunError:
+    """Return the error of a study all of whose trials raised an exception."""
+    return RunError(f"no trial could be trained: {next(iter(failed.values()))}")
 
 
 def device_of(trial: Trial, machine: Machine) -> str:

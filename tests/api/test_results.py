@@ -44,7 +44,7 @@ def test_columns_have_one_type_whatever_is_in_them(bowls: Path) -> None:
     assert {str(curves[n]) for n in ("seed", "batch_size", "step", "examples")} == {"int64"}
     assert {str(curves[n]) for n in ("lr", "epoch", "test_loss", "momentum.beta")} == {"float64"}
     assert {str(summary[n]) for n in ("steps", "diverged_at", "steps_to_target")} == {"Int64"}
-    assert {str(summary[n]) for n in ("message", "verdict", "diverged_by")} == {"str"}
+    assert {str(summary[n]) for n in ("message", "stopped_by", "diverged_by")} == {"str"}
 
 
 def test_odd_numbers_and_labels_are_kept(tmp_path: Path) -> None:
@@ -57,13 +57,21 @@ def test_odd_numbers_and_labels_are_kept(tmp_path: Path) -> None:
     assert run.summary["data"].tolist() == [LABEL, "plain", "nan", "7"]
     assert run.summary["message"].tolist()[3] == MESSAGE
     assert run.summary["seed"].tolist() == ["0", "0", str(2**70), "3"]  # 64 bits do not hold it
-    assert run.verdicts.to_dict()[IDS[3]] == "failed"
+    said = run.diagnoses.loc[IDS[3]].to_dict()
+    assert pd.isna(said.pop("quality"))
+    assert said == {"state": "failed", "qualities": (), "explanation": "", "advice": ""}
 
 
-def test_verdicts_and_manifest_are_those_of_the_files(bowls: Path) -> None:
+def test_diagnoses_and_manifest_are_those_of_the_files(bowls: Path) -> None:
     run = load(str(bowls))
-    assert run.verdicts.tolist() == run.summary["verdict"].tolist()
-    assert run.verdicts.index.tolist() == run.summary["trial"].tolist()
+    assert run.diagnoses.index.tolist() == run.summary["trial"].tolist()
+    lost = run.summary["status"] == "diverged"
+    assert ((run.diagnoses["state"] == "blew up").to_numpy() == lost.to_numpy()).all()
+    texts = ("state", "quality", "explanation", "advice")
+    assert {str(run.diagnoses.dtypes[name]) for name in texts} == {"str"}
+    first = run.diagnoses.iloc[lost.argmax()]
+    assert first["explanation"].startswith("blew up at step ")
+    assert first["advice"].startswith("Use a ")
     assert run.manifest["trials"] == {"all": 6, "failed": 0, "diverged": 3}
     assert (run.path, run.name) == (bowls, "bowls")
     assert repr(run) == f"<Run {str(bowls)!r}: 6 trials, 3 diverged>"
@@ -113,8 +121,9 @@ def test_of_a_run_that_is_not_finished_the_trials_that_are_there_are_loaded(
         assert_frame_equal(getattr(run, table), there, check_exact=True)
     assert not run.finished
     assert repr(run).endswith("half': the run is not finished: 1 of 2 batches are there>")
-    with pytest.raises(UserError, match="the run is not finished"):
-        _ = run.manifest
+    for name in ("manifest", "diagnoses"):
+        with pytest.raises(UserError, match="the run is not finished"):
+            getattr(run, name)
 
 
 def test_a_run_that_has_not_begun_holds_nothing_to_load(tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_program_from_stdin_or_without_a_guard_is_run(
     for arguments, given in ((("-",), program), (("script.py",), ""), (("-c", program), "")):
         process = begin(tmp_path, given, *arguments)
         out, err = process.communicate(given or None, timeout=300)
-        assert (out, err) == ("<Run 'results/run': 80 trials, 54 diverged>\n", "")
+        assert (out, err) == ("<Run 'results/run': 80 trials, 53 diverged>\n", "")
         assert tables(tmp_path / "results" / "run") == whole
         (tmp_path / "results").rename(tmp_path / f"results-of-{arguments[0]}")
 
@@ -138,7 +138,7 @@ def test_what_is_told_on_the_way_is_on_stderr(
     monkeypatch.setenv("SABOTAGE", "if len(trials) == 1: raise ValueError('odd')\nraise ValueError")
     monkeypatch.syspath_prepend(str(SABOTEUR))
     found = run(Experiment("quadratic", lr=[0.1, 0.2], epochs=3), tmp_path, name="a")
-    assert found.verdicts.tolist() == ["failed", "failed"]
+    assert found.diagnoses["state"].tolist() == ["failed", "failed"]
     lines = capsys.readouterr().err.splitlines()
     assert "ValueError: odd" in lines[0]
     assert lines[-1] == f"2 of 2 trials failed: see {tmp_path / 'a/summary.csv'}"

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import cache
+from typing import TYPE_CHECKING
 
 from gdcli import __version__
+from gdcli.runs import diagnosis
 from tests.cli.command_line import Shell
 
+if TYPE_CHECKING:
+    import pytest
 
-def test_it_prints_what_there_is(shell: Shell) -> None:
+
+def test_it_prints_what_there_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Found out once: the processes that look at NumPy and torch take seconds.
+    monkeypatch.setattr(diagnosis, "diagnose", cache(diagnosis.diagnose))
     assert shell("doctor") == 0
     assert not shell.err
     assert shell.out.splitlines()[1].split() == ["gdcli", __version__]

@@ -117,7 +117,7 @@ def test_quiet_prints_the_runs_path_for_the_next_command(shell: Shell) -> None:
         assert shell(*SMALL, "--name", "a", "--quiet") == 0
         assert (shell.out, shell.err) == ("results/a\n", "")
     assert shell("show", shell.out.strip(), "--quiet") == 0
-    assert shell.out.startswith("Best learning rate")
+    assert shell.out.startswith("The best learning rate of gd vanilla is 0.1: ")
     assert shell(*SMALL, "--name", "a", "--quiet", "--format", "csv") == 0
     assert shell.out.startswith("method,")
     part = (*SMALL, "--optimizer", "vanilla,adam", "--name", "b", "--quiet", "--shard")
@@ -210,13 +210,16 @@ def test_divergence_is_a_result(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("fail_on", "said"),
     [
-        ("slow", "2 slow of 3 trials"),
-        ("slow,diverged", "2 slow, 1 diverged of 3 trials"),
-        ("stalled,oscillating", ""),
-        ("diverged,stalled", "1 diverged of 3 trials"),
+        ("at-the-minimum", "2 at-the-minimum of 3 trials"),
+        ("flat,diverged", "2 flat, 1 diverged of 3 trials"),
+        ("blew-up", "1 blew-up of 3 trials"),
+        ("bouncing,chance-level", ""),
+        ("diverged,still-falling", "1 diverged of 3 trials"),
     ],
 )
-def test_any_verdict_can_make_the_exit_code_1(shell: Shell, fail_on: str, said: str) -> None:
+def test_any_state_or_quality_can_make_the_exit_code_1(
+    shell: Shell, fail_on: str, said: str
+) -> None:
     run = ("run", "quadratic", "--lr", "0.05,0.1,1", "--name", "a", "--fail-on", fail_on)
     for _ in range(2):  # also where nothing is left to do
         assert shell(*run) == bool(said)
@@ -227,12 +230,12 @@ def test_any_verdict_can_make_the_exit_code_1(shell: Shell, fail_on: str, said: 
 def test_a_shard_without_the_others_is_judged_by_what_it_counts(shell: Shell) -> None:
     lrs = ",".join(str(1 + k / 1000) for k in range(300))
     run = ("run", "quadratic", "--lr", lrs, "--optimizer", "vanilla,adam", "--name", "a")
-    assert shell(*run, "--shard", "1/2", "--fail-on", "slow,diverged") == 1
+    assert shell(*run, "--shard", "1/2", "--fail-on", "still-falling,diverged") == 1
     assert shell.errors[-1].endswith(" diverged of 600 trials: --fail-on makes the exit code 1")
 
 
-def test_none_and_a_verdict_contradict_each_other(shell: Shell) -> None:
-    (error,) = shell.refuses("run", "quadratic", "--fail-on", "none,slow")
+def test_none_and_a_state_contradict_each_other(shell: Shell) -> None:
+    (error,) = shell.refuses("run", "quadratic", "--fail-on", "none,flat")
     assert error == "--fail-on: none leaves nothing to list; give none alone"
 
 

@@ -70,11 +70,9 @@ def test_one_percent_beside_the_limit_decides(shell: Shell) -> None:
     lrs = ",".join(repr(share * 2 / 100) for share in (0.99, 1.01))
     below, above = quadratic(shell, "--condition", "100", "--steps", "3000", "--lr", lrs)
     assert below["limit"] == above["limit"] == pytest.approx(0.02)
-    assert (below["limit_is"], below["diverged"], above["diverged"]) == ("exact", 0, 1)
-    assert (
-        f"at step {above['diverged_at']:.4g} (overflow): 0.0202 > 2/L = 0.02"
-        in (above["explanation"])
-    )
+    assert (below["limit_is"], below["blew_up"], above["blew_up"]) == ("exact", 0, 1)
+    said = f"at step {above['diverged_at']:.0f}: its loss grew past the limit of --diverge-at; "
+    assert said + "its learning rate 0.0202 is above the limit 2/L = 0.02." in above["explanation"]
 
 
 def test_the_noise_floor_holds_within_five_percent(shell: Shell) -> None:
@@ -82,10 +80,9 @@ def test_the_noise_floor_holds_within_five_percent(shell: Shell) -> None:
     drawn = "--method", "minibatch", "--batch-size", "4", "--seed", "0:63"
     budget = "--epochs", "12", "--record", "100"
     (row,) = quadratic(shell, *problem, *drawn, *budget, "--order", "replacement")
-    assert row["floor_is"] == "exact"
     assert row["measured_floor"] == pytest.approx(row["predicted_floor"], rel=0.05)
     (row,) = quadratic(shell, *problem, *drawn, *budget)
-    assert row["predicted_floor"] is row["floor_is"] is None  # none is known of a shuffle
+    assert row["predicted_floor"] is None  # none is known of a shuffle
 
 
 def test_a_classifiers_bound_is_called_sufficient(shell: Shell) -> None:
@@ -104,8 +101,8 @@ def bowl(shell: Shell) -> Shell:
 
 def test_the_results_say_why(bowl: Shell) -> None:
     assert bowl("show", "bowl") == 0
-    assert "Why\ngd vanilla: lr 0.1 " in bowl.out
-    assert "(overflow): 0.3 > 2/L = 0.2\n" in bowl.out
+    assert "Why\ngd vanilla: the best lr, 0.1, is at the minimum" in bowl.out
+    assert "its learning rate 0.3 is above the limit 2/L = 0.2. Use a learning rate" in bowl.out
 
 
 def test_every_format_has_a_row_a_setting_and_learning_rate(bowl: Shell) -> None:
@@ -126,7 +123,7 @@ def test_why_is_no_wider_than_a_hundred_columns(shell: Shell, form: str) -> None
     lines = shell.out.splitlines()
     assert max(map(len, lines)) <= 100
     assert "gd nesterov condition=100.0" in shell.out
-    assert ["theory_rate" in line for line in lines].count(True) == 1
+    assert ["theory_step" in line for line in lines].count(True) == 1
 
 
 def test_the_time_to_a_target_is_that_of_the_fastest_rate(bowl: Shell) -> None:
@@ -166,14 +163,23 @@ def test_seeds_and_pairs_have_every_format(bowl: Shell, view: str, rows: int) ->
     assert "bootstrap 95%" in found["table"]
 
 
-def test_thresholds_judge_anew_and_leave_the_files(bowl: Shell) -> None:
+def test_limits_judge_anew_and_leave_the_files(bowl: Shell) -> None:
     files = {file: file.read_bytes() for file in Path("results").rglob("*") if file.is_file()}
-    by_default = [row["verdict"] for row in why(bowl, "bowl")]
-    assert bowl("show", "bowl", "--near", "0.1", "--view", "why", "--format", "json") == 0
-    loosely = [row["verdict"] for row in json.loads(bowl.out)]
-    assert by_default[:3] == ["slow", "slow", "diverged"]
-    assert loosely[:3] == ["converged", "converged", "diverged"]
+    usual = [(row["state"], row["quality"]) for row in why(bowl, "bowl")]
+    assert bowl("show", "bowl", "--near", "1e-9", "--view", "why", "--format", "json") == 0
+    strict = [(row["state"], row["quality"]) for row in json.loads(bowl.out)]
+    assert usual[:3] == [("flat", "at the minimum")] * 2 + [("blew up", None)]
+    assert strict[:3] == [("flat", None)] * 2 + [("blew up", None)]
+    assert bowl("show", "bowl", "--flat", "1e6", "--swing", "9", "--format", "json") == 0
+    assert [row["state"] for row in json.loads(bowl.out)] == ["flat", "flat"]
     assert {file: file.read_bytes() for file in files} == files
+
+
+def test_a_state_that_no_trial_can_have_is_refused(shell: Shell) -> None:
+    (error,) = shell.refuses("run", "quadratic", "--fail-on", "still-fallin")
+    assert error == "--fail-on: 'still-fallin' is no end of a trial; did you mean 'still-falling'?"
+    (error,) = shell.refuses("run", "quadratic", "--fail-on", "slow")
+    assert error.startswith("--fail-on: 'slow' is no end of a trial; give some of failed, diverged")
 
 
 def test_a_copied_run_is_shown_without_torch(bowl: Shell) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.command_line import gdcli
-from tests.unmeasured import STARTS_COVERAGE
+from tests.unmeasured import unmeasured
 
 REPORT = """
 code = main()
@@ -17,6 +21,31 @@ problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
 print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)
 sys.exit(code)
 """
+# A process that has imported the command line alone, and runs every command in a fork of itself.
+FORKS = f"""
+import json, os, sys
+from gdcli.cli.app import main
+
+for line in sys.stdin:
+    folder, sys.argv[1:] = json.loads(line)
+    child = os.fork()
+    if child:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    for number, name in enumerate((os.devnull, "out", "err")):
+        os.dup2(os.open(os.path.join(folder, name), os.O_RDWR | os.O_CREAT), number)
+    os.mkdir(os.path.join(folder, "empty"))
+    os.chdir(os.path.join(folder, "empty"))
+    exec({REPORT!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def forks() -> Iterator[subprocess.Popen[str]]:
+    """Return a process that runs a folder and a command, and prints the exit code."""
+    command, pipe = [sys.executable, "-c", FORKS], subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=unmeasured()) as process:
+        yield process
 
 
 @pytest.mark.parametrize(
@@ -61,17 +90,18 @@ sys.exit(code)
 )
 def test_nothing_heavy_is_imported(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    forks: subprocess.Popen[str],
     arguments: tuple[str, ...],
     code: int,
     imported: str,
 ) -> None:
-    for name in STARTS_COVERAGE:
-        monkeypatch.delenv(name, raising=False)
-    done = gdcli(*arguments, folder=tmp_path, code=f"exec({REPORT!r})")
-    assert done.stderr.splitlines()[-1] == f"imported: {imported}".rstrip()
-    assert done.returncode == code
-    assert not list(tmp_path.iterdir())
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+    print(json.dumps([str(tmp_path), arguments]), file=forks.stdin, flush=True)
+    assert forks.stdout.readline() == f"{code}\n"
+    told = (tmp_path / "err").read_text().splitlines()
+    assert told[-1] == f"imported: {imported}".rstrip()
+    assert not list((tmp_path / "empty").iterdir())
 
 
 def test_a_command_is_imported_without_the_others(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,7 +171,7 @@ def test_a_squared_hinge_reaches_0_where_classes_are_separable() -> None:
     assert (found.loss, found.attained) == (0.0, True)
 
 
-def write(folder: Path, rows: list[tuple[float, ...]]) -> dict[str, Any]:
+def write(folder: Path, rows: Sequence[tuple[float, ...]]) -> dict[str, Any]:
     file = folder / "made.csv"
     lines = [",".join(map(repr, row)) for row in rows]
     file.write_text("\n".join(["a,b,y", *lines]) + "\n")
@@ -192,7 +193,7 @@ def test_where_only_some_examples_are_separable_nothing_is_claimed(
     assert found.attained
 
 
-def test_a_class_without_a_training_example_leaves_no_minimum(tmp_path: Path) -> None:
+def test_a_class_without_a_training_example_leaves_no_minimum() -> None:
     """Its bias, which has no penalty, falls for ever."""
     problem = trial("softmax-regression").problem
     assert isinstance(problem, LinearModel)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gdcli.engine import noise_floor
 from gdcli.engine.examples import examples_of
 from gdcli.engine.noise_floor import Floor, floors_of
 from tests.grids import experiment
@@ -165,7 +166,7 @@ def test_of_other_ways_to_descend_nothing_is_claimed(grid: dict[str, str]) -> No
     [
         ("logistic-regression", {}),
         ("mlp", {}),
-        ("linear-regression", {"dataset": "synthetic", "features": 31}),
+        ("linear-regression", {"dataset": "synthetic", "features": 300}),
         ("quadratic", {"noise": 1, "dim": 10_001, "examples": 2}),
     ],
 )
@@ -173,3 +174,24 @@ def test_of_other_problems_and_very_large_ones_nothing_is_claimed(
     problem: str, options: dict[str, Any]
 ) -> None:
     assert floors(problem, options, method="sgd") == []
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_many_features_take_another_way_to_the_same_floors(
+    l2: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"dataset": "synthetic", "features": 6, "examples": 100, "test-fraction": 0, "l2": l2}
+    rates = "0.001,0.1,0.2,0.3,0.6,1,1.5,3"
+    grid = {"method": "minibatch", "batch_size": "1,4,20", "lr": rates}
+    known = floors("linear-regression", options, **grid)
+    monkeypatch.setattr(noise_floor, "MOST_MOMENTS", 0)
+    found = floors("linear-regression", options, **grid)
+    assert [(one.batch_size, one.lr) for one in found] == [(o.batch_size, o.lr) for o in known]
+    assert [one.excess for one in found] == pytest.approx([one.excess for one in known], rel=1e-7)
+    assert 0 < sum(np.isinf(one.excess) for one in known) < len(known)
+
+
+def test_many_features_and_a_smaller_last_batch_have_no_floor() -> None:
+    options = {"dataset": "synthetic", "features": 31, "examples": 100, "test-fraction": 0}
+    found = floors("linear-regression", options, method="minibatch", batch_size="20,30", lr="0.01")
+    assert [floor.batch_size for floor in found] == [20]

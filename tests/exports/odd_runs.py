@@ -30,12 +30,13 @@ def odd_run(folder: Path) -> Contents:
     """Write a finished run of such trials."""
     write_run(folder, TRIALS, varied=["data"])
     (folder / "experiment.toml").write_text("")
-    about = {"hash": "0a", "settings": {}}
+    about = {"problem": "odd", "hash": "0a", "settings": {"grid": {}}}
     manifest.write(
         folder,
         {
             "experiment": about,
             "fingerprint": {"device": "cpu"},
+            "theory": [],
             "finished": "2026-01-02T03:04:05Z",
         },
         manifest.FILES,

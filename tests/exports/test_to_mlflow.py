@@ -81,7 +81,7 @@ def test_every_point_of_a_real_run_is_there(tmp_path: Path, uri: str) -> None:
         assert held.info.status == "FINISHED"
         assert held.info.run_name == f"gd vanilla lr={trial.settings['lr']} seed=0"
         assert held.data.params["lr"] == repr(trial.settings["lr"])
-        assert held.data.tags["gdcli.verdict"] == trial.ends["verdict"]
+        assert held.data.tags["gdcli.status"] == trial.ends["status"] == "finished"
         assert held.data.metrics["best_train_loss"] == trial.ends["best_train_loss"]
         for name in ("train_loss", "grad_norm", "test_accuracy"):
             points = zip(trial.curve["step"], trial.curve[name], strict=True)

@@ -64,7 +64,7 @@ def test_settings_and_ends_are_hyperparameters_and_their_metrics(tmp_path: Path)
         given = plugin(events, "session_start_info").hparams
         assert given["lr"].number_value == trial.settings["lr"]
         assert given["optimizer"].string_value == "vanilla"
-        assert given["verdict"].string_value == trial.ends["verdict"]
+        assert given["status"].string_value == trial.ends["status"] == "finished"
         metrics = [info.name.tag for info in plugin(events, "experiment").metric_infos]
         assert {"final_train_loss", "best_train_loss", "final_test_accuracy"} <= set(metrics)
         assert curve(events, "best_train_loss") == [(3, rounded(trial.ends["best_train_loss"]))]

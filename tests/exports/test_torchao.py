@@ -38,7 +38,7 @@ def trained() -> tuple[Data, torch.nn.Module, dict[str, Any]]:
     rounded, problem, data = trial.problem, plain.problem, examples_of(trial)
     assert isinstance(rounded, Network)
     assert isinstance(problem, Network)
-    found = train([trial], Machine(device="cpu"), Silent, keep=True)[trial].params
+    found = train([trial], Machine(device="cpu"), Silent, keep=True).trained[trial].params
     assert found is not None
     module = module_of(problem, data)
     held: dict[str, Any] = {n: p.detach().numpy() for n, p in module.named_parameters()}

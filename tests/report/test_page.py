@@ -173,7 +173,7 @@ def test_what_theory_says_stands_beside_what_was_measured(tmp_path: Path) -> Non
     assert (held["limit"], held["formula"], held["exact"]) == (0.2, "2/L", True)
     assert held["rate"] == 0.95
     assert held["measured_rate"] == pytest.approx(0.95, rel=1e-3)
-    assert (held["verdict"], lost["verdict"], lost["rate"]) == ("slow", "diverged", 1.5)
+    assert (held["verdict"], lost["verdict"], lost["rate"]) == ("flat", "diverged", 1.5)
     assert held["floor"] is held["measured_floor"] is None
     assert "L, largest curvature" in page.text
     assert "the same everywhere" in page.text

@@ -134,7 +134,7 @@ def test_a_heatmap_of_a_metric_is_at_the_lowest_training_loss(tmp_path: Path) ->
     ]
     picture = heatmap(source(tmp_path, trials, "accuracy", metrics=["accuracy"]), "lr", "method")
     assert values(picture) == [[0.8]]
-    assert picture.best_is == "lowest training loss of its row"
+    assert picture.best_is == "best of its row by training loss"
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from unittest import mock
 
 import pytest
 
+from gdcli.engine.isolation import message_of
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch
 from gdcli.runs.execution import execute
 from gdcli.runs.lines import records
 from gdcli.runs.options import RunOptions
 from gdcli.runs.state import State, state_of
-from gdcli.runs.work import _message
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, tables
 from tests.runs.test_execution import Counting, Fragile, fragile, frame, run
@@ -148,7 +148,7 @@ def test_starting_again_and_going_on_are_not_asked_at_once() -> None:
     ],
 )
 def test_a_message_is_one_line_of_the_users_own_words(error: Exception, message: str) -> None:
-    assert _message(error) == message
+    assert message_of(error) == message
 
 
 def test_records_are_told_apart_by_their_quotes() -> None:

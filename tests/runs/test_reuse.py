@@ -148,7 +148,7 @@ def changed(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     ("change", "line"),
     [
         (lambda spec: spec["fingerprint"].update(numpy="1.0"), "fingerprint.numpy 1.0 -> "),
-        (lambda spec: spec.update(format=99), "format 99 -> 2"),
+        (lambda spec: spec.update(format=99), "format 99 -> 3"),
         (lambda spec: spec.pop("data"), "a/.gdcli/spec.json is damaged"),
         (lambda spec: spec.pop("settings"), "it says no experiment"),
         (lambda spec: spec["settings"]["grid"].update(lr=[0.7]), "gives? other trials"),

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from gdcli.engine.plan import Plan
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
+from gdcli.engine.trajectory import Trajectory
+from gdcli.engine.watched import CAUSES, FACTS, Watched
 from gdcli.grid import Trial
 from gdcli.problems.linear_regression import LinearRegression
-from gdcli.runs.rows import Rows, curve_columns, header, summary_columns
+from gdcli.runs.rows import MEASURES, Rows, curve_columns, header, summary_columns
 from gdcli.runs.shortest import number, shortest
 from gdcli.training import Training
 from tests.grids import experiment
@@ -96,10 +98,31 @@ def curves(
     ended: Sequence[int],
     dtype: str = "float64",
 ) -> Curves:
-    """Return what a recorder would of a batch; each column holds a list of each trial's values."""
+    """Return what a recorder would of a batch; each column holds a list of each trial's values.
+
+    What is recorded is watched, too.
+    """
     values = {name: np.array(rows, dtype).T for name, rows in columns.items()}
     points = len(values["train_loss"])
-    return Curves([2 * i for i in range(points)], values, np.array(length), np.array(ended))
+    steps, lengths, ends = np.arange(0, 2 * points, 2), np.array(length), np.array(ended)
+    last, lost = steps[lengths - 1], ends == DIVERGED
+    losses = values["train_loss"][lengths - 1, np.arange(len(lengths))]
+    causes = np.where(np.isnan(losses), CAUSES.index("nan"), CAUSES.index("overflow"))
+    unknown = np.full(len(lengths), math.nan)
+    trajectory = Trajectory(
+        Watched(tuple(steps.tolist())),
+        int(steps[-1]) or 1,
+        steps,
+        {name: values[name] for name in MEASURES if name in values},
+        last,
+        np.where(lost, last, -1),
+        np.where(lost, last - 2, -1),
+        np.where(lost, causes, 0),
+        turn=unknown,
+        curvature=unknown,
+        dead=unknown,
+    )
+    return Curves(steps.tolist(), values, lengths, ends, trajectory=trajectory)
 
 
 PLAN = Plan(examples=10, batch_size=4, steps_per_epoch=3, steps=6, record="2")
@@ -135,11 +158,16 @@ def test_a_shared_table_of_places_serves_batches_of_other_lengths() -> None:
         assert [line[8] for line in parsed(lines)] == [str(2 * i) for i in range(points)]
 
 
+def line_of(rows: Rows, one: Trial, held: Curves, i: int) -> str:
+    """Return the summary line of the i-th trial of a batch, as if its settings were those."""
+    return rows.summaries([one] * len(held.length), held)[i]
+
+
 def cells_of(rows: Rows, one: Trial, held: Curves, i: int) -> dict[str, str]:
     """Return a summary line by column."""
     given = experiment("linear-regression")
     columns = [name for name in summary_columns(given, METRICS) if name in rows_columns(rows)]
-    line = rows.summary(one, held, i)
+    line = line_of(rows, one, held, i)
     assert line.endswith("\n")
     (values,) = parsed([line])
     return dict(zip(columns, values, strict=True))
@@ -158,12 +186,13 @@ def test_a_summary_tells_the_end_and_the_best() -> None:
         first
         | {
             "status": "diverged",
-            "verdict": "diverged",
+            "stopped_by": "",
             "steps": "4",
             "initial_train_loss": "2.0",
-            "epochs_left": "",
-            "overshoots": "",
-            "largest_overshoot": "",
+            "watched": "2",
+            "lowest_train_loss": "0.1",
+            "lowest_train_step": "2",
+            "diverged_after": "2",
             "diverged_by": "nan",
             "final_train_loss": "nan",
             "best_train_loss": "0.1",
@@ -187,8 +216,16 @@ def test_a_summary_tells_the_end_and_the_best() -> None:
             "best_train_loss": "1e-30",
             "final_grad_norm": "0.0",
             "final_train_accuracy": "1.0",
-            "overshoots": "0",
-            "largest_overshoot": "0.0",
+            "stopped_by": "",
+            "watched": "4",
+            "initial_grad_norm": "4.0",
+            "largest_grad_norm": "6.0",
+            "highest_train_loss": "3.0",
+            "highest_train_step": "0",
+            "level_5": "",
+            "level_6": "0.25",
+            "level_16": "1e-30",
+            "lowest_test_loss": "",
             "diverged_at": "",
             "diverged_by": "",
         }
@@ -219,17 +256,33 @@ def test_steps_to_the_target_are_those_of_the_first_point_at_or_below_it(
     assert found["steps_to_target"] == steps
 
 
-def test_a_slow_trial_tells_the_epochs_left_and_one_that_overshoots_how_often() -> None:
-    slow = [0.9**step for step in range(40)]
-    ringing = [10.0, 0.0, 5.0, 0.0, 2.0, 0.5, 1.0, *[0.0] * 33]
-    columns = {"train_loss": [slow, ringing], "grad_norm": [[1.0] * 40] * 2}
-    one = replace(trial(), training=Training(target_loss=1e-6))
-    held = curves(columns, [40, 40], [RUNNING, CONVERGED])
-    first, second = (cells_of(Rows([], (), PLAN), one, held, i) for i in (0, 1))
-    # The points are 2 steps apart, an epoch has 3, and 0.9^x falls to 1e-6 at x = 131.
-    assert float(first["epochs_left"]) == pytest.approx(2 * (131.1 - 39) / 3, abs=0.3)
-    assert (first["overshoots"], first["verdict"]) == ("0", "slow")
-    assert (second["overshoots"], second["largest_overshoot"]) == ("2", "0.5")
+@pytest.mark.parametrize(
+    ("goals", "ended", "stopped_by"),
+    [
+        ({"target_loss": 0.5}, CONVERGED, "target"),
+        ({"tol": 1.0}, CONVERGED, "tol"),
+        ({"tol": 1.0, "target_loss": 0.5}, CONVERGED, "target"),
+        ({"tol": 1.0, "target_loss": 0.01}, CONVERGED, "tol"),
+        ({"tol": 1.0}, RUNNING, ""),
+        ({"target_loss": 0.5}, DIVERGED, ""),
+    ],
+)
+def test_what_ended_a_trial_before_its_budget_is_told(
+    goals: dict[str, float], ended: int, stopped_by: str
+) -> None:
+    columns = {"train_loss": [[3.0, 0.25, 0.5]], "grad_norm": [[1.0] * 3]}
+    one = replace(trial(), training=Training(**goals))
+    found = cells_of(Rows([], (), PLAN), one, curves(columns, [3], [ended]), 0)
+    assert found["stopped_by"] == stopped_by
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_facts_have_the_digits_of_their_precision(dtype: str) -> None:
+    columns = {"train_loss": [[3.0, 0.1, 0.1]], "grad_norm": [[0.1] * 3]}
+    held = curves(columns, [3], [RUNNING], dtype)
+    found = cells_of(Rows([], (), PLAN), trial(), held, 0)
+    assert (found["lowest_train_loss"], found["largest_grad_norm"]) == ("0.1", "0.1")
+    assert (found["lowest_train_step"], found["watched"]) == ("2", "3")
 
 
 def test_points_after_a_trials_end_are_not_its_own() -> None:
@@ -251,7 +304,7 @@ def test_a_trial_that_failed_has_its_settings_and_a_message() -> None:
     assert found["status"] == "failed"
     assert found["message"] == 'ValueError: "x", not y'
     assert found["l2"] == "0.5"
-    empty = set(list(found)[list(found).index("verdict") :]) - {"message"}
+    empty = set(list(found)[list(found).index("stopped_by") :]) - {"message"}
     assert {found[name] for name in empty} == {""}
 
 
@@ -261,7 +314,7 @@ def test_any_name_stays_one_cell(name: str) -> None:
     one = replace(trial(), problem=problem)
     rows = Rows(["data", "target"], (), PLAN)
     held = curves(TWO, [3, 4], [DIVERGED, RUNNING])
-    texts = [rows.curve(one, held, 0), rows.summary(one, held, 1), rows.failed(one, name)]
+    texts = [rows.curve(one, held, 0), line_of(rows, one, held, 1), rows.failed(one, name)]
     for text in texts:
         for values in csv.reader(io.StringIO(text, newline="")):
             assert values[7:9] == [str(Path(name)), name]
@@ -283,11 +336,9 @@ def test_columns_name_settings_first_then_what_varies_then_measures() -> None:
     assert " ".join(curve_columns(given, METRICS)) == f"{settings} {varied} {measures}"
     ends = "initial_train_loss final_train_loss best_train_loss final_grad_norm"
     ends += " final_test_loss best_test_loss"
-    metrics, last = (
-        "final_train_accuracy final_test_accuracy",
-        "steps_to_target epochs_left overshoots largest_overshoot diverged_at diverged_by message",
-    )
-    expected = f"{settings} {varied} status verdict steps {ends} {metrics} {last}"
+    metrics = "final_train_accuracy final_test_accuracy"
+    last = f"steps_to_target {' '.join(FACTS)} message"
+    expected = f"{settings} {varied} status stopped_by steps {ends} {metrics} {last}"
     assert " ".join(summary_columns(given, METRICS)) == expected
 
 
@@ -300,7 +351,7 @@ def test_settings_that_do_not_apply_are_empty() -> None:
     )
     rows = Rows(given.varied, (), PLAN)
     held = curves(TWO, [3, 4], [DIVERGED, RUNNING])
-    found = {tuple(parsed([rows.summary(one, held, 1)])[0][3:9]) for one in given.grid.trials}
+    found = {tuple(parsed([line_of(rows, one, held, 1)])[0][3:9]) for one in given.grid.trials}
     assert found == {
         ("vanilla", "0.1", "constant", "0", "", ""),
         ("vanilla", "0.1", "cosine", "0", "", "0.1"),

@@ -141,7 +141,7 @@ def test_the_measures_are_their_definitions() -> None:
     named = experiment("softmax-regression", {"dataset": "iris"}, **grid)
     (found,) = explore(named, DataMap(el2n_epoch=2), CPU, Silent).settings
     (trial,) = named.grid.trials
-    points = train([trial], CPU, Silent, keep=True)[trial].params
+    points = train([trial], CPU, Silent, keep=True).trained[trial].params
     assert points is not None
     x, y = (examples_of(trial).train[name] for name in ("x", "y"))
     weights, biases = points[1:, :-3].reshape(6, 4, 3), points[1:, None, -3:]

@@ -53,7 +53,8 @@ class BatchNorm(torch.nn.Module):
     def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
         """Move the running statistics, in place, towards those of a batch."""
         if count == 1:
-            raise ValueError("batch norm has one value a channel in this batch: it needs two")
+            what = "batch norm has one value a channel in this batch: it needs two"
+            raise ValueError(f"{what}; --remainder drop leaves out the last, smaller batch")
         if self.running_mean is None or self.running_var is None:
             return
         batches = cast("Tensor", self.num_batches_tracked)

@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from gdcli.analysis.rows import read_rows
+from gdcli.engine.watched import FACTS
 from gdcli.report.labels import apart
 from gdcli.report.page.plain import plain
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import NAMES, Source, label_of, metrics_of
+
+# What diagnoses start from, and nobody looks for in a table.
+OWN_FACTS = {name for name in FACTS if not name.startswith("diverged")}
 
 
 def content(source: Source, curves: Thinned) -> dict[str, Any]:
@@ -51,10 +55,11 @@ def embedded(value: object) -> str:
 
 
 def _table(folder: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the columns of summary.csv, each with its cells as text."""
+    """Return the columns of summary.csv but OWN_FACTS, each with its cells as text."""
     header, *rows = [row.cells for row in read_rows(folder / "summary.csv")]
     names = [f"{n} (varied)" if n in header[at + 1 :] else n for at, n in enumerate(header)]
-    return names, [list(column) for column in zip(*rows, strict=True)]
+    kept = [at for at, name in enumerate(names) if name not in OWN_FACTS]
+    return [names[at] for at in kept], [[cells[at] for cells in rows] for at in kept]
 
 
 def _facets(header: Sequence[str], cells: Sequence[Sequence[str]], settings: int) -> list[str]:

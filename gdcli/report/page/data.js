@@ -20,7 +20,7 @@ function cellNumber(text) {
 /** Return the metric of a trial at its end: Infinity where it diverged, null where it failed. */
 function final(trial, metric) {
   if (columns.get("status")[trial] === "failed") return null;
-  const lost = columns.get("status")[trial] === "diverged" || columns.get("verdict")[trial] === "diverged";
+  const lost = columns.get("status")[trial] === "diverged";
   const value = cellNumber(columns.get(`final_${metric}`)[trial]);
   return lost || Number.isNaN(value) ? Infinity : value;
 }

@@ -11,6 +11,7 @@ from gdcli.report.page import parts
 from gdcli.report.page.content import content, embedded
 from gdcli.report.page.document import document
 from gdcli.report.page.optional import Sections
+from gdcli.report.page.theory import theory_of
 from gdcli.report.page.thinned import thinned_curves
 from gdcli.report.pictures.source import metrics_of, read_source
 
@@ -30,7 +31,7 @@ def page_bytes(folder: Path) -> bytes:
     fields = {
         "name": parts.text(folder.resolve().name),
         "summary": parts.summary(source, manifest),
-        "best": parts.best(source),
+        "best": parts.best(source, theory_of(manifest)),
         "failures": parts.failures(source),
         "thinned": parts.thinned(curves),
         "reproduce": parts.reproduce(manifest, _experiment(folder)),

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import Value
-from gdcli.analysis.trials import STATUSES, Trial
+from gdcli.analysis.trials import STATUSES
 from gdcli.report.console import literal
 from gdcli.report.labels import short
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import Source
-from gdcli.report.results import diagnoses_of
 from gdcli.report.tables import best_rows
 
 MOST_ROWS = 200  # of the best settings
@@ -27,21 +28,16 @@ def text(value: object) -> str:
 
 def summary(source: Source, manifest: Mapping[str, Any]) -> str:
     """Return the sentence under the title."""
-    counts = Counter(_end(trial) for trial in source.run.trials)
+    counts = Counter(trial.status for trial in source.run.trials)
     ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
     problem = text(_mapping(manifest, "experiment").get("problem", "a problem"))
     return f"{problem}: {len(source.run.trials)} trials, {ends}."
 
 
-def _end(trial: Trial) -> str:
-    """Return how a trial ended; one whose loss only grew has diverged, too."""
-    return trial.status
-
-
-def best(source: Source) -> str:
+def best(source: Source, theory: Theory | None) -> str:
     """Return the table of the settings, each at its best learning rate."""
     settings = sorted(source.settings, key=lambda setting: setting.median)[:MOST_ROWS]
-    found = best_rows(diagnoses_of(source.folder), settings)
+    found = best_rows(Diagnoses(source.run, theory), settings)
     rows = [
         {"setting": source.name(setting), **_rest(row, source.run.names)}
         for setting, row in zip(settings, found, strict=True)

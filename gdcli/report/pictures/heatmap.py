@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any, NamedTuple
 
-from gdcli.analysis.results import Setting, settings_of
+from gdcli.analysis.results import Setting, best, settings_of
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import Trial
 from gdcli.errors import UserError
@@ -52,7 +52,7 @@ def heatmap(source: Source, x: str = "lr", y: str = SETTING) -> HeatMap:
         list(down.labels.values()),
         squares,
         [f"each at its best {', '.join(others)}"] if others else [],
-        f"lowest{'' if source.metric == 'train_loss' else ' training loss'} of its row",
+        f"best of its row{'' if source.metric == 'train_loss' else ' by training loss'}",
         log=source.is_loss,
     )
 
@@ -75,9 +75,9 @@ def _square(source: Source, trials: Sequence[Trial]) -> Square | None:
     cells = [cell for setting in settings_of(trials) for cell in setting.cells]
     if not cells:
         return None
-    best = min(cells, key=lambda cell: (cell.median, not cell.ran))
-    final = source.final(best)
-    return Square(best, final.median if final else inf)
+    chosen = best(cells) or min(cells, key=lambda cell: not cell.ran)
+    final = source.final(chosen)
+    return Square(chosen, final.median if final else inf)
 
 
 def _axis(source: Source, name: str, where: str) -> _Axis:

@@ -7,7 +7,7 @@ from math import isfinite
 from typing import NamedTuple
 
 from gdcli.analysis.quantiles import Spread
-from gdcli.analysis.results import Cell
+from gdcli.analysis.results import Cell, best
 
 MOST_LINES = 6  # of one panel: more are hard to tell apart, and there is no colour for them
 
@@ -72,11 +72,11 @@ class HeatMap(NamedTuple):
     rows: Sequence[str]
     squares: Sequence[Sequence[Square | None]]  # row by row; None: there is no trial
     notes: Sequence[str] = ()
-    best_is: str = "lowest of its row"
+    best_is: str = "best of its row"
     log: bool = True  # as `Chart.log_y`, for the colours
 
     def best(self, row: int) -> Square | None:
-        """Return the square of a row with the lowest training loss; None: all diverged."""
+        """Return the square of a row with the best trials, as `best` has it; None: all diverged."""
         there = [square for square in self.squares[row] if square]
-        lowest = min(there, key=lambda square: square.cell.median, default=None)
-        return lowest if lowest and isfinite(lowest.cell.median) else None
+        found = best([square.cell for square in there])
+        return next((square for square in there if square.cell is found), None)

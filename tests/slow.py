@@ -1,0 +1,216 @@
+"""What `make test` leaves to `make test-all`: long tests, and most cases of the large products.
+
+`make test` tries the engine's laws on one problem of each program, for the program decides how a
+trial is computed; tests/laws holds every problem to its own laws.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
+
+import pytest
+
+# One problem of each program of gdcli/engine/programs; tests/test_groups.py says so.
+PROGRAMS = (
+    "char-lm",
+    "linear-regression",
+    "matrix-factorization",
+    "mlp",
+    "quadratic",
+    "softmax-regression",
+)
+PLAIN = ("vanilla", "momentum", "adam")  # optimizers that every problem meets: no state, one, two
+
+Case: TypeAlias = Callable[[Mapping[str, Any]], bool]  # of the values that a case has
+
+
+def of_a_program(case: Mapping[str, Any]) -> bool:
+    """Return whether a case is of a problem that stands for its program."""
+    return case["problem"] in PROGRAMS
+
+
+def of_a_program_or_plain(case: Mapping[str, Any]) -> bool:
+    """Return whether a case is of a program with any optimizer, or of any problem with a few."""
+    return of_a_program(case) or case["optimizer"] in PLAIN
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Tests by patterns of their file, or of file::name; cases that are `kept` are not slow."""
+
+    reason: str
+    tests: tuple[str, ...]
+    kept: Case | None = None
+
+    def keeps(self, item: pytest.Item) -> bool | None:
+        """Return whether a test is a case that is not slow; None if it has other values."""
+        if self.kept is None:
+            return False
+        callspec = getattr(item, "callspec", None)
+        try:
+            return self.kept(callspec.params if callspec else {})
+        except KeyError:
+            return None
+
+
+SLOW = (
+    Slow(
+        "products of problems with optimizers, settings and measures",
+        (
+            "tests/engine/test_contract.py::test_a_trial_in_a_grid_equals_the_trial_alone",
+            "tests/engine/test_engines.py::test_every_problem_with_every_optimizer",
+        ),
+        of_a_program_or_plain,
+    ),
+    Slow(
+        "products of problems with orders, precisions and subsets of a grid",
+        (
+            "tests/cli/test_round_trip.py::*",
+            "tests/engine/test_contract.py::test_no_subset_of_a_grid_changes_a_trials_bits",
+            "tests/engine/test_engines.py::test_every_problem_in_every_order",
+            "tests/engine/test_engines.py::test_single_precision",
+        ),
+        of_a_program,
+    ),
+    Slow(
+        "sharpness, of which one of char-lm takes seconds",
+        ("tests/engine/test_sharpness.py::test_sharpness_in_a_grid_is_that_of_the_trial_alone",),
+        lambda case: of_a_program(case) and case["problem"] != "char-lm",
+    ),
+    Slow(
+        "every setting of a plain loop in PyTorch",
+        ("tests/engine/test_reference.py::test_a_grid_is_its_trials_trained_one_by_one",),
+        lambda case: case["name"] in ("linear-regression", "mlp-relu") or case["how"] == "sgd",
+    ),
+    Slow(
+        "products of layers with precisions and methods",
+        ("tests/engine/test_modules.py::test_a_trial_in_a_grid_equals_the_trial_alone",),
+        lambda case: (case["dtype"], case["method"]) == ("float64", "minibatch"),
+    ),
+    Slow(
+        "every linear model in widths that differ, with every optimizer",
+        ("tests/engine/test_width.py::test_a_wide_product_changes_no_bit",),
+        lambda case: case["optimizer"] == "vanilla",
+    ),
+    Slow(
+        "long trainings: tests/laws has the same law, or one of the cases is enough",
+        (
+            "tests/datasets/test_text.py::test_a_code_of_one_number_does_about_as_well_*",
+            "tests/datasets/test_text.py::test_a_text_that_repeats_is_learnt",
+            "tests/engine/test_contract.py::test_gradient_descent_lowers_the_loss_by_default",
+            "tests/engine/test_published.py",
+            "tests/engine/test_quantization.py::test_rounding_costs_what_is_published*",
+            "tests/engine/test_sharpness.py::test_full_batch_descent_trains_a_network_at_the_edge*",
+            "tests/test_edge.py::test_larger_rates_train_at_the_edge_and_small_ones_below",
+        ),
+    ),
+    Slow(
+        "twenty gradients a step",
+        ("tests/engine/test_torch_optimizers.py::test_it_is_the_torch_loop",),
+        lambda case: case["name"] != "LBFGS",
+    ),
+    Slow(
+        "files of hundreds of megabytes, pages of thousands of trials",
+        (
+            "tests/engine/test_streaming.py::test_a_file_of_400_megabytes_in_100",
+            "tests/report/test_page.py::test_a_page_of_ten_thousand_trials_is_small",
+        ),
+    ),
+    Slow(
+        "processes that are killed, and faults",
+        (
+            "tests/api/test_run.py::test_a*interrupt*",
+            "tests/runs/test_checkpoint.py::test_a_killed_batch_goes_on_from_its_checkpoint",
+            "tests/runs/test_checkpoint.py::test_the_next_worker_goes_on_from_a_killed_ones_*",
+            "tests/runs/test_faults.py",
+            "tests/runs/test_retrying.py::test_a_retry_that_is_killed_leaves_an_unfinished_run",
+        ),
+    ),
+    Slow(
+        "processes that end by every signal and every death",
+        (
+            "tests/executors/test_processes.py::test_the_first_signal_lets_every_worker_*",
+            "tests/runs/test_interruption.py::test_a_signal_ends_the_run_after_the_batch_in_hand",
+        ),
+        lambda case: case["number"] == signal.SIGTERM,
+    ),
+    Slow(
+        "batches that end their workers in every way",
+        ("tests/executors/test_processes.py::test_a_batch_that_kills_two_workers_is_named_*",),
+        lambda case: case["cause"] == "SIGKILL",
+    ),
+    Slow(
+        "many processes that compute a run together",
+        (
+            "tests/api/test_run.py::test_a_network_has_the_bytes_of_the_command_line",
+            "tests/cli/test_quantization.py::test_workers_shards_and_a_rerun_agree",
+            "tests/cli/test_seams.py::test_the_reference_engines_runs_are_shared_merged_*",
+            "tests/executors/test_processes.py::test_a_network_has_the_same_bytes_too",
+            "tests/runs/test_sharing.py::test_eight_processes_compute_every_batch_once",
+            "tests/test_examples.py",
+        ),
+    ),
+    Slow("a copy of gdcli and its tests", ("tests/test_one_file.py",)),
+    Slow(
+        "starters, whose own tests are run",
+        ("tests/cli/test_check.py::test_a_starter_and_its_test_work_as_they_are",),
+        lambda case: case["kind"] == "schedule",
+    ),
+    Slow(
+        "figures as files of every format",
+        ("tests/report/test_figures.py::test_the_same_run_gives_the_same_bytes",),
+        lambda case: case["form"] == "svg",
+    ),
+    Slow("figures of any values", ("tests/report/test_figures.py::test_any_values_can_be_drawn",)),
+    Slow(
+        "documentation: every command is typed in",
+        (
+            "tests/test_docs.py::test_the_commands_of_a_page_run_in_their_order",
+            "tests/test_docs.py::test_the_reference_is_built",
+            "tests/test_python_docs.py",
+            "tests/test_readme.py::test_the_commands_of_a_block_do_what_it_shows",
+        ),
+    ),
+    Slow("browsers", ("tests/report/test_*_in_a_browser.py",)),
+    Slow(
+        "a batch of every reference run: make verify runs all of them",
+        ("tests/test_reference.py::test_a_reference_is_what_its_experiment_gives",),
+    ),
+)
+# What is not slow, whatever a pattern above says of it: one page of everything, in a browser.
+KEPT = (
+    "tests/report/test_page_in_a_browser.py::test_boxes_choose_what_all_parts_show",
+    "tests/report/test_page_in_a_browser.py::test_it_draws_without_a_network",
+)
+
+
+def mark(items: Sequence[pytest.Item]) -> list[str]:
+    """Mark the slow ones of some tests `slow`; return the patterns that fit none of them.
+
+    A pattern whose cases lack a value that its group asks for does not fit.
+    """
+    groups = [(group, pattern) for group in SLOW for pattern in group.tests]
+    fitting: set[str] = set()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        always = [pattern for pattern in KEPT if fits(name, pattern)]
+        slow = False
+        for group, pattern in groups:
+            if fits(name, pattern):
+                kept = group.keeps(item)
+                slow |= not kept
+                fitting |= {pattern} if kept is not None else set()
+        if slow and not always:
+            item.add_marker(pytest.mark.slow)
+        fitting.update(always)
+    patterns = [*KEPT, *(pattern for _, pattern in groups)]
+    return [pattern for pattern in patterns if pattern not in fitting]
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Return whether a pattern is of a test's file, or of its file::name."""
+    return fnmatchcase(name, pattern if "::" in pattern else f"{pattern}::*")
