@@ -124,7 +124,7 @@ class Case:
             return noisy_trend(self.levels)
         trend = smooth_trend(self.levels)
         if self.known.rate is not None and self.gap is not None and self.descent.horizon:
-            factor = self.known.rate ** (2 * AHEAD * self.descent.horizon)
+            factor = float(min(1.0, self.known.rate) ** (2 * AHEAD * self.descent.horizon))
             return trend._replace(ahead=max(trend.ahead, self.gap * (1 - factor)))
         if self.descent.steady or self.pull is None:
             return trend
@@ -249,7 +249,7 @@ class Case:
         most, low = seen.highest_train_loss, seen.lowest_train_loss
         if most is None or low is None or seen.largest_grad_norm is None or most <= low:
             return None
-        return seen.largest_grad_norm**2 / (2 * (most - low))
+        return seen.largest_grad_norm * seen.largest_grad_norm / (2 * (most - low))
 
     @cached_property
     def vanished(self) -> bool:
@@ -283,25 +283,28 @@ class Case:
         return curves and self.slope <= self.limits.steep**1.5 and lowest >= -1e-6 * size
 
     @cached_property
+    def excess(self) -> float | None:
+        """What a noisy loss is above its least one on average, over the second half."""
+        late = self.levels[len(self.levels) // 2 :]
+        return sum(late) / len(late) - self.least if late and self.least is not None else None
+
+    @cached_property
     def at_floor(self) -> bool:
         """Whether the noise of batches holds the loss above its least.
 
-        Where theory has no floor: the loss is flat, though its gradient would have taken it all the
-        way down.
+        The loss is flat, though its gradient would have taken it all the way down; and it is where
+        theory says, if theory does.
         """
-        if not self.descent.stochastic or not self.descent.steady or self.ended_wild:
+        noisy = self.descent.stochastic and self.descent.steady and not self.ended_wild
+        if not noisy or not self.enough or self.trend.sure >= self.limits.sure:
             return False
-        if self.falls_on or self.at_least or not self.known.attained or not self.levels:
-            return False
-        if self.known.floor is not None and self.gap is not None:
-            late = self.levels[len(self.levels) // 2 :]
-            excess = sum(late) / len(late) - self.level + self.gap
-            return self.known.floor / 3 <= excess <= 3 * self.known.floor
-        if not self.enough or self.trend.sure >= self.limits.sure:
+        if self.at_least or not self.known.attained or self.excess is None:
             return False
         if self.pull is None:  # an adaptive rule: its steps do not shrink with the gradient
             return self.known.convex is True and self.gap is not None
-        return self.least is not None and self.pull >= self.level - self.least
+        floor = self.known.floor
+        there = floor is None or floor / 3 <= self.excess <= 3 * floor
+        return there and self.pull >= self.excess
 
     @cached_property
     def overfits(self) -> bool:
@@ -310,6 +313,7 @@ class Case:
         low, late, at = seen.lowest_test_loss, seen.late_test_loss, seen.lowest_test_step
         if low is None or late is None or at is None or not horizon or not self.enough:
             return False
-        then = seen.levels[max(0, ceil(at * STRETCHES / horizon) - 1)]
+        place = min(STRETCHES, max(1, ceil(at * STRETCHES / horizon)))
+        then = seen.levels[place - 1]
         fell = then is not None and self.level < then - CLOSE * abs(then)
         return late - low > self.limits.worse * abs(low) and fell

@@ -290,7 +290,7 @@ def _at_minimum(case: Case) -> bool:
 
 
 def _at_minimum_phrase(case: Case) -> str:
-    if case.left is not None:
+    if case.gap is not None:
         least = case.known.minimum
         if not case.known.attained:
             here = number(case.level)
@@ -309,15 +309,15 @@ def _at_floor(case: Case) -> bool:
 
 
 def _at_floor_phrase(case: Case) -> str:
-    known = case.known
-    if known.floor is not None and case.gap is not None:
-        return (
-            f"is at its noise floor: {number(case.gap)} above the least loss; "
-            f"theory says {number(known.floor)}"
-        )
-    if case.gap is not None:
-        return f"is at its noise floor, {number(case.gap)} above the least loss"
-    return "is at its noise floor: the noise of the batches undoes its progress"
+    above = f"{number(case.excess)} above {_least_word(case)}"
+    if case.known.floor is not None:
+        return f"is at its noise floor: {above} on average; theory says {number(case.known.floor)}"
+    return f"is at its noise floor, {above} on average"
+
+
+def _least_word(case: Case) -> str:
+    """Return what a loss is compared with: its least, or a bound that it may never come near."""
+    return "the least loss" if case.gap is not None else f"{number(case.least)}"
 
 
 def _all_right(case: Case) -> bool:
