@@ -61,10 +61,18 @@ class Account:
         return Counter(one.state or "failed" if one else "failed" for one in found)
 
     @cached_property
+    def example(self) -> Trial | None:
+        """The trial that has the state, and of those the median loss, or step at which it blew up.
+
+        None: all failed, or most did.
+        """
+        own = sorted(self.of_the_state(), key=lambda t: (t.loss, t.fact("diverged_at") or 0.0))
+        return own[(len(own) - 1) // 2] if own else None
+
+    @cached_property
     def typical(self) -> Diagnosis | None:
-        """What is said of the trial that has the state and the median loss of those; None: none."""
-        own = sorted(self.of_the_state(), key=lambda trial: trial.loss)
-        return self.said[own[(len(own) - 1) // 2].id] if own else None
+        """What is said of the example."""
+        return self.said[self.example.id] if self.example else None
 
     def fact(self, name: str) -> float | None:
         """Return a fact's median over the trials that have the state; None: none has it."""

@@ -56,6 +56,9 @@ def _at_the_edge(account: Account) -> Iterator[str]:
 
 
 def _how_many(account: Account) -> str:
-    """Return how many of the seeds did so, "" where all did."""
+    """Return how many of several seeds did so, and whose figures the sentence has."""
     count, total = account.states[account.state], len(account.cell.trials)
-    return f" ({count} of {total} seeds)" if count < total else ""
+    if total == 1:
+        return ""
+    figures = f"; figures of seed {short(account.example.seed)}" if account.example else ""
+    return f" ({count} of {total} seeds{figures if count > 1 else ''})"
