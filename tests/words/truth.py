@@ -85,7 +85,9 @@ def _significant(row: Row) -> bool:
     if row["descent"]["method"] == "gd":
         return True
     error = (truth["now_error"] ** 2 + truth["later_error"] ** 2) ** 0.5
-    return bool(min(truth["now"], truth.get("now_lowest", truth["now"])) - truth["later"] > SURE * error)
+    return bool(
+        min(truth["now"], truth.get("now_lowest", truth["now"])) - truth["later"] > SURE * error
+    )
 
 
 def _start(row: Row) -> float:
