@@ -198,7 +198,7 @@ def _judged(lines: _Lines, slopes: NDArray[np.float64], tolerance: float, least:
     quotients, noise, kinks = wide.central.copy(), wide.noise + least, {}
 
     def off(which: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those of some lines on which the two differ by more than is allowed, or are no numbers."""
+        """Return those of some lines on which the two differ by more than is allowed, or by nan."""
         size = np.maximum(np.abs(quotients), np.abs(slopes))
         near = np.abs(quotients - slopes) <= tolerance * size + noise
         return which[~(near & np.isfinite(quotients))[which]]
