@@ -57,7 +57,7 @@ def further(row: Row) -> float:
     truth = row["truth"]
     calm = row["descent"]["method"] == "gd" and not truth["now_rises"]
     # What is noisy may end at a burst: it falls on if it comes to be lower than it was.
-    now = truth["last"] if calm else min(truth["now"], truth.get("now_lowest", truth["now"]))
+    now = truth["last"] if calm else min(truth["now"], truth["now_lowest"])
     then = min(truth["end"], truth["lowest"]) if calm else truth["later"]
     if now - then <= 1e-12 * max(abs(now), abs(_start(row))):
         return 0.0
@@ -85,7 +85,7 @@ def _significant(row: Row) -> bool:
     if row["descent"]["method"] == "gd":
         return True
     error = (truth["now_error"] ** 2 + truth["later_error"] ** 2) ** 0.5
-    return bool(min(truth["now"], truth.get("now_lowest", truth["now"])) - truth["later"] > SURE * error)
+    return bool(min(truth["now"], truth["now_lowest"]) - truth["later"] > SURE * error)
 
 
 def _start(row: Row) -> float:
