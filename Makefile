@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MLFLOW := .venv/mlflow/bin/mlflow
 
-.PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs bench clean
+.PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs gallery bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -105,6 +105,9 @@ reference: setup  ## make results/reference anew, after a change that is meant t
 docs: setup  ## write the reference of every command, problem and rule to build/docs, and the schema of experiments
 	$(BIN)/gdcli schema -o experiments/gdcli.schema.json
 	$(BIN)/python docs/build.py build/docs
+
+gallery: setup  ## draw the pictures of docs/gallery anew, each from a run of its experiment
+	$(BIN)/python docs/pictures.py docs/gallery
 
 bench: setup  ## race against what a user would pick instead; writes benchmarks/ on idle cores
 	$(PIP) -e ".[bench]"

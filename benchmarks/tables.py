@@ -1,4 +1,4 @@
-"""Writing the tables: a row of curves.csv, with its share of the trial's verdict and summary."""
+"""Writing the tables: a row of curves.csv, with its share of the trial's facts and summary."""
 
 from __future__ import annotations
 

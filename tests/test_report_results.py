@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from gdcli.analysis.results import settings_of
+from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import read_trials
 from gdcli.errors import UserError
 from gdcli.report.heatmap import BEST, COLORS, MOST_COLUMNS, heatmap_lines
-from gdcli.report.labels import apart
+from gdcli.report.labels import apart, factor, texts_of
 from gdcli.report.pictures.heatmap import heatmap
 from gdcli.report.pictures.source import read_source
 from gdcli.report.results import MOST_ROWS, print_results
@@ -364,3 +365,32 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(UserError, match=f"{name}: there is no such file"):
         shown(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"),
+        (0.99, "0.99"),
+        (0.99999, "0.99999"),
+        (1.00001, "1.00001"),
+        (0.99999999976, "1 - 2.4e-10"),
+        (1 + 3e-12, "1 + 3e-12"),
+        (nan, "nan"),
+        (1e-9, "1e-09"),
+    ],
+)
+def test_a_rate_is_1_only_where_it_is(value: float, text: str) -> None:
+    assert factor(value) == text
+    assert texts_of([{"theory_rate": value}], ["theory_rate"]) == [{"theory_rate": text}]
+
+
+def test_learning_rates_are_told_apart_from_all_of_the_run() -> None:
+    rows: list[dict[str, Value]]
+    rows = [{"lr": 0.2000001, "loss": 0.2000001}, {"lr": None, "loss": nan}]
+    assert texts_of(rows, ["lr", "loss"]) == [
+        {"lr": "0.2", "loss": "0.2"},
+        {"lr": "", "loss": "nan"},
+    ]
+    assert texts_of(rows, ["lr"], [0.2])[0] == {"lr": "0.2000001"}
+    assert texts_of([{"lr": nan}], ["lr"]) == [{"lr": "nan"}]

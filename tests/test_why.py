@@ -26,7 +26,7 @@ from gdcli.errors import UserError
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.report.explanation import explanation
-from gdcli.report.why import notable, why_lines
+from gdcli.report.why import OF_SEEDS, notable, why_lines
 from tests.run_folders import Made, descent, grid, write_run
 
 GOALS = Goals(tol=None, target_loss=None, order="shuffle", remainder="keep")
@@ -77,7 +77,8 @@ def test_divergence_is_told_with_its_step_its_cause_and_its_limit(tmp_path: Path
 def test_a_bound_that_is_only_sufficient_is_never_given_as_the_proof(tmp_path: Path) -> None:
     bound = {"largest": 10.0, "smallest": 0.0, "exact": False, "every_batch": False}
     line = said(tmp_path, [lost(0.5)], bowl(curvature=bound))
-    assert line.startswith("lr 0.5 blew up at step 7: its loss or a weight overflowed. ")
+    assert line.startswith("lr 0.5 blew up at step 7: its loss or a weight overflowed; ")
+    assert "rates up to 0.2 are safe in theory, and 0.5 is above" in line
     assert "limit" not in line
 
 
@@ -116,14 +117,15 @@ def test_of_most_seeds_that_failed_the_message_is_told(tmp_path: Path) -> None:
     failed = [Made([], seed=k, status="failed", message="boom") for k in (1, 2)]
     found = account(tmp_path, [Made(FALLING), *failed])
     assert (found.state, found.states) == ("failed", {"failed": 2, "still falling": 1})
-    assert explanation(found) == "lr 0.1 failed: boom (2 of 3 seeds)"
+    assert explanation(found) == "lr 0.1 failed: boom (2 of 3 seeds; 1: still falling)"
 
 
 def test_a_trial_at_the_least_loss_is_said_to_be_there(tmp_path: Path) -> None:
     there = account(tmp_path, [Made([0.5**k for k in range(40)])], bowl())
     assert there.state == "flat"
-    close = "lr 0.1 is at the minimum, within less than 0.0001% of its fall: "
-    assert explanation(there).startswith(close)
+    close = "(less than 0.0001% of its fall is left)"
+    assert explanation(there).startswith("lr 0.1 is at the minimum: loss ")
+    assert close in explanation(there)
 
 
 def test_a_trial_that_falls_is_told_with_the_steps_to_go(tmp_path: Path) -> None:
@@ -143,9 +145,10 @@ def test_a_target_below_the_minimum_is_said_to_be_there(tmp_path: Path) -> None:
 
 def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None:
     good = [Made(FALLING, lr=0.5, seed=seed) for seed in (1, 2)]
-    assert said(tmp_path, [lost(0.5), *good]).startswith("lr 0.5 still falls (2 of 3 seeds).")
+    most = said(tmp_path, [lost(0.5), *good])
+    assert most.startswith("lr 0.5 still falls (2 of 3 seeds; 1: blew up).")
     assert said(tmp_path, [lost(0.5), good[0]]).startswith(
-        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds)."
+        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds; 1: still "
     )
 
 
@@ -167,7 +170,7 @@ def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -
     sgd = Made([1.0, *[0.01, 0.012] * 20], method="minibatch", batch_size=4)
     noisy = bowl(floors=floor, examples=100)
     noisy.goals = Theory({**drawn, "data": {}, "theory": []}).goals
-    line = "SGD's noise floor at this rate is 0.01 above the least loss, in theory."
+    line = "is at its noise floor: 0.01133 above the least loss; theory says 0.01."
     assert line in said(tmp_path, [sgd], noisy)
 
 
@@ -313,4 +316,6 @@ def test_a_run_without_facts_is_explained_without_theory(tmp_path: Path) -> None
     run = read_trials(folder)
     settings = settings_of(run.trials)
     lines = why_lines(folder, Diagnoses(run, None), settings, ["a", "b"])
-    assert [line.partition(": ")[0] for line in lines] == ["a", "a", "b", "b"]
+    *told, note = lines
+    assert [line.partition(": ")[0] for line in told] == ["a", "a", "b", "b"]
+    assert note == OF_SEEDS

@@ -9,7 +9,8 @@ import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from gdcli.errors import UserError
-from gdcli.fields import show, suggestion
+from gdcli.fields import show
+from gdcli.words import command_meant
 
 WIDEST = 100  # columns of the help, on a terminal that has as many
 
@@ -59,7 +60,7 @@ class Group(TyperGroup):
         name, *rest = args
         command = self.get_command(ctx, name)
         if command is None:
-            hint = suggestion(name, self.list_commands(ctx)) or f"see: {ctx.command_path} --help"
+            hint = command_meant(name, self.list_commands(ctx)) or f"see: {ctx.command_path} --help"
             raise UserError(ctx.command_path, f"there is no command {show(name)}", hint)
         return name, command, rest
 

@@ -46,7 +46,7 @@ def _show(outcome: Outcome, screen: Screen) -> None:
     if outcome.failed:
         if screen.terse or screen.format != "table":  # which lists them itself
             print_failures(outcome.folder, screen.console(stderr=True))
-        what = f"{outcome.failed} of {outcome.trials} trials failed"
+        what = f"{outcome.failed} of {counted(outcome.trials, 'trial', 'trials')} failed"
         screen.warn(f"{what}: see {outcome.folder / 'summary.csv'}; --retry-failed runs them again")
     if outcome.ready:
         again = "--overwrite computes them again"

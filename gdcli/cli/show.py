@@ -129,6 +129,7 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
     from gdcli.report.why_table import WHY_NOTES, why_table
 
     console, run = screen.console(), diagnoses.run
+    rates = [trial.lr for trial in run.trials]
     theory = cast("Theory", diagnoses.theory)  # `intact` holds only with a manifest
     if view.view == "results":
         print_results(folder, screen.format, console, diagnoses)
@@ -137,13 +138,13 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
         print_rows(rows, screen.format, console, QUANTIZATION_NOTES)
     elif view.view == "why":
         told = why_table if screen.format in ("table", "md") else why_rows
-        print_rows(told(folder, diagnoses), screen.format, console, WHY_NOTES)
+        print_rows(told(folder, diagnoses), screen.format, console, WHY_NOTES, rates)
     elif view.view == "seeds":
-        print_rows(seed_rows(run), screen.format, console, SEED_NOTES)
+        print_rows(seed_rows(run), screen.format, console, SEED_NOTES, rates)
     elif view.pair is not None:
-        print_rows(pair_of_run(run, view.pair, theory), screen.format, console, NAMED_NOTES)
+        print_rows(pair_of_run(run, view.pair, theory), screen.format, console, NAMED_NOTES, rates)
     elif view.view == "pairs":
-        print_rows(pair_rows(run), screen.format, console, PAIR_NOTES)
+        print_rows(pair_rows(run), screen.format, console, PAIR_NOTES, rates)
     else:
         rows = target_rows(folder, run, view.target(run, theory))
-        print_rows(rows, screen.format, console, TARGET_NOTES)
+        print_rows(rows, screen.format, console, TARGET_NOTES, rates)

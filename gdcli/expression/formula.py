@@ -79,7 +79,7 @@ def _tree(text: str) -> ast.expr:
     except SyntaxError as error:
         where = f" at column {error.offset}" if error.offset else ""
         fix = "write it as in (w - 2)**2 + 3*v"
-        raise UserError(WHERE, f"{show(text)} is no formula{where}", fix) from None
+        raise UserError(WHERE, f"{show(text)} is not a formula{where}", fix) from None
     except (MemoryError, RecursionError):
         fix = "use fewer parentheses"
         raise UserError(WHERE, f"{show(text)} is nested too deeply", fix) from None
@@ -125,7 +125,7 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=operands, keywords=[]):
                 return self._call(name, operands, part)
             case ast.BinOp(op=ast.BitXor()):
-                raise self._error(part, "^ is no power here", "write ** instead")
+                raise self._error(part, "^ is not a power", "use ** for powers")
         raise self._error(part, "this is not arithmetic", ALLOWED)
 
     def _number(self, value: float, part: ast.expr) -> Number:

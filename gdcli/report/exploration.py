@@ -10,6 +10,7 @@ from rich.text import Text
 from gdcli.analysis.data_map import REGIONS, rank_correlation
 from gdcli.fields import counted
 from gdcli.report.blocks import Column, blocks
+from gdcli.report.console import print_lines
 from gdcli.report.exploration_rows import labels_of, ranked, setting_rows
 from gdcli.report.frame import Frame
 from gdcli.report.labels import short
@@ -17,7 +18,7 @@ from gdcli.report.plot import COLORS
 from gdcli.report.rows import print_rows
 from gdcli.report.scale import SHARES, scale_of
 from gdcli.report.scatter import scatter
-from gdcli.report.suspects import suspect_lines
+from gdcli.report.suspects import about, suspect_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +31,14 @@ MOST_SETTINGS = 12  # whose correlations are printed
 PERCENT = {*REGIONS, "never_learned", "unforgettable", "precision", "recall"}
 SHOWN = (
     *("train_loss", *REGIONS, "never_learned", "unforgettable", "forgetting"),
-    *("likely_errors", "precision", "recall", "loss_deviation", "rank_correlation"),
+    *(
+        "likely_errors",
+        "expected_false",
+        "precision",
+        "recall",
+        "loss_deviation",
+        "rank_correlation",
+    ),
 )
 MARKS = {name: (name[0], COLORS[place]) for name, place in zip(REGIONS, (2, 1, 4), strict=True)}
 
@@ -41,8 +49,7 @@ def print_exploration(found: Exploration, form: str, console: Console) -> None:
     if form != "table":
         print_rows(rows, form, console)
         return
-    for line in _lines(found, rows, console):
-        console.print(line, soft_wrap=True)
+    print_lines(_lines(found, rows, console), console)
 
 
 def _lines(
@@ -84,11 +91,21 @@ def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> Column:
     return Column(name.replace("_", " "), cells)
 
 
+def in_percent(row: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a row with its shares as a person reads them: 7.7%."""
+    return {
+        name: f"{value:.1%}" if name in PERCENT and isinstance(value, float) else value
+        for name, value in row.items()
+    }
+
+
 def _said(name: str, row: Mapping[str, Value]) -> str:
     value = row[name]
     if value is None:
         why = "diverged" if row["diverged"] else "failed"
         return why if name == "train_loss" else ""
+    if name == "expected_false" and isinstance(value, float):
+        return about(value)
     if name in PERCENT and isinstance(value, float):
         return f"{value:.1%}"
     return f"{value:.3f}" if name == "rank_correlation" else short(value)
@@ -105,7 +122,9 @@ def _key(found: Exploration) -> Iterator[str]:
     yield "  the epochs; easy: of the rest, 0.5 or more in the mean; hard: less"
     yield "unforgettable: right once, and at every later epoch; forgetting: times an example, in"
     yield "  the mean, that it ceases to be right"
-    yield f"likely errors: in the mean another class is {options.error_margin:g} or more likelier"
+    yield f"likely errors: labels of which another class is likelier by {options.error_margin:g} in"
+    yield "  the mean, where there are more of them than the spread of the classes explains;"
+    yield "  expected false: how many of these it explains"
 
 
 def _correlations(found: Exploration, labels: Sequence[str], width: int) -> Iterator[Text]:

@@ -16,7 +16,7 @@ from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, read_trials
 from gdcli.report.best_rate import result_lines
-from gdcli.report.console import literal
+from gdcli.report.console import literal, print_lines
 from gdcli.report.drawing import print_picture
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import of_settings
@@ -52,7 +52,8 @@ def print_results(
     if form == "table":
         _print_all(folder, diagnoses, settings, console)
     else:
-        print_rows(best_rows(diagnoses, settings), form, console)
+        rates = [trial.lr for trial in diagnoses.run.trials]
+        print_rows(best_rows(diagnoses, settings), form, console, rates=rates)
 
 
 def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
@@ -116,6 +117,5 @@ def _failures(trials: Sequence[Trial]) -> list[str]:
 
 
 def _print(console: Console, *lines: str | Text) -> None:
-    """Print lines, never cut or broken: soft_wrap leaves both to the terminal."""
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    """Print sentences and rows, no word or number broken."""
+    print_lines(lines, console)

@@ -60,8 +60,10 @@ def _row(account: Account) -> Row:
 
 
 def _when(account: Account) -> str | None:
-    at = account.fact("diverged_at")
-    return f"step {short(at)}" if at is not None else None
+    at, since = account.fact("diverged_at"), account.fact("above_start_from")
+    if at is not None:
+        return f"step {short(at)}"
+    return f"above its start from step {short(since)}" if since is not None else None
 
 
 def _limit(limit: Limit) -> str:

@@ -113,6 +113,8 @@ def _train(run: Run, progress: Progress, executor: Executor) -> Tally:
     progress.start(sum(map(tally.steps, share)))
     try:
         todo = _todo(run, share, tally)
+        for first in todo[:1]:  # workers take seconds to start
+            tally.begin(first)
         with patience() as stopping:
             executor(run, todo, tally, stopping)
     finally:

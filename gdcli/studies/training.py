@@ -103,7 +103,7 @@ def in_batches(
     raised: dict[Trial, str] = {}
 
     def work_on(part: TrialBatch, whole: TrialBatch) -> None:
-        heard = partial(bar.advance, whole.cohort) if part is whole else _unheard
+        heard = partial(bar.advance, whole.label) if part is whole else _unheard
         results.append(work(part, device, heard))
 
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 import shutil
 
@@ -22,7 +24,7 @@ def test_the_page_is_written_and_replaced(run: Shell) -> None:
     for _ in range(2):
         assert run("report", "a") == 0
         assert len(run.errors) == 1
-        assert re.fullmatch(r"the page is in report\.html \(\d\.\d+ MB\)", run.errors[0])
+        assert re.fullmatch(r"the page is in report\.html \(\d+ kB\)", run.errors[0])
         assert not run.out
     page = (run.folder / "report.html").read_text()
     assert "quadratic: 2 trials, 1 finished, 1 diverged, 0 failed." in page
@@ -38,6 +40,26 @@ def test_the_same_run_gives_the_same_page_wherever_it_is(run: Shell) -> None:
     assert (done.stdout, done.stderr) == ("", "\n")
     assert run("report", "a", "-o", "here.html") == 0
     assert (away.parent / "x.html").read_bytes() == (run.folder / "here.html").read_bytes()
+
+
+def test_the_page_says_why_as_show_does(run: Shell) -> None:
+    assert run("show", "a", "--view", "why", "--format", "json") == 0
+    said = [row["explanation"] for row in json.loads(run.out)]
+    assert run("report", "a") == 0
+    page = html.unescape((run.folder / "report.html").read_text())
+    assert all(f"<li>gd vanilla: {line}</li>" in page for line in said)
+
+
+def test_the_sharpness_that_was_measured_is_on_the_page(run: Shell) -> None:
+    network = ("run", "mlp", "--dataset", "iris", "--hidden", "3", "--epochs", "3")
+    assert run(*network, "--lr", "0.1,0.5", "--measure", "sharpness", "--name", "b", "--quiet") == 0
+    assert run("report", "b") == 0
+    page = (run.folder / "report.html").read_text()
+    (held,) = re.findall(r'id="data">(.*)</script>', page)
+    data = json.loads(held)
+    assert "sharpness" in [metric["name"] for metric in data["metrics"]]
+    assert all(value > 0 for curve in data["curves"]["sharpness"] for value in curve)
+    assert [(edge["lr"], edge["edge"]) for edge in data["edges"]] == [(0.1, 20), (0.5, 4)]
 
 
 @pytest.mark.parametrize(

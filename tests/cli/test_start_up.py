@@ -15,7 +15,7 @@ from tests.unmeasured import unmeasured
 
 REPORT = """
 code = main()
-names = {"matplotlib", "numpy", "plotly", "torch", "pandas", "pydantic", "sklearn"}
+names = {"matplotlib", "numpy", "torch", "pandas", "pydantic", "sklearn"}
 heavy = names & {m.split(".")[0] for m in sys.modules}
 problems = [m for m in sys.modules if m.startswith("gdcli.problems.")]
 print("imported:", *sorted(heavy), *sorted(problems), file=sys.stderr)

@@ -45,12 +45,26 @@ class Opened:
         return self.texts(f"#table tbody td:nth-child({names.index(name) + 1})")
 
     def lines(self) -> list[str]:
-        """Return the names in the legend of the curves, or the only line's."""
+        """Return the names of the lines of the curves, each once."""
         names: list[str] = self.page.evaluate(
-            "document.getElementById('curves-plot').data.filter((t) => t.name"
-            " && t.showlegend !== false).map((t) => t.name)"
+            "[...new Set(plots.get('curves').chart.panels.flatMap((panel) => panel.layers)"
+            ".filter((layer) => layer.kind === 'line').map((layer) => layer.name))]"
         )
         return names
+
+    def point(self, plot: str, layer: str, place: int = 0) -> tuple[float, float]:
+        """Return where a point of a layer, which has this name, is on the screen."""
+        x, y = self.page.evaluate(
+            "([plot, name, place]) => { const panels = plots.get(plot).panels;"
+            " const panel = panels.find((one) => one.hits.some((hit) => hit.layer.name === name));"
+            " const hit = panel.hits.filter((one) => one.layer.name === name)[place];"
+            " panel.canvas.scrollIntoView({block: 'center'});"
+            " const box = panel.canvas.getBoundingClientRect();"
+            " const factor = box.width / panel.canvas.viewBox.baseVal.width;"
+            " return [box.x + factor * hit.at[0], box.y + factor * hit.at[1]]; }",
+            [plot, layer, place],
+        )
+        return x, y
 
 
 Opens: TypeAlias = Callable[[Path], Opened]

@@ -32,7 +32,7 @@ def test_one_step_by_hand(open_page: Opens, tmp_path: Path) -> None:
         "The loss over w, and 1 step from a disc to a star: the loss goes from 9 to 5.76."
     )
     assert page.drawn("#graph-plot")
-    assert page.page.locator("#graph-plot .textpoint").all_text_contents() == [
+    assert page.page.locator("#graph-plot .node-text").all_text_contents() == [
         "wvalue 5gradient 6",
         "v1 - 2value 3gradient 6",
         "v2 ** 2value 9gradient 1",
@@ -59,7 +59,7 @@ def test_every_picture_has_its_text(open_page: Opens, tmp_path: Path) -> None:
 def test_two_weights_are_a_map_and_three_a_curve(open_page: Opens, tmp_path: Path) -> None:
     page = opened(open_page, tmp_path, "x**2 + 10*y**2", lr=0.05, steps=12, x=4.0, y=1.0)
     assert page.text("#picture-caption").startswith("The loss over x and y, lighter where it is l")
-    assert page.page.locator("#picture-plot .contourlayer path").count() > 10
+    assert page.page.locator("#picture-plot .contours path").count() > 10
     assert page.drawn("#picture-plot")
     page = opened(open_page, tmp_path, "x**2 + y**2 + z**2", x=4.0, y=1.0, z=2.0)
     assert page.text("#picture-caption").startswith("The loss over the steps, and 1 step from")
@@ -84,6 +84,33 @@ def test_any_descent_is_drawn(
     assert page.page.locator("#steps tbody tr").count() > 0
 
 
+@pytest.mark.parametrize("text", ["x**2*y + sin(x*y) + exp(-x) + y**2", "a*b + b*a + a + b + a*a"])
+def test_no_way_of_the_graph_runs_through_a_node(
+    open_page: Opens, tmp_path: Path, text: str
+) -> None:
+    weights: dict[str, Any] = dict.fromkeys(parse(text).variables, 1.5)
+    page = opened(open_page, tmp_path, text, **weights)
+    script = (
+        "(() => { const ways = document.querySelector('.graph-ways');"
+        " const boxes = [...document.querySelectorAll('.node rect')].map((one) => one.getBBox());"
+        " const inside = ({x, y}, box) => x > box.x + 1 && x < box.x + box.width - 1"
+        "  && y > box.y + 1 && y < box.y + box.height - 1;"
+        " let count = 0; const whole = ways.getTotalLength();"
+        " for (let at = 0; at < whole; at += 1)"
+        "  if (boxes.some((box) => inside(ways.getPointAtLength(at), box))) count += 1;"
+        " return [count, boxes.length, whole]; })()"
+    )
+    crossed, nodes, length = page.page.evaluate(script)
+    assert crossed == 0
+    assert nodes > 6
+    assert length > 1000
+
+
+def test_the_page_is_small() -> None:
+    descent = descend(parse("x**2 + 10*y**2"), {"x": 4.0, "y": 1.0}, 0.05, 12)
+    assert len(page_bytes("x**2 + 10*y**2", descent, 0.05)) < 300_000
+
+
 def test_of_many_steps_the_first_are_in_the_table(open_page: Opens, tmp_path: Path) -> None:
     page = opened(open_page, tmp_path, "w", steps=500, w=1.0)
     assert page.page.locator("#steps tbody tr").count() == MOST_ROWS
@@ -97,5 +124,5 @@ def test_a_graph_of_many_nodes_has_their_texts_under_the_pointer(
     text = " + ".join(f"w{i}*w{i + 1}" for i in range(30))
     weights: dict[str, Any] = {f"w{i}": 1.0 + i for i in range(31)}
     page = opened(open_page, tmp_path, text, **weights)
-    assert page.page.locator("#graph-plot .textpoint").count() == 0
+    assert page.page.locator("#graph-plot .node-text").count() == 0
     assert re.match(r"Backpropagation: 90 nodes, .* The loss is v90, ", page.text("#graph-caption"))

@@ -67,18 +67,12 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(opened: Opened)
 
 
 def test_pointing_at_an_example_shows_it_and_a_click_keeps_it(opened: Opened) -> None:
-    place = (
-        "(() => { const plot = document.getElementById('map-plot');"
-        " const {xaxis: x, yaxis: y} = plot._fullLayout; const own = plot.data[1];"
-        " return [x._offset + x.c2p(own.x[0]), y._offset + y.c2p(own.y[0])]; })()"
-    )
-    x, y = opened.page.evaluate(place)
-    plot = opened.page.locator("#map-plot")
-    plot.hover(position={"x": x, "y": y}, force=True)
+    opened.page.mouse.move(*opened.point("map", "ambiguous"))
     opened.page.locator("#portrait img").wait_for()
     title = opened.text("#portrait-title")
     assert re.match(r"Example \d+: label \d", title)
-    plot.click(position={"x": x, "y": y}, force=True)
+    opened.page.mouse.down()
+    opened.page.mouse.up()
     opened.page.mouse.move(0, 0)
     assert opened.text("#portrait-title") == title
     assert "ambiguous" in opened.text("#portrait dl")

@@ -37,8 +37,9 @@ def opened(open_page: Opens, tmp_path: Path) -> Opened:
 def test_it_draws_without_a_network(opened: Opened) -> None:
     for name in PLOTS:
         assert opened.drawn(f"#{name}-plot"), name
-    assert opened.page.locator("#curves-plot .scatterlayer .trace").count() > 2
-    assert opened.page.locator("#heatmap-plot .heatmaplayer image").count() == 2
+    assert opened.page.locator("#curves-plot .trace").count() == 12  # train and test, of 6 lines
+    assert opened.page.locator("#heatmap-plot .cells rect").count() == 6
+    assert opened.page.locator("#landscape-plot .contours path").count() > 10
 
 
 def test_every_picture_has_its_text(opened: Opened) -> None:
@@ -49,8 +50,8 @@ def test_every_picture_has_its_text(opened: Opened) -> None:
         assert len(opened.text(f"#{caption}")) > 40
         opened.page.locator(f"#{name} summary").click()
         assert opened.page.locator(f"#{name}-numbers tbody tr").count() >= 2
-    assert "Training loss over the epochs: 2 lines." in opened.text("#curves-caption")
-    assert "gd momentum lr 0.1: from " in opened.text("#curves-caption")
+    assert "Training and test loss over the epochs: 6 lines, a c" in opened.text("#curves-caption")
+    assert "gd momentum lr 0.1, training loss: from " in opened.text("#curves-caption")
 
 
 def test_every_control_has_a_name_and_is_reached_by_the_keyboard(opened: Opened) -> None:
@@ -69,6 +70,8 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(opened: Opened)
 
 def test_boxes_choose_what_all_parts_show(opened: Opened) -> None:
     assert opened.text("#chosen") == "18 of 18 trials"
+    assert len(opened.lines()) == 6
+    opened.page.check("#best-only")
     assert opened.lines() == ["gd momentum lr 0.1", "gd vanilla lr 0.1"]
     opened.page.uncheck("#facets input[name=optimizer][value=momentum]")
     assert opened.text("#chosen") == "9 of 18 trials"
@@ -195,24 +198,21 @@ def test_a_landscape_without_a_finite_loss_is_blank(open_page: Opens, tmp_path: 
 
 
 def test_lines_are_of_all_learning_rates_or_of_every_trial(opened: Opened) -> None:
-    opened.page.uncheck("#best-only")
     assert len(opened.lines()) == 6
     opened.page.select_option("#lines", "trial")
     assert len(opened.lines()) == 18
     assert "gd vanilla lr 0.1 seed 2" in opened.lines()
-    assert "An x: diverged, or left the chart" in opened.text("#curves-caption")
+    assert "An x: diverged (6)" in opened.text("#curves-caption")
 
 
 def test_a_point_says_its_numbers_under_the_pointer(opened: Opened) -> None:
-    x, y = opened.page.evaluate(
-        "(() => { const {xaxis: x, yaxis: y} = document.getElementById('curves-plot')._fullLayout;"
-        " const {data} = document.getElementById('curves-plot');"
-        " return [x._offset + x.c2p(1), y._offset + y.c2p(data[data.length - 1].y[1])]; })()"
+    opened.page.mouse.move(*opened.point("curves", "gd vanilla lr 0.1", 1))
+    said = opened.text(".tip")
+    assert re.search(
+        r"^gd (vanilla|momentum) lr [\d.]+\n(training|test) loss, epoch 1: \d+\.?\d*$", said
     )
-    opened.page.locator("#curves-plot").hover(position={"x": x, "y": y}, force=True)
-    opened.page.locator("#curves-plot .hoverlayer .hovertext").first.wait_for()
-    said = opened.page.locator("#curves-plot .hoverlayer").text_content() or ""
-    assert re.search(r"gd (vanilla|momentum) lr 0\.1.*epoch 1: \d+\.\d+", said)
+    opened.page.mouse.move(0, 0)
+    assert not opened.page.is_visible(".tip")
 
 
 def test_the_table_is_sorted_by_button_and_by_key(opened: Opened) -> None:
@@ -286,23 +286,211 @@ FAILED = [Made([], status="failed", message="boom")]
 @pytest.mark.parametrize(
     ("trials", "says"),
     [
-        ([Made([1.0])], "1 line."),
-        (ZERO, "a logarithmic axis does not have: 2; untick it"),
-        (LOST, "An x: diverged, or left the chart (1)"),
-        (FAILED, "0 lines"),
-        ([*ZERO, *FAILED, *LOST], "1 line."),
+        ([Made([1.0, 0.5])], "1 line."),
+        (ZERO, "Points at or below 0: 2; they have a lane of their own below the log"),
+        (LOST, "2 lines, a colour for each learning rate. Of full lines on one another"),
+        ([*ZERO, *FAILED, *LOST], "An x: diverged (2); what is far above the rest is squeezed"),
     ],
-    ids=["one point", "not positive", "diverged", "failed", "all of them"],
+    ids=["two points", "not positive", "diverged", "all of them"],
 )
 def test_any_run_is_drawn(open_page: Opens, tmp_path: Path, trials: list[Made], says: str) -> None:
     opened = open_page(write_page(tmp_path, trials))
+    opened.page.check("#log")
     assert says in opened.text("#curves-caption")
+    assert opened.drawn("#curves-plot")
     opened.page.uncheck("#log")
-    opened.page.uncheck("#best-only")
-    opened.page.select_option("#lines", "trial")
     for axis in ("seed", "lr"):
-        if opened.page.locator(f"#down option[value={axis}]").count():
+        if opened.page.locator(f"#heatmap:visible #down option[value={axis}]").count():
             opened.page.select_option("#down", axis)
+    if len(trials) > 1:
+        opened.page.select_option("#lines", "trial")
+
+
+@pytest.mark.parametrize("trials", [[Made([1.0])], FAILED], ids=["one point", "failed"])
+def test_what_says_nothing_is_left_out(
+    open_page: Opens, tmp_path: Path, trials: list[Made]
+) -> None:
+    opened = open_page(write_page(tmp_path, trials))
+    for part in ("curves", "sensitivity", "heatmap"):
+        assert not opened.page.is_visible(f"#{part}")
+        assert not opened.page.is_visible(f"nav a[href='#{part}']")
+    assert not opened.page.is_visible("#choice")
+    assert opened.text("#range") == "1 to 1 of 1 trials"
+
+
+def test_zero_has_a_place_of_its_own_below_the_axis(open_page: Opens, tmp_path: Path) -> None:
+    opened = open_page(write_page(tmp_path, [Made([9.0, 1.0, 0.0, 0.0])]))
+    path = opened.page.locator("#curves-plot .trace").get_attribute("d") or ""
+    heights = [float(point.split(",")[1]) for point in re.split("[ML]", path)[1:]]
+    assert heights[0] < heights[1] < heights[2] == heights[3]
+    assert opened.page.evaluate("plots.get('curves').panels[0].y.ticks[0][1]") == "0"
+    assert opened.page.locator("#curves-plot .break").get_attribute("d") != ""
+
+
+def test_what_diverges_stays_visible_and_does_not_flatten_the_others(
+    open_page: Opens, tmp_path: Path
+) -> None:
+    falls = [4 * 0.5**k for k in range(10)]
+    grows = Made([4 * 10.0**k for k in range(10)], lr=1, status="diverged")
+    opened = open_page(write_page(tmp_path, [Made(falls), grows]))
+    paths = opened.page.locator("#curves-plot .trace").all()
+    spans = []
+    for path in paths:
+        points = re.split("[ML]", path.get_attribute("d") or "")[1:]
+        heights = [float(point.split(",")[1]) for point in points]
+        spans.append(max(heights) - min(heights))
+        assert len(heights) == len(set(heights)) == 10
+    height = opened.page.evaluate("plots.get('curves').panels[0].frame.height")
+    assert max(spans) > 0.5 * height  # of what held
+    assert min(spans) > 0.25 * height
+
+
+def test_no_mark_hides_another(open_page: Opens, tmp_path: Path) -> None:
+    lost = [Made([1.0, inf], optimizer=name, lr=1.0, status="diverged") for name in "abc"]
+    held = [Made([1.0, 0.5], optimizer=name) for name in "abc"]
+    opened = open_page(write_page(tmp_path, [*held, *lost]))
+    found = opened.page.evaluate("plots.get('sensitivity').panels[0].hits.map((hit) => hit.at)")
+    assert len(found) == 6
+    for k, (x, y) in enumerate(found):
+        for other, height in found[:k]:
+            assert abs(x - other) >= 9 or abs(y - height) >= 9
+
+
+def test_of_lines_on_one_another_the_upper_is_dashed(open_page: Opens, tmp_path: Path) -> None:
+    falls = [4 * 0.5**k for k in range(10)]
+    trials = [Made(falls, lr=lr) for lr in (0.1, 0.9)] + [Made([4.0, 3.0], lr=0.2)]
+    opened = open_page(write_page(tmp_path, trials))
+    dashes = (
+        "[...document.querySelectorAll('#curves-plot .trace')].map((e) => e.style.strokeDasharray)"
+    )
+    assert sorted(opened.page.evaluate(dashes)) == ["14, 14", "none", "none"]
+
+
+def test_of_many_settings_the_best_have_all_their_rates(open_page: Opens, tmp_path: Path) -> None:
+    trials = [
+        Made([9.0, lr * k], lr=lr, varied=[k]) for k in range(1, 61) for lr in (0.1, 0.2, 40.0)
+    ]
+    opened = open_page(write_page(tmp_path, trials, ["condition"]))
+    assert opened.page.locator("#curves-plot .panel").count() == 12
+    assert opened.page.locator("#curves-plot .trace").count() == 36
+    assert ": 36 of 180 lines, the lowest 100 at most of each of" in opened.text("#curves-caption")
+    assert opened.page.locator("#heatmap-plot .cells rect").count() == 180
+    assert opened.texts("#result p")[-1] == "50 more settings are in the table below."
+
+
+def test_every_rate_has_a_colour_of_its_own(opened: Opened) -> None:
+    colours = (
+        "[...document.querySelectorAll('#curves-plot .panel')].map((panel) =>"
+        " [...panel.querySelectorAll('.trace')].map((e) => getComputedStyle(e).stroke))"
+    )
+    first, second = opened.page.evaluate(colours)
+    assert len(set(first)) == 3
+    assert set(first) == set(second)  # the same rate has the same colour in each panel
+    assert opened.texts("#curves .legend button") == ["0.01", "0.1", "1"]
+    assert "colour: learning rate" in opened.text("#curves .legend")
+
+
+def test_theory_is_a_curve_between_the_rates_that_were_tried(
+    open_page: Opens, tmp_path: Path
+) -> None:
+    trials = [descent(lr, epochs=30) for lr in (0.05, 0.1, 0.3)]
+    opened = open_page(write_page(tmp_path, trials, **KNOWN))
+    (curve,) = opened.page.evaluate("run.theory_curves")
+    least, best = min(zip(curve["rate"], curve["lr"], strict=True))
+    assert (least, best) == (pytest.approx(9 / 11, abs=1e-3), pytest.approx(2 / 11, rel=1e-2))
+    assert len(opened.page.locator("#theory-plot .trace").get_attribute("d") or "") > 1000
+
+
+def test_an_empty_choice_is_said_not_drawn(opened: Opened) -> None:
+    opened.page.get_by_role("button", name="none of seed").click()
+    for name in ("curves", "sensitivity", "heatmap", "theory"):
+        assert opened.page.locator(f"#{name}-plot svg").count() == 0
+        assert "There is nothing to draw: no trial is chosen" in opened.text(f"#{name}-plot")
+
+
+def test_a_drag_zooms_and_a_button_shows_the_whole(opened: Opened) -> None:
+    ticks = "plots.get('curves').panels[0].x.ticks.map(([, text]) => text)"
+    before = opened.page.evaluate(ticks)
+    x, y = opened.point("curves", "gd vanilla lr 0.1", 1)
+    opened.page.mouse.move(x, y)
+    opened.page.mouse.down()
+    opened.page.mouse.move(x + 60, y - 40)
+    opened.page.mouse.up()
+    assert opened.page.evaluate(ticks) != before
+    opened.page.get_by_role("button", name="whole chart").click()
+    assert opened.page.evaluate(ticks) == before
+
+
+def test_the_legend_hides_and_shows(opened: Opened) -> None:
+    before = opened.page.locator("#curves-plot .trace").count()
+    entry = opened.page.locator("#curves .legend button", has_text="0.01")
+    entry.click()
+    assert entry.get_attribute("aria-pressed") == "false"
+    assert opened.page.locator("#curves-plot .trace").count() == before - 4
+    opened.page.keyboard.press("Enter")  # the focus stays
+    assert opened.page.locator("#curves-plot .trace").count() == before
+
+
+def test_the_result_and_why_come_first(opened: Opened) -> None:
+    assert opened.texts("main h2")[:2] == ["Result", "Why"]
+    assert opened.texts("#result p")[1] == (
+        "gd vanilla: 0.1 is the best of the 3 learning rates tried (median final training loss "
+        f"{opened.texts('#best tbody tr')[1].split(chr(9))[3]} over 3 seeds); "
+        "the next larger rate, 1, diverged."
+    )
+    assert any("diverged at step" in line for line in opened.texts("#why li"))
+    opened.page.locator("#why summary").click()
+    assert opened.page.locator("#why tbody tr").count() == 6
+
+
+@pytest.mark.parametrize("width", [360, 420, 1280, 3840])
+def test_nothing_is_cut_at_any_width(open_page: Opens, tmp_path: Path, width: int) -> None:
+    trials = grid()
+    write_landscape(tmp_path, trials)
+    opened = open_page(write_page(tmp_path, trials, **KNOWN))
+    opened.page.set_viewport_size({"width": width, "height": 800})
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
+    opened.page.wait_for_function(
+        "[...plots.values()].every(({width, host}) => width === host.clientWidth)"
+    )
+    outside = (
+        "[...document.querySelectorAll('.plot svg')].flatMap((chart) => {"
+        " const box = chart.getBoundingClientRect();"
+        " return [...chart.querySelectorAll('text')].filter((text) => {"
+        "  const own = text.getBoundingClientRect();"
+        "  return own.left < box.left - 1 || own.right > box.right + 1; }); })"
+        ".map((text) => text.textContent)"
+    )
+    assert opened.page.evaluate(outside) == []
+
+
+def test_the_filters_stay_in_view(opened: Opened) -> None:
+    opened.page.evaluate("document.getElementById('theory').scrollIntoView()")
+    assert opened.page.evaluate("document.getElementById('chosen').getBoundingClientRect().y") >= 0
+    box = opened.page.evaluate("document.getElementById('filters').getBoundingClientRect().y")
+    assert box < opened.page.evaluate("innerHeight")
+
+
+def test_it_is_dark_where_the_reader_wants_it_and_light_in_print(opened: Opened) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    assert opened.page.evaluate(paper) == "rgb(255, 255, 255)"
+    opened.page.emulate_media(color_scheme="dark")
+    assert opened.page.evaluate(paper) == "rgb(20, 23, 27)"
+    opened.page.emulate_media(color_scheme="dark", media="print")
+    assert opened.page.evaluate(paper) == "rgb(255, 255, 255)"
+
+
+def test_it_prints_whole(opened: Opened) -> None:
+    opened.page.emulate_media(media="print")
+    opened.page.set_viewport_size({"width": 718, "height": 1000})  # A4 less its margins
+    opened.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.page.evaluate("document.documentElement.scrollWidth") <= 718
+    cut = (
+        "[...document.querySelectorAll('table, svg, pre, .legend')].filter((part) =>"
+        " part.getClientRects().length && part.getBoundingClientRect().right > innerWidth)"
+        ".map((part) => part.outerHTML.slice(0, 80))"
+    )
+    assert opened.page.evaluate(cut) == []
 
 
 def test_metrics_are_a_choice(open_page: Opens, tmp_path: Path) -> None:
@@ -326,11 +514,10 @@ def test_no_script_runs_from_a_name(open_page: Opens, tmp_path: Path, name: str)
     (tmp_path / "landscape.json").write_text(json.dumps(said))
     opened = open_page(write_page(tmp_path, trials, [name], **{**KNOWN, "host": name}))
     assert f"Training loss over {name}; x: {name}" in opened.text("#landscape-caption")
-    opened.page.uncheck("#best-only")
-    opened.page.locator("#curves-plot .nsewdrag").first.hover()
+    opened.page.locator("#curves-plot svg").first.hover()
     opened.page.select_option("#down", name)
-    legend = opened.page.locator("#curves-plot .legendtext").all_text_contents()
-    assert any(name in text for text in legend)
+    assert any(name in text for text in opened.texts("#curves-plot .panel-title"))
+    assert any(name in text for text in opened.texts("#sensitivity .legend button"))
     assert name in opened.texts("#best td:first-child")[0]
     assert name in opened.text("#manifest")
     assert opened.page.evaluate("window.hit") is None

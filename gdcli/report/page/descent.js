@@ -3,44 +3,42 @@
 
 const descent = JSON.parse(document.getElementById("data").textContent);
 descent.losses = descent.losses.map((loss) => loss ?? NaN); // which JSON has not
-// Light where the loss is low, so that the way stands out where it ends.
-const DEPTHS = [[0, "#fdfdf6"], [0.5, "#a9b7c6"], [1, "#2e3440"]];
 
 function drawDescent() {
-  const { names, losses, points, ground } = descent;
-  const [x, y] = ground ? [names[0], names[1]] : points ? [names[0], "loss"] : ["step", "loss"];
-  const layout = { xaxis: { title: { text: literal(x) } }, yaxis: { title: { text: literal(y) } } };
+  const { names, losses, points, ground: known } = descent;
+  const [x, y] = known ? [names[0], names[1]] : points ? [names[0], "loss"] : ["step", "loss"];
+  const layers = [...(known ? [ground(descent, known)] : points ? [curve()] : []), ...way()];
+  const chart = {
+    panels: [{ layers }], x: { title: x, ...(known ? { range: ends(descent.xs) } : {}) }, y: { title: y, ...(known ? { range: ends(descent.ys) } : {}) },
+    legend: [{ name: "steps", color: COLORS[4], symbol: "circle" }, { name: "the last", color: COLORS[4], symbol: "star", line: false }],
+    ...(known ? { bar: groundBar("loss", descent.ticks) } : {}),
+  };
   const rows = losses.map((loss, step) => [String(step), short(loss), ...(points ?? []).map((side) => short(side[step]))]);
-  draw("picture", [...(ground ? [map()] : points ? [curve()] : []), way()], layout, descentCaption(), ["step", "loss", ...(points ? names : [])], rows);
+  draw("picture", chart, descentCaption(), ["step", "loss", ...(points ? names : [])], rows);
+}
+
+function ends(side) {
+  return [side[0], side[side.length - 1]];
 }
 
 function curve() {
-  return { x: descent.xs, y: descent.ys, mode: "lines", name: "loss", showlegend: false, line: { color: COLORS[0], width: 2 }, hoverinfo: "skip" };
-}
-
-function map() {
-  return {
-    type: "contour", x: descent.xs, y: descent.ys, z: descent.heights, text: descent.ground, zmin: 0, zmax: 1,
-    contours: { start: 0, end: 1, size: 1 / 24 }, line: { width: 0.3, color: "#555" }, colorscale: DEPTHS,
-    colorbar: { title: { text: "loss" }, tickvals: descent.ticks.map(([at]) => at), ticktext: descent.ticks.map(([, said]) => said) },
-    hovertemplate: "%{x:.4g}, %{y:.4g}: %{text}<extra></extra>",
-  };
+  return { kind: "line", x: descent.xs, y: descent.ys, color: COLORS[5], width: 2 };
 }
 
 /** Return the points in their order, the start and the last marked. */
 function way() {
-  const { losses, points, ground } = descent;
+  const { losses, points, ground: known } = descent;
   const steps = (points ? points[0] : losses).map((_, step) => step);
+  const [x, y] = [points ? points[0] : steps, known ? points[1] : losses.slice(0, steps.length)];
+  const shared = { color: COLORS[4], halo: known ? "#fff" : undefined };
+  const say = (step) => `step ${step}: loss ${short(losses[step])}\n${short(x[step])}, ${short(y[step])}`;
   const last = steps.length - 1;
-  return {
-    x: points ? points[0] : steps, y: ground ? points[1] : losses.slice(0, steps.length), mode: "lines+markers", name: "steps", showlegend: false,
-    line: { color: COLORS[4], width: 1.5 },
-    marker: {
-      color: COLORS[4], line: { color: "#fff", width: 1 },
-      symbol: steps.map((step) => (step === last ? "star" : "circle")), size: steps.map((step) => (step === last ? 14 : step ? 7 : 10)),
-    },
-    text: steps.map((step) => `step ${step}: loss ${short(losses[step])}`), hovertemplate: "%{text}<br>%{x:.6g}, %{y:.6g}<extra></extra>",
-  };
+  return [
+    { ...shared, kind: "line", x, y, width: 1.5, dash: known || !points ? "none" : "4 3" },
+    { ...shared, kind: "points", x: x.slice(0, last), y: y.slice(0, last), size: 3.5, say },
+    { ...shared, kind: "points", x: x.slice(0, 1), y: y.slice(0, 1), size: 5, say },
+    { ...shared, kind: "points", x: x.slice(last), y: y.slice(last), symbol: "star", size: 8, say: () => say(last) },
+  ];
 }
 
 function descentCaption() {

@@ -15,7 +15,7 @@ from gdcli.report.descent import chain_rows, checked, how_it_went, step_rows
 from gdcli.report.descent_window import shown_points, sides
 from gdcli.report.page import parts
 from gdcli.report.page.content import embedded
-from gdcli.report.page.document import document
+from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.landscape import colours
 from gdcli.report.page.plain import plain
 from gdcli.runs.manifest import circumstances
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gdcli.expression.descent import Descent
 
-SCRIPTS = ("chart", "descent", "graph")
+SCRIPTS = (*DRAWING, "descent", "graph")
 MOST_ROWS = 60  # of the table of steps
 POINTS = 401  # of a curve
 SIDE = 81  # points along a side of a map

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from string import Template
 
 from gdcli import __version__
 from gdcli.report.page.own import own
+
+# What charts are drawn with, in this order; every page has these first.
+DRAWING = ("chart", "scale", "marks", "plot", "pointer")
 
 
 def document(body: str, scripts: Sequence[str], fields: Mapping[str, str]) -> bytes:
@@ -17,22 +19,15 @@ def document(body: str, scripts: Sequence[str], fields: Mapping[str, str]) -> by
 
     `body` is the file of what is visible, whose placeholders `fields` fills.
     """
-    held = [_plotly(), "".join(own(f"{name}.js") for name in scripts)]
+    script = "".join(own(f"{name}.js") for name in scripts)
     filled = {
         "version": __version__,
         "style": own("style.css"),
-        "hashes": " ".join(map(_hash, held)),
-        "scripts": "\n".join(f"<script>{script}</script>" for script in held),
+        "hash": _hash(script),
+        "script": script,
     }
     filled["body"] = Template(own(body)).substitute(fields)
     return Template(own("document.html")).substitute({**fields, **filled}).encode()
-
-
-def _plotly() -> str:
-    """Return plotly.js as the installed package has it."""
-    script = files("plotly").joinpath("package_data", "plotly.min.js").read_text(encoding="utf-8")
-    # It would end the script that holds it.
-    return script.replace("</script", r"<\/script").replace("\r\n", "\n")
 
 
 def _hash(script: str) -> str:

@@ -3,7 +3,7 @@
 
 const study = JSON.parse(document.getElementById("data").textContent);
 const places = study.examples.map((_, place) => place);
-const REGION_MARKS = { easy: ["circle", "#009E73"], ambiguous: ["diamond", "#E69F00"], hard: ["square", "#D55E00"] };
+const REGION_MARKS = { easy: ["circle", COLORS[2]], ambiguous: ["diamond", COLORS[1]], hard: ["square", COLORS[4]] };
 
 /** Return the measures of the chosen setting, by name; undefined where none was trained. */
 function measures() {

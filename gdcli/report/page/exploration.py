@@ -8,10 +8,11 @@ import numpy as np
 
 from gdcli.analysis.data_map import REGIONS
 from gdcli.fields import counted
+from gdcli.report.exploration import in_percent
 from gdcli.report.exploration_rows import columns_of, count_rows, labels_of, target_columns
 from gdcli.report.page import parts
 from gdcli.report.page.content import embedded
-from gdcli.report.page.document import document
+from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.portraits import portraits
 from gdcli.runs.manifest import circumstances
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from gdcli.studies.explore import Exploration, Explored
 
-SCRIPTS = ("chart", "examples", "filters", "portrait", "map", "explore")
+SCRIPTS = (*DRAWING, "examples", "filters", "portrait", "map", "explore")
 MOST_EXAMPLES = 5_000  # on a page: a browser draws so many points, and their pictures fit
 MOST_POINTS = 60_000  # of all settings together
 DIGITS = 4  # of a measure
@@ -29,7 +30,8 @@ DIGITS = 4  # of a measure
 def page_bytes(found: Exploration) -> bytes:
     """Return the page of an exploration."""
     examples = chosen(found)
-    rows = [{"setting": n, **r} for n, r in zip(labels_of(found), count_rows(found), strict=True)]
+    counts = map(in_percent, count_rows(found))
+    rows = [{"setting": n, **r} for n, r in zip(labels_of(found), counts, strict=True)]
     count = counted(found.examples.data.examples, "training example", "training examples")
     fields = {
         "name": parts.text(f"Examples of {found.experiment.name}"),

@@ -25,9 +25,7 @@ function drawAll() {
 /** Select an example, and mark it in the map. */
 function select(place) {
   selected = place;
-  const traces = document.getElementById("map-plot").data.length;
-  const { x, y, text, customdata } = selectedTrace();
-  Plotly.restyle("map-plot", { x: [x], y: [y], text: [text], customdata: [customdata] }, [traces - 1]);
+  drawMap(ordered());
   portray(place);
 }
 
@@ -76,8 +74,5 @@ function makeControls() {
 
 makeFilters(drawAll);
 makeControls();
+foldFilters();
 drawAll();
-const plot = document.getElementById("map-plot");
-plot.on("plotly_hover", ({ points: [point] }) => portray(point.customdata));
-plot.on("plotly_unhover", () => portray(selected));
-plot.on("plotly_click", ({ points: [point] }) => select(point.customdata));

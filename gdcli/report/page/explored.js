@@ -1,7 +1,7 @@
 "use strict";
 // The data map of an exploration in the run's folder, and what of it looks mislabelled.
 
-const REGION_COLORS = { easy: ["circle", COLORS[2]], ambiguous: ["square", COLORS[1]], hard: ["triangle-up", COLORS[4]] };
+const REGION_MARKS = { easy: ["circle", COLORS[2]], ambiguous: ["square", COLORS[1]], hard: ["triangle", COLORS[4]] };
 
 function makeExplored() {
   if (!run.explored) return;
@@ -25,35 +25,37 @@ function drawExplored() {
 function drawDataMap(setting) {
   const places = setting.examples.map((_, place) => place);
   const errors = places.filter((place) => setting.likely_error[place] === "True");
-  const some = (among, name, marker) => ({
-    x: among.map((place) => setting.variability[place]), y: among.map((place) => setting.confidence[place]),
-    text: among.map((place) => literal(`example ${setting.examples[place]}, label ${setting.label[place]}, rather ${setting.predicted[place]}`)),
-    type: "scatter", mode: "markers", name, marker, hovertemplate: "%{text}<br>%{x}, %{y}<extra></extra>",
+  const layer = (among, name, more) => ({
+    kind: "points", key: name, name, x: among.map((place) => setting.variability[place]), y: among.map((place) => setting.confidence[place]), ...more,
   });
   const regions = run.explored.regions.map((name) => [name, places.filter((place) => setting.region[place] === name)]);
-  const traces = regions.map(([name, among]) => some(among, name, { symbol: REGION_COLORS[name][0], color: REGION_COLORS[name][1], size: 6, opacity: 0.7 }));
-  traces.push({ ...some(errors, "likely label error", { symbol: "circle-open", color: "#000", size: 11 }), hoverinfo: "skip", hovertemplate: undefined });
-  const layout = {
-    xaxis: { title: { text: "variability: deviation of the label's probability over the epochs" }, rangemode: "tozero" },
-    yaxis: { title: { text: "confidence: its mean" }, rangemode: "tozero" },
+  const looks = regions.map(([name]) => ({ name, key: name, symbol: REGION_MARKS[name][0], color: REGION_MARKS[name][1], line: false }));
+  const ringed = { name: "likely label error", key: "errors", symbol: "circle", open: true, color: "var(--ink)", line: false };
+  const layers = regions.map(([name, among], order) => layer(among, name, {
+    ...looks[order], size: 3.5, opacity: 0.75,
+    say: (at) => `example ${setting.examples[among[at]]}, label ${setting.label[among[at]]}, rather ${setting.predicted[among[at]]}\n${setting.variability[among[at]]}, ${setting.confidence[among[at]]}`,
+  }));
+  const chart = {
+    panels: [{ layers: [...layers, layer(errors, ringed.name, { ...ringed, size: 6 })] }], legend: [...looks, ringed],
+    x: { title: "variability: deviation of the label's probability over the epochs", fromZero: true }, y: { title: "confidence: mean probability of the label", fromZero: true },
   };
   const said = regions.map(([name, among]) => `${among.length} ${name}`).join(", ");
   const caption = `Data map of ${setting.name}: ${shownOf(setting)}; ${said}; ${counted(errors.length, "likely label error")}, ringed. gdcli explore -o FILE.html shows each example itself.`;
   const ranked = errors.sort((a, b) => setting.margin[a] - setting.margin[b]);
   const rows = ranked.map((place) => [String(setting.examples[place]), setting.label[place], setting.predicted[place], ...[setting.margin, setting.confidence, setting.variability].map((side) => short(side[place]))]);
-  draw("explored", traces, layout, caption, ["example", "label", "rather", "margin", "confidence", "variability"], rows);
+  draw("explored", chart, caption, ["example", "label", "rather", "margin", "confidence", "variability"], rows);
 }
 
 function drawLosses(setting) {
   const places = setting.examples.map((_, place) => place);
   const points = {
-    x: setting.loss_deviation, y: setting.loss, text: places.map((place) => literal(`example ${setting.examples[place]}, target ${setting.target[place]}`)),
-    type: "scatter", mode: "markers", marker: { color: COLORS[5], size: 6 }, hovertemplate: "%{text}<br>%{x}, %{y}<extra></extra>",
+    kind: "points", x: setting.loss_deviation, y: setting.loss, color: COLORS[5], size: 3.5,
+    say: (at) => `example ${setting.examples[at]}, target ${setting.target[at]}\n${setting.loss_deviation[at]}, ${setting.loss[at]}`,
   };
-  const layout = { xaxis: { title: { text: "deviation of the loss over the epochs" }, rangemode: "tozero" }, yaxis: { title: { text: "mean loss" }, rangemode: "tozero" } };
+  const chart = { panels: [{ layers: [points] }], x: { title: "deviation of the loss over the epochs", fromZero: true }, y: { title: "mean loss", fromZero: true } };
   const ranked = places.sort((a, b) => setting.loss[b] - setting.loss[a]).slice(0, 50);
   const rows = ranked.map((place) => [String(setting.examples[place]), setting.target[place], ...[setting.loss, setting.loss_deviation, setting.final_loss].map((side) => short(side[place]))]);
-  draw("explored", [points], layout, `Mean loss over its deviation, of ${setting.name}: ${shownOf(setting)}.`, ["example", "target", "mean loss", "its deviation", "loss at the end"], rows);
+  draw("explored", chart, `Mean loss over its deviation, of ${setting.name}: ${shownOf(setting)}.`, ["example", "target", "mean loss", "its deviation", "loss at the end"], rows);
 }
 
 function shownOf(setting) {

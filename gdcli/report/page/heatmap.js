@@ -2,7 +2,10 @@
 // The metric at the end over two axes, at the best of all others by training loss.
 
 const SETTING = "setting";
-const MOST_SQUARES = 400; // with a number in each
+const MOST_ACROSS = 100; // values of an axis
+// Viridis in seven stops, for the lowest value first.
+const VIRIDIS = [[253, 231, 37], [144, 215, 67], [53, 183, 121], [33, 145, 140], [49, 104, 142], [68, 57, 131], [68, 1, 84]];
+const GREY = [187, 187, 187];
 
 /** Fill the two selects with the axes; the rates go across, the settings down. */
 function makeAxes() {
@@ -25,28 +28,44 @@ function axisOf(name, among) {
   return { labels: settings.map((setting) => run.settings[setting]), at: (trial) => place.get(run.setting[trial]) };
 }
 
-function drawHeatmap() {
-  const metric = METRICS.get(document.getElementById("metric").value);
-  const log = document.getElementById("log").checked;
-  const [x, y] = ["across", "down"].map((id) => document.getElementById(id).value);
-  const among = chosen();
-  const [across, down] = [axisOf(x, among), axisOf(y, among)];
+/** Return squares, a row for each label: a number, null where all failed, undefined where there is no trial. */
+function squaresOf(metric, across, down, among) {
   const squares = down.labels.map(() => across.labels.map(() => undefined));
   for (const group of grouped(among, (trial) => `${down.at(trial)},${across.at(trial)}`).values()) {
     const found = finalSpread(lowest(group), metric.name);
     squares[down.at(group[0])][across.at(group[0])] = found ? found.median : null;
   }
+  return squares;
+}
+
+function drawHeatmap() {
+  if (leftOut("heatmap")) return;
+  const [metric] = shownMetrics();
+  const log = checked("log");
+  const [x, y] = ["across", "down"].map((id) => document.getElementById(id).value);
+  const among = chosen();
+  const [across, down] = [axisOf(x, among), axisOf(y, among)];
+  const squares = squaresOf(metric, across, down, among);
+  const [columnsShown, rowsShown] = [across.labels.slice(0, MOST_ACROSS), rankedRows(squares).slice(0, MOST_ACROSS)];
   const said = (name) => name.replaceAll("_", " ");
+  const cut = rowsShown.length < squares.length || columnsShown.length < across.labels.length ? ` Shown are ${rowsShown.length} of ${down.labels.length} down and ${columnsShown.length} of ${across.labels.length} across.` : "";
   const caption = `Median final ${metric.label}, ${said(y)} down, ${said(x)} across, each at the best of what else varies. `
-    + `A number says what it is where there is room; grey: diverged, failed${log ? " or not positive" : ""}; blank: no trial.`;
-  const texts = squares.map((row) => row.map(squareText));
-  const layout = {
-    xaxis: { title: { text: literal(said(x)) }, type: "category", automargin: true },
-    yaxis: { type: "category", autorange: "reversed", automargin: true },
-    plot_bgcolor: "#fff",
+    + `A number says what it is where there is room; grey: diverged or failed; blank: no trial.${cut}`;
+  const { cells, bar } = heatmapCells(squares, rowsShown, columnsShown, log, down.labels, across.labels);
+  const chart = {
+    panels: [{ layers: [{ kind: "cells", x: [], y: [], cells, say: (place) => cells[place].said }] }],
+    x: { title: said(x), categories: columnsShown }, y: { categories: rowsShown.map((row) => down.labels[row]) },
+    height: (em) => (Math.max(3, rowsShown.length) * (rowsShown.length > 40 ? 1.1 : 1.9) + 6) * em, bar,
   };
-  draw("heatmap", heatmapTraces(across, down, squares, texts, log), layout, caption,
-    [said(y), ...across.labels], down.labels.map((name, row) => [name, ...texts[row]]));
+  draw("heatmap", chart, caption, [said(y), ...across.labels], down.labels.map((name, row) => [name, ...squares[row].map(squareText)]));
+}
+
+/** Return the rows: all in their order, or of too many those with the lowest values. */
+function rankedRows(squares) {
+  const rows = squares.map((_, row) => row);
+  if (rows.length <= MOST_ACROSS) return rows;
+  const least = squares.map((row) => row.reduce((low, value) => Math.min(low, value ?? Infinity), Infinity));
+  return rows.sort((a, b) => (least[a] === least[b] ? 0 : least[a] - least[b]));
 }
 
 /** Return a square in words: a number, diverged, failed, or nothing where there is no trial. */
@@ -55,24 +74,17 @@ function squareText(value) {
   return value === null ? "failed" : short(value);
 }
 
-function heatmapTraces(across, down, squares, texts, log) {
-  const visible = (value) => Number.isFinite(value) && (!log || value > 0);
-  const shown = squares.flat().filter(visible);
-  const places = { x: across.labels.map(literal), y: down.labels.map(literal), xgap: 1, ygap: 1, text: texts };
-  const room = across.labels.length * down.labels.length <= MOST_SQUARES;
-  const shared = { ...places, type: "heatmap", texttemplate: room ? "%{text}" : "", hovertemplate: "%{y}, %{x}: %{text}<extra></extra>" };
-  const lost = squares.map((row) => row.map((value) => (value !== undefined && !visible(value) ? 1 : null)));
-  const z = squares.map((row) => row.map((value) => (visible(value) ? (log ? Math.log10(value) : value) : null)));
-  const grey = { ...shared, z: lost, colorscale: [[0, "#ccc"], [1, "#ccc"]], showscale: false };
-  const colorbar = log && shown.length ? powers(shown) : {};
-  return [grey, ...(shown.length ? [{ ...shared, z, colorscale: "Viridis", reversescale: true, colorbar }] : [])];
-}
-
-/** Return a colour bar with powers of ten, or with the two ends where there is none between. */
-function powers(values) {
-  const [low, high] = [Math.min, Math.max].map((end) => Math.log10(values.reduce((a, b) => end(a, b))));
-  const whole = [];
-  for (let power = Math.ceil(low); power <= high; power += Math.max(1, Math.ceil((high - low) / 8))) whole.push(power);
-  const tickvals = whole.length > 1 ? whole : [low, high];
-  return { tickvals, ticktext: tickvals.map((power) => short(10 ** power)) };
+function heatmapCells(squares, rows, across, log, downNames, acrossNames) {
+  const size = log ? Math.log10 : (value) => value;
+  const shown = rows.flatMap((row) => squares[row].slice(0, across.length)).filter((value) => !log || value > 0).map(size);
+  const [low, high] = [Math.min, Math.max].map((pick) => extreme(shown, pick));
+  const at = (value) => (high > low && (!log || value > 0) ? (size(value) - low) / (high - low) : 0);
+  const cells = rows.flatMap((row, place) => across.flatMap((_, column) => {
+    const value = squares[row][column];
+    if (value === undefined) return [];
+    const parts = Number.isFinite(value) ? shade(VIRIDIS, at(value)) : GREY;
+    return [{ row: place, column, fill: rgb(parts), ink: inkOn(parts), text: squareText(value), said: `${downNames[row]}, ${acrossNames[column]}: ${squareText(value)}` }];
+  }));
+  const ends = [low, (low + high) / 2, high].map((end, place) => [place / 2, tickText(Number((log ? 10 ** end : end).toPrecision(3)))]);
+  return { cells, bar: high > low ? { title: "", colors: VIRIDIS.map(rgb), ticks: ends } : undefined };
 }

@@ -1,44 +1,30 @@
 "use strict";
 // The loss over a plane of the parameters, and the ways of the chosen trials across it.
 
-// Light where the loss is low, so that ways stand out where they end.
-const GROUND = [[0, "#fdfdf6"], [0.5, "#a9b7c6"], [1, "#2e3440"]];
+const MOST_WAYS = 24; // drawn
 
 function drawLandscape() {
   const scene = run.landscape;
   if (!scene) return;
   const shown = new Set(chosen());
   const ranked = bestWays(scene.ways.filter((way) => shown.has(way.trial)));
-  const ways = ranked.slice(0, MOST_LINES);
+  const ways = ranked.slice(0, MOST_WAYS);
   const [x, y] = scene.axes;
   const range = (side) => [side[0], side[side.length - 1]];
-  const axis = (title, side) => ({ title: { text: literal(title) }, range: range(side), autorange: false, showgrid: false, zeroline: false });
-  const layout = { xaxis: axis(x, scene.xs), yaxis: axis(y, scene.ys) };
+  const chart = {
+    panels: [{ layers: [ground(scene, scene.losses), ...ways.flatMap(wayLayers)] }],
+    x: { title: x, range: range(scene.xs) }, y: { title: y, range: range(scene.ys) },
+    legend: ways.map((way, order) => ({ key: way.trial, name: wayName(way), color: color(order), dash: dash(order) })),
+    bar: groundBar("training loss", scene.ticks),
+  };
   const header = ["trial", "loss at the start", "loss at the end", `${x} at the end`, `${y} at the end`, "off the plane", "steps"];
-  draw("landscape", [ground(scene), ...ways.flatMap(wayTraces)], layout, landscapeCaption(scene, ways, ranked), header, ways.map(wayRow));
+  draw("landscape", chart, landscapeCaption(scene, ways, ranked), header, ways.map(wayRow));
 }
 
 /** Return the ways, those that end lowest first, those that diverged last. */
 function bestWays(ways) {
   const end = new Map(ways.map((way) => [way, final(way.trial, "train_loss") ?? Infinity]));
   return ways.sort((a, b) => (end.get(a) === end.get(b) ? 0 : end.get(a) - end.get(b)));
-}
-
-function ground(scene) {
-  return {
-    type: "contour",
-    x: scene.xs,
-    y: scene.ys,
-    z: scene.heights,
-    text: scene.losses,
-    zmin: 0,
-    zmax: 1,
-    contours: { start: 0, end: 1, size: 1 / 24 },
-    line: { width: 0.3, color: "#555" },
-    colorscale: GROUND,
-    colorbar: { title: { text: "training loss" }, x: -0.12, xanchor: "right", tickvals: scene.ticks.map(([at]) => at), ticktext: scene.ticks.map(([, said]) => said) },
-    hovertemplate: "%{x:.4g}, %{y:.4g}: %{text}<extra></extra>",
-  };
 }
 
 function wayName(way) {
@@ -49,31 +35,15 @@ function lost(way) {
   return final(way.trial, "train_loss") === Infinity;
 }
 
-/** Return what Plotly draws of a way: the line with its halo, its start and its end. */
-function wayTraces(way, order) {
-  const colour = COLORS[order % COLORS.length];
-  const shared = { x: way.x, y: way.y, legendgroup: String(way.trial), mode: "lines", hoverinfo: "skip", showlegend: false };
-  const last = way.x.length - 1;
-  const mark = (at, symbol, size) => ({
-    ...shared,
-    x: [way.x[at]],
-    y: [way.y[at]],
-    mode: "markers",
-    marker: { symbol, size, color: colour, line: { color: "#fff", width: 1 } },
-  });
+/** Return the layers of a way: the line with its halo, its start and its end. */
+function wayLayers(way, order) {
+  const shared = { key: way.trial, color: color(order), name: wayName(way), halo: "#fff" };
+  const say = (place) => `step ${way.steps[place]}: ${short(number(way.losses[place]))}`;
+  const at = (place, symbol, size) => ({ ...shared, kind: "points", x: [way.x[place]], y: [way.y[place]], symbol, size });
   return [
-    { ...shared, line: { color: "#fff", width: 5 } },
-    {
-      ...shared,
-      name: literal(wayName(way)),
-      showlegend: true,
-      hoverinfo: undefined,
-      line: { color: colour, width: 2, dash: DASHES[Math.floor(order / COLORS.length) % DASHES.length] },
-      text: way.steps.map((step, at) => `step ${step}: ${short(number(way.losses[at]))}`),
-      hovertemplate: "%{text}",
-    },
-    mark(0, "circle", 7),
-    mark(last, lost(way) ? "x" : "star", 12),
+    { ...shared, kind: "line", x: way.x, y: way.y, width: 2, dash: dash(order), say },
+    at(0, "circle", 4),
+    at(way.x.length - 1, lost(way) ? "x" : "star", 6),
   ];
 }
 

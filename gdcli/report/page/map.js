@@ -4,51 +4,46 @@
 const AXES = study.classified ? ["variability", "confidence"] : ["loss_deviation", "loss"];
 
 function drawMap(among) {
-  const traces = [...regionTraces(among), ...(study.classified ? [errorTrace(among)] : []), selectedTrace()];
   const titles = study.classified
-    ? ["variability: deviation of the label's probability over the epochs", "confidence: its mean"]
+    ? ["variability: deviation of the label's probability over the epochs", "confidence: mean probability of the label"]
     : ["deviation of the loss over the epochs", "mean loss"];
-  const layout = {
-    xaxis: { title: { text: titles[0] }, rangemode: "tozero" },
-    yaxis: { title: { text: titles[1] }, rangemode: "tozero" },
-    legend: { orientation: "h", y: 1.1 },
-    margin: { l: 70, r: 10, t: 10, b: 50 },
+  const chart = {
+    panels: [{ layers: mapLayers(among) }], legend: study.classified ? [...REGION_LOOKS, ERROR_LOOK] : [],
+    x: { title: titles[0], fromZero: true }, y: { title: titles[1], fromZero: true },
+    empty: "No example is shown: tick a box of each filter.",
+    onPoint: ({ layer, place }) => portray(layer.places[place]),
+    onPick: ({ layer, place }) => select(layer.places[place]),
+    onLeave: () => portray(selected),
   };
   const [header, rows] = numbers(among);
-  draw("map", traces, layout, caption(among), header, rows);
+  draw("map", chart, caption(among), header, rows);
+}
+
+const REGION_LOOKS = study.classified ? study.regions.map((name) => ({ name, key: name, symbol: REGION_MARKS[name][0], color: REGION_MARKS[name][1], line: false })) : [];
+const ERROR_LOOK = { name: "likely label error", key: "errors", symbol: "circle", open: true, color: "var(--ink)", line: false };
+
+/** Return the layers of the map: the regions, the errors ringed, and the selected example. */
+function mapLayers(among) {
+  const regions = study.classified
+    ? REGION_LOOKS.map((look) => ({ ...points(among.filter((place) => region(place) === look.name)), ...look }))
+    : [{ ...points(among), name: "examples", color: COLORS[5] }];
+  const errors = study.classified ? [mute({ ...points(among.filter((place) => measures().likely_error[place])), ...ERROR_LOOK, size: 6 })] : [];
+  const star = mute({ ...points(selected === null ? [] : [selected]), symbol: "star", open: true, color: "var(--ink)", size: 9 });
+  return [...regions, ...errors, star];
 }
 
 function points(some) {
   const own = measures();
   return {
-    x: some.map((place) => own[AXES[0]][place]),
-    y: some.map((place) => own[AXES[1]][place]),
-    customdata: some,
-    text: some.map((place) => literal(`example ${study.examples[place]}, ${said(place)}`)),
-    type: "scatter",
-    mode: "markers",
-    hovertemplate: "%{text}<br>%{x}, %{y}<extra></extra>",
+    kind: "points", places: some, size: 3.5, opacity: 0.75,
+    x: some.map((place) => own[AXES[0]][place]), y: some.map((place) => own[AXES[1]][place]),
+    say: (at) => `example ${study.examples[some[at]]}, ${said(some[at])}\n${own[AXES[0]][some[at]]}, ${own[AXES[1]][some[at]]}`,
   };
 }
 
-function regionTraces(among) {
-  if (!study.classified) return [{ ...points(among), name: "examples", marker: { color: COLORS[5], size: 6 } }];
-  return study.regions.map((name) => {
-    const [symbol, color] = REGION_MARKS[name];
-    return { ...points(among.filter((place) => region(place) === name)), name, marker: { symbol, color, size: 6, opacity: 0.7 } };
-  });
-}
-
-function errorTrace(among) {
-  const errors = among.filter((place) => measures().likely_error[place]);
-  const marker = { symbol: "circle-open", color: "#000", size: 11 };
-  return { ...points(errors), name: "likely label error", marker, hoverinfo: "skip", hovertemplate: undefined };
-}
-
-function selectedTrace() {
-  const some = selected === null ? [] : [selected];
-  const marker = { symbol: "star-open", color: "#000", size: 18, line: { width: 2 } };
-  return { ...points(some), name: "selected", showlegend: false, marker, hoverinfo: "skip", hovertemplate: undefined };
+/** Return a layer that the pointer passes through. */
+function mute(layer) {
+  return { ...layer, say: undefined };
 }
 
 function caption(among) {

@@ -8,14 +8,16 @@ from string import Template
 from typing import Any
 
 from gdcli.analysis.explored import read_explored, same_examples
+from gdcli.analysis.facts import Theory
 from gdcli.analysis.landscape import NAME, read_landscape
 from gdcli.analysis.quantization import quantization_rows
+from gdcli.report.exploration import in_percent
 from gdcli.report.page import parts
 from gdcli.report.page.explored import explored_content, flips_note, table_columns
 from gdcli.report.page.landscape import landscape_content
 from gdcli.report.page.own import own
 from gdcli.report.page.quantization import quantization_content
-from gdcli.report.page.theory import problem_rows, theory_content, theory_of
+from gdcli.report.page.theory import problem_rows, theory_content, theory_curves
 from gdcli.report.pictures.source import Source
 
 MOST_PROBLEMS = 200
@@ -30,26 +32,26 @@ class Sections:
     data: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, source: Source, manifest: Mapping[str, Any]) -> Sections:
+    def of(cls, source: Source, manifest: Mapping[str, Any], theory: Theory | None) -> Sections:
         """Return what there is of a run; raises UserError where a file of it is damaged."""
         found = cls()
-        found._add_theory(source, manifest)
-        found._add_quantization(source, manifest)
+        if theory:
+            found._add_theory(source, theory)
+            found._add_quantization(source, theory)
         found._add_landscape(source)
         found._add_explored(source, manifest)
         return found
 
-    def _add_theory(self, source: Source, manifest: Mapping[str, Any]) -> None:
-        theory = theory_of(manifest)
-        content = theory_content(source, theory) if theory else None
-        if theory is None or content is None:
+    def _add_theory(self, source: Source, theory: Theory) -> None:
+        content = theory_content(source, theory)
+        if content is None:
             return
+        self.data["theory_curves"] = theory_curves(source, theory)
         rows = problem_rows(theory)[:MOST_PROBLEMS]
         self._add("theory", "Theory", content, problems=parts.table(list(rows[0]), rows))
 
-    def _add_quantization(self, source: Source, manifest: Mapping[str, Any]) -> None:
-        theory = theory_of(manifest)
-        rows = quantization_rows(source.run, source.settings, theory) if theory else []
+    def _add_quantization(self, source: Source, theory: Theory) -> None:
+        rows = quantization_rows(source.run, source.settings, theory)
         if rows:
             table = parts.table(list(rows[0]), rows)
             self._add("quantization", "Quantization", quantization_content(rows), rows=table)
@@ -73,7 +75,7 @@ class Sections:
             note = "explore beside this run is of another problem, or other data: not shown."
             self.sections.append(f"<p class='note' id='explored'>{note}</p>")
             return
-        table = parts.table(table_columns(found), found.table)
+        table = parts.table(table_columns(found), map(in_percent, found.table))
         wrong = flips_note(found)
         self._add("explored", "Examples", explored_content(found), table=table, wrong=wrong)
 

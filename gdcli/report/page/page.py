@@ -8,16 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from gdcli.report.page import parts
-from gdcli.report.page.content import content, embedded
-from gdcli.report.page.document import document
+from gdcli.report.page.content import content, curve_metrics, embedded
+from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.optional import Sections
 from gdcli.report.page.theory import theory_of
 from gdcli.report.page.thinned import thinned_curves
-from gdcli.report.pictures.source import metrics_of, read_source
+from gdcli.report.page.why import why_section
+from gdcli.report.pictures.source import read_source
 
 # In this order: each may use what the ones before it define.
 SCRIPTS = (
-    *("data", "statistics", "chart", "choice", "curves", "sensitivity", "heatmap"),
+    *DRAWING,
+    *("data", "statistics", "metrics", "choice", "curves", "sensitivity", "heatmap"),
     *("theory", "quantization", "landscape", "explored", "table"),
 )
 
@@ -26,17 +28,21 @@ def page_bytes(folder: Path) -> bytes:
     """Return the page of a finished run; raises UserError where a file is missing or damaged."""
     source = read_source(folder, "train_loss")
     manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    curves = thinned_curves(folder, metrics_of(source.run), len(source.run.trials))
-    sections = Sections.of(source, manifest)
+    curves = thinned_curves(folder, curve_metrics(source), len(source.run.trials))
+    theory = theory_of(manifest)
+    sections = Sections.of(source, manifest, theory)
     fields = {
         "name": parts.text(folder.resolve().name),
         "summary": parts.summary(source, manifest),
-        "best": parts.best(source, theory_of(manifest)),
+        "result": parts.result(source),
+        "why": why_section(source, theory) if source.settings else "",
+        "why_link": '<a href="#why">Why</a>' if source.settings else "",
+        "best": parts.best(source, theory),
         "failures": parts.failures(source),
         "thinned": parts.thinned(curves),
         "reproduce": parts.reproduce(manifest, _experiment(folder)),
         "manifest": _manifest(manifest),
-        "data": embedded(content(source, curves) | sections.data),
+        "data": embedded(content(source, curves, theory) | sections.data),
         "sections": "\n".join(sections.sections),
         "links": " ".join(sections.links),
     }

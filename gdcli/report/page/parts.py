@@ -11,8 +11,10 @@ from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import STATUSES
+from gdcli.fields import counted
+from gdcli.report.best_rate import result_lines
 from gdcli.report.console import literal
-from gdcli.report.labels import short
+from gdcli.report.labels import texts_of
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import Source
 from gdcli.report.tables import best_rows
@@ -31,7 +33,18 @@ def summary(source: Source, manifest: Mapping[str, Any]) -> str:
     counts = Counter(trial.status for trial in source.run.trials)
     ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
     problem = text(_mapping(manifest, "experiment").get("problem", "a problem"))
-    return f"{problem}: {len(source.run.trials)} trials, {ends}."
+    return f"{problem}: {counted(len(source.run.trials), 'trial', 'trials')}, {ends}."
+
+
+def result(source: Source) -> str:
+    """Return what came of the run, in a sentence."""
+    said = result_lines(source.settings, list(map(source.name, source.settings)))
+    return "".join(f"<p>{text(sentence)}</p>" for sentence in said)
+
+
+def listed(lines: Iterable[str]) -> str:
+    """Return lines as a list."""
+    return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>"
 
 
 def best(source: Source, theory: Theory | None) -> str:
@@ -57,8 +70,8 @@ def table(names: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> str:
     """Return rows as a table with the columns of these names."""
     head = "".join(f"<th scope='col'>{text(name).replace('_', ' ')}</th>" for name in names)
     lines = (
-        "<tr>" + "".join(f"<td>{text(short(row[name]))}</td>" for name in names) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(f"<td>{text(row[name])}</td>" for name in names) + "</tr>"
+        for row in texts_of(list(rows), names)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
@@ -66,11 +79,8 @@ def table(names: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> str:
 def failures(source: Source) -> str:
     """Return the messages that trials failed with, the most frequent first."""
     messages = Counter(t.message for t in source.run.trials if t.status == "failed")
-    items = "".join(
-        f"<li>{count} failed: {text(message)}</li>"
-        for message, count in messages.most_common(MOST_MESSAGES)
-    )
-    return f"<ul>{items}</ul>" if items else ""
+    lines = [f"{n} failed: {message}" for message, n in messages.most_common(MOST_MESSAGES)]
+    return listed(lines) if lines else ""
 
 
 def thinned(curves: Thinned) -> str:
@@ -78,10 +88,15 @@ def thinned(curves: Thinned) -> str:
     if curves.step == 1:
         return ""
     return (
-        f"<p class='note' id='thinned'>To keep this page small, curves show every {curves.step}th "
-        f"of up to {curves.longest} recorded points, the first and the last; all are in "
-        "curves.csv.</p>"
+        "<p class='note' id='thinned'>To keep this page small, curves show every "
+        f"{_ordinal(curves.step)} of up to {curves.longest} recorded points, the first and the "
+        "last; all are in curves.csv.</p>"
     )
+
+
+def _ordinal(step: int) -> str:
+    """Return 2nd, 4th, 8th, ..., 32nd, ... of a power of 2."""
+    return f"{step}{'nd' if step % 10 == 2 and step % 100 != 12 else 'th'}"
 
 
 def reproduce(manifest: Mapping[str, Any], experiment: str) -> str:

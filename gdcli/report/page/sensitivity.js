@@ -2,24 +2,32 @@
 // The metric at the end against the learning rate, a line for each setting.
 
 function drawSensitivity() {
-  const metric = METRICS.get(document.getElementById("metric").value);
+  if (leftOut("sensitivity")) return;
+  const shown = shownMetrics();
   const settings = bestFirst([...grouped(chosen(), (trial) => run.setting[trial])]);
-  const all = settings.slice(0, MOST_LINES).map(([setting, members]) => ({
-    setting,
-    name: run.settings[setting],
+  const all = settings.flatMap(([setting, members]) => shown.map((metric, part) => ({
+    setting, part, metric,
+    name: shown.length > 1 ? `${run.settings[setting]}, ${metric.label}` : run.settings[setting],
     points: sensitivityPoints(members, metric.name),
-  }));
-  const lines = all.filter((line) => line.points.length);
-  const top = topOf(lines);
-  const log = document.getElementById("log").checked;
-  const { axis, hidden } = valueAxis(`final ${metric.label}`, lines, log);
-  const caption = `Final ${metric.label} against the learning rate: median and quartiles over the seeds, `
-    + `${lines.length} of ${counted(settings.length, "setting")}. An x at the top: diverged.${hiddenNote(hidden)}`;
-  const rows = lines.flatMap(({ name, points }) =>
+  }))).filter((line) => line.points.length);
+  const lines = all.slice(0, MOST_PANELS * shown.length);
+  const drawn = new Set(lines.map(({ setting }) => setting));
+  const lost = lines.some((line) => line.points.some((point) => !Number.isFinite(point.median)));
+  const title = shown.length > 1 ? pairName(shown) : shown[0].label;
+  const chart = {
+    panels: [{ layers: lines.flatMap((line) => sensitivityLayers(line, shown.length)) }],
+    x: rateAxis(), y: { title: `final ${title}`, log: checked("log") },
+    legend: [
+      ...[...drawn].map((setting) => ({ key: setting, name: run.settings[setting], color: color(PLACES.get(setting)), symbol: mark(PLACES.get(setting)), dash: shown.length > 1 ? undefined : dash(PLACES.get(setting)) })),
+      ...(shown.length > 1 ? shown.map((metric, part) => ({ name: metric.label, color: "var(--ink)", dash: PARTS[part].dash })) : []),
+    ],
+  };
+  const caption = `Final ${title} against the learning rate: median and quartiles over the seeds, `
+    + `${drawn.size} of ${counted(settings.length, "setting")}${drawn.size < settings.length ? ", those with the lowest losses" : ""}.`
+    + (lost ? " An x at ∞: diverged." : "") + " Marks at one place stand side by side.";
+  const rows = all.flatMap(({ name, points }) =>
     points.map((p) => [name, String(p.x), short(p.low), short(p.median), short(p.high), p.count]));
-  const layout = { xaxis: { title: { text: "learning rate" }, type: "log", exponentformat: "power" }, yaxis: axis };
-  const header = ["setting", "learning rate", "first quartile", "median", "third quartile", "trials"];
-  draw("sensitivity", lines.flatMap((line) => sensitivityTraces(line, top, log)), layout, caption, header, rows);
+  draw("sensitivity", chart, caption, ["setting", "learning rate", "first quartile", "median", "third quartile", "trials"], rows);
 }
 
 /** Return settings with their trials, that with the lowest training loss first. */
@@ -35,39 +43,19 @@ function sensitivityPoints(members, metric) {
     .filter((point) => point.median !== undefined);
 }
 
-function sensitivityTraces(line, top, log) {
-  const name = literal(line.name);
-  const look = { color: color(line.setting), symbol: MARKS[line.setting % MARKS.length], size: 8 };
-  const visible = (point) => Number.isFinite(point.median) && (!log || point.median > 0);
-  const reach = (point, end) => (visible(point) && Number.isFinite(end) ? Math.abs(end - point.median) : 0);
-  const lost = line.points.filter((point) => !Number.isFinite(point.median));
+function sensitivityLayers({ name, setting, part, metric, points }, parts) {
+  const held = points.filter(({ median }) => Number.isFinite(median));
+  const lost = points.filter(({ median }) => !Number.isFinite(median));
+  const shared = { key: setting, name, color: color(PLACES.get(setting)) };
+  const say = (some) => (place) => `lr ${short(some[place].x)}: ${short(some[place].median)}`;
+  const dashes = parts > 1 ? PARTS[part].dash : dash(PLACES.get(setting));
   return [
+    // A gap, not a line across it, where a learning rate diverged.
+    { ...shared, kind: "line", x: points.map(({ x }) => x), y: points.map(({ median }) => (Number.isFinite(median) ? median : null)), dash: dashes },
     {
-      x: line.points.map((point) => point.x),
-      // A gap, not a line across it, where a learning rate diverged.
-      y: line.points.map((point) => (visible(point) ? point.median : null)),
-      error_y: {
-        type: "data",
-        symmetric: false,
-        array: line.points.map((point) => reach(point, point.high)),
-        arrayminus: line.points.map((point) => reach(point, point.low)),
-        thickness: 1,
-      },
-      mode: "lines+markers",
-      name,
-      legendgroup: name,
-      marker: look,
-      line: { dash: DASHES[line.setting % DASHES.length], color: look.color },
-      hovertemplate: "lr %{x}: %{y:.5g}",
+      ...shared, kind: "points", x: held.map(({ x }) => x), y: held.map(({ median }) => median), symbol: mark(PLACES.get(setting)), open: part === 1, size: 4.5, dodge: true, say: say(held),
+      low: held.map(({ low }) => low), high: held.map(({ high, median }) => (Number.isFinite(high) ? high : median)),
     },
-    {
-      x: lost.map((point) => point.x),
-      y: lost.map(() => top),
-      mode: "markers",
-      name: `${name}: diverged`,
-      legendgroup: name,
-      showlegend: false,
-      marker: { ...look, symbol: "x" },
-    },
+    { ...shared, kind: "points", x: lost.map(({ x }) => x), y: lost.map(() => Infinity), symbol: "x", size: 5, dodge: true, say: (place) => `lr ${short(lost[place].x)}: ${metric.label} diverged` },
   ];
 }

@@ -42,8 +42,7 @@ function band(group, metric) {
   const longest = known.reduce((best, one) => (last(one) > last(best) ? one : best), known[0]);
   if (!longest) return [];
   const held = known.map((one) => {
-    const diverged = columns.get("status")[one.trial] === "diverged";
-    const after = diverged ? Infinity : one.values[one.values.length - 1];
+    const after = LOST.has(one.trial) ? Infinity : one.values[one.values.length - 1];
     let at = 0;
     return longest.epochs.map((epoch) => {
       while (at + 1 < one.epochs.length && one.epochs[at + 1] <= epoch) at += 1;

@@ -6,16 +6,24 @@ const view = { column: null, descending: false, page: 0 };
 
 function makeTable() {
   const row = document.getElementById("table").tHead.insertRow();
-  for (const { name } of run.columns) {
-    const head = Object.assign(document.createElement("th"), { scope: "col" });
+  for (const { name, values } of run.columns) {
+    const head = Object.assign(document.createElement("th"), { scope: "col", className: sameClass(values) });
     const button = Object.assign(element("button", name.replaceAll("_", " ")), { type: "button" });
     button.addEventListener("click", () => sortBy(name));
     head.append(button);
     row.append(head);
   }
+  const same = run.columns.filter(({ values }) => trials.length > 1 && values.length === 1 && values[0] !== "");
+  const said = same.map(({ name, values }) => `${name.replaceAll("_", " ")} ${cell(values[0]).textContent}`).join(", ");
+  document.getElementById("same").textContent = said ? `The same in all trials: ${said}.` : "";
   document.getElementById("find").addEventListener("input", () => turn(-view.page));
   document.getElementById("previous").addEventListener("click", () => turn(-1));
   document.getElementById("next").addEventListener("click", () => turn(1));
+}
+
+/** Return the class of a column in which all trials are the same: print says it once. */
+function sameClass(values) {
+  return trials.length > 1 && values.length === 1 ? "same" : "";
 }
 
 function sortBy(name) {
@@ -37,7 +45,7 @@ function drawTable() {
   const shown = rows.slice(first, first + ROWS);
   const body = document.createElement("tbody");
   for (const trial of shown) {
-    body.insertRow().append(...run.columns.map(({ cells }) => cell(cells[trial])));
+    body.insertRow().append(...run.columns.map(({ cells, values }) => cell(cells[trial], sameClass(values))));
   }
   const table = document.getElementById("table");
   table.tBodies[0].replaceWith(body);
@@ -52,12 +60,12 @@ function drawTable() {
   document.getElementById("next").disabled = view.page === last;
 }
 
-function cell(text) {
+function cell(text, className = "") {
   const value = Number(text);
   const long = text.length > 8 && !Number.isNaN(value);
   const made = element("td", long ? String(Number(value.toPrecision(6))) : text);
   if (long) made.title = text;
-  return made;
+  return Object.assign(made, { className });
 }
 
 function found() {

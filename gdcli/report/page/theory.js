@@ -21,12 +21,12 @@ function drawTheory() {
   const kind = document.getElementById("compare").value;
   const rows = theoryRows();
   const known = rows.filter((row) => row[kind] !== null);
-  const groups = [...grouped(known, (row) => row.setting).values()].slice(0, MOST_LINES);
-  const cut = groups.length < new Set(known.map((row) => row.setting)).size ? ` The first ${groups.length} settings are drawn.` : "";
-  const [traces, layout] = kind === "limit" ? limitChart(groups) : rateChart(groups, kind);
+  const all = [...grouped(known, (row) => row.setting).values()].sort(([a], [b]) => PLACES.get(a.setting) - PLACES.get(b.setting));
+  const groups = all.slice(0, kind === "limit" ? MOST_LINES : MOST_PANELS);
+  const cut = groups.length < all.length ? ` Of ${all.length} settings the ${groups.length} with the lowest losses are drawn.` : "";
   const caption = (kind === "limit" ? limitCaption(known) : rateCaption(known, kind)) + cut;
-  const header = ["setting", "learning rate", "verdict", "limit", "limit is", "rate measured", "rate in theory", "floor measured", "floor in theory"];
-  draw("theory", traces, { ...layout, xaxis: { title: { text: "learning rate" }, type: "log", exponentformat: "power" } }, caption, header, rows.map(theoryRow));
+  const header = ["setting", "learning rate", "state", "limit", "limit is", "rate measured", "rate in theory", "floor measured", "floor in theory"];
+  draw("theory", kind === "limit" ? limitChart(groups) : rateChart(groups, kind), caption, header, rows.map(theoryRow));
 }
 
 /** Return the settings and learning rates that have a chosen trial, each with its figures. */
@@ -34,7 +34,7 @@ function theoryRows() {
   const key = (setting, lr) => `${setting} ${lr}`;
   const shown = new Set(chosen().map((trial) => key(run.setting[trial], Number(columns.get("lr")[trial]))));
   const names = Object.keys(run.theory);
-  const text = new Set(["verdict", "formula", "exact"]);
+  const text = new Set(["state", "lost", "formula", "exact"]);
   const value = (name, at) => {
     const found = run.theory[name][at];
     return found === null || text.has(name) ? found : number(found);
@@ -44,38 +44,53 @@ function theoryRows() {
     .filter((row) => shown.has(key(row.setting, row.lr)));
 }
 
-function theoryRow(row) {
-  const digits = (value) => (value === null || !Number.isFinite(value) ? short(value) : String(Number(value.toPrecision(6))));
-  const is = row.limit === null ? "" : row.exact ? row.formula : `${row.formula}, sufficient`;
-  return [run.settings[row.setting], String(row.lr), row.verdict, short(row.limit), is,
-    digits(row.measured_rate), digits(row.rate), short(row.measured_floor), short(row.floor)];
+/** Return a figure in six digits: a rate is often close to 1. */
+function digits(value) {
+  if (value === null || value === undefined) return "none";
+  return Number.isFinite(value) ? String(Number(value.toPrecision(6))) : "diverged";
 }
 
-/** Return a chart of lines, as theory has it, and of marks, as it was measured. */
+function theoryRow(row) {
+  const is = row.limit === null ? "" : row.exact ? row.formula : `${row.formula}, sufficient`;
+  return [run.settings[row.setting], String(row.lr), row.state, short(row.limit), is,
+    ...[row.measured_rate, row.rate].map((rate) => (rate === null ? "" : digits(rate))), short(row.measured_floor), short(row.floor)];
+}
+
+/** Return a chart of curves, as theory has it, and of marks, as it was measured. */
 function rateChart(groups, kind) {
   const { title, log } = COMPARED[kind];
   const visible = (value) => value !== null && Number.isFinite(value) && (!log || value > 0);
-  // What diverges would flatten the others; it is at the top.
-  const held = groups.flat().filter((row) => row.verdict !== "diverged");
+  // What diverges would flatten the others: it has a place above, and theory's curve leaves the chart.
+  const held = groups.flat().filter((row) => !row.lost);
   const values = held.flatMap((row) => [row[`measured_${kind}`], row[kind]]).filter(visible);
-  const top = values.reduce((most, value) => Math.max(most, value), log ? 1e-300 : 1);
-  const at = (value) => {
-    if (visible(value)) return Math.min(value, top);
-    return value === null || Number.isFinite(value) ? null : top;
-  };
-  const traces = groups.flatMap((rows) => {
-    const ordered = [...rows].sort((a, b) => a.lr - b.lr);
-    const setting = ordered[0].setting;
-    const name = literal(run.settings[setting]);
-    const shared = { x: ordered.map((row) => row.lr), legendgroup: name };
-    const dash = DASHES[setting % DASHES.length];
-    const symbols = ordered.map((row) => (row.verdict === "diverged" ? "x" : MARKS[setting % MARKS.length]));
+  const top = extreme(values, Math.max);
+  const layers = groups.flatMap((rows) => {
+    const { setting } = rows[0];
+    const shared = { key: setting, color: color(PLACES.get(setting)), name: run.settings[setting] };
+    const marks = (some, value, more) => ({
+      ...shared, kind: "points", x: some.map(({ lr }) => lr), y: some.map(value), dodge: true, size: 4.5,
+      say: (place) => `lr ${short(some[place].lr)}: ${some[place].state}, ${digits(some[place][`measured_${kind}`])} measured, ${digits(some[place][kind])} in theory`, ...more,
+    });
+    const lost = rows.filter((row) => row.lost);
+    const found = rows.filter((row) => !row.lost && visible(row[`measured_${kind}`]));
     return [
-      { ...shared, name: `${name}, in theory`, mode: "lines", line: { color: color(setting), dash }, y: ordered.map((row) => at(row[kind])), hovertemplate: "lr %{x}: %{y:.6g}" },
-      { ...shared, name: `${name}, measured`, mode: "markers", marker: { color: color(setting), symbol: symbols, size: 8 }, y: ordered.map((row) => at(row[`measured_${kind}`])), hovertemplate: "lr %{x}: %{y:.6g}" },
+      ...theoryCurves(setting, kind, Number.isFinite(top) ? top : 1).map((curve) => ({ ...shared, ...curve, dash: dash(PLACES.get(setting)) })),
+      marks(found, (row) => row[`measured_${kind}`], { symbol: mark(PLACES.get(setting)) }),
+      marks(lost, () => Infinity, { symbol: "x", size: 5 }),
     ];
   });
-  return [traces, { yaxis: { title: { text: title }, type: log ? "log" : "linear", exponentformat: "power" } }];
+  const legend = groups.map(([{ setting }]) => ({ key: setting, name: run.settings[setting], color: color(PLACES.get(setting)), symbol: mark(PLACES.get(setting)), dash: dash(PLACES.get(setting)) }));
+  return { panels: [{ layers }], x: rateAxis(), y: { title, log }, legendTitle: "line: theory, marks: measured", legend };
+}
+
+/** Return theory's curve of a setting as far as the chart goes: where it is above, it is cut. */
+function theoryCurves(setting, kind, top) {
+  const found = run.theory_curves.find((curve) => curve.setting === setting);
+  if (!found) return [];
+  const high = COMPARED[kind].log ? 3 * top : Math.max(top, 1) + 0.15;
+  const y = found[kind].map(number).map((value) => (value <= high ? value : null));
+  const say = (place) => `lr ${short(found.lr[place])}: ${digits(y[place])} in theory`;
+  return [{ kind: "line", x: found.lr, y, say }];
 }
 
 function percent(share) {
@@ -84,48 +99,47 @@ function percent(share) {
 
 function rateCaption(rows, kind) {
   const gaps = rows
-    .filter((row) => row[`measured_${kind}`] !== null && Number.isFinite(row[kind]) && row.verdict !== "diverged")
+    .filter((row) => row[`measured_${kind}`] !== null && Number.isFinite(row[kind]) && !row.lost)
     .map((row) => Math.abs(row[`measured_${kind}`] / row[kind] - 1))
     .filter(Number.isFinite)
     .sort((a, b) => a - b);
   const middle = gaps.length ? ` Of ${counted(gaps.length, "learning rate")} that did not diverge, half are within ${percent(quantile(gaps, 0.5))} of theory, all within ${percent(gaps[gaps.length - 1])}.` : "";
-  const above = rows.filter((row) => row.verdict === "diverged" || !Number.isFinite(row[kind])).length;
+  const above = rows.filter((row) => row.lost || !Number.isFinite(row[kind])).length;
   const known = rows.map((row) => row[`measured_${kind}`]).filter((value) => value !== null);
   const hidden = COMPARED[kind].log ? known.filter((value) => value <= 0).length : 0;
   const none = rows.filter((row) => row[`measured_${kind}`] === null).length;
-  return `${capital(COMPARED[kind].name)} against the learning rate: lines in theory, in the long run, marks measured, an x where most seeds diverged.${middle}`
+  return `${capital(COMPARED[kind].name)} against the learning rate: curves in theory, in the long run, marks measured, an x at ∞ where half of the seeds or more diverged.${middle}`
     + (hidden ? ` Not above 0, which this axis does not have: ${hidden}.` : "")
     + (none ? ` Not measured, for want of points: ${none}.` : "")
-    + (above ? ` At the top, or above it: ${above}, which diverged or are to in theory.` : "");
+    + (above ? ` At ∞, or above the chart: ${above}, which diverged or are to in theory.` : "");
 }
 
 /** Return a chart of the learning rates, a row a setting, with the limit across. */
 function limitChart(groups) {
-  const traces = groups.flatMap((rows) => {
-    const setting = rows[0].setting;
-    const y = (some) => some.map(() => literal(run.settings[setting]));
-    const marks = (some, name, symbol) => ({
-      x: some.map((row) => row.lr), y: y(some), mode: "markers", name, legendgroup: name, showlegend: false,
-      marker: { symbol, size: 9, color: color(setting) }, text: some.map((row) => row.verdict), hovertemplate: "lr %{x}: %{text}<extra></extra>",
+  const layers = groups.flatMap((rows, row) => {
+    const { setting, limit, formula, exact } = rows[0];
+    const marks = (some, symbol) => ({
+      kind: "points", x: some.map(({ lr }) => lr), y: some.map(() => row), symbol, size: 4.5, color: color(PLACES.get(setting)), name: run.settings[setting],
+      say: (place) => `lr ${short(some[place].lr)}: ${some[place].state}`,
     });
-    const out = rows.filter((row) => row.verdict === "diverged");
-    const limit = [rows[0]];
     return [
-      marks(rows.filter((row) => row.verdict !== "diverged"), "held", "circle"),
-      marks(out, "diverged", "x"),
-      { x: limit.map((row) => row.limit), y: y(limit), mode: "markers", showlegend: false, marker: { symbol: "line-ns-open", size: 24, color: "#000" }, hovertemplate: `${rows[0].exact ? "limit" : "sufficient"} ${literal(rows[0].formula)} = %{x:.4g}<extra></extra>` },
+      marks(rows.filter((row) => !row.lost), "circle"),
+      marks(rows.filter((row) => row.lost), "x"),
+      { ...marks([{ lr: limit }], "bar"), size: 7, color: "var(--ink)", say: () => `${exact ? "limit" : "sufficient"} ${formula} = ${short(limit)}` },
     ];
   });
-  return [traces, { yaxis: { type: "category", automargin: true } }];
+  const names = groups.map(([{ setting }]) => run.settings[setting]);
+  const legend = [["held", "circle"], ["diverged", "x"], ["limit in theory", "bar"]].map(([name, symbol]) => ({ name, symbol, color: "var(--ink)", line: false }));
+  return { panels: [{ layers }], x: rateAxis(), y: { categories: names }, height: (em) => (2 * Math.max(3, names.length) + 5) * em, legend };
 }
 
 function limitCaption(rows) {
   const exact = rows.filter((row) => row.exact);
-  const as = exact.filter((row) => (row.verdict === "diverged") === row.lr > row.limit).length;
+  const as = exact.filter((row) => row.lost === row.lr > row.limit).length;
   const said = exact.length ? ` Of ${counted(exact.length, "learning rate")} with an exact limit, ${as} did as it says: diverged above it, not below.` : "";
   const bounded = rows.filter((row) => !row.exact);
   const below = bounded.filter((row) => row.lr <= row.limit);
-  const held = below.filter((row) => row.verdict !== "diverged").length;
+  const held = below.filter((row) => !row.lost).length;
   const open = bounded.length ? ` Below a limit that is only sufficient, ${held} of ${below.length} held; above it theory leaves it open.` : "";
-  return `Learning rates of each setting: a disc where most seeds held, an x where they diverged; the stroke is the limit in theory.${said}${open}`;
+  return `Learning rates of each setting: a disc where most seeds held, an x where half of them or more diverged; the stroke is the limit in theory.${said}${open}`;
 }

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from itertools import islice
+from math import inf
 from typing import Any
 
 from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.expectation import Expectation, expectation
 from gdcli.analysis.facts import Facts, Theory
+from gdcli.analysis.results import Setting
 from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import condition_number, limit_formula
 from gdcli.analysis.why import Account, accounts
@@ -14,6 +19,8 @@ from gdcli.report.page.plain import plain
 from gdcli.report.pictures.source import Source
 
 DIGITS = 7  # of a rate, which is often close to 1
+POINTS = 121  # of a curve
+MOST_CURVES = 100
 
 
 def theory_of(manifest: Mapping[str, Any]) -> Theory | None:
@@ -38,16 +45,12 @@ def theory_content(source: Source, theory: Theory) -> dict[str, Any] | None:
     return {
         "setting": [places[account.setting.values] for account in told],
         "lr": [account.cell.lr for account in told],
-        "verdict": [_end(account) for account in told],
+        "state": [account.state for account in told],
+        "lost": [account.cell.median == inf for account in told],
         **{name: [_plain(value(account)) for account in told] for name, value in COLUMNS.items()},
         "formula": [_formula(account) for account in told],
         "exact": [_is_exact(account) for account in told],
     }
-
-
-def _end(account: Account) -> str:
-    """Return the state, "diverged" where most seeds blew up."""
-    return "diverged" if account.state == "blew up" else account.state
 
 
 def _expected(account: Account) -> list[object]:
@@ -89,6 +92,68 @@ def _is_exact(account: Account) -> bool:
     return bool(expected and expected.limit and expected.limit.exact)
 
 
+def theory_curves(source: Source, theory: Theory) -> list[dict[str, Any]]:
+    """Return theory's rate and floor of each setting over its learning rates, and those between.
+
+    A curve is dense, and denser around the best rate: it may turn between two that were tried.
+    """
+    return list(
+        islice(filter(None, (_curve(s, source, theory) for s in source.settings)), MOST_CURVES)
+    )
+
+
+def _curve(setting: Setting, source: Source, theory: Theory) -> dict[str, Any] | None:
+    names, tried = source.run.names, [cell.lr for cell in setting.cells]
+    expect = partial(_expectation, names, setting, theory)
+    if len(tried) < 2 or tried[0] <= 0 or not _turns(expect(tried[0])):
+        return None
+    found = {lr: expect(lr) for lr in {*tried, *_between(tried[0], tried[-1])}}
+    rates = {lr: one.rate for lr, one in found.items() if one and one.rate is not None}
+    if rates:
+        lrs = sorted(rates)
+        best = lrs.index(min(lrs, key=rates.__getitem__))
+        ends = lrs[max(0, best - 1)], lrs[min(best + 1, len(lrs) - 1)]
+        found |= {lr: expect(lr) for lr in _between(*ends)}
+    lrs = sorted(found)
+    return {
+        "setting": source.settings.index(setting),
+        "lr": [plain(lr, DIGITS) for lr in lrs],
+        "rate": [_plain(one.rate if (one := found[lr]) else None) for lr in lrs],
+        "floor": [
+            _plain(one.floor.excess if (one := found[lr]) and one.floor else None) for lr in lrs
+        ],
+    }
+
+
+def _expectation(
+    names: Sequence[str], setting: Setting, theory: Theory, lr: float
+) -> Expectation | None:
+    given = dict(zip(names, setting.values, strict=True))
+    return expectation(given, lr, theory.of(names, setting.values), theory.goals)
+
+
+def _turns(expected: Expectation | None) -> bool:
+    """Return whether theory says of a setting what changes with the learning rate."""
+    return expected is not None and (expected.rate is not None or expected.floor is not None)
+
+
+def _between(low: float, high: float) -> Iterator[float]:
+    """Yield learning rates between two, by equal factors, both included."""
+    for place in range(POINTS):
+        yield low * (high / low) ** (place / (POINTS - 1))
+
+
+def edges(source: Source, theory: Theory) -> list[dict[str, Any]]:
+    """Return the sharpness up to which steps are stable, where it is known."""
+    return [
+        {"setting": place, "lr": cell.lr, "edge": plain(expected.edge)}
+        for place, setting in enumerate(source.settings)
+        for cell in setting.cells
+        if (expected := _expectation(source.run.names, setting, theory, cell.lr))
+        and expected.edge is not None
+    ]
+
+
 def problem_rows(theory: Theory) -> list[dict[str, Value]]:
     """Return a row a problem: what tells it from the others, and what theory starts from."""
     return [_problem(options, facts) for options, facts in theory.problems]
@@ -97,12 +162,12 @@ def problem_rows(theory: Theory) -> list[dict[str, Value]]:
 def _problem(options: Mapping[str, Value], facts: Facts) -> dict[str, Value]:
     curvature = facts.curvature
     return {
-        "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "the run's",
+        "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "of all trials",
         "examples": facts.examples,
         "L, largest curvature": curvature.largest if curvature else None,
         "mu, smallest": curvature.smallest if curvature else None,
         "L / mu": condition_number(curvature) if curvature else None,
         "2 / L": 2 / curvature.largest if curvature and curvature.largest > 0 else None,
-        "Hessian": ("the same everywhere" if curvature.exact else "bounded") if curvature else None,
-        "least loss": facts.minimum,
+        "Hessian": ("constant" if curvature.exact else "bounded") if curvature else None,
+        "lowest possible loss": facts.minimum,
     }
