@@ -91,8 +91,7 @@ def test_the_state_at_the_best_rate_is_told_in_every_format(
 ) -> None:
     folder = write_run(tmp_path, [made])
     (row,) = json.loads(shown(folder, "json"))
-    rising = state == "blew up"
-    assert (row["state"], row["quality"]) == (state, "above its start" if rising else None)
+    assert (row["state"], row["quality"]) == (state, None)
     (row,) = csv.DictReader(io.StringIO(shown(folder, "csv")))
     assert row["state"] == state
     header, _, line = shown(folder, "md").splitlines()
@@ -142,7 +141,7 @@ def test_of_rates_that_end_as_low_the_soonest_is_best_everywhere(tmp_path: Path)
     folder = write_run(tmp_path, [Made(slow, lr=0.1), Made(soon, lr=1.0), Made([1.0] * 33, lr=3)])
     text = shown(folder)
     assert text.startswith("The best learning rate of gd vanilla is 1: ")
-    alike = "lr 0.1 and 1 both end as low, within 0.01% of the fall; 1 is there at least 15 times"
+    alike = "lr 0.1 and 1 both end as low, within 0.01% of the fall; 1 gets there 30 times"
     assert f"gd vanilla: {alike} sooner. lr 1 is flat." in text
     assert rates(text)[1] == ["gd", "vanilla", "0", "1e-09*", "1"]
     assert [json.loads(shown(folder, "json"))[0][name] for name in ("lr", "train_loss")] == [
