@@ -146,7 +146,7 @@ def test_a_target_below_the_minimum_is_said_to_be_there(tmp_path: Path) -> None:
 def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None:
     good = [Made(FALLING, lr=0.5, seed=seed) for seed in (1, 2)]
     assert said(tmp_path, [lost(0.5), *good]).startswith(
-        "lr 0.5 still falls (2 of 3 seeds; figures of seed 1)."
+        "lr 0.5 still falls (2 of 3 seeds; figures of seed 1; 1: blew up)."
     )
     assert said(tmp_path, [lost(0.5), good[0]]).startswith(
         "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds; 1: still "
