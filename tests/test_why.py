@@ -26,7 +26,7 @@ from gdcli.errors import UserError
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.report.explanation import explanation
-from gdcli.report.why import OF_SEEDS, notable, why_lines
+from gdcli.report.why import notable, why_lines
 from tests.run_folders import Made, descent, grid, write_run
 
 GOALS = Goals(tol=None, target_loss=None, order="shuffle", remainder="keep")
@@ -145,19 +145,30 @@ def test_a_target_below_the_minimum_is_said_to_be_there(tmp_path: Path) -> None:
 
 def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None:
     good = [Made(FALLING, lr=0.5, seed=seed) for seed in (1, 2)]
-    most = said(tmp_path, [lost(0.5), *good])
-    assert most.startswith("lr 0.5 still falls (2 of 3 seeds; 1: blew up).")
+    assert said(tmp_path, [lost(0.5), *good]).startswith(
+        "lr 0.5 still falls (2 of 3 seeds; figures of seed 1; 1: blew up)."
+    )
     assert said(tmp_path, [lost(0.5), good[0]]).startswith(
         "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds; 1: still "
     )
 
 
 def test_of_the_seeds_with_the_state_the_one_with_the_median_loss_is_told(tmp_path: Path) -> None:
-    trials = [Made([k * y for y in FALLING], seed=k) for k in (1, 2, 3)]
+    trials = [Made([k * y for y in FALLING], seed=k) for k in (3, 1, 2)]
     found = account(tmp_path, [*trials, lost(0.1, seed=4)])
-    middle = found.cell.trials[1]
-    assert found.typical is found.said[middle.id]
+    assert found.example is found.cell.trials[2]
+    assert found.typical is found.said[found.cell.trials[2].id]
     assert found.fact("initial_train_loss") == 2.0
+
+
+def test_of_seeds_that_blew_up_the_one_with_the_median_step_is_told(tmp_path: Path) -> None:
+    steps = {0: 9, 1: 3, 2: 5}
+    made = [Made([*[1.0] * k, inf], seed=seed, status="diverged") for seed, k in steps.items()]
+    line = said(tmp_path, made)
+    assert line.startswith(
+        "lr 0.1 blew up at step 5: its loss or a weight overflowed (3 of 3 seeds"
+    )
+    assert "(3 of 3 seeds; figures of seed 2)." in line
 
 
 def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -> None:
@@ -316,6 +327,4 @@ def test_a_run_without_facts_is_explained_without_theory(tmp_path: Path) -> None
     run = read_trials(folder)
     settings = settings_of(run.trials)
     lines = why_lines(folder, Diagnoses(run, None), settings, ["a", "b"])
-    *told, note = lines
-    assert [line.partition(": ")[0] for line in told] == ["a", "a", "b", "b"]
-    assert note == OF_SEEDS
+    assert [line.partition(": ")[0] for line in lines] == ["a", "a", "b", "b"]

@@ -58,11 +58,13 @@ def _at_the_edge(account: Account) -> Iterator[str]:
 
 
 def _how_many(account: Account) -> str:
-    """Return how many of the seeds did so and what the others did, "" where all did the same."""
+    """Return how many of several seeds did so, whose figures are told, and what the others did."""
     (_, first), *others = account.groups
     total = len(account.cell.trials)
-    if len(first) == total:
+    if total == 1:
         return ""
-    rest = [(", ".join(filter(None, words)), len(trials)) for words, trials in others]
-    told = "; ".join(f"{count}: {words}" for words, count in rest)
-    return f" ({len(first)} of {total} seeds; {told})"
+    told = [f"{len(first)} of {total} seeds"]
+    if len(first) > 1 and account.typical:
+        told.append(f"figures of seed {short(account.example.seed)}")
+    told += [f"{len(trials)}: {', '.join(filter(None, words))}" for words, trials in others]
+    return f" ({'; '.join(told)})"

@@ -52,4 +52,4 @@ def _said(found: Sequence[Checked], check: GradientCheck) -> Iterator[str]:
         yield f"kinks that are not listed: {len(kinks) - MOST_KINKS}"
     if not all(one.agrees for one in found):
         yield "no: the two differ by more than is allowed at two steps, and no kink explains it:"
-        yield "  the gradient is wrong, or the loss jumps"
+        yield "  the gradient is wrong, or the loss jumps or has no value nearby"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STEP = float(np.cbrt(np.finfo(np.float64).eps))  # of central differences: their errors balance
 NARROW = 16  # times as small is the second step: few kinks within the first are within it
 ROUNDING = 20 * float(np.finfo(np.float64).eps)  # of a loss, for all it is summed from
-TINY = 1e-6  # of the gradient's length: a slope below it is compared with that
+TINY = 1e-6  # of the largest slope: a slope below it is compared with that
 SHARP = 1e-3  # of a slope: a step of a smooth loss changes its slope by a millionth or so
 MOST_NUMBERS = 4_000_000  # of the points that are evaluated at once
 DIRECTION = "random direction"
@@ -104,8 +104,7 @@ class _Lines:
         losses = np.concatenate([*losses_at(points, self.layout, self.trial, "cpu")])
         below, above = losses[1 : len(which) + 1], losses[len(which) + 1 :]
         size = np.maximum(np.maximum(np.abs(below), np.abs(above)), abs(losses[0]))
-        with np.errstate(all="ignore"):  # a loss a step away may overflow
-            left, right = (losses[0] - below) / gaps, (above - losses[0]) / gaps
+        left, right = (losses[0] - below) / gaps, (above - losses[0]) / gaps
         return left, right, ROUNDING * size / gaps
 
     def _along(self, which: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -153,9 +152,10 @@ def gradient_check(trial: Trial, check: GradientCheck) -> list[Checked]:
     direction /= np.linalg.norm(direction)
     gaps = np.append(STEP * np.maximum(1.0, np.abs(origin[places])), STEP)
     slopes = np.append(gradient[places], direction @ gradient)
-    least = check.tolerance * (TINY * float(np.linalg.norm(gradient)) or 1.0)
+    least = check.tolerance * (TINY * float(np.abs(gradient).max()) or 1.0)
     lines = _Lines(trial, layout, origin, places, direction, gaps)
-    judged = _judged(lines, slopes, check.tolerance, least)
+    with np.errstate(all="ignore"):  # a loss a step away may be nan, or overflow
+        judged = _judged(lines, slopes, check.tolerance, least)
     names = layout.names()
     entries = [*(names[place] for place in places), DIRECTION]
     ends = np.cumsum([np.asarray(value).size for value in start.values()])
@@ -200,7 +200,8 @@ def _judged(lines: _Lines, slopes: NDArray[np.float64], tolerance: float, least:
     def off(which: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return those of some lines on which the two differ by more than is allowed, or by nan."""
         size = np.maximum(np.abs(quotients), np.abs(slopes))
-        return which[~(np.abs(quotients - slopes) <= tolerance * size + noise)[which]]
+        near = np.abs(quotients - slopes) <= tolerance * size + noise
+        return which[~(near & np.isfinite(quotients))[which]]
 
     wrong = off(every)
     sharp = np.abs(wide.bend) > SHARP * np.maximum(np.abs(wide.left), np.abs(wide.right))
@@ -228,9 +229,8 @@ def _judged(lines: _Lines, slopes: NDArray[np.float64], tolerance: float, least:
         proven = zip(wrong[bent], far.left[bent], far.right[bent], strict=True)
         kinks |= {int(i): (float(left), float(right)) for i, left, right in proven}
     size = np.maximum(np.abs(quotients), np.abs(slopes))
-    with np.errstate(all="ignore"):
-        gaps = np.where(quotients == slopes, 0.0, np.abs(quotients - slopes) / size)
-        allowed = np.where(size > 0, tolerance + noise / size, tolerance)
+    gaps = np.where(quotients == slopes, 0.0, np.abs(quotients - slopes) / size)
+    allowed = np.where(size > 0, tolerance + noise / size, tolerance)
     return _Judged(quotients, gaps, allowed, ~np.isin(every, off(wrong)), kinks)
 
 

@@ -112,6 +112,24 @@ def test_what_is_smooth_has_no_kink(formula: str, start: str) -> None:
         assert not one.kinks
 
 
+@pytest.mark.parametrize(
+    ("formula", "start", "agrees"),
+    [
+        ("sqrt(w)", "1e-4", True),
+        ("sqrt(w)", "1e-9", False),
+        ("log(w)", "1e-9", False),
+        ("exp(w)", "709.7827", False),  # overflows a step away
+        ("exp(w)", "600", True),
+        ("1/w", "1e-3", True),
+    ],
+)
+def test_a_loss_that_has_no_value_nearby_is_no_crash(
+    formula: str, start: str, *, agrees: bool
+) -> None:
+    point, _ = checked("expression", {"formula": formula, "start": start})
+    assert point.agrees == agrees
+
+
 def test_a_wrong_gradient_at_a_kink_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     true = gradcheck._slopes
     monkeypatch.setattr(gradcheck, "_slopes", lambda *given: true(*given) + 1.5)
