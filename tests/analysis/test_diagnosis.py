@@ -210,6 +210,22 @@ def test_overfitting_is_told_beside_what_leads() -> None:
     assert one.advice.startswith("Stop earlier")
 
 
+def test_a_test_loss_that_still_falls_is_no_overfitting() -> None:
+    fall = tuple(10 * 0.5**k for k in range(16))
+    seen = replace(
+        _flat().observed,
+        final_train_loss=fall[-1] / 2,
+        levels=fall,
+        lowest_test_loss=fall[-1] / 2,
+        lowest_test_step=100.0,
+        late_test_loss=fall[-1],
+    )
+    evidence = Evidence(seen, Descent(0.1, horizon=100))
+    assert "past its best test loss" not in diagnose(evidence).qualities
+    risen = replace(seen, lowest_test_step=50.0)
+    assert "past its best test loss" in diagnose(replace(evidence, observed=risen)).qualities
+
+
 @pytest.mark.parametrize("record", ["epoch", "5", "log"])
 def test_a_trajectory_has_one_diagnosis_however_it_is_recorded(record: str) -> None:
     grid = {"optimizer": ["momentum"], "lr": [0.3], "epochs": 60}

@@ -75,6 +75,7 @@ def rows_of(group: Group, budget: int, record: str) -> Iterator[Row]:
                 "id": trial.id,
                 "what": _what(group, trial, plan),
                 "record": record,
+                "added": group.added,
                 **{part: _bare(asdict(getattr(found, part))) for part in found.__annotations__},
                 "truth": _bare(truth),
             }

@@ -316,4 +316,5 @@ class Case:
         place = min(STRETCHES, max(1, ceil(at * STRETCHES / horizon)))
         then = seen.levels[place - 1]
         fell = then is not None and self.level < then - CLOSE * abs(then)
-        return late - low > self.limits.worse * abs(low) and fell
+        over = place < STRETCHES  # else the test loss still falls
+        return late - low > self.limits.worse * abs(low) and fell and over

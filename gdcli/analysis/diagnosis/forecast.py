@@ -120,8 +120,9 @@ def _evenly(
         return None
     if sqrt(goal) < FEW_STEPS * late:  # less than a few steps from the minimum they hop around it
         return None
-    need = sorted((sqrt(now) - sqrt(goal)) / pace for pace in (early, late))
-    return need[0], need[1]
+    # At the last pace, and at one that goes on to change as it did.
+    need = sorted((sqrt(now) - sqrt(goal)) / pace for pace in (late, late * late / early))
+    return (need[0], need[1]) if need[1] <= WIDEST * need[0] else None
 
 
 def _power(gaps: list[float], folds: float, horizon: float) -> float:
