@@ -24,7 +24,7 @@ ALL = "tutorial.md"  # shows what every command prints
 
 
 def printed(command: str) -> str:
-    """Return what a command prints off a terminal of 100 columns; a mistake's line, if it is one."""
+    """Return what a command prints off a terminal of 100 columns, or the line of its mistake."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main(shlex.split(command)[1:])
@@ -38,9 +38,9 @@ def block(match: re.Match[str], *, everything: bool) -> str:
     for part in parts:
         command, _, shown = part.partition("\n")
         text = printed(command)
-        told.append(
-            f"$ {command}" + (f"\n{text}" if text and (shown.strip() or everything) else "")
-        )
+        told.append(f"$ {command}")
+        if text and (shown.strip() or everything):
+            told.append(text)
     body = indent("\n".join(told), match[1], lambda line: bool(line.strip()))
     return f"{match[1]}```console\n{body}\n{match[1]}```"
 
@@ -57,5 +57,6 @@ def write(page: Path) -> None:
 
 if __name__ == "__main__":
     os.environ["COLUMNS"] = "100"
-    for name in sys.argv[1:] or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
-        write(Path(name).resolve())
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for page in map(Path, sys.argv[1:]) if sys.argv[1:] else pages:
+        write(page.resolve())

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.bootstrap import median_interval
 from gdcli.analysis.paired import holm, pairs
 from gdcli.analysis.results import Setting, settings_of
@@ -234,9 +235,10 @@ def test_one_seed_has_no_quartiles(tmp_path: Path) -> None:
     run = read_trials(write_run(tmp_path, [Made([9.0, 1.0]), Made([9.0, 2.0], optimizer="adam")]))
     for row in seed_rows(run):
         assert (row["train_loss"], row["q1"], row["q3"]) == (row["train_loss"], None, None)
-    for row in best_rows(run, settings_of(run.trials)):
+    diagnoses = Diagnoses(run, None)
+    for row in best_rows(diagnoses, settings_of(run.trials)):
         assert (row["train_loss_q1"], row["train_loss_q3"]) == (None, None)
-    (line, *_) = best_lines(run, settings_of(run.trials), ["a", "b"], 80)
+    (line, *_) = best_lines(diagnoses, settings_of(run.trials), ["a", "b"], 80)
     assert "quartiles" not in line.plain
 
 

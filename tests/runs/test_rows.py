@@ -268,7 +268,7 @@ def test_steps_to_the_target_are_those_of_the_first_point_at_or_below_it(
     ],
 )
 def test_what_ended_a_trial_before_its_budget_is_told(
-    goals: dict[str, float], ended: int, stopped_by: str
+    goals: dict[str, Any], ended: int, stopped_by: str
 ) -> None:
     columns = {"train_loss": [[3.0, 0.25, 0.5]], "grad_norm": [[1.0] * 3]}
     one = replace(trial(), training=Training(**goals))
