@@ -107,7 +107,9 @@ def test_strict_json_only(finished: tuple[Path, list[bytes]]) -> None:
     folder, _ = finished
     spec = folder / ".gdcli" / "spec.json"
     text = spec.read_bytes()
-    spec.write_bytes(text.replace(b'"format": 2', b'"format": NaN'))
+    strange = text.replace(f'"format": {FORMAT}'.encode(), b'"format": NaN')
+    assert strange != text
+    spec.write_bytes(strange)
     try:
         (folder / "manifest.json").rename(folder / "kept")
         assert state_of(folder) == State("damaged", 0, 0)
