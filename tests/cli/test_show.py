@@ -114,6 +114,34 @@ def test_every_format_has_a_row_a_setting_and_learning_rate(bowl: Shell) -> None
     assert [row["lr"] for row in rows] == ["0.05", "0.1", "0.3"] * 2
 
 
+def test_of_two_rates_that_are_done_the_faster_is_best_and_it_is_said(shell: Shell) -> None:
+    # Features without correlation: all curvatures are 1, and the rate 1 is there at once.
+    rows = [(a, b, 1 + 2 * a - b) for a in (-1, 1) for b in (-1, 1) for _ in range(9)]
+    data = shell.write("plane.csv", "a,b,y\n" + "".join(f"{a},{b},{y}\n" for a, b, y in rows))
+    problem = "linear-regression", "--data", data, "--target", "y", "--test-fraction", "0"
+    assert shell("run", *problem, "--lr", "0.1,1", "--epochs", "400", "--quiet", "--name", "x") == 0
+    assert shell("show", "x") == 0
+    assert shell.out.startswith("The best learning rate of gd vanilla is 1: ")
+    assert (
+        "lr 0.1 and 1 both end as low, within 0.01% of the fall; 1 is there at least " in shell.out
+    )
+    assert "* best of its row" in shell.out
+    (heat,) = (line for line in shell.out.splitlines() if line.endswith("*"))
+    assert heat.startswith("gd vanilla")
+    assert shell("show", "x", "--format", "json") == 0
+    (row,) = json.loads(shell.out)
+    assert (row["lr"], row["state"], row["quality"]) == (1, "flat", "at the minimum")
+
+
+def test_why_fits_eighty_columns_where_names_are_short(bowl: Shell) -> None:
+    assert bowl("show", "bowl", "--view", "why") == 0
+    assert max(map(len, bowl.out.splitlines())) <= 80
+    run = "run", "linear-regression", "--lr", "0.001,0.01,0.1,1"
+    assert bowl(*run, "--epochs", "8", "--name", "m", "--quiet") == 0
+    assert bowl("show", "m", "--view", "why") == 0
+    assert max(map(len, bowl.out.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("form", ["table", "md"])
 def test_why_is_no_wider_than_a_hundred_columns(shell: Shell, form: str) -> None:
     grid = "--optimizer", "vanilla,nesterov", "--lr", "log:1e-4:1:9", "--seed", "0:1"
@@ -123,7 +151,7 @@ def test_why_is_no_wider_than_a_hundred_columns(shell: Shell, form: str) -> None
     lines = shell.out.splitlines()
     assert max(map(len, lines)) <= 100
     assert "gd nesterov condition=100.0" in shell.out
-    assert ["theory_step" in line for line in lines].count(True) == 1
+    assert ["  theory" in line or "| theory |" in line for line in lines].count(True) == 1
 
 
 def test_the_time_to_a_target_is_that_of_the_fastest_rate(bowl: Shell) -> None:
