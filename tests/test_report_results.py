@@ -91,7 +91,7 @@ def test_the_state_at_the_best_rate_is_told_in_every_format(
 ) -> None:
     folder = write_run(tmp_path, [made])
     (row,) = json.loads(shown(folder, "json"))
-    assert (row["state"], row["quality"]) == (state, None)
+    assert row["state"] == state
     (row,) = csv.DictReader(io.StringIO(shown(folder, "csv")))
     assert row["state"] == state
     header, _, line = shown(folder, "md").splitlines()

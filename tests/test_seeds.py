@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.bootstrap import median_interval
+from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.paired import holm, pairs
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.seed_statistics import good_region, held_out, seed_statistics

@@ -82,7 +82,7 @@ def test_a_trial_that_failed_and_one_of_one_point_have_rows(tmp_path: Path) -> N
 
 def test_theory_stands_beside_what_was_measured_where_there_is_some(tmp_path: Path) -> None:
     (first, *_) = table(tmp_path, grid(), BOWL)
-    assert (first["limit"], first["theory_step"]) == ("0.2", "-1%")
+    assert (first["limit"], first["theory"]) == ("0.2", "-1%")
     assert "floor" not in first
     (bare, *_) = table(tmp_path, grid())
     assert set(bare) == {"setting", "lr", "state", "what"}

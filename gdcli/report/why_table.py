@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 Row: TypeAlias = "Mapping[str, Value]"
 
 WHY_NOTES = (
-    "state, and what: of most seeds; limit: largest stable learning rate ('or more': a safe lower",
-    "  bound); a step: what it makes of the gradient norm, as measured, and in theory in the long",
-    "  run; floor: how far above the least loss SGD stays, as measured, and in theory",
+    "state, what: of most seeds; limit: largest stable learning rate, 'or more'",
+    "  where only a safe lower bound is known; step: change of the gradient norm by",
+    "  one, as measured; theory: the same in the long run, in theory; floor: how far",
+    "  above the least loss SGD stays, as measured; theory floor: the same in theory",
     "in sentences: --view results; every figure in full: --format csv",
 )
 
@@ -51,8 +52,8 @@ def _row(account: Account) -> Row:
         "state": f"{account.state} {count}/{total}" if count < total else account.state,
         "what": (said.quality if said else None) or _when(account),
         "limit": _limit(limit) if limit else None,
-        "a_step": change(account.rate) if account.rate is not None else None,
-        "theory_step": change(expected.rate) if expected and expected.rate is not None else None,
+        "step": change(account.rate) if account.rate is not None else None,
+        "theory": change(expected.rate) if expected and expected.rate is not None else None,
         "sharpness": account.sharpness,
         "floor": account.excess,
         "theory_floor": floor.excess if floor else None,

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from gdcli.errors import UserError
+from gdcli.errors import RunError, UserError
 from gdcli.experiment import Experiment
 from gdcli.runs import atomic
 from gdcli.runs.spec import read_json
@@ -128,17 +128,22 @@ def counts(folder: Path, spec_id: str) -> dict[str, int] | None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what manifest.json says; raises UserError unless it is strict JSON of a run."""
+    """Return what manifest.json says.
+
+    Raises UserError unless it is strict JSON of a run, RunError if the system does not read it.
+    """
+    path = folder / "manifest.json"
     try:
-        content: dict[str, Any] = read_json((folder / "manifest.json").read_bytes())
+        content: dict[str, Any] = read_json(path.read_bytes())
         files = content["files"]
         known = set(FILES) <= set(files) and content["experiment"]["hash"]
         if known and content["fingerprint"]["device"]:
             return content
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         pass
-    where = str(folder / "manifest.json")
-    raise UserError(where, "it is not the manifest of a finished run", REPAIR)
+    except OSError as error:
+        raise RunError(f"{path}: it cannot be read: {error.strerror or error}") from None
+    raise UserError(str(path), "it is not the manifest of a finished run", REPAIR)
 
 
 def changed(folder: Path, content: Mapping[str, Any]) -> list[Path]:

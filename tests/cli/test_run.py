@@ -218,7 +218,8 @@ def test_divergence_is_a_result(shell: Shell) -> None:
 def test_any_state_or_quality_can_make_the_exit_code_1(
     shell: Shell, fail_on: str, said: str
 ) -> None:
-    run = ("run", "quadratic", "--lr", "0.05,0.1,1", "--name", "a", "--fail-on", fail_on)
+    grid = ("--lr", "0.05,0.1,1", "--steps", "300")
+    run = ("run", "quadratic", *grid, "--name", "a", "--fail-on", fail_on)
     for _ in range(2):  # also where nothing is left to do
         assert shell(*run) == bool(said)
         line = f"{said}: --fail-on makes the exit code 1"
