@@ -159,8 +159,14 @@ def _too_few(case: Case) -> bool:
 
 
 def _too_few_phrase(case: Case) -> str:
-    points = case.observed.watched or 0.0
+    points = case.observed.watched
+    if points is None:
+        return "cannot be told: its summary.csv, of an earlier version, has no facts"
     return f"is too short to tell: {points:.0f} point{'' if points == 1 else 's'}"
+
+
+def _too_few_advice(case: Case) -> str:
+    return "Run it again." if case.observed.watched is None else "Give it more epochs."
 
 
 def _falls_on(case: Case) -> bool:
@@ -187,7 +193,7 @@ STATES = (
         "too few points to tell",
         _too_few,
         _too_few_phrase,
-        lambda _: "Give it more epochs.",
+        _too_few_advice,
     ),
     Verdict(
         "still falling",
@@ -474,7 +480,11 @@ QUALITIES = (
         "above its start",
         _above_start,
         lambda c: f"ends above its start: {number(c.level)}, it started at {number(c.start)}",
-        lambda _: "Use a smaller learning rate.",
+        lambda c: (
+            f"Use a learning rate below {number(c.known.limit)}."
+            if c.over_limit is not None and c.over_limit > 1
+            else "Use a smaller learning rate."
+        ),
     ),
     Verdict(
         "past its best test loss",
