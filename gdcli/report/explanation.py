@@ -63,7 +63,7 @@ def _how_many(account: Account) -> str:
     total = len(account.cell.trials)
     if total == 1:
         return ""
-    told = [f"{len(first)} of {total} seeds"]
+    told = [f"all {total} seeds" if len(first) == total else f"{len(first)} of {total} seeds"]
     if len(first) > 1 and account.typical:
         told.append(f"figures of seed {short(account.example.seed)}")
     told += [f"{len(trials)}: {', '.join(filter(None, words))}" for words, trials in others]
