@@ -64,7 +64,7 @@ def _when(account: Account) -> str | None:
     at, since = account.fact("diverged_at"), account.fact("above_start_from")
     if at is not None:
         return f"step {short(at)}"
-    return f"above its start from step {short(since)}" if since is not None else None
+    return "above its start" if since is not None else None
 
 
 def _limit(limit: Limit) -> str:
