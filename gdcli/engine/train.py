@@ -111,9 +111,11 @@ class Loop:
             wanted = self.recorder.running(evaluation)
             evaluation.values["sharpness"] = self.sharpness.at(self.params, wanted)
         ended = self.recorder.record(step, evaluation, self.params)
+        some = not self.program.device.eager or bool(ended.any())
         if self.watcher:
-            diverged = ended & (self.recorder.ended == DIVERGED)
-            self._cross(diverged, step, evaluation.values["train_loss"], states)
+            if some:
+                diverged = ended & (self.recorder.ended == DIVERGED)
+                self._cross(diverged, step, evaluation.values["train_loss"], states)
             self.watcher.add(step, evaluation)
         if self.hear and monotonic() >= self.due:
             if (loss := self.recorder.lowest()) is not None:
@@ -121,7 +123,7 @@ class Loop:
             self.due = monotonic() + INTERVAL
         if self.watch:
             self.watch(self.program, self.params)
-        if not self.program.device.eager or ended.any():
+        if some:
             self.rule.freeze(ended, self.params, self.gradient, states)
 
     def _look(self, step: int, params: Params, states: dict[str, State]) -> None:
