@@ -131,7 +131,7 @@ def test_rates_that_print_alike_are_told_apart_everywhere(shell: Shell) -> None:
     assert shell("show", "a", "--view", "why") == 0
     rows = [line.split() for line in shell.out.splitlines()[1:4]]
     assert [row[2] for row in rows] == ["0.19999", "0.2", "0.20001"]
-    assert [row[-1] for row in rows] == ["0.9999", "1", "1.0001"]
+    assert [row[-1] for row in rows] == ["-0.01%", "0%", "+0.01%"]
 
 
 @pytest.mark.usefixtures("results")
