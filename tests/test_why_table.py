@@ -48,7 +48,7 @@ def table(folder: Path, trials: list[Made], theory: Theory = NOTHING) -> list[di
     [
         ([*[1.0] * 7, inf], "blew up", "step 7"),
         ([*[1.0] * 7, nan], "blew up", "step 7"),
-        ([1.05**k for k in range(30)], "blew up", "from step 1 on"),
+        ([1.05**k for k in range(30)], "blew up", "above its start"),
         ([1.0, *[0.2, 0.9] * 15], "bouncing", None),
         ([0.9**k for k in range(30)], "still falling", None),
         ([2.0] * 30, "flat", None),

@@ -71,8 +71,7 @@ def _when(account: Account) -> str | None:
     at, since = account.fact("diverged_at"), account.fact("above_start_from")
     if at is not None:
         return f"step {short(at)}"
-    rose = account.state == "blew up" and since is not None
-    return f"from step {short(since)} on" if rose else None
+    return "above its start" if since is not None else None
 
 
 def _limit(limit: Limit) -> str:
