@@ -20,10 +20,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MLFLOW := .venv/mlflow/bin/mlflow
 
-.PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs gallery bench clean
+.PHONY: help setup demo test test-rest test-all test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs gallery bench clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 setup: $(INSTALLED)  ## make .venv with gdcli and all that the other targets need
 
@@ -38,7 +38,6 @@ demo: setup  ## run the two quickstart experiments
 	$(BIN)/gdcli sweep experiments/quickstart-linear.toml experiments/quickstart-cnn.toml
 
 # What is slow is said in tests/slow.py.
-.PHONY: test-rest test-all
 test: setup  ## run the tests to run often, in some minutes: every law, few examples, one browser page
 	$(PYTEST) -m 'not slow' --hypothesis-profile=quick
 

@@ -45,7 +45,7 @@ class Catalogue(Generic[T]):
         return sorted(file.stem.replace("_", "-") for file in files)
 
     def names(self) -> list[str]:
-        """Return every name, sorted; of two that are the same, one is a plugin's and unheard."""
+        """Return every name, sorted, once: a plugin cannot replace a built-in of the same name."""
         return sorted({*self.built_in(), *plugins.plugins(self.folder)})
 
     def summary(self, name: str) -> str:

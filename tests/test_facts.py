@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from gdcli.analysis.expectation import Expectation, expectation
 from gdcli.analysis.facts import Facts, Theory
 from gdcli.analysis.rows import Value
 from gdcli.engine.baseline import baseline_of
@@ -96,23 +95,3 @@ def test_a_manifest_of_before_opens_without_what_it_lacks() -> None:
     assert (found.floors, found.infimum, found.baseline, found.spread) == ((), None, None, None)
     assert found.curvature is not None
     assert found.curvature.slowest == 0.5
-
-
-def expected(found: Facts, lr: float, **changed: Any) -> Expectation:
-    goals = Theory({"experiment": {"settings": {"grid": {}}}, "theory": []}).goals
-    said = expectation({**GIVEN, **changed}, lr, found, goals)
-    assert said is not None
-    return said
-
-
-def test_the_fate_of_a_rate_is_known_at_any_length_of_run(tmp_path: Path) -> None:
-    found = facts(tmp_path, "linear-regression", {})
-    assert found.curvature is not None
-    limit = 2 / found.curvature.largest
-    assert expected(found, 1.01 * limit).fate == "diverges"
-    assert expected(found, limit).fate == "bounces for ever"
-    assert expected(found, 0.99 * limit).fate is None
-    assert expected(found, 1.01 * limit, schedule="cosine").fate is None
-    assert expected(found, 1.01 * limit, method="sgd").fate is None
-    bounded = facts(tmp_path, "logistic-regression", {})
-    assert expected(bounded, 100.0).fate is None

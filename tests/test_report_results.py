@@ -131,8 +131,22 @@ def test_the_result_of_many_settings_names_the_lowest_and_who_ends_as_low(tmp_pa
 
 
 def test_a_run_without_a_result_says_so_first(tmp_path: Path) -> None:
-    first = shown(write_run(tmp_path, [descent(lr) for lr in (3.0, 10.0)])).splitlines()[0]
-    assert first == "At every learning rate half of the seeds or more diverged or failed."
+    lost, held = descent(3.0), Made([1.0, 0.5], lr=3.0)
+    half = [replace(lost, seed=0), replace(held, seed=1)]
+    said = {
+        "The trial diverged.": [lost],
+        "Every trial diverged.": [lost, descent(10.0)],
+        "Every trial diverged or failed.": [lost, Made([], lr=1.0, status="failed")],
+        "At every learning rate half of the seeds or more diverged.": half,
+    }
+    for line, trials in said.items():
+        folder = write_run(tmp_path / str(len(line)), trials)
+        assert shown(folder).splitlines()[0] == line
+
+
+def test_there_is_no_why_where_nothing_can_be_said(tmp_path: Path) -> None:
+    failed = Made([], status="failed", message="boom")
+    assert "Why" not in shown(write_run(tmp_path, [failed])).splitlines()
 
 
 def test_of_rates_that_end_as_low_the_soonest_is_best_everywhere(tmp_path: Path) -> None:

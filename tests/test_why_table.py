@@ -11,7 +11,7 @@ from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import read_trials
-from gdcli.report.why_table import why_table
+from gdcli.report.why_table import why_notes, why_table
 from tests.run_folders import Made, grid, write_run
 
 NOTHING = Theory({"experiment": {"settings": {"grid": {}}}, "theory": []})
@@ -66,6 +66,14 @@ def test_a_state_is_said_in_a_few_words(
 def test_the_quality_that_leads_is_said(tmp_path: Path) -> None:
     (row,) = table(tmp_path, [Made([0.5**k for k in range(40)])], BOWL)
     assert (row["state"], row["what"]) == ("flat", "at the minimum")
+
+
+def test_only_the_columns_that_are_there_are_explained(tmp_path: Path) -> None:
+    rows = table(tmp_path, [Made([0.5**k for k in range(40)])], BOWL)
+    explained = [line.partition(":")[0] for line in why_notes(rows)]
+    assert explained == ["state, what", *(n for n in rows[0] if n in ("limit", "step", "theory"))]
+    assert "theory" in rows[0]
+    assert all(len(line) < 80 for line in why_notes(rows))
 
 
 def test_most_seeds_have_the_state(tmp_path: Path) -> None:

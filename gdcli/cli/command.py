@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
@@ -44,6 +44,8 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A command that has subcommands."""
 
+    listed: ClassVar[str] = "Commands"  # the heading of its subcommands
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options, to be read as text."""
         return _as_typed(super().get_params(ctx))
@@ -68,7 +70,7 @@ class Group(TyperGroup):
         """Write the subcommands, then the options."""
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         rows = [(name, c.get_short_help_str(WIDEST)) for name, c in commands.items() if c]
-        _write_section("Commands", rows, formatter)
+        _write_section(self.listed, rows, formatter)
         _write_options(self.get_params(ctx), ctx, formatter)
 
 

@@ -31,7 +31,7 @@ class Screen:
 
     @property
     def terse(self) -> bool:
-        """Whether of a run that is made only its path is printed, for a script to go on with."""
+        """Whether only the folder of a new run is printed, for the next command of a script."""
         return self.quiet and self.format == "table"
 
     def print_path(self, folder: Path) -> None:

@@ -126,7 +126,7 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
     from gdcli.report.seeds import PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
     from gdcli.report.targets import TARGET_NOTES, target_rows
     from gdcli.report.why import why_rows
-    from gdcli.report.why_table import WHY_NOTES, why_table
+    from gdcli.report.why_table import MORE, why_notes, why_table
 
     console, run = screen.console(), diagnoses.run
     rates = [trial.lr for trial in run.trials]
@@ -138,7 +138,8 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
         print_rows(rows, screen.format, console, QUANTIZATION_NOTES)
     elif view.view == "why":
         told = why_table if screen.format in ("table", "md") else why_rows
-        print_rows(told(folder, diagnoses), screen.format, console, WHY_NOTES, rates)
+        table = told(folder, diagnoses)
+        print_rows(table, screen.format, console, [*why_notes(table), MORE], rates)
     elif view.view == "seeds":
         print_rows(seed_rows(run), screen.format, console, SEED_NOTES, rates)
     elif view.pair is not None:

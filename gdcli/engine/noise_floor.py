@@ -46,11 +46,6 @@ class Floor(NamedTuple):
     excess: float  # at the recorded points (of a record that is `log`, over all steps)
     mean: float  # over all steps
 
-    @property
-    def exact(self) -> bool:
-        """True: where theory would only say "about", there is no floor."""
-        return True
-
 
 def floors_of(trials: Sequence[Trial], data: Data) -> list[Floor]:
     """Return the floors of trials on one problem, where theory knows them: none is a guess.

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from gdcli.analysis.results import TIED, Cell, Setting
+from gdcli.analysis.trials import Trial
 from gdcli.analysis.why import Account
 from gdcli.report.labels import apart, short
 
@@ -20,7 +21,7 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
     ranked = sorted(zip(settings, labels, strict=True), key=lambda pair: pair[0].median)
     first, label = ranked[0]
     if first.best is None or not isfinite(first.median):
-        return ["At every learning rate half of the seeds or more diverged or failed."]
+        return [_without_result([trial for one in settings for trial in one.trials])]
     if first.median > _start(first):
         return [f"No learning rate tried lowers the loss: the best ends at {short(first.median)}."]
     seeds = len(first.best.ran)
@@ -37,6 +38,15 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
         more = f" and {len(tied) - 3} more" if len(tied) > 3 else ""
         others = f"; as low within {TIED:.2%} of the fall: {', '.join(tied[:3])}{more}"
     return [f"{label} at learning rate {_rate(first)} has the lowest loss: {loss}{others}."]
+
+
+def _without_result(trials: Sequence[Trial]) -> str:
+    """Return what became of the trials of a run in which no learning rate has a median."""
+    ends = {trial.status for trial in trials if trial.status != "finished"}
+    what = " or ".join(sorted(ends or {"diverged", "failed"}))
+    if any(trial.status == "finished" for trial in trials):
+        return f"At every learning rate half of the seeds or more {what}."
+    return f"The trial {what}." if len(trials) == 1 else f"Every trial {what}."
 
 
 def _rate(setting: Setting) -> str:

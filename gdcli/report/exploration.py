@@ -118,13 +118,14 @@ def _key(found: Exploration) -> Iterator[str]:
         yield "  and their deviation; nothing is learnt or forgotten"
         return
     options = found.options
-    yield f"ambiguous: the label's probability varies by {options.ambiguous_from:g} or more over"
-    yield "  the epochs; easy: of the rest, 0.5 or more in the mean; hard: less"
-    yield "unforgettable: right once, and at every later epoch; forgetting: times an example, in"
-    yield "  the mean, that it ceases to be right"
-    yield f"likely errors: labels of which another class is likelier by {options.error_margin:g} in"
-    yield "  the mean, where there are more of them than the spread of the classes explains;"
-    yield "  expected false: how many of these it explains"
+    wide, margin = f"{options.ambiguous_from:g}", f"{options.error_margin:g}"
+    yield f"ambiguous: the label's probability varies by {wide} or more over the epochs;"
+    yield "  easy: of the rest, it is 0.5 or more on average; hard: it is less"
+    yield "unforgettable: right at some epoch, and at every later one; forgetting: how"
+    yield "  often an example ceases to be right, on average"
+    yield f"likely errors: another class is likelier by {margin} on average, and there are"
+    yield "  more such labels than the spread of the classes explains; expected false:"
+    yield "  how many of these labels are expected to be right"
 
 
 def _correlations(found: Exploration, labels: Sequence[str], width: int) -> Iterator[Text]:

@@ -78,7 +78,8 @@ def _print_all(
     shown, source = _lowest(settings), Source(folder, run)
     labels = list(map(source.name, shown))
     _print(console, *(Text(literal(line), "bold") for line in result_lines(shown, labels)))
-    _print(console, "", "Why", *why_lines(folder, diagnoses, shown, labels), "")
+    why = why_lines(folder, diagnoses, shown, labels)
+    _print(console, *(("", "Why", *why) if why else ()), "")
     title = "Best learning rate of each setting, by median final training loss over seeds"
     _print(console, title, *best_lines(diagnoses, shown, labels, console.width))
     if len(shown) < len(settings):

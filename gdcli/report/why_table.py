@@ -19,13 +19,20 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = "Mapping[str, Value]"
 
-WHY_NOTES = (
-    "state, what: of most seeds; limit: largest stable learning rate, 'or more'",
-    "  where only a safe lower bound is known; step: change of the gradient norm by",
-    "  one, as measured; theory: the same in the long run, in theory; floor: how far",
-    "  above the least loss SGD stays, as measured; theory floor: the same in theory",
-    "in sentences: --view results; every figure in full: --format csv",
-)
+MEANINGS = {
+    "state": "state, what: of most seeds",
+    "limit": "limit: largest stable learning rate; 'or more': a safe lower bound of it",
+    "step": "step: change of the gradient norm in a step, as measured",
+    "theory": "theory: change of the gradient norm in a step in the long run, in theory",
+    "floor": "floor: how far above the least loss SGD stays, as measured",
+    "theory_floor": "theory floor: how far above the least loss SGD stays, in theory",
+}
+MORE = "in sentences: --view results; every figure in full: --format csv"
+
+
+def why_notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the columns of a table mean, a line each."""
+    return [meaning for name, meaning in MEANINGS.items() if rows and name in rows[0]]
 
 
 def why_table(folder: Path, diagnoses: Diagnoses) -> list[Row]:

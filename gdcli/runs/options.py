@@ -71,7 +71,7 @@ def _check_words(words: tuple[str, ...]) -> None:
     for word in words:
         if word not in known:
             fix = suggestion(word, known) or f"give some of {', '.join(known)}"
-            raise UserError("--fail-on", f"{show(word)} is no end of a trial", fix)
+            raise UserError("--fail-on", f"{show(word)} is not a state or quality", fix)
 
 
 def diagnosed() -> dict[str, str]:

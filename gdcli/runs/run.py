@@ -86,7 +86,7 @@ class Run:
 
     @contextmanager
     def attended(self) -> Iterator[None]:
-        """Be at work in the folder, where other processes see it; only then compute."""
+        """Hold this process's claim on the folder, so that others see that it is in use."""
         self.claims = Claims(self.folder)
         try:
             self.claims.attend()

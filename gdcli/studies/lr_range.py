@@ -236,9 +236,7 @@ class _Setting:
             held={rate: ends for rate, ends in held.items() if ends},
             levels=self.levels(),
             start=self.start(),
-            bottomless=any(
-                one.diverged and -math.inf < one.losses[-1] < one.losses[0] for one in every
-            ),
+            bottomless=any(map(_fell_out, every)),
             limit=_limit(first),
             sizes=_sizes(first),
             failed=self.failed,

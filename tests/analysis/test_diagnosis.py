@@ -280,7 +280,7 @@ def test_every_word_is_one_of_a_list_and_has_a_phrase_and_advice() -> None:
 
 def _flat() -> Evidence:
     levels = (1.0,) * 16
-    seen = Observed("finished", "", 100, 65, 2.0, 1.0, 3.0, 3.0, 0.5, levels=levels)
+    seen = Observed("finished", "", 100, 65, 2.0, 1.0, 3.0, 0.5, levels=levels)
     return Evidence(seen, Descent(0.1, horizon=100), Known())
 
 

@@ -39,10 +39,10 @@ observed = st.builds(
             "initial_train_loss final_train_loss lowest_train_loss": maybe(numbers),
             "highest_train_loss lowest_test_loss late_test_loss": maybe(numbers),
             "lowest_curvature final_sharpness": maybe(numbers),
-            "initial_grad_norm largest_grad_norm final_grad_norm": maybe(sizes),
+            "largest_grad_norm final_grad_norm": maybe(sizes),
             "largest_late_rise late_swing": maybe(sizes),
             "gradient_turn": maybe(st.floats(-1, 1)),
-            "dead_units final_train_accuracy final_test_accuracy": maybe(shares),
+            "dead_units final_train_accuracy": maybe(shares),
             "levels": st.lists(maybe(numbers), min_size=STRETCHES, max_size=STRETCHES).map(tuple),
         }
     ),

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from gdcli.report.why_table import WHY_NOTES
 from tests.cli.command_line import Shell, gdcli
 
 TO_TARGET = ("--view", "target", "--target-metric")
@@ -106,7 +105,7 @@ def test_the_results_say_why(bowl: Shell) -> None:
 
 
 def test_every_format_has_a_row_a_setting_and_learning_rate(bowl: Shell) -> None:
-    for form, others in (("csv", 1), ("md", 2), ("table", 1 + len(WHY_NOTES))):
+    for form, others in (("csv", 1), ("md", 2), ("table", 6)):
         assert bowl("show", "bowl", "--view", "why", "--format", form) == 0
         assert len(bowl.out.splitlines()) == 6 + others
     assert bowl("show", "bowl", "--view", "why", "--format", "csv") == 0
@@ -202,9 +201,14 @@ def test_limits_judge_anew_and_leave_the_files(shell: Shell) -> None:
 
 def test_a_state_that_no_trial_can_have_is_refused(shell: Shell) -> None:
     (error,) = shell.refuses("run", "quadratic", "--fail-on", "still-fallin")
-    assert error == "--fail-on: 'still-fallin' is no end of a trial; did you mean 'still-falling'?"
+    assert (
+        error
+        == "--fail-on: 'still-fallin' is not a state or quality; did you mean 'still-falling'?"
+    )
     (error,) = shell.refuses("run", "quadratic", "--fail-on", "slow")
-    assert error.startswith("--fail-on: 'slow' is no end of a trial; give some of failed, diverged")
+    assert error.startswith(
+        "--fail-on: 'slow' is not a state or quality; give some of failed, diverged"
+    )
 
 
 def test_a_copied_run_is_shown_without_torch(bowl: Shell) -> None:

@@ -103,7 +103,7 @@ def test_boxes_choose_the_ways_across_the_landscape(opened: Opened) -> None:
 
 
 def test_theory_and_measurement_are_compared(opened: Opened) -> None:
-    assert opened.texts("#compare option") == ["rate a step", "stability limit"]
+    assert opened.texts("#compare option") == ["convergence rate", "stability limit"]
     assert "Of 4 learning rates that did not diverge, half are within" in opened.text(
         "#theory-caption"
     )
