@@ -169,6 +169,13 @@ def test_a_best_rate_at_an_end_of_its_row_asks_for_rates_beyond(tmp_path: Path) 
     assert "was tried" not in shown(write_run(tmp_path, largest))
 
 
+def test_a_lowest_rate_that_is_too_slow_asks_for_rates_between(tmp_path: Path) -> None:
+    slow = Made([0.99**k for k in range(30)], lr=0.1)
+    text = shown(write_run(tmp_path, [slow, Made([1.0, 50.0], lr=0.5, status="diverged")]))
+    assert "or try a larger learning rate. No lr between 0.1 and 0.5 was tried: try some" in text
+    assert "smaller ones" not in text
+
+
 def test_the_heat_map_has_a_row_a_setting_and_a_column_a_learning_rate(tmp_path: Path) -> None:
     text = shown(write_run(tmp_path, grid()))
     header, vanilla, momentum, key = rates(text)

@@ -330,3 +330,35 @@ def test_the_diagnosis_reads_no_arrays() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stdout.strip()
+
+
+def test_weight_decay_is_no_noise() -> None:
+    grid = {"method": ["sgd"], "weight_decay": [0.1], "lr": [0.001], "epochs": 20}
+    found = only("linear-regression", {}, **grid)
+    assert found.qualities[0] == "held by weight decay"
+    assert "at its noise floor" not in found.qualities
+    assert "weight decay of 0.1 and the noise of its batches" in found.phrase
+
+
+def test_one_step_at_chance_level_asks_for_more_epochs() -> None:
+    found = only("mlp", {"dataset": "iris", "hidden": "8"}, lr=[0.01], epochs=1)
+    assert found.state == "too few points to tell"
+    assert found.advice == "Give it more epochs."
+
+
+def test_a_rate_that_changes_nothing_is_said_to_be_too_small() -> None:
+    found = only("mlp", {"dataset": "iris"}, lr=[1e-9], epochs=30)
+    assert found.state == "flat"
+    assert found.advice.startswith("Use a far larger learning rate")
+    assert found.other_lr == "larger"
+
+
+def test_no_seed_is_advised_where_seeds_change_nothing() -> None:
+    found = only("expression", {"formula": "w**4", "start": "2"}, lr=[0.01], steps=1000)
+    assert found.state == "flat"
+    assert "seed" not in found.advice
+
+
+def test_a_rate_that_blows_up_at_once_is_not_told_to_try_a_tenth() -> None:
+    found = only("expression", {"formula": "w**2", "start": "3"}, lr=[1e12], steps=20)
+    assert found.advice == "Use a far smaller learning rate than 1e+12."

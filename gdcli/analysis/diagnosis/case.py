@@ -21,6 +21,8 @@ TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
+AHEAD_COSINE = 0.9  # cosine of two gradients that point the same way
+LARGE_SLOPE = 0.5  # a gradient norm, over its largest, that has not shrunk
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
 ROUNDING = 1e-12  # of the loss's size: smaller falls may be rounding
@@ -231,6 +233,13 @@ class Case:
         return abs(self.fall) <= 0.01 * abs(self.start)
 
     @cached_property
+    def unhurried(self) -> bool:
+        """Whether the steps were too small to change the loss, or the gradient."""
+        turn, slope = self.observed.gradient_turn, self.slope
+        straight = turn is not None and turn > AHEAD_COSINE and not self.observed.late_rises
+        return self.unmoved and straight and slope is not None and slope > LARGE_SLOPE
+
+    @cached_property
     def at_chance(self) -> bool:
         """Whether a model is no better than the best constant prediction."""
         known, right = self.known, self.observed.final_train_accuracy
@@ -295,7 +304,10 @@ class Case:
         The loss is flat, though its gradient would have taken it all the way down; and it is where
         theory says, if theory does.
         """
-        noisy = self.descent.stochastic and self.descent.steady and not self.ended_wild
+        descent = self.descent
+        noisy = descent.stochastic and descent.steady and not self.ended_wild
+        if descent.weight_decay or descent.clip_norm is not None:  # they hold a loss up, too
+            return False
         if not noisy or not self.enough or self.trend.sure >= self.limits.sure:
             return False
         if self.at_least or not self.known.attained or self.excess is None:

@@ -18,6 +18,10 @@ NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has 
 EQUAL_STEPS_ADVICE = (
     "Its steps have a fixed size: use a smaller learning rate or a schedule that ends at 0."
 )
+UNHURRIED_ADVICE = (
+    "Use a far larger learning rate: its loss has hardly moved, and its gradient has not shrunk."
+)
+AT_ONCE = 2  # steps: a rate that blows up by then is far too large
 MANY = 1e3  # a condition number that is worth a word
 
 
@@ -96,6 +100,8 @@ def _blew_up_advice(case: Case) -> str:
         return f"Use a learning rate below {number(known.limit)}."
     if known.scaled is False:
         return f"Standardise the features, or use a far smaller learning rate than {number(rate)}."
+    if case.observed.diverged_at is not None and case.observed.diverged_at <= AT_ONCE:
+        return f"Use a far smaller learning rate than {number(rate)}."
     return f"Use a smaller learning rate, such as {number(rate / 10)}."
 
 
@@ -182,7 +188,16 @@ def _falls_advice(case: Case) -> str:
 def _flat_advice(case: Case) -> str:
     if case.descent.optimizer in EQUAL_STEPS and case.descent.steady:
         return EQUAL_STEPS_ADVICE
-    return "Try other learning rates and seeds: they tell whether a lower loss is there."
+    if case.unhurried:
+        return UNHURRIED_ADVICE
+    if case.gap is not None and not case.at_least:
+        least = number(case.known.minimum)
+        return f"Lower losses are possible, down to {least}: try other learning rates."
+    if case.known.convex:
+        return "Try other learning rates: they tell whether a lower loss is there."
+    if case.known.network:
+        return "Try other learning rates and seeds: they tell whether a lower loss is there."
+    return "Try other learning rates and starts: they tell whether a lower loss is there."
 
 
 STATES = (
@@ -267,14 +282,18 @@ def _chance_phrase(case: Case) -> str:
 
 
 def _chance_advice(case: Case) -> str:
+    if not case.enough:
+        return "Give it more epochs."
+    if case.unhurried:
+        return UNHURRIED_ADVICE
     if case.known.network:
         adam = "Adam, " if case.descent.optimizer in LINEAR else ""
-        return f"Try other learning rates, {adam}fewer layers or another activation."
+        begin = "Give it more epochs, or try larger" if case.falls_on else "Try other"
+        return f"{begin} learning rates, {adam}fewer layers or another activation."
     if case.falls_on:
         return "Give it more epochs, or try larger learning rates."
-    if case.descent.stochastic:
-        return "Try smaller learning rates or larger batches."
-    return "Try other learning rates."
+    noisy = case.descent.stochastic
+    return f"Try {'smaller learning rates or larger batches' if noisy else 'other learning rates'}."
 
 
 def _curved_down(case: Case) -> bool:
@@ -455,6 +474,7 @@ QUALITIES = (
         lambda c: (
             f"is held {number(c.gap)} above the least loss by its weight decay of "
             f"{number(c.descent.weight_decay)}"
+            f"{' and the noise of its batches' if c.descent.stochastic else ''}"
         ),
         lambda _: "Use less weight decay for a lower training loss.",
     ),
