@@ -165,7 +165,7 @@ def test_of_seeds_that_blew_up_the_one_with_the_median_step_is_told(tmp_path: Pa
     made = [Made([*[1.0] * k, inf], seed=seed, status="diverged") for seed, k in steps.items()]
     line = said(tmp_path, made)
     assert line.startswith("lr 0.1 blew up at step 5: its loss or a weight overflowed (all 3 seeds")
-    assert "(3 of 3 seeds; figures of seed 2)." in line
+    assert "(all 3 seeds; figures of seed 2)." in line
 
 
 def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
     first, label = ranked[0]
     if first.best is None or not isfinite(first.median):
         return ["At every learning rate half of the seeds or more diverged or failed."]
-    if first.median > _start(first):
+    if not any(trial.falls for setting in settings for trial in setting.trials):
         return [f"No learning rate tried lowers the loss: the best ends at {short(first.median)}."]
     seeds = len(first.best.ran)
     over = f" (the median over {seeds} seeds)" if seeds > 1 else ""
@@ -93,7 +93,7 @@ def beyond(account: Account, rates: Mapping[float, str]) -> str:
         return ""
     if said.state == "reached its goal" or (said.state == "flat" and said.quality in DONE):
         return ""
-    if lr == cells[0].lr and said.other_lr == "larger":
+    if said.other_lr == "larger" and lr < cells[-1].lr:
         return _between(account, rates)
     if lr == cells[0].lr:
         return f"No lr below {rates[lr]} was tried: try smaller ones, too."
@@ -107,9 +107,12 @@ def beyond(account: Account, rates: Mapping[float, str]) -> str:
 
 
 def _between(account: Account, rates: Mapping[float, str]) -> str:
-    """Return advice for a lowest rate that is too small, though the next one tried is no better."""
-    lr, above = account.cell.lr, account.setting.cells[1].lr
-    exact = _exact_limit(account)
+    """Return advice for a rate that is too small, though the next one tried ends no lower."""
+    tied, tried = account.setting.tied, [cell.lr for cell in account.setting.cells]
+    lr = max(cell.lr for cell in (account.cell, *tied))
+    if lr == tried[-1]:
+        return f"No lr above {rates[lr]} was tried: try larger ones."
+    above, exact = tried[tried.index(lr) + 1], _exact_limit(account)
     bounded = exact is not None and lr < exact < above
     end = f"the limit {short(exact)}" if bounded else rates[above]
     return f"No lr between {rates[lr]} and {end} was tried: try some there."

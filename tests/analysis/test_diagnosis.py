@@ -239,6 +239,7 @@ def test_a_forecast_names_its_goal_and_comes_true() -> None:
     assert one.forecast is not None
     assert one.advice == (
         "About 880 to 1200 more steps until the gap to the least loss is 0.001% of the fall so far."
+        " Use momentum or Adam."
     )
     longer = only("quadratic", {"condition": 1000}, lr=[0.0015], epochs=500 + 1200)
     assert longer.level is not None
@@ -362,3 +363,36 @@ def test_no_seed_is_advised_where_seeds_change_nothing() -> None:
 def test_a_rate_that_blows_up_at_once_is_not_told_to_try_a_tenth() -> None:
     found = only("expression", {"formula": "w**2", "start": "3"}, lr=[1e12], steps=20)
     assert found.advice == "Use a far smaller learning rate than 1e+12."
+
+
+def test_a_formula_that_is_not_defined_is_not_told_to_slow_down() -> None:
+    found = only("expression", {"formula": "log(w)", "start": "1"}, lr=[0.1], steps=100)
+    assert found.state == "blew up"
+    assert found.advice.startswith("Its loss had not risen: check whether the loss")
+
+
+def test_what_bounces_is_at_no_local_minimum_and_a_swing_is_no_share_of_nothing() -> None:
+    grid = {"optimizer": ["sign-sgd"], "lr": [0.1], "steps": 100}
+    found = only("expression", {"formula": "w**2", "start": "1e-8"}, **grid)
+    assert (found.state, found.qualities) == ("bouncing", ())
+    assert "%" not in found.phrase
+
+
+def test_noise_that_lifts_a_loss_above_a_start_near_the_least_is_no_blow_up(
+    tmp_path: Path,
+) -> None:
+    # Exclusive or: no line is better than guessing, so that the start is almost the least loss.
+    corners = [(x, y, int((x > 0) != (y > 0))) for x in (-2, -1, 1, 2) for y in (-2, -1, 1, 2)]
+    rows = [f"{x},{y},{label}" for x, y, label in corners * 8]
+    (tmp_path / "xor.csv").write_text("\n".join(["x,y,label", *rows]))
+    options = {"data": str(tmp_path / "xor.csv"), "target": "label"}
+    found = only("logistic-regression", options, method=["sgd"], lr=[0.5], epochs=20)
+    assert found.state == "flat"
+    assert found.qualities[0] == "chance level"
+
+
+def test_a_forecast_leaves_the_advice_of_what_is_ill_conditioned() -> None:
+    found = only("quadratic", {"condition": 10000}, lr=[0.0001], steps=500)
+    assert found.state == "still falling"
+    assert "times as many steps" in found.advice
+    assert found.advice.endswith("Use momentum or Adam.")

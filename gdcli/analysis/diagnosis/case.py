@@ -233,6 +233,15 @@ class Case:
         return abs(self.fall) <= 0.01 * abs(self.start)
 
     @cached_property
+    def undefined(self) -> bool:
+        """Whether a function became NaN though no loss was above its start."""
+        seen = self.observed
+        low, high = seen.lowest_train_loss, seen.highest_train_loss
+        if self.known.network or seen.diverged_by != "nan" or low is None or high is None:
+            return False
+        return low < self.start and high <= self.start
+
+    @cached_property
     def unhurried(self) -> bool:
         """Whether the steps were too small to change the loss, or the gradient."""
         turn, slope = self.observed.gradient_turn, self.slope

@@ -13,6 +13,7 @@ from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, number, percent
 DEFAULT = Limits()
 ENOUGH = ("at the minimum",)  # what says so much that "is flat" adds nothing
 ALONE = ("dead", "never moved", "chance level")  # beside which nothing else matters
+SOONER = ("ill-conditioned", "too much momentum")  # whose advice shortens what is forecast
 BESIDES = ("past its best test loss", "target below the minimum")  # told though others lead
 
 
@@ -57,7 +58,8 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
     advice = next((text for one in advising if (text := one.advice(case))), "")
     other_lr = _other_lr(advice) or _other_lr(state.advice(case) if state_falls else "")
     if coming is not None and state_falls:
-        advice = _sentence(case, coming)
+        others = [one for one in told if one.word in SOONER]
+        advice = " ".join([_sentence(case, coming), *(one.advice(case) for one in others)])
     return Diagnosis(
         state.word,
         tuple(one.word for one in qualities),

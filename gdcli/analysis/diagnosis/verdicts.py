@@ -21,6 +21,11 @@ EQUAL_STEPS_ADVICE = (
 UNHURRIED_ADVICE = (
     "Use a far larger learning rate: its loss has hardly moved, and its gradient has not shrunk."
 )
+UNDEFINED_ADVICE = (
+    "Its loss had not risen: check whether the loss and its gradient are defined everywhere, unlike"
+    " the logarithm of a negative number."
+)
+NEVER_MIND = 10  # times the fall: a swing so wide is not measured by it
 AT_ONCE = 2  # steps: a rate that blows up by then is far too large
 MANY = 1e3  # a condition number that is worth a word
 
@@ -54,7 +59,7 @@ def _blew_up(case: Case) -> bool:
         return True
     if case.observed.above_start_from is None:
         return False
-    height = abs(case.start) if case.least is None else case.start - case.least
+    height = max(abs(case.start), case.start - (case.least or 0.0))
     return case.level - case.start > max(height, 1e-9 * abs(case.start))
 
 
@@ -100,6 +105,8 @@ def _blew_up_advice(case: Case) -> str:
         return f"Use a learning rate below {number(known.limit)}."
     if known.scaled is False:
         return f"Standardise the features, or use a far smaller learning rate than {number(rate)}."
+    if case.undefined:
+        return UNDEFINED_ADVICE
     if case.observed.diverged_at is not None and case.observed.diverged_at <= AT_ONCE:
         return f"Use a far smaller learning rate than {number(rate)}."
     return f"Use a smaller learning rate, such as {number(rate / 10)}."
@@ -143,7 +150,7 @@ def _bouncing_phrase(case: Case) -> str:
     if case.straight_back:
         return "bounces to and fro: each step goes straight back over the minimum"
     wide = max(case.observed.late_swing or 0.0, case.observed.largest_late_rise or 0.0)
-    if case.fall > 0:
+    if wide <= NEVER_MIND * case.fall:
         share = percent(wide / case.fall)
         return f"bounces: its loss still swings by {number(wide)}, {share} of its fall"
     return f"bounces: its loss still swings by {number(wide)}"
@@ -311,7 +318,8 @@ def _curved_down_phrase(case: Case) -> str:
 
 
 def _at_minimum(case: Case) -> bool:
-    return not case.ended_wild and (case.at_least or case.at_local)
+    local = case.at_local and not _bouncing(case)
+    return not case.ended_wild and (case.at_least or local)
 
 
 def _at_minimum_phrase(case: Case) -> str:
