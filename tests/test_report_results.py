@@ -191,6 +191,13 @@ def test_a_rate_that_blew_up_is_sent_to_the_best_that_was_tried(tmp_path: Path) 
     assert "Use a smaller learning rate, such as 0.3." in text
 
 
+def test_a_smaller_rate_that_ended_higher_is_not_advised(tmp_path: Path) -> None:
+    bouncing = [Made([1.0, *[0.3, 0.95] * 15], lr=0.1), Made([1.0, *[0.9, 0.2] * 15], lr=0.2)]
+    text = shown(write_run(tmp_path, bouncing))
+    assert "the best lr, 0.2, bounces" in text
+    assert "Use a schedule that lowers the learning rate: lr 0.1 throughout ends higher." in text
+
+
 def test_the_heat_map_has_a_row_a_setting_and_a_column_a_learning_rate(tmp_path: Path) -> None:
     text = shown(write_run(tmp_path, grid()))
     header, vanilla, momentum, key = rates(text)

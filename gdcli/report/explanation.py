@@ -27,8 +27,14 @@ def explanation(account: Account, name: str | None = None) -> str:
 
 
 def _advice(account: Account, said: Diagnosis) -> str:
-    """Return the advice; to use a smaller rate names the best of the row, which was tried."""
-    best = account.setting.best
+    """Return the advice, less what was tried: of a rate too large, what its row has instead."""
+    best, tied = account.setting.best, account.setting.tied
+    if said.state == "bouncing" and account.cell is best and said.other_lr == "smaller":
+        half = 0.49 * account.cell.lr  # what is advised, but for rounding
+        lower = [one for one in account.setting.cells if half <= one.lr < account.cell.lr]
+        if lower and lower[0] not in tied:
+            higher = f"lr {short(lower[0].lr)} throughout ends higher"
+            return f"Use a schedule that lowers the learning rate: {higher}."
     if said.state != "blew up" or not said.advice.startswith(
         ("Use a smaller", "Use a far smaller")
     ):

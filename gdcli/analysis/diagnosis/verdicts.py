@@ -148,7 +148,7 @@ def _bouncing_phrase(case: Case) -> str:
     if ratio is not None and ratio >= 1 - SAME:
         return f"bounces to and fro for ever: its learning rate is at {limit}"
     if case.straight_back:
-        return "bounces to and fro: each step goes straight back over the minimum"
+        return "bounces to and fro: each step goes straight back over a minimum"
     wide = max(case.observed.late_swing or 0.0, case.observed.largest_late_rise or 0.0)
     if wide <= NEVER_MIND * case.fall:
         share = percent(wide / case.fall)
