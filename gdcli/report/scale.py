@@ -32,7 +32,7 @@ class Scale(NamedTuple):
     def labels(self, most: int) -> list[tuple[float, str]]:
         """Return about `most` ticks: where they lie from 0 to 1, and what they say."""
         ticks = self.ticks(most)
-        return list(zip(map(self, ticks), tick_labels(ticks), strict=True))
+        return [(self(tick), label) for tick, label in zip(ticks, tick_labels(ticks), strict=True)]
 
     def _bend(self, loss: float) -> float:
         if self.best is not None:

@@ -396,3 +396,10 @@ def test_a_forecast_leaves_the_advice_of_what_is_ill_conditioned() -> None:
     assert found.state == "still falling"
     assert "times as many steps" in found.advice
     assert found.advice.endswith("Use momentum or Adam.")
+
+
+def test_a_network_that_weight_decay_holds_at_chance_level_is_told_to_use_less() -> None:
+    grid = {"method": ["minibatch"], "lr": [0.1], "weight_decay": [0.5], "epochs": 20}
+    found = only("mlp", {"dataset": "wine", "hidden": "8"}, **grid)
+    assert found.qualities[0] in ("chance level", "dead")
+    assert "less weight decay" in found.advice

@@ -296,7 +296,8 @@ def _chance_advice(case: Case) -> str:
     if case.known.network:
         adam = "Adam, " if case.descent.optimizer in LINEAR else ""
         begin = "Give it more epochs, or try larger" if case.falls_on else "Try other"
-        return f"{begin} learning rates, {adam}fewer layers or another activation."
+        decay = "less weight decay, " if case.descent.weight_decay else ""
+        return f"{begin} learning rates, {decay}{adam}fewer layers or another activation."
     if case.falls_on:
         return "Give it more epochs, or try larger learning rates."
     noisy = case.descent.stochastic
