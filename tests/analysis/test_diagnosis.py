@@ -403,3 +403,10 @@ def test_a_network_that_weight_decay_holds_at_chance_level_is_told_to_use_less()
     found = only("mlp", {"dataset": "wine", "hidden": "8"}, **grid)
     assert found.qualities[0] in ("chance level", "dead")
     assert "less weight decay" in found.advice
+
+
+def test_a_leap_to_a_far_plateau_is_no_minimum() -> None:
+    # The infimum, 0, is nowhere reached.
+    for formula, start, lr in (("1/(1+exp(-w))", "10", 1000), ("1/(w-1)**2", "1.0001", 0.1)):
+        found = only("expression", {"formula": formula, "start": start}, lr=[lr], steps=200)
+        assert (found.state, found.qualities) == ("flat", ())

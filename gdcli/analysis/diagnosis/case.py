@@ -25,6 +25,7 @@ AHEAD_COSINE = 0.9  # cosine of two gradients that point the same way
 LARGE_SLOPE = 0.5  # a gradient norm, over its largest, that has not shrunk
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
+NO_CURVATURE = 1e-18  # of a curvature: less than its rounding error leaves of a flat direction
 ROUNDING = 1e-12  # of the loss's size: smaller falls may be rounding
 
 
@@ -297,6 +298,8 @@ class Case:
             return False
         if lowest > TENTH * size:
             return self.vanished
+        if self.slope > 0 and 0 < lowest < NO_CURVATURE * size:
+            return False  # a far plateau, such as the tail of exp(-w): nothing curves there
         curves = lowest > PART * size or self.slope * horizon**2 < PART
         return curves and self.slope <= self.limits.steep**1.5 and lowest >= -1e-6 * size
 
