@@ -183,6 +183,35 @@ def test_a_best_rate_at_an_end_of_its_row_asks_for_rates_beyond(tmp_path: Path) 
     assert "was tried" not in shown(write_run(tmp_path, largest))
 
 
+def test_a_lowest_rate_that_is_too_slow_asks_for_rates_between(tmp_path: Path) -> None:
+    slow = Made([0.99**k for k in range(30)], lr=0.1)
+    text = shown(write_run(tmp_path, [slow, Made([1.0, 50.0], lr=0.5, status="diverged")]))
+    assert "or try a larger learning rate. No lr between 0.1 and 0.5 was tried: try some" in text
+    assert "smaller ones" not in text
+
+
+def test_seeds_with_starts_of_their_own_each_lower_the_loss(tmp_path: Path) -> None:
+    trials = [Made([1.0, 0.9], seed=0), Made([5.0, 4.0], seed=1), Made([6.0, 4.5], seed=2)]
+    first = shown(write_run(tmp_path, trials)).splitlines()[0]
+    assert (
+        first
+        == "gd vanilla at learning rate 0.1 ends at training loss 4 (the median over 3 seeds)."
+    )
+
+
+def test_a_rate_that_blew_up_is_sent_to_the_best_that_was_tried(tmp_path: Path) -> None:
+    slow = Made([0.9**k for k in range(30)], lr=0.3)
+    text = shown(write_run(tmp_path, [slow, Made([1.0, 2.0, 4.0, inf], lr=0.5, status="diverged")]))
+    assert "Use a smaller learning rate, such as 0.3." in text
+
+
+def test_a_smaller_rate_that_ended_higher_is_not_advised(tmp_path: Path) -> None:
+    bouncing = [Made([1.0, *[0.3, 0.95] * 15], lr=0.1), Made([1.0, *[0.9, 0.2] * 15], lr=0.2)]
+    text = shown(write_run(tmp_path, bouncing))
+    assert "the best lr, 0.2, bounces" in text
+    assert "Use a schedule that lowers the learning rate: lr 0.1 throughout ends higher." in text
+
+
 def test_the_heat_map_has_a_row_a_setting_and_a_column_a_learning_rate(tmp_path: Path) -> None:
     text = shown(write_run(tmp_path, grid()))
     header, vanilla, momentum, key = rates(text)

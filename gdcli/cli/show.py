@@ -123,7 +123,7 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
     from gdcli.report.quantization import QUANTIZATION_NOTES, quantized_rows
     from gdcli.report.results import print_results
     from gdcli.report.rows import print_rows
-    from gdcli.report.seeds import PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
+    from gdcli.report.seeds import NO_PAIRS, PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
     from gdcli.report.targets import TARGET_NOTES, target_rows
     from gdcli.report.why import why_rows
     from gdcli.report.why_table import MORE, why_notes, why_table
@@ -145,7 +145,8 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
     elif view.pair is not None:
         print_rows(pair_of_run(run, view.pair, theory), screen.format, console, NAMED_NOTES, rates)
     elif view.view == "pairs":
-        print_rows(pair_rows(run), screen.format, console, PAIR_NOTES, rates)
+        found = pair_rows(run)
+        print_rows(found, screen.format, console, PAIR_NOTES if found else NO_PAIRS, rates)
     else:
         rows = target_rows(folder, run, view.target(run, theory))
         print_rows(rows, screen.format, console, TARGET_NOTES, rates)

@@ -10,7 +10,14 @@ from gdcli.analysis.trials import Trial
 from gdcli.analysis.why import Account
 from gdcli.report.labels import apart, short
 
-DONE = ("at the minimum", "at a saddle", "never moved", "dead")  # other rates change little
+DONE = (  # other rates change little
+    "at the minimum",
+    "at a saddle",
+    "never moved",
+    "dead",
+    "held by weight decay",
+    "past its best test loss",
+)
 TOO_LARGE = ("blew up", "bouncing", "at its noise floor", "above its start")
 SOONER = 1.5  # times, that are worth a word
 NEAR = 0.9  # of the exact limit: a larger rate is hardly worth a try
@@ -22,7 +29,7 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
     first, label = ranked[0]
     if first.best is None or not isfinite(first.median):
         return [_without_result([trial for one in settings for trial in one.trials])]
-    if first.median > _start(first):
+    if not any(trial.falls for setting in settings for trial in setting.trials):
         return [f"No learning rate tried lowers the loss: the best ends at {short(first.median)}."]
     seeds = len(first.best.ran)
     over = f" (the median over {seeds} seeds)" if seeds > 1 else ""
@@ -77,7 +84,8 @@ def ties(account: Account, rates: Mapping[float, str]) -> str:
     both = "both" if len(tied) == 2 else "all"
     said = account.typical
     done = said is not None and said.quality == "at the minimum"
-    where = "end at the minimum" if done else f"end as low, within {TIED:.2%} of the fall"
+    least = "the" if said is not None and said.gap is not None else "a"  # it may be a local one
+    where = f"end at {least} minimum" if done else f"end as low, within {TIED:.2%} of the fall"
     listed = f"lr {', '.join(names[:-1])} and {names[-1]}"
     return f"{listed} {both} {where}{_sooner(best, tied, rates[best.lr])}."
 
@@ -95,12 +103,31 @@ def beyond(account: Account, rates: Mapping[float, str]) -> str:
         return ""
     if said.state == "reached its goal" or (said.state == "flat" and said.quality in DONE):
         return ""
+    if said.other_lr == "larger" and lr < cells[-1].lr:
+        return _between(account, rates)
     if lr == cells[0].lr:
         return f"No lr below {rates[lr]} was tried: try smaller ones, too."
-    limit = account.expected.limit if account.expected else None
-    exact = limit.lr if limit and limit.exact else None
+    exact = _exact_limit(account)
     far = exact is None or lr < NEAR * exact
-    if lr < cells[-1].lr or not far or {said.state, said.quality} & {*TOO_LARGE}:
+    large = said.other_lr == "smaller" or {said.state, said.quality} & {*TOO_LARGE}
+    if lr < cells[-1].lr or not far or large:
         return ""
     below = f", below the limit {short(exact)}" if exact is not None else ""
     return f"No lr above {rates[lr]} was tried: try larger ones{below}."
+
+
+def _between(account: Account, rates: Mapping[float, str]) -> str:
+    """Return advice for a rate that is too small, though the next one tried ends no lower."""
+    tied, tried = account.setting.tied, [cell.lr for cell in account.setting.cells]
+    lr = max(cell.lr for cell in (account.cell, *tied))
+    if lr == tried[-1]:
+        return f"No lr above {rates[lr]} was tried: try larger ones."
+    above, exact = tried[tried.index(lr) + 1], _exact_limit(account)
+    bounded = exact is not None and lr < exact < above
+    end = f"the limit {short(exact)}" if bounded else rates[above]
+    return f"No lr between {rates[lr]} and {end} was tried: try some there."
+
+
+def _exact_limit(account: Account) -> float | None:
+    limit = account.expected.limit if account.expected else None
+    return limit.lr if limit and limit.exact else None

@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 from rich.text import Text
 
 from gdcli.report.labels import apart
-from gdcli.report.scale import rate_ticks, steps, tick_label
+from gdcli.report.scale import rate_ticks, steps, tick_labels
 
 HEIGHT = 16  # rows
 DOTS = (2, 4)  # of a character of braille: across, down
@@ -108,4 +108,4 @@ class Frame:
         if self.x_label in WHOLE and span >= 1:
             most = min(most, int(span))
         found = steps(self.left, self.right, most) or [self.left]
-        return [(tick, tick_label(tick)) for tick in found]
+        return list(zip(found, tick_labels(found), strict=True))

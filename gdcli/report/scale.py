@@ -31,7 +31,8 @@ class Scale(NamedTuple):
 
     def labels(self, most: int) -> list[tuple[float, str]]:
         """Return about `most` ticks: where they lie from 0 to 1, and what they say."""
-        return [(self(tick), tick_label(tick)) for tick in self.ticks(most)]
+        ticks = self.ticks(most)
+        return [(self(tick), label) for tick, label in zip(ticks, tick_labels(ticks), strict=True)]
 
     def _bend(self, loss: float) -> float:
         if self.best is not None:
@@ -85,9 +86,18 @@ def scale_of(losses: Sequence[float]) -> Scale:
     return Scale(max(positive, high / 10.0**DECADES), high)
 
 
-def tick_label(tick: float) -> str:
+def tick_labels(ticks: Sequence[float]) -> list[str]:
+    """Return ticks in few letters, but in as many digits as tell them apart."""
+    for digits in range(6, 18):
+        labels = [tick_label(tick, digits) for tick in ticks]
+        if len(set(labels)) == len(set(ticks)):
+            break
+    return labels
+
+
+def tick_label(tick: float, digits: int = 6) -> str:
     """Return a tick in few letters: 0.2, 1000, 1e-5."""
-    mantissa, power, exponent = f"{tick:.6g}".partition("e")
+    mantissa, power, exponent = f"{tick:.{digits}g}".partition("e")
     return f"{mantissa}e{int(exponent)}" if power else mantissa
 
 

@@ -31,6 +31,7 @@ P_NOTES = (
     "p: Wilcoxon's signed-rank test. With n seeds p is at least 2 / 2^n: 5 seeds or fewer",
     "  never come below 0.05",
 )
+NO_PAIRS = ("there is nothing to compare: fewer than two settings of a problem have a result",)
 TRIED = "the more rates a setting tries, the lower its best by luck"
 PAIR_NOTES = (
     "each setting at its best lr beside the best of its problem, over the seeds of both",

@@ -188,6 +188,14 @@ def test_seeds_and_pairs_have_every_format(bowl: Shell, view: str, rows: int) ->
     assert "bootstrap 95%" in found["table"]
 
 
+def test_one_setting_has_no_pairs(shell: Shell) -> None:
+    quadratic(shell, "--lr", "0.1", "--steps", "20")
+    assert shell("show", "bowl", "--view", "pairs") == 0
+    assert shell.out == (
+        "there is nothing to compare: fewer than two settings of a problem have a result\n"
+    )
+
+
 def test_limits_judge_anew_and_leave_the_files(shell: Shell) -> None:
     usual = quadratic(shell, "--lr", "0.1,0.3", "--steps", "100")
     files = {file: file.read_bytes() for file in Path("results").rglob("*") if file.is_file()}

@@ -13,6 +13,7 @@ from gdcli.analysis.quantiles import Spread
 from gdcli.report.axis import axis_of
 from gdcli.report.drawing import picture_lines, print_picture
 from gdcli.report.pictures.picture import Chart, Line, Panel
+from gdcli.report.scale import tick_labels
 
 
 def ticks(values: list[float], *, log_y: bool, log_x: bool = False) -> list[float]:
@@ -74,3 +75,9 @@ def test_a_long_legend_breaks_between_words() -> None:
 @pytest.mark.parametrize("value", [0.0, 0.5, -3.0, 1e-300])
 def test_one_value_is_its_own_axis(value: float) -> None:
     assert ticks([value, value], log_y=False) == [value]
+
+
+def test_ticks_that_differ_late_are_told_apart() -> None:
+    labels = tick_labels([1.0, 1.0 + 2e-12, 1.0 + 4e-12])
+    assert labels == ["1", "1.000000000002", "1.000000000004"]
+    assert tick_labels([0.1, 1.0, 1e6]) == ["0.1", "1", "1e6"]

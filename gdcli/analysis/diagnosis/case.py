@@ -21,8 +21,11 @@ TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
+AHEAD_COSINE = 0.9  # cosine of two gradients that point the same way
+LARGE_SLOPE = 0.5  # a gradient norm, over its largest, that has not shrunk
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
+NO_CURVATURE = 1e-18  # of a curvature: less than its rounding error leaves of a flat direction
 ROUNDING = 1e-12  # of the loss's size: smaller falls may be rounding
 
 
@@ -231,6 +234,22 @@ class Case:
         return abs(self.fall) <= 0.01 * abs(self.start)
 
     @cached_property
+    def undefined(self) -> bool:
+        """Whether a function became NaN though no loss was above its start."""
+        seen = self.observed
+        low, high = seen.lowest_train_loss, seen.highest_train_loss
+        if self.known.network or seen.diverged_by != "nan" or low is None or high is None:
+            return False
+        return low < self.start and high <= self.start
+
+    @cached_property
+    def unhurried(self) -> bool:
+        """Whether the steps were too small to change the loss, or the gradient."""
+        turn, slope = self.observed.gradient_turn, self.slope
+        straight = turn is not None and turn > AHEAD_COSINE and not self.observed.late_rises
+        return self.unmoved and straight and slope is not None and slope > LARGE_SLOPE
+
+    @cached_property
     def at_chance(self) -> bool:
         """Whether a model is no better than the best constant prediction."""
         known, right = self.known, self.observed.final_train_accuracy
@@ -279,6 +298,8 @@ class Case:
             return False
         if lowest > TENTH * size:
             return self.vanished
+        if self.slope > 0 and 0 < lowest < NO_CURVATURE * size:
+            return False  # a far plateau, such as the tail of exp(-w): nothing curves there
         curves = lowest > PART * size or self.slope * horizon**2 < PART
         return curves and self.slope <= self.limits.steep**1.5 and lowest >= -1e-6 * size
 
@@ -295,7 +316,10 @@ class Case:
         The loss is flat, though its gradient would have taken it all the way down; and it is where
         theory says, if theory does.
         """
-        noisy = self.descent.stochastic and self.descent.steady and not self.ended_wild
+        descent = self.descent
+        noisy = descent.stochastic and descent.steady and not self.ended_wild
+        if descent.weight_decay or descent.clip_norm is not None:  # they hold a loss up, too
+            return False
         if not noisy or not self.enough or self.trend.sure >= self.limits.sure:
             return False
         if self.at_least or not self.known.attained or self.excess is None:

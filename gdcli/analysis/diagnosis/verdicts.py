@@ -18,6 +18,15 @@ NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has 
 EQUAL_STEPS_ADVICE = (
     "Its steps have a fixed size: use a smaller learning rate or a schedule that ends at 0."
 )
+UNHURRIED_ADVICE = (
+    "Use a far larger learning rate: its loss has hardly moved, and its gradient has not shrunk."
+)
+UNDEFINED_ADVICE = (
+    "Its loss had not risen: check whether the loss and its gradient are defined everywhere, unlike"
+    " the logarithm of a negative number."
+)
+NEVER_MIND = 10  # times the fall: a swing so wide is not measured by it
+AT_ONCE = 2  # steps: a rate that blows up by then is far too large
 MANY = 1e3  # a condition number that is worth a word
 
 
@@ -50,7 +59,7 @@ def _blew_up(case: Case) -> bool:
         return True
     if case.observed.above_start_from is None:
         return False
-    height = abs(case.start) if case.least is None else case.start - case.least
+    height = max(abs(case.start), case.start - (case.least or 0.0))
     return case.level - case.start > max(height, 1e-9 * abs(case.start))
 
 
@@ -96,6 +105,10 @@ def _blew_up_advice(case: Case) -> str:
         return f"Use a learning rate below {number(known.limit)}."
     if known.scaled is False:
         return f"Standardise the features, or use a far smaller learning rate than {number(rate)}."
+    if case.undefined:
+        return UNDEFINED_ADVICE
+    if case.observed.diverged_at is not None and case.observed.diverged_at <= AT_ONCE:
+        return f"Use a far smaller learning rate than {number(rate)}."
     return f"Use a smaller learning rate, such as {number(rate / 10)}."
 
 
@@ -135,9 +148,9 @@ def _bouncing_phrase(case: Case) -> str:
     if ratio is not None and ratio >= 1 - SAME:
         return f"bounces to and fro for ever: its learning rate is at {limit}"
     if case.straight_back:
-        return "bounces to and fro: each step goes straight back over the minimum"
+        return "bounces to and fro: each step goes straight back over a minimum"
     wide = max(case.observed.late_swing or 0.0, case.observed.largest_late_rise or 0.0)
-    if case.fall > 0:
+    if wide <= NEVER_MIND * case.fall:
         share = percent(wide / case.fall)
         return f"bounces: its loss still swings by {number(wide)}, {share} of its fall"
     return f"bounces: its loss still swings by {number(wide)}"
@@ -182,7 +195,16 @@ def _falls_advice(case: Case) -> str:
 def _flat_advice(case: Case) -> str:
     if case.descent.optimizer in EQUAL_STEPS and case.descent.steady:
         return EQUAL_STEPS_ADVICE
-    return "Try other learning rates and seeds: they tell whether a lower loss is there."
+    if case.unhurried:
+        return UNHURRIED_ADVICE
+    if case.gap is not None and not case.at_least:
+        least = number(case.known.minimum)
+        return f"Lower losses are possible, down to {least}: try other learning rates."
+    if case.known.convex:
+        return "Try other learning rates: they tell whether a lower loss is there."
+    if case.known.network:
+        return "Try other learning rates and seeds: they tell whether a lower loss is there."
+    return "Try other learning rates and starts: they tell whether a lower loss is there."
 
 
 STATES = (
@@ -267,14 +289,19 @@ def _chance_phrase(case: Case) -> str:
 
 
 def _chance_advice(case: Case) -> str:
+    if not case.enough:
+        return "Give it more epochs."
+    if case.unhurried:
+        return UNHURRIED_ADVICE
     if case.known.network:
         adam = "Adam, " if case.descent.optimizer in LINEAR else ""
-        return f"Try other learning rates, {adam}fewer layers or another activation."
+        begin = "Give it more epochs, or try larger" if case.falls_on else "Try other"
+        decay = "less weight decay, " if case.descent.weight_decay else ""
+        return f"{begin} learning rates, {decay}{adam}fewer layers or another activation."
     if case.falls_on:
         return "Give it more epochs, or try larger learning rates."
-    if case.descent.stochastic:
-        return "Try smaller learning rates or larger batches."
-    return "Try other learning rates."
+    noisy = case.descent.stochastic
+    return f"Try {'smaller learning rates or larger batches' if noisy else 'other learning rates'}."
 
 
 def _curved_down(case: Case) -> bool:
@@ -292,7 +319,8 @@ def _curved_down_phrase(case: Case) -> str:
 
 
 def _at_minimum(case: Case) -> bool:
-    return not case.ended_wild and (case.at_least or case.at_local)
+    local = case.at_local and not _bouncing(case)
+    return not case.ended_wild and (case.at_least or local)
 
 
 def _at_minimum_phrase(case: Case) -> str:
@@ -455,6 +483,7 @@ QUALITIES = (
         lambda c: (
             f"is held {number(c.gap)} above the least loss by its weight decay of "
             f"{number(c.descent.weight_decay)}"
+            f"{' and the noise of its batches' if c.descent.stochastic else ''}"
         ),
         lambda _: "Use less weight decay for a lower training loss.",
     ),
