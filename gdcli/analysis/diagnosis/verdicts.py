@@ -133,11 +133,11 @@ def _bouncing(case: Case) -> bool:
     ratio = case.over_limit
     if ratio is not None and ratio > 1 + SAME:
         return True
+    if case.descent.stochastic:
+        return False
     if ratio is not None and ratio >= 1 - SAME and (case.slope or 0.0) > case.limits.steep:
         return True
-    if case.descent.stochastic or not case.enough:
-        return False
-    return case.bounces
+    return case.enough and case.bounces
 
 
 def _bouncing_phrase(case: Case) -> str:
@@ -175,7 +175,7 @@ def _too_few_phrase(case: Case) -> str:
     points = case.observed.watched
     if points is None:
         return "cannot be told: its summary.csv, of an earlier version, has no facts"
-    return f"is too short to tell: {points:.0f} point{'' if points == 1 else 's'}"
+    return f"has {points:.0f} point{'' if points == 1 else 's'}, too few to tell"
 
 
 def _too_few_advice(case: Case) -> str:
@@ -447,7 +447,11 @@ QUALITIES = (
         "all examples right",
         _all_right,
         _all_right_phrase,
-        lambda _: "More epochs lower the loss, not the number of mistakes.",
+        lambda c: (
+            "Its test loss is past its best: stop earlier."
+            if c.overfits
+            else "More epochs lower the loss, not the number of mistakes."
+        ),
     ),
     Verdict(
         "ended by its schedule",
