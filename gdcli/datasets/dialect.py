@@ -1,0 +1,158 @@
+"""How a file of text is written: what the user says of it, and what its first rows show."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from gdcli.datasets.cells import COMMA, GROUPED, Style, is_missing
+from gdcli.datasets.notes import note
+from gdcli.datasets.reading import Reading
+from gdcli.errors import UserError
+
+SEPARATORS = ",;\t|"
+BLANK = " "  # stands for any run of blanks, where nothing else separates columns
+NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
+QUOTED = {'"': re.compile(r'"[^"]*"'), "'": re.compile(r"'[^']*'")}
+HASH = "#"
+COMMAS = Style(decimal=",")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the rows of a file are written."""
+
+    separator: str
+    quote: str
+    header: bool
+    style: Style
+
+    def rows(self, lines: Sequence[str]) -> list[list[str]]:
+        """Return the cells of some lines."""
+        return [[c.strip() for c in row] for row in split(lines, self.separator, self.quote)]
+
+
+def split(lines: Sequence[str], separator: str, quote: str) -> list[list[str]]:
+    """Return the cells of lines that hold something; a cell that is never closed ends with them."""
+    reader = csv.reader(
+        lines, delimiter=separator, quotechar=quote, skipinitialspace=separator == BLANK
+    )
+    try:
+        return [row for row in reader if len(row) > 1 or (row and row[0].strip())]
+    except csv.Error:
+        return []
+
+
+def dialect_of(
+    lines: Sequence[str], reading: Reading, file: Path, line: int, encoding: str
+) -> Dialect:
+    """Return how a file is written, of which these lines, from `line`, are the first.
+
+    What is found that is not the plain case is said. Raises UserError for a header that is none.
+    """
+    quote = _quote(lines[0]) if lines else '"'
+    separator = reading.delimiter or _separator(lines, quote)
+    rows = [[c.strip() for c in row] for row in split(lines, separator, quote)]
+    style = Style(reading.decimal or _decimal(rows, reading), reading.thousands)
+    header = reading.header
+    if header is None:
+        check_names(rows, style, f"{file}:{line}")
+        header = True
+    found = []
+    if reading.separator is None and separator != "," and rows and len(rows[0]) > 1:
+        found.append(f"{NAMES[separator]} between columns")
+    if reading.decimal is None and style.decimal != ".":
+        found.append("the decimal sign is a comma")
+    if quote != '"':
+        found.append("cells in single quotes")
+    if encoding:
+        found.append(f"the encoding {encoding}")
+    if found:
+        note(f"{file} is read so: {'; '.join(found)}")
+    return Dialect(separator, quote, header, style)
+
+
+def _quote(header: str) -> str:
+    """Return what stands around cells: a single quote where each name has one on either side."""
+    bare, count = QUOTED["'"].subn("", header.strip())
+    marks = len(bare)
+    return "'" if count == marks + 1 and len(set(bare)) <= 1 else '"'
+
+
+def _separator(lines: Sequence[str], quote: str) -> str:
+    """Return what separates columns: that with which the rows fit their header, and hold numbers.
+
+    Where several do as well, it is what the header has most of outside of quotes.
+    """
+    if not lines:
+        return SEPARATORS[0]
+    bare = QUOTED[quote].sub("", lines[0])
+    best = max(SEPARATORS, key=lambda s: (*_fit(lines, s, quote), bare.count(s)))
+    if not _fit(lines, best, quote)[0] and _fit(lines, BLANK, quote)[0] == 1.0:
+        return BLANK
+    return best
+
+
+def _fit(lines: Sequence[str], separator: str, quote: str) -> tuple[float, float]:
+    """Return the part of the rows that are as wide as the first, and of their cells, numbers."""
+    rows = split(_joined(lines) if separator == BLANK else lines, separator, quote)
+    if not rows or (width := len(rows[0])) < 2:
+        return 0.0, 0.0
+    fitting = [row for row in rows[1:] if len(row) == width]
+    if not fitting:
+        return (0.0 if rows[1:] else 1.0), 0.0
+    cells = [cell.strip() for row in fitting for cell in row]
+    held = sum(Style().number(c) is not None or COMMAS.number(c) is not None for c in cells)
+    return len(fitting) / len(rows[1:]), held / len(cells)
+
+
+def _joined(lines: Sequence[str]) -> list[str]:
+    return [blanks(line) for line in lines]
+
+
+def blanks(line: str) -> str:
+    """Return a line whose columns are separated by blanks, or tabs among them, with blanks only."""
+    return (line if '"' in line else line.replace("\t", " ")).strip() + "\n"
+
+
+def _decimal(rows: Sequence[Sequence[str]], reading: Reading) -> str:
+    """Return the decimal sign: a comma where some cells need it, and none has a dot."""
+    if reading.thousands is not None:
+        return "," if reading.thousands == "." else "."
+    cells = [cell for row in rows[1:] for cell in row]
+    commas = [cell for cell in cells if COMMA.fullmatch(cell) and "." not in cell]
+    # 1,234 alone may be 1234, too; and nobody knows which.
+    if all(GROUPED.fullmatch(cell) for cell in commas):
+        return "."
+    return "." if any("." in c and Style().number(c) is not None for c in cells) else ","
+
+
+def check_names(rows: Sequence[Sequence[str]], style: Style, where: str) -> None:
+    """Raise UserError where the first row seems to hold an example and no names."""
+    if not rows:
+        return
+    first, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    numbers = [style.number(cell) for cell in first]
+    given = [value for value in numbers if value is not None]
+    if not given or (_counted(given) and len(given) < len(first)):
+        return
+    columns = [
+        place
+        for place in range(len(first))
+        if below and all(style.number(row[place]) is not None for row in below)
+    ]
+    like = [place for place in columns if numbers[place] is not None or is_missing(first[place])]
+    all_like = bool(like) and len(like) == len(columns) and any(first[p] for p in like)
+    if len(given) == len(first) or all_like or 2 * len(given) > len(first):
+        what = "the first row holds numbers, no names"
+        names = f"--no-header, by which columns are called 0 to {len(first) - 1}"
+        raise UserError(where, what, f"give {names}, or --header, if they are names")
+
+
+def _counted(values: Sequence[float]) -> bool:
+    """Return whether numbers are a count, as the columns of an array are named."""
+    return len(values) > 1 and all(b - a == 1 for a, b in pairwise(values))
