@@ -202,7 +202,7 @@ def test_gzip_is_unpacked_by_the_suffix(tmp_path: Path) -> None:
             b"a,y\n1,2\n3,\xe9\n",
             "FILE:3: the byte 0xe9 is not UTF-8; save the file as UTF-8, or give its --encoding, such as cp1252",
         ),
-        ('a,y\n1,"2\n', "FILE:2: this is not CSV: unexpected end of data; check the quotes"),
+        ('a,y\n1,"2\n', "FILE:2: this is not CSV: unexpected end of data; check the quotes, or --separator"),
         ("a,b\n1,2\n", "--target: FILE has no column 'y'; its columns are a, b"),
         ("a,yy\n1,2\n", "--target: FILE has no column 'y'; did you mean 'yy'?"),
         (

@@ -184,12 +184,9 @@ def _table(
     for line, row in rows:
         if len(row) != len(columns):
             what = f"values in the row: {len(row)}, columns in the header: {len(columns)}"
-            fix = "give one value a column"
             if not dialect.header:
                 what = f"values in the row: {len(row)}, in the first: {len(columns)}"
-            elif len(columns) == 1 or len(row) == 1:
-                fix += ", or the --separator"
-            raise UserError(f"{file}:{line}", what, fix)
+            raise UserError(f"{file}:{line}", what, "give one value a column, or the --separator")
     cells, lines = tuple(row for _, row in rows), tuple(line for line, _ in rows)
     return TextTable(file, columns, dialect.style, cells, lines)
 
@@ -211,7 +208,9 @@ def _rows(file: Path, lines: _Lines, dialect: Dialect) -> Iterator[tuple[int, tu
                 yield reader.line_num, tuple(cell.strip() for cell in row)
     except csv.Error as error:
         where = f"{file}:{reader.line_num}"
-        raise UserError(where, f"this is not CSV: {error}", "check the quotes") from None
+        raise UserError(
+            where, f"this is not CSV: {error}", "check the quotes, or --separator"
+        ) from None
 
 
 def named(

@@ -17,7 +17,7 @@ from gdcli.errors import UserError
 SEPARATORS = ",;\t|"
 BLANK = " "  # stands for any run of blanks, where nothing else separates columns
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
-QUOTED = {'"': re.compile(r'"[^"]*"'), "'": re.compile(r"'[^']*'")}
+QUOTED = re.compile(r'"[^"]*"')
 HASH = "#"
 COMMAS = Style(decimal=",")
 
@@ -54,8 +54,7 @@ def dialect_of(
 
     What is found that is not the plain case is said. Raises UserError for a header that is none.
     """
-    quote = _quote(lines[0]) if lines else '"'
-    separator = reading.delimiter or _separator(lines, quote)
+    separator, quote = _separator(lines, reading.delimiter)
     rows = [[c.strip() for c in row] for row in split(lines, separator, quote)]
     style = Style(reading.decimal or _decimal(rows, reading), reading.thousands)
     header = reading.header
@@ -76,25 +75,35 @@ def dialect_of(
     return Dialect(separator, quote, header, style)
 
 
-def _quote(header: str) -> str:
-    """Return what stands around cells: a single quote where each name has one on either side."""
-    bare, count = QUOTED["'"].subn("", header.strip())
-    marks = len(bare)
-    return "'" if count == marks + 1 and len(set(bare)) <= 1 else '"'
+def _separator(lines: Sequence[str], given: str | None) -> tuple[str, str]:
+    """Return what separates columns, and what quotes cells.
 
-
-def _separator(lines: Sequence[str], quote: str) -> str:
-    """Return what separates columns: that with which the rows fit their header, and hold numbers.
-
-    Where several do as well, it is what the header has most of outside of quotes.
+    It is that with which the rows fit their header, and hold numbers; where several do as well, what
+    the header has most of outside of quotes, and runs of blanks last.
     """
     if not lines:
-        return SEPARATORS[0]
-    bare = QUOTED[quote].sub("", lines[0])
-    best = max(SEPARATORS, key=lambda s: (*_fit(lines, s, quote), bare.count(s)))
-    if not _fit(lines, best, quote)[0] and _fit(lines, BLANK, quote)[0] == 1.0:
-        return BLANK
-    return best
+        return given or SEPARATORS[0], '"'
+    bare = QUOTED.sub("", lines[0])
+    quotes = '"' if not any("'" in line for line in lines) else "\"'"
+    among = [given] if given else [*SEPARATORS, BLANK]
+    ranked = {
+        (separator, quote): (
+            *_fit(lines, separator, quote),
+            separator != BLANK,
+            bare.count(separator),
+        )
+        for quote in quotes
+        for separator in among
+    }
+    separator, quote = max(ranked, key=ranked.__getitem__)
+    return separator, "'" if quote == "'" or _all_in_quotes(lines, separator) else '"'
+
+
+def _all_in_quotes(lines: Sequence[str], separator: str) -> bool:
+    """Return whether single quotes stand around all cells that are words."""
+    rows = split(lines, separator, '"')
+    words = [c for row in rows for c in map(str.strip, row) if Style().number(c) is None and c]
+    return bool(words) and all(len(w) > 1 and w[0] == w[-1] == "'" for w in words)
 
 
 def _fit(lines: Sequence[str], separator: str, quote: str) -> tuple[float, float]:

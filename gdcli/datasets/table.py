@@ -82,11 +82,14 @@ class Table(ABC):
     def place(self, name: str, option: str = "--target") -> int:
         """Return the index of a column; raises UserError, naming the option, if there is none."""
         if name not in self._places:
-            listed = ", ".join(self.columns[:LISTED])
-            more = ", ..." if len(self.columns) > LISTED else ""
-            hint = suggestion(name, self.columns) or f"its columns are {listed}{more}"
-            raise UserError(option, f"{self.file} has no column {show(name)}", hint)
+            raise UserError(option, f"{self.file} has no column {show(name)}", self.listed(name))
         return self._places[name]
+
+    def listed(self, name: str) -> str:
+        """Return which columns there are, or the one that was meant."""
+        listed = ", ".join(self.columns[:LISTED])
+        more = ", ..." if len(self.columns) > LISTED else ""
+        return suggestion(name, self.columns) or f"its columns are {listed}{more}"
 
     @cached_property
     def _places(self) -> dict[str, int]:

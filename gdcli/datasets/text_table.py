@@ -40,6 +40,12 @@ class TextTable(Table):
         names = super().others(target, dropped)
         return [name for name in names if name not in absent]
 
+    def listed(self, name: str) -> str:
+        """Return which columns there are, or the one that was meant."""
+        if len(self.columns) > 1:
+            return super().listed(name)
+        return f"its one column is {show(self.columns[0])}; if it is several, give the --separator"
+
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.rows)
