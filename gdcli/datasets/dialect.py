@@ -6,7 +6,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 from gdcli.datasets.cells import COMMA, GROUPED, Style, is_missing
@@ -19,7 +19,8 @@ BLANK = " "  # stands for any run of blanks, where nothing else separates column
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 QUOTED = re.compile(r'"[^"]*"')
 HASH = "#"
-COMMAS = Style(decimal=",")
+PLAIN, COMMAS = Style(), Style(decimal=",")
+LOOKED_AT = 2000  # cells
 
 
 @dataclass(frozen=True)
@@ -78,31 +79,28 @@ def dialect_of(
 def _separator(lines: Sequence[str], given: str | None) -> tuple[str, str]:
     """Return what separates columns, and what quotes cells.
 
-    It is that with which the rows fit their header, and hold numbers; where several do as well, what
-    the header has most of outside of quotes, and runs of blanks last.
+    It is that with which the rows fit their header, and hold numbers; where several do as well,
+    what the header has most of outside of quotes, and runs of blanks last.
     """
     if not lines:
         return given or SEPARATORS[0], '"'
     bare = QUOTED.sub("", lines[0])
     quotes = '"' if not any("'" in line for line in lines) else "\"'"
     among = [given] if given else [*SEPARATORS, BLANK]
-    ranked = {
-        (separator, quote): (
-            *_fit(lines, separator, quote),
-            separator != BLANK,
-            bare.count(separator),
-        )
+    fits = {
+        (one, quote): (*_fit(lines, one, quote), one != BLANK, bare.count(one))
         for quote in quotes
-        for separator in among
+        for one in among
     }
-    separator, quote = max(ranked, key=ranked.__getitem__)
-    return separator, "'" if quote == "'" or _all_in_quotes(lines, separator) else '"'
+    separator, quote = max(fits, key=fits.__getitem__)
+    single = quote == "'" or (len(quotes) > 1 and _all_in_quotes(lines, separator))
+    return separator, "'" if single else '"'
 
 
 def _all_in_quotes(lines: Sequence[str], separator: str) -> bool:
     """Return whether single quotes stand around all cells that are words."""
-    rows = split(lines, separator, '"')
-    words = [c for row in rows for c in map(str.strip, row) if Style().number(c) is None and c]
+    cells = (cell.strip() for row in split(lines, separator, '"') for cell in row)
+    words = [cell for cell in cells if cell and PLAIN.number(cell) is None]
     return bool(words) and all(len(w) > 1 and w[0] == w[-1] == "'" for w in words)
 
 
@@ -114,8 +112,8 @@ def _fit(lines: Sequence[str], separator: str, quote: str) -> tuple[float, float
     fitting = [row for row in rows[1:] if len(row) == width]
     if not fitting:
         return (0.0 if rows[1:] else 1.0), 0.0
-    cells = [cell.strip() for row in fitting for cell in row]
-    held = sum(Style().number(c) is not None or COMMAS.number(c) is not None for c in cells)
+    cells = [c.strip() for c in islice(chain.from_iterable(fitting), LOOKED_AT)]
+    held = sum(PLAIN.number(c) is not None or COMMAS.number(c) is not None for c in cells)
     return len(fitting) / len(rows[1:]), held / len(cells)
 
 
@@ -137,7 +135,7 @@ def _decimal(rows: Sequence[Sequence[str]], reading: Reading) -> str:
     # 1,234 alone may be 1234, too; and nobody knows which.
     if all(GROUPED.fullmatch(cell) for cell in commas):
         return "."
-    return "." if any("." in c and Style().number(c) is not None for c in cells) else ","
+    return "." if any("." in c and PLAIN.number(c) is not None for c in cells) else ","
 
 
 def check_names(rows: Sequence[Sequence[str]], style: Style, where: str) -> None:

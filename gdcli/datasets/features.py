@@ -188,7 +188,7 @@ def _tell_indices(table: Table, names: Sequence[str], *numbers: Array) -> None:
         elif (
             values.max() - values.min() == len(values) - 1 and (np.diff(np.sort(values)) == 1).all()
         ):
-            what = f"column {show(name)} has each number of a range once, as an index does"
+            what = f"column {show(name)} has each number once of a range, as an index"
         else:
             continue
         note(f"{table.file}: {what}; --drop {show(name)} leaves it out")

@@ -127,7 +127,7 @@ class ParquetTable(Table):
 
 
 def _said(kind: str) -> str:
-    return "text" if kind in TEXT else "categories" if kind.startswith("dictionary") else kind
+    return "words" if kind in TEXT or kind.startswith("dictionary") else kind
 
 
 def _tell_lost(column: Any, values: NDArray[np.float64], name: str, file: Path) -> None:
@@ -150,19 +150,20 @@ def read_parquet(file: Path) -> ParquetTable:
         what = f"{show(str(file))} is a Parquet file, which pyarrow reads"
         raise UserError("--data", what, "install gdcli[parquet]") from None
     try:
-        with seekable(file, "--data") as stream, parquet.ParquetFile(stream) as opened:
-            check_room(16 * opened.metadata.num_rows * opened.metadata.num_columns, file)
-            schema = opened.schema_arrow
+        with seekable(file, "--data") as stream:
+            schema = parquet.read_schema(stream)
             index = _index(schema, file)
             names = [name for name in schema.names if name not in index]
             if len({*names}) < len(names):
                 twice = next(name for i, name in enumerate(names) if name in names[:i])
                 raise UserError(str(file), f"two columns are named {show(twice)}", "rename one")
-            held = opened.read(columns=names)
+            text = [f.name for f in schema if str(f.type) in TEXT]  # each once in memory
+            with parquet.ParquetFile(stream, read_dictionary=text) as opened:
+                check_room(16 * opened.metadata.num_rows * opened.metadata.num_columns, file)
+                held = opened.read(columns=names)
     except (OSError, ValueError, NotImplementedError):  # pyarrow's own errors are kinds of these
         what = "it is no Parquet file, or a damaged one"
         raise UserError(str(file), what, "write it again") from None
-    held = held.select([name for name in held.column_names if name in {*names}])
     return ParquetTable(file, tuple(held.column_names), held)
 
 

@@ -27,8 +27,8 @@ FRENCH = Style(decimal=",", thousands="blank")
         (PLAIN, "+.5", 0.5),
         (PLAIN, "2023_05", None),
         (PLAIN, "1_000", None),
-        (PLAIN, "１２", None),
-        (PLAIN, "٣", None),
+        (PLAIN, "\uff11\uff12", None),
+        (PLAIN, "\u0663", None),
         (PLAIN, "1\u00a0000", None),
         (PLAIN, "nan", None),
         (PLAIN, "inf", None),
@@ -68,7 +68,7 @@ def test_thousands_are_put_together(value: int, mark: str) -> None:
     assert style.number(f"{value:,}".replace(",", mark)) == value
 
 
-@given(st.text("0123456789+-.eE_ '٣x", min_size=1, max_size=8))
+@given(st.text("0123456789+-.eE_ '\u0663x", min_size=1, max_size=8))
 def test_nothing_is_a_number_that_other_programs_take_for_text(cell: str) -> None:
     """Held to pandas, which is as strict; blanks around a cell are taken off before."""
     theirs = pd.to_numeric(pd.Series([cell.strip()]), errors="coerce")[0]

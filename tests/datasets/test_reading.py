@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gdcli.datasets import matrix_file
 from gdcli.datasets.features import Columns
 from gdcli.datasets.formats import read_file
 from gdcli.datasets.notes import collected
@@ -135,8 +136,8 @@ def test_numbers_with_signs_of_all_kinds(tmp_path: Path) -> None:
         ("a,a,y\n1,2,3\n", "FILE:1: two columns are named 'a'; rename one, or give --drop 'a', "),
         ("a,y\n2023_05,1\n", "FILE:2: '2023_05' in column 'a' is not a number; give --categorica"),
         (
-            "a,y\n１,1\n",
-            "FILE:2: '１' in column 'a' is not a number; give --categorical 'a', if it",
+            "a,y\n\uff11,1\n",
+            "FILE:2: '\uff11' in column 'a' is not a number; give --categorical 'a', if it",
         ),
         ("a,y\n2023-05-01,1\n", "FILE:2: '2023-05-01' in column 'a' is not a number; a date is t"),
         (
@@ -177,8 +178,7 @@ def test_a_column_that_is_an_index_is_told(tmp_path: Path) -> None:
     _, _, said = read(tmp_path / "named.csv")
     assert said == [
         "FILE: column 'n' rises from row to row, as an index does; --drop 'n' leaves it out",
-        "FILE: column 'k' has each number of a range once, as an index does; --drop 'k' leaves it "
-        "out",
+        "FILE: column 'k' has each number once of a range, as an index; --drop 'k' leaves it out",
     ]
     assert read(tmp_path / "named.csv", drop="n,k")[2] == []
     frame[["a", "y"]].to_csv(tmp_path / "unnamed.csv")
@@ -213,7 +213,7 @@ def test_a_class_may_be_called_na(tmp_path: Path) -> None:
         f"{file}: in column 'y' 'NA' and 'none' is taken for a name, as it stands"
     ]
     write(tmp_path, "a,y\n1,0\n2,NA\n3,1\n")  # of numbers, NA is none
-    with pytest.raises(UserError, match="t.csv:3: the value of column 'y' is missing"):
+    with pytest.raises(UserError, match=r"t\.csv:3: the value of column 'y' is missing"):
         Source("", file, "y").classified()
 
 
@@ -339,7 +339,7 @@ def test_other_formats_may_be_packed_too(tmp_path: Path, pack: Any) -> None:
         file = write(tmp_path, pack((tmp_path / name).read_bytes()), "packed")
         assert read(file, target)[:2] == TABLE
     file = write(tmp_path, pack((tmp_path / "m.npy").read_bytes()), "packed.npy")
-    with pytest.raises(UserError, match="--stream: .* is read whole"):
+    with pytest.raises(UserError, match=r"^--stream: .* is read whole"):
         LinearRegression(data=file, target="2", stream=True)
 
 
@@ -402,7 +402,7 @@ def test_libsvm_is_known_by_its_lines(tmp_path: Path) -> None:
     assert x.tolist() == [[0.5, 0, 2], [0, 1e-3, 0]]
     assert classes.names == ("-1.0", "1.0")
     assert Source("", file, "label").measured()[1].tolist() == [1, -1]
-    with pytest.raises(UserError, match="1:1_0|'1_0' is no finite number"):
+    with pytest.raises(UserError, match=r":1: '1_0' is no finite number; "):
         read_file(write(tmp_path, b"1 1:1_0\n", "t.svm"))
 
 
@@ -458,8 +458,6 @@ def test_a_table_of_very_many_columns(tmp_path: Path) -> None:
 def test_a_file_in_parts_is_the_file_as_a_whole(
     tmp_path: Path, missing: str, *, classes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gdcli.datasets import matrix_file
-
     monkeypatch.setattr(matrix_file, "CELLS", 40)
     kinds = ["NA"] * 40 + ["a", "b"] * 30 if classes else list(range(100))
     rows = [
