@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdcli.datasets.contents import opened
 from gdcli.datasets.dialect import BLANK, HASH, Dialect, blanks, dialect_of
@@ -32,8 +32,9 @@ LONGEST = 2**24  # characters of a line: a file without line ends is no table
 CELL = 70  # bytes of a cell as text in memory, or a little more
 CELLS = 2**20  # after which the room is looked at again
 SAMPLE, SAMPLED = 100, 2**20  # rows, and characters, by which it is found how a file is written
+UTF8 = "utf-8-sig"  # with a mark of byte order at the start, or without
 MARKS = {  # of byte order; UTF-32's begins as UTF-16's does
-    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF8: UTF8,
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
@@ -55,42 +56,66 @@ def read_table(file: Path, reading: Reading) -> TextTable:
     return replace(part, rows=tuple(rows), lines=tuple(lines))
 
 
+class Head(NamedTuple):
+    """What the first lines of a file say of it."""
+
+    encoding: str
+    comment: str | None
+    dialect: Dialect
+    line: int  # of the names, or, where there are none, of the first row
+    columns: tuple[str, ...]
+    index: tuple[str, ...]  # columns at the start without a name
+
+
+def head_of(file: Path, reading: Reading) -> Head:
+    """Return what the first lines of a file say of it; raises like read_table."""
+    with opened(file, "--data") as raw, _decoded(raw, reading) as stream:
+        return _begin(stream, file, reading)[0]
+
+
 def read_parts(file: Path, reading: Reading, cells: int) -> Iterator[TextTable]:
     """Yield the rows of a file as tables of about so many cells; raises like read_table."""
-    with opened(file, "--data") as raw:
-        encoding, said = _encoding(raw, reading)
-        stream = io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline="")
-        lines = _Lines(file, stream, reading, encoding)
-        first, sample = lines.sample()
-        if not sample:
-            raise UserError(str(file), "the file is empty", "give a header and at least one row")
-        dialect = dialect_of(sample, reading, file, first, said)
-        found = _rows(file, lines, dialect)
-        line, columns = next(found)
-        index: tuple[str, ...] = ()
-        if dialect.header:
-            columns, index = named(columns, f"{file}:{line}", reading)
-        else:
-            found, columns = chain([(line, columns)], found), tuple(map(str, range(len(columns))))
-        size = max(1, cells // len(columns))
+    with opened(file, "--data") as raw, _decoded(raw, reading) as stream:
+        head, found = _begin(stream, file, reading)
+        size = max(1, cells // len(head.columns))
         rows = list(islice(found, size))
         if not rows:
-            raise UserError(
-                f"{file}:{line}", "there is no row below the header", "add the examples"
-            )
+            where = f"{file}:{head.line}"
+            raise UserError(where, "there is no row below the header", "add the examples")
         while rows:
-            yield replace(_table(file, columns, dialect, rows), index=index)
+            yield replace(_table(file, head.columns, head.dialect, rows), index=head.index)
             rows = list(islice(found, size))
 
 
-def _encoding(raw: io.BufferedReader, reading: Reading) -> tuple[str, str]:
-    """Return the encoding, and what it is called where it is found and not the usual one."""
+def _begin(
+    stream: io.TextIOWrapper, file: Path, reading: Reading
+) -> tuple[Head, Iterator[tuple[int, tuple[str, ...]]]]:
+    """Return what the first lines of a file say of it, and its rows."""
+    encoding = stream.encoding
+    said = "" if reading.encoding or encoding == UTF8 else encoding
+    lines = _Lines(file, stream, reading, encoding)
+    first, sample = lines.sample()
+    if not sample:
+        raise UserError(str(file), "the file is empty", "give a header and at least one row")
+    dialect = dialect_of(sample, reading, file, first, said)
+    found = _rows(file, lines, dialect)
+    line, columns = next(found)
+    index: tuple[str, ...] = ()
+    if dialect.header:
+        columns, index = named(columns, f"{file}:{line}", reading)
+    else:
+        found, columns = chain([(line, columns)], found), tuple(map(str, range(len(columns))))
+    return Head(encoding, lines.comment, dialect, line, columns, index), found
+
+
+def _decoded(raw: io.BufferedReader, reading: Reading) -> io.TextIOWrapper:
+    """Return the text of a file; a byte that is none of it is escaped."""
     start = raw.peek(4)[:4]
-    marked = next((name for mark, name in MARKS.items() if start.startswith(mark)), None)
+    encoding = next((name for mark, name in MARKS.items() if start.startswith(mark)), UTF8)
     if reading.encoding is not None:
         given = codecs.lookup(reading.encoding).name
-        return ("utf-8-sig" if given == "utf-8" else given), ""
-    return marked or "utf-8-sig", "" if marked in (None, "utf-8-sig") else str(marked)
+        encoding = UTF8 if given == "utf-8" else given
+    return io.TextIOWrapper(raw, encoding, errors="surrogateescape", newline="")
 
 
 @dataclass
@@ -157,7 +182,7 @@ class _Lines:
 
     def _undecoded(self, number: int, what: str) -> UserError:
         # A spreadsheet's own encoding, as a rule.
-        name = "UTF-8" if self.encoding == "utf-8-sig" else self.encoding
+        name = "UTF-8" if self.encoding == UTF8 else self.encoding
         fix = "save the file as UTF-8, or give its --encoding, such as cp1252"
         return UserError(f"{self.file}:{number}", f"{what} is not {name}", fix)
 

@@ -17,7 +17,7 @@ LIBSVM_NAMES = (".libsvm", ".svmlight", ".svm")
 LABEL = "label"  # the target of a LIBSVM file
 CSV, LIBSVM, NPY, NPZ, PARQUET, EXCEL = "csv", "libsvm", "npy", "npz", "parquet", "xlsx"
 READERS = {
-    CSV: ("delimited", "read_table"),
+    CSV: ("plain_numbers", "read_text"),
     LIBSVM: ("libsvm", "read_libsvm"),
     NPY: ("arrays", "read_matrix"),
     NPZ: ("arrays", "read_arrays"),
@@ -64,20 +64,20 @@ START = 2**12  # bytes that are looked at
 PAIRS = re.compile(rb"[-+.\deE,]+(\s+(qid:\d+|\d+:[-+.\deE]+))*")
 
 
-def read_file(file: Path, reading: Reading | None = None) -> Table:
-    """Return the columns of a data file.
+def read_file(file: Path, reading: Reading | None = None, text: str | None = None) -> Table:
+    """Return the columns of a data file, of which `text` is kept as it is written.
 
     Raises UserError for a file that is no table, and for options of text that is none.
     """
     reading = reading or Reading()
     kind = format_of(file, reading)
-    cells = kind in (CSV, EXCEL)  # which mean what the options say
-    if reading.textual and not cells:
+    if reading.textual and kind not in (CSV, EXCEL):
         what = f"{show(str(file))} is a .{kind} file, which needs no such option"
         raise UserError(reading.textual, what, "leave it out")
     module, function = READERS[kind]
     read = getattr(import_module(f"gdcli.datasets.{module}"), function)
-    table: Table = read(file, reading) if cells else read(file)
+    given = {CSV: (reading, text), EXCEL: (reading,)}.get(kind, ())
+    table: Table = read(file, *given)
     return table
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from gdcli.datasets.arrays import ArrayTable, check_columns, check_finite, read_header
 from gdcli.datasets.cells import Style
@@ -18,26 +19,42 @@ from gdcli.datasets.features import tell_dropped, whole_rows
 from gdcli.datasets.formats import NPY, guessed
 from gdcli.datasets.header import Header
 from gdcli.datasets.on_disk import OnDisk
+from gdcli.datasets.plain_numbers import NotPlainError, PlainTable, plain_parts
 from gdcli.datasets.reading import Reading
+from gdcli.datasets.table import Table
 from gdcli.datasets.text_table import TextTable, names_of
 from gdcli.errors import UserError
 from gdcli.problem import Array
 
+T = TypeVar("T", "_Values", "_Labels")
 CELLS = 2**17  # of a CSV file that are text at a time
+
+
+@dataclass
+class _Values:
+    """The numbers of the target in all rows."""
+
+    name: str
+    parts: list[Array] = field(default_factory=list)
+
+    def add(self, part: Table) -> None:
+        """Take the numbers of a part of a file."""
+        self.parts.append(part.numbers([self.name])[:, 0])
 
 
 @dataclass
 class _Labels:
     """The cells of the target in all rows, each once in memory."""
 
-    file: Path
     name: str
+    file: Path
+    names: bool  # whether it is known to hold names, not numbers
     style: Style = field(default_factory=Style)
     parts: list[Array] = field(default_factory=list)
     first: dict[str, int] = field(default_factory=dict)  # the line that first has a cell
     known: dict[str, int] = field(default_factory=dict)
 
-    def add(self, part: TextTable) -> None:
+    def add(self, part: TextTable | PlainTable) -> None:
         """Take the cells of a part of a file."""
         import numpy as np
 
@@ -67,9 +84,8 @@ def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk, 
 
     if guessed(file, reading) == NPY:
         return _of_array(file, target, reading)
-    parts: list[Array] = []
-    matrix = _of_csv(file, target, reading, lambda part: parts.append(part.numbers([target])), None)
-    return matrix, np.concatenate(parts)[:, 0]
+    matrix, values = _of_text(file, target, reading, lambda: _Values(target))
+    return matrix, np.concatenate(values.parts)
 
 
 def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Classes]:
@@ -81,9 +97,9 @@ def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk
         matrix, y = _of_array(file, target, reading)
         return matrix, number_classes(y, target)
     parts = read_parts(file, reading, CELLS) if reading.missing == "drop" else ()
-    text = target if any(part.is_text(target) for part in parts) else None
-    labels = _Labels(file, target)
-    return _of_csv(file, target, reading, labels.add, text), labels.classes()
+    names = any(part.is_text(target) for part in parts)
+    matrix, labels = _of_text(file, target, reading, lambda: _Labels(target, file, names=names))
+    return matrix, labels.classes()
 
 
 def _of_array(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]:
@@ -106,26 +122,30 @@ def _of_array(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]
     return replace(everything, columns=np.array(list(map(int, names)), np.int64)), y
 
 
-def _of_csv(
-    file: Path,
-    target: str,
-    reading: Reading,
-    take: Callable[[TextTable], None],
-    text: str | None,
-) -> OnDisk:
-    """Return the features of a file of text as a matrix on disk.
+def _of_text(file: Path, target: str, reading: Reading, begin: Callable[[], T]) -> tuple[OnDisk, T]:
+    """Return the features of a file of text as a matrix on disk, and its target."""
+    with suppress(NotPlainError):
+        values = begin()
+        text = target if isinstance(values, _Labels) else None
+        return _stored(plain_parts(file, reading, text, CELLS), file, reading, values), values
+    values = begin()
+    return _stored(read_parts(file, reading, CELLS), file, reading, values), values
 
-    `take` is given every part of the file; `text` is as whole_rows has it.
-    """
+
+def _stored(
+    parts: Iterable[TextTable | PlainTable], file: Path, reading: Reading, values: _Values | _Labels
+) -> OnDisk:
+    """Return the features of a table's parts as a matrix on disk; `values` takes the target's."""
     import numpy as np
 
     rows, width, read = 0, 0, 0
+    text = values.name if isinstance(values, _Labels) and values.names else None
     with ExitStack() as until_done:
         held = until_done.enter_context(tempfile.TemporaryFile())
-        for part in read_parts(file, reading, CELLS):
-            names = part.others(target, reading.dropped)
-            kept = whole_rows(part, (target, *names), reading, text=text)
-            take(kept)
+        for part in parts:
+            names = part.others(values.name, reading.dropped)
+            kept = whole_rows(part, (values.name, *names), reading, text=text)
+            values.add(kept)
             held.write(kept.numbers(names).tobytes())
             rows, width, read = rows + len(kept), len(names), read + len(part)
         tell_dropped(read - rows, read, file)

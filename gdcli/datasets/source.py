@@ -61,4 +61,4 @@ class Source(Reading):
             x, y = read_named(self.dataset)
             places = y.astype("int64")
             return x, Classes(places, tuple(map(str, range(1 + places.max()))))
-        return classified(read_file(self.data, self), self.predicted, self)
+        return classified(read_file(self.data, self, self.predicted), self.predicted, self)
