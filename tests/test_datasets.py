@@ -301,8 +301,12 @@ def image_folder(folder: Path, *, suffix: str = ".gz", **changed: Array) -> Path
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_images_and_labels_of_both_parts(tmp_path: Path, suffix: str) -> None:
-    train, test = read_images("mnist", image_folder(tmp_path, suffix=suffix))
+@pytest.mark.parametrize("dot", [True, False])
+def test_images_and_labels_of_both_parts(tmp_path: Path, suffix: str, *, dot: bool) -> None:
+    image_folder(tmp_path, suffix=suffix)
+    for file in list(tmp_path.iterdir()) if dot else []:
+        file.rename(tmp_path / file.name.replace("-idx", ".idx"))
+    train, test = read_images("mnist", tmp_path)
     assert train["x"].dtype == np.uint8
     assert train["y"].dtype == np.int64
     np.testing.assert_array_equal(train["x"], np.arange(72).reshape(6, 4, 3))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+QUOTE = '"'
 LARGE = 2**20  # bytes of a file, or of a packed one
 
 
@@ -37,11 +38,11 @@ class NotPlainError(Exception):
 
 
 class _Text(io.TextIOWrapper):
-    """A stream of text without bytes of 0, which would end a cell for pandas."""
+    """A stream of text without bytes of 0, which would end a cell for pandas, and quotes."""
 
     def read(self, size: int | None = -1) -> str:
         text = super().read(size)
-        if "\0" in text:
+        if "\0" in text or QUOTE in text:  # pandas does not mind quotes in odd places
             raise NotPlainError
         return text
 
@@ -144,7 +145,7 @@ def _may_be_plain(head: Head, reading: Reading, text: str | None) -> bool:
         and not (head.comment or head.index)
         and dialect.style.plain
         and dialect.separator != BLANK
-        and dialect.quote == '"'
+        and dialect.quote == QUOTE
         and (text is None or text in head.columns)
     )
 

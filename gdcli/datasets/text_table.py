@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+QUOTES = ("'", '"')
+
 
 @dataclass(frozen=True)
 class TextTable(Table):
@@ -42,9 +44,11 @@ class TextTable(Table):
 
     def listed(self, name: str) -> str:
         """Return which columns there are, or the one that was meant."""
-        if len(self.columns) > 1:
-            return super().listed(name)
-        return f"its one column is {show(self.columns[0])}; if it is several, give the --separator"
+        if len(self.columns) == 1:
+            return f"its one column is {show(self.columns[0])}; if it is several, give --separator"
+        if any(column[:1] in QUOTES or column[-1:] in QUOTES for column in self.columns):
+            return f"{super().listed(name)}; if it has others, give the --separator"
+        return super().listed(name)
 
     def __len__(self) -> int:
         """Return the number of rows."""

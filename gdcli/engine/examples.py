@@ -26,11 +26,12 @@ def notes_of(trials: Iterable[Trial]) -> list[str]:
     """Return what there is to say about the examples of trials, each line once."""
     asked = {(trial.problem, trial.training.data_seed): None for trial in trials}
     for one in asked:
-        load(*one)
-    return list(dict.fromkeys(line for one in asked for line in _SAID.get(one, ())))
+        if one not in _SAID:
+            load(*one)
+    return list(dict.fromkeys(line for one in asked for line in _SAID[one]))
 
 
-_SAID: dict[tuple[Problem, int], tuple[str, ...]] = {}  # when the examples were read
+_SAID: dict[tuple[Problem, int], tuple[str, ...]] = {}  # of examples that were read
 
 
 @lru_cache(maxsize=8)  # a grid over problem options has a data set each; they come in order
@@ -39,6 +40,5 @@ def load(problem: Problem, data_seed: int) -> Data:
     # Extreme data are the user's; what they lead to is shown.
     with np.errstate(all="ignore"), collected() as notes:
         data = problem.load(stream(name_of(problem), data_seed, "data"))
-    if notes:
-        _SAID[problem, data_seed] = tuple(notes)
+    _SAID[problem, data_seed] = tuple(notes)
     return data
