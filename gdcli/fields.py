@@ -114,7 +114,7 @@ def options_of(cls: type) -> Mapping[str, Option]:
 def _options(cls: type) -> Mapping[str, Option]:
     hints = get_type_hints(cls, include_extras=True)
     # What every reader of tables has comes after what a problem has of its own.
-    fields = sorted(dataclasses.fields(cls), key=lambda field: field.kw_only)
+    fields = sorted(dataclasses.fields(cls), key=lambda field: field.kw_only is True)
     return {(option := _option(f, hints[f.name])).name: option for f in fields}
 
 

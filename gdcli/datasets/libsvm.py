@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gdcli.datasets.arrays import ArrayTable
-from gdcli.datasets.cells import number
+from gdcli.datasets.cells import Style, lost_digits, number
 from gdcli.datasets.contents import opened
 from gdcli.datasets.formats import LABEL
 from gdcli.datasets.room import check_room
@@ -88,6 +88,9 @@ def _take(pairs: _Pairs, line: bytes, where: str) -> None:
     """Add an example."""
     label, *rest = (word.decode("utf-8", "backslashreplace") for word in line.split())
     pairs.labels.append(_number(label, where))
+    if lost_digits([label], Style()):
+        what = f"the label {label} is more than 2^53, beyond which float64 has not all integers"
+        raise UserError(where, what, "number the labels, or write them as text in a CSV file")
     last = -1
     for word in rest:
         index, colon, value = word.partition(":")

@@ -404,6 +404,8 @@ def test_libsvm_is_known_by_its_lines(tmp_path: Path) -> None:
     assert Source("", file, "label").measured()[1].tolist() == [1, -1]
     with pytest.raises(UserError, match=r":1: '1_0' is no finite number; "):
         read_file(write(tmp_path, b"1 1:1_0\n", "t.svm"))
+    with pytest.raises(UserError, match=r":1: the label 9007199254740993 is more than 2\^53, bey"):
+        read_file(write(tmp_path, b"9007199254740993 1:1\n", "t.svm"))
 
 
 def test_options_of_text_are_for_text(tmp_path: Path) -> None:
