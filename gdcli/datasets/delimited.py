@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gdcli.datasets.contents import opened
 from gdcli.datasets.dialect import BLANK, HASH, Dialect, blanks, dialect_of
@@ -56,7 +56,8 @@ def read_table(file: Path, reading: Reading) -> TextTable:
     return replace(part, rows=tuple(rows), lines=tuple(lines))
 
 
-class Head(NamedTuple):
+@dataclass(frozen=True)
+class Head:
     """What the first lines of a file say of it."""
 
     encoding: str

@@ -96,14 +96,14 @@ class Columns:
         return first[:, None] == np.arange(width), second[:, None] == np.arange(width)
 
 
-def measured(table: Table, target: str, reading: Reading) -> tuple[Array | Columns, Array]:
+def measured(table: Table, target: str, reading: Reading) -> tuple[Array, Array]:
     """Return the features of a table, and its target as numbers, (examples,)."""
     table, names = used(table, target, reading)
     y = table.numbers([target])[:, 0]
     return features(table, names, reading), y
 
 
-def classified(table: Table, target: str, reading: Reading) -> tuple[Array | Columns, Classes]:
+def classified(table: Table, target: str, reading: Reading) -> tuple[Array, Classes]:
     """Return the features of a table, and the classes of its target."""
     table, names = used(table, target, reading)
     classes = number_classes(table.labels(target), target)
@@ -142,8 +142,8 @@ def tell_dropped(count: int, rows: int, file: Path) -> None:
         note(f"{file}: {which} not used, of {rows}")
 
 
-def features(table: Table, names: Sequence[str], reading: Reading) -> Array | Columns:
-    """Return columns as numbers; what is to be learnt of them from a part, the part is asked."""
+def features(table: Table, names: Sequence[str], reading: Reading) -> Array:
+    """Return columns as numbers, or as Columns where something is learnt from the training part."""
     chosen = _categories(table, names, reading)
     holes = reading.missing == "mean"
     if not (chosen or holes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -35,6 +35,8 @@ class _Values:
     """The numbers of the target in all rows."""
 
     name: str
+    text: None = None
+    names: bool = False
     parts: list[Array] = field(default_factory=list)
 
     def add(self, part: Table) -> None:
@@ -66,6 +68,11 @@ class _Labels:
             self.classes()
         self.parts.append(np.array(codes, np.int32))
 
+    @property
+    def text(self) -> str:
+        """The column that is kept as it is written."""
+        return self.name
+
     def classes(self) -> Classes:
         """Return the classes of all rows."""
         import numpy as np
@@ -84,7 +91,7 @@ def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk, 
 
     if guessed(file, reading) == NPY:
         return _of_array(file, target, reading)
-    matrix, values = _of_text(file, target, reading, lambda: _Values(target))
+    matrix, values = _of_text(file, reading, lambda: _Values(target))
     return matrix, np.concatenate(values.parts)
 
 
@@ -98,7 +105,7 @@ def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk
         return matrix, number_classes(y, target)
     parts = read_parts(file, reading, CELLS) if reading.missing == "drop" else ()
     names = any(part.is_text(target) for part in parts)
-    matrix, labels = _of_text(file, target, reading, lambda: _Labels(target, file, names=names))
+    matrix, labels = _of_text(file, reading, lambda: _Labels(target, file, names=names))
     return matrix, labels.classes()
 
 
@@ -122,14 +129,15 @@ def _of_array(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]
     return replace(everything, columns=np.array(list(map(int, names)), np.int64)), y
 
 
-def _of_text(file: Path, target: str, reading: Reading, begin: Callable[[], T]) -> tuple[OnDisk, T]:
+def _of_text(file: Path, reading: Reading, begin: Callable[[], T]) -> tuple[OnDisk, T]:
     """Return the features of a file of text as a matrix on disk, and its target."""
-    with suppress(NotPlainError):
-        values = begin()
-        text = target if isinstance(values, _Labels) else None
-        return _stored(plain_parts(file, reading, text, CELLS), file, reading, values), values
     values = begin()
-    return _stored(read_parts(file, reading, CELLS), file, reading, values), values
+    try:
+        plain = plain_parts(file, reading, values.text, CELLS)
+        return _stored(plain, file, reading, values), values
+    except NotPlainError:
+        values = begin()
+        return _stored(read_parts(file, reading, CELLS), file, reading, values), values
 
 
 def _stored(
@@ -139,7 +147,7 @@ def _stored(
     import numpy as np
 
     rows, width, read = 0, 0, 0
-    text = values.name if isinstance(values, _Labels) and values.names else None
+    text = values.name if values.names else None
     with ExitStack() as until_done:
         held = until_done.enter_context(tempfile.TemporaryFile())
         for part in parts:

@@ -9,7 +9,7 @@ from typing import Annotated
 from annotated_types import Ge, Lt
 
 from gdcli.datasets.classes import Classes
-from gdcli.datasets.features import Columns, classified, measured
+from gdcli.datasets.features import classified, measured
 from gdcli.datasets.formats import own_target, read_file
 from gdcli.datasets.named import read_named
 from gdcli.datasets.reading import Reading
@@ -49,14 +49,14 @@ class Source(Reading):
         """The column that is predicted: --target, unless the file's format has one of its own."""
         return self.target or (own_target(self.data, self) if self.data else None)
 
-    def measured(self) -> tuple[Array | Columns, Array]:
-        """Return the features, (examples, features), and the measurement, (examples,)."""
+    def measured(self) -> tuple[Array, Array]:
+        """Return the features, a matrix or Columns, and the measurement, (examples,)."""
         if self.data is None or self.predicted is None:
             return read_named(self.dataset)
         return measured(read_file(self.data, self), self.predicted, self)
 
-    def classified(self) -> tuple[Array | Columns, Classes]:
-        """Return the features, (examples, features), and the classes."""
+    def classified(self) -> tuple[Array, Classes]:
+        """Return the features, a matrix or Columns, and the classes."""
         if self.data is None or self.predicted is None:
             x, y = read_named(self.dataset)
             places = y.astype("int64")

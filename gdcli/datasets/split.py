@@ -18,12 +18,12 @@ Scale: TypeAlias = Literal["standard", "minmax", "none"]
 
 
 def prepare(
-    x: Array | Columns, y: Array, test_fraction: float, scale: Scale, rng: np.random.Generator
+    x: Array, y: Array, test_fraction: float, scale: Scale, rng: np.random.Generator
 ) -> Data:
     """Return shuffled examples: the last round(n * test_fraction) are the test part, if any.
 
-    x: (n, ...) numbers, float64 in the result; y: (n, ...) of any kind. Raises UserError when no
-    example is left to train on.
+    x: (n, ...) numbers, or Columns of n rows, float64 in the result; y: (n, ...) of any kind.
+    Raises UserError when no example is left to train on.
     """
     train, test = parts(len(x), test_fraction, rng)
     if isinstance(x, OnDisk):

@@ -9,7 +9,6 @@ from typing import Annotated
 from gdcli.datasets.arrays import read_header
 from gdcli.datasets.classes import Classes
 from gdcli.datasets.contents import opened
-from gdcli.datasets.features import Columns
 from gdcli.datasets.formats import NPY, guessed, in_parts
 from gdcli.datasets.matrix_file import matrix_classified, matrix_measured
 from gdcli.datasets.source import Source
@@ -63,13 +62,13 @@ class Streamable(Source):
                 size += len(part)
         return TEXT * size
 
-    def measured(self) -> tuple[Array | Columns, Array]:
+    def measured(self) -> tuple[Array, Array]:
         """Return the features, which may stay on disk, and the measurement, (examples,)."""
         if self.stream and self.data and self.predicted:
             return matrix_measured(self.data, self.predicted, self)
         return super().measured()
 
-    def classified(self) -> tuple[Array | Columns, Classes]:
+    def classified(self) -> tuple[Array, Classes]:
         """Return the features, which may stay on disk, and the classes."""
         if self.stream and self.data and self.predicted:
             return matrix_classified(self.data, self.predicted, self)

@@ -53,8 +53,10 @@ def read_workbook(file: Path, reading: Reading) -> TextTable:
     (first, names), below = wide[0], wide[1:]
     if reading.header is None:
         check_names([row for _, row in wide[:LOOK]], style, f"{file}:{first}")
+    columns: tuple[str, ...] = tuple(map(str, range(width)))
+    index: tuple[str, ...] = ()
     if reading.header is False:
-        columns, index, below = tuple(map(str, range(width))), (), wide
+        below = wide
     else:
         columns, index = named(names, f"{file}:{first}", reading)
     if not below:
