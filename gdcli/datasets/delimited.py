@@ -27,6 +27,7 @@ from gdcli.datasets.text_table import TextTable
 from gdcli.errors import UserError
 from gdcli.fields import show
 
+SAYS = re.compile(r"sep=([^\w\s]|\t)\s*")  # what Excel writes, and takes off
 UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape gives them
 LONGEST = 2**24  # characters of a line: a file without line ends is no table
 CELL = 70  # bytes of a cell as text in memory, or a little more
@@ -96,9 +97,12 @@ def _begin(
     said = "" if reading.encoding or encoding == UTF8 else encoding
     lines = _Lines(file, stream, reading, encoding)
     first, sample = lines.sample()
+    separator = reading.delimiter
+    if (told := lines.take_separator()) is not None:
+        first, sample, separator = first + 1, sample[1:], separator or told
     if not sample:
         raise UserError(str(file), "the file is empty", "give a header and at least one row")
-    dialect = dialect_of(sample, reading, file, first, said)
+    dialect = dialect_of(sample, separator, reading, (file, first), said)
     found = _rows(file, lines, dialect)
     line, columns = next(found)
     index: tuple[str, ...] = ()
@@ -148,6 +152,16 @@ class _Lines:
         if self.comment is None and found and found[0].startswith(HASH):
             return self._without_hashes(found)
         return first, found
+
+    def take_separator(self) -> str | None:
+        """Return what a first line such as sep=; says, which then is a blank one."""
+        for place, line in enumerate(self.held):
+            if line.strip():
+                said = SAYS.fullmatch(line)
+                if said:
+                    self.held[place] = "\n"
+                return said[1] if said else None
+        return None
 
     def _without_hashes(self, found: Sequence[str]) -> tuple[int, list[str]]:
         """Return the lines below those with a hash, at the start, and take these for comments."""
@@ -230,8 +244,9 @@ def _rows(file: Path, lines: _Lines, dialect: Dialect) -> Iterator[tuple[int, tu
     )
     try:
         for row in reader:
-            if len(row) > 1 or (row and row[0].strip()):
-                yield reader.line_num, tuple(cell.strip() for cell in row)
+            cells = tuple(cell.strip() for cell in row)
+            if any(cells):  # spreadsheets end with rows of nothing but separators
+                yield reader.line_num, cells
     except csv.Error as error:
         where = f"{file}:{reader.line_num}"
         raise UserError(

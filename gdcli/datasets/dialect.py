@@ -32,10 +32,6 @@ class Dialect:
     header: bool
     style: Style
 
-    def rows(self, lines: Sequence[str]) -> list[list[str]]:
-        """Return the cells of some lines."""
-        return [[c.strip() for c in row] for row in split(lines, self.separator, self.quote)]
-
 
 def split(lines: Sequence[str], separator: str, quote: str) -> list[list[str]]:
     """Return the cells of lines that hold something; a cell that is never closed ends with them."""
@@ -43,19 +39,25 @@ def split(lines: Sequence[str], separator: str, quote: str) -> list[list[str]]:
         lines, delimiter=separator, quotechar=quote, skipinitialspace=separator == BLANK
     )
     try:
-        return [row for row in reader if len(row) > 1 or (row and row[0].strip())]
+        return [row for row in reader if any(map(str.strip, row))]
     except csv.Error:
         return []
 
 
 def dialect_of(
-    lines: Sequence[str], reading: Reading, file: Path, line: int, encoding: str
+    lines: Sequence[str],
+    given: str | None,
+    reading: Reading,
+    where: tuple[Path, int],
+    encoding: str,
 ) -> Dialect:
-    """Return how a file is written, of which these lines, from `line`, are the first.
+    """Return how a file is written, of which these lines, from that of `where`, are the first.
 
-    What is found that is not the plain case is said. Raises UserError for a header that is none.
+    `given` is what is known to separate columns. What is found that is not the
+    plain case is said. Raises UserError for a header that is none.
     """
-    separator, quote = _separator(lines, reading.delimiter)
+    file, line = where
+    separator, quote = _separator(lines, given)
     rows = [[c.strip() for c in row] for row in split(lines, separator, quote)]
     style = Style(reading.decimal or _decimal(rows, reading), reading.thousands)
     header = reading.header
@@ -63,7 +65,7 @@ def dialect_of(
         check_names(rows, style, f"{file}:{line}")
         header = True
     found = []
-    if reading.separator is None and separator != "," and rows and len(rows[0]) > 1:
+    if given is None and separator != "," and rows and len(rows[0]) > 1:
         found.append(f"{NAMES[separator]} between columns")
     if reading.decimal is None and style.decimal != ".":
         found.append("the decimal sign is a comma")

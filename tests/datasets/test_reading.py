@@ -72,6 +72,7 @@ SO = "FILE is read so: "
         ),
         ("a\tb\ty\n1.5\t2\t0.5\n3\t4.25\t1.5\n-5\t6\t2.5\n", [SO + "tabs between columns"]),
         (" a  b\ty\n1.5  2 0.5\n 3  4.25 1.5\n-5   6 2.5\n", [SO + "blanks between columns"]),
+        ("sep=;\na;b;y\n1.5;2;0.5\n3;4.25;1.5\n;;\n-5;6;2.5\n;;\n", []),
         ("'a','b','y'\n1.5,2,0.5\n3,4.25,1.5\n-5,6,2.5\n", [SO + "cells in single quotes"]),
         (
             "# made on Monday\n#\na,b,y\n1.5,2,0.5\n3,4.25,1.5\n# half\n-5,6,2.5\n",
