@@ -43,7 +43,7 @@ def read_workbook(file: Path, reading: Reading) -> TextTable:
         except UserError:
             raise
         except Exception:  # noqa: BLE001 -- of a damaged workbook openpyxl raises whatever it meets
-            what = "it is no workbook of Excel's, or a damaged one"
+            what = "it begins as a workbook of Excel's, but openpyxl cannot read it"
             raise UserError(str(file), what, "save it as CSV") from None
     if not rows:
         raise UserError(str(file), "the workbook is empty", "give a header and at least one row")

@@ -440,7 +440,7 @@ def test_a_damaged_workbook(tmp_path: Path) -> None:
     with zipfile.ZipFile(held, "w") as file:
         file.writestr("xl/workbook.xml", b"none")
         file.writestr("[Content_Types].xml", b"none")
-    with pytest.raises(UserError, match="it is no workbook of Excel's, or a damaged one; save it"):
+    with pytest.raises(UserError, match="it begins as a workbook of Excel's, but openpyxl cannot "):
         read_file(write(tmp_path, held.getvalue(), "b.xlsx"))
 
 
