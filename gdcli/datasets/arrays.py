@@ -8,14 +8,14 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
-from gdcli.datasets.contents import check_ratio, seekable
+from gdcli.datasets.contents import WRONG_ZIP, check_ratio, seekable
 from gdcli.datasets.header import Header
 from gdcli.datasets.notes import note
 from gdcli.datasets.room import check_room
@@ -164,7 +164,7 @@ def read_arrays(file: Path) -> ArrayTable:
             arrays = {
                 info.filename.removesuffix(SUFFIX): _member(archive, info, file) for info in members
             }
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except WRONG_ZIP:
         what = "it is no .npz archive, or a damaged one"
         raise UserError(str(file), what, "write it with numpy.savez") from None
     _check_rows(arrays, file)
@@ -211,7 +211,7 @@ def read_header(stream: IO[bytes], file: Path, size: int) -> Header:
         version = npy.read_magic(begin)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(begin)
-    except (ValueError, SyntaxError, TypeError, struct.error, EOFError):
+    except (ValueError, SyntaxError, TypeError, struct.error, EOFError, tokenize.TokenError):
         what = "it has no header of an array"
         raise UserError(str(file), what, "write it with numpy.save or numpy.savez") from None
     if dtype.hasobject:

@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,18 @@ HARMLESS = 2 * 10**7  # bytes that any archive may unpack to
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
 UNPACK: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+# What zipfile raises of a damaged archive, which it does not foresee, or of a way that it has not.
+WRONG_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+    OverflowError,
+)
 JUNK = "__MACOSX/"  # what macOS puts beside a member
 
 
@@ -104,7 +117,7 @@ def _packing(raw: io.BufferedReader) -> str:
         try:
             with zipfile.ZipFile(raw) as archive:
                 kind = kind if _only_member(archive) else ""
-        except zipfile.BadZipFile:
+        except WRONG_ZIP:
             kind = ""
         finally:
             raw.seek(0)
@@ -116,7 +129,7 @@ def _only_member(archive: zipfile.ZipFile) -> str | None:
     names = [
         info.filename
         for info in archive.infolist()
-        if not info.is_dir() and not info.filename.startswith(JUNK)
+        if info.filename and not info.is_dir() and not info.filename.startswith(JUNK)
     ]
     return names[0] if len(names) == 1 and not names[0].endswith(".npy") else None
 

@@ -7,7 +7,7 @@ import zipfile
 from importlib import import_module
 from pathlib import Path
 
-from gdcli.datasets.contents import opened, packed, seekable
+from gdcli.datasets.contents import WRONG_ZIP, opened, packed, seekable
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.table import Table
 from gdcli.errors import MissingData, UserError
@@ -114,7 +114,7 @@ def _of_zip(file: Path) -> str:
     try:
         with seekable(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
             names = archive.namelist()
-    except zipfile.BadZipFile:
+    except WRONG_ZIP:
         if _suffix(file) == ".npz":
             return NPZ  # whose reader says what is wrong
         raise UserError(str(file), "the zip data is damaged", "fetch or compress it anew") from None
