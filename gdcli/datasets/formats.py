@@ -124,7 +124,7 @@ def _of_zip(file: Path) -> str:
         return NPZ
     if any(name.startswith(("word/", "ppt/", "content.xml")) for name in names):
         raise UserError(str(file), "it is a document of an office program", "save it as CSV")
-    listed = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    listed = ", ".join(map(show, names[:3])) + (", ..." if len(names) > 3 else "")
     what = f"it is a zip archive of {len(names)} files: {listed}"
     raise UserError(str(file), what, "unpack it, and give one of them")
 

@@ -88,6 +88,8 @@ def test_pickled_objects_are_not_run(tmp_path: Path) -> None:
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b"{" * 99, "it has no header of an array"),
         (b"\x93NUMPY\x09\x00", "it has no header of an array"),
         (b"\x93NUMPY", "it has no header of an array"),
+        (header("(4, 3), ('''"), "it has no header of an array"),
+        (header("((4, 3)"), "it has no header of an array"),
     ],
 )
 def test_a_lying_header_is_held_against_the_file(
@@ -135,6 +137,10 @@ def test_an_archive_that_lies_about_its_members(tmp_path: Path) -> None:
     raw[entry + 20 : entry + 28] = struct.pack("<II", 2**31, 2**31)  # both sizes, 2 GiB
     file.write_bytes(raw)
     refused(file, "FILE: ")
+    raw = bytearray(raw)
+    raw[entry + 6] = 218  # the version of zip that it needs
+    file.write_bytes(raw)
+    refused(file, "FILE: it is no .npz archive, or a damaged one; ")
     np.savez_compressed(file, x=np.ones(9))
     raw = bytearray(file.read_bytes())
     raw[raw.index(b"PK\x01\x02") + 16] ^= 1  # the checksum

@@ -392,7 +392,7 @@ def test_an_archive_of_several_files(tmp_path: Path) -> None:
     file = write(tmp_path, held.getvalue(), "t.zip")
     with pytest.raises(UserError) as caught:
         read_file(file)
-    what = f"{file}: it is a zip archive of 4 files: a.csv, b.csv, c.txt, ...; unpack it, and give "
+    what = f"{file}: it is a zip archive of 4 files: 'a.csv', 'b.csv', 'c.txt', ...; unpack it"
     assert str(caught.value).startswith(what)
 
 
