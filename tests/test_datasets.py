@@ -170,7 +170,7 @@ def test_gzip_is_unpacked(tmp_path: Path) -> None:
         ("a,y\n", "FILE:1: there is no row below the header; add the examples"),
         (
             "1,2\n3,4\n",
-            "FILE:1: the first row holds numbers, no names; give --no-header, by which columns are ",
+            "FILE:1: the first row holds numbers, no names; give --no-header, by which columns ",
         ),
         ("a,,y\n1,2,3\n", "FILE:1: column 2 has no name; name it, or give --drop 'Unnamed: 1'"),
         (
