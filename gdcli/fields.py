@@ -22,8 +22,8 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from gdcli.errors import UserError
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-WHOLE = re.compile(r"[+-]?\d+")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 LONGEST = 100  # characters of a value in an error message
 MOST_DIGITS = 1000  # of an integer; Python converts no more than 4300
 LIMITS = {
@@ -113,7 +113,8 @@ def options_of(cls: type) -> Mapping[str, Option]:
 @cache
 def _options(cls: type) -> Mapping[str, Option]:
     hints = get_type_hints(cls, include_extras=True)
-    fields = dataclasses.fields(cls)
+    # What every reader of tables has comes after what a problem has of its own.
+    fields = sorted(dataclasses.fields(cls), key=lambda field: field.kw_only is True)
     return {(option := _option(f, hints[f.name])).name: option for f in fields}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ WHERE = "EXPRESSION"
 LONGEST = 1000  # characters
 MOST_PARTS = 500  # operations, names and numbers
 DEEPEST = 50  # parts inside of parts
+ODD_NUMBER = re.compile(r"(?<![\w.])(\d\w*_\w*|0[xXoObB]\w*)|\.\d+_\w*")  # Python's alone
 LARGEST_POWER = 100  # a constant exponent's size
 CONSTANTS = {"pi": math.pi}
 FUNCTIONS = {  # how many operands each takes
@@ -58,6 +60,8 @@ def parse(text: str) -> Formula:
     """Return a formula; raises UserError for anything but arithmetic on numbers and names."""
     tree = _tree(text)
     _check_size(tree)
+    if odd := ODD_NUMBER.search(text):
+        raise UserError(WHERE, f"{show(odd[0])} is no plain number", "write it as 1000 or 1e3")
     reader = _Reader(text)
     reader.place(tree)
     formula = Formula(tree, tuple(reader.places))
