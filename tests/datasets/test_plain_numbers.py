@@ -72,7 +72,7 @@ def test_pandas_reads_the_same_or_nothing(
 
 
 @pytest.mark.parametrize("cell", ["\r", "1\r"])
-def test_a_carriage_return_among_line_feeds_is_left_to_csv(tmp_path: Path, cell: str) -> None:
+def test_a_carriage_return_without_a_line_feed_is_left_to_csv(tmp_path: Path, cell: str) -> None:
     file = tmp_path / "t.csv"
     file.write_bytes(f"a,y\n0.5,1\n{cell},0,0\n".encode())
     reading = Reading(separator=",", header=True)
