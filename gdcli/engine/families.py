@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -20,7 +20,10 @@ from gdcli.torch_optimizer import TorchOptimizer
 if TYPE_CHECKING:
     from gdcli.engine.device import Device, Torch
     from gdcli.engine.mapping import Mapping
+    from gdcli.engine.pieces import Pieces
     from gdcli.engine.program import Program
+    from gdcli.engine.programs.autograd import AutogradProgram
+    from gdcli.engine.programs.first_axis import FirstAxisProgram
     from gdcli.grid import Trial
 
 FEATURES, IMAGES = 2, 4  # axes of their examples
@@ -73,20 +76,43 @@ def program_for(
         return AnalyticProgram(problem, data, lanes, device, rotate=linear)
     if isinstance(problem, LinearModel):
         return _linear(problem, trials, data, device, width)
-    if isinstance(problem, Network) and _of_known_layers(problem, data):
+    program = program_on_torch(
+        problem, data, cast("Torch", device), partial(in_line, trials), trials[0].training.data_seed
+    )
+    program.pieces = pieces_for(trials[0], data, eager=device.eager)
+    return program
+
+
+def pieces_for(trial: Trial, data: Data, *, eager: bool = True) -> Pieces:
+    """Return what a trial on torch computes at a time."""
+    from gdcli.engine.pieces import pieces_of
+
+    problem, seed = trial.problem, trial.training.data_seed
+    layered = isinstance(problem, Network) and of_known_layers(problem, data)
+    return pieces_of(problem, data, seed, precision(trial), layered=layered, eager=eager)
+
+
+def program_on_torch(
+    problem: Problem,
+    data: Data,
+    device: Torch,
+    lanes: Callable[[int], Lanes],
+    data_seed: int,
+) -> FirstAxisProgram:
+    """Return the program of a problem on torch; `lanes` are of a multiple of so many places."""
+    if isinstance(problem, Network) and of_known_layers(problem, data):
         from gdcli.engine.programs.network import NetworkProgram
 
-        module = module_of(problem, data)
-        return NetworkProgram(problem, data, in_line(trials, PAIR), device, module)
+        return NetworkProgram(problem, data, lanes(PAIR), device, module_of(problem, data))
     if isinstance(problem, StatefulNetwork):
         from gdcli.engine.programs.stateful import StatefulProgram
 
-        return StatefulProgram(problem, data, in_line(trials, 1), cast("Torch", device))
+        return StatefulProgram(problem, data, lanes(1), device)
     from gdcli.engine.mapping import OneByOne, Together
 
-    if why_not_stacked(problem, trials[0].training.data_seed):
-        return _differentiated(problem, data, in_line(trials, 1), device, OneByOne())
-    return _differentiated(problem, data, in_line(trials, PAIR), device, Together())
+    if why_not_stacked(problem, data_seed):
+        return _differentiated(problem, data, lanes(1), device, OneByOne())
+    return _differentiated(problem, data, lanes(PAIR), device, Together())
 
 
 def _linear(
@@ -128,7 +154,7 @@ def not_stacked(trial: Trial) -> str | None:
     return f"{name} cannot be stacked ({why}): its trials run one at a time" if why else None
 
 
-def _of_known_layers(problem: Network, data: Data) -> bool:
+def of_known_layers(problem: Network, data: Data) -> bool:
     """Return whether every layer of a network has a stacked form."""
     from gdcli.engine.stacked import stacked
 
@@ -139,7 +165,7 @@ def _of_known_layers(problem: Network, data: Data) -> bool:
 
 def _differentiated(
     problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping
-) -> Program:
+) -> AutogradProgram:
     """Return the program of a loss that autograd differentiates."""
     from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram
 
@@ -157,7 +183,7 @@ def why_not_stacked(problem: Problem, data_seed: int) -> str | None:
     if not problem.vectorized:
         return "it says so itself"
     data = load(problem, data_seed)
-    if isinstance(problem, Network) and _of_known_layers(problem, data):
+    if isinstance(problem, Network) and of_known_layers(problem, data):
         return None
     from gdcli.engine.device import Torch
     from gdcli.engine.stacking import obstacle

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,6 +40,19 @@ def add_to(sums: Params, part: Params) -> None:
     """Add a part's values to sums by name, in place."""
     for name, value in part.items():
         sums[name] = sums[name] + value if name in sums else value
+
+
+def mean_of(shares: Iterable[tuple[float, Params]]) -> Params:
+    """Return means by name, of parts that are the given shares of all."""
+    means: Params = {}
+    for share, part in shares:
+        add_to(means, scaled(share, part))
+    return means
+
+
+def scaled(share: float, part: Params) -> Params:
+    """Return the share that a part's means have in those of all."""
+    return part if share == 1.0 else {name: share * value for name, value in part.items()}
 
 
 def numbers_held(array: Array) -> int:

@@ -1,0 +1,206 @@
+"""What a problem on torch holds while it is computed, seen on a pair of trials and few examples.
+
+It is counted, tensor by tensor, as torch makes and frees them: no clock, no machine and no other
+trial has a part in it, so that what follows from it is the same everywhere.
+"""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from gdcli.engine.device import Torch
+from gdcli.engine.examples import load
+from gdcli.engine.families import program_on_torch
+from gdcli.engine.initial import starting_point
+from gdcli.engine.lanes import Lanes
+from gdcli.problem import Data
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.problem import Params, Problem
+
+FEWEST, MOST = 2, 512  # examples that are looked at
+LOOK = 2**23  # bytes that a look may take, or little more
+KERNELS = 1.1  # what a kernel takes for itself while it runs, over what it is seen to make
+SAME = 1e-6  # of two ways to add up a mean in float64
+
+
+class Footprint(NamedTuple):
+    """Bytes for each example of each trial."""
+
+    point: int  # where it is evaluated
+    step: int  # where a step's gradient is taken
+
+
+@lru_cache(maxsize=16)
+def footprint(problem: Problem, data_seed: int, dtype: str) -> Footprint | None:
+    """Return what an example takes; None where a trial cannot be computed, as the run will tell."""
+    data = load(problem, data_seed)
+    try:
+        start = starting_point(problem, data, 0)
+
+        def looked(few: int) -> tuple[int, int]:
+            return _looked(problem, _some(data, 0, few), start, dtype, data_seed)
+
+        few = min(FEWEST, data.examples)
+        rough = looked(few)
+        # With more of them the examples outweigh the parameters.
+        most = min(data.examples, max(2 * FEWEST, min(MOST, LOOK * few // max(*rough, 1))))
+        if most < 2 * few:
+            return Footprint(*(_each(size, few) for size in rough))
+        less = looked(most // 2) if most // 2 > few else rough
+        gaps = (after - before for before, after in zip(less, looked(most), strict=True))
+    except Exception:  # noqa: BLE001 -- the run tells of it
+        return None
+    return Footprint(*(_each(gap, most - most // 2) for gap in gaps))
+
+
+def _each(size: int, count: int) -> int:
+    """Return the bytes of one example, of so many of theirs."""
+    return max(1, int(KERNELS * size / count))
+
+
+def _looked(problem: Problem, few: Data, start: Params, dtype: str, seed: int) -> tuple[int, int]:
+    """Return the bytes that a trial takes at a recorded point and in a step."""
+    program = program_on_torch(problem, few, Torch(dtype), pair, seed)
+    params = program.start([start])
+    sizes = (
+        _most(lambda: program.evaluate(params)),
+        _most(lambda: program.gradient(params, None)),
+    )
+    lanes = program.lanes.shape[0]
+    return sizes[0] // lanes, sizes[1] // lanes
+
+
+def _most(compute: Callable[[], Any]) -> int:
+    """Return the most bytes of new tensors that there are at a time."""
+    with _uncollected(), Count() as count:
+        compute()
+    return count.most
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Have tensors freed where nothing refers to them, and at no other time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+class Count(TorchDispatchMode):
+    """Counts the bytes of the tensors that are made within it while they live."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        super().__init__()
+        self.now = self.most = 0
+        self.known: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Compute as without it, and note what is new."""
+        made = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(made):
+            if isinstance(tensor, torch.Tensor):
+                self._note(tensor.untyped_storage())
+        return made
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata  # noqa: SLF001 -- the storage itself, whoever refers to it
+        if key in self.known:
+            return
+        self.known[key] = storage.nbytes()
+        self.now += storage.nbytes()
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._gone, key).atexit = False
+
+    def _gone(self, key: int) -> None:
+        self.now -= self.known.pop(key)
+
+
+def pair(multiple: int) -> Lanes:
+    """Return lanes of a trial for each of the places that a stack has at least."""
+    places = np.zeros(multiple, int)
+    return Lanes((multiple,), np.arange(multiple), (0,), places, places)
+
+
+Numbers: TypeAlias = "dict[str, NDArray[Any]]"
+
+
+class Parted(NamedTuple):
+    """Whether something is the mean of what it is of parts of the examples."""
+
+    point: bool  # a recorded point
+    step: bool  # the gradient of a step
+
+
+@lru_cache(maxsize=16)
+def parted(problem: Problem, data_seed: int) -> Parted:
+    """Return what may be computed some examples at a time; it is tried on a few.
+
+    It may not where examples have to do with each other, as in batch norm while it trains, nor
+    where numbers are drawn or buffers moved.
+    """
+    data = load(problem, data_seed)
+    if data.examples < 2 * FEWEST:
+        return Parted(point=False, step=False)
+    try:
+        start = _moved(starting_point(problem, data, 0))
+        whole, *halves = (
+            _tried(problem, _some(data, first, last), start, data_seed)
+            for first, last in ((0, 2 * FEWEST), (0, FEWEST), (FEWEST, 2 * FEWEST))
+        )
+    except Exception:  # noqa: BLE001 -- the run tells of it
+        return Parted(point=False, step=False)
+    return Parted(*map(_is_mean, whole, *halves))
+
+
+def _moved(start: Params) -> Params:
+    """Return a start where little is 0, as much is where parameters begin."""
+    rng = np.random.default_rng(0)
+    return {name: a + 0.01 * rng.standard_normal(np.shape(a)) for name, a in start.items()}
+
+
+def _tried(problem: Problem, few: Data, start: Params, seed: int) -> tuple[Numbers, Numbers]:
+    """Return what is recorded at a point, and a step's gradient with what moves in the step."""
+    program = program_on_torch(problem, few, Torch("float64"), pair, seed)
+    params, host = program.start([start]), program.device.host
+    point = program.evaluate(params)
+    before = {name: host(array).copy() for name, array in program.carried.items()}
+    slopes = program.gradient(params, None)
+    after = {name: host(array) for name, array in program.carried.items()}
+    recorded = {n: host(v) for n, v in point.values.items() if n != "grad_norm"}
+    recorded |= {f"slope {name}": host(array) for name, array in point.gradient.items()}
+    step = {name: host(array) for name, array in slopes.items()}
+    # What moved is nan, and so no mean.
+    step |= {f"carried {n}": np.where(after[n] == before[n], 0.0, np.nan) for n in before}
+    return recorded, step
+
+
+def _is_mean(whole: Numbers, one: Numbers, other: Numbers) -> bool:
+    """Return whether all numbers are the means of those of two halves."""
+    return all(
+        np.allclose(whole[name], (one[name] + other[name]) / 2, rtol=SAME, atol=SAME**2)
+        for name in whole
+    )
+
+
+def _some(data: Data, first: int, last: int) -> Data:
+    """Return a data set of some of the training examples."""
+    return Data({name: a[first:last] for name, a in data.train.items()}, {}, data.constants)
