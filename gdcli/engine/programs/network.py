@@ -127,7 +127,8 @@ class NetworkProgram(FirstAxisProgram):
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and accuracy on all training and test examples."""
         sums = _summed(self._at_a_point(self._sloped, self.train, params))
-        gradient = self._finished({name: sums.pop(name) for name in params}, params, self.examples)
+        slopes = {name: sums.pop(name) for name in [*sums] if name in params}
+        gradient = self._finished(slopes, params, self.examples)
         values = self._means("train", params, sums)
         values["grad_norm"] = self.norm(gradient)
         if self.test:
