@@ -83,12 +83,12 @@ def program_for(
     return program
 
 
-def pieces_for(trial: Trial, data: Data, *, eager: bool = True) -> Pieces:
-    """Return what a trial on torch computes at a time."""
+def pieces_for(trial: Trial, data: Data, *, eager: bool = True, plain: bool = False) -> Pieces:
+    """Return what a trial on torch computes at a time; `plain`: as the reference does."""
     from gdcli.engine.pieces import pieces_of
 
     problem, seed = trial.problem, trial.training.data_seed
-    layered = isinstance(problem, Network) and of_known_layers(problem, data)
+    layered = not plain and isinstance(problem, Network) and of_known_layers(problem, data)
     return pieces_of(problem, data, seed, precision(trial), layered=layered, eager=eager)
 
 

@@ -42,7 +42,7 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
     if not changes and data_checksums(run.experiment) != run.manifest.get("data"):
         return Finding("rerun", "different", "the data are not those that the run was trained on")
     batches = _chosen(batches_of(run.experiment.grid.cohorts, run.engine), sample, seed)
-    check_memory(batches, None)
+    check_memory(batches, None, device)
     work = Work(run.experiment.varied, run.experiment.grid.metrics, device)
     again = _Rerun(run, work, Judge(run, exact=not changes))
     again.train(batches, progress)

@@ -49,7 +49,7 @@ class Run:
         problem = experiment.grid.trials[0].problem
         self.metrics = experiment.grid.metrics
         self.device = resolve(options.device, networks=needs_torch(problem))
-        self.work = Work(experiment.varied, self.metrics, self.device)
+        self.work = Work(experiment.varied, self.metrics, self.device, options.memory)
         self.batches = batches_of(experiment.grid.cohorts, options.engine)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
@@ -107,7 +107,8 @@ class Run:
                 return Done(computed=False, failures=self.failures(index, held))
             shard = self.compute(index, held, advance, self._checkpoint)
             self.store.save(index, shard)
-            self._checkpoint(self.batches[index]).remove()
+            for state in self.store.checkpoints.glob(f"{index:06d}*"):
+                state.unlink(missing_ok=True)
             return Done(computed=True, failures=self.failures(index, shard))
         finally:
             self.claims.release(index)
@@ -124,9 +125,11 @@ class Run:
         return self.work.again(batch, held) if held else self.work.shard(batch, advance, keep)
 
     def _checkpoint(self, batch: TrialBatch) -> Checkpoint:
-        """Return where the state of a batch is kept while it is computed."""
+        """Return where the state of a batch, or of a stack of it, is kept while it is computed."""
+        first = self.batches[batch.index].trials.index(batch.trials[0])
+        name = f"{batch.index:06d}" + (f".{first}" if first else "")
         key = [self.store.id, str(batch.index), *(trial.id for trial in batch.trials)]
-        return Checkpoint(self.store.checkpoints / f"{batch.index:06d}", " ".join(key))
+        return Checkpoint(self.store.checkpoints / name, " ".join(key))
 
     def failures(self, index: int, shard: Shard) -> tuple[str, ...]:
         """Return a line for each trial of a batch that failed."""
