@@ -18,6 +18,8 @@ from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, Statefu
 from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from gdcli.engine.device import Device, Torch
     from gdcli.engine.mapping import Mapping
     from gdcli.engine.pieces import Pieces
@@ -83,36 +85,48 @@ def program_for(
     return program
 
 
+def check_network(trial: Trial) -> None:
+    """Raise UserError for a network whose outputs and targets do not fit its criterion."""
+    if isinstance(trial.problem, Network):
+        from gdcli.engine.cost import check_criterion
+
+        check_criterion(trial.problem, trial.training.data_seed)
+
+
 def pieces_for(trial: Trial, data: Data, *, eager: bool = True, plain: bool = False) -> Pieces:
     """Return what a trial on torch computes at a time; `plain`: as the reference does."""
     from gdcli.engine.pieces import pieces_of
 
-    problem, seed = trial.problem, trial.training.data_seed
+    problem = trial.problem
     layered = not plain and isinstance(problem, Network) and of_known_layers(problem, data)
-    return pieces_of(problem, data, seed, precision(trial), layered=layered, eager=eager)
+    return pieces_of(trial, data, layered=layered, eager=eager)
 
 
 def program_on_torch(
-    problem: Problem,
-    data: Data,
-    device: Torch,
-    lanes: Callable[[int], Lanes],
-    data_seed: int,
+    problem: Problem, data: Data, device: Torch, lanes: Callable[[int], Lanes], seed: int
 ) -> FirstAxisProgram:
-    """Return the program of a problem on torch; `lanes` are of a multiple of so many places."""
-    if isinstance(problem, Network) and of_known_layers(problem, data):
-        from gdcli.engine.programs.network import NetworkProgram
+    """Return the program of a problem on torch, on all or some of its examples.
 
-        return NetworkProgram(problem, data, lanes(PAIR), device, module_of(problem, data))
+    `lanes` makes lanes of a multiple of so many places; `seed` is that of the data.
+    """
     if isinstance(problem, StatefulNetwork):
         from gdcli.engine.programs.stateful import StatefulProgram
 
-        return StatefulProgram(problem, data, lanes(1), device)
+        return StatefulProgram(problem, data, lanes(1), device, _module(problem, seed))
+    if isinstance(problem, Network) and of_known_layers(problem, data):
+        from gdcli.engine.programs.network import NetworkProgram
+
+        return NetworkProgram(problem, data, lanes(PAIR), device, _module(problem, seed))
     from gdcli.engine.mapping import OneByOne, Together
 
-    if why_not_stacked(problem, data_seed):
-        return _differentiated(problem, data, lanes(1), device, OneByOne())
-    return _differentiated(problem, data, lanes(PAIR), device, Together())
+    if why_not_stacked(problem, seed):
+        return _differentiated(problem, data, lanes(1), device, OneByOne(), seed)
+    return _differentiated(problem, data, lanes(PAIR), device, Together(), seed)
+
+
+def _module(problem: Network | StatefulNetwork, data_seed: int) -> nn.Module:
+    """Return the module of one trial, which all examples have a say in, not those of a part."""
+    return module_of(problem, load(problem, data_seed))
 
 
 def _linear(
@@ -158,20 +172,26 @@ def of_known_layers(problem: Network, data: Data) -> bool:
     """Return whether every layer of a network has a stacked form."""
     from gdcli.engine.stacked import stacked
 
+    x, y = data.train["x"], data.train["y"]
     # The stacked layers know features and images; on a sequence nn.Linear means another thing.
-    features = data.train["x"].ndim in (FEATURES, IMAGES) and data.train["x"].dtype.kind == "f"
-    return features and stacked(module_of(problem, data)) is not None
+    known = x.ndim in (FEATURES, IMAGES) and x.dtype.kind == "f"
+    # Their criteria know one class an example, none of them left out, or its targets in a row.
+    if problem.criterion == "cross_entropy":
+        known = known and y.ndim == 1 and y.dtype.kind == "i" and not (y < 0).any()
+    else:
+        known = known and problem.criterion == "mse" and y.ndim <= FEATURES
+    return known and stacked(module_of(problem, data)) is not None
 
 
 def _differentiated(
-    problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping
+    problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping, seed: int
 ) -> AutogradProgram:
     """Return the program of a loss that autograd differentiates."""
     from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram
 
     place = cast("Torch", device)
     if isinstance(problem, Network):
-        return ModuleProgram(problem, data, lanes, place, mapping)
+        return ModuleProgram(problem, data, lanes, place, mapping, _module(problem, seed))
     return AutogradProgram(problem, data, lanes, place, mapping)
 
 
@@ -191,7 +211,8 @@ def why_not_stacked(problem: Problem, data_seed: int) -> str | None:
     pair = Lanes((2,), np.arange(2), (0,), np.zeros(2, int), np.zeros(2, int))
 
     def build(few: Data, mapping: Mapping) -> Program:
-        return _differentiated(problem, few, pair, Torch(problem.default_dtype), mapping)
+        device = Torch(problem.default_dtype)
+        return _differentiated(problem, few, pair, device, mapping, data_seed)
 
     try:
         start = starting_point(problem, data, 0)

@@ -111,6 +111,11 @@ class Count(TorchDispatchMode):
         self.now = self.most = 0
         self.known: dict[int, int] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Have torch.compile not imported, which takes a second: nothing here is compiled."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:

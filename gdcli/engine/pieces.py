@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+from gdcli.engine.families import precision
 from gdcli.engine.footprint import Footprint, footprint, parted
 from gdcli.engine.program import CHUNK
 from gdcli.problem import Batch, Data, Network, StatefulNetwork
 
 if TYPE_CHECKING:
+    from gdcli.grid import Trial
     from gdcli.problem import Problem
 
 # Bytes of a trial up to which all of its examples are computed at a time, or all of a CHUNK.
@@ -45,11 +47,10 @@ class Pieces(NamedTuple):
         return self.each.step * (min(examples, self.step or examples) if full else examples)
 
 
-def pieces_of(
-    problem: Problem, data: Data, data_seed: int, dtype: str, *, layered: bool, eager: bool = True
-) -> Pieces:
-    """Return the pieces of a problem; `layered` networks have CHUNK examples in each as it is."""
-    each = footprint(problem, data_seed, dtype)
+def pieces_of(trial: Trial, data: Data, *, layered: bool, eager: bool = True) -> Pieces:
+    """Return the pieces of a trial; `layered` networks have CHUNK examples in each as it is."""
+    problem, data_seed = trial.problem, trial.training.data_seed
+    each = footprint(problem, data_seed, precision(trial))
     if each is None:
         return Pieces(CHUNK if layered else None, CHUNK if layered else None)
     room = TOGETHER[eager]
@@ -81,9 +82,7 @@ def _adds_up(problem: Problem, data: Data) -> bool:
     return all((part["y"] >= 0).all() for part in (data.train, data.test) if part)
 
 
-def pieces(
-    part: Batch, size: int | None, least: int = LEAST
-) -> Iterator[tuple[float, Batch]]:
+def pieces(part: Batch, size: int | None, least: int = LEAST) -> Iterator[tuple[float, Batch]]:
     """Yield all examples of a part, so many at a time, with the share of all that they are.
 
     A rest of fewer than `least` joins those before it.

@@ -152,9 +152,7 @@ def reusing(work: Work, spec: dict[str, Any], options: RunOptions) -> Work:
         what = f"on {work.device} a trial's last digits depend on the others of its batch"
         raise UserError("--reuse", what, "give --device cpu, or leave it out")
     sources = [_source(name, spec, options) for name in options.reuse]
-    return Reusing(
-        work.varied, work.metrics, work.device, work.memory, sources, spec["data"]
-    )
+    return Reusing(work.varied, work.metrics, work.device, work.memory, sources, spec["data"])
 
 
 def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch, on_torch
+from gdcli.engine.families import check_network, needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs import manifest
@@ -53,6 +53,7 @@ class Run:
         self.batches = batches_of(experiment.grid.cohorts, options.engine)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
+            check_network(cohort.trials[0])
         name = options.name or f"{experiment.name}-{experiment.hash[:8]}"
         self.folder = options.output / name
         torch = self.device != "cpu" or options.engine == "reference"

@@ -14,7 +14,7 @@ from gdcli.engine.allocator import keep_memory
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import alone, needs_torch, not_stacked
+from gdcli.engine.families import alone, check_network, needs_torch, not_stacked
 from gdcli.engine.isolation import isolated
 from gdcli.engine.memory import allowance, check_memory, stacks_of
 from gdcli.engine.plan import Plan, plan_of
@@ -94,6 +94,8 @@ def in_batches(
     batches = batches_of(cohorts_of(trials))
     device = device_of(batches[0].trials[0], machine)
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
+    for batch in batches:
+        check_network(batch.trials[0])
     check_memory(batches, machine.memory, device)
     bar = make_bar()
     if not told and (line := not_stacked(batches[0].trials[0])):

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from gdcli.discovery import name_of
-from gdcli.engine.criteria import CRITERIA, one_hot
-from gdcli.engine.initial import module_of
+from gdcli.engine.cost import Cost
 from gdcli.engine.mapping import as_differentiated
+from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.modules.pure import PureModule
 from gdcli.engine.parts import add_to, mean_of, scaled
 from gdcli.engine.pieces import BENT, pieces
-from gdcli.engine.program import Evaluation, Outcome
+from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.quantization.layers import rounding_of
 from gdcli.engine.streams import layer_seed
@@ -120,12 +120,17 @@ class AutogradProgram(FirstAxisProgram):
         for share, batch in pieces(self.train, self.pieces.point):
             slope, (loss, _) = self._each(slopes, params, batch)
             add_to(gradient, scaled(share, slope))
-            add_to(values, scaled(share, {"train_loss": loss} | self._metrics(params, batch, "train")))
+            add_to(
+                values, scaled(share, {"train_loss": loss} | self._metrics(params, batch, "train"))
+            )
         first = {"train_loss": values.pop("train_loss"), "grad_norm": self.norm(gradient)}
         if self.test:
             for share, batch in pieces(self.test, self.pieces.point):
                 loss = self._each(self.loss, params, batch)
-                add_to(values, scaled(share, {"test_loss": loss} | self._metrics(params, batch, "test")))
+                add_to(
+                    values,
+                    scaled(share, {"test_loss": loss} | self._metrics(params, batch, "test")),
+                )
         return Evaluation(first | values, gradient)
 
     def _metrics(self, params: Params, batch: Batch, part: str) -> Params:
@@ -151,14 +156,20 @@ class ModuleProgram(AutogradProgram):
     mapped = "module"
 
     def __init__(
-        self, problem: Network, data: Data, lanes: Lanes, device: Torch, mapping: Mapping
+        self,
+        problem: Network,
+        data: Data,
+        lanes: Lanes,
+        device: Torch,
+        mapping: Mapping,
+        module: torch.nn.Module,
     ) -> None:
-        """Make the module of one trial, for its structure."""
+        """Take the module of one trial, for its structure."""
         super().__init__(problem, data, lanes, device, mapping)
-        module = module_of(problem, data)
         self.measure, self.rounding = problem.measure, rounding_of(module)
         self.module = PureModule(module, name_of(problem), device)
-        self.l2, self.criterion = problem.l2, problem.criterion
+        self.l2, self.cost, self.weights = problem.l2, Cost(problem), penalised(module)
+        self.classifies = problem.criterion == "cross_entropy"
         self.seed = device.array(lanes.seed)
         count = lanes.shape[0]
         held = self.module.carried.items()
@@ -195,22 +206,22 @@ class ModuleProgram(AutogradProgram):
         return self._cost(params, z, batch), carried
 
     def _cost(self, params: Params, z: Tensor, batch: Batch) -> Tensor:
-        function = getattr(
-            torch.nn.functional, {"mse": "mse_loss"}.get(self.criterion, self.criterion)
-        )
-        weights = [value for name, value in params.items() if name.endswith("weight")]
-        penalty = sum(weight.square().sum() for weight in weights)
-        return cast("Tensor", function(z, batch["y"]) + 0.5 * self.l2 * penalty)
+        penalty = sum(params[name].square().sum() for name in self.weights)
+        return self.cost(z, batch["y"]) + 0.5 * self.l2 * penalty
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
-        """Yield the costs, and the probabilities of a classifier."""
-        criterion = CRITERIA[self.criterion]
-        for first in range(0, self.examples, CHUNK):
-            part = {name: array[first : first + CHUNK] for name, array in self.train.items()}
-            z = self._each(self._outputs, params, part).movedim(-1, 1)
-            y = part["y"]
-            y = one_hot(y, z.shape[1], z.dtype) if self.criterion == "cross_entropy" else y
-            yield Outcome(criterion.costs(z, y.mT), criterion.probabilities(z))
+        """Yield the costs, and the probabilities of a classifier of whole examples."""
+
+        def outcome(params: Params, carried: Params, batch: Batch) -> Params:
+            z, y = self.cost.aligned(self._outputs(params, carried, batch), batch["y"])
+            found = {"loss": self.cost.of_each(z, y)}
+            if self.classifies and y.ndim == 1:
+                found["probability"] = torch.softmax(z, 1).mT
+            return found
+
+        for _, batch in pieces(self.train, min(self.pieces.point or CHUNK, CHUNK), least=1):
+            found = self._each(outcome, params, batch)
+            yield Outcome(found["loss"], found.get("probability"))
 
     def metrics(self, params: Params, carried: Params, batch: Batch, part: str) -> Params:
         """Return the accuracy of a classifier, and the measure of the rounded network."""
@@ -225,8 +236,8 @@ class ModuleProgram(AutogradProgram):
 
     def _accuracy(self, params: Params, carried: Params, batch: Batch) -> Tensor:
         z = self._outputs(params, carried, batch)
-        right: Tensor = z.argmax(-1) == batch["y"]
-        return right.to(z.dtype).mean()
+        right, counted = self.cost.right(z, batch["y"]).to(z.dtype).flatten(1).sum(1)
+        return right / counted
 
     def _outputs(self, params: Params, carried: Params, batch: Batch) -> Tensor:
         z, _ = self.module(params, carried, batch["x"], training=False)

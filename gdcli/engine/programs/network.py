@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from gdcli.engine.criteria import CRITERIA, one_hot
+from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.parts import add_to
 from gdcli.engine.pieces import BENT, Pieces, pieces
 from gdcli.engine.program import CHUNK, Evaluation, Outcome
@@ -45,8 +46,13 @@ class NetworkProgram(FirstAxisProgram):
         super().__init__(problem, data, lanes, device)
         self.layers, self.l2 = stacked(module) or {}, problem.l2
         self.criterion, self.measure = CRITERIA[problem.criterion], problem.measure
-        self.rounding = rounding_of(module)
+        self.rounding, self.weights = rounding_of(module), penalised(module)
         self.seed = device.array(lanes.seed)
+        if self.train["y"].ndim == 1 and problem.criterion != "cross_entropy":
+            self.train, self.test = (
+                {**part, "y": part["y"][:, None]} if part else part
+                for part in (self.train, self.test)
+            )
         if problem.criterion == "cross_entropy":
             # As wide as the outputs: a part may lack a class.
             one = torch.from_numpy(data.train["x"][:1]).to(torch.get_default_dtype())
@@ -171,6 +177,7 @@ class NetworkProgram(FirstAxisProgram):
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
         """Yield the costs, and the probabilities of a classifier."""
+
         def costs(own: Params, x: Tensor, y: Tensor) -> Params:
             z, _ = self._forward(own, x)
             found = {"loss": self.criterion.costs(z, y)}
@@ -270,15 +277,13 @@ class NetworkProgram(FirstAxisProgram):
         """Return mean gradients with the penalty's added."""
         means = {name: gradient / count for name, gradient in gradients.items()}
         if self.l2:
-            weights = (name for name in means if name.endswith("weight"))
-            means |= {name: means[name] + self.l2 * params[name] for name in weights}
+            means |= {name: means[name] + self.l2 * params[name] for name in self.weights}
         return means
 
     def _penalty(self, params: Params) -> Any:
         if not self.l2:
             return 0.0
-        weights = [p for name, p in params.items() if name.endswith("weight")]
-        return 0.5 * self.l2 * sum(self.total(weight.square()) for weight in weights)
+        return 0.5 * self.l2 * sum(self.total(params[name].square()) for name in self.weights)
 
 
 def _summed(parts: Iterable[Params]) -> Params:
