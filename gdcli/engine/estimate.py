@@ -19,7 +19,8 @@ from gdcli.problem import Data
 SAMPLE = 32  # steps that are timed
 LOOK = 1.0  # seconds that an estimate may take, or little more
 LOOK_AT = 2**26  # bytes of activations that it may hold
-FEWEST = 2  # examples that it looks at: batch norm needs more than one
+FEWEST = 2  # examples that it looks at first: batch norm needs more than one
+GROWTH = 4  # times as many, where those were quick
 ROW = 130  # bytes of a line of curves.csv
 
 
@@ -141,12 +142,19 @@ def _mean(times: Sequence[Times]) -> Times:
 
 
 def _timed(batch: TrialBatch, device: str, budget: float) -> Times:
-    """Return the seconds of a batch, from short runs of what is computed at a time.
+    """Return the seconds of a batch, from short runs of what is computed at a time, or less.
 
     They take about the seconds of the budget, or those of the shortest that there are.
     """
-    sample = _sample_of(batch, examples_of(batch.trials[0]))
-    one = _seconds(sample, 1, 1, device)  # warms up, too
+    data, examples = examples_of(batch.trials[0]), FEWEST
+    sample = _sample_of(batch, data, examples)
+    one = _seconds(sample, 1, 1, device)  # warms up
+    while one < budget:
+        sample = _sample_of(batch, data, examples)
+        one = _seconds(sample, 1, 1, device)
+        if sample.whole or one > budget / GROWTH:
+            break
+        examples *= GROWTH
     if one > budget / 4:  # a step and two points: no more is known of them
         return Times(0.0, sample.steps * one / 3, sample.points * one / 3)
     one = min(one, _seconds(sample, 1, 1, device))
@@ -163,17 +171,18 @@ class Sample(NamedTuple):
     data: Data
     steps: float  # a step of the whole takes as long as so many of its own
     points: float
+    whole: bool  # it is all that is computed at a time
 
 
-def _sample_of(batch: TrialBatch, data: Data) -> Sample:
-    """Return what is computed at a time; programs that are not torch's do all at once."""
+def _sample_of(batch: TrialBatch, data: Data, examples: int) -> Sample:
+    """Return at most so many examples; programs that are not torch's do all at once."""
     trial = batch.trials[0]
     if not needs_torch(trial.problem) or not data.train:
-        return Sample(batch, data, 1.0, 1.0)
+        return Sample(batch, data, 1.0, 1.0, whole=True)
     plan = plan_of(trial, data.examples)
     found = pieces_for(trial, data, plain=batch.engine == "reference" or alone(trial))
-    most = max(FEWEST, LOOK_AT // max(found.each))
-    few = min(data.examples, found.point or most, most)
+    most = min(data.examples, found.point or data.examples, LOOK_AT // max(found.each))
+    few = min(max(most, FEWEST), examples, data.examples)
     size = min(plan.batch_size, few)
     trials = min(len(batch.trials), max(2, LOOK_AT // (few * max(found.each))))
     train, test = (
@@ -189,6 +198,7 @@ def _sample_of(batch: TrialBatch, data: Data) -> Sample:
         Data(train, test, data.constants),
         others * plan.batch_size / (few if trial.method == "gd" else size),
         others * (data.examples + _tested(data)) / (few + tested),
+        whole=few >= most,
     )
 
 

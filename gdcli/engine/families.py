@@ -183,7 +183,7 @@ def of_known_layers(problem: Network, data: Data) -> bool:
     return known and stacked(module_of(problem, data)) is not None
 
 
-def _differentiated(
+def _differentiated(  # noqa: PLR0913, PLR0917 -- what a program consists of
     problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping, seed: int
 ) -> AutogradProgram:
     """Return the program of a loss that autograd differentiates."""

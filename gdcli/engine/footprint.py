@@ -1,4 +1,4 @@
-"""What a problem on torch holds while it is computed, seen on a pair of trials and few examples.
+"""What a problem on torch holds while it is computed, seen on a trial and few examples.
 
 It is counted, tensor by tensor, as torch makes and frees them: no clock, no machine and no other
 trial has a part in it, so that what follows from it is the same everywhere.
@@ -7,6 +7,7 @@ trial has a part in it, so that what follows from it is the same everywhere.
 from __future__ import annotations
 
 import gc
+import math
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,8 +27,6 @@ from gdcli.engine.lanes import Lanes
 from gdcli.problem import Data
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from gdcli.problem import Params, Problem
 
 FEWEST, MOST = 2, 512  # examples that are looked at
@@ -73,14 +72,10 @@ def _each(size: int, count: int) -> int:
 
 def _looked(problem: Problem, few: Data, start: Params, dtype: str, seed: int) -> tuple[int, int]:
     """Return the bytes that a trial takes at a recorded point and in a step."""
-    program = program_on_torch(problem, few, Torch(dtype), pair, seed)
+    program = program_on_torch(problem, few, Torch(dtype), alone, seed)
     params = program.start([start])
-    sizes = (
-        _most(lambda: program.evaluate(params)),
-        _most(lambda: program.gradient(params, None)),
-    )
-    lanes = program.lanes.shape[0]
-    return sizes[0] // lanes, sizes[1] // lanes
+    point = _most(lambda: program.evaluate(params))
+    return point, _most(lambda: program.gradient(params, None))
 
 
 def _most(compute: Callable[[], Any]) -> int:
@@ -139,41 +134,38 @@ class Count(TorchDispatchMode):
         self.now -= self.known.pop(key)
 
 
-def pair(multiple: int) -> Lanes:
-    """Return lanes of a trial for each of the places that a stack has at least."""
-    places = np.zeros(multiple, int)
-    return Lanes((multiple,), np.arange(multiple), (0,), places, places)
+def alone(_: int) -> Lanes:
+    """Return lanes of one trial: its bits do not matter here."""
+    place = np.zeros(1, int)
+    return Lanes((1,), place, (0,), place, place)
 
 
-Numbers: TypeAlias = "dict[str, NDArray[Any]]"
-
-
-class Parted(NamedTuple):
-    """Whether something is the mean of what it is of parts of the examples."""
-
-    point: bool  # a recorded point
-    step: bool  # the gradient of a step
+Numbers: TypeAlias = "dict[str, float]"
 
 
 @lru_cache(maxsize=16)
-def parted(problem: Problem, data_seed: int) -> Parted:
-    """Return what may be computed some examples at a time; it is tried on a few.
+def parted(problem: Problem, data_seed: int, *, step: bool) -> bool:
+    """Return whether a recorded point, or a step, may be computed some examples at a time.
 
-    It may not where examples have to do with each other, as in batch norm while it trains, nor
-    where numbers are drawn or buffers moved.
+    It may where everything is the mean of what it is of parts of the examples, which is tried on a
+    few: not where examples have to do with each other, as in batch norm while it trains, nor where
+    numbers are drawn or buffers moved.
     """
     data = load(problem, data_seed)
     if data.examples < 2 * FEWEST:
-        return Parted(point=False, step=False)
+        return False
     try:
         start = _moved(starting_point(problem, data, 0))
-        whole, *halves = (
-            _tried(problem, _some(data, first, last), start, data_seed)
+        whole, one, other = (
+            _tried(problem, _some(data, first, last), start, data_seed, step=step)
             for first, last in ((0, 2 * FEWEST), (0, FEWEST), (FEWEST, 2 * FEWEST))
         )
     except Exception:  # noqa: BLE001 -- the run tells of it
-        return Parted(point=False, step=False)
-    return Parted(*map(_is_mean, whole, *halves))
+        return False
+    return all(
+        math.isclose(whole[name], (one[name] + other[name]) / 2, rel_tol=SAME, abs_tol=SAME**2)
+        for name in whole
+    )
 
 
 def _moved(start: Params) -> Params:
@@ -182,28 +174,26 @@ def _moved(start: Params) -> Params:
     return {name: a + 0.01 * rng.standard_normal(np.shape(a)) for name, a in start.items()}
 
 
-def _tried(problem: Problem, few: Data, start: Params, seed: int) -> tuple[Numbers, Numbers]:
-    """Return what is recorded at a point, and a step's gradient with what moves in the step."""
-    program = program_on_torch(problem, few, Torch("float64"), pair, seed)
-    params, host = program.start([start]), program.device.host
-    point = program.evaluate(params)
-    before = {name: host(array).copy() for name, array in program.carried.items()}
-    slopes = program.gradient(params, None)
-    after = {name: host(array) for name, array in program.carried.items()}
-    recorded = {n: host(v) for n, v in point.values.items() if n != "grad_norm"}
-    recorded |= {f"slope {name}": host(array) for name, array in point.gradient.items()}
-    step = {name: host(array) for name, array in slopes.items()}
-    # What moved is nan, and so no mean.
-    step |= {f"carried {n}": np.where(after[n] == before[n], 0.0, np.nan) for n in before}
-    return recorded, step
+def _tried(problem: Problem, few: Data, start: Params, seed: int, *, step: bool) -> Numbers:
+    """Return what is recorded at a point, or the gradient of a step and how far buffers move."""
+    program = program_on_torch(problem, few, Torch("float64"), alone, seed)
+    params, held = program.start([start]), program.carried
+    if step:
+        slopes = program.gradient(params, None)
+        moves = {f"moved {n}": abs(a - held[n]).sum() for n, a in program.carried.items()}
+        # What moved is nan, and so no mean.
+        found = {name: math.nan if float(by) else 0.0 for name, by in moves.items()}
+    else:
+        point = program.evaluate(params)
+        slopes, found = point.gradient, {n: float(v) for n, v in point.values.items()}
+        del found["grad_norm"]
+    return found | {f"slope {name}": _seen(array) for name, array in slopes.items()}
 
 
-def _is_mean(whole: Numbers, one: Numbers, other: Numbers) -> bool:
-    """Return whether all numbers are the means of those of two halves."""
-    return all(
-        np.allclose(whole[name], (one[name] + other[name]) / 2, rtol=SAME, atol=SAME**2)
-        for name in whole
-    )
+def _seen(array: torch.Tensor) -> float:
+    """Return one number that all of an array have a part in, linear in it."""
+    weights = torch.linspace(1, 2, array.numel(), dtype=array.dtype).sin_()
+    return float(array.flatten() @ weights)
 
 
 def _some(data: Data, first: int, last: int) -> Data:

@@ -62,10 +62,12 @@ def pieces_of(trial: Trial, data: Data, *, layered: bool, eager: bool = True) ->
     count = max((len(a) for part in (data.train, data.test) for a in part.values()), default=1)
     if count * max(each) <= WHOLE:
         return Pieces(None, None, each, room)
-    may = parted(problem, data_seed) if _adds_up(problem, data) else (False, False)
+    adds_up = _adds_up(problem, data)
+    steps = trial.method == "gd" and adds_up and parted(problem, data_seed, step=True)
+    points = adds_up and parted(problem, data_seed, step=False)
     point, step = (
-        _fitting(size, count, WHOLE) if is_mean else None
-        for size, is_mean in zip(each, may, strict=True)
+        _fitting(size, count, WHOLE) if may else None
+        for size, may in zip(each, (points, steps), strict=True)
     )
     return Pieces(point, step, each, room)
 

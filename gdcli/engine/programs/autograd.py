@@ -155,7 +155,7 @@ class ModuleProgram(AutogradProgram):
 
     mapped = "module"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 -- what a program consists of
         self,
         problem: Network,
         data: Data,
