@@ -12,13 +12,14 @@ from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import alone, needs_torch, pieces_for
 from gdcli.engine.memory import allowance, stack_memory
+from gdcli.engine.parts import some_of
 from gdcli.engine.plan import plan_of
 from gdcli.grid import Cohort, Trial
 from gdcli.problem import Data
 
 SAMPLE = 32  # steps that are timed
 LOOK = 1.0  # seconds that an estimate may take, or little more
-LOOK_AT = 2**26  # bytes of activations that it may hold
+LOOK_AT = 2**25  # bytes of activations that it may hold
 FEWEST = 2  # examples that it looks at first: batch norm needs more than one
 GROWTH = 4  # times as many, where those were quick
 ROW = 130  # bytes of a line of curves.csv
@@ -185,9 +186,6 @@ def _sample_of(batch: TrialBatch, data: Data, examples: int) -> Sample:
     few = min(max(most, FEWEST), examples, data.examples)
     size = min(plan.batch_size, few)
     trials = min(len(batch.trials), max(2, LOOK_AT // (few * max(found.each))))
-    train, test = (
-        {name: array[:few] for name, array in part.items()} for part in (data.train, data.test)
-    )
     own = tuple(
         trial if trial.method == "gd" else replace(trial, batch_size=trial.batch_size and size)
         for trial in batch.trials[:trials]
@@ -195,7 +193,7 @@ def _sample_of(batch: TrialBatch, data: Data, examples: int) -> Sample:
     others, tested = len(batch.trials) / trials, min(few, _tested(data))
     return Sample(
         replace(batch, trials=own),
-        Data(train, test, data.constants),
+        some_of(data, 0, few),
         others * plan.batch_size / (few if trial.method == "gd" else size),
         others * (data.examples + _tested(data)) / (few + tested),
         whole=few >= most,

@@ -18,8 +18,6 @@ from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, Statefu
 from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from gdcli.engine.device import Device, Torch
     from gdcli.engine.mapping import Mapping
     from gdcli.engine.pieces import Pieces
@@ -112,21 +110,16 @@ def program_on_torch(
     if isinstance(problem, StatefulNetwork):
         from gdcli.engine.programs.stateful import StatefulProgram
 
-        return StatefulProgram(problem, data, lanes(1), device, _module(problem, seed))
+        return StatefulProgram(problem, data, lanes(1), device)
     if isinstance(problem, Network) and of_known_layers(problem, data):
         from gdcli.engine.programs.network import NetworkProgram
 
-        return NetworkProgram(problem, data, lanes(PAIR), device, _module(problem, seed))
+        return NetworkProgram(problem, data, lanes(PAIR), device, module_of(problem, data))
     from gdcli.engine.mapping import OneByOne, Together
 
     if why_not_stacked(problem, seed):
-        return _differentiated(problem, data, lanes(1), device, OneByOne(), seed)
-    return _differentiated(problem, data, lanes(PAIR), device, Together(), seed)
-
-
-def _module(problem: Network | StatefulNetwork, data_seed: int) -> nn.Module:
-    """Return the module of one trial, which all examples have a say in, not those of a part."""
-    return module_of(problem, load(problem, data_seed))
+        return _differentiated(problem, data, lanes(1), device, OneByOne())
+    return _differentiated(problem, data, lanes(PAIR), device, Together())
 
 
 def _linear(
@@ -183,15 +176,15 @@ def of_known_layers(problem: Network, data: Data) -> bool:
     return known and stacked(module_of(problem, data)) is not None
 
 
-def _differentiated(  # noqa: PLR0913, PLR0917 -- what a program consists of
-    problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping, seed: int
+def _differentiated(
+    problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping
 ) -> AutogradProgram:
     """Return the program of a loss that autograd differentiates."""
     from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram
 
     place = cast("Torch", device)
     if isinstance(problem, Network):
-        return ModuleProgram(problem, data, lanes, place, mapping, _module(problem, seed))
+        return ModuleProgram(problem, data, lanes, place, mapping)
     return AutogradProgram(problem, data, lanes, place, mapping)
 
 
@@ -211,8 +204,7 @@ def why_not_stacked(problem: Problem, data_seed: int) -> str | None:
     pair = Lanes((2,), np.arange(2), (0,), np.zeros(2, int), np.zeros(2, int))
 
     def build(few: Data, mapping: Mapping) -> Program:
-        device = Torch(problem.default_dtype)
-        return _differentiated(problem, few, pair, device, mapping, data_seed)
+        return _differentiated(problem, few, pair, Torch(problem.default_dtype), mapping)
 
     try:
         start = starting_point(problem, data, 0)

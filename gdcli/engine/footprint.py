@@ -11,6 +11,7 @@ import math
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -24,10 +25,10 @@ from gdcli.engine.examples import load
 from gdcli.engine.families import program_on_torch
 from gdcli.engine.initial import starting_point
 from gdcli.engine.lanes import Lanes
-from gdcli.problem import Data
+from gdcli.engine.parts import some_of
 
 if TYPE_CHECKING:
-    from gdcli.problem import Params, Problem
+    from gdcli.problem import Data, Params, Problem
 
 FEWEST, MOST = 2, 512  # examples that are looked at
 LOOK = 2**23  # bytes that a look may take, or little more
@@ -50,7 +51,7 @@ def footprint(problem: Problem, data_seed: int, dtype: str) -> Footprint | None:
         start = starting_point(problem, data, 0)
 
         def looked(few: int) -> tuple[int, int]:
-            return _looked(problem, _some(data, 0, few), start, dtype, data_seed)
+            return _looked(problem, _trained(data, 0, few), start, dtype, data_seed)
 
         few = min(FEWEST, data.examples)
         rough = looked(few)
@@ -157,7 +158,7 @@ def parted(problem: Problem, data_seed: int, *, step: bool) -> bool:
     try:
         start = _moved(starting_point(problem, data, 0))
         whole, one, other = (
-            _tried(problem, _some(data, first, last), start, data_seed, step=step)
+            _tried(problem, _trained(data, first, last), start, data_seed, step=step)
             for first, last in ((0, 2 * FEWEST), (0, FEWEST), (FEWEST, 2 * FEWEST))
         )
     except Exception:  # noqa: BLE001 -- the run tells of it
@@ -196,6 +197,6 @@ def _seen(array: torch.Tensor) -> float:
     return float(array.flatten() @ weights)
 
 
-def _some(data: Data, first: int, last: int) -> Data:
-    """Return a data set of some of the training examples."""
-    return Data({name: a[first:last] for name, a in data.train.items()}, {}, data.constants)
+def _trained(data: Data, first: int, last: int) -> Data:
+    """Return some of the training examples alone."""
+    return replace(some_of(data, first, last), test={})

@@ -3,17 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import reduce
 from operator import add
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from gdcli.datasets.on_disk import Streamed
-from gdcli.problem import Array, Batch, Params
-
-if TYPE_CHECKING:
-    from gdcli.problem import Data
+from gdcli.problem import Array, Batch, Data, Params
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Part(Data):
+    """Some of the examples of a data set, which may lack a class that the whole has."""
+
+    whole: Data = field(default_factory=Data)
+
+
+def some_of(data: Data, first: int, last: int) -> Part:
+    """Return some of the training and of the test examples."""
+    parts = ({n: a[first:last] for n, a in part.items()} for part in (data.train, data.test))
+    return Part(*parts, data.constants, whole_of(data))
+
+
+def whole_of(data: Data) -> Data:
+    """Return the data set that some examples are of: it decides how many outputs there are."""
+    return data.whole if isinstance(data, Part) else data
 
 
 def streamed(data: Data) -> bool:

@@ -187,7 +187,7 @@ def test_a_module_that_is_not_stacked_rounds_too() -> None:
     start = [starting_point(problem, data, seed) for seed in lanes.seeds]
     found = []
     for program in (
-        ModuleProgram(problem, data, lanes, device, Together(), module_of(problem, data)),
+        ModuleProgram(problem, data, lanes, device, Together()),
         NetworkProgram(problem, data, lanes, device, module_of(problem, data)),
     ):
         program.reach(0)

@@ -10,6 +10,7 @@ import torch
 
 from gdcli.discovery import name_of
 from gdcli.engine.cost import Cost
+from gdcli.engine.initial import module_of
 from gdcli.engine.mapping import as_differentiated
 from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.modules.pure import PureModule
@@ -155,17 +156,12 @@ class ModuleProgram(AutogradProgram):
 
     mapped = "module"
 
-    def __init__(  # noqa: PLR0913, PLR0917 -- what a program consists of
-        self,
-        problem: Network,
-        data: Data,
-        lanes: Lanes,
-        device: Torch,
-        mapping: Mapping,
-        module: torch.nn.Module,
+    def __init__(
+        self, problem: Network, data: Data, lanes: Lanes, device: Torch, mapping: Mapping
     ) -> None:
-        """Take the module of one trial, for its structure."""
+        """Make the module of one trial, for its structure."""
         super().__init__(problem, data, lanes, device, mapping)
+        module = module_of(problem, data)
         self.measure, self.rounding = problem.measure, rounding_of(module)
         self.module = PureModule(module, name_of(problem), device)
         self.l2, self.cost, self.weights = problem.l2, Cost(problem), penalised(module)

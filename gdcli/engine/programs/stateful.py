@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from gdcli.engine.initial import module_of
 from gdcli.engine.mapping import OneByOne, hessian_product, stacked
 from gdcli.engine.parts import add_to
 from gdcli.engine.program import Evaluation
@@ -24,17 +25,11 @@ class StatefulProgram(AutogradProgram):
     mapped = "module"
     problem: StatefulNetwork
 
-    def __init__(
-        self,
-        problem: StatefulNetwork,
-        data: Data,
-        lanes: Lanes,
-        device: Torch,
-        module: torch.nn.Module,
-    ) -> None:
-        """Take a module for its structure; every pass puts a trial's numbers into it."""
+    def __init__(self, problem: StatefulNetwork, data: Data, lanes: Lanes, device: Torch) -> None:
+        """Make a module for its structure; every pass puts a trial's numbers into it."""
         super().__init__(problem, data, lanes, device, OneByOne())
-        self.module = module.requires_grad_().to(device.name, getattr(torch, device.dtype))
+        module = module_of(problem, data).requires_grad_()
+        self.module = module.to(device.name, getattr(torch, device.dtype))
         count = lanes.shape[0]
         kept = self.module.state_dict()
         held = {name: kept[name] for name, _ in self.module.named_buffers() if name in kept}
