@@ -67,7 +67,7 @@ def _others(trial: Trial, examples: int) -> Iterator[tuple[str, Trial]]:
     steps = plan_of(trial, examples).steps
     yield "record less often", replace(trial, training=replace(training, record=str(steps)))
     if training.measure:
-        yield "leave out --measure", replace(trial, training=replace(training, measure=()))
+        yield "leave out --measure", replace(trial, training=replace(training, measure=None))
     if precision(trial) == "float64":
         yield "--dtype float32", replace(trial, training=replace(training, dtype="float32"))
     if trial.method == "gd" and examples > 1:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from gdcli.discovery import name_of
+from gdcli.engine.allocator import give_back
 from gdcli.engine.cost import Cost
 from gdcli.engine.initial import module_of
 from gdcli.engine.mapping import as_differentiated
@@ -93,6 +94,7 @@ class AutogradProgram(FirstAxisProgram):
         at_once = self._at_once(count * self.pieces.each.step)
         mapped = self.mapping.each(slopes, (False, False, False, shared), self._begin, at_once)
         gradient, (_, self.carried) = mapped(params, self.carried, masks, batch)
+        give_back(self.lanes.shape[0] * count * self.pieces.each.step)
         return cast("Params", gradient)
 
     def _at_once(self, held: int) -> int | None:
@@ -141,9 +143,11 @@ class AutogradProgram(FirstAxisProgram):
 
     def _each(self, function: Callable[..., Any], params: Params, batch: Batch) -> Any:
         """Return a function of one trial, for every trial, on the same examples."""
-        at_once = self._at_once(self.pieces.at_a_point(_count(batch)))
-        mapped = self.mapping.each(function, (False, False, True), self._begin, at_once)
-        return mapped(params, self.carried, batch)
+        held = self.pieces.at_a_point(_count(batch))
+        mapped = self.mapping.each(function, (False, False, True), self._begin, self._at_once(held))
+        found = mapped(params, self.carried, batch)
+        give_back(self.lanes.shape[0] * held)
+        return found
 
     def _begin(self, lane: int) -> None:
         """Have what the trial draws by itself follow from its seed and the step."""

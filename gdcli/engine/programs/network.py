@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from gdcli.engine.allocator import give_back
 from gdcli.engine.criteria import CRITERIA, one_hot
 from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.parts import add_to
@@ -104,10 +105,11 @@ class NetworkProgram(FirstAxisProgram):
         groups = self._groups(held)
         if not groups:
             return function(*stacks, *examples)
-        found = [
-            function(*(_some(stack, group) for stack in stacks), *_shared(examples, group))
-            for group in groups
-        ]
+        found = []
+        for group in groups:
+            own = *(_some(stack, group) for stack in stacks), *_shared(examples, group)
+            found.append(function(*own))
+            give_back(held * (group.stop - group.start))
         return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
     def _groups(self, held: int) -> list[slice]:
