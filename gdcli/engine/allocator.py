@@ -8,7 +8,7 @@ from functools import cache
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # mallopt's names for them, in malloc.h
 LARGEST = 2**31 - 1
-OFTEN = 2**30  # bytes of arrays, after which what lies free between others is given back
+OFTEN = 2**29  # bytes of arrays, after which what lies free between others is given back
 
 
 @cache

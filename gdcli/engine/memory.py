@@ -160,7 +160,7 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
 
 BENT = 3  # times what an evaluation holds: a gradient of the gradient
 PREDICTED = 4  # numbers for each of an example that a linear model predicts, and projects
-GUESSED = 40  # numbers for each of an example, of a network that cannot be looked at
+SLACK = 1.6  # of activations: what lies free between those in use, and kernels' own buffers
 STACK = 2**31  # bytes of the trials of a stack, beyond those of one: more take no less time
 
 
@@ -179,7 +179,7 @@ def _activations(batch: TrialBatch, data: Data, plan: Plan) -> int:
     point = found.at_a_point(max(counts, default=1))
     point *= BENT if trial.training.measure else 1
     step = found.at_a_step(plan.batch_size, full=trial.method == "gd")
-    return max(min(lanes, found.trials(held)) * held for held in (point, step))
+    return int(SLACK * max(min(lanes, found.trials(held)) * held for held in (point, step)))
 
 
 def _held(data: Data, *, apart: bool) -> int:
