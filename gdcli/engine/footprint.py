@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
@@ -22,25 +22,65 @@ from torch.utils._pytree import tree_leaves
 
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
-from gdcli.engine.families import program_on_torch
 from gdcli.engine.initial import starting_point
 from gdcli.engine.lanes import Lanes
 from gdcli.engine.parts import some_of
+from gdcli.engine.pieces import LEAST, Footprint, Pieces
+from gdcli.engine.program import CHUNK
+from gdcli.engine.torch_programs import of_known_layers, program_on_torch
+from gdcli.problem import Network, StatefulNetwork
 
 if TYPE_CHECKING:
+    from gdcli.grid import Trial
     from gdcli.problem import Data, Params, Problem
 
+# Bytes of a trial up to which all of its examples are computed at a time, or all of a CHUNK.
+WHOLE, OF_A_CHUNK = 2**27, 2**29
+PIECE = 2**24  # bytes of a trial that would have more: less take as long, and more a little longer
 FEWEST, MOST = 2, 512  # examples that are looked at
 LOOK = 2**23  # bytes that a look may take, or little more
 KERNELS = 1.1  # what a kernel takes for itself while it runs, over what it is seen to make
 SAME = 1e-6  # of two ways to add up a mean in float64
 
 
-class Footprint(NamedTuple):
-    """Bytes for each example of each trial."""
+def pieces_of(trial: Trial, data: Data, dtype: str, *, plain: bool) -> Pieces:
+    """Return the pieces of a trial: layered networks have CHUNK examples in each as it is.
 
-    point: int  # where it is evaluated
-    step: int  # where a step's gradient is taken
+    `plain`: as the reference computes, which knows no layers.
+    """
+    problem, data_seed = trial.problem, trial.training.data_seed
+    layered = not plain and isinstance(problem, Network) and of_known_layers(problem, data)
+    each = footprint(problem, data_seed, dtype)
+    if each is None:
+        return Pieces(CHUNK if layered else None, CHUNK if layered else None)
+    if isinstance(problem, StatefulNetwork):
+        return Pieces(problem.at_once, None, each)
+    if layered:
+        point, step = (_fitting(size, CHUNK, OF_A_CHUNK) for size in each)
+        return Pieces(point, step, each)
+    count = max((len(a) for part in (data.train, data.test) for a in part.values()), default=1)
+    if count * max(each) <= WHOLE:
+        return Pieces(None, None, each)
+    adds_up = _adds_up(problem, data)
+    steps = trial.method == "gd" and adds_up and parted(problem, data_seed, step=True)
+    points = adds_up and parted(problem, data_seed, step=False)
+    point, step = (
+        _fitting(size, count, WHOLE) if may else None
+        for size, may in zip(each, (points, steps), strict=True)
+    )
+    return Pieces(point, step, each)
+
+
+def _fitting(size: int, count: int, whole: int) -> int:
+    """Return how many examples of so many bytes there are in a piece: `count`, or a power of 2."""
+    return count if size * count <= whole else max(LEAST, 2 ** ((PIECE // size).bit_length() - 1))
+
+
+def _adds_up(problem: Problem, data: Data) -> bool:
+    """Return whether every target counts: torch leaves negative classes out of the mean."""
+    if not isinstance(problem, Network) or problem.criterion != "cross_entropy":
+        return True
+    return all((part["y"] >= 0).all() for part in (data.train, data.test) if part)
 
 
 @lru_cache(maxsize=16)

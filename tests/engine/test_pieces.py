@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from gdcli.engine import pieces
+from gdcli.engine import footprint as footprints
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import pieces_for
 from gdcli.engine.footprint import Count, footprint, parted
 from gdcli.engine.memory import batch_memory, check_memory, stacks_of
+from gdcli.engine.pieces import Pieces
 from gdcli.engine.plan import plan_of
 from gdcli.engine.program import CHUNK
 from gdcli.errors import UserError
@@ -68,7 +69,7 @@ class Line(Problem):
 def whole(monkeypatch: pytest.MonkeyPatch, *, size: int) -> None:
     """Have what takes more than so many bytes of a trial cut into pieces of them."""
     for name in ("WHOLE", "OF_A_CHUNK", "PIECE"):
-        monkeypatch.setattr(pieces, name, size)
+        monkeypatch.setattr(footprints, name, size)
 
 
 CASES: list[tuple[type[Problem], dict[str, Any]]] = [
@@ -121,7 +122,8 @@ def test_trials_by_groups_have_the_same_bits(
     else:
         trials = trials_of(problem[0], problem[1], FEW, **axes)
     before = train(trials)
-    monkeypatch.setattr(pieces, "TOGETHER", {True: 1})
+    made = Pieces.trials
+    monkeypatch.setattr(Pieces, "trials", lambda self, held: made(self._replace(room=1), held))
     after = train(trials)
     for name, curve in before.items():
         for column, values in curve.items():
