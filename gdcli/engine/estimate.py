@@ -69,7 +69,7 @@ def estimate(
     """
     begun, room = time.perf_counter(), allowance(memory, device)
     times: list[Times] = []
-    parts = []
+    parts: list[CohortEstimate] = []
     for cohort in cohorts:
         batches = batches_of((cohort,), engine)
         if not times or time.perf_counter() - begun < LOOK:

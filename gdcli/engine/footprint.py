@@ -64,16 +64,18 @@ def pieces_of(trial: Trial, data: Data, dtype: str, *, plain: bool) -> Pieces:
     adds_up = _adds_up(problem, data)
     steps = trial.method == "gd" and adds_up and parted(problem, data_seed, step=True)
     points = adds_up and parted(problem, data_seed, step=False)
-    point, step = (
-        _fitting(size, count, WHOLE) if may else None
-        for size, may in zip(each, (points, steps), strict=True)
+    return Pieces(
+        _fitting(each.point, count, WHOLE) if points else None,
+        _fitting(each.step, count, WHOLE) if steps else None,
+        each,
     )
-    return Pieces(point, step, each)
 
 
 def _fitting(size: int, count: int, whole: int) -> int:
     """Return how many examples of so many bytes there are in a piece: `count`, or a power of 2."""
-    return count if size * count <= whole else max(LEAST, 2 ** ((PIECE // size).bit_length() - 1))
+    if size * count <= whole:
+        return count
+    return max(LEAST, 1 << max((PIECE // size).bit_length() - 1, 0))
 
 
 def _adds_up(problem: Problem, data: Data) -> bool:
@@ -138,13 +140,14 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-class Count(TorchDispatchMode):
+class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of the tensors that are made within it while they live."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        super().__init__()
-        self.now = self.most = 0
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = 0
+        self.most = 0
         self.known: dict[int, int] = {}
 
     @classmethod

@@ -23,8 +23,11 @@ class Part(Data):
 
 def some_of(data: Data, first: int, last: int) -> Part:
     """Return some of the training and of the test examples."""
-    parts = ({n: a[first:last] for n, a in part.items()} for part in (data.train, data.test))
-    return Part(*parts, data.constants, whole_of(data))
+    train, test = (
+        {name: array[first:last] for name, array in part.items()}
+        for part in (data.train, data.test)
+    )
+    return Part(train, test, data.constants, whole_of(data))
 
 
 def whole_of(data: Data) -> Data:

@@ -66,7 +66,7 @@ def made(criterion: str, *, columns: int = 1, flat: bool = False) -> type[Networ
         def module(self, data: Data) -> nn.Module:
             return nn.Sequential(nn.Linear(3, columns), nn.Sigmoid())
 
-    Made.criterion = criterion  # type: ignore[misc]
+    Made.criterion = criterion
     return Made
 
 

@@ -122,8 +122,10 @@ def test_trials_by_groups_have_the_same_bits(
     else:
         trials = trials_of(problem[0], problem[1], FEW, **axes)
     before = train(trials)
-    made = Pieces.trials
-    monkeypatch.setattr(Pieces, "trials", lambda self, held: made(self._replace(room=1), held))
+    trials_of_room = Pieces.trials
+    monkeypatch.setattr(
+        Pieces, "trials", lambda self, held: trials_of_room(self._replace(room=1), held)
+    )
     after = train(trials)
     for name, curve in before.items():
         for column, values in curve.items():

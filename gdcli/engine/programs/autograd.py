@@ -207,7 +207,7 @@ class ModuleProgram(AutogradProgram):
 
     def _cost(self, params: Params, z: Tensor, batch: Batch) -> Tensor:
         penalty = sum(params[name].square().sum() for name in self.weights)
-        return self.cost(z, batch["y"]) + 0.5 * self.l2 * penalty
+        return cast("Tensor", self.cost(z, batch["y"]) + 0.5 * self.l2 * penalty)
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
         """Yield the costs, and the probabilities of a classifier of whole examples."""
@@ -237,7 +237,7 @@ class ModuleProgram(AutogradProgram):
     def _accuracy(self, params: Params, carried: Params, batch: Batch) -> Tensor:
         z = self._outputs(params, carried, batch)
         right, counted = self.cost.right(z, batch["y"]).to(z.dtype).flatten(1).sum(1)
-        return right / counted
+        return cast("Tensor", right / counted)
 
     def _outputs(self, params: Params, carried: Params, batch: Batch) -> Tensor:
         z, _ = self.module(params, carried, batch["x"], training=False)

@@ -44,18 +44,21 @@ def objective_of(
 
     `parts` says how many examples are seen at a time where all are; None: all.
     """
-    kinds: dict[type[Problem], type[Objective[Any]]] = {
-        StatefulNetwork: OfStatefulNetwork,
-        LinearModel: OfLinearModel,
-        Analytic: OfAnalytic,
-    }
-    if isinstance(problem, Network):
-        made: Objective[Any] = OfNetwork(problem, data, device, turn)
-    else:
-        kind = next((k for family, k in kinds.items() if isinstance(problem, family)), Objective)
-        made = kind(problem, data, device)
+    made = _made(problem, data, device, turn)
     made.pieces = parts or Pieces()
     return made
+
+
+def _made(problem: Problem, data: Data, device: Torch, turn: int) -> Objective[Any]:
+    if isinstance(problem, Network):
+        return OfNetwork(problem, data, device, turn)
+    if isinstance(problem, StatefulNetwork):
+        return OfStatefulNetwork(problem, data, device)
+    if isinstance(problem, LinearModel):
+        return OfLinearModel(problem, data, device)
+    if isinstance(problem, Analytic):
+        return OfAnalytic(problem, data, device)
+    return Objective(problem, data, device)
 
 
 class Objective(Generic[P]):
@@ -221,7 +224,8 @@ class OfNetwork(Objective[Network]):
 
     def _accuracy(self, params: Tensors, batch: Tensors) -> Tensor:
         right, counted = self.cost.right(self.outputs(params, batch), batch["y"])
-        return right.sum().double() / counted.sum()
+        share: Tensor = right.sum().double() / counted.sum()
+        return share
 
 
 class OfStatefulNetwork(Objective[StatefulNetwork]):
