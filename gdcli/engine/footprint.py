@@ -125,7 +125,8 @@ def _most(compute: Callable[[], Any]) -> int:
     """Return the most bytes of new tensors that there are at a time."""
     with _uncollected(), Count() as count:
         compute()
-    return count.most
+    most: int = count.most
+    return most
 
 
 @contextmanager

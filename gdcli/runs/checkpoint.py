@@ -57,10 +57,6 @@ class Checkpoint:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return dict(file)
 
-    def remove(self) -> None:
-        """Forget the state: what it led to is stored."""
-        self.file.unlink(missing_ok=True)
-
     def _head(self, content: bytes) -> bytes:
         digest = hashlib.sha256(self.key.encode())
         digest.update(content)
