@@ -153,7 +153,7 @@ def _timed(batch: TrialBatch, device: str, budget: float) -> Times:
     while one < budget:
         sample = _sample_of(batch, data, examples)
         one = _seconds(sample, 1, 1, device)
-        if sample.whole or one > budget / GROWTH:
+        if sample.whole or one > budget / 2:  # making a program takes some of it
             break
         examples *= GROWTH
     if one > budget / 4:  # a step and two points: no more is known of them
