@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from gdcli.axis import text
+from gdcli.csv_cell import harmless
 from gdcli.discovery import name_of
 from gdcli.engine.recorder import CONVERGED, DIVERGED
 from gdcli.engine.trajectory import facts
@@ -192,7 +193,8 @@ def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.flo
 
 
 def _quoted(cell: str) -> str:
-    """Return a cell as CSV writes it, in quotes where it must be."""
+    """Return a cell as CSV writes it, in quotes where it must be; see csv_cell for texts."""
+    cell = harmless(cell)
     if not set(cell) & set(',"\r\n'):
         return cell
     return '"' + cell.replace('"', '""') + '"'

@@ -13,14 +13,15 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
-from gdcli.runs import manifest
 from gdcli.runs.checkpoint import Checkpoint
 from gdcli.runs.checksums import data_checksums
 from gdcli.runs.claims import Claims, at_work
 from gdcli.runs.code import code_checksums
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
+from gdcli.runs.rows import curve_columns, summary_columns
 from gdcli.runs.share import share_of
+from gdcli.runs.spec import FORMAT
 from gdcli.runs.store import Store
 from gdcli.runs.work import Work
 
@@ -58,10 +59,15 @@ class Run:
         torch = self.device != "cpu" or options.engine == "reference"
         torch = torch or any(on_torch(c.trials[0]) for c in experiment.grid.cohorts)
         spec = {
-            "format": manifest.FORMAT,
+            "format": FORMAT,
             "experiment": experiment.hash,
             "settings": experiment.tables(),
             "batches": len(self.batches),
+            "trials": len(experiment.grid.trials),
+            "columns": {
+                "curves": list(curve_columns(experiment, self.metrics)),
+                "summary": list(summary_columns(experiment, self.metrics)),
+            },
             "data": data_checksums(experiment),
             "engine": options.engine,
             "fingerprint": fingerprint(self.device, torch=torch, packages=problem.packages),
