@@ -206,11 +206,14 @@ def counts(folder: Path, spec_id: str) -> dict[str, int] | None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what manifest.json says; raises UserError unless it is that of a finished run."""
+    """Return what manifest.json says; raises UserError unless it is that of a finished run.
+
+    Raises OSError where it cannot be read.
+    """
     file = folder / "manifest.json"
     try:
         content: dict[str, Any] | None = door.json_of(file, Manifest)
-    except OSError:
+    except FileNotFoundError:
         content = None
     if content is None:
         raise UserError(str(file), "it is not the manifest of a finished run", REPAIR)

@@ -182,6 +182,8 @@ def _spec(folder: Path) -> dict[str, Any]:
     try:
         return read_spec(folder)
     except UserError as error:
-        raise UserError("--reuse", f"{error.where}: {error.what}", error.fix) from None
+        raise UserError(
+            "--reuse", f"{error.where} {error.what.removeprefix('it ')}", AGAIN
+        ) from None
     except OSError:
         raise UserError("--reuse", f"{spec_file(folder)} cannot be read", AGAIN) from None

@@ -127,7 +127,7 @@ class Rows:
         """Return the summary line of a trial that raised an exception."""
         measured = len(self.names) + len(trial.training.columns)
         blanks = [""] * (measured + 6 + len(FACTS))
-        return ",".join([self.prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
+        return ",".join([self.prefix(trial), "failed", *blanks, _quoted(harmless(message))]) + "\n"
 
     def prefix(self, trial: Trial) -> str:
         """Return what every line of a trial begins with: its settings, without the comma."""
@@ -141,7 +141,7 @@ class Rows:
             str(trial.seed),
             *("" if (v := setting(trial, name)) is None else text(v) for name in self.varied),
         ]
-        return ",".join(_quoted(cell) for cell in settings)
+        return ",".join(_quoted(harmless(cell)) for cell in settings)
 
 
 def _stopped_by(training: Training, ended: int, loss: np.floating) -> str:
@@ -193,8 +193,7 @@ def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.flo
 
 
 def _quoted(cell: str) -> str:
-    """Return a cell as CSV writes it, in quotes where it must be; see csv_cell for texts."""
-    cell = harmless(cell)
+    """Return a cell as CSV writes it, in quotes where it must be."""
     if not set(cell) & set(',"\r\n'):
         return cell
     return '"' + cell.replace('"', '""') + '"'

@@ -109,7 +109,9 @@ class Store:
             held = read_spec(self.folder, SHOWN)
         except UserError as error:
             fix = "give another --name, or --overwrite to start again"
-            raise UserError("--name", f"{error.where}: {error.what}", fix) from None
+            raise UserError(
+                "--name", f"{error.where} {error.what.removeprefix('it ')}", fix
+            ) from None
         if identity(held) == identity(own):
             return
         what, fix = f"{self.folder} holds another run", "give another --name"

@@ -107,7 +107,7 @@ def test_strict_json_only(finished: tuple[Path, list[bytes]]) -> None:
     folder, _ = finished
     spec = folder / ".gdcli" / "spec.json"
     text = spec.read_bytes()
-    spec.write_bytes(text.replace(b'"format": 2', b'"format": NaN'))
+    spec.write_bytes(text.replace(b'"format": 3', b'"format": NaN'))
     try:
         (folder / "manifest.json").rename(folder / "kept")
         assert state_of(folder) == State("damaged", 0, 0)
