@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import stat
+import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from math import isfinite
@@ -182,7 +183,7 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 -- one a kind of type
     if is_typeddict(hint):
         return isinstance(value, dict) and _has_keys(value, hint)
     if hint is float:
-        return type(value) in (int, float) and abs(value) <= 1.7e308
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
     return type(value) is (NoneType if hint is None else hint)
 
 
