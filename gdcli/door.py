@@ -12,7 +12,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from functools import cache
 from math import isfinite
 from pathlib import Path
@@ -204,7 +204,7 @@ def _hints(hint: Any) -> Mapping[str, Any]:
     return get_type_hints(hint, include_extras=True)
 
 
-def lines(file: Path) -> Iterator[bytes]:
+def lines(file: Path) -> Generator[bytes, None, None]:
     """Yield the lines of a table of a run's folder, each with its end.
 
     Raises UserError where one is longer than a run writes, OSError where it cannot be read.
