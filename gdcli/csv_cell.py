@@ -23,3 +23,10 @@ def harmless(text: str) -> str:
 def as_given(cell: str) -> str:
     """Return the text of a cell."""
     return cell.removeprefix(MARK)
+
+
+def quoted(cell: str) -> str:
+    """Return a cell as CSV writes it, in quotes where it must be."""
+    if not set(cell) & set(',"\r\n'):
+        return cell
+    return '"' + cell.replace('"', '""') + '"'
