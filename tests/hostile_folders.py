@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,9 @@ def made(folder: Path) -> Path:
     return folder / "results"
 
 
+ENDS: Counter[int] = Counter()
+
+
 def hunt(count: int, seed: int, each: int, tell: Callable[[str], object]) -> int:
     """Change so many folders; return how many commands did not end as they should."""
     chance, faults = random.Random(seed), 0
@@ -294,7 +298,9 @@ def hunt(count: int, seed: int, each: int, tell: Callable[[str], object]) -> int
                 given = tuple("changed" if word == "RUN" else word for word in command)
                 if name == "studied":
                     given = tuple("whole" if word == "studied" else word for word in given)
-                if wrong := fault(*(how := ended(given, work))):
+                how = ended(given, work)
+                ENDS[how[0]] += 1
+                if wrong := fault(*how):
                     faults += 1
                     tell(f"{wrong}: {' '.join(given)}: {name}, {', '.join(done)}: {how[2][-600:]}")
                 if (work / "ran").exists():
@@ -311,10 +317,9 @@ def main() -> int:
     parser.add_argument("--each", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    import numpy as np  # noqa: F401 -- here, so that the commands need not import it each
-
     faults = hunt(given.count, given.seed, given.each, print)
-    print(f"{given.count} folders, {given.each} commands each: {faults} faults")
+    print(f"{given.count} folders, {given.each} commands each, by exit code {dict(ENDS)}")
+    print(f"{faults} faults")
     return 1 if faults else 0
 
 
