@@ -164,7 +164,7 @@ def _encodes(given: str) -> bool:
 def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 -- one a kind of type
     """Return whether a JSON value is of a type: of those that a run's files are made of.
 
-    A TypedDict may have further keys. A number is finite in float64, a whole one is a number, too.
+    A TypedDict may have further keys; of a NamedTuple there are the fields by name. A number is finite in float64, a whole one is a number, too.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
@@ -180,11 +180,22 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 -- one a kind of type
     if origin in (dict, Mapping):
         held = value.values() if isinstance(value, dict) else ()
         return isinstance(value, dict) and all(fits(one, arguments[1]) for one in held)
+    if hasattr(hint, "_fields"):
+        return isinstance(value, dict) and _has_fields(value, hint)
     if is_typeddict(hint):
         return isinstance(value, dict) and _has_keys(value, hint)
     if hint is float:
         return type(value) in (int, float) and abs(value) <= sys.float_info.max
     return type(value) is (NoneType if hint is None else hint)
+
+
+def _has_fields(value: Mapping[str, Any], hint: Any) -> bool:
+    """Return whether a dictionary holds the fields of a NamedTuple, and nothing else."""
+    needed = set(hint._fields) - set(hint._field_defaults)
+    hints = _hints(hint)
+    return needed <= value.keys() <= hints.keys() and all(
+        fits(one, hints[key]) for key, one in value.items()
+    )
 
 
 def _has_keys(value: Mapping[str, Any], hint: Any) -> bool:
