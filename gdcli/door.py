@@ -164,7 +164,8 @@ def _encodes(given: str) -> bool:
 def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 -- one a kind of type
     """Return whether a JSON value is of a type: of those that a run's files are made of.
 
-    A TypedDict may have further keys; of a NamedTuple there are the fields by name. A number is finite in float64, a whole one is a number, too.
+    A TypedDict may have further keys; of a NamedTuple there are the fields by name. A number is
+    finite in float64, a whole one is a number, too.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:

@@ -11,8 +11,17 @@ from gdcli.report.page.page import page_bytes
 from tests.run_folders import CURVATURES, EXAMPLES, Made, write_run
 
 MANIFEST = {
-    "experiment": {"problem": "quadratic"},
-    "fingerprint": {"numpy": "2.4.6", "simd": ["X86_V3"]},
+    "format": 3,
+    "experiment": {
+        "problem": "quadratic",
+        "hash": "0a",
+        "settings": {"problem": {}, "grid": {}, "vary": {}},
+    },
+    "fingerprint": {"numpy": "2.4.6", "simd": ["X86_V3"], "device": "cpu"},
+    "files": {
+        name: {"bytes": 0, "sha256": ""}
+        for name in ("curves.csv", "summary.csv", "experiment.toml")
+    },
     "equivalent": "gdcli run quadratic --lr=0.1",
     "host": "here",
 }
