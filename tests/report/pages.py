@@ -71,7 +71,10 @@ def write_page(
 ) -> Path:
     """Write a run and its page; return the page."""
     write_run(folder, trials, varied, metrics)
-    (folder / "manifest.json").write_text(json.dumps(MANIFEST | manifest))
+    content: dict[str, Any] = MANIFEST | manifest
+    whole: dict[str, Any] = MANIFEST["experiment"] | content["experiment"]  # type: ignore[operator]
+    whole["settings"] = {"problem": {}, "grid": {}, "vary": {}} | whole["settings"]
+    (folder / "manifest.json").write_text(json.dumps({**content, "experiment": whole}))
     (folder / "experiment.toml").write_text(EXPERIMENT)
     page = folder / "report.html"
     page.write_bytes(page_bytes(folder))
