@@ -80,7 +80,7 @@ Ending = TypedDict(
 
 
 class Goals(NamedTuple):
-    """What ends a trial as converged, and in which order it sees the examples."""
+    """The goals at which a trial ends, and in which order it sees the examples."""
 
     tol: float | None
     target_loss: float | None

@@ -19,7 +19,7 @@ def write(
 ) -> None:
     """Write a file by way of a temporary one beside it: write, fsync, rename, fsync the folder.
 
-    Unless `lasting`, the last is left to another file of the folder that is written after it.
+    With lasting=False the folder is not fsynced: only for a file that another one follows there.
     Raises FileExistsError if `exclusive` and the file is there, OSError, naming the file, if it
     cannot be written.
     """

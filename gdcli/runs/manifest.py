@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from gdcli import door, experiment_file
 from gdcli.door import REPAIR
-from gdcli.errors import UserError
+from gdcli.errors import RunError, UserError
 from gdcli.experiment import Experiment
 from gdcli.grid import MOST_TRIALS
 from gdcli.runs import atomic
@@ -206,15 +206,17 @@ def counts(folder: Path, spec_id: str) -> dict[str, int] | None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what manifest.json says; raises UserError unless it is that of a finished run.
+    """Return what manifest.json says.
 
-    Raises OSError where it cannot be read.
+    Raises UserError unless it is that of a finished run, RunError if the system does not read it.
     """
     file = folder / "manifest.json"
     try:
         content: dict[str, Any] | None = door.json_of(file, Manifest)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         content = None
+    except OSError as error:
+        raise RunError(f"{file}: it cannot be read: {error.strerror or error}") from None
     if content is None:
         raise UserError(str(file), "it is not the manifest of a finished run", REPAIR)
     check_format(file, content["format"], SHOWN)

@@ -92,7 +92,7 @@ class _Rerun:
         progress.start(sum(len(batch.trials) * plan_for(batch).steps for batch in batches))
         try:
             for batch in batches:
-                shard = self.work.shard(batch, partial(progress.advance, batch.cohort))
+                shard = self.work.shard(batch, partial(progress.advance, batch.label))
                 self._compare(batch, shard.curves, shard.summary)
         finally:
             progress.stop()

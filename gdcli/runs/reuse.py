@@ -26,6 +26,7 @@ from gdcli.runs.work import Work, plan_for
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
+    from gdcli.engine.train import Hear
     from gdcli.experiment import Experiment
     from gdcli.grid import Trial
     from gdcli.runs.options import RunOptions
@@ -102,15 +103,20 @@ class Reusing(Work):
     data: dict[str, str] | None = None  # the checksums of the examples, by the problem's key
 
     def shard(
-        self, batch: TrialBatch, advance: Callable[[int], None], keep: Keep | None = None
+        self,
+        batch: TrialBatch,
+        advance: Callable[[int], None],
+        keep: Keep | None = None,
+        hear: Hear | None = None,
     ) -> Shard:
         """Return a batch's shard, of which only the trials are trained that no source holds."""
         held = {trial.id: found for trial in batch.trials if (found := self._held(trial))}
         if not held:
-            return super().shard(batch, advance, keep)
+            return super().shard(batch, advance, keep, hear)
         advance(len(held) * plan_for(batch).steps)
         rest = tuple(trial for trial in batch.trials if trial.id not in held)
-        trained = super().shard(replace(batch, trials=rest), advance, keep) if rest else NOTHING
+        left = replace(batch, trials=rest)
+        trained = super().shard(left, advance, keep, hear) if rest else NOTHING
         return self._woven(batch, held, trained)
 
     def _held(self, trial: Trial) -> Measured | None:

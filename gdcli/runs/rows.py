@@ -69,8 +69,16 @@ class Rows:
         return first + f"\n{first}".join(rows) + "\n"
 
     def _places(self, curves: Curves) -> list[str]:
-        """Return "epoch,step,examples" of every recorded point; the trials share them."""
+        """Return "epoch,step,examples" of every recorded point; the trials share them.
+
+        A trial whose steps take several gradients has places of its own: passes over the data.
+        """
         plan = self.plan
+        if curves.seen is not None:
+            whole = plan.examples_per_epoch
+            passes = (n // whole if n % whole == 0 else n / whole for n in curves.seen)
+            places = zip(passes, curves.steps, curves.seen, strict=True)
+            return [f"{epoch},{step},{seen}" for epoch, step, seen in places]
         if len(self.places) != len(curves.steps):
             self.places = [f"{plan.epoch_at(s)},{s},{plan.examples_at(s)}" for s in curves.steps]
         return self.places

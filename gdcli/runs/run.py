@@ -27,6 +27,7 @@ from gdcli.runs.work import Work
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
+    from gdcli.engine.train import Hear
     from gdcli.experiment import Experiment
     from gdcli.runs.options import RunOptions
     from gdcli.runs.shard import Shard
@@ -91,7 +92,7 @@ class Run:
 
     @contextmanager
     def attended(self) -> Iterator[None]:
-        """Be at work in the folder, where other processes see it; only then compute."""
+        """Hold this process's claim on the folder, so that others see that it is in use."""
         self.claims = Claims(self.folder)
         try:
             self.claims.attend()
@@ -103,7 +104,9 @@ class Run:
         """Return whether a batch is still to be computed, or again for its failures."""
         return shard is None or (self.options.retry_failed and shard.failed > 0)
 
-    def complete(self, index: int, advance: Callable[[int], None]) -> Done | None:
+    def complete(
+        self, index: int, advance: Callable[[int], None], hear: Hear | None = None
+    ) -> Done | None:
         """See that a batch is in the store; return None if another process is computing it."""
         if not self.claims.take(index):
             return None
@@ -111,7 +114,7 @@ class Run:
             held = self.store.load(index)  # another process may have put it there
             if held is not None and not self.wanted(held):
                 return Done(computed=False, failures=self.failures(index, held))
-            shard = self.compute(index, held, advance, self._checkpoint)
+            shard = self.compute(index, held, advance, self._checkpoint, hear)
             self.store.save(index, shard)
             self._checkpoint(self.batches[index]).remove()
             return Done(computed=True, failures=self.failures(index, shard))
@@ -124,10 +127,13 @@ class Run:
         held: Shard | None,
         advance: Callable[[int], None],
         keep: Keep | None = None,
+        hear: Hear | None = None,
     ) -> Shard:
         """Return the shard of a batch, or the held one with its failed trials trained again."""
         batch = self.batches[index]
-        return self.work.again(batch, held) if held else self.work.shard(batch, advance, keep)
+        if held:
+            return self.work.again(batch, held)
+        return self.work.shard(batch, advance, keep, hear)
 
     def _checkpoint(self, batch: TrialBatch) -> Checkpoint:
         """Return where the state of a batch is kept while it is computed."""

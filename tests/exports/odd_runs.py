@@ -30,7 +30,7 @@ def odd_run(folder: Path) -> Contents:
     """Write a finished run of such trials."""
     write_run(folder, TRIALS, varied=["data"])
     (folder / "experiment.toml").write_text("")
-    settings = {"problem": {}, "grid": {}, "vary": {}}
+    settings: dict[str, Any] = {"problem": {}, "grid": {}, "vary": {}}
     about = {"problem": "odd", "hash": "0a", "settings": settings}
     manifest.write(
         folder,

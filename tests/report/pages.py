@@ -72,7 +72,7 @@ def write_page(
     """Write a run and its page; return the page."""
     write_run(folder, trials, varied, metrics)
     content: dict[str, Any] = MANIFEST | manifest
-    whole: dict[str, Any] = MANIFEST["experiment"] | content["experiment"]  # type: ignore[operator]
+    whole: dict[str, Any] = MANIFEST["experiment"] | content["experiment"]
     whole["settings"] = {"problem": {}, "grid": {}, "vary": {}} | whole["settings"]
     (folder / "manifest.json").write_text(json.dumps({**content, "experiment": whole}))
     (folder / "experiment.toml").write_text(EXPERIMENT)

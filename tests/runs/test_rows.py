@@ -260,19 +260,19 @@ def test_steps_to_the_target_are_those_of_the_first_point_at_or_below_it(
 @pytest.mark.parametrize(
     ("goals", "ended", "stopped_by"),
     [
-        ({"target_loss": 0.5}, CONVERGED, "target"),
-        ({"tol": 1.0}, CONVERGED, "tol"),
-        ({"tol": 1.0, "target_loss": 0.5}, CONVERGED, "target"),
-        ({"tol": 1.0, "target_loss": 0.01}, CONVERGED, "tol"),
-        ({"tol": 1.0}, RUNNING, ""),
-        ({"target_loss": 0.5}, DIVERGED, ""),
+        (Training(target_loss=0.5), CONVERGED, "target"),
+        (Training(tol=1.0), CONVERGED, "tol"),
+        (Training(tol=1.0, target_loss=0.5), CONVERGED, "target"),
+        (Training(tol=1.0, target_loss=0.01), CONVERGED, "tol"),
+        (Training(tol=1.0), RUNNING, ""),
+        (Training(target_loss=0.5), DIVERGED, ""),
     ],
 )
 def test_what_ended_a_trial_before_its_budget_is_told(
-    goals: dict[str, float], ended: int, stopped_by: str
+    goals: Training, ended: int, stopped_by: str
 ) -> None:
     columns = {"train_loss": [[3.0, 0.25, 0.5]], "grad_norm": [[1.0] * 3]}
-    one = replace(trial(), training=Training(**goals))
+    one = replace(trial(), training=goals)
     found = cells_of(Rows([], (), PLAN), one, curves(columns, [3], [ended]), 0)
     assert found["stopped_by"] == stopped_by
 
