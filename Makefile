@@ -20,10 +20,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MLFLOW := .venv/mlflow/bin/mlflow
 
-.PHONY: help setup demo test test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs bench clean
+.PHONY: help setup demo test test-rest test-all test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs gallery bench clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
 
 setup: $(INSTALLED)  ## make .venv with gdcli and all that the other targets need
 
@@ -38,7 +38,6 @@ demo: setup  ## run the two quickstart experiments
 	$(BIN)/gdcli sweep experiments/quickstart-linear.toml experiments/quickstart-cnn.toml
 
 # What is slow is said in tests/slow.py.
-.PHONY: test-rest test-all
 test: setup  ## run the tests to run often, in some minutes: every law, few examples, one browser page
 	$(PYTEST) -m 'not slow' --hypothesis-profile=quick
 
@@ -105,6 +104,9 @@ reference: setup  ## make results/reference anew, after a change that is meant t
 docs: setup  ## write the reference of every command, problem and rule to build/docs, and the schema of experiments
 	$(BIN)/gdcli schema -o experiments/gdcli.schema.json
 	$(BIN)/python docs/build.py build/docs
+
+gallery: setup  ## draw the pictures of docs/gallery anew, each from a run of its experiment
+	$(BIN)/python docs/pictures.py docs/gallery
 
 bench: setup  ## race against what a user would pick instead; writes benchmarks/ on idle cores
 	$(PIP) -e ".[bench]"

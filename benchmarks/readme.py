@@ -67,7 +67,7 @@ timed.""",
     "tables": (
         "Writing the tables",
         """\
-Microseconds of CPU time for a row of `curves.csv`, with its share of the trial's verdict and line
+Microseconds of CPU time for a row of `curves.csv`, with its share of the trial's facts and line
 in `summary.csv`; training is no part of it.""",
     ),
     "start-up": (

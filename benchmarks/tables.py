@@ -1,4 +1,4 @@
-"""Writing the tables: a row of curves.csv, with its share of the trial's verdict and summary."""
+"""Writing the tables: a row of curves.csv, with its share of the trial's facts and summary."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 from benchmarks.result import Result, spread
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.least_loss import least_loss_of
 from gdcli.experiment import Given, read
 from gdcli.runs.rows import Rows
 
@@ -22,13 +21,13 @@ def measure(dtype: str, repeats: int) -> list[Result]:
     (batch,) = batches_of(experiment.grid.cohorts)
     first = batch.trials[0]
     plan, curves = train_batch(batch, examples_of(first), "cpu", lambda _: None)
-    rows = Rows((), first.curve_columns, plan, least_loss_of(first))
+    rows = Rows((), first.curve_columns, plan)
 
     def once() -> float:
         began = time.process_time()
         for i, trial in enumerate(batch.trials):
             rows.curve(trial, curves, i)
-            rows.summary(trial, curves, i)
+        rows.summaries(batch.trials, curves)
         return 1e6 * (time.process_time() - began) / int(curves.length.sum())
 
     once()

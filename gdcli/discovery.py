@@ -16,12 +16,13 @@ from typing import Generic, TypeVar
 
 from gdcli import own, plugins, torch_optimizer
 from gdcli.errors import UserError
-from gdcli.fields import show, suggestion
+from gdcli.fields import show
 from gdcli.only_class import only_class
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
 from gdcli.reference import TORCH, is_own, name_in
 from gdcli.schedule import Schedule
+from gdcli.words import entry_meant
 
 T = TypeVar("T")
 
@@ -44,11 +45,13 @@ class Catalogue(Generic[T]):
         return sorted(file.stem.replace("_", "-") for file in files)
 
     def names(self) -> list[str]:
-        """Return every name, sorted; of two that are the same, one is a plugin's and unheard."""
+        """Return every name, sorted, once: a plugin cannot replace a built-in of the same name."""
         return sorted({*self.built_in(), *plugins.plugins(self.folder)})
 
     def summary(self, name: str) -> str:
         """Return the first line of a file's docstring, without importing it."""
+        if name.startswith(TORCH):
+            return f"torch.optim.{name.removeprefix(TORCH)}, one trial at a time"
         if name not in self.built_in():
             return plugins.summary(plugins.plugins(self.folder)[name][0])
         file = Path(__file__).parent / self.folder / f"{name.replace('-', '_')}.py"
@@ -59,13 +62,13 @@ class Catalogue(Generic[T]):
         if is_own(reference):
             return self._own(reference, where)
         if reference.startswith(TORCH) and self.contract is Optimizer:
-            return torch_optimizer.find(reference)  # type: ignore[return-value]
+            return torch_optimizer.find(reference, where)  # type: ignore[return-value]
         if reference in self.built_in():
             module = f"gdcli.{self.folder}.{reference.replace('-', '_')}"
             return only_class(importlib.import_module(module), self.contract)
         if reference in plugins.plugins(self.folder):
             return plugins.find(self.folder, reference, self.contract, where)
-        hint = suggestion(reference, self.names()) or f"see: gdcli {self.folder}"
+        hint = entry_meant(self.folder, reference, self.names()) or f"see: gdcli {self.folder}"
         raise UserError(where, f"there is no {self.word} {show(reference)}", hint)
 
     def _own(self, reference: str, where: str) -> type[T]:

@@ -13,10 +13,12 @@ from typing import Any, NamedTuple
 from gdcli.axis import expand, one, one_or_vary, text, texts
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError, UserErrors
-from gdcli.fields import Option, options_of, show, suggestion
+from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.grid import Axes, Grid, Where, digest
+from gdcli.own import Stranger
 from gdcli.reference import absolute, name_in, relative
 from gdcli.training import Training
+from gdcli.words import axis_meant, option_meant, option_named, value_meant
 
 
 class Given(NamedTuple):
@@ -32,6 +34,7 @@ class Given(NamedTuple):
     vary: Mapping[str, object]
     zip: tuple[str, ...]
     where: Where
+    stranger: Stranger | None = None  # the folder that says it, where a command line does not
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,7 @@ class _Reader:
 
     def experiment(self) -> Experiment:
         given, reference = self.given, absolute(self.given.problem)
+        self._admit("problem", reference)
         problem = self._try(PROBLEMS.find, reference, given.where("problem"))
         known = options_of(problem) if problem else {}
         settings = {**options_of(Axes), **options_of(Training)}
@@ -156,6 +160,7 @@ class _Reader:
         for catalogue, references in catalogues:
             for reference in references:
                 where, name = self.given.where(catalogue.word), name_in(reference)
+                self._admit(catalogue.word, reference)
                 rule = self._try(catalogue.find, reference, where)
                 if rule and name in rules:
                     what = f"{show(reference)} is called {name}, as another one of the grid is"
@@ -163,6 +168,11 @@ class _Reader:
                 elif rule:
                     rules[name] = rule
         return rules
+
+    def _admit(self, kind: str, reference: str) -> None:
+        """Raise UserError for code that a folder names and that is not to be run."""
+        if self.given.stranger is not None:
+            self.given.stranger.admit(kind, reference)
 
     def _try(self, action: Callable[..., Any], *arguments: object) -> Any:
         try:
@@ -185,7 +195,7 @@ class _Reader:
                 self.errors.append(UserError(where, f"{show(name)} {what}", fix))
                 continue
             reader = expand if option.axis else one_or_vary if part else one
-            value = self._try(reader, raw, option, where)
+            value = self._try(_meant, reader, raw, option, where)
             if value is not None:
                 values[option.field] = value
         return values
@@ -210,11 +220,28 @@ class _Reader:
         return vary
 
 
+def _meant(reader: Callable[..., Any], raw: object, option: Option, where: str) -> Any:
+    """Return what a reader makes of a value; an error knows the words that people use for it."""
+    try:
+        return reader(raw, option, where)
+    except UserError as error:
+        words = raw.split(",") if isinstance(raw, str) and option.choices else []
+        wrong = next((word for word in words if word not in option.choices), None)
+        if wrong is None:
+            raise
+        rules = OPTIMIZERS.names() if option.name == "method" else []
+        rule = next((name for name in rules if squashed(name) == squashed(wrong)), None)
+        said = f"{rule} is an optimizer: write --optimizer {rule}" if rule else ""
+        hint = said or value_meant(option.name, wrong, option.choices)
+        raise UserError(where, error.what, hint or error.fix) from None
+
+
 def _place(name: str, known: Mapping[str, Option]) -> str:
     """Return what to do with an option that is unknown where it is given."""
     if name.replace("_", "-") in {**options_of(Axes), **options_of(Training)}:
         return "write it under [grid]"
-    return suggestion(name, known) or "see the --help of the problem"
+    typed = {n: n for n in {**known, **options_of(Axes), **options_of(Training)}}
+    return option_meant(name, typed) or "see the --help of the problem"
 
 
 def _owned(rules: Mapping[str, type[Any]]) -> dict[str, Option]:
@@ -231,8 +258,8 @@ def _no_axis(
     name: str, where: str, known: Mapping[str, Option], rules: Mapping[str, Option]
 ) -> UserError:
     owner = name.partition(".")[0]
-    if name in options_of(Axes):
-        return UserError(where, f"{name} is an axis already", f"write --{name} with its values")
+    if (axis := option_named(name)) in options_of(Axes):
+        return UserError(where, f"{axis} is an axis already", f"write --{axis} with its values")
     for catalogue in (OPTIMIZERS, SCHEDULES):
         if (
             "." in name
@@ -243,7 +270,7 @@ def _no_axis(
             return UserError(where, what, f"add {owner} to --{catalogue.word}")
     rest = name.removeprefix(owner)
     others = [n + rest for c in (OPTIMIZERS, SCHEDULES) for n in c.names() if rest]
-    hint = suggestion(name, [*known, *rules]) or suggestion(name, others)
+    hint = axis_meant(name, [*known, *rules]) or suggestion(name, others)
     hint = hint or "vary an option of the problem or of an optimizer"
     return UserError(where, f"there is no setting {show(name)} to vary", hint)
 

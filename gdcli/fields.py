@@ -22,8 +22,8 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from gdcli.errors import UserError
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-WHOLE = re.compile(r"[+-]?\d+")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 LONGEST = 100  # characters of a value in an error message
 MOST_DIGITS = 1000  # of an integer; Python converts no more than 4300
 LIMITS = {
@@ -88,7 +88,7 @@ class Option:
     def _one(self, raw: object, where: str) -> Any:
         value = convert(raw, self.kind)
         if value is None or (self.choices and value not in self.choices):
-            hint = suggestion(str(raw), self.choices)
+            hint = suggestion(str(raw), self.choices) if self.choices else ""
             raise UserError(
                 where, f"{show(raw)} is not {self.wanted}", hint or f"give {self.wanted}"
             )
@@ -113,7 +113,8 @@ def options_of(cls: type) -> Mapping[str, Option]:
 @cache
 def _options(cls: type) -> Mapping[str, Option]:
     hints = get_type_hints(cls, include_extras=True)
-    fields = dataclasses.fields(cls)
+    # What every reader of tables has comes after what a problem has of its own.
+    fields = sorted(dataclasses.fields(cls), key=lambda field: field.kw_only is True)
     return {(option := _option(f, hints[f.name])).name: option for f in fields}
 
 
@@ -201,7 +202,27 @@ def counted(count: int, one: str, many: str) -> str:
     return f"{count} {one if count == 1 else many}"
 
 
-def suggestion(given: str, known: Iterable[str]) -> str:
-    """Return "did you mean 'NAME'?", or "" when nothing known is close."""
-    close = difflib.get_close_matches(given.replace("_", "-"), list(known), n=1)
-    return f"did you mean '{close[0]}'?" if close else ""
+def suggestion(given: str, known: Iterable[str], typed: Mapping[str, str] | None = None) -> str:
+    """Return "did you mean 'NAME'?", or "" when nothing known is close.
+
+    Close is what differs by case, hyphens or the order of letters, by one letter, or by another for
+    every five.
+    `typed` says how names are written, where that is not as they are.
+    """
+    names = {squashed(name): name for name in reversed(list(known))}
+    word = squashed(given)
+    close = difflib.get_close_matches(word, names, n=3)
+    found = next((name for name in close if _alike(word, name)), None)
+    return f"did you mean '{(typed or {}).get(names[found], names[found])}'?" if found else ""
+
+
+def squashed(name: str) -> str:
+    """Return a name without case, hyphens and underscores."""
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def _alike(word: str, other: str) -> bool:
+    """Return whether one may be a slip of the keyboard for the other."""
+    steps = difflib.SequenceMatcher(None, word, other, autojunk=False).get_opcodes()
+    edits = sum(max(b - a, d - c) for step, a, b, c, d in steps if step != "equal")
+    return edits <= 1 + len(word) // 5 or sorted(word) == sorted(other)

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
     import torch
 
+ABOUT = """Its options are the arguments of torch.optim.{name} whose defaults are numbers or flags.
+
+https://docs.pytorch.org/docs/stable/generated/torch.optim.{name}.html says what they do.
+--epochs and --steps count its steps as those of the others. Where a step takes several gradients,
+as those of LBFGS do, the columns epoch and examples count the passes over the data that they are.
+"""
 # How torch computes, not what; the sign of the loss; and what is the trial's.
 NOT_ITS_OWN = {
     "self",
@@ -40,11 +46,12 @@ class TorchOptimizer(Optimizer):
 
     kind: ClassVar[str] = ""  # the class's name
     arguments: ClassVar[tuple[str, ...]] = ()
+    refused: ClassVar[tuple[str, ...]] = ()  # fields of every optimizer that the class has not
     needs_torch: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse weight decay that the class does not have; raises UserError."""
-        if self.weight_decay and "weight_decay" not in self.arguments:
+        if self.weight_decay and "weight_decay" in self.refused:
             what = f"{TORCH}{self.kind} has no weight decay"
             raise UserError("--weight-decay", what, "leave it out, or take another optimizer")
 
@@ -62,8 +69,7 @@ class TorchOptimizer(Optimizer):
         raise NotImplementedError
 
 
-@cache
-def find(reference: str) -> type[TorchOptimizer]:
+def find(reference: str, where: str) -> type[TorchOptimizer]:
     """Return the class that torch:NAME means; raises UserError if torch.optim has none."""
     import torch.optim
 
@@ -74,8 +80,17 @@ def find(reference: str) -> type[TorchOptimizer]:
         if inspect.isclass(c) and issubclass(c, torch.optim.Optimizer) and n != "Optimizer"
     ]
     if name not in known:
-        hint = suggestion(name, known) or f"give {TORCH} and one of {', '.join(known)}"
-        raise UserError("--optimizer", f"torch.optim has no class {show(name)}", hint)
+        typed = {n: f"{TORCH}{n}" for n in known}
+        hint = suggestion(name, known, typed) or f"give {TORCH} and one of {', '.join(known)}"
+        raise UserError(where, f"torch.optim has no class {show(name)}", hint)
+    return _made(name)
+
+
+@cache
+def _made(name: str) -> type[TorchOptimizer]:
+    """Return the optimizer of a class of torch.optim, whose arguments are its options."""
+    import torch.optim
+
     own = dict(_arguments(getattr(torch.optim, name)))
     made = make_dataclass(
         f"Torch{name}",
@@ -87,7 +102,8 @@ def find(reference: str) -> type[TorchOptimizer]:
         namespace={
             "kind": name,
             "arguments": tuple(own),
-            "__doc__": f"torch.optim.{name}, one trial at a time.",
+            "refused": () if "weight_decay" in own else ("weight_decay",),
+            "__doc__": ABOUT.format(name=name),
         },
         frozen=True,
     )

@@ -20,9 +20,11 @@ class Training:
     epochs: Annotated[int | None, "passes over the data", Ge(1), Le(MOST_STEPS)] = None
     steps: Annotated[int | None, "steps, instead of epochs", Ge(1), Le(MOST_STEPS)] = None
     record: Annotated[str, "when to record: epoch, step, every N steps, or log"] = "epoch"
-    tol: Annotated[float | None, "gradient norm that ends a trial as converged", Gt(0)] = None
-    target_loss: Annotated[float | None, "training loss that ends a trial as converged"] = None
-    diverge_at: Annotated[float, "loss, over the start's, that ends it as diverged", Gt(1)] = 1e9
+    tol: Annotated[float | None, "gradient norm at which a trial ends: its goal", Gt(0)] = None
+    target_loss: Annotated[float | None, "training loss at which a trial ends: its goal"] = None
+    diverge_at: Annotated[float, "times the loss at the start at which a trial diverged", Gt(1)] = (
+        1e9
+    )
     order: Annotated[
         Literal["shuffle", "fixed", "replacement"],
         "examples reshuffled each epoch, in one order, or drawn with replacement",

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import reject
 from hypothesis import strategies as st
 
+from gdcli.datasets.reading import Reading
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment, Given, read
@@ -50,6 +51,19 @@ GRID: Drawn = {
     "dtype": st.sampled_from(["float32", "float64"]),
 }
 
+READ = options_of(Reading)
+READING: Drawn = {  # what goes together, and with a file alone
+    "separator": st.sampled_from([";", ",", "tab", "blanks", "|", "#", "'", "\x1b"]),
+    "header": st.booleans(),
+    "decimal": st.sampled_from([".", ","]),
+    "thousands": st.sampled_from(["'", "blank"]),
+    "encoding": st.sampled_from(["utf-16", "cp1252"]),
+    "comment": st.sampled_from(["#", "%", "//", '"', "',"]),
+    "skip-rows": st.integers(0, 9),
+    "drop": st.sampled_from(["a", "a,b", '"a,b",c', "price (EUR, net)", "[bold]"]),
+    "missing": st.just("drop"),
+}
+
 
 @st.composite
 def experiments(draw: st.DrawFn) -> Experiment:
@@ -82,8 +96,11 @@ def zips(draw: st.DrawFn, grid: Mapping[str, Any], vary: Mapping[str, Any]) -> t
 @st.composite
 def experiments_with(draw: st.DrawFn, problem: str) -> Experiment:
     """Draw an experiment on a problem, with any of its options and any optimizer and schedule."""
-    own = {option.name: option for option in options_of(PROBLEMS.find(problem, "")).values()}
+    own = options_of(PROBLEMS.find(problem, ""))
+    own = {name: option for name, option in own.items() if name not in READ}
     options = draw(st.fixed_dictionaries({}, optional={n: values(o) for n, o in own.items()}))
+    if "data" in options and issubclass(PROBLEMS.find(problem, ""), Reading):
+        options |= draw(st.fixed_dictionaries({}, optional=READING))
     rules: tuple[Catalogue[Any], ...] = (OPTIMIZERS, SCHEDULES)
     grid = draw(st.fixed_dictionaries({}, optional=GRID))
     budget = draw(st.sampled_from(["", "epochs", "steps"]))

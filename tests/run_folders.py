@@ -107,6 +107,9 @@ def facts_of(made: Made) -> dict[str, object]:
         if known:
             facts[f"{name}_train_loss"] = extreme(known)
             facts[f"{name}_train_step"] = list(losses).index(extreme(known))
+        if known and (low := min(known)) < losses[0]:
+            most = losses[0] - 0.999 * (losses[0] - low)
+            facts["fallen_step"] = next(k for k, loss in enumerate(losses) if loss <= most)
     below = [step for step, loss in enumerate(losses) if loss <= losses[0]]
     if below and below[-1] + 1 < len(losses):
         facts["above_start_from"] = below[-1] + 1

@@ -59,6 +59,10 @@ class Slow:
 
 SLOW = (
     Slow(
+        "they train trials for ten times their budget",
+        ("tests/analysis/test_words.py::test_the_stored_trials_are_what_training_gives",),
+    ),
+    Slow(
         "products of problems with optimizers, settings and measures",
         (
             "tests/engine/test_contract.py::test_a_trial_in_a_grid_equals_the_trial_alone",

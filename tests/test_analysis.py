@@ -207,9 +207,9 @@ def damaged(folder: Path, name: str, old: str, new: str) -> str:
     ("name", "old", "new", "error"),
     [
         ("summary.csv", "lr,", "rate,", "summary.csv:1: there is no column lr;"),
-        ("summary.csv", "seed,", "seed,seed,", "summary.csv:2: it has 54 cells, the header 55;"),
+        ("summary.csv", "seed,", "seed,seed,", "summary.csv:2: it has 55 cells, the header 56;"),
         ("summary.csv", "trial,method", "method,trial", "summary.csv:1: the columns do not begin"),
-        ("summary.csv", "trial1,", "", "summary.csv:3: it has 53 cells, the header 54;"),
+        ("summary.csv", "trial1,", "", "summary.csv:3: it has 54 cells, the header 55;"),
         ("summary.csv", "\ntrial1", "\n\ntrial1", "summary.csv:3: the line is empty;"),
         ("summary.csv", "0,finished", "0,done", "summary.csv:2: status is 'done', not one of"),
         ("summary.csv", ",0.1,", ",fast,", "summary.csv:2: lr is 'fast', not a number;"),
@@ -282,9 +282,9 @@ def test_rates_that_end_as_low_are_tied_and_the_soonest_is_best(tmp_path: Path) 
     assert [cell.lr for cell in setting.tied] == [0.1, 0.2]
     assert setting.best is setting.cells[1]
     assert setting.median == 1e-5
-    assert (setting.cells[0].time_to(1e-4), setting.cells[1].time_to(1e-4)) == (11 / 16, 1 / 16)
+    assert (setting.cells[0].fallen, setting.cells[1].fallen) == (20, 1)
 
 
-def test_a_cell_that_is_never_at_a_loss_takes_for_ever(tmp_path: Path) -> None:
-    (setting,) = settings(tmp_path, [Made([1.0, 0.5]), Made([], lr=1, status="failed")])
-    assert [cell.time_to(0.1) for cell in setting.cells] == [inf, inf]
+def test_a_cell_that_never_falls_takes_for_ever(tmp_path: Path) -> None:
+    (setting,) = settings(tmp_path, [Made([1.0, 1.5]), Made([], lr=1, status="failed")])
+    assert [cell.fallen for cell in setting.cells] == [inf, inf]

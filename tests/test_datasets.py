@@ -14,6 +14,7 @@ from gdcli.datasets.delimited import read_table
 from gdcli.datasets.idx import read_idx
 from gdcli.datasets.images import read_images
 from gdcli.datasets.named import read_named
+from gdcli.datasets.reading import Reading
 from gdcli.datasets.source import Source
 from gdcli.datasets.split import Scale, prepare
 from gdcli.errors import UserError
@@ -45,7 +46,7 @@ def test_a_named_set_equals_scikit_learns_copy(name: str) -> None:
 @pytest.mark.parametrize("name", ORACLES)
 def test_a_named_set_is_a_csv_file_like_any_other(name: str) -> None:
     x, y = read_named(name)
-    table = read_table(FOLDER / f"{name}.csv.gz")
+    table = read_table(FOLDER / f"{name}.csv.gz", Reading())
     assert table.columns[-1] == "target"
     np.testing.assert_array_equal(table.numbers(table.columns[:-1]), x)
     np.testing.assert_array_equal(table.numbers(["target"])[:, 0], y)
@@ -141,7 +142,7 @@ def csv_file(folder: Path, content: str | bytes, name: str = "data.csv") -> Path
 
 def test_cells_lines_and_numbers(tmp_path: Path) -> None:
     file = csv_file(tmp_path, '\ufeffa, b ,"c,d"\n1,2.5,-3e2\n\n"4", 5 ,6\r\n')
-    table = read_table(file)
+    table = read_table(file, Reading())
     assert table.columns == ("a", "b", "c,d")
     assert table.lines == (2, 4)
     numbers = table.numbers(["c,d", "a"])
@@ -151,14 +152,14 @@ def test_cells_lines_and_numbers(tmp_path: Path) -> None:
 
 
 def test_the_line_is_the_files_also_after_a_cell_of_two_lines(tmp_path: Path) -> None:
-    table = read_table(csv_file(tmp_path, 'a,b\n"x\ny",1\nz,oops\n'))
+    table = read_table(csv_file(tmp_path, 'a,b\n"x\ny",1\nz,oops\n'), Reading())
     with pytest.raises(UserError, match=r"data\.csv:4: 'oops' in column 'b' is not a number; "):
         table.numbers(["b"])
 
 
-def test_gzip_is_unpacked_by_the_suffix(tmp_path: Path) -> None:
+def test_gzip_is_unpacked(tmp_path: Path) -> None:
     file = csv_file(tmp_path, gzip.compress(b"a,b\n1,2\n"), "data.csv.gz")
-    assert read_table(file).numbers(["b"]).tolist() == [[2]]
+    assert read_table(file, Reading()).numbers(["b"]).tolist() == [[2]]
 
 
 @pytest.mark.parametrize(
@@ -167,31 +168,43 @@ def test_gzip_is_unpacked_by_the_suffix(tmp_path: Path) -> None:
         ("", "FILE: the file is empty; give a header and at least one row"),
         ("\n\n", "FILE: the file is empty; give a header and at least one row"),
         ("a,y\n", "FILE:1: there is no row below the header; add the examples"),
-        ("1,2\n3,4\n", "FILE:1: the first row holds numbers, no names; put a header above it"),
-        ("a,,y\n1,2,3\n", "FILE:1: column 2 has no name; name it, or take it out"),
-        ("a,a,y\n1,2,3\n", "FILE:1: two columns are named 'a'; rename one"),
+        (
+            "1,2\n3,4\n",
+            "FILE:1: the first row holds numbers, no names; give --no-header, by which columns ",
+        ),
+        ("a,,y\n1,2,3\n", "FILE:1: column 2 has no name; name it, or give --drop 'Unnamed: 1'"),
+        (
+            "a,a,y\n1,2,3\n",
+            "FILE:1: two columns are named 'a'; rename one, or give --drop 'a', which drops both",
+        ),
         (
             "a,y\n1,2\n3\n",
-            "FILE:3: values in the row: 1, columns in the header: 2; give one value a column",
+            "FILE:3: values in the row: 1, columns in the header: 2; give one value a column, or",
         ),
         (
             "a,y\n1,2\nred,4\n",
-            "FILE:3: 'red' in column 'a' is not a number; make it one, or take out the column",
+            "FILE:3: 'red' in column 'a' is not a number; give --categorical 'a', if it is ",
         ),
         (
             "a,y\n1,2\n,4\n",
-            "FILE:3: the value of column 'a' is missing; fill it in, or take out the row",
+            "FILE:3: the value of column 'a' is missing; fill it in, take out the row, or g",
         ),
         (
             "a,y\n1,2\n3,NaN\n",
-            "FILE:3: the value of column 'y' is missing ('NaN'); fill it in, or take out the row",
+            "FILE:3: the value of column 'y' is missing ('NaN'); fill it in, take out the row",
         ),
         (
             "a,y\n1,2\n-inf,4\n",
             "FILE:3: '-inf' in column 'a' is not finite; correct it, or take out the row",
         ),
-        (b"a,y\n1,2\n3,\xe9\n", "FILE:3: the byte 0xe9 is not UTF-8; save the file as UTF-8"),
-        ('a,y\n1,"2\n', "FILE:2: this is not CSV: unexpected end of data; check the quotes"),
+        (
+            b"a,y\n1,2\n3,\xe9\n",
+            "FILE:3: the byte 0xe9 is not UTF-8; save the file as UTF-8, or give its --encod",
+        ),
+        (
+            'a,y\n1,"2\n',
+            "FILE:2: this is not CSV: unexpected end of data; check the quotes, or --separator",
+        ),
         ("a,b\n1,2\n", "--target: FILE has no column 'y'; its columns are a, b"),
         ("a,yy\n1,2\n", "--target: FILE has no column 'y'; did you mean 'yy'?"),
         (
@@ -204,13 +217,13 @@ def test_a_wrong_csv_file(tmp_path: Path, content: str | bytes, error: str) -> N
     file = csv_file(tmp_path, content)
     with pytest.raises(UserError) as caught:
         Source("", file, "y").measured()
-    assert str(caught.value) == error.replace("FILE", str(file))
+    assert str(caught.value).startswith(error.replace("FILE", str(file)))
 
 
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("a,y\n1,x\n2,\n", "FILE:3: the value of column 'y' is missing; fill it in, or take out"),
+        ("a,y\n1,x\n2,\n", "FILE:3: the value of column 'y' is missing; fill it in, take out"),
         ("a,y\n1,x\n2,x\n", "--target: column 'y' has the one value 'x'; choose a column of two"),
         (
             "a,y\n" + "".join(f"1,{i}\n" for i in range(MOST + 1)),
@@ -228,14 +241,14 @@ def test_a_column_that_holds_no_classes(tmp_path: Path, content: str, error: str
 
 def test_a_csv_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^--data: there is no file '.*x\.csv'; check the path$"):
-        read_table(tmp_path / "x.csv")
+        read_table(tmp_path / "x.csv", Reading())
     with pytest.raises(UserError, match=r"^--data: '.*' cannot be read: Is a directory; "):
-        read_table(tmp_path)
+        read_table(tmp_path, Reading())
     whole = gzip.compress(b"a,b\n1,2\n")
-    for damaged in (b"a,b\n", whole[:-9], whole[:12] + b"\xff\xff" + whole[14:]):
+    for damaged in (whole[:-9], whole[:12] + b"\xff\xff" + whole[14:]):
         file = csv_file(tmp_path, damaged, "data.csv.gz")
         with pytest.raises(UserError, match=r"data\.csv\.gz: the gzip data is damaged; "):
-            read_table(file)
+            read_table(file, Reading())
 
 
 def test_a_file_and_its_target_come_together() -> None:
@@ -252,13 +265,13 @@ def test_measured_and_classified_examples_of_a_file(tmp_path: Path) -> None:
     assert y.tolist() == [10, 9, 10]
     x, classes = source.classified()
     assert x.tolist() == [[1, 2], [3, 4], [5, 6]]
-    assert classes.tolist() == [1, 0, 1]
+    assert classes.places.tolist() == [1, 0, 1]
 
 
 def test_classes_are_numbered_in_the_order_of_their_labels() -> None:
-    assert number_classes(["10", "9", "1.0", "1"], "y").tolist() == [2, 1, 0, 0]
-    assert number_classes(["b", "a", "10", "b"], "y").tolist() == [2, 1, 0, 2]
-    assert number_classes(["b", "a"], "y").dtype == np.int64
+    assert number_classes(["10", "9", "1.0", "1"], "y").places.tolist() == [2, 1, 0, 0]
+    assert number_classes(["b", "a", "10", "b"], "y").places.tolist() == [2, 1, 0, 2]
+    assert number_classes(["b", "a"], "y").places.dtype == np.int64
 
 
 def test_one_hot_rows_point_at_their_class() -> None:
@@ -290,8 +303,12 @@ def image_folder(folder: Path, *, suffix: str = ".gz", **changed: Array) -> Path
 
 
 @pytest.mark.parametrize("suffix", ["", ".gz"])
-def test_images_and_labels_of_both_parts(tmp_path: Path, suffix: str) -> None:
-    train, test = read_images("mnist", image_folder(tmp_path, suffix=suffix))
+@pytest.mark.parametrize("dot", [True, False])
+def test_images_and_labels_of_both_parts(tmp_path: Path, suffix: str, *, dot: bool) -> None:
+    image_folder(tmp_path, suffix=suffix)
+    for file in list(tmp_path.iterdir()) if dot else []:
+        file.rename(tmp_path / file.name.replace("-idx", ".idx"))
+    train, test = read_images("mnist", tmp_path)
     assert train["x"].dtype == np.uint8
     assert train["y"].dtype == np.int64
     np.testing.assert_array_equal(train["x"], np.arange(72).reshape(6, 4, 3))

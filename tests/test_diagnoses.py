@@ -49,14 +49,14 @@ def said(folder: Path) -> list[Diagnosis]:
     ],
 )
 def test_a_run_of_each_state_is_told(
-    tmp_path: Path, options: dict[str, str], grid: dict[str, str], state: str, quality: str | None
+    tmp_path: Path, options: dict[str, str], grid: dict[str, Any], state: str, quality: str | None
 ) -> None:
     (found,) = said(run(tmp_path, "quadratic", options, **grid))
     assert (found.state, found.quality) == (state, quality)
 
 
 @pytest.mark.parametrize("grid", [{"lr": "0.05"}, {"lr": "0.19"}, {"lr": "0.21"}, {"lr": "30"}])
-def test_the_facts_of_a_run_are_those_of_its_curve(tmp_path: Path, grid: dict[str, str]) -> None:
+def test_the_facts_of_a_run_are_those_of_its_curve(tmp_path: Path, grid: dict[str, Any]) -> None:
     folder = run(tmp_path, "quadratic", steps="60", record="1", **grid)
     (trial,) = read_trials(folder).trials
     curve = pd.read_csv(folder / "curves.csv")
@@ -86,7 +86,12 @@ def test_what_is_recorded_changes_nothing_that_is_said(
 def test_the_step_of_a_blow_up_is_the_same_however_it_is_recorded(
     tmp_path: Path, record: str
 ) -> None:
-    grid = {"method": "sgd", "lr": "0.31622776601683794", "epochs": "3", "record": record}
+    grid: dict[str, Any] = {
+        "method": "sgd",
+        "lr": "0.31622776601683794",
+        "epochs": "3",
+        "record": record,
+    }
     (found,) = said(run(tmp_path, "linear-regression", **grid))
     assert found.state == "blew up"
     assert found.phrase.startswith("blew up at step 73: its loss grew past the limit of")

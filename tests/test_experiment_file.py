@@ -71,7 +71,7 @@ def test_every_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
     assert mistakes(tmp_path, MISTAKES) == [
         ":3: dimm: 'dimm' is no option here; did you mean 'dim'?",
         ":4: condition: 'x' is not a number of at least 1; give a number of at least 1",
-        ":7: learning rate: 'learning rate' is no option here; see the --help of the problem",
+        ":7: learning rate: 'learning rate' is no option here; did you mean 'lr'?",
         ":8: lr: 0.1 is given twice; give every value once",
         ":10: epoch: 'epoch' is no option here; did you mean 'epochs'?",
         (

@@ -55,7 +55,7 @@ def test_torch_gets_what_numpy_gets(formula: str, start: tuple[float, ...], dtyp
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"formula": "x +"}, "--formula: 'x +' is no formula; write it as in (w - 2)**2 + 3*v"),
+        ({"formula": "x +"}, "--formula: 'x +' is not a formula; write it as in (w - 2)**2 + 3*v"),
         (
             {"formula": "eval('x')"},
             "--formula: \"eval('x')\" at column 1: there is no function eval",

@@ -140,6 +140,27 @@ def test_agrees_with_torch_optim(
         np.testing.assert_allclose(mine, param.detach(), rtol=1e-10, atol=1e-10)
 
 
+def gap_to_torchs_nadam() -> float:
+    """Return the largest gap in float64 over 200 steps, of each step from the same point."""
+    param = torch.nn.Parameter(torch.tensor(random_start(6)))
+    reference, worst = torch.optim.NAdam([param], lr=0.002), 0.0
+    for mine in params(build("nadam"), random_start(6), 0.002, steps=200):
+        param.grad = gradient(param.detach())
+        reference.step()
+        worst = max(worst, float(np.abs(mine - param.detach().numpy()).max()))
+    return worst
+
+
+def test_torchs_nadam_keeps_a_product_in_its_default_dtype() -> None:
+    """As docs/reproducibility.md says: 2.5e-9 as torch comes, nothing with float64 as default."""
+    assert 1e-11 < gap_to_torchs_nadam() < 2.5e-9
+
+
+@pytest.mark.usefixtures("float64_by_default")
+def test_in_float64_alone_torchs_nadam_is_ours() -> None:
+    assert gap_to_torchs_nadam() < 1e-13
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("beta2", [0.99, 0.999, 0.9999, 0.99999])
 def test_radam_divides_from_the_sixth_step_in_any_precision(beta2: float, dtype: type) -> None:

@@ -73,11 +73,20 @@ def test_crossing_curves_share_a_cell() -> None:
     assert dots[2] > max(dots[:2])
 
 
-def test_a_diverged_curve_ends_with_an_x_and_does_not_set_the_scale() -> None:
-    up = [(float(epoch), 10.0**epoch) for epoch in range(5)]
+def test_a_diverged_curve_is_drawn_as_it_grows_and_ends_with_an_x() -> None:
+    up = [(float(epoch), 10.0**epoch) for epoch in range(10)]
     lines = drawn(PlotCurve("gd", FALLING), PlotCurve("lost", up, diverged=True))
-    assert max(ticks(lines)) == 1
+    assert max(ticks(lines)) > 1e6
+    assert {1, 0.1, 0.01} <= set(ticks(lines))
+    assert "x" in area(lines).split("\n")[0]
     assert area(lines).count("x") == 1
+    assert lines[-2:] == [" b lost, diverged (x)", "   the axis is compressed above 1"]
+
+
+def test_growth_of_fewer_decades_than_the_rest_needs_no_axis_of_its_own() -> None:
+    up = [(float(epoch), 2.0**epoch) for epoch in range(9)]
+    lines = drawn(PlotCurve("gd", FALLING), PlotCurve("lost", up, diverged=True))
+    assert max(ticks(lines)) == 100
     assert lines[-1] == " b lost, diverged (x)"
 
 
@@ -92,13 +101,14 @@ def test_a_curve_that_stops_being_finite_ends_with_an_x() -> None:
 @pytest.mark.parametrize("end", [inf, -inf, nan])
 def test_what_is_not_finite_is_said_beside_its_name(end: float) -> None:
     lines = drawn(PlotCurve("gd", FALLING), PlotCurve("lost", [(0, 1.0), (20, end)]))
-    assert lines[-1] == " b lost, not finite or above the picture (x)"
+    assert lines[-1] == " b lost, not finite (x)"
     assert area(lines).count("x") == 1
 
 
 def test_a_diverged_curve_below_the_scale_is_said_to_be() -> None:
     down = PlotCurve("lost", [(0.0, 1.0), (5.0, 1e-9)], diverged=True)
-    assert drawn(PlotCurve("gd", FALLING), down)[-1].endswith(" are drawn at the bottom")
+    found = drawn(PlotCurve("gd", FALLING), down)[-1]
+    assert found == "   1 point below 1.4e-5, drawn at 1.4e-5"
 
 
 def test_where_all_diverged_their_growth_is_drawn() -> None:
@@ -107,11 +117,29 @@ def test_where_all_diverged_their_growth_is_drawn() -> None:
     assert "x" in area(lines)
 
 
-def test_losses_of_zero_are_drawn_at_the_bottom_and_said() -> None:
-    lines = drawn(PlotCurve("gd", [(0, 1.0), (1, 1e-3), (2, 0.0), (3, 0.0)]))
-    assert ticks(lines) == [1, 0.1, 0.01, 0.001]
-    assert lines[-1].strip() == "losses below 0.001 are drawn at the bottom"
-    assert "losses below" not in "".join(drawn(PlotCurve("gd", FALLING)))
+@pytest.mark.parametrize("lowest", [1e-3, 9.0, 2e-311, 1e308])
+def test_zero_has_a_row_of_its_own_below_the_axis(lowest: float) -> None:
+    lines = drawn(PlotCurve("gd", [(0, max(1.0, lowest)), (1, lowest), (2, 0.0), (3, 0.0)]))
+    assert ticks(lines)[-1] == 0
+    *above, gap, zeros = area(lines).split("\n")
+    assert len(zeros.strip()) > len(zeros) / 4  # the last third of the curve
+    assert all(len(row.rstrip()) < 0.7 * len(zeros) for row in [*above, gap])
+    assert "0" not in [line.partition("┤")[0].strip() for line in drawn(PlotCurve("gd", FALLING))]
+
+
+def test_no_letter_or_cross_hides_another() -> None:
+    same = [(0.1, 1.0), (0.2, 2.0), (0.3, inf)]
+    curves = [PlotCurve(str(k), same) for k in range(3)]
+    text = area([line.plain for line in plot(curves, WIDTH, "lr", log_x=True)])
+    assert text.count("x") == 3
+    assert {"a", "b", "c"} <= set(text)
+
+
+@pytest.mark.parametrize("loss", [2e-311, 3.0, 1e308])
+def test_a_constant_curve_is_a_level_line_at_its_value(loss: float) -> None:
+    lines = drawn(PlotCurve("gd", [(0, loss), (10, loss)]))
+    assert ticks(lines) == [pytest.approx(loss)]
+    assert sum(bool(row.strip()) for row in area(lines).split("\n")) == 1
 
 
 def test_negative_losses_are_drawn_on_a_symmetric_axis() -> None:
@@ -127,8 +155,10 @@ def test_a_narrow_range_has_ticks_too() -> None:
     assert ticks(drawn(PlotCurve("gd", [(0, 0.0), (1, 0.0)]))) == [0]
 
 
-def test_one_point_is_drawn() -> None:
-    assert "a" in area(drawn(PlotCurve("gd", [(0, 3.0)])))
+def test_one_point_is_drawn_in_the_middle() -> None:
+    (row,) = [row for row in area(drawn(PlotCurve("gd", [(5, 3.0)]))).split("\n") if row.strip()]
+    assert row.index("a") == pytest.approx(WIDTH / 2, abs=5)
+    assert "5" in drawn(PlotCurve("gd", [(5, 3.0)]))[HEIGHT + 1]
 
 
 def test_nothing_finite_is_said() -> None:

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from gdcli.analysis.results import settings_of
+from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import read_trials
 from gdcli.errors import UserError
 from gdcli.report.heatmap import BEST, COLORS, MOST_COLUMNS, heatmap_lines
-from gdcli.report.labels import apart
+from gdcli.report.labels import apart, factor, texts_of
 from gdcli.report.pictures.heatmap import heatmap
 from gdcli.report.pictures.source import read_source
 from gdcli.report.results import MOST_ROWS, print_results
@@ -90,8 +91,7 @@ def test_the_state_at_the_best_rate_is_told_in_every_format(
 ) -> None:
     folder = write_run(tmp_path, [made])
     (row,) = json.loads(shown(folder, "json"))
-    rising = state == "blew up"
-    assert (row["state"], row["quality"]) == (state, "above its start" if rising else None)
+    assert row["state"] == state
     (row,) = csv.DictReader(io.StringIO(shown(folder, "csv")))
     assert row["state"] == state
     header, _, line = shown(folder, "md").splitlines()
@@ -131,8 +131,22 @@ def test_the_result_of_many_settings_names_the_lowest_and_who_ends_as_low(tmp_pa
 
 
 def test_a_run_without_a_result_says_so_first(tmp_path: Path) -> None:
-    first = shown(write_run(tmp_path, [descent(lr) for lr in (3.0, 10.0)])).splitlines()[0]
-    assert first == "At every learning rate half of the seeds or more diverged or failed."
+    lost, held = descent(3.0), Made([1.0, 0.5], lr=3.0)
+    half = [replace(lost, seed=0), replace(held, seed=1)]
+    said = {
+        "The trial diverged.": [lost],
+        "Every trial diverged.": [lost, descent(10.0)],
+        "Every trial diverged or failed.": [lost, Made([], lr=1.0, status="failed")],
+        "At every learning rate half of the seeds or more diverged.": half,
+    }
+    for line, trials in said.items():
+        folder = write_run(tmp_path / str(len(line)), trials)
+        assert shown(folder).splitlines()[0] == line
+
+
+def test_there_is_no_why_where_nothing_can_be_said(tmp_path: Path) -> None:
+    failed = Made([], status="failed", message="boom")
+    assert "Why" not in shown(write_run(tmp_path, [failed])).splitlines()
 
 
 def test_of_rates_that_end_as_low_the_soonest_is_best_everywhere(tmp_path: Path) -> None:
@@ -141,7 +155,7 @@ def test_of_rates_that_end_as_low_the_soonest_is_best_everywhere(tmp_path: Path)
     folder = write_run(tmp_path, [Made(slow, lr=0.1), Made(soon, lr=1.0), Made([1.0] * 33, lr=3)])
     text = shown(folder)
     assert text.startswith("The best learning rate of gd vanilla is 1: ")
-    alike = "lr 0.1 and 1 both end as low, within 0.01% of the fall; 1 is there at least 15 times"
+    alike = "lr 0.1 and 1 both end as low, within 0.01% of the fall; 1 gets there 30 times"
     assert f"gd vanilla: {alike} sooner. lr 1 is flat." in text
     assert rates(text)[1] == ["gd", "vanilla", "0", "1e-09*", "1"]
     assert [json.loads(shown(folder, "json"))[0][name] for name in ("lr", "train_loss")] == [
@@ -167,6 +181,35 @@ def test_a_best_rate_at_an_end_of_its_row_asks_for_rates_beyond(tmp_path: Path) 
     assert "No lr below 0.1 was tried: try smaller ones, too.\n" in text
     largest = [replace(made, lr=0.3 - made.lr) for made in bouncing]
     assert "was tried" not in shown(write_run(tmp_path, largest))
+
+
+def test_a_lowest_rate_that_is_too_slow_asks_for_rates_between(tmp_path: Path) -> None:
+    slow = Made([0.99**k for k in range(30)], lr=0.1)
+    text = shown(write_run(tmp_path, [slow, Made([1.0, 50.0], lr=0.5, status="diverged")]))
+    assert "or try a larger learning rate. No lr between 0.1 and 0.5 was tried: try some" in text
+    assert "smaller ones" not in text
+
+
+def test_seeds_with_starts_of_their_own_each_lower_the_loss(tmp_path: Path) -> None:
+    trials = [Made([1.0, 0.9], seed=0), Made([5.0, 4.0], seed=1), Made([6.0, 4.5], seed=2)]
+    first = shown(write_run(tmp_path, trials)).splitlines()[0]
+    assert (
+        first
+        == "gd vanilla at learning rate 0.1 ends at training loss 4 (the median over 3 seeds)."
+    )
+
+
+def test_a_rate_that_blew_up_is_sent_to_the_best_that_was_tried(tmp_path: Path) -> None:
+    slow = Made([0.9**k for k in range(30)], lr=0.3)
+    text = shown(write_run(tmp_path, [slow, Made([1.0, 2.0, 4.0, inf], lr=0.5, status="diverged")]))
+    assert "Use a smaller learning rate, such as 0.3." in text
+
+
+def test_a_smaller_rate_that_ended_higher_is_not_advised(tmp_path: Path) -> None:
+    bouncing = [Made([1.0, *[0.3, 0.95] * 15], lr=0.1), Made([1.0, *[0.9, 0.2] * 15], lr=0.2)]
+    text = shown(write_run(tmp_path, bouncing))
+    assert "the best lr, 0.2, bounces" in text
+    assert "Use a schedule that lowers the learning rate: lr 0.1 throughout ends higher." in text
 
 
 def test_the_heat_map_has_a_row_a_setting_and_a_column_a_learning_rate(tmp_path: Path) -> None:
@@ -364,3 +407,32 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     (folder / name).unlink()
     with pytest.raises(UserError, match=f"{name}: there is no such file"):
         shown(folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1.0, "1"),
+        (0.99, "0.99"),
+        (0.99999, "0.99999"),
+        (1.00001, "1.00001"),
+        (0.99999999976, "1 - 2.4e-10"),
+        (1 + 3e-12, "1 + 3e-12"),
+        (nan, "nan"),
+        (1e-9, "1e-09"),
+    ],
+)
+def test_a_rate_is_1_only_where_it_is(value: float, text: str) -> None:
+    assert factor(value) == text
+    assert texts_of([{"theory_rate": value}], ["theory_rate"]) == [{"theory_rate": text}]
+
+
+def test_learning_rates_are_told_apart_from_all_of_the_run() -> None:
+    rows: list[dict[str, Value]]
+    rows = [{"lr": 0.2000001, "loss": 0.2000001}, {"lr": None, "loss": nan}]
+    assert texts_of(rows, ["lr", "loss"]) == [
+        {"lr": "0.2", "loss": "0.2"},
+        {"lr": "", "loss": "nan"},
+    ]
+    assert texts_of(rows, ["lr"], [0.2])[0] == {"lr": "0.2000001"}
+    assert texts_of([{"lr": nan}], ["lr"]) == [{"lr": "nan"}]

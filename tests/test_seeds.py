@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from gdcli.analysis.bootstrap import median_interval
-from gdcli.analysis.paired import pairs
+from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.paired import holm, pairs
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.seed_statistics import good_region, held_out, seed_statistics
 from gdcli.analysis.trials import read_trials
 from gdcli.analysis.wilcoxon import signed_rank_p
-from gdcli.report.seeds import pair_rows, seed_rows
+from gdcli.report.seeds import PAIR_NOTES, pair_rows, seed_rows
+from gdcli.report.tables import best_lines, best_rows
 from tests.run_folders import Made, grid, write_run
 
 
@@ -194,7 +196,59 @@ def test_rows_have_the_figures_in_full(tmp_path: Path) -> None:
     assert (second["good_from"], second["good_to"], second["good_rates"]) == (0.1, 0.1, 1)
     (pair,) = pair_rows(run)
     assert (pair["setting"], pair["best"]) == ("gd vanilla", "gd momentum")
-    assert pair["p"] == pytest.approx(0.03125)
+    assert pair["p"] == pair["p_holm"] == pytest.approx(0.03125)
+    assert (pair["best_tried"], pair["tried"]) == (3, 3)
+    assert first["lr_tried"] == 3
+    names = list(first)
+    assert names.index("held_out_loss") < names.index("train_loss")
+
+
+def test_holms_correction_is_statsmodels() -> None:
+    # statsmodels 0.14, multipletests(values, method="holm").
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, None, 0.02, 0.9]) == pytest.approx([1.0, None, 0.06, 1.0])
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holms_correction_rejects_step_by_step(values: list[float]) -> None:
+    for level in (0.01, 0.05, 0.3):
+        left, rejected = sorted(values), 0
+        while left and left[0] * len(left) <= level:
+            left, rejected = left[1:], rejected + 1
+        assert (
+            sum(p is not None and p <= level for p in holm(list[float | None](values))) == rejected
+        )
+
+
+def test_pairs_are_corrected_within_their_problem(tmp_path: Path) -> None:
+    def made(optimizer: str, add: float) -> list[Made]:
+        return [Made([9.0, 1 + add + k / 9], seed=k, optimizer=optimizer) for k in range(6)]
+
+    trials = [*made("vanilla", 0), *made("adam", 1), *made("lion", 2)]
+    rows = pair_rows(read_trials(write_run(tmp_path, trials)))
+    assert [row["p"] for row in rows] == [0.03125] * 2
+    assert [row["p_holm"] for row in rows] == [0.0625] * 2
+
+
+def test_one_seed_has_no_quartiles(tmp_path: Path) -> None:
+    run = read_trials(write_run(tmp_path, [Made([9.0, 1.0]), Made([9.0, 2.0], optimizer="adam")]))
+    for row in seed_rows(run):
+        assert (row["train_loss"], row["q1"], row["q3"]) == (row["train_loss"], None, None)
+    diagnoses = Diagnoses(run, None)
+    for row in best_rows(diagnoses, settings_of(run.trials)):
+        assert (row["train_loss_q1"], row["train_loss_q3"]) == (None, None)
+    (line, *_) = best_lines(diagnoses, settings_of(run.trials), ["a", "b"], 80)
+    assert "quartiles" not in line.plain
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7])
+def test_the_least_p_is_what_the_note_says(count: int) -> None:
+    p = signed_rank_p([1.0 + k for k in range(count)])
+    assert p is not None
+    assert p == pytest.approx(min(1.0, 2 / 2**count))
+    assert (p < 0.05) == (count > 5)
+    assert "5 seeds or fewer" in " ".join(PAIR_NOTES)
 
 
 def test_a_run_that_diverged_everywhere_has_rows_without_figures(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def test_divergence_is_told_with_its_step_its_cause_and_its_limit(tmp_path: Path
 def test_a_bound_that_is_only_sufficient_is_never_given_as_the_proof(tmp_path: Path) -> None:
     bound = {"largest": 10.0, "smallest": 0.0, "exact": False, "every_batch": False}
     line = said(tmp_path, [lost(0.5)], bowl(curvature=bound))
-    assert line.startswith("lr 0.5 blew up at step 7: its loss or a weight overflowed. ")
+    assert line.startswith("lr 0.5 blew up at step 7: its loss or a weight overflowed; ")
+    assert "rates up to 0.2 are safe in theory, and 0.5 is above" in line
     assert "limit" not in line
 
 
@@ -93,8 +94,8 @@ def test_a_bound_that_is_only_sufficient_is_never_given_as_the_proof(tmp_path: P
         (Made(FALLING, stopped_by="tol"), "reached its goal", "reached --tol after 29 steps."),
         (Made(FALLING, stopped_by="target"), "reached its goal", "reached --target-loss after 29"),
         (Made([1.0, *[0.2, 0.9] * 15]), "bouncing", "bounces: its loss still swings by 0.7"),
-        (Made(FALLING[:5]), "too few points to tell", "is too short to tell: 5 points."),
-        (Made([2.0]), "too few points to tell", "is too short to tell: 1 point."),
+        (Made(FALLING[:5]), "too few points to tell", "has 5 points, too few to tell."),
+        (Made([2.0]), "too few points to tell", "has 1 point, too few to tell."),
         (Made(FALLING), "still falling", "still falls."),
         (Made([2.0] * 30), "flat", "is flat."),
     ],
@@ -116,14 +117,14 @@ def test_of_most_seeds_that_failed_the_message_is_told(tmp_path: Path) -> None:
     failed = [Made([], seed=k, status="failed", message="boom") for k in (1, 2)]
     found = account(tmp_path, [Made(FALLING), *failed])
     assert (found.state, found.states) == ("failed", {"failed": 2, "still falling": 1})
-    assert explanation(found) == "lr 0.1 failed: boom (2 of 3 seeds)"
+    assert explanation(found) == "lr 0.1 failed: boom (2 of 3 seeds; 1: still falling)"
 
 
 def test_a_trial_at_the_least_loss_is_said_to_be_there(tmp_path: Path) -> None:
     there = account(tmp_path, [Made([0.5**k for k in range(40)])], bowl())
     assert there.state == "flat"
-    close = "lr 0.1 is at the minimum, within less than 0.0001% of its fall: "
-    assert explanation(there).startswith(close)
+    assert explanation(there).startswith("lr 0.1 is at the minimum")
+    assert "loss 1.819e-12, the least is 0" in explanation(there)
 
 
 def test_a_trial_that_falls_is_told_with_the_steps_to_go(tmp_path: Path) -> None:
@@ -143,18 +144,28 @@ def test_a_target_below_the_minimum_is_said_to_be_there(tmp_path: Path) -> None:
 
 def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None:
     good = [Made(FALLING, lr=0.5, seed=seed) for seed in (1, 2)]
-    assert said(tmp_path, [lost(0.5), *good]).startswith("lr 0.5 still falls (2 of 3 seeds).")
+    assert said(tmp_path, [lost(0.5), *good]).startswith(
+        "lr 0.5 still falls (2 of 3 seeds; figures of seed 1; 1: blew up)."
+    )
     assert said(tmp_path, [lost(0.5), good[0]]).startswith(
-        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds)."
+        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds; 1: still "
     )
 
 
 def test_of_the_seeds_with_the_state_the_one_with_the_median_loss_is_told(tmp_path: Path) -> None:
-    trials = [Made([k * y for y in FALLING], seed=k) for k in (1, 2, 3)]
+    trials = [Made([k * y for y in FALLING], seed=k) for k in (3, 1, 2)]
     found = account(tmp_path, [*trials, lost(0.1, seed=4)])
-    middle = found.cell.trials[1]
-    assert found.typical is found.said[middle.id]
+    assert found.example is found.cell.trials[2]
+    assert found.typical is found.said[found.cell.trials[2].id]
     assert found.fact("initial_train_loss") == 2.0
+
+
+def test_of_seeds_that_blew_up_the_one_with_the_median_step_is_told(tmp_path: Path) -> None:
+    steps = {0: 9, 1: 3, 2: 5}
+    made = [Made([*[1.0] * k, inf], seed=seed, status="diverged") for seed, k in steps.items()]
+    line = said(tmp_path, made)
+    assert line.startswith("lr 0.1 blew up at step 5: its loss or a weight overflowed (all 3 seeds")
+    assert "(all 3 seeds; figures of seed 2)." in line
 
 
 def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -> None:
@@ -167,7 +178,7 @@ def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -
     sgd = Made([1.0, *[0.01, 0.012] * 20], method="minibatch", batch_size=4)
     noisy = bowl(floors=floor, examples=100)
     noisy.goals = Theory({**drawn, "data": {}, "theory": []}).goals
-    line = "SGD's noise floor at this rate is 0.01 above the least loss, in theory."
+    line = "is at its noise floor: 0.011 above the least loss on average; theory says 0.01."
     assert line in said(tmp_path, [sgd], noisy)
 
 

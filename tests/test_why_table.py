@@ -11,7 +11,7 @@ from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import read_trials
-from gdcli.report.why_table import why_table
+from gdcli.report.why_table import why_notes, why_table
 from tests.run_folders import Made, grid, write_run
 
 NOTHING = Theory({"experiment": {"settings": {"grid": {}}}, "theory": []})
@@ -68,6 +68,14 @@ def test_the_quality_that_leads_is_said(tmp_path: Path) -> None:
     assert (row["state"], row["what"]) == ("flat", "at the minimum")
 
 
+def test_only_the_columns_that_are_there_are_explained(tmp_path: Path) -> None:
+    rows = table(tmp_path, [Made([0.5**k for k in range(40)])], BOWL)
+    explained = [line.partition(":")[0] for line in why_notes(rows)]
+    assert explained == ["state, what", *(n for n in rows[0] if n in ("limit", "step", "theory"))]
+    assert "theory" in rows[0]
+    assert all(len(line) < 80 for line in why_notes(rows))
+
+
 def test_most_seeds_have_the_state(tmp_path: Path) -> None:
     falling = [0.9**k for k in range(30)]
     trials = [Made(falling, seed=0), Made(falling, seed=1), Made([2.0] * 30, seed=2)]
@@ -82,7 +90,7 @@ def test_a_trial_that_failed_and_one_of_one_point_have_rows(tmp_path: Path) -> N
 
 def test_theory_stands_beside_what_was_measured_where_there_is_some(tmp_path: Path) -> None:
     (first, *_) = table(tmp_path, grid(), BOWL)
-    assert (first["limit"], first["theory_step"]) == ("0.2", "-1%")
+    assert (first["limit"], first["theory"]) == ("0.2", "-1%")
     assert "floor" not in first
     (bare, *_) = table(tmp_path, grid())
     assert set(bare) == {"setting", "lr", "state", "what"}

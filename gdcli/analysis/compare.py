@@ -23,6 +23,7 @@ class Best:
     # varied of the problem: losses of different problems have no lowest
     setting: Setting  # the one with the lowest median final training loss
     settings: str  # what else it says: the schedule, what was varied of the optimizer
+    tried: int  # learning rates of all its settings, of which that is the best
     trials: int  # of all settings
     diverged: int
     failed: int
@@ -45,7 +46,8 @@ def _best(name: str, run: Trials) -> Iterator[Best]:
         others = {n: v for n, v in given if n not in KIND and not _is_of_the_problem(n)}
         ends = Counter(trial.status for setting in settings for trial in setting.trials)
         counts = (ends.total(), ends["diverged"], ends["failed"])
-        yield Best(name, kind, best, _said(others), *counts)
+        tried = sum(len(setting.cells) for setting in settings)
+        yield Best(name, kind, best, _said(others), tried, *counts)
 
 
 def _kind(names: Sequence[str], setting: Setting) -> tuple[Value, ...]:

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     Measures = Mapping[str, NDArray[Any]]
 
 
-def counts_of(measures: Measures, flipped: NDArray[np.bool_] | None) -> dict[str, Value]:
+def counts_of(
+    measures: Measures, flipped: NDArray[np.bool_] | None, expected_false: float | None = None
+) -> dict[str, Value]:
     """Return shares and means over the examples, by column; those of a regression are fewer.
 
     never_learned and unforgettable are shares: of the examples that no seed got right after an
     epoch, and of those that every seed which got them right kept so. forgetting is the mean number
-    of times that an example ceased to be right.
+    of times that an example ceased to be right; expected_false is how many of the likely errors
+    are right labels, as far as the spread of their classes tells.
     """
     if "region" not in measures:
         return {name: float(values.mean()) for name, values in measures.items()}
@@ -38,6 +41,7 @@ def counts_of(measures: Measures, flipped: NDArray[np.bool_] | None) -> dict[str
         "forgetting": float(measures["forgetting"].mean()),
         "el2n": float(measures["el2n"].mean()),
         "likely_errors": int(errors.sum()),
+        "expected_false": expected_false,
     }
     if flipped is not None and flipped.any():
         counts["precision"], counts["recall"] = precision_and_recall(errors, flipped)

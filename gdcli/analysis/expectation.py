@@ -7,10 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.analysis.theory import (
-    Fate,
     Limit,
     convergence_rate,
-    fate_of,
     limit_of,
     stable_sharpness,
 )
@@ -36,7 +34,6 @@ class Expectation(NamedTuple):
     rate: float | None = None  # the factor by which a step shrinks the distance to the minimiser
     floor: Floor | None = None
     edge: float | None = None  # sharpness up to which steps are stable, where the Hessian varies
-    fate: Fate | None = None  # at or above the limit, however short the run was
 
 
 def expectation(
@@ -58,7 +55,6 @@ def expectation(
         _rate(optimizer, method, lr, facts),
         _floor(optimizer, given, lr, facts, goals),
         _edge(optimizer, method, lr, facts),
-        fate_of(optimizer, method, lr, curvature) if curvature else None,
     )
 
 

@@ -56,6 +56,20 @@ def pair(first: Setting, second: Setting) -> Pair:
     )
 
 
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values corrected for how many they are (Holm 1979); None stays so, and counts not.
+
+    Below a level they all hold together: the chance that any of the equal pairs is there is it.
+    """
+    order = sorted((p, place) for place, p in enumerate(values) if p is not None)
+    corrected: list[float | None] = [None] * len(values)
+    highest = 0.0
+    for rank, (p, place) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        corrected[place] = highest
+    return corrected
+
+
 def _losses(setting: Setting) -> dict[Value, float]:
     """Return the final losses at the best learning rate, by seed."""
     cell = setting.best or setting.cells[0]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
@@ -20,13 +20,11 @@ if TYPE_CHECKING:
     from gdcli.optimizer import Optimizer
 
 
-Fate: TypeAlias = Literal["diverges", "bounces for ever"]
-
 AT = 2e-15  # a relative difference from a limit that is rounding
 
 
 class Best(NamedTuple):
-    """The fastest setting on a quadratic, and its factor of the distance a step in the long run."""
+    """The fastest momentum at a rate, and its factor of the distance a step in the long run."""
 
     lr: float
     beta: float
@@ -102,44 +100,9 @@ def convergence_rate(optimizer: Optimizer, lr: float, curvatures: Iterable[float
     return max(radius(lr * (h + optimizer.weight_decay), beta) for h in curvatures)
 
 
-def fate_of(optimizer: Optimizer, method: str, lr: float, curvature: Curvature) -> Fate | None:
-    """Return what a rate at or above an exact limit comes to, at any length of run; else None.
-
-    Above it descent diverges, unless the start has no share in the largest curvature. At it, full
-    batches without weight decay bounce along that axis for ever, as far to either side. Nothing is
-    said where the limit is only a bound, or unknown.
-    """
-    limit = limit_of(optimizer, method, curvature)
-    if limit is None or not limit.exact:
-        return None
-    if abs(lr / limit.lr - 1) <= AT:
-        return "bounces for ever" if method == "gd" and not optimizer.weight_decay else None
-    return "diverges" if lr > limit.lr else None
-
-
 def condition_number(curvature: Curvature) -> float | None:
     """Return L / mu, mu the smallest curvature above 0; None: it is not known exactly."""
     return curvature.largest / curvature.slowest if curvature.slowest else None
-
-
-def best_setting(optimizer: Optimizer, curvature: Curvature) -> Best | None:
-    """Return the learning rate and momentum at which a linear optimizer is fastest on a quadratic.
-
-    None of other optimizers, and of curvatures that are bounded only. Polyak 1964 for heavy ball;
-    Lessard, Recht and Packard 2016 for Nesterov.
-    """
-    condition = condition_number(curvature)
-    if condition is None or _momentum(optimizer) is None or optimizer.weight_decay:
-        return None
-    largest, smallest = curvature.largest, curvature.largest / condition
-    if isinstance(optimizer, Nesterov):
-        root = math.sqrt(3 * condition + 1)
-        return Best(4 / (3 * largest + smallest), (root - 2) / (root + 2), 1 - 2 / root)
-    if isinstance(optimizer, Momentum):
-        root = math.sqrt(condition)
-        rate = (root - 1) / (root + 1)
-        return Best(4 / (math.sqrt(largest) + math.sqrt(smallest)) ** 2, rate**2, rate)
-    return Best(2 / (largest + smallest), 0.0, (condition - 1) / (condition + 1))
 
 
 def best_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> Best | None:
@@ -164,19 +127,6 @@ def has_too_much_momentum(optimizer: Optimizer, lr: float, curvature: Curvature)
     """Return whether less momentum would surely be faster at this learning rate."""
     best, beta = best_momentum(optimizer, lr, curvature), _momentum(optimizer)
     return best is not None and beta is not None and beta > best.beta + AT
-
-
-def steps_to(rate: float, gap: float, goal: float) -> float:
-    """Return the steps in which a loss at `gap` above the minimum gets to `goal` above it.
-
-    The distance shrinks by `rate` a step, the gap by its square: of plain descent at least, so that
-    it takes no more steps; of momentum in the long run. inf: it never gets there.
-    """
-    if gap <= goal:
-        return 0.0
-    if rate >= 1 or goal <= 0:
-        return math.inf
-    return 1.0 if rate <= 0 else math.log(goal / gap) / (2 * math.log(rate))
 
 
 def _stable_product(optimizer: Optimizer) -> float | None:

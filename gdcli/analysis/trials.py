@@ -35,6 +35,12 @@ class Trial(NamedTuple):
         """The final training loss: inf where it diverged, is NaN or is missing."""
         return self.final_or_inf("train_loss")
 
+    @property
+    def falls(self) -> bool:
+        """Whether the training loss ends no higher than it starts; True where nothing tells."""
+        start = self.fact("initial_train_loss")
+        return start is None or self.loss <= start
+
     def final_or_inf(self, name: str) -> float:
         """Return a final loss: inf where the trial diverged, or where it is NaN or missing."""
         loss = self.final[name]

@@ -77,10 +77,15 @@ class Account:
         return sorted(found.items(), key=lambda item: order[item[0]])
 
     @cached_property
+    def example(self) -> Trial:
+        """The trial of the largest group with its median loss, or step at which it blew up."""
+        own = sorted(self.of_the_state(), key=lambda t: (t.loss, t.fact("diverged_at") or 0.0))
+        return own[(len(own) - 1) // 2]
+
+    @property
     def typical(self) -> Diagnosis | None:
-        """What is said of the median trial, by loss, of the largest group; None: they failed."""
-        own = sorted(self.groups[0][1], key=lambda trial: trial.loss)
-        return self.said.get(own[(len(own) - 1) // 2].id)
+        """What is said of the example; None: it failed."""
+        return self.said.get(self.example.id)
 
     def fact(self, name: str) -> float | None:
         """Return a fact's median over the trials that have the state; None: none has it."""

@@ -14,6 +14,7 @@ from gdcli.errors import GdcliError
 from gdcli.executors.choice import executor_of
 from gdcli.executors.worker import portable
 from gdcli.experiment_file import loads
+from gdcli.fields import counted
 from gdcli.runs.execution import execute
 from gdcli.runs.interruption import listen
 
@@ -54,7 +55,7 @@ def _execute(text: str, options: RunOptions, told: _Told) -> Outcome:
     sys.argv = ["gdcli", *experiment.command(), f"--output={options.output}", *name]
     outcome = execute(experiment, options, told, executor_of(options))
     if outcome.failed:
-        what = f"{outcome.failed} of {outcome.trials} trials failed"
+        what = f"{outcome.failed} of {counted(outcome.trials, 'trial', 'trials')} failed"
         told.warn(f"{what}: see {outcome.folder / 'summary.csv'}")
     return outcome
 
@@ -71,7 +72,7 @@ class _Told:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str, tuple[int, float | None]] = {}
         self._next = 0.0
 
     def send(self, word: str, *given: object) -> None:
@@ -82,14 +83,15 @@ class _Told:
     def start(self, total: int) -> None:
         self.send("start", total)
 
-    def advance(self, label: str, steps: int) -> None:
-        self._steps[label] = self._steps.get(label, 0) + steps
+    def advance(self, label: str, steps: int, loss: float | None = None) -> None:
+        before, last = self._steps.get(label, (0, None))
+        self._steps[label] = before + steps, last if loss is None else loss
         if time.monotonic() >= self._next:
             self._send_steps()
 
     def _send_steps(self) -> None:
-        for label, steps in self._steps.items():
-            self.send("advance", label, steps)
+        for label, (steps, loss) in self._steps.items():
+            self.send("advance", label, steps, loss)
         self._steps.clear()
         self._next = time.monotonic() + INTERVAL
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.fields import counted, show
 from gdcli.runs import manifest
 from gdcli.runs.contents import Contents
 from gdcli.runs.run_folder import any_folder_of, folder_of
@@ -63,7 +63,7 @@ class Run:
 
     @cached_property
     def diagnoses(self) -> pd.DataFrame:
-        """What is said of each trial, by its id: state, qualities, explanation and advice.
+        """What is said of each trial, by its id: state, quality, explanation, advice, qualities.
 
         The state of a trial that failed is "failed". Raises UserError where the run is not
         finished.
@@ -104,7 +104,8 @@ class Run:
             return f"<Run {str(self.path)!r}: {state_of(self.path).unfinished}>"
         trials = self.manifest["trials"]
         ends = "".join(f", {trials[end]} {end}" for end in ("diverged", "failed") if trials[end])
-        return f"<Run {str(self.path)!r}: {trials['all']} trials{ends}>"
+        count = counted(trials["all"], "trial", "trials")
+        return f"<Run {str(self.path)!r}: {count}{ends}>"
 
 
 def _dtype(name: str, kind: str) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from gdcli.errors import UserError
-from gdcli.fields import show, suggestion
+from gdcli.fields import show
+from gdcli.words import command_meant
 
 WIDEST = 100  # columns of the help, on a terminal that has as many
 
@@ -43,6 +44,8 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A command that has subcommands."""
 
+    listed: ClassVar[str] = "Commands"  # the heading of its subcommands
+
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options, to be read as text."""
         return _as_typed(super().get_params(ctx))
@@ -59,7 +62,7 @@ class Group(TyperGroup):
         name, *rest = args
         command = self.get_command(ctx, name)
         if command is None:
-            hint = suggestion(name, self.list_commands(ctx)) or f"see: {ctx.command_path} --help"
+            hint = command_meant(name, self.list_commands(ctx)) or f"see: {ctx.command_path} --help"
             raise UserError(ctx.command_path, f"there is no command {show(name)}", hint)
         return name, command, rest
 
@@ -67,7 +70,7 @@ class Group(TyperGroup):
         """Write the subcommands, then the options."""
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         rows = [(name, c.get_short_help_str(WIDEST)) for name, c in commands.items() if c]
-        _write_section("Commands", rows, formatter)
+        _write_section(self.listed, rows, formatter)
         _write_options(self.get_params(ctx), ctx, formatter)
 
 

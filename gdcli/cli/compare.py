@@ -132,12 +132,17 @@ def _print_results(
 ) -> None:
     from gdcli.analysis.compare import best_of_each
     from gdcli.report.comparison import print_comparison
-    from gdcli.runs.differing_settings import differing_settings
+    from gdcli.runs.differing_settings import differing_settings, unlike_problems
     from gdcli.runs.manifest import read as read_manifest
 
     chart = _chart(named, runs, options) if screen.format == "table" or options.output else None
-    differences = differing_settings({n: read_manifest(folder) for n, folder in named.items()})
-    print_comparison(differences, best_of_each(runs), screen.format, screen.console())
+    manifests = {name: read_manifest(folder) for name, folder in named.items()}
+    notes = list(unlike_problems(manifests))
+    differences, best = differing_settings(manifests), best_of_each(runs)
+    print_comparison(differences, best, screen.format, screen.console(), notes)
+    if screen.format == "csv":
+        for note in notes:
+            screen.tell(note)
     if chart is None:
         return
     if options.output is None:
@@ -167,7 +172,9 @@ def _print_pair(
     from gdcli.report.named_pair import NAMED_NOTES, pair_of_runs
     from gdcli.report.rows import print_rows
 
-    print_rows(pair_of_runs(runs, pair), screen.format, screen.console(), NAMED_NOTES)
+    rates = [trial.lr for run, _ in runs.values() for trial in run.trials]
+    rows = pair_of_runs(runs, pair)
+    print_rows(rows, screen.format, screen.console(), NAMED_NOTES, rates)
 
 
 def _print_profiles(folders: list[Path], options: Instead, screen: Screen) -> None:
@@ -188,7 +195,9 @@ def _named(folders: list[Path], runs: list[str], fewest: int) -> dict[str, Path]
     """Return the folders by their shortest different names."""
     if len(runs) < fewest:
         raise UserError(
-            "gdcli compare", f"{show(runs[0])} is one run alone", "give two runs or more"
+            "gdcli compare",
+            f"{show(runs[0])} is the only run given",
+            "compare needs at least two runs",
         )
     for i, folder in enumerate(folders):
         if folder.resolve() in (other.resolve() for other in folders[:i]):

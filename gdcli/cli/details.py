@@ -26,7 +26,9 @@ def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Cons
         raise UserError(where, f"{show(name)} is no name", fix)
     cls = catalogue.find(name, where)
     about = inspect.cleandoc(cls.__doc__ or "")
-    rows = [_row(catalogue, name, option) for option in options_of(cls).values()]
+    refused = getattr(cls, "refused", ())
+    options = (option for option in options_of(cls).values() if option.field not in refused)
+    rows = [_row(catalogue, name, option) for option in options]
     if form == "json":
         entry = {"name": name, "summary": catalogue.summary(name), "description": about}
         print_json({**entry, "options": rows}, console)

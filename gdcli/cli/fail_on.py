@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gdcli.cli.screen import Screen
+from gdcli.fields import counted
 from gdcli.runs.options import COUNTED, RunOptions, diagnosed
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def exit_code(outcome: Outcome, options: RunOptions, screen: Screen) -> int:
     counts = _counts(outcome, options)
     if counts:
         said = ", ".join(f"{count} {word}" for word, count in counts.items())
-        screen.warn(f"{said} of {outcome.trials} trials: --fail-on makes the exit code 1")
+        trials = counted(outcome.trials, "trial", "trials")
+        screen.warn(f"{said} of {trials}: --fail-on makes the exit code 1")
     return int(bool(outcome.failed or counts))
 
 

@@ -7,7 +7,6 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
-from difflib import get_close_matches
 
 from typer import TyperException
 
@@ -18,6 +17,7 @@ from gdcli.grid import Axes
 from gdcli.own import fault_of
 from gdcli.report.console import literal
 from gdcli.training import Training
+from gdcli.words import option_meant
 
 BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
 
@@ -27,7 +27,9 @@ def report(error: BaseException, *, verbose: bool, resumes: bool = True) -> int:
 
     `resumes` says whether the command, given again, goes on where it was interrupted.
     """
-    # Rich ends the program when nobody reads what it prints; nothing else does.
+    if isinstance(error, SystemExit):  # of a user's file, which ended nothing but its own work
+        error = fault_of(error) or error
+    # Rich ends the program when nobody reads what it prints.
     if isinstance(error, SystemExit) or (isinstance(error, BrokenPipeError) and reader_gone()):
         abandon_output()
         return BROKEN_PIPE
@@ -91,10 +93,10 @@ def _usage(error: TyperException) -> str:
         names = {
             name.strip("-"): name for p in context.command.get_params(context) for name in p.opts
         }
-        close = get_close_matches(option.strip("-"), names, n=1)
-        if option.strip("-") in {**options_of(Axes), **options_of(Training)}:
+        given = option.strip("-")
+        if given in {**options_of(Axes), **options_of(Training)}:
             return f"{option}: there is no such option; gdcli run has it, {path} has not"
-        hint = f"did you mean '{names[close[0]]}'?" if close else f"see: {path} --help"
+        hint = option_meant(given, names) or f"see: {path} --help"
         return f"{option}: there is no such option; {hint}"
     what = message.removeprefix(f"Option {option!r} ")
     fix = f"write {option} VALUE" if "requires" in what else f"write {option} alone"

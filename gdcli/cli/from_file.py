@@ -46,8 +46,8 @@ def from_file(
 ) -> Experiment:
     """Return a file's experiment, with the defaults in place of what a command itself decides.
 
-    Of what is `decided`, the command has options of its `own` for some. Raises UserErrors that
-    name the lines of mistakes, and what is set in vain.
+    decided: settings that the command makes itself; own: those of them that it has an option for.
+    Raises UserErrors that name the lines of mistakes, and what is set in vain.
     """
     values = assignments(settings or [], "--set")
     vain = {key: name for key in values if (name := _name(key)) in decided}

@@ -63,7 +63,7 @@ def _check(name: str, problem: type[Problem], given: Mapping[str, Any]) -> int:
 
     found = gradient_check(experiment.grid.trials[0], check)
     print_checked(found, check, screen.format, screen.console())
-    return 0 if all(one.difference <= check.tolerance for one in found) else 1
+    return 0 if all(one.agrees for one in found) else 1
 
 
 def _experiment(name: str, problem: type[Problem], given: Mapping[str, Any]) -> Experiment:

@@ -54,6 +54,7 @@ OF_ALL = ("vary", "zip", "help")
 class Problems(Group):
     """Subcommands named after the problems: one is imported only when it is asked for."""
 
+    listed: ClassVar[str] = "Problems"
     where: ClassVar[str]  # the command, as an error names it
     beside: ClassVar[tuple[type, ...]]  # what has options besides the problem
     decided: ClassVar[tuple[str, ...]] = ()  # the options of a grid that the command has not

@@ -46,7 +46,7 @@ def _show(outcome: Outcome, screen: Screen) -> None:
     if outcome.failed:
         if screen.terse or screen.format != "table":  # which lists them itself
             print_failures(outcome.folder, screen.console(stderr=True))
-        what = f"{outcome.failed} of {outcome.trials} trials failed"
+        what = f"{outcome.failed} of {counted(outcome.trials, 'trial', 'trials')} failed"
         screen.warn(f"{what}: see {outcome.folder / 'summary.csv'}; --retry-failed runs them again")
     if outcome.ready:
         again = "--overwrite computes them again"
@@ -60,6 +60,7 @@ def _plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
 
     Where the data are not there, what it would take is not known: only the trials are printed.
     """
+    from gdcli.engine.examples import notes_of
     from gdcli.report.plan import print_plan, print_trials
     from gdcli.runs.planning import plan_run
 
@@ -70,4 +71,6 @@ def _plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
         absent = f"the data are not there, so that time, memory and disk are not known: {missing}"
         screen.warn(f"{counted(len(experiment.grid.trials), 'trial', 'trials')}; {absent}")
     else:
+        for line in notes_of(cohort.trials[0] for cohort in experiment.grid.cohorts):
+            screen.tell(line)
         print_plan(plan, screen.format, screen.console())

@@ -39,5 +39,5 @@ def schema(**given: object) -> int:
         typer.echo(text(), nl=False)
         return 0
     place.output.write_text(text(), encoding="utf-8")
-    screen.tell(f"the schema is in {place.output}; run this again when gdcli is another")
+    screen.tell(f"wrote {place.output}; run this again after an update of gdcli")
     return 0

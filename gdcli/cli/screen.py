@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from gdcli.report.console import console, literal
+from gdcli.report.console import console, literal, print_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ class Screen:
 
     format: Annotated[Literal["table", "csv", "json", "md"], "form of what is printed"] = "table"
     quiet: Annotated[
-        bool, "print results and errors only, of a run that is made its path, unless --format asks"
+        bool, "print only results and errors; after a run only its folder, unless --format is given"
     ] = False
     verbose: Annotated[bool, "print the traceback of an internal error"] = False
     no_color: Annotated[bool, "print without colour"] = False
@@ -31,7 +31,7 @@ class Screen:
 
     @property
     def terse(self) -> bool:
-        """Whether of a run that is made only its path is printed, for a script to go on with."""
+        """Whether only the folder of a new run is printed, for the next command of a script."""
         return self.quiet and self.format == "table"
 
     def print_path(self, folder: Path) -> None:
@@ -46,4 +46,4 @@ class Screen:
     def warn(self, message: str) -> None:
         """Say what went wrong, on stderr, which may be closed or full."""
         with suppress(OSError):
-            self.console(stderr=True).print(literal(message), soft_wrap=True)
+            print_lines([literal(message)], self.console(stderr=True))

@@ -123,12 +123,13 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
     from gdcli.report.quantization import QUANTIZATION_NOTES, quantized_rows
     from gdcli.report.results import print_results
     from gdcli.report.rows import print_rows
-    from gdcli.report.seeds import PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
+    from gdcli.report.seeds import NO_PAIRS, PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
     from gdcli.report.targets import TARGET_NOTES, target_rows
     from gdcli.report.why import why_rows
-    from gdcli.report.why_table import WHY_NOTES, why_table
+    from gdcli.report.why_table import MORE, why_notes, why_table
 
     console, run = screen.console(), diagnoses.run
+    rates = [trial.lr for trial in run.trials]
     theory = cast("Theory", diagnoses.theory)  # `intact` holds only with a manifest
     if view.view == "results":
         print_results(folder, screen.format, console, diagnoses)
@@ -137,13 +138,15 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
         print_rows(rows, screen.format, console, QUANTIZATION_NOTES)
     elif view.view == "why":
         told = why_table if screen.format in ("table", "md") else why_rows
-        print_rows(told(folder, diagnoses), screen.format, console, WHY_NOTES)
+        table = told(folder, diagnoses)
+        print_rows(table, screen.format, console, [*why_notes(table), MORE], rates)
     elif view.view == "seeds":
-        print_rows(seed_rows(run), screen.format, console, SEED_NOTES)
+        print_rows(seed_rows(run), screen.format, console, SEED_NOTES, rates)
     elif view.pair is not None:
-        print_rows(pair_of_run(run, view.pair, theory), screen.format, console, NAMED_NOTES)
+        print_rows(pair_of_run(run, view.pair, theory), screen.format, console, NAMED_NOTES, rates)
     elif view.view == "pairs":
-        print_rows(pair_rows(run), screen.format, console, PAIR_NOTES)
+        found = pair_rows(run)
+        print_rows(found, screen.format, console, PAIR_NOTES if found else NO_PAIRS, rates)
     else:
         rows = target_rows(folder, run, view.target(run, theory))
-        print_rows(rows, screen.format, console, TARGET_NOTES)
+        print_rows(rows, screen.format, console, TARGET_NOTES, rates)

@@ -135,7 +135,7 @@ def _starts(texts: Sequence[str]) -> dict[str, float]:
 def _number(name: str, text: str) -> float:
     value: float | None = convert(text, float)
     if value is None:
-        raise UserError(AT, f"{show(f'{name}={text}')} is no number", f"write {name}=1.5, say")
+        raise UserError(AT, f"{show(f'{name}={text}')} is not a number", f"write {name}=1.5, say")
     return value
 
 

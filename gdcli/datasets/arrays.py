@@ -8,15 +8,16 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tokenize
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self
 
-from gdcli.datasets.contents import check_ratio, opened
+from gdcli.datasets.contents import WRONG_ZIP, check_ratio, seekable
 from gdcli.datasets.header import Header
+from gdcli.datasets.notes import note
 from gdcli.datasets.room import check_room
 from gdcli.datasets.table import Table
 from gdcli.errors import UserError
@@ -38,14 +39,30 @@ class ArrayTable(Table):
 
     arrays: Mapping[str, Array]
 
-    def numbers(self, names: Sequence[str]) -> Array:
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(next(iter(self.arrays.values())))
+
+    def numbers(self, names: Sequence[str], *, holes: bool = False) -> Array:
         """Return arrays side by side, images as rows, as float64 of shape (rows, numbers)."""
         import numpy as np
 
         parts = [self._rows_of(name) for name in names]
         values = np.concatenate(parts, axis=1, dtype=np.float64)
-        check_finite(values, 0, self.file)
+        check_finite(np.where(np.isnan(values), 0.0, values) if holes else values, 0, self.file)
+        for name, part in zip(names, parts, strict=True):
+            if part.dtype.kind in "iu" and part.dtype.itemsize == 8:
+                self._tell_lost(name, part)
         return values
+
+    def _tell_lost(self, name: str, values: NDArray[np.integer]) -> None:
+        """Say where integers are too large for float64 to keep their last digits."""
+        import numpy as np
+
+        large = values[(values >= 2**53) | (values <= -(2**53))]
+        if lost := [v for v in np.unique(large).tolist() if int(float(v)) != v]:
+            what = f"{self.file}: {show(name)} holds integers beyond 2^53, such as {lost[0]}"
+            note(f"{what}, whose last digits float64 does not keep")
 
     def labels(self, name: str) -> Sequence[str] | NDArray[np.generic]:
         """Return the values of an array of one column."""
@@ -55,17 +72,44 @@ class ArrayTable(Table):
             shape = " x ".join(map(str, values.shape))
             what = f"{show(name)} of {self.file} has the shape {shape}: it is no single column"
             raise UserError("--target", what, "name an array of one value a row")
+        if values.dtype.kind == "S":  # bytes, as text
+            return [value.decode("utf-8", "backslashreplace") for value in values.tolist()]
         if values.dtype.kind not in NUMBERS:
             return [str(value) for value in values.tolist()]
-        self.numbers([name])  # each of them finite
+        if values.dtype.kind == "f":
+            self.numbers([name])  # each of them finite
         return values
+
+    def is_text(self, name: str) -> bool:
+        """Return whether an array holds text."""
+        self.place(name)
+        return self.arrays[name].dtype.kind in "US" and self.arrays[name].ndim == 1
+
+    def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
+        """Return which rows are not a number somewhere, or an empty text."""
+        import numpy as np
+
+        self.place(name)
+        values = self.arrays[name].reshape(len(self), -1)
+        if values.dtype.kind == "f":
+            return np.asarray(np.isnan(values).any(axis=1))
+        if values.dtype.kind in "US":
+            return np.asarray((values == values.dtype.type()).any(axis=1))
+        return np.zeros(len(self), bool)
+
+    def take(self, rows: NDArray[np.bool_]) -> Self:
+        """Return some of the rows."""
+        return replace(self, arrays={name: array[rows] for name, array in self.arrays.items()})
 
     def _rows_of(self, name: str) -> Array:
         self.place(name)
         values = self.arrays[name]
         if values.dtype.kind not in NUMBERS:
             what = f"the array {show(name)} holds {values.dtype} and no numbers"
-            raise UserError(str(self.file), what, "make them numbers, or leave it out")
+            fix = f"make them numbers, or give --drop {show(name)}"
+            if self.is_text(name):
+                fix = f"give --categorical {show(name)}, or --drop {show(name)}"
+            raise UserError(str(self.file), what, fix)
         return values.reshape(len(values), -1)
 
 
@@ -84,11 +128,16 @@ def read_matrix(file: Path) -> ArrayTable:
     """Return the columns of a matrix in an .npy file, named by their numbers from 0."""
     import numpy as np
 
-    with opened(file, "--data") as stream:
+    with seekable(file, "--data") as stream:
         header = read_header(stream, file, stream.seek(0, 2))
         check_columns(header, file)
         check_room(8 * math.prod(header.shape), file)
-    values = np.memmap(file, header.dtype, "r", header.start, header.shape, order=header.order)  # type: ignore[call-overload]
+        if isinstance(stream, io.BytesIO):
+            flat = np.frombuffer(stream.getbuffer(), header.dtype, offset=header.start)
+            values = flat.reshape(header.shape, order=header.order)  # type: ignore[call-overload]
+        else:
+            kept = header.dtype, "r", header.start, header.shape
+            values = np.memmap(file, *kept, order=header.order)  # type: ignore[call-overload]
     names = tuple(map(str, range(header.shape[1])))
     return ArrayTable(file, names, {name: values[:, i] for i, name in enumerate(names)})
 
@@ -107,7 +156,7 @@ def check_columns(header: Header, file: Path) -> None:
 def read_arrays(file: Path) -> ArrayTable:
     """Return the arrays of an .npz file by their names."""
     try:
-        with opened(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
+        with seekable(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
             members = [info for info in archive.infolist() if info.filename.endswith(SUFFIX)]
             size = sum(info.file_size for info in members)
             check_ratio(size, stream.seek(0, 2), file)
@@ -115,7 +164,7 @@ def read_arrays(file: Path) -> ArrayTable:
             arrays = {
                 info.filename.removesuffix(SUFFIX): _member(archive, info, file) for info in members
             }
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError):
+    except WRONG_ZIP:
         what = "it is no .npz archive, or a damaged one"
         raise UserError(str(file), what, "write it with numpy.savez") from None
     _check_rows(arrays, file)
@@ -162,7 +211,7 @@ def read_header(stream: IO[bytes], file: Path, size: int) -> Header:
         version = npy.read_magic(begin)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(begin)
-    except (ValueError, SyntaxError, TypeError, struct.error, EOFError):
+    except (ValueError, SyntaxError, TypeError, struct.error, EOFError, tokenize.TokenError):
         what = "it has no header of an array"
         raise UserError(str(file), what, "write it with numpy.save or numpy.savez") from None
     if dtype.hasobject:

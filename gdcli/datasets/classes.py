@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gdcli.datasets.cells import identity, number
+from gdcli.datasets.notes import note
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Data
@@ -16,41 +20,84 @@ if TYPE_CHECKING:
 MOST = 1000  # more different values than this are measurements, and would fill the memory
 
 
-def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> Array:
-    """Return each label's class, (examples,) int64: counted from 0 in the order of the labels.
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The class of each example, (examples,) int64, counted from 0, and what each is called."""
+
+    places: Array
+    names: tuple[str, ...]
+
+
+def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> Classes:
+    """Return each label's class, counted from 0 in the order of the labels.
 
     Numbers are ordered as numbers, so that 10 follows 9 and not 1. Raises UserError when the
     column, so named, holds one value only or too many.
     """
-    known, classes = ranked(labels)
-    if known < 2:
-        what = f"column {show(column)} has the one value {show(labels[0])}"
+    known, places = ranked(labels)
+    if len(known) < 2:
+        what = f"column {show(column)} has the one value {show(known[0])}"
         raise UserError("--target", what, "choose a column of two or more classes")
-    if known > MOST:
-        what = f"column {show(column)} has {known} different values, more than {MOST} classes"
+    if len(known) > MOST:
+        what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"
         raise UserError("--target", what, "choose a column of classes, or run linear-regression")
-    return classes.astype("int64")
+    if isinstance(labels, Sequence):
+        _tell_alike(ranks(set(labels)), column)
+    return Classes(places.astype("int64"), known)
 
 
-def ranked(labels: Sequence[str] | NDArray[np.generic]) -> tuple[int, Array]:
-    """Return how many labels differ, and the rank of each among them, (examples,)."""
+def ranked(labels: Sequence[str] | NDArray[np.generic]) -> tuple[tuple[str, ...], Array]:
+    """Return the labels that differ, in their order, and the rank of each among them."""
     import numpy as np
 
-    try:
-        numbers = labels if not isinstance(labels, Sequence) else [float(x) for x in labels]
-        values = np.asarray(numbers, np.float64)
-    except ValueError:
-        # As texts, each once: in an array of them all would be as wide as the longest.
-        texts = [str(label) for label in labels]
-        rank = {text: i for i, text in enumerate(sorted(set(texts)))}
-        return len(rank), np.array([rank[text] for text in texts])
-    known, classes = np.unique(values, return_inverse=True)
-    return len(known), classes
+    if isinstance(labels, Sequence):
+        # Each once: in an array of texts all would be as wide as the longest.
+        rank = ranks(set(labels))
+        names = {place: name for name, place in reversed(rank.items())}
+        return tuple(names[i] for i in range(len(names))), np.array([rank[x] for x in labels])
+    known, places = np.unique(labels, return_inverse=True)
+    return tuple(map(str, known.tolist())), places
+
+
+def ranks(labels: Collection[str]) -> dict[str, int]:
+    """Return the rank of each label: numbers by their size, unless one is none."""
+    values = {label: number(label) for label in labels}
+    if any(value is None or value != value for value in values.values()):  # noqa: PLR0124 -- nan
+        return {label: i for i, label in enumerate(sorted(labels))}
+    rank: dict[str, int] = {}
+    places: dict[float | str, int] = {}
+    for label in sorted(labels, key=lambda text: (values[text] or 0.0, text)):
+        rank[label] = places.setdefault(identity(label), len(places))
+    return rank
+
+
+def _tell_alike(rank: Mapping[str, int], column: str) -> None:
+    """Say which numbers are one class though they are written differently, or are not."""
+    alike: dict[float, list[str]] = defaultdict(list)
+    for label in rank:
+        if (value := number(label)) is not None:
+            alike[value].append(label)
+    for first, second, *_ in (texts for texts in alike.values() if len(texts) > 1):
+        one = rank[first] == rank[second]
+        what = "one class" if one else "two classes, as they are written differently"
+        note(f"in column {show(column)} {show(first)} and {show(second)} are {what}")
 
 
 def count_classes(data: Data) -> int:
     """Return the number of classes, of which the training part alone may lack some."""
     return 1 + max(int(part["y"].max()) for part in (data.train, data.test) if part)
+
+
+def tell_absent(train: Array, classes: Classes) -> None:
+    """Say which classes no training example has."""
+    import numpy as np
+
+    there = np.bincount(train.ravel().astype("int64"), minlength=len(classes.names))
+    absent = [name for name, count in zip(classes.names, there.tolist(), strict=True) if not count]
+    if absent:
+        listed = ", ".join(map(show, absent[:5])) + (", ..." if len(absent) > 5 else "")
+        of = "class" if len(absent) == 1 else "classes"
+        note(f"no training example is of the {of} {listed}; another --data-seed splits otherwise")
 
 
 def with_one_hot(data: Data) -> Data:

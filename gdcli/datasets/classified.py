@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
+from gdcli.datasets.classes import tell_absent
 from gdcli.datasets.images import SETS, read_images
 from gdcli.datasets.source import Source
 from gdcli.datasets.split import prepare, scaled
@@ -46,8 +47,10 @@ class Classified(Source):
         if self.data is None and self.dataset in SETS:
             train, test = map(_as_rows, read_images(self.dataset, self.data_dir))
             return scaled(train, test if self.test_fraction else {}, self.scale)
-        x, y = self.classified()
-        return prepare(x, y, self.test_fraction, self.scale, rng)
+        x, classes = self.classified()
+        data = prepare(x, classes.places, self.test_fraction, self.scale, rng)
+        tell_absent(data.train["y"], classes)
+        return data
 
 
 def _as_rows(part: Batch) -> Batch:

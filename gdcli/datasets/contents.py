@@ -1,14 +1,19 @@
-"""What a data file holds, unpacked where its name ends in .gz, and no more than there is room."""
+"""What a data file holds, unpacked where its first bytes say so, and no more than there is room."""
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
+import stat
+import struct
+import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from gdcli.datasets.room import check_room, human
 from gdcli.errors import MissingData, UserError
@@ -21,6 +26,22 @@ PART = 2**20
 # gzip makes text of few different characters a thousandth; a table that is of some use a tenth.
 RATIO = 200
 HARMLESS = 2 * 10**7  # bytes that any archive may unpack to
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
+UNPACK: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
+# What zipfile raises of a damaged archive, which it does not foresee, or of a way that it has not.
+WRONG_ZIP = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+    OverflowError,
+)
+JUNK = "__MACOSX/"  # what macOS puts beside a member
 
 
 def read_contents(file: Path, option: str) -> bytes:
@@ -36,36 +57,103 @@ def read_contents(file: Path, option: str) -> bytes:
 
 @contextmanager
 def opened(file: Path, option: str) -> Iterator[io.BufferedReader]:
-    """Open a file to be read from its start to its end.
+    """Open a file to be read from its start to its end; what is packed is unpacked.
 
-    Raises UserError, naming `option`, for one that cannot be read, and, while it is read, for an
+    gzip, bzip2, xz and a zip archive of one member are known by their first bytes. Raises
+    UserError, naming `option`, for a file that cannot be read, and, while it is read, for an
     archive that is damaged or grows without measure.
     """
+    kind = ""
     try:
-        with file.open("rb") as raw:
-            if file.suffix == ".gz":
-                packed = raw.seek(0, io.SEEK_END)
-                raw.seek(0)
-                with gzip.open(raw, "rb") as unpacked:
-                    yield io.BufferedReader(_Unpacked(unpacked, file, packed))
+        if not (stat.S_ISREG(mode := file.stat().st_mode) or stat.S_ISDIR(mode)):
+            what = f"{show(str(file))} is a pipe or a device, which cannot be read again"
+            raise UserError(option, what, "save what it gives in a file")
+        with file.open("rb") as raw, ExitStack() as until_read:
+            kind = _packing(raw)
+            if kind:
+                unpacked = until_read.enter_context(_unpacked(raw, kind, file))
+                yield io.BufferedReader(_Unpacked(unpacked, file, file.stat().st_size))
             else:
                 yield raw
     except FileNotFoundError:
         what = f"there is no file {show(str(file))}"
         raise MissingData(option, what, "check the path") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error):
+    except DAMAGED:
+        if not kind:  # it is for the reader to say what is damaged
+            raise
         raise UserError(
-            str(file), "the gzip data is damaged", "fetch or compress it anew"
+            str(file), f"the {kind} data is damaged", "fetch or compress it anew"
         ) from None
     except OSError as error:
+        if kind == "bzip2" and error.strerror is None:  # "Invalid data stream"
+            raise UserError(
+                str(file), "the bzip2 data is damaged", "fetch or compress it anew"
+            ) from None
         what = f"{show(str(file))} cannot be read: {error.strerror}"
         raise UserError(option, what, "check what the path names") from None
+
+
+@contextmanager
+def seekable(file: Path, option: str) -> Iterator[IO[bytes]]:
+    """Open a file as `opened` does, to be read in any order: what is packed is read whole."""
+    if packed(file, option):
+        yield io.BytesIO(read_contents(file, option))
+    else:
+        with opened(file, option) as stream:
+            yield stream
+
+
+def packed(file: Path, option: str) -> bool:
+    """Return whether a file is unpacked when it is read."""
+    with opened(file, option) as stream:
+        return not isinstance(stream.raw, io.FileIO)
+
+
+def _packing(raw: io.BufferedReader) -> str:
+    """Return what unpacks a file, "" where nothing has to."""
+    start = raw.peek(8)[:8]
+    kind = next((name for magic, name in PACKED.items() if start.startswith(magic)), "")
+    if kind == "zip":
+        try:
+            with zipfile.ZipFile(raw) as archive:
+                kind = kind if _only_member(archive) else ""
+        except WRONG_ZIP:
+            kind = ""
+        finally:
+            raw.seek(0)
+    return kind
+
+
+def _only_member(archive: zipfile.ZipFile) -> str | None:
+    """Return the name of the one file in an archive; None for several, and for an array of .npz."""
+    names = [
+        info.filename
+        for info in archive.infolist()
+        if info.filename and not info.is_dir() and not info.filename.startswith(JUNK)
+    ]
+    return names[0] if len(names) == 1 and not names[0].endswith(".npy") else None
+
+
+@contextmanager
+def _unpacked(raw: IO[bytes], kind: str, file: Path) -> Iterator[IO[bytes]]:
+    if kind == "zip":
+        with zipfile.ZipFile(raw) as archive:
+            try:
+                member = archive.open(_only_member(archive) or "")
+            except (RuntimeError, NotImplementedError):  # a password; a way of packing
+                what = "the zip archive needs a password, or is packed in a way that is not read"
+                raise UserError(str(file), what, "unpack it") from None
+            with member:
+                yield member
+    else:
+        with UNPACK[kind](raw, "rb") as stream:
+            yield stream
 
 
 class _Unpacked(io.RawIOBase):
     """An archive that is unpacked while it is read, as far as `check_ratio` lets it."""
 
-    def __init__(self, stream: gzip.GzipFile, file: Path, packed: int) -> None:
+    def __init__(self, stream: IO[bytes], file: Path, packed: int) -> None:
         self.stream, self.file, self.packed, self.size = stream, file, packed, 0
 
     def readable(self) -> bool:

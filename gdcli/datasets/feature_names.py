@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-from gdcli.datasets.delimited import read_table
+from gdcli.datasets.formats import read_file
 from gdcli.datasets.source import Source
 
 HERE = Path(__file__).parent
@@ -18,6 +18,4 @@ def feature_names(problem: object) -> list[str] | None:
     if problem.data is None:
         with gzip.open(HERE / f"{problem.dataset}.csv.gz", "rt", encoding="utf-8") as file:
             return file.readline().strip().split(",")[:-1]
-    if ".csv" not in problem.data.suffixes:
-        return None
-    return [name for name in read_table(problem.data).columns if name != problem.target]
+    return read_file(problem.data, problem).others(problem.predicted or "", problem.dropped)

@@ -40,10 +40,16 @@ def _part(folder: Path, part: str) -> Batch:
     return {"x": images, "y": labels.astype("int64")}
 
 
+def named(stem: str) -> tuple[str, ...]:
+    """Return what a file of a set may be called: packed or not, with the dot of some unpackers."""
+    dotted = stem.replace("-idx", ".idx")
+    return f"{stem}.gz", stem, f"{dotted}.gz", dotted
+
+
 def _find(folder: Path, stem: str) -> Path:
-    for file in (folder / f"{stem}.gz", folder / stem):
-        if file.is_file():
-            return file
+    for name in named(stem):
+        if (folder / name).is_file():
+            return folder / name
     fix = "give the folder of all four idx-ubyte files"
     raise MissingData("--data-dir", f"there is no {stem}.gz in {show(str(folder))}", fix)
 

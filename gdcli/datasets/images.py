@@ -25,7 +25,7 @@ class ImageSet:
     package: str | None = None
 
 
-IDX = ("train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"), "four idx-ubyte files"
+IDX = idx.named("train-images-idx3-ubyte"), "four idx-ubyte files"
 SETS = {
     "mnist": ImageSet(*IDX, idx.read_mnist),
     "fashion-mnist": ImageSet(*IDX, idx.read_mnist, package="dataset-fashion-mnist"),

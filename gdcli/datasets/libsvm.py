@@ -10,20 +10,16 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gdcli.datasets.arrays import ArrayTable
+from gdcli.datasets.cells import Style, lost_digits, number
 from gdcli.datasets.contents import opened
 from gdcli.datasets.formats import LABEL
 from gdcli.datasets.room import check_room
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.problem import Array
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+FEATURES = "features"
 LONGEST = 2**26  # bytes of a line
 PAIR = 100  # bytes of a pair in memory, or a little less
 LOOK = 2**12  # lines after which the room is looked at again
@@ -44,17 +40,15 @@ class _Pairs:
 class LibsvmTable(ArrayTable):
     """The label, and the features as one matrix."""
 
-    def features(self, target: str) -> Array:
+    def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
         """Return the matrix of the features; raises UserError for another target than the label."""
         if target != LABEL:
             what = f"the target of {self.file} is its label, not {show(target)}"
             raise UserError("--target", what, "leave it out")
-        matrix: NDArray[np.float64] = self.arrays["features"]
-        return matrix
-
-    def numbers(self, names: Sequence[str]) -> Array:
-        """Return the labels."""
-        return super().numbers([LABEL])
+        if dropped:
+            what = f"the features of {self.file} have no names"
+            raise UserError("--drop", what, "leave it out")
+        return [FEATURES]
 
 
 def read_libsvm(file: Path) -> LibsvmTable:
@@ -62,9 +56,9 @@ def read_libsvm(file: Path) -> LibsvmTable:
     import numpy as np
 
     pairs = _Pairs()
-    for number, line in _lines(file):
-        _take(pairs, line, f"{file}:{number}")
-        if number % LOOK == 0:
+    for count, line in _lines(file):
+        _take(pairs, line, f"{file}:{count}")
+        if count % LOOK == 0:
             check_room(PAIR * len(pairs.indices), file)
     if not pairs.labels or not pairs.indices:
         raise UserError(str(file), "it holds no example", "give a label and index:value pairs")
@@ -73,27 +67,30 @@ def read_libsvm(file: Path) -> LibsvmTable:
     check_room(8 * math.prod(shape), file)
     features = np.zeros(shape)
     features[pairs.rows, np.array(pairs.indices) - first] = pairs.values
-    arrays = {LABEL: np.array(pairs.labels), "features": features}
-    return LibsvmTable(file, (LABEL,), arrays)
+    arrays = {LABEL: np.array(pairs.labels), FEATURES: features}
+    return LibsvmTable(file, (LABEL, FEATURES), arrays)
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines that hold an example, without comments, each with its number."""
-    number = 0
+    count = 0
     with opened(file, "--data") as stream:
         while line := stream.readline(LONGEST):
-            number += 1
+            count += 1
             if len(line) == LONGEST:
                 what = f"the line has {LONGEST} bytes or more"
-                raise UserError(f"{file}:{number}", what, "give a text file of one example a line")
+                raise UserError(f"{file}:{count}", what, "give a text file of one example a line")
             if bare := line.partition(b"#")[0].strip():
-                yield number, bare
+                yield count, bare
 
 
 def _take(pairs: _Pairs, line: bytes, where: str) -> None:
     """Add an example."""
     label, *rest = (word.decode("utf-8", "backslashreplace") for word in line.split())
     pairs.labels.append(_number(label, where))
+    if lost_digits([label], Style()):
+        what = f"the label {label} is more than 2^53, beyond which float64 has not all integers"
+        raise UserError(where, what, "number the labels, or write them as text in a CSV file")
     last = -1
     for word in rest:
         index, colon, value = word.partition(":")
@@ -111,10 +108,7 @@ def _take(pairs: _Pairs, line: bytes, where: str) -> None:
 
 
 def _number(text: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
+    value = number(text)
+    if value is None or not math.isfinite(value):
         raise UserError(where, f"{show(text)} is no finite number", "correct it")
     return value

@@ -4,105 +4,162 @@ from __future__ import annotations
 
 import tempfile
 import weakref
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-from gdcli.datasets.arrays import check_columns, check_finite, read_header
-from gdcli.datasets.classes import MOST, number_classes
+from gdcli.datasets.arrays import ArrayTable, check_columns, check_finite, read_header
+from gdcli.datasets.cells import Style
+from gdcli.datasets.classes import MOST, Classes, number_classes
 from gdcli.datasets.contents import opened
 from gdcli.datasets.delimited import read_parts
+from gdcli.datasets.features import tell_dropped, whole_rows
+from gdcli.datasets.formats import NPY, guessed
 from gdcli.datasets.header import Header
 from gdcli.datasets.on_disk import OnDisk
+from gdcli.datasets.plain_numbers import NotPlainError, PlainTable, plain_parts
+from gdcli.datasets.reading import Reading
 from gdcli.datasets.table import Table
+from gdcli.datasets.text_table import TextTable, names_of
 from gdcli.errors import UserError
-from gdcli.fields import show
 from gdcli.problem import Array
 
+T = TypeVar("T", "_Values", "_Labels")
 CELLS = 2**17  # of a CSV file that are text at a time
 
 
 @dataclass
-class _Target:
-    """The values of the target, part by part, as numbers or as classes."""
+class _Values:
+    """The numbers of the target in all rows."""
 
     name: str
-    classes: bool
+    text: None = None
+    names: bool = False
     parts: list[Array] = field(default_factory=list)
-    known: dict[Any, int] = field(default_factory=dict)
 
-    def add(self, table: Table) -> None:
-        """Take the target's values in a part of a file."""
+    def add(self, part: Table) -> None:
+        """Take the numbers of a part of a file."""
+        self.parts.append(part.numbers([self.name])[:, 0])
+
+
+@dataclass
+class _Labels:
+    """The cells of the target in all rows, each once in memory."""
+
+    name: str
+    file: Path
+    names: bool  # whether it is known to hold names, not numbers
+    style: Style = field(default_factory=Style)
+    parts: list[Array] = field(default_factory=list)
+    first: dict[str, int] = field(default_factory=dict)  # the line that first has a cell
+    known: dict[str, int] = field(default_factory=dict)
+
+    def add(self, part: TextTable | PlainTable) -> None:
+        """Take the cells of a part of a file."""
         import numpy as np
 
-        if not self.classes:
-            self.parts.append(table.numbers([self.name])[:, 0])
-            return
-        codes = [self.known.setdefault(x, len(self.known)) for x in table.labels(self.name)]
+        self.style, cells = part.style, part.cells(self.name)
+        for cell, line in zip(cells, part.lines, strict=True):
+            self.first.setdefault(cell, line)
+        codes = [self.known.setdefault(cell, len(self.known)) for cell in cells]
         if len(self.known) > 10 * MOST:  # 1 and 1.0 are one class, so that a few more may do
-            number_classes(list(self.known), self.name)
+            self.classes()
         self.parts.append(np.array(codes, np.int32))
 
-    def values(self) -> Array:
-        """Return all values, float64, or classes counted from 0."""
+    @property
+    def text(self) -> str:
+        """The column that is kept as it is written."""
+        return self.name
+
+    def classes(self) -> Classes:
+        """Return the classes of all rows."""
         import numpy as np
 
-        values = np.concatenate(self.parts)
-        return number_classes(list(self.known), self.name)[values] if self.classes else values
+        names = names_of(self.first, self.style, self.file, self.name)
+        found = number_classes([names[cell] for cell in self.known], self.name)
+        return replace(found, places=found.places[np.concatenate(self.parts)])
 
 
-def open_matrix(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
+def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]:
     """Return the features of a file, which stay on disk, and the target's values.
 
     Raises UserError as reading the file whole would.
     """
-    if file.suffix.lower() == ".npy":
-        return _of_array(file, target, classes=classes)
-    return _of_csv(file, target, classes=classes)
-
-
-def _of_array(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
     import numpy as np
 
+    if guessed(file, reading) == NPY:
+        return _of_array(file, target, reading)
+    matrix, values = _of_text(file, reading, lambda: _Values(target))
+    return matrix, np.concatenate(values.parts)
+
+
+def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Classes]:
+    """Return the features of a file, which stay on disk, and the target's classes.
+
+    Raises UserError as reading the file whole would.
+    """
+    if guessed(file, reading) == NPY:
+        matrix, y = _of_array(file, target, reading)
+        return matrix, number_classes(y, target)
+    parts = read_parts(file, reading, CELLS) if reading.missing == "drop" else ()
+    names = any(part.is_text(target) for part in parts)
+    matrix, labels = _of_text(file, reading, lambda: _Labels(target, file, names=names))
+    return matrix, labels.classes()
+
+
+def _of_array(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]:
+    import numpy as np
+
+    if reading.missing == "drop":
+        raise UserError(
+            "--missing", "rows of an .npy file are not dropped with --stream", "leave it out"
+        )
     with opened(file, "--data") as stream:
         header = read_header(stream, file, stream.seek(0, 2))
     check_columns(header, file)
-    names = tuple(map(str, range(header.shape[1])))
-    if target not in names:
-        what = f"{file} has no column {show(target)}"
-        raise UserError("--target", what, f"its columns are 0 to {len(names) - 1}")
-    everything = OnDisk(file, file, header, np.arange(len(names)))
-    others = np.array([i for i, name in enumerate(names) if name != target], dtype=np.int64)
-    _check_features(len(others), file, target)
+    table = ArrayTable(file, tuple(map(str, range(header.shape[1]))), {})
+    names = table.others(target, reading.dropped)
+    everything = OnDisk(file, file, header, np.arange(header.shape[1]))
     y = np.empty(header.shape[0])
     for rows, part in everything.parts(np.arange(header.shape[0])):
         check_finite(part, int(rows[0]), file)
         y[rows] = part[:, int(target)]
-    return replace(everything, columns=others), number_classes(y, target) if classes else y
+    return replace(everything, columns=np.array(list(map(int, names)), np.int64)), y
 
 
-def _of_csv(file: Path, target: str, *, classes: bool) -> tuple[OnDisk, Array]:
+def _of_text(file: Path, reading: Reading, begin: Callable[[], T]) -> tuple[OnDisk, T]:
+    """Return the features of a file of text as a matrix on disk, and its target."""
+    values = begin()
+    try:
+        plain = plain_parts(file, reading, values.text, CELLS)
+        return _stored(plain, file, reading, values), values
+    except NotPlainError:
+        values = begin()
+        return _stored(read_parts(file, reading, CELLS), file, reading, values), values
+
+
+def _stored(
+    parts: Iterable[TextTable | PlainTable], file: Path, reading: Reading, values: _Values | _Labels
+) -> OnDisk:
+    """Return the features of a table's parts as a matrix on disk; `values` takes the target's."""
     import numpy as np
 
-    found = _Target(target, classes)
-    rows, width = 0, 0
+    rows, width, read = 0, 0, 0
+    text = values.name if values.names else None
     with ExitStack() as until_done:
         held = until_done.enter_context(tempfile.TemporaryFile())
-        for part in read_parts(file, CELLS):
-            found.add(part)
-            held.write(part.features(target).tobytes())
-            rows, width = rows + len(part.rows), len(part.columns) - 1
+        for part in parts:
+            names = part.others(values.name, reading.dropped)
+            kept = whole_rows(part, (values.name, *names), reading, text=text)
+            values.add(kept)
+            held.write(kept.numbers(names).tobytes())
+            rows, width, read = rows + len(kept), len(names), read + len(part)
+        tell_dropped(read - rows, read, file)
         held.flush()
-        y = found.values()
         until_done.pop_all()
     header = Header((rows, width), "C", np.dtype(np.float64), 0)
     matrix = OnDisk(file, held, header, np.arange(width))
     weakref.finalize(matrix, held.close)  # and with that it is gone from the disk
-    return matrix, y
-
-
-def _check_features(count: int, file: Path, target: str) -> None:
-    if not count:
-        what = f"{file} has no column besides {show(target)}"
-        raise UserError("--data", what, "give a file with columns to predict it from")
+    return matrix

@@ -8,9 +8,11 @@ from typing import Annotated
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.classes import number_classes
+from gdcli.datasets.classes import Classes
+from gdcli.datasets.features import classified, measured
 from gdcli.datasets.formats import own_target, read_file
 from gdcli.datasets.named import read_named
+from gdcli.datasets.reading import Reading
 from gdcli.datasets.split import Scale
 from gdcli.errors import UserError
 from gdcli.fields import show
@@ -18,13 +20,13 @@ from gdcli.problem import Array
 
 
 @dataclass(frozen=True)
-class Source:
+class Source(Reading):
     """The options of a problem that learns from tabular data, and the reading of it."""
 
     dataset: Annotated[str, "named data set"]
     data: Annotated[
         Path | None,
-        "file of examples, instead of --dataset: .csv, .npy, .npz, .svm, .parquet, or .csv.gz",
+        "file of examples, instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx; or packed",
     ] = None
     target: Annotated[
         str | None, "column of --data to predict from the others: a name, of .npy a number from 0"
@@ -40,24 +42,23 @@ class Source:
         if self.target is not None and self.data is None:
             what = f"there is no file to find the column {show(self.target)} in"
             raise UserError("--target", what, "add --data FILE.csv")
+        self.check_reading(self.data)
 
     @property
     def predicted(self) -> str | None:
         """The column that is predicted: --target, unless the file's format has one of its own."""
-        return self.target or (own_target(self.data) if self.data else None)
+        return self.target or (own_target(self.data, self) if self.data else None)
 
     def measured(self) -> tuple[Array, Array]:
-        """Return the features, (examples, features), and the measurement, (examples,)."""
+        """Return the features, a matrix or Columns, and the measurement, (examples,)."""
         if self.data is None or self.predicted is None:
             return read_named(self.dataset)
-        table = read_file(self.data)
-        return table.features(self.predicted), table.numbers([self.predicted])[:, 0]
+        return measured(read_file(self.data, self), self.predicted, self)
 
-    def classified(self) -> tuple[Array, Array]:
-        """Return the features, (examples, features), and the classes, (examples,) int64."""
+    def classified(self) -> tuple[Array, Classes]:
+        """Return the features, a matrix or Columns, and the classes."""
         if self.data is None or self.predicted is None:
             x, y = read_named(self.dataset)
-            return x, y.astype("int64")
-        table = read_file(self.data)
-        classes = number_classes(table.labels(self.predicted), self.predicted)
-        return table.features(self.predicted), classes
+            places = y.astype("int64")
+            return x, Classes(places, tuple(map(str, range(1 + places.max()))))
+        return classified(read_file(self.data, self, self.predicted), self.predicted, self)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from gdcli.datasets.features import Columns
 from gdcli.datasets.on_disk import OnDisk, Streamed
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch, Data
 
 if TYPE_CHECKING:
     import numpy as np
+
+FEWEST, MOST = 16, 1000  # numbers whose rounding errors are reckoned with
 
 Scale: TypeAlias = Literal["standard", "minmax", "none"]
 
@@ -19,14 +22,15 @@ def prepare(
 ) -> Data:
     """Return shuffled examples: the last round(n * test_fraction) are the test part, if any.
 
-    x: (n, ...) numbers, float64 in the result; y: (n, ...) of any kind. Raises UserError when no
-    example is left to train on.
+    x: (n, ...) numbers, or Columns of n rows, float64 in the result; y: (n, ...) of any kind.
+    Raises UserError when no example is left to train on.
     """
     train, test = parts(len(x), test_fraction, rng)
     if isinstance(x, OnDisk):
         return _streamed(x, y, (train, test), scale)
-    held_out = {"x": x[test], "y": y[test]} if len(test) else {}
-    return scaled({"x": x[train], "y": y[train]}, held_out, scale)
+    first, second = x.parts(train, test) if isinstance(x, Columns) else (x[train], x[test])
+    held_out = {"x": second, "y": y[test]} if len(test) else {}
+    return scaled({"x": first, "y": y[train]}, held_out, scale)
 
 
 def parts(examples: int, test_fraction: float, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -75,10 +79,10 @@ def _passes(x: OnDisk, rows: Array, scale: Scale) -> tuple[Array, Array, Array]:
     size = _power(np.maximum(-low, high))
     low, high = low / size, high / size
     if scale == "minmax":
-        return size, low, _unit(high - low, low, high)
+        return size, low, _unit(high - low, low, high, len(rows))
     mean = sum((part / size).sum(axis=0) for _, part in x.parts(rows)) / len(rows)
     square = sum(((part / size - mean) ** 2).sum(axis=0) for _, part in x.parts(rows))
-    return size, mean, _unit(np.sqrt(square / len(rows)), low, high)
+    return size, mean, _unit(np.sqrt(square / len(rows)), low, high, len(rows))
 
 
 def _size(x: Array) -> Array:
@@ -101,14 +105,17 @@ def _scaling(x: Array, scale: Scale) -> tuple[Array, Array]:
         return 0.0, 1.0
     low, high = x.min(axis=0), x.max(axis=0)
     origin, unit = (x.mean(axis=0), x.std(axis=0)) if scale == "standard" else (low, high - low)
-    return origin, _unit(unit, low, high)
+    return origin, _unit(unit, low, high, len(x))
 
 
-def _unit(unit: Array, low: Array, high: Array) -> Array:
+def _unit(unit: Array, low: Array, high: Array, examples: int) -> Array:
     """Return the unit of each column, 1 of a constant one.
 
-    Rounding leaves the deviation of a constant column tiny, but not always 0.
+    What rounding alone makes differ is constant: scikit-learn's bound, the rounding error of a
+    mean of so many numbers, of which NumPy's, added in pairs, has no more than that of a thousand.
     """
     import numpy as np
 
-    return np.where((high > low) & (unit > 0), unit, 1.0)
+    rounding = np.finfo(float).eps * min(max(examples, FEWEST), MOST)
+    size = np.maximum(np.abs(low), np.abs(high))
+    return np.where((high > low) & (unit > rounding * size), unit, 1.0)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from gdcli.datasets.arrays import read_header
+from gdcli.datasets.classes import Classes
 from gdcli.datasets.contents import opened
-from gdcli.datasets.formats import is_csv
-from gdcli.datasets.matrix_file import open_matrix
+from gdcli.datasets.formats import NPY, guessed, in_parts
+from gdcli.datasets.matrix_file import matrix_classified, matrix_measured
 from gdcli.datasets.source import Source
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
@@ -33,19 +34,27 @@ class Streamable(Source):
         super().__post_init__()
         if self.stream and not self.streams:
             given = f"{show(str(self.data))} is read whole" if self.data else "there is no --data"
-            raise UserError("--stream", given, "give a .npy or CSV file, or leave it out")
+            fix = "give a .npy or CSV file, or leave it out"
+            if self.data and self.learnt:
+                given, fix = "a part of a file has no means or categories", "leave it out"
+            raise UserError("--stream", given, fix)
 
     @property
     def streams(self) -> bool:
         """Whether the file can be read in parts."""
-        return self.data is not None and (self.data.suffix.lower() == ".npy" or is_csv(self.data))
+        return self.data is not None and not self.learnt and in_parts(self.data, self)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether something of the features is learnt from the training part: read whole."""
+        return self.categorical is not None or self.missing == "mean"
 
     def whole(self) -> int:
         """Return about how many bytes it takes to read the file whole; 0 if it need not be."""
         if self.data is None or not self.streams:
             return 0
         with opened(self.data, "--data") as stream:
-            if self.data.suffix.lower() == ".npy":
+            if guessed(self.data, self) == NPY:
                 header = read_header(stream, self.data, stream.seek(0, 2))
                 return 8 * COPIES * math.prod(header.shape)
             size = 0
@@ -56,11 +65,11 @@ class Streamable(Source):
     def measured(self) -> tuple[Array, Array]:
         """Return the features, which may stay on disk, and the measurement, (examples,)."""
         if self.stream and self.data and self.predicted:
-            return open_matrix(self.data, self.predicted, classes=False)
+            return matrix_measured(self.data, self.predicted, self)
         return super().measured()
 
-    def classified(self) -> tuple[Array, Array]:
-        """Return the features, which may stay on disk, and the classes, (examples,) int64."""
+    def classified(self) -> tuple[Array, Classes]:
+        """Return the features, which may stay on disk, and the classes."""
         if self.stream and self.data and self.predicted:
-            return open_matrix(self.data, self.predicted, classes=True)
+            return matrix_classified(self.data, self.predicted, self)
         return super().classified()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+FILL = "fill it in, take out the row, or give --missing drop"
 LISTED = 20  # column names that an error lists
 
 
@@ -28,33 +29,67 @@ class Table(ABC):
     columns: tuple[str, ...]
 
     @abstractmethod
-    def numbers(self, names: Sequence[str]) -> Array:
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    @abstractmethod
+    def numbers(self, names: Sequence[str], *, holes: bool = False) -> Array:
         """Return columns as float64 of shape (examples, numbers), side by side.
 
-        Raises UserError, naming the place, for a value that is no finite number.
+        Raises UserError, naming the place, for a value that is no finite number; with `holes` one
+        that is missing is nan.
         """
 
     @abstractmethod
     def labels(self, name: str) -> Sequence[str] | NDArray[np.generic]:
         """Return a column's values as they are; raises UserError where one is missing."""
 
+    @abstractmethod
+    def is_text(self, name: str) -> bool:
+        """Return whether a column holds names, and no numbers."""
+
+    @abstractmethod
+    def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
+        """Return which rows have no value in a column; `text`: it is known to hold names."""
+
+    @abstractmethod
+    def take(self, rows: NDArray[np.bool_]) -> Self:
+        """Return some of the rows."""
+
     def features(self, target: str) -> Array:
         """Return all columns but one, as `numbers` does."""
+        return self.numbers(self.others(target))
+
+    def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
+        """Return the columns besides the target and those that are not used.
+
+        Raises UserError where one of them is not there, and where none is left.
+        """
         self.place(target)
-        names = [name for name in self.columns if name != target]
+        for name in dropped:
+            self.place(name, "--drop")
+        if target in dropped:
+            what = f"{show(target)} is the column to predict"
+            raise UserError("--drop", what, "leave it out, or name another --target")
+        names = [name for name in self.columns if name != target and name not in dropped]
         if not names:
             what = f"{self.file} has no column besides {show(target)}"
+            if dropped:
+                what += " and those dropped"
             raise UserError("--data", what, "give a file with columns to predict it from")
-        return self.numbers(names)
+        return names
 
-    def place(self, name: str) -> int:
-        """Return the index of a column; raises UserError if there is none of that name."""
+    def place(self, name: str, option: str = "--target") -> int:
+        """Return the index of a column; raises UserError, naming the option, if there is none."""
         if name not in self._places:
-            listed = ", ".join(self.columns[:LISTED])
-            more = ", ..." if len(self.columns) > LISTED else ""
-            hint = suggestion(name, self.columns) or f"its columns are {listed}{more}"
-            raise UserError("--target", f"{self.file} has no column {show(name)}", hint)
+            raise UserError(option, f"{self.file} has no column {show(name)}", self.listed(name))
         return self._places[name]
+
+    def listed(self, name: str) -> str:
+        """Return which columns there are, or the one that was meant."""
+        listed = ", ".join(self.columns[:LISTED])
+        more = ", ..." if len(self.columns) > LISTED else ""
+        return suggestion(name, self.columns) or f"its columns are {listed}{more}"
 
     @cached_property
     def _places(self) -> dict[str, int]:

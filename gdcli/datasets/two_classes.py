@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from gdcli.datasets.classes import tell_absent
 from gdcli.datasets.split import prepare
 from gdcli.datasets.streamable import Streamable
 from gdcli.errors import UserError
@@ -26,8 +27,11 @@ class TwoClasses(Streamable):
 
     def load_classes(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
-        x, y = self.classified()
-        if y.max() > 1:
-            what = f"column {show(self.predicted)} has {y.max() + 1} different values, not two"
+        x, classes = self.classified()
+        if (count := len(classes.names)) > 2:
+            what = f"column {show(self.predicted)} has {count} different values, not two"
             raise UserError("--target", what, "choose another, or run softmax-regression")
-        return prepare(x, y[:, None].astype(float), self.test_fraction, self.scale, rng)
+        y = classes.places[:, None].astype(float)
+        data = prepare(x, y, self.test_fraction, self.scale, rng)
+        tell_absent(data.train["y"], classes)
+        return data

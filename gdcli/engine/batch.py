@@ -27,6 +27,7 @@ from gdcli.grid import Cohort, Trial
 
 if TYPE_CHECKING:
     from gdcli.engine.checkpoint import Keeper
+    from gdcli.engine.train import Hear
     from gdcli.problem import Data
 
 
@@ -38,6 +39,11 @@ class TrialBatch:
     cohort: str
     trials: tuple[Trial, ...]
     engine: str = "auto"  # or "reference", whose batches are single trials
+
+    @property
+    def label(self) -> str:
+        """What names it while it is trained: the problem, and what its trials share."""
+        return f"{name_of(self.trials[0].problem)} {self.cohort}"
 
 
 def batches_of(cohorts: tuple[Cohort, ...], engine: str = "auto") -> list[TrialBatch]:
@@ -51,17 +57,19 @@ def batches_of(cohorts: tuple[Cohort, ...], engine: str = "auto") -> list[TrialB
     return batches
 
 
-def train_batch(
+def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
     batch: TrialBatch,
     data: Data,
     device_name: str,
     advance: Callable[[int], None],
     keeper: Keeper | None = None,
+    hear: Hear | None = None,
 ) -> tuple[Plan, Curves]:
     """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done.
 
     `keeper`, if given, is offered the state now and then, and asked for one to go on from; the
-    reference engine, one trial at a time, starts again instead.
+    reference engine, one trial at a time, starts again instead. `hear` is told of the lowest loss
+    among the trials, a few times a second at most.
     """
     keep_memory()
     plan = plan_of(batch.trials[0], data.examples)
@@ -69,7 +77,7 @@ def train_batch(
         if batch.engine == "reference" or alone(batch.trials[0]):
             return plan, _train_alone(batch.trials, data, device_name, advance)
         loop = loop_for(batch.trials, data, plan, device_name)
-        loop.keeper = keeper
+        loop.keeper, loop.hear = keeper, hear
         which = watched(plan, stochastic=batch.trials[0].method != "gd")
         loop.watcher = Watcher(loop.program, which, plan.steps)
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gdcli.problem import Data
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)
 
 
 def check_memory(batches: Iterable[TrialBatch], allowed: str | None, device: str = "cpu") -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -47,11 +46,6 @@ class Floor(NamedTuple):
     excess: float  # at the recorded points (of a record that is `log`, over all steps)
     mean: float  # over all steps
 
-    @property
-    def exact(self) -> bool:
-        """True: where theory would only say "about", there is no floor."""
-        return True
-
 
 def floors_of(trials: Sequence[Trial], data: Data) -> list[Floor]:
     """Return the floors of trials on one problem, where theory knows them: none is a guess.
@@ -69,8 +63,8 @@ def floors_of(trials: Sequence[Trial], data: Data) -> list[Floor]:
 
 
 def _is_plain(trial: Trial) -> bool:
-    plain = trial.optimizer == Vanilla() and name_of(trial.schedule) == "constant"
-    return plain and trial.method != "gd" and trial.training.order == "replacement"
+    drawn = trial.method != "gd" and trial.training.order == "replacement"
+    return drawn and trial.optimizer == Vanilla() and name_of(trial.schedule) == "constant"
 
 
 def _floor(noise: _Noise, lr: float, plan: Plan) -> Floor:
@@ -91,8 +85,7 @@ class _Batches(NamedTuple):
     last: int  # the examples of one more, 0: there is none
 
 
-@dataclass(frozen=True)
-class _Epoch:
+class _Epoch(NamedTuple):
     """The second moment, which is the same at the start and at the end of an epoch.
 
     After k whole batches it is `settled` + shrinking^k `beyond`, along some axes.
@@ -122,8 +115,7 @@ def _noise_of(problem: Problem, data: Data) -> _Noise | None:
     return None
 
 
-@dataclass(frozen=True)
-class _Bowl:
+class _Bowl(NamedTuple):
     """Axes of these curvatures, along which an example's gradient has that variance anywhere."""
 
     curvatures: Matrix
@@ -159,8 +151,7 @@ def _bowl(problem: Analytic, data: Data) -> _Bowl | None:
     return _Bowl(eigenvalues[:, 0], gradients.var(0))
 
 
-@dataclass(frozen=True)
-class _LeastSquares:
+class _LeastSquares(NamedTuple):
     """Least squares along the axes of its Hessian.
 
     A symmetric matrix is a vector here: of the entries on and above the diagonal, those above it
@@ -197,8 +188,7 @@ class _LeastSquares:
         return mean + lr**2 / size * (self.fourth - _both_sides(self.hessian))
 
 
-@dataclass(frozen=True)
-class _Wide:
+class _Wide(NamedTuple):
     """Least squares with too many features for a matrix of their moments.
 
     Of second moments that are matrices, the step is applied and not written out. Only what whole

@@ -43,8 +43,8 @@ class Program(ABC):
     """
 
     words: str  # what it does, for the manifest
-    turn: int = 0  # the step from which on it is another one, where it changes
-    steady = True  # the gradient that a point records is also that of a step from there
+    turn: int = 0  # the step at which quantization switches on; 0: it never changes
+    steady = True  # a recorded point's full gradient can be reused by the next step of gd
     step = 0  # the step that a gradient is taken for, counted from 0: what is drawn follows from it
 
     def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
@@ -113,7 +113,7 @@ class Program(ABC):
         }
 
     def reach(self, step: int) -> None:  # noqa: B027 -- most are the same at every step
-        """Be what it is at a step, before it is taken, and before its point is evaluated."""
+        """Prepare for a step: called before every step, and before every evaluation."""
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
         """Yield what becomes of all training examples, in their order, some of them at a time.

@@ -29,6 +29,7 @@ class Curves(NamedTuple):
     ended: Array  # RUNNING (the budget was spent), CONVERGED or DIVERGED
     path: str = ""  # which way the engine computed them
     trajectory: Trajectory | None = None  # what was watched besides, of a run's trials
+    seen: list[int] | None = None  # examples before each point, where they are not the plan's
 
 
 class Recorder:
@@ -97,6 +98,13 @@ class Recorder:
         """End those of the running trials that stop."""
         stops = (self.ended == RUNNING) & stops
         self.ended = namespace(stops).where(stops, reason, self.ended)
+
+    def lowest(self) -> float | None:
+        """Return the lowest training loss of the last point; None: none is finite."""
+        last = self.program.device.host(self.pending[-1]) if self.pending else self.blocks[-1][-1]
+        losses = self.program.lanes.gather(last)[self.names.index("train_loss")]
+        finite = losses[np.isfinite(losses)]
+        return float(finite.min()) if finite.size else None
 
     def _flush(self) -> None:
         """Bring the pending points to the host."""

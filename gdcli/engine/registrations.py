@@ -34,5 +34,5 @@ class Registrations:
 
     @property
     def assigned(self) -> set[nn.Parameter]:
-        """The parameters that code gave to layers, and that no layer made: not those it ties."""
+        """The parameters that the module's own code assigned to a layer, without tied ones."""
         return self.others - set(self.made.values())

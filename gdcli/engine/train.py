@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import merge
 from itertools import pairwise
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 # Told of the parameters at every recorded point; those of trials that have ended mean nothing.
 Watch: TypeAlias = Callable[[Program, Params], None]
+# Told of the lowest training loss at a recorded point, a few times a second at most.
+Hear: TypeAlias = Callable[[float], None]
+INTERVAL = 0.2  # seconds: for a loss a GPU has to be waited for
 
 
 class Stop(NamedTuple):
@@ -49,6 +53,8 @@ class Loop:
     keeper: Keeper | None = None
     watch: Watch | None = None
     sharpness: Sharpness | None = None  # measured at every recorded point, if it is
+    hear: Hear | None = None
+    due: float = 0.0  # when `hear` is told next
     gradient: Params | None = None  # at the last recorded point
     watcher: Watcher | None = None
     starts: Sequence[Start] = ()  # one a seed, as the search for curvature wants them
@@ -105,13 +111,19 @@ class Loop:
             wanted = self.recorder.running(evaluation)
             evaluation.values["sharpness"] = self.sharpness.at(self.params, wanted)
         ended = self.recorder.record(step, evaluation, self.params)
+        some = not self.program.device.eager or bool(ended.any())
         if self.watcher:
-            diverged = ended & (self.recorder.ended == DIVERGED)
-            self._cross(diverged, step, evaluation.values["train_loss"], states)
+            if some:
+                diverged = ended & (self.recorder.ended == DIVERGED)
+                self._cross(diverged, step, evaluation.values["train_loss"], states)
             self.watcher.add(step, evaluation)
+        if self.hear and monotonic() >= self.due:
+            if (loss := self.recorder.lowest()) is not None:
+                self.hear(loss)
+            self.due = monotonic() + INTERVAL
         if self.watch:
             self.watch(self.program, self.params)
-        if not self.program.device.eager or ended.any():
+        if some:
             self.rule.freeze(ended, self.params, self.gradient, states)
 
     def _look(self, step: int, params: Params, states: dict[str, State]) -> None:

@@ -80,6 +80,7 @@ class _Pool:
         for worker in self.workers:
             if worker.idle and (index := self.queue.next()) is not None:
                 worker.give(index)
+                self.tally.begin(index)
 
     def hear(self, worker: Worker) -> None:
         """Take in what a worker sends: see `serve` for what there is."""
@@ -91,10 +92,10 @@ class _Pool:
         match message:
             case None:
                 worker.ready = True
-            case int():
-                self.tally.advance(worker.batch, message)
-            case Done():
+            case Done():  # a tuple, too
                 self.tally.done(worker.free(), message)
+            case (steps, loss):
+                self.tally.advance(worker.batch, steps, loss)
             case "busy":
                 self.queue.put_off(worker.free())
             case _:

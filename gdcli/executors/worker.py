@@ -28,8 +28,8 @@ INTERVAL = 0.1  # seconds between two messages of progress
 def serve(pipe: Connection[Any, Any], text: str, options: RunOptions, store_id: str) -> None:
     """Compute batches for the process at the other end of a pipe, until it closes it.
 
-    Takes an index at a time. Sends None when it is ready for the first, an int for trial-steps
-    done, a Done or "busy" at the end of a batch, and an exception that ends it.
+    Takes an index at a time. Sends None when it is ready for the first, trial-steps done and the
+    last loss as a tuple, a Done or "busy" at the end of a batch, and an exception that ends it.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -52,7 +52,7 @@ def _serve(pipe: Connection[Any, Any], run: Run, store_id: str) -> None:
 
 def _complete(run: Run, index: int, pipe: Connection[Any, Any]) -> Done | str:
     steps = _Steps(pipe)
-    done = run.complete(index, steps.add)
+    done = run.complete(index, steps.add, steps.hear)
     steps.send()
     return done or "busy"
 
@@ -62,7 +62,12 @@ class _Steps:
 
     def __init__(self, pipe: Connection[Any, Any]) -> None:
         self._send, self._count = pipe.send, 0
+        self._loss: float | None = None
         self._next = time.monotonic() + INTERVAL
+
+    def hear(self, loss: float) -> None:
+        self._loss = loss
+        self.add(0)
 
     def add(self, steps: int) -> None:
         self._count += steps
@@ -70,7 +75,7 @@ class _Steps:
             self.send()
 
     def send(self) -> None:
-        self._send(self._count)
+        self._send((self._count, self._loss))
         self._count, self._next = 0, time.monotonic() + INTERVAL
 
 

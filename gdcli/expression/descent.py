@@ -68,7 +68,12 @@ def _step(formula: Formula, number: int, weights: Mapping[str, float], lr: float
     with np.errstate(all="ignore"):
         values = forward(formula.nodes, point)
         gradients = backward(formula.nodes, values)
-    gradient = {name: float(gradients[formula.place(name)]) for name in weights}
+    # Where the formula has no value it has no slope: the rules alone may say one, as log's 1/w.
+    undefined = np.isnan(values[-1])
+    gradient = {
+        name: float("nan") if undefined else float(gradients[formula.place(name)])
+        for name in weights
+    }
     move = {name: lr * slope for name, slope in gradient.items()}
     updated = {name: value - move[name] for name, value in weights.items()}
     return Step(number, weights, float(values[-1]), gradient, move, updated)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import itertools
 import math
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ WHERE = "EXPRESSION"
 LONGEST = 1000  # characters
 MOST_PARTS = 500  # operations, names and numbers
 DEEPEST = 50  # parts inside of parts
+ODD_NUMBER = re.compile(r"(?<![\w.])(\d\w*_\w*|0[xXoObB]\w*)|\.\d+_\w*")  # Python's alone
 LARGEST_POWER = 100  # a constant exponent's size
 CONSTANTS = {"pi": math.pi}
 FUNCTIONS = {  # how many operands each takes
@@ -58,6 +60,8 @@ def parse(text: str) -> Formula:
     """Return a formula; raises UserError for anything but arithmetic on numbers and names."""
     tree = _tree(text)
     _check_size(tree)
+    if odd := ODD_NUMBER.search(text):
+        raise UserError(WHERE, f"{show(odd[0])} is no plain number", "write it as 1000 or 1e3")
     reader = _Reader(text)
     reader.place(tree)
     formula = Formula(tree, tuple(reader.places))
@@ -79,7 +83,7 @@ def _tree(text: str) -> ast.expr:
     except SyntaxError as error:
         where = f" at column {error.offset}" if error.offset else ""
         fix = "write it as in (w - 2)**2 + 3*v"
-        raise UserError(WHERE, f"{show(text)} is no formula{where}", fix) from None
+        raise UserError(WHERE, f"{show(text)} is not a formula{where}", fix) from None
     except (MemoryError, RecursionError):
         fix = "use fewer parentheses"
         raise UserError(WHERE, f"{show(text)} is nested too deeply", fix) from None
@@ -125,7 +129,7 @@ class _Reader:
             case ast.Call(func=ast.Name(id=name), args=operands, keywords=[]):
                 return self._call(name, operands, part)
             case ast.BinOp(op=ast.BitXor()):
-                raise self._error(part, "^ is no power here", "write ** instead")
+                raise self._error(part, "^ is not a power", "use ** for powers")
         raise self._error(part, "this is not arithmetic", ALLOWED)
 
     def _number(self, value: float, part: ast.expr) -> Number:

@@ -42,7 +42,7 @@ class Problem(ABC):
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float32"
     vectorized: ClassVar[bool] = True  # False: trials run one by one
     metric_names: ClassVar[tuple[str, ...]] = ()  # the metrics there may be, in their order
-    constant: ClassVar[str] = ""  # what of its loss its gradient takes for constant, in words
+    constant: ClassVar[str] = ""  # part of the loss that its gradient takes for a constant
     packages: ClassVar[tuple[str, ...]] = ()  # further ones whose version the results depend on
 
     @property

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.classes import count_classes
+from gdcli.datasets.classes import count_classes, tell_absent
 from gdcli.datasets.image_file import read_image_file
 from gdcli.datasets.images import read_images
 from gdcli.datasets.named import read_named
+from gdcli.datasets.reading import Reading
 from gdcli.datasets.split import prepare
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
@@ -25,7 +26,7 @@ CLASSES = 10  # of each of the named sets
 
 
 @dataclass(frozen=True)
-class Cnn(Network):
+class Cnn(Network, Reading):
     """Convolution, ReLU and 2 x 2 pooling a layer, then one linear layer (LeCun et al. 1998).
 
     digits, 8 x 8 pixels, travels with gdcli and is split at random, as is a file of images; mnist
@@ -62,6 +63,10 @@ class Cnn(Network):
         if (self.data is None) != (self.target is None):
             given, other = ("--data", "--target") if self.data else ("--target", "--data")
             raise UserError(given, f"it needs {other}", f"add {other}")
+        self.check_reading(self.data)
+        if self.categorical is not None or self.missing == "mean":
+            option = "--missing" if self.categorical is None else "--categorical"
+            raise UserError(option, "the features are pixels of an image", "leave it out")
         if self.data_dir is not None and (self.dataset == "digits" or self.data):
             held = "it travels with gdcli" if self.data is None else "--data names a file"
             what = f"{self.dataset} is not read from {show(str(self.data_dir))}: {held}"
@@ -85,11 +90,13 @@ class Cnn(Network):
     def _split(self, rng: np.random.Generator) -> Data:
         """Return images that have no test part of their own."""
         if self.data and self.target:
-            images, classes = read_image_file(self.data, self.target)
-        else:
-            x, y = read_named("digits")
-            images, classes = x.reshape(-1, 1, 8, 8), y.astype("int64")
-        return prepare(images, classes, self.test_fraction, "none", rng)
+            images, classes = read_image_file(self.data, self.target, self)
+            data = prepare(images, classes.places, self.test_fraction, "none", rng)
+            tell_absent(data.train["y"], classes)
+            return data
+        x, y = read_named("digits")
+        images = x.reshape(-1, 1, 8, 8)
+        return prepare(images, y.astype("int64"), self.test_fraction, "none", rng)
 
     def _set(self) -> Data:
         train, test = read_images(self.dataset, self.data_dir)

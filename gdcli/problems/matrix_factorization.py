@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge, Gt, Le, Lt
 
 from gdcli.datasets.ratings import read_ratings
+from gdcli.datasets.reading import Reading
 from gdcli.datasets.split import parts
 from gdcli.errors import UserError
 from gdcli.fields import LATER
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class MatrixFactorization(Problem):
+class MatrixFactorization(Problem, Reading):
     """Half the mean squared error of left_i . right_j (Koren, Bell and Volinsky, Computer 2009).
 
     The ratings of --data are those of its column --target; its two other columns say of which row
@@ -48,6 +49,12 @@ class MatrixFactorization(Problem):
         if (self.data is None) != (self.target is None):
             given, other = ("--data", "--target") if self.data else ("--target", "--data")
             raise UserError(given, f"it needs {other}", f"add {other}")
+        self.check_reading(self.data)
+        if self.categorical is not None:
+            what = "what was rated, and by whom, are categories in any case"
+            raise UserError("--categorical", what, "leave it out")
+        if self.missing == "mean":
+            raise UserError("--missing", "no mean can stand for a rating", "give drop, or error")
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return "row" and "column", int64, and "rating", float64: each (examples,).
@@ -55,7 +62,7 @@ class MatrixFactorization(Problem):
         Raises UserError when no rating is left to train on.
         """
         if self.data and self.target:
-            row, column, rating = read_ratings(self.data, self.target)
+            row, column, rating = read_ratings(self.data, self.target, self)
             train, test = parts(len(rating), self.test_fraction, rng)
             found = [
                 {"row": row[p], "column": column[p], "rating": rating[p]} if len(p) else {}

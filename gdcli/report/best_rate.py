@@ -6,10 +6,18 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from gdcli.analysis.results import TIED, Cell, Setting
+from gdcli.analysis.trials import Trial
 from gdcli.analysis.why import Account
 from gdcli.report.labels import apart, short
 
-DONE = ("at the minimum", "at a saddle", "never moved", "dead")  # other rates change little
+DONE = (  # other rates change little
+    "at the minimum",
+    "at a saddle",
+    "never moved",
+    "dead",
+    "held by weight decay",
+    "past its best test loss",
+)
 TOO_LARGE = ("blew up", "bouncing", "at its noise floor", "above its start")
 SOONER = 1.5  # times, that are worth a word
 NEAR = 0.9  # of the exact limit: a larger rate is hardly worth a try
@@ -20,8 +28,8 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
     ranked = sorted(zip(settings, labels, strict=True), key=lambda pair: pair[0].median)
     first, label = ranked[0]
     if first.best is None or not isfinite(first.median):
-        return ["At every learning rate half of the seeds or more diverged or failed."]
-    if first.median > _start(first):
+        return [_without_result([trial for one in settings for trial in one.trials])]
+    if not any(trial.falls for setting in settings for trial in setting.trials):
         return [f"No learning rate tried lowers the loss: the best ends at {short(first.median)}."]
     seeds = len(first.best.ran)
     over = f" (the median over {seeds} seeds)" if seeds > 1 else ""
@@ -37,6 +45,15 @@ def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str
         more = f" and {len(tied) - 3} more" if len(tied) > 3 else ""
         others = f"; as low within {TIED:.2%} of the fall: {', '.join(tied[:3])}{more}"
     return [f"{label} at learning rate {_rate(first)} has the lowest loss: {loss}{others}."]
+
+
+def _without_result(trials: Sequence[Trial]) -> str:
+    """Return what became of the trials of a run in which no learning rate has a median."""
+    ends = {trial.status for trial in trials if trial.status != "finished"}
+    what = " or ".join(sorted(ends or {"diverged", "failed"}))
+    if any(trial.status == "finished" for trial in trials):
+        return f"At every learning rate half of the seeds or more {what}."
+    return f"The trial {what}." if len(trials) == 1 else f"Every trial {what}."
 
 
 def _rate(setting: Setting) -> str:
@@ -67,7 +84,8 @@ def ties(account: Account, rates: Mapping[float, str]) -> str:
     both = "both" if len(tied) == 2 else "all"
     said = account.typical
     done = said is not None and said.quality == "at the minimum"
-    where = "end at the minimum" if done else f"end as low, within {TIED:.2%} of the fall"
+    least = "the" if said is not None and said.gap is not None else "a"  # it may be a local one
+    where = f"end at {least} minimum" if done else f"end as low, within {TIED:.2%} of the fall"
     listed = f"lr {', '.join(names[:-1])} and {names[-1]}"
     return f"{listed} {both} {where}{_sooner(best, tied, rates[best.lr])}."
 
@@ -85,12 +103,31 @@ def beyond(account: Account, rates: Mapping[float, str]) -> str:
         return ""
     if said.state == "reached its goal" or (said.state == "flat" and said.quality in DONE):
         return ""
+    if said.other_lr == "larger" and lr < cells[-1].lr:
+        return _between(account, rates)
     if lr == cells[0].lr:
         return f"No lr below {rates[lr]} was tried: try smaller ones, too."
-    limit = account.expected.limit if account.expected else None
-    exact = limit.lr if limit and limit.exact else None
+    exact = _exact_limit(account)
     far = exact is None or lr < NEAR * exact
-    if lr < cells[-1].lr or not far or {said.state, said.quality} & {*TOO_LARGE}:
+    large = said.other_lr == "smaller" or {said.state, said.quality} & {*TOO_LARGE}
+    if lr < cells[-1].lr or not far or large:
         return ""
     below = f", below the limit {short(exact)}" if exact is not None else ""
     return f"No lr above {rates[lr]} was tried: try larger ones{below}."
+
+
+def _between(account: Account, rates: Mapping[float, str]) -> str:
+    """Return advice for a rate that is too small, though the next one tried ends no lower."""
+    tied, tried = account.setting.tied, [cell.lr for cell in account.setting.cells]
+    lr = max(cell.lr for cell in (account.cell, *tied))
+    if lr == tried[-1]:
+        return f"No lr above {rates[lr]} was tried: try larger ones."
+    above, exact = tried[tried.index(lr) + 1], _exact_limit(account)
+    bounded = exact is not None and lr < exact < above
+    end = f"the limit {short(exact)}" if bounded else rates[above]
+    return f"No lr between {rates[lr]} and {end} was tried: try some there."
+
+
+def _exact_limit(account: Account) -> float | None:
+    limit = account.expected.limit if account.expected else None
+    return limit.lr if limit and limit.exact else None

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from gdcli.analysis.compare import KIND, Best
 from gdcli.analysis.rows import Value
-from gdcli.report.labels import for_json, in_full, short
+from gdcli.report.console import literal
+from gdcli.report.labels import for_json, in_full, texts_of
 from gdcli.report.listing import print_json, print_listing, write_lines
+from gdcli.report.seeds import TRIED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,19 +19,31 @@ Differences = Mapping[str, Mapping[str, str]]
 
 
 def print_comparison(
-    differences: Differences, results: Sequence[Best], form: str, console: Console
+    differences: Differences,
+    results: Sequence[Best],
+    form: str,
+    console: Console,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Print both in the `form` table, md or json; as csv the results alone."""
+    """Print both in the `form` table, md or json, with notes; as csv the results alone."""
     rows = _result_rows(results)
     if form == "json":
         exact = [{name: for_json(value) for name, value in row.items()} for row in rows]
-        print_json({"settings": differences, "results": exact}, console)
+        print_json({"settings": differences, "notes": [*notes], "results": exact}, console)
         return
     if form != "csv":
         _print_settings(differences, form, console)
-    text = in_full if form == "csv" else short
+        write_lines([*map(literal, notes), *([""] if notes else [])], console)
     shown = _columns(rows) if form == "table" else list(rows[0]) if rows else []
-    print_listing([{name: text(row[name]) for name in shown} for row in rows], form, console)
+    if form == "csv":
+        full = [{name: in_full(row[name]) for name in shown} for row in rows]
+        print_listing(full, form, console)
+        return
+    rates = [cell.lr for best in results for cell in best.setting.cells]
+    print_listing(texts_of(rows, shown, rates), form, console)
+    if len({best.tried for best in results}) > 1:
+        what = "tried: learning rates and options of which each is the best:"
+        write_lines([what, f"  {TRIED}"], console)
 
 
 def _print_settings(differences: Differences, form: str, console: Console) -> None:
@@ -61,6 +75,7 @@ def _result_row(best: Best, metrics: Sequence[str]) -> dict[str, Value]:
         **dict(zip(KIND, best.kind, strict=True)),
         "run": best.run,
         "lr": cell.lr if cell else None,
+        "tried": best.tried,
         "settings": best.settings,
         "seeds": loss.count if loss else None,
         "train_loss": loss.median if loss else None,
@@ -74,4 +89,7 @@ def _result_row(best: Best, metrics: Sequence[str]) -> dict[str, Value]:
 
 def _columns(rows: Sequence[Mapping[str, Value]]) -> list[str]:
     """Return the columns that say something."""
-    return [name for name in (rows[0] if rows else ()) if any(row[name] for row in rows)]
+    names = rows[0] if rows else ()
+    return [
+        name for name in names if any(isinstance(row[name], float) or row[name] for row in rows)
+    ]

@@ -6,7 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rich.console import Console
+    from rich.text import Text
 
 UNBROKEN = 10_000  # columns: wider than any line, so that nothing is wrapped or cut
 
@@ -35,6 +38,21 @@ def on_terminal(*, stderr: bool = False) -> bool:
     """Return whether stdout or stderr is a terminal; it may be closed, too."""
     stream = sys.stderr if stderr else sys.stdout
     return stream is not None and not stream.closed and stream.isatty()
+
+
+def print_lines(lines: Iterable[str | Text], console: Console) -> None:
+    """Print sentences, broken between words to fit a terminal, and rows of `Text` as they are.
+
+    A `Text` that says no_wrap=False is a sentence, too.
+    """
+    for line in lines:
+        sentence = isinstance(line, str) or line.no_wrap is False
+        console.print(line, soft_wrap=not (sentence and console.is_terminal))
+
+
+def has_colors(console: Console) -> bool:
+    """Return whether a console shows so many colours that a picture can be made of them."""
+    return console.color_system in {"256", "truecolor"} and not console.no_color
 
 
 def literal(text: str) -> str:

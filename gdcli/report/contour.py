@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from gdcli.studies.landscape import Landscape, Way
 
 RAMP = " .:-=+*#%@"  # from the lowest loss to the highest
+HALF, BLOCK = "\u2580", "\u2588\u2588"  # the upper half of a cell, two whole ones
+LIGHT, DARK = (238, 246, 246), (28, 28, 52)  # of the lowest loss and the highest
 NOTHING = "?"  # no finite loss
 LINEAR = 1e4  # a symmetric scale is as good as linear up to so many times its range
 
 
-def contour(scene: Landscape, labels: Sequence[str], width: int) -> list[Text]:
+def contour(
+    scene: Landscape, labels: Sequence[str], width: int, *, colored: bool = False
+) -> list[Text]:
     """Return the lines of the picture and its legend, for as many ranked ways as there are letters.
 
     `labels` are those of the ranked ways.
@@ -37,26 +41,60 @@ def contour(scene: Landscape, labels: Sequence[str], width: int) -> list[Text]:
     (left, right), (low, high) = ends
     side = Scale(low, high, LINEAR * max(abs(low), abs(high)))
     frame = Frame(side, left, right, width, "x")
-    cells = ground(scene.losses, scale, frame)
+    cells = ground(scene.losses, scale, frame, colored=colored)
     chosen = scene.ranked[: len(LETTERS)]
     spots = [_spots(way, frame, ends) for way in chosen]
     best_on_top = list(reversed(range(len(chosen))))
     for order in best_on_top:
-        for row, column in _walked(spots[order]):
-            cells[row][column] = (LETTERS[order], COLORS[order])
+        # A trial that diverges goes from side to side: a line would cover the others.
+        between = not chosen[order].diverged
+        for row, column in _walked(spots[order]) if between else filter(None, spots[order]):
+            cells[row][column] = (LETTERS[order], _on_ground(order, colored=colored))
     for order in best_on_top:
         for row, column in [spot for spot in spots[order] if spot][-1:]:
-            cells[row][column] = (LETTERS[order].upper(), COLORS[order])
+            mark = LETTERS[order].upper()
+            cells[row][column] = (mark, _on_ground(order, colored=colored))
     legend = [_legend(order, labels[order], way) for order, way in enumerate(chosen)]
-    return [*frame.lines(cells), *key(scale), *legend]
+    return [*frame.lines(cells), *key(scale, colored=colored), *legend]
 
 
-def ground(losses: NDArray[np.float64], scale: Scale, frame: Frame) -> list[list[Cell]]:
-    """Return the shades: of the nearest of the losses, (ys, xs), in every cell, from the top."""
-    rows = np.linspace(losses.shape[0] - 1, 0, HEIGHT).round().astype(int)
+def _on_ground(order: int, *, colored: bool) -> str:
+    """Return the style of a way's letter."""
+    return f"bold black on {COLORS[order]}" if colored else COLORS[order]
+
+
+def ground(
+    losses: NDArray[np.float64], scale: Scale, frame: Frame, *, colored: bool = False
+) -> list[list[Cell]]:
+    """Return the shades: of the nearest of the losses, (ys, xs), in every cell, from the top.
+
+    In colour a cell has two, one above the other.
+    """
+    each = 2 if colored else 1
+    rows = np.linspace(losses.shape[0] - 1, 0, each * HEIGHT).round().astype(int)
     columns = np.linspace(0, losses.shape[1] - 1, frame.columns).round().astype(int)
-    places = heights(losses[np.ix_(rows, columns)], scale)
-    return [[(_shade(place), "dim") for place in row] for row in places.tolist()]
+    places = heights(losses[np.ix_(rows, columns)], scale).tolist()
+    if not colored:
+        return [[(_shade(place), "dim") for place in row] for row in places]
+    pairs = zip(places[::2], places[1::2], strict=True)
+    return [[_halves(*both) for both in zip(*pair, strict=True)] for pair in pairs]
+
+
+def _halves(upper: float, lower: float) -> Cell:
+    if isnan(upper) and isnan(lower):
+        return NOTHING, "dim"
+    # A half without a finite loss is drawn as the other one.
+    top, bottom = (
+        _color(lower if isnan(upper) else upper),
+        _color(upper if isnan(lower) else lower),
+    )
+    return HALF, f"{top} on {bottom}"
+
+
+def _color(place: float) -> str:
+    """Return a colour: light where the loss is low, as in the picture files."""
+    mixed = (round(a + (b - a) * place) for a, b in zip(LIGHT, DARK, strict=True))
+    return "#{:02x}{:02x}{:02x}".format(*mixed)
 
 
 def _shade(place: float) -> str:
@@ -96,8 +134,15 @@ def _line(here: tuple[int, int], there: tuple[int, int]) -> Iterator[tuple[int, 
         yield row, column
 
 
-def key(scale: Scale) -> Iterator[Text]:
+def key(scale: Scale, *, colored: bool = False) -> Iterator[Text]:
     """Yield what the shades mean."""
+    if colored:
+        line = Text("training loss: ")
+        for tick in scale.ticks(4):
+            line.append(BLOCK, _color(scale(tick))).append(f" {short(tick)}  ")
+        line.rstrip()
+        yield line
+        return
     ticks = [f"{short(tick)} '{_shade(scale(tick))}'" for tick in scale.ticks(4)]
     yield Text(f"training loss: {', '.join(ticks)}")
 
@@ -105,4 +150,5 @@ def key(scale: Scale) -> Iterator[Text]:
 def _legend(order: int, label: str, way: Way) -> Text:
     end = "diverged" if way.diverged else f"loss {short(way.losses[-1])}"
     letter = f" {LETTERS[order]} "
-    return Text.assemble((letter, COLORS[order]), f"{label}, to {LETTERS[order].upper()}: {end}")
+    said = f"{label}, to {LETTERS[order].upper()}: {end}"
+    return Text.assemble((letter, COLORS[order]), said, no_wrap=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,15 +26,16 @@ LINE, MARKS, LATER, LAST = "·", "0123456789", "+", "@"
 LEGEND = " 0 the start, 1 to 9 after so many steps, + later ones, @ the last"
 
 
-def descent_picture(descent: Descent, width: int) -> list[Text]:
+def descent_picture(descent: Descent, width: int, *, colored: bool = False) -> list[Text]:
     """Return the lines: the curve of one weight, the map of two, else the loss over the steps."""
     shown = shown_points(descent)
-    draw = {1: _curve, 2: _map}.get(len(descent.formula.variables))
-    if draw is None or len(shown) < 2:
+    count = len(descent.formula.variables)
+    if count not in {1, 2} or len(shown) < 2:
         losses = [*(step.loss for step in descent.steps), descent.end]
         points = [(float(step), loss) for step, loss in enumerate(losses)]
         return plot([PlotCurve("loss", points)], width, "step")
-    lines = [*draw(descent, shown, width), Text(LEGEND)]
+    one, two = partial(_curve, descent, shown), partial(_map, descent, shown, colored=colored)
+    lines = [*(one(width) if count == 1 else two(width)), Text(LEGEND)]
     if left := len(descent.points) - len(shown):
         lines.append(Text(f" {left} of {len(descent.points)} points lie far outside"))
     return lines
@@ -55,11 +57,14 @@ def _curve(descent: Descent, shown: Sequence[Sequence[float]], width: int) -> li
             row, column = cell_of(frame, float(x), float(loss))
             cells[row][column] = (LINE, COLORS[0])
     heights = [float(losses_at(descent.formula, {name: x})) for x in wanted]
-    _mark(cells, [cell_of(frame, *point) for point in zip(wanted, heights, strict=True)])
+    marked = [cell_of(frame, *point) for point in zip(wanted, heights, strict=True)]
+    _mark(cells, marked, f"bold {COLORS[4]}")
     return frame.lines(cells)
 
 
-def _map(descent: Descent, shown: Sequence[Sequence[float]], width: int) -> list[Text]:
+def _map(
+    descent: Descent, shown: Sequence[Sequence[float]], width: int, *, colored: bool
+) -> list[Text]:
     """Return the loss over both weights as shades, with the points on them."""
     x_name, y_name = descent.formula.variables
     (left, right), (low, high) = sides(descent, shown)
@@ -69,20 +74,21 @@ def _map(descent: Descent, shown: Sequence[Sequence[float]], width: int) -> list
     if scale is None:
         return [Text("no point of the map has a finite loss")]
     frame = Frame(_linear(low, high), left, right, width, x_name)
-    cells = ground(losses, scale, frame)
-    _mark(cells, [cell_of(frame, *point) for point in shown])
-    return [Text(f"{y_name}, upwards"), *frame.lines(cells), *key(scale)]
+    cells = ground(losses, scale, frame, colored=colored)
+    ground_color = "black on " if colored else ""
+    _mark(cells, [cell_of(frame, *point) for point in shown], f"bold {ground_color}{COLORS[4]}")
+    return [Text(f"{y_name}, upwards"), *frame.lines(cells), *key(scale, colored=colored)]
 
 
 def _linear(low: float, high: float) -> Scale:
     return Scale(low, high, LINEAR * max(abs(low), abs(high), 1e-300))
 
 
-def _mark(cells: list[list[Cell]], places: Sequence[tuple[int, int]]) -> None:
+def _mark(cells: list[list[Cell]], places: Sequence[tuple[int, int]], style: str) -> None:
     """Put a mark on each point; of several in one cell the last of all is seen, or the first."""
     (*others, last) = ((place, _mark_of(order, len(places))) for order, place in enumerate(places))
     for (row, column), mark in [*reversed(others), last]:
-        cells[row][column] = (mark, f"bold {COLORS[4]}")
+        cells[row][column] = (mark, style)
 
 
 def _mark_of(order: int, count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import isfinite
 
+from gdcli.analysis.diagnosis.diagnosis import Diagnosis
 from gdcli.analysis.edge import edge_of
 from gdcli.analysis.theory import sharpness_formula
 from gdcli.analysis.why import Account
@@ -21,8 +22,26 @@ def explanation(account: Account, name: str | None = None) -> str:
     if said is None:
         message = next(trial.message for trial in account.cell.trials if trial.status == "failed")
         return f"{lr} failed: {message}{_how_many(account)}"
-    parts = [f"{lr} {said.phrase}{_how_many(account)}.", said.advice]
+    parts = [f"{lr} {said.phrase}{_how_many(account)}.", _advice(account, said)]
     return " ".join([*filter(None, parts), *_beside_theory(account), *_at_the_edge(account)])
+
+
+def _advice(account: Account, said: Diagnosis) -> str:
+    """Return the advice, less what was tried: of a rate too large, what its row has instead."""
+    best, tied = account.setting.best, account.setting.tied
+    if said.state == "bouncing" and account.cell is best and said.other_lr == "smaller":
+        half = 0.49 * account.cell.lr  # what is advised, but for rounding
+        lower = [one for one in account.setting.cells if half <= one.lr < account.cell.lr]
+        if lower and lower[0] not in tied:
+            higher = f"lr {short(lower[0].lr)} throughout ends higher"
+            return f"Use a schedule that lowers the learning rate: {higher}."
+    if said.state != "blew up" or not said.advice.startswith(
+        ("Use a smaller", "Use a far smaller")
+    ):
+        return said.advice
+    if best is None or best.lr >= account.cell.lr or not all(t.falls for t in best.trials):
+        return said.advice
+    return f"Use a smaller learning rate, such as {short(best.lr)}."
 
 
 def _beside_theory(account: Account) -> Iterator[str]:
@@ -58,11 +77,13 @@ def _at_the_edge(account: Account) -> Iterator[str]:
 
 
 def _how_many(account: Account) -> str:
-    """Return how many of the seeds did so and what the others did, "" where all did the same."""
+    """Return how many of several seeds did so, whose figures are told, and what the others did."""
     (_, first), *others = account.groups
     total = len(account.cell.trials)
-    if len(first) == total:
+    if total == 1:
         return ""
-    rest = [(", ".join(filter(None, words)), len(trials)) for words, trials in others]
-    told = "; ".join(f"{count}: {words}" for words, count in rest)
-    return f" ({len(first)} of {total} seeds; {told})"
+    told = [f"all {total} seeds" if len(first) == total else f"{len(first)} of {total} seeds"]
+    if len(first) > 1 and account.typical:
+        told.append(f"figures of seed {short(account.example.seed)}")
+    told += [f"{len(trials)}: {', '.join(filter(None, words))}" for words, trials in others]
+    return f" ({'; '.join(told)})"

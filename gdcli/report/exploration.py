@@ -10,6 +10,7 @@ from rich.text import Text
 from gdcli.analysis.data_map import REGIONS, rank_correlation
 from gdcli.fields import counted
 from gdcli.report.blocks import Column, blocks
+from gdcli.report.console import print_lines
 from gdcli.report.exploration_rows import labels_of, ranked, setting_rows
 from gdcli.report.frame import Frame
 from gdcli.report.labels import short
@@ -17,7 +18,7 @@ from gdcli.report.plot import COLORS
 from gdcli.report.rows import print_rows
 from gdcli.report.scale import SHARES, scale_of
 from gdcli.report.scatter import scatter
-from gdcli.report.suspects import suspect_lines
+from gdcli.report.suspects import about, suspect_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +31,14 @@ MOST_SETTINGS = 12  # whose correlations are printed
 PERCENT = {*REGIONS, "never_learned", "unforgettable", "precision", "recall"}
 SHOWN = (
     *("train_loss", *REGIONS, "never_learned", "unforgettable", "forgetting"),
-    *("likely_errors", "precision", "recall", "loss_deviation", "rank_correlation"),
+    *(
+        "likely_errors",
+        "expected_false",
+        "precision",
+        "recall",
+        "loss_deviation",
+        "rank_correlation",
+    ),
 )
 MARKS = {name: (name[0], COLORS[place]) for name, place in zip(REGIONS, (2, 1, 4), strict=True)}
 
@@ -41,8 +49,7 @@ def print_exploration(found: Exploration, form: str, console: Console) -> None:
     if form != "table":
         print_rows(rows, form, console)
         return
-    for line in _lines(found, rows, console):
-        console.print(line, soft_wrap=True)
+    print_lines(_lines(found, rows, console), console)
 
 
 def _lines(
@@ -97,6 +104,8 @@ def _said(name: str, row: Mapping[str, Value]) -> str:
     if value is None:
         why = "diverged" if row["diverged"] else "failed"
         return why if name == "train_loss" else ""
+    if name == "expected_false" and isinstance(value, float):
+        return about(value)
     if name in PERCENT and isinstance(value, float):
         return f"{value:.1%}"
     return f"{value:.3f}" if name == "rank_correlation" else short(value)
@@ -109,11 +118,14 @@ def _key(found: Exploration) -> Iterator[str]:
         yield "  and their deviation; nothing is learnt or forgotten"
         return
     options = found.options
-    yield f"ambiguous: the label's probability varies by {options.ambiguous_from:g} or more over"
-    yield "  the epochs; easy: of the rest, 0.5 or more in the mean; hard: less"
-    yield "unforgettable: right once, and at every later epoch; forgetting: times an example, in"
-    yield "  the mean, that it ceases to be right"
-    yield f"likely errors: in the mean another class is {options.error_margin:g} or more likelier"
+    wide, margin = f"{options.ambiguous_from:g}", f"{options.error_margin:g}"
+    yield f"ambiguous: the label's probability varies by {wide} or more over the epochs;"
+    yield "  easy: of the rest, it is 0.5 or more on average; hard: it is less"
+    yield "unforgettable: right at some epoch, and at every later one; forgetting: how"
+    yield "  often an example ceases to be right, on average"
+    yield f"likely errors: another class is likelier by {margin} on average, and there are"
+    yield "  more such labels than the spread of the classes explains; expected false:"
+    yield "  how many of these labels are expected to be right"
 
 
 def _correlations(found: Exploration, labels: Sequence[str], width: int) -> Iterator[Text]:

@@ -61,7 +61,8 @@ def _counts(setting: Explored, found: Exploration) -> dict[str, Value]:
     if not setting.seeds:
         return counts
     counts["train_loss"] = setting.loss
-    counts |= counts_of(setting.measures, found.examples.flipped)
+    expected = setting.noise.expected_false if setting.noise else None
+    counts |= counts_of(setting.measures, found.examples.flipped, expected)
     lowest = found.trained[0]
     return counts | {"rank_correlation": rank_correlation(ranked(setting), ranked(lowest))}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from gdcli.report.blocks import Column, blocks
@@ -17,10 +18,10 @@ COLORS = (
     "black on #fde725",
     "black on #90d743",
     "black on #35b779",
-    "white on #21918c",
-    "white on #31688e",
-    "white on #443983",
-    "white on #440154",
+    "black on #1f9e89",
+    "bold #ffffff on #31688e",
+    "bold #ffffff on #443983",
+    "bold #ffffff on #440154",
 )
 BEST = "*"
 MOST_COLUMNS = 48
@@ -60,7 +61,10 @@ def _column(
     marks = [BEST if s and s is lowest else " " for s, lowest in zip(squares, best, strict=True)]
     texts = [_text(square) + mark for square, mark in zip(squares, marks, strict=True)]
     colors = [styles.get(square.value, "") if square else "" for square in squares]
-    return Column(f"{picture.columns[place]} ", texts, colors)
+    width = max(map(cell_len, [picture.columns[place], *texts]))
+    # A square is coloured to its edges, so that those of a column are of one width.
+    padded = [f"{text:>{width + len(text) - cell_len(text)}}" for text in texts]
+    return Column(f"{picture.columns[place]} ".rjust(width), padded, colors)
 
 
 def _text(square: Square | None) -> str:

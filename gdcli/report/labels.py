@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 
 from gdcli.analysis.results import Setting
@@ -10,6 +10,11 @@ from gdcli.analysis.rows import Value
 from gdcli.report.console import literal
 
 DIGITS = 4
+RATES = {  # columns of learning rates
+    *("lr", "best_lr", "first_lr", "second_lr", "held_out_lr", "good_from", "good_to"),
+    *("suggested_lr", "best_held_lr", "diverges_from_lr"),
+}
+FACTORS = {"rate", "theory_rate"}  # columns of what a step multiplies something by
 
 
 def short(value: Value) -> str:
@@ -29,14 +34,45 @@ def for_json(value: Value) -> Value:
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
-def apart(values: Iterable[float]) -> dict[float, str]:
-    """Return labels of numbers, ascending, with as many digits as tell them apart."""
+def apart(values: Iterable[float], least: int = DIGITS) -> dict[float, str]:
+    """Return labels of numbers, ascending, with as many digits as tell them apart, or `least`."""
     distinct = sorted(set(values))
-    for digits in range(DIGITS, 17):
+    for digits in range(least, 17):
         labels = [f"{value:.{digits}g}" for value in distinct]
         if len(set(labels)) == len(labels):
             return dict(zip(distinct, labels, strict=True))
     return {value: repr(value) for value in distinct}
+
+
+def factor(value: float) -> str:
+    """Return what a step multiplies something by: 1 only where it is 1.
+
+    A hair below 1 is the difference between a descent that ends and one that never does.
+    """
+    text = f"{value:.{DIGITS}g}"
+    if text != "1" or value == 1:
+        return text
+    sign = "+" if value > 1 else "-"
+    full = f"{value:.8g}"
+    return full if full != "1" else f"1 {sign} {abs(value - 1):.2g}"
+
+
+def texts_of(
+    rows: Sequence[Mapping[str, Value]], names: Sequence[str], rates: Iterable[float] = ()
+) -> list[dict[str, str]]:
+    """Return rows as people read them: rounded, but for what rounding would make another.
+
+    Learning rates are told apart, from each other and from all `rates` of the run.
+    """
+    found = [row[name] for row in rows for name in names if name in RATES]
+    known = apart([*rates, *(value for value in found if isinstance(value, float))])
+
+    def text(name: str, value: Value) -> str:
+        if isinstance(value, float) and name in RATES:
+            return known.get(value, short(value))  # nan is no key
+        return factor(value) if isinstance(value, float) and name in FACTORS else short(value)
+
+    return [{name: text(name, row[name]) for name in names} for row in rows]
 
 
 def namer(names: Sequence[str], settings: Sequence[Setting]) -> Callable[[Setting], str]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdcli.report.console import has_colors, print_lines
 from gdcli.report.contour import contour
 from gdcli.report.labels import for_json, in_full, short
 from gdcli.report.listing import print_json, print_listing
@@ -31,8 +32,7 @@ OFF_TERMINAL = 80  # columns of a picture in a file or a pipe
 def print_landscape(scene: Landscape, form: str, console: Console) -> None:
     """Print the picture; in the other forms a row a trial: its settings, and where it ends."""
     if form == "table":
-        for line in _lines(scene, console):
-            console.print(line, soft_wrap=True)
+        print_lines(_lines(scene, console), console)
         return
     rows = _rows(scene)
     if form == "json":
@@ -48,7 +48,8 @@ def _lines(scene: Landscape, console: Console) -> Iterator[str | Text]:
     if console.options.ascii_only:
         yield f"The picture needs UTF-8, and the output is {console.encoding}"
         return
-    yield from contour(scene, labels, console.width if console.is_terminal else OFF_TERMINAL)
+    width = console.width if console.is_terminal else OFF_TERMINAL
+    yield from contour(scene, labels, width, colored=has_colors(console))
     if len(labels) > MOST_LINES:
         yield f"   the {MOST_LINES} of {len(labels)} trials with the lowest losses"
 
@@ -57,7 +58,8 @@ def said(scene: Landscape) -> Iterator[str]:
     """Yield what the plane is, how much it holds, and what is not seen of the trials."""
     x, y = scene.plane.names
     yield f"Training loss over {scene.plane.words}"
-    yield f"x: {x}; y: {y}"
+    points = f"{len(scene.xs)} x {len(scene.ys)} points"
+    yield f"x: {x}; y: {y}; {points}"
     if len(scene.plane.origin) > 2:
         yield f"the plane holds {scene.share:.1%} of the variance of the trials' points"
     if leaving := len(scene.leaving):

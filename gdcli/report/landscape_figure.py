@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import matplotlib as mpl
@@ -12,14 +13,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 
+from gdcli.report.figures.style import COLORS
 from gdcli.report.height import height_scale, heights
 from gdcli.report.labels import short
 from gdcli.report.landscape import said
-from gdcli.report.plot import COLORS
 from gdcli.report.trial_labels import trial_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from numpy.typing import NDArray
 
     from gdcli.studies.landscape import Landscape, Way
@@ -29,7 +31,9 @@ Style: TypeAlias = Literal["solid", "dashed", "dashdot", "dotted"]
 MAP = "bone_r"
 LEVELS = np.linspace(0, 1, 25)
 STYLES: tuple[Style, ...] = ("solid", "dashed", "dashdot", "dotted")
+FINE = 151  # points of a side from which contours are drawn: fewer would draw minima between them
 MOST_NAMED = 12  # so many pairs of a colour and a style differ
+LETTERS = 90  # of a line of the title
 FAR = 20.0  # sizes of the picture; beyond it a way is cut: no renderer draws a line to 1e300
 # Without dates, and below without random names: the same landscape is the same file.
 DATELESS: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
@@ -55,7 +59,9 @@ def figure_of(scene: Landscape) -> Figure:
     axes.set_ylim(scene.ys[0], scene.ys[-1])
     axes.set_xlabel(scene.plane.names[0])
     axes.set_ylabel(scene.plane.names[1])
-    title, _, *notes = said(scene)
+    title, points, *notes = said(scene)
+    points = points.rpartition("; ")[2]
+    title = "\n".join(wrap(f"{title}, {points}", LETTERS))
     axes.set_title("\n".join([title, *notes]), fontsize="small")
     return figure
 
@@ -65,11 +71,27 @@ def _ground(scene: Landscape, figure: Figure, axes: Axes) -> None:
     if scale is None:
         return
     places = np.ma.masked_invalid(heights(scene.losses, scale))
-    filled = axes.contourf(scene.xs, scene.ys, places, LEVELS, cmap=MAP)
-    axes.contour(scene.xs, scene.ys, places, LEVELS[::2], colors="0.3", linewidths=0.3)
+    shown: ScalarMappable
+    if min(places.shape) >= FINE:
+        shown = axes.contourf(scene.xs, scene.ys, places, LEVELS, cmap=MAP)
+        axes.contour(scene.xs, scene.ys, places, LEVELS[::2], colors="0.3", linewidths=0.3)
+    else:
+        shown = axes.imshow(
+            places, MAP, vmin=0, vmax=1, extent=_cells(scene), origin="lower", aspect="auto"
+        )
     ticks = scale.ticks(6)
-    bar = figure.colorbar(filled, ax=axes, label="training loss")
+    bar = figure.colorbar(shown, ax=axes, label="training loss")
     bar.set_ticks([scale(tick) for tick in ticks], labels=[short(float(t)) for t in ticks])
+
+
+def _cells(scene: Landscape) -> tuple[float, float, float, float]:
+    """Return the ends of a picture that has a cell around each point."""
+    half = [0.5 * (axis[-1] - axis[0]) / (len(axis) - 1) for axis in (scene.xs, scene.ys)]
+    (left, right), (low, high) = (
+        (float(axis[0] - by), float(axis[-1] + by))
+        for axis, by in zip((scene.xs, scene.ys), half, strict=True)
+    )
+    return left, right, low, high
 
 
 def _walk(scene: Landscape, axes: Axes) -> None:
@@ -81,10 +103,15 @@ def _walk(scene: Landscape, axes: Axes) -> None:
     for order in reversed(range(len(ways))):  # the best on top
         color, style = _look(order)
         x, y = _cut(ways[order], size).T
-        axes.plot(x, y, color=color, linestyle=style, linewidth=1.8, path_effects=halo)
-        axes.plot(x[:1], y[:1], "o", color=color, markeredgecolor="white", markersize=6)
+        if ways[order].diverged:  # from side to side: it would cover the others and the ground
+            axes.plot(x, y, color=color, linestyle=style, linewidth=0.8, alpha=0.8)
+        else:
+            axes.plot(x, y, color=color, linestyle=style, linewidth=1.8, path_effects=halo)
+        axes.plot(x[:1], y[:1], "o", color=color, markeredgecolor="white", markersize=6, zorder=4)
         end = "X" if ways[order].diverged else "*"
-        axes.plot(x[-1:], y[-1:], end, color=color, markeredgecolor="white", markersize=11)
+        axes.plot(
+            x[-1:], y[-1:], end, color=color, markeredgecolor="white", markersize=11, zorder=4
+        )
     _legend(axes, labels)
 
 
@@ -104,7 +131,15 @@ def _legend(axes: Axes, labels: Sequence[str]) -> None:
         lines.append(Line2D([], [], color=color, linestyle=style, linewidth=1.8, label=name))
     rest = len(labels) - len(lines)
     title = f"grey: {rest} that end higher" if rest else None
-    axes.legend(handles=lines, loc="best", fontsize="small", framealpha=0.9, title=title)
+    below = axes.legend(
+        handles=lines,
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.12),
+        ncols=2,
+        frameon=False,
+        fontsize="small",
+    )
+    below.set_title(title or "")
 
 
 def _cut(way: Way, size: NDArray[np.float64]) -> NDArray[np.float64]:

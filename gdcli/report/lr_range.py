@@ -63,7 +63,7 @@ def _settings(trial: Trial, varied: Sequence[str]) -> dict[str, Value]:
 
 def _found(found: SettingRange, test: RangeTest) -> dict[str, Value]:
     limit, good = found.limit, found.good or (None, None)
-    place = found.reading.suggested
+    place = None if found.suggested is None else found.reading.suggested
     return {
         "suggested": found.suggested,
         "good_from": good[0],
@@ -83,6 +83,8 @@ def _found(found: SettingRange, test: RangeTest) -> dict[str, Value]:
 def answer(found: SettingRange) -> str:
     """Return the sentence: which rate to use, or what hinders."""
     good = found.good
+    if found.bottomless:
+        return "no rate is best: at some the loss falls without end, so it may have no minimum"
     if good is None or found.suggested is None:
         return _hindrance(found)
     region = f"{good[0]:g} alone" if good[0] == good[1] else f"{good[0]:g} to {good[1]:g}"
@@ -153,8 +155,6 @@ def remarks(found: SettingRange, test: RangeTest) -> list[str]:
         how = "scale the features (--scale standard)" if option else "scale the features"
         ends = f"{sizes.least:.2g} to {sizes.largest:.2g}"
         said.append(f"{how}: their root mean squares go from {ends}")
-    if found.bottomless:
-        said.append("at some rates the loss falls without end: it may have no minimum")
     return said
 
 

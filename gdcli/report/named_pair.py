@@ -12,7 +12,7 @@ from gdcli.analysis.results import Setting, settings_of
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.report.labels import namer
-from gdcli.report.seeds import difference_row
+from gdcli.report.seeds import P_NOTES, TRIED, difference_row
 
 if TYPE_CHECKING:
     from gdcli.analysis.facts import Theory
@@ -23,9 +23,11 @@ Row: TypeAlias = "Mapping[str, Value]"
 
 WHERE = "--pair"
 NAMED_NOTES = (
-    "each at its best lr, over the seeds of both; difference: median of the second's final",
-    "  training loss less the first's; low, high: bootstrap 95% interval; p: Wilcoxon's",
-    "  signed-rank test",
+    "each at its best lr, over the seeds of both; difference: the second's final training loss",
+    "  less the first's, the median over the seeds; low and high: its bootstrap 95% interval",
+    *P_NOTES,
+    "first_tried, second_tried: learning rates of each:",
+    f"  {TRIED}",
 )
 
 
@@ -100,7 +102,9 @@ def _row(first: Side, second: Side) -> Row:
     return {
         "first": first.name,
         "first_lr": first.setting.best.lr if first.setting.best else None,
+        "first_tried": len(first.setting.cells),
         "second": second.name,
         "second_lr": second.setting.best.lr if second.setting.best else None,
+        "second_tried": len(second.setting.cells),
         **difference_row(pair(first.setting, second.setting)),
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gdcli.axis import text
 from gdcli.discovery import name_of
 from gdcli.fields import counted
+from gdcli.report.console import print_lines
 from gdcli.report.listing import print_json, print_listing
 from gdcli.report.units import duration, size
 
@@ -39,7 +40,7 @@ def print_trials(trials: Sequence[Trial], form: str, console: Console) -> None:
         print_listing(_texts(rows), form, console)
     if len(trials) > most:
         more = counted(len(trials) - most, "more trial", "more trials")
-        console.print(f"and {more}; all: --format csv", soft_wrap=True)
+        print_lines([f"and {more}; all: --format csv"], console)
 
 
 def _print_all(plan: Estimate, console: Console) -> None:
@@ -48,7 +49,7 @@ def _print_all(plan: Estimate, console: Console) -> None:
     trials = counted(len(plan.trials), "trial", "trials")
     time = f"{counted(steps, 'step', 'steps')}, about {duration(plan.seconds)} on one core"
     room = f"{size(plan.memory)} of memory, {size(plan.disk)} of disk"
-    console.print(f"In all: {trials}, {time}, {room}\n", soft_wrap=True)
+    print_lines([f"In all: {trials}, {time}, {room}\n"], console)
     print_trials(plan.trials, "table", console)
 
 

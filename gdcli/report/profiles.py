@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import log2
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.report.console import literal
+from gdcli.report.console import literal, print_lines
 from gdcli.report.labels import in_full
 from gdcli.report.listing import print_json, print_listing
 from gdcli.report.pictures.picture import MOST_LINES
@@ -39,8 +39,7 @@ def print_profiles(found: Sequence[Profile], form: str, console: Console) -> Non
     else:
         print_rows([_row(profile) for profile in found], form, console)
     if form == "table" and found:
-        for line in _lines(found, console):
-            console.print(line, soft_wrap=True)
+        print_lines(_lines(found, console), console)
 
 
 def _row(profile: Profile) -> dict[str, Value]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from gdcli.report.console import console, literal, on_terminal
+from gdcli.report.console import console, literal, on_terminal, print_lines
 from gdcli.runs.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -38,4 +38,4 @@ class Lines(Silent):
     def warn(self, line: str) -> None:
         """Print what went wrong."""
         with suppress(OSError):  # nobody may listen any more
-            self._screen.print(literal(line), soft_wrap=True)
+            print_lines([literal(line)], self._screen)

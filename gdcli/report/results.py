@@ -16,7 +16,7 @@ from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, read_trials
 from gdcli.report.best_rate import result_lines
-from gdcli.report.console import literal
+from gdcli.report.console import literal, print_lines
 from gdcli.report.drawing import print_picture
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import of_settings
@@ -52,7 +52,8 @@ def print_results(
     if form == "table":
         _print_all(folder, diagnoses, settings, console)
     else:
-        print_rows(best_rows(diagnoses, settings), form, console)
+        rates = [trial.lr for trial in diagnoses.run.trials]
+        print_rows(best_rows(diagnoses, settings), form, console, rates=rates)
 
 
 def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
@@ -77,7 +78,8 @@ def _print_all(
     shown, source = _lowest(settings), Source(folder, run)
     labels = list(map(source.name, shown))
     _print(console, *(Text(literal(line), "bold") for line in result_lines(shown, labels)))
-    _print(console, "", "Why", *why_lines(folder, diagnoses, shown, labels), "")
+    why = why_lines(folder, diagnoses, shown, labels)
+    _print(console, *(("", "Why", *why) if why else ()), "")
     title = "Best learning rate of each setting, by median final training loss over seeds"
     _print(console, title, *best_lines(diagnoses, shown, labels, console.width))
     if len(shown) < len(settings):
@@ -116,6 +118,5 @@ def _failures(trials: Sequence[Trial]) -> list[str]:
 
 
 def _print(console: Console, *lines: str | Text) -> None:
-    """Print lines, never cut or broken: soft_wrap leaves both to the terminal."""
-    for line in lines:
-        console.print(line, soft_wrap=True)
+    """Print sentences and rows, no word or number broken."""
+    print_lines(lines, console)

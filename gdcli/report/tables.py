@@ -67,6 +67,7 @@ def _best(run: Trials, setting: Setting) -> dict[str, Value]:
         "lr": best.lr if best else None,
         "seeds": loss.count if loss else None,
         "train_loss": loss.median if loss else None,
+        # One seed has no quartiles.
         "train_loss_q1": loss.low if loss and loss.count > 1 else None,
         "train_loss_q3": loss.high if loss and loss.count > 1 else None,
         "test_loss": best.test_loss() if best else None,
@@ -85,7 +86,7 @@ def best_lines(
 ) -> list[Text]:
     """Return the same as a table for people: rounded, without columns that say nothing."""
     rows = best_rows(diagnoses, settings)
-    rates = apart(setting.best.lr for setting in settings if setting.best)
+    rates = apart(cell.lr for setting in settings for cell in setting.cells)
     names = ("test_loss", *diagnoses.run.metrics)
     measured = [name for name in names if any(row[name] is not None for row in rows)]
     quartiles = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gdcli.report.console import literal
-from gdcli.report.labels import short
+from gdcli.report.labels import texts_of
 from gdcli.report.plan import trial_rows
 
 if TYPE_CHECKING:
@@ -21,13 +21,14 @@ def trial_labels(trials: Sequence[Trial]) -> list[str]:
     rows = trial_rows(trials)
     names = [name for name in rows[0] if name != "trial"]
     told = [n for n in names if n in ALWAYS or len({repr(row[n]) for row in rows}) > 1]
+    texts = texts_of(rows, told)
     return [
         literal(
             " ".join(
-                short(row[name]) if name in PLAIN else f"{name} {short(row[name])}"
+                text[name] if name in PLAIN else f"{name} {text[name]}"
                 for name in told
                 if row[name] is not None
             )
         )
-        for row in rows
+        for row, text in zip(rows, texts, strict=True)
     ]

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from gdcli.analysis.rows import Value
 
 MOST_SETTINGS = 10  # whose reasons are told
-OF_SEEDS = "(of several seeds, the figures are those of the one with the median final loss)"
 
 
 Row: TypeAlias = "Mapping[str, Value]"
@@ -87,8 +86,6 @@ def why_lines(
     names = {id(setting): label for setting, label in zip(settings, labels, strict=True)}
     rates = {id(settings[place]): apart(c.lr for c in settings[place].cells) for place in chosen}
     lines = [f"{names[id(a.setting)]}: {_sentences(a, rates[id(a.setting)])}" for a in told]
-    if any(len(account.cell.ran) > 1 for account in told):
-        lines.append(OF_SEEDS)
     if len(settings) > len(chosen):
         lines.append(f"the other {len(settings) - len(chosen)} settings: --view why")
     return lines

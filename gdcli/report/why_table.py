@@ -19,12 +19,20 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = "Mapping[str, Value]"
 
-WHY_NOTES = (
-    "state, and what: of most seeds; limit: largest stable learning rate ('or more': a safe lower",
-    "  bound); a step: what it makes of the gradient norm, as measured, and in theory in the long",
-    "  run; floor: how far above the least loss SGD stays, as measured, and in theory",
-    "in sentences: --view results; every figure in full: --format csv",
-)
+MEANINGS = {
+    "state": "state, what: of most seeds",
+    "limit": "limit: largest stable learning rate; 'or more': a safe lower bound of it",
+    "step": "step: change of the gradient norm in a step, as measured",
+    "theory": "theory: change of the gradient norm in a step in the long run, in theory",
+    "floor": "floor: how far above the least loss SGD stays, as measured",
+    "theory_floor": "theory floor: how far above the least loss SGD stays, in theory",
+}
+MORE = "in sentences: --view results; every figure in full: --format csv"
+
+
+def why_notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the columns of a table mean, a line each."""
+    return [meaning for name, meaning in MEANINGS.items() if rows and name in rows[0]]
 
 
 def why_table(folder: Path, diagnoses: Diagnoses) -> list[Row]:
@@ -51,8 +59,8 @@ def _row(account: Account) -> Row:
         "state": f"{account.state} {count}/{total}" if count < total else account.state,
         "what": (said.quality if said else None) or _when(account),
         "limit": _limit(limit) if limit else None,
-        "a_step": change(account.rate) if account.rate is not None else None,
-        "theory_step": change(expected.rate) if expected and expected.rate is not None else None,
+        "step": change(account.rate) if account.rate is not None else None,
+        "theory": change(expected.rate) if expected and expected.rate is not None else None,
         "sharpness": account.sharpness,
         "floor": account.excess,
         "theory_floor": floor.excess if floor else None,
@@ -60,8 +68,10 @@ def _row(account: Account) -> Row:
 
 
 def _when(account: Account) -> str | None:
-    at = account.fact("diverged_at")
-    return f"step {short(at)}" if at is not None else None
+    at, since = account.fact("diverged_at"), account.fact("above_start_from")
+    if at is not None:
+        return f"step {short(at)}"
+    return "above its start" if since is not None else None
 
 
 def _limit(limit: Limit) -> str:

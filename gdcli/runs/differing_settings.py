@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 DEFAULT = "default"
+MOST_PAIRS = 3  # of runs that are named
 
 
 def differing_settings(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
@@ -18,6 +20,33 @@ def differing_settings(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, 
     keys = dict.fromkeys(key for texts in said.values() for key in texts)
     rows = {key: {name: t.get(key, _absent(key)) for name, t in said.items()} for key in keys}
     return {key: row for key, row in rows.items() if len(set(row.values())) > 1}
+
+
+def unlike_problems(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line where runs share neither problem nor data: their losses are not comparable."""
+    problems = {n: str(m["experiment"]["problem"]) for n, m in manifests.items()}
+    if len(set(problems.values())) > 1:
+        named = ", ".join(f"{name}: {problem}" for name, problem in problems.items())
+        yield f"The runs are of different problems ({named}): their losses do not compare."
+        return
+    held = {name: _problems(manifest) for name, manifest in manifests.items()}
+    apart = [
+        f"{a} and {b}" for (a, of_a), (b, of_b) in combinations(held.items(), 2) if not of_a & of_b
+    ]
+    if apart:
+        more = f", and {len(apart) - MOST_PAIRS} more pairs" if len(apart) > MOST_PAIRS else ""
+        pairs = "; ".join(apart[:MOST_PAIRS])
+        yield f"No problem and data are the same in {pairs}{more}: their losses do not compare."
+
+
+def _problems(manifest: Mapping[str, Any]) -> set[str]:
+    """Return what tells the problems of a run: their data; of a pure function its options, too.
+
+    Networks of different sizes on the same data are of one problem.
+    """
+    data = manifest.get("data") or {}
+    pure = {entry["problem"] for entry in manifest["theory"] if entry["examples"] == 1}
+    return {f"{key if key in pure else ''} {checksum}" for key, checksum in data.items()}
 
 
 def _said(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gdcli.engine.examples import notes_of
 from gdcli.engine.families import not_stacked
 from gdcli.engine.memory import check_memory
 from gdcli.errors import RunError
@@ -68,8 +69,8 @@ def execute(
     if counts := _finished(run):
         return _outcome(run, counts, ready=True)
     _check_memory(run)
-    if said:
-        progress.note(said)
+    for line in (*([said] if said else []), *_notes(run)):
+        progress.note(line)
     run.open()
     with run.attended():
         tally = _train(run, progress, executor)
@@ -88,6 +89,13 @@ def check(experiment: Experiment, options: RunOptions) -> None:
 def _fitted(experiment: Experiment, options: RunOptions) -> tuple[Experiment, str]:
     """Return the experiment as it fits into this machine; a cluster's nodes have their own."""
     return fitted(experiment, options.memory) if options.executor == "local" else (experiment, "")
+
+
+def _notes(run: Run) -> list[str]:
+    """Return what there is to say of the examples that this process has read."""
+    if run.options.executor != "local":
+        return []
+    return notes_of(cohort.trials[0] for cohort in run.experiment.grid.cohorts)
 
 
 def _finished(run: Run) -> dict[str, int] | None:
@@ -113,6 +121,8 @@ def _train(run: Run, progress: Progress, executor: Executor) -> Tally:
     progress.start(sum(map(tally.steps, share)))
     try:
         todo = _todo(run, share, tally)
+        for first in todo[:1]:  # workers take seconds to start
+            tally.begin(first)
         with patience() as stopping:
             executor(run, todo, tally, stopping)
     finally:

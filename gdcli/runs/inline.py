@@ -19,7 +19,9 @@ def inline(run: Run, todo: Sequence[int], tally: Tally, stopping: Callable[[], b
         for index in todo:
             if stopping():
                 return
-            done = run.complete(index, partial(tally.advance, index))
+            tally.begin(index)
+            advance, hear = partial(tally.advance, index), partial(tally.hear, index)
+            done = run.complete(index, advance, hear)
             if done is None:
                 busy.append(index)
             else:

@@ -20,7 +20,7 @@ class RunOptions:
 
     output: Annotated[Path, "folder that the run's own folder is made in"] = Path("results")
     name: Annotated[str | None, "the run's folder in --output"] = None
-    resume: Annotated[bool, "go on with what lies there already, as is done anyway"] = False
+    resume: Annotated[bool, "continue an unfinished run (always done)"] = False
     overwrite: Annotated[bool, "start again where results lie already"] = False
     retry_failed: Annotated[bool, "run the trials again that failed, and only those"] = False
     executor: Annotated[
@@ -34,11 +34,14 @@ class RunOptions:
         str | None, "this process's part of the batches, i/n; SLURM's job array says it, too"
     ] = None
     reuse: Annotated[tuple[str, ...], "runs that hold some of the trials, to copy these from"] = ()
+    trust: Annotated[bool, "run code that the runs of --reuse name, too"] = False
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
     engine: Annotated[
         Literal["auto", "reference"], "stacked trials, or one by one by plain autograd, slowly"
     ] = "auto"
-    memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
+    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
+        None
+    )
     fail_on: Annotated[
         tuple[str, ...],
         "what makes the exit code 1 where a trial has it: failed, diverged, or a state or quality "
@@ -69,7 +72,7 @@ def _check_words(words: tuple[str, ...]) -> None:
     for word in words:
         if word not in known:
             fix = suggestion(word, known) or f"give some of {', '.join(known)}"
-            raise UserError("--fail-on", f"{show(word)} is no end of a trial", fix)
+            raise UserError("--fail-on", f"{show(word)} is not a state or quality", fix)
 
 
 def diagnosed() -> dict[str, str]:

@@ -11,8 +11,8 @@ class Progress(Protocol):
     def start(self, total: int) -> None:
         """Begin: `total` trial-steps are to be done."""
 
-    def advance(self, label: str, steps: int) -> None:
-        """Add trial-steps done, of the cohort named `label`."""
+    def advance(self, label: str, steps: int, loss: float | None = None) -> None:
+        """Add trial-steps done, of trials named `label`, and, now and then, their lowest loss."""
 
     def note(self, line: str) -> None:
         """Tell what the run does, such as whom it waits for."""
@@ -30,7 +30,7 @@ class Silent:
     def start(self, total: int) -> None:
         """Show nothing."""
 
-    def advance(self, label: str, steps: int) -> None:
+    def advance(self, label: str, steps: int, loss: float | None = None) -> None:
         """Show nothing."""
 
     def note(self, line: str) -> None:

@@ -13,19 +13,21 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families import check_network, needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
-from gdcli.runs import manifest
 from gdcli.runs.checkpoint import Checkpoint
 from gdcli.runs.checksums import data_checksums
 from gdcli.runs.claims import Claims, at_work
 from gdcli.runs.code import code_checksums
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
+from gdcli.runs.rows import curve_columns, summary_columns
 from gdcli.runs.share import share_of
+from gdcli.runs.spec import FORMAT
 from gdcli.runs.store import Store
 from gdcli.runs.work import Work
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
+    from gdcli.engine.train import Hear
     from gdcli.experiment import Experiment
     from gdcli.runs.options import RunOptions
     from gdcli.runs.shard import Shard
@@ -59,10 +61,15 @@ class Run:
         torch = self.device != "cpu" or options.engine == "reference"
         torch = torch or any(on_torch(c.trials[0]) for c in experiment.grid.cohorts)
         spec = {
-            "format": manifest.FORMAT,
+            "format": FORMAT,
             "experiment": experiment.hash,
             "settings": experiment.tables(),
             "batches": len(self.batches),
+            "trials": len(experiment.grid.trials),
+            "columns": {
+                "curves": list(curve_columns(experiment, self.metrics)),
+                "summary": list(summary_columns(experiment, self.metrics)),
+            },
             "data": data_checksums(experiment),
             "engine": options.engine,
             "fingerprint": fingerprint(self.device, torch=torch, packages=problem.packages),
@@ -86,7 +93,7 @@ class Run:
 
     @contextmanager
     def attended(self) -> Iterator[None]:
-        """Be at work in the folder, where other processes see it; only then compute."""
+        """Hold this process's claim on the folder, so that others see that it is in use."""
         self.claims = Claims(self.folder)
         try:
             self.claims.attend()
@@ -98,7 +105,9 @@ class Run:
         """Return whether a batch is still to be computed, or again for its failures."""
         return shard is None or (self.options.retry_failed and shard.failed > 0)
 
-    def complete(self, index: int, advance: Callable[[int], None]) -> Done | None:
+    def complete(
+        self, index: int, advance: Callable[[int], None], hear: Hear | None = None
+    ) -> Done | None:
         """See that a batch is in the store; return None if another process is computing it."""
         if not self.claims.take(index):
             return None
@@ -106,7 +115,7 @@ class Run:
             held = self.store.load(index)  # another process may have put it there
             if held is not None and not self.wanted(held):
                 return Done(computed=False, failures=self.failures(index, held))
-            shard = self.compute(index, held, advance, self._checkpoint)
+            shard = self.compute(index, held, advance, self._checkpoint, hear)
             self.store.save(index, shard)
             for state in self.store.checkpoints.glob(f"{index:06d}*"):
                 state.unlink(missing_ok=True)
@@ -120,10 +129,13 @@ class Run:
         held: Shard | None,
         advance: Callable[[int], None],
         keep: Keep | None = None,
+        hear: Hear | None = None,
     ) -> Shard:
         """Return the shard of a batch, or the held one with its failed trials trained again."""
         batch = self.batches[index]
-        return self.work.again(batch, held) if held else self.work.shard(batch, advance, keep)
+        if held:
+            return self.work.again(batch, held)
+        return self.work.shard(batch, advance, keep, hear)
 
     def _checkpoint(self, batch: TrialBatch) -> Checkpoint:
         """Return where the state of a batch, or of a stack of it, is kept while it is computed."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from gdcli.errors import UserError
 from gdcli.fields import show
 
-FORM = re.compile(r"(\d{1,9})/(\d{1,9})")
-NUMBER = re.compile(r"\d{1,18}")
+FORM = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
 FIX = "give i/n, such as 1/4 to 4/4"
 
 

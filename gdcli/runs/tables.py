@@ -48,7 +48,7 @@ def _written(run: Run | Assembly, *, clear: bool) -> dict[str, int]:
 
 
 def _write_files(run: Run | Assembly) -> _Rest:
-    """Write all but the manifest, with which they last; return what the shards hold besides."""
+    """Write the tables, durable once the manifest is; return the shards' counts and timings."""
     experiment, rest = run.experiment, _Rest()
 
     def write(name: str, chunks: Iterable[bytes]) -> None:

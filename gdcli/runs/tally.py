@@ -36,9 +36,17 @@ class Tally:
         batch = self._batches[index]
         return len(batch.trials) * plan_for(batch).steps
 
-    def advance(self, index: int, steps: int) -> None:
-        """Add trial-steps of a batch that is being computed."""
-        self.progress.advance(self._batches[index].cohort, steps)
+    def hear(self, index: int, loss: float) -> None:
+        """Tell of the lowest loss of a batch that is being computed."""
+        self.advance(index, 0, loss)
+
+    def begin(self, index: int) -> None:
+        """Tell of a batch that is going to be computed."""
+        self.advance(index, 0)
+
+    def advance(self, index: int, steps: int, loss: float | None = None) -> None:
+        """Add trial-steps of a batch that is being computed, and the lowest loss of its trials."""
+        self.progress.advance(self._batches[index].label, steps, loss)
 
     def done(self, index: int, done: Done) -> None:
         """Add a batch that is in the store."""

@@ -18,6 +18,7 @@ from gdcli.runs.shard import Shard
 
 if TYPE_CHECKING:
     from gdcli.engine.checkpoint import Keeper
+    from gdcli.engine.train import Hear
     from gdcli.grid import Trial
 
     Keep = Callable[[TrialBatch], Keeper]
@@ -33,7 +34,11 @@ class Work:
     memory: str | None = None  # that may be used, as it was asked for
 
     def shard(
-        self, batch: TrialBatch, advance: Callable[[int], None], keep: Keep | None = None
+        self,
+        batch: TrialBatch,
+        advance: Callable[[int], None],
+        keep: Keep | None = None,
+        hear: Hear | None = None,
     ) -> Shard:
         """Train a batch and return its shard; `keep` is asked for the keeper of its state.
 
@@ -46,8 +51,8 @@ class Work:
 
         def train(part: TrialBatch) -> Shard:
             if any(part is stack for stack in stacks):
-                return self._trained(part, advance, keep(part) if keep else None)
-            return self._trained(part, lambda _: None, None)
+                return self._trained(part, advance, keep(part) if keep else None, hear)
+            return self._trained(part, lambda _: None, None, None)
 
         def failed(trial: Trial, message: str) -> Shard:
             line = Rows(self.varied, self.metrics, plan_for(batch)).failed(trial, message)
@@ -65,10 +70,14 @@ class Work:
         return spliced(batch, held, shards)
 
     def _trained(
-        self, batch: TrialBatch, advance: Callable[[int], None], keeper: Keeper | None
+        self,
+        batch: TrialBatch,
+        advance: Callable[[int], None],
+        keeper: Keeper | None,
+        hear: Hear | None,
     ) -> Shard:
         data, rows = examples_of(batch.trials[0]), Rows(self.varied, self.metrics, plan_for(batch))
-        _, curves = train_batch(batch, data, self.device, advance, keeper)
+        _, curves = train_batch(batch, data, self.device, advance, keeper, hear)
         lines = [rows.curve(trial, curves, i) for i, trial in enumerate(batch.trials)]
         summary = rows.summaries(batch.trials, curves)
         return Shard(

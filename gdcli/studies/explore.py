@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdcli.analysis.data_map import margins_of, regions_of
+from gdcli.analysis.label_noise import LabelNoise, label_noise
 from gdcli.datasets.room import human
 from gdcli.discovery import name_of
 from gdcli.engine.batch import batches_of
@@ -40,6 +41,7 @@ class Explored:
     diverged: int = 0  # those that were not; nothing is taken from them
     loss: float = 0.0  # training loss at the end
     measures: Measures = field(default_factory=dict)  # (examples,) each
+    noise: LabelNoise | None = None  # of a classifier's labels
 
     @property
     def right_at_end(self) -> float:
@@ -72,7 +74,8 @@ class Explored:
         own["margin"] = margins_of(likely, examples.labels)
         own["predicted"] = likely.argmax(0)
         own["region"] = regions_of(own["confidence"], own["variability"], options.ambiguous_from)
-        own["likely_error"] = own["margin"] <= -options.error_margin
+        self.noise = label_noise(own["margin"], examples.labels, options.error_margin)
+        own["likely_error"] = self.noise.accused
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gdcli.discovery import name_of
 from gdcli.engine.device import device_for
@@ -14,19 +15,32 @@ from gdcli.engine.families import needs_torch, program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.streams import stream
 from gdcli.errors import UserError
+from gdcli.grid import Trial
 from gdcli.problem import Network
-from gdcli.studies.flat import layout_of
+from gdcli.studies.flat import Layout, layout_of
 from gdcli.studies.surface import losses_at
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
 
-    from gdcli.grid import Trial
-    from gdcli.studies.flat import Layout
     from gdcli.studies.options import GradientCheck
 
 STEP = float(np.cbrt(np.finfo(np.float64).eps))  # of central differences: their errors balance
-NOISE = 1e-6  # of the gradient's length: a slope below it is compared with that
+NARROW = 16  # times as small is the second step: few kinks within the first are within it
+ROUNDING = 20 * float(np.finfo(np.float64).eps)  # of a loss, for all it is summed from
+TINY = 1e-6  # of the largest slope: a slope below it is compared with that
+SHARP = 1e-3  # of a slope: a step of a smooth loss changes its slope by a millionth or so
+MOST_NUMBERS = 4_000_000  # of the points that are evaluated at once
+DIRECTION = "random direction"
+
+
+@dataclass(frozen=True)
+class Kink:
+    """An entry whose slopes on both sides differ, by more than rounding and curvature explain."""
+
+    entry: str
+    left: float  # difference quotient
+    right: float
 
 
 @dataclass(frozen=True)
@@ -34,21 +48,93 @@ class Checked:
     """What was found of one parameter."""
 
     name: str
-    shape: tuple[int, ...]
+    shape: str
     entries: int  # that were checked
     slope: float  # by backpropagation, where the two disagree most
     quotient: float  # by differences, there
-    difference: float  # relative
+    difference: float  # relative to the larger of both
+    allowed: float  # such a difference
+    agrees: bool
+    kinks: tuple[Kink, ...]
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Difference quotients along some lines, on each side of the start."""
+
+    left: NDArray[np.float64]
+    right: NDArray[np.float64]
+    noise: NDArray[np.float64]  # what rounding may make of a quotient
+
+    @property
+    def central(self) -> NDArray[np.float64]:
+        """The central quotients."""
+        return (self.left + self.right) / 2
+
+    @property
+    def bend(self) -> NDArray[np.float64]:
+        """How much the sides differ: in proportion to the step, where the loss is smooth."""
+        return self.right - self.left
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Lines through the start along which the loss is differenced."""
+
+    trial: Trial
+    layout: Layout
+    origin: NDArray[np.float64]  # flat
+    places: NDArray[np.int64]  # the entry that each line but the last changes
+    direction: NDArray[np.float64]  # of the last line
+    gaps: NDArray[np.float64]  # the step on each line
+
+    def sides(self, which: NDArray[np.int64], narrower: int) -> _Sides:
+        """Return the quotients on some lines, at a step so many times narrower."""
+        at_once = max(1, MOST_NUMBERS // len(self.origin))
+        parts = [which[i : i + at_once] for i in range(0, len(which), at_once)]
+        found = [self._sides(part, self.gaps[part] / narrower) for part in parts]
+        return _Sides(*(np.concatenate(held) for held in zip(*found, strict=True)))
+
+    def _sides(
+        self, which: NDArray[np.int64], gaps: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Return the quotients on both sides, and their noise."""
+        moved = gaps[:, None] * self._along(which)
+        points = np.concatenate([self.origin[None], self.origin - moved, self.origin + moved])
+        losses = np.concatenate([*losses_at(points, self.layout, self.trial, "cpu")])
+        below, above = losses[1 : len(which) + 1], losses[len(which) + 1 :]
+        size = np.maximum(np.maximum(np.abs(below), np.abs(above)), abs(losses[0]))
+        left, right = (losses[0] - below) / gaps, (above - losses[0]) / gaps
+        return left, right, ROUNDING * size / gaps
+
+    def _along(self, which: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the directions of some lines, (lines, parameters)."""
+        rows = np.zeros((len(which), len(self.origin)))
+        single = which < len(self.places)
+        rows[np.flatnonzero(single), self.places[which[single]]] = 1
+        rows[~single] = self.direction
+        return rows
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What is found on every line."""
+
+    quotients: NDArray[np.float64]
+    differences: NDArray[np.float64]  # relative
+    allowed: NDArray[np.float64]
+    agree: NDArray[np.bool_]
+    kinks: dict[int, tuple[float, float]]  # by line: the slopes on both sides
 
 
 def gradient_check(trial: Trial, check: GradientCheck) -> list[Checked]:
     """Compare the gradient of the full training loss at a trial's start, parameter by parameter.
 
-    In float64, by central differences of the loss, which are off by the third derivative and by
-    rounding: some 1e-10 where the loss is smooth, and anything at a kink. Differences are relative
-    to the larger of both slopes, and to a millionth of the gradient's length where they are
-    smaller. Raises UserError where the loss is not finite at the start, and where the gradient is
-    another one on purpose.
+    In float64, by central differences of the loss at two steps. An entry agrees where one of them
+    is within the tolerance of the larger slope and the rounding error of the quotient; and at a
+    kink, where one-sided slopes differ, if it is one of them or between. The last row is the slope
+    in a random direction, which every entry takes part in. Raises UserError where the loss is not
+    finite at the start, and where the gradient is another one on purpose.
     """
     if isinstance(trial.problem, Network) and trial.problem.quantize == "qat":
         what = "the slopes of rounding pass straight through it: they are not the loss's on purpose"
@@ -59,24 +145,105 @@ def gradient_check(trial: Trial, check: GradientCheck) -> list[Checked]:
     data = examples_of(trial)
     start = starting_point(trial.problem, data, trial.seed)
     layout = layout_of(start)
-    slopes = _slopes(trial, layout)
+    gradient = _slopes(trial, layout)
     places = _places(trial, layout, check.entries)
     origin = np.concatenate([np.ravel(np.asarray(value, float)) for value in start.values()])
-    gaps = STEP * np.maximum(1.0, np.abs(origin[places]))
-    quotients = _quotients(trial, layout, origin, places, gaps)
-    least = NOISE * float(np.linalg.norm(slopes)) or 1.0
-    size = np.maximum(np.maximum(np.abs(quotients), np.abs(slopes[places])), least)
-    differences = np.abs(quotients - slopes[places]) / size
+    direction = stream("gradcheck", trial.seed, "direction").normal(size=len(origin))
+    direction /= np.linalg.norm(direction)
+    gaps = np.append(STEP * np.maximum(1.0, np.abs(origin[places])), STEP)
+    slopes = np.append(gradient[places], direction @ gradient)
+    least = check.tolerance * (TINY * float(np.abs(gradient).max()) or 1.0)
+    lines = _Lines(trial, layout, origin, places, direction, gaps)
+    with np.errstate(all="ignore"):  # a loss a step away may be nan, or overflow
+        judged = _judged(lines, slopes, check.tolerance, least)
+    names = layout.names()
+    entries = [*(names[place] for place in places), DIRECTION]
     ends = np.cumsum([np.asarray(value).size for value in start.values()])
-    owners = np.searchsorted(ends, places, side="right")
-    found = []
-    for order, (name, shape) in enumerate(layout.shapes.items()):
-        (own,) = np.nonzero(owners == order)
-        worst = own[np.argmax(differences[own])]
-        place, gap = places[worst], float(differences[worst])
-        slope = float(slopes[place])
-        found.append(Checked(name, shape, len(own), slope, float(quotients[worst]), gap))
-    return found
+    owners = np.append(np.searchsorted(ends, places, side="right"), len(ends))
+    kinds = [(name, "x".join(map(str, shape))) for name, shape in layout.shapes.items()]
+    return [
+        _checked(kind, np.flatnonzero(owners == order), slopes, judged, entries)
+        for order, kind in enumerate([*kinds, (DIRECTION, str(len(origin)))])
+    ]
+
+
+def _checked(
+    kind: tuple[str, str],
+    own: NDArray[np.int64],
+    slopes: NDArray[np.float64],
+    judged: _Judged,
+    entries: Sequence[str],
+) -> Checked:
+    """Return what was found on a parameter's own lines; shown is the one that agrees least."""
+    worst = own[np.argmax((judged.differences / judged.allowed)[own])]
+    return Checked(
+        *kind,
+        len(own),
+        float(slopes[worst]),
+        float(judged.quotients[worst]),
+        float(judged.differences[worst]),
+        float(judged.allowed[worst]),
+        bool(judged.agree[own].all()),
+        tuple(Kink(entries[line], *judged.kinks[line]) for line in own if line in judged.kinks),
+    )
+
+
+def _judged(lines: _Lines, slopes: NDArray[np.float64], tolerance: float, least: float) -> _Judged:
+    """Judge the slope on every line: at the step, at the narrower one, and for kinks.
+
+    A difference of `least` is none.
+    """
+    every = np.arange(len(slopes))
+    wide = lines.sides(every, 1)
+    quotients, noise, kinks = wide.central.copy(), wide.noise + least, {}
+
+    def off(which: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those of some lines on which the two differ by more than is allowed, or by nan."""
+        size = np.maximum(np.abs(quotients), np.abs(slopes))
+        near = np.abs(quotients - slopes) <= tolerance * size + noise
+        return which[~(near & np.isfinite(quotients))[which]]
+
+    wrong = off(every)
+    sharp = np.abs(wide.bend) > SHARP * np.maximum(np.abs(wide.left), np.abs(wide.right))
+    doubtful = np.union1d(wrong, every[sharp & (np.abs(wide.bend) > wide.noise)])
+    if len(doubtful):
+        narrow = lines.sides(doubtful, NARROW)
+        size = np.maximum(np.abs(wide.left), np.abs(wide.right))[doubtful]
+        # The bend of a smooth loss is in proportion to the step.
+        odd = np.abs(wide.bend[doubtful] - NARROW * narrow.bend)
+        bent = odd > NARROW * narrow.noise + wide.noise[doubtful] + tolerance * size
+        again = np.isin(doubtful, wrong)
+        # Where both agree in any case, only a kink at the start itself is told from curvature.
+        bent &= again | (4 * np.abs(narrow.bend) > np.abs(wide.bend[doubtful]))
+        kinks = {i: (float(wide.left[i]), float(wide.right[i])) for i in doubtful[bent].tolist()}
+        # The error of a smooth loss's quotient falls with the step's square; twice, for safety.
+        error = 2 * np.abs(narrow.central - wide.central[doubtful]) / (NARROW**2 - 1)
+        quotients[wrong] = narrow.central[again]
+        noise[wrong] = (narrow.noise + np.where(bent, 0.0, error))[again] + least
+    wrong = off(wrong)
+    if len(wrong):
+        sides, far, bent = _one_sided(lines, wrong)
+        within = np.clip(slopes[wrong], *np.sort([sides.left, sides.right], axis=0))
+        quotients[wrong] = np.where(bent, within, quotients[wrong])
+        noise[wrong] = np.where(bent, sides.noise + least, noise[wrong])
+        proven = zip(wrong[bent], far.left[bent], far.right[bent], strict=True)
+        kinks |= {int(i): (float(left), float(right)) for i, left, right in proven}
+    size = np.maximum(np.abs(quotients), np.abs(slopes))
+    gaps = np.where(quotients == slopes, 0.0, np.abs(quotients - slopes) / size)
+    allowed = np.where(size > 0, tolerance + noise / size, tolerance)
+    return _Judged(quotients, gaps, allowed, ~np.isin(every, off(wrong)), kinks)
+
+
+def _one_sided(lines: _Lines, which: NDArray[np.int64]) -> tuple[_Sides, _Sides, NDArray[np.bool_]]:
+    """Return the slopes on both sides, the quotients there, and whether the slopes differ.
+
+    Each slope is Richardson's extrapolation of two steps, which cancels what the curvature of a
+    smooth loss adds in proportion to the step.
+    """
+    near, far = (lines.sides(which, narrower) for narrower in (2 * NARROW, NARROW))
+    noise = 2 * near.noise + far.noise
+    sides = _Sides(2 * near.left - far.left, 2 * near.right - far.right, noise)
+    return sides, far, np.abs(sides.bend) > noise
 
 
 def _slopes(trial: Trial, layout: Layout) -> NDArray[np.float64]:
@@ -107,21 +274,3 @@ def _places(trial: Trial, layout: Layout, entries: int) -> NDArray[np.int64]:
         chosen.append(first + np.sort(rng.permutation(size)[:entries]))
         first += size
     return np.concatenate(chosen)
-
-
-def _quotients(
-    trial: Trial,
-    layout: Layout,
-    origin: NDArray[np.float64],
-    places: NDArray[np.int64],
-    gaps: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return the difference quotients of the loss at the places."""
-    rows = np.arange(len(places))
-    ends = []
-    for side in (1, -1):
-        points = np.repeat(origin[None], len(places), axis=0)
-        points[rows, places] += side * gaps
-        ends.append(np.concatenate([*losses_at(points, layout, trial, "cpu")]))
-    quotients: NDArray[np.float64] = (ends[0] - ends[1]) / (2 * gaps)
-    return quotients

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 MOST = 20_000_000  # numbers of the points that decide a plane
 MARGIN = 0.2  # around what must be in the picture, of its size
 NARROWEST = 0.25  # side of the picture, of the other
+# Points along each side. A valley narrower than their distance looks like a chain of minima.
+FINE, COARSE = 201, 51
+CHEAP = 10_000  # parameters times examples up to which so many points take a second
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ def landscape(experiment: Experiment, view: View, machine: Machine, make_bar: Ma
     if carried:
         words = f"{plane.words}, running statistics and other buffers as at the lowest trial's end"
         plane = replace(plane, words=words)
+    fine = layout.size * examples_of(trials[0]).examples <= CHEAP
+    view = replace(view, resolution=view.resolution or (FINE if fine else COARSE))
     xs, ys = _sides(trials[0], plane, low, view)
     grid = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     device = device_of(trials[0], machine)
@@ -212,7 +217,8 @@ def _sides(
         inside.append(np.array([[-1.0, -1.0], [1.0, 1.0]]))  # as far as the weights are long
     corners = _box(np.concatenate(inside))
     ranges = (view.x_range or corners[0], view.y_range or corners[1])
-    first, second = (np.linspace(low, high, view.resolution) for low, high in ranges)
+    points = view.resolution or COARSE
+    first, second = (np.linspace(low, high, points) for low, high in ranges)
     return first, second
 
 

@@ -88,13 +88,15 @@ class SettingRange:
 
     @property
     def suggested(self) -> float | None:
-        """The rate to use; None: the loss falls at no stable one."""
-        return None if self.reading.suggested is None else rate_at(self.reading.suggested)
+        """The rate to use; None: the loss falls at no stable one, or without end."""
+        place = None if self.bottomless else self.reading.suggested
+        return None if place is None else rate_at(place)
 
     @property
     def good(self) -> tuple[float, float] | None:
-        """The ends of the good region, among the rates that were held."""
-        return self.reading.good and (rate_at(self.reading.good[0]), rate_at(self.reading.good[1]))
+        """The ends of the good region, among the rates that were held; None: there is none."""
+        ends = None if self.bottomless else self.reading.good
+        return ends and (rate_at(ends[0]), rate_at(ends[1]))
 
     @property
     def unstable(self) -> float | None:
@@ -236,9 +238,7 @@ class _Setting:
             held={rate: ends for rate, ends in held.items() if ends},
             levels=self.levels(),
             start=self.start(),
-            bottomless=any(
-                one.diverged and -math.inf < one.losses[-1] < one.losses[0] for one in every
-            ),
+            bottomless=any(map(_fell_out, every)),
             limit=_limit(first),
             sizes=_sizes(first),
             failed=self.failed,

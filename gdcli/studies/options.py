@@ -19,7 +19,9 @@ class Machine:
     """Where a study computes."""
 
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
-    memory: Annotated[str | None, "what may be used, such as 4GB; half of what is free"] = None
+    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
+        None
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class View:
         Literal["pca", "random"],
         "plane of more than two parameters: where the trials go, or two random directions",
     ] = "pca"
-    resolution: Annotated[int, "points along each side", Ge(2)] = 51
+    resolution: Annotated[
+        int | None, "points along each side; 201 where a loss takes little work, else 51", Ge(2)
+    ] = None
     x_range: Annotated[tuple[float, float] | None, "ends of the first axis, -1,2"] = None
     y_range: Annotated[tuple[float, float] | None, "ends of the second axis"] = None
 
@@ -102,4 +106,4 @@ class GradientCheck:
     """How much of a gradient is looked at, and how closely it must agree."""
 
     entries: Annotated[int, "entries checked of each parameter, drawn at random", Ge(1)] = 20
-    tolerance: Annotated[float, "relative difference that is allowed", Gt(0)] = 1e-5
+    tolerance: Annotated[float, "relative difference allowed beyond rounding", Gt(0)] = 1e-5

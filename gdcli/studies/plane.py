@@ -63,7 +63,7 @@ def of_two_parameters(layout: Layout) -> Plane:
 
 
 def principal(start: Vector, end: Vector, points: Vector, problem: Problem) -> Plane:
-    """Return the plane through start and end in which the points vary most besides.
+    """Return the plane through start and end in the direction in which the points differ most.
 
     The second direction is the first principal component of what is left of the points without
     their share in the first one. Where nothing is left it is drawn at random.
@@ -72,11 +72,12 @@ def principal(start: Vector, end: Vector, points: Vector, problem: Problem) -> P
     along = (end - start) / length
     left = _without(points - end, along)
     across = _first_component(left)
-    words = "the plane of the lowest trial's start and end, and where the trials vary most besides"
+    through = "the plane through the lowest trial's start and end"
+    words = f"{through}, in the direction in which the trials differ most"
     if across is None or np.linalg.norm(left, axis=1).max() < STRAIGHT * length:
         drawn = stream(name_of(problem), "directions").standard_normal(end.size)
         across = _without(drawn[None], along)[0]
-        words = "the plane of the lowest trial's start and end, and a random direction besides"
+        words = f"{through}, in a random direction"
     across /= np.linalg.norm(across)
     # An eigenvector may point either way.
     across *= np.sign(across[abs(across).argmax()])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gdcli.engine.allocator import keep_memory
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import resolve
-from gdcli.engine.examples import examples_of
+from gdcli.engine.examples import examples_of, notes_of
 from gdcli.engine.families import alone, check_network, needs_torch, not_stacked
 from gdcli.engine.isolation import isolated
 from gdcli.engine.memory import allowance, check_memory, stacks_of
@@ -98,14 +98,16 @@ def in_batches(
         check_network(batch.trials[0])
     check_memory(batches, machine.memory, device)
     bar = make_bar()
-    if not told and (line := not_stacked(batches[0].trials[0])):
-        bar.note(line)
+    line = not_stacked(batches[0].trials[0])
+    notes = (*notes_of(batch.trials[0] for batch in batches), *([line] if line else []))
+    for said in () if told else notes:
+        bar.note(said)
     bar.start(sum(steps))
     results: list[T] = []
     raised: dict[Trial, str] = {}
 
     def work_on(part: TrialBatch, whole: TrialBatch) -> None:
-        heard = partial(bar.advance, whole.cohort) if part is whole else _unheard
+        heard = partial(bar.advance, whole.label) if part is whole else _unheard
         results.append(work(part, device, heard))
 
     try:

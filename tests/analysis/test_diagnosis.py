@@ -210,6 +210,22 @@ def test_overfitting_is_told_beside_what_leads() -> None:
     assert one.advice.startswith("Stop earlier")
 
 
+def test_a_test_loss_that_still_falls_is_no_overfitting() -> None:
+    fall = tuple(10 * 0.5**k for k in range(16))
+    seen = replace(
+        _flat().observed,
+        final_train_loss=fall[-1] / 2,
+        levels=fall,
+        lowest_test_loss=fall[-1] / 2,
+        lowest_test_step=100.0,
+        late_test_loss=fall[-1],
+    )
+    evidence = Evidence(seen, Descent(0.1, horizon=100))
+    assert "past its best test loss" not in diagnose(evidence).qualities
+    risen = replace(seen, lowest_test_step=50.0)
+    assert "past its best test loss" in diagnose(replace(evidence, observed=risen)).qualities
+
+
 @pytest.mark.parametrize("record", ["epoch", "5", "log"])
 def test_a_trajectory_has_one_diagnosis_however_it_is_recorded(record: str) -> None:
     grid = {"optimizer": ["momentum"], "lr": [0.3], "epochs": 60}
@@ -223,6 +239,7 @@ def test_a_forecast_names_its_goal_and_comes_true() -> None:
     assert one.forecast is not None
     assert one.advice == (
         "About 880 to 1200 more steps until the gap to the least loss is 0.001% of the fall so far."
+        " Use momentum or Adam."
     )
     longer = only("quadratic", {"condition": 1000}, lr=[0.0015], epochs=500 + 1200)
     assert longer.level is not None
@@ -264,7 +281,7 @@ def test_every_word_is_one_of_a_list_and_has_a_phrase_and_advice() -> None:
 
 def _flat() -> Evidence:
     levels = (1.0,) * 16
-    seen = Observed("finished", "", 100, 65, 2.0, 1.0, 3.0, 3.0, 0.5, levels=levels)
+    seen = Observed("finished", "", 100, 65, 2.0, 1.0, 3.0, 0.5, levels=levels)
     return Evidence(seen, Descent(0.1, horizon=100), Known())
 
 
@@ -314,3 +331,82 @@ def test_the_diagnosis_reads_no_arrays() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not done.stdout.strip()
+
+
+def test_weight_decay_is_no_noise() -> None:
+    grid = {"method": ["sgd"], "weight_decay": [0.1], "lr": [0.001], "epochs": 20}
+    found = only("linear-regression", {}, **grid)
+    assert found.qualities[0] == "held by weight decay"
+    assert "at its noise floor" not in found.qualities
+    assert "weight decay of 0.1 and the noise of its batches" in found.phrase
+
+
+def test_one_step_at_chance_level_asks_for_more_epochs() -> None:
+    found = only("mlp", {"dataset": "iris", "hidden": "8"}, lr=[0.01], epochs=1)
+    assert found.state == "too few points to tell"
+    assert found.advice == "Give it more epochs."
+
+
+def test_a_rate_that_changes_nothing_is_said_to_be_too_small() -> None:
+    found = only("mlp", {"dataset": "iris"}, lr=[1e-9], epochs=30)
+    assert found.state == "flat"
+    assert found.advice.startswith("Use a far larger learning rate")
+    assert found.other_lr == "larger"
+
+
+def test_no_seed_is_advised_where_seeds_change_nothing() -> None:
+    found = only("expression", {"formula": "w**4", "start": "2"}, lr=[0.01], steps=1000)
+    assert found.state == "flat"
+    assert "seed" not in found.advice
+
+
+def test_a_rate_that_blows_up_at_once_is_not_told_to_try_a_tenth() -> None:
+    found = only("expression", {"formula": "w**2", "start": "3"}, lr=[1e12], steps=20)
+    assert found.advice == "Use a far smaller learning rate than 1e+12."
+
+
+def test_a_formula_that_is_not_defined_is_not_told_to_slow_down() -> None:
+    found = only("expression", {"formula": "log(w)", "start": "1"}, lr=[0.1], steps=100)
+    assert found.state == "blew up"
+    assert found.advice.startswith("Its loss had not risen: check whether the loss")
+
+
+def test_what_bounces_is_at_no_local_minimum_and_a_swing_is_no_share_of_nothing() -> None:
+    grid = {"optimizer": ["sign-sgd"], "lr": [0.1], "steps": 100}
+    found = only("expression", {"formula": "w**2", "start": "1e-8"}, **grid)
+    assert (found.state, found.qualities) == ("bouncing", ())
+    assert "%" not in found.phrase
+
+
+def test_noise_that_lifts_a_loss_above_a_start_near_the_least_is_no_blow_up(
+    tmp_path: Path,
+) -> None:
+    # Exclusive or: no line is better than guessing, so that the start is almost the least loss.
+    corners = [(x, y, int((x > 0) != (y > 0))) for x in (-2, -1, 1, 2) for y in (-2, -1, 1, 2)]
+    rows = [f"{x},{y},{label}" for x, y, label in corners * 8]
+    (tmp_path / "xor.csv").write_text("\n".join(["x,y,label", *rows]))
+    options = {"data": str(tmp_path / "xor.csv"), "target": "label"}
+    found = only("logistic-regression", options, method=["sgd"], lr=[0.5], epochs=20)
+    assert found.state == "flat"
+    assert found.qualities[0] == "chance level"
+
+
+def test_a_forecast_leaves_the_advice_of_what_is_ill_conditioned() -> None:
+    found = only("quadratic", {"condition": 10000}, lr=[0.0001], steps=500)
+    assert found.state == "still falling"
+    assert "times as many steps" in found.advice
+    assert found.advice.endswith("Use momentum or Adam.")
+
+
+def test_a_network_that_weight_decay_holds_at_chance_level_is_told_to_use_less() -> None:
+    grid = {"method": ["minibatch"], "lr": [0.1], "weight_decay": [0.5], "epochs": 20}
+    found = only("mlp", {"dataset": "wine", "hidden": "8"}, **grid)
+    assert found.qualities[0] in ("chance level", "dead")
+    assert "less weight decay" in found.advice
+
+
+def test_a_leap_to_a_far_plateau_is_no_minimum() -> None:
+    # The infimum, 0, is nowhere reached.
+    for formula, start, lr in (("1/(1+exp(-w))", "10", 1000), ("1/(w-1)**2", "1.0001", 0.1)):
+        found = only("expression", {"formula": formula, "start": start}, lr=[lr], steps=200)
+        assert (found.state, found.qualities) == ("flat", ())

@@ -71,6 +71,77 @@ def test_every_format_says_the_same(shell: Shell) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (("quadratic",), ("rosenbrock",), "different problems (a: quadratic, b: rosenbrock)"),
+        (("quadratic",), ("quadratic", "--condition", "50"), "are the same in a and b"),
+        (("quadratic",), ("quadratic", "--lr", "0.01", "--optimizer", "momentum"), ""),
+        (
+            ("expression", "--formula", "x**2", "--start", "1"),
+            ("expression", "--formula", "x**4", "--start", "1"),
+            "are the same in a and b",
+        ),
+        (("linear-regression",), ("linear-regression", "--data-seed", "3"), "same in a and b"),
+        (
+            ("mlp", "--dataset", "iris"),
+            ("mlp", "--dataset", "wine"),
+            "are the same in a and b",
+        ),
+        (("mlp", "--dataset", "iris"), ("mlp", "--dataset", "iris", "--hidden", "3"), ""),
+        (
+            ("quadratic", "--vary", "condition=10,50"),
+            ("quadratic", "--condition", "50"),
+            "",
+        ),
+    ],
+)
+def test_losses_of_two_problems_are_said_not_to_compare(
+    first: tuple[str, ...], second: tuple[str, ...], said: str, shell: Shell
+) -> None:
+    for name, command in (("a", first), ("b", second)):
+        assert shell("run", *command, "--epochs", "2", "--name", name, "--quiet") == 0
+    assert shell("compare", "a", "b") == 0
+    assert (": their losses do not compare." in shell.out) == bool(said)
+    assert said in shell.out
+    assert shell("compare", "a", "b", "--format", "json") == 0
+    assert len(json.loads(shell.out)["notes"]) == bool(said)
+    assert shell("compare", "a", "b", "--format", "csv") == 0
+    assert ("do not compare" in shell.err) == bool(said)
+
+
+def test_rates_that_print_alike_are_told_apart_everywhere(shell: Shell) -> None:
+    command = ("run", "quadratic", "--condition", "10", "--epochs", "200", "--quiet")
+    assert shell(*command, "--lr", "0.2,0.19999,0.20001", "--name", "a") == 0
+    assert shell(*command, "--lr", "0.1,0.2", "--optimizer", "vanilla,adam", "--name", "b") == 0
+    assert shell("compare", "a", "b", "--pair", "a,b") == 0
+    assert shell.out.splitlines()[1].split("  ")[1].strip() == "0.19999"
+    assert shell("compare", "a", "b") == 0
+    (row,) = [line for line in shell.out.splitlines() if line.startswith("gd      vanilla    a")]
+    assert "0.19999" in row.split()
+    assert "gd vanilla lr 0.19999" in shell.out
+    for view in (
+        ("--view", "results"),
+        ("--view", "results", "--format", "md"),
+        ("--view", "seeds"),
+        ("--view", "target", "--target-loss", "4.9"),
+    ):
+        assert shell("show", "a", *view) == 0
+        assert "0.19999" in shell.out
+    assert shell("show", "a", "--view", "why") == 0
+    rows = [line.split() for line in shell.out.splitlines()[1:4]]
+    assert [row[2] for row in rows] == ["0.19999", "0.2", "0.20001"]
+    assert [row[-1] for row in rows] == ["-0.01%", "0%", "+0.01%"]
+
+
+@pytest.mark.usefixtures("results")
+def test_the_number_of_rates_tried_stands_beside_a_comparison(shell: Shell) -> None:
+    assert shell("compare", "a", "b", "--format", "json") == 0
+    assert [row["tried"] for row in json.loads(shell.out)["results"]] == [2, 2, 2, 4]
+    assert shell("compare", "a", "b") == 0
+    assert "the more rates a setting tries, the lower its best by luck" in shell.out
+
+
 def test_problems_varied_are_not_mixed(shell: Shell) -> None:
     run = ("run", "quadratic", "--quiet", "--epochs", "3", "--vary", "condition=2,10")
     assert shell(*run, "--lr", "0.1,0.2", "--name", "a") == 0
@@ -134,7 +205,7 @@ def test_torch_is_not_imported(shell: Shell, results: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("a",), "gdcli compare: 'a' is one run alone; give two runs or more"),
+        (("a",), "gdcli compare: 'a' is the only run given; compare needs at least two runs"),
         (("a", "results/a"), "'results/a': it is given twice; "),
         (("a", "c"), "'c': there is no such run; "),
         ((), "gdcli compare: RUN is missing; "),

@@ -62,7 +62,7 @@ def test_the_version_is_printed(shell: Shell) -> None:
 
 def test_run_lists_every_problem_with_its_summary(shell: Shell) -> None:
     assert shell("run", "--help") == 0
-    listed = " ".join(sections(shell.out)["Commands"].split())
+    listed = " ".join(sections(shell.out)["Problems"].split())
     for name in PROBLEMS.names():
         assert PROBLEMS.summary(name).replace("-", "") in listed.replace("- ", "").replace("-", "")
 

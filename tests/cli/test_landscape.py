@@ -21,7 +21,7 @@ def test_the_picture_is_printed(shell: Shell) -> None:
     lines = shell.out.splitlines()
     assert lines[:2] == [
         "Training loss over all parameters, point[0] and point[1]",
-        "x: point[0]; y: point[1]",
+        "x: point[0]; y: point[1]; 9 x 9 points",
     ]
     assert lines[-1] == " b gd vanilla lr 0.1, to B: diverged"
     assert not shell.err

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import torch
 
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.fields import options_of
@@ -70,6 +72,42 @@ def test_an_option_is_listed_as_it_is_typed(shell: Shell) -> None:
     assert {"--weight-decay", "--clip-norm", "--vary momentum.beta"} == set(momentum)
     assert set(rows("schedules", "cosine")) == {"--vary cosine.final"}
     assert rows("problems", "quadratic")["--rotate"]["type"] == "true|false"
+
+
+TORCH = [
+    name
+    for name, value in vars(torch.optim).items()
+    if isinstance(value, type) and issubclass(value, torch.optim.Optimizer) and name != "Optimizer"
+]
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_a_class_of_torch_is_described_in_full(shell: Shell, name: str) -> None:
+    for form in ("table", "md", "csv"):
+        assert shell("optimizers", f"torch:{name}", "--format", form) == 0
+    assert shell("optimizers", f"torch:{name}", "--format", "json") == 0
+    entry = strict(shell.out)
+    assert entry["summary"] == f"torch.optim.{name}, one trial at a time"
+    listed = {row["option"].rpartition(".")[2] for row in entry["options"]}
+    given = inspect.signature(getattr(torch.optim, name)).parameters
+    assert ("--weight-decay" in listed) == ("weight_decay" in given)
+    numbers = {n for n in ("betas", "momentum", "history_size", "rho") if n in given}
+    assert {n.replace("_", "-") for n in numbers} <= listed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("optimizers", "torch:Nope"), "gdcli optimizers: torch.optim has no class 'Nope'; give "),
+        (("optimizers", "torch:adamw"), "did you mean 'torch:AdamW'?"),
+        (("optimizers", "torch:"), "torch.optim has no class ''; give torch: and one of "),
+        (("problems", "torch:Adam"), "gdcli problems: there is no problem 'torch:Adam'; see: "),
+        (("schedules", "torch:StepLR"), "there is no schedule 'torch:StepLR'; see: "),
+    ],
+)
+def test_what_torch_has_not_is_said(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+    (line,) = shell.refuses(*arguments)
+    assert said in line
 
 
 def test_a_listing_goes_to_stdout_alone(shell: Shell) -> None:

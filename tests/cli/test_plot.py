@@ -14,7 +14,7 @@ from gdcli.runs import manifest
 from tests.cli.command_line import Shell, gdcli
 from tests.run_folders import Made, write_run
 
-RUN = ("run", "quadratic", "--lr", "0.05,0.1,0.5", "--seed", "0:1", "--epochs", "5", "--name", "a")
+RUN = ("run", "quadratic", "--lr", "0.05,0.1,50", "--seed", "0:1", "--epochs", "5", "--name", "a")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_every_kind_is_drawn_in_the_terminal(run: Shell, kind: str) -> None:
 
 def test_what_diverged_is_named_under_the_sensitivity(run: Shell) -> None:
     assert run("plot", "a", "--kind", "sensitivity") == 0
-    assert "a gd vanilla, diverged at 0.5" in run.out
+    assert "a gd vanilla, diverged at 50" in run.out
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf", ".PNG"])
@@ -58,7 +58,7 @@ def test_the_points_are_there_as_csv_and_json(run: Shell) -> None:
     assert [row["median"] for row in rows][-1] == "inf"
     assert run("plot", "a", "--kind", "sensitivity", "--format", "csv") == 0
     assert [float(row["learning rate"]) for row in csv.DictReader(io.StringIO(run.out))] == [
-        *(0.05, 0.1, 0.5),
+        *(0.05, 0.1, 50.0),
     ]
 
 

@@ -72,6 +72,67 @@ def test_a_step_too_large_is_said(shell: Shell, lr: str) -> None:
     assert ("diverged at step 1: " in shell.out) == (lr == "1e308")
 
 
+@pytest.mark.parametrize(
+    ("formula", "start", "where"),
+    [("log(w)", "1", "-9"), ("sqrt(w)", "1", "-4"), ("w**0.5 + w", "1", "-14")],
+)
+def test_where_the_loss_has_no_value_the_gradient_has_none(
+    formula: str, start: str, where: str, shell: Shell
+) -> None:
+    command = ("step", formula, "--at", f"w={start}", "--lr", "10", "--steps", "3")
+    assert shell(*command, "--format", "json") == 0
+    first, second = json.loads(shell.out)
+    assert second["value"] == first["updated"] == float(where)
+    assert {second[name] for name in ("loss", "gradient", "lr x gradient", "updated")} == {"nan"}
+    assert shell(*command) == 0
+    assert f"stopped at step 2: the loss is nan at w = {where}" in shell.out
+    assert shell(*command[:-1], "1") == 0
+    assert f"after 1 step the loss is nan at w = {where}" in shell.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("(w - 2)**2", "--at", "w=5", "--lr", "1", "--steps", "6"),
+            "the loss stays at 9 in 6 steps, to and fro between w = 5 and w = -1",
+        ),
+        (
+            ("x**2 - y**2", "--at", "x=1", "--at", "y=0", "--lr", "1", "--steps", "5"),
+            "the loss stays at 1 in 5 steps, to and fro between x = 1, y = 0 and x = -1, y = 0",
+        ),
+        (("w**2", "--at", "w=0"), "the loss stays at 0 in 1 step: no step moves a weight"),
+        (
+            ("(w - 2)**2", "--at", "w=5", "--lr", "1e-12"),
+            "the loss fell from 9 to 8.99999999996 in 1 step",
+        ),
+        (
+            ("abs(w)", "--at", "w=0.25", "--lr", "0.5", "--steps", "3"),
+            "to and fro between w = 0.25",
+        ),
+        (
+            ("abs(w)", "--at", "w=1", "--lr", "1", "--steps", "1"),
+            "the loss fell from 1 to 0 in 1 step",
+        ),
+    ],
+)
+def test_how_it_went_is_said(shell: Shell, arguments: tuple[str, ...], said: str) -> None:
+    assert shell("step", *arguments) == 0
+    assert said in shell.out
+
+
+def test_a_stationary_point_shows_its_zeros(shell: Shell) -> None:
+    for formula in ("w**2", "max(w, 0)"):
+        assert shell("step", formula, "--at", "w=0") == 0
+        header, row = (line.split("  ") for line in shell.out.splitlines()[:2])
+        assert [cell.strip() for cell in header if cell] == [
+            *("step", "weight", "value", "loss", "gradient", "lr x gradient", "updated")
+        ]
+        assert [cell.strip() for cell in row if cell][2:4] == ["0", "0"]
+        assert shell("step", formula, "--at", "w=0", "--explain") == 0
+        assert shell.out.splitlines()[0].split()[:4] == ["node", "is", "value", "gradient"]
+
+
 def test_the_last_step_is_seen_where_many_are(shell: Shell) -> None:
     assert shell(*BOWL, "--steps", "300") == 0
     *picture, legend = shell.out.splitlines()
@@ -81,7 +142,7 @@ def test_the_last_step_is_seen_where_many_are(shell: Shell) -> None:
 
 def test_a_flat_loss_and_a_loss_with_holes_are_drawn(shell: Shell) -> None:
     assert shell("step", "0*w + 3", "--at", "w=1", "--steps", "3") == 0
-    assert "the loss stayed from 3 to 3 in 3 steps" in shell.out
+    assert "the loss stays at 3 in 3 steps: no step moves a weight" in shell.out
     assert shell("step", "log(w) + 1/w", "--at", "w=0.2", "--lr", "0.01", "--steps", "20") == 0
     assert shell("step", "sqrt(x) * y", "--at", "x=0.01", "--at", "y=1", "--steps", "2") == 0
 
@@ -113,8 +174,8 @@ def test_the_script_runs_and_says_the_same(shell: Shell) -> None:
     [
         (("w**2",), "--at: w has no start; add --at w=1"),
         (("w**2", "--at", "w=1", "--at", "v=2"), "--at: 'v' is not in the formula; its weights "),
-        (("w**2", "--at", "w=one"), "--at: 'w=one' is no number; write w=1.5, say"),
-        (("w**2", "--at", "w=nan"), "--at: 'w=nan' is no number; "),
+        (("w**2", "--at", "w=one"), "--at: 'w=one' is not a number; write w=1.5, say"),
+        (("w**2", "--at", "w=nan"), "--at: 'w=nan' is not a number; "),
         (("w**2", "--at", "w"), "--at: 'w' does not say what is what; write NAME=VALUES"),
         (("w**2", "--at", "w=1", "--at", "w=2"), "--at: 'w' is given twice; "),
         (("log(w)", "--at", "w=-1"), "--at: the loss is nan at w=-1; start where it is a number"),
@@ -122,7 +183,7 @@ def test_the_script_runs_and_says_the_same(shell: Shell) -> None:
         (("w**2", "--at", "w=1", "--steps", "10001"), "--steps: 10001 is more than 10000; "),
         (("w**2", "--at", "w=1", "--lr", "-1"), "--lr: -1.0 is not more than 0; "),
         (("w**2", "--at", "w=1", "--torch", "--explain"), "--torch: --explain shows something "),
-        (("[red]w", "--at", "w=1"), "EXPRESSION: '[red]w' is no formula"),
+        (("[red]w", "--at", "w=1"), "EXPRESSION: '[red]w' is not a formula"),
     ],
 )
 def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: str) -> None:

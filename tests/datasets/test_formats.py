@@ -69,7 +69,7 @@ def test_a_format_holds_the_examples(tmp_path: Path, name: str, target: str | No
     assert x.dtype == y.dtype == np.float64
     x, classes = source.classified()
     np.testing.assert_array_equal(x, X)
-    assert classes.tolist() == [0, 1, 2, 1]
+    assert classes.places.tolist() == [0, 1, 2, 1]
 
 
 @pytest.mark.parametrize("separator", [";", "\t", "|", ","])
@@ -95,7 +95,7 @@ def test_arrays_besides_the_target_stand_side_by_side(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", image=images, weight=Y, kind=np.array(list("abba")))
     x, classes = Source("", tmp_path / "a.npz", "kind").classified()
     np.testing.assert_array_equal(x, np.column_stack([images.reshape(4, 6), Y]))
-    assert classes.tolist() == [0, 1, 1, 0]
+    assert classes.places.tolist() == [0, 1, 1, 0]
 
 
 def test_scikit_learn_reads_the_same_from_a_libsvm_file(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_classes_of_a_parquet_file_may_be_text(tmp_path: Path) -> None:
     parquet.write_table(table, file, row_group_size=2)
     x, classes = Source("", file, "kind").classified()
     assert x.tolist() == [[1], [2], [3]]
-    assert classes.tolist() == [1, 0, 1]
+    assert classes.places.tolist() == [1, 0, 1]
 
 
 def test_without_pyarrow_a_parquet_file_says_what_to_install(
@@ -142,7 +142,12 @@ WRONG: list[tuple[str, dict[str, Any], str | None, str]] = [
     ("a.npy", {"m": X}, "7", "--target: FILE has no column '7'; its columns are 0, 1, 2"),
     ("a.npy", {"m": X * 1j}, "0", "FILE: its array holds complex128 and no numbers; make them"),
     ("a.parquet", {"x": [1, None], "y": [1, 2]}, "y", "FILE: row 1, counted from 0, has no value "),
-    ("a.parquet", {"x": [1, 2], "y": ["1", "b"]}, "y", "FILE: column 'y' holds dictionary<values="),
+    (
+        "a.parquet",
+        {"x": [1, 2], "y": ["1", "b"]},
+        "y",
+        "FILE: column 'y' holds words and no numbers; give --ca",
+    ),
     ("a.parquet", {"x": [1.0, np.inf], "y": [1, 2]}, "y", "FILE: row 1, counted from 0, holds inf"),
     ("a.svm", {"": "1 a:3"}, None, "FILE:1: 'a:3' is no index:value; write pairs such as 3:0.5"),
     ("a.svm", {"": "1 1:3\n2 3:1 3:2"}, None, "FILE:2: the index 3 follows 3; let the indices as"),

@@ -97,6 +97,23 @@ def test_a_gradient_is_cut_to_its_largest_norm_over_all_parameters(scale: float,
         np.testing.assert_allclose(moved, -cut * whole, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("scale", [0.1, 1.0, 300.0])
+def test_torch_cuts_a_gradient_by_a_millionth_more_of_its_norm(scale: float) -> None:
+    """As docs/explanation.md says: its divisor is the norm + 1e-6, and nothing else differs."""
+    gradient, limit = factors(np.random.default_rng(5), scale), 0.05
+    (moved,) = Stepped("matrix-factorization", FACTORS, clip_norm=str(limit), lr="1").step(gradient)
+    theirs = [torch.nn.Parameter(torch.from_numpy(part)) for part in gradient.values()]
+    for param, part in zip(theirs, gradient.values(), strict=True):
+        param.grad = torch.from_numpy(part.copy())
+    norm = float(torch.nn.utils.clip_grad_norm_(theirs, limit))
+    cut = np.concatenate(
+        [param.grad.numpy().flatten() for param in theirs if param.grad is not None]
+    )
+    relative = np.abs(cut + moved).max() / np.abs(cut).max()
+    assert relative == pytest.approx(1e-6 / norm, rel=1e-6, abs=1e-13)
+    np.testing.assert_allclose(moved, -cut * (norm + 1e-6) / norm, rtol=1e-12, atol=1e-14)
+
+
 @pytest.mark.parametrize("coupled", ["vanilla", "momentum"])
 def test_coupled_decay_joins_the_gradient(coupled: str) -> None:
     rng = np.random.default_rng(1)
@@ -187,7 +204,7 @@ def test_every_trial_has_its_own_options() -> None:
 
 
 class Watched:
-    """The parameters of every trial at every recorded point."""
+    """The parameters of every trial at every point that is evaluated."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Look over the shoulder of the next program that is made."""
@@ -250,9 +267,10 @@ def test_what_diverged_goes_on_as_finite_numbers(  # noqa: PLR0913, PLR0917 -- a
     (work,) = batches_of(given.grid.cohorts)
     _, curves = train_batch(work, examples_of(work.trials[0]), "cpu", lambda _: None)
     assert curves.ended.tolist() == [RUNNING, DIVERGED, RUNNING]
-    end = curves.length[1]  # the point after the one at which the trial diverged
-    assert end < len(watched.points) == 7
-    assert all(watched.finite()[end:])
+    end = curves.length[1]  # the place after that of the point at which the trial diverged
+    rest = 7 - int(end)  # recorded points that follow; what is only watched lies between
+    assert rest > 0
+    assert all(watched.finite()[-rest:])
 
 
 def test_a_trial_that_converged_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from gdcli.datasets import matrix_file, on_disk
-from gdcli.datasets.matrix_file import open_matrix
+from gdcli.datasets.matrix_file import matrix_classified, matrix_measured
 from gdcli.datasets.on_disk import Streamed
+from gdcli.datasets.reading import Reading
 from gdcli.datasets.streamable import COPIES, Streamable
 from gdcli.engine.batch import batches_of
 from gdcli.engine.curvature import curvature_of
@@ -197,7 +198,7 @@ def test_examples_on_disk_are_indexed_like_an_array(tmp_path: Path, name: str) -
 
 def test_a_file_that_shrinks_under_the_run(tmp_path: Path) -> None:
     file = Path(write(tmp_path, "c.npy")["data"])
-    features, _ = open_matrix(file, "0", classes=False)
+    features, _ = matrix_measured(file, "0", Reading())
     with file.open("r+b") as stream:
         stream.truncate(2000)
     with pytest.raises(RunError, match="row 299 is gone; the file has been changed"):
@@ -207,8 +208,8 @@ def test_a_file_that_shrinks_under_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "error"),
     [
-        ("t.csv", "a,y\n1,2\n2,x\n", "FILE:3: 'x' in column 'y' is not a number; make it one, or"),
-        ("t.csv", "a,y\n1,2\n,3\n", "FILE:3: the value of column 'a' is missing; fill it in, or "),
+        ("t.csv", "a,y\n1,2\n2,x\n", "FILE:3: 'x' in column 'y' is not a number; give --catego"),
+        ("t.csv", "a,y\n1,2\n,3\n", "FILE:3: the value of column 'a' is missing; fill it in, take"),
         ("t.csv", "y\n1\n", "--data: FILE has no column besides 'y'; give a file with columns to"),
         ("t.csv", "a,b\n1,2\n", "--target: FILE has no column 'y'; its columns are a, b"),
         ("m.npy", [[1.0, 2.0], [3.0, np.inf]], "FILE: row 1, counted from 0, holds inf, which is "),
@@ -234,13 +235,13 @@ def test_what_is_wrong_is_told_as_of_a_file_read_whole(
 def test_classes_of_a_file_that_stays_on_disk(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_text("a,y\n" + "".join(f"{i},{'no' if i % 3 else 'yes'}\n" for i in range(200)))
-    _, classes = open_matrix(file, "y", classes=True)
-    assert classes.tolist() == [0 if i % 3 else 1 for i in range(200)]
+    _, classes = matrix_classified(file, "y", Reading())
+    assert classes.places.tolist() == [0 if i % 3 else 1 for i in range(200)]
     file.write_text("a,y\n1,1\n2,2\n3,1.0\n")
-    assert open_matrix(file, "y", classes=True)[1].tolist() == [0, 1, 0]
+    assert matrix_classified(file, "y", Reading())[1].places.tolist() == [0, 1, 0]
     file.write_text("a,y\n" + "".join(f"{i},{i}\n" for i in range(20_000)))
     with pytest.raises(UserError, match=r"'y' has 1\d{4} different values, more than 1000"):
-        open_matrix(file, "y", classes=True)
+        matrix_classified(file, "y", Reading())
     assert file.stat().st_size > 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
+from gdcli.engine.reference.train import train as train_alone
 from gdcli.engine.sampling import Orders
 from gdcli.errors import UserError, UserErrors
 from gdcli.fields import options_of
 from gdcli.grid import Trial
+from gdcli.runs.rows import Rows
 from tests.grids import experiment, train, train_experiment
 
 NAMES = ["Adamax", "SGD", "AdamW", "Rprop", "ASGD", "NAdam", "LBFGS", "Adafactor"]
@@ -103,7 +106,10 @@ def test_problems_of_numpy_are_moved_to_torch(problem: str) -> None:
 @pytest.mark.parametrize(
     ("grid", "said"),
     [
-        ({"optimizer": "torch:Adamx"}, "torch.optim has no class 'Adamx'; did you mean 'Adamax'?"),
+        (
+            {"optimizer": "torch:Adamx"},
+            "torch.optim has no class 'Adamx'; did you mean 'torch:Adamax'?",
+        ),
         ({"optimizer": "torch:Optimizer"}, "torch.optim has no class 'Optimizer'"),
         ({"optimizer": "torch:lr_scheduler"}, "torch.optim has no class 'lr_scheduler'"),
         ({"optimizer": "torch:Rprop", "weight_decay": "0.1"}, "torch:Rprop has no weight decay"),
@@ -114,3 +120,44 @@ def test_what_torch_has_not_is_refused(grid: dict[str, Any], said: str) -> None:
     with pytest.raises((UserError, UserErrors)) as caught:
         experiment("quadratic", **grid)
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "vary"),
+    [
+        ("LBFGS", {}),
+        ("LBFGS", {"torch:LBFGS.max-iter": "4"}),
+        ("LBFGS", {"torch:LBFGS.max-iter": "1"}),
+        ("Adam", {}),
+    ],
+)
+@pytest.mark.parametrize("method", ["gd", "minibatch", "sgd"])
+def test_every_gradient_that_a_step_takes_is_counted(
+    name: str, vary: dict[str, str], method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, calls = getattr(torch.optim, name), [0]
+    step = kind.step
+
+    def counted(self: torch.optim.Optimizer, closure: Callable[[], torch.Tensor]) -> Any:
+        def call() -> torch.Tensor:
+            calls[-1] += 1
+            return closure()
+
+        calls.append(calls[-1])
+        return step(self, call)
+
+    monkeypatch.setattr(kind, "step", counted)
+    options = {"dataset": "synthetic", "examples": "30", "features": "3"}
+    grid = {"method": method, "batch_size": "6", "steps": "5", "record": "step", "lr": "0.3"}
+    given = experiment("linear-regression", options, optimizer=f"torch:{name}", vary=vary, **grid)
+    (trial,) = given.grid.trials
+    plan = plan_of(trial, examples_of(trial).examples)
+    curves = train_alone(trial, examples_of(trial), "cpu", lambda _: None)
+    text = Rows(given.varied, given.grid.metrics, plan).curve(trial, curves, 0)
+    places = [line.split(",")[7 + len(given.varied) :][:3] for line in text.splitlines()]
+    assert [int(step) for _, step, _ in places] == list(range(6))
+    assert [int(n) for _, _, n in places] == [plan.batch_size * count for count in calls]
+    epochs = [plan.batch_size * count / plan.examples for count in calls]
+    assert [float(epoch) for epoch, _, _ in places] == pytest.approx(epochs)
+    once = name != "LBFGS" or vary == {"torch:LBFGS.max-iter": "1"}
+    assert (curves.seen is None) == once

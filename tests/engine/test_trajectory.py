@@ -17,7 +17,7 @@ from gdcli.engine.trajectory import Trajectory, facts
 from gdcli.engine.watched import CAUSES, FACTS, POINTS, SINGLES, watched
 from tests.grids import experiment
 
-Facts = dict[str, NDArray[np.float64]]
+Facts = dict[str, NDArray[np.floating[Any]]]
 
 # Of every way to take steps: closed form, step by step, blocks of steps, stacked layers, vmap.
 CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [

@@ -8,8 +8,10 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.text import Text
 
-from gdcli.report.console import console, literal, on_terminal
+from gdcli.report.console import console, literal, on_terminal, print_lines
 
 
 class Terminal(io.StringIO):
@@ -73,3 +75,16 @@ def test_literal_text_can_do_nothing(text: str) -> None:
 
 def test_control_characters_are_spelt_out() -> None:
     assert literal("a\x1b[1m\n\tb\u202e é") == r"a\x1b[1m\n\tb\u202e é"
+
+
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_sentences_break_between_words_and_rows_not_at_all(width: int) -> None:
+    words = ["0.992658", "measured,", "experiments", "1.328e-05"] * 8
+    row = Text("x" * (width + 5))
+    file = io.StringIO()
+    screen = Console(file=file, force_terminal=True, width=width, highlight=False)
+    print_lines([" ".join(words), row], screen)
+    *lines, last = file.getvalue().splitlines()
+    assert " ".join(lines).split() == words
+    assert max(map(len, lines)) <= width
+    assert last == row.plain

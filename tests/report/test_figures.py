@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import product
-from math import inf, isfinite, nan
+from math import inf, isfinite, isnan, nan
 from pathlib import Path
 from typing import TypeAlias
 from xml.etree import ElementTree as ET
@@ -16,18 +16,17 @@ from matplotlib.figure import Figure
 
 from gdcli.analysis.quantiles import Spread, spread
 from gdcli.analysis.results import Cell
-from gdcli.report.figures.axis import axis_of, metric_axis
+from gdcli.report.axis import axis_of
 from gdcli.report.figures.figure import figure_bytes
 from gdcli.report.figures.heatmap import draw_heatmap
 from gdcli.report.figures.lines import draw_chart
-from gdcli.report.figures.style import DASHES, MARKERS, style
+from gdcli.report.figures.style import COLORS, DASHES, MARKERS, style
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import heatmap
 from gdcli.report.pictures.multiples import multiples
 from gdcli.report.pictures.picture import MOST_LINES, Chart, HeatMap, Line, Panel, Square
 from gdcli.report.pictures.sensitivity import sensitivity
 from gdcli.report.pictures.source import Source, read_source
-from gdcli.report.plot import COLORS
 from tests.run_folders import Made, grid, write_run
 
 Kind: TypeAlias = Callable[[Source], Chart | HeatMap]
@@ -85,10 +84,22 @@ def test_lines_are_told_apart_without_colour() -> None:
     assert len(DASHES) == len(MARKERS) == len(COLORS) == MOST_LINES == len(set(map(str, DASHES)))
 
 
+def heights(picture: Chart, name: str = "gd") -> list[float]:
+    """Return how high the points of a line stand in a figure's first panel, from 0 to 1."""
+    figure, _ = drawn(picture)
+    (found,) = [line for line in figure.axes[0].lines if line.get_label() == name]
+    return [y for _, y in np.asarray(found.get_xydata()).tolist()]
+
+
+def tick_labels(picture: Chart) -> dict[str, float]:
+    axes = drawn(picture)[0].axes[0]
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    return dict(zip(labels, axes.get_yticks(), strict=True))
+
+
 def test_losses_have_a_logarithmic_axis() -> None:
-    figure, notes = drawn(chart(line(3.0, 2.0, 1.5)))
-    assert figure.axes[0].get_yscale() == "log"
-    assert not notes
+    assert heights(chart(line(100.0, 10.0, 1.0))) == pytest.approx([1, 0.5, 0])
+    assert drawn(chart(line(3.0, 2.0, 1.5)))[1] == []
 
 
 def test_quartiles_make_a_band() -> None:
@@ -97,19 +108,49 @@ def test_quartiles_make_a_band() -> None:
     (band,) = figure.axes[0].collections
     corners = np.asarray(band.get_paths()[0].vertices).tolist()
     assert all(isfinite(x) and isfinite(y) for x, y in corners)
-    assert min(y for _, y in corners) == 1.5
+    assert min(y for _, y in corners) == 0  # 1.5, the lowest of the quartiles
     assert notes == ["bands: quartiles over seeds"]
 
 
-def test_a_cross_marks_where_a_line_leaves() -> None:
-    picture = chart(line(4.0, 2.0, 1.0), line(4.0, 1e30, inf, nan, diverged=True))
-    assert marks(picture, "X") == [(1.0, 4.0)]
-    assert drawn(picture)[1] == ["X: diverged, or above the axis"]
+def test_a_line_that_diverges_is_drawn_as_it_grows_and_ends_with_a_cross() -> None:
+    picture = chart(line(4.0, 2.0, 1.0), line(4.0, 1e3, 1e6, 1e9, diverged=True, label="up"))
+    grown = heights(picture, "up")
+    assert grown == sorted(set(grown))
+    assert marks(picture, "X") == [(3.0, grown[-1])]
+    assert drawn(picture)[1] == ["X: diverged", "the axis is compressed above 4"]
+    assert any(float(label) > 4 for label in tick_labels(picture))
+
+
+def test_what_is_lost_has_a_row_of_its_own_above_all_others() -> None:
+    picture = chart(line(4.0, 2.0, 1.0), line(4.0, 1e30, inf, nan, diverged=True, label="up"))
+    assert marks(picture, "X") == [(1.0, 1.0)]
+    assert tick_labels(picture)["diverged"] == 1
+    assert max(heights(picture)) < 0.9
+    up = heights(picture, "up")
+    assert up[1] == 1
+    assert all(map(isnan, up[2:]))  # a line ends where it is lost
+
+
+@pytest.mark.parametrize("others", [1, 2, 5])
+def test_no_mark_hides_another(others: int) -> None:
+    ends = list(zip((0.1, 0.2, 0.3), (Spread(y, y, y, 1) for y in (1.0, 2.0, inf)), strict=True))
+    lines = [Line(str(k), ends) for k in range(others + 1)]
+    figure, notes = drawn(chart(*lines, log_x=True))
+    shown = [one for one in figure.axes[0].lines if one.get_linestyle() == "None"]
+    places = [tuple(p) for one in shown for p in np.asarray(one.get_xydata()).tolist()]
+    inside = [place for place in places if isfinite(place[1])]
+    assert len(inside) == len(set(inside)) >= 3 * (others + 1)
+    assert "marks at one place stand side by side" in notes
+
+
+def test_the_last_point_of_a_diverging_line_may_be_its_only_one() -> None:
+    assert marks(chart(line(4.0, diverged=True)), "X") == [(0.0, 0.5)]
 
 
 def test_every_learning_rate_that_diverged_is_marked() -> None:
-    picture = chart(line(inf, 2.0, 1.0, inf, inf), log_x=True)
-    assert [x for x, _ in marks(picture, "X")] == [0, 3, 4]
+    points = [(1.0 + x, Spread(y, y, y, 1)) for x, y in enumerate((inf, 2.0, 1.0, inf, inf))]
+    picture = chart(Line("gd", points), log_x=True)
+    assert [x for x, _ in marks(picture, "X")] == [1, 4, 5]
 
 
 def test_every_column_of_panels_says_what_x_is() -> None:
@@ -119,27 +160,69 @@ def test_every_column_of_panels_says_what_x_is() -> None:
     assert [axes.axison for axes in figure.axes] == [True] * 4 + [False] * 2
 
 
-def test_what_is_not_positive_is_marked_and_counted() -> None:
-    picture = chart(line(4.0, 1.0, 0.0, 0.0))
-    assert marks(picture, 11) == [(2.0, 1.0), (3.0, 1.0)]
-    assert drawn(picture)[1] == ["2 below 1, at the bottom"]
+def test_zero_has_a_place_below_a_logarithmic_axis() -> None:
+    picture = chart(line(9.0, 0.0, 0.0))
+    start, *rest = heights(picture)
+    assert rest == [0, 0]
+    assert start > 0.3
+    assert tick_labels(picture)["0"] == 0
+    assert not drawn(picture)[1]
 
 
-def test_negative_losses_have_a_symmetric_axis() -> None:
-    figure, notes = drawn(chart(line(1e6, 4.0, -4.0)))
-    assert figure.axes[0].get_yscale() == "symlog"
-    assert not notes
+def test_what_is_far_too_small_is_marked_and_counted() -> None:
+    picture = chart(line(4.0, 1.0, 1e-40, 0.0))
+    assert [x for x, _ in marks(picture, 11)] == [2.0]
+    assert drawn(picture)[1] == ["1 point below 4e-16, drawn at 4e-16"]
 
 
-def test_an_accuracy_has_a_linear_axis() -> None:
-    assert metric_axis([0.1, 0.95], log=False).straight
-    assert not metric_axis([1e-6, 0.95], log=False).straight
-    assert not metric_axis([0.1, 0.95], log=True).straight
+def test_negative_losses_keep_their_order() -> None:
+    picture = chart(line(1e6, 4.0, 0.0, -2.0, -4.0))
+    found = heights(picture)
+    assert found == sorted(set(found), reverse=True)
+    assert not drawn(picture)[1]
 
 
-def test_diverged_lines_do_not_set_the_axis_unless_all_did() -> None:
+def test_a_line_that_falls_without_end_is_drawn_below_zero() -> None:
+    down = line(1.0, 0.5, 0.0, -1.0, -1e9, diverged=True, label="down")
+    picture = chart(line(1.0, 0.1, 0.01), down)
+    found = heights(picture, "down")
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == tick_labels(picture)["below 0"] == 0
+    assert found[2] == tick_labels(picture)["0"] > 0
+    assert min(heights(picture)) > found[2]
+
+
+def test_ticks_do_not_lie_upon_each_other() -> None:
+    places = sorted(tick_labels(chart(line(1e6, 4.0, -4.0))).values())
+    assert min(np.diff(places)) > 0.03
+
+
+def test_diverged_lines_do_not_set_the_scale_unless_all_did() -> None:
     assert axis_of(chart(line(4.0, 1.0), line(4.0, 1e9, diverged=True))).scale.high == 4.0
     assert axis_of(chart(line(4.0, 1e9, inf, diverged=True))).scale.high == 1e9
+
+
+def test_epochs_are_whole_and_rates_are_those_of_the_grid() -> None:
+    epochs = drawn(chart(line(3.0, 2.0, 1.0, 0.5)))[0].axes[0].get_xticks()
+    assert all(tick == round(tick) for tick in epochs)
+    points = [(lr, Spread(1.0, 1.0, 1.0, 1)) for lr in (0.05, 0.1, 0.3)]
+    axes = drawn(chart(Line("gd", points), log_x=True))[0].axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.05", "0.1", "0.3"]
+
+
+@pytest.mark.parametrize("panels", [1, 2])
+def test_no_legend_lies_on_the_data(panels: int) -> None:
+    many = [line(9.0, 8.0 - k, label=f"l{k}") for k in range(MOST_LINES)]
+    picture = Chart("t", [Panel(str(k), many) for k in range(panels)], "epoch", "loss")
+    with style():
+        figure = Figure(layout="constrained")
+        draw_chart(picture, figure)
+        figure.draw_without_rendering()
+        legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+        boxes = [legend.get_window_extent() for legend in legends if legend]
+        assert len(boxes) == panels
+        for axes, box in product(figure.axes, boxes):
+            assert not axes.get_window_extent().overlaps(box)
 
 
 @settings(max_examples=25)
@@ -154,6 +237,17 @@ def test_any_values_can_be_drawn(*, values: list[list[float]], log: bool) -> Non
     if rows:
         squares = HeatMap("", "x", "y", ["1"], [str(k) for k in range(len(rows))], rows, log=log)
         assert figure_bytes(squares, "svg")
+
+
+@pytest.mark.parametrize("letters", [4, 40, 90])
+def test_a_legend_is_no_wider_than_its_picture(letters: int) -> None:
+    lines = [line(9.0, 8.0 - k, label=f"{k}" * letters) for k in range(3)]
+    with style():
+        figure = Figure(layout="constrained")
+        draw_chart(chart(*lines), figure)
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        assert legend.get_window_extent().width < figure.bbox.width
 
 
 def test_names_are_shown_literally(tmp_path: Path) -> None:
@@ -176,6 +270,16 @@ def test_a_heatmap_says_numbers_and_what_diverged_or_failed(tmp_path: Path) -> N
     notes = draw_heatmap(heatmap(read_source(write_run(tmp_path, trials), "train_loss")), figure)
     assert [text.get_text() for text in figure.axes[0].texts] == ["1.25", "\u00d7", "!"]
     assert notes == ["\u00d7 diverged", "! failed"]
+
+
+def test_zero_has_a_colour_of_its_own_in_a_heatmap(tmp_path: Path) -> None:
+    trials = [Made([9.0, end], lr=lr) for lr, end in ((0.1, 0.0), (0.2, 1e-6), (0.3, 1.0))]
+    figure = Figure()
+    draw_heatmap(heatmap(read_source(write_run(tmp_path, trials), "train_loss")), figure)
+    shown = np.asarray(figure.axes[0].images[0].get_array()).ravel().tolist()
+    assert shown[0] == 0
+    assert shown[1] > 0.1
+    assert [text.get_text() for text in figure.axes[0].texts] == ["0", "1e-06", "1"]
 
 
 def test_a_heatmap_of_many_squares_has_no_numbers(tmp_path: Path) -> None:

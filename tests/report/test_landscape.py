@@ -20,9 +20,14 @@ from gdcli.studies.options import Machine, View
 from tests.grids import experiment
 
 
-def scene(name: str = "rosenbrock", view: View | None = None, **grid: Any) -> Landscape:
-    grid = {"steps": "50", **grid}
-    return landscape(experiment(name, **grid), view or View(resolution=21), Machine("cpu"), Silent)
+def scene(
+    name: str = "rosenbrock",
+    view: View | None = None,
+    options: dict[str, Any] | None = None,
+    **grid: Any,
+) -> Landscape:
+    read = experiment(name, options, **{"steps": "50", **grid})
+    return landscape(read, view or View(resolution=21), Machine("cpu"), Silent)
 
 
 def rows(found: Landscape, width: int = 70) -> list[str]:
@@ -88,6 +93,51 @@ def test_the_picture_shows_every_way_and_names_the_lowest() -> None:
     assert len(named) == 12
     assert named[0] == "gd vanilla lr 0.001"
     assert axes.get_xlim() == (found.xs[0], found.xs[-1])
+
+
+def test_a_cheap_loss_is_seen_finely_and_another_coarsely() -> None:
+    assert len(scene(steps="2", view=View()).xs) == 201
+    few = scene("mlp", View(), {"dataset": "breast-cancer", "hidden": "20"}, steps="2")
+    assert few.losses.shape == (51, 51)
+    assert any(line.endswith("; 51 x 51 points") for line in said(few))
+
+
+def test_the_valley_of_rosenbrock_has_no_islands() -> None:
+    found = scene(lr="0.001", steps="100", view=View())
+    scale = height_scale(found.losses)
+    assert scale is not None
+    places = heights(found.losses, scale)
+    middle = [y for y in range(len(found.ys)) if found.ys[y] > 0.2]
+    valley = np.array([places[y].min() for y in middle])
+    # Along the valley nothing stands between the lowest points: no more than a colour's step.
+    assert abs(np.diff(valley)).max() < 0.05
+
+
+def test_few_points_are_drawn_as_cells_and_many_as_contours() -> None:
+    coarse, fine = (figure_of(scene(view=View(resolution=r))).axes[0] for r in (21, 151))
+    (cells,) = coarse.images
+    assert np.asarray(cells.get_array()).shape == (21, 21)
+    assert len(coarse.collections) == 0
+    assert not fine.images
+    assert len(fine.collections) > 0
+
+
+def test_a_trial_that_diverges_covers_no_other() -> None:
+    found = scene("quadratic", View(resolution=9), {"condition": "4"}, lr="0.3,1.9", steps="30")
+    lost = [order for order, way in enumerate(found.ranked) if way.diverged]
+    text = "".join(rows(found)[:16])
+    assert lost == [1]
+    assert text.count("b") <= 3
+
+
+def test_in_colour_a_cell_has_two_losses() -> None:
+    found = scene(lr="0.001", view=View(resolution=41))
+    labels = trial_labels([way.trial for way in found.ranked])
+    lines = contour(found, labels, 80, colored=True)
+    halves = [span for line in lines[:16] for span in line.spans if " on " in str(span.style)]
+    colors = {color for span in halves for color in str(span.style).split() if color[0] == "#"}
+    assert len(colors) > 20
+    assert all(set(line.plain[6:]) <= set("\u2580aA") for line in lines[:16])
 
 
 def test_names_and_styles_differ_pairwise() -> None:

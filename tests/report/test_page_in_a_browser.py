@@ -103,13 +103,13 @@ def test_boxes_choose_the_ways_across_the_landscape(opened: Opened) -> None:
 
 
 def test_theory_and_measurement_are_compared(opened: Opened) -> None:
-    assert opened.texts("#compare option") == ["rate a step", "stability limit"]
+    assert opened.texts("#compare option") == ["convergence rate", "stability limit"]
     assert "Of 4 learning rates that did not diverge, half are within" in opened.text(
         "#theory-caption"
     )
     opened.page.locator("#theory summary").click()
     first = opened.page.locator("#theory-numbers tbody tr").first.locator("td").all_inner_texts()
-    assert first[:3] == ["gd vanilla", "0.01", "slow"]
+    assert first[:3] == ["gd vanilla", "0.01", "still falling"]
     assert (first[4], first[6]) == ("2/L", "0.99")
     opened.page.focus("#compare")
     opened.page.keyboard.press("s")
@@ -123,8 +123,9 @@ def test_a_limit_that_is_only_sufficient_and_a_floor_are_said_to_be(
     open_page: Opens, tmp_path: Path
 ) -> None:
     bounded = {"largest": 10.0, "smallest": 0.0, "exact": False, "every_batch": False}
-    noise = {"curvatures": [1.0, 10.0], "variances": [2.0, 3.0], "exact": True}
-    entry = THEORY | {"curvature": bounded, "noise": noise}
+    excess = {0.01: 0.1, 0.1: 1.0, 1.0: None}  # None: it is infinite
+    floors = [{"batch_size": 1, "lr": lr, "excess": e, "mean": e} for lr, e in excess.items()]
+    entry = THEORY | {"curvature": bounded, "floors": floors}
     experiment = {"problem": "x", "settings": {"grid": {"order": "replacement"}}}
     sgd = [replace(trial, method="sgd", batch_size=1) for trial in grid()]
     page = write_page(

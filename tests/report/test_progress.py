@@ -89,6 +89,27 @@ def test_the_bar_is_drawn_ten_times_a_second_at_most(clock: Iterator[list[float]
     bar.stop()
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_bar_names_the_trials_and_their_loss_and_cuts_no_number(
+    clock: Iterator[list[float]], width: int
+) -> None:
+    file, now = io.StringIO(), next(clock)
+    bar = Bar(Console(file=file, force_terminal=True, width=width, highlight=False))
+    bar.start(122_000)
+    bar.advance("cnn minibatch 32 vanilla-with-a-very-long-name", 0, 2.302)
+    now[0] += 1
+    bar.advance("cnn minibatch 32 vanilla-with-a-very-long-name", 58_700, 0.001617)
+    begun, *_, last = (text for text in file.getvalue().split("\r") if "cnn" in text)
+    assert "loss 2.3" in begun
+    assert "loss 0.00162" in last
+    assert "58.7k/122k steps" in last
+    assert last.count(":") == 4
+    now[0] += 1
+    bar.advance("cnn gd", 1)
+    bar.stop()
+    assert "loss" not in file.getvalue().split("\r")[-1]
+
+
 def test_a_bar_can_be_stopped_at_any_time() -> None:
     file = io.StringIO()
     bar = bar_on(file)

@@ -39,6 +39,7 @@ class Counting:
     total: int = 0
     calls: int = 0
     steps: Counter[str] = field(default_factory=Counter)
+    losses: list[float] = field(default_factory=list)
     running: bool = False
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -47,11 +48,12 @@ class Counting:
         """Take the total."""
         self.total, self.running = total, True
 
-    def advance(self, label: str, steps: int) -> None:
-        """Count a call."""
-        self.calls += 1
+    def advance(self, label: str, steps: int, loss: float | None = None) -> None:
+        """Count a call that tells of steps."""
+        self.losses += [] if loss is None else [loss]
+        self.calls += steps > 0
         self.steps[label] += steps
-        if self.calls == self.stop_at:
+        if steps and self.calls == self.stop_at:
             raise KeyboardInterrupt
 
     def note(self, line: str) -> None:
@@ -183,6 +185,15 @@ def test_a_second_run_does_nothing(given: Experiment, whole: Outcome) -> None:
     assert again == Outcome(whole.folder, 36, 0, whole.diverged, computed=0, ready=True)
     assert progress.total == progress.calls == 0
     assert {file: file.stat().st_mtime_ns for file in whole.folder.rglob("*")} == before
+
+
+def test_a_loss_is_told_before_the_first_step_and_names_the_problem(tmp_path: Path) -> None:
+    progress = Counting()
+    given = experiment("quadratic", lr="0.1,0.01", steps="5")
+    folder = execute(given, RunOptions(output=tmp_path), progress).folder
+    starts = pd.read_csv(folder / "summary.csv", **EXACT)["initial_train_loss"]
+    assert progress.losses[0] == starts.min()
+    assert set(progress.steps) == {"quadratic gd vanilla"}
 
 
 @pytest.mark.parametrize("stop_at", [1, 5, 9, 17, 18])

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.runs.spec import FORMAT
 from gdcli.runs.state import State, state_of
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, leftovers, tables
@@ -107,7 +108,9 @@ def test_strict_json_only(finished: tuple[Path, list[bytes]]) -> None:
     folder, _ = finished
     spec = folder / ".gdcli" / "spec.json"
     text = spec.read_bytes()
-    spec.write_bytes(text.replace(b'"format": 2', b'"format": NaN'))
+    strange = text.replace(f'"format": {FORMAT}'.encode(), b'"format": NaN')
+    assert strange != text
+    spec.write_bytes(strange)
     try:
         (folder / "manifest.json").rename(folder / "kept")
         assert state_of(folder) == State("damaged", 0, 0)

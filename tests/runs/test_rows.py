@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdcli.csv_cell import as_given
 from gdcli.engine.plan import Plan
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
 from gdcli.engine.trajectory import Trajectory
@@ -259,19 +260,19 @@ def test_steps_to_the_target_are_those_of_the_first_point_at_or_below_it(
 @pytest.mark.parametrize(
     ("goals", "ended", "stopped_by"),
     [
-        ({"target_loss": 0.5}, CONVERGED, "target"),
-        ({"tol": 1.0}, CONVERGED, "tol"),
-        ({"tol": 1.0, "target_loss": 0.5}, CONVERGED, "target"),
-        ({"tol": 1.0, "target_loss": 0.01}, CONVERGED, "tol"),
-        ({"tol": 1.0}, RUNNING, ""),
-        ({"target_loss": 0.5}, DIVERGED, ""),
+        (Training(target_loss=0.5), CONVERGED, "target"),
+        (Training(tol=1.0), CONVERGED, "tol"),
+        (Training(tol=1.0, target_loss=0.5), CONVERGED, "target"),
+        (Training(tol=1.0, target_loss=0.01), CONVERGED, "tol"),
+        (Training(tol=1.0), RUNNING, ""),
+        (Training(target_loss=0.5), DIVERGED, ""),
     ],
 )
 def test_what_ended_a_trial_before_its_budget_is_told(
-    goals: dict[str, float], ended: int, stopped_by: str
+    goals: Training, ended: int, stopped_by: str
 ) -> None:
     columns = {"train_loss": [[3.0, 0.25, 0.5]], "grad_norm": [[1.0] * 3]}
-    one = replace(trial(), training=Training(**goals))
+    one = replace(trial(), training=goals)
     found = cells_of(Rows([], (), PLAN), one, curves(columns, [3], [ended]), 0)
     assert found["stopped_by"] == stopped_by
 
@@ -317,7 +318,8 @@ def test_any_name_stays_one_cell(name: str) -> None:
     texts = [rows.curve(one, held, 0), line_of(rows, one, held, 1), rows.failed(one, name)]
     for text in texts:
         for values in csv.reader(io.StringIO(text, newline="")):
-            assert values[7:9] == [str(Path(name)), name]
+            assert list(map(as_given, values[7:9])) == [str(Path(name)), name]
+            assert not any(value.startswith(("=", "@", "\t", "\r")) for value in values[7:9])
     (first,) = csv.reader(io.StringIO(header([name, "b"]), newline=""))
     assert first == [name, "b"]
 

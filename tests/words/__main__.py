@@ -12,7 +12,7 @@ from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
-from tests.words.score import held_back, matrix, report, scored, store, stored
+from tests.words.score import matrix, part, report, scored, store, stored
 from tests.words.truth import Row
 
 WRITTEN = Path(__file__).with_name("score.txt")
@@ -22,18 +22,18 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.words")
     parser.add_argument("--make", action="store_true", help="train the trials anew: some minutes")
     parser.add_argument("--write", action="store_true", help="write the score to score.txt, too")
-    parser.add_argument("--wrong", action="store_true", help="name what is wrong, but held back")
+    parser.add_argument(
+        "--wrong", action="store_true", help="name what is wrong, of what was looked at"
+    )
     return parser.parse_args()
 
 
 def lines(trials: Sequence[Row]) -> Iterator[str]:
     """Yield the score of all trials, and of those that limits were chosen without."""
-    kept = [row for row in trials if held_back(row)]
-    tuned = [row for row in trials if not held_back(row)]
     everything = scored(trials)
     yield from report(everything, "All")
-    yield from report(scored(tuned), "Looked at while limits were chosen")
-    yield from report(scored(kept), "Held back")
+    for name in dict.fromkeys(map(part, trials)):
+        yield from report(scored([row for row in trials if part(row) == name]), name)
     yield from matrix(everything.states, "States")
     yield from matrix(everything.qualities, "Qualities that lead")
 
@@ -50,7 +50,7 @@ def main() -> None:
     if arguments.write:
         WRITTEN.write_text("\n".join(lines(trials)) + "\n", encoding="utf-8")
     if arguments.wrong:
-        tuned = scored([row for row in trials if not held_back(row)])
+        tuned = scored([row for row in trials if part(row).startswith("Looked")])
         print(*tuned.wrong, *tuned.false_ends, sep="\n")
 
 

@@ -75,6 +75,7 @@ def rows_of(group: Group, budget: int, record: str) -> Iterator[Row]:
                 "id": trial.id,
                 "what": _what(group, trial, plan),
                 "record": record,
+                "added": group.added,
                 **{part: _bare(asdict(getattr(found, part))) for part in found.__annotations__},
                 "truth": _bare(truth),
             }
@@ -170,7 +171,9 @@ def _truth(curves: Curves, i: int, plan: Plan, known: Evidence) -> dict[str, Any
         return found
     noisy = known.descent.method != "gd"
     until, late = losses[here], here & (steps > horizon * (7 / 8 if noisy else 15 / 16))
-    found["lowest"] = float(np.nanmin(losses[~here])) if steps[-1] > horizon else None
+    found["lowest"] = _lowest(losses[~here], max(1, int(here.sum()) // 16))
+    half = losses[here & (steps > horizon / 2)]
+    found["now_lowest"] = _lowest(half, max(1, len(half) // 4))
     count = min(TAIL, horizon // 4)
     found |= {
         "last": float(until[-1]),
@@ -191,6 +194,14 @@ def _truth(curves: Curves, i: int, plan: Plan, known: Evidence) -> dict[str, Any
         found |= {"end": float(losses[-1]), "norm_end": float(norms[-1])}
         found |= _level("later", end, losses[-count:], end)
     return found
+
+
+def _lowest(values: np.ndarray, size: int) -> float | None:
+    """Return the lowest mean of so many values that follow one another; None: there are fewer."""
+    parts = [
+        values[place : place + size].mean() for place in range(0, len(values) - size + 1, size)
+    ]
+    return float(np.nanmin(parts)) if parts else None
 
 
 def _level(name: str, values: np.ndarray, tail: np.ndarray, more: np.ndarray) -> dict[str, float]:

@@ -48,9 +48,11 @@ def evidence(row: Row) -> Evidence:
     return Evidence(Observed(**seen), Descent(**row["descent"]), Known(**row["known"]))
 
 
-def held_back(row: Row) -> bool:
-    """Whether a trial was not looked at while limits were chosen."""
-    return int(row["id"], 16) % 2 == 1
+def part(row: Row) -> str:
+    """Return whether a trial was looked at while limits were chosen."""
+    if row["added"]:
+        return "Added when all limits were set"
+    return "Held back" if int(row["id"], 16) % 2 == 1 else "Looked at while limits were chosen"
 
 
 @dataclass

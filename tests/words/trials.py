@@ -13,6 +13,7 @@ class Group(NamedTuple):
     options: dict[str, Any]
     grid: dict[str, Any]
     budgets: tuple[int, ...]  # in steps for gd, in epochs for sgd and minibatch
+    added: bool = False  # when all limits were set
 
 
 FILES = "tests/words/data"
@@ -30,6 +31,7 @@ def groups() -> Iterator[Group]:
     yield from _noisy_linear_models()
     yield from _noisy_crawls()
     yield from _noisy_networks()
+    yield from (group._replace(added=True) for group in (*_others(), *_noisy_others()))
 
 
 def _bowls() -> Iterator[Group]:
@@ -219,3 +221,77 @@ def _noisy_networks() -> Iterator[Group]:
     yield Group("logistic-regression", {}, lion, (40,))
     cancer = {"method": ["minibatch"], "optimizer": ["adam"], "lr": [0.003], "seed": [0, 1]}
     yield Group("mlp", {"dataset": "breast-cancer", "hidden": "32,32"}, cancer, (60,))
+
+
+def _others() -> Iterator[Group]:
+    """Yield trials that were added when all limits were set."""
+    for condition, budgets in ((3, (25,)), (40, (70, 500)), (2500, (400,))):
+        rates = [2 / condition * share for share in (0.05, 0.5, 0.97, 1.0, 1.001, 1.5)]
+        yield _other_bowl(condition, {"lr": rates, "seed": [7]}, budgets)
+    for rule, tried in (
+        ("momentum", (0.05, 0.7, 1.5)),
+        ("nesterov", (0.1, 0.5)),
+        ("adam", (0.3,)),
+        ("rmsprop", (0.02,)),
+        ("sign-sgd", (0.05,)),
+        ("adadelta", (5.0,)),
+        ("nadam", (0.5,)),
+    ):
+        rates = [2 / 60 * share for share in tried]
+        yield _other_bowl(60, {"optimizer": [rule], "lr": rates, "seed": [3]}, (50, 450))
+    yield Group("quadratic", {"instance": "deepobs"}, {"lr": [0.001, 0.01, 0.03, 0.04]}, (30,))
+    yield Group("rosenbrock", {"b": 10}, {"lr": [0.003, 0.01, 0.03]}, (200, 2500))
+    moving = {"optimizer": ["momentum", "adam"], "lr": [0.002, 0.02]}
+    yield Group("beale", {}, moving, (400,))
+    yield Group("himmelblau", {"start": "-3,-1"}, {"lr": [0.002, 0.015]}, (50,))
+    for formula, start, steps, budgets in (
+        ("(x-1)**2 + 50*(y+2)**2", "3,3", [0.005, 0.019, 0.02, 0.021], (60, 500)),
+        ("x**4/4 - x**2/2 + y**2", "0,1", [0.05, 0.3], (100,)),
+        ("exp(-w)+0.01*w", "-1", [0.1, 2], (80, 600)),
+    ):
+        yield Group("expression", {"formula": formula, "start": start}, {"lr": steps}, budgets)
+    noisy = {"dataset": "synthetic", "features": 20, "noise": 3}
+    yield Group("linear-regression", noisy, {"lr": [0.02, 0.2, 1.5]}, (30, 300))
+    ended = {"schedule": ["linear", "one-cycle", "inverse-time"], "lr": [0.05, 0.2]}
+    yield Group("linear-regression", {}, ended, (60,))
+    two = {"optimizer": ["vanilla", "momentum"], "lr": [0.05, 0.5, 5]}
+    yield Group("logistic-regression", {"l2": 0.01}, two, (80,))
+    yield Group("softmax-regression", {"dataset": "digits"}, {"lr": [0.1, 2]}, (60,))
+    yield Group("huber", {}, {"optimizer": ["adam"], "lr": [0.3, 3]}, (150,))
+    yield Group("svm", {"hinge": "squared"}, {"optimizer": ["nesterov"], "lr": [0.01]}, (200,))
+    yield Group("poisson-regression", {}, {"optimizer": ["adam"], "lr": [0.01, 0.1]}, (100,))
+    wine = {"dataset": "wine", "hidden": "12"}
+    yield Group("mlp", wine, {"lr": [0.05, 1, 20], "seed": [5]}, (80, 300))
+    tanh = {"dataset": "breast-cancer", "hidden": "8", "activation": "tanh"}
+    yield Group("mlp", tanh, {"lr": [0.1, 2], "seed": [5]}, (120,))
+    yield Group("matrix-factorization", {"l2": 0.01}, {"lr": [2, 8]}, (150,))
+    code = {"dataset": "iris", "hidden": "6", "code": 2}
+    yield Group("autoencoder", code, {"lr": [0.1, 2]}, (150,))
+
+
+def _other_bowl(condition: float, grid: dict[str, Any], budgets: tuple[int, ...]) -> Group:
+    return Group("quadratic", {"condition": condition, "dim": 6, "spread": 1.0}, grid, budgets)
+
+
+def _noisy_others() -> Iterator[Group]:
+    """Yield noisy ones that were added when all limits were set."""
+    noisy = {"condition": 5, "noise": 2, "examples": 300, "dim": 3}
+    drawn = {"method": ["minibatch"], "batch-size": [10], "order": "replacement"}
+    yield Group(
+        "quadratic", noisy, {**drawn, "lr": [0.001, 0.02, 0.1, 0.3], "seed": [4, 5]}, (15, 80)
+    )
+    steep = {"condition": 50, "noise": 1, "examples": 200, "dim": 3}
+    sgd = {"method": ["sgd"], "lr": [0.0001, 0.002, 0.02], "seed": [4]}
+    yield Group("quadratic", steep, sgd, (15, 80))
+    both = {"method": ["minibatch", "sgd"], "lr": [0.0003, 0.01, 0.05], "seed": [4]}
+    yield Group("linear-regression", {"dataset": "synthetic", "noise": 2}, both, (12, 60))
+    one = {"method": ["sgd"], "lr": [0.0005, 0.02, 0.5], "seed": [4]}
+    yield Group("logistic-regression", {}, one, (10, 40))
+    mini = {"method": ["minibatch"], "seed": [4]}
+    moving = {**mini, "optimizer": ["momentum"], "lr": [0.001, 0.05]}
+    yield Group("softmax-regression", {"dataset": "wine"}, moving, (15, 70))
+    wine = {"dataset": "wine", "hidden": "12"}
+    two = {**mini, "optimizer": ["vanilla", "momentum"], "lr": [0.01, 0.3]}
+    yield Group("mlp", wine, two, (20, 90))
+    ended = {**mini, "optimizer": ["adam"], "schedule": ["cosine"], "lr": [0.002, 0.02]}
+    yield Group("mlp", {"dataset": "iris", "hidden": "8"}, ended, (40,))

@@ -55,8 +55,9 @@ def _later(row: Row) -> frozenset[str]:
 def further(row: Row) -> float:
     """Return how far the loss falls on in ten times as many steps, as a share of its fall."""
     truth = row["truth"]
-    calm = row["descent"]["method"] == "gd" and not truth["now_rises"]
-    now = truth["last"] if calm else truth["now"]
+    calm = _calm_at_the_end(row)
+    # What is noisy may end at a burst: it falls on if it comes to be lower than it was.
+    now = truth["last"] if calm else min(truth["now"], truth["now_lowest"])
     then = min(truth["end"], truth["lowest"]) if calm else truth["later"]
     if now - then <= 1e-12 * max(abs(now), abs(_start(row))):
         return 0.0
@@ -69,7 +70,8 @@ def _of_the_gap(row: Row) -> float:
     least, fall = row["known"].get("minimum"), _fall(row)
     if least is None or fall <= 0 or _near(row):
         return 0.0
-    return float(further(row) * fall / (row["truth"]["last"] - least))
+    level = row["truth"]["last" if _calm_at_the_end(row) else "now"]
+    return float(further(row) * fall / (level - least))
 
 
 def falls_on(row: Row, share: float) -> bool:
@@ -84,7 +86,7 @@ def _significant(row: Row) -> bool:
     if row["descent"]["method"] == "gd":
         return True
     error = (truth["now_error"] ** 2 + truth["later_error"] ** 2) ** 0.5
-    return bool(truth["now"] - truth["later"] > SURE * error)
+    return bool(min(truth["now"], truth["now_lowest"]) - truth["later"] > SURE * error)
 
 
 def _start(row: Row) -> float:
@@ -92,8 +94,13 @@ def _start(row: Row) -> float:
 
 
 def _fall(row: Row) -> float:
-    """Return the fall so far: of what is noisy, that of its level."""
-    return _start(row) - float(row["truth"]["last" if row["descent"]["method"] == "gd" else "now"])
+    """Return the fall so far: of what is noisy or swings, that of its level."""
+    return _start(row) - float(row["truth"]["last" if _calm_at_the_end(row) else "now"])
+
+
+def _calm_at_the_end(row: Row) -> bool:
+    """Whether the last loss stands for those around it."""
+    return row["descent"]["method"] == "gd" and not row["truth"]["now_rises"]
 
 
 def _over_limit(row: Row) -> float | None:
@@ -164,7 +171,7 @@ def near_gap(least: float, fall: float) -> float:
 def _near(row: Row) -> bool:
     """Whether the loss is at its least, or at what no loss is below."""
     least = row["known"].get("minimum", row["known"].get("bound"))
-    level = row["truth"]["last" if row["descent"]["method"] == "gd" else "now"]
+    level = row["truth"]["last" if _calm_at_the_end(row) else "now"]
     return least is not None and level - least <= near_gap(least, _fall(row))
 
 

@@ -21,8 +21,11 @@ TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
+AHEAD_COSINE = 0.9  # cosine of two gradients that point the same way
+LARGE_SLOPE = 0.5  # a gradient norm, over its largest, that has not shrunk
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
+NO_CURVATURE = 1e-18  # of a curvature: less than its rounding error leaves of a flat direction
 ROUNDING = 1e-12  # of the loss's size: smaller falls may be rounding
 
 
@@ -124,7 +127,7 @@ class Case:
             return noisy_trend(self.levels)
         trend = smooth_trend(self.levels)
         if self.known.rate is not None and self.gap is not None and self.descent.horizon:
-            factor = self.known.rate ** (2 * AHEAD * self.descent.horizon)
+            factor = float(min(1.0, self.known.rate) ** (2 * AHEAD * self.descent.horizon))
             return trend._replace(ahead=max(trend.ahead, self.gap * (1 - factor)))
         if self.descent.steady or self.pull is None:
             return trend
@@ -231,6 +234,22 @@ class Case:
         return abs(self.fall) <= 0.01 * abs(self.start)
 
     @cached_property
+    def undefined(self) -> bool:
+        """Whether a function became NaN though no loss was above its start."""
+        seen = self.observed
+        low, high = seen.lowest_train_loss, seen.highest_train_loss
+        if self.known.network or seen.diverged_by != "nan" or low is None or high is None:
+            return False
+        return low < self.start and high <= self.start
+
+    @cached_property
+    def unhurried(self) -> bool:
+        """Whether the steps were too small to change the loss, or the gradient."""
+        turn, slope = self.observed.gradient_turn, self.slope
+        straight = turn is not None and turn > AHEAD_COSINE and not self.observed.late_rises
+        return self.unmoved and straight and slope is not None and slope > LARGE_SLOPE
+
+    @cached_property
     def at_chance(self) -> bool:
         """Whether a model is no better than the best constant prediction."""
         known, right = self.known, self.observed.final_train_accuracy
@@ -249,7 +268,7 @@ class Case:
         most, low = seen.highest_train_loss, seen.lowest_train_loss
         if most is None or low is None or seen.largest_grad_norm is None or most <= low:
             return None
-        return seen.largest_grad_norm**2 / (2 * (most - low))
+        return seen.largest_grad_norm * seen.largest_grad_norm / (2 * (most - low))
 
     @cached_property
     def vanished(self) -> bool:
@@ -279,29 +298,37 @@ class Case:
             return False
         if lowest > TENTH * size:
             return self.vanished
+        if self.slope > 0 and 0 < lowest < NO_CURVATURE * size:
+            return False  # a far plateau, such as the tail of exp(-w): nothing curves there
         curves = lowest > PART * size or self.slope * horizon**2 < PART
         return curves and self.slope <= self.limits.steep**1.5 and lowest >= -1e-6 * size
+
+    @cached_property
+    def excess(self) -> float | None:
+        """What a noisy loss is above its least one on average, over the second half."""
+        late = self.levels[len(self.levels) // 2 :]
+        return sum(late) / len(late) - self.least if late and self.least is not None else None
 
     @cached_property
     def at_floor(self) -> bool:
         """Whether the noise of batches holds the loss above its least.
 
-        Where theory has no floor: the loss is flat, though its gradient would have taken it all the
-        way down.
+        The loss is flat, though its gradient would have taken it all the way down; and it is where
+        theory says, if theory does.
         """
-        if not self.descent.stochastic or not self.descent.steady or self.ended_wild:
+        descent = self.descent
+        noisy = descent.stochastic and descent.steady and not self.ended_wild
+        if descent.weight_decay or descent.clip_norm is not None:  # they hold a loss up, too
             return False
-        if self.falls_on or self.at_least or not self.known.attained or not self.levels:
+        if not noisy or not self.enough or self.trend.sure >= self.limits.sure:
             return False
-        if self.known.floor is not None and self.gap is not None:
-            late = self.levels[len(self.levels) // 2 :]
-            excess = sum(late) / len(late) - self.level + self.gap
-            return self.known.floor / 3 <= excess <= 3 * self.known.floor
-        if not self.enough or self.trend.sure >= self.limits.sure:
+        if self.at_least or not self.known.attained or self.excess is None:
             return False
         if self.pull is None:  # an adaptive rule: its steps do not shrink with the gradient
             return self.known.convex is True and self.gap is not None
-        return self.least is not None and self.pull >= self.level - self.least
+        floor = self.known.floor
+        there = floor is None or floor / 3 <= self.excess <= 3 * floor
+        return there and self.pull >= self.excess
 
     @cached_property
     def overfits(self) -> bool:
@@ -310,6 +337,8 @@ class Case:
         low, late, at = seen.lowest_test_loss, seen.late_test_loss, seen.lowest_test_step
         if low is None or late is None or at is None or not horizon or not self.enough:
             return False
-        then = seen.levels[max(0, ceil(at * STRETCHES / horizon) - 1)]
+        place = min(STRETCHES, max(1, ceil(at * STRETCHES / horizon)))
+        then = seen.levels[place - 1]
         fell = then is not None and self.level < then - CLOSE * abs(then)
-        return late - low > self.limits.worse * abs(low) and fell
+        over = place < STRETCHES  # else the test loss still falls
+        return late - low > self.limits.worse * abs(low) and fell and over

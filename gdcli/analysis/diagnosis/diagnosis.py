@@ -13,6 +13,7 @@ from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, number, percent
 DEFAULT = Limits()
 ENOUGH = ("at the minimum",)  # what says so much that "is flat" adds nothing
 ALONE = ("dead", "never moved", "chance level")  # beside which nothing else matters
+SOONER = ("ill-conditioned", "too much momentum")  # whose advice shortens what is forecast
 BESIDES = ("past its best test loss", "target below the minimum")  # told though others lead
 
 
@@ -29,6 +30,7 @@ class Diagnosis:
     gap: float | None = None  # what it is above the least loss
     left: float | None = None  # the gap as a share of the fall so far
     slope: float | None = None  # gradient norm at the end over its largest
+    other_lr: str = ""  # the learning rate to try: smaller or larger; "": either
 
     @property
     def quality(self) -> str | None:
@@ -51,10 +53,13 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
     if state.word == "flat" and qualities and qualities[0].word in ENOUGH:
         phrases.pop(0)
     coming = forecast(case)
+    state_falls = state.word == "still falling"
     advising = [state] if state.word == "bouncing" else told or [state]
     advice = next((text for one in advising if (text := one.advice(case))), "")
-    if coming is not None and state.word == "still falling":
-        advice = _sentence(case, coming)
+    other_lr = _other_lr(advice) or _other_lr(state.advice(case) if state_falls else "")
+    if coming is not None and state_falls:
+        others = [one for one in told if one.word in SOONER]
+        advice = " ".join([_sentence(case, coming), *(one.advice(case) for one in others)])
     return Diagnosis(
         state.word,
         tuple(one.word for one in qualities),
@@ -65,7 +70,14 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
         case.gap,
         case.left,
         case.slope,
+        other_lr,
     )
+
+
+def _other_lr(advice: str) -> str:
+    """Return which learning rate advice asks for: smaller, larger, or "" for either."""
+    kinds = (kind for kind in ("smaller", "larger") if f"{kind} learning rate" in advice)
+    return next(kinds, "")
 
 
 def _sentence(case: Case, coming: Forecast) -> str:

@@ -25,19 +25,15 @@ class Observed:
     watched: float | None = None
     initial_train_loss: float | None = None
     final_train_loss: float | None = None
-    initial_grad_norm: float | None = None
     largest_grad_norm: float | None = None
     final_grad_norm: float | None = None
     lowest_train_loss: float | None = None
-    lowest_train_step: float | None = None
     highest_train_loss: float | None = None
-    highest_train_step: float | None = None
     above_start_from: float | None = None
     largest_late_rise: float | None = None
     late_rises: float | None = None
     late_swing: float | None = None
     gradient_turn: float | None = None
-    final_test_loss: float | None = None
     lowest_test_loss: float | None = None
     lowest_test_step: float | None = None
     late_test_loss: float | None = None
@@ -45,7 +41,6 @@ class Observed:
     dead_units: float | None = None
     final_sharpness: float | None = None
     final_train_accuracy: float | None = None
-    final_test_accuracy: float | None = None
     diverged_after: float | None = None
     diverged_at: float | None = None
     diverged_by: str = ""  # "", growth, overflow or nan
@@ -83,7 +78,6 @@ class Descent:
     horizon: int | None = None  # steps of the budget
     tol: float | None = None
     target_loss: float | None = None
-    diverge_at: float = 1e9
 
     @property
     def stochastic(self) -> bool:
@@ -108,13 +102,11 @@ class Known:
     classifier: bool = False
     baseline_loss: float | None = None  # of the best constant prediction, training part
     majority_train: float | None = None  # share of the most frequent class
-    majority_test: float | None = None
     limit: float | None = None  # learning rate above which this descent is not stable
     limit_exact: bool = False  # it diverges above it; else it may
     limit_formula: str = "2/L"
     rate: float | None = None  # factor by which a step shrinks the distance to the minimiser
     floor: float | None = None  # mean excess loss at which this descent settles
-    floor_exact: bool = False
     condition: float | None = None  # largest curvature over the smallest above 0
     best_beta: float | None = None  # of this momentum, for this condition number
     scaled: bool | None = None  # whether features are standardised; None: there are none

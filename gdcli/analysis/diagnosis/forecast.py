@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import floor, log, log10, sqrt
+from math import exp, floor, inf, log, log10, sqrt
 from typing import NamedTuple
 
 from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, Case
@@ -10,6 +10,7 @@ from gdcli.analysis.diagnosis.evidence import STRETCHES
 
 STABLE = 1.5  # two estimates of the same pace may differ by this factor
 WIDEST = 2.0  # a range whose ends differ by more is no forecast
+LARGEST = 700.0  # powers of e that a float holds
 FEW_STEPS = 2
 NARROWEST = 1.15  # a range is at least this factor wide on both sides
 FARTHEST = 9.0  # budgets to come; a longer forecast is only "more than ten times"
@@ -90,15 +91,18 @@ def _range(case: Case, goal: float, horizon: float) -> tuple[float, float] | Non
     if case.descent.optimizer in EQUAL_STEPS:
         return _evenly(gaps, goal, now, horizon)
     early, late = (log(gaps[a] / gaps[b]) / (horizon / 4) for a, b in ((7, 11), (11, 15)))
-    if not (late > 0 and early > 0 and 1 / STABLE <= early / late <= STABLE):
+    # Theory's pace is the slowest of plain descent: the time lies between both, early on, too.
+    bounded = case.known.rate is not None and case.descent.optimizer == "vanilla"
+    stable = late > 0 and early > 0 and 1 / STABLE <= early / late <= STABLE
+    if not stable and not (bounded and late > 0):
         return None
-    paces = [late]
+    folds = log(now / goal)
+    need = [folds / late]
     if case.known.rate is not None and 0 < case.known.rate < 1:
-        paces.append(min(late, -2 * log(case.known.rate)))  # in the long run
+        need.append(folds / min(late, -2 * log(case.known.rate)))  # in the long run
     else:
-        paces.append(late * late / early)  # it goes on to change as it did
-        paces += [_power(gaps, goal, now, horizon)] if late < early else []
-    need = [log(now / goal) / pace for pace in paces]
+        need.append(folds * early / (late * late))  # it goes on to change as it did
+        need += [_power(gaps, folds, horizon)] if late < early else []
     if case.descent.optimizer not in LINEAR:  # its steps may keep their size
         even = _evenly(gaps, goal, now, horizon)
         if even is None:
@@ -116,15 +120,15 @@ def _evenly(
         return None
     if sqrt(goal) < FEW_STEPS * late:  # less than a few steps from the minimum they hop around it
         return None
-    need = sorted((sqrt(now) - sqrt(goal)) / pace for pace in (early, late))
-    return need[0], need[1]
+    # At the last pace, and at one that goes on to change as it did.
+    need = sorted((sqrt(now) - sqrt(goal)) / pace for pace in (late, late * late / early))
+    return (need[0], need[1]) if need[1] <= WIDEST * need[0] else None
 
 
-def _power(gaps: list[float], goal: float, now: float, horizon: float) -> float:
-    """Return the mean pace to the goal if the gap falls like a power of the steps."""
+def _power(gaps: list[float], folds: float, horizon: float) -> float:
+    """Return the steps to a gap that is e**folds smaller, if it falls like a power of the steps."""
     power = log(gaps[11] / gaps[15]) / log(15.5 / 11.5)
-    factor = float((now / goal) ** (1 / power))
-    return log(now / goal) / (horizon * (factor - 1))
+    return horizon * (exp(folds / power) - 1) if folds < LARGEST * power else inf
 
 
 def rounded(low: float, high: float) -> tuple[float, float]:

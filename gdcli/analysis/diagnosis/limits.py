@@ -13,27 +13,28 @@ class Limits:
     """Ratios, so that no unit matters."""
 
     near: Annotated[
-        float, "gap to the least loss, as a share of the fall so far, that counts as none", Gt(0)
+        float, "a gap to the least loss below this share of the fall so far counts as none", Gt(0)
     ] = 1e-3
     flat: Annotated[
         float,
-        "fall expected of ten times as many steps, as a share of the fall so far, that is none",
+        "a loss that would fall by less than this share of its fall so far in ten times as many "
+        "steps counts as flat",
         Gt(0),
     ] = 1e-3
     swing: Annotated[
-        float, "size of late swings, as a share of the fall so far, that counts as bouncing", Gt(0)
+        float, "late swings larger than this share of the fall so far count as bouncing", Gt(0)
     ] = 1e-2
     sure: Annotated[
-        float, "standard errors that make a fall of sgd and minibatch more than noise", Gt(0)
+        float, "standard errors by which a fall of sgd or minibatch must exceed its noise", Gt(0)
     ] = 3.0
     worse: Annotated[
         float,
-        "rise of the test loss above its lowest, as a share of it, that is overfitting",
+        "a test loss that ends above its lowest by more than this share counts as overfitting",
         Gt(0),
     ] = 0.1
     steep: Annotated[
         float,
-        "gradient norm, as a share of its largest, below which it counts as vanished",
+        "a gradient norm below this share of its largest counts as vanished",
         Gt(0),
         Lt(1),
     ] = 1e-3

@@ -18,6 +18,15 @@ NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has 
 EQUAL_STEPS_ADVICE = (
     "Its steps have a fixed size: use a smaller learning rate or a schedule that ends at 0."
 )
+UNHURRIED_ADVICE = (
+    "Use a far larger learning rate: its loss has hardly moved, and its gradient has not shrunk."
+)
+UNDEFINED_ADVICE = (
+    "Its loss had not risen: check whether the loss and its gradient are defined everywhere, unlike"
+    " the logarithm of a negative number."
+)
+NEVER_MIND = 10  # times the fall: a swing so wide is not measured by it
+AT_ONCE = 2  # steps: a rate that blows up by then is far too large
 MANY = 1e3  # a condition number that is worth a word
 
 
@@ -50,7 +59,7 @@ def _blew_up(case: Case) -> bool:
         return True
     if case.observed.above_start_from is None:
         return False
-    height = abs(case.start) if case.least is None else case.start - case.least
+    height = max(abs(case.start), case.start - (case.least or 0.0))
     return case.level - case.start > max(height, 1e-9 * abs(case.start))
 
 
@@ -96,6 +105,10 @@ def _blew_up_advice(case: Case) -> str:
         return f"Use a learning rate below {number(known.limit)}."
     if known.scaled is False:
         return f"Standardise the features, or use a far smaller learning rate than {number(rate)}."
+    if case.undefined:
+        return UNDEFINED_ADVICE
+    if case.observed.diverged_at is not None and case.observed.diverged_at <= AT_ONCE:
+        return f"Use a far smaller learning rate than {number(rate)}."
     return f"Use a smaller learning rate, such as {number(rate / 10)}."
 
 
@@ -120,11 +133,11 @@ def _bouncing(case: Case) -> bool:
     ratio = case.over_limit
     if ratio is not None and ratio > 1 + SAME:
         return True
+    if case.descent.stochastic:
+        return False
     if ratio is not None and ratio >= 1 - SAME and (case.slope or 0.0) > case.limits.steep:
         return True
-    if case.descent.stochastic or not case.enough:
-        return False
-    return case.bounces
+    return case.enough and case.bounces
 
 
 def _bouncing_phrase(case: Case) -> str:
@@ -135,9 +148,9 @@ def _bouncing_phrase(case: Case) -> str:
     if ratio is not None and ratio >= 1 - SAME:
         return f"bounces to and fro for ever: its learning rate is at {limit}"
     if case.straight_back:
-        return "bounces to and fro: each step goes straight back over the minimum"
+        return "bounces to and fro: each step goes straight back over a minimum"
     wide = max(case.observed.late_swing or 0.0, case.observed.largest_late_rise or 0.0)
-    if case.fall > 0:
+    if wide <= NEVER_MIND * case.fall:
         share = percent(wide / case.fall)
         return f"bounces: its loss still swings by {number(wide)}, {share} of its fall"
     return f"bounces: its loss still swings by {number(wide)}"
@@ -159,8 +172,14 @@ def _too_few(case: Case) -> bool:
 
 
 def _too_few_phrase(case: Case) -> str:
-    points = case.observed.watched or 0.0
-    return f"is too short to tell: {points:.0f} point{'' if points == 1 else 's'}"
+    points = case.observed.watched
+    if points is None:
+        return "cannot be told: its summary.csv, of an earlier version, has no facts"
+    return f"has {points:.0f} point{'' if points == 1 else 's'}, too few to tell"
+
+
+def _too_few_advice(case: Case) -> str:
+    return "Run it again." if case.observed.watched is None else "Give it more epochs."
 
 
 def _falls_on(case: Case) -> bool:
@@ -176,7 +195,16 @@ def _falls_advice(case: Case) -> str:
 def _flat_advice(case: Case) -> str:
     if case.descent.optimizer in EQUAL_STEPS and case.descent.steady:
         return EQUAL_STEPS_ADVICE
-    return "Try other learning rates and seeds: they tell whether a lower loss is there."
+    if case.unhurried:
+        return UNHURRIED_ADVICE
+    if case.gap is not None and not case.at_least:
+        least = number(case.known.minimum)
+        return f"Lower losses are possible, down to {least}: try other learning rates."
+    if case.known.convex:
+        return "Try other learning rates: they tell whether a lower loss is there."
+    if case.known.network:
+        return "Try other learning rates and seeds: they tell whether a lower loss is there."
+    return "Try other learning rates and starts: they tell whether a lower loss is there."
 
 
 STATES = (
@@ -187,7 +215,7 @@ STATES = (
         "too few points to tell",
         _too_few,
         _too_few_phrase,
-        lambda _: "Give it more epochs.",
+        _too_few_advice,
     ),
     Verdict(
         "still falling",
@@ -261,14 +289,19 @@ def _chance_phrase(case: Case) -> str:
 
 
 def _chance_advice(case: Case) -> str:
+    if not case.enough:
+        return "Give it more epochs."
+    if case.unhurried:
+        return UNHURRIED_ADVICE
     if case.known.network:
         adam = "Adam, " if case.descent.optimizer in LINEAR else ""
-        return f"Try other learning rates, {adam}fewer layers or another activation."
+        begin = "Give it more epochs, or try larger" if case.falls_on else "Try other"
+        decay = "less weight decay, " if case.descent.weight_decay else ""
+        return f"{begin} learning rates, {decay}{adam}fewer layers or another activation."
     if case.falls_on:
         return "Give it more epochs, or try larger learning rates."
-    if case.descent.stochastic:
-        return "Try smaller learning rates or larger batches."
-    return "Try other learning rates."
+    noisy = case.descent.stochastic
+    return f"Try {'smaller learning rates or larger batches' if noisy else 'other learning rates'}."
 
 
 def _curved_down(case: Case) -> bool:
@@ -286,11 +319,12 @@ def _curved_down_phrase(case: Case) -> str:
 
 
 def _at_minimum(case: Case) -> bool:
-    return not case.ended_wild and (case.at_least or case.at_local)
+    local = case.at_local and not _bouncing(case)
+    return not case.ended_wild and (case.at_least or local)
 
 
 def _at_minimum_phrase(case: Case) -> str:
-    if case.left is not None:
+    if case.gap is not None:
         least = case.known.minimum
         if not case.known.attained:
             here = number(case.level)
@@ -309,15 +343,15 @@ def _at_floor(case: Case) -> bool:
 
 
 def _at_floor_phrase(case: Case) -> str:
-    known = case.known
-    if known.floor is not None and case.gap is not None:
-        return (
-            f"is at its noise floor: {number(case.gap)} above the least loss; "
-            f"theory says {number(known.floor)}"
-        )
-    if case.gap is not None:
-        return f"is at its noise floor, {number(case.gap)} above the least loss"
-    return "is at its noise floor: the noise of the batches undoes its progress"
+    above = f"{number(case.excess)} above {_least_word(case)}"
+    if case.known.floor is not None:
+        return f"is at its noise floor: {above} on average; theory says {number(case.known.floor)}"
+    return f"is at its noise floor, {above} on average"
+
+
+def _least_word(case: Case) -> str:
+    """Return what a loss is compared with: its least, or a bound that it may never come near."""
+    return "the least loss" if case.gap is not None else f"{number(case.least)}"
 
 
 def _all_right(case: Case) -> bool:
@@ -413,7 +447,11 @@ QUALITIES = (
         "all examples right",
         _all_right,
         _all_right_phrase,
-        lambda _: "More epochs lower the loss, not the number of mistakes.",
+        lambda c: (
+            "Its test loss is past its best: stop earlier."
+            if c.overfits
+            else "More epochs lower the loss, not the number of mistakes."
+        ),
     ),
     Verdict(
         "ended by its schedule",
@@ -449,6 +487,7 @@ QUALITIES = (
         lambda c: (
             f"is held {number(c.gap)} above the least loss by its weight decay of "
             f"{number(c.descent.weight_decay)}"
+            f"{' and the noise of its batches' if c.descent.stochastic else ''}"
         ),
         lambda _: "Use less weight decay for a lower training loss.",
     ),
@@ -474,7 +513,11 @@ QUALITIES = (
         "above its start",
         _above_start,
         lambda c: f"ends above its start: {number(c.level)}, it started at {number(c.start)}",
-        lambda _: "Use a smaller learning rate.",
+        lambda c: (
+            f"Use a learning rate below {number(c.known.limit)}."
+            if c.over_limit is not None and c.over_limit > 1
+            else "Use a smaller learning rate."
+        ),
     ),
     Verdict(
         "past its best test loss",

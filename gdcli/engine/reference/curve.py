@@ -9,6 +9,7 @@ import numpy as np
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
 
 if TYPE_CHECKING:
+    from gdcli.engine.plan import Plan
     from gdcli.engine.reference.objective import Tensors
     from gdcli.training import Training
 
@@ -20,12 +21,14 @@ class Curve:
         """Begin without a point, running."""
         self.training = training
         self.steps: list[int] = []
+        self.seen: list[int] = []  # examples whose gradient was taken, each as often as it was
         self.columns: dict[str, list[float]] = {}
         self.ended = RUNNING
 
-    def add(self, step: int, measures: Tensors, params: Tensors) -> None:
+    def add(self, step: int, seen: int, measures: Tensors, params: Tensors) -> None:
         """Keep a point; it is the last one if the trial converges or diverges there."""
         self.steps.append(step)
+        self.seen.append(seen)
         for name, value in measures.items():
             self.columns.setdefault(name, []).append(float(value))
         self.ended = self._ended(measures, params)
@@ -47,11 +50,13 @@ class Curve:
         low = training.target_loss is not None and loss <= training.target_loss
         return CONVERGED if flat or low else RUNNING
 
-    def curves(self, dtype: str) -> Curves:
+    def curves(self, dtype: str, plan: Plan) -> Curves:
         """Return the curves of a batch of this trial alone."""
+        planned = self.seen == list(map(plan.examples_at, self.steps))
         return Curves(
             steps=self.steps,
             values={name: np.array([c], dtype).T for name, c in self.columns.items()},
             length=np.array([len(self.steps)]),
             ended=np.array([self.ended]),
+            seen=None if planned else self.seen,
         )

@@ -81,7 +81,7 @@ class Objective(Generic[P]):
         return {}
 
     def reach(self, step: int) -> None:
-        """Be what it is at a step: a network may be rounded from some step on."""
+        """Prepare for a step: a network may be quantized from some step on."""
 
     def batch(self, chosen: Tensor) -> Tensors:
         """Return the chosen training examples, given by their indices."""

@@ -71,8 +71,8 @@ def _train(
     watcher = Watcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
     watch(params, objective.carried)
     objective.reach(0)
-    measures = _measures(objective, sharpness, params)
-    curve.add(0, measures, params)
+    seen, measures = 0, _measures(objective, sharpness, params)
+    curve.add(0, seen, measures, params)
     watcher.add(0, measures, beyond=curve.ended == DIVERGED)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
@@ -84,16 +84,30 @@ def _train(
                 watcher.add(step, measures, beyond=curve.beyond(measures, params))
             objective.reach(step)
             batch = next(batches)
-            slopes = partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
+            slopes = _Counted(
+                partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
+            )
             params = move(params, slopes, step)
+            seen += slopes.calls * (plan.examples_at(step + 1) - plan.examples_at(step))
         objective.reach(there)
         watch(params, objective.carried)
         measures = _measures(objective, sharpness, params)
-        curve.add(there, measures, params)
+        curve.add(there, seen, measures, params)
         watcher.add(there, measures, beyond=curve.ended == DIVERGED)
         advance(there - here)
-    curves = curve.curves(device.dtype)
+    curves = curve.curves(device.dtype, plan)
     return curves._replace(trajectory=watcher.trajectory(curve.steps[-1]))
+
+
+class _Counted:
+    """A gradient that counts how often a step takes it: L-BFGS does many times."""
+
+    def __init__(self, slopes: Callable[[Tensors], Slopes]) -> None:
+        self.slopes, self.calls = slopes, 0
+
+    def __call__(self, params: Tensors) -> Slopes:
+        self.calls += 1
+        return self.slopes(params)
 
 
 def _measures(objective: Objective[Any], sharpness: Sharpness | None, params: Tensors) -> Tensors:

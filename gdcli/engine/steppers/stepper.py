@@ -49,9 +49,10 @@ class Stepper(ABC, Generic[P]):
 
     @property
     def pause(self) -> int | None:
-        """The steps after which, and after whose multiples, to stop and go on changes no bit.
+        """The steps between checkpoints: to resume at a multiple of it gives the same bits.
 
-        A block of batches ends with its epoch; full batches are taken one by one. None: never.
+        A block of batches ends with its epoch; full batches are taken one by one. None: the trial
+        cannot be resumed.
         """
         return PAUSE if self.orders is None else self.orders.plan.steps_per_epoch
 

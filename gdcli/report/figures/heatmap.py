@@ -5,10 +5,10 @@ from __future__ import annotations
 from math import isfinite, nan
 from typing import TYPE_CHECKING, Any
 
-from gdcli.report.figures.axis import MetricAxis, metric_axis
+from gdcli.report.axis import Axis, axis_for
 from gdcli.report.figures.style import plain
 from gdcli.report.labels import short
-from gdcli.report.pictures.picture import HeatMap, Square
+from gdcli.report.pictures.picture import HeatMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COLORS = "viridis_r"  # its brightness falls evenly: the lowest value is the brightest
 LOST = 0.85  # the brightness of what diverged or failed
+TICKS = 5  # of the bar that says what the colours mean
 MOST_LABELS = 20  # of an axis; where there are more, there is no room for numbers either
 ACROSS, DOWN = 0.6, 0.4  # inches of a square
 LETTERS = 12  # of a label, an inch
@@ -30,11 +31,13 @@ def draw_heatmap(picture: HeatMap, figure: Figure) -> list[str]:
     )
     axes = figure.subplots()
     values = [[s.value if s else nan for s in row] for row in picture.squares]
-    axis = metric_axis((value for row in values for value in row), log=picture.log)
+    finite = [value for row in values for value in row if isfinite(value)]
+    axis = axis_for(finite, log=picture.log, share=picture.share)
     mesh = axes.imshow(
-        [[axis.within(v) if isfinite(v) else nan for v in row] for row in values],
+        [[axis(value) if isfinite(value) else nan for value in row] for row in values],
         cmap=COLORS,
-        norm=_norm(axis),
+        vmin=0,
+        vmax=1,
         aspect="auto",
         interpolation="nearest",
     )
@@ -43,20 +46,11 @@ def draw_heatmap(picture: HeatMap, figure: Figure) -> list[str]:
     axes.grid(visible=False)
     _label(axes.xaxis, picture.columns, picture.x)
     _label(axes.yaxis, picture.rows, picture.y)
-    if any(isfinite(value) for row in values for value in row):
-        figure.colorbar(mesh, ax=axes)
-    return _mark(axes, picture, mesh)
-
-
-def _norm(axis: MetricAxis) -> Any:
-    from matplotlib.colors import LogNorm, Normalize, SymLogNorm
-
-    low, high = axis.scale.low, axis.scale.high
-    if axis.straight:
-        return Normalize(low, high)
-    if axis.scale.linear:
-        return SymLogNorm(axis.scale.linear, vmin=low, vmax=high)
-    return LogNorm(low, high)
+    if finite:
+        ticks = axis.labels(TICKS)
+        bar = figure.colorbar(mesh, ax=axes)
+        bar.set_ticks([place for place, _ in ticks], labels=[label for _, label in ticks])
+    return [*_mark(axes, picture, axis), *axis.notes(finite)]
 
 
 def _label(axis: Any, labels: Any, name: str) -> None:
@@ -70,14 +64,14 @@ def _label(axis: Any, labels: Any, name: str) -> None:
     axis.set_label_text(plain(name))
 
 
-def _mark(axes: Axes, picture: HeatMap, mesh: Any) -> list[str]:
+def _mark(axes: Axes, picture: HeatMap, axis: Axis) -> list[str]:
     """Write into the squares what there is room for; return the key of the marks."""
     if max(len(picture.columns), len(picture.rows)) > MOST_LABELS:
         return ["grey: diverged or failed"] if _texts(picture) else []
     for row, squares in enumerate(picture.squares):
         for column, square in enumerate(squares):
             if square is not None:
-                color = "black" if square.text else _contrast(square, mesh)
+                color = "black" if square.text else _contrast(axis(square.value))
                 text = MARKS.get(square.text) or short(square.value)
                 axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7)
     return [f"{mark} {word}" for word, mark in MARKS.items() if word in _texts(picture)]
@@ -87,6 +81,8 @@ def _texts(picture: HeatMap) -> set[str]:
     return {square.text for row in picture.squares for square in row if square} - {""}
 
 
-def _contrast(square: Square, mesh: Any) -> str:
-    red, green, blue, _ = mesh.cmap(mesh.norm(square.value))
+def _contrast(place: float) -> str:
+    import matplotlib as mpl
+
+    red, green, blue, _ = mpl.colormaps[COLORS](place)
     return "black" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "white"

@@ -8,13 +8,15 @@ from typing import Any
 from warnings import catch_warnings, filterwarnings
 
 from gdcli.report.pictures.picture import Line
-from gdcli.report.plot import COLORS
 
+# Okabe and Ito's palette, which colour-blind readers tell apart, without its black and yellow.
+COLORS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#0072B2")
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (9, 3)))
 MARKERS = ("o", "s", "^", "D", "v", "P")  # an X is kept for divergence
 SHADES, PALEST = "viridis", 0.9  # of lines in an order: they get brighter evenly
 SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "gdcli",  # or its ids are random
+    "svg.fonttype": "none",  # text is text: found by a search, and small
     "axes.grid": True,
     "axes.spines.right": False,
     "axes.spines.top": False,

@@ -37,7 +37,7 @@ function drawDataMap(setting) {
   }));
   const chart = {
     panels: [{ layers: [...layers, layer(errors, ringed.name, { ...ringed, size: 6 })] }], legend: [...looks, ringed],
-    x: { title: "variability: deviation of the label's probability over the epochs", fromZero: true }, y: { title: "confidence: its mean", fromZero: true },
+    x: { title: "variability: deviation of the label's probability over the epochs", fromZero: true }, y: { title: "confidence: mean probability of the label", fromZero: true },
   };
   const said = regions.map(([name, among]) => `${among.length} ${name}`).join(", ");
   const caption = `Data map of ${setting.name}: ${shownOf(setting)}; ${said}; ${counted(errors.length, "likely label error")}, ringed. gdcli explore -o FILE.html shows each example itself.`;

@@ -29,7 +29,7 @@ function drawGraph() {
     svg("path", { class: "graph-ways", d: ways.join("") }), ...nodes);
   document.getElementById("graph-plot").replaceChildren(canvas);
   const last = descent.graph[descent.graph.length - 1];
-  document.getElementById("graph-caption").textContent = `Backpropagation: ${counted(descent.graph.length, "node")}, each to the right of those that it is of. The loss is ${last.name}, ${short(last.value)}; `
+  document.getElementById("graph-caption").textContent = `Backpropagation: ${counted(descent.graph.length, "node")}, inputs on the left, the loss on the right. The loss is ${last.name}, ${short(last.value)}; `
     + "values are computed from left to right, gradients from right to left.";
   const rows = descent.graph.map((node) => [node.name, node.is, node.of.join(", ")]);
   document.getElementById("graph-numbers").replaceChildren(table(["node", "is", "of"], rows));

@@ -5,7 +5,7 @@ const AXES = study.classified ? ["variability", "confidence"] : ["loss_deviation
 
 function drawMap(among) {
   const titles = study.classified
-    ? ["variability: deviation of the label's probability over the epochs", "confidence: its mean"]
+    ? ["variability: deviation of the label's probability over the epochs", "confidence: mean probability of the label"]
     : ["deviation of the loss over the epochs", "mean loss"];
   const chart = {
     panels: [{ layers: mapLayers(among) }], legend: study.classified ? [...REGION_LOOKS, ERROR_LOOK] : [],

@@ -14,7 +14,7 @@ from gdcli.analysis.trials import STATUSES
 from gdcli.fields import counted
 from gdcli.report.best_rate import result_lines
 from gdcli.report.console import literal
-from gdcli.report.labels import short
+from gdcli.report.labels import texts_of
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import Source
 from gdcli.report.tables import best_rows
@@ -70,8 +70,8 @@ def table(names: Sequence[str], rows: Iterable[Mapping[str, Value]]) -> str:
     """Return rows as a table with the columns of these names."""
     head = "".join(f"<th scope='col'>{text(name).replace('_', ' ')}</th>" for name in names)
     lines = (
-        "<tr>" + "".join(f"<td>{text(short(row[name]))}</td>" for name in names) + "</tr>"
-        for row in rows
+        "<tr>" + "".join(f"<td>{text(row[name])}</td>" for name in names) + "</tr>"
+        for row in texts_of(list(rows), names)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 

@@ -2,7 +2,7 @@
 // What theory expects beside what was measured: limits, rates, and the noise floor of SGD.
 
 const COMPARED = {
-  rate: { name: "rate a step", title: "factor by which a step shrinks the gradient norm", log: false },
+  rate: { name: "convergence rate", title: "gradient norm after a step / before", log: false },
   floor: { name: "noise floor", title: "loss above its minimum at the end", log: true },
   limit: { name: "stability limit", title: "", log: false },
 };

@@ -162,12 +162,12 @@ def problem_rows(theory: Theory) -> list[dict[str, Value]]:
 def _problem(options: Mapping[str, Value], facts: Facts) -> dict[str, Value]:
     curvature = facts.curvature
     return {
-        "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "the run's",
+        "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "of all trials",
         "examples": facts.examples,
         "L, largest curvature": curvature.largest if curvature else None,
         "mu, smallest": curvature.smallest if curvature else None,
         "L / mu": condition_number(curvature) if curvature else None,
         "2 / L": 2 / curvature.largest if curvature and curvature.largest > 0 else None,
-        "Hessian": ("the same everywhere" if curvature.exact else "bounded") if curvature else None,
-        "least loss": facts.minimum,
+        "Hessian": ("constant" if curvature.exact else "bounded") if curvature else None,
+        "lowest possible loss": facts.minimum,
     }

@@ -18,16 +18,14 @@ def curves(source: Source) -> Chart:
     """
     chosen, notes = lowest(source.settings)
     cells = [drawn(setting) for setting in chosen]
-    rates = apart(cell.lr for cell in cells)
+    rates = apart(cell.lr for setting in source.settings for cell in setting.cells)
     labels = [f"{source.name(s)} lr {rates[c.lr]}" for s, c in zip(chosen, cells, strict=True)]
     lines = [
         Line(label, band, not setting.best)
         for label, setting, band in zip(labels, chosen, source.bands(cells), strict=True)
     ]
     title = f"Median {source.label} over seeds, each setting at its best learning rate"
-    return Chart(
-        title, [panel_of("", lines)], "epoch", source.label, log_y=source.is_loss, notes=notes
-    )
+    return source.chart(title, [panel_of("", lines)], notes)
 
 
 def lowest(settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:

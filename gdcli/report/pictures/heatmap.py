@@ -54,6 +54,7 @@ def heatmap(source: Source, x: str = "lr", y: str = SETTING) -> HeatMap:
         [f"each at its best {', '.join(others)}"] if others else [],
         f"best of its row{'' if source.metric == 'train_loss' else ' by training loss'}",
         log=source.is_loss,
+        share=source.is_share,
     )
 
 

@@ -29,7 +29,7 @@ def multiples(source: Source) -> Chart:
         panels.append(panel_of(source.name(setting), lines))
     title = f"Median {source.label} over seeds, by learning rate"
     notes = _notes(source.settings, chosen, shown)
-    return Chart(title, panels, "epoch", source.label, log_y=source.is_loss, notes=notes)
+    return source.chart(title, panels, notes)
 
 
 def _chosen(settings: Sequence[Setting]) -> list[Setting]:

@@ -17,7 +17,9 @@ def best_of_runs(sources: Mapping[str, Source]) -> Chart:
     """Return a line a run, its best setting at its best learning rate, the lowest runs first."""
     best = {name: min(source.settings, key=_median) for name, source in sources.items()}
     shown = sorted(best, key=lambda name: best[name].median)[:MOST_LINES]
-    rates = apart(drawn(best[name]).lr for name in shown)
+    rates = apart(
+        cell.lr for source in sources.values() for s in source.settings for cell in s.cells
+    )
     lines = []
     for name in shown:
         source, setting, cell = sources[name], best[name], drawn(best[name])
@@ -40,7 +42,7 @@ def settings_of_runs(sources: Mapping[str, Source]) -> Chart:
     for run in runs:
         shown = [held[run][name] for name in lines if name in held[run]]
         cells = list(map(drawn, shown))
-        rates = apart(cell.lr for cell in cells)
+        rates = apart(cell.lr for setting in sources[run].settings for cell in setting.cells)
         for setting, cell, band in zip(shown, cells, sources[run].bands(cells), strict=True):
             line = Line(f"{run} lr {rates[cell.lr]}", band, not setting.best)
             lines[sources[run].name(setting)].append(line)
@@ -60,4 +62,4 @@ def _chart(
 ) -> Chart:
     source = next(iter(sources.values()))
     title = f"Median {source.label} over seeds, {what}"
-    return Chart(title, panels, "epoch", source.label, log_y=source.is_loss, notes=notes)
+    return source.chart(title, panels, notes)

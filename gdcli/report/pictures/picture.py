@@ -9,6 +9,7 @@ from typing import NamedTuple
 from gdcli.analysis.quantiles import Spread
 from gdcli.analysis.results import Cell, best
 
+DIVERGED, NOT_FINITE = "diverged", "not finite"  # what values say that no axis has a place for
 MOST_LINES = 6  # of one panel: more are hard to tell apart, and there is no colour for them
 
 
@@ -46,6 +47,8 @@ class Chart(NamedTuple):
     log_x: bool = False
     log_y: bool = True  # else only where the values differ by orders of magnitude
     notes: Sequence[str] = ()  # what is left out
+    share: bool = False  # values from 0 to 1, of which those near 1 are told apart
+    lost: str = DIVERGED  # what values say that are not finite
 
 
 class Square(NamedTuple):
@@ -73,7 +76,8 @@ class HeatMap(NamedTuple):
     squares: Sequence[Sequence[Square | None]]  # row by row; None: there is no trial
     notes: Sequence[str] = ()
     best_is: str = "best of its row"
-    log: bool = True  # as `Chart.log_y`, for the colours
+    log: bool = True  # as `Chart.log_y` and `Chart.share`, for the colours
+    share: bool = False
 
     def best(self, row: int) -> Square | None:
         """Return the square of a row with the best trials, as `best` has it; None: all diverged."""

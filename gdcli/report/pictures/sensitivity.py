@@ -16,12 +16,5 @@ def sensitivity(source: Source) -> Chart:
         points = [(lr, end) for lr, end in ends if end]
         lines.append(Line(source.name(setting), points, not setting.best))
     title = f"Final {source.label} against the learning rate, median over seeds"
-    return Chart(
-        title,
-        [panel_of("", lines)],
-        "learning rate",
-        f"final {source.label}",
-        log_x=True,
-        log_y=source.is_loss,
-        notes=notes,
-    )
+    chart = source.chart(title, [panel_of("", lines)], notes, "learning rate")
+    return chart._replace(y=f"final {source.label}", log_x=True)

@@ -15,6 +15,7 @@ from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.report.console import literal
 from gdcli.report.labels import namer
+from gdcli.report.pictures.picture import DIVERGED, Chart, Panel
 
 NAMES = {"train_loss": "training loss", "test_loss": "test loss"}
 
@@ -46,6 +47,31 @@ class Source:
     def is_loss(self) -> bool:
         """Whether the metric is a loss: its axis is logarithmic."""
         return self.metric in NAMES
+
+    @property
+    def is_share(self) -> bool:
+        """Whether the metric is a share of 1, as an accuracy is."""
+        return "accuracy" in self.metric
+
+    @property
+    def lost(self) -> str:
+        """What values say that are not finite: a training loss is not where it diverged."""
+        return DIVERGED if self.metric == "train_loss" else "no value"
+
+    def chart(
+        self, title: str, panels: Sequence[Panel], notes: Sequence[str], x: str = "epoch"
+    ) -> Chart:
+        """Return a chart of the metric."""
+        return Chart(
+            title,
+            panels,
+            x,
+            self.label,
+            log_y=self.is_loss,
+            notes=notes,
+            share=self.is_share,
+            lost=self.lost,
+        )
 
     def final(self, cell: Cell) -> Spread | None:
         """Return the metric at the end, over the seeds; None where every trial failed."""

@@ -1,0 +1,194 @@
+"""Examples from a table: its target, and the other columns as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from gdcli.datasets.cells import EXACT
+from gdcli.datasets.classes import MOST, Classes, number_classes, ranks
+from gdcli.datasets.notes import note
+from gdcli.datasets.reading import AUTO, Reading
+from gdcli.datasets.table import Table
+from gdcli.errors import UserError
+from gdcli.fields import counted, show
+from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T", bound=Table)
+ENOUGH = 10  # rows, of which it is no chance that they are in order
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """Features of which some are learnt from the training part: means, and categories."""
+
+    file: str
+    held: Mapping[str, Array | list[str]]  # (examples, numbers) float64 with nan, or categories
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+        return len(next(iter(self.held.values())))
+
+    def parts(self, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Array, Array]:
+        """Return the features of both parts, float64, as the training part makes them.
+
+        A value that is missing is its column's mean there. A column of categories becomes one of 0
+        and 1 for each of those that are there; a category that is not has 0 in all of them.
+        """
+        import numpy as np
+
+        both: list[tuple[Array, Array]] = []
+        for name, values in self.held.items():
+            if isinstance(values, list):
+                both.append(self._one_hot(name, values, train, test))
+            else:
+                filled = self._filled(name, values, train)
+                both.append((filled[train], filled[test]))
+        first, second = (
+            np.concatenate(part, axis=1, dtype=np.float64) for part in zip(*both, strict=True)
+        )
+        return first, second
+
+    def _filled(self, name: str, values: Array, train: NDArray[np.int64]) -> Array:
+        import numpy as np
+
+        absent = np.isnan(values)
+        if not absent.any():
+            return values
+        there = (~absent[train]).sum(axis=0)
+        if not there.all():
+            what = f"column {show(name)} has no value in the training part, and so no mean"
+            raise UserError("--missing", what, f"give --drop {show(name)}")
+        # What is large is divided first: a sum of it would overflow.
+        mean = np.where(absent[train], 0.0, values[train] / there).sum(axis=0)
+        return np.where(absent, mean, values)
+
+    def _one_hot(
+        self,
+        name: str,
+        labels: list[str],
+        train: NDArray[np.int64],
+        test: NDArray[np.int64],
+    ) -> tuple[Array, Array]:
+        import numpy as np
+
+        known = ranks({labels[i] for i in train.tolist()})
+        if len(set(known.values())) > MOST:
+            what = f"column {show(name)} has {len(known)} different values in the training part"
+            raise UserError("--categorical", what, f"give --drop {show(name)}")
+        strangers = {labels[i] for i in test.tolist()} - set(known)
+        if strangers:
+            has = counted(len(strangers), "category", "categories")
+            one = show(min(strangers))
+            what = f"{self.file}: column {show(name)} has {has} in the test part alone, such as"
+            note(f"{what} {one}; there the columns made of it are 0")
+        width = 1 + max(known.values())
+        first, second = (
+            np.array([known.get(labels[i], -1) for i in rows.tolist()], np.int64)
+            for rows in (train, test)
+        )
+        return first[:, None] == np.arange(width), second[:, None] == np.arange(width)
+
+
+def measured(table: Table, target: str, reading: Reading) -> tuple[Array, Array]:
+    """Return the features of a table, and its target as numbers, (examples,)."""
+    table, names = used(table, target, reading)
+    y = table.numbers([target])[:, 0]
+    return features(table, names, reading), y
+
+
+def classified(table: Table, target: str, reading: Reading) -> tuple[Array, Classes]:
+    """Return the features of a table, and the classes of its target."""
+    table, names = used(table, target, reading)
+    classes = number_classes(table.labels(target), target)
+    return features(table, names, reading), classes
+
+
+def used(table: Table, target: str, reading: Reading) -> tuple[Table, list[str]]:
+    """Return the rows that are used, and the names of the features."""
+    names = table.others(target, reading.dropped)
+    kept = whole_rows(table, (target, *names), reading)
+    tell_dropped(len(table) - len(kept), len(table), table.file)
+    return kept, names
+
+
+def whole_rows(table: T, names: Sequence[str], reading: Reading, *, text: str | None = None) -> T:
+    """Return a table without the rows that miss a value, where these are to be dropped.
+
+    `text` is a column that is known to hold names, though those of this part may not show it.
+    """
+    import numpy as np
+
+    if reading.missing != "drop":
+        return table
+    absent = np.zeros(len(table), bool)
+    for name in names:
+        absent |= table.missing(name, text=name == text)
+    return table.take(~absent) if absent.any() else table
+
+
+def tell_dropped(count: int, rows: int, file: Path) -> None:
+    """Say how many rows of a file are not used; raises UserError if these are all of them."""
+    if count == rows:
+        raise UserError("--missing", f"each row of {file} misses a value", "give --drop COLUMN")
+    if count:
+        which = counted(count, "row misses a value and is", "rows miss a value and are")
+        note(f"{file}: {which} not used, of {rows}")
+
+
+def features(table: Table, names: Sequence[str], reading: Reading) -> Array:
+    """Return columns as numbers, or as Columns where something is learnt from the training part."""
+    chosen = _categories(table, names, reading)
+    holes = reading.missing == "mean"
+    if not (chosen or holes):
+        numbers = table.numbers(names)
+        _tell_indices(table, names, numbers)
+        return numbers
+    plain = [name for name in names if name not in chosen]
+    held = {name: table.numbers([name], holes=holes) for name in plain}
+    _tell_indices(table, plain, *held.values())
+    labels = {name: list(map(str, table.labels(name))) for name in chosen}
+    return Columns(
+        str(table.file), {name: (labels if name in labels else held)[name] for name in names}
+    )
+
+
+def _categories(table: Table, names: Sequence[str], reading: Reading) -> list[str]:
+    """Return the columns of categories: those that are named, or, for `auto`, all of text."""
+    if reading.categorical == AUTO:
+        return [name for name in names if table.is_text(name)]
+    for name in reading.categories:
+        table.place(name, "--categorical")
+        if name not in names:
+            what = f"{show(name)} is no feature: it is the target, or dropped"
+            raise UserError("--categorical", what, "leave it out")
+    return [name for name in names if name in reading.categories]
+
+
+def _tell_indices(table: Table, names: Sequence[str], *numbers: Array) -> None:
+    """Say which columns count the rows, as an index does; the lone feature may be just that."""
+    import numpy as np
+
+    columns = [column for part in numbers for column in part.T]
+    if len(columns) != len(names) or len(names) < 2 or len(table) < ENOUGH:
+        return  # an array of several columns has no names for them
+    for name, values in zip(names, columns, strict=True):
+        if not (np.abs(values) < EXACT).all() or (values % 1).any():
+            continue
+        steps = np.diff(values)
+        if (steps > 0).all() or (steps < 0).all():
+            how = "rises" if steps[0] > 0 else "falls"
+            what = f"column {show(name)} {how} from row to row, as an index does"
+        elif (
+            values.max() - values.min() == len(values) - 1 and (np.diff(np.sort(values)) == 1).all()
+        ):
+            what = f"column {show(name)} has each number once of a range, as an index"
+        else:
+            continue
+        note(f"{table.file}: {what}; --drop {show(name)} leaves it out")

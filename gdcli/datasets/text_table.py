@@ -1,0 +1,154 @@
+"""A table of text: cells as they stand in a file, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from gdcli.datasets.cells import EXACT, Style, advice, is_missing, is_name, lost_digits
+from gdcli.datasets.notes import note
+from gdcli.datasets.table import FILL, Table
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+QUOTES = ("'", '"')
+
+
+@dataclass(frozen=True)
+class TextTable(Table):
+    """The cells of a file, as text."""
+
+    style: Style
+    rows: tuple[tuple[str, ...], ...]
+    lines: tuple[int, ...]  # the line of the file on which each row ends
+    index: tuple[str, ...] = ()  # columns at the start that have no name in the file
+
+    def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
+        """Return the features; columns at the start without a name are the index of something."""
+        absent = [name for name in self.index if name not in (target, *dropped)]
+        if absent:
+            what = "the first column has no name, and is taken for an index"
+            if len(absent) > 1:
+                what = f"the first {len(absent)} columns have no names, and are taken for an index"
+            note(f"{self.file}: {what}: no feature")
+        names = super().others(target, dropped)
+        return [name for name in names if name not in absent]
+
+    def listed(self, name: str) -> str:
+        """Return which columns there are, or the one that was meant."""
+        if len(self.columns) == 1:
+            return f"its one column is {show(self.columns[0])}; if it is several, give --separator"
+        if any(column[:1] in QUOTES or column[-1:] in QUOTES for column in self.columns):
+            return f"{super().listed(name)}; if it has others, give the --separator"
+        return super().listed(name)
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.rows)
+
+    def cells(self, name: str) -> list[str]:
+        """Return the cells of a column."""
+        place = self.place(name)
+        return [row[place] for row in self.rows]
+
+    def labels(self, name: str) -> list[str]:
+        """Return the cells of a column; raises UserError for one that is missing.
+
+        In a column of text only an empty cell is: NA may be a name.
+        """
+        cells = self.cells(name)
+        first = dict(zip(reversed(cells), reversed(self.lines), strict=True))
+        known = names_of(first, self.style, self.file, name)
+        return [known[cell] for cell in cells]
+
+    def is_text(self, name: str) -> bool:
+        """Return whether a column holds what is neither a number nor missing."""
+        return is_name(self.cells(name), self.style)
+
+    def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
+        """Return which rows have no value in a column; `text`: it is known to hold names."""
+        import numpy as np
+
+        cells = self.cells(name)
+        words = text or is_name(cells, self.style)
+        return np.array([not cell if words else is_missing(cell) for cell in cells], bool)
+
+    def take(self, rows: NDArray[np.bool_]) -> Self:
+        """Return some of the rows."""
+        kept = rows.tolist()
+        cells, lines = tuple(compress(self.rows, kept)), tuple(compress(self.lines, kept))
+        return replace(self, rows=cells, lines=lines)
+
+    def numbers(self, names: Sequence[str], *, holes: bool = False) -> Array:
+        """Return columns as float64 of shape (rows, columns); `holes`: nan where one is missing.
+
+        Raises UserError, naming the line and the column, for a cell that is no finite number.
+        """
+        import numpy as np
+
+        values = np.empty((len(self.rows), len(names)))
+        for place, name in enumerate(names):
+            cells = self.cells(name)
+            if holes:
+                cells = ["nan" if is_missing(cell) else cell for cell in cells]
+            found = self.style.numbers(cells)
+            if found is None:
+                raise self._first_wrong(names, holes=holes)
+            values[:, place] = found
+            size = np.abs(values[:, place]).max(initial=0.0, where=~np.isnan(values[:, place]))
+            if size >= EXACT and (lost := lost_digits(cells, self.style)):
+                of = f"{self.file}: column {show(name)} holds integers beyond 2^53, such as {lost}"
+                note(f"{of}, whose last digits float64 does not keep")
+        if not (np.isfinite(values) | (np.isnan(values) if holes else False)).all():
+            raise self._first_wrong(names, holes=holes)
+        return values
+
+    def _first_wrong(self, names: Sequence[str], *, holes: bool) -> UserError:
+        return next(
+            error
+            for row, line in zip(self.rows, self.lines, strict=True)
+            for name in names
+            if (error := self._wrong(row[self.place(name)], line, name, holes=holes))
+        )
+
+    def _wrong(self, cell: str, line: int, name: str, *, holes: bool) -> UserError | None:
+        if self.style.number(cell) is not None:
+            return None
+        where = f"{self.file}:{line}"
+        if is_missing(cell):
+            return None if holes else missing_error(cell, where, name)
+        if self.style.numbers([cell]) is not None:
+            what = f"{show(cell)} in column {show(name)} is not finite"
+            return UserError(where, what, "correct it, or take out the row")
+        what = f"{show(cell)} in column {show(name)} is not a number"
+        return UserError(where, what, advice(cell, self.style).replace("{}", show(name)))
+
+
+def names_of(first: Mapping[str, int], style: Style, file: Path, name: str) -> dict[str, str]:
+    """Return what each cell of a column of classes means, given the first line that has it.
+
+    Raises UserError for a cell that is missing.
+    """
+    text = is_name(first, style)
+    odd = [cell for cell in first if is_missing(cell)]
+    if wrong := [cell for cell in odd if not (text and cell)]:
+        cell = min(wrong, key=first.__getitem__)
+        raise missing_error(cell, f"{file}:{first[cell]}", name)
+    if odd:
+        listed = " and ".join(map(show, sorted(odd)[:3]))
+        note(f"{file}: in column {show(name)} {listed} is taken for a name, as it stands")
+    return {cell: cell if text else style.bare(cell) for cell in first}
+
+
+def missing_error(cell: str, where: str, name: str) -> UserError:
+    """Return what to say of a value that is missing."""
+    what = f"the value of column {show(name)} is missing" + (f" ({show(cell)})" if cell else "")
+    return UserError(where, what, FILL)

@@ -1,0 +1,233 @@
+"""The words that people use for what is called something else here.
+
+Likeness of letters does not know that `--learning-rate` is `--lr`, or that torch's SGD is the plain
+rule: these tables do. Words are compared without case and hyphens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gdcli.fields import squashed, suggestion
+
+OPTIONS = {  # of what people write, by what it is called
+    "lr": "learning-rate step-size eta alpha rate lrs",
+    "epochs": "n-epochs num-epochs max-epochs passes",
+    "steps": "iterations iters iter n-iter max-iter num-iterations n-steps max-steps updates",
+    "batch-size": "batch bs minibatch mini-batch-size train-batch-size",
+    "optimizer": "optim opt solver update-rule rule algorithm algo",
+    "schedule": "scheduler lr-schedule lr-scheduler lr-decay decay annealing",
+    "weight-decay": "wd",
+    "clip-norm": "clip grad-clip clip-grad gradient-clipping clip-grad-norm max-norm max-grad-norm",
+    "seed": "seeds random-state random-seed rng manual-seed",
+    "method": "descent mode",
+    "tol": "tolerance gtol",
+    "target-loss": "target-train-loss stop-at",
+    "diverge-at": "divergence blow-up",
+    "record": "log-every record-every log-interval eval-every",
+    "dtype": "precision float-type",
+    "device": "gpu cuda accelerator",
+    "order": "shuffle sampling replacement",
+    "remainder": "drop-last",
+    "workers": "jobs n-jobs num-workers processes",
+    "hidden": "hidden-layers hidden-sizes hidden-units layers units width widths",
+    "activation": "act nonlinearity",
+    "initial": "init initialization initializer weight-init",
+    "start": "x0 start-point starting-point initial-point w0",
+    "formula": "function func expr expression equation",
+    "data": "file csv input train-data training-data",
+    "dataset": "data-set dataset-name",
+    "target": "label labels y target-column",
+    "scale": "standardize standardise normalize normalise scaler",
+    "test-fraction": "test-size test-split test-share test-part validation-split val-split",
+    "l2": "ridge regularization regularisation penalty",
+    "condition": "kappa condition-number cond",
+    "dim": "dimension dimensions n-dim",
+    "examples": "n-samples num-samples samples n-examples",
+    "output": "out output-file outfile",
+    "name": "run-name experiment-name",
+    "format": "fmt output-format",
+    "dry-run": "plan",
+    "fail-on": "fail",
+    "no-color": "no-colour colorless",
+    "lr-from": "start-lr min-lr lr-min",
+    "lr-to": "end-lr max-lr lr-max",
+}
+SAID = {  # of options: what is one only in other words
+    "momentum": "momentum is an optimizer: --optimizer momentum --vary momentum.beta=0.9",
+    "nesterov": "nesterov is an optimizer: --optimizer nesterov --vary nesterov.beta=0.9",
+    "beta": "it is an option of an optimizer: --optimizer momentum --vary momentum.beta=0.9",
+    "beta1": "it is an option of an optimizer: --optimizer adam --vary adam.beta1=0.9",
+    "beta2": "it is an option of an optimizer: --optimizer adam --vary adam.beta2=0.999",
+    "betas": "they are options of an optimizer: --optimizer adam --vary adam.beta1=0.9",
+    "eps": "it is an option of an optimizer: --optimizer adam --vary adam.eps=1e-8",
+    "rho": "it is an option of an optimizer: --optimizer adadelta --vary adadelta.rho=0.9",
+    "loss": "every problem has its own loss; see: gdcli problems",
+    "lossfunction": "every problem has its own loss; see: gdcli problems",
+    "criterion": "every problem has its own loss; see: gdcli problems",
+    "objective": "every problem has its own loss; see: gdcli problems",
+    "model": "the problem is the word after the command; see: gdcli problems",
+    "problem": "the problem is the word after the command; see: gdcli problems",
+    "warmup": "it is a schedule: --schedule warmup-cosine",
+    "warmupsteps": "it is a schedule: --schedule warmup-cosine",
+    "gamma": "the schedules have options of their own; see: gdcli schedules exponential",
+    "verbosity": "write --verbose, or --quiet",
+    "grid": "write --vary NAME=VALUES",
+    "param": "write --vary NAME=VALUES",
+}
+VARIED = {  # by --vary, beside the options
+    "momentum.beta": "momentum mu heavy-ball-beta",
+}
+VALUES = {  # by option
+    "method": {
+        "gd": "batch full full-batch batch-gd full-gradient gradient-descent deterministic",
+        "sgd": "stochastic online single",
+        "minibatch": "mini minibatches minibatch-sgd mbgd",
+    },
+    "dtype": {
+        "float32": "single fp32 f32 float",
+        "float64": "double fp64 f64",
+    },
+    "order": {
+        "shuffle": "random shuffled reshuffle random-reshuffling permutation",
+        "fixed": "none sequential cyclic",
+        "replacement": "with-replacement iid uniform",
+    },
+    "scale": {"standard": "standardize standardise z-score normalize normalise"},
+}
+NAMES = {  # by the catalogue's folder
+    "optimizers": {
+        "vanilla": "plain gradient-descent steepest-descent none",
+        "momentum": "heavy-ball polyak sgd-momentum sgdm momentum-sgd",
+        "nesterov": "nag accelerated nesterov-momentum accelerated-gradient agd fista",
+        "rmsprop": "rms",
+        "sign-sgd": "sign sign-gd sign-descent",
+        "torch:LBFGS": "lbfgs bfgs l-bfgs-b",
+        "torch:Adamax": "adamax",
+        "torch:ASGD": "asgd averaged-sgd",
+        "torch:Rprop": "rprop",
+        "torch:Adafactor": "adafactor",
+        "torch:Muon": "muon",
+        "torch:SparseAdam": "sparse-adam",
+    },
+    "schedules": {
+        "constant": "none fixed no",
+        "cosine": "cosine-annealing cosine-annealing-lr cos cosine-decay",
+        "exponential": "exp exponential-lr exponential-decay",
+        "inverse-time": "inverse inv inv-scaling 1/t inverse-time-decay",
+        "linear": "linear-lr linear-decay",
+        "one-cycle": "one-cycle-lr 1cycle cycle",
+        "step": "step-lr multi-step multi-step-lr piecewise drop steps",
+        "warmup-cosine": "warmup cosine-warmup cosine-with-warmup linear-warmup",
+    },
+    "problems": {
+        "linear-regression": "linear ols least-squares lstsq regression linreg ridge mse",
+        "logistic-regression": "logistic logreg binary-classification",
+        "softmax-regression": "softmax multinomial classification multinomial-logistic-regression",
+        "poisson-regression": "poisson",
+        "huber": "huber-regression robust-regression",
+        "svm": "linear-svm svc hinge support-vector-machine",
+        "mlp": "nn network neural-network neural-net dense fully-connected feed-forward dnn",
+        "cnn": "convnet conv convolutional lenet",
+        "char-lm": "lm rnn lstm language-model char-rnn text",
+        "matrix-factorization": "mf matrix-factorisation recommender factorization",
+        "quadratic": "bowl parabola quad quadratic-bowl",
+        "expression": "formula function expr",
+        "rosenbrock": "banana",
+        "yolo26": "yolo detector detection",
+        "autoencoder": "ae auto-encoder",
+    },
+}
+METHODS = {  # as people look for them among the optimizers
+    "sgd": "did you mean 'vanilla', with --method sgd or minibatch?",
+    "stochasticgradientdescent": "did you mean 'vanilla', with --method sgd or minibatch?",
+    "minibatch": "did you mean 'vanilla', with --method minibatch?",
+    "batch": "did you mean 'vanilla', with --method gd?",
+    "gd": "did you mean 'vanilla', with --method gd?",
+    "fullbatch": "did you mean 'vanilla', with --method gd?",
+}
+COMMANDS = {
+    "run": "train fit start optimize minimise minimize descend",
+    "runs": "ls list history",
+    "lr-range": "lr-find lr-finder find-lr range-test lr-test lr-range-test",
+    "gradcheck": "gradient-check check-gradient check-grad grad-check",
+    "compare": "diff vs",
+    "show": "view cat print results summary",
+    "plot": "draw chart graph curves",
+    "report": "html page dashboard",
+    "new": "init create template scaffold",
+    "sweep": "grid search grid-search",
+    "problems": "problem models datasets losses",
+    "optimizers": "optimizer optimisers solvers",
+    "schedules": "schedule schedulers",
+    "verify": "reproduce rerun",
+    "doctor": "info env diagnose",
+    "explore": "data-map label-errors",
+    "landscape": "surface contour",
+}
+
+
+def option_meant(word: str, typed: Mapping[str, str]) -> str:
+    """Return a hint at the option that a word means, "" where none is meant.
+
+    `typed` says how each option that there is, by its name, is written.
+    """
+    key = squashed(word)
+    named = _named(key, OPTIONS)
+    if named is None or named not in typed:
+        named = next((name for name in typed if squashed(name) == key), None)
+    if named is not None:
+        return f"did you mean '{typed[named]}'?"
+    # What is said of words holds of grids.
+    said = SAID.get(key, "") if "optimizer" in typed else ""
+    return said or suggestion(word, typed, typed)
+
+
+def option_named(word: str) -> str:
+    """Return what an option is called for which people use a word; the word itself for others."""
+    return _named(squashed(word), OPTIONS) or word
+
+
+def axis_meant(word: str, known: Iterable[str]) -> str:
+    """Return the same of what --vary is given."""
+    typed = {name: name for name in known}
+    named = _named(squashed(word), VARIED)
+    return f"did you mean '{named}'?" if named in typed else option_meant(word, typed)
+
+
+def value_meant(option: str, word: str, choices: Iterable[str]) -> str:
+    """Return a hint at the choice of an option that a word means, or "" where none is."""
+    known = list(choices)
+    named = _named(squashed(word), VALUES.get(option, {}))
+    return f"did you mean '{named}'?" if named in known else suggestion(word, known)
+
+
+def entry_meant(folder: str, word: str, names: Iterable[str]) -> str:
+    """Return a hint at the problem, optimizer or schedule that a word means, or ""."""
+    known = list(names)
+    if same := _same(word, known):
+        return same
+    if folder == "optimizers" and (said := METHODS.get(squashed(word))):
+        return said
+    named = _named(squashed(word), NAMES.get(folder, {}))
+    return f"did you mean '{named}'?" if named else suggestion(word, known)
+
+
+def command_meant(word: str, names: Iterable[str]) -> str:
+    """Return a hint at the command that a word means, or ""."""
+    known = list(names)
+    named = _named(squashed(word), COMMANDS)
+    return f"did you mean '{named}'?" if named in known else suggestion(word, known)
+
+
+def _same(word: str, names: Iterable[str]) -> str:
+    """Return the hint where a name differs by case and hyphens alone."""
+    found = next((name for name in names if squashed(name) == squashed(word)), None)
+    return f"did you mean '{found}'?" if found else ""
+
+
+def _named(key: str, table: Mapping[str, str]) -> str | None:
+    """Return under which name a table has a word."""
+    return next(
+        (name for name, words in table.items() if key in map(squashed, words.split())), None
+    )

@@ -1,0 +1,97 @@
+"""What a run's manifest keeps of its problems, and what is expected of them, read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gdcli.analysis.facts import Facts, Theory
+from gdcli.analysis.rows import Value
+from gdcli.engine.baseline import baseline_of
+from gdcli.engine.curvature import curvature_of
+from gdcli.engine.examples import examples_of
+from gdcli.engine.noise_floor import floors_of
+from gdcli.engine.spread import spread_of
+from gdcli.runs import manifest
+from gdcli.runs.execution import execute
+from gdcli.runs.options import RunOptions
+from gdcli.runs.progress import Silent
+from tests.grids import experiment
+
+GIVEN: dict[str, Value] = {
+    "method": "gd",
+    "batch_size": 354,
+    "optimizer": "vanilla",
+    "schedule": "constant",
+}
+
+
+def theory(folder: Path, problem: str, options: dict[str, str], **grid: Any) -> Theory:
+    given = experiment(problem, options, **{"epochs": "1", **grid})
+    return Theory(manifest.read(execute(given, RunOptions(output=folder), Silent()).folder))
+
+
+def facts(folder: Path, problem: str, options: dict[str, str], **grid: Any) -> Facts:
+    ((_, found),) = theory(folder, problem, options, **grid).problems
+    return found
+
+
+def test_what_is_computed_comes_back(tmp_path: Path) -> None:
+    grid = {
+        "method": "minibatch",
+        "batch_size": "8,32",
+        "order": "replacement",
+        "lr": "0.01,0.1,1.9",
+    }
+    found = facts(tmp_path, "linear-regression", {}, **grid)
+    trials = experiment("linear-regression", {}, epochs="1", **grid).grid.trials
+    problem, data = trials[0].problem, examples_of(trials[0])
+    assert found.curvature == curvature_of(problem, data)
+    assert found.baseline == baseline_of(problem, data)
+    assert found.spread == spread_of(problem, data)
+    assert found.floors == tuple(floors_of(trials, data))
+    assert len(found.floors) == 6
+    floor = found.floor(32, 0.1)
+    assert floor is not None
+    assert floor.excess > floor.mean > 0
+    unstable = found.floor(8, 1.9)  # as null: JSON has no infinity
+    assert unstable is not None
+    assert unstable.excess == float("inf")
+    assert found.floor(16, 0.1) is None
+
+
+def test_a_minimum_and_a_bound_that_is_none_are_told_apart(tmp_path: Path) -> None:
+    penalised = facts(tmp_path, "logistic-regression", {})
+    assert penalised.minimum == pytest.approx(0.0588493598367109)
+    assert penalised.infimum is None
+    free = facts(tmp_path, "logistic-regression", {"l2": "0"})
+    assert (free.minimum, free.infimum) == (None, 0.0)
+    network = facts(tmp_path, "mlp", {"dataset": "iris"})
+    assert (network.minimum, network.infimum) == (None, None)
+    assert network.baseline is not None
+
+
+def test_each_problem_of_a_grid_has_its_own(tmp_path: Path) -> None:
+    found = theory(tmp_path, "logistic-regression", {}, vary={"l2": "0.001,0.1"})
+    least = [one.minimum for _, one in found.problems]
+    assert least[0] is not None
+    assert least[1] is not None
+    assert least[0] < least[1]
+
+
+def test_a_manifest_of_before_opens_without_what_it_lacks() -> None:
+    curvature = {"largest": 2.0, "smallest": 0.5, "exact": True, "every_batch": False}
+    noise = {"curvatures": [0.0], "variances": [2.0], "exact": False}
+    entry = {"problem": "a", "options": {}, "examples": 9, "minimum": None, "noise": noise}
+    named = {"problem": "linear-regression", "settings": {"grid": {"order": "replacement"}}}
+    content = {
+        "experiment": named,
+        "data": {"a": "b"},
+        "theory": [{**entry, "curvature": curvature}],
+    }
+    ((_, found),) = Theory(content).problems
+    assert (found.floors, found.infimum, found.baseline, found.spread) == ((), None, None, None)
+    assert found.curvature is not None
+    assert found.curvature.slowest == 0.5
