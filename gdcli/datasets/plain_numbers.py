@@ -38,11 +38,17 @@ class NotPlainError(Exception):
 
 
 class _Text(io.TextIOWrapper):
-    """A stream of text without bytes of 0, which would end a cell for pandas, and quotes."""
+    """A stream of text without what pandas reads as `csv` does not.
+
+    That is bytes of 0, which would end a cell, quotes in odd places, and carriage returns without
+    a line feed, after which it may take an empty cell for nothing.
+    """
 
     def read(self, size: int | None = -1) -> str:
         text = super().read(size)
-        if "\0" in text or QUOTE in text:  # pandas does not mind quotes in odd places
+        if "\0" in text or QUOTE in text:
+            raise NotPlainError
+        if "\r" in text and text.count("\r") != text.count("\r\n"):
             raise NotPlainError
         return text
 

@@ -71,6 +71,16 @@ def test_pandas_reads_the_same_or_nothing(
         assert found.labels(text) == expected.labels(text)
 
 
+@pytest.mark.parametrize("cell", ["\r", "1\r"])
+def test_a_carriage_return_without_a_line_feed_is_left_to_csv(tmp_path: Path, cell: str) -> None:
+    file = tmp_path / "t.csv"
+    file.write_bytes(f"a,y\n0.5,1\n{cell},0,0\n".encode())
+    reading = Reading(separator=",", header=True)
+    found = told(lambda: read_text(file, reading, None))
+    assert not isinstance(found, PlainTable)
+    assert found == told(lambda: read_table(file, reading))
+
+
 @given(st.lists(st.floats(-1e15, 1e15), min_size=1))
 @QUIET
 def test_numbers_are_read_to_the_last_bit(tmp_path: Path, values: list[float]) -> None:
