@@ -12,7 +12,7 @@ from typing import Any
 
 from gdcli.comma_list import split, written
 from gdcli.errors import UserError
-from gdcli.fields import NUMBER, Option, show
+from gdcli.fields import MOST_DIGITS, NUMBER, Option, show
 
 DIGITS = Context(prec=60)
 FEWER = Context(prec=50)  # what rounding errors do not reach: 8 * 2**1 is 16, not 15.99...
@@ -32,7 +32,11 @@ def expand(raw: object, option: Option, where: str) -> tuple[Any, ...]:
     items = raw if isinstance(raw, list | tuple) else [raw]
     if not items:
         raise UserError(where, "the list is empty", "give at least one value")
-    values = [value for item in items for value in _item(item, option, where)]
+    values: list[Any] = []
+    for item in items:
+        values += _item(item, option, where)
+        if isinstance(item, str) and len(values) > MOST_VALUES:  # ranges upon ranges
+            raise UserError(where, f"it has more than {MOST_VALUES} values", "give fewer")
     seen: set[object] = set()
     for value in values:
         if value in seen:
@@ -102,6 +106,8 @@ def _rounded(number: Decimal, kind: type, text: str, where: str) -> Any:
     if kind is int:
         if number != number.to_integral_value():
             raise UserError(where, f"{show(text)}: {number} is not an integer", "use whole numbers")
+        if number.adjusted() >= MOST_DIGITS:
+            raise UserError(where, f"{show(text)}: {number:.0e} is too large", "give less")
         return int(number)
     _refuse_lost(str(number), kind, where)
     return float(number)

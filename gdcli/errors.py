@@ -4,7 +4,7 @@ GdcliError
 ├── UserError       2  the command line or a file is wrong; nothing was touched
 │   ├── UserErrors  2  several such mistakes, reported together
 │   └── MissingData 2  data files that are not there
-└── RunError        1  the environment failed: a full disk, a missing device, a damaged run
+└── RunError        1  the environment failed: a full disk, a process that was killed
 """
 
 from __future__ import annotations

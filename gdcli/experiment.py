@@ -15,6 +15,7 @@ from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError, UserErrors
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.grid import Axes, Grid, Where, digest
+from gdcli.own import Stranger
 from gdcli.reference import absolute, name_in, relative
 from gdcli.training import Training
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
@@ -33,6 +34,7 @@ class Given(NamedTuple):
     vary: Mapping[str, object]
     zip: tuple[str, ...]
     where: Where
+    stranger: Stranger | None = None  # the folder that says it, where a command line does not
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class _Reader:
 
     def experiment(self) -> Experiment:
         given, reference = self.given, absolute(self.given.problem)
+        self._admit("problem", reference)
         problem = self._try(PROBLEMS.find, reference, given.where("problem"))
         known = options_of(problem) if problem else {}
         settings = {**options_of(Axes), **options_of(Training)}
@@ -157,6 +160,7 @@ class _Reader:
         for catalogue, references in catalogues:
             for reference in references:
                 where, name = self.given.where(catalogue.word), name_in(reference)
+                self._admit(catalogue.word, reference)
                 rule = self._try(catalogue.find, reference, where)
                 if rule and name in rules:
                     what = f"{show(reference)} is called {name}, as another one of the grid is"
@@ -164,6 +168,11 @@ class _Reader:
                 elif rule:
                     rules[name] = rule
         return rules
+
+    def _admit(self, kind: str, reference: str) -> None:
+        """Raise UserError for code that a folder names and that is not to be run."""
+        if self.given.stranger is not None:
+            self.given.stranger.admit(kind, reference)
 
     def _try(self, action: Callable[..., Any], *arguments: object) -> Any:
         try:

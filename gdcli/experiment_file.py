@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from gdcli import door
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment import Experiment, Given, read
 from gdcli.fields import options_of, show, suggestion
 from gdcli.grid import Axes
+from gdcli.own import Stranger
 from gdcli.training import Training
 
 TABLES = ("problem", "grid")
 GRID = {**options_of(Axes), **options_of(Training), "zip": None}
 PART = r"(?:[\w-]+|\"[^\"]*\"|'[^']*')"
+DEEP = re.compile(rf"(?<![\w-])(?:{PART}\s*\.\s*){{16}}")
 HEADER = re.compile(rf"\s*\[+\s*({PART}(?:\s*\.\s*{PART})*)\s*\]")
 KEY = re.compile(rf"\s*({PART}(?:\s*\.\s*{PART})*)\s*=")
 SCHEMA_FILE = "gdcli.schema.json"  # beside the experiments, for editors
@@ -35,8 +38,31 @@ def load(file: Path, overrides: Mapping[str, str] | None = None) -> Experiment:
     return loads(_text(file), file, overrides)
 
 
-def loads(text: str, file: Path, overrides: Mapping[str, str] | None = None) -> Experiment:
-    """Return the experiment of the text of a TOML file, whose name stands in its errors."""
+def load_of_run(file: Path, code: Mapping[str, str], *, trust: bool) -> Experiment:
+    """Return the experiment of a run's folder, whose code has these checksums.
+
+    Raises UserError where it cannot be read, and for code, which is not run unless `trust` is.
+    """
+    try:
+        text = door.text(file)
+    except OSError as error:
+        what = (error.strerror or "it cannot be read").lower()
+        raise UserError(str(file), what, door.REPAIR) from None
+    return loads(text, file, stranger=Stranger(str(file), code, trust))
+
+
+def loads(
+    text: str,
+    file: Path,
+    overrides: Mapping[str, str] | None = None,
+    stranger: Stranger | None = None,
+) -> Experiment:
+    """Return the experiment of the text of a TOML file, whose name stands in its errors.
+
+    `stranger` is the run's folder that the text is of, if it is of one.
+    """
+    if DEEP.search(text):  # the time and memory that tomllib takes for one grow with its square
+        raise UserError(str(file), "it has a key of more than 16 parts", FORM)
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -49,7 +75,7 @@ def loads(text: str, file: Path, overrides: Mapping[str, str] | None = None) -> 
         places.overridden[_override(key, value, parts)] = f"--set {key}"
     name, zips = parts["problem"].pop("name"), grid.pop("zip", [])
     zips = tuple(zips) if isinstance(zips, list) else (zips,)
-    given = Given(name, parts["problem"], grid, parts["vary"], zips, places.where)
+    given = Given(name, parts["problem"], grid, parts["vary"], zips, places.where, stranger)
     try:
         experiment = read(given)
     except UserErrors as errors:

@@ -10,20 +10,21 @@ import hashlib
 import importlib
 import inspect
 import linecache
+import os
 import sys
 import traceback
-from collections.abc import Iterable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.only_class import check_class, classes_in, only_class
-from gdcli.reference import check, is_file, name_in, shown
+from gdcli.reference import check, is_file, is_own, name_in, shown
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,43 @@ class Source:
     sha256: str
 
 
+class Untrusted(UserError):  # noqa: N818 -- what a folder names, not that it is wrong
+    """Code that a folder names, and that nobody said is to be run."""
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """A run's folder, which names code: none of it is run unless the user says so.
+
+    What the user's own command names is run anyway, and is the same code where its checksum is.
+    """
+
+    where: str  # the folder's file that names the code
+    code: Mapping[str, str]  # the SHA-256 of what the run was made with, by "problem my-bowl"
+    trust: bool  # `--trust` is given
+
+    def admit(self, kind: str, reference: str) -> None:
+        """Raise Untrusted for code that is not to be run, UserError for a file that was changed.
+
+        `kind` is "problem", "optimizer" or "schedule". Nothing is run before a file's checksum is
+        known to be the one that the run was made with.
+        """
+        if not is_own(reference):
+            return
+        held = self.code.get(f"{kind} {name_in(reference)}")
+        if held is not None and _named.get(reference) == held:
+            return
+        if not self.trust:
+            what = f"it names code of the user's own, {kind} {show(reference)}, which is not run"
+            raise Untrusted(self.where, what, "read that code, then add --trust to run it")
+        if not is_file(reference):
+            return
+        if hashlib.sha256(_read(Path(reference), self.where)).hexdigest() != held:
+            what = f"the code of {kind} {name_in(reference)} is not what it was made with"
+            raise UserError(self.where, what, "run the same experiment again with --overwrite")
+
+
+_named: dict[str, str] = {}  # the SHA-256 of the code that was run, by how it was referred to
 _sources: dict[type, Source] = {}
 _sent: dict[str, bytes] = {}  # files of another machine, by their paths there
 
@@ -64,9 +102,12 @@ def find(reference: str, contract: type, where: str) -> type[Any]:
     check(reference, where)
     if is_file(reference):
         content = _read(Path(reference), where)
-        return _noted(only_class(run(reference, content), contract), name_in(reference), content)
-    module, _, name = reference.partition(":")
-    return imported(module, name, contract, name_in(reference), where)
+        found = _noted(only_class(run(reference, content), contract), name_in(reference), content)
+    else:
+        module, _, name = reference.partition(":")
+        found = imported(module, name, contract, name_in(reference), where)
+    _named[reference] = _sources[found].sha256
+    return found
 
 
 def holds(file: str, contract: type, where: str) -> bool:
@@ -78,6 +119,7 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
     """Return a class of a module, or the only one of its contract where none is named."""
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last: it hides nothing that is installed
+    _watch_ends()
     try:
         held = importlib.import_module(module)
     except (Exception, SystemExit) as error:
@@ -98,6 +140,35 @@ def _noted(cls: type[Any], name: str, content: bytes) -> type[Any]:
     return cls
 
 
+@cache
+def _watch_ends() -> None:
+    """Let nothing that code of the user's own calls end this process as if all were done.
+
+    os._exit asks nobody: it would end a run, without results, with whatever code it is given.
+    """
+    process, leave = os.getpid(), os._exit
+
+    def watched(name: str, end: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
+        def ended(*arguments: Any) -> NoReturn:
+            caller = sys._getframe(1)  # noqa: SLF001 -- whose line it is
+            own = caller.f_globals.get("__name__", "").partition(".")[0] in ("gdcli", "os")
+            if os.getpid() != process or own:  # a process that was forked off ends as it likes
+                end(*arguments)
+            place = f"{shown(caller.f_code.co_filename)}:{caller.f_lineno}"
+            line = f"error: {place}: os.{name} ends gdcli in the middle; raise an exception instead"
+            with suppress(OSError):
+                os.write(2, f"{line}\n".encode(errors="backslashreplace"))
+            leave(1)
+
+        return ended
+
+    for name in ("_exit", "execv", "execve"):
+        end = watched(name, getattr(os, name))
+        for module in (os, sys.modules.get("posix"), sys.modules.get("nt")):
+            if module is not None:
+                setattr(module, name, end)
+
+
 @cache  # the same content is the same class, however often it is asked for
 def run(reference: str, content: bytes) -> ModuleType:
     """Return the module that running a file of this content makes; raises UserError."""
@@ -115,6 +186,7 @@ def run(reference: str, content: bytes) -> ModuleType:
     sys.modules[module.__name__] = module  # dataclasses look their annotations' names up there
     lines = content.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[reference] = (len(content), None, lines, reference)
+    _watch_ends()
     try:
         with redirect_stdout(sys.stderr):  # stdout is for results, which a program may read
             exec(code, vars(module))  # noqa: S102 -- to run the user's file is what was asked for

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
+from gdcli import door
 from gdcli.analysis.data_map import REGIONS
 from gdcli.analysis.median_curve import column_of
 from gdcli.analysis.rows import Row, Value, read_rows, value_of
+from gdcli.csv_cell import as_given
+from gdcli.errors import UserError
 from gdcli.fields import show
 
 NAME = "explore"
 CLASSIFIED = ("variability", "confidence", "margin")
 REGRESSED = ("loss_deviation", "loss", "final_loss")
+
+
+class Study(TypedDict):
+    """What the manifest of an exploration says, of which little is read."""
+
+    study: Literal["explore"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,8 @@ def read_explored(folder: Path) -> Explored | None:
     Raises UserError naming the line of examples.csv or settings.csv that is wrong.
     """
     place = folder / NAME
+    if place.is_symlink():  # out of the run's folder, perhaps
+        return None
     study = _study(place / "manifest.json")
     if study is None:
         return None
@@ -77,10 +87,10 @@ def _data(manifest: Mapping[str, Any]) -> tuple[Any, ...] | None:
 def _study(file: Path) -> Mapping[str, Any] | None:
     """Return a manifest, which is written last; None where there is none."""
     try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        found: Mapping[str, Any] | None = door.json_of(file, Study)
+    except (UserError, OSError):
         return None
-    return found if isinstance(found, dict) and found.get("study") == NAME else None
+    return found
 
 
 def _table(file: Path) -> tuple[list[dict[str, Value]], dict[tuple[str, ...], float]]:
@@ -111,7 +121,7 @@ def _settings(
             values,
             [_whole(row, count) for row in held],
             {name: [row.number_or_nan(at, name) for row in held] for name, at in measures.items()},
-            {name: [row.cells[at] for row in held] for name, at in words.items()},
+            {name: [as_given(row.cells[at]) for row in held] for name, at in words.items()},
         )
 
 

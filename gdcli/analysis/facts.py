@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from gdcli.analysis.rows import REPAIR, Value, value_of
+from gdcli.door import fits
 from gdcli.engine.baseline import Baseline
 from gdcli.engine.curvature import Curvature
 from gdcli.engine.noise_floor import Floor
@@ -39,6 +40,45 @@ class Facts(NamedTuple):
         return next(found, None)
 
 
+class Settled(TypedDict):
+    """A floor as JSON has it: None stands for inf."""
+
+    batch_size: int
+    lr: float
+    excess: float | None
+    mean: float | None
+
+
+class Entry(TypedDict):
+    """One problem of a run, as its manifest has it."""
+
+    problem: str
+    options: dict[str, str]
+    examples: int
+    minimum: float | None
+    curvature: Curvature | None
+    floors: NotRequired[list[Settled]]
+    quantized: NotRequired[Quantized | None]
+    infimum: NotRequired[float | None]
+    baseline: NotRequired[Baseline | None]
+    spread: NotRequired[Spread | None]
+    network: NotRequired[bool]
+    convex: NotRequired[bool | None]
+    bound: NotRequired[float | None]
+    scale: NotRequired[str | None]
+
+
+Ending = TypedDict(
+    "Ending",
+    {
+        "tol": NotRequired[float | None],
+        "target-loss": NotRequired[float | None],
+        "order": NotRequired[str],
+        "remainder": NotRequired[str],
+    },
+)
+
+
 class Goals(NamedTuple):
     """The goals at which a trial ends, and in which order it sees the examples."""
 
@@ -53,15 +93,14 @@ class Theory:
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:
         """Take the content of manifest.json; raises UserError where it is damaged."""
-        try:
-            self.goals = _goals(manifest["experiment"]["settings"]["grid"])
-            self._facts = [
-                (_options(entry), _facts(entry, _identity(entry, manifest)))
-                for entry in manifest["theory"]
-            ]
-        except (KeyError, TypeError, AttributeError):
+        grid, entries = manifest["experiment"]["settings"]["grid"], manifest.get("theory")
+        if not (fits(grid, Ending) and fits(entries, list[Entry])):
             what = "it does not say what theory needs of the problem"
-            raise UserError("manifest.json", what, REPAIR) from None
+            raise UserError("manifest.json", what, REPAIR)
+        self.goals = _goals(grid)
+        self._facts = [
+            (_options(entry), _facts(entry, _identity(entry, manifest))) for entry in entries or ()
+        ]
 
     @property
     def problems(self) -> Sequence[tuple[Mapping[str, Value], Facts]]:
@@ -88,7 +127,7 @@ def _options(entry: Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:
 
 def _identity(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
     key = entry["problem"]
-    return f"{manifest['experiment']['problem']} {key} {manifest['data'][key]}"
+    return f"{manifest['experiment']['problem']} {key} {manifest.get('data', {}).get(key)}"
 
 
 def _facts(entry: Mapping[str, Any], identity: str) -> Facts:

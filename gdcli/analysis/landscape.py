@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
+from gdcli import door
 from gdcli.analysis.median_curve import column_of
 from gdcli.analysis.rows import Row, read_rows
+from gdcli.errors import UserError
 
 NAME = "landscape.csv"
 
@@ -70,10 +72,10 @@ def read_landscape(folder: Path) -> Landscape | None:
 def _said(file: Path) -> dict[str, object]:
     """Return what the file beside the losses says of the plane: nothing where it is missing."""
     try:
-        found = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+        found: dict[str, object] | None = door.json_of(file, dict[str, Any])
+    except (UserError, OSError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return found or {}
 
 
 def _names(said: object) -> dict[str, str]:

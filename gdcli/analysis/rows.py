@@ -8,6 +8,8 @@ from math import nan
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
 
+from gdcli import door
+from gdcli.csv_cell import as_given
 from gdcli.errors import RunError, UserError
 from gdcli.fields import NUMBER, WHOLE, show
 
@@ -55,8 +57,7 @@ def read_rows(path: Path) -> Iterator[Row]:
     RunError where it cannot be read.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            yield from rows_of(path, file)
+        yield from rows_of(path, map(bytes.decode, door.lines(path)))
     except FileNotFoundError:
         raise UserError(str(path), "there is no such file", "name a run's folder") from None
     except OSError as error:
@@ -90,4 +91,4 @@ def value_of(text: str) -> Value:
         return int(text)
     if NUMBER.fullmatch(text):
         return float(text)
-    return text or None
+    return as_given(text) or None

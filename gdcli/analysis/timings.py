@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 
 from gdcli.analysis.rows import read_rows
@@ -26,6 +27,8 @@ def seconds_of(folder: Path, run: Trials) -> dict[str, float]:
     trials, found = iter(run.trials), {}
     for row in rows:
         count, seconds = (row.number(place, header.cells[place]) or 0.0 for place in places)
+        if not (isfinite(count) and isfinite(seconds) and count >= 0):
+            row.refuse("its trials and seconds are no finite numbers")
         for trial in islice(trials, int(count)):
             if seconds > 0:
                 found[trial.id] = seconds / count

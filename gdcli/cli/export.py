@@ -16,6 +16,7 @@ from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
 from gdcli.cli.target import checked_target
+from gdcli.cli.trust import Trust
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.runs.run_folder import any_folder_of
@@ -43,7 +44,7 @@ class Export:
     overwrite: Annotated[bool, "replace what is there already"] = False
 
 
-@takes({RUN: (Export, Screen)}, without=("format",))
+@takes({RUN: (Export, Trust, Screen)}, without=("format",))
 def export(
     *,
     run: Annotated[
@@ -60,12 +61,17 @@ def export(
 
     Of a run that is not finished, the trials that are stored already are exported.
     """
-    screen, options, folder = every(
-        [lambda: read(Screen, given), lambda: _options(given), lambda: any_folder_of(run)]
+    screen, options, trust, folder = every(
+        [
+            lambda: read(Screen, given),
+            lambda: _options(given),
+            lambda: read(Trust, given),
+            lambda: any_folder_of(run),
+        ]
     )
     from gdcli.runs.contents import Contents
 
-    contents = Contents(folder)
+    contents = Contents(folder, trust=trust.trust)
     contents.check_trials(options.trial, "--trial")
     if options.output is None:
         _print(contents, options, screen)

@@ -27,7 +27,9 @@ def report(error: BaseException, *, verbose: bool, resumes: bool = True) -> int:
 
     `resumes` says whether the command, given again, goes on where it was interrupted.
     """
-    # Rich ends the program when nobody reads what it prints; nothing else does.
+    if isinstance(error, SystemExit):  # of a user's file, which ended nothing but its own work
+        error = fault_of(error) or error
+    # Rich ends the program when nobody reads what it prints.
     if isinstance(error, SystemExit) or (isinstance(error, BrokenPipeError) and reader_gone()):
         abandon_output()
         return BROKEN_PIPE

@@ -10,12 +10,13 @@ import typer
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
+from gdcli.cli.trust import Trust
 from gdcli.errors import RunError
 from gdcli.fields import counted
 from gdcli.runs.run_folder import any_folder_of
 
 
-@takes({RUN: (Screen,)})
+@takes({RUN: (Trust, Screen)})
 def merge(
     *,
     folders: Annotated[
@@ -34,15 +35,19 @@ def merge(
     When all batches are there the tables are written and printed. Else the trials that are
     missing are listed and the exit code is 1; the run's own command goes on in the folder.
     """
-    screen, *parts = every(
-        [lambda: read(Screen, given), *(lambda f=folder: any_folder_of(f) for folder in folders)]
+    screen, trust, *parts = every(
+        [
+            lambda: read(Screen, given),
+            lambda: read(Trust, given),
+            *(lambda f=folder: any_folder_of(f) for folder in folders),
+        ]
     )
     from gdcli.report.plan import print_trials
     from gdcli.report.results import print_results
     from gdcli.runs.merge import merge as merged
 
     out = Path(output)
-    missing = merged(parts, out)
+    missing = merged(parts, out, trust=trust.trust)
     if missing:
         print_trials(missing, screen.format, screen.console())
         what = f"{counted(len(missing), 'trial is', 'trials are')} missing"

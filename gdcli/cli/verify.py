@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from gdcli.runs.finding import Finding
 
-DIFFERENT = 3
+NOT_DONE, DIFFERENT = 1, 3
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Again:
 
     sample: Annotated[int | None, "batches of trials to run again; all", Ge(1)] = None
     sample_seed: Annotated[int, "seed that chooses the sample", Ge(0)] = 0
+    trust: Annotated[bool, "run code of the user's own that the run's folder names"] = False
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,11 @@ def verify(
 ) -> int:
     """Check a run's files, run it again, and compare.
 
-    The exit code is 3 if something differs. Where versions, processor and device are those of the
-    run, all bytes must be the same. Else trials whose loss falls at every recorded point must
-    agree in it to 1e-10 in float64 and 1e-4 in float32, and the others in where they start and
-    their status.
+    The exit code is 3 if something differs, and 1 if the run needs code of the user's own and
+    --trust is not given: then nothing is run again. Where versions, processor and device are those
+    of the run, all bytes must be the same. Else trials whose loss falls at every recorded point
+    must agree in it to 1e-10 in float64 and 1e-4 in float32, and the others in where they start
+    and their status.
     """
     screen, again, against, _, folder = every(
         [
@@ -73,7 +75,9 @@ def verify(
 
     findings = _compared(folder, other, against) if other else _run_again(folder, again, screen)
     print_findings(findings, screen.format, screen.console())
-    return 0 if all(finding.sound for finding in findings) else DIFFERENT
+    if not all(finding.sound for finding in findings):
+        return DIFFERENT
+    return 0 if all(finding.done for finding in findings) else NOT_DONE
 
 
 def _one_way(given: Mapping[str, object]) -> None:
@@ -97,4 +101,4 @@ def _run_again(folder: Path, options: Again, screen: Screen) -> list[Finding]:
     from gdcli.runs.verify import verify
 
     bar = progress_bar(quiet=screen.quiet, color=not screen.no_color)
-    return verify(folder, options.sample, options.sample_seed, bar)
+    return verify(folder, options.sample, options.sample_seed, bar, trust=options.trust)

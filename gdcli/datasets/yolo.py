@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from gdcli.problem import Array, Data
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LARGEST = 2**20  # bytes of a data.yaml
+MOST_CLASSES = 10_000  # each costs numbers in every place that is looked at
+MOST_PIXELS = 10**8  # of an image, which takes three bytes a pixel, however few it is packed in
 GREY = 114  # of the margins, as Ultralytics has it
 STDERR = 2  # the descriptor: libraries in C know nothing of sys.stderr
 VALUES = ("class", "x", "y", "width", "height")
@@ -121,6 +125,9 @@ def _classes(file: Path, content: dict[Any, Any]) -> int:
         raise UserError(str(file), "names are not numbered from 0", "give names: [NAME, NAME]")
     if type(found) is not int or found < 1:
         raise UserError(str(file), "it has no classes", "give names: [NAME, NAME]")
+    if found > MOST_CLASSES:
+        what = f"{show(found)} classes are more than the {MOST_CLASSES} that a data set may have"
+        raise UserError(str(file), what, "correct nc")
     if type(content.get("nc", found)) is not int or content.get("nc", found) != found:
         what = f"nc is {show(_plain(content['nc']))}, but there are {found} names"
         raise UserError(str(file), what, "leave nc out")
@@ -176,7 +183,9 @@ def _pixels(file: Path) -> Array:
     import cv2
     import numpy as np
 
-    raw = np.frombuffer(read_contents(file, "--data"), np.uint8)
+    packed = read_contents(file, "--data")
+    _check_size(file, packed)
+    raw = np.frombuffer(packed, np.uint8)
     try:
         image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if len(raw) else None
     except cv2.error:
@@ -184,6 +193,23 @@ def _pixels(file: Path) -> Array:
     if image is None:
         raise UserError(str(file), "this is no image", "take it out, or save it anew")
     return image[..., ::-1]
+
+
+def _check_size(file: Path, packed: bytes) -> None:
+    """Raise UserError for an image whose own header says that it is too large to unpack."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            width, height = Image.open(io.BytesIO(packed)).size
+    except Image.DecompressionBombError as error:
+        what = str(error).partition(",")[0].lower()
+        raise UserError(str(file), what, "make it smaller, or take it out") from None
+    except Exception:  # noqa: BLE001 -- what its header does not say, OpenCV may still read
+        return
+    if width * height > MOST_PIXELS:
+        what = f"its {width} x {height} pixels are more than {MOST_PIXELS}"
+        raise UserError(str(file), what, "make it smaller, or take it out")
 
 
 def _letterboxed(image: Array, size: int) -> tuple[Array, tuple[float, ...], tuple[float, ...]]:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
-import numpy as np
-
 from gdcli.discovery import name_of
-from gdcli.engine.examples import load
-from gdcli.engine.initial import module_of, starting_point
-from gdcli.engine.lanes import Lanes, by_seed, in_line
+from gdcli.engine.lanes import by_seed, in_line
 from gdcli.engine.plan import plan_of
 from gdcli.engine.width import NARROWEST, STEPS_AT_ONCE, width_for
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
@@ -19,12 +15,11 @@ from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
     from gdcli.engine.device import Device, Torch
-    from gdcli.engine.mapping import Mapping
+    from gdcli.engine.pieces import Pieces
     from gdcli.engine.program import Program
     from gdcli.grid import Trial
 
-FEATURES, IMAGES = 2, 4  # axes of their examples
-PAIR = 2  # bmm takes another path for a stack of one
+OF_A_GPU = 2**32  # bytes of all trials that it computes at a time
 
 
 def needs_torch(problem: Problem) -> bool:
@@ -73,20 +68,29 @@ def program_for(
         return AnalyticProgram(problem, data, lanes, device, rotate=linear)
     if isinstance(problem, LinearModel):
         return _linear(problem, trials, data, device, width)
-    if isinstance(problem, Network) and _of_known_layers(problem, data):
-        from gdcli.engine.programs.network import NetworkProgram
+    from gdcli.engine.torch_programs import program_on_torch
 
-        module = module_of(problem, data)
-        return NetworkProgram(problem, data, in_line(trials, PAIR), device, module)
-    if isinstance(problem, StatefulNetwork):
-        from gdcli.engine.programs.stateful import StatefulProgram
+    program = program_on_torch(
+        problem, data, cast("Torch", device), partial(in_line, trials), trials[0].training.data_seed
+    )
+    program.pieces = pieces_for(trials[0], data, eager=device.eager)
+    return program
 
-        return StatefulProgram(problem, data, in_line(trials, 1), cast("Torch", device))
-    from gdcli.engine.mapping import OneByOne, Together
 
-    if why_not_stacked(problem, trials[0].training.data_seed):
-        return _differentiated(problem, data, in_line(trials, 1), device, OneByOne())
-    return _differentiated(problem, data, in_line(trials, PAIR), device, Together())
+def check_network(trial: Trial) -> None:
+    """Raise UserError for a network whose outputs and targets do not fit its criterion."""
+    if isinstance(trial.problem, Network):
+        from gdcli.engine.cost import check_criterion
+
+        check_criterion(trial.problem, trial.training.data_seed)
+
+
+def pieces_for(trial: Trial, data: Data, *, eager: bool = True, plain: bool = False) -> Pieces:
+    """Return what a trial on torch computes at a time; `plain`: as the reference does."""
+    from gdcli.engine.footprint import pieces_of
+
+    found = pieces_of(trial, data, precision(trial), plain=plain)
+    return found if eager else found._replace(room=OF_A_GPU)
 
 
 def _linear(
@@ -128,47 +132,10 @@ def not_stacked(trial: Trial) -> str | None:
     return f"{name} cannot be stacked ({why}): its trials run one at a time" if why else None
 
 
-def _of_known_layers(problem: Network, data: Data) -> bool:
-    """Return whether every layer of a network has a stacked form."""
-    from gdcli.engine.stacked import stacked
-
-    # The stacked layers know features and images; on a sequence nn.Linear means another thing.
-    features = data.train["x"].ndim in (FEATURES, IMAGES) and data.train["x"].dtype.kind == "f"
-    return features and stacked(module_of(problem, data)) is not None
-
-
-def _differentiated(
-    problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping
-) -> Program:
-    """Return the program of a loss that autograd differentiates."""
-    from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram
-
-    place = cast("Torch", device)
-    if isinstance(problem, Network):
-        return ModuleProgram(problem, data, lanes, place, mapping)
-    return AutogradProgram(problem, data, lanes, place, mapping)
-
-
-@lru_cache(maxsize=8)
 def why_not_stacked(problem: Problem, data_seed: int) -> str | None:
     """Return why the trials of a problem are computed one by one; None: they are not."""
     if not needs_torch(problem):
         return None
-    if not problem.vectorized:
-        return "it says so itself"
-    data = load(problem, data_seed)
-    if isinstance(problem, Network) and _of_known_layers(problem, data):
-        return None
-    from gdcli.engine.device import Torch
-    from gdcli.engine.stacking import obstacle
+    from gdcli.engine.torch_programs import why_one_by_one
 
-    pair = Lanes((2,), np.arange(2), (0,), np.zeros(2, int), np.zeros(2, int))
-
-    def build(few: Data, mapping: Mapping) -> Program:
-        return _differentiated(problem, few, pair, Torch(problem.default_dtype), mapping)
-
-    try:
-        start = starting_point(problem, data, 0)
-    except Exception:  # noqa: BLE001 -- the run tells of it
-        return None
-    return obstacle(build, data, start)
+    return why_one_by_one(problem, data_seed)

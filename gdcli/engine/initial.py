@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gdcli.discovery import name_of
+from gdcli.engine.parts import whole_of
 from gdcli.engine.streams import stream
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
@@ -23,7 +24,7 @@ def starting_point(problem: Problem, data: Data, seed: int) -> Start:
         return _network(problem, data, rng)
     if isinstance(problem, StatefulNetwork):
         return _parameters(module_of(problem, data, int(rng.integers(2**32))))
-    return problem.init(rng, data)
+    return problem.init(rng, whole_of(data))
 
 
 def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
@@ -70,7 +71,7 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
         # torch.manual_seed would reseed every GPU, too.
         torch.default_generator.manual_seed(seed)
         try:
-            module = problem.module(data)
+            module = problem.module(whole_of(data))
             return with_rounding(module, problem) if isinstance(problem, Network) else module
         except RuntimeError as error:
             # torch says so in its own words, and as no error of its own.

@@ -23,21 +23,34 @@ def isolated(
 
     An exception is some trial's: the halves are trained apart, and their halves, down to the
     trials that raise it alone; of those `failed` makes the result, from the exception's message.
-    Raises what is the machine's doing: GdcliError, MemoryError, OSError, and memory of a GPU.
+    Where memory does not suffice, less is computed at a time in the same way; but no trial fails
+    by it. Raises what is the machine's doing: GdcliError, OSError, and a lack of memory for one.
     """
+    one = len(batch.trials) == 1
     try:
         return [train(batch)]
-    except (GdcliError, MemoryError, OSError):
+    except (GdcliError, OSError):
         raise
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # torch's; it may not be imported
-            raise RunError(f"{device}: {error}; stack fewer trials") from error
-        if len(batch.trials) == 1:
+        if lacks_memory(error):
+            if one and device != "cpu":
+                what = f"{device}: its memory is not enough for one trial ({message_of(error)})"
+                raise RunError(f"{what}; give smaller batches, or --device cpu") from error
+            if one:
+                raise MemoryError(message_of(error)) from error
+        elif one:
             return [failed(batch.trials[0], message_of(error))]
     half = len(batch.trials) // 2
     parts = (batch.trials[:half], batch.trials[half:])
     halves = [isolated(replace(batch, trials=part), device, train, failed) for part in parts]
     return [*halves[0], *halves[1]]
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Return whether an exception says that memory was asked for in vain."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True  # the latter is torch's; it may not be imported
+    return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
 
 
 def message_of(error: Exception) -> str:

@@ -21,10 +21,17 @@ class Mapping(ABC):
     steady: ClassVar[bool]  # the same call has the same result
 
     @abstractmethod
-    def each(self, function: Function, shared: Sequence[bool], begin: Callable[[int], None]) -> Any:
+    def each(
+        self,
+        function: Function,
+        shared: Sequence[bool],
+        begin: Callable[[int], None],
+        at_once: int | None = None,
+    ) -> Any:
         """Return the function of stacked arguments, but for those that all trials share.
 
-        `begin` is told of a trial's place before it is computed, where that is done by itself.
+        `begin` is told of a trial's place before it is computed, where that is done by itself; no
+        more than `at_once` are computed at a time.
         """
 
     @abstractmethod
@@ -54,9 +61,16 @@ class Together(Mapping):
     words = "vmap of the {}"
     steady = True
 
-    def each(self, function: Function, shared: Sequence[bool], begin: Callable[[int], None]) -> Any:
+    def each(
+        self,
+        function: Function,
+        shared: Sequence[bool],
+        begin: Callable[[int], None],
+        at_once: int | None = None,
+    ) -> Any:
         """Return the mapped function."""
-        return torch.func.vmap(function, in_dims=tuple(None if s else 0 for s in shared))
+        axes = tuple(None if s else 0 for s in shared)
+        return torch.func.vmap(function, in_dims=axes, chunk_size=at_once)
 
     def slopes(self, loss: Function) -> Function:
         """Return the gradient by torch.func."""
@@ -83,7 +97,13 @@ class OneByOne(Mapping):
     words = "{} of one trial at a time"
     steady = False
 
-    def each(self, function: Function, shared: Sequence[bool], begin: Callable[[int], None]) -> Any:
+    def each(
+        self,
+        function: Function,
+        shared: Sequence[bool],
+        begin: Callable[[int], None],
+        at_once: int | None = None,
+    ) -> Any:
         """Return the function that goes from trial to trial."""
 
         def mapped(params: Params, *rest: Any) -> Any:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from gdcli.datasets.room import free, human
 from gdcli.engine.device import CACHE
-from gdcli.engine.examples import examples_of
-from gdcli.engine.families import alone, needs_torch, precision
+from gdcli.engine.examples import examples_of, load
+from gdcli.engine.families import alone, needs_torch, pieces_for, precision
 from gdcli.engine.lanczos import MOST
 from gdcli.engine.lanes import by_seed
 from gdcli.engine.parts import numbers_held, streamed
 from gdcli.engine.plan import Plan, plan_of
-from gdcli.engine.program import CHUNK
 from gdcli.engine.width import NARROWEST
 from gdcli.errors import UserError
-from gdcli.fields import counted, show
-from gdcli.problem import Network, Problem, StatefulNetwork
+from gdcli.fields import show
+from gdcli.problem import Problem, StatefulNetwork
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
@@ -30,19 +32,76 @@ UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)
 
 
-def check_memory(batches: Iterable[TrialBatch], allowed: str | None) -> None:
-    """Raise UserError for the first batch that needs more than is allowed."""
-    limit = allowance(allowed)
+def check_memory(batches: Iterable[TrialBatch], allowed: str | None, device: str = "cpu") -> None:
+    """Raise UserError for the first batch of which not even one trial fits into what is allowed."""
+    limit = allowance(allowed, device)
     for batch in batches:
-        needed = batch_memory(batch, examples_of(batch.trials[0]))
+        one = replace(batch, trials=batch.trials[:1])
+        needed = batch_memory(one, examples_of(one.trials[0]))
         if needed > limit:
-            those = f"trial of {batch.cohort} needs", f"trials of {batch.cohort} need"
-            what = f"{counted(len(batch.trials), *those)} {human(needed)}"
-            enough = human(1.01 * needed)  # rounding takes half a percent at most
-            fix = f"allow --memory {enough}, or record or batch fewer examples at a time"
-            if _could_stream(batch.trials[0].problem):
-                fix += ", or --stream the file"
-            raise UserError("--memory", f"{what}, more than {human(limit)}", fix)
+            what = f"a trial of {batch.cohort} needs {human(needed)}, more than {human(limit)}"
+            raise UserError("--memory", what, _fix(one, needed, limit, device))
+
+
+def _fix(one: TrialBatch, needed: int, limit: int, device: str) -> str:
+    """Return what would help: more memory, and what of a trial's settings makes it fit."""
+    enough = int(1.01 * needed)  # rounding takes half a percent at most
+    ways = [f"allow --memory {human(enough)}"]
+    if device == "cpu" and enough > (there := free()):
+        ways = [f"allow --memory {human(enough)}, of which {human(there)} are free here"]
+    data = examples_of(one.trials[0])
+    for way, other in _others(one.trials[0], data.examples):
+        with suppress(UserError):
+            if batch_memory(replace(one, trials=(other,)), data) <= limit:
+                ways.append(way)
+    if _could_stream(one.trials[0].problem):
+        ways.append("--stream the file")
+    if len(ways) == 1:
+        ways.append("make the problem or its examples fewer")
+    return ", or ".join(ways)
+
+
+def _others(trial: Trial, examples: int) -> Iterator[tuple[str, Trial]]:
+    """Yield settings that take less, in words and as a trial: of each kind the nearest first."""
+    training = trial.training
+    steps = plan_of(trial, examples).steps
+    yield "record less often", replace(trial, training=replace(training, record=str(steps)))
+    if training.measure:
+        yield "leave out --measure", replace(trial, training=replace(training, measure=None))
+    if precision(trial) == "float64":
+        yield "--dtype float32", replace(trial, training=replace(training, dtype="float32"))
+    if trial.method == "gd" and examples > 1:
+        size = min(32, examples)
+        way = f"--method minibatch --batch-size {size}"
+        yield way, replace(trial, method="minibatch", batch_size=size)
+    elif (trial.batch_size or 1) > 1:
+        size = max(1, (trial.batch_size or 1) // 8)
+        yield f"--batch-size {size}", replace(trial, batch_size=size)
+
+
+def stacks_of(batch: TrialBatch, data: Data, room: int) -> list[TrialBatch]:
+    """Return a batch in equal parts that each fit into so many bytes, or are a trial each.
+
+    A trial's bits do not depend on those beside it, so that no other cut is asked for: the batch
+    stays what is stored.
+    """
+    count = size = len(batch.trials)
+    one = batch_memory(replace(batch, trials=batch.trials[:1]), data)
+    while size > 1:
+        needed = batch_memory(replace(batch, trials=batch.trials[:size]), data)
+        if needed <= room and needed - one <= STACK:
+            break
+        size = -(-size // 2)
+    if size == count:
+        return [batch]
+    firsts = range(0, count, size)
+    return [replace(batch, trials=batch.trials[first : first + size]) for first in firsts]
+
+
+def stack_memory(batch: TrialBatch, room: int) -> int:
+    """Return about how many bytes the stacks of a batch take, one after the other."""
+    data = examples_of(batch.trials[0])
+    return batch_memory(stacks_of(batch, data, room)[0], data)
 
 
 def _could_stream(problem: Problem) -> bool:
@@ -51,44 +110,82 @@ def _could_stream(problem: Problem) -> bool:
     return isinstance(problem, Streamable) and problem.streams and not problem.stream
 
 
-def allowance(allowed: str | None) -> int:
-    """Return the bytes that --memory allows, or else half of those that are free."""
-    return parse(allowed) if allowed is not None else free() // 2
+def allowance(allowed: str | None, device: str = "cpu") -> int:
+    """Return the bytes that --memory allows, or else half of those that are free.
+
+    Of a GPU it is three quarters of what it has.
+    """
+    if allowed is not None:
+        return parse(allowed)
+    if device == "cpu":
+        return free() // 2
+    import torch
+
+    return int(torch.cuda.mem_get_info(device)[1]) * 3 // 4
 
 
 def batch_memory(batch: TrialBatch, data: Data) -> int:
-    """Return about how many bytes a batch takes: data, parameters, activations, records."""
+    """Return about how many bytes a batch takes: data, parameters, activations, records.
+
+    Python, NumPy and PyTorch themselves take some more, up to 0.3 GB.
+    """
     trial = batch.trials[0]
     plan = plan_of(trial, data.examples)
     size = 4 if precision(trial) == "float32" else 8
     seeds = len({t.seed for t in batch.trials})
     row = sum(array[:1].size for array in data.train.values())
-    apart = streamed(data) and batch.engine != "reference"  # which has all examples on its device
-    at_a_step = 0 if apart and trial.method == "gd" else seeds * plan.batch_size * row
-    gathered = max(CACHE, at_a_step)
-    orders = 0 if trial.method == "gd" else 16 * seeds * plan.examples
-    lanes, at_once = lanes_of(batch), _examples_at_once(batch, plan)
-    active = lanes * at_once * row * ACTIVATIONS[needs_torch(trial.problem)]
+    lanes = lanes_of(batch)
     held_weights = 10
-    if trial.training.measure:  # a gradient of the gradient, and the vectors of the search
-        active, held_weights = 3 * active, held_weights + MOST
-    weights = lanes * held_weights * _parameters(trial, data)
+    if trial.training.measure:  # the vectors of the search
+        held_weights += MOST
+    weights = lanes * held_weights * _parameters(trial.problem, trial.training.data_seed) * size
+    orders = 0 if trial.method == "gd" else 16 * seeds * plan.examples
     columns = 3 + len(trial.curve_columns)
     # A recorded number is held as an array, as text of some 20 characters, and joined to a file.
     recorded = plan.recorded * (lanes * size + len(batch.trials) * 60) * columns
-    numbers = _held(data, apart=apart) + gathered + active + weights
-    return int(numbers * size + orders + recorded)
+    if needs_torch(trial.problem):
+        at_a_step = 0 if trial.method == "gd" else lanes * plan.batch_size * row
+        held = _loaded(data, size) + _activations(batch, data, plan)
+    else:
+        apart = streamed(data) and batch.engine != "reference"  # all examples on its device
+        at_a_step = 0 if apart or trial.method == "gd" else seeds * plan.batch_size * row
+        active = lanes * (plan.batch_size if trial.method != "gd" else 1) * row * PREDICTED
+        if batch.engine == "reference" or alone(trial):
+            active = plan.examples * row * PREDICTED
+        active *= BENT if trial.training.measure else 1
+        held = (_held(data, apart=apart) + active) * size
+    gathered = max(CACHE, at_a_step) * size
+    return int(held + gathered + weights + orders + recorded)
+
+
+BENT = 3  # times what an evaluation holds: a gradient of the gradient
+PREDICTED = 4  # numbers for each of an example that a linear model predicts, and projects
+SLACK = 1.6  # of activations: what lies free between those in use, and kernels' own buffers
+STACK = 2**31  # bytes of the trials of a stack, beyond those of one: more take no less time
+
+
+def _loaded(data: Data, size: int) -> int:
+    """Return the bytes of the data as they were loaded, and of their copy in a program."""
+    arrays = [a for part in (data.train, data.test, data.constants) for a in part.values()]
+    return sum(a.nbytes + a.size * (size if a.dtype.kind == "f" else 8) for a in arrays)
+
+
+def _activations(batch: TrialBatch, data: Data, plan: Plan) -> int:
+    """Return the bytes that all trials hold at a time while a step or a point is computed."""
+    trial, lanes = batch.trials[0], lanes_of(batch)
+    plain = batch.engine == "reference" or alone(trial)
+    found = pieces_for(trial, data, plain=plain)
+    counts = (len(next(iter(part.values()))) for part in (data.train, data.test) if part)
+    point = found.at_a_point(max(counts, default=1))
+    point *= BENT if trial.training.measure else 1
+    step = found.at_a_step(plan.batch_size, full=trial.method == "gd")
+    return int(SLACK * max(min(lanes, found.trials(held)) * held for held in (point, step)))
 
 
 def _held(data: Data, *, apart: bool) -> int:
     """Return the numbers of the data that are in memory: as loaded, scaled, and in a program."""
     arrays = [a for part in (data.train, data.test, data.constants) for a in part.values()]
     return sum(numbers_held(a) if apart else 3 * a.size for a in arrays)
-
-
-# Numbers held for each number of an example that a trial sees: with the columns of convolutions
-# a network's activations are some tens of times its input; a linear model predicts and projects.
-ACTIVATIONS = {True: 40, False: 4}
 
 
 def lanes_of(batch: TrialBatch) -> int:
@@ -98,29 +195,17 @@ def lanes_of(batch: TrialBatch) -> int:
     if batch.engine == "reference" or apart:
         return 1
     if needs_torch(trial.problem):
-        return len(batch.trials) + 1
+        return len(batch.trials) + len(batch.trials) % 2
     return math.prod(by_seed(batch.trials, NARROWEST).shape)
 
 
-def _examples_at_once(batch: TrialBatch, plan: Plan) -> int:
-    """Return the examples whose activations a trial holds: a batch, a chunk of all, or all."""
-    trial, problem = batch.trials[0], batch.trials[0].problem
-    if isinstance(problem, StatefulNetwork):
-        return max(plan.batch_size, min(plan.examples, problem.at_once))
-    if batch.engine == "reference" or alone(trial):
-        return plan.examples
-    if isinstance(problem, Network):
-        return min(plan.examples, max(CHUNK, 0 if trial.method == "gd" else plan.batch_size))
-    if needs_torch(problem):
-        return plan.examples  # vmap sees them all at every recorded point
-    return plan.batch_size if trial.method != "gd" else 1
-
-
-def _parameters(trial: Trial, data: Data) -> int:
+@lru_cache(maxsize=16)
+def _parameters(problem: Problem, data_seed: int) -> int:
     """Return the number of parameters of one trial."""
     from gdcli.engine.initial import starting_point
 
-    return sum(value.size for value in starting_point(trial.problem, data, 0).values())
+    start = starting_point(problem, load(problem, data_seed), 0)
+    return sum(value.size for value in start.values())
 
 
 def parse(text: str) -> int:

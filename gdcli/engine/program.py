@@ -116,7 +116,7 @@ class Program(ABC):
         """Prepare for a step: called before every step, and before every evaluation."""
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
-        """Yield what becomes of all training examples, in their order, a CHUNK of them at a time.
+        """Yield what becomes of all training examples, in their order, some of them at a time.
 
         Raises NotImplementedError where the loss is no mean over examples.
         """

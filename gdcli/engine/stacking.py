@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from gdcli.engine.parts import some_of
 
 if TYPE_CHECKING:
     from gdcli.engine.initial import Start
@@ -34,8 +37,7 @@ def obstacle(build: Build, data: Data, start: Start) -> str | None:
     """
     from gdcli.engine.mapping import OneByOne, Together
 
-    train = {name: array[:FEW] for name, array in data.train.items()}
-    few = type(data)(train, {}, data.constants)
+    few = replace(some_of(data, 0, FEW), test={})
     try:
         alone = _tried(build(few, OneByOne()), start)
     except Exception:  # noqa: BLE001 -- the run tells of it

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import on_torch
-from gdcli.engine.memory import allowance, batch_memory
+from gdcli.engine.memory import allowance, stack_memory
 from gdcli.runs.inline import inline
 from gdcli.runs.work import plan_for
 
@@ -95,5 +95,5 @@ def _at_most(batches: Sequence[TrialBatch]) -> float:
 
 def _fitting(run: Run) -> int:
     """Return how many batches at a time the memory is enough for."""
-    needed = max(batch_memory(b, examples_of(b.trials[0])) for b in run.batches)
-    return allowance(run.options.memory) // needed
+    room = allowance(run.options.memory)
+    return room // max(stack_memory(batch, room) for batch in run.batches)

@@ -6,6 +6,7 @@ The nodes compute and this process stores, so that they need not share a file sy
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,7 @@ from ray.exceptions import (
 
 from gdcli import __version__
 from gdcli.datasets.room import human
-from gdcli.engine.examples import examples_of
-from gdcli.engine.memory import batch_memory
+from gdcli.engine.memory import stack_memory
 from gdcli.errors import RunError
 from gdcli.executors.cluster import Address, joined
 from gdcli.executors.queue import Queue
@@ -168,7 +168,7 @@ class _Tasks:
 
 def _needs(run: Run) -> dict[str, int]:
     """Return what a node must have free for a batch."""
-    memory = max(batch_memory(batch, examples_of(batch.trials[0])) for batch in run.batches)
+    memory = max(stack_memory(batch, sys.maxsize) for batch in run.batches)
     return {"num_cpus": 1, "num_gpus": int(run.device != "cpu"), "memory": memory}
 
 

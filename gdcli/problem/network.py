@@ -23,8 +23,9 @@ BITS = 8  # of a rounded number, unless it is said
 class Network(Problem):
     """A PyTorch module and a criterion.
 
-    Data: "x", one example a row; "y", class indices of shape (examples,) for cross_entropy, or
-    targets of shape (examples, outputs) for mse. The engine draws the starting parameters of
+    Data: "x", one example a row; "y", class indices of shape (examples,) or (examples, places...)
+    for cross_entropy, or targets of the shape of the outputs for mse and the other losses of
+    torch.nn.functional; a criterion is any of them. The engine draws the starting parameters of
     nn.Linear and nn.Conv2d; what `module` sets itself, by nn.init or by assigning an
     nn.Parameter, it leaves. Torch does not tell what is written through `.data`, nor, of a layer
     copied by copy.deepcopy, what was set before.

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
+
+from gdcli.csv_cell import harmless, quoted
 
 
 def csv_line(cells: Sequence[str]) -> str:
-    """Return cells as a line, quoted where it needs be."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
-    return text.getvalue()
+    """Return cells as a line, quoted where it needs be; no spreadsheet runs their texts."""
+    return ",".join(quoted(harmless(cell)) for cell in cells) + "\n"

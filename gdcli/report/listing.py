@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rich.cells import cell_len
 from rich.text import Text
 
+from gdcli.csv_cell import harmless
 from gdcli.report.console import literal
 from gdcli.report.folded import folded
 
@@ -46,7 +47,7 @@ def _cells(rows: Rows) -> list[list[str]]:
 def _csv(rows: Rows, console: Console) -> None:
     writer = csv.writer(console.file, lineterminator="\n")
     writer.writerow(columns_of(rows))
-    writer.writerows([literal(cell) for cell in row.values()] for row in rows)
+    writer.writerows([harmless(literal(cell)) for cell in row.values()] for row in rows)
 
 
 def _json(rows: Rows, console: Console) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 TEMPORARY = ".tmp-"
 COMMON = sum(getattr(os, name, 0) for name in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW"))
-NO_FILE = {errno.ENOENT, errno.ELOOP, errno.EISDIR}
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | COMMON
 
 
@@ -53,21 +52,6 @@ def _fill(file: Path, chunks: Iterable[bytes]) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def read(path: Path) -> bytes | None:
-    """Return a file's content; None where there is none, but a folder or a link to a file."""
-    try:
-        with open(path, "rb", opener=_open) as file:
-            return file.read()
-    except OSError as error:
-        if error.errno in NO_FILE:
-            return None
-        raise
-
-
-def _open(path: str, _: int) -> int:
-    return os.open(path, os.O_RDONLY | COMMON)
 
 
 def make(folder: Path) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdcli import door
+from gdcli.errors import UserError
 from gdcli.runs import atomic
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
 
+HEAD = 65  # bytes of the line with the checksum
 INTERVAL = 60.0  # seconds
 
 
@@ -49,17 +52,17 @@ class Checkpoint:
     def load(self) -> Arrays | None:
         """Return the state that is kept, None unless it is whole and of this key."""
         try:
-            head, _, content = self.file.read_bytes().partition(b"\n")
-        except OSError:
+            with door.opened(self.file) as stream:
+                head = stream.readline(HEAD)
+                if len(head) != HEAD:
+                    return None
+                content = stream.read()
+        except (UserError, OSError):
             return None
-        if head + b"\n" != self._head(content):
+        if head != self._head(content):
             return None
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return dict(file)
-
-    def remove(self) -> None:
-        """Forget the state: what it led to is stored."""
-        self.file.unlink(missing_ok=True)
 
     def _head(self, content: bytes) -> bytes:
         digest = hashlib.sha256(self.key.encode())

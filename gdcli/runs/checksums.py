@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gdcli.datasets.on_disk import Streamed
 from gdcli.engine.examples import examples_of
 from gdcli.fields import settings_of
@@ -35,7 +37,7 @@ def _checksum(data: Data) -> str:
                 _add_streamed(digest, name, array)
                 continue
             digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
-            digest.update(array.tobytes())
+            digest.update(np.ascontiguousarray(array).data)  # whose copy may be large
     return digest.hexdigest()
 
 

@@ -26,7 +26,8 @@ except ImportError:  # Windows
 # Byte i is batch i, and further out than any batch:
 TABLES = 1 << 40  # who writes the tables
 SEATS = range(1 << 41, (1 << 41) + 4096)  # one for each process that is at work in the folder
-READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+# A pipe in its place would be waited for.
+SAFE = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"))
 
 
 class Claims:
@@ -38,7 +39,7 @@ class Claims:
 
     def __init__(self, folder: Path) -> None:
         """Open the file of locks in a run's folder, which must be there."""
-        self._descriptor = os.open(_file(folder), READ | os.O_RDWR | os.O_CREAT, 0o666)
+        self._descriptor = os.open(_file(folder), SAFE | os.O_RDWR | os.O_CREAT, 0o666)
 
     def take(self, byte: int) -> bool:
         """Claim a byte; return False if another process holds it."""
@@ -76,7 +77,7 @@ def at_work(folder: Path) -> bool:
     To be asked only by a process that holds no claims there: it would lose them.
     """
     try:
-        descriptor = os.open(_file(folder), READ)
+        descriptor = os.open(_file(folder), SAFE | os.O_RDONLY)
     except OSError:
         return False
     try:

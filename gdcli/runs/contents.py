@@ -9,14 +9,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from gdcli import experiment_file
 from gdcli.analysis.rows import Row, Value, read_rows
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment
 from gdcli.fields import show, suggestion
 from gdcli.runs import manifest
 from gdcli.runs.columns import Column, columns_of
-from gdcli.runs.settings import experiment_of
 from gdcli.runs.stored import Stored
 
 FIRST = {"summary.csv": "status", "curves.csv": "epoch"}  # the columns after the settings
@@ -35,8 +33,12 @@ class TrialContents:
 class Contents:
     """The trials of a run's folder: those of its tables, or of the batches that are stored."""
 
-    def __init__(self, folder: Path) -> None:
-        """Check the folder; raises UserError where its files are damaged or not a run's."""
+    def __init__(self, folder: Path, *, trust: bool = False) -> None:
+        """Check the folder; raises UserError where its files are damaged or not a run's.
+
+        Code that the folder names is run for `experiment` alone, and only if `trust` is.
+        """
+        self._trust = trust
         self.folder, self.name = folder, folder.resolve().name
         self.manifest: Mapping[str, Any] | None = None
         self._stored: Stored | None = None
@@ -44,7 +46,7 @@ class Contents:
             manifest.check_files(folder)
             self.manifest = manifest.read(folder)
         else:
-            self._stored = Stored(folder)
+            self._stored = Stored(folder, trust=trust)
 
     @property
     def state(self) -> Literal["complete", "partial"]:
@@ -55,8 +57,8 @@ class Contents:
     def experiment(self) -> Experiment:
         """The experiment that the run is of; raises UserError where its file does not say it."""
         if self._stored:
-            return experiment_of(self._stored.store.spec, str(self._stored.spec_file))
-        return experiment_file.load(self.folder / "experiment.toml")
+            return self._stored.experiment
+        return manifest.experiment_of(self.folder, self.manifest or {}, trust=self._trust)
 
     @property
     def hash(self) -> str:

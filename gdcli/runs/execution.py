@@ -109,7 +109,7 @@ def _finished(run: Run) -> dict[str, int] | None:
 def _check_memory(run: Run) -> None:
     """Raise UserError where a batch does not fit; a cluster knows the memory of its nodes."""
     if run.options.executor == "local":
-        check_memory(run.batches, run.options.memory)
+        check_memory(run.batches, run.options.memory, run.device)
 
 
 def _train(run: Run, progress: Progress, executor: Executor) -> Tally:

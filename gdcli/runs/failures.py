@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
 
 from gdcli.axis import text
@@ -10,7 +9,7 @@ from gdcli.discovery import name_of
 from gdcli.engine.batch import TrialBatch
 from gdcli.fields import counted
 from gdcli.grid import Trial, setting
-from gdcli.runs.lines import lines_of
+from gdcli.runs.lines import cells, lines_of
 from gdcli.runs.shard import Shard
 
 
@@ -20,7 +19,7 @@ def failed_trials(batch: TrialBatch, shard: Shard) -> Iterator[tuple[Trial, str]
         summary = lines_of(shard.summary)
         for trial in batch.trials:
             # Only a trial that failed has a message, in the last column.
-            if message := next(csv.reader([summary[trial.id].decode()]))[-1]:
+            if message := next(iter(cells(summary.get(trial.id, b""))), [""])[-1]:
                 yield trial, message
 
 
@@ -63,7 +62,7 @@ def spliced(batch: TrialBatch, held: Shard, again: Mapping[str, Shard]) -> Shard
     summary = lines_of(held.summary) | {i: shard.summary for i, shard in again.items()}
     return Shard(
         b"".join(curves.get(trial.id, b"") for trial in batch.trials),
-        b"".join(summary[trial.id] for trial in batch.trials),
+        b"".join(summary.get(trial.id, b"") for trial in batch.trials),
         held.seconds + sum(shard.seconds for shard in again.values()),
         failed=sum(shard.failed for shard in again.values()),
         diverged=held.diverged + sum(shard.diverged for shard in again.values()),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Result: TypeAlias = Literal["ok", "same", "skipped", "damaged", "missing", "different"]
-SOUND = ("ok", "same", "skipped")
+Result: TypeAlias = Literal["ok", "same", "skipped", "not done", "damaged", "missing", "different"]
+SOUND = ("ok", "same", "skipped", "not done")
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,8 @@ class Finding:
     def sound(self) -> bool:
         """Whether nothing speaks against the run."""
         return self.result in SOUND
+
+    @property
+    def done(self) -> bool:
+        """Whether what was asked was done."""
+        return self.result != "not done"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from gdcli import door
+from gdcli.door import LONGEST_LINE
 from gdcli.errors import UserError
+from gdcli.fields import show
 
 REPAIR = "run the same experiment again: it writes the file anew"
 
@@ -21,19 +25,23 @@ def by_trial(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 
 def lines_of(part: bytes) -> dict[str, bytes]:
     """Return the lines of every trial in a part of a table, by its id."""
-    return dict(by_trial(part.splitlines(keepends=True)))
+    *whole, last = part.split(b"\n")
+    return dict(by_trial([*(line + b"\n" for line in whole), *([last] if last else [])]))
 
 
 def records(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines, those that a quoted line break splits as one."""
-    held = b""
+    """Yield lines, those that a quoted line break splits as one, unless that is no end."""
+    held: list[bytes] = []
+    quotes = length = 0
     for line in lines:
-        held += line
-        if held.count(b'"') % 2 == 0:
-            yield held
-            held = b""
+        held.append(line)
+        quotes += line.count(b'"')
+        length += len(line)
+        if quotes % 2 == 0 or length > LONGEST_LINE:  # such a one is not closed, or no record
+            yield b"".join(held)
+            held, quotes, length = [], 0, 0
     if held:
-        yield held
+        yield b"".join(held)
 
 
 def _trial_of(record: bytes) -> str:
@@ -42,7 +50,16 @@ def _trial_of(record: bytes) -> str:
 
 def cells(lines: bytes) -> list[list[str]]:
     """Return the cells of lines; what is no UTF-8 in them is replaced, not refused."""
-    return list(csv.reader(lines.decode(errors="replace").splitlines(keepends=True)))
+    try:
+        return list(csv.reader(split(lines.decode(errors="replace"))))
+    except csv.Error:  # a line break that is neither quoted nor an end, or a cell without end
+        return []
+
+
+def split(text: str) -> list[str]:
+    """Return the lines of a text, each with its end: a newline, and no other character."""
+    *whole, last = text.split("\n")
+    return [*(f"{line}\n" for line in whole), *([last] if last else [])]
 
 
 @dataclass(frozen=True)
@@ -56,14 +73,13 @@ class Table:
     def lines(self, trial: str) -> bytes:
         """Return a trial's lines, none for a trial that has none."""
         offset, length = self.places.get(trial, (0, 0))
-        with self.path.open("rb") as file:
+        with door.opened(self.path) as file:
             file.seek(offset)
             return file.read(length)
 
     def header(self) -> bytes:
         """Return the first line."""
-        with self.path.open("rb") as file:
-            return file.readline()
+        return next(door.lines(self.path), b"")
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -91,8 +107,8 @@ def read_table(path: Path) -> Table:
     a trial whose lines stand apart.
     """
     try:
-        with path.open("rb") as file:
-            header = file.readline()
+        with closing(door.lines(path)) as file:
+            header = next(file, b"")
             places = _places(path, file, len(header))
     except OSError as error:
         what = f"it cannot be read: {(error.strerror or 'no reason given').lower()}"
@@ -105,9 +121,10 @@ def read_table(path: Path) -> Table:
 
 def _places(path: Path, file: Iterable[bytes], offset: int) -> dict[str, tuple[int, int]]:
     places: dict[str, tuple[int, int]] = {}
-    for trial, lines in by_trial(file):
+    for trial, group in groupby(records(file), key=_trial_of):
+        length = sum(map(len, group))
         if trial in places:
-            raise UserError(str(path), f"the lines of trial {trial!r} stand apart", REPAIR)
-        places[trial] = (offset, len(lines))
-        offset += len(lines)
+            raise UserError(str(path), f"the lines of trial {show(trial)} stand apart", REPAIR)
+        places[trial] = (offset, length)
+        offset += length
     return places

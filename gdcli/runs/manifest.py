@@ -13,16 +13,93 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
+from gdcli import door, experiment_file
+from gdcli.door import REPAIR
 from gdcli.errors import RunError, UserError
 from gdcli.experiment import Experiment
+from gdcli.grid import MOST_TRIALS
 from gdcli.runs import atomic
-from gdcli.runs.spec import read_json
+from gdcli.runs.spec import FORMAT, SHOWN, check_format
 
-FORMAT = 3
 FILES = ("curves.csv", "summary.csv", "experiment.toml")
-REPAIR = "run the same experiment again: what is damaged is made anew"
+LINELESS = 2**20  # bytes of a table without the end of a line: it is none
+
+
+class Checksum(TypedDict):
+    """What a file held when it was written."""
+
+    bytes: Annotated[int, lambda size: size >= 0]
+    sha256: str
+
+
+Files = TypedDict(
+    "Files", {"curves.csv": Checksum, "summary.csv": Checksum, "experiment.toml": Checksum}
+)
+
+
+class Settings(TypedDict):
+    """An experiment as it was given."""
+
+    problem: dict[str, Any]
+    grid: dict[str, Any]
+    vary: dict[str, Any]
+
+
+class Ran(TypedDict):
+    """Which experiment was run."""
+
+    problem: str
+    hash: str
+    varied: NotRequired[list[str]]
+    settings: Settings
+
+
+Count: TypeAlias = Annotated[int, lambda count: 0 <= count <= MOST_TRIALS]
+
+
+class Ended(TypedDict):
+    """The trials by how they ended."""
+
+    all: Count
+    failed: Count
+    diverged: Count
+
+
+class Engine(TypedDict):
+    """How the trials were computed."""
+
+    asked: Literal["auto", "reference"]
+    paths: NotRequired[dict[str, list[str]]]
+
+
+class Surroundings(TypedDict):
+    """The fingerprint, of which more is compared than is read."""
+
+    device: str
+
+
+class Manifest(TypedDict):
+    """What manifest.json holds of a finished run."""
+
+    format: int
+    spec: NotRequired[str]
+    experiment: Ran
+    trials: NotRequired[Ended]
+    engine: NotRequired[Engine]
+    data: NotRequired[dict[str, str]]
+    code: NotRequired[dict[str, str]]
+    fingerprint: Surroundings
+    equivalent: NotRequired[str]
+    finished: NotRequired[str]
+    host: NotRequired[str]
+    system: NotRequired[str]
+    cores: NotRequired[int | None]
+    command: NotRequired[str]
+    git: NotRequired[str | None]
+    theory: NotRequired[list[dict[str, Any]]]
+    files: Files
 
 
 def manifest(
@@ -119,37 +196,62 @@ def write(folder: Path, content: dict[str, Any], files: Iterable[str]) -> None:
 def counts(folder: Path, spec_id: str) -> dict[str, int] | None:
     """Return the trials by status if the folder holds these results, finished and unchanged."""
     try:
-        content = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        unchanged = all(_checksum(folder / n) == held for n, held in content["files"].items())
-        found: dict[str, int] = content["trials"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        content = read(folder)
+    except UserError:
         return None
-    return found if unchanged and content.get("spec") == spec_id else None
+    if content.get("spec") != spec_id or changed(folder, content):
+        return None
+    found: dict[str, int] | None = content.get("trials")
+    return found
 
 
 def read(folder: Path) -> dict[str, Any]:
     """Return what manifest.json says.
 
-    Raises UserError unless it is strict JSON of a run, RunError if the system does not read it.
+    Raises UserError unless it is that of a finished run, RunError if the system does not read it.
     """
-    path = folder / "manifest.json"
+    file = folder / "manifest.json"
     try:
-        content: dict[str, Any] = read_json(path.read_bytes())
-        files = content["files"]
-        known = set(FILES) <= set(files) and content["experiment"]["hash"]
-        if known and content["fingerprint"]["device"]:
-            return content
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
-        pass
+        content: dict[str, Any] | None = door.json_of(file, Manifest)
+    except (FileNotFoundError, NotADirectoryError):
+        content = None
     except OSError as error:
-        raise RunError(f"{path}: it cannot be read: {error.strerror or error}") from None
-    raise UserError(str(path), "it is not the manifest of a finished run", REPAIR)
+        raise RunError(f"{file}: it cannot be read: {error.strerror or error}") from None
+    if content is None:
+        raise UserError(str(file), "it is not the manifest of a finished run", REPAIR)
+    check_format(file, content["format"], SHOWN)
+    return content
+
+
+def experiment_of(folder: Path, content: Mapping[str, Any], *, trust: bool) -> Experiment:
+    """Return the experiment of a finished run; raises UserError where its file does not say it.
+
+    Code of the user's own is not run for it unless `trust` is, and the file is what it was.
+    """
+    file = folder / "experiment.toml"
+    return experiment_file.load_of_run(file, content.get("code", {}), trust=trust)
 
 
 def changed(folder: Path, content: Mapping[str, Any]) -> list[Path]:
     """Return the files that are not what the manifest's content says that the run wrote."""
-    files = ((folder / name, held) for name, held in content["files"].items())
-    return [file for file, held in files if not file.is_file() or _checksum(file) != held]
+    return [folder / name for name in FILES if not _holds(folder / name, content["files"][name])]
+
+
+def _holds(file: Path, held: Mapping[str, Any]) -> bool:
+    """Return whether a file is plain, of a size and of a checksum."""
+    try:
+        with door.opened(file) as stream:
+            if os.fstat(stream.fileno()).st_size != held["bytes"]:
+                return False
+            digest = hashlib.sha256()
+            while block := stream.read(LINELESS):
+                if len(block) == LINELESS and b"\n" not in block:
+                    return False
+                digest.update(block)
+    except (UserError, FileNotFoundError):
+        return False
+    found: bool = digest.hexdigest() == held["sha256"]
+    return found
 
 
 def check_files(folder: Path) -> None:

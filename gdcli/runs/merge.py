@@ -14,7 +14,7 @@ from gdcli.errors import UserError
 from gdcli.runs.claims import Claims
 from gdcli.runs.options import RunOptions
 from gdcli.runs.settings import experiment_of
-from gdcli.runs.spec import differences, identity, read_spec
+from gdcli.runs.spec import differences, identity, read_spec, spec_file
 from gdcli.runs.store import Store
 from gdcli.runs.tables import write_tables
 
@@ -32,12 +32,13 @@ class Assembly:
     folder: Path
     store: Store
     origin: Path  # the folder that the spec comes from
+    trust: bool = False
     options: RunOptions = field(default_factory=RunOptions)
 
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment that the spec says."""
-        return experiment_of(self.store.spec, f"{self.origin}/.gdcli/spec.json")
+        return experiment_of(self.store.spec, str(spec_file(self.origin)), trust=self.trust)
 
     @cached_property
     def batches(self) -> list[TrialBatch]:
@@ -55,19 +56,21 @@ class Assembly:
         return Claims(self.folder)
 
 
-def merge(folders: Sequence[Path], out: Path) -> list[Trial]:
+def merge(folders: Sequence[Path], out: Path, *, trust: bool = False) -> list[Trial]:
     """Put the whole shards of several folders into one; return the trials that are missing.
+
+    `trust` lets code be run that the folders name.
 
     Where none is, the tables are written. Raises UserError, before anything is written, for a
     folder that holds no shards or another run, and for two folders that hold different results
     of the same batch.
     """
     sources = [_store(folder) for folder in folders]
-    if (out / ".gdcli" / "spec.json").exists():
+    if spec_file(out).exists():
         sources.append(_store(out))
     for other in sources[1:]:
         _refuse_another(sources[0], other)
-    assembly = Assembly(out, Store(out, sources[0].spec), sources[0].folder)
+    assembly = Assembly(out, Store(out, sources[0].spec), sources[0].folder, trust)
     for batch in assembly.batches:
         _refuse_conflict(batch.index, sources)
     _open(assembly.store)
@@ -86,9 +89,6 @@ def _store(folder: Path) -> Store:
     except FileNotFoundError:
         what = "it holds no shards, as the hidden folder .gdcli of a run does"
         raise UserError(str(folder), what, "give folders that gdcli run has made") from None
-    if spec is None:
-        fix = "leave it out, or run its experiment again with --overwrite"
-        raise UserError(f"{folder}/.gdcli/spec.json", "it is damaged", fix)
     return Store(folder, spec)
 
 

@@ -34,6 +34,7 @@ class RunOptions:
         str | None, "this process's part of the batches, i/n; SLURM's job array says it, too"
     ] = None
     reuse: Annotated[tuple[str, ...], "runs that hold some of the trials, to copy these from"] = ()
+    trust: Annotated[bool, "run code that the runs of --reuse name, too"] = False
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
     engine: Annotated[
         Literal["auto", "reference"], "stacked trials, or one by one by plain autograd, slowly"

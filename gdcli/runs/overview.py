@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gdcli.errors import UserError
 from gdcli.reference import name_in
-from gdcli.runs.settings import experiment_of
-from gdcli.runs.spec import read_json
+from gdcli.runs.manifest import read as read_manifest
+from gdcli.runs.spec import SHOWN, read_spec
 from gdcli.runs.state import State, state_of
 
 MARKS = ("summary.csv", "manifest.json", ".gdcli")  # a run has one of them from its first moment
@@ -48,7 +50,8 @@ def _entry(folder: Path) -> Entry:
     except OSError as error:
         reason = (error.strerror or "no reason given").lower()
         return Entry(folder.name, "", "", f"unreadable: {reason}", "", "")
-    spec, manifest = (_object(folder / name) for name in (".gdcli/spec.json", "manifest.json"))
+    spec = _read(partial(read_spec, folder, SHOWN))
+    manifest = _read(partial(read_manifest, folder))
     settings = _at(manifest, "experiment", "settings") or _at(spec, "settings")
     batches = f"{state.done}/{state.total}" if state.total else ""
     return Entry(
@@ -61,29 +64,20 @@ def _entry(folder: Path) -> Entry:
     )
 
 
-def _trials(state: State, spec: Any, recorded: object) -> str:
+def _trials(state: State, spec: Mapping[str, Any], recorded: object) -> str:
     """Return how many trials are stored, of all: "" where it cannot be told."""
-    total = recorded if isinstance(recorded, int) else _planned(spec)
+    total = recorded if isinstance(recorded, int) else spec.get("trials")
     if total is None or (state.trials is None and state.word != "complete"):
         return ""
     return f"{total if state.trials is None else state.trials}/{total}"
 
 
-def _planned(spec: Any) -> int | None:
-    """Return how many trials the experiment of a spec has."""
-    if spec and "code" in spec:  # a listing runs no file of the user's to count them
-        return None
+def _read(reader: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what a file says, nothing where it is damaged or not there."""
     try:
-        return len(experiment_of(spec, "spec.json").grid.trials) if spec else None
-    except (UserError, TypeError):
-        return None
-
-
-def _object(file: Path) -> Any:
-    try:
-        return read_json(file.read_bytes())
-    except OSError:
-        return None
+        return reader()
+    except (UserError, OSError):
+        return {}
 
 
 def _at(value: Any, *keys: str) -> Any:

@@ -24,4 +24,4 @@ def plan_run(experiment: Experiment, options: RunOptions) -> Estimate:
     experiment, _ = fitted(experiment, options.memory)
     networks = needs_torch(experiment.grid.trials[0].problem)
     device = resolve(options.device, networks=networks)
-    return estimate(experiment.grid.cohorts, device, options.engine)
+    return estimate(experiment.grid.cohorts, device, options.engine, options.memory)

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from gdcli import experiment_file
+from gdcli.door import REPAIR
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment
 from gdcli.runs import manifest
@@ -22,21 +22,21 @@ class Recorded:
     folder: Path
     manifest: Mapping[str, Any]
     engine: str
+    trust: bool  # code that the folder names may be run
 
     @classmethod
-    def read(cls, folder: Path) -> Recorded:
+    def read(cls, folder: Path, *, trust: bool) -> Recorded:
         """Return the run of a folder; raises UserError where its manifest does not say enough."""
         content = manifest.read(folder)
-        try:
-            return cls(folder, content, content["engine"]["asked"])
-        except (KeyError, TypeError):
+        if "engine" not in content:
             where = str(folder / "manifest.json")
-            raise UserError(where, "it does not say which engine ran", manifest.REPAIR) from None
+            raise UserError(where, "it does not say which engine ran", REPAIR)
+        return cls(folder, content, content["engine"]["asked"], trust)
 
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment that the folder's own file says; raises UserError naming its mistake."""
-        return experiment_file.load(self.folder / "experiment.toml")
+        return manifest.experiment_of(self.folder, self.manifest, trust=self.trust)
 
     @cached_property
     def curves(self) -> Table:

@@ -20,13 +20,16 @@ from gdcli.runs.finding import Difference, Finding
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.judge import Judge
 from gdcli.runs.lines import lines_of
-from gdcli.runs.manifest import FORMAT
+from gdcli.runs.spec import FORMAT
 from gdcli.runs.work import Work, plan_for
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
     from gdcli.runs.progress import Progress
     from gdcli.runs.recorded import Recorded
+
+
+UNKNOWN = "not recorded"
 
 
 def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) -> Finding:
@@ -42,7 +45,7 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
     if not changes and data_checksums(run.experiment) != run.manifest.get("data"):
         return Finding("rerun", "different", "the data are not those that the run was trained on")
     batches = _chosen(batches_of(run.experiment.grid.cohorts, run.engine), sample, seed)
-    check_memory(batches, None)
+    check_memory(batches, None, device)
     work = Work(run.experiment.varied, run.experiment.grid.metrics, device)
     again = _Rerun(run, work, Judge(run, exact=not changes))
     again.train(batches, progress)
@@ -63,9 +66,9 @@ def _surroundings(run: Recorded) -> tuple[str, list[str]]:
     packages = run.experiment.grid.trials[0].problem.packages
     now = fingerprint(device, torch=torch, packages=packages)
     # The tables of another format have other columns.
-    was, now = was | {"format": run.manifest.get("format")}, now | {"format": FORMAT}
+    was, now = was | {"format": run.manifest["format"]}, now | {"format": FORMAT}
     keys = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
-    return device, [f"{key} was {was.get(key)} and is {now.get(key)}" for key in keys]
+    return device, [f"{k} was {was.get(k, UNKNOWN)} and is {now.get(k, UNKNOWN)}" for k in keys]
 
 
 def _chosen(batches: list[TrialBatch], sample: int | None, seed: int) -> list[TrialBatch]:

@@ -20,7 +20,7 @@ from gdcli.runs.lines import lines_of
 from gdcli.runs.rows import Rows
 from gdcli.runs.settings import experiment_of
 from gdcli.runs.shard import Shard
-from gdcli.runs.spec import differences, read_spec
+from gdcli.runs.spec import AGAIN, differences, read_spec, spec_file
 from gdcli.runs.store import Store
 from gdcli.runs.work import Work, plan_for
 
@@ -52,9 +52,9 @@ class Measured:
 class Source:
     """A run that trials can be copied from, finished or not."""
 
-    def __init__(self, folder: Path, spec: dict[str, Any]) -> None:
-        """Take a run's folder and its spec."""
-        self.folder, self.spec = folder, spec
+    def __init__(self, folder: Path, spec: dict[str, Any], *, trust: bool) -> None:
+        """Take a run's folder and its spec; `trust` lets code be run that they name."""
+        self.folder, self.spec, self.trust = folder, spec, trust
         self.store = Store(folder, spec)
         # The trials of a batch come one after another; two batches may share a cohort's end.
         self._lines = lru_cache(maxsize=2)(self._lines_of)
@@ -62,7 +62,7 @@ class Source:
     @cached_property
     def experiment(self) -> Experiment:
         """The experiment that the run is of."""
-        return experiment_of(self.spec, str(self.folder / ".gdcli" / "spec.json"))
+        return experiment_of(self.spec, str(spec_file(self.folder)), trust=self.trust)
 
     @cached_property
     def _batches(self) -> dict[str, TrialBatch]:
@@ -158,7 +158,7 @@ def reusing(work: Work, spec: dict[str, Any], options: RunOptions) -> Work:
         what = f"on {work.device} a trial's last digits depend on the others of its batch"
         raise UserError("--reuse", what, "give --device cpu, or leave it out")
     sources = [_source(name, spec, options) for name in options.reuse]
-    return Reusing(work.varied, work.metrics, work.device, sources, spec["data"])
+    return Reusing(work.varied, work.metrics, work.device, work.memory, sources, spec["data"])
 
 
 def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
@@ -168,13 +168,7 @@ def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
     else:
         what = f"{show(name)} is no run with its hidden folder .gdcli"
         raise UserError("--reuse", what, "give the folder of a run, or its name in --output")
-    try:
-        held = read_spec(folder)
-    except OSError:
-        held = None
-    if held is None:
-        fix = "run its experiment again with --overwrite"
-        raise UserError("--reuse", f"{folder}/.gdcli/spec.json is damaged", fix)
+    held = _spec(folder)
     kept = (
         {key: part.get(key) for key in ("format", "engine", "fingerprint")} for part in (held, spec)
     )
@@ -185,6 +179,17 @@ def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
     if other := [what for what in own if what in theirs and own[what] != theirs[what]]:
         what = f"{folder} has other code of {other[0]}"
         raise UserError("--reuse", what, "leave it out")
-    source = Source(folder, held)
+    source = Source(folder, held, trust=options.trust)
     _ = source.experiment  # what is wrong with it is said before anything is written
     return source
+
+
+def _spec(folder: Path) -> dict[str, Any]:
+    try:
+        return read_spec(folder)
+    except UserError as error:
+        raise UserError(
+            "--reuse", f"{error.where} {error.what.removeprefix('it ')}", AGAIN
+        ) from None
+    except OSError:
+        raise UserError("--reuse", f"{spec_file(folder)} cannot be read", AGAIN) from None

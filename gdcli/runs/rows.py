@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from gdcli.axis import text
+from gdcli.csv_cell import harmless, quoted
 from gdcli.discovery import name_of
 from gdcli.engine.recorder import CONVERGED, DIVERGED
 from gdcli.engine.trajectory import facts
@@ -134,7 +135,7 @@ class Rows:
         """Return the summary line of a trial that raised an exception."""
         measured = len(self.names) + len(trial.training.columns)
         blanks = [""] * (measured + 6 + len(FACTS))
-        return ",".join([self.prefix(trial), "failed", *blanks, _quoted(message)]) + "\n"
+        return ",".join([self.prefix(trial), "failed", *blanks, quoted(harmless(message))]) + "\n"
 
     def prefix(self, trial: Trial) -> str:
         """Return what every line of a trial begins with: its settings, without the comma."""
@@ -148,7 +149,7 @@ class Rows:
             str(trial.seed),
             *("" if (v := setting(trial, name)) is None else text(v) for name in self.varied),
         ]
-        return ",".join(_quoted(cell) for cell in settings)
+        return ",".join(quoted(harmless(cell)) for cell in settings)
 
 
 def _stopped_by(training: Training, ended: int, loss: np.floating) -> str:
@@ -199,13 +200,6 @@ def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.flo
     return str(steps[reached[0]]) if reached.size else ""
 
 
-def _quoted(cell: str) -> str:
-    """Return a cell as CSV writes it, in quotes where it must be."""
-    if not set(cell) & set(',"\r\n'):
-        return cell
-    return '"' + cell.replace('"', '""') + '"'
-
-
 def header(columns: Sequence[str]) -> str:
     """Return the first line of a CSV file."""
-    return ",".join(map(_quoted, columns)) + "\n"
+    return ",".join(map(quoted, columns)) + "\n"

@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch, on_torch
+from gdcli.engine.families import check_network, needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
-from gdcli.runs import manifest
 from gdcli.runs.checkpoint import Checkpoint
 from gdcli.runs.checksums import data_checksums
 from gdcli.runs.claims import Claims, at_work
 from gdcli.runs.code import code_checksums
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
+from gdcli.runs.rows import curve_columns, summary_columns
 from gdcli.runs.share import share_of
+from gdcli.runs.spec import FORMAT
 from gdcli.runs.store import Store
 from gdcli.runs.work import Work
 
@@ -50,19 +51,25 @@ class Run:
         problem = experiment.grid.trials[0].problem
         self.metrics = experiment.grid.metrics
         self.device = resolve(options.device, networks=needs_torch(problem))
-        self.work = Work(experiment.varied, self.metrics, self.device)
+        self.work = Work(experiment.varied, self.metrics, self.device, options.memory)
         self.batches = batches_of(experiment.grid.cohorts, options.engine)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
+            check_network(cohort.trials[0])
         name = options.name or f"{experiment.name}-{experiment.hash[:8]}"
         self.folder = options.output / name
         torch = self.device != "cpu" or options.engine == "reference"
         torch = torch or any(on_torch(c.trials[0]) for c in experiment.grid.cohorts)
         spec = {
-            "format": manifest.FORMAT,
+            "format": FORMAT,
             "experiment": experiment.hash,
             "settings": experiment.tables(),
             "batches": len(self.batches),
+            "trials": len(experiment.grid.trials),
+            "columns": {
+                "curves": list(curve_columns(experiment, self.metrics)),
+                "summary": list(summary_columns(experiment, self.metrics)),
+            },
             "data": data_checksums(experiment),
             "engine": options.engine,
             "fingerprint": fingerprint(self.device, torch=torch, packages=problem.packages),
@@ -110,7 +117,8 @@ class Run:
                 return Done(computed=False, failures=self.failures(index, held))
             shard = self.compute(index, held, advance, self._checkpoint, hear)
             self.store.save(index, shard)
-            self._checkpoint(self.batches[index]).remove()
+            for state in self.store.checkpoints.glob(f"{index:06d}*"):
+                state.unlink(missing_ok=True)
             return Done(computed=True, failures=self.failures(index, shard))
         finally:
             self.claims.release(index)
@@ -130,9 +138,11 @@ class Run:
         return self.work.shard(batch, advance, keep, hear)
 
     def _checkpoint(self, batch: TrialBatch) -> Checkpoint:
-        """Return where the state of a batch is kept while it is computed."""
+        """Return where the state of a batch, or of a stack of it, is kept while it is computed."""
+        first = self.batches[batch.index].trials.index(batch.trials[0])
+        name = f"{batch.index:06d}" + (f".{first}" if first else "")
         key = [self.store.id, str(batch.index), *(trial.id for trial in batch.trials)]
-        return Checkpoint(self.store.checkpoints / f"{batch.index:06d}", " ".join(key))
+        return Checkpoint(self.store.checkpoints / name, " ".join(key))
 
     def failures(self, index: int, shard: Shard) -> tuple[str, ...]:
         """Return a line for each trial of a batch that failed."""

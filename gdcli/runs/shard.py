@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from pathlib import Path
+from typing import Annotated, NamedTuple, TypedDict
 
-from gdcli.runs.spec import line, read_json
+from gdcli import door
+from gdcli.errors import UserError
+from gdcli.grid import MOST_TRIALS
+from gdcli.runs.spec import line
+
+
+class Head(TypedDict):
+    """The first line of a batch's file."""
+
+    spec: str
+    batch: int
+    curves: Annotated[int, lambda length: length >= 0]
+    summary: Annotated[int, lambda length: length >= 0]
+    seconds: float
+    failed: Annotated[int, lambda count: 0 <= count <= MOST_TRIALS]
+    diverged: Annotated[int, lambda count: 0 <= count <= MOST_TRIALS]
+    path: str
+    sha256: str
 
 
 class Shard(NamedTuple):
@@ -36,15 +54,25 @@ def packed(shard: Shard, spec_id: str, index: int) -> list[bytes]:
     return [line(head), body]
 
 
-def unpacked(content: bytes, spec_id: str, index: int) -> Shard | None:
-    """Return the shard of a batch's file, None unless it is whole and this batch's."""
-    text, _, body = content.partition(b"\n")
-    head = read_json(text)
-    if not isinstance(head, dict) or (head.get("spec"), head.get("batch")) != (spec_id, index):
+def read(file: Path, spec_id: str, index: int) -> Shard | None:
+    """Return the shard of a batch's file, None unless it is there, whole and this batch's.
+
+    What is no table is given up at its first line, however large it is. Raises OSError.
+    """
+    try:
+        lines = door.lines(file)
+        head = door.strict_json(next(lines, b""))
+        if not door.fits(head, Head) or (head["spec"], head["batch"]) != (spec_id, index):
+            return None
+        given, digest = head.pop("sha256"), hashlib.sha256(line(head))
+        held: list[bytes] = []
+        for part in lines:
+            digest.update(part)
+            held.append(part)
+    except (UserError, FileNotFoundError, IsADirectoryError):
         return None
-    given = head.pop("sha256", None)
-    if given != hashlib.sha256(line(head) + body).hexdigest():
+    body, cut = b"".join(held), head["curves"]
+    if digest.hexdigest() != given or len(body) != cut + head["summary"]:
         return None
-    cut = head["curves"]
     names = ("seconds", "failed", "diverged", "path")
     return Shard(body[:cut], body[cut:], *(head[name] for name in names))

@@ -4,12 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
-NEEDED = {"batches", "data", "engine", "fingerprint", "format"}
+from gdcli import door
+from gdcli.errors import UserError
+from gdcli.fields import show
+from gdcli.grid import MOST_TRIALS
+
+FORMAT = 3  # of what a run writes
+SHOWN = (2, FORMAT)  # of what is shown, too: the release before wrote 2
+AGAIN = "run the same experiment again with --overwrite"
 LONGEST = 60  # characters of a value in a difference
+
+
+class Columns(TypedDict):
+    """The columns of the tables."""
+
+    curves: list[str]
+    summary: list[str]
+
+
+class Spec(TypedDict):
+    """What spec.json holds."""
+
+    format: int
+    batches: Annotated[int, lambda count: 0 < count <= MOST_TRIALS]
+    data: dict[str, str]
+    engine: Literal["auto", "reference"]
+    fingerprint: dict[str, Any]
+    experiment: str
+    settings: dict[str, Any]
+    code: NotRequired[dict[str, str]]
+    # These came after the first runs of format 3.
+    trials: NotRequired[Annotated[int, lambda count: 0 < count <= MOST_TRIALS]]
+    columns: NotRequired[Columns]
 
 
 def identity(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,22 +60,30 @@ def line(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, sort_keys=True, allow_nan=False, default=str).encode() + b"\n"
 
 
-def read_json(text: bytes) -> Any:
-    """Return the value of strict JSON, None where it is none."""
-    try:
-        return json.loads(text, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        return None
+def spec_file(folder: Path) -> Path:
+    """Return where a run's folder keeps its spec."""
+    return folder / ".gdcli" / "spec.json"
 
 
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)
+def read_spec(folder: Path, formats: Collection[int] = (FORMAT,)) -> dict[str, Any]:
+    """Return the spec of a run's folder; raises OSError where there is none that can be read.
+
+    Raises UserError where it is damaged, or of another format than one of `formats`.
+    """
+    file = spec_file(folder)
+    spec: dict[str, Any] | None = door.json_of(file, Spec)
+    if spec is None:
+        raise UserError(str(file), "it is damaged", AGAIN)
+    check_format(file, spec["format"], formats)
+    return spec
 
 
-def read_spec(folder: Path) -> dict[str, Any] | None:
-    """Return the spec of a run's folder, None where it is damaged; raises OSError."""
-    spec = read_json((folder / ".gdcli" / "spec.json").read_bytes())
-    return spec if isinstance(spec, dict) and set(spec) >= NEEDED else None
+def check_format(file: Path, given: int, formats: Collection[int]) -> None:
+    """Raise UserError for a file of another format."""
+    if given not in formats:
+        known = " and ".join(map(str, formats))
+        what = f"it is of format {show(given)}, and this gdcli reads {known} here"
+        raise UserError(str(file), what, "use the gdcli that wrote it, or run it again")
 
 
 def differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -10,7 +10,7 @@ from gdcli.errors import UserError
 from gdcli.runs import manifest
 from gdcli.runs.claims import at_work
 from gdcli.runs.lines import lines_of
-from gdcli.runs.spec import read_json
+from gdcli.runs.spec import SHOWN, read_spec
 from gdcli.runs.store import Store
 
 
@@ -38,15 +38,15 @@ def state_of(folder: Path) -> State:
     same command goes on with it. Raises OSError where a file cannot be read.
     """
     try:
-        spec = read_json((folder / ".gdcli" / "spec.json").read_bytes())
+        spec = read_spec(folder, SHOWN)
     except FileNotFoundError:  # killed before it began, or copied without its hidden folder
         return _without_spec(folder, "partial")
-    if not isinstance(spec, dict) or not isinstance(spec.get("batches"), int):
+    except UserError:
         return _without_spec(folder, "damaged")
     store, total = Store(folder, spec), spec["batches"]
     if manifest.counts(folder, store.id):
         return State("complete", total, total)
-    there = [index for index in range(total) if store.has(index)]
+    there = store.there(total)
     # One at a time: together they may be larger than the memory.
     held = [len(lines_of(shard.summary)) for i in there if (shard := store.load(i)) is not None]
     done, trials = len(held), sum(held)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -17,8 +16,18 @@ from typing import Any
 
 from gdcli.errors import UserError
 from gdcli.runs import atomic
-from gdcli.runs.shard import Shard, packed, unpacked
-from gdcli.runs.spec import differences, differing, identity, line, read_json, spec_id
+from gdcli.runs import shard as shards
+from gdcli.runs.shard import Shard, packed
+from gdcli.runs.spec import (
+    SHOWN,
+    differences,
+    differing,
+    identity,
+    line,
+    read_spec,
+    spec_file,
+    spec_id,
+)
 
 # The manifest first: without it nothing vouches for the others.
 WRITTEN = ("manifest.json", "curves.csv", "summary.csv", "timings.csv", "experiment.toml")
@@ -35,7 +44,7 @@ class Store:
         self.id = spec_id(spec)
         self.shards = folder / ".gdcli" / "shards"
         self.checkpoints = folder / ".gdcli" / "checkpoints"
-        self._spec_file = folder / ".gdcli" / "spec.json"
+        self._spec_file = spec_file(folder)
 
     def open(self, *, overwrite: bool) -> None:
         """Make the folder, or take up what lies there.
@@ -58,6 +67,9 @@ class Store:
                 raise UserError("--output", f"{place} is a link to nothing", fix)
             if place.exists() and not place.is_dir():
                 raise UserError("--output", f"{place} is a file", fix)
+        for place in (self.shards.parent, self.shards, self.checkpoints):
+            if place.is_symlink():
+                raise UserError("--output", f"{place} is a link", fix)
         # A process that was killed early leaves .gdcli without its spec. In this order: another
         # process may be at work here, which writes its spec first.
         strangers = any(entry.name != ".gdcli" for entry in _entries(self.folder))
@@ -92,15 +104,21 @@ class Store:
 
     def check_spec(self) -> None:
         """Raise UserError unless the folder is this run's."""
-        held, own = read_json(self._spec_file.read_bytes()), json.loads(line(self.spec))
-        if not isinstance(held, dict):
+        own = json.loads(line(self.spec))
+        try:
+            held = read_spec(self.folder, SHOWN)
+        except UserError as error:
             fix = "give another --name, or --overwrite to start again"
-            raise UserError("--name", f"{self._spec_file} is damaged", fix)
+            raise UserError(
+                "--name", f"{error.where} {error.what.removeprefix('it ')}", fix
+            ) from None
         if identity(held) == identity(own):
             return
         what, fix = f"{self.folder} holds another run", "give another --name"
         if all(key.startswith("fingerprint.") for key in differing(identity(held), identity(own))):
             what, fix = f"{self.folder} was begun elsewhere", "go on there, give another --name"
+            if set(differing(identity(held), identity(own))) == {"fingerprint.source"}:
+                what, fix = f"{self.folder} was begun by another gdcli", "give another --name"
         what = f"{what}, which differs in {differences(held, own)}"
         raise UserError("--name", what, f"{fix}, or --overwrite to start again")
 
@@ -115,12 +133,16 @@ class Store:
 
     def load(self, index: int) -> Shard | None:
         """Return a batch's shard, None unless it is there and whole."""
-        content = atomic.read(self._file(index))
-        return None if content is None else unpacked(content, self.id, index)
+        return shards.read(self._file(index), self.id, index)
 
-    def has(self, index: int) -> bool:
-        """Return whether a batch has a file, whole or not."""
-        return os.path.lexists(self._file(index))
+    def there(self, total: int) -> list[int]:
+        """Return the batches, of so many, that have a file, whole or not, in order."""
+        try:
+            names = {entry.name for entry in self.shards.iterdir()}
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = {int(name) for name in names if name.isascii() and name.isdigit()}
+        return sorted(i for i in found if i < total and self._file(i).name in names)
 
     def _file(self, index: int) -> Path:
         return self.shards / f"{index:06d}"

@@ -7,6 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from gdcli.axis import text
+from gdcli.csv_cell import harmless
 from gdcli.engine.baseline import baseline_of
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
@@ -96,4 +97,4 @@ def _strict(values: dict[str, float]) -> dict[str, float | None]:
 
 def _cell(trial: Trial, name: str) -> str:
     """Return a setting as the cells of the tables have it."""
-    return "" if (value := setting(trial, name)) is None else text(value)
+    return "" if (value := setting(trial, name)) is None else harmless(text(value))

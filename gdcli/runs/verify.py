@@ -20,17 +20,28 @@ if TYPE_CHECKING:
     from gdcli.runs.tolerance import Tolerance
 
 
-def verify(folder: Path, sample: int | None, seed: int, progress: Progress) -> list[Finding]:
-    """Check a run's folder, then run it again, or `sample` of its batches, and compare."""
-    run, findings = _inspected(folder)
-    if run is None or any(f.check in ("experiment", "trials") and not f.sound for f in findings):
+NEEDED = ("experiment", "columns", "trials")  # by those that are run again
+
+
+def verify(
+    folder: Path, sample: int | None, seed: int, progress: Progress, *, trust: bool = False
+) -> list[Finding]:
+    """Check a run's folder, then run it again, or `sample` of its batches, and compare.
+
+    Code that the folder names is run only if `trust` is: else nothing is run again.
+    """
+    run, findings = _inspected(folder, trust=trust)
+    needed = [f for f in findings if f.check in NEEDED]
+    if run is None or not all(f.sound for f in needed):
         return [*findings, Finding("rerun", "skipped", "there is nothing whole to compare with")]
+    if not all(f.done for f in needed):
+        return [*findings, Finding("rerun", "not done", "its code is not run without --trust")]
     return [*findings, run_again(run, sample, seed, progress)]
 
 
 def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[Finding]:
     """Check the folders of two runs and compare what they recorded; nothing is run."""
-    (run, findings), (held, more) = (_inspected(f, own_code=False) for f in (folder, other))
+    (run, findings), (held, more) = (_inspected(f, trust=False) for f in (folder, other))
     broken = [*_broken(folder, findings), *_broken(other, more)]
     files = broken or [Finding("files", "ok", f"{folder} and {other} are whole")]
     if run is None or held is None:
@@ -46,12 +57,16 @@ def _broken(folder: Path, findings: list[Finding]) -> list[Finding]:
     return [replace(f, detail=f"{folder}: {f.detail}") for f in findings if not f.sound]
 
 
-def _inspected(folder: Path, *, own_code: bool = True) -> tuple[Recorded | None, list[Finding]]:
+def _inspected(folder: Path, *, trust: bool) -> tuple[Recorded | None, list[Finding]]:
     """Return a run with what its files show; None for one without a manifest that can be read."""
     if not (folder / "manifest.json").exists():
-        return None, [Finding("manifest", "missing", state_of(folder).unfinished)]
+        try:
+            said = state_of(folder).unfinished
+        except OSError as error:
+            said = str(error)
+        return None, [Finding("manifest", "missing", said)]
     try:
-        run = Recorded.read(folder)
+        run = Recorded.read(folder, trust=trust)
     except UserError as error:
         return None, [Finding("manifest", "damaged", str(error))]
-    return run, list(inspect(run, own_code=own_code))
+    return run, list(inspect(run))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.isolation import isolated
+from gdcli.engine.memory import allowance, stacks_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.runs.failures import failed_trials, spliced
 from gdcli.runs.rows import Rows
@@ -30,6 +31,7 @@ class Work:
     varied: Sequence[str]  # settings with a column of their own
     metrics: Sequence[str]
     device: str  # a resolved name
+    memory: str | None = None  # that may be used, as it was asked for
 
     def shard(
         self,
@@ -40,20 +42,25 @@ class Work:
     ) -> Shard:
         """Train a batch and return its shard; `keep` is asked for the keeper of its state.
 
-        The trials that raise an exception have failed; those beside them have not.
+        The trials that raise an exception have failed; those beside them have not. As many of them
+        are stacked as the memory is enough for.
         """
         begun = time.perf_counter()
+        room = allowance(self.memory, self.device)
+        stacks = stacks_of(batch, examples_of(batch.trials[0]), room)
 
         def train(part: TrialBatch) -> Shard:
-            if part is batch:
-                return self._trained(part, advance, keep(batch) if keep else None, hear)
+            if any(part is stack for stack in stacks):
+                return self._trained(part, advance, keep(part) if keep else None, hear)
             return self._trained(part, lambda _: None, None, None)
 
         def failed(trial: Trial, message: str) -> Shard:
             line = Rows(self.varied, self.metrics, plan_for(batch)).failed(trial, message)
             return Shard(b"", line.encode(), 0.0, failed=1, diverged=0)
 
-        shard = joined(isolated(batch, self.device, train, failed))
+        shard = joined(
+            [part for stack in stacks for part in isolated(stack, self.device, train, failed)]
+        )
         return shard._replace(seconds=time.perf_counter() - begun)
 
     def again(self, batch: TrialBatch, held: Shard) -> Shard:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.engine.program import CHUNK
 from gdcli.problem import Array
 from gdcli.studies.labels import Labels
 
@@ -65,7 +64,8 @@ class Dynamics:
         assert self.labels is not None  # noqa: S101 -- of a classifier
         xp = namespace(likely)
         if place == len(self.targets):
-            part = self.labels[place * CHUNK : (place + 1) * CHUNK]
+            first = sum(target.shape[1] for target in self.targets)
+            part = self.labels[first : first + likely.shape[2]]
             one_hot = program.device.array(np.eye(likely.shape[1])[part].T)
             self.targets.append(xp.astype(one_hot, xp.float64))
         target = self.targets[place]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdcli import door
 from gdcli.engine.device import resolve
 from gdcli.engine.families import needs_torch
 from gdcli.errors import UserError
@@ -15,7 +16,6 @@ from gdcli.grid import digest
 from gdcli.runs import atomic, manifest
 from gdcli.runs.code import code_checksums
 from gdcli.runs.fingerprint import fingerprint
-from gdcli.runs.spec import read_json
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
@@ -51,9 +51,13 @@ def _ours(folder: Path, own: str) -> bool:
     names = {file.name for file in files if not file.name.startswith(atomic.TEMPORARY)}
     if not names <= {*FILES, MANIFEST}:
         return False
-    text = atomic.read(folder / MANIFEST)
-    held = read_json(text) if text is not None else {"hash": own}
-    return isinstance(held, dict) and held.get("hash") == own
+    try:
+        held = door.json_of(folder / MANIFEST, dict[str, Any])
+    except FileNotFoundError:
+        held = {"hash": own}
+    except UserError:
+        return False
+    return held is not None and held.get("hash") == own
 
 
 def write(

@@ -14,9 +14,9 @@ from gdcli.engine.allocator import keep_memory
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import examples_of, notes_of
-from gdcli.engine.families import alone, needs_torch, not_stacked
+from gdcli.engine.families import alone, check_network, needs_torch, not_stacked
 from gdcli.engine.isolation import isolated
-from gdcli.engine.memory import check_memory
+from gdcli.engine.memory import allowance, check_memory, stacks_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
 from gdcli.errors import RunError
@@ -94,7 +94,9 @@ def in_batches(
     batches = batches_of(cohorts_of(trials))
     device = device_of(batches[0].trials[0], machine)
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
-    check_memory(batches, machine.memory)
+    for batch in batches:
+        check_network(batch.trials[0])
+    check_memory(batches, machine.memory, device)
     bar = make_bar()
     line = not_stacked(batches[0].trials[0])
     notes = (*notes_of(batch.trials[0] for batch in batches), *([line] if line else []))
@@ -110,7 +112,9 @@ def in_batches(
 
     try:
         for batch in batches:
-            isolated(batch, device, partial(work_on, whole=batch), raised.__setitem__)
+            room = allowance(machine.memory, device)
+            for stack in stacks_of(batch, examples_of(batch.trials[0]), room):
+                isolated(stack, device, partial(work_on, whole=stack), raised.__setitem__)
     finally:
         bar.stop()
     return results, raised

@@ -136,12 +136,34 @@ def test_what_the_machine_does_is_no_trial_s_failure(error: Exception) -> None:
         isolated(batch(2), "cpu", work, lambda *_: None)
 
 
-def test_the_memory_of_a_gpu_is_named() -> None:
-    class OutOfMemoryError(Exception):
-        """As torch calls it."""
+class OutOfMemoryError(Exception):
+    """As torch calls it."""
 
+
+LACKS = [
+    MemoryError(),
+    OutOfMemoryError("full"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+]
+
+
+@pytest.mark.parametrize("error", LACKS)
+def test_where_memory_lacks_fewer_trials_are_computed_at_a_time(error: Exception) -> None:
+    def work(part: TrialBatch) -> list[Trial]:
+        if len(part.trials) > 2:
+            raise error
+        return list(part.trials)
+
+    whole = batch(7)
+    found = isolated(whole, "cpu", work, lambda *_: pytest.fail("no trial has failed"))
+    assert [trial for part in found for trial in part] == list(whole.trials)
+
+
+@pytest.mark.parametrize("error", LACKS)
+def test_a_lack_of_memory_for_one_trial_is_the_machine_s(error: Exception) -> None:
     def work(_: TrialBatch) -> None:
-        raise OutOfMemoryError("full")
+        raise error
 
-    with pytest.raises(RunError, match="cuda:0: full; stack fewer trials"):
-        isolated(batch(2), "cuda:0", work, lambda *_: None)
+    for device, raised in (("cpu", MemoryError), ("cuda:0", RunError)):
+        with pytest.raises(raised):
+            isolated(batch(2), device, work, lambda *_: None)

@@ -101,7 +101,9 @@ def test_only_commands_that_need_a_file_run_it(shell: Shell) -> None:
     words = {"COMP_WORDS": "gdcli run ./my_bowl.py --sti", "COMP_CWORD": "3"}
     gdcli(folder=shell.folder, _GDCLI_COMPLETE="complete_bash", **words)
     assert not ran(shell)
-    assert gdcli("verify", "own", folder=shell.folder).returncode == 0
+    assert gdcli("verify", "own", folder=shell.folder).returncode == 1
+    assert not ran(shell)
+    assert gdcli("verify", "own", "--trust", folder=shell.folder).returncode == 0
     assert ran(shell)
 
 
@@ -116,9 +118,13 @@ def test_an_edited_file_is_refused_where_a_run_would_go_on(shell: Shell) -> None
         "--name: results/own holds another run, which differs in the code of optimizer my-rule; "
         "give another --name, or --overwrite to start again"
     )
-    assert shell("verify", "own") == 3
+    assert shell("verify", "own") == 1
+    assert shell("verify", "own", "--trust") == 3
     assert "the code of optimizer my-rule is not what it was made with" in shell.out
     (line,) = shell.refuses("run", "quadratic", "--reuse", "own", "-q")
+    assert "optimizer '" in line
+    assert line.endswith("read that code, then add --trust to run it")
+    (line,) = shell.refuses("run", "quadratic", "--reuse", "own", "--trust", "-q")
     assert "the code of optimizer my-rule is not what it was made with" in line
     assert shell(*ALL, "-q", "--overwrite") == 0
     after = manifest()
@@ -133,7 +139,7 @@ def test_a_run_is_found_and_verified_from_elsewhere(shell: Shell, tmp_path: Path
     assert shell("sweep", "own.toml", "-q") == 0
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    done = gdcli("verify", str(shell.folder / "results/own"), folder=elsewhere)
+    done = gdcli("verify", str(shell.folder / "results/own"), "--trust", folder=elsewhere)
     assert (done.returncode, done.stderr) == (0, "")
     done = gdcli("sweep", "../results/own/experiment.toml", "-q", folder=elsewhere)
     assert (done.returncode, done.stderr) == (0, "")
@@ -339,11 +345,15 @@ def test_a_rule_in_torch_moves_problems_of_numpy(shell: Shell) -> None:
     assert shell("verify", "moved") == 0
 
 
-def test_a_listing_counts_no_trials_of_a_run_that_a_file_would_tell(shell: Shell) -> None:
+def test_an_unfinished_run_is_listed_and_exported_without_its_file(shell: Shell) -> None:
     assert shell(*RUN, "--optimizer", "vanilla,./my_rule.py", "--shard", "1/2", "-q") == 0
     ran(shell)
     done = gdcli("runs", folder=shell.folder)
     assert (done.returncode, "partial" in done.stdout) == (0, True)
+    assert not ran(shell)
+    assert "2/4" in done.stdout
+    done = gdcli("export", "own", "--to", "json", folder=shell.folder)
+    assert (done.returncode, '"state": "partial"' in done.stdout) == (0, True)
     assert not ran(shell)
 
 

@@ -23,7 +23,7 @@ def bowl(shell: Shell) -> Path:
 def test_a_sound_run_is_told_and_ends_with_0(shell: Shell, bowl: Path) -> None:
     assert shell("verify", "bowl", "--quiet") == 0
     assert [line.split()[0] for line in shell.out.splitlines()] == [
-        *("check", "manifest", "files", "experiment", "trials", "shards", "rerun"),
+        *("check", "manifest", "files", "experiment", "columns", "trials", "shards", "rerun"),
     ]
     assert "2 trials: 2 byte for byte" in shell.out
     assert not shell.err

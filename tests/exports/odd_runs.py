@@ -30,10 +30,12 @@ def odd_run(folder: Path) -> Contents:
     """Write a finished run of such trials."""
     write_run(folder, TRIALS, varied=["data"])
     (folder / "experiment.toml").write_text("")
-    about = {"problem": "odd", "hash": "0a", "settings": {"grid": {}}}
+    settings: dict[str, Any] = {"problem": {}, "grid": {}, "vary": {}}
+    about = {"problem": "odd", "hash": "0a", "settings": settings}
     manifest.write(
         folder,
         {
+            "format": 3,
             "experiment": about,
             "fingerprint": {"device": "cpu"},
             "theory": [],

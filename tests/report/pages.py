@@ -11,8 +11,17 @@ from gdcli.report.page.page import page_bytes
 from tests.run_folders import CURVATURES, EXAMPLES, Made, write_run
 
 MANIFEST = {
-    "experiment": {"problem": "quadratic"},
-    "fingerprint": {"numpy": "2.4.6", "simd": ["X86_V3"]},
+    "format": 3,
+    "experiment": {
+        "problem": "quadratic",
+        "hash": "0a",
+        "settings": {"problem": {}, "grid": {}, "vary": {}},
+    },
+    "fingerprint": {"numpy": "2.4.6", "simd": ["X86_V3"], "device": "cpu"},
+    "files": {
+        name: {"bytes": 0, "sha256": ""}
+        for name in ("curves.csv", "summary.csv", "experiment.toml")
+    },
     "equivalent": "gdcli run quadratic --lr=0.1",
     "host": "here",
 }
@@ -62,7 +71,10 @@ def write_page(
 ) -> Path:
     """Write a run and its page; return the page."""
     write_run(folder, trials, varied, metrics)
-    (folder / "manifest.json").write_text(json.dumps(MANIFEST | manifest))
+    content: dict[str, Any] = MANIFEST | manifest
+    whole: dict[str, Any] = MANIFEST["experiment"] | content["experiment"]
+    whole["settings"] = {"problem": {}, "grid": {}, "vary": {}} | whole["settings"]
+    (folder / "manifest.json").write_text(json.dumps({**content, "experiment": whole}))
     (folder / "experiment.toml").write_text(EXPERIMENT)
     page = folder / "report.html"
     page.write_bytes(page_bytes(folder))

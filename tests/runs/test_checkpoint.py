@@ -56,12 +56,6 @@ def test_a_damaged_state_is_not_loaded(kept: Checkpoint) -> None:
         assert kept.load() is None
 
 
-def test_none_is_there_once_it_is_removed(kept: Checkpoint) -> None:
-    kept.remove()
-    kept.remove()
-    assert kept.load() is None
-
-
 def test_it_is_due_when_the_last_one_is_a_minute_old(
     kept: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs.manifest import FORMAT
+from gdcli.runs.spec import FORMAT
 from gdcli.runs.state import State, state_of
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, leftovers, tables

@@ -13,13 +13,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdcli.errors import UserError
-from gdcli.runs import atomic
 from gdcli.runs.atomic import TEMPORARY
 from gdcli.runs.shard import Shard
 from gdcli.runs.spec import differences, differing
 from gdcli.runs.store import Store
 
-SPEC = {"format": 1, "experiment": "abc", "settings": {"grid": {"lr": [0.1]}}, "data": {"x": "1"}}
+SPEC = {
+    "format": 3,
+    "batches": 3,
+    "engine": "auto",
+    "fingerprint": {},
+    "experiment": "abc",
+    "settings": {"grid": {"lr": [0.1]}},
+    "data": {"x": "1"},
+}
 OTHER = {**SPEC, "experiment": "other", "settings": {"grid": {"lr": [0.2]}}}
 SHARD = Shard(b"a,1\nb,2\n", b"a,finished\n", seconds=0.5, failed=1, diverged=2)
 
@@ -77,17 +84,17 @@ def test_a_shard_cut_anywhere_is_not_there(tmp_path: Path) -> None:
     assert store.load(0) == SHARD
 
 
-def test_a_shard_with_any_bit_flipped_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_shard_with_any_bit_flipped_is_not_there(tmp_path: Path) -> None:
     store = opened(tmp_path)
-    flipped = bytearray(file_of(store, 0).read_bytes())
-    monkeypatch.setattr(atomic, "read", lambda _: bytes(flipped))
+    file = file_of(store, 0)
+    flipped = bytearray(file.read_bytes())
     for place in range(len(flipped)):
         for bit in range(8):
             flipped[place] ^= 1 << bit
+            file.write_bytes(flipped)
             assert store.load(0) is None, (place, bit)
             flipped[place] ^= 1 << bit
+    file.write_bytes(flipped)
     assert store.load(0) == SHARD
 
 

@@ -20,7 +20,7 @@ from gdcli.runs.tolerance import Tolerance
 from gdcli.runs.verify import verify, verify_against
 from tests.grids import experiment
 
-CHECKS = ["manifest", "files", "experiment", "trials", "shards", "rerun"]
+CHECKS = ["manifest", "files", "experiment", "columns", "trials", "shards", "rerun"]
 
 
 def bowls(lr: str = "0.02,0.1,3") -> Experiment:

@@ -9,10 +9,14 @@ import numpy as np
 import torch
 
 from gdcli.discovery import name_of
-from gdcli.engine.criteria import CRITERIA, one_hot
+from gdcli.engine.allocator import give_back
+from gdcli.engine.cost import Cost
 from gdcli.engine.initial import module_of
 from gdcli.engine.mapping import as_differentiated
+from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.modules.pure import PureModule
+from gdcli.engine.parts import add_to, mean_of, scaled
+from gdcli.engine.pieces import BENT, pieces
 from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.quantization.layers import rounding_of
@@ -77,35 +81,73 @@ class AutogradProgram(FirstAxisProgram):
 
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return the gradient by parameter."""
-        shared = batch is None
-        batch = self.train if shared else batch
+        if batch is not None:
+            return self._descended(params, batch, shared=False)
+        parts = pieces(self.train, self.pieces.step)
+        return mean_of((share, self._descended(params, p, shared=True)) for share, p in parts)
+
+    def _descended(self, params: Params, batch: Batch, *, shared: bool) -> Params:
+        """Return the gradient of a step's loss; take over what the trials carry on."""
         masks = self.masks(batch, shared=shared)
         slopes = self.mapping.slopes(self.step_loss)
-        mapped = self.mapping.each(slopes, (False, False, False, shared), self._begin)
+        count = _count(batch) if shared else next(iter(batch.values())).shape[1]
+        at_once = self._at_once(count * self.pieces.each.step)
+        mapped = self.mapping.each(slopes, (False, False, False, shared), self._begin, at_once)
         gradient, (_, self.carried) = mapped(params, self.carried, masks, batch)
+        give_back(self.lanes.shape[0] * count * self.pieces.each.step)
         return cast("Params", gradient)
+
+    def _at_once(self, held: int) -> int | None:
+        """Return how many trials to compute at a time that hold so many bytes each; None: all."""
+        trials = self.pieces.trials(held)
+        return trials if trials < self.lanes.shape[0] else None
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return the product by parameter: the gradient of the gradient along the direction."""
         product = self.mapping.product(self.loss)
-        mapped = self.mapping.each(product, (False, False, False, True), self._begin)
-        return cast("Params", mapped(params, direction, self.carried, self.train))
+
+        def along(batch: Batch) -> Params:
+            held = BENT * self.pieces.at_a_point(_count(batch))
+            shared = (False, False, False, True)
+            mapped = self.mapping.each(product, shared, self._begin, self._at_once(held))
+            return cast("Params", mapped(params, direction, self.carried, batch))
+
+        return mean_of((share, along(p)) for share, p in pieces(self.train, self.pieces.point))
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and metrics on all training and test examples."""
         slopes = self.mapping.slopes(lambda p, c, b: (self.loss(p, c, b), {}))
-        gradient, (loss, _) = self._each(slopes, params, self.train)
-        values = {"train_loss": loss, "grad_norm": self.norm(gradient)}
-        values |= self._each(lambda p, c, b: self.metrics(p, c, b, "train"), params, self.train)
+
+        gradient: Params = {}
+        values: Params = {}
+        for share, batch in pieces(self.train, self.pieces.point):
+            slope, (loss, _) = self._each(slopes, params, batch)
+            add_to(gradient, scaled(share, slope))
+            add_to(
+                values, scaled(share, {"train_loss": loss} | self._metrics(params, batch, "train"))
+            )
+        first = {"train_loss": values.pop("train_loss"), "grad_norm": self.norm(gradient)}
         if self.test:
-            values["test_loss"] = self._each(self.loss, params, self.test)
-            values |= self._each(lambda p, c, b: self.metrics(p, c, b, "test"), params, self.test)
-        return Evaluation(values, gradient)
+            for share, batch in pieces(self.test, self.pieces.point):
+                loss = self._each(self.loss, params, batch)
+                add_to(
+                    values,
+                    scaled(share, {"test_loss": loss} | self._metrics(params, batch, "test")),
+                )
+        return Evaluation(first | values, gradient)
+
+    def _metrics(self, params: Params, batch: Batch, part: str) -> Params:
+        """Return what is recorded of every trial besides the loss."""
+        found = self._each(lambda p, c, b: self.metrics(p, c, b, part), params, batch)
+        return cast("Params", found)
 
     def _each(self, function: Callable[..., Any], params: Params, batch: Batch) -> Any:
         """Return a function of one trial, for every trial, on the same examples."""
-        mapped = self.mapping.each(function, (False, False, True), self._begin)
-        return mapped(params, self.carried, batch)
+        held = self.pieces.at_a_point(_count(batch))
+        mapped = self.mapping.each(function, (False, False, True), self._begin, self._at_once(held))
+        found = mapped(params, self.carried, batch)
+        give_back(self.lanes.shape[0] * held)
+        return found
 
     def _begin(self, lane: int) -> None:
         """Have what the trial draws by itself follow from its seed and the step."""
@@ -126,7 +168,8 @@ class ModuleProgram(AutogradProgram):
         module = module_of(problem, data)
         self.measure, self.rounding = problem.measure, rounding_of(module)
         self.module = PureModule(module, name_of(problem), device)
-        self.l2, self.criterion = problem.l2, problem.criterion
+        self.l2, self.cost, self.weights = problem.l2, Cost(problem), penalised(module)
+        self.classifies = problem.criterion == "cross_entropy"
         self.seed = device.array(lanes.seed)
         count = lanes.shape[0]
         held = self.module.carried.items()
@@ -163,22 +206,22 @@ class ModuleProgram(AutogradProgram):
         return self._cost(params, z, batch), carried
 
     def _cost(self, params: Params, z: Tensor, batch: Batch) -> Tensor:
-        function = getattr(
-            torch.nn.functional, {"mse": "mse_loss"}.get(self.criterion, self.criterion)
-        )
-        weights = [value for name, value in params.items() if name.endswith("weight")]
-        penalty = sum(weight.square().sum() for weight in weights)
-        return cast("Tensor", function(z, batch["y"]) + 0.5 * self.l2 * penalty)
+        penalty = sum(params[name].square().sum() for name in self.weights)
+        return cast("Tensor", self.cost(z, batch["y"]) + 0.5 * self.l2 * penalty)
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
-        """Yield the costs, and the probabilities of a classifier."""
-        criterion = CRITERIA[self.criterion]
-        for first in range(0, self.examples, CHUNK):
-            part = {name: array[first : first + CHUNK] for name, array in self.train.items()}
-            z = self._each(self._outputs, params, part).movedim(-1, 1)
-            y = part["y"]
-            y = one_hot(y, z.shape[1], z.dtype) if self.criterion == "cross_entropy" else y
-            yield Outcome(criterion.costs(z, y.mT), criterion.probabilities(z))
+        """Yield the costs, and the probabilities of a classifier of whole examples."""
+
+        def outcome(params: Params, carried: Params, batch: Batch) -> Params:
+            z, y = self.cost.aligned(self._outputs(params, carried, batch), batch["y"])
+            found = {"loss": self.cost.of_each(z, y)}
+            if self.classifies and y.ndim == 1:
+                found["probability"] = torch.softmax(z, 1).mT
+            return found
+
+        for _, batch in pieces(self.train, min(self.pieces.point or CHUNK, CHUNK), least=1):
+            found = self._each(outcome, params, batch)
+            yield Outcome(found["loss"], found.get("probability"))
 
     def metrics(self, params: Params, carried: Params, batch: Batch, part: str) -> Params:
         """Return the accuracy of a classifier, and the measure of the rounded network."""
@@ -193,8 +236,8 @@ class ModuleProgram(AutogradProgram):
 
     def _accuracy(self, params: Params, carried: Params, batch: Batch) -> Tensor:
         z = self._outputs(params, carried, batch)
-        right: Tensor = z.argmax(-1) == batch["y"]
-        return right.to(z.dtype).mean()
+        right, counted = self.cost.right(z, batch["y"]).to(z.dtype).flatten(1).sum(1)
+        return cast("Tensor", right / counted)
 
     def _outputs(self, params: Params, carried: Params, batch: Batch) -> Tensor:
         z, _ = self.module(params, carried, batch["x"], training=False)
@@ -208,3 +251,8 @@ class ModuleProgram(AutogradProgram):
     def _begin(self, lane: int) -> None:
         super()._begin(lane)
         self.module.begin(self.lanes.seeds[self.lanes.seed[lane]], self.step)
+
+
+def _count(batch: Batch) -> int:
+    """Return the number of examples of a batch that all trials share."""
+    return len(next(iter(batch.values()))) if batch else 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gdcli.engine.pieces import Pieces
 from gdcli.engine.program import Program
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 class FirstAxisProgram(Program, ABC):
     """Parameters of shape (trials, ...), by name."""
+
+    pieces = Pieces()  # what is computed at a time: all, unless it is said
 
     def over(self, values: Tensor, param: Tensor) -> Tensor:
         """Return values with an axis for each of the parameter's own."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
+from gdcli.engine.allocator import give_back
 from gdcli.engine.criteria import CRITERIA, one_hot
+from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.parts import add_to
+from gdcli.engine.pieces import BENT, Pieces, pieces
 from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.quantization.layers import rounding_of
@@ -30,6 +33,7 @@ class NetworkProgram(FirstAxisProgram):
     """A sequence of stacked layers and a criterion."""
 
     words = "stacked layers"
+    pieces = Pieces(CHUNK, CHUNK)
 
     def __init__(
         self,
@@ -43,8 +47,13 @@ class NetworkProgram(FirstAxisProgram):
         super().__init__(problem, data, lanes, device)
         self.layers, self.l2 = stacked(module) or {}, problem.l2
         self.criterion, self.measure = CRITERIA[problem.criterion], problem.measure
-        self.rounding = rounding_of(module)
+        self.rounding, self.weights = rounding_of(module), penalised(module)
         self.seed = device.array(lanes.seed)
+        if self.train["y"].ndim == 1 and problem.criterion != "cross_entropy":
+            self.train, self.test = (
+                {**part, "y": part["y"][:, None]} if part else part
+                for part in (self.train, self.test)
+            )
         if problem.criterion == "cross_entropy":
             # As wide as the outputs: a part may lack a class.
             one = torch.from_numpy(data.train["x"][:1]).to(torch.get_default_dtype())
@@ -73,20 +82,62 @@ class NetworkProgram(FirstAxisProgram):
 
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return the gradient by parameter."""
-        parts = self._chunks(self.train) if batch is None else [batch]
-        count = self.examples if batch is None else batch[0].shape[-1]
-        return self._finished(_summed(self._slopes(params, x, y) for x, y in parts), params, count)
+        if batch is not None:
+            count = batch[0].shape[-1]
+            slopes = self._by_trials(self._slopes, count * self.pieces.each.step, batch, params)
+            return self._finished(slopes, params, count)
+        chunks = self._chunks(self.train, self.pieces.step)
+        held = self.pieces.at_a_step(self.examples, full=True)
+        parts = (self._by_trials(self._slopes, held, chunk, params) for chunk in chunks)
+        return self._finished(_summed(parts), params, self.examples)
+
+    def _by_trials(
+        self,
+        function: Callable[..., Params],
+        held: int,
+        examples: tuple[Tensor, Tensor],
+        *stacks: Params,
+    ) -> Params:
+        """Return what a function makes of stacks of trials and examples, some trials at a time.
+
+        `held` is how many bytes each of them takes meanwhile.
+        """
+        groups = self._groups(held)
+        if not groups:
+            return function(*stacks, *examples)
+        found = []
+        for group in groups:
+            own = *(_some(stack, group) for stack in stacks), *_shared(examples, group)
+            found.append(function(*own))
+            give_back(held * (group.stop - group.start))
+        return {name: torch.cat([part[name] for part in found]) for name in found[0]}
+
+    def _groups(self, held: int) -> list[slice]:
+        """Return the trials to compute at a time that hold so many bytes each; none: all."""
+        size, count = self.pieces.trials(held), self.lanes.shape[0]
+        if size >= count:
+            return []
+        return [slice(first, first + size) for first in range(0, count, size)]
+
+    def _at_a_point(
+        self, function: Callable[..., Params], part: Params, *stacks: Params, times: int = 1
+    ) -> Iterator[Params]:
+        """Yield what a function makes of each chunk of a part, where all of them are evaluated."""
+        held = times * self.pieces.at_a_point(len(part["x"]))
+        for chunk in self._chunks(part, self.pieces.point):
+            yield self._by_trials(function, held, chunk, *stacks)
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return the product by parameter: the gradient of the gradient along the direction."""
-        parts = (self._bent(params, direction, x, y) for x, y in self._chunks(self.train))
+        parts = self._at_a_point(self._bent, self.train, params, direction, times=BENT)
         return self._finished(_summed(parts), direction, self.examples)
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses, gradient norm and accuracy on all training and test examples."""
-        gradient: Params = {}
-        values = self._means("train", params, gradient)
-        gradient = self._finished(gradient, params, self.examples)
+        sums = _summed(self._at_a_point(self._sloped, self.train, params))
+        slopes = {name: sums.pop(name) for name in [*sums] if name in params}
+        gradient = self._finished(slopes, params, self.examples)
+        values = self._means("train", params, sums)
         values["grad_norm"] = self.norm(gradient)
         if self.test:
             values |= self._means("test", params)
@@ -96,14 +147,19 @@ class NetworkProgram(FirstAxisProgram):
 
     def dead_units(self, params: Params) -> Tensor | None:
         """Return the share of ReLU units that are 0 for all training examples, (trials,)."""
-        alive: dict[str, Tensor] = {}
-        for x, _ in self._chunks(self.train):
-            outputs = x
+
+        def firing(own: Params, x: Tensor, _: Tensor) -> Params:
+            found = {}
             for name, layer in self.layers.items():
-                outputs, _ = layer.forward(_own(params, name, layer), outputs)
+                x, _ = layer.forward(_own(own, name, layer), x)
                 if isinstance(layer.layer, torch.nn.ReLU):
-                    fires = (outputs > 0).any(-1).flatten(1)
-                    alive[name] = alive[name] | fires if name in alive else fires
+                    found[name] = (x > 0).any(-1).flatten(1)
+            return found
+
+        alive: dict[str, Tensor] = {}
+        for found in self._at_a_point(firing, self.train, params):
+            for name, fires in found.items():
+                alive[name] = alive[name] | fires if name in alive else fires
         if not alive:
             return None
         return 1 - torch.cat(list(alive.values()), 1).to(self.train["x"].dtype).mean(1)
@@ -123,28 +179,40 @@ class NetworkProgram(FirstAxisProgram):
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
         """Yield the costs, and the probabilities of a classifier."""
-        for x, y in self._chunks(self.train):
-            z, _ = self._forward(params, x)
-            yield Outcome(self.criterion.costs(z, y), self.criterion.probabilities(z))
 
-    def _means(self, part: str, params: Params, gradient: Params | None = None) -> Params:
-        """Return the measures of a part's examples; add up their slopes in `gradient`, if given."""
-        sums: Params = {}
-        for x, y in self._chunks(getattr(self, part)):
-            z, kept = self._forward(params, x)
-            loss = {"loss": self.criterion.cost(z, y)}
-            add_to(sums, loss | self.criterion.scores(z, y))
-            if gradient is not None:
-                add_to(gradient, self._backward(params, kept, self.criterion.slope(z, y)))
-        count = len(getattr(self, part)["x"])
-        means = {f"{part}_{name}": value / count for name, value in sums.items()}
+        def costs(own: Params, x: Tensor, y: Tensor) -> Params:
+            z, _ = self._forward(own, x)
+            found = {"loss": self.criterion.costs(z, y)}
+            likely = self.criterion.probabilities(z)
+            return found if likely is None else found | {"probability": likely}
+
+        for found in self._at_a_point(costs, self.train, params):
+            yield Outcome(found["loss"], found.get("probability"))
+
+    def _means(self, part: str, params: Params, sums: Params | None = None) -> Params:
+        """Return the measures of a part's examples, given their sums or not."""
+        examples = getattr(self, part)
+        if sums is None:
+            sums = _summed(self._at_a_point(self._measures, examples, params))
+        means = {f"{part}_{name}": value / len(examples["x"]) for name, value in sums.items()}
         means[f"{part}_loss"] += self._penalty(params)
         return means
 
-    def _chunks(self, part: Params) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all examples of a part, as many at a time as fit a cache, for every trial."""
-        for first in range(0, len(part["x"]), CHUNK):
-            x, y = (_batch_last(part[name][None, first : first + CHUNK], 1) for name in ("x", "y"))
+    def _measures(self, params: Params, x: Tensor, y: Tensor) -> Params:
+        """Return the summed cost and scores."""
+        z, _ = self._forward(params, x)
+        return {"loss": self.criterion.cost(z, y)} | self.criterion.scores(z, y)
+
+    def _sloped(self, params: Params, x: Tensor, y: Tensor) -> Params:
+        """Return the same, and the slopes of the summed cost by parameter."""
+        z, kept = self._forward(params, x)
+        found = {"loss": self.criterion.cost(z, y)} | self.criterion.scores(z, y)
+        return found | self._backward(params, kept, self.criterion.slope(z, y))
+
+    def _chunks(self, part: Params, size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield all examples of a part, so many at a time, for every trial."""
+        for _, some in pieces(part, size, least=1):
+            x, y = (_batch_last(some[name][None], 1) for name in ("x", "y"))
             yield x.expand(self.lanes.shape[0], *x.shape[1:]), y
 
     def descend(self, params: Params, x: Tensor, y: Tensor, rate: Tensor, scale: Tensor) -> None:
@@ -153,6 +221,14 @@ class NetworkProgram(FirstAxisProgram):
         `rate` holds the learning rates, of the lanes' shape; `scale` is rate / batch, (trials,
         1, 1): it seldom changes from step to step.
         """
+        groups = self._groups(x.shape[-1] * self.pieces.each.step)
+        for group in groups:
+            own = _some(params, group), *_shared((x, y), group)
+            self._descend(*own, rate[group], scale[group])
+        if not groups:
+            self._descend(params, x, y, rate, scale)
+
+    def _descend(self, params: Params, x: Tensor, y: Tensor, rate: Tensor, scale: Tensor) -> None:
         z, kept = self._forward(params, x)
         slope = self.criterion.slope(z, y).mul_(scale)
         shrink = 1 - rate * self.l2 if self.l2 else None
@@ -203,15 +279,13 @@ class NetworkProgram(FirstAxisProgram):
         """Return mean gradients with the penalty's added."""
         means = {name: gradient / count for name, gradient in gradients.items()}
         if self.l2:
-            weights = (name for name in means if name.endswith("weight"))
-            means |= {name: means[name] + self.l2 * params[name] for name in weights}
+            means |= {name: means[name] + self.l2 * params[name] for name in self.weights}
         return means
 
     def _penalty(self, params: Params) -> Any:
         if not self.l2:
             return 0.0
-        weights = [p for name, p in params.items() if name.endswith("weight")]
-        return 0.5 * self.l2 * sum(self.total(weight.square()) for weight in weights)
+        return 0.5 * self.l2 * sum(self.total(params[name].square()) for name in self.weights)
 
 
 def _summed(parts: Iterable[Params]) -> Params:
@@ -219,6 +293,16 @@ def _summed(parts: Iterable[Params]) -> Params:
     for part in parts:
         add_to(sums, part)
     return sums
+
+
+def _some(stack: Params, group: slice) -> Params:
+    return {name: array[group] for name, array in stack.items()}
+
+
+def _shared(examples: tuple[Tensor, Tensor], group: slice) -> tuple[Tensor, Tensor]:
+    """Return the examples of some trials, or those of all."""
+    x, y = (array if len(array) == 1 else array[group] for array in examples)
+    return x, y
 
 
 def _own(params: Params, name: str, layer: StackedLayer) -> list[Tensor]:

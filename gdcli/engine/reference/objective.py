@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import torch
-from torch.nn import functional
 
 from gdcli.discovery import name_of
+from gdcli.engine.cost import Cost
 from gdcli.engine.initial import module_of
+from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.modules.pure import PureModule
+from gdcli.engine.parts import add_to, mean_of, scaled
+from gdcli.engine.pieces import Pieces, pieces
 from gdcli.engine.quantization.layers import rounding_of
 from gdcli.engine.streams import layer_seed
 from gdcli.problem import (
@@ -29,12 +32,24 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Torch
 
 Tensors: TypeAlias = "dict[str, Tensor]"
+Curved: TypeAlias = "tuple[float, list[Tensor], tuple[Tensor, ...]]"  # share, leaves, gradient
 Slopes: TypeAlias = "tuple[Tensor, Tensors]"  # a loss and its gradient by parameter
 P = TypeVar("P", bound=Problem)
 
 
-def objective_of(problem: Problem, data: Data, device: Torch, turn: int = 0) -> Objective[Any]:
-    """Return the objective of a problem, by the family it belongs to."""
+def objective_of(
+    problem: Problem, data: Data, device: Torch, turn: int = 0, parts: Pieces | None = None
+) -> Objective[Any]:
+    """Return the objective of a problem, by the family it belongs to.
+
+    `parts` says how many examples are seen at a time where all are; None: all.
+    """
+    made = _made(problem, data, device, turn)
+    made.pieces = parts or Pieces()
+    return made
+
+
+def _made(problem: Problem, data: Data, device: Torch, turn: int) -> Objective[Any]:
     if isinstance(problem, Network):
         return OfNetwork(problem, data, device, turn)
     if isinstance(problem, StatefulNetwork):
@@ -48,6 +63,8 @@ def objective_of(problem: Problem, data: Data, device: Torch, turn: int = 0) -> 
 
 class Objective(Generic[P]):
     """The mean loss that a problem states, its gradient by autograd, and its metrics."""
+
+    pieces = Pieces()
 
     def __init__(self, problem: P, data: Data, device: Torch) -> None:
         """Move the examples to the device."""
@@ -82,7 +99,24 @@ class Objective(Generic[P]):
         """Return the loss that a step of a trial descends, and its gradient."""
         # What a problem draws from torch's own stream follows from the trial's seed and the step.
         torch.manual_seed(layer_seed(name_of(self.problem), seed, step))
+        if batch is self.train:
+            return self._gradient_of_all(params, self.pieces.step)
         return self.gradient(params, batch)
+
+    def _gradient_of_all(self, params: Tensors, at_once: int | None) -> Slopes:
+        """Return the mean loss over all training examples, and its gradient."""
+        loss: Tensors = {}
+        gradient: Tensors = {}
+        for share, part in pieces(self.examples, at_once):
+            found, slopes = self.gradient(params, part | self.constants)
+            add_to(loss, scaled(share, {"loss": found}))
+            add_to(gradient, scaled(share, slopes))
+        return loss["loss"], gradient
+
+    def _means(self, measure: Callable[[Tensors], Tensors], examples: Tensors) -> Tensors:
+        """Return means over all examples of what a function measures of some."""
+        parts = pieces(examples, self.pieces.point)
+        return mean_of((share, measure(part | self.constants)) for share, part in parts)
 
     def gradient(self, params: Tensors, batch: Tensors) -> Slopes:
         """Return the loss and its gradient by parameter."""
@@ -91,23 +125,31 @@ class Objective(Generic[P]):
         slopes = torch.autograd.grad(loss, list(leaves.values()), materialize_grads=True)
         return loss.detach(), dict(zip(leaves, slopes, strict=True))
 
-    def curved(self, params: Tensors) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-        """Return leaves, and the gradient of the full training loss to differentiate by them."""
-        leaves = [param.detach().requires_grad_() for param in params.values()]
-        loss = self.loss(dict(zip(params, leaves, strict=True)), self.train)
-        slopes = torch.autograd.grad(loss, leaves, create_graph=True, materialize_grads=True)
-        return leaves, slopes
+    def curved(self, params: Tensors) -> Iterator[Curved]:
+        """Yield what to differentiate again, by parts of the examples that are seen at a time."""
+        for share, part in pieces(self.examples, self.pieces.point):
+            leaves = [param.detach().requires_grad_() for param in params.values()]
+            named = dict(zip(params, leaves, strict=True))
+            loss = self.loss(named, part | self.constants)
+            yield share, leaves, _bendable(loss, leaves)
 
     def measures(self, params: Tensors) -> Tensors:
         """Return what is recorded at a point, by column: on all training and test examples."""
-        loss, gradient = self.gradient(params, self.train)
+        loss, gradient = self._gradient_of_all(params, self.pieces.point)
         found = {"train_loss": loss, "grad_norm": norm(gradient)}
         with torch.no_grad():
-            found |= self.metrics(params, self.train, "train")
-            if self.test:
-                found["test_loss"] = self.loss(params, self.test)
-                found |= self.metrics(params, self.test, "test")
+            found |= self._means(lambda part: self.metrics(params, part, "train"), self.examples)
+            if self.held_out:
+                found |= self._means(lambda part: self._tested(params, part), self.held_out)
         return found
+
+    def _tested(self, params: Tensors, part: Tensors) -> Tensors:
+        return {"test_loss": self.loss(params, part)} | self.metrics(params, part, "test")
+
+
+def _bendable(loss: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
+    """Return the gradient of a loss, to be differentiated again."""
+    return torch.autograd.grad(loss, leaves, create_graph=True, materialize_grads=True)
 
 
 class OfAnalytic(Objective[Analytic]):
@@ -136,6 +178,7 @@ class OfNetwork(Objective[Network]):
         super().__init__(problem, data, device)
         module = module_of(problem, data)
         self.rounding, self.turn = rounding_of(module), turn
+        self.cost, self.weights = Cost(problem), penalised(module)
         self.module = PureModule(module, name_of(problem), device)
         self.buffers = self.module.carried
         self.training = False
@@ -166,10 +209,8 @@ class OfNetwork(Objective[Network]):
 
     def loss(self, params: Tensors, batch: Tensors) -> Any:
         """Return the criterion of the outputs, and half of l2 times the squared weights."""
-        z, y = self.outputs(params, batch), batch["y"]
-        classifies = self.problem.criterion == "cross_entropy"
-        cost = functional.cross_entropy(z, y) if classifies else functional.mse_loss(z, y)
-        squares = [(p**2).sum() for name, p in params.items() if name.endswith("weight")]
+        cost = self.cost(self.outputs(params, batch), batch["y"])
+        squares = [(params[name] ** 2).sum() for name in self.weights]
         return cost + 0.5 * self.problem.l2 * sum(squares)
 
     def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
@@ -182,8 +223,9 @@ class OfNetwork(Objective[Network]):
         return found
 
     def _accuracy(self, params: Tensors, batch: Tensors) -> Tensor:
-        right: Tensor = self.outputs(params, batch).argmax(1) == batch["y"]
-        return right.double().mean()
+        right, counted = self.cost.right(self.outputs(params, batch), batch["y"])
+        share: Tensor = right.sum().double() / counted.sum()
+        return share
 
 
 class OfStatefulNetwork(Objective[StatefulNetwork]):
@@ -225,31 +267,27 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
         slopes = torch.autograd.grad(loss, leaves, materialize_grads=True)
         return dict(zip(params, slopes, strict=True))
 
-    def curved(self, params: Tensors) -> tuple[list[Tensor], tuple[Tensor, ...]]:
-        """Return both of the loss as it is recorded, in evaluation mode."""
+    def curved(self, params: Tensors) -> Iterator[Curved]:
+        """Yield the same of the loss as it is recorded, in evaluation mode."""
         self.module.eval()
-        losses = [
-            share * torch.stack([*self._parts(params, batch).values()]).sum()
-            for share, batch in self._chunks(self.examples)
-        ]
-        leaves = [self.module.get_parameter(name) for name in params]
-        loss = torch.stack(losses).sum()
-        slopes = torch.autograd.grad(loss, leaves, create_graph=True, materialize_grads=True)
-        return [*leaves], slopes
+        for share, batch in self._chunks(self.examples):
+            loss = torch.stack([*self._parts(params, batch).values()]).sum()
+            leaves = [self.module.get_parameter(name) for name in params]
+            yield share, [*leaves], _bendable(loss, [*leaves])
 
     def measures(self, params: Tensors) -> Tensors:
         """Return what is recorded, in evaluation mode: means over passes of so many examples."""
         self.module.eval()
-        found, gradient = self._means(params, "train")
+        found, gradient = self._losses(params, "train")
         found = {"train_loss": found["train_loss"], "grad_norm": norm(gradient), **found}
         if self.test:
-            found |= self._means(params, "test")[0]
+            found |= self._losses(params, "test")[0]
             with torch.no_grad():
                 own = self.problem.measure(self.module, self.test)
             found |= {name: torch.tensor(value) for name, value in own.items()}
         return found
 
-    def _means(self, params: Tensors, part: str) -> tuple[Tensors, Tensors]:
+    def _losses(self, params: Tensors, part: str) -> tuple[Tensors, Tensors]:
         """Return a part's losses and the gradient of their sum."""
         losses: Tensors = {}
         gradient: Tensors = {}

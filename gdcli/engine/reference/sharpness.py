@@ -29,16 +29,15 @@ class Sharpness:
 
     def at(self, params: Tensors) -> Tensor:
         """Return the sharpness, nan where it is not finite."""
-        leaves, slopes = self.objective.curved(params)
-        gradient = _vector(slopes)
 
         def product(vector: Tensor) -> Tensor:
-            if not gradient.requires_grad:  # the loss is linear
-                return torch.zeros_like(vector)
-            bent = torch.autograd.grad(
-                gradient, leaves, vector, retain_graph=True, materialize_grads=True
-            )
-            return _vector(bent)
+            sums = torch.zeros_like(vector)
+            for share, leaves, slopes in self.objective.curved(params):
+                gradient = _vector(slopes)
+                if gradient.requires_grad:  # else the loss is linear
+                    bent = torch.autograd.grad(gradient, leaves, vector, materialize_grads=True)
+                    sums += share * _vector(bent)
+            return sums
 
         with twice_differentiable(self.objective.problem):
             found = largest_eigenvalue(product, self.first, np.array([True]), self.device)

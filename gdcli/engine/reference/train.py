@@ -16,7 +16,7 @@ import torch
 
 from gdcli.discovery import name_of
 from gdcli.engine.device import Torch
-from gdcli.engine.families import precision
+from gdcli.engine.families import needs_torch, pieces_for, precision
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import Plan, plan_of, turn_of
 from gdcli.engine.recorder import DIVERGED, RUNNING, Curves
@@ -60,7 +60,8 @@ def _train(
 ) -> Curves:
     device = Torch(precision(trial), name=device_name)
     plan = plan_of(trial, data.examples)
-    objective = objective_of(trial.problem, data, device, turn_of(trial.problem, plan))
+    parts = pieces_for(trial, data, plain=True) if needs_torch(trial.problem) else None
+    objective = objective_of(trial.problem, data, device, turn_of(trial.problem, plan), parts)
     start = starting_point(trial.problem, data, trial.seed)
     params = tensors(start, device)
     move = _mover(trial, params, plan)

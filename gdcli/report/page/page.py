@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gdcli import door
 from gdcli.report.page import parts
 from gdcli.report.page.content import content, curve_metrics, embedded
 from gdcli.report.page.document import DRAWING, document
@@ -15,6 +16,7 @@ from gdcli.report.page.theory import theory_of
 from gdcli.report.page.thinned import thinned_curves
 from gdcli.report.page.why import why_section
 from gdcli.report.pictures.source import read_source
+from gdcli.runs.manifest import read as read_manifest
 
 # In this order: each may use what the ones before it define.
 SCRIPTS = (
@@ -27,7 +29,7 @@ SCRIPTS = (
 def page_bytes(folder: Path) -> bytes:
     """Return the page of a finished run; raises UserError where a file is missing or damaged."""
     source = read_source(folder, "train_loss")
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest = read_manifest(folder)
     curves = thinned_curves(folder, curve_metrics(source), len(source.run.trials))
     theory = theory_of(manifest)
     sections = Sections.of(source, manifest, theory)
@@ -57,4 +59,4 @@ def _manifest(manifest: Mapping[str, Any]) -> str:
 def _experiment(folder: Path) -> str:
     """Return the experiment as a file, "" where a copy came without it."""
     file = folder / "experiment.toml"
-    return file.read_text(encoding="utf-8") if file.is_file() else ""
+    return door.text(file) if file.exists() else ""

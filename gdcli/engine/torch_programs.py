@@ -1,0 +1,94 @@
+"""Which program runs a problem on torch: layer by layer, mapped over its trials, or one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from gdcli.engine.device import Torch
+from gdcli.engine.examples import load
+from gdcli.engine.initial import module_of, starting_point
+from gdcli.engine.lanes import Lanes
+from gdcli.engine.mapping import OneByOne, Together
+from gdcli.engine.stacking import obstacle
+from gdcli.problem import Data, Network, Problem, StatefulNetwork
+
+if TYPE_CHECKING:
+    from gdcli.engine.device import Device
+    from gdcli.engine.mapping import Mapping
+    from gdcli.engine.program import Program
+    from gdcli.engine.programs.autograd import AutogradProgram
+    from gdcli.engine.programs.first_axis import FirstAxisProgram
+
+FEATURES, IMAGES = 2, 4  # axes of their examples
+PAIR = 2  # bmm takes another path for a stack of one
+
+
+def program_on_torch(
+    problem: Problem, data: Data, device: Torch, lanes: Callable[[int], Lanes], seed: int
+) -> FirstAxisProgram:
+    """Return the program of a problem on torch, on all or some of its examples.
+
+    `lanes` makes lanes of a multiple of so many places; `seed` is that of the data.
+    """
+    if isinstance(problem, StatefulNetwork):
+        from gdcli.engine.programs.stateful import StatefulProgram
+
+        return StatefulProgram(problem, data, lanes(1), device)
+    if isinstance(problem, Network) and of_known_layers(problem, data):
+        from gdcli.engine.programs.network import NetworkProgram
+
+        return NetworkProgram(problem, data, lanes(PAIR), device, module_of(problem, data))
+    if why_one_by_one(problem, seed):
+        return _differentiated(problem, data, lanes(1), device, OneByOne())
+    return _differentiated(problem, data, lanes(PAIR), device, Together())
+
+
+def of_known_layers(problem: Network, data: Data) -> bool:
+    """Return whether every layer of a network has a stacked form."""
+    from gdcli.engine.stacked import stacked
+
+    x, y = data.train["x"], data.train["y"]
+    # The stacked layers know features and images; on a sequence nn.Linear means another thing.
+    known = x.ndim in (FEATURES, IMAGES) and x.dtype.kind == "f"
+    # Their criteria know one class an example, none of them left out, or its targets in a row.
+    if problem.criterion == "cross_entropy":
+        known = known and y.ndim == 1 and y.dtype.kind == "i" and not (y < 0).any()
+    else:
+        known = known and problem.criterion == "mse" and y.ndim <= FEATURES
+    return known and stacked(module_of(problem, data)) is not None
+
+
+def _differentiated(
+    problem: Problem, data: Data, lanes: Lanes, device: Device, mapping: Mapping
+) -> AutogradProgram:
+    """Return the program of a loss that autograd differentiates."""
+    from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram
+
+    place = cast("Torch", device)
+    if isinstance(problem, Network):
+        return ModuleProgram(problem, data, lanes, place, mapping)
+    return AutogradProgram(problem, data, lanes, place, mapping)
+
+
+@lru_cache(maxsize=8)
+def why_one_by_one(problem: Problem, data_seed: int) -> str | None:
+    """Return why the trials of a problem are computed one by one; None: they are not."""
+    if not problem.vectorized:
+        return "it says so itself"
+    data = load(problem, data_seed)
+    if isinstance(problem, Network) and of_known_layers(problem, data):
+        return None
+    pair = Lanes((2,), np.arange(2), (0,), np.zeros(2, int), np.zeros(2, int))
+
+    def build(few: Data, mapping: Mapping) -> Program:
+        return _differentiated(problem, few, pair, Torch(problem.default_dtype), mapping)
+
+    try:
+        start = starting_point(problem, data, 0)
+    except Exception:  # noqa: BLE001 -- the run tells of it
+        return None
+    return obstacle(build, data, start)
