@@ -12,7 +12,7 @@ from gdcli.analysis.quantiles import median, quantile, spread
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.rows import value_of
 from gdcli.analysis.trials import Trial, read_trials
-from gdcli.errors import RunError, UserError
+from gdcli.errors import UserError
 from tests.run_folders import Made, grid, write_run
 
 
@@ -249,7 +249,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"summary\.csv: there is no such file; "):
         read_trials(tmp_path)
     (tmp_path / "curves.csv").mkdir()
-    with pytest.raises(RunError, match=r"curves\.csv: it cannot be read: "):
+    with pytest.raises(UserError, match=r"curves\.csv: it is a folder; "):
         read_curves(tmp_path, set())
 
 

@@ -296,10 +296,16 @@ def test_the_facts_are_those_of_the_settings_options() -> None:
     assert theory.of(("method", "condition"), ("gd", 30.0)) is None
 
 
-@pytest.mark.parametrize("damage", [{}, {"experiment": {}}, {**NOTHING, "theory": [{}]}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"theory": None}, {"theory": [{}]}, {"theory": [{"problem": "bowl"}]}),
+        *({"experiment": {"settings": {"grid": {"tol": tol}}}} for tol in ("0.1", [0.1], True)),
+    ],
+)
 def test_a_damaged_manifest_is_refused(damage: dict[str, object]) -> None:
     with pytest.raises(UserError, match=r"manifest\.json: it does not say what theory needs"):
-        Theory(damage)
+        Theory({**NOTHING, **damage})
 
 
 def test_the_best_rate_and_the_least_that_diverged_are_notable(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.runs import manifest
+from gdcli.runs.spec import FORMAT
 from tests.cli.command_line import Shell, gdcli
 from tests.run_folders import Made, write_run
 
@@ -89,7 +90,12 @@ def test_a_run_that_is_not_finished_says_so(run: Shell) -> None:
 def finish(folder: Path) -> None:
     """Write what vouches for the tables of a run."""
     (folder / "experiment.toml").write_text("")
-    content = {"experiment": {"hash": "0"}, "fingerprint": {"device": "cpu"}}
+    settings: dict[str, object] = {"problem": {"name": "bowl"}, "grid": {}, "vary": {}}
+    content = {
+        "format": FORMAT,
+        "experiment": {"problem": "bowl", "hash": "0", "settings": settings},
+        "fingerprint": {"device": "cpu"},
+    }
     manifest.write(folder, content, manifest.FILES)
 
 
