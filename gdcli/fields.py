@@ -171,8 +171,9 @@ def convert(raw: object, kind: type) -> Any:
     Text is parsed; a value that TOML has typed already must be of the kind (an integer is a
     number too). nan and inf are no numbers here.
     """
-    if kind is Path:
-        return Path(raw) if isinstance(raw, str | Path) and str(raw) else None
+    if kind is Path:  # none has a NUL, which a file of TOML may say
+        text = str(raw) if isinstance(raw, str | Path) else ""
+        return Path(text) if text and "\0" not in text else None
     if isinstance(raw, str) and kind is not str:
         return _parse(raw.strip(), kind)
     if kind is float and isinstance(raw, int | float) and not isinstance(raw, bool):

@@ -18,7 +18,9 @@ from gdcli.grid import Axes
 
 rates = st.floats(1e-12, 1e12, allow_subnormal=False)
 shares = st.floats(0, 1, exclude_max=True, allow_subnormal=False)
-words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+# No path and no argument of a command has a NUL.
+characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+words = st.text(characters, min_size=1, max_size=8)
 
 
 def axis(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
