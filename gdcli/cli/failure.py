@@ -19,6 +19,7 @@ from gdcli.report.console import literal
 from gdcli.training import Training
 from gdcli.words import option_meant
 
+FULL = "memory: there is not enough for this; make the problem or its batches smaller"
 BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
 
 
@@ -57,14 +58,19 @@ def _lines(error: BaseException) -> tuple[str, ...]:
             return error.lines
         case TyperException():
             return (_usage(error),)
-        case MemoryError():
-            return (
-                "memory: there is not enough for this; make the problem or its batches smaller",
-            )
+        case Exception() if _lacks_memory(error):
+            return (FULL,)
         case OSError(errno=int()):
             return (_environment(error),)
     fix = "run with --verbose for the traceback"
     return (f"internal error: {type(error).__name__}: {error}; {fix}",)
+
+
+def _lacks_memory(error: Exception) -> bool:
+    """Return whether memory was asked for in vain: torch's errors are of no kind of their own."""
+    from gdcli.engine.isolation import lacks_memory
+
+    return lacks_memory(error)
 
 
 def _environment(error: OSError) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Matrix = NDArray[np.float64]
 
 
+CLASSES = "cross_entropy"
+
+
 class Baseline(NamedTuple):
     """The best constant prediction of a part's targets; None is what is not known."""
 
@@ -30,7 +33,9 @@ class Baseline(NamedTuple):
 def baseline_of(problem: Problem, data: Data) -> Baseline | None:
     """Return what a constant reaches; None of a problem that does not predict."""
     if isinstance(problem, Network):
-        return _of_classes(*_indices(data)) if problem.criterion == "cross_entropy" else None
+        known = problem.criterion == CLASSES and data.train["y"].dtype.kind in "iub"
+        train, test = _indices(data) if known else (np.array([], int),) * 2
+        return _of_classes(train, test) if len(train) else None
     if not isinstance(problem, LinearModel):
         return None
     with np.errstate(all="ignore"):  # of extreme targets nothing is known
@@ -44,8 +49,11 @@ def baseline_of(problem: Problem, data: Data) -> Baseline | None:
 
 
 def _indices(data: Data) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    train, test = (np.ravel(p["y"]) if p else np.array([], int) for p in (data.train, data.test))
-    return train, test
+    """Return the classes that count."""
+    train, test = (
+        np.ravel(p["y"]).astype(int) if p else np.array([], int) for p in (data.train, data.test)
+    )
+    return train[train >= 0], test[test >= 0]
 
 
 def _classes(part: Batch) -> NDArray[np.int64]:

@@ -1,41 +1,70 @@
-"""What the outputs of one trial's network cost, by the name of its criterion."""
+"""What the outputs of one trial's network cost, by its criterion."""
 
 from __future__ import annotations
 
+import copy
 import inspect
+import math
+import warnings
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch.nn import functional
 
 from gdcli.discovery import name_of
+from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of
 from gdcli.errors import UserError
 from gdcli.fields import show
+from gdcli.problem.network import criterion_name
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from gdcli.problem import Network
+    from gdcli.problem import Data, Network
 
-OF_CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}  # their targets may be indices
+    Function = Callable[..., Any]
+
+# Names of functions and modules. The targets of these may be classes,
+OF_CLASSES = {"cross_entropy", "nll_loss", "multi_margin_loss"}
+OF_CLASSES |= {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
+# those of these are integers,
+OF_INTEGERS = {"multilabel_margin_loss", "MultiLabelMarginLoss"}
+# and these leave one class out of the mean.
+IGNORING = {"cross_entropy", "nll_loss", "CrossEntropyLoss", "NLLLoss"}
+IGNORED = -100  # unless it is said
 MEAN = 2  # arguments of a loss that is a mean over examples: outputs and targets
+LONGEST = 100  # characters of torch's own words
+TRIED = 256  # examples
+SAME = 1e-6  # of two ways to add up a mean in float64
 
 
 class Cost:
-    """A loss of torch.nn.functional: a mean over the examples, or over all their places."""
+    """A loss of torch.nn.functional, or a user's own: a mean over the examples or their places."""
 
-    def __init__(self, problem: Network) -> None:
+    def __init__(self, problem: Network, device: Torch | None = None) -> None:
         """Find the function; raises UserError where there is none of the problem's name for it."""
-        self.name = {"mse": "mse_loss"}.get(problem.criterion, problem.criterion)
-        self.function = cast("Callable[..., Any]", getattr(functional, self.name, None))
-        if not _is_loss(self.function):
-            what = f"its criterion {show(problem.criterion)} is no loss of outputs and targets"
-            fix = "name one of torch.nn.functional, such as cross_entropy, mse or smooth_l1_loss"
-            raise UserError(name_of(problem), what, fix)
+        given = problem.criterion
+        if isinstance(given, str):
+            self.name = {"mse": "mse_loss"}.get(given, given)
+            self.function = cast("Function", getattr(functional, self.name, None))
+            if not _is_loss(self.function):
+                what = f"its criterion {show(given)} is no loss of outputs and targets"
+                fix = "name one of torch.nn.functional, such as cross_entropy, mse, smooth_l1_loss"
+                raise UserError(name_of(problem), what, fix)
+        elif callable(given):
+            self.name = criterion_name(given)
+            self.function = _placed(_unbound(problem, given), device or Torch("float32"))
+        else:
+            fix = "name a loss of torch.nn.functional, or give a function of outputs and targets"
+            raise UserError(name_of(problem), f"its criterion {show(str(given))} is none", fix)
+        self.named = isinstance(given, str)
+        self.known = self.named or _of_torch(self.function)
 
     def __call__(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the mean cost."""
@@ -43,7 +72,11 @@ class Cost:
 
     def of_each(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the mean cost of each example, shape (examples,)."""
-        costs = self.function(*self.aligned(z, y), reduction="none")
+        z, y = self.aligned(z, y)
+        if not self.named:
+            places = range(len(y))
+            return torch.stack([self.function(z[i : i + 1], y[i : i + 1]) for i in places])
+        costs = self.function(z, y, reduction="none")
         return cast("Tensor", costs.flatten(1).mean(1) if costs.ndim > 1 else costs)
 
     def right(self, z: Tensor, y: Tensor) -> Tensor:
@@ -52,14 +85,27 @@ class Cost:
         counts = torch.ones_like(y, dtype=torch.bool)
         if y.is_floating_point():
             return torch.stack([z.argmax(1) == y.argmax(1), counts[:, 0]])
-        return torch.stack([(z.argmax(1) == y) & (y >= 0), y >= 0])
+        counts = y != self.ignored
+        return torch.stack([(z.argmax(1) == y) & counts, counts])
+
+    @property
+    def ignored(self) -> int:
+        """The class that is left out."""
+        keywords = getattr(self.function, "keywords", {})  # of a functools.partial
+        found = keywords.get("ignore_index", getattr(self.function, "ignore_index", IGNORED))
+        return cast("int", found)
 
     def aligned(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and targets as torch has them: classes second, a number for each output.
 
-        Raises ValueError for shapes that do not fit.
+        A user's own function is given them as they are. Raises ValueError for what does not fit.
         """
+        if not isinstance(z, torch.Tensor):
+            raise ValueError(f"{self.name} has no tensor of outputs, but {type(z).__name__}")
+        if not self.known:
+            return z, y
         if self.name in OF_CLASSES and not y.is_floating_point():
+            y = y.long()
             if len(z) == len(y) and z.ndim == y.ndim + 1:
                 if z.shape[2:] == y.shape[1:]:
                     return z, y
@@ -67,6 +113,7 @@ class Cost:
                     return z.movedim(-1, 1), y
             fix = "(examples, classes, ...) or (examples, ..., classes) and (examples, ...)"
         else:
+            y = y.long() if self.name in OF_INTEGERS else y.to(z.dtype)
             if z.shape == y.shape:
                 return z, y
             if z.shape == (*y.shape, 1):
@@ -75,13 +122,63 @@ class Cost:
         shapes = f"outputs of shape {tuple(z.shape)} and targets of shape {tuple(y.shape)}"
         raise ValueError(f"{self.name} has {shapes}: it takes {fix}")
 
+    def check_classes(self, data: Data, z: Tensor) -> None:
+        """Raise ValueError where a class has no output, of some examples' outputs."""
+        if not self.known or self.name not in OF_CLASSES:
+            return
+        for y in (part["y"] for part in (data.train, data.test) if part):
+            if y.dtype.kind == "f" or not y.size:
+                continue
+            counted = y[y != self.ignored] if self.name in IGNORING else y
+            one, _ = self.aligned(z, torch.from_numpy(y[: len(z)].copy()))
+            low, high = int(counted.min(initial=0)), int(counted.max(initial=0))
+            if low < 0 or high >= one.shape[1]:
+                which = low if low < 0 else high
+                known = f"the classes are 0 to {one.shape[1] - 1}, one an output"
+                left_out = f", and {self.ignored} counts nowhere" if self.name in IGNORING else ""
+                raise ValueError(f"{self.name} has the class {which}: {known}{left_out}")
+
+
+def _unbound(problem: Network, given: Function) -> Function:
+    """Return a function that is an attribute of the class; of two arguments it is no method."""
+    if not inspect.ismethod(given) or given.__self__ is not problem:
+        return given
+    return given.__func__ if len(_needed(given.__func__)) == MEAN else given
+
+
+def _placed(function: Function, device: Torch) -> Function:
+    """Return a function whose own tensors, such as weights of classes, are where the trial is."""
+    dtype = getattr(torch, device.dtype)
+    if isinstance(function, torch.nn.Module):
+        return copy.deepcopy(function).to(device.name, dtype)
+    if isinstance(function, partial):
+        own = {
+            name: value.to(device.name, dtype if value.is_floating_point() else None)
+            if isinstance(value, torch.Tensor)
+            else value
+            for name, value in function.keywords.items()
+        }
+        return partial(function.func, *function.args, **own)
+    return function
+
+
+def _of_torch(function: Function) -> bool:
+    """Return whether a function, a module or a partial is of torch's losses."""
+    made_of = getattr(function, "func", function)
+    known = made_of if inspect.isfunction(made_of) else type(made_of)
+    return known.__module__ in {"torch.nn.functional", "torch.nn.modules.loss"}
+
+
+def _needed(function: Function) -> list[str]:
+    known = inspect.signature(function).parameters
+    return [name for name, p in known.items() if p.default is p.empty]
+
 
 def _is_loss(function: object) -> bool:
     """Return whether a function is of outputs and targets, and averages by itself."""
     if not inspect.isfunction(function) or function.__name__.startswith("_"):
         return False
-    known = inspect.signature(function).parameters
-    needed = [name for name, p in known.items() if p.default is p.empty]
+    known, needed = inspect.signature(function).parameters, _needed(function)
     reduces = "reduction" in known and known["reduction"].default == "mean"
     return reduces and len(needed) == MEAN and needed[1] == "target"
 
@@ -93,15 +190,78 @@ def check_criterion(problem: Network, data_seed: int) -> None:
     It is seen on two examples; a network that raises is left to the run, which tells of it.
     """
     cost, data = Cost(problem), load(problem, data_seed)
-    x, y = (torch.from_numpy(data.train[name][:2]) for name in ("x", "y"))
     try:
-        module = module_of(problem, data).eval()
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            z = module(x.to(torch.get_default_dtype()) if x.is_floating_point() else x)
+        z = _outputs(problem, data)
     except Exception:  # noqa: BLE001 -- the run tells of it
         return
+    fix = "mend the module or the targets, or take another criterion"
     try:
-        cost.aligned(z, y)
+        _check_cost(cost, z, torch.from_numpy(data.train["y"][: len(z)].copy()))
+        cost.check_classes(data, z)
     except ValueError as error:
-        fix = "mend the module or the targets, or name another criterion"
         raise UserError(name_of(problem), str(error), fix) from None
+
+
+def _outputs(problem: Network, data: Data) -> Any:
+    """Return what two examples make of a network as it begins."""
+    x = torch.from_numpy(data.train["x"][:2].copy())
+    module = module_of(problem, data).eval()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        return module(x.to(torch.get_default_dtype()) if x.is_floating_point() else x)
+
+
+def _check_cost(cost: Cost, z: Any, y: Tensor) -> None:
+    """Raise ValueError where a criterion does not take outputs and targets, or repeats some."""
+    cost.aligned(z, y)
+    if cost.named:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", message="Using a target size")
+            found = cost(z, y)
+    except Exception as error:
+        what = " ".join(str(error).split())[:LONGEST]
+        raise ValueError(f"{cost.name} cannot be computed ({what})") from error
+    if not isinstance(found, torch.Tensor) or found.ndim or not found.is_floating_point():
+        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise ValueError(f"{cost.name} gives {shape}, which is no mean over examples")
+
+
+@lru_cache(maxsize=16)
+def adds_up(problem: Network, data_seed: int) -> bool:
+    """Return whether a mean cost is the mean of those of parts of the examples.
+
+    It is not where a class is left out. Of a criterion that is given as a function it is tried
+    whether classes weigh more than others, or costs are summed.
+    """
+    cost, data = Cost(problem, Torch("float64")), load(problem, data_seed)
+    targets = [part["y"] for part in (data.train, data.test) if part]
+    if cost.name in IGNORING and any((y == cost.ignored).any() for y in targets):
+        return False
+    if cost.named:
+        return True
+    try:
+        like = _outputs(problem, data).shape[1:]
+        return all(_is_mean_of_parts(cost, like, y) for y in targets)
+    except Exception:  # noqa: BLE001 -- the run tells of it
+        return False
+
+
+def _is_mean_of_parts(cost: Cost, like: torch.Size, y: NDArray[Any]) -> bool:
+    """Return whether the cost of drawn outputs and some targets is the mean of its parts."""
+    order = np.argsort(y, kind="stable") if y.ndim == 1 else np.arange(len(y))
+    # In this order the parts have other classes.
+    chosen = y[order[np.linspace(0, len(y) - 1, min(len(y), TRIED)).astype(int)]]
+    count, targets = len(chosen), torch.from_numpy(chosen)
+    if targets.is_floating_point():
+        targets = targets.double()
+    # Between 0 and 1, which every loss takes.
+    z = torch.from_numpy(np.random.default_rng(0).uniform(0.1, 0.9, (count, *like)))
+    whole = float(cost(z, targets))
+    for cut in (count // 2, count // 4):
+        if cut:
+            parts = [float(cost(z[s], targets[s])) for s in (slice(cut), slice(cut, None))]
+            mean = (cut * parts[0] + (count - cut) * parts[1]) / count
+            if not math.isclose(whole, mean, rel_tol=SAME, abs_tol=SAME**2):
+                return False
+    return True

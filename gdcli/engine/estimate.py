@@ -19,7 +19,7 @@ from gdcli.problem import Data
 
 SAMPLE = 32  # steps that are timed
 LOOK = 1.0  # seconds that an estimate may take, or little more
-LOOK_AT = 2**25  # bytes of activations that it may hold
+LOOK_AT = 2**24  # bytes of a trial's activations that it may hold: a piece of examples
 FEWEST = 2  # examples that it looks at first: batch norm needs more than one
 GROWTH = 4  # times as many, where those were quick
 ROW = 130  # bytes of a line of curves.csv

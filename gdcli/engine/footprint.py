@@ -20,6 +20,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from gdcli.engine.cost import adds_up
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
 from gdcli.engine.initial import starting_point
@@ -49,7 +50,9 @@ def pieces_of(trial: Trial, data: Data, dtype: str, *, plain: bool) -> Pieces:
     `plain`: as the reference computes, which knows no layers.
     """
     problem, data_seed = trial.problem, trial.training.data_seed
-    layered = not plain and isinstance(problem, Network) and of_known_layers(problem, data)
+    layered = (
+        not plain and isinstance(problem, Network) and of_known_layers(problem, data, data_seed)
+    )
     each = footprint(problem, data_seed, dtype)
     if each is None:
         return Pieces(CHUNK if layered else None, CHUNK if layered else None)
@@ -61,9 +64,9 @@ def pieces_of(trial: Trial, data: Data, dtype: str, *, plain: bool) -> Pieces:
     count = max((len(a) for part in (data.train, data.test) for a in part.values()), default=1)
     if count * max(each) <= WHOLE:
         return Pieces(None, None, each)
-    adds_up = _adds_up(problem, data)
-    steps = trial.method == "gd" and adds_up and parted(problem, data_seed, step=True)
-    points = adds_up and parted(problem, data_seed, step=False)
+    mean = not isinstance(problem, Network) or adds_up(problem, data_seed)
+    steps = trial.method == "gd" and mean and parted(problem, data_seed, step=True)
+    points = mean and parted(problem, data_seed, step=False)
     return Pieces(
         _fitting(each.point, count, WHOLE) if points else None,
         _fitting(each.step, count, WHOLE) if steps else None,
@@ -76,13 +79,6 @@ def _fitting(size: int, count: int, whole: int) -> int:
     if size * count <= whole:
         return count
     return max(LEAST, 1 << max((PIECE // size).bit_length() - 1, 0))
-
-
-def _adds_up(problem: Problem, data: Data) -> bool:
-    """Return whether every target counts: torch leaves negative classes out of the mean."""
-    if not isinstance(problem, Network) or problem.criterion != "cross_entropy":
-        return True
-    return all((part["y"] >= 0).all() for part in (data.train, data.test) if part)
 
 
 @lru_cache(maxsize=16)

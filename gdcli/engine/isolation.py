@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from gdcli.engine.batch import TrialBatch
 from gdcli.errors import GdcliError, RunError
-from gdcli.grid import Trial
+
+if TYPE_CHECKING:
+    from gdcli.engine.batch import TrialBatch
+    from gdcli.grid import Trial
 
 T = TypeVar("T")
 

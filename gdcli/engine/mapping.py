@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from gdcli.engine.uncompiled import uncompiled
+
 if TYPE_CHECKING:
     from gdcli.problem import Params
 
@@ -70,7 +72,7 @@ class Together(Mapping):
     ) -> Any:
         """Return the mapped function."""
         axes = tuple(None if s else 0 for s in shared)
-        return torch.func.vmap(function, in_dims=axes, chunk_size=at_once)
+        return uncompiled()(torch.func.vmap(function, in_dims=axes, chunk_size=at_once))
 
     def slopes(self, loss: Function) -> Function:
         """Return the gradient by torch.func."""

@@ -26,24 +26,24 @@ MEANINGS = {
     "dynamic shape": "the shapes in it depend on its values",
     "random operation": "it draws random numbers other than by nn.Dropout",
 }
-Build = Callable[["Data", "Mapping"], "Program"]
+Build = Callable[["Data", "Mapping", int], "Program"]
 
 
 def obstacle(build: Build, data: Data, start: Start) -> str | None:
     """Return why a program cannot compute its trials together, None where it can.
 
-    `build` makes the program of a pair of trials, which both begin at `start`. A loss that cannot
-    be computed for one trial either is no obstacle to stacking: it is the trials' own failure.
+    `build` makes the program of so many trials, which all begin at `start`. A loss that cannot be
+    computed for one trial either is no obstacle to stacking: it is the trials' own failure.
     """
     from gdcli.engine.mapping import OneByOne, Together
 
     few = replace(some_of(data, 0, FEW), test={})
     try:
-        alone = _tried(build(few, OneByOne()), start)
+        alone = _tried(build(few, OneByOne(), 1), start)
     except Exception:  # noqa: BLE001 -- the run tells of it
         return None
     try:
-        together = _tried(build(few, Together()), start)
+        together = _tried(build(few, Together(), 2), start)
     except Exception as error:  # noqa: BLE001 -- whatever torch finds
         return _meaning(str(error))
     if all(np.allclose(together[k], alone[k], rtol=1e-3, atol=1e-5, equal_nan=True) for k in alone):

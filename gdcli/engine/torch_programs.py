@@ -38,7 +38,7 @@ def program_on_torch(
         from gdcli.engine.programs.stateful import StatefulProgram
 
         return StatefulProgram(problem, data, lanes(1), device)
-    if isinstance(problem, Network) and of_known_layers(problem, data):
+    if isinstance(problem, Network) and of_known_layers(problem, data, seed):
         from gdcli.engine.programs.network import NetworkProgram
 
         return NetworkProgram(problem, data, lanes(PAIR), device, module_of(problem, data))
@@ -47,10 +47,8 @@ def program_on_torch(
     return _differentiated(problem, data, lanes(PAIR), device, Together())
 
 
-def of_known_layers(problem: Network, data: Data) -> bool:
-    """Return whether every layer of a network has a stacked form."""
-    from gdcli.engine.stacked import stacked
-
+def of_known_layers(problem: Network, data: Data, data_seed: int) -> bool:
+    """Return whether a network's criterion and every layer of it have a stacked form."""
     x, y = data.train["x"], data.train["y"]
     # The stacked layers know features and images; on a sequence nn.Linear means another thing.
     known = x.ndim in (FEATURES, IMAGES) and x.dtype.kind == "f"
@@ -59,7 +57,14 @@ def of_known_layers(problem: Network, data: Data) -> bool:
         known = known and y.ndim == 1 and y.dtype.kind == "i" and not (y < 0).any()
     else:
         known = known and problem.criterion == "mse" and y.ndim <= FEATURES
-    return known and stacked(module_of(problem, data)) is not None
+    return known and _layered(problem, data_seed)
+
+
+@lru_cache(maxsize=16)  # to make a module takes a second where it has millions of parameters
+def _layered(problem: Network, data_seed: int) -> bool:
+    from gdcli.engine.stacked import stacked
+
+    return stacked(module_of(problem, load(problem, data_seed))) is not None
 
 
 def _differentiated(
@@ -80,12 +85,13 @@ def why_one_by_one(problem: Problem, data_seed: int) -> str | None:
     if not problem.vectorized:
         return "it says so itself"
     data = load(problem, data_seed)
-    if isinstance(problem, Network) and of_known_layers(problem, data):
+    if isinstance(problem, Network) and of_known_layers(problem, data, data_seed):
         return None
-    pair = Lanes((2,), np.arange(2), (0,), np.zeros(2, int), np.zeros(2, int))
 
-    def build(few: Data, mapping: Mapping) -> Program:
-        return _differentiated(problem, few, pair, Torch(problem.default_dtype), mapping)
+    def build(few: Data, mapping: Mapping, trials: int) -> Program:
+        seed = np.zeros(trials, int)
+        lanes = Lanes((trials,), np.arange(trials), (0,), seed, seed)
+        return _differentiated(problem, few, lanes, Torch(problem.default_dtype), mapping)
 
     try:
         start = starting_point(problem, data, 0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
@@ -25,7 +26,9 @@ class Network(Problem):
 
     Data: "x", one example a row; "y", class indices of shape (examples,) or (examples, places...)
     for cross_entropy, or targets of the shape of the outputs for mse and the other losses of
-    torch.nn.functional; a criterion is any of them. The engine draws the starting parameters of
+    torch.nn.functional; a criterion is the name of one of them, or what is called with outputs and
+    targets and returns a mean over the examples: a module such as nn.HuberLoss(delta=0.5), a
+    function, a functools.partial. The engine draws the starting parameters of
     nn.Linear and nn.Conv2d; what `module` sets itself, by nn.init or by assigning an
     nn.Parameter, it leaves. Torch does not tell what is written through `.data`, nor, of a layer
     copied by copy.deepcopy, what was set before.
@@ -45,7 +48,7 @@ class Network(Problem):
         int | None, LATER, "epochs that qat trains in floats before it rounds; 0", Ge(0)
     ] = None
 
-    criterion: ClassVar[str] = "cross_entropy"
+    criterion: ClassVar[str | Callable[..., Any]] = "cross_entropy"
 
     def __post_init__(self) -> None:
         """Fill in the bits where something is rounded, and take them out where nothing is.
@@ -64,9 +67,14 @@ class Network(Problem):
             object.__setattr__(self, name, value)
 
     @property
+    def classifies(self) -> bool:
+        """Whether the outputs are scores of classes: the criterion is cross-entropy."""
+        return criterion_name(self.criterion) in {"cross_entropy", "CrossEntropyLoss"}
+
+    @property
     def measure(self) -> str:
         """What a network is judged by: the accuracy of a classifier, else the loss."""
-        return "accuracy" if self.criterion == "cross_entropy" else "loss"
+        return "accuracy" if self.classifies else "loss"
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
@@ -97,6 +105,14 @@ class Network(Problem):
     def loss(self, params: Params, batch: Batch) -> Array:
         """Raise NotImplementedError: the engine has the module's loss from the criterion."""
         raise NotImplementedError
+
+
+def criterion_name(criterion: str | Callable[..., Any]) -> str:
+    """Return the name of a criterion, or of what it is made of."""
+    if isinstance(criterion, str):
+        return criterion
+    made_of = getattr(criterion, "func", criterion)  # of a functools.partial
+    return str(getattr(made_of, "__name__", type(made_of).__name__))
 
 
 @dataclass(frozen=True)

@@ -61,7 +61,7 @@ def examples_for(trials: Sequence[Trial], flip_labels: float) -> Examples:
 
 
 def _classifies(problem: object) -> bool:
-    return isinstance(problem, Network) and problem.criterion == "cross_entropy"
+    return isinstance(problem, Network) and problem.classifies
 
 
 def _check_kind(problem: object) -> None:

@@ -24,7 +24,7 @@ def labels_of(trial: Trial, data: Data) -> Labels | None:
     """Return the training examples' classes, (examples,); None where there are no classes."""
     y = data.train["y"]
     if isinstance(trial.problem, Network):
-        return y.astype(np.int64) if trial.problem.criterion == "cross_entropy" else None
+        return y.astype(np.int64) if trial.problem.classifies else None
     assert isinstance(trial.problem, LinearModel)  # noqa: S101 -- others are refused before
     if trial.problem.probabilities(np.zeros((y.shape[1], 1))) is None:
         return None

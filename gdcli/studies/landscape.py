@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gdcli.datasets.room import human
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
-from gdcli.engine.isolation import message_of
+from gdcli.engine.isolation import lacks_memory, message_of
 from gdcli.engine.memory import allowance
 from gdcli.engine.plan import plan_of
 from gdcli.errors import GdcliError, RunError, UserError
@@ -100,7 +100,8 @@ def landscape(experiment: Experiment, view: View, machine: Machine, make_bar: Ma
     xs, ys = _sides(trials[0], plane, low, view)
     grid = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     device = device_of(trials[0], machine)
-    parts = losses_at(plane.points(grid), layout, trials[0], device, carried)
+    points = plane.points(grid)
+    parts = losses_at(points, layout, trials[0], device, carried, machine.memory)
     losses = _joined(parts, len(grid), make_bar).reshape(len(ys), len(xs))
     ways = tuple(_way(trial, trained[trial], plane) for trial in trials)
     share = plane.share(_thinned(low))
@@ -120,6 +121,8 @@ def _joined(
     except (GdcliError, MemoryError, OSError):
         raise
     except Exception as error:
+        if lacks_memory(error):
+            raise MemoryError(message_of(error)) from error
         what = f"the loss over the plane cannot be computed: {message_of(error)}"
         raise RunError(f"{what}; try an --x-range and a --y-range nearer to the trials") from error
     finally:

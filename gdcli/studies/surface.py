@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdcli.engine.batch import TrialBatch
 from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
+from gdcli.engine.memory import allowance, stacks_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,15 +28,19 @@ def losses_at(
     trial: Trial,
     device: str,
     carried: Carried | None = None,
+    memory: str | None = None,
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the losses of a trial's problem at points, (count, parameters), some at a time.
 
-    `device` is a resolved name. A network's layers carry along what is given, or else what they
+    `device` is a resolved name; as many are computed at a time as fit into `memory`. A network's layers carry along what is given, or else what they
     start with, at every point.
     """
     whole = replace(trial, method="gd", batch_size=None)
-    size = min(batch_limit(whole), len(points))
     # A seed is what may have a starting point of its own.
+    most = tuple(replace(trial, seed=seed) for seed in range(min(batch_limit(whole), len(points))))
+    stack = TrialBatch(0, "", most)
+    stacks = stacks_of(stack, examples_of(trial), allowance(memory, device))
+    size = len(stacks[0].trials)
     tile = [replace(whole, seed=seed) for seed in range(size)]
     place = device_for(device, precision(trial), networks=needs_torch(trial.problem))
     program = program_for(tile, examples_of(trial), place, width=1)

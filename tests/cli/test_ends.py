@@ -33,6 +33,11 @@ ONE, TWO = UserError("--lr", "a", "b"), UserError("--dim", "c", "d")
         (OSError("odd"), 1, ["error: internal error: OSError: odd; run with --verbose"]),
         (BrokenPipeError(32, "Broken pipe"), 1, ["error: the system: broken pipe; "]),
         (MemoryError(), 1, ["error: memory: there is not enough for this; "]),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8"),
+            1,
+            ["error: memory: there is not enough for this; "],
+        ),
         (KeyboardInterrupt(), 130, ["stopped: "]),
         (ValueError("[b]\x1b[1m\n"), 1, [r"error: internal error: ValueError: [b]\x1b[1m\n; run"]),
     ],

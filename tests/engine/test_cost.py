@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from gdcli.engine import footprint as footprints
 from gdcli.engine.cost import Cost, check_criterion
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
@@ -112,6 +116,160 @@ def test_a_loss_is_torch_s_everywhere_alike(criterion: str, *, flat: bool) -> No
     cost = Cost(problem())
     assert cost(z, y[:, 0]) == getattr(functional, name)(z, y)
     assert cost.of_each(z, y).mean().item() == pytest.approx(cost(z, y).item())
+
+
+def twice(z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """A user's own loss."""
+    return 2 * functional.mse_loss(z, y)
+
+
+WEIGHT = torch.tensor([0.2, 1.0, 5.0])
+GIVEN: list[tuple[Any, str]] = [
+    (functional.smooth_l1_loss, "numbers"),
+    (partial(functional.huber_loss, delta=0.1), "numbers"),
+    (nn.HuberLoss(delta=0.1), "numbers"),
+    (nn.MSELoss(reduction="sum"), "numbers"),
+    (twice, "numbers"),
+    (nn.BCEWithLogitsLoss(pos_weight=WEIGHT), "several"),
+    (nn.KLDivLoss(reduction="batchmean"), "numbers"),
+    (nn.CrossEntropyLoss(weight=WEIGHT, label_smoothing=0.1), "classes"),
+    (partial(functional.cross_entropy, weight=WEIGHT), "classes"),
+    (nn.CrossEntropyLoss(ignore_index=1), "classes"),
+    (nn.MultiMarginLoss(), "classes"),
+]
+
+
+def given(criterion: Any, kind: str) -> type[Network]:
+    """Return a network with a criterion that is no name, on targets of a kind."""
+
+    @dataclass(frozen=True)
+    class Given(Network):
+        def load(self, rng: np.random.Generator) -> Data:
+            y = {
+                "numbers": rng.uniform(0.1, 0.9, (EXAMPLES, 3)),
+                "several": rng.integers(0, 2, (EXAMPLES, 3)),
+                "classes": np.sort(rng.integers(0, 3, EXAMPLES)),
+            }[kind]
+            x = rng.standard_normal((EXAMPLES, 3))
+            return Data({"x": x, "y": y}, {"x": x[:5], "y": y[:5]})
+
+        def module(self, data: Data) -> nn.Module:
+            return nn.Sequential(nn.Linear(3, 3), nn.Sigmoid())
+
+    Given.criterion = criterion
+    return Given
+
+
+def descended(problem: Network, data: Data, criterion: Any) -> list[float]:
+    """Return the losses of three steps that a loop of torch's takes."""
+    module = problem.module(data).double()
+    start = starting_point(problem, data, 0)
+    module.load_state_dict({name: torch.from_numpy(array) for name, array in start.items()})
+    x, y = (torch.from_numpy(data.train[name]) for name in ("x", "y"))
+    if y.ndim == 2:
+        y = y.double()
+    rule, losses = torch.optim.SGD(module.parameters(), lr=0.1), []
+    for _ in range(4):
+        rule.zero_grad()
+        loss = criterion(module(x), y)
+        losses.append(loss.item())
+        loss.backward()
+        rule.step()
+    return losses
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # of kl_div without a gradient
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize(("criterion", "kind"), GIVEN)
+def test_a_criterion_that_is_given_is_torch_s_in_every_engine(
+    monkeypatch: pytest.MonkeyPatch, criterion: Any, kind: str, *, small: bool
+) -> None:
+    if small:
+        for name in ("WHOLE", "PIECE"):
+            monkeypatch.setattr(footprints, name, 200)
+    problem = given(criterion, kind)
+    check_criterion(problem(), 0)
+    ways = [curves(problem, {}, engine) for engine in ("auto", "reference")]
+    for name, values in ways[0].items():
+        np.testing.assert_allclose(values, ways[1][name], rtol=1e-9, err_msg=name)
+    (trial,) = trials_of(problem, {}, FEW)
+    with in_double(criterion) as double:
+        expected = descended(problem(), examples_of(trial), double)
+    np.testing.assert_allclose(ways[0]["train_loss"], expected, rtol=1e-9)
+    assert ("train_accuracy" in ways[0]) == ("entropy" in str(criterion).lower())
+
+
+@contextmanager
+def in_double(criterion: Any) -> Iterator[Any]:
+    """Have the weights of a criterion in double precision, as torch wants them."""
+    if isinstance(criterion, partial) and "weight" in criterion.keywords:
+        yield partial(criterion.func, weight=WEIGHT.double())
+    elif isinstance(criterion, nn.Module):
+        yield criterion.double()
+        criterion.float()
+    else:
+        yield criterion
+
+
+def test_a_criterion_may_be_a_method() -> None:
+    class Own(made("mse")):  # type: ignore[misc]
+        def criterion(self, z: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return functional.mse_loss(z, y)
+
+    assert np.array_equal(curves(Own, {})["train_loss"], curves(made("mse_loss"), {})["train_loss"])
+
+
+@pytest.mark.parametrize(
+    ("criterion", "kind", "said"),
+    [
+        (nn.MSELoss(reduction="none"), "numbers", r"gives \(2, 3\), which is no mean"),
+        (functional.gaussian_nll_loss, "numbers", "gaussian_nll_loss cannot be computed"),
+        (lambda z, y: functional.mse_loss(z, y[:, :1]), "numbers", "Using a target size"),
+        (nn.MSELoss(), "classes", r"outputs of shape \(2, 3\) and targets of shape \(2,\)"),
+        (3, "numbers", "criterion '3' is none"),
+    ],
+)
+def test_a_criterion_that_is_no_mean_is_refused(criterion: Any, kind: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        check_criterion(given(criterion, kind)(), 0)
+
+
+def test_what_a_criterion_makes_of_each_example_has_its_mean() -> None:
+    z, y = torch.rand(6, 3), torch.rand(6, 3)
+    for criterion, kind in GIVEN:
+        if kind == "numbers" and getattr(criterion, "reduction", "mean") == "mean":
+            cost = Cost(given(criterion, kind)())
+            assert cost.of_each(z, y).mean().item() == pytest.approx(cost(z, y).item())
+
+
+@pytest.mark.parametrize("wrong", [CLASSES, -1])
+def test_a_class_without_an_output_is_refused(wrong: int) -> None:
+    class Wrong(Places):
+        def load(self, rng: np.random.Generator) -> Data:
+            data = super().load(rng)
+            data.train["y"][-1, -1] = wrong
+            return data
+
+    with pytest.raises(UserError, match=f"cross_entropy has the class {wrong}: the classes are 0"):
+        check_criterion(Wrong(), 0)
+
+
+@pytest.mark.parametrize("criterion", ["huber_loss", "binary_cross_entropy"])
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
+def test_targets_may_be_integers_where_the_loss_wants_numbers(criterion: str, dtype: Any) -> None:
+    class Whole(made(criterion)):  # type: ignore[misc]
+        def load(self, rng: np.random.Generator) -> Data:
+            data = super().load(rng)
+            return Data({"x": data.train["x"], "y": (data.train["y"] > 0.5).astype(dtype)})
+
+    class Floats(Whole):
+        def load(self, rng: np.random.Generator) -> Data:
+            data = super().load(rng)
+            return Data({"x": data.train["x"], "y": data.train["y"].astype(float)})
+
+    for engine in ("auto", "reference"):
+        found = [curves(kind, {}, engine)["train_loss"] for kind in (Whole, Floats)]
+        np.testing.assert_allclose(*found, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -168,8 +168,8 @@ class ModuleProgram(AutogradProgram):
         module = module_of(problem, data)
         self.measure, self.rounding = problem.measure, rounding_of(module)
         self.module = PureModule(module, name_of(problem), device)
-        self.l2, self.cost, self.weights = problem.l2, Cost(problem), penalised(module)
-        self.classifies = problem.criterion == "cross_entropy"
+        self.l2, self.cost, self.weights = problem.l2, Cost(problem, device), penalised(module)
+        self.classifies = problem.classifies
         self.seed = device.array(lanes.seed)
         count = lanes.shape[0]
         held = self.module.carried.items()

@@ -178,7 +178,7 @@ class OfNetwork(Objective[Network]):
         super().__init__(problem, data, device)
         module = module_of(problem, data)
         self.rounding, self.turn = rounding_of(module), turn
-        self.cost, self.weights = Cost(problem), penalised(module)
+        self.cost, self.weights = Cost(problem, device), penalised(module)
         self.module = PureModule(module, name_of(problem), device)
         self.buffers = self.module.carried
         self.training = False

@@ -1,0 +1,44 @@
+"""Derivatives by torch.func without torch's compiler, which they import to switch it off."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import torch
+
+COMPILER = "torch._dynamo"
+
+
+class _Later(ModuleType):
+    """A module that is imported when something is asked of it that it does not hold."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module itself has."""
+        return getattr(import_module(self.__name__), name)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Have torch._dynamo not imported: it takes 1.5 s and 75 MB, and nothing is compiled here.
+
+    torch.func switches compiled autograd off while it differentiates. Where the compiler was never
+    imported it is off.
+    """
+    if COMPILER in sys.modules:
+        yield
+        return
+    name = COMPILER.rpartition(".")[2]
+    compiler, autograd = _Later(COMPILER), _Later(f"{COMPILER}.compiled_autograd")
+    vars(autograd)["_disable"] = nullcontext
+    vars(compiler)["compiled_autograd"] = autograd
+    vars(torch)[name] = compiler
+    try:
+        yield
+    finally:
+        if vars(torch).get(name) is compiler:
+            del vars(torch)[name]
