@@ -26,6 +26,7 @@ class Data:
     train: Batch = field(default_factory=dict)
     test: Batch = field(default_factory=dict)
     constants: Batch = field(default_factory=dict)
+    classes: tuple[str, ...] = ()  # what each class is called, where that is known
 
     @property
     def examples(self) -> int:

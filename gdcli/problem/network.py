@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
+from gdcli.errors import UserError
 from gdcli.fields import LATER
+from gdcli.problem.classes import OfClasses
 from gdcli.problem.contract import Array, Batch, Data, Params, Problem, of_both_parts
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ BITS = 8  # of a rounded number, unless it is said
 
 
 @dataclass(frozen=True)
-class Network(Problem):
+class Network(Problem, OfClasses):
     """A PyTorch module and a criterion.
 
     Data: "x", one example a row; "y", class indices of shape (examples,) or (examples, places...)
@@ -62,6 +64,10 @@ class Network(Problem):
         }
         for name, value in settings.items():
             object.__setattr__(self, name, value)
+        if self.criterion != "cross_entropy" and (self.weighs or self.balanced_accuracy):
+            option = "--class-weights" if self.weighs else "--balanced-accuracy"
+            what = f"the criterion is {self.criterion}, not cross_entropy: there are no classes"
+            raise UserError(option, what, "leave it out")
 
     @property
     def measure(self) -> str:
@@ -74,7 +80,7 @@ class Network(Problem):
 
         Those of the rounded network are among them, where it is rounded.
         """
-        own = () if self.measure == "loss" else (self.measure,)
+        own = () if self.measure == "loss" else (self.measure, *self.of_rare_classes)
         rounded = () if self.quantize == "none" else (f"quantized_{self.measure}",)
         return of_both_parts(own + rounded)
 
