@@ -40,7 +40,8 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
         raise UserError("--target", what, "choose a column of two or more classes")
     if len(known) > MOST:
         what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"
-        raise UserError("--target", what, "choose a column of classes, or run linear-regression")
+        fix = "choose a column of classes; of numbers, run linear-regression or mlp"
+        raise UserError("--target", what, f"{fix} with --task regression")
     if isinstance(labels, Sequence):
         _tell_alike(ranks(set(labels)), column)
     return Classes(places.astype("int64"), known)
