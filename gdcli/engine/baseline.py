@@ -8,7 +8,7 @@ import numpy as np
 
 from gdcli.engine.class_weights import class_counts, class_weights, weighted
 from gdcli.engine.newton import minimize
-from gdcli.problem import LinearModel, Network
+from gdcli.problem import LinearModel, Network, OfClasses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,8 @@ class Baseline(NamedTuple):
     train_share: float | None = None  # of the training examples, that are of that class
     test_share: float | None = None
     name: str | None = None  # what that class is called
-    present: int | None = None  # the classes that training examples have
+    train_recall: float | None = None  # its balanced accuracy, where that is recorded
+    test_recall: float | None = None
 
 
 def baseline_of(problem: Problem, data: Data) -> Baseline | None:
@@ -64,6 +65,7 @@ def _of_classes(problem: Problem, data: Data) -> Baseline:
     counts = np.pad(counts, (0, len(test) - len(counts)))
     majority, examples = int(counts.argmax()), counts.sum()
     each = class_weights(problem, data)
+    recalls = isinstance(problem, OfClasses) and problem.recalls
     heavy = counts if each is None else counts * each  # what each class counts in the loss
     shares = heavy / heavy.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -77,8 +79,14 @@ def _of_classes(problem: Problem, data: Data) -> Baseline:
         train_share=float(counts[majority] / examples),
         test_share=float(test[majority] / test.sum()) if test.any() else None,
         name=data.classes[majority] if majority < len(data.classes) else None,
-        present=int((counts > 0).sum()),
+        train_recall=_recall(counts, majority) if recalls else None,
+        test_recall=_recall(test, majority) if recalls and test.any() else None,
     )
+
+
+def _recall(counts: NDArray[np.int64], answer: int) -> float:
+    """Return the mean recall of the classes that there are, of always the same answer."""
+    return float((counts[answer] > 0) / (counts > 0).sum())
 
 
 def _of_targets(problem: LinearModel, data: Data) -> Baseline:

@@ -16,7 +16,7 @@ from gdcli.datasets.notes import collected
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.target_kind import is_measured
 from gdcli.engine.baseline import baseline_of
-from gdcli.engine.examples import examples_of
+from gdcli.engine.examples import examples_of, load
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
@@ -86,24 +86,29 @@ def test_both_engines_agree(dtype: str, smooth: Path) -> None:
     assert one.trial.problem.curve_columns == ("train_quantized_loss", "test_quantized_loss")
 
 
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")  # it is to take every step
 def test_it_learns_as_well_as_scikit_learns(smooth: Path) -> None:
-    run = only(
-        train("mlp", of(smooth, hidden="16", activation="tanh"), optimizer="adam", lr="0.01",
-              epochs="800", dtype="float64")
-    )  # fmt: skip
+    options = of(smooth, hidden="16", activation="tanh")
+    run = only(train("mlp", options, optimizer="adam", lr="0.01", epochs="800", dtype="float64"))
     data = examples_of(run.trial)
-    oracle = MLPRegressor(
-        hidden_layer_sizes=(16,), activation="tanh", alpha=0, batch_size=data.examples, learning_rate_init=0.01,
-        max_iter=800, tol=0, n_iter_no_change=10_000, random_state=0,
-    ).fit(data.train["x"], data.train["y"][:, 0])  # fmt: skip
+    x, y = data.train["x"], data.train["y"][:, 0]
+    steps = {"learning_rate_init": 0.01, "max_iter": 800, "tol": 0, "n_iter_no_change": 10_000}
+    whole = {"hidden_layer_sizes": (16,), "alpha": 0, "batch_size": data.examples}
+    oracle = MLPRegressor(activation="tanh", random_state=0, **whole, **steps).fit(x, y)
     reached = 2 * oracle.loss_  # its loss is half the mean square
     assert run.losses[-1] < 10 * reached
-    base = baseline_of(run.trial.problem, data)
+    assert run.losses[-1] < 0.05 * y.var()
+
+
+def test_the_baseline_is_the_mean(smooth: Path) -> None:
+    problem = Mlp(data=smooth, target="y", task="regression")
+    data = load(problem, 0)
+    base = baseline_of(problem, data)
     assert base is not None
     assert base.train_loss == pytest.approx(data.train["y"].var(), rel=1e-12)
     held = ((data.test["y"] - data.train["y"].mean()) ** 2).mean()
     assert base.test_loss == pytest.approx(held, rel=1e-12)
-    assert run.losses[-1] < 0.05 * data.train["y"].var()
+    assert base.majority is None
 
 
 RNG = np.random.default_rng(2)
