@@ -26,12 +26,12 @@ class OfClasses:
     @property
     def weighs(self) -> bool:
         """Whether the loss weighs the examples by their classes."""
-        return self.class_weights != "none"
+        return self.class_weights == "balanced"
 
     @property
     def recalls(self) -> bool:
         """Whether the mean recall of the classes is recorded beside the accuracy."""
-        return self.balanced_accuracy or self.weighs or getattr(self, "stratify", False)
+        return self.weighs or True in (self.balanced_accuracy, getattr(self, "stratify", False))
 
     @property
     def of_rare_classes(self) -> tuple[str, ...]:
