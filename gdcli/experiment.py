@@ -146,6 +146,9 @@ class _Reader:
         self._try(training.check, given.where("steps"))
         self._try(training.record_every, given.where("record"))
         vary = self._vary(known, rules, options) if problem else {}
+        if problem and given.stranger is None:  # a folder's own file has what was decided
+            varied = {name.replace("-", "_"): None for name in vary}
+            options |= self._try(problem.decided, {**options, **varied}) or {}
         zips = [self._try(_zipped, z, vary, given.where("zip")) for z in given.zip]
         if self.errors or problem is None:
             raise UserErrors(self.errors)

@@ -39,6 +39,10 @@ OPTIONS = {  # of what people write, by what it is called
     "dataset": "data-set dataset-name",
     "target": "label labels y target-column",
     "scale": "standardize standardise normalize normalise scaler",
+    "stratify": "stratified stratify-split keep-shares",
+    "class-weights": "class-weight weight weights pos-weight balanced sample-weight",
+    "balanced-accuracy": "balanced-accuracy-score bacc recall mean-recall macro-recall",
+    "task": "regression classification objective-type problem-type",
     "test-fraction": "test-size test-split test-share test-part validation-split val-split",
     "l2": "ridge regularization regularisation penalty",
     "condition": "kappa condition-number cond",
@@ -68,6 +72,12 @@ SAID = {  # of options: what is one only in other words
     "objective": "every problem has its own loss; see: gdcli problems",
     "model": "the problem is the word after the command; see: gdcli problems",
     "problem": "the problem is the word after the command; see: gdcli problems",
+    **dict.fromkeys(
+        ("stratify", "stratified", "classweight", "classweights", "balancedaccuracy"),
+        "it is an option of problems with classes: logistic-regression, softmax-regression, svm, "
+        "mlp, cnn",
+    ),
+    "task": "to predict a number, run linear-regression, or mlp with --task regression",
     "warmup": "it is a schedule: --schedule warmup-cosine",
     "warmupsteps": "it is a schedule: --schedule warmup-cosine",
     "gamma": "the schedules have options of their own; see: gdcli schedules exponential",

@@ -108,6 +108,8 @@ class Diagnoses:
             classifier=bool(base and base.majority is not None),
             baseline_loss=base.train_loss if base else None,
             majority_train=base.train_share if base else None,
+            majority=base.name if base else None,
+            majority_recall=base.train_recall if base else None,
             limit=limit.lr if limit else None,
             limit_exact=limit.exact if limit else False,
             limit_formula=limit_formula(rule) if rule else "2/L",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from gdcli.datasets.cells import identity, number
@@ -40,7 +40,8 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
         raise UserError("--target", what, "choose a column of two or more classes")
     if len(known) > MOST:
         what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"
-        raise UserError("--target", what, "choose a column of classes, or run linear-regression")
+        fix = "choose a column of classes; of numbers, run linear-regression or mlp"
+        raise UserError("--target", what, f"{fix} with --task regression")
     if isinstance(labels, Sequence):
         _tell_alike(ranks(set(labels)), column)
     return Classes(places.astype("int64"), known)
@@ -104,7 +105,7 @@ def with_one_hot(data: Data) -> Data:
     """Return the same examples with their classes in one-hot rows, of equal width in both parts."""
     count = count_classes(data)
     both = ({**p, "y": one_hot(p["y"], count)} if p else p for p in (data.train, data.test))
-    return Data(*both)
+    return replace(data, **dict(zip(("train", "test"), both, strict=True)))
 
 
 def one_hot(classes: Array, count: int) -> Array:

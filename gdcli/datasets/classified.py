@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from gdcli.datasets.classes import tell_absent
 from gdcli.datasets.images import SETS, read_images
 from gdcli.datasets.source import Source
-from gdcli.datasets.split import prepare, scaled
+from gdcli.datasets.split import divided, scaled
+from gdcli.datasets.stratified import Stratified
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
-from gdcli.problem import Batch, Data
+from gdcli.problem import Batch, Data, OfClasses
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +24,7 @@ Name: TypeAlias = Literal[
 
 
 @dataclass(frozen=True)
-class Classified(Source):
+class Classified(Source, Stratified, OfClasses):
     """The options of a problem with classes: --dataset may name a set of images, too.
 
     A set of images has a test part of its own, which is used, and each pixel is a feature.
@@ -41,6 +42,8 @@ class Classified(Source):
             own = "the file of --data" if self.data else f"{self.dataset}, which travels with gdcli"
             what = f"{show(str(self.data_dir))} is not looked into for {own}"
             raise UserError("--data-dir", what, "leave it out, or add --dataset mnist")
+        own = self.dataset if self.data is None and self.dataset in SETS else None
+        self.check_stratified(own, self.test_fraction)
 
     def load_classes(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and classes, (examples,) int64."""
@@ -48,9 +51,10 @@ class Classified(Source):
             train, test = map(_as_rows, read_images(self.dataset, self.data_dir))
             return scaled(train, test if self.test_fraction else {}, self.scale)
         x, classes = self.classified()
-        data = prepare(x, classes.places, self.test_fraction, self.scale, rng)
+        both = self.drawn(classes, self.test_fraction, rng)
+        data = divided(x, classes.places, both, self.scale)
         tell_absent(data.train["y"], classes)
-        return data
+        return replace(data, classes=classes.names)
 
 
 def _as_rows(part: Batch) -> Batch:

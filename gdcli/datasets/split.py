@@ -25,9 +25,14 @@ def prepare(
     x: (n, ...) numbers, or Columns of n rows, float64 in the result; y: (n, ...) of any kind.
     Raises UserError when no example is left to train on.
     """
-    train, test = parts(len(x), test_fraction, rng)
+    return divided(x, y, parts(len(x), test_fraction, rng), scale)
+
+
+def divided(x: Array, y: Array, both: tuple[Array, Array], scale: Scale) -> Data:
+    """Return examples of which `both` are the indices of the training and of the test part."""
+    train, test = both
     if isinstance(x, OnDisk):
-        return _streamed(x, y, (train, test), scale)
+        return _streamed(x, y, both, scale)
     first, second = x.parts(train, test) if isinstance(x, Columns) else (x[train], x[test])
     held_out = {"x": second, "y": y[test]} if len(test) else {}
     return scaled({"x": first, "y": y[train]}, held_out, scale)

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from gdcli.datasets.classes import tell_absent
-from gdcli.datasets.split import prepare
+from gdcli.datasets.split import divided
+from gdcli.datasets.stratified import Stratified
 from gdcli.datasets.streamable import Streamable
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.problem import Data
+from gdcli.problem import Data, OfClasses
 
 if TYPE_CHECKING:
     import numpy as np
 
 
 @dataclass(frozen=True)
-class TwoClasses(Streamable):
+class TwoClasses(Streamable, Stratified, OfClasses):
     """The options of a problem with two classes, and the reading of its examples.
 
     Of breast-cancer's classes 0 is malignant; of a column's two values the larger one is 1.
     """
 
     dataset: Annotated[Literal["breast-cancer"], "named data set"] = "breast-cancer"
+
+    def __post_init__(self) -> None:
+        """Raise UserError for options that do not go together."""
+        super().__post_init__()
+        self.check_stratified(None, self.test_fraction)
 
     def load_classes(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
@@ -32,6 +38,7 @@ class TwoClasses(Streamable):
             what = f"column {show(self.predicted)} has {count} different values, not two"
             raise UserError("--target", what, "choose another, or run softmax-regression")
         y = classes.places[:, None].astype(float)
-        data = prepare(x, y, self.test_fraction, self.scale, rng)
+        both = self.drawn(classes, self.test_fraction, rng)
+        data = divided(x, y, both, self.scale)
         tell_absent(data.train["y"], classes)
-        return data
+        return replace(data, classes=classes.names)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdcli.engine.class_weights import class_counts, class_weights, weighted
 from gdcli.engine.newton import minimize
-from gdcli.problem import LinearModel, Network
+from gdcli.problem import LinearModel, Network, OfClasses
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,58 +29,68 @@ class Baseline(NamedTuple):
     majority: int | None = None  # the most frequent training class, counted from 0
     train_share: float | None = None  # of the training examples, that are of that class
     test_share: float | None = None
+    name: str | None = None  # what that class is called
+    train_recall: float | None = None  # its balanced accuracy, where that is recorded
+    test_recall: float | None = None
 
 
 def baseline_of(problem: Problem, data: Data) -> Baseline | None:
     """Return what a constant reaches; None of a problem that does not predict."""
     if isinstance(problem, Network):
-        known = problem.criterion == CLASSES and data.train["y"].dtype.kind in "iub"
-        train, test = _indices(data) if known else (np.array([], int),) * 2
-        return _of_classes(train, test) if len(train) else None
+        return _of_network(problem, data)
     if not isinstance(problem, LinearModel):
         return None
     with np.errstate(all="ignore"):  # of extreme targets nothing is known
         if "accuracy" not in problem.metric_names:
             return _of_targets(problem, data)
-        classes = _of_classes(*(_classes(part) for part in (data.train, data.test)))
+        classes = _of_classes(problem, data)
         if problem.probabilities(np.zeros((data.train["y"].shape[1], 1))) is not None:
             return classes
-        losses = _of_targets(problem, data)
+        losses = _of_targets(weighted(problem, data), data)
         return classes._replace(train_loss=losses.train_loss, test_loss=losses.test_loss)
 
 
-def _indices(data: Data) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the classes that count."""
-    train, test = (
-        np.ravel(p["y"]).astype(int) if p else np.array([], int) for p in (data.train, data.test)
-    )
-    return train[train >= 0], test[test >= 0]
+def _of_network(problem: Network, data: Data) -> Baseline | None:
+    if problem.criterion == CLASSES:
+        counted = data.train["y"].dtype.kind in "iub" and len(class_counts(data.train))
+        return _of_classes(problem, data) if counted else None
+    if problem.criterion != "mse" or data.train["y"].size != data.examples:
+        return None
+    train, test = (part["y"] if part else None for part in (data.train, data.test))
+    constant = train.mean(0)
+    losses = (None if y is None else _finite(((y - constant) ** 2).mean()) for y in (train, test))
+    return Baseline(*losses)
 
 
-def _classes(part: Batch) -> NDArray[np.int64]:
-    """Return the class of each example from targets of 0 and 1, or from one-hot rows."""
-    if not part:
-        return np.array([], int)
-    y = part["y"]
-    held: NDArray[np.int64] = y.argmax(1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(int)
-    return held
-
-
-def _of_classes(train: NDArray[np.int64], test: NDArray[np.int64]) -> Baseline:
+def _of_classes(problem: Problem, data: Data) -> Baseline:
     """Return the cross-entropy of the shares of the classes, and the share of the largest."""
-    size = 1 + int(max(train.max(), test.max(initial=0)))
-    counts = np.bincount(train, minlength=size)
-    shares, majority = counts / len(train), int(counts.argmax())
-    seen = shares[shares > 0]
-    with np.errstate(divide="ignore"):
-        costs = -np.log(shares[test])
+    counts = class_counts(data.train)
+    test = class_counts(data.test, len(counts))
+    counts = np.pad(counts, (0, len(test) - len(counts)))
+    majority, examples = int(counts.argmax()), counts.sum()
+    each = class_weights(problem, data)
+    recalls = isinstance(problem, OfClasses) and problem.recalls
+    heavy = counts if each is None else counts * each  # what each class counts in the loss
+    shares = heavy / heavy.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        costs = -np.log(shares) if each is None else -np.log(shares) * each
+        tested = np.where(test > 0, test * costs, 0.0).sum() / test.sum() if test.any() else None
+        trained = np.where(counts > 0, counts * costs, 0.0).sum() / examples
     return Baseline(
-        train_loss=float(-(seen * np.log(seen)).sum()),
-        test_loss=_finite(costs.mean()) if len(test) else None,
+        train_loss=float(trained),
+        test_loss=None if tested is None else _finite(tested),
         majority=majority,
-        train_share=float(shares[majority]),
-        test_share=float((test == majority).mean()) if len(test) else None,
+        train_share=float(counts[majority] / examples),
+        test_share=float(test[majority] / test.sum()) if test.any() else None,
+        name=data.classes[majority] if majority < len(data.classes) else None,
+        train_recall=_recall(counts, majority) if recalls else None,
+        test_recall=_recall(test, majority) if recalls and test.any() else None,
     )
+
+
+def _recall(counts: NDArray[np.int64], answer: int) -> float:
+    """Return the mean recall of the classes that there are, of always the same answer."""
+    return float((counts[answer] > 0) / (counts > 0).sum())
 
 
 def _of_targets(problem: LinearModel, data: Data) -> Baseline:

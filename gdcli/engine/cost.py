@@ -47,8 +47,14 @@ SAME = 1e-6  # of two ways to add up a mean in float64
 class Cost:
     """A loss of torch.nn.functional, or a user's own: a mean over the examples or their places."""
 
-    def __init__(self, problem: Network, device: Torch | None = None) -> None:
-        """Find the function; raises UserError where there is none of the problem's name for it."""
+    def __init__(
+        self, problem: Network, device: Torch | None = None, weights: Tensor | None = None
+    ) -> None:
+        """Find the function; raises UserError where there is none of the problem's name for it.
+
+        `weights`: what an example of each class counts.
+        """
+        self.weights = weights
         given = problem.criterion
         if isinstance(given, str):
             self.name = {"mse": "mse_loss"}.get(given, given)
@@ -68,7 +74,17 @@ class Cost:
 
     def __call__(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the mean cost."""
-        return cast("Tensor", self.function(*self.aligned(z, y)))
+        z, y = self.aligned(z, y)
+        if self.weights is None:
+            return cast("Tensor", self.function(z, y))
+        return self._weighted(z, y).sum() / (y >= 0).sum()
+
+    def _weighted(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the weighted cost of each example or place, 0 where the target does not count."""
+        weights = cast("Tensor", self.weights)
+        more = z.shape[1] - len(weights)  # outputs that no example is of
+        weights = torch.cat([weights, weights.new_ones(more)]) if more > 0 else weights
+        return functional.cross_entropy(z, y, weight=weights, reduction="none")
 
     def of_each(self, z: Tensor, y: Tensor) -> Tensor:
         """Return the mean cost of each example, shape (examples,)."""
@@ -76,7 +92,10 @@ class Cost:
         if not self.named:
             places = range(len(y))
             return torch.stack([self.function(z[i : i + 1], y[i : i + 1]) for i in places])
-        costs = self.function(z, y, reduction="none")
+        if self.weights is None:
+            costs = self.function(z, y, reduction="none")
+        else:
+            costs = self._weighted(z, y)
         return cast("Tensor", costs.flatten(1).mean(1) if costs.ndim > 1 else costs)
 
     def right(self, z: Tensor, y: Tensor) -> Tensor:
@@ -94,6 +113,15 @@ class Cost:
         keywords = getattr(self.function, "keywords", {})  # of a functools.partial
         found = keywords.get("ignore_index", getattr(self.function, "ignore_index", IGNORED))
         return cast("int", found)
+
+    def hits(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return how many targets of each class the largest output is right about, (classes,)."""
+        z, y = self.aligned(z, y)
+        if y.is_floating_point():
+            y = y.argmax(1)
+        right = (z.argmax(1) == y) & (y >= 0)
+        classes = functional.one_hot(y.clamp(min=0), z.shape[1])
+        return (classes * right[..., None]).flatten(0, -2).sum(0)
 
     def aligned(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and targets as torch has them: classes second, a number for each output.

@@ -65,8 +65,32 @@ class CrossEntropy(Criterion):
 
         Comparisons run over the whole batch at once; an argmax over the outputs does not.
         """
+        return {"accuracy": self.right(z, y).sum(1).to(z.dtype)}
+
+    def right(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return which examples are right, (trials, batch)."""
         right = (z * y).sum(1, keepdim=True)
-        return {"accuracy": ((z >= right).sum(1) == 1).sum(1).to(z.dtype)}
+        return (z >= right).sum(1) == 1
+
+
+class WeightedCrossEntropy(CrossEntropy):
+    """The cross-entropy, times the weight of the right class."""
+
+    def __init__(self, weights: Tensor) -> None:
+        """Take the weight of each class, shape (outputs,)."""
+        self.weights = weights
+
+    def cost(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the summed cross-entropies."""
+        return self.costs(z, y).sum(1)
+
+    def slope(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return the weighted slopes."""
+        return super().slope(z, y) * (self.weights @ y)[:, None]
+
+    def costs(self, z: Tensor, y: Tensor) -> Tensor:
+        """Return each example's cross-entropy."""
+        return super().costs(z, y) * (self.weights @ y)
 
 
 class SquaredError(Criterion):

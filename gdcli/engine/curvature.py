@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdcli.engine.class_weights import class_weights, classes_in
 from gdcli.engine.parts import streamed, total
 from gdcli.problem import Analytic, LinearModel
 
@@ -43,7 +44,8 @@ def curvature_of(problem: Problem, data: Data) -> Curvature | None:
     """Return the curvature of a problem with these data; None where it has no bound that is known.
 
     Exact for bowls and least squares. A linear model whose cost bends by at most b (1/4 for
-    logistic, 1/2 for softmax regression) is bounded by b times the eigenvalues of X'X / n.
+    logistic, 1/2 for softmax regression) is bounded by b times the eigenvalues of X'X / n; each
+    example counts there as it does in the loss.
     """
     if isinstance(problem, Analytic):
         return _bowl(problem, data)
@@ -71,7 +73,15 @@ def _linear_model(problem: LinearModel, bend: float, data: Data) -> Curvature | 
     if features > MOST_FEATURES:
         return None
     with np.errstate(all="ignore"):  # extreme features overflow: then nothing is known
-        gram = total(data.train, lambda x, _: with_ones(x).T @ with_ones(x))
+        each = class_weights(problem, data)
+
+        def squares(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+            rows = with_ones(x)
+            if each is None:
+                return rows.T @ rows
+            return (rows.T * each[classes_in({"y": y})]) @ rows
+
+        gram = total(data.train, squares)
         hessian = bend * gram / data.examples + np.diag(penalty(problem.l2, features))
     if not np.isfinite(hessian).all():
         return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdcli.engine.class_weights import weighted
 from gdcli.engine.curvature import MOST_FEATURES, penalty, with_ones
 from gdcli.engine.examples import load
 from gdcli.engine.newton import minimize
@@ -46,7 +47,7 @@ def _found(problem: Problem, data_seed: int) -> Least | None:
     x, y = data.train["x"], data.train["y"]
     if streamed(data) and x.size > MOST_STREAMED:
         return None
-    found = minimize(problem, np.asarray(x), y)
+    found = minimize(weighted(problem, data), np.asarray(x), y)
     return Least(found.loss, found.attained) if found else None
 
 

@@ -12,6 +12,7 @@ engine adds the axis of trials. The more specific the family, the faster it runs
 """
 
 from gdcli.problem.analytic import Analytic, Surface
+from gdcli.problem.classes import OfClasses
 from gdcli.problem.contract import Array, Batch, Data, Params, Problem, of_both_parts
 from gdcli.problem.linear_model import LinearModel
 from gdcli.problem.network import BITS, Network, StatefulNetwork
@@ -24,6 +25,7 @@ __all__ = [
     "Data",
     "LinearModel",
     "Network",
+    "OfClasses",
     "Params",
     "Problem",
     "StatefulNetwork",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
@@ -26,6 +27,7 @@ class Data:
     train: Batch = field(default_factory=dict)
     test: Batch = field(default_factory=dict)
     constants: Batch = field(default_factory=dict)
+    classes: tuple[str, ...] = ()  # what each class is called, where that is known
 
     @property
     def examples(self) -> int:
@@ -54,6 +56,14 @@ class Problem(ABC):
     def minimum(self) -> float | None:
         """The least training loss there is, where it is known."""
         return None
+
+    @classmethod
+    def decided(cls, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG003 -- here nothing
+        """Return, by field, options that the user left out and that a data file decides.
+
+        They are asked for once, where an experiment is made: a run's folder has them as if given.
+        """
+        return {}
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return the examples; whatever is drawn (labels, a split) comes from `rng`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge
 
+from gdcli.problem.classes import OfClasses
 from gdcli.problem.contract import Array, Batch, Data, Params, Problem, of_both_parts
 
 if TYPE_CHECKING:
@@ -56,7 +57,8 @@ class LinearModel(Problem):
     @property
     def curve_columns(self) -> tuple[str, ...]:
         """Every metric of the training and of the test examples."""
-        return of_both_parts(self.metric_names)
+        rare = self.of_rare_classes if isinstance(self, OfClasses) else ()
+        return of_both_parts((*self.metric_names, *rare))
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
         """Return measures of each prediction by name, shape (..., columns), to be averaged."""

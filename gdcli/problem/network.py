@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
+from gdcli.errors import UserError
 from gdcli.fields import LATER
+from gdcli.problem.classes import OfClasses
 from gdcli.problem.contract import Array, Batch, Data, Params, Problem, of_both_parts
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ BITS = 8  # of a rounded number, unless it is said
 
 
 @dataclass(frozen=True)
-class Network(Problem):
+class Network(Problem, OfClasses):
     """A PyTorch module and a criterion.
 
     Data: "x", one example a row; "y", class indices of shape (examples,) or (examples, places...)
@@ -65,6 +67,14 @@ class Network(Problem):
         }
         for name, value in settings.items():
             object.__setattr__(self, name, value)
+        criterion = criterion_name(self.criterion)
+        if self.weighs and self.criterion != "cross_entropy":
+            why = "" if self.classifies else ": there are no classes"
+            what = f"the criterion is {criterion}, not cross_entropy{why}"
+            raise UserError("--class-weights", what, "leave it out")
+        if self.balanced_accuracy and not self.classifies:
+            what = f"the criterion is {criterion}, not cross_entropy: there are no classes"
+            raise UserError("--balanced-accuracy", what, "leave it out")
 
     @property
     def classifies(self) -> bool:
@@ -82,7 +92,7 @@ class Network(Problem):
 
         Those of the rounded network are among them, where it is rounded.
         """
-        own = () if self.measure == "loss" else (self.measure,)
+        own = () if self.measure == "loss" else (self.measure, *self.of_rare_classes)
         rounded = () if self.quantize == "none" else (f"quantized_{self.measure}",)
         return of_both_parts(own + rounded)
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.classes import count_classes, tell_absent
+from gdcli.datasets.classes import Classes, count_classes, tell_absent
 from gdcli.datasets.image_file import read_image_file
 from gdcli.datasets.images import read_images
 from gdcli.datasets.named import read_named
 from gdcli.datasets.reading import Reading
-from gdcli.datasets.split import prepare
+from gdcli.datasets.split import divided
+from gdcli.datasets.stratified import Stratified
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 from gdcli.problem import Batch, Data, Network
@@ -26,7 +27,7 @@ CLASSES = 10  # of each of the named sets
 
 
 @dataclass(frozen=True)
-class Cnn(Network, Reading):
+class Cnn(Network, Reading, Stratified):
     """Convolution, ReLU and 2 x 2 pooling a layer, then one linear layer (LeCun et al. 1998).
 
     digits, 8 x 8 pixels, travels with gdcli and is split at random, as is a file of images; mnist
@@ -71,6 +72,8 @@ class Cnn(Network, Reading):
             held = "it travels with gdcli" if self.data is None else "--data names a file"
             what = f"{self.dataset} is not read from {show(str(self.data_dir))}: {held}"
             raise UserError("--data-dir", what, "leave it out, or add --dataset mnist")
+        own = self.dataset if self.dataset != "digits" and not self.data else None
+        self.check_stratified(own, self.test_fraction)
         if self.padding == "same" and self.kernel % 2 == 0:
             what = f"a window of {self.kernel} has no middle to centre on a pixel"
             raise UserError("--kernel", what, "give an odd number, or --padding valid")
@@ -85,18 +88,21 @@ class Cnn(Network, Reading):
         if self.examples is not None:
             data = self._first(data, self.examples)
         white = self._white(data)
-        return Data(*({**p, "x": p["x"] / white} if p else p for p in (data.train, data.test)))
+        both = ({**p, "x": p["x"] / white} if p else p for p in (data.train, data.test))
+        return Data(*both, classes=data.classes)
 
     def _split(self, rng: np.random.Generator) -> Data:
         """Return images that have no test part of their own."""
         if self.data and self.target:
             images, classes = read_image_file(self.data, self.target, self)
-            data = prepare(images, classes.places, self.test_fraction, "none", rng)
-            tell_absent(data.train["y"], classes)
-            return data
-        x, y = read_named("digits")
-        images = x.reshape(-1, 1, 8, 8)
-        return prepare(images, y.astype("int64"), self.test_fraction, "none", rng)
+        else:
+            x, y = read_named("digits")
+            images, names = x.reshape(-1, 1, 8, 8), tuple(map(str, range(CLASSES)))
+            classes = Classes(y.astype("int64"), names)
+        both = self.drawn(classes, self.test_fraction, rng)
+        data = divided(images, classes.places, both, "none")
+        tell_absent(data.train["y"], classes)
+        return replace(data, classes=classes.names)
 
     def _set(self) -> Data:
         train, test = read_images(self.dataset, self.data_dir)

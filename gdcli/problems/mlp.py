@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
+from gdcli.datasets.cells import number
 from gdcli.datasets.classes import count_classes
 from gdcli.datasets.classified import Classified
-from gdcli.datasets.split import Scale
-from gdcli.fields import LATER
+from gdcli.datasets.formats import own_target
+from gdcli.datasets.notes import note
+from gdcli.datasets.reading import Reading
+from gdcli.datasets.split import Scale, prepare
+from gdcli.datasets.target_kind import FEW, is_measured
+from gdcli.errors import UserError
+from gdcli.fields import LATER, show
 from gdcli.problem import Data, Network
 
 if TYPE_CHECKING:
@@ -21,7 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mlp(Network, Classified):
-    """A multilayer perceptron with cross-entropy (Rumelhart, Hinton and Williams 1986)."""
+    """A multilayer perceptron (Rumelhart, Hinton and Williams 1986).
+
+    It predicts a class, with the cross-entropy, or a number, with the mean squared error. `auto`
+    predicts a number where --target has more than 20 different ones, and they are not all whole or
+    fewer than 5 rows have each on average; else a class. Numbers are predicted as they are.
+    """
 
     scale: Annotated[Scale, "scaling of the features, by the training part"] = "minmax"
     hidden: Annotated[tuple[int, ...], "width of each hidden layer", Ge(1)] = (64,)
@@ -33,13 +45,74 @@ class Mlp(Network, Classified):
         LATER,
         "bound of the starting weights: 1 / sqrt(inputs), or sqrt(6 / (inputs + outputs))",
     ] = "torch"
+    task: Annotated[
+        Literal["auto", "classification", "regression"],
+        LATER,
+        "predict a class or, with the mean squared error, a number; auto: as --target suggests",
+    ] = "auto"
 
     default_lr: ClassVar[float] = 0.3
     default_epochs: ClassVar[int] = 200
 
+    def __post_init__(self) -> None:
+        """Raise UserError for options that do not go together."""
+        if self.task == "classification":
+            object.__setattr__(self, "task", "auto")  # what `decided` leaves so: one trial
+        super().__post_init__()
+        if not self.regresses:
+            return
+        if self.data is None:
+            what = f"{self.dataset} has classes, and no number to predict"
+            raise UserError("--task", what, "add --data FILE and --target COLUMN, or leave it out")
+        if self.stratify:
+            what = "a number is predicted: there are no classes"
+            raise UserError("--stratify", what, "leave it out, or give --task classification")
+
+    @classmethod
+    def decided(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the task that the target of a file suggests, where none is given."""
+        file = options.get("data")
+        if "task" in options or file is None:
+            return {}
+        reading = Reading(**{f.name: options[f.name] for f in fields(Reading) if f.name in options})
+        target = options.get("target") or own_target(file, reading)
+        measured = target is not None and is_measured(file, target, reading)
+        return {"task": "regression"} if measured else {}
+
+    @property
+    def regresses(self) -> bool:
+        """Whether a number is predicted."""
+        return self.task == "regression"
+
+    @property
+    def criterion(self) -> str:  # type: ignore[override] -- of a class, where there is no choice
+        """The mean squared error of a number, the cross-entropy of a class."""
+        return "mse" if self.regresses else "cross_entropy"
+
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and classes, (examples,) int64."""
-        return self.load_classes(rng)
+        """Return the split set: features, scaled, and what is predicted.
+
+        Classes, (examples,) int64, or numbers, (examples, 1).
+        """
+        if not self.regresses:
+            data = self.load_classes(rng)
+            self._tell_numbers(data)
+            return data
+        x, y = self.measured()
+        what = f"{self.data}: column {show(self.predicted)} is predicted as a number"
+        note(f"{what} (mean squared error); --task classification makes a class of each value")
+        return prepare(x, y[:, None], self.test_fraction, self.scale, rng)
+
+    def _tell_numbers(self, data: Data) -> None:
+        """Say that many numbers are classes, which may be meant otherwise."""
+        count = len(data.classes)
+        if (
+            self.data is not None
+            and count > FEW
+            and all(number(name) is not None for name in data.classes)
+        ):
+            what = f"{self.data}: column {show(self.predicted)} has {count} different numbers"
+            note(f"{what}, each a class; --task regression predicts the number")
 
     def module(self, data: Data) -> nn.Module:
         """Return linear layers with the activation between them."""
@@ -50,7 +123,8 @@ class Mlp(Network, Classified):
         for wider in self.hidden:
             layers += [nn.Linear(width, wider), kinds[self.activation]()]
             width = wider
-        return nn.Sequential(*layers, nn.Linear(width, count_classes(data)))
+        outputs = 1 if self.regresses else count_classes(data)
+        return nn.Sequential(*layers, nn.Linear(width, outputs))
 
     def bound(self, fan_in: int, fan_out: int) -> float:
         """Return how far from 0 weights and biases start; Glorot and Bengio 2010."""

@@ -15,9 +15,11 @@ from gdcli.analysis.facts import Theory
 from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, read_trials
+from gdcli.report.baseline import baseline_columns, baseline_lines
 from gdcli.report.best_rate import result_lines
 from gdcli.report.console import literal, print_lines
 from gdcli.report.drawing import print_picture
+from gdcli.report.labels import namer
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import of_settings
 from gdcli.report.pictures.source import Source
@@ -52,8 +54,26 @@ def print_results(
     if form == "table":
         _print_all(folder, diagnoses, settings, console)
     else:
-        rates = [trial.lr for trial in diagnoses.run.trials]
-        print_rows(best_rows(diagnoses, settings), form, console, rates=rates)
+        _print_rows(diagnoses, settings, form, console)
+
+
+def _print_rows(
+    diagnoses: Diagnoses, settings: Sequence[Setting], form: str, console: Console
+) -> None:
+    """Print the best learning rates alone; a table for people has the baseline in a line."""
+    rates = [trial.lr for trial in diagnoses.run.trials]
+    rows = best_rows(diagnoses, settings)
+    if form != "md":
+        columns = baseline_columns(diagnoses, settings)
+        rows = [{**row, **more} for row, more in zip(rows, columns, strict=True)]
+    print_rows(rows, form, console, rates=rates)
+    if form == "md" and settings:
+        lines = baseline_lines(diagnoses, settings, _names(diagnoses, settings))
+        _print(console, *(("", *lines) if lines else ()))
+
+
+def _names(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[str]:
+    return list(map(namer(diagnoses.run.names, settings), settings))
 
 
 def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
@@ -82,6 +102,7 @@ def _print_all(
     _print(console, *(("", "Why", *why) if why else ()), "")
     title = "Best learning rate of each setting, by median final training loss over seeds"
     _print(console, title, *best_lines(diagnoses, shown, labels, console.width))
+    _print(console, *baseline_lines(diagnoses, shown, labels))
     if len(shown) < len(settings):
         rest = f"{len(settings) - len(shown)} settings with higher losses"
         _print(console, f"{rest} are not shown; all: --format csv, or {folder / 'summary.csv'}")

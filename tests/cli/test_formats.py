@@ -38,7 +38,8 @@ TABLES = {
     "optimizers": ("optimizers",),
     "schedules": ("schedules",),
 }
-TEXT = ("compare", "a problem")  # says something beside its table in md
+# What says something beside its table in md, such as what a constant prediction reaches.
+TEXT = ("run", "run again", "show", "merge", "compare", "a problem")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ WAVERS = 1e-6  # of the fall: a late rise that is no rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
 PART = 0.01  # of a loss, or of a limit: what is small beside it
 TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it
+ROUNDING = 2e-7  # of a share of right answers in float32, less than one of a million examples
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
@@ -252,14 +253,32 @@ class Case:
     @cached_property
     def at_chance(self) -> bool:
         """Whether a model is no better than the best constant prediction."""
-        known, right = self.known, self.observed.final_train_accuracy
+        known, (right, majority) = self.known, self.beside_majority
         base = known.baseline_loss
         as_base = base is not None and self.level >= base * (1 - CLOSE)
         if not known.classifier:
             return as_base
-        if right is None or known.majority_train is None:
+        if right is None or majority is None:
             return as_base
-        return right <= known.majority_train or (as_base and right <= known.majority_train + CLOSE)
+        return right <= majority + ROUNDING or (as_base and right <= majority + CLOSE)
+
+    @property
+    def beside_majority(self) -> tuple[float | None, float | None]:
+        """The training accuracy, and that of always answering the most frequent class.
+
+        The balanced one where it is recorded: where rare classes count, a lower accuracy may be
+        the better answer.
+        """
+        known, seen = self.known, self.observed
+        if self.recalls:
+            return seen.final_train_balanced_accuracy, known.majority_recall
+        return seen.final_train_accuracy, known.majority_train
+
+    @property
+    def recalls(self) -> bool:
+        """Whether the balanced accuracy is recorded."""
+        seen, known = self.observed.final_train_balanced_accuracy, self.known.majority_recall
+        return seen is not None and known is not None
 
     @cached_property
     def curvature_size(self) -> float | None:

@@ -41,6 +41,7 @@ class Observed:
     dead_units: float | None = None
     final_sharpness: float | None = None
     final_train_accuracy: float | None = None
+    final_train_balanced_accuracy: float | None = None
     diverged_after: float | None = None
     diverged_at: float | None = None
     diverged_by: str = ""  # "", growth, overflow or nan
@@ -102,6 +103,8 @@ class Known:
     classifier: bool = False
     baseline_loss: float | None = None  # of the best constant prediction, training part
     majority_train: float | None = None  # share of the most frequent class
+    majority: str | None = None  # what that class is called
+    majority_recall: float | None = None  # the balanced accuracy of always answering it
     limit: float | None = None  # learning rate above which this descent is not stable
     limit_exact: bool = False  # it diverges above it; else it may
     limit_formula: str = "2/L"

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from math import isfinite
 from typing import NamedTuple
 
-from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, Case
+from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, ROUNDING, Case
+from gdcli.fields import show
 
 SAME = 1e-9  # two learning rates this close, relatively, are the same
 NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has run out
@@ -275,17 +276,23 @@ def _chance(case: Case) -> bool:
 
 
 def _chance_phrase(case: Case) -> str:
-    known, seen = case.known, case.observed
+    known = case.known
     if not known.classifier:
         mean = number(known.baseline_loss)
         return (
             f"is no better than predicting the mean: loss {number(case.level)}, the mean's {mean}"
         )
-    if known.majority_train is None or seen.final_train_accuracy is None:
+    reached, constant = case.beside_majority
+    if constant is None or reached is None:
         return "is no better than guessing the shares of the classes"
-    right, most = percent(seen.final_train_accuracy), percent(known.majority_train)
-    what = "is no better than always answering the most frequent class"
-    return f"{what}: training accuracy {right}, that class's share {most}"
+    better = "no" if reached <= constant + ROUNDING else "hardly"
+    answer = "the most frequent class" if known.majority is None else show(known.majority)
+    what = f"is {better} better than always answering {answer}"
+    if case.recalls:
+        return (
+            f"{what}: balanced training accuracy {percent(reached)}, that has {percent(constant)}"
+        )
+    return f"{what}: training accuracy {percent(reached)}, that class's share {percent(constant)}"
 
 
 def _chance_advice(case: Case) -> str:

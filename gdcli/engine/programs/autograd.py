@@ -10,6 +10,7 @@ import torch
 
 from gdcli.discovery import name_of
 from gdcli.engine.allocator import give_back
+from gdcli.engine.class_weights import HITS, class_weights, counts_of, recalled
 from gdcli.engine.cost import Cost
 from gdcli.engine.initial import module_of
 from gdcli.engine.mapping import as_differentiated
@@ -168,8 +169,11 @@ class ModuleProgram(AutogradProgram):
         module = module_of(problem, data)
         self.measure, self.rounding = problem.measure, rounding_of(module)
         self.module = PureModule(module, name_of(problem), device)
-        self.l2, self.cost, self.weights = problem.l2, Cost(problem, device), penalised(module)
+        each = class_weights(problem, data)
+        self.cost = Cost(problem, device, None if each is None else device.array(each))
+        self.l2, self.weights = problem.l2, penalised(module)
         self.classifies = problem.classifies
+        self.counts = counts_of(data) if self.classifies and problem.recalls else None
         self.seed = device.array(lanes.seed)
         count = lanes.shape[0]
         held = self.module.carried.items()
@@ -209,6 +213,11 @@ class ModuleProgram(AutogradProgram):
         penalty = sum(params[name].square().sum() for name in self.weights)
         return cast("Tensor", self.cost(z, batch["y"]) + 0.5 * self.l2 * penalty)
 
+    def evaluate(self, params: Params) -> Evaluation:
+        """Return the same, and the mean recall of the classes."""
+        found = super().evaluate(params)
+        return found._replace(values=recalled(found.values, self.counts)) if self.counts else found
+
     def outcomes(self, params: Params) -> Iterator[Outcome]:
         """Yield the costs, and the probabilities of a classifier of whole examples."""
 
@@ -229,6 +238,9 @@ class ModuleProgram(AutogradProgram):
         found: Params = {}
         if self.measure == "accuracy":
             found[f"{part}_accuracy"] = measure(params, carried, batch)
+        if self.counts:
+            z, y = self._outputs(params, carried, batch), batch["y"]
+            found[f"{part}_{HITS}"] = self.cost.hits(z, y).to(z.dtype) / len(y)
         if self.rounding:
             with self.rounding.switched_on():
                 found[f"{part}_quantized_{self.measure}"] = measure(params, carried, batch)

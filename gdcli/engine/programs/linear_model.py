@@ -20,11 +20,12 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.datasets.on_disk import Streamed
+from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_counts, hits, weighted
 from gdcli.engine.differences import derivative_along
 from gdcli.engine.parts import add_to, parts
 from gdcli.engine.program import CHUNK, Evaluation, Outcome, Program
 from gdcli.engine.width import NARROWEST
-from gdcli.problem import Array, Batch, Data, LinearModel, Params
+from gdcli.problem import Array, Batch, Data, LinearModel, OfClasses, Params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,8 @@ class LinearModelProgram(Program):
     def __init__(self, problem: LinearModel, data: Data, lanes: Lanes, device: Device) -> None:
         """Add the bias's feature, and lay the examples side by side."""
         super().__init__(problem, data, lanes, device)
-        self.model, self.width = problem, lanes.shape[-1]
+        self.model, self.width = weighted(problem, data, device.array), lanes.shape[-1]
+        self.recalls = isinstance(problem, OfClasses) and problem.recalls
         self.pass_width = min(self.width, NARROWEST)
         self.outputs = data.train["y"].shape[1]
         self.train, self.test = with_ones(self.train), with_ones(self.test)
@@ -224,6 +226,8 @@ class LinearModelProgram(Program):
         """Return the summed cost and scores, (tiles, pass width), and the gradient of the mean."""
         cost, slope, scores = self.model.assess(self.predict(x, weight), y)
         found = {name: self._sum(score) for name, score in scores.items()}
+        if self.recalls:
+            found[HITS] = self._sum(hits(scores["accuracy"], y))
         found["loss"] = self._sum(cost.sum(-2))
         return found | {"gradient": self._slope(x, slope, self.examples)} if slopes else found
 
@@ -234,12 +238,17 @@ class LinearModelProgram(Program):
     def _means(self, part: str, sums: list[Batch], weight: Array) -> dict[str, Array]:
         """Return the mean loss, with the penalty, and scores of a part, of the lanes' shape."""
         xp, count = namespace(weight), len(getattr(self, part)["x"])
+        found = [held.pop(HITS) for held in sums if HITS in held]
         shape = self.lanes.shape
         means = {
             f"{part}_{name}": xp.concat([held[name] for held in sums]).reshape(shape) / count
             for name in sums[0]
             if name != "gradient"
         }
+        if found:
+            counts = class_counts(getattr(self.data, part))
+            recalled = xp.concat([balanced(hit, counts) for hit in found])
+            means[f"{part}_{BALANCED}"] = recalled.reshape(shape)
         means[f"{part}_loss"] += 0.5 * self.model.l2 * self.total(weight[..., :-1, :] ** 2)
         return means
 

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from gdcli.engine.allocator import give_back
-from gdcli.engine.criteria import CRITERIA, one_hot
+from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_weights, counts_of, hits
+from gdcli.engine.criteria import CRITERIA, CrossEntropy, WeightedCrossEntropy, one_hot
 from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.parts import add_to
 from gdcli.engine.pieces import BENT, Pieces, pieces
@@ -33,6 +34,7 @@ class NetworkProgram(FirstAxisProgram):
     """A sequence of stacked layers and a criterion."""
 
     words = "stacked layers"
+    counts: dict[str, NDArray[np.int64]] | None = None  # of each class, where recall is recorded
     pieces = Pieces(CHUNK, CHUNK)
 
     def __init__(
@@ -62,6 +64,11 @@ class NetworkProgram(FirstAxisProgram):
                 {**part, "y": one_hot(part["y"], outputs, dtype)} if part else part
                 for part in (self.train, self.test)
             )
+            each = class_weights(problem, data, outputs)
+            if each is not None:
+                self.criterion = WeightedCrossEntropy(device.array(each))
+            if problem.recalls:
+                self.counts = counts_of(data)
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return every parameter with an axis of trials, by its name in the module."""
@@ -194,19 +201,30 @@ class NetworkProgram(FirstAxisProgram):
         examples = getattr(self, part)
         if sums is None:
             sums = _summed(self._at_a_point(self._measures, examples, params))
+        hit = sums.pop(HITS, None)
         means = {f"{part}_{name}": value / len(examples["x"]) for name, value in sums.items()}
+        if self.counts and hit is not None:
+            means[f"{part}_{BALANCED}"] = balanced(hit[..., None], self.counts[part])[..., 0]
         means[f"{part}_loss"] += self._penalty(params)
         return means
 
     def _measures(self, params: Params, x: Tensor, y: Tensor) -> Params:
         """Return the summed cost and scores."""
         z, _ = self._forward(params, x)
-        return {"loss": self.criterion.cost(z, y)} | self.criterion.scores(z, y)
+        return {"loss": self.criterion.cost(z, y)} | self._scores(z, y)
+
+    def _scores(self, z: Tensor, y: Tensor) -> Params:
+        """Return the summed scores, and those of each class."""
+        scores = self.criterion.scores(z, y)
+        if self.counts:
+            right = cast("CrossEntropy", self.criterion).right(z, y)
+            scores[HITS] = hits(right.to(z.dtype), y).sum(-1)
+        return scores
 
     def _sloped(self, params: Params, x: Tensor, y: Tensor) -> Params:
         """Return the same, and the slopes of the summed cost by parameter."""
         z, kept = self._forward(params, x)
-        found = {"loss": self.criterion.cost(z, y)} | self.criterion.scores(z, y)
+        found = {"loss": self.criterion.cost(z, y)} | self._scores(z, y)
         return found | self._backward(params, kept, self.criterion.slope(z, y))
 
     def _chunks(self, part: Params, size: int | None) -> Iterator[tuple[Tensor, Tensor]]:

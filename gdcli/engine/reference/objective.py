@@ -8,6 +8,14 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import torch
 
 from gdcli.discovery import name_of
+from gdcli.engine.class_weights import (
+    HITS,
+    class_weights,
+    counts_of,
+    hits,
+    recalled,
+    weighted,
+)
 from gdcli.engine.cost import Cost
 from gdcli.engine.initial import module_of
 from gdcli.engine.modules.penalty import penalised
@@ -22,11 +30,14 @@ from gdcli.problem import (
     Data,
     LinearModel,
     Network,
+    OfClasses,
     Problem,
     StatefulNetwork,
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from gdcli.engine.device import Torch
@@ -65,6 +76,7 @@ class Objective(Generic[P]):
     """The mean loss that a problem states, its gradient by autograd, and its metrics."""
 
     pieces = Pieces()
+    counts: dict[str, NDArray[np.int64]] | None = None  # of each class, where recall is recorded
 
     def __init__(self, problem: P, data: Data, device: Torch) -> None:
         """Move the examples to the device."""
@@ -141,7 +153,7 @@ class Objective(Generic[P]):
             found |= self._means(lambda part: self.metrics(params, part, "train"), self.examples)
             if self.held_out:
                 found |= self._means(lambda part: self._tested(params, part), self.held_out)
-        return found
+        return recalled(found, self.counts) if self.counts else found
 
     def _tested(self, params: Tensors, part: Tensors) -> Tensors:
         return {"test_loss": self.loss(params, part)} | self.metrics(params, part, "test")
@@ -163,11 +175,21 @@ class OfAnalytic(Objective[Analytic]):
 class OfLinearModel(Objective[LinearModel]):
     """A linear model, which scores its predictions."""
 
+    def __init__(self, problem: LinearModel, data: Data, device: Torch) -> None:
+        """Weigh the costs by the classes, if they are."""
+        super().__init__(weighted(problem, data, device.array), data, device)
+        if isinstance(problem, OfClasses) and problem.recalls:
+            self.counts = counts_of(data)
+
     def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
         """Return the mean scores."""
         z = batch["x"] @ params["weight"] + params["bias"]
         scores = self.problem.scores(z[..., None], batch["y"][..., None])
-        return {f"{part}_{name}": score.mean() for name, score in scores.items()}
+        found = {f"{part}_{name}": score.mean() for name, score in scores.items()}
+        if self.counts:
+            right = hits(scores["accuracy"], batch["y"][..., None])[..., 0]
+            found[f"{part}_{HITS}"] = right.sum(0) / len(z)
+        return found
 
 
 class OfNetwork(Objective[Network]):
@@ -178,7 +200,11 @@ class OfNetwork(Objective[Network]):
         super().__init__(problem, data, device)
         module = module_of(problem, data)
         self.rounding, self.turn = rounding_of(module), turn
-        self.cost, self.weights = Cost(problem, device), penalised(module)
+        each = class_weights(problem, data)
+        self.cost = Cost(problem, device, None if each is None else device.array(each))
+        self.weights = penalised(module)
+        if problem.recalls and problem.measure == "accuracy":
+            self.counts = counts_of(data)
         self.module = PureModule(module, name_of(problem), device)
         self.buffers = self.module.carried
         self.training = False
@@ -217,6 +243,9 @@ class OfNetwork(Objective[Network]):
         """Return a classifier's accuracy, and the measure of the rounded network."""
         measure = self._accuracy if self.problem.measure == "accuracy" else self.loss
         found = {} if measure == self.loss else {f"{part}_accuracy": measure(params, batch)}
+        if self.counts:
+            z, y = self.outputs(params, batch), batch["y"]
+            found[f"{part}_{HITS}"] = self.cost.hits(z, y).double() / len(y)
         if self.rounding:
             with self.rounding.switched_on():
                 found[f"{part}_quantized_{self.problem.measure}"] = measure(params, batch)

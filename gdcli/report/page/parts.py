@@ -12,6 +12,7 @@ from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import STATUSES
 from gdcli.fields import counted
+from gdcli.report.baseline import baseline_lines
 from gdcli.report.best_rate import result_lines
 from gdcli.report.console import literal
 from gdcli.report.labels import texts_of
@@ -50,13 +51,16 @@ def listed(lines: Iterable[str]) -> str:
 def best(source: Source, theory: Theory | None) -> str:
     """Return the table of the settings, each at its best learning rate."""
     settings = sorted(source.settings, key=lambda setting: setting.median)[:MOST_ROWS]
-    found = best_rows(Diagnoses(source.run, theory), settings)
+    diagnoses = Diagnoses(source.run, theory)
+    found = best_rows(diagnoses, settings)
     rows = [
         {"setting": source.name(setting), **_rest(row, source.run.names)}
         for setting, row in zip(settings, found, strict=True)
     ]
     more = len(source.settings) - len(rows)
     note = f"<p class='note'>{more} settings with higher losses are not shown.</p>" if more else ""
+    for line in baseline_lines(diagnoses, settings, list(map(source.name, settings))):
+        note += f"<p class='note'>{text(line)}</p>"
     return (
         table([name for name in rows[0] if any(row[name] is not None for row in rows)], rows) + note
     )

@@ -1,0 +1,167 @@
+"""What rare classes count: the weights of the loss, and the mean recall of the classes.
+
+The loss is the mean over the examples of weight times cost, divided by their number and not, as
+torch's CrossEntropyLoss has it, by the sum of their weights. Over all training examples these are
+the same. Over a batch the one by the number is right in the mean, and parts of the examples add up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdcli.arrays import namespace
+from gdcli.engine.parts import whole_of
+from gdcli.problem import Array, LinearModel, OfClasses
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from gdcli.problem import Batch, Data, Problem
+
+BALANCED = "balanced_accuracy"  # its column, after the name of the part
+HITS = "hits"  # how many examples of each class are right, until that is divided by how many are
+
+
+def classes_in(part: Batch) -> NDArray[np.int64]:
+    """Return the class of each target of a part, flat, without those that do not count.
+
+    Targets are class indices, below 0 where they do not count, or rows of 0 and 1: one-hot, or a
+    single column.
+    """
+    if not part:
+        return np.array([], np.int64)
+    y = np.asarray(part["y"])
+    if y.dtype.kind == "f":
+        y = y.argmax(1) if y.shape[1] > 1 else y[:, 0] > 0.5
+    flat: NDArray[np.int64] = np.ravel(y).astype(np.int64)
+    return flat[flat >= 0]
+
+
+def class_counts(part: Batch, classes: int = 0) -> NDArray[np.int64]:
+    """Return how many examples of a part are of each class, of so many classes at least."""
+    found: NDArray[np.int64] = np.bincount(classes_in(part), minlength=classes)
+    return found
+
+
+def class_weights(problem: Problem, data: Data, classes: int = 0) -> NDArray[np.float64] | None:
+    """Return what an example of each class counts in the loss; None: all count alike.
+
+    scikit-learn's class_weight="balanced": n / (classes x examples of the class), of the training
+    part and the classes in it (King and Zeng 2001). One that is not in it counts 1. Of `classes` at
+    least, as a network may have more outputs than there are.
+    """
+    if not (isinstance(problem, OfClasses) and problem.weighs):
+        return None
+    whole = whole_of(data)
+    there = 1 + max(int(classes_in(part).max(initial=0)) for part in (whole.train, whole.test))
+    counts = class_counts(whole.train, max(there, classes))
+    present = counts > 0
+    weights = np.ones(len(counts))
+    weights[present] = counts.sum() / (present.sum() * counts[present])
+    return weights
+
+
+def weighted(
+    problem: LinearModel, data: Data, place: Callable[[Any], Array] = np.asarray
+) -> LinearModel:
+    """Return a linear model whose costs are weighed by the classes, if they are.
+
+    `place` brings the weights to where the predictions are.
+    """
+    weights = class_weights(problem, data)
+    if weights is None:
+        return problem
+    return Weighted(l2=problem.l2, model=problem, weights=place(weights))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Weighted(LinearModel):
+    """A linear model whose cost at an example is multiplied by the weight of its class."""
+
+    model: LinearModel
+    weights: Array  # of each class
+
+    @property
+    def convex(self) -> bool:
+        """That of the model."""
+        return self.model.convex
+
+    def of_each(self, y: Array) -> Array:
+        """Return the weight of each example, shape (..., 1, columns), of its targets."""
+        xp = namespace(y)
+        if y.shape[-2] == 1:
+            return xp.where(y > 0.5, self.weights[1], self.weights[0])
+        return (self.weights @ y)[..., None, :]  # a sum of one number and of zeros: exact
+
+    def cost(self, z: Array, y: Array) -> Array:
+        """Return the weighted costs."""
+        return self.of_each(y) * self.model.cost(z, y)
+
+    def slope(self, z: Array, y: Array) -> Array:
+        """Return the weighted slopes."""
+        return self.of_each(y) * self.model.slope(z, y)
+
+    def bending(self, z: Array, y: Array, along: Array) -> Array | None:
+        """Return the weighted derivative, where the model has it."""
+        bent = self.model.bending(z, y, along)
+        return None if bent is None else self.of_each(y) * bent
+
+    def probabilities(self, z: Array) -> Array | None:
+        """Return the model's."""
+        return self.model.probabilities(z)
+
+    def scores(self, z: Array, y: Array) -> dict[str, Array]:
+        """Return the model's scores, which are not weighted."""
+        return self.model.scores(z, y)
+
+    def assess(self, z: Array, y: Array) -> tuple[Array, Array, dict[str, Array]]:
+        """Return weighted cost and slope, and the scores."""
+        cost, slope, scores = self.model.assess(z, y)
+        each = self.of_each(y)
+        return each * cost, each * slope, scores
+
+
+def hits(right: Array, y: Array) -> Array:
+    """Return `right` in the row of each example's class, shape (..., classes, columns).
+
+    right: (..., columns), 1 or 0; y: (..., outputs, columns) of 0 and 1.
+    """
+    right = right[..., None, :]
+    if y.shape[-2] > 1:
+        return right * y
+    return namespace(y).concat([right * (1 - y), right * y], axis=-2)
+
+
+def balanced(hit: Array, counts: NDArray[np.int64]) -> Array:
+    """Return the mean recall of the classes that there are (sklearn's balanced_accuracy_score).
+
+    hit: (..., classes, trials), how many of each class are right; the classes may be more than are
+    counted.
+    """
+    present = [int(i) for i in np.flatnonzero(counts)]
+    recalls = [hit[..., i, :] / int(counts[i]) for i in present]
+    return sum(recalls[1:], recalls[0]) / len(recalls)
+
+
+def counts_of(data: Data) -> dict[str, NDArray[np.int64]]:
+    """Return how many examples of each class both parts have."""
+    return {"train": class_counts(data.train), "test": class_counts(data.test)}
+
+
+def recalled(values: dict[str, Array], counts: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
+    """Return measures with the mean recall in the place of the shares of examples that are right.
+
+    These, (..., classes), are of all examples, and may have been added up from parts of them.
+    """
+    found = dict(values)
+    for part, of_each in counts.items():
+        if (share := found.pop(f"{part}_{HITS}", None)) is not None:
+            xp = namespace(share)
+            whole = xp.round(share * int(of_each.sum()))  # a mean of parts is rounded
+            found[f"{part}_{BALANCED}"] = balanced(whole[..., None], of_each)[..., 0]
+    return found
