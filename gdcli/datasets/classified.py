@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 from gdcli.datasets.classes import tell_absent
 from gdcli.datasets.images import SETS, read_images
 from gdcli.datasets.source import Source
-from gdcli.datasets.split import prepare, scaled
+from gdcli.datasets.split import keeps_test_part, prepare, scaled
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 from gdcli.problem import Batch, Data
@@ -46,7 +46,8 @@ class Classified(Source):
         """Return the split set: features, scaled, and classes, (examples,) int64."""
         if self.data is None and self.dataset in SETS:
             train, test = map(_as_rows, read_images(self.dataset, self.data_dir))
-            return scaled(train, test if self.test_fraction else {}, self.scale)
+            tests = keeps_test_part(self.test_fraction, self.dataset, "")
+            return scaled(train, test if tests else {}, self.scale)
         x, classes = self.classified()
         data = prepare(x, classes.places, self.test_fraction, self.scale, rng)
         tell_absent(data.train["y"], classes)

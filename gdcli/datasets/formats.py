@@ -76,7 +76,7 @@ def read_file(file: Path, reading: Reading | None = None, text: str | None = Non
         raise UserError(reading.textual, what, "leave it out")
     module, function = READERS[kind]
     read = getattr(import_module(f"gdcli.datasets.{module}"), function)
-    given = {CSV: (reading, text), EXCEL: (reading,)}.get(kind, ())
+    given = {CSV: (reading, text), EXCEL: (reading,), NPZ: (reading,)}.get(kind, ())
     table: Table = read(file, *given)
     return table
 
