@@ -37,7 +37,8 @@ def content(values: Array) -> bytes:
     """Return values as an IDX file of their type."""
     code = CODES[values.dtype.str[1:]]
     header = struct.pack(f">HBB{values.ndim}I", 0, code, values.ndim, *values.shape)
-    return header + values.astype(values.dtype.newbyteorder(">")).tobytes()
+    raw: bytes = values.astype(values.dtype.newbyteorder(">")).tobytes()
+    return header + raw
 
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (10, 5, 4), dtype=np.uint8)

@@ -238,7 +238,7 @@ def test_where_the_colours_are_is_said(
     ],
 )
 def test_arrays_that_are_no_images(tmp_path: Path, arrays: dict[str, Array], error: str) -> None:
-    np.savez(tmp_path / "i.npz", **arrays, kind=KINDS)  # type: ignore[arg-type]
+    np.savez(tmp_path / "i.npz", **arrays, kind=KINDS)
     with pytest.raises(UserError) as caught:
         Cnn(data=tmp_path / "i.npz", target="kind").load(rng())
     assert str(caught.value).startswith(f"{tmp_path / 'i.npz'}: {error}")

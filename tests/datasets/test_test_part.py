@@ -34,7 +34,7 @@ def rng() -> np.random.Generator:
 
 def write(file: Path, rows: slice, columns: str = "abcy", **more: Array) -> Path:
     """Write some of the examples, with the columns in an order."""
-    table = {"a": X[rows, 0], "b": X[rows, 1], "c": X[rows, 2], "y": Y[rows]}
+    table: dict[str, Array] = {"a": X[rows, 0], "b": X[rows, 1], "c": X[rows, 2], "y": Y[rows]}
     table = {name: table[name] for name in columns} | more
     match file.suffix:
         case ".csv":
@@ -43,7 +43,7 @@ def write(file: Path, rows: slice, columns: str = "abcy", **more: Array) -> Path
         case ".npy":
             np.save(file, np.column_stack(list(table.values())))
         case ".npz":
-            np.savez(file, **{name: np.asarray(values) for name, values in table.items()})
+            np.savez(file, **table)
         case ".parquet":
             parquet.write_table(pa.table(table), file)
     return file
@@ -154,8 +154,9 @@ def test_what_a_test_part_lacks(
         write(tmp_path / "e.csv", np.s_[:20]),
         write(tmp_path / "t.csv", np.s_[20:], columns),
     )
+    given: dict[str, Any] = {"data": file, "target": "y", "test_data": other} | options
     with pytest.raises(UserError) as caught:
-        LinearRegression(**{"data": file, "target": "y", "test_data": other} | options).load(rng())
+        LinearRegression(**given).load(rng())
     assert str(caught.value).startswith(error.replace("TEST", str(other)))
 
 
