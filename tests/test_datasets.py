@@ -355,7 +355,7 @@ def test_a_folder_without_the_files(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_images("mnist", tmp_path)
     assert str(caught.value) == (
-        f"--data-dir: there is no t10k-labels-idx1-ubyte.gz in '{tmp_path}'; "
+        f"--data-dir: there is no t10k-labels-idx1-ubyte in '{tmp_path}', packed or not; "
         "give the folder of all four idx-ubyte files"
     )
 
@@ -364,9 +364,6 @@ def test_labels_that_do_not_fit_the_images(tmp_path: Path) -> None:
     short = image_folder(tmp_path, t10k_labels_idx1_ubyte=np.zeros(3))
     with pytest.raises(UserError, match="there are 3 labels for the 4 images of t10k-images-idx3"):
         read_images("mnist", short)
-    other = image_folder(tmp_path, train_labels_idx1_ubyte=np.full(6, 26))
-    with pytest.raises(UserError, match="the label 26 is not one of the 10 classes from 0; "):
-        read_images("mnist", other)
 
 
 WHOLE = idx_bytes(np.zeros((2, 3, 4)))
@@ -375,22 +372,24 @@ WHOLE = idx_bytes(np.zeros((2, 3, 4)))
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"", "this is no 3-dimensional IDX file of unsigned bytes"),
-        (WHOLE[:15], "this is no 3-dimensional IDX file of unsigned bytes"),
-        (b"\0\0\x0d\x03" + WHOLE[4:], "this is no 3-dimensional IDX file of unsigned bytes"),
-        (idx_bytes(np.zeros(24)), "this is no 3-dimensional IDX file of unsigned bytes"),
-        (b"\x89PNG" + WHOLE[4:], "this is no 3-dimensional IDX file of unsigned bytes"),
-        (WHOLE[:-1], "the header says 2 x 3 x 4 bytes, the file holds 23"),
-        (WHOLE + b"\0", "the header says 2 x 3 x 4 bytes, the file holds 25"),
+        (b"", "this is no IDX file"),
+        (WHOLE[:15], "this is no IDX file"),
+        (b"\0\0\x0a\x03" + WHOLE[4:], "this is no IDX file"),
+        (b"\0\0\x0d\x03" + WHOLE[4:], "the header says 2 x 3 x 4 values, of 4 bytes each, the fi"),
+        (b"\0\0\x08\0", "this is no IDX file"),
+        (b"\0\0\x08\xff" + WHOLE, "this is no IDX file"),
+        (b"\x89PNG" + WHOLE[4:], "this is no IDX file"),
+        (WHOLE[:-1], "the header says 2 x 3 x 4 values, the file holds 23 bytes"),
+        (WHOLE + b"\0", "the header says 2 x 3 x 4 values, the file holds 25"),
         (b"\0\0\x08\x03" + b"\xff" * 36, "the header says 4294967295 x 4294967295 x 4294967295"),
-        (idx_bytes(np.zeros((0, 3, 4))), "the header says 0 x 3 x 4 bytes, the file holds 0"),
+        (idx_bytes(np.zeros((0, 3, 4))), "the header says 0 x 3 x 4 values, the file holds 0"),
     ],
 )
 def test_a_wrong_idx_file(tmp_path: Path, content: bytes, error: str) -> None:
     file = tmp_path / "x-idx3-ubyte"
     file.write_bytes(content)
     with pytest.raises(UserError) as caught:
-        read_idx(file, axes=3)
+        read_idx(file, "--data-dir")
     assert str(caught.value).startswith(f"{file}: {error}")
 
 
@@ -398,7 +397,7 @@ def test_a_damaged_idx_archive(tmp_path: Path) -> None:
     file = tmp_path / "x-idx3-ubyte.gz"
     file.write_bytes(gzip.compress(WHOLE)[:-4])
     with pytest.raises(UserError, match=r"x-idx3-ubyte\.gz: the gzip data is damaged; "):
-        read_idx(file, axes=3)
+        read_idx(file, "--data-dir")
 
 
 @pytest.mark.parametrize("size", [1e-200, 1e-5, 1.0, 1e5, 1e200, 1e300])

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import io
 import math
+import re
 import struct
 import tokenize
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
 from gdcli.datasets.contents import WRONG_ZIP, check_ratio, seekable
 from gdcli.datasets.header import Header
 from gdcli.datasets.notes import note
+from gdcli.datasets.reading import Reading
 from gdcli.datasets.room import check_room
 from gdcli.datasets.table import Table
 from gdcli.errors import UserError
@@ -38,6 +40,22 @@ class ArrayTable(Table):
     """Arrays of as many rows each, by the name of the column or columns that they are."""
 
     arrays: Mapping[str, Array]
+    held_out: ArrayTable | None = None  # a test part, whose arrays have the names of these
+    pairs: Mapping[str, str] = field(default_factory=dict)  # what those are called in the file
+
+    @property
+    def test(self) -> ArrayTable | None:
+        """The test part that the file itself has."""
+        return self.held_out
+
+    @property
+    def said(self) -> str:
+        """What there is to say where that test part is used."""
+        if self.held_out is None:
+            return ""
+        has = counted(len(self.held_out), "example", "examples")
+        listed = ", ".join(map(show, self.pairs.values()))
+        return f"{self.file} has a test part of its own, which is used: {has} of {listed}"
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -68,10 +86,15 @@ class ArrayTable(Table):
         """Return the values of an array of one column."""
         self.place(name)
         values: NDArray[np.generic] = self.arrays[name]
+        if values.ndim == 2 and values.shape[1] == 1:
+            values = values[:, 0]
         if values.ndim != 1:
             shape = " x ".join(map(str, values.shape))
             what = f"{show(name)} of {self.file} has the shape {shape}: it is no single column"
-            raise UserError("--target", what, "name an array of one value a row")
+            fix = "name an array of one value a row"
+            if values.ndim == 2 and name in self.columns:
+                fix += ", such as numpy.argmax(..., axis=1) of one column a class"
+            raise UserError("--target", what, fix)
         if values.dtype.kind == "S":  # bytes, as text
             return [value.decode("utf-8", "backslashreplace") for value in values.tolist()]
         if values.dtype.kind not in NUMBERS:
@@ -153,22 +176,86 @@ def check_columns(header: Header, file: Path) -> None:
         raise UserError(str(file), what, "make them numbers")
 
 
-def read_arrays(file: Path) -> ArrayTable:
-    """Return the arrays of an .npz file by their names."""
+def read_arrays(file: Path, reading: Reading) -> ArrayTable:
+    """Return the arrays of an .npz file by their names; those that are dropped are not read.
+
+    Where all come in pairs such as x_train and x_test, the second ones are a test part.
+    """
     try:
         with seekable(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
-            members = [info for info in archive.infolist() if info.filename.endswith(SUFFIX)]
-            size = sum(info.file_size for info in members)
+            members = {
+                info.filename.removesuffix(SUFFIX): info
+                for info in archive.infolist()
+                if info.filename.endswith(SUFFIX)
+            }
+            partners = _partners(members, (*TESTS, *VALIDATES))
+            dropped = {*reading.dropped, *(partners.get(name) for name in reading.dropped)}
+            kept = {name: info for name, info in members.items() if name not in dropped}
+            pairs = _pairs(kept)
+            used = {*pairs, *pairs.values()} or {*kept}
+            spare = [name for name in kept if name not in used]
+            size = sum(info.file_size for name, info in kept.items() if name not in spare)
             check_ratio(size, stream.seek(0, 2), file)
             check_room(size, file)
             arrays = {
-                info.filename.removesuffix(SUFFIX): _member(archive, info, file) for info in members
+                name: _member(archive, info, file)
+                for name, info in kept.items()
+                if name not in spare
             }
     except WRONG_ZIP:
         what = "it is no .npz archive, or a damaged one"
         raise UserError(str(file), what, "write it with numpy.savez") from None
-    _check_rows(arrays, file)
-    return ArrayTable(file, tuple(arrays), arrays)
+    if spare:
+        note(f"{file}: not used, beside the test part: {', '.join(map(show, spare))}")
+    shown = {*(pairs or kept), *reading.dropped}
+    columns = tuple(name for name in members if name in shown)
+    if not pairs:
+        _check_rows(arrays, file)
+        return ArrayTable(file, columns, arrays)
+    train = {name: arrays[name] for name in pairs}
+    test = {name: arrays[other] for name, other in pairs.items()}
+    _check_rows(train, file)
+    _check_rows({pairs[name]: array for name, array in test.items()}, file)
+    for name, other in pairs.items():
+        if train[name].shape[1:] != test[name].shape[1:]:
+            sizes = [" x ".join(map(str, part[name].shape)) for part in (train, test)]
+            what = f"{show(name)} has the shape {sizes[0]}, {show(other)} {sizes[1]}"
+            raise UserError(str(file), what, "give two parts of examples of one form")
+    held_out = ArrayTable(file, tuple(pairs), test)
+    return ArrayTable(file, columns, train, held_out, pairs)
+
+
+TRAINS = re.compile("training|train", re.IGNORECASE)
+TESTS = ("test", "testing")
+VALIDATES = ("val", "valid", "validation", "dev")
+
+
+def _pairs(names: Collection[str]) -> dict[str, str]:
+    """Return the array of the test part for each of the training part; none unless all pair.
+
+    A validation part, as in val_images, is the test part of a file without another one; beside it
+    it is not used.
+    """
+    more = _partners(names, VALIDATES)
+    for words in (TESTS, VALIDATES):
+        found = _partners(names, words)
+        if found and {*found, *found.values(), *more.values()} == {*names}:
+            return found
+    return {}
+
+
+def _partners(names: Collection[str], words: Sequence[str]) -> dict[str, str]:
+    """Return the array whose name has one of the words in the place of "train", for each."""
+    found: dict[str, str] = {}
+    for name in names:
+        for match in TRAINS.finditer(name):
+            for word in words:
+                cased = word.upper() if match[0].isupper() else word
+                cased = word.title() if match[0].istitle() else cased
+                other = name[: match.start()] + cased + name[match.end() :]
+                if other in names:
+                    found.setdefault(name, other)
+    return found
 
 
 def _check_rows(arrays: Mapping[str, Array], file: Path) -> None:
@@ -181,7 +268,23 @@ def _check_rows(arrays: Mapping[str, Array], file: Path) -> None:
     if other is not None:
         has = counted(rows[other], "row", "rows")
         what = f"the array {show(other)} has {has}, {show(first)} {count}"
-        raise UserError(str(file), what, "leave arrays of one row an example, and no others")
+        fix = f"leave arrays of one row an example, or give --drop {show(other)}"
+        if lone := _lone(arrays):
+            (one, part), name = lone
+            what = f"{show(one)} has a test part, {show(part)}, and {show(name)} has none"
+            fix = f"save one, or give --drop {show(name)}"
+        raise UserError(str(file), what, fix)
+    if lone := _lone(arrays):
+        (_, part), name = lone
+        what = f"{show(part)} is read as a column like any other, and as no test part"
+        note(f"{file}: {what}, as {show(name)} has none")
+
+
+def _lone(names: Collection[str]) -> tuple[tuple[str, str], str] | None:
+    """Return an array with its test part, and one that has none; None where all are alike."""
+    pairs = _partners(names, (*TESTS, *VALIDATES))
+    lone = [name for name in names if name not in {*pairs, *pairs.values()}]
+    return (next(iter(pairs.items())), lone[0]) if pairs and lone else None
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Array:
@@ -189,7 +292,8 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Arra
     import numpy as np
 
     with archive.open(info) as stream:
-        header = read_header(stream, file, info.file_size)
+        name = info.filename.removesuffix(SUFFIX)
+        header = read_header(stream, file, info.file_size, name)
         content = stream.read(header.size)
         if len(content) != header.size or stream.read(1):
             raise zipfile.BadZipFile
@@ -197,11 +301,12 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Arra
     return values.reshape(header.shape, order=header.order)  # type: ignore[call-overload]
 
 
-def read_header(stream: IO[bytes], file: Path, size: int) -> Header:
+def read_header(stream: IO[bytes], file: Path, size: int, name: str = "") -> Header:
     """Return the header of an array file of so many bytes, which the stream is put behind.
 
-    Raises UserError where it is none, where Python objects would have to be unpickled, and where
-    the array that it promises is not as large as what is there.
+    `name` is that of the array in an archive. Raises UserError where it is none, where Python
+    objects would have to be unpickled, and where the array that it promises is not as large as
+    what is there.
     """
     from numpy.lib import format as npy
 
@@ -215,8 +320,11 @@ def read_header(stream: IO[bytes], file: Path, size: int) -> Header:
         what = "it has no header of an array"
         raise UserError(str(file), what, "write it with numpy.save or numpy.savez") from None
     if dtype.hasobject:
-        what = "it holds pickled Python objects, which could run any program when they are read"
-        raise UserError(str(file), what, "make them numbers, and save them again")
+        what = "pickled Python objects, which could run any program when they are read"
+        fix = "make them numbers, and save them again"
+        if name:
+            fix = f"make them numbers or texts, or give --drop {show(name)}"
+        raise UserError(str(file), f"{show(name) if name else 'it'} holds {what}", fix)
     header = Header(shape, "F" if fortran else "C", dtype, stream.seek(begin.tell()))
     if min(shape, default=1) < 0 or header.start + header.size != size:
         sizes = " x ".join(map(str, shape))

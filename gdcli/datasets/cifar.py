@@ -19,6 +19,11 @@ RECORD = 1 + 3 * 32 * 32
 CLASSES = 10
 
 
+def holds_set(folder: Path) -> bool:
+    """Return whether a folder has one of the training files."""
+    return any((folder / name).is_file() for name in TRAINING)
+
+
 def read_cifar(folder: Path) -> tuple[Batch, Batch]:
     """Return the training and the test part of a folder's files.
 

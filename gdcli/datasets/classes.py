@@ -26,6 +26,7 @@ class Classes:
 
     places: Array
     names: tuple[str, ...]
+    fixed: bool = False  # which examples test is the user's own choice
 
 
 def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> Classes:
@@ -98,7 +99,8 @@ def tell_absent(train: Array, classes: Classes) -> None:
     if absent:
         listed = ", ".join(map(show, absent[:5])) + (", ..." if len(absent) > 5 else "")
         of = "class" if len(absent) == 1 else "classes"
-        note(f"no training example is of the {of} {listed}; another --data-seed splits otherwise")
+        other = "" if classes.fixed else "; another --data-seed splits otherwise"
+        note(f"no training example is of the {of} {listed}{other}")
 
 
 def with_one_hot(data: Data) -> Data:

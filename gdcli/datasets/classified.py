@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from gdcli.datasets.classes import tell_absent
 from gdcli.datasets.images import SETS, read_images
 from gdcli.datasets.source import Source
-from gdcli.datasets.split import divided, scaled
+from gdcli.datasets.split import keeps_test_part, scaled
 from gdcli.datasets.stratified import Stratified
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
@@ -49,12 +48,10 @@ class Classified(Source, Stratified, OfClasses):
         """Return the split set: features, scaled, and classes, (examples,) int64."""
         if self.data is None and self.dataset in SETS:
             train, test = map(_as_rows, read_images(self.dataset, self.data_dir))
-            return scaled(train, test if self.test_fraction else {}, self.scale)
+            tests = keeps_test_part(self.test_fraction, self.dataset, "")
+            return scaled(train, test if tests else {}, self.scale)
         x, classes = self.classified()
-        both = self.drawn(classes, self.test_fraction, rng)
-        data = divided(x, classes.places, both, self.scale)
-        tell_absent(data.train["y"], classes)
-        return replace(data, classes=classes.names)
+        return self.split(x, classes.places, classes, (self.test_fraction, self.scale), rng)
 
 
 def _as_rows(part: Batch) -> Batch:

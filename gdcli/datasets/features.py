@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gdcli.datasets.both import Both, matched
 from gdcli.datasets.cells import EXACT
 from gdcli.datasets.classes import MOST, Classes, number_classes, ranks
 from gdcli.datasets.notes import note
@@ -34,6 +35,19 @@ class Columns:
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(next(iter(self.held.values())))
+
+    def followed_by(self, other: Columns) -> Columns:
+        """Return the examples of both, those of the other last."""
+        import numpy as np
+
+        held: dict[str, Array | list[str]] = {}
+        for name, values in self.held.items():
+            more = other.held[name]
+            if isinstance(values, list) and isinstance(more, list):
+                held[name] = values + more
+            else:
+                held[name] = np.concatenate([values, more])
+        return Columns(self.file, held)
 
     def parts(self, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Array, Array]:
         """Return the features of both parts, float64, as the training part makes them.
@@ -96,26 +110,48 @@ class Columns:
         return first[:, None] == np.arange(width), second[:, None] == np.arange(width)
 
 
-def measured(table: Table, target: str, reading: Reading) -> tuple[Array, Array]:
-    """Return the features of a table, and its target as numbers, (examples,)."""
-    table, names = used(table, target, reading)
-    y = table.numbers([target])[:, 0]
-    return features(table, names, reading), y
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """Features of a training and of a test part that are the user's own, float64."""
+
+    train: Array
+    test: Array
+    file: str
+    said: str  # what there is to say where the test part is used
+
+    def __len__(self) -> int:
+        """Return the number of examples in both parts."""
+        return len(self.train) + len(self.test)
 
 
-def classified(table: Table, target: str, reading: Reading) -> tuple[Array, Classes]:
-    """Return the features of a table, and the classes of its target."""
-    table, names = used(table, target, reading)
-    classes = number_classes(table.labels(target), target)
-    return features(table, names, reading), classes
+def measured(both: Both, target: str, reading: Reading) -> tuple[Array, Array]:
+    """Return the features, a matrix, Columns or Apart, and the target as numbers, (examples,)."""
+    both, names = used(both, target, reading)
+    y = both.numbers(target)
+    return features(both, names, reading), y
 
 
-def used(table: Table, target: str, reading: Reading) -> tuple[Table, list[str]]:
+def classified(both: Both, target: str, reading: Reading) -> tuple[Array, Classes]:
+    """Return the features, a matrix, Columns or Apart, and the classes of the target."""
+    both, names = used(both, target, reading)
+    return features(both, names, reading), classes_of(both, target)
+
+
+def classes_of(both: Both, target: str) -> Classes:
+    """Return the classes of a target, of which the training part may lack some."""
+    found = number_classes(both.labels(target), target)
+    return replace(found, fixed=both.test is not None)
+
+
+def used(both: Both, target: str, reading: Reading) -> tuple[Both, list[str]]:
     """Return the rows that are used, and the names of the features."""
-    names = table.others(target, reading.dropped)
-    kept = whole_rows(table, (target, *names), reading)
-    tell_dropped(len(table) - len(kept), len(table), table.file)
-    return kept, names
+    names = both.table.others(target, reading.dropped)
+    kept: list[Table] = []
+    both = matched(both, target, names, reading.dropped)
+    for table in both.tables:
+        kept.append(whole_rows(table, (target, *names), reading))
+        tell_dropped(len(table) - len(kept[-1]), len(table), table.file)
+    return replace(both, table=kept[0], test=kept[1] if kept[1:] else None), names
 
 
 def whole_rows(table: T, names: Sequence[str], reading: Reading, *, text: str | None = None) -> T:
@@ -142,21 +178,52 @@ def tell_dropped(count: int, rows: int, file: Path) -> None:
         note(f"{file}: {which} not used, of {rows}")
 
 
-def features(table: Table, names: Sequence[str], reading: Reading) -> Array:
-    """Return columns as numbers, or as Columns where something is learnt from the training part."""
+def features(both: Both, names: Sequence[str], reading: Reading) -> Array:
+    """Return columns as numbers, or as Columns where something is learnt from the training part.
+
+    Of a test part of the user's own they are Apart, and what is learnt is in them.
+    """
+    table = both.table
     chosen = _categories(table, names, reading)
     holes = reading.missing == "mean"
+    plain = [name for name in names if name not in chosen]
     if not (chosen or holes):
         numbers = table.numbers(names)
         _tell_indices(table, names, numbers)
-        return numbers
-    plain = [name for name in names if name not in chosen]
-    held = {name: table.numbers([name], holes=holes) for name in plain}
-    _tell_indices(table, plain, *held.values())
-    labels = {name: list(map(str, table.labels(name))) for name in chosen}
+        if both.test is None:
+            return numbers
+        parts = numbers, both.test.numbers(names)
+        _check_widths(both, parts)
+    else:
+        held = {name: table.numbers([name], holes=holes) for name in plain}
+        _tell_indices(table, plain, *held.values())
+        columns = _columns(table, names, chosen, held)
+        if both.test is None:
+            return columns
+        others = {name: both.test.numbers([name], holes=holes) for name in plain}
+        for name in plain:
+            _check_widths(both, (held[name], others[name]))
+        columns = columns.followed_by(_columns(both.test, names, chosen, others))
+        parts = columns.parts(*both.places())
+    return Apart(*parts, str(table.file), both.said)
+
+
+def _columns(
+    table: Table, names: Sequence[str], chosen: Sequence[str], numbers: Mapping[str, Array]
+) -> Columns:
+    """Return columns of which some are categories, and the others are read already."""
     return Columns(
-        str(table.file), {name: (labels if name in labels else held)[name] for name in names}
+        str(table.file),
+        {n: list(map(str, table.labels(n))) if n in chosen else numbers[n] for n in names},
     )
+
+
+def _check_widths(both: Both, parts: tuple[Array, Array]) -> None:
+    """Raise UserError unless the rows of both parts have as many numbers."""
+    first, second = (part.shape[1] for part in parts)
+    if both.test is not None and first != second:
+        what = f"its rows have {second} numbers, those to train on {first}"
+        raise UserError(str(both.test.file), f"test part: {what}", "give examples of one form")
 
 
 def _categories(table: Table, names: Sequence[str], reading: Reading) -> list[str]:

@@ -14,8 +14,8 @@ from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
 
 LIBSVM_NAMES = (".libsvm", ".svmlight", ".svm")
-LABEL = "label"  # the target of a LIBSVM file
-CSV, LIBSVM, NPY, NPZ, PARQUET, EXCEL = "csv", "libsvm", "npy", "npz", "parquet", "xlsx"
+LABEL = "label"  # the target of a LIBSVM file, and of IDX files
+CSV, LIBSVM, NPY, NPZ, PARQUET, EXCEL, IDX = "csv", "libsvm", "npy", "npz", "parquet", "xlsx", "idx"
 READERS = {
     CSV: ("plain_numbers", "read_text"),
     LIBSVM: ("libsvm", "read_libsvm"),
@@ -23,6 +23,7 @@ READERS = {
     NPZ: ("arrays", "read_arrays"),
     PARQUET: ("parquet", "read_parquet"),
     EXCEL: ("workbook", "read_workbook"),
+    IDX: ("idx", "read_pair"),
 }
 MAGIC = {b"\x93NUMPY": NPY, b"PAR1": PARQUET}
 IMAGE = "an image", "put images and their classes into an .npz file"
@@ -59,7 +60,7 @@ STRANGERS = {
     b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself: git lfs pull"),
 }
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
-IDX = re.compile(rb"\x00\x00[\x08\x09\x0b-\x0e][\x01-\x08]")
+IDX_START = re.compile(rb"\x00\x00[\x08\x09\x0b-\x0e][\x01-\x08]")
 START = 2**12  # bytes that are looked at
 PAIRS = re.compile(rb"[-+.\deE,]+(\s+(qid:\d+|\d+:[-+.\deE]+))*")
 
@@ -76,7 +77,7 @@ def read_file(file: Path, reading: Reading | None = None, text: str | None = Non
         raise UserError(reading.textual, what, "leave it out")
     module, function = READERS[kind]
     read = getattr(import_module(f"gdcli.datasets.{module}"), function)
-    given = {CSV: (reading, text), EXCEL: (reading,)}.get(kind, ())
+    given = {CSV: (reading, text), EXCEL: (reading,), NPZ: (reading,)}.get(kind, ())
     table: Table = read(file, *given)
     return table
 
@@ -94,11 +95,8 @@ def format_of(file: Path, reading: Reading) -> str:
     if PICKLE.match(start):
         what = "it is a pickle, which could run any program when it is read"
         raise UserError(str(file), what, "open it with what wrote it, and save it as CSV or .npz")
-    if IDX.match(start):
-        fix = (
-            "give the folder of the set to --data-dir, or put images and classes into an .npz file"
-        )
-        raise UserError(str(file), "it is an IDX file of one array", fix)
+    if IDX_START.match(start):
+        return IDX
     stranger = next((s for m, s in STRANGERS.items() if start.startswith(m)), None)
     if stranger is None and start[257:262] == b"ustar":
         stranger = "a tar archive", "unpack it"
@@ -159,7 +157,7 @@ def in_parts(file: Path, reading: Reading) -> bool:
 
 def own_target(file: Path, reading: Reading) -> str | None:
     """Return the target of a format that has one of its own."""
-    return LABEL if guessed(file, reading) == LIBSVM else None
+    return LABEL if guessed(file, reading) in (LIBSVM, IDX) else None
 
 
 def _suffix(file: Path) -> str:

@@ -1,74 +1,233 @@
-"""Images from IDX files: MNIST, Fashion-MNIST and sets of the same form, gzipped or not.
+"""Images and classes from IDX files: MNIST, Fashion-MNIST, EMNIST and sets of the same form.
 
 The format is the one of LeCun, Cortes and Burges's MNIST page: two zero bytes, a type, the
-number of axes, each axis's size as a big-endian integer of four bytes, and the values.
+number of axes, each axis's size as a big-endian integer of four bytes, and the values. EMNIST's
+images are transposed; they are left as they are.
 """
 
 from __future__ import annotations
 
 import math
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+from gdcli.datasets.arrays import ArrayTable
+from gdcli.datasets.classes import MOST, ranked
 from gdcli.datasets.contents import read_contents
+from gdcli.datasets.formats import LABEL
+from gdcli.datasets.notes import note
 from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Batch
 
-UNSIGNED_BYTE = 8
-CLASSES = 10
+TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+CLASSES = 10  # of MNIST and Fashion-MNIST, whose labels count from 0
+FORM = re.compile(
+    r"(?P<key>.*?)[-_.]*(?P<kind>image|label)s?([-_.]?idx\d?)?"
+    r"([-_.]?(ubyte|byte|short|int|float|double))?(?P<packed>\.(gz|bz2|xz|zip))?"
+)
+PART = re.compile(r"(?P<set>.*?)[-_.]*(?P<part>train|t10k|test)(ing)?")
+ROLES = [(part, kind) for part in ("train", "test") for kind in ("image", "label")]
+DEEPEST = 2  # folders in folders that are looked into: MNIST/raw
+MOST_FILES = 10_000  # that are looked at
+IMAGE = "image"
 
 
-def read_mnist(folder: Path) -> tuple[Batch, Batch]:
-    """Return the training and the test part of a folder's four files.
+@dataclass(frozen=True)
+class Found:
+    """A file of a set, by its name."""
 
-    x: (images, height, width) uint8; y: (images,) int64 from 0 to 9. Raises UserError for a file
-    that is missing or wrong.
+    file: Path
+    depth: int
+    set: str
+    part: str  # "train" or "test"
+    kind: str  # "image" or "label"
+
+    @property
+    def order(self) -> tuple[bool, bool, str]:
+        """What is taken first of several copies: packed ones, and those with a hyphen."""
+        name = self.file.name.lower()
+        packed = name.endswith((".gz", ".bz2", ".xz", ".zip"))
+        return not packed, ".idx" in name, name
+
+
+def holds_set(place: Path) -> bool:
+    """Return whether there is a file of images to train on in a folder, or below it."""
+    return any(f.part == "train" and f.kind == IMAGE for f in _search(place))
+
+
+def read_mnist(place: Path) -> tuple[Batch, Batch]:
+    """Return the training and the test part of a set's four files.
+
+    The place is their folder or one above it; where it holds several sets, with the start of the
+    files' names. x: (images, height, width) as in the file; y: (images,) int64, the labels where
+    these are from 0 to 9, and else their ranks. Raises UserError for a file that is missing or
+    wrong.
     """
-    return _part(folder, "train"), _part(folder, "t10k")
+    files = _files(place)
+    train, test = (
+        _part(files[part, IMAGE], files[part, "label"], "--data-dir") for part in ("train", "test")
+    )
+    if train["x"].ndim != 3 or train["x"].shape[1:] != test["x"].shape[1:]:
+        sizes = (" x ".join(map(str, part["x"].shape)) for part in (train, test))
+        what = f"its images have the shapes {' and '.join(sizes)}"
+        fix = "give images of (examples, height, width), of one size"
+        raise UserError(str(files["train", IMAGE].parent), what, fix)
+    _number(train, test, files["train", "label"])
+    return train, test
 
 
-def _part(folder: Path, part: str) -> Batch:
-    image_file = _find(folder, f"{part}-images-idx3-ubyte")
-    label_file = _find(folder, f"{part}-labels-idx1-ubyte")
-    images, labels = read_idx(image_file, axes=3), read_idx(label_file, axes=1)
+def _number(train: Batch, test: Batch, file: Path) -> None:
+    """Replace the labels of both parts by classes from 0."""
+    import numpy as np
+
+    labels = np.concatenate([train["y"], test["y"]])
+    known, places = ranked(labels)
+    if len(known) > MOST:
+        what = f"it holds {len(known)} different labels, more than {MOST} classes"
+        raise UserError(str(file), what, "give the file of the labels")
+    if not (labels.min() >= 0 and labels.max() < CLASSES and not (labels % 1).any()):
+        if known != tuple(map(str, range(len(known)))):
+            what = f"its labels, from {known[0]} to {known[-1]}"
+            note(f"{file}: {what}, are the classes 0 to {len(known) - 1}, in their order")
+        labels = places
+    train["y"], test["y"] = (part.astype(np.int64) for part in np.split(labels, [len(train["y"])]))
+
+
+def read_pair(file: Path) -> ArrayTable:
+    """Return the images of an IDX file, and their labels from the file beside it."""
+    form = FORM.fullmatch(file.name.lower())
+    if form is None or form["kind"] != IMAGE:
+        what = "it holds labels" if form else "its name does not tell that of its labels"
+        fix = "give the file of images, called such as train-images-idx3-ubyte"
+        raise UserError(str(file), f"it is an IDX file, and {what}", fix)
+    beside = [
+        other
+        for other, found in _formed(file.parent)
+        if (found["kind"], found["key"]) == ("label", form["key"])
+    ]
+    if not beside:
+        name = re.sub("(?i)images", "labels", file.name).replace("idx3", "idx1")
+        what = f"there is no file {show(name)} beside it"
+        raise UserError(str(file), what, "put the file of its labels there")
+    packed = form["packed"] or ""
+    beside.sort(key=lambda other: (not other.name.lower().endswith(packed or "byte"), other.name))
+    part = _part(file, beside[0], "--data")
+    note(f"{file}: the labels are those of {beside[0]}")
+    arrays = {LABEL: part["y"], IMAGE: part["x"]}
+    return ArrayTable(file, (LABEL, IMAGE), arrays)
+
+
+def _part(image_file: Path, label_file: Path, option: str) -> Batch:
+    """Return images, two axes or more, and their labels, (images,), as they are in the files."""
+    import numpy as np
+
+    images, labels = read_idx(image_file, option), read_idx(label_file, option)
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    for file, array, of in ((image_file, images, "images"), (label_file, labels, "labels")):
+        if (array.ndim == 1) != (of == "labels"):
+            shape = " x ".join(map(str, array.shape))
+            what = f"its array has the shape {shape}, which is none of {of}"
+            fix = "give a file of one number each" if of == "labels" else "give one of images"
+            raise UserError(str(file), what, fix)
     if len(images) != len(labels):
         what = f"there are {len(labels)} labels for the {len(images)} images of {image_file.name}"
         raise UserError(str(label_file), what, "give two files of the same set")
-    if labels.max() >= CLASSES:
-        what = f"the label {labels.max()} is not one of the {CLASSES} classes from 0"
-        raise UserError(str(label_file), what, "give the four files of one set")
-    return {"x": images, "y": labels.astype("int64")}
+    if not np.isfinite(labels).all():
+        raise UserError(str(label_file), "a label is no finite number", "give it a class")
+    return {"x": images, "y": labels}
 
 
-def named(stem: str) -> tuple[str, ...]:
-    """Return what a file of a set may be called: packed or not, with the dot of some unpackers."""
-    dotted = stem.replace("-idx", ".idx")
-    return f"{stem}.gz", stem, f"{dotted}.gz", dotted
-
-
-def _find(folder: Path, stem: str) -> Path:
-    for name in named(stem):
-        if (folder / name).is_file():
-            return folder / name
-    fix = "give the folder of all four idx-ubyte files"
-    raise MissingData("--data-dir", f"there is no {stem}.gz in {show(str(folder))}", fix)
-
-
-def read_idx(file: Path, axes: int) -> Array:
-    """Return the bytes of an IDX file as uint8 with that many axes.
+def read_idx(file: Path, option: str) -> Array:
+    """Return the array of an IDX file.
 
     The sizes in the header are held against the bytes that are there, so that a damaged header
     asks for no memory. Raises UserError for a file that is damaged or of another kind.
     """
     import numpy as np
 
-    content, start = read_contents(file, "--data-dir"), 4 + 4 * axes
-    if content[:4] != bytes([0, 0, UNSIGNED_BYTE, axes]) or len(content) < start:
-        what = f"this is no {axes}-dimensional IDX file of unsigned bytes"
-        raise UserError(str(file), what, "give the file as it was published")
+    content = read_contents(file, option)
+    axes = content[3] if len(content) > 4 else 0
+    start = 4 + 4 * axes
+    kind = TYPES.get(content[2]) if content[:2] == b"\0\0" and len(content) >= start > 4 else None
+    if kind is None:
+        raise UserError(str(file), "this is no IDX file", "give the file as it was published")
     sizes = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
-    if math.prod(sizes) != len(content) - start or 0 in sizes:
+    dtype = np.dtype(kind)
+    if math.prod(sizes) * dtype.itemsize != len(content) - start or 0 in sizes:
         shape = " x ".join(map(str, sizes))
-        what = f"the header says {shape} bytes, the file holds {len(content) - start}"
+        each = f", of {dtype.itemsize} bytes each" if dtype.itemsize > 1 else ""
+        what = f"the header says {shape} values{each}, the file holds {len(content) - start} bytes"
         raise UserError(str(file), what, "fetch it again")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(sizes)
+    values = np.frombuffer(content, dtype, offset=start).reshape(sizes)
+    return values.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _files(place: Path) -> dict[tuple[str, str], Path]:
+    """Return the four files of a set by part and kind; raises UserError unless each is one."""
+    found = list(_search(place))
+    nearest = min((f.depth for f in found), default=0)
+    found = [f for f in found if f.depth == nearest]
+    sets = sorted({f.set for f in found})
+    if len(sets) > 1:
+        listed = ", ".join(name or "one without a name" for name in sets)
+        folder = place if place.is_dir() else place.parent
+        fix = f"give --data-dir {folder / sets[-1]}, the start of the names of its files"
+        raise UserError("--data-dir", f"{show(str(place))} holds several sets: {listed}", fix)
+    files: dict[tuple[str, str], Path] = {}
+    for part, kind in ROLES:
+        same = [f for f in found if (f.part, f.kind) == (part, kind)]
+        if not same:
+            name = f"{'t10k' if part == 'test' else part}-{kind}s-idx{3 if kind == IMAGE else 1}"
+            what = f"there is no {name}-ubyte in {show(str(place))}, packed or not"
+            raise MissingData("--data-dir", what, "give the folder of all four idx-ubyte files")
+        folders = sorted({str(f.file.parent) for f in same})
+        if len(folders) > 1:
+            listed = " and ".join(map(show, folders[:2]))
+            what = f"there are several sets in {show(str(place))}: in {listed}"
+            raise UserError("--data-dir", what, "give the folder of one")
+        files[part, kind] = min(same, key=lambda f: f.order).file
+    return files
+
+
+def _search(place: Path) -> Iterator[Found]:
+    """Yield the files of sets in a folder and below it, or those whose names so begin."""
+    folder, start = (place, "") if place.is_dir() else (place.parent, place.name.lower())
+    seen = 0
+    level = [folder]
+    for depth in range(1 if start else 1 + DEEPEST):
+        deeper: list[Path] = []
+        for one in level:
+            for file, form in _formed(one):
+                part = PART.fullmatch(form["key"])
+                if part and file.name.lower().startswith(start):
+                    name = "test" if part["part"] == "t10k" else part["part"]
+                    yield Found(file, depth, part["set"], name, form["kind"])
+            if depth < DEEPEST and seen < MOST_FILES:
+                below = _folders(one)
+                seen += 1 + len(below)
+                deeper += below
+        level = deeper
+
+
+def _formed(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+    """Yield the files of a folder whose names say images or labels, in their order."""
+    try:
+        names = sorted(os.listdir(folder))  # noqa: PTH208 -- a name is all that is looked at
+    except OSError:
+        return
+    for name in names:
+        form = FORM.fullmatch(name.lower())
+        if form is not None and (folder / name).is_file():
+            yield folder / name, form
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+    except OSError:
+        return []

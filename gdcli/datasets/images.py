@@ -18,27 +18,29 @@ SYSTEM = (Path("/usr/local/share/datasets"), Path("/usr/share/datasets"))  # eac
 class ImageSet:
     """What the files of a set are called, and how they are read."""
 
-    first: tuple[str, ...]  # names of which a folder of the set has one
+    holds: Callable[[Path], bool]  # whether a folder has files of the set
     files: str  # what is looked for, in words
     read: Callable[[Path], tuple[Batch, Batch]]
     inner: str = "."  # the folder that the published archive unpacks to
     package: str | None = None
 
 
-IDX = idx.named("train-images-idx3-ubyte"), "four idx-ubyte files"
+IDX = idx.holds_set, "four idx-ubyte files"
 SETS = {
     "mnist": ImageSet(*IDX, idx.read_mnist),
     "fashion-mnist": ImageSet(*IDX, idx.read_mnist, package="dataset-fashion-mnist"),
-    "cifar10": ImageSet(cifar.TRAINING, "six .bin files", cifar.read_cifar, "cifar-10-batches-bin"),
+    "cifar10": ImageSet(
+        cifar.holds_set, "six .bin files", cifar.read_cifar, "cifar-10-batches-bin"
+    ),
 }
 
 
 def read_images(name: str, folder: Path | None) -> tuple[Batch, Batch]:
     """Return the training and the test part of a set: "x" and "y".
 
-    x: (images, height, width) or (images, colours, height, width) uint8; y: (images,) int64 from
-    0 to 9. The folder is --data-dir, None for where systems keep data sets. Raises UserError for
-    a set that is not there, and for files that are wrong.
+    x: (images, height, width) or (images, colours, height, width); y: (images,) int64. The folder
+    is --data-dir, None for where systems keep data sets. Raises UserError for a set that is not
+    there, and for files that are wrong.
     """
     kind = SETS[name]
     places = (folder,) if folder else system_folders(name)
@@ -64,4 +66,4 @@ def installed(name: str) -> Path | None:
 def _found(kind: ImageSet, places: tuple[Path, ...]) -> Path | None:
     """Return the first folder that holds a set."""
     inner = (place / name for place in places for name in (".", kind.inner))
-    return next((p for p in inner if any((p / name).is_file() for name in kind.first)), None)
+    return next((p for p in inner if kind.holds(p)), None)

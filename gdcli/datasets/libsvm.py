@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gdcli.datasets.arrays import ArrayTable
@@ -16,6 +16,7 @@ from gdcli.datasets.cells import Style, lost_digits, number
 from gdcli.datasets.contents import opened
 from gdcli.datasets.formats import LABEL
 from gdcli.datasets.room import check_room
+from gdcli.datasets.table import Table
 from gdcli.errors import UserError
 from gdcli.fields import show
 
@@ -39,6 +40,26 @@ class _Pairs:
 @dataclass(frozen=True)
 class LibsvmTable(ArrayTable):
     """The label, and the features as one matrix."""
+
+    first: int = 1  # the index of the first feature
+
+    def beside(self, test: Table) -> tuple[Table, Table]:
+        """Return both tables with the features that either has: what a line leaves out is 0."""
+        import numpy as np
+
+        if not isinstance(test, LibsvmTable):
+            return self, test
+        both = self, test
+        first = min(table.first for table in both)
+        last = max(table.first + table.arrays[FEATURES].shape[1] for table in both)
+        found: list[Table] = []
+        for table in both:
+            features = table.arrays[FEATURES]
+            more = (0, 0), (table.first - first, last - table.first - features.shape[1])
+            check_room(8 * len(features) * (last - first), table.file)
+            arrays = {**table.arrays, FEATURES: np.pad(features, more)}
+            found.append(replace(table, arrays=arrays, first=first))
+        return found[0], found[1]
 
     def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
         """Return the matrix of the features; raises UserError for another target than the label."""
@@ -68,7 +89,7 @@ def read_libsvm(file: Path) -> LibsvmTable:
     features = np.zeros(shape)
     features[pairs.rows, np.array(pairs.indices) - first] = pairs.values
     arrays = {LABEL: np.array(pairs.labels), FEATURES: features}
-    return LibsvmTable(file, (LABEL, FEATURES), arrays)
+    return LibsvmTable(file, (LABEL, FEATURES), arrays, first=first)
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:

@@ -14,6 +14,7 @@ from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 
 AUTO = "auto"
+TEST_FRACTION = 0.2  # unless it is given
 WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "blanks": " ", "bar": "|"}
 TEXTUAL = ("separator", "header", "decimal", "thousands", "encoding", "comment", "skip_rows")
 
@@ -22,6 +23,9 @@ TEXTUAL = ("separator", "header", "decimal", "thousands", "encoding", "comment",
 class Reading:
     """What the user says of a file; what is left out is found in it."""
 
+    test_data: Annotated[
+        Path | None, LATER, "file of test examples, read as --data is, of which none is held out"
+    ] = None
     separator: Annotated[
         str | None, LATER, "what separates columns of text: a character, tab, or blanks"
     ] = None
@@ -45,8 +49,14 @@ class Reading:
         "what a missing value is: an error, its row dropped, or the training part's mean",
     ] = "error"
 
-    def check_reading(self, data: Path | None) -> None:
+    def check_reading(self, data: Path | None, test_fraction: float) -> None:
         """Raise UserError for options that cannot be, or have no file to be about."""
+        if self.test_data is not None and data is None:
+            what = "there is no file to train on beside it"
+            raise UserError("--test-data", what, "add --data FILE.csv")
+        if self.test_data is not None and test_fraction != TEST_FRACTION:
+            what = f"the test part is the file {show(str(self.test_data))} of --test-data"
+            raise UserError("--test-fraction", what, "leave out one of the two")
         given = next((f.name for f in fields(Reading) if getattr(self, f.name) != f.default), None)
         if given is not None and data is None:
             name = f"--{given.replace('_', '-')}"

@@ -8,11 +8,12 @@ from typing import Annotated
 
 from annotated_types import Ge, Lt
 
+from gdcli.datasets.both import read_both
 from gdcli.datasets.classes import Classes
 from gdcli.datasets.features import classified, measured
-from gdcli.datasets.formats import own_target, read_file
+from gdcli.datasets.formats import own_target
 from gdcli.datasets.named import read_named
-from gdcli.datasets.reading import Reading
+from gdcli.datasets.reading import TEST_FRACTION, Reading
 from gdcli.datasets.split import Scale
 from gdcli.errors import UserError
 from gdcli.fields import show
@@ -32,7 +33,7 @@ class Source(Reading):
         str | None, "column of --data to predict from the others: a name, of .npy a number from 0"
     ] = None
     scale: Annotated[Scale, "scaling of the features, by the training part"] = "standard"
-    test_fraction: Annotated[float, "part of the examples held out", Ge(0), Lt(1)] = 0.2
+    test_fraction: Annotated[float, "part of the examples held out", Ge(0), Lt(1)] = TEST_FRACTION
 
     def __post_init__(self) -> None:
         """Raise UserError where one of --data and --target lacks the other."""
@@ -42,7 +43,7 @@ class Source(Reading):
         if self.target is not None and self.data is None:
             what = f"there is no file to find the column {show(self.target)} in"
             raise UserError("--target", what, "add --data FILE.csv")
-        self.check_reading(self.data)
+        self.check_reading(self.data, self.test_fraction)
 
     @property
     def predicted(self) -> str | None:
@@ -50,15 +51,15 @@ class Source(Reading):
         return self.target or (own_target(self.data, self) if self.data else None)
 
     def measured(self) -> tuple[Array, Array]:
-        """Return the features, a matrix or Columns, and the measurement, (examples,)."""
+        """Return the features, a matrix, Columns or Apart, and the measurement, (examples,)."""
         if self.data is None or self.predicted is None:
             return read_named(self.dataset)
-        return measured(read_file(self.data, self), self.predicted, self)
+        return measured(read_both(self.data, self), self.predicted, self)
 
     def classified(self) -> tuple[Array, Classes]:
-        """Return the features, a matrix or Columns, and the classes."""
+        """Return the features, a matrix, Columns or Apart, and the classes."""
         if self.data is None or self.predicted is None:
             x, y = read_named(self.dataset)
             places = y.astype("int64")
             return x, Classes(places, tuple(map(str, range(1 + places.max()))))
-        return classified(read_file(self.data, self, self.predicted), self.predicted, self)
+        return classified(read_both(self.data, self, self.predicted), self.predicted, self)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from gdcli.datasets.features import Columns
+from gdcli.datasets.features import Apart, Columns
+from gdcli.datasets.notes import note
 from gdcli.datasets.on_disk import OnDisk, Streamed
+from gdcli.datasets.reading import TEST_FRACTION
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch, Data
 
@@ -23,8 +25,14 @@ def prepare(
     """Return shuffled examples: the last round(n * test_fraction) are the test part, if any.
 
     x: (n, ...) numbers, or Columns of n rows, float64 in the result; y: (n, ...) of any kind.
-    Raises UserError when no example is left to train on.
+    Parts of the user's own, Apart, stay what they are, in their order; none tests if the fraction
+    is 0. Raises UserError when no example is left to train on.
     """
+    if isinstance(x, Apart):
+        count = len(x.train)
+        tests = keeps_test_part(test_fraction, x.file, x.said)
+        own = {"x": x.test, "y": y[count:]} if tests else {}
+        return scaled({"x": x.train, "y": y[:count]}, own, scale)
     return divided(x, y, parts(len(x), test_fraction, rng), scale)
 
 
@@ -36,6 +44,19 @@ def divided(x: Array, y: Array, both: tuple[Array, Array], scale: Scale) -> Data
     first, second = x.parts(train, test) if isinstance(x, Columns) else (x[train], x[test])
     held_out = {"x": second, "y": y[test]} if len(test) else {}
     return scaled({"x": first, "y": y[train]}, held_out, scale)
+
+
+def keeps_test_part(test_fraction: float, file: str, said: str) -> bool:
+    """Return whether a test part that the examples come with is used: unless the fraction is 0.
+
+    Says so; raises UserError for another fraction, as none is held out.
+    """
+    if test_fraction not in (0, TEST_FRACTION):
+        what = f"{test_fraction:g} is not held out of {file}, which has a test part of its own"
+        raise UserError("--test-fraction", what, "leave it out, or give 0 for no test part")
+    if said and test_fraction:
+        note(said)
+    return test_fraction > 0
 
 
 def parts(examples: int, test_fraction: float, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
-from gdcli.datasets.classes import Classes
+from gdcli.datasets.classes import Classes, tell_absent
+from gdcli.datasets.features import Apart
 from gdcli.datasets.notes import note
-from gdcli.datasets.split import parts
+from gdcli.datasets.split import Scale, divided, parts, prepare
 from gdcli.errors import UserError
 from gdcli.fields import LATER, counted, show
-from gdcli.problem import Array
+from gdcli.problem import Array, Data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +38,28 @@ class Stratified:
         if not test_fraction:
             what = "with --test-fraction 0 no example is held out"
             raise UserError("--stratify", what, "leave it out, or hold some out")
+
+    def split(
+        self,
+        x: Array,
+        y: Array,
+        classes: Classes,
+        how: tuple[float, Scale],
+        rng: np.random.Generator,
+    ) -> Data:
+        """Return the split examples; `how`: the part that is held out, and the scale.
+
+        y: targets of any kind. Raises UserError where the examples have a test part of their own,
+        and --stratify is given.
+        """
+        test_fraction, scale = how
+        if isinstance(x, Apart):
+            self.check_stratified(x.file, test_fraction)
+            data = prepare(x, y, test_fraction, scale, rng)
+        else:
+            data = divided(x, y, self.drawn(classes, test_fraction, rng), scale)
+        tell_absent(data.train["y"], classes)
+        return replace(data, classes=classes.names)
 
     def drawn(
         self, classes: Classes, test_fraction: float, rng: np.random.Generator

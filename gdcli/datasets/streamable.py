@@ -37,12 +37,15 @@ class Streamable(Source):
             fix = "give a .npy or CSV file, or leave it out"
             if self.data and self.learnt:
                 given, fix = "a part of a file has no means or categories", "leave it out"
+            elif self.data and self.test_data:
+                given, fix = "beside --test-data the file is read whole", "leave it out"
             raise UserError("--stream", given, fix)
 
     @property
     def streams(self) -> bool:
         """Whether the file can be read in parts."""
-        return self.data is not None and not self.learnt and in_parts(self.data, self)
+        whole = self.learnt or self.test_data is not None
+        return self.data is not None and not whole and in_parts(self.data, self)
 
     @property
     def learnt(self) -> bool:

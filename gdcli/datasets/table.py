@@ -56,6 +56,20 @@ class Table(ABC):
     def take(self, rows: NDArray[np.bool_]) -> Self:
         """Return some of the rows."""
 
+    @property
+    def test(self) -> Table | None:
+        """The test part that the file itself has."""
+        return None
+
+    @property
+    def said(self) -> str:
+        """What there is to say where that test part is used."""
+        return ""
+
+    def beside(self, test: Table) -> tuple[Table, Table]:
+        """Return this table and that of its test part, of which one may have to be filled up."""
+        return self, test
+
     def features(self, target: str) -> Array:
         """Return all columns but one, as `numbers` does."""
         return self.numbers(self.others(target))

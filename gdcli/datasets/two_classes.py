@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from gdcli.datasets.classes import tell_absent
-from gdcli.datasets.split import divided
 from gdcli.datasets.stratified import Stratified
 from gdcli.datasets.streamable import Streamable
 from gdcli.errors import UserError
@@ -38,7 +36,4 @@ class TwoClasses(Streamable, Stratified, OfClasses):
             what = f"column {show(self.predicted)} has {count} different values, not two"
             raise UserError("--target", what, "choose another, or run softmax-regression")
         y = classes.places[:, None].astype(float)
-        both = self.drawn(classes, self.test_fraction, rng)
-        data = divided(x, y, both, self.scale)
-        tell_absent(data.train["y"], classes)
-        return replace(data, classes=classes.names)
+        return self.split(x, y, classes, (self.test_fraction, self.scale), rng)

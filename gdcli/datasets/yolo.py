@@ -6,6 +6,7 @@ import io
 import math
 import os
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,18 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from gdcli.datasets.boxes import padded
+from gdcli.datasets.cells import number
 from gdcli.datasets.contents import read_contents
+from gdcli.datasets.notes import note
+from gdcli.datasets.room import check_room
 from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.fields import convert, show
 from gdcli.problem import Array, Data
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LARGEST = 2**20  # bytes of a data.yaml
+LARGEST_LABELS = 2**23  # bytes of a file of labels, whose numbers take ten times as many
 MOST_CLASSES = 10_000  # each costs numbers in every place that is looked at
 MOST_PIXELS = 10**8  # of an image, which takes three bytes a pixel, however few it is packed in
 GREY = 114  # of the margins, as Ultralytics has it
 STDERR = 2  # the descriptor: libraries in C know nothing of sys.stderr
 VALUES = ("class", "x", "y", "width", "height")
+OUTSIDE = 0.01  # that a box may reach out of its image, by rounding, as Ultralytics has it
+VALIDATION = ("val", "validation", "test")  # of which the first that is there is used
+ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")  # Pillow's modes
 
 
 @dataclass(frozen=True)
@@ -32,9 +40,28 @@ class Folders:
     """What a data.yaml says: where the images are, and how many classes there are."""
 
     file: Path
+    root: Path
     classes: int
     train: tuple[Path, ...]  # folders, and lists of images
     val: tuple[Path, ...]
+    key_points: int  # numbers of a line of labels beside its box
+
+
+class Tally(Counter[str]):
+    """How many images or lines of labels there were to say something of."""
+
+    def tell(self, file: Path) -> None:
+        """Say it."""
+        for what, count in (+self).items():
+            note(f"{file}: {what.format(count)}")
+
+
+ALPHAS = "images with an alpha channel, which is left out: {}"
+DEEP = "images of 16 bits, of which the upper 8 are used: {}"
+EMPTY = "images without a file of labels, which are taken for images of nothing: {}"
+POLYGONS = "labels that are polygons, for which the boxes around them are taken: {}"
+POINTS = "labels with key points, which are left out: {}"
+TWICE = "labels that are there twice, of which one is left out: {}"
 
 
 def read_yolo(file: Path, size: int, most: int | None) -> Data:
@@ -46,11 +73,15 @@ def read_yolo(file: Path, size: int, most: int | None) -> Data:
     import numpy as np
 
     said = read_data_yaml(file)
-    train = [image for place in said.train for image in _images(said, "train", place)]
+    train = [image for place in said.train for image in _images(said, "train", place)][:most]
     test = [image for place in said.val for image in _images(said, "val", place)]
+    check_room(2 * 3 * size**2 * (len(train) + len(test)), file)
+    tally = Tally()
     with _silence():
-        parts = [_read(images, said.classes, size) for images in (train[:most], test) if images]
+        parts = [_read(images, said, size, tally) for images in (train, test) if images]
     places = max(1, *(len(rows) for _, objects in parts for rows in objects))
+    check_room(8 * len(VALUES) * places * (len(train) + len(test)), file)
+    tally.tell(file)
     filled = [padded(images, objects, places) for images, objects in parts]
     return Data(filled[0], filled[1] if test else {}, {"classes": np.arange(said.classes)})
 
@@ -90,21 +121,34 @@ def read_data_yaml(file: Path) -> Folders:
         raise UserError(where, f"this is not plain YAML: {what}", "correct the line") from None
     if not isinstance(content, dict):
         raise UserError(str(file), "it has no keys", "give train, val and names")
-    folder = file.parent / _text(file, content, "path", ".")
-    train, val = (_places(file, folder, content, key) for key in ("train", "val"))
+    root = file.parent / _text(file, content, "path", ".")
+    held_out = next((key for key in VALIDATION if content.get(key)), VALIDATION[0])
+    train, val = (_places(file, root, content, key) for key in ("train", held_out))
     if not train:
         raise UserError(str(file), "it names no training images", "add train: FOLDER")
-    return Folders(file, _classes(file, content), train, val)
+    if held_out != VALIDATION[0]:
+        note(f"{file}: there is no val; {held_out} is the test part")
+    return Folders(file, root, _classes(file, content), train, val, _key_points(file, content))
+
+
+def _key_points(file: Path, content: dict[Any, Any]) -> int:
+    """Return how many numbers of key points a line of labels has beside its box."""
+    shape = content.get("kpt_shape")
+    if shape is None:
+        return 0
+    if isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape):
+        return int(shape[0] * shape[1])
+    raise UserError(str(file), "kpt_shape is no list of two integers", "give such as [17, 3]")
 
 
 def _text(file: Path, content: dict[Any, Any], key: str, default: str) -> str:
-    value = content.get(key, default)
+    value = content.get(key) or default
     if not isinstance(value, str):
         raise UserError(str(file), f"{key} is {_kind(value)}, no text", f"give {key}: FOLDER")
     return value
 
 
-def _places(file: Path, folder: Path, content: dict[Any, Any], key: str) -> tuple[Path, ...]:
+def _places(file: Path, root: Path, content: dict[Any, Any], key: str) -> tuple[Path, ...]:
     """Return the folders and lists of a part, below the folder of the data set."""
     value = content.get(key)
     several = value if isinstance(value, list) else [] if value is None else [value]
@@ -112,23 +156,51 @@ def _places(file: Path, folder: Path, content: dict[Any, Any], key: str) -> tupl
         if not isinstance(one, str) or "\0" in one:
             what = f"{key} holds {_kind(one)}, no path"
             raise UserError(str(file), what, f"give {key}: FOLDER, or a list of folders")
-    return tuple(folder / one for one in several)
+    return tuple(_place(file, root, one, key) for one in several)
+
+
+def _place(file: Path, root: Path, given: str, key: str) -> Path:
+    """Return where a path leads: one that begins with ../ into the data set's folder all the same.
+
+    Roboflow writes ../train/images for train/images. What is outside of the folder is not looked
+    into, unless the path is absolute.
+    """
+    path = Path(given)
+    if path.is_absolute():
+        return path
+    parts = Path(os.path.normpath(path)).parts
+    inner = Path(*(part for part in parts if part != os.pardir))
+    if parts[:1] == (os.pardir,):
+        if not (root / inner).exists():
+            leads = f"{key}: {show(given)}" if key else show(given)
+            what = f"{leads} leads out of {show(str(root))}, which has no {inner}"
+            raise UserError(str(file), what, "correct the path, or path: above it")
+        if key:
+            note(f"{file}: {key}: {show(given)} is taken for {show(str(inner))}, which is there")
+    return root / inner
 
 
 def _classes(file: Path, content: dict[Any, Any]) -> int:
     """Return the number of classes: of the names, or nc where there are none."""
     names = content.get("names")
-    if isinstance(names, dict) and set(names) == set(range(len(names))):
-        names = list(names.values())
-    found = len(names) if isinstance(names, list) else content.get("nc")
+    if isinstance(names, dict):
+        numbers = {convert(key, int) for key in names}
+        if numbers == set(range(len(names))) and len(numbers) == len(names):
+            names = list(names.values())
     if names is not None and not isinstance(names, list):
         raise UserError(str(file), "names are not numbered from 0", "give names: [NAME, NAME]")
+    given = content.get("nc")
+    if isinstance(given, str):
+        given = convert(given, float)
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
+    found = len(names) if names is not None else given
     if type(found) is not int or found < 1:
         raise UserError(str(file), "it has no classes", "give names: [NAME, NAME]")
     if found > MOST_CLASSES:
         what = f"{show(found)} classes are more than the {MOST_CLASSES} that a data set may have"
         raise UserError(str(file), what, "correct nc")
-    if type(content.get("nc", found)) is not int or content.get("nc", found) != found:
+    if "nc" in content and (type(given) is not int or given != found):
         what = f"nc is {show(_plain(content['nc']))}, but there are {found} names"
         raise UserError(str(file), what, "leave nc out")
     return found
@@ -147,10 +219,10 @@ def _images(said: Folders, key: str, place: Path) -> list[Path]:
     """Return the images of a folder and of those below it, or of a list, in a fixed order."""
     try:
         if place.is_dir():
-            found = sorted(p for p in place.rglob("*") if p.suffix.lower() in SUFFIXES)
+            found = sorted(p for p in place.rglob("*") if _is_image(p))
         elif place.suffix == ".txt" and place.is_file():
-            lines = read_contents(place, "--data").decode("utf-8").splitlines()
-            found = [place.parent / line.strip() for line in lines if line.strip()]
+            lines = read_contents(place, "--data").decode("utf-8-sig").splitlines()
+            found = [_listed(said, place, line.strip()) for line in lines if line.strip()]
         else:
             what = f"{key}: there is no folder {show(str(place))}"
             raise UserError(str(said.file), what, "correct the path, or path: above it")
@@ -165,12 +237,41 @@ def _images(said: Folders, key: str, place: Path) -> list[Path]:
     return found
 
 
-def _read(files: list[Path], classes: int, size: int) -> tuple[list[Array], list[Array]]:
+def _is_image(path: Path) -> bool:
+    """Return whether a file is called as an image is, and not ._1.png as macOS calls others."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _listed(said: Folders, file: Path, line: str) -> Path:
+    """Return an image of a list: as seen from the list's folder, or else from the data set's."""
+    if "\0" in line:
+        raise UserError(str(file), "there is a byte of 0, which no path has", "correct the list")
+    path = Path(line)
+    if path.is_absolute():
+        return path
+    near = Path(os.path.normpath(file.parent / path))
+    inside = any(
+        Path(os.path.abspath(near)).is_relative_to(os.path.abspath(folder))  # noqa: PTH100 -- of links none is followed
+        for folder in (file.parent, said.root)
+    )
+    if inside and (line.startswith("./") or near.is_file()):
+        return near
+    return _place(file, said.root, line, "")
+
+
+def _read(
+    files: list[Path], said: Folders, size: int, tally: Tally
+) -> tuple[list[Array], list[Array]]:
     """Return images and their objects, in the images as they are now."""
     images, objects = [], []
-    for file in files:
-        image, scale, margin = _letterboxed(_pixels(file), size)
-        rows = _objects(file, classes)
+    found = [label_file(file) for file in files]
+    if not any(file.exists() for file in found):
+        what = f"none of {len(files)} images has a file of labels, such as {show(str(found[0]))}"
+        fix = "put the labels there: labels in the place of images in the path"
+        raise UserError(str(said.file), what, fix)
+    for file, labels in zip(files, found, strict=True):
+        image, scale, margin = _letterboxed(_pixels(file, tally), size)
+        rows = _objects(labels, said, tally)
         rows[:, 1:] *= [*scale, *scale]
         rows[:, 1:3] += margin
         images.append(image)
@@ -178,13 +279,13 @@ def _read(files: list[Path], classes: int, size: int) -> tuple[list[Array], list
     return images, objects
 
 
-def _pixels(file: Path) -> Array:
+def _pixels(file: Path, tally: Tally) -> Array:
     """Return an image, (height, width, 3) uint8, red first."""
     import cv2
     import numpy as np
 
     packed = read_contents(file, "--data")
-    _check_size(file, packed)
+    tally.update(_header(file, packed))
     raw = np.frombuffer(packed, np.uint8)
     try:
         image = cv2.imdecode(raw, cv2.IMREAD_COLOR) if len(raw) else None
@@ -195,21 +296,31 @@ def _pixels(file: Path) -> Array:
     return image[..., ::-1]
 
 
-def _check_size(file: Path, packed: bytes) -> None:
-    """Raise UserError for an image whose own header says that it is too large to unpack."""
+def _header(file: Path, packed: bytes) -> list[str]:
+    """Return what there is to say of an image whose own header tells it.
+
+    Raises UserError where it is too large to unpack, or of numbers that are no shades.
+    """
     from PIL import Image
 
     try:
         with warnings.catch_warnings(action="ignore"):
-            width, height = Image.open(io.BytesIO(packed)).size
+            image = Image.open(io.BytesIO(packed))
     except Image.DecompressionBombError as error:
         what = str(error).partition(",")[0].lower()
         raise UserError(str(file), what, "make it smaller, or take it out") from None
-    except Exception:  # noqa: BLE001 -- what its header does not say, OpenCV may still read
-        return
+    except Exception:  # noqa: BLE001 -- of what is damaged or made up anything is raised
+        raise UserError(str(file), "this is no image", "take it out, or save it anew") from None
+    width, height = image.size
     if width * height > MOST_PIXELS:
         what = f"its {width} x {height} pixels are more than {MOST_PIXELS}"
         raise UserError(str(file), what, "make it smaller, or take it out")
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        what = "its pixels are numbers of 32 bits, which are no shades"
+        raise UserError(str(file), what, "save it with 8 bits a colour")
+    alpha = image.mode in ALPHA or "transparency" in image.info
+    deep = image.mode.startswith("I") or (image.format == "PNG" and packed[24] == 16)
+    return [what for what, there in ((ALPHAS, alpha), (DEEP, deep)) if there]
 
 
 def _letterboxed(image: Array, size: int) -> tuple[Array, tuple[float, ...], tuple[float, ...]]:
@@ -232,48 +343,92 @@ def _letterboxed(image: Array, size: int) -> tuple[Array, tuple[float, ...], tup
     return whole, (width / size, height / size), (left / size, top / size)
 
 
-def _objects(image: Path, classes: int) -> Array:
-    """Return an image's objects, rows of class, centre, width and height; none without a file."""
-    import numpy as np
-
+def label_file(image: Path) -> Path:
+    """Return the file of an image's labels: the last `images` of the path becomes `labels`."""
     parts = list(image.parts)
     last = max((i for i, part in enumerate(parts[:-1]) if part == "images"), default=None)
     if last is not None:
         parts[last] = "labels"
-    file = Path(*parts).with_suffix(".txt")
+    return Path(*parts).with_suffix(".txt")
+
+
+def _objects(file: Path, said: Folders, tally: Tally) -> Array:
+    """Return an image's objects, rows of class, centre, width and height; none without a file."""
+    import numpy as np
+
     if not file.exists():
-        return np.zeros((0, 5))
-    text = read_contents(file, "--data").decode("utf-8", errors="replace")
-    rows = [_row(f"{file}:{line}", cells, classes) for line, cells in _lines(text)]
-    return np.array(rows, dtype=float).reshape(-1, 5)
+        tally[EMPTY] += 1
+        return np.zeros((0, len(VALUES)))
+    size = file.stat().st_size
+    text = read_contents(file, "--data") if size <= LARGEST_LABELS else b""
+    if max(size, len(text)) > LARGEST_LABELS:
+        what = f"{max(size, len(text))} bytes are more than the labels of an image have"
+        raise UserError(str(file), what, "give a line an object")
+    lines = list(_lines(text.decode("utf-8-sig", errors="replace")))
+    lengths = {len(cells) for _, cells in lines}
+    if len(VALUES) in lengths and any(map(_is_polygon, lengths)) and not said.key_points:
+        what = "some lines are boxes, and some are polygons"
+        raise UserError(str(file), what, "give boxes alone, or polygons alone")
+    rows: dict[tuple[float | None, ...], list[float]] = {}
+    for line, cells in lines:
+        row, values = _row(f"{file}:{line}", cells, said, tally), tuple(map(number, cells))
+        tally[TWICE] += values in rows
+        rows[values] = row
+    return np.array(list(rows.values()), dtype=float).reshape(-1, len(VALUES))
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    for number, line in enumerate(text.splitlines(), 1):
+    for place, line in enumerate(text.splitlines(), 1):
         if line.strip():
-            yield number, line.split()
+            yield place, line.split()
 
 
-def _row(where: str, cells: list[str], classes: int) -> list[float]:
+def _is_polygon(count: int) -> bool:
+    """Return whether so many values are a class and three points or more."""
+    return count >= 7 and count % 2 == 1
+
+
+def _row(where: str, cells: list[str], said: Folders, tally: Tally) -> list[float]:
     """Return the numbers of a line; raises UserError where they are no object."""
-    if len(cells) != len(VALUES):
+    if said.key_points and len(cells) == len(VALUES) + said.key_points:
+        tally[POINTS] += 1
+        cells = cells[: len(VALUES)]
+    polygon = _is_polygon(len(cells))
+    if len(cells) != len(VALUES) and not polygon:
         what = f"{len(cells)} values are not class, x, y, width and height"
-        raise UserError(where, what, "give a box by these five")
-    values = [_number(where, name, cell) for name, cell in zip(VALUES, cells, strict=True)]
-    if values[0] not in range(classes):
-        what = f"class {show(cells[0])} is not one of the {classes} in data.yaml"
-        raise UserError(where, what, f"give a whole number from 0 to {classes - 1}")
-    for name, value, cell in zip(VALUES[1:], values[1:], cells[1:], strict=True):
-        lowest = value > 0 if name in {"width", "height"} else value >= 0
-        if not (lowest and value <= 1):
-            what = f"{name} {show(cell)} is not a part of the image"
-            raise UserError(where, what, "give pixels divided by the image's width or height")
-    return values
+        raise UserError(where, what, "give a box by these five, or a polygon by its points")
+    first = _number(where, VALUES[0], cells[0])
+    if first not in range(said.classes):
+        what = f"class {show(cells[0])} is not one of the {said.classes} in data.yaml"
+        raise UserError(where, what, f"give a whole number from 0 to {said.classes - 1}")
+    if polygon:
+        tally[POLYGONS] += 1
+        points = [_part(where, "xy"[i % 2], cell) for i, cell in enumerate(cells[1:])]
+        return [first, *_around(where, points[::2], points[1::2])]
+    return [first, *(_part(where, n, c) for n, c in zip(VALUES[1:], cells[1:], strict=True))]
+
+
+def _around(where: str, x: list[float], y: list[float]) -> list[float]:
+    """Return centre, width and height of the box around the points of a polygon."""
+    left, right, top, bottom = min(x), max(x), min(y), max(y)
+    if left == right or top == bottom:
+        raise UserError(where, "the polygon has no area", "correct it, or take out the line")
+    return [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
+
+
+def _part(where: str, name: str, cell: str) -> float:
+    """Return a number that is a part of the image, or a little more."""
+    value = _number(where, name, cell)
+    lowest = value > 0 if name in {"width", "height"} else value >= -OUTSIDE
+    if not (lowest and value <= 1 + OUTSIDE):
+        what = f"{name} {show(cell)} is not a part of the image"
+        raise UserError(where, what, "give pixels divided by the image's width or height")
+    return value
 
 
 def _number(where: str, name: str, cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
+    value = number(cell)
+    if value is None:
         what = f"{name} {show(cell)} is not a number"
-        raise UserError(where, what, "correct it, or take out the line") from None
+        raise UserError(where, what, "correct it, or take out the line")
+    return value

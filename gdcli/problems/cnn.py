@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.classes import Classes, count_classes, tell_absent
-from gdcli.datasets.image_file import read_image_file
+from gdcli.datasets.classes import Classes, count_classes
+from gdcli.datasets.formats import own_target
+from gdcli.datasets.image_file import read_image_file, white
 from gdcli.datasets.images import read_images
 from gdcli.datasets.named import read_named
-from gdcli.datasets.reading import Reading
-from gdcli.datasets.split import divided
+from gdcli.datasets.reading import TEST_FRACTION, Reading
+from gdcli.datasets.split import keeps_test_part
 from gdcli.datasets.stratified import Stratified
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
@@ -48,7 +49,7 @@ class Cnn(Network, Reading, Stratified):
     examples: Annotated[int | None, "use the first so many training images", Ge(1)] = None
     test_fraction: Annotated[
         float, "part of digits or a file held out; 0 for no test part of any set", Ge(0), Lt(1)
-    ] = 0.2
+    ] = TEST_FRACTION
     channels: Annotated[tuple[int, ...], "channels of each convolution", Ge(1)] = (8, 16)
     kernel: Annotated[int, "width and height of the convolutions", Ge(1)] = 3
     padding: Annotated[Literal["same", "valid"], "keep the image's size, or only whole windows"] = (
@@ -61,10 +62,10 @@ class Cnn(Network, Reading, Stratified):
     def __post_init__(self) -> None:
         """Raise UserError for options that do not go together."""
         super().__post_init__()
-        if (self.data is None) != (self.target is None):
+        if (self.data is None) != (self.predicted is None):
             given, other = ("--data", "--target") if self.data else ("--target", "--data")
             raise UserError(given, f"it needs {other}", f"add {other}")
-        self.check_reading(self.data)
+        self.check_reading(self.data, self.test_fraction)
         if self.categorical is not None or self.missing == "mean":
             option = "--missing" if self.categorical is None else "--categorical"
             raise UserError(option, "the features are pixels of an image", "leave it out")
@@ -78,41 +79,48 @@ class Cnn(Network, Reading, Stratified):
             what = f"a window of {self.kernel} has no middle to centre on a pixel"
             raise UserError("--kernel", what, "give an odd number, or --padding valid")
 
+    @property
+    def predicted(self) -> str | None:
+        """The column with the classes: --target, unless the file's format has one of its own."""
+        return self.target or (own_target(self.data, self) if self.data else None)
+
     def load(self, rng: np.random.Generator) -> Data:
         """Return images, (examples, 1, height, width) from 0 to 1, and classes, (examples,) int64.
 
         Raises UserError when an image is too small for the layers.
         """
-        data = self._set() if self.dataset != "digits" and not self.data else self._split(rng)
+        data, dtype = (
+            self._set() if self.dataset != "digits" and not self.data else self._split(rng)
+        )
         self._shrink(data.train["x"].shape[2:])
         if self.examples is not None:
             data = self._first(data, self.examples)
-        white = self._white(data)
-        both = ({**p, "x": p["x"] / white} if p else p for p in (data.train, data.test))
+        bright = self._white(data, dtype)
+        both = ({**p, "x": p["x"] / bright} if p else p for p in (data.train, data.test))
         return Data(*both, classes=data.classes)
 
-    def _split(self, rng: np.random.Generator) -> Data:
-        """Return images that have no test part of their own."""
-        if self.data and self.target:
-            images, classes = read_image_file(self.data, self.target, self)
+    def _split(self, rng: np.random.Generator) -> tuple[Data, str]:
+        """Return images that travel with gdcli or are in a file, and the type of their pixels."""
+        if self.data and self.predicted:
+            images, classes, dtype = read_image_file(self.data, self.predicted, self)
         else:
             x, y = read_named("digits")
             images, names = x.reshape(-1, 1, 8, 8), tuple(map(str, range(CLASSES)))
-            classes = Classes(y.astype("int64"), names)
-        both = self.drawn(classes, self.test_fraction, rng)
-        data = divided(images, classes.places, both, "none")
-        tell_absent(data.train["y"], classes)
-        return replace(data, classes=classes.names)
+            classes, dtype = Classes(y.astype("int64"), names), ""
+        how = self.test_fraction, "none"
+        return self.split(images, classes.places, classes, how, rng), dtype
 
-    def _set(self) -> Data:
+    def _set(self) -> tuple[Data, str]:
         train, test = read_images(self.dataset, self.data_dir)
-        return Data(_one_channel(train), _one_channel(test) if self.test_fraction else {})
+        tests = keeps_test_part(self.test_fraction, self.dataset, "")
+        data = Data(_one_channel(train), _one_channel(test) if tests else {})
+        return data, str(train["x"].dtype)
 
-    def _white(self, data: Data) -> float:
-        """Return the value of the brightest pixel that there can be, or that a file has."""
-        if self.data:
-            return float(abs(data.train["x"]).max()) or 1.0
-        return 16.0 if self.dataset == "digits" else 255.0
+    def _white(self, data: Data, dtype: str) -> float:
+        """Return what the pixels are divided by."""
+        if self.dataset == "digits" and not self.data:
+            return 16.0
+        return white(dtype, float(abs(data.train["x"]).max()), self.data or self.data_dir)
 
     def _first(self, data: Data, examples: int) -> Data:
         if examples > data.examples:
@@ -138,7 +146,7 @@ class Cnn(Network, Reading, Stratified):
         """Return the convolutions and the linear layer."""
         from torch import nn
 
-        classes = count_classes(data) if self.data else CLASSES
+        classes = max(count_classes(data), 0 if self.data else CLASSES)
         depth, *size = data.train["x"].shape[1:]
         height, width = self._shrink(tuple(size))
         layers = list[nn.Module]()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge, Gt, Le, Lt
 
 from gdcli.datasets.ratings import read_ratings
-from gdcli.datasets.reading import Reading
-from gdcli.datasets.split import parts
+from gdcli.datasets.reading import TEST_FRACTION, Reading
+from gdcli.datasets.split import keeps_test_part, parts
 from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.problem import Array, Batch, Data, Params, Problem
@@ -35,7 +35,9 @@ class MatrixFactorization(Problem, Reading):
     rank: Annotated[int, "rank of the truth and of the factors", Ge(1)] = 3
     density: Annotated[float, "part of the table that is seen", Gt(0), Le(1)] = 0.4
     noise: Annotated[float, "standard deviation of the ratings' noise", Ge(0)] = 0.1
-    test_fraction: Annotated[float, "part of the seen ratings held out", Ge(0), Lt(1)] = 0.2
+    test_fraction: Annotated[float, "part of the seen ratings held out", Ge(0), Lt(1)] = (
+        TEST_FRACTION
+    )
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared factors", Ge(0)] = 0.0
     init_scale: Annotated[float, "standard deviation of the starting factors", Ge(0)] = 0.3
     data: Annotated[Path | None, LATER, "file of ratings, instead of synthetic ones"] = None
@@ -49,7 +51,7 @@ class MatrixFactorization(Problem, Reading):
         if (self.data is None) != (self.target is None):
             given, other = ("--data", "--target") if self.data else ("--target", "--data")
             raise UserError(given, f"it needs {other}", f"add {other}")
-        self.check_reading(self.data)
+        self.check_reading(self.data, self.test_fraction)
         if self.categorical is not None:
             what = "what was rated, and by whom, are categories in any case"
             raise UserError("--categorical", what, "leave it out")
@@ -62,13 +64,16 @@ class MatrixFactorization(Problem, Reading):
         Raises UserError when no rating is left to train on.
         """
         if self.data and self.target:
-            row, column, rating = read_ratings(self.data, self.target, self)
-            train, test = parts(len(rating), self.test_fraction, rng)
-            found = [
-                {"row": row[p], "column": column[p], "rating": rating[p]} if len(p) else {}
-                for p in (train, test)
-            ]
-            return Data(*found)
+            ratings, both = read_ratings(self.data, self.target, self)
+            if both.test is None:
+                train, test = parts(len(ratings["rating"]), self.test_fraction, rng)
+            else:
+                train, test = both.places()
+                if not keeps_test_part(self.test_fraction, str(self.data), both.said):
+                    test = test[:0]
+            return Data(
+                *({k: v[p] for k, v in ratings.items()} if len(p) else {} for p in (train, test))
+            )
         return self._synthetic(rng)
 
     def _synthetic(self, rng: np.random.Generator) -> Data:

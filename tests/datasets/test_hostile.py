@@ -69,7 +69,7 @@ def test_pickled_objects_are_not_run(tmp_path: Path) -> None:
     (tmp_path / "p.npz").write_bytes(pickle.dumps(Trap(marker)))
     (tmp_path / "p.npy").write_bytes(pickle.dumps(Trap(marker)))
     refused(tmp_path / "o.npy", "FILE: it holds pickled Python objects, which could run any prog")
-    refused(tmp_path / "o.npz", "FILE: it holds pickled Python objects, which could run any prog")
+    refused(tmp_path / "o.npz", "FILE: 'x' holds pickled Python objects, which could run any p")
     refused(tmp_path / "p.npz", "FILE: it is a pickle, which could run any program when it is ")
     refused(tmp_path / "p.npy", "FILE: it is a pickle, which could run any program when it is ")
     assert not marker.exists()

@@ -10,6 +10,7 @@ import pytest
 
 from gdcli.datasets import images
 from gdcli.datasets.images import installed, read_images
+from gdcli.datasets.notes import collected
 from gdcli.errors import UserError
 from gdcli.problem import Array
 from gdcli.problems.cnn import Cnn
@@ -136,6 +137,136 @@ def test_images_of_a_users_own(tmp_path: Path, pixels: Array, expected: Array) -
             assert known.pop(np.rint(image * 200).astype(int).tobytes()) == kind
     assert not known
     assert problem.module(data)[-1].out_features == 3  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "divided", "said"),
+    [
+        (GREY.astype(np.uint8), 255, ""),
+        (
+            GREY.astype(np.uint8) // 4,
+            255,
+            "pixels of uint8 are divided by 255; the largest to",
+        ),
+        (GREY.astype(np.uint16) * 300, 65535, "pixels of uint16 are divided by 65535; the largest"),
+        (GREY > 100, 1, ""),
+        (GREY / 400, 1, ""),
+        ((GREY / 200).astype(np.float32), 1, ""),
+        (GREY * 1.275, 255, ""),
+        (GREY, 200, "pixels are divided by 200, the largest to train on; for another scale save "),
+        (GREY - 301.0, 300, "pixels are divided by 300, the largest"),
+        (GREY.astype(np.int16) * 100, 20000, "pixels are divided by 20000, the largest to train "),
+    ],
+)
+def test_what_pixels_are_divided_by(
+    tmp_path: Path, pixels: Array, divided: float, said: str
+) -> None:
+    file = tmp_path / "i.npz"
+    np.savez(file, images=pixels, kind=KINDS)
+    with collected() as lines:
+        data = Cnn(data=file, target="kind", test_fraction=0).load(rng())
+    found = np.sort(data.train["x"].reshape(12, -1), axis=0)
+    wanted = np.sort(pixels.reshape(12, -1).astype(float) / divided, axis=0)
+    np.testing.assert_allclose(found, wanted)
+    starts = [line.removeprefix(f"{file}: ")[: len(said)] for line in lines]
+    assert starts == ([said] if said else [])
+
+
+FORMS = [
+    ((8, 6, 3), 3, "8 x 6 x 3 are read as 8 x 6 pixels of 3 colours, which are last"),
+    ((8, 8, 4), 4, "8 x 8 x 4 are read as 8 x 8 pixels of 4 colours, which are last"),
+    ((8, 8, 2), 2, "8 x 8 x 2 are read as 8 x 8 pixels of 2 colours, which are last"),
+    ((7, 9, 1), 1, "7 x 9 x 1 are read as 7 x 9 pixels of 1 colour, which are last"),
+    (
+        (4, 8, 6),
+        4,
+        "4 x 8 x 6 are read as 8 x 6 pixels of 4 colours, which are first",
+    ),
+    ((1, 9, 7), 1, "1 x 9 x 7 are read as 9 x 7 pixels of 1 colour, which are first"),
+    ((9, 9, 5), 5, "9 x 9 x 5 are read as 9 x 9 pixels of 5 colours, which are last"),
+    (
+        (3, 8, 3),
+        3,
+        (
+            "3 x 8 x 3 are read as 8 x 3 pixels of 3 colours, which are first; if they "
+            "are last, save numpy.moveaxis(images, -1, 1)"
+        ),
+    ),
+    (
+        (4, 4, 3),
+        3,
+        (
+            "4 x 4 x 3 are read as 4 x 4 pixels of 3 colours, which are last, though the "
+            "first axis could be them, too"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("shape", "colours", "said"), FORMS)
+def test_where_the_colours_are_is_said(
+    tmp_path: Path, shape: tuple[int, ...], colours: int, said: str
+) -> None:
+    pixels = np.random.default_rng(5).integers(0, 256, (12, *shape), dtype=np.uint8)
+    file = tmp_path / "i.npz"
+    np.savez(file, images=pixels, kind=KINDS)
+    with collected() as lines:
+        data = Cnn(data=file, target="kind", channels=(2,), test_fraction=0).load(rng())
+    assert list(lines) == [f"{file}: the images of {said}"]
+    assert data.train["x"].shape[1] == colours
+    moved = np.moveaxis(pixels, -1, 1) if "last" in said.split(";", maxsplit=1)[0] else pixels
+    known = {image.tobytes() for image in moved}
+    assert {np.rint(x * 255).astype(np.uint8).tobytes() for x in data.train["x"]} == known
+
+
+@pytest.mark.parametrize(
+    ("arrays", "error"),
+    [
+        (
+            {"x": np.ones((12, 1, 4, 4, 1))},
+            "'x' has the shape 12 x 1 x 4 x 4 x 1, which is none of",
+        ),
+        (
+            {"x": np.ones((12, 8, 6, 5))},
+            "the images have the shape 8 x 6 x 5, of which none is seen",
+        ),
+        (
+            {"x": GREY, "w": np.ones(12)},
+            "besides 'kind' it has 2 arrays, 'x', 'w'; give --",
+        ),
+        ({"x": np.ones((12, 0, 4))}, "'x' has the shape 12 x 0 x 4, which is none of images; give"),
+    ],
+)
+def test_arrays_that_are_no_images(tmp_path: Path, arrays: dict[str, Array], error: str) -> None:
+    np.savez(tmp_path / "i.npz", **arrays, kind=KINDS)
+    with pytest.raises(UserError) as caught:
+        Cnn(data=tmp_path / "i.npz", target="kind").load(rng())
+    assert str(caught.value).startswith(f"{tmp_path / 'i.npz'}: {error}")
+
+
+def test_a_test_part_is_of_the_same_images(tmp_path: Path) -> None:
+    given: dict[str, Any] = {
+        "data": tmp_path / "i.npz",
+        "target": "k",
+        "test_data": tmp_path / "t.npz",
+    }
+    np.savez(tmp_path / "i.npz", x=GREY.astype(np.uint8), k=KINDS)
+    np.savez(tmp_path / "t.npz", x=GREY[:, :5].astype(np.uint8), k=KINDS)
+    with pytest.raises(UserError, match=r"its test images are of 1 x 5 x 6 \(colours, height, wid"):
+        Cnn(**given).load(rng())
+    np.savez(tmp_path / "t.npz", x=GREY / 255, k=KINDS)
+    with pytest.raises(UserError, match="its test images are of float64, the others of uint8; s"):
+        Cnn(**given).load(rng())
+
+
+def test_the_classes_of_images_may_be_one_column(tmp_path: Path) -> None:
+    codes = np.arange(12)[:, None] % 3
+    np.savez(tmp_path / "i.npz", x=GREY, k=codes, hot=np.eye(3)[codes[:, 0]])
+    given: dict[str, Any] = {"data": tmp_path / "i.npz", "test_fraction": 0}
+    data = Cnn(**given, target="k", drop="hot").load(rng())
+    assert sorted(data.train["y"].tolist()) == [0] * 4 + [1] * 4 + [2] * 4
+    with pytest.raises(UserError, match=r"such as numpy\.argmax\(\.\.\., axis=1\) of one column a"):
+        Cnn(**given, target="hot", drop="k").load(rng())
 
 
 def test_columns_that_are_no_image(tmp_path: Path) -> None:

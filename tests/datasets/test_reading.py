@@ -357,7 +357,7 @@ def test_other_formats_may_be_packed_too(tmp_path: Path, pack: Any) -> None:
         ),
         (
             b"\0\0\x08\x03" + bytes(40),
-            "it is an IDX file of one array; give the folder of the set ",
+            "it is an IDX file, and its name does not tell that of its la",
         ),
         (b"\x89PNG\r\n\x1a\n", "it is an image, which is not read; put images and their classes"),
         (b"\xff\xd8\xff\xe0", "it is an image, which is not read"),
