@@ -27,7 +27,7 @@ def read_image_file(file: Path, target: str, reading: Reading) -> tuple[Array, C
     after them, if any; in other files the columns besides the target are the pixels of square
     grey images. Raises UserError for other shapes.
     """
-    table, others = used(read_file(file, reading), target, reading)
+    table, others = used(read_file(file, reading, target), target, reading)
     classes = number_classes(table.labels(target), target)
     return _images(table, others, target), classes
 

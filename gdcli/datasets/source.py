@@ -11,7 +11,7 @@ from annotated_types import Ge, Lt
 from gdcli.datasets.classes import Classes
 from gdcli.datasets.features import classified, measured
 from gdcli.datasets.formats import own_target, read_file
-from gdcli.datasets.named import read_named
+from gdcli.datasets.named import class_names, read_named
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.split import Scale
 from gdcli.errors import UserError
@@ -60,5 +60,6 @@ class Source(Reading):
         if self.data is None or self.predicted is None:
             x, y = read_named(self.dataset)
             places = y.astype("int64")
-            return x, Classes(places, tuple(map(str, range(1 + places.max()))))
+            own = tuple(map(str, range(1 + places.max())))
+            return x, Classes(places, class_names(self.dataset) or own)
         return classified(read_file(self.data, self, self.predicted), self.predicted, self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gdcli.datasets.features import Columns
@@ -27,10 +28,10 @@ def prepare(
     """
     train, test = parts(len(x), test_fraction, rng)
     if isinstance(x, OnDisk):
-        return _streamed(x, y, (train, test), scale)
+        return replace(_streamed(x, y, (train, test), scale), order=train)
     first, second = x.parts(train, test) if isinstance(x, Columns) else (x[train], x[test])
     held_out = {"x": second, "y": y[test]} if len(test) else {}
-    return scaled({"x": first, "y": y[train]}, held_out, scale)
+    return replace(scaled({"x": first, "y": y[train]}, held_out, scale), order=train)
 
 
 def parts(examples: int, test_fraction: float, rng: np.random.Generator) -> tuple[Array, Array]:

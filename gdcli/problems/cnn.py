@@ -85,7 +85,8 @@ class Cnn(Network, Reading):
         if self.examples is not None:
             data = self._first(data, self.examples)
         white = self._white(data)
-        return Data(*({**p, "x": p["x"] / white} if p else p for p in (data.train, data.test)))
+        train, test = ({**p, "x": p["x"] / white} if p else p for p in (data.train, data.test))
+        return replace(data, train=train, test=test)
 
     def _split(self, rng: np.random.Generator) -> Data:
         """Return images that have no test part of their own."""
@@ -113,7 +114,9 @@ class Cnn(Network, Reading):
             own = self.data or self.dataset
             what = f"{examples} is more than the {data.examples} training images of {own}"
             raise UserError("--examples", what, f"give at most {data.examples}")
-        return replace(data, train={name: part[:examples] for name, part in data.train.items()})
+        train = {name: part[:examples] for name, part in data.train.items()}
+        order = None if data.order is None else data.order[:examples]
+        return replace(data, train=train, order=order)
 
     def _shrink(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Return the size of an image after all layers; raises UserError if nothing is left."""
