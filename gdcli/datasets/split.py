@@ -51,13 +51,17 @@ def scaled(train: Batch, test: Batch, scale: Scale) -> Data:
     by the training part alone: nothing is learnt from the test part. A column that is constant
     there is only moved.
     """
-    # Columns are brought into range first: the square of a very large number would overflow, that
-    # of a very small one vanish.
-    x = train["x"]
-    size = _size(x) if scale != "none" else 1.0
-    origin, unit = _scaling(x / size, scale)
+    size, origin, unit = scaling(train["x"], scale)
     both = ({**p, "x": (p["x"] / size - origin) / unit} if p else p for p in (train, test))
     return Data(*both)
+
+
+def scaling(x: Array, scale: Scale) -> tuple[Array, Array, Array]:
+    """Return size, origin and unit of each column: x becomes (x / size - origin) / unit."""
+    # Columns are brought into range first: the square of a very large number would overflow, that
+    # of a very small one vanish.
+    size = _size(x) if scale != "none" else 1.0
+    return size, *_scaling(x / size, scale)
 
 
 def _streamed(x: OnDisk, y: Array, both: tuple[Array, Array], scale: Scale) -> Data:

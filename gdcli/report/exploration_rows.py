@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.analysis.data_map import REGIONS, rank_correlation
 from gdcli.analysis.example_counts import counts_of
-from gdcli.report.csv_line import csv_line
+from gdcli.csv_cell import csv_line
 from gdcli.report.labels import in_full
 from gdcli.report.plan import trial_rows
 from gdcli.report.trial_labels import trial_labels

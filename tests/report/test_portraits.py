@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gdcli.datasets.named import read_named
 from gdcli.datasets.described import described
+from gdcli.datasets.named import read_named
 from gdcli.engine.examples import examples_of
 from gdcli.grid import Trial
 from gdcli.report.page.png import png
