@@ -41,10 +41,7 @@ class Export:
     """What is exported, and where to."""
 
     to: Annotated[
-        Literal[
-            *("json", "parquet", "tensorboard", "mlflow"),
-            *("npz", "torch", "coefficients", "int8"),
-        ],
+        Literal["json", "parquet", "tensorboard", "mlflow", "npz", "torch", "coefficients", "int8"],
         "one JSON text, two Parquet files, TensorBoard's event files or MLflow runs; of one trial, "
         "which is trained again: its weights as arrays or a state_dict of PyTorch, coefficients of "
         "a linear model as CSV, or the integers of a network",

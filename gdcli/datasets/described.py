@@ -68,7 +68,7 @@ def described(problem: object, data: Data, targets: Array) -> Described:
     if isinstance(problem, Streamable) and problem.stream:
         read = _streamed(problem, file, classifies=classifies)
     else:
-        read = _of_file(problem, file, data, classifies=classifies)
+        read = _of_file(problem, file, order, classifies=classifies)
     if len(read.rows) <= order.max(initial=-1) or len(read.y) != len(read.rows):
         return Described()
     if not ours and not (read.y[order] == targets.ravel()).all():
@@ -89,7 +89,7 @@ def _of_set(name: str, *, classifies: bool) -> Described:
     return Described(classes=classes, features=tuple(features))
 
 
-def _of_file(problem: Reading, file: Path, data: Data, *, classifies: bool) -> _Read:
+def _of_file(problem: Reading, file: Path, order: Array, *, classifies: bool) -> _Read:
     """Return a file that is read whole."""
     target = _target(problem)
     table = read_file(file, problem, target if classifies else None)
@@ -97,7 +97,7 @@ def _of_file(problem: Reading, file: Path, data: Data, *, classifies: bool) -> _
     kept = used_rows(table, (target, *names), problem)
     rows = table.row_numbers()[kept]
     used = table.take(kept)
-    features = tuple(feature_names(used, names, problem, data.order))
+    features = tuple(feature_names(used, names, problem, order))
     if classifies:
         found = number_classes(used.labels(target), target)
         return _Read(table.counted, rows, found.places, found.names, features)

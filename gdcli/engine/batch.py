@@ -96,7 +96,7 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
 def _first(look: Look, program: Program, params: Params) -> None:
     """Show the parameters of a batch's first trial."""
     both = program.unstacked(params), program.held()
-    look(*({name: array[0] for name, array in held.items()} for held in both))
+    look(*({name: np.array(array[0]) for name, array in held.items()} for held in both))
 
 
 def _train_alone(

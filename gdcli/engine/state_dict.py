@@ -32,7 +32,7 @@ def state_dict(
     held = dict(module.named_parameters()) | dict(module.named_buffers())
     with torch.no_grad():
         for name, array in numbers.items():
-            held[name].copy_(torch.from_numpy(array.copy()))
+            held[name].copy_(torch.from_numpy(array))
     file = io.BytesIO()
     torch.save(module.state_dict(), file)
     return file.getvalue()

@@ -76,7 +76,8 @@ def _scaling(trial: Trial) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     if isinstance(x, Streamed):
         found = x.magnitude, x.origin, x.unit
     elif isinstance(problem, Source):
-        plain = load(replace(problem, scale="none"), trial.training.data_seed).train["x"]
+        raw = replace(problem, scale="none")  # type: ignore[call-arg]
+        plain = load(raw, trial.training.data_seed).train["x"]
         size, origin, unit = found = scaling(plain, problem.scale)
         if plain.shape != x.shape or not np.array_equal((plain / size - origin) / unit, x):
             raise _unknown(problem)

@@ -25,6 +25,7 @@ from gdcli.runs.judge import BYTES, Judge
 from gdcli.runs.recorded import Recorded
 from gdcli.runs.rerun import surroundings
 from gdcli.runs.rows import Rows
+from gdcli.runs.state import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,9 @@ def trained_again(
     finished, a trial that failed or diverged, and code or data that are not those of the run;
     RunError where the curve is another one than the recorded.
     """
+    if not (folder / "manifest.json").exists():
+        fix = "give its command again, which goes on with it"
+        raise UserError(show(str(folder)), state_of(folder).unfinished, fix)
     run = Recorded.read(folder, trust=trust)
     _check_ended(run, trial)
     chosen = next(t for t in run.experiment.grid.trials if t.id == trial)
