@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 10
 MOST_CLASSES = 3  # that are not told apart
-LONGEST = 30  # characters of a class's name
+LONGEST = 20  # characters of a class's name
 LEARNT_BY_HEART = 0.99  # of the examples right at the end: wrong labels have been learnt, too
 
 
@@ -65,19 +65,21 @@ def _judged(noise: LabelNoise) -> Iterator[str]:
 def _table(
     places: NDArray[np.int64], examples: Examples, own: Mapping[str, NDArray[Any]]
 ) -> Iterator[Text]:
-    about, labels = examples.described, examples.labels
+    rows, labels = examples.described.rows, examples.labels
+    counted_by = examples.described.counted.replace("_", " ")
     columns = [
+        *([Column(counted_by, [str(rows[i]) for i in places])] if rows else []),
         Column("labelled", [_name(examples, labels[i]) for i in places]),  # type: ignore[index]
         Column("model expects", [_name(examples, own["predicted"][i]) for i in places]),
         *(
             Column(name, [short(float(own[name][i])) for i in places])
-            for name in ("margin", "confidence", "variability")
+            for name in (
+                "margin",
+                "confidence",
+                *(() if rows else ("variability",)),
+            )  # of 80 columns
         ),
     ]
-    if about.rows:
-        columns.insert(
-            0, Column(about.counted.replace("_", " "), [str(about.rows[i]) for i in places])
-        )
     flipped = examples.flipped
     if flipped is not None and flipped.any():
         columns.append(Column("made wrong", ["yes" if flipped[i] else "no" for i in places]))
