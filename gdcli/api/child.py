@@ -39,7 +39,7 @@ def main() -> None:
     listen()
     told = _Told(telling)
     try:
-        told.send("done", {"run": _execute, "weights": _weights}[word](told, *given))
+        told.send("done", _execute(told, *given) if word == "run" else _weights(told, *given))
     except KeyboardInterrupt:
         return  # who asked for it knows
     except GdcliError as error:

@@ -341,7 +341,7 @@ def test_every_form_of_an_exploration_names_rows_and_classes(
     text = page.page_bytes(found).decode()
     content = json.loads(text.partition('id="data">')[2].partition("</script>")[0])
     assert (content["classes"], content["counted"]) == (list(about.classes), "line")
-    assert content["rows"] == list(about.rows)
+    assert content["row_numbers"] == list(about.rows)
     assert content["names"] == ["a", "b"]
     _write(found, tmp_path / "run" / "explore", CPU)
     manifest = json.loads((tmp_path / "run/explore/manifest.json").read_text())

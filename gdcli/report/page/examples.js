@@ -22,7 +22,7 @@ function target(place) {
 
 /** Return which example it is, and its place in the user's file where that is known. */
 function numbered(place, word = "example") {
-  return `${word} ${study.examples[place]}${study.rows.length ? ` (${study.counted} ${study.rows[place]})` : ""}`;
+  return `${word} ${study.examples[place]}${study.row_numbers.length ? ` (${study.counted} ${study.row_numbers[place]})` : ""}`;
 }
 
 function region(place) {

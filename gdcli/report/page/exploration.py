@@ -79,7 +79,7 @@ def _content(found: Exploration, examples: NDArray[np.int64]) -> dict[str, Any]:
         "examples": examples.tolist(),
         "classes": list(about.classes),
         "counted": about.counted.replace("_", " "),
-        "rows": [about.rows[i] for i in examples.tolist()] if about.rows else [],
+        "row_numbers": [about.rows[i] for i in examples.tolist()] if about.rows else [],
         "targets": {name: [column[i] for i in examples] for name, column in targets.items()},
         "settings": [names[id(setting)] for setting in found.trained],
         "measures": [_measures(setting, found, examples) for setting in found.trained],
