@@ -79,7 +79,7 @@ def test_the_map_and_the_likely_errors_are_those_of_explore(
 
 
 def test_rows_and_classes_of_a_file_have_the_users_names(open_page: Opens, tmp_path: Path) -> None:
-    lines = [f"{i % 2 + i / 100},{'=yes' if (i % 2) ^ (i % 9 == 0) else 'no'}" for i in range(90)]
+    lines = [f"{i % 2 + i / 400},{'=yes' if (i % 2) ^ (i % 9 == 0) else 'no'}" for i in range(90)]
     (tmp_path / "t.csv").write_text("\n".join(["a,kind", *lines]) + "\n")
     options = {"data": str(tmp_path / "t.csv"), "target": "kind"}
     found = explored(tmp_path, "logistic-regression", options=options, epochs="100", lr="1")
