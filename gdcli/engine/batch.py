@@ -76,8 +76,8 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
 
     `keeper`, if given, is offered the state now and then, and asked for one to go on from; the
     reference engine, one trial at a time, starts again instead. `hear` is told of the lowest loss
-    among the trials, a few times a second at most; `look` is given the first trial's parameters and
-    what it carries along, such as running statistics, at every recorded point.
+    among the trials, a few times a second at most; `look` is given the parameters and what is
+    carried along, such as running statistics, at every recorded point, with a first axis of trials.
     """
     keep_memory()
     plan = plan_of(batch.trials[0], data.examples)
@@ -86,17 +86,15 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
             return plan, _train_alone(batch.trials, data, device_name, advance, look)
         loop = loop_for(batch.trials, data, plan, device_name)
         loop.keeper, loop.hear = keeper, hear
-        loop.watch = look and partial(_first, look)
+        loop.watch = look and partial(_shown, look)
         which = watched(plan, stochastic=batch.trials[0].method != "gd")
         loop.watcher = Watcher(loop.program, which, plan.steps)
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
     return plan, curves._replace(path=path_of(loop.program, loop.stepper))
 
 
-def _first(look: Look, program: Program, params: Params) -> None:
-    """Show the parameters of a batch's first trial."""
-    both = program.unstacked(params), program.held()
-    look(*({name: np.array(array[0]) for name, array in held.items()} for held in both))
+def _shown(look: Look, program: Program, params: Params) -> None:
+    look(program.unstacked(params), program.held())
 
 
 def _train_alone(
@@ -115,7 +113,8 @@ def _train_alone(
 
     def watch(params: Params, carried: Params) -> None:
         if look:
-            look(*({n: a.cpu().numpy().copy() for n, a in p.items()} for p in (params, carried)))
+            both = params, carried
+            look(*({n: a.cpu().numpy()[None].copy() for n, a in held.items()} for held in both))
 
     return train(trial, data, device, advance, watch)._replace(path=path)
 

@@ -6,16 +6,18 @@ that is the same.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gdcli.engine.batch import TrialBatch, train_batch
+import numpy as np
+
+from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.isolation import lacks_memory, message_of
-from gdcli.engine.memory import check_memory
+from gdcli.engine.isolation import isolated
+from gdcli.engine.memory import allowance, check_memory, stacks_of
 from gdcli.engine.plan import plan_of
-from gdcli.errors import GdcliError, RunError, UserError
+from gdcli.errors import RunError, UserError
 from gdcli.fields import show
 from gdcli.grid import Trial
 from gdcli.runs.checksums import data_checksum, problem_key
@@ -61,9 +63,9 @@ def trained_again(
     """Return the weights of a trial after its last step.
 
     `check` is asked about the trial before it is trained. Code that the folder names is run only
-    if `trust` is. Raises UserError for a run that is not
-    finished, a trial that failed or diverged, and code or data that are not those of the run;
-    RunError where the curve is another one than the recorded.
+    if `trust` is. Raises UserError for a run that is not finished, a trial that failed or
+    diverged, and code or data that are not those of the run; RunError where the curve is another
+    one than the recorded.
     """
     if not (folder / "manifest.json").exists():
         fix = "give its command again, which goes on with it"
@@ -74,32 +76,27 @@ def trained_again(
     device, changes = surroundings(run)
     _check_same(run, chosen, changes)
     check(chosen)
-    batch = TrialBatch(0, "alone", (chosen,), run.engine)
-    check_memory([batch], None, device)
-    last = _Last()
-    curve, step, loss = _curve(run, batch, device, make_bar, last)
+    found = _trained(run, chosen, device, make_bar)
     exact = device == "cpu" and not changes
-    found = Judge(run, exact=exact).curve(chosen, curve)
-    if isinstance(found, Difference):
+    same = Judge(run, exact=exact).curve(chosen, found.curve)
+    if isinstance(same, Difference):
         why = f" ({'; '.join(changes)})" if changes else ""
         fix = "take the weights on the machine and with the versions of the run"
-        raise RunError(f"trained again, the trial is another one: {found}{why}; {fix}")
+        raise RunError(f"trained again, the trial is another one: {same}{why}; {fix}")
     how = "its curve is the recorded one, byte for byte"
-    if found != BYTES:
-        how = f"its losses are the recorded ones {found}"
-    return Weights(chosen, step, loss, last.params, last.carried, how)
+    if same != BYTES:
+        how = f"its losses are the recorded ones {same}"
+    return Weights(chosen, found.step, found.loss, found.params, found.carried, how)
 
 
-@dataclass
-class _Last:
-    """The last parameters that were looked at."""
+class _Trained(NamedTuple):
+    """A trial as it was trained again."""
 
-    params: Arrays = field(default_factory=dict)
-    carried: Arrays = field(default_factory=dict)
-
-    def look(self, params: Arrays, carried: Arrays) -> None:
-        """Take them."""
-        self.params, self.carried = params, carried
+    curve: bytes  # its lines of curves.csv
+    step: int
+    loss: float
+    params: Arrays
+    carried: Arrays
 
 
 def _check_ended(run: Recorded, trial: str) -> None:
@@ -126,31 +123,53 @@ def _check_same(run: Recorded, trial: Trial, changes: list[str]) -> None:
         raise UserError(str(run.folder), what, "bring back the file as it was")
 
 
-def _curve(
-    run: Recorded,
-    batch: TrialBatch,
-    device: str,
-    make_bar: Callable[[], Progress],
-    last: _Last,
-) -> tuple[bytes, int, float]:
-    """Train a trial; return its lines of curves.csv, its last step and training loss."""
-    (trial,) = batch.trials
+def _trained(
+    run: Recorded, trial: Trial, device: str, make_bar: Callable[[], Progress]
+) -> _Trained:
+    """Train a trial, on a GPU beside those that were beside it: its bits depend on them there."""
     data = examples_of(trial)
-    plan = plan_of(trial, data.examples)
-    bar = make_bar()
-    bar.start(plan.steps)
+    batch = TrialBatch(0, "alone", (trial,), run.engine)
+    check_memory([batch], None, device)
+    if device != "cpu":
+        batches = batches_of(run.experiment.grid.cohorts, run.engine)
+        whole = next(one for one in batches if trial in one.trials)
+        stacks = stacks_of(whole, data, allowance(None, device))
+        batch = next(one for one in stacks if trial in one.trials)
+    plan, bar = plan_of(trial, data.examples), make_bar()
+
+    def train(part: TrialBatch) -> _Trained | str | None:
+        return _of_part(run, part, trial, device, bar) if trial in part.trials else None
+
+    bar.start(len(batch.trials) * plan.steps)
     try:
-        advance = partial(bar.advance, batch.label)
-        _, curves = train_batch(batch, data, device, advance, look=last.look)
-    except (GdcliError, OSError, MemoryError):
-        raise
-    except Exception as error:
-        if lacks_memory(error):
-            raise MemoryError(message_of(error)) from error
-        raise RunError(f"trained again, the trial raised {message_of(error)}") from error
+        parts = isolated(batch, device, train, lambda own, said: said if own == trial else None)
     finally:
         bar.stop()
+    found = next(part for part in parts if part is not None)
+    if isinstance(found, str):
+        raise RunError(f"trained again, the trial raised {found}")
+    return found
+
+
+def _of_part(
+    run: Recorded, batch: TrialBatch, trial: Trial, device: str, bar: Progress
+) -> _Trained:
+    """Train a batch; return what became of one trial."""
+    place, points = batch.trials.index(trial), 0
+    last: tuple[Arrays, ...] = ()
+
+    def look(*held: Arrays) -> None:
+        nonlocal last, points
+        last = tuple({name: np.array(a[place]) for name, a in arrays.items()} for arrays in held)
+        points += 1
+
+    advance = partial(bar.advance, batch.label)
+    plan, curves = train_batch(batch, examples_of(trial), device, advance, look=look)
     rows = Rows(run.experiment.varied, run.experiment.grid.metrics, plan)
-    end = int(curves.length[0]) - 1
-    loss = float(curves.values["train_loss"][end, 0])
-    return rows.curve(trial, curves, 0).encode(), curves.steps[end], loss
+    end = int(curves.length[place]) - 1
+    if end + 1 < points:  # it ended before the others, and what it held then is gone
+        return _of_part(run, replace(batch, trials=(trial,)), trial, device, bar)
+    loss = float(curves.values["train_loss"][end, place])
+    params, carried = last
+    line = rows.curve(trial, curves, place).encode()
+    return _Trained(line, curves.steps[end], loss, params, carried)
