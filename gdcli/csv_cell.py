@@ -7,6 +7,8 @@ one apostrophe off the front gives the text back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gdcli.fields import NUMBER
 
 MARK = "'"
@@ -30,3 +32,8 @@ def quoted(cell: str) -> str:
     if not set(cell) & set(',"\r\n'):
         return cell
     return '"' + cell.replace('"', '""') + '"'
+
+
+def csv_line(cells: Sequence[str]) -> str:
+    """Return cells as a line, quoted where it needs be; no spreadsheet runs their texts."""
+    return ",".join(quoted(harmless(cell)) for cell in cells) + "\n"

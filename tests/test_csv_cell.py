@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.analysis.rows import value_of
-from gdcli.csv_cell import as_given, harmless
-from gdcli.report.csv_line import csv_line
+from gdcli.csv_cell import as_given, csv_line, harmless
 
 LABELS = [
     "=1+1",

@@ -20,6 +20,7 @@ from gdcli.fields import show
 NAME = "explore"
 CLASSIFIED = ("variability", "confidence", "margin")
 REGRESSED = ("loss_deviation", "loss", "final_loss")
+COUNTED = ("line", "row_from_0", "sheet_row")  # places in the user's file
 
 
 class Study(TypedDict):
@@ -35,7 +36,7 @@ class ExploredSetting:
     values: tuple[str, ...]  # of the setting, as the file has them
     examples: Sequence[int]
     measures: Mapping[str, Sequence[float]]  # those of CLASSIFIED, or of REGRESSED
-    words: Mapping[str, Sequence[str]]  # label, predicted, region, likely_error
+    words: Mapping[str, Sequence[str]]  # label, predicted, region, likely_error, maybe row
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Explored:
     settings: Sequence[ExploredSetting]
     table: Sequence[Mapping[str, Value]]
     classified: bool
+    counted: str  # what a "row" counts: "line" and the like, "" where there is none
     study: Mapping[str, Any]  # its manifest
 
 
@@ -67,7 +69,8 @@ def read_explored(folder: Path) -> Explored | None:
     classified = "region" in header.cells
     found = list(_settings(rows, header, count, classified=classified))
     order = sorted(found, key=lambda setting: losses.get(setting.values, inf))
-    return Explored(header.cells[:count], order, table, classified, study)
+    counted = next((name for name in header.cells[count:] if name in COUNTED), "")
+    return Explored(header.cells[:count], order, table, classified, counted, study)
 
 
 def same_examples(study: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
@@ -112,6 +115,11 @@ def _settings(
     measures = {name: column_of(header, name) for name in (CLASSIFIED if classified else REGRESSED)}
     named = ("label", "predicted", "region", "likely_error") if classified else ("target",)
     words = {name: column_of(header, name) for name in named}
+    # By the names of the classes, and the rows of the file, where there are such columns.
+    known = {"class": "label", "predicted_class": "predicted", **dict.fromkeys(COUNTED, "row")}
+    words |= {
+        known[name]: at for at, name in enumerate(header.cells) if at > count and name in known
+    }
     for values, group in groupby(rows, key=lambda row: tuple(row.cells[:count])):
         held = list(group)
         for row in held if classified else ():

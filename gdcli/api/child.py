@@ -1,4 +1,4 @@
-"""The process that runs an experiment for Python: what it is told, and what it tells."""
+"""The process that trains for Python: what it is told, and what it tells."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from gdcli.errors import GdcliError
 from gdcli.executors.choice import executor_of
@@ -19,27 +19,27 @@ from gdcli.runs.execution import execute
 from gdcli.runs.interruption import listen
 
 if TYPE_CHECKING:
-    from gdcli.runs.execution import Outcome
+    from numpy.typing import NDArray
+
     from gdcli.runs.options import RunOptions
 
 INTERVAL = 0.1  # seconds between two messages of progress
 
 
 def main() -> None:
-    """Run the experiment that stdin says, and tell of it on stdout.
+    """Do what stdin says, "run" or "weights" and its arguments, and tell of it on stdout.
 
     What is told is a word and its arguments: what `Progress` is to be told, and at the end "done"
-    and the folder, or "raise" and the error.
+    and the folder or the weights, or "raise" and the error.
     """
     telling = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else is printed must not come between
-    text, options = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process that began us
+    word, *given = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process that began us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     listen()
     told = _Told(telling)
     try:
-        outcome = _execute(text, options, told)
-        told.send("done", str(outcome.folder))
+        told.send("done", _execute(told, *given) if word == "run" else _weights(told, *given))
     except KeyboardInterrupt:
         return  # who asked for it knows
     except GdcliError as error:
@@ -48,7 +48,14 @@ def main() -> None:
         told.send("raise", portable(error))
 
 
-def _execute(text: str, options: RunOptions, told: _Told) -> Outcome:
+def _weights(told: _Told, folder: Path, trial: str, trust: bool) -> dict[str, NDArray[Any]]:  # noqa: FBT001 -- as it was sent
+    from gdcli.studies.again import trained_again
+
+    found = trained_again(folder, trial, lambda: told, trust=trust)
+    return found.params | found.carried
+
+
+def _execute(told: _Told, text: str, options: RunOptions) -> str:
     experiment = loads(text, Path("experiment.toml"))
     name = [f"--name={options.name}"] if options.name else []
     # What manifest.json says that would do the same.
@@ -57,7 +64,7 @@ def _execute(text: str, options: RunOptions, told: _Told) -> Outcome:
     if outcome.failed:
         what = f"{outcome.failed} of {counted(outcome.trials, 'trial', 'trials')} failed"
         told.warn(f"{what}: see {outcome.folder / 'summary.csv'}")
-    return outcome
+    return str(outcome.folder)
 
 
 def _end_with_parent() -> None:

@@ -1,4 +1,4 @@
-"""The process that runs an experiment for Python, seen from the one that asked for it.
+"""The process that trains for Python, seen from the one that asked for it.
 
 This process may have imported torch with other threads, be a notebook's, or a script that another
 process must not import again: the trials are trained in one that begins as the command line's.
@@ -21,6 +21,8 @@ from gdcli.experiment_file import dump
 from gdcli.report.progress import progress_bar
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gdcli.experiment import Experiment
     from gdcli.runs.options import RunOptions
     from gdcli.runs.progress import Progress
@@ -32,10 +34,21 @@ CODE = f"{BEGIN}; from gdcli.api.child import main; main()"
 
 def execute_apart(experiment: Experiment, options: RunOptions, *, quiet: bool) -> Path:
     """Run an experiment in a process of its own; return its folder, or raise what it raised."""
+    return Path(_apart(("run", dump(experiment), options), quiet=quiet))
+
+
+def weights_apart(folder: Path, trial: str, *, trust: bool) -> dict[str, NDArray[Any]]:
+    """Train a trial of a run again in a process of its own; return its weights by name."""
+    found: dict[str, NDArray[Any]] = _apart(("weights", folder, trial, trust), quiet=True)
+    return found
+
+
+def _apart(request: tuple[Any, ...], *, quiet: bool) -> Any:
+    """Return what a process of its own makes of a request, or raise what it raised."""
     progress = progress_bar(quiet=quiet)
     with _child() as child:
         try:
-            return _hear(child, (dump(experiment), options), progress)
+            return _hear(child, request, progress)
         except KeyboardInterrupt:
             _interrupt(child)
             raise
@@ -56,7 +69,7 @@ def _child() -> subprocess.Popen[bytes]:
     )
 
 
-def _hear(child: subprocess.Popen[bytes], request: object, progress: Progress) -> Path:
+def _hear(child: subprocess.Popen[bytes], request: object, progress: Progress) -> Any:
     """Tell the process what to do, and take in what it tells: see `child` for what there is."""
     with suppress(BrokenPipeError):  # that it has died is heard, too
         pickle.dump(request, _pipe(child.stdin))
@@ -67,8 +80,7 @@ def _hear(child: subprocess.Popen[bytes], request: object, progress: Progress) -
         except EOFError:
             raise RunError(_death(child)) from None
         if word == "done":
-            (folder,) = given
-            return Path(folder)
+            return given[0]
         if word == "raise":
             raise given[0]
         getattr(progress, word)(*given)

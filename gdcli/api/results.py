@@ -15,6 +15,7 @@ from gdcli.runs.state import state_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from gdcli.runs.typed import Table
 
@@ -83,6 +84,26 @@ class Run:
         columns = {n: pd.Series(values, ids, "str") for n, values in texts.items()}
         qualities = pd.Series([one.qualities for _, one in found], ids, "object")
         return pd.DataFrame({**columns, "qualities": qualities})
+
+    def weights(self, trial: str | None = None, *, trust: bool = False) -> dict[str, NDArray[Any]]:
+        """Return the parameters of a trial after its last step, and buffers, by their names.
+
+        Runs keep none: the trial is trained again, in a process of its own, and its curve must be
+        the recorded one. `trial` is an id of the summary, and may be left out where there is one
+        trial alone; `trust` lets code be run that the run's folder names.
+
+        Raises UserError for a run that is not finished and a trial that failed or diverged,
+        RunError where the curve is another one.
+        """
+        from gdcli.api.process import weights_apart
+
+        if trial is None:
+            ids = self.summary["trial"].tolist()
+            if len(ids) != 1:
+                what = f"the run has {len(ids)} trials"
+                raise UserError("trial", what, "give an id of summary's column trial")
+            (trial,) = ids
+        return weights_apart(self.path, trial, trust=trust)
 
     def _frame(self, table: Table) -> pd.DataFrame:
         # pandas takes half a second to import: an experiment can be made and run without it.

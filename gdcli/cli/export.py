@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 MODULES = {"parquet": "pyarrow", "tensorboard": "tensorboardX", "mlflow": "mlflow"}
 PLACES = {"parquet": "a folder", "tensorboard": "a folder", "mlflow": "http://HOST:PORT"}
+# What is of one trial's weights, and the endings that its file may have.
+WEIGHTS = {
+    "npz": (".npz",),
+    "torch": (".pt", ".pth"),
+    "coefficients": (".csv",),
+    "int8": (".npz",),
+}
+PRINTED = ("json", "coefficients")
 
 
 @dataclass(frozen=True)
@@ -33,12 +41,14 @@ class Export:
     """What is exported, and where to."""
 
     to: Annotated[
-        Literal["json", "parquet", "tensorboard", "mlflow", "int8"],
-        "one JSON text, two Parquet files, TensorBoard's event files, MLflow runs, or the integers "
-        "of one trial's network, which is trained again",
+        Literal["json", "parquet", "tensorboard", "mlflow", "npz", "torch", "coefficients", "int8"],
+        "one JSON text, two Parquet files, TensorBoard's event files or MLflow runs; of one trial, "
+        "which is trained again: its weights as arrays or a state_dict of PyTorch, coefficients of "
+        "a linear model as CSV, or the integers of a network",
     ] = "json"
     output: Annotated[
-        str | None, "file of JSON, else it is printed; .npz; folder; or MLflow's address"
+        str | None,
+        "file of JSON or CSV, else it is printed; .npz; .pt; folder; or MLflow's address",
     ] = None
     trial: Annotated[tuple[str, ...], "ids of the trials; all of them"] = ()
     overwrite: Annotated[bool, "replace what is there already"] = False
@@ -57,9 +67,10 @@ def export(
 ) -> int:
     """Export a run to other tools, from its files alone.
 
-    For --to int8 the trial is trained again, from its seed.
+    Runs keep no weights: for --to npz, torch, coefficients and int8 the trial is trained again,
+    from its seed, and nothing is written unless its curve is the recorded one.
 
-    Of a run that is not finished, the trials that are stored already are exported.
+    Of a run that is not finished, the trials that are stored already are exported, but no weights.
     """
     screen, options, trust, folder = every(
         [
@@ -73,10 +84,12 @@ def export(
 
     contents = Contents(folder, trust=trust.trust)
     contents.check_trials(options.trial, "--trial")
+    if options.to in WEIGHTS:
+        return _weights(contents, options, screen, trust=trust.trust)
     if options.output is None:
         _print(contents, options, screen)
         return 0
-    for note in _write(contents, options, options.output, screen):
+    for note in _write(contents, options, options.output):
         screen.warn(note)
     told = counted(len(options.trial) or contents.count(), "trial is", "trials are")
     part = " (the run is not finished)" if contents.state == "partial" else ""
@@ -96,21 +109,42 @@ def _options(given: Mapping[str, object]) -> Export:
         raise UserError("--output", what, f"give {PLACES[options.to]}")
     if options.to == "json" and options.output is not None:
         checked_target(Path(options.output), (".json",))
-    if options.to == "int8":
-        _check_int8(options)
+    if options.to in WEIGHTS:
+        _check_weights(options)
     repeated = [trial for trial in options.trial if options.trial.count(trial) > 1]
     if repeated:
         raise UserError("--trial", f"{show(repeated[0])} is given twice", "give it once")
     return options
 
 
-def _check_int8(options: Export) -> None:
+def _check_weights(options: Export) -> None:
     if len(options.trial) != 1:
-        what = f"int8 is of one trial, and {len(options.trial)} are given"
+        what = f"{options.to} is of one trial, and {len(options.trial)} are given"
         raise UserError("--trial", what, "give an id of summary.csv's first column")
-    if options.output is None:
-        raise UserError("--output", "int8 is not printed", "give a file that ends in .npz")
-    checked_target(Path(options.output), (".npz",))
+    endings = WEIGHTS[options.to]
+    if options.output is not None:
+        checked_target(Path(options.output), endings)
+    elif options.to not in PRINTED:
+        fix = f"give a file that ends in {endings[0]}"
+        raise UserError("--output", f"{options.to} is not printed", fix)
+
+
+def _weights(run: Contents, options: Export, screen: Screen, *, trust: bool) -> int:
+    """Write the weights of a trial, or print them."""
+    from gdcli.exports.weights import export as write
+    from gdcli.report.progress import progress_bar
+
+    file = None if options.output is None else Path(options.output)
+    bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
+    (trial,) = options.trial
+    given = {"trust": trust, "overwrite": options.overwrite}
+    content, said = write(options.to, run.folder, trial, file, bar, **given)
+    if file is None:
+        screen.console().file.write(content.decode())
+    screen.tell(said)
+    if file is not None:
+        screen.tell(f"they are in {options.output}")
+    return 0
 
 
 def _print(run: Contents, options: Export, screen: Screen) -> None:
@@ -121,15 +155,9 @@ def _print(run: Contents, options: Export, screen: Screen) -> None:
         write(line)
 
 
-def _write(run: Contents, options: Export, output: str, screen: Screen) -> list[str]:
+def _write(run: Contents, options: Export, output: str) -> list[str]:
     """Write the export; return what is to be told of it."""
     given = {"overwrite": options.overwrite}
-    if options.to == "int8":
-        from gdcli.exports.to_int8 import export as to_int8
-        from gdcli.report.progress import progress_bar
-
-        bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
-        return [to_int8(run, options.trial[0], Path(output), bar, **given)]
     if options.to == "mlflow":
         from gdcli.exports.to_mlflow import export as to_mlflow
 

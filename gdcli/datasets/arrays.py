@@ -103,6 +103,15 @@ class ArrayTable(Table):
             self.numbers([name])  # each of them finite
         return values
 
+    def expanded(self, name: str) -> list[str]:
+        """Return the name of an array, with the place of each number in a row of several axes."""
+        import numpy as np
+
+        self.place(name)
+        shape = self.arrays[name].shape[1:]
+        places = (",".join(map(str, place)) for place in np.ndindex(*shape))
+        return [f"{name}[{place}]" for place in places] if shape else [name]
+
     def is_text(self, name: str) -> bool:
         """Return whether an array holds text."""
         self.place(name)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gdcli.datasets.cells import identity, number
+from gdcli.datasets.cells import EXACT, identity, number
 from gdcli.datasets.notes import note
 from gdcli.errors import UserError
 from gdcli.fields import show
@@ -58,6 +58,8 @@ def ranked(labels: Sequence[str] | NDArray[np.generic]) -> tuple[tuple[str, ...]
         names = {place: name for name, place in reversed(rank.items())}
         return tuple(names[i] for i in range(len(names))), np.array([rank[x] for x in labels])
     known, places = np.unique(labels, return_inverse=True)
+    if known.dtype.kind == "f" and (known % 1 == 0).all() and (np.abs(known) < EXACT).all():
+        known = known.astype("int64")  # called 1, not 1.0
     return tuple(map(str, known.tolist())), places
 
 
@@ -106,8 +108,8 @@ def tell_absent(train: Array, classes: Classes) -> None:
 def with_one_hot(data: Data) -> Data:
     """Return the same examples with their classes in one-hot rows, of equal width in both parts."""
     count = count_classes(data)
-    both = ({**p, "y": one_hot(p["y"], count)} if p else p for p in (data.train, data.test))
-    return replace(data, **dict(zip(("train", "test"), both, strict=True)))
+    train, test = ({**p, "y": one_hot(p["y"], count)} if p else p for p in (data.train, data.test))
+    return replace(data, train=train, test=test)
 
 
 def one_hot(classes: Array, count: int) -> Array:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from gdcli.datasets.contents import opened
 from gdcli.datasets.dialect import BLANK, HASH, Dialect, blanks, dialect_of
@@ -33,6 +33,7 @@ LONGEST = 2**24  # characters of a line: a file without line ends is no table
 CELL = 70  # bytes of a cell as text in memory, or a little more
 CELLS = 2**20  # after which the room is looked at again
 SAMPLE, SAMPLED = 100, 2**20  # rows, and characters, by which it is found how a file is written
+Row: TypeAlias = tuple[int, int, tuple[str, ...]]  # its first line, its last one, and its cells
 UTF8 = "utf-8-sig"  # with a mark of byte order at the start, or without
 MARKS = {  # of byte order; UTF-32's begins as UTF-16's does
     codecs.BOM_UTF8: UTF8,
@@ -64,7 +65,7 @@ class Head:
     encoding: str
     comment: str | None
     dialect: Dialect
-    line: int  # of the names, or, where there are none, of the first row
+    line: int  # the last one of the names, or, where there are none, of the first row
     columns: tuple[str, ...]
     index: tuple[str, ...]  # columns at the start without a name
 
@@ -89,9 +90,7 @@ def read_parts(file: Path, reading: Reading, cells: int) -> Iterator[TextTable]:
             rows = list(islice(found, size))
 
 
-def _begin(
-    stream: io.TextIOWrapper, file: Path, reading: Reading
-) -> tuple[Head, Iterator[tuple[int, tuple[str, ...]]]]:
+def _begin(stream: io.TextIOWrapper, file: Path, reading: Reading) -> tuple[Head, Iterator[Row]]:
     """Return what the first lines of a file say of it, and its rows."""
     encoding = stream.encoding
     said = "" if reading.encoding or encoding == UTF8 else encoding
@@ -104,12 +103,13 @@ def _begin(
         raise UserError(str(file), "the file is empty", "give a header and at least one row")
     dialect = dialect_of(sample, separator, reading, (file, first), said)
     found = _rows(file, lines, dialect)
-    line, columns = next(found)
+    first, line, columns = next(found)
     index: tuple[str, ...] = ()
     if dialect.header:
         columns, index = named(columns, f"{file}:{line}", reading)
     else:
-        found, columns = chain([(line, columns)], found), tuple(map(str, range(len(columns))))
+        found = chain([(first, line, columns)], found)
+        columns = tuple(map(str, range(len(columns))))
     return Head(encoding, lines.comment, dialect, line, columns, index), found
 
 
@@ -218,21 +218,19 @@ class _Lines:
         return line
 
 
-def _table(
-    file: Path, columns: tuple[str, ...], dialect: Dialect, rows: list[tuple[int, tuple[str, ...]]]
-) -> TextTable:
-    for line, row in rows:
+def _table(file: Path, columns: tuple[str, ...], dialect: Dialect, rows: list[Row]) -> TextTable:
+    for line, _, row in rows:
         if len(row) != len(columns):
             what = f"values in the row: {len(row)}, columns in the header: {len(columns)}"
             if not dialect.header:
                 what = f"values in the row: {len(row)}, in the first: {len(columns)}"
             raise UserError(f"{file}:{line}", what, "give one value a column, or the --separator")
-    cells, lines = tuple(row for _, row in rows), tuple(line for line, _ in rows)
+    cells, lines = tuple(row for *_, row in rows), tuple(line for line, *_ in rows)
     return TextTable(file, columns, dialect.style, cells, lines)
 
 
-def _rows(file: Path, lines: _Lines, dialect: Dialect) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the rows that are not blank, each with the line on which it ends."""
+def _rows(file: Path, lines: _Lines, dialect: Dialect) -> Iterator[Row]:
+    """Yield the rows that are not blank."""
     blank = dialect.separator == BLANK
     made: Callable[[Any], Iterator[str]] = (lambda all_: map(blanks, all_)) if blank else iter
     reader = csv.reader(
@@ -243,10 +241,12 @@ def _rows(file: Path, lines: _Lines, dialect: Dialect) -> Iterator[tuple[int, tu
         strict=True,
     )
     try:
+        before = 0
         for row in reader:
             cells = tuple(cell.strip() for cell in row)
             if any(cells):  # spreadsheets end with rows of nothing but separators
-                yield reader.line_num, cells
+                yield before + 1, reader.line_num, cells
+            before = reader.line_num
     except csv.Error as error:
         where = f"{file}:{reader.line_num}"
         raise UserError(

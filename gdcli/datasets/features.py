@@ -159,14 +159,22 @@ def whole_rows(table: T, names: Sequence[str], reading: Reading, *, text: str | 
 
     `text` is a column that is known to hold names, though those of this part may not show it.
     """
-    import numpy as np
-
     if reading.missing != "drop":
         return table
+    kept = used_rows(table, names, reading, text=text)
+    return table if kept.all() else table.take(kept)
+
+
+def used_rows(
+    table: Table, names: Sequence[str], reading: Reading, *, text: str | None = None
+) -> NDArray[np.bool_]:
+    """Return which rows are used, (rows,): `names` and `text` are those of `whole_rows`."""
+    import numpy as np
+
     absent = np.zeros(len(table), bool)
-    for name in names:
+    for name in names if reading.missing == "drop" else ():
         absent |= table.missing(name, text=name == text)
-    return table.take(~absent) if absent.any() else table
+    return ~absent
 
 
 def tell_dropped(count: int, rows: int, file: Path) -> None:
@@ -224,6 +232,27 @@ def _check_widths(both: Both, parts: tuple[Array, Array]) -> None:
     if both.test is not None and first != second:
         what = f"its rows have {second} numbers, those to train on {first}"
         raise UserError(str(both.test.file), f"test part: {what}", "give examples of one form")
+
+
+def feature_names(
+    table: Table, names: Sequence[str], reading: Reading, train: NDArray[np.int64]
+) -> list[str]:
+    """Return what each number of `features` is called, given the rows of the training part.
+
+    The columns that are made of categories are called column=category.
+    """
+    chosen = _categories(table, names, reading)
+    found: list[str] = []
+    for name in names:
+        if name in chosen:
+            labels = list(map(str, table.labels(name)))
+            known = ranks({labels[i] for i in train.tolist()})
+            # Of several that are one, such as 1 and 1.0, the first.
+            first = {place: label for label, place in reversed(known.items())}
+            found += [f"{name}={first[place]}" for place in range(len(first))]
+        else:
+            found += table.expanded(name)
+    return found
 
 
 def _categories(table: Table, names: Sequence[str], reading: Reading) -> list[str]:

@@ -39,7 +39,7 @@ def read_image_file(file: Path, target: str, reading: Reading) -> Images:
     after them, if any; in other files the columns besides the target are the pixels of square
     grey images. Raises UserError for other shapes.
     """
-    both, others = used(read_both(file, reading), target, reading)
+    both, others = used(read_both(file, reading, target), target, reading)
     classes = classes_of(both, target)
     pixels = [_images(table, others, target) for table in both.tables]
     dtype = _dtype(both.table, others)

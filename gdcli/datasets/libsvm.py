@@ -19,6 +19,7 @@ from gdcli.datasets.room import check_room
 from gdcli.datasets.table import Table
 from gdcli.errors import UserError
 from gdcli.fields import show
+from gdcli.problem import Array
 
 FEATURES = "features"
 LONGEST = 2**26  # bytes of a line
@@ -37,11 +38,13 @@ class _Pairs:
     values: list[float] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LibsvmTable(ArrayTable):
     """The label, and the features as one matrix."""
 
-    first: int = 1  # the index of the first feature
+    first: int  # the index of the first feature
+    lines: Array  # of the examples, (rows,) int64
+    counted = "line"
 
     def beside(self, test: Table) -> tuple[Table, Table]:
         """Return both tables with the features that either has: what a line leaves out is 0."""
@@ -61,6 +64,16 @@ class LibsvmTable(ArrayTable):
             found.append(replace(table, arrays=arrays, first=first))
         return found[0], found[1]
 
+    def row_numbers(self) -> Array:
+        """Return the lines."""
+        return self.lines
+
+    def expanded(self, name: str) -> list[str]:
+        """Return the indices of the features."""
+        if name != FEATURES:
+            return super().expanded(name)
+        return [str(self.first + i) for i in range(self.arrays[FEATURES].shape[1])]
+
     def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
         """Return the matrix of the features; raises UserError for another target than the label."""
         if target != LABEL:
@@ -77,8 +90,10 @@ def read_libsvm(file: Path) -> LibsvmTable:
     import numpy as np
 
     pairs = _Pairs()
+    lines: list[int] = []
     for count, line in _lines(file):
         _take(pairs, line, f"{file}:{count}")
+        lines.append(count)
         if count % LOOK == 0:
             check_room(PAIR * len(pairs.indices), file)
     if not pairs.labels or not pairs.indices:
@@ -89,7 +104,7 @@ def read_libsvm(file: Path) -> LibsvmTable:
     features = np.zeros(shape)
     features[pairs.rows, np.array(pairs.indices) - first] = pairs.values
     arrays = {LABEL: np.array(pairs.labels), FEATURES: features}
-    return LibsvmTable(file, (LABEL, FEATURES), arrays, first=first)
+    return LibsvmTable(file, (LABEL, FEATURES), arrays, first=first, lines=np.array(lines))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import io
 import warnings
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,9 +54,24 @@ class _Text(io.TextIOWrapper):
         return text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlainTable(ArrayTable):
     """Columns of numbers, of which one may be text: all of them finite, and none missing."""
+
+    encoding: str
+    above: int  # lines before the first row
+    counted = "line"
+
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Return the lines, which pandas does not tell: those that hold something, read again."""
+        import numpy as np
+
+        with (
+            opened(self.file, "--data") as raw,
+            io.TextIOWrapper(raw, self.encoding, newline="") as stream,
+        ):
+            held = [line for line, text in enumerate(stream, start=1) if text.strip()]
+        return np.array(held[bisect_right(held, self.above) :], np.int64)
 
     def cells(self, name: str) -> list[str]:
         """Return the texts of the column that was to be text."""
@@ -91,9 +107,10 @@ def _plain_table(file: Path, reading: Reading, text: str | None) -> PlainTable |
             check_room(16 * held, file)  # the parts, and all of them joined
     except NotPlainError:
         return None
-    columns = parts[0].columns
+    first = parts[0]
+    columns = first.columns
     arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in columns}
-    return PlainTable(file, columns, arrays)
+    return replace(first, arrays=arrays)
 
 
 def plain_parts(file: Path, reading: Reading, text: str | None, cells: int) -> Iterator[PlainTable]:
@@ -115,7 +132,8 @@ def plain_parts(file: Path, reading: Reading, text: str | None, cells: int) -> I
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows that are too long
-        for _ in range(head.line if dialect.header else head.line - 1):
+        above = head.line if dialect.header else head.line - 1
+        for _ in range(above):
             stream.readline()
         try:
             for frame in pd.read_csv(
@@ -129,7 +147,8 @@ def plain_parts(file: Path, reading: Reading, text: str | None, cells: int) -> I
                 low_memory=False,
                 chunksize=max(1, cells // len(places)),
             ):
-                yield _checked(frame, head.columns, text, file)
+                arrays = _checked(frame, head.columns, text)
+                yield PlainTable(file, head.columns, arrays, encoding=head.encoding, above=above)
         except (ValueError, pd.errors.ParserWarning):  # pandas' own errors are kinds of ValueError
             raise NotPlainError from None
 
@@ -156,8 +175,8 @@ def _may_be_plain(head: Head, reading: Reading, text: str | None) -> bool:
     )
 
 
-def _checked(frame: Any, columns: Sequence[str], text: str | None, file: Path) -> PlainTable:
-    """Return a part of a table; raises NotPlainError unless it is plain."""
+def _checked(frame: Any, columns: Sequence[str], text: str | None) -> dict[str, Any]:
+    """Return the columns of a part of a table; raises NotPlainError unless it is plain."""
     import numpy as np
 
     arrays: dict[str, Any] = {}
@@ -175,4 +194,4 @@ def _checked(frame: Any, columns: Sequence[str], text: str | None, file: Path) -
         arrays[name] = values.astype(np.float64)
     if not len(frame):
         raise NotPlainError
-    return PlainTable(file, tuple(columns), arrays)
+    return arrays

@@ -12,7 +12,7 @@ from gdcli.datasets.both import read_both
 from gdcli.datasets.classes import Classes
 from gdcli.datasets.features import classified, measured
 from gdcli.datasets.formats import own_target
-from gdcli.datasets.named import read_named
+from gdcli.datasets.named import class_names, read_named
 from gdcli.datasets.reading import TEST_FRACTION, Reading
 from gdcli.datasets.split import Scale
 from gdcli.errors import UserError
@@ -61,5 +61,6 @@ class Source(Reading):
         if self.data is None or self.predicted is None:
             x, y = read_named(self.dataset)
             places = y.astype("int64")
-            return x, Classes(places, tuple(map(str, range(1 + places.max()))))
+            own = tuple(map(str, range(1 + places.max())))
+            return x, Classes(places, class_names(self.dataset) or own)
         return classified(read_both(self.data, self, self.predicted), self.predicted, self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gdcli.datasets.features import Apart, Columns
@@ -29,10 +30,13 @@ def prepare(
     is 0. Raises UserError when no example is left to train on.
     """
     if isinstance(x, Apart):
+        import numpy as np
+
         count = len(x.train)
         tests = keeps_test_part(test_fraction, x.file, x.said)
         own = {"x": x.test, "y": y[count:]} if tests else {}
-        return scaled({"x": x.train, "y": y[:count]}, own, scale)
+        data = scaled({"x": x.train, "y": y[:count]}, own, scale)
+        return replace(data, order=np.arange(count))
     return divided(x, y, parts(len(x), test_fraction, rng), scale)
 
 
@@ -40,10 +44,10 @@ def divided(x: Array, y: Array, both: tuple[Array, Array], scale: Scale) -> Data
     """Return examples of which `both` are the indices of the training and of the test part."""
     train, test = both
     if isinstance(x, OnDisk):
-        return _streamed(x, y, both, scale)
+        return replace(_streamed(x, y, both, scale), order=train)
     first, second = x.parts(train, test) if isinstance(x, Columns) else (x[train], x[test])
     held_out = {"x": second, "y": y[test]} if len(test) else {}
-    return scaled({"x": first, "y": y[train]}, held_out, scale)
+    return replace(scaled({"x": first, "y": y[train]}, held_out, scale), order=train)
 
 
 def keeps_test_part(test_fraction: float, file: str, said: str) -> bool:
@@ -76,13 +80,17 @@ def scaled(train: Batch, test: Batch, scale: Scale) -> Data:
     by the training part alone: nothing is learnt from the test part. A column that is constant
     there is only moved.
     """
-    # Columns are brought into range first: the square of a very large number would overflow, that
-    # of a very small one vanish.
-    x = train["x"]
-    size = _size(x) if scale != "none" else 1.0
-    origin, unit = _scaling(x / size, scale)
+    size, origin, unit = scaling(train["x"], scale)
     both = ({**p, "x": (p["x"] / size - origin) / unit} if p else p for p in (train, test))
     return Data(*both)
+
+
+def scaling(x: Array, scale: Scale) -> tuple[Array, Array, Array]:
+    """Return size, origin and unit of each column: x becomes (x / size - origin) / unit."""
+    # Columns are brought into range first: the square of a very large number would overflow, that
+    # of a very small one vanish.
+    size = _size(x) if scale != "none" else 1.0
+    return size, *_scaling(x / size, scale)
 
 
 def _streamed(x: OnDisk, y: Array, both: tuple[Array, Array], scale: Scale) -> Data:

@@ -52,6 +52,18 @@ class Table(ABC):
     def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
         """Return which rows have no value in a column; `text`: it is known to hold names."""
 
+    counted = "row_from_0"  # what `row_numbers` counts, as a column of them is called
+
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Return the place of each row in the file, (rows,), as its users count."""
+        import numpy as np
+
+        return np.arange(len(self))
+
+    def expanded(self, name: str) -> list[str]:
+        """Return what each number of a column is called, where `numbers` makes several of it."""
+        return [name]
+
     @abstractmethod
     def take(self, rows: NDArray[np.bool_]) -> Self:
         """Return some of the rows."""

@@ -28,8 +28,9 @@ class TextTable(Table):
 
     style: Style
     rows: tuple[tuple[str, ...], ...]
-    lines: tuple[int, ...]  # the line of the file on which each row ends
+    lines: tuple[int, ...]  # the line of the file on which each row begins
     index: tuple[str, ...] = ()  # columns at the start that have no name in the file
+    counted: str = "line"
 
     def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
         """Return the features; columns at the start without a name are the index of something."""
@@ -53,6 +54,12 @@ class TextTable(Table):
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self.rows)
+
+    def row_numbers(self) -> NDArray[np.int64]:
+        """Return the lines."""
+        import numpy as np
+
+        return np.array(self.lines, np.int64)
 
     def cells(self, name: str) -> list[str]:
         """Return the cells of a column."""

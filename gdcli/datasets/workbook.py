@@ -62,7 +62,7 @@ def read_workbook(file: Path, reading: Reading) -> TextTable:
     if not below:
         raise UserError(f"{file}:{first}", "there is no row below the header", "add the examples")
     cells, lines = tuple(row for _, row in below), tuple(line for line, _ in below)
-    return TextTable(file, columns, style, cells, lines, index)
+    return TextTable(file, columns, style, cells, lines, index, counted="sheet_row")
 
 
 def _rows(book: Any, file: Path, skipped: int) -> list[tuple[int, tuple[str, ...]]]:

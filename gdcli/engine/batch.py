@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -26,9 +27,14 @@ from gdcli.engine.watcher import Watcher
 from gdcli.grid import Cohort, Trial
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gdcli.engine.checkpoint import Keeper
+    from gdcli.engine.program import Program
     from gdcli.engine.train import Hear
-    from gdcli.problem import Data
+    from gdcli.problem import Data, Params
+
+    Look: TypeAlias = Callable[[dict[str, NDArray[Any]], dict[str, NDArray[Any]]], None]
 
 
 @dataclass(frozen=True)
@@ -64,28 +70,39 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
     advance: Callable[[int], None],
     keeper: Keeper | None = None,
     hear: Hear | None = None,
+    look: Look | None = None,
 ) -> tuple[Plan, Curves]:
     """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done.
 
     `keeper`, if given, is offered the state now and then, and asked for one to go on from; the
     reference engine, one trial at a time, starts again instead. `hear` is told of the lowest loss
-    among the trials, a few times a second at most.
+    among the trials, a few times a second at most; `look` is given the parameters and what is
+    carried along, such as running statistics, at every recorded point, with a first axis of trials.
     """
     keep_memory()
     plan = plan_of(batch.trials[0], data.examples)
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
         if batch.engine == "reference" or alone(batch.trials[0]):
-            return plan, _train_alone(batch.trials, data, device_name, advance)
+            return plan, _train_alone(batch.trials, data, device_name, advance, look)
         loop = loop_for(batch.trials, data, plan, device_name)
         loop.keeper, loop.hear = keeper, hear
+        loop.watch = look and partial(_shown, look)
         which = watched(plan, stochastic=batch.trials[0].method != "gd")
         loop.watcher = Watcher(loop.program, which, plan.steps)
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
     return plan, curves._replace(path=path_of(loop.program, loop.stepper))
 
 
+def _shown(look: Look, program: Program, params: Params) -> None:
+    look(program.unstacked(params), program.held())
+
+
 def _train_alone(
-    trials: Sequence[Trial], data: Data, device: str, advance: Callable[[int], None]
+    trials: Sequence[Trial],
+    data: Data,
+    device: str,
+    advance: Callable[[int], None],
+    look: Look | None,
 ) -> Curves:
     """Train a batch of one by the textbook's loop: as was asked, or for an optimizer of torch's."""
     from gdcli.engine.reference.train import train
@@ -93,7 +110,13 @@ def _train_alone(
     (trial,) = trials
     how = name_of(trial.optimizer).replace(":", ".optim.")
     path = f"{how}, autograd on torch, one trial at a time" if alone(trial) else REFERENCE
-    return train(trial, data, device, advance)._replace(path=path)
+
+    def watch(params: Params, carried: Params) -> None:
+        if look:
+            both = params, carried
+            look(*({n: a.cpu().numpy()[None].copy() for n, a in held.items()} for held in both))
+
+    return train(trial, data, device, advance, watch)._replace(path=path)
 
 
 def loop_for(trials: Sequence[Trial], data: Data, plan: Plan, device: str) -> Loop:

@@ -9,53 +9,36 @@ level, and multiplied as integers.
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from gdcli.discovery import name_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import starting_point
 from gdcli.engine.integers import integers_of, layers_of
 from gdcli.errors import UserError
-from gdcli.exports.target import refuse_existing
+from gdcli.exports.npz import npz
 from gdcli.problem import Network
-from gdcli.runs import atomic
-from gdcli.studies.flat import layout_of
-from gdcli.studies.options import Machine
-from gdcli.studies.training import MakeBar, none_trained, train
 
 if TYPE_CHECKING:
-    from gdcli.runs.contents import Contents
+    from gdcli.grid import Trial
+    from gdcli.studies.again import Weights
 
 
-def export(run: Contents, trial: str, file: Path, make_bar: MakeBar, *, overwrite: bool) -> str:
-    """Train a trial of a run again, from its seed, and write its integers; return what to tell.
+def check(trial: Trial) -> None:
+    """Raise UserError for a trial that is no network, or whose layers are no integers."""
+    layers_of(_rounded(trial), examples_of(trial))
 
-    Raises UserError for a trial that is no network, or whose network has layers that are no
-    integers.
-    """
-    refuse_existing([file], overwrite=overwrite)
-    chosen = next(t for t in run.experiment.grid.trials if t.id == trial)
-    problem = chosen.problem
+
+def content(weights: Weights) -> bytes:
+    """Return the file."""
+    problem, data = _rounded(weights.trial), examples_of(weights.trial)
+    return npz(integers_of(problem, layers_of(problem, data), weights.params))
+
+
+def _rounded(trial: Trial) -> Network:
+    """Return the network, rounded after training where the run did not round it."""
+    problem = trial.problem
     if not isinstance(problem, Network):
         what = f"int8 is of networks, and {name_of(problem)} is none"
         raise UserError("--to", what, "choose a trial of mlp or cnn")
-    if problem.quantize == "none":
-        problem = replace(problem, quantize="ptq")
-    data = examples_of(chosen)
-    layers = layers_of(problem, data)
-    results = train([chosen], Machine(device="cpu"), make_bar, keep=True)
-    if results.failed:
-        raise none_trained(results.failed)
-    trained = results.trained[chosen]
-    assert trained.params is not None  # noqa: S101 -- they were kept
-    layout = layout_of(starting_point(chosen.problem, data, chosen.seed))
-    params = layout.split(trained.params[-1])
-    packed, held = io.BytesIO(), integers_of(problem, layers, params)
-    np.savez(packed, allow_pickle=False, **held)
-    atomic.write(file, [packed.getvalue()])
-    return f"trial {trial} was trained again: its training loss ends at {trained.losses[-1]:.6g}"
+    return replace(problem, quantize="ptq") if problem.quantize == "none" else problem

@@ -21,13 +21,15 @@ class Data:
     """Training and test examples: NumPy arrays by name, their first axis the example.
 
     Both parts are empty for a pure function; the test part is empty where nothing was held out.
-    `constants` (a Hessian, say) join every batch whole, on the device of the run.
+    `constants` (a Hessian, say) join every batch whole, on the device of the run. `order` has, for
+    each training example, its index among the rows that were read, where that is known.
     """
 
     train: Batch = field(default_factory=dict)
     test: Batch = field(default_factory=dict)
     constants: Batch = field(default_factory=dict)
     classes: tuple[str, ...] = ()  # what each class is called, where that is known
+    order: Array | None = None
 
     @property
     def examples(self) -> int:

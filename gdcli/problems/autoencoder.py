@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -37,7 +37,7 @@ class Autoencoder(Network, Classified):
     def load(self, rng: np.random.Generator) -> Data:
         """Return the split set: the rows, scaled, as what goes in and what should come out."""
         data = self.load_classes(rng)
-        return Data(_repeated(data.train), _repeated(data.test))
+        return replace(data, train=_repeated(data.train), test=_repeated(data.test))
 
     def module(self, data: Data) -> nn.Module:
         """Return encoder and decoder."""

@@ -96,8 +96,8 @@ class Cnn(Network, Reading, Stratified):
         if self.examples is not None:
             data = self._first(data, self.examples)
         bright = self._white(data, dtype)
-        both = ({**p, "x": p["x"] / bright} if p else p for p in (data.train, data.test))
-        return Data(*both, classes=data.classes)
+        train, test = ({**p, "x": p["x"] / bright} if p else p for p in (data.train, data.test))
+        return replace(data, train=train, test=test)
 
     def _split(self, rng: np.random.Generator) -> tuple[Data, str]:
         """Return images that travel with gdcli or are in a file, and the type of their pixels."""
@@ -127,7 +127,9 @@ class Cnn(Network, Reading, Stratified):
             own = self.data or self.dataset
             what = f"{examples} is more than the {data.examples} training images of {own}"
             raise UserError("--examples", what, f"give at most {data.examples}")
-        return replace(data, train={name: part[:examples] for name, part in data.train.items()})
+        train = {name: part[:examples] for name, part in data.train.items()}
+        order = None if data.order is None else data.order[:examples]
+        return replace(data, train=train, order=order)
 
     def _shrink(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """Return the size of an image after all layers; raises UserError if nothing is left."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gdcli.analysis.data_map import REGIONS, rank_correlation
 from gdcli.analysis.example_counts import counts_of
-from gdcli.report.csv_line import csv_line
+from gdcli.csv_cell import csv_line
 from gdcli.report.labels import in_full
 from gdcli.report.plan import trial_rows
 from gdcli.report.trial_labels import trial_labels
@@ -94,21 +94,37 @@ def correlations_csv(found: Exploration) -> Iterator[str]:
 def examples_csv(found: Exploration) -> Iterator[str]:
     """Yield a CSV file, setting by setting of those that were trained: a row an example."""
     settings = _settings(found)
-    own = target_columns(found)
+    own = {**_named_columns(found), **target_columns(found)}
     names = columns_of(found)
-    yield csv_line([*settings[0], "example", *own, *names])
+    classes = found.examples.described.classes
+    measured = [*(["predicted_class"] if classes else []), *names]
+    yield csv_line([*settings[0], "example", *own, *measured])
     for row, setting in zip(settings, found.settings, strict=True):
         if setting.seeds:
             given = [in_full(value) for value in row.values()]
-            yield "".join(_example_lines(given, own, setting, names))
+            columns = [_written(name, setting.measures[name]) for name in names]
+            if classes:
+                columns.insert(0, _named(found, setting.measures["predicted"]))
+            yield "".join(_example_lines(given, [*own.values(), *columns]))
 
 
-def _example_lines(
-    settings: list[str], own: Mapping[str, list[Any]], setting: Explored, names: tuple[str, ...]
-) -> Iterator[str]:
-    measured = [_written(name, setting.measures[name]) for name in names]
-    for example, values in enumerate(zip(*own.values(), *measured, strict=True)):
+def _example_lines(settings: list[str], columns: list[list[Any]]) -> Iterator[str]:
+    for example, values in enumerate(zip(*columns, strict=True)):
         yield csv_line([*settings, str(example), *map(in_full, values)])
+
+
+def _named_columns(found: Exploration) -> dict[str, list[Any]]:
+    """Return where the examples stand in the user's file, and the names of their classes."""
+    examples, about = found.examples, found.examples.described
+    columns: dict[str, list[Any]] = {about.counted: list(about.rows)} if about.rows else {}
+    if about.classes and examples.labels is not None and examples.original is not None:
+        columns["class"] = _named(found, examples.labels)
+        columns["original_class"] = _named(found, examples.original)
+    return columns
+
+
+def _named(found: Exploration, places: NDArray[Any]) -> list[str]:
+    return [found.examples.class_name(place) for place in places.tolist()]
 
 
 def target_columns(found: Exploration) -> dict[str, list[Any]]:

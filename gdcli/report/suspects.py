@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST = 10
 MOST_CLASSES = 3  # that are not told apart
+LONGEST = 20  # characters of a class's name
 LEARNT_BY_HEART = 0.99  # of the examples right at the end: wrong labels have been learnt, too
 
 
@@ -32,7 +33,8 @@ def suspect_lines(found: Exploration, setting: Explored) -> Iterator[str | Text]
     yield ""
     yield from _judged(noise)
     for place in noise.untold[:MOST_CLASSES]:
-        yield f"class {place}: the model expects another label for most of its examples, and does"
+        name = clipped(found.examples.class_name(place))
+        yield f"class {name}: the model expects another label for most of its examples, and does"
         yield "  not tell it from the other classes: none of its labels is accused"
     places = np.flatnonzero(own["likely_error"])
     places = places[np.argsort(own["margin"][places], kind="stable")]
@@ -63,18 +65,34 @@ def _judged(noise: LabelNoise) -> Iterator[str]:
 def _table(
     places: NDArray[np.int64], examples: Examples, own: Mapping[str, NDArray[Any]]
 ) -> Iterator[Text]:
+    rows, labels = examples.described.rows, examples.labels
+    counted_by = examples.described.counted.replace("_", " ")
     columns = [
-        Column("labelled", [str(examples.labels[i]) for i in places]),  # type: ignore[index]
-        Column("model expects", [str(own["predicted"][i]) for i in places]),
+        *([Column(counted_by, [str(rows[i]) for i in places])] if rows else []),
+        Column("labelled", [_name(examples, labels[i]) for i in places]),  # type: ignore[index]
+        Column("model expects", [_name(examples, own["predicted"][i]) for i in places]),
         *(
             Column(name, [short(float(own[name][i])) for i in places])
-            for name in ("margin", "confidence", "variability")
+            for name in (
+                "margin",
+                "confidence",
+                *(() if rows else ("variability",)),
+            )  # of 80 columns
         ),
     ]
     flipped = examples.flipped
     if flipped is not None and flipped.any():
         columns.append(Column("made wrong", ["yes" if flipped[i] else "no" for i in places]))
     yield from blocks(Column("example", [str(i) for i in places]), columns, 80)
+
+
+def _name(examples: Examples, place: int) -> str:
+    return clipped(examples.class_name(int(place)))
+
+
+def clipped(name: str) -> str:
+    """Return a class's name, the start of a long one."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}..."
 
 
 def about(expected: float) -> str:

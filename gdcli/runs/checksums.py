@@ -14,6 +14,7 @@ from gdcli.grid import digest
 
 if TYPE_CHECKING:
     from gdcli.experiment import Experiment
+    from gdcli.grid import Trial
     from gdcli.problem import Data, Problem
 
 
@@ -21,7 +22,12 @@ def data_checksums(experiment: Experiment) -> dict[str, str]:
     """Return the SHA-256 of the examples of every problem, by the problem's key."""
     firsts = (cohort.trials[0] for cohort in experiment.grid.cohorts)
     problems = {trial.problem: trial for trial in firsts}
-    return {problem_key(p): _checksum(examples_of(t)) for p, t in problems.items()}
+    return {problem_key(p): data_checksum(t) for p, t in problems.items()}
+
+
+def data_checksum(trial: Trial) -> str:
+    """Return the SHA-256 of the examples of a trial."""
+    return _checksum(examples_of(trial))
 
 
 def problem_key(problem: Problem) -> str:

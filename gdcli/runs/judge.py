@@ -44,6 +44,20 @@ class Judge:
         rtol = ELSEWHERE[trial.training.dtype or "float64"]
         return self._ends(trial.id, summary) or self._close(trial.id, curves, rtol)
 
+    def curve(self, trial: Trial, curves: bytes) -> str | Difference:
+        """Return in what way the trial's curve is the recorded one, or where it first differs.
+
+        By tolerance, its losses are compared at every point, whether or not they fall.
+        """
+        table = self.run.curves
+        if table.lines(trial.id) == curves:
+            return BYTES
+        if self.exact:
+            return self._differing(table, trial.id, curves) or BYTES
+        rtol = ELSEWHERE[trial.training.dtype or "float64"]
+        recorded, found = table.measured(table.lines(trial.id)), table.measured(curves)
+        return self._losses(trial.id, recorded, found, rtol) or f"within {rtol:g}"
+
     def _differing(self, table: Table, trial: str, lines: bytes) -> Difference | None:
         recorded = table.lines(trial)
         if recorded == lines:
@@ -71,7 +85,14 @@ class Judge:
         falls = monotone([row[losses] for row in recorded], rtol)
         if not falls:  # where it starts, at least, nothing can have been amplified yet
             recorded, found = recorded[:1], found[:1]
-        tolerance = Tolerance(rtol)
+        different = self._losses(trial, recorded, found, rtol)
+        return different or (f"within {rtol:g}" if falls else STATUS)
+
+    def _losses(
+        self, trial: str, recorded: list[list[str]], found: list[list[str]], rtol: float
+    ) -> Difference | None:
+        """Compare losses at every point."""
+        table, tolerance = self.run.curves, Tolerance(rtol)
         scales = dict(zip(table.measures, map(_scale, *recorded[:1]), strict=False))
 
         def same(column: str, a: str, b: str) -> bool:
@@ -79,9 +100,7 @@ class Judge:
                 return column not in PLACE
             return tolerance.same(a, b, scales[column])
 
-        place = table.path.name, trial
-        different = first_difference(place, table.measures, recorded, found, same)
-        return different or (f"within {rtol:g}" if falls else STATUS)
+        return first_difference((table.path.name, trial), table.measures, recorded, found, same)
 
 
 def _scale(cell: str) -> float:

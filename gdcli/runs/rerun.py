@@ -38,7 +38,7 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
     Where the fingerprint is that of the run, the bytes must be the same; elsewhere the values,
     as closely as `Judge` says. Nothing is written.
     """
-    device, changes = _surroundings(run)
+    device, changes = surroundings(run)
     if changed := changed_code(run.experiment, run.manifest):
         return Finding("rerun", "different", changed)
     # Elsewhere the means that the features are scaled by may differ in the last digit.
@@ -52,7 +52,7 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
     return again.finding(changes)
 
 
-def _surroundings(run: Recorded) -> tuple[str, list[str]]:
+def surroundings(run: Recorded) -> tuple[str, list[str]]:
     """Return the device to run on, and where the fingerprint differs from the run's, in words."""
     was: dict[str, Any] = run.manifest["fingerprint"]
     problem = run.experiment.grid.trials[0].problem

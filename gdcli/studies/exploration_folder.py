@@ -87,6 +87,8 @@ def _content(found: Exploration, machine: Machine) -> dict[str, Any]:
         "options": asdict(found.options),
         "examples": found.examples.data.examples,
         "classes": found.examples.classes,
+        "class_names": list(found.examples.described.classes),
+        "counted": found.examples.described.counted,
         "trials": {
             "finished": sum(setting.seeds for setting in found.settings),
             "diverged": sum(setting.diverged for setting in found.settings),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdcli.datasets.described import Described, described
 from gdcli.discovery import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.errors import UserError
@@ -31,6 +32,12 @@ class Examples:
     labels: Labels | None  # those; None where there are no classes
     original: Labels | None  # what they were before some were made wrong on purpose
     classes: int
+    described: Described  # what they are called in the user's file, as far as it is known
+
+    def class_name(self, place: int) -> str:
+        """Return what a class is called: its name, or its place where it has none."""
+        names = self.described.classes
+        return names[place] if place < len(names) else str(place)
 
     @property
     def flipped(self) -> NDArray[Any] | None:
@@ -54,10 +61,11 @@ def examples_for(trials: Sequence[Trial], flip_labels: float) -> Examples:
         if flip_labels:
             what = f"{name_of(first.problem)} predicts numbers: there are no labels to flip"
             raise UserError("--flip-labels", what, "leave it out, or explore a classifier")
-        return Examples(data, None, None, 0)
+        return Examples(data, None, None, 0, described(first.problem, data, data.train["y"]))
     classes = classes_of(data, labels)
     wrong = flipped(first, labels, classes, flip_labels)
-    return Examples(with_labels(data, wrong), wrong, labels, classes)
+    about = described(first.problem, data, labels)
+    return Examples(with_labels(data, wrong), wrong, labels, classes, about)
 
 
 def _classifies(problem: object) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
@@ -13,6 +14,7 @@ from gdcli import Run, UserError, load
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
+from tests.cli.command_line import Shell
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run
 from tests.grids import experiment
 
@@ -130,3 +132,26 @@ def test_a_run_that_has_not_begun_holds_nothing_to_load(tmp_path: Path) -> None:
     (tmp_path / ".gdcli").mkdir()
     with pytest.raises(UserError, match="has not begun"):
         load(tmp_path, partial=True)
+
+
+def test_weights_are_those_that_the_command_line_exports(shell: Shell) -> None:
+    arguments = ("--epochs", "2", "--method", "minibatch", "--name", "net", "--quiet")
+    assert shell("run", "mlp", "--dataset", "iris", "--lr", "0.1,0.2", *arguments) == 0
+    run = load("net")
+    trial = run.summary["trial"].tolist()[1]
+    assert shell("export", "net", "--to", "npz", "--trial", trial, "-o", "w.npz") == 0
+    found = run.weights(trial)
+    with np.load("w.npz") as arrays:
+        assert {*arrays.files} == {*found}
+        for name, array in found.items():
+            np.testing.assert_array_equal(arrays[name], array)
+    with pytest.raises(UserError, match="the run has 2 trials"):
+        run.weights()
+    with pytest.raises(UserError, match="the run holds no trial 'x'"):
+        run.weights("x")
+
+
+def test_the_weights_of_the_only_trial_need_no_id(shell: Shell) -> None:
+    assert shell("run", "quadratic", "--lr", "0.1", "--name", "one", "--quiet") == 0
+    (name,) = load("one").weights()
+    assert name == "point"

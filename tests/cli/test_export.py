@@ -82,7 +82,7 @@ def test_a_damaged_run_is_refused(run: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--to", "csv"), "--to: 'csv' is not one of json, parquet, tensorboard, mlflow, int8; "),
+        (("--to", "csv"), "--to: 'csv' is not one of json, parquet, tensorboard, mlflow, npz, "),
         (("-o", "a.txt"), "--output: 'a.txt' does not end in .json; name it a.json"),
         (("-o", "no/a.json"), "--output: 'no/a.json' is in no folder that exists; "),
         (("--trial", "x"), "--trial: the run holds no trial 'x'; give ids of summary.csv's first"),

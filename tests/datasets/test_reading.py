@@ -400,7 +400,7 @@ def test_libsvm_is_known_by_its_lines(tmp_path: Path) -> None:
     file = write(tmp_path, b"# made\n1 1:0.5 3:2\n-1 qid:4 2:1e-3 # one\n", "t.txt")
     x, classes = Source("", file).classified()
     assert x.tolist() == [[0.5, 0, 2], [0, 1e-3, 0]]
-    assert classes.names == ("-1.0", "1.0")
+    assert classes.names == ("-1", "1")
     assert Source("", file, "label").measured()[1].tolist() == [1, -1]
     with pytest.raises(UserError, match=r":1: '1_0' is no finite number; "):
         read_file(write(tmp_path, b"1 1:1_0\n", "t.svm"))

@@ -170,3 +170,28 @@ def test_no_script_runs_from_a_name(open_page: Opens, tmp_path: Path) -> None:
     opened.page.click("#forth")
     assert name in opened.text("#portrait tbody")
     assert opened.page.evaluate("window.hit") is None
+
+
+def test_rows_and_classes_of_a_file_have_the_users_names(open_page: Opens, tmp_path: Path) -> None:
+    names = ("setosa", "<img src=x onerror='window.hit=1'>")
+    file = tmp_path / "data.csv"
+    rows = "".join(f"{i},{i % 7},{names[i % 2]}\n" for i in range(40))
+    file.write_text(f"a,b,kind\n{rows}")
+    options = {"data": str(file), "target": "kind"}
+    found = exploration("logistic-regression", options, epochs="3")
+    opened = opened_page(open_page, tmp_path, found)
+    line = found.examples.described.rows[7]
+    opened.page.fill("#wanted", "7")
+    opened.page.press("#wanted", "Enter")
+    own = names[line % 2]  # the first row is on line 2
+    assert opened.text("#portrait-title").startswith(f"Example 7 (line {line}): label {own}")
+    assert opened.texts("#portrait tbody tr")[0] == f"a\t{line - 2}"
+    header = opened.texts("#table thead th")
+    assert header[:3] == ["example", "line", "label"]
+    opened.page.select_option("#order", "example")
+    cells = opened.texts("#table tbody tr")[7].split("\t")
+    assert cells[:3] == ["7", str(line), own]
+    assert cells[header.index("predicted")] in names
+    opened.page.uncheck("#facets input[value=setosa]")
+    assert {row.split("\t")[2] for row in opened.texts("#table tbody tr")} == {names[1]}
+    assert opened.page.evaluate("window.hit") is None

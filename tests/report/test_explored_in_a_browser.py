@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def explored(folder: Path, problem: str, flips: float = 0.0, **grid: Any) -> Exp
 
 
 def page_of(folder: Path, found: Exploration, **grid: object) -> Path:
-    tables = found.experiment.tables()
+    tables = json.loads(json.dumps(found.experiment.tables(), default=str))  # a path is text
     settings = tables | {"grid": grid or tables["grid"]}
     said = {"problem": found.experiment.name, "settings": settings}
     return write_page(folder, [Made([4.0, 1.0])], experiment=said)
@@ -75,6 +76,24 @@ def test_the_map_and_the_likely_errors_are_those_of_explore(
     worst = int(own["margin"].argmin())
     assert labels is not None
     assert first[:3] == [str(worst), str(labels[worst]), str(own["predicted"][worst])]
+
+
+def test_rows_and_classes_of_a_file_have_the_users_names(open_page: Opens, tmp_path: Path) -> None:
+    lines = [f"{i % 2 + i / 400},{'=yes' if (i % 2) ^ (i % 9 == 0) else 'no'}" for i in range(90)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,kind", *lines]) + "\n")
+    options = {"data": str(tmp_path / "t.csv"), "target": "kind"}
+    found = explored(tmp_path, "logistic-regression", options=options, epochs="100", lr="1")
+    opened = open_page(page_of(tmp_path, found))
+    own, about = found.trained[0].measures, found.examples.described
+    worst = int(own["margin"].argmin())
+    assert own["likely_error"][worst]
+    opened.page.locator("#explored summary").click()
+    assert opened.texts("#explored-numbers thead th")[:4] == ["example", "line", "label", "rather"]
+    first = opened.texts("#explored-numbers tbody tr")[0].split("\t")
+    line = about.rows[worst]
+    said = lines[line - 2].split(",")[1]
+    other = {"no": "=yes", "=yes": "no"}[said]
+    assert first[:4] == [str(worst), str(line), said, other]
 
 
 def test_of_a_regression_the_losses_are_drawn(open_page: Opens, tmp_path: Path) -> None:

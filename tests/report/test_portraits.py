@@ -5,16 +5,25 @@ from __future__ import annotations
 import io
 from base64 import b64decode
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gdcli.datasets.described import described
 from gdcli.datasets.named import read_named
 from gdcli.engine.examples import examples_of
+from gdcli.grid import Trial
 from gdcli.report.page.png import png
 from gdcli.report.page.portraits import MOST_FEATURES, portraits
 from tests.grids import experiment
+
+
+def shown(trial: Trial, *examples: int) -> dict[str, Any]:
+    data = examples_of(trial)
+    names = described(trial.problem, data, data.train["y"]).features
+    return portraits(trial, np.array(examples), names)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 1), (4, 7, 3)])
@@ -32,7 +41,7 @@ def test_a_png_has_its_pixels(shape: tuple[int, ...]) -> None:
 )
 def test_a_digit_is_drawn_as_the_file_has_it(problem: str, options: dict[str, str]) -> None:
     (trial,) = experiment(problem, options).grid.trials
-    found = portraits(trial, np.array([3, 10]))
+    found = shown(trial, 3, 10)
     own, labels = read_named("digits")
     y = examples_of(trial).train["y"]
     classes = y.argmax(1) if y.ndim == 2 else y
@@ -45,7 +54,7 @@ def test_a_digit_is_drawn_as_the_file_has_it(problem: str, options: dict[str, st
 
 def test_a_row_has_the_names_and_numbers_of_its_file() -> None:
     (trial,) = experiment("logistic-regression").grid.trials
-    found = portraits(trial, np.array([5]))
+    found = shown(trial, 5)
     own, _ = read_named("breast-cancer")
     assert found["names"][:2] == ["mean radius", "mean texture"]
     np.testing.assert_allclose(abs(own / found["rows"][0] - 1).max(1).min(), 0, atol=1e-3)
@@ -58,7 +67,7 @@ def test_a_users_columns_are_named_and_the_first_of_many_shown(tmp_path: Path) -
     file.write_text("\n".join([",".join([*names, "y"]), *map(",".join, rows)]))
     options = {"data": str(file), "target": "y"}
     (trial,) = experiment("logistic-regression", options).grid.trials
-    found = portraits(trial, np.array([0]))
+    found = shown(trial, 0)
     assert (found["names"], found["features"]) == (names[:MOST_FEATURES], len(names))
     first = found["rows"][0][0]
     assert found["rows"][0] == [first + i for i in range(MOST_FEATURES)]

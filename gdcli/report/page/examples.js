@@ -10,9 +10,19 @@ function measures() {
   return study.measures[document.getElementById("setting").selectedIndex];
 }
 
-/** Return the class that an example is said to have, or what it should come to. */
+/** Return the name of a class, given its place; the place where it has none. */
+function className(number) {
+  return study.classes[number] ?? String(number);
+}
+
+/** Return the name of the class that an example is said to have, or what it should come to. */
 function target(place) {
-  return study.classified ? study.targets.label[place] : study.targets.target[place];
+  return study.classified ? className(study.targets.label[place]) : study.targets.target[place];
+}
+
+/** Return which example it is, and its place in the user's file where that is known. */
+function numbered(place, word = "example") {
+  return `${word} ${study.examples[place]}${study.row_numbers.length ? ` (${study.counted} ${study.row_numbers[place]})` : ""}`;
 }
 
 function region(place) {
@@ -23,6 +33,7 @@ function region(place) {
 function worded(name, place) {
   const value = measures()[name][place];
   if (name === "region") return region(place);
+  if (name === "predicted") return className(value);
   if (name === "likely_error") return value ? "yes" : "no";
   return value === null ? "never" : String(value);
 }

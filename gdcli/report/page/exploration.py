@@ -71,16 +71,19 @@ def _thinned(shown: int, total: int) -> str:
 def _content(found: Exploration, examples: NDArray[np.int64]) -> dict[str, Any]:
     """Return what the page's script knows: columns of the examples, and of each setting's."""
     names = dict(zip(map(id, found.settings), labels_of(found), strict=True))
-    targets = target_columns(found)
+    targets, about = target_columns(found), found.examples.described
     return {
         "classified": found.examples.labels is not None,
         "regions": list(REGIONS),
         "bounds": {"ambiguous": found.options.ambiguous_from, "error": found.options.error_margin},
         "examples": examples.tolist(),
+        "classes": list(about.classes),
+        "counted": about.counted.replace("_", " "),
+        "row_numbers": [about.rows[i] for i in examples.tolist()] if about.rows else [],
         "targets": {name: [column[i] for i in examples] for name, column in targets.items()},
         "settings": [names[id(setting)] for setting in found.trained],
         "measures": [_measures(setting, found, examples) for setting in found.trained],
-        **portraits(found.settings[0].trial, examples),
+        **portraits(found.settings[0].trial, examples, about.features),
     }
 
 

@@ -44,7 +44,8 @@ function drawTable(among) {
     button.addEventListener("click", () => select(place));
     const first = element("td", "");
     first.append(button);
-    body.insertRow().append(first, element("td", String(target(place))), ...MEASURES.map((name) => element("td", worded(name, place))));
+    const row = study.row_numbers.length ? [element("td", String(study.row_numbers[place]))] : [];
+    body.insertRow().append(first, ...row, element("td", String(target(place))), ...MEASURES.map((name) => element("td", worded(name, place))));
   }
   document.getElementById("table").tBodies[0].replaceWith(body);
   const note = among.length > rows.length ? `the first ${rows.length} of ${among.length} in this order` : counted(rows.length, "example");
@@ -53,7 +54,7 @@ function drawTable(among) {
 
 function makeControls() {
   const head = document.getElementById("table").tHead.insertRow();
-  for (const name of ["example", study.classified ? "label" : "target", ...MEASURES.map(spoken)]) {
+  for (const name of ["example", ...(study.row_numbers.length ? [study.counted] : []), study.classified ? "label" : "target", ...MEASURES.map(spoken)]) {
     head.append(Object.assign(element("th", name), { scope: "col" }));
   }
   document.getElementById("setting").append(...study.settings.map((name) => new Option(name)));

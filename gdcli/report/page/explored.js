@@ -33,7 +33,7 @@ function drawDataMap(setting) {
   const ringed = { name: "likely label error", key: "errors", symbol: "circle", open: true, color: "var(--ink)", line: false };
   const layers = regions.map(([name, among], order) => layer(among, name, {
     ...looks[order], size: 3.5, opacity: 0.75,
-    say: (at) => `example ${setting.examples[among[at]]}, label ${setting.label[among[at]]}, rather ${setting.predicted[among[at]]}\n${setting.variability[among[at]]}, ${setting.confidence[among[at]]}`,
+    say: (at) => `${exampleOf(setting, among[at])}, label ${setting.label[among[at]]}, rather ${setting.predicted[among[at]]}\n${setting.variability[among[at]]}, ${setting.confidence[among[at]]}`,
   }));
   const chart = {
     panels: [{ layers: [...layers, layer(errors, ringed.name, { ...ringed, size: 6 })] }], legend: [...looks, ringed],
@@ -42,20 +42,34 @@ function drawDataMap(setting) {
   const said = regions.map(([name, among]) => `${among.length} ${name}`).join(", ");
   const caption = `Data map of ${setting.name}: ${shownOf(setting)}; ${said}; ${counted(errors.length, "likely label error")}, ringed. gdcli explore -o FILE.html shows each example itself.`;
   const ranked = errors.sort((a, b) => setting.margin[a] - setting.margin[b]);
-  const rows = ranked.map((place) => [String(setting.examples[place]), setting.label[place], setting.predicted[place], ...[setting.margin, setting.confidence, setting.variability].map((side) => short(side[place]))]);
-  draw("explored", chart, caption, ["example", "label", "rather", "margin", "confidence", "variability"], rows);
+  const rows = ranked.map((place) => [...numbersOf(setting, place), setting.label[place], setting.predicted[place], ...[setting.margin, setting.confidence, setting.variability].map((side) => short(side[place]))]);
+  draw("explored", chart, caption, [...numberNames(), "label", "rather", "margin", "confidence", "variability"], rows);
 }
 
 function drawLosses(setting) {
   const places = setting.examples.map((_, place) => place);
   const points = {
     kind: "points", x: setting.loss_deviation, y: setting.loss, color: COLORS[5], size: 3.5,
-    say: (at) => `example ${setting.examples[at]}, target ${setting.target[at]}\n${setting.loss_deviation[at]}, ${setting.loss[at]}`,
+    say: (at) => `${exampleOf(setting, at)}, target ${setting.target[at]}\n${setting.loss_deviation[at]}, ${setting.loss[at]}`,
   };
   const chart = { panels: [{ layers: [points] }], x: { title: "deviation of the loss over the epochs", fromZero: true }, y: { title: "mean loss", fromZero: true } };
   const ranked = places.sort((a, b) => setting.loss[b] - setting.loss[a]).slice(0, 50);
-  const rows = ranked.map((place) => [String(setting.examples[place]), setting.target[place], ...[setting.loss, setting.loss_deviation, setting.final_loss].map((side) => short(side[place]))]);
-  draw("explored", chart, `Mean loss over its deviation, of ${setting.name}: ${shownOf(setting)}.`, ["example", "target", "mean loss", "its deviation", "loss at the end"], rows);
+  const rows = ranked.map((place) => [...numbersOf(setting, place), setting.target[place], ...[setting.loss, setting.loss_deviation, setting.final_loss].map((side) => short(side[place]))]);
+  draw("explored", chart, `Mean loss over its deviation, of ${setting.name}: ${shownOf(setting)}.`, [...numberNames(), "target", "mean loss", "its deviation", "loss at the end"], rows);
+}
+
+/** Return which example it is, and its place in the user's file where that is known. */
+function exampleOf(setting, place) {
+  const row = setting.row ? ` (${run.explored.counted} ${setting.row[place]})` : "";
+  return `example ${setting.examples[place]}${row}`;
+}
+
+function numbersOf(setting, place) {
+  return [String(setting.examples[place]), ...(setting.row ? [setting.row[place]] : [])];
+}
+
+function numberNames() {
+  return ["example", ...(run.explored.counted ? [run.explored.counted] : [])];
 }
 
 function shownOf(setting) {

@@ -20,6 +20,7 @@ def explored_content(found: Explored) -> dict[str, Any]:
     most = min(MOST_EXAMPLES, MOST_POINTS // max(1, len(found.settings)))
     return {
         "classified": found.classified,
+        "counted": found.counted.replace("_", " "),
         "regions": list(REGIONS),
         "settings": [
             {"name": name, "total": len(setting.examples), **_setting(setting, most)}

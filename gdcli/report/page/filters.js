@@ -9,7 +9,7 @@ function shown() {
   if (own === undefined) return [];
   const only = (id) => document.getElementById(id).checked;
   return places.filter((place) => !study.classified || (
-    !unticked.class.has(String(target(place)))
+    !unticked.class.has(target(place))
     && !unticked.region.has(region(place))
     && (!only("errors-only") || own.likely_error[place])
     && (!only("flipped-only") || study.targets.flipped[place])
@@ -23,7 +23,7 @@ function makeFilters(changed) {
   document.getElementById("flipped-only-label").hidden = !flips;
   if (!study.classified) return;
   const classes = [...new Set(study.targets.label)].sort((a, b) => a - b);
-  makeBoxes("class", classes.map(String), changed);
+  makeBoxes("class", classes.map(className), changed);
   makeBoxes("region", study.regions, changed);
 }
 

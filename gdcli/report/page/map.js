@@ -37,7 +37,7 @@ function points(some) {
   return {
     kind: "points", places: some, size: 3.5, opacity: 0.75,
     x: some.map((place) => own[AXES[0]][place]), y: some.map((place) => own[AXES[1]][place]),
-    say: (at) => `example ${study.examples[some[at]]}, ${said(some[at])}\n${own[AXES[0]][some[at]]}, ${own[AXES[1]][some[at]]}`,
+    say: (at) => `${numbered(some[at])}, ${said(some[at])}\n${own[AXES[0]][some[at]]}, ${own[AXES[1]][some[at]]}`,
   };
 }
 
@@ -60,8 +60,8 @@ function caption(among) {
 /** Return the counts by class, as a header and rows. */
 function numbers(among) {
   if (!study.classified) return [["examples"], [[String(among.length)]]];
-  const rows = [...grouped(among, target)].sort(([a], [b]) => a - b).map(([name, some]) => [
-    String(name), String(some.length),
+  const rows = [...grouped(among, (place) => study.targets.label[place])].sort(([a], [b]) => a - b).map(([number, some]) => [
+    className(number), String(some.length),
     ...study.regions.map((word) => String(some.filter((place) => region(place) === word).length)),
     String(some.filter((place) => measures().likely_error[place]).length),
   ]);

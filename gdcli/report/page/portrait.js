@@ -12,7 +12,7 @@ function portray(place) {
     body.replaceChildren();
     return;
   }
-  title.textContent = `Example ${study.examples[place]}: ${said(place)}`;
+  title.textContent = `${numbered(place, "Example")}: ${said(place)}`;
   body.replaceChildren(look(place), facts(place));
 }
 
@@ -20,8 +20,8 @@ function portray(place) {
 function said(place) {
   if (!study.classified) return `target ${target(place)}`;
   const own = measures();
-  const other = own.predicted[place] === target(place) ? "" : `, rather ${own.predicted[place]}`;
-  const flipped = study.targets.flipped[place] ? `, made wrong on purpose: it was ${study.targets.original_label[place]}` : "";
+  const other = own.predicted[place] === study.targets.label[place] ? "" : `, rather ${className(own.predicted[place])}`;
+  const flipped = study.targets.flipped[place] ? `, made wrong on purpose: it was ${className(study.targets.original_label[place])}` : "";
   return `label ${target(place)}${other}${flipped}`;
 }
 

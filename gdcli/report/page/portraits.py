@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.datasets.feature_names import feature_names
 from gdcli.engine.examples import load
 from gdcli.report.page.png import KINDS, png
 
@@ -24,10 +23,11 @@ MOST_FEATURES = 64  # of a row
 DIGITS = 4
 
 
-def portraits(trial: Trial, examples: NDArray[np.int64]) -> dict[str, Any]:
+def portraits(
+    trial: Trial, examples: NDArray[np.int64], names: Sequence[str] = ()
+) -> dict[str, Any]:
     """Return {"images": PNG files in base 64} of examples, or their "rows" and feature "names"."""
     x = _unscaled(trial)
-    names = feature_names(trial.problem)
     if x.ndim == 2 and names and all(map(PIXEL.fullmatch, names)):
         height, width = (1 + max(int(PIXEL.fullmatch(n)[k]) for n in names) for k in (1, 2))  # type: ignore[index]
         x = x.reshape(-1, 1, height, width)
@@ -35,7 +35,7 @@ def portraits(trial: Trial, examples: NDArray[np.int64]) -> dict[str, Any]:
         return {"images": _images(x, examples)}
     flat = x.reshape(len(x), -1)
     count = flat.shape[1]
-    named = names if names and len(names) == count else [f"x{i}" for i in range(count)]
+    named = list(names) if len(names) == count else [f"x{i}" for i in range(count)]
     shown = flat[examples][:, :MOST_FEATURES].tolist()
     rows = [[float(f"{value:.{DIGITS}g}") for value in row] for row in shown]
     return {"rows": rows, "names": named[:MOST_FEATURES], "features": count}

@@ -1,0 +1,36 @@
+"""One trial's network as a file of PyTorch's, which the problem's module takes.
+
+It holds a state_dict: module.load_state_dict(torch.load(file, weights_only=True)).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gdcli.discovery import name_of
+from gdcli.engine.examples import examples_of
+from gdcli.engine.families import precision
+from gdcli.errors import UserError
+from gdcli.problem import Network, StatefulNetwork
+
+if TYPE_CHECKING:
+    from gdcli.grid import Trial
+    from gdcli.studies.again import Weights
+
+
+def check(trial: Trial) -> None:
+    """Raise UserError for a trial that is no network."""
+    if not isinstance(trial.problem, Network | StatefulNetwork):
+        what = f"torch is of networks, and {name_of(trial.problem)} is none"
+        raise UserError("--to", what, "give --to npz")
+
+
+def content(weights: Weights) -> bytes:
+    """Return the file."""
+    from gdcli.engine.state_dict import state_dict
+
+    trial = weights.trial
+    problem = trial.problem
+    assert isinstance(problem, Network | StatefulNetwork)  # noqa: S101 -- others are refused before
+    numbers = weights.params | weights.carried
+    return state_dict(problem, examples_of(trial), precision(trial), numbers)

@@ -1,0 +1,175 @@
+"""A trial of a finished run, trained again for its weights, which runs do not keep.
+
+The curve that it makes on the way is compared with the recorded one: they are its weights only if
+that is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from gdcli.engine.batch import TrialBatch, batches_of, train_batch
+from gdcli.engine.examples import examples_of
+from gdcli.engine.isolation import isolated
+from gdcli.engine.memory import allowance, check_memory, stacks_of
+from gdcli.engine.plan import plan_of
+from gdcli.errors import RunError, UserError
+from gdcli.fields import show
+from gdcli.grid import Trial
+from gdcli.runs.checksums import data_checksum, problem_key
+from gdcli.runs.code import changed_code
+from gdcli.runs.finding import Difference
+from gdcli.runs.judge import BYTES, Judge
+from gdcli.runs.recorded import Recorded
+from gdcli.runs.rerun import surroundings
+from gdcli.runs.rows import Rows
+from gdcli.runs.state import state_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from gdcli.runs.progress import Progress
+
+    Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a trial came to."""
+
+    trial: Trial
+    step: int  # after which they are so
+    loss: float  # on all training examples
+    params: Arrays  # by the names that the module or model has for them
+    carried: Arrays  # buffers, such as running statistics
+    how: str  # how the curve was found to be the recorded one, in words
+
+
+def trained_again(
+    folder: Path,
+    trial: str,
+    make_bar: Callable[[], Progress],
+    *,
+    trust: bool,
+    check: Callable[[Trial], None] = lambda _: None,
+) -> Weights:
+    """Return the weights of a trial after its last step.
+
+    `check` is asked about the trial before it is trained. Code that the folder names is run only
+    if `trust` is. Raises UserError for a run that is not finished, a trial that failed or
+    diverged, and code or data that are not those of the run; RunError where the curve is another
+    one than the recorded.
+    """
+    if not (folder / "manifest.json").exists():
+        fix = "give its command again, which goes on with it"
+        raise UserError(show(str(folder)), state_of(folder).unfinished, fix)
+    run = Recorded.read(folder, trust=trust)
+    _check_ended(run, trial)
+    chosen = next(t for t in run.experiment.grid.trials if t.id == trial)
+    device, changes = surroundings(run)
+    _check_same(run, chosen, changes)
+    check(chosen)
+    found = _trained(run, chosen, device, make_bar)
+    exact = device == "cpu" and not changes
+    same = Judge(run, exact=exact).curve(chosen, found.curve)
+    if isinstance(same, Difference):
+        why = f" ({'; '.join(changes)})" if changes else ""
+        fix = "take the weights on the machine and with the versions of the run"
+        raise RunError(f"trained again, the trial is another one: {same}{why}; {fix}")
+    how = "its curve is the recorded one, byte for byte"
+    if same != BYTES:
+        how = f"its losses are the recorded ones {same}"
+    return Weights(chosen, found.step, found.loss, found.params, found.carried, how)
+
+
+class _Trained(NamedTuple):
+    """A trial as it was trained again."""
+
+    curve: bytes  # its lines of curves.csv
+    step: int
+    loss: float
+    params: Arrays
+    carried: Arrays
+
+
+def _check_ended(run: Recorded, trial: str) -> None:
+    """Raise UserError unless the run has the trial, and it was trained to its end."""
+    table = run.summary
+    if trial not in table.places:
+        what = f"the run holds no trial {show(trial)}"
+        raise UserError("--trial", what, "give an id of summary.csv's first column")
+    (row,) = table.measured(table.lines(trial))[:1]
+    status = row[table.measures.index("status")]
+    if status != "finished":
+        what = f"trial {trial} {status}: it has no trained weights"
+        raise UserError("--trial", what, "choose one that finished")
+
+
+def _check_same(run: Recorded, trial: Trial, changes: list[str]) -> None:
+    """Raise UserError where the code or the data are not those of the run."""
+    if changed := changed_code(run.experiment, run.manifest):
+        raise UserError(str(run.folder), changed, "bring back the file as it was")
+    # Elsewhere the means that the features are scaled by may differ in the last digit.
+    recorded = run.manifest.get("data", {}).get(problem_key(trial.problem))
+    if not changes and data_checksum(trial) != recorded:
+        what = "the data are not those that the run was trained on"
+        raise UserError(str(run.folder), what, "bring back the file as it was")
+
+
+def _trained(
+    run: Recorded, trial: Trial, device: str, make_bar: Callable[[], Progress]
+) -> _Trained:
+    """Train a trial, on a GPU beside those that were beside it: its bits depend on them there."""
+    data = examples_of(trial)
+    batch = TrialBatch(0, "alone", (trial,), run.engine)
+    check_memory([batch], None, device)
+    if device != "cpu":
+        batches = batches_of(run.experiment.grid.cohorts, run.engine)
+        whole = next(one for one in batches if trial in one.trials)
+        stacks = stacks_of(whole, data, allowance(None, device))
+        batch = next(one for one in stacks if trial in one.trials)
+    plan, bar = plan_of(trial, data.examples), make_bar()
+
+    def train(part: TrialBatch) -> _Trained | str | None:
+        return _of_part(run, part, trial, device, bar) if trial in part.trials else None
+
+    bar.start(len(batch.trials) * plan.steps)
+    try:
+        parts = isolated(batch, device, train, lambda own, said: said if own == trial else None)
+    finally:
+        bar.stop()
+    found = next(part for part in parts if part is not None)
+    if isinstance(found, str):
+        raise RunError(f"trained again, the trial raised {found}")
+    return found
+
+
+def _of_part(
+    run: Recorded, batch: TrialBatch, trial: Trial, device: str, bar: Progress
+) -> _Trained:
+    """Train a batch; return what became of one trial."""
+    place, points = batch.trials.index(trial), 0
+    last: tuple[Arrays, ...] = ()
+
+    def look(*held: Arrays) -> None:
+        nonlocal last, points
+        last = tuple({name: np.array(a[place]) for name, a in arrays.items()} for arrays in held)
+        points += 1
+
+    advance = partial(bar.advance, batch.label)
+    plan, curves = train_batch(batch, examples_of(trial), device, advance, look=look)
+    rows = Rows(run.experiment.varied, run.experiment.grid.metrics, plan)
+    end = int(curves.length[place]) - 1
+    if end + 1 < points:  # it ended before the others, and what it held then is gone
+        return _of_part(run, replace(batch, trials=(trial,)), trial, device, bar)
+    loss = float(curves.values["train_loss"][end, place])
+    params, carried = last
+    line = rows.curve(trial, curves, place).encode()
+    return _Trained(line, curves.steps[end], loss, params, carried)
