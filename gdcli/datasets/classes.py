@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gdcli.datasets.cells import identity, number
@@ -105,7 +105,7 @@ def with_one_hot(data: Data) -> Data:
     """Return the same examples with their classes in one-hot rows, of equal width in both parts."""
     count = count_classes(data)
     both = ({**p, "y": one_hot(p["y"], count)} if p else p for p in (data.train, data.test))
-    return replace(data, **dict(zip(("train", "test"), both, strict=True)))
+    return Data(*both, classes=data.classes)
 
 
 def one_hot(classes: Array, count: int) -> Array:
