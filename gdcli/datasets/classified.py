@@ -41,8 +41,8 @@ class Classified(Source, Stratified, OfClasses):
             own = "the file of --data" if self.data else f"{self.dataset}, which travels with gdcli"
             what = f"{show(str(self.data_dir))} is not looked into for {own}"
             raise UserError("--data-dir", what, "leave it out, or add --dataset mnist")
-        own = self.dataset if self.data is None and self.dataset in SETS else None
-        self.check_stratified(own, self.test_fraction)
+        whole = self.dataset if self.data is None and self.dataset in SETS else None
+        self.check_stratified(whole, self.test_fraction)
 
     def load_classes(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and classes, (examples,) int64."""

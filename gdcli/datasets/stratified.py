@@ -99,7 +99,7 @@ def shares(counts: NDArray[np.int64], held_out: int) -> NDArray[np.int64]:
 
     quotas = counts * held_out / counts.sum()
     least, most = (counts > 1).astype(np.int64), np.maximum(counts - 1, 0)
-    held = np.clip(np.floor(quotas).astype(np.int64), least, most)
+    held: NDArray[np.int64] = np.clip(np.floor(quotas).astype(np.int64), least, most)
     while (missing := held_out - int(held.sum())) > 0:
         room = held < most if (held < most).any() else held < counts
         held[np.where(room, quotas - held, -np.inf).argmax()] += 1

@@ -56,10 +56,12 @@ def _of_network(problem: Network, data: Data) -> Baseline | None:
         return _of_classes(problem, data) if counted else None
     if problem.criterion != "mse" or data.train["y"].size != data.examples:
         return None
-    train, test = (part["y"] if part else None for part in (data.train, data.test))
-    constant = train.mean(0)
-    losses = (None if y is None else _finite(((y - constant) ** 2).mean()) for y in (train, test))
-    return Baseline(*losses)
+    constant = data.train["y"].mean(0)
+
+    def loss(part: Batch) -> float | None:
+        return _finite(((part["y"] - constant) ** 2).mean()) if part else None
+
+    return Baseline(loss(data.train), loss(data.test))
 
 
 def _of_classes(problem: Problem, data: Data) -> Baseline:

@@ -27,7 +27,7 @@ def some_of(data: Data, first: int, last: int) -> Part:
         {name: array[first:last] for name, array in part.items()}
         for part in (data.train, data.test)
     )
-    return Part(train, test, data.constants, data.classes, whole=whole_of(data))
+    return Part(train, test, data.constants, whole_of(data), classes=data.classes)
 
 
 def whole_of(data: Data) -> Data:

@@ -28,8 +28,9 @@ class Data:
     train: Batch = field(default_factory=dict)
     test: Batch = field(default_factory=dict)
     constants: Batch = field(default_factory=dict)
-    classes: tuple[str, ...] = ()  # what each class is called, where that is known
-    order: Array | None = None
+    # What each class is called, where that is known.
+    classes: tuple[str, ...] = field(default=(), kw_only=True)
+    order: Array | None = field(default=None, kw_only=True)
 
     @property
     def examples(self) -> int:

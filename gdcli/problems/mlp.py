@@ -85,7 +85,7 @@ class Mlp(Network, Classified):
         return self.task == "regression"
 
     @property
-    def criterion(self) -> str:  # type: ignore[override] -- of a class, where there is no choice
+    def criterion(self) -> str:  # type: ignore[override]
         """The mean squared error of a number, the cross-entropy of a class."""
         return "mse" if self.regresses else "cross_entropy"
 

@@ -123,4 +123,4 @@ def test_where_nothing_is_split_it_is_refused() -> None:
         Cnn(dataset="fashion-mnist", stratify=True)
     for problem in (Svm, Cnn, SoftmaxRegression):
         with pytest.raises(UserError, match="no example is held out"):
-            problem(stratify=True, test_fraction=0.0)  # type: ignore[operator]
+            problem(stratify=True, test_fraction=0.0)

@@ -68,7 +68,8 @@ def test_every_step_is_that_of_a_loop_in_torch(smooth: Path) -> None:
         for block in orders.blocks(first, first + plan.steps_per_epoch, 100):
             for chosen in torch.from_numpy(block[:, 0]):
                 optimizer.zero_grad()
-                torch.nn.functional.mse_loss(module(x[chosen]), y[chosen]).backward()
+                loss = torch.nn.functional.mse_loss(module(x[chosen]), y[chosen])
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
     np.testing.assert_allclose(run.losses[:-1], losses, rtol=1e-10)
 

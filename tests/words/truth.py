@@ -219,7 +219,7 @@ def _at_chance(row: Row) -> bool:
     as_base = base is not None and row["truth"]["now"] >= 0.99 * base
     if right is None or most is None:
         return as_base
-    return bool(right <= most or (as_base and right <= most + 0.01))
+    return bool(right <= most + 2e-7 or (as_base and right <= most + 0.01))  # in float32
 
 
 def _clipped(row: Row) -> bool:
