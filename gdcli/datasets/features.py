@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gdcli.datasets.cells import EXACT
-from gdcli.datasets.classes import MOST, Classes, number_classes, ranks
+from gdcli.comma_list import typed
+from gdcli.datasets.classes import MOST, Classes, number_classes, ranks, tell_alike
+from gdcli.datasets.indices import ENOUGH, Indices
 from gdcli.datasets.notes import note
 from gdcli.datasets.reading import AUTO, Reading
 from gdcli.datasets.table import Table
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T", bound=Table)
-ENOUGH = 10  # rows, of which it is no chance that they are in order
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ class Columns:
         there = (~absent[train]).sum(axis=0)
         if not there.all():
             what = f"column {show(name)} has no value in the training part, and so no mean"
-            raise UserError("--missing", what, f"give --drop {show(name)}")
+            raise UserError("--missing", what, f"give --drop {typed(name)}")
         # What is large is divided first: a sum of it would overflow.
         mean = np.where(absent[train], 0.0, values[train] / there).sum(axis=0)
         return np.where(absent, mean, values)
@@ -81,7 +81,11 @@ class Columns:
         known = ranks({labels[i] for i in train.tolist()})
         if len(set(known.values())) > MOST:
             what = f"column {show(name)} has {len(known)} different values in the training part"
-            raise UserError("--categorical", what, f"give --drop {show(name)}")
+            raise UserError("--categorical", what, f"give --drop {typed(name)}")
+        tell_alike(known, name, "category")
+        if len(labels) >= ENOUGH and len(set(labels)) == len(labels):
+            what = f"{self.file}: column {show(name)} has another word in each row, as an id"
+            note(f"{what}; --drop {typed(name)} leaves it out")
         strangers = {labels[i] for i in test.tolist()} - set(known)
         if strangers:
             has = counted(len(strangers), "category", "categories")
@@ -99,7 +103,7 @@ class Columns:
 def measured(table: Table, target: str, reading: Reading) -> tuple[Array, Array]:
     """Return the features of a table, and its target as numbers, (examples,)."""
     table, names = used(table, target, reading)
-    y = table.numbers([target])[:, 0]
+    y = table.numbers([target], predicted=True)[:, 0]
     return features(table, names, reading), y
 
 
@@ -136,7 +140,8 @@ def whole_rows(table: T, names: Sequence[str], reading: Reading, *, text: str | 
 def tell_dropped(count: int, rows: int, file: Path) -> None:
     """Say how many rows of a file are not used; raises UserError if these are all of them."""
     if count == rows:
-        raise UserError("--missing", f"each row of {file} misses a value", "give --drop COLUMN")
+        what = f"each row of {file} misses a value"
+        raise UserError("--missing", what, "give --missing mean, or --drop COLUMN")
     if count:
         which = counted(count, "row misses a value and is", "rows miss a value and are")
         note(f"{file}: {which} not used, of {rows}")
@@ -144,15 +149,18 @@ def tell_dropped(count: int, rows: int, file: Path) -> None:
 
 def features(table: Table, names: Sequence[str], reading: Reading) -> Array:
     """Return columns as numbers, or as Columns where something is learnt from the training part."""
+    import numpy as np
+
     chosen = _categories(table, names, reading)
     holes = reading.missing == "mean"
     if not (chosen or holes):
         numbers = table.numbers(names)
-        _tell_indices(table, names, numbers)
+        tell_indices(table, names, numbers)
         return numbers
     plain = [name for name in names if name not in chosen]
     held = {name: table.numbers([name], holes=holes) for name in plain}
-    _tell_indices(table, plain, *held.values())
+    if held:
+        tell_indices(table, plain, np.concatenate(list(held.values()), axis=1))
     labels = {name: list(map(str, table.labels(name))) for name in chosen}
     return Columns(
         str(table.file), {name: (labels if name in labels else held)[name] for name in names}
@@ -168,27 +176,14 @@ def _categories(table: Table, names: Sequence[str], reading: Reading) -> list[st
         if name not in names:
             what = f"{show(name)} is no feature: it is the target, or dropped"
             raise UserError("--categorical", what, "leave it out")
+        if table.width(name) != 1:
+            what = f"{show(name)} of {table.file} is no single column"
+            raise UserError("--categorical", what, "name an array of one value a row")
     return [name for name in names if name in reading.categories]
 
 
-def _tell_indices(table: Table, names: Sequence[str], *numbers: Array) -> None:
-    """Say which columns count the rows, as an index does; the lone feature may be just that."""
-    import numpy as np
-
-    columns = [column for part in numbers for column in part.T]
-    if len(columns) != len(names) or len(names) < 2 or len(table) < ENOUGH:
-        return  # an array of several columns has no names for them
-    for name, values in zip(names, columns, strict=True):
-        if not (np.abs(values) < EXACT).all() or (values % 1).any():
-            continue
-        steps = np.diff(values)
-        if (steps > 0).all() or (steps < 0).all():
-            how = "rises" if steps[0] > 0 else "falls"
-            what = f"column {show(name)} {how} from row to row, as an index does"
-        elif (
-            values.max() - values.min() == len(values) - 1 and (np.diff(np.sort(values)) == 1).all()
-        ):
-            what = f"column {show(name)} has each number once of a range, as an index"
-        else:
-            continue
-        note(f"{table.file}: {what}; --drop {show(name)} leaves it out")
+def tell_indices(table: Table, names: Sequence[str], numbers: Array) -> None:
+    """Say which columns of a table look like an index of its rows, or like identifiers."""
+    indices = Indices(numbers.shape[1])
+    indices.add(numbers)
+    indices.tell(table, names, lambda place: numbers[:, place])

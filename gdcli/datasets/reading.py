@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,7 +15,17 @@ from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 
 AUTO = "auto"
-WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "blanks": " ", "bar": "|"}
+WORDS = {
+    "tab": "\t",
+    "\\t": "\t",
+    "comma": ",",
+    "semicolon": ";",
+    "blanks": " ",
+    "bar": "|",
+    "space": " ",
+    "pipe": "|",
+}
+CELLS = ("header", "decimal", "thousands", "skip_rows")  # options that a workbook has a use for
 TEXTUAL = ("separator", "header", "decimal", "thousands", "encoding", "comment", "skip_rows")
 
 
@@ -71,7 +82,11 @@ class Reading:
     @property
     def textual(self) -> str | None:
         """The first option given that is about a file of text, as it is typed."""
-        named = (f for f in fields(Reading) if f.name in TEXTUAL)
+        return self.textual_but(())
+
+    def textual_but(self, used: Collection[str]) -> str | None:
+        """Return the first such option that is none of those that are used."""
+        named = (f for f in fields(Reading) if f.name in TEXTUAL and f.name not in used)
         given = (f.name for f in named if getattr(self, f.name) != f.default)
         name = next(given, None)
         return name and f"--{name.replace('_', '-')}"

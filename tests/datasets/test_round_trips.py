@@ -190,6 +190,7 @@ def test_what_is_missing_is_found_and_dropped_or_filled(tmp_path: Path, missing:
 def test_the_columns_of_a_frame_are_those_of_its_file(tmp_path: Path) -> None:
     frame = pd.DataFrame({"a": [1, 2], "b b": [3, 4]}, index=pd.Index([7, 5], name="id"))
     frame.to_parquet(tmp_path / "p")
-    assert read_file(tmp_path / "p").columns == ("a", "b b")
+    assert read_file(tmp_path / "p").columns == ("a", "b b", "id")
+    assert read_file(tmp_path / "p").index == ("id",)
     frame.to_csv(tmp_path / "c")
     assert read_file(tmp_path / "c").columns == ("id", "a", "b b")
