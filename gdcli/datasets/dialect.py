@@ -144,16 +144,17 @@ def _written(lines: Sequence[str], given: str | None) -> Dialect:
         return Dialect(given or SEPARATORS[0])
     bare = QUOTED.sub("", lines[0])
     ends = {lines[0].strip()[:1], lines[0].strip()[-1:]}
-    quotes = [QUOTE, *(SINGLE for _ in lines[:1] if any(SINGLE in line for line in lines))]
+    signs = {*"".join(lines)}
+    quotes = [sign for sign in (QUOTE, SINGLE) if sign == QUOTE or sign in signs]
     quotes += [sign for sign in ODD_QUOTES if ends == {sign}]
-    escapes = [None, *(BACKSLASH for _ in lines[:1] if any(BACKSLASH in line for line in lines))]
+    escapes = [None, BACKSLASH] if BACKSLASH in signs else [None]
     among = [given] if given else [*SEPARATORS, BLANK]
     fits = {
         dialect: (
             *_fit(lines, dialect),
             one != BLANK,
             bare.count(one),
-            escape is None,
+            _escapes(lines, one, quote) == (escape is not None),
             quote in ODD_QUOTES,
         )
         for quote, escape, one in product(quotes, escapes, among)
@@ -163,6 +164,13 @@ def _written(lines: Sequence[str], given: str | None) -> Dialect:
     found = max(fits, key=fits.__getitem__)
     single = found.quote == QUOTE and len(quotes) > 1 and _all_in_single_quotes(lines, found)
     return replace(found, quote=SINGLE) if single else found
+
+
+def _escapes(lines: Sequence[str], separator: str, quote: str) -> bool:
+    """Return whether each backslash stands before what has a meaning: itself, or those."""
+    pairs = re.compile(rf"\\[\\{re.escape(separator + quote)}]")
+    left = [pairs.sub("", line) for line in lines if BACKSLASH in line]
+    return bool(left) and not any(BACKSLASH in line for line in left)
 
 
 def _is_spaced(lines: Sequence[str], separator: str, quote: str) -> bool:
@@ -226,9 +234,7 @@ def check_names(rows: Sequence[Sequence[str]], style: Style, where: str) -> None
     if not given or (_counted(given) and len(given) < len(first)):
         return
     columns = [
-        place
-        for place in range(len(first))
-        if below and all(style.number(row[place]) is not None for row in below)
+        place for place in range(len(first)) if _are_numbers([row[place] for row in below], style)
     ]
     like = [place for place in columns if numbers[place] is not None or is_missing(first[place])]
     all_like = bool(like) and len(like) == len(columns) and any(first[p] for p in like)
@@ -236,6 +242,12 @@ def check_names(rows: Sequence[Sequence[str]], style: Style, where: str) -> None
         what = "the first row holds numbers, no names"
         names = f"--no-header, by which columns are called 0 to {len(first) - 1}"
         raise UserError(where, what, f"give {names}, or --header, if they are names")
+
+
+def _are_numbers(cells: Sequence[str], style: Style) -> bool:
+    """Return whether cells are numbers, where they are not missing."""
+    there = [cell for cell in cells if not is_missing(cell)]
+    return bool(there) and all(style.number(cell) is not None for cell in there)
 
 
 def _counted(values: Sequence[float]) -> bool:

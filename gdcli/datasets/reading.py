@@ -65,6 +65,9 @@ class Reading:
         if self.separator is not None and len(self.delimiter or "") != 1:
             what = f"{show(self.separator)} is no single character"
             raise UserError("--separator", what, "give one, or a word: tab, blanks")
+        if self.delimiter in ('"', "\n", "\r"):
+            what = f"{show(self.separator)} cannot stand between columns"
+            raise UserError("--separator", what, "give another character, or a word: tab, blanks")
         if self.encoding is not None:
             _check_encoding(self.encoding)
         if self.comment is not None and not self.comment.strip():

@@ -44,7 +44,10 @@ class TextTable(Table):
             return f"its one column is {show(self.columns[0])}; if it is several, give --separator"
         if any(column[:1] in QUOTES or column[-1:] in QUOTES for column in self.columns):
             return f"{super().listed(name)}; if it has others, give the --separator"
-        return super().listed(name)
+        listed = super().listed(name)
+        if name.isdecimal():
+            return f"{listed}; --no-header numbers them, and another --separator gives others"
+        return listed
 
     def __len__(self) -> int:
         """Return the number of rows."""

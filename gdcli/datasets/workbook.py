@@ -79,7 +79,9 @@ class SheetTable(TextTable):
 
     def listed(self, name: str) -> str:
         """Return which columns there are, or the one that was meant."""
-        return f"{Table.listed(self, name)}; another sheet is read where it is the first"
+        listed = Table.listed(self, name)
+        listed += "; --no-header numbers them" if name.isdecimal() else ""
+        return f"{listed}; another sheet is read where it is the first"
 
 
 def _squared(rows: list[tuple[int, tuple[str, ...]]]) -> list[tuple[int, tuple[str, ...]]]:

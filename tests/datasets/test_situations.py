@@ -137,6 +137,11 @@ def test_an_index_without_a_name_is_no_feature(
             "FILE:1: column 2 has no name; name it, give --drop '",
         ),
         ("a,b,y\n" + ROWS, {"skip_rows": 9}, "FILE: no row is left; give a smaller --skip-rows"),
+        (
+            "a,y\n1,2\n",
+            {"separator": '"'},
+            """--separator: '"' cannot stand between columns; give""",
+        ),
         (" \n\n", {}, "FILE: it holds nothing but blanks; give a header and at least one row"),
         ("# a\n# b\n", {}, "FILE: it holds comments alone; give a header and at least one row"),
         (
