@@ -42,6 +42,11 @@ def written(value: str) -> str:
     return value if bare else '"' + value.replace('"', '""') + '"'
 
 
+def typed(value: str) -> str:
+    """Return a value of a list as it is typed in a shell, quoted."""
+    return show(written(value))
+
+
 def _first(text: str, at: int, where: str) -> tuple[str, int]:
     """Return the value that begins at a place, and where it ends."""
     if quoted := QUOTED.match(text, at):

@@ -16,12 +16,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
 
+from gdcli.comma_list import typed
+from gdcli.datasets.cells import instead, is_missing
 from gdcli.datasets.contents import WRONG_ZIP, check_ratio, seekable
 from gdcli.datasets.header import Header
 from gdcli.datasets.notes import note
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.room import check_room
-from gdcli.datasets.table import Table
+from gdcli.datasets.table import FILL, Table
+from gdcli.datasets.text_table import tell_words
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.problem import Array
@@ -61,44 +64,53 @@ class ArrayTable(Table):
         """Return the number of rows."""
         return len(next(iter(self.arrays.values())))
 
-    def numbers(self, names: Sequence[str], *, holes: bool = False) -> Array:
+    def numbers(
+        self, names: Sequence[str], *, holes: bool = False, predicted: bool = False
+    ) -> Array:
         """Return arrays side by side, images as rows, as float64 of shape (rows, numbers)."""
         import numpy as np
 
-        parts = [self._rows_of(name) for name in names]
+        parts = [self._rows_of(name, predicted=predicted) for name in names]
         values = np.concatenate(parts, axis=1, dtype=np.float64)
-        check_finite(np.where(np.isnan(values), 0.0, values) if holes else values, 0, self.file)
+        checked = np.where(np.isnan(values), 0.0, values) if holes else values
+        check_finite(checked, 0, self.file)
         for name, part in zip(names, parts, strict=True):
             if part.dtype.kind in "iu" and part.dtype.itemsize == 8:
-                self._tell_lost(name, part)
+                self.tell_lost(name, part)
         return values
 
-    def _tell_lost(self, name: str, values: NDArray[np.integer]) -> None:
+    def tell_lost(self, name: str, values: NDArray[np.integer]) -> None:
         """Say where integers are too large for float64 to keep their last digits."""
         import numpy as np
 
         large = values[(values >= 2**53) | (values <= -(2**53))]
         if lost := [v for v in np.unique(large).tolist() if int(float(v)) != v]:
-            what = f"{self.file}: {show(name)} holds integers beyond 2^53, such as {lost[0]}"
+            what = f"{self.file}: column {show(name)} holds integers beyond 2^53, such as {lost[0]}"
             note(f"{what}, whose last digits float64 does not keep")
+
+    def width(self, name: str) -> int:
+        """Return how many numbers a row of an array has."""
+        return math.prod(self.arrays[name].shape[1:]) if name in self.arrays else 1
 
     def labels(self, name: str) -> Sequence[str] | NDArray[np.generic]:
         """Return the values of an array of one column."""
         self.place(name)
         values: NDArray[np.generic] = self.arrays[name]
-        if values.ndim == 2 and values.shape[1] == 1:
-            values = values[:, 0]
-        if values.ndim != 1:
+        if self.width(name) != 1:
             shape = " x ".join(map(str, values.shape))
             what = f"{show(name)} of {self.file} has the shape {shape}: it is no single column"
             fix = "name an array of one value a row"
             if values.ndim == 2 and name in self.columns:
                 fix += ", such as numpy.argmax(..., axis=1) of one column a class"
             raise UserError("--target", what, fix)
-        if values.dtype.kind == "S":  # bytes, as text
-            return [value.decode("utf-8", "backslashreplace") for value in values.tolist()]
+        values = values.reshape(-1)
+        if values.dtype.kind in "SU":
+            return self._texts(name, values)
+        if values.dtype.kind in "mM":  # times, as NumPy writes them
+            return [str(value) for value in values]
         if values.dtype.kind not in NUMBERS:
-            return [str(value) for value in values.tolist()]
+            what = f"the array {show(name)} holds {values.dtype}, and neither text nor numbers"
+            raise UserError(str(self.file), what, "save its classes as text or numbers")
         if values.dtype.kind == "f":
             self.numbers([name])  # each of them finite
         return values
@@ -112,10 +124,21 @@ class ArrayTable(Table):
         places = (",".join(map(str, place)) for place in np.ndindex(*shape))
         return [f"{name}[{place}]" for place in places] if shape else [name]
 
+    def _texts(self, name: str, values: NDArray[np.generic]) -> list[str]:
+        """Return texts, of which none is empty; bytes are text, too."""
+        coded = values.dtype.kind == "S"
+        texts = [v.decode("utf-8", "backslashreplace") if coded else v for v in values.tolist()]
+        words = {text for text in set(texts) if is_missing(text)}
+        if "" in words:
+            what = f"row {texts.index('')}, counted from 0, has no value in column {show(name)}"
+            raise UserError(str(self.file), what, FILL)
+        tell_words(words, self.file, name)
+        return texts
+
     def is_text(self, name: str) -> bool:
         """Return whether an array holds text."""
         self.place(name)
-        return self.arrays[name].dtype.kind in "US" and self.arrays[name].ndim == 1
+        return self.arrays[name].dtype.kind in "US" and self.width(name) == 1
 
     def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
         """Return which rows are not a number somewhere, or an empty text."""
@@ -133,14 +156,12 @@ class ArrayTable(Table):
         """Return some of the rows."""
         return replace(self, arrays={name: array[rows] for name, array in self.arrays.items()})
 
-    def _rows_of(self, name: str) -> Array:
+    def _rows_of(self, name: str, *, predicted: bool) -> Array:
         self.place(name)
         values = self.arrays[name]
         if values.dtype.kind not in NUMBERS:
             what = f"the array {show(name)} holds {values.dtype} and no numbers"
-            fix = f"make them numbers, or give --drop {show(name)}"
-            if self.is_text(name):
-                fix = f"give --categorical {show(name)}, or --drop {show(name)}"
+            fix = instead(name, predicted=predicted, words=self.is_text(name))
             raise UserError(str(self.file), what, fix)
         return values.reshape(len(values), -1)
 
@@ -153,7 +174,8 @@ def check_finite(values: Array, first: int, file: Path) -> None:
         row = int(finite.all(axis=1).argmin())
         wrong = values[row, int(finite[row].argmin())]
         what = f"row {first + row}, counted from 0, holds {wrong}, which is no finite number"
-        raise UserError(str(file), what, "correct it, or take out the row")
+        fix = FILL if np.isnan(wrong) else "correct it, or take out the row"
+        raise UserError(str(file), what, fix)
 
 
 def read_matrix(file: Path) -> ArrayTable:
@@ -275,13 +297,13 @@ def _check_rows(arrays: Mapping[str, Array], file: Path) -> None:
     first, count = next(iter(rows.items()))
     other = next((name for name, n in rows.items() if n != count or not n), None)
     if other is not None:
-        has = counted(rows[other], "row", "rows")
+        has = counted(rows[other], "row", "rows") if arrays[other].ndim else "one value"
         what = f"the array {show(other)} has {has}, {show(first)} {count}"
-        fix = f"leave arrays of one row an example, or give --drop {show(other)}"
+        fix = f"leave arrays of one row an example, or give --drop {typed(other)}"
         if lone := _lone(arrays):
             (one, part), name = lone
             what = f"{show(one)} has a test part, {show(part)}, and {show(name)} has none"
-            fix = f"save one, or give --drop {show(name)}"
+            fix = f"save one, or give --drop {typed(name)}"
         raise UserError(str(file), what, fix)
     if lone := _lone(arrays):
         (_, part), name = lone

@@ -34,7 +34,7 @@ class Both:
         """Return a column of one number a row, float64: the training part's, then the test's."""
         import numpy as np
 
-        found = [table.numbers([name]) for table in self.tables]
+        found = [table.numbers([name], predicted=True) for table in self.tables]
         for table, values in zip(self.tables, found, strict=True):
             if values.shape[1] != 1:
                 what = f"{show(name)} of {table.file} has {values.shape[1]} numbers a row"

@@ -10,20 +10,27 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-MISSING = {"", "?", "-", "na", "n/a", "nan", "null", "none", "<na>", "nat"}
+from gdcli.comma_list import typed
+from gdcli.fields import show
+
+# Words for a value that is not there, and what spreadsheets write where there is none.
+MISSING = {
+    *("", "?", "-", "--", "---", ".", "..", "na", "n/a", "n.a.", "nan", "-nan", "null", "none"),
+    *("missing", "<na>", "nat", "#na", "#n/a", "#n/a n/a", "#div/0!", "#value!", "#ref!", "#name?"),
+    *("#num!", "#null!", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind"),
+}
 NO_NUMBER = re.compile(r"[^\x00-\x7f]|_")
 DATE = re.compile(r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?|\d{1,2}:\d{2}(:\d{2}.*)?")
 COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?|[+-]?\d{1,3}(\.\d{3})+,\d+", re.ASCII)
 GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{2,3})*,\d{3}(\.\d*)?", re.ASCII)
-COMMA_OR_GROUPS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
-SPACED = re.compile(r"[+-]?\d{1,3}([ \u00a0\u202f]\d{3})+([.,]\d*)?")
-QUOTED = re.compile(r"[+-]?\d{1,3}('\d{3})+([.,]\d*)?")
 BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
-ANY = re.compile(r".*", re.DOTALL)
+UNIT = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,]*([eE][+-]?\d+)?\s?([^\d\s]{1,12})?", re.ASCII)
+THOUSANDS = (None, ",", ".", "'", "blank")
 EXACT = 2.0**53  # the integers up to which all are float64
 
 
@@ -111,18 +118,81 @@ def identity(text: str) -> float | str:
     return value if text in printed else text
 
 
-def advice(cell: str, style: Style) -> str:
-    """Return what to do about a cell that is no number, of the column `{}`, quoted."""
-    if style.decimal == "," and number(cell) is not None:
-        return "give --thousands . if the dot stands between thousands, or --decimal ."
-    forms = (
-        (BOOLEAN, "give --categorical {} to make it 0 and 1, or --drop {}"),
-        (QUOTED, 'give --thousands "\'"'),
-        (SPACED, "give --thousands blank"),
-        (COMMA_OR_GROUPS, "give --decimal , or --thousands ,"),
-        (COMMA, "give --decimal ," + (" --thousands ." if "." in cell else "")),
-        (GROUPED, "give --thousands ,"),
-        (DATE, "a date is to be made numbers first; or give --drop {}"),
-        (ANY, "give --categorical {}, if it is one of some words, or --drop {}"),
-    )
-    return next(what for form, what in forms if form.fullmatch(cell))
+def styles_of(cell: str, style: Style, others: Iterable[str]) -> list[str]:
+    """Return the options by which a cell is a number, as are the others that are; the fewest.
+
+    Raises ValueError where the cell alone is one by some options, but the others are not.
+    """
+    numbers = sorted(other for other in others if style.number(other) is not None)
+    options = []
+    wrong = ""
+    for decimal in (".", ","):
+        for new in (Style(decimal, mark) for mark in THOUSANDS if mark != decimal):
+            if new.number(cell) is None:
+                continue
+            odd = next((one for one in numbers if new.number(one) is None), None)
+            if odd is None:
+                options.append(_changes(style, new))
+                break
+            wrong = wrong or odd
+    if wrong and not options:
+        raise ValueError(wrong)
+    fewest = min(map(len, options), default=0)
+    return [" ".join(option) for option in options if len(option) == fewest]
+
+
+def _changes(old: Style, new: Style) -> list[str]:
+    """Return the options to give so that numbers are read in another way."""
+    options = [f"--decimal {new.decimal}"] if new.decimal != old.decimal else []
+    if new.thousands is not None and new.thousands != old.thousands:
+        mark = '"\'"' if new.thousands == "'" else new.thousands
+        options.append(f"--thousands {mark}")
+    if new.thousands is None and old.thousands is not None:
+        options.append("without --thousands")
+    return options
+
+
+def instead(name: str, *, predicted: bool, words: bool) -> str:
+    """Return what to do about a column that holds no numbers; `words`: it may be of categories."""
+    if predicted:
+        return "run softmax-regression, if it names classes, or name another --target"
+    categorical = f"give --categorical {typed(name)}, or --drop {typed(name)}"
+    return categorical if words else f"make them numbers, or give --drop {typed(name)}"
+
+
+def advice(
+    cell: str, style: Style, name: str, others: Iterable[str] = (), *, predicted: bool = False
+) -> str:
+    """Return what to do about a cell that is no number, of a column of this name.
+
+    `others` are cells that are read alike, `predicted` says that the column is the target.
+    """
+    try:
+        if options := styles_of(cell, style, others):
+            return f"give {' or '.join(options)}"
+    except ValueError as error:
+        return f"write all numbers with the same signs; there is {show(str(error))}, too"
+    column = typed(name)
+    drop = "take out the row" if predicted else f"give --drop {column}"
+    some = f"give --categorical {column}, if it is one of some words, --drop {column}"
+    forms = {
+        _in_ascii(cell) is not None: f"write it as {_in_ascii(cell)}, or {drop}",
+        DATE.fullmatch(cell) is not None: f"make a date or a time numbers first, or {drop}",
+    }
+    if True in forms:
+        return forms[True]
+    if predicted:
+        return "correct it, take out the row, or run softmax-regression, if it names classes"
+    if BOOLEAN.fullmatch(cell):
+        return f"give --categorical {column} to make it 0 and 1, or --drop {column}"
+    alone = "write the number alone, " if UNIT.fullmatch(cell) else ""
+    return f"{alone}{some}, or take out the row"
+
+
+def _in_ascii(cell: str) -> str | None:
+    """Return a number in other digits, or with another minus, as a program writes it."""
+    if cell.isascii():
+        return None
+    digits = (str(unicodedata.decimal(sign, sign)) for sign in unicodedata.normalize("NFKC", cell))
+    text = "".join(digits).replace("\u2212", "-")
+    return text if Style().number(text) is not None else None

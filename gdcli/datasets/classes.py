@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+ENOUGH = 10  # rows, of which it is told that they have many classes
 MOST = 1000  # more different values than this are measurements, and would fill the memory
 
 
@@ -43,8 +45,11 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
         what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"
         fix = "choose a column of classes; of numbers, run linear-regression or mlp"
         raise UserError("--target", what, f"{fix} with --task regression")
+    if len(labels) >= ENOUGH and 2 * len(known) > len(labels):
+        what = f"column {show(column)} has {len(known)} different values in {len(labels)} rows"
+        note(f"{what}; if they are measurements, run linear-regression")
     if isinstance(labels, Sequence):
-        _tell_alike(ranks(set(labels)), column)
+        tell_alike(ranks(set(labels)), column)
     return Classes(places.astype("int64"), known)
 
 
@@ -60,7 +65,7 @@ def ranked(labels: Sequence[str] | NDArray[np.generic]) -> tuple[tuple[str, ...]
     known, places = np.unique(labels, return_inverse=True)
     if known.dtype.kind == "f" and (known % 1 == 0).all() and (np.abs(known) < EXACT).all():
         known = known.astype("int64")  # called 1, not 1.0
-    return tuple(map(str, known.tolist())), places
+    return tuple(map(str, known)), places
 
 
 def ranks(labels: Collection[str]) -> dict[str, int]:
@@ -75,16 +80,23 @@ def ranks(labels: Collection[str]) -> dict[str, int]:
     return rank
 
 
-def _tell_alike(rank: Mapping[str, int], column: str) -> None:
-    """Say which numbers are one class though they are written differently, or are not."""
-    alike: dict[float, list[str]] = defaultdict(list)
+def tell_alike(rank: Mapping[str, int], column: str, kind: str = "class") -> None:
+    """Say which labels are one class though they are written differently, or are not.
+
+    That are the same numbers, and words that differ in capitals, blanks or forms of letters alone.
+    """
+    alike: dict[float | str, list[str]] = defaultdict(list)
     for label in rank:
-        if (value := number(label)) is not None:
-            alike[value].append(label)
+        value = number(label)
+        folded = " ".join(unicodedata.normalize("NFKC", label).casefold().split())
+        alike[folded if value is None or value != value else value].append(label)  # noqa: PLR0124 -- nan
     for first, second, *_ in (texts for texts in alike.values() if len(texts) > 1):
+        many = "categories" if kind == "category" else "classes"
         one = rank[first] == rank[second]
-        what = "one class" if one else "two classes, as they are written differently"
-        note(f"in column {show(column)} {show(first)} and {show(second)} are {what}")
+        what = f"one {kind}" if one else f"two {many}, as they are written differently"
+        same = unicodedata.normalize("NFC", first) == unicodedata.normalize("NFC", second)
+        shown = " and ".join(ascii(x) if same else show(x) for x in (first, second))
+        note(f"in column {show(column)} {shown} are {what}")
 
 
 def count_classes(data: Data) -> int:

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import re
 import stat
 import struct
 import zipfile
@@ -27,7 +28,13 @@ PART = 2**20
 RATIO = 200
 HARMLESS = 2 * 10**7  # bytes that any archive may unpack to
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
-UNPACK: dict[str, Any] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+PACKED[b"]\x00\x00"] = "lzma"
+UNPACK: dict[str, Any] = {
+    "gzip": gzip.open,
+    "bzip2": bz2.open,
+    "xz": lzma.open,
+    "lzma": lzma.open,
+}
 DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 # What zipfile raises of a damaged archive, which it does not foresee, or of a way that it has not.
 WRONG_ZIP = (
@@ -41,7 +48,7 @@ WRONG_ZIP = (
     IndexError,
     OverflowError,
 )
-JUNK = "__MACOSX/"  # what macOS puts beside a member
+JUNK = re.compile(r"__MACOSX/|(.*/)?\.")  # what macOS puts beside a member, and hidden files
 
 
 def read_contents(file: Path, option: str) -> bytes:
@@ -129,7 +136,7 @@ def _only_member(archive: zipfile.ZipFile) -> str | None:
     names = [
         info.filename
         for info in archive.infolist()
-        if info.filename and not info.is_dir() and not info.filename.startswith(JUNK)
+        if info.filename and not info.is_dir() and not JUNK.match(info.filename)
     ]
     return names[0] if len(names) == 1 and not names[0].endswith(".npy") else None
 

@@ -12,23 +12,35 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
+from gdcli.comma_list import typed
 from gdcli.datasets.contents import opened
-from gdcli.datasets.dialect import BLANK, HASH, Dialect, blanks, dialect_of
+from gdcli.datasets.dialect import (
+    BLANK,
+    COMMAS,
+    HASH,
+    PLAIN,
+    SEPARATORS,
+    Dialect,
+    dialect_of,
+)
 from gdcli.datasets.notes import note
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.room import check_room
+from gdcli.datasets.table import UNNAMED
 from gdcli.datasets.text_table import TextTable
 from gdcli.errors import UserError
 from gdcli.fields import show
 
 SAYS = re.compile(r"sep=([^\w\s]|\t)\s*")  # what Excel writes, and takes off
 UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape gives them
+CONTROL = re.compile("[\x00-\x08\x0e-\x19]")  # signs of no use in a text
 LONGEST = 2**24  # characters of a line: a file without line ends is no table
 CELL = 70  # bytes of a cell as text in memory, or a little more
 CELLS = 2**20  # after which the room is looked at again
@@ -41,6 +53,13 @@ MARKS = {  # of byte order; UTF-32's begins as UTF-16's does
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
+}
+# Where letters of ASCII are at the start, and no mark is.
+ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+    (False, True, True, True): "utf-32-le",
+    (True, True, True, False): "utf-32-be",
 }
 
 
@@ -100,10 +119,13 @@ def _begin(stream: io.TextIOWrapper, file: Path, reading: Reading) -> tuple[Head
     if (told := lines.take_separator()) is not None:
         first, sample, separator = first + 1, sample[1:], separator or told
     if not sample:
-        raise UserError(str(file), "the file is empty", "give a header and at least one row")
+        what, fix = lines.nothing()
+        raise UserError(str(file), what, fix)
     dialect = dialect_of(sample, separator, reading, (file, first), said)
     found = _rows(file, lines, dialect)
     first, line, columns = next(found)
+    if dialect.header:
+        columns = (*("" for _ in range(dialect.unnamed)), *map(str.strip, columns))
     index: tuple[str, ...] = ()
     if dialect.header:
         columns, index = named(columns, f"{file}:{line}", reading)
@@ -116,7 +138,10 @@ def _begin(stream: io.TextIOWrapper, file: Path, reading: Reading) -> tuple[Head
 def _decoded(raw: io.BufferedReader, reading: Reading) -> io.TextIOWrapper:
     """Return the text of a file; a byte that is none of it is escaped."""
     start = raw.peek(4)[:4]
-    encoding = next((name for mark, name in MARKS.items() if start.startswith(mark)), UTF8)
+    marked = (name for mark, name in MARKS.items() if start.startswith(mark))
+    zeros = tuple(byte == 0 for byte in start)
+    letters = all(byte == 0 or byte >= ord(" ") for byte in start)
+    encoding = next(marked, ZEROS.get(zeros, UTF8) if letters else UTF8)
     if reading.encoding is not None:
         given = codecs.lookup(reading.encoding).name
         encoding = UTF8 if given == "utf-8" else given
@@ -153,6 +178,15 @@ class _Lines:
             return self._without_hashes(found)
         return first, found
 
+    def nothing(self) -> tuple[str, str]:
+        """Return what to say of lines of which none holds something, and what to do."""
+        if self.reading.skip_rows and self.held:
+            return "no row is left", "give a smaller --skip-rows"
+        if self.comment is not None and self.held:
+            return "it holds comments alone", "give a header and at least one row"
+        what = "it holds nothing but blanks" if self.held else "the file is empty"
+        return what, "give a header and at least one row"
+
     def take_separator(self) -> str | None:
         """Return what a first line such as sep=; says, which then is a blank one."""
         for place, line in enumerate(self.held):
@@ -166,11 +200,17 @@ class _Lines:
     def _without_hashes(self, found: Sequence[str]) -> tuple[int, list[str]]:
         """Return the lines below those with a hash, at the start, and take these for comments."""
         self.comment = HASH
-        note(f"{self.file} is read so: lines that begin with # are comments")
-        self.held = [self._uncommented(line) for line in self.held]
-        kept = [line for line in self.held if line.strip()]
-        first = next((i for i, line in enumerate(self.held, 1) if line.strip()), 0)
-        return first, kept
+        bare = [self._uncommented(line) for line in self.held]
+        first = next((i for i, line in enumerate(bare, 1) if line.strip()), 0)
+        said = "lines that begin with # are comments"
+        names = self.held[first - 2].lstrip().removeprefix(HASH) if first > 1 else ""
+        if self.reading.header is None and _names_columns(names, bare[first - 1]):
+            first -= 1
+            bare[first - 1] = names
+            said += f", of which line {first} names the columns"
+        note(f"{self.file} is read so: {said}")
+        self.held = bare
+        return first, [line for line in bare if line.strip()]
 
     def __iter__(self) -> Iterator[str]:
         """Yield all lines, as the csv module takes them."""
@@ -188,17 +228,21 @@ class _Lines:
                 what = f"the line has more than {LONGEST} characters"
                 raise UserError(f"{self.file}:{number}", what, "give a text file of one row a line")
             if not line.isascii() and (wrong := UNDECODED.search(line)):
-                raise self._undecoded(number, f"the byte 0x{ord(wrong[0]) - 0xDC00:02x}")
+                raise self._undecoded(number, f"the byte 0x{ord(wrong[0]) - 0xDC00:02x}", line)
             if "\0" in line:
                 what = "there is a byte of 0, which no text has"
                 fix = "give a text file, or its --encoding, such as utf-16-le"
                 raise UserError(f"{self.file}:{number}", what, fix)
             yield "\n" if number <= self.reading.skip_rows else self._uncommented(line)
 
-    def _undecoded(self, number: int, what: str) -> UserError:
+    def _undecoded(self, number: int, what: str, line: str = "") -> UserError:
         # A spreadsheet's own encoding, as a rule.
         name = "UTF-8" if self.encoding == UTF8 else self.encoding
         fix = "save the file as UTF-8, or give its --encoding, such as cp1252"
+        if self.reading.encoding is not None:
+            fix = "leave out --encoding, or give another, such as utf-8 or cp1252"
+        elif CONTROL.search(line):
+            fix = "it seems to be no text; save it as CSV, or give its --encoding"
         return UserError(f"{self.file}:{number}", f"{what} is not {name}", fix)
 
     def _uncommented(self, line: str) -> str:
@@ -224,28 +268,51 @@ def _table(file: Path, columns: tuple[str, ...], dialect: Dialect, rows: list[Ro
             what = f"values in the row: {len(row)}, columns in the header: {len(columns)}"
             if not dialect.header:
                 what = f"values in the row: {len(row)}, in the first: {len(columns)}"
-            raise UserError(f"{file}:{line}", what, "give one value a column, or the --separator")
+            raise UserError(f"{file}:{line}", what, _unlike(rows, columns))
     cells, lines = tuple(row for *_, row in rows), tuple(line for line, *_ in rows)
     return TextTable(file, columns, dialect.style, cells, lines)
 
 
+def _unlike(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    """Return what to do about a row that is not as wide as the header.
+
+    Where most are wider than it, that may be a title.
+    """
+    widths = Counter(len(row) for *_, row in rows[:SAMPLE])
+    width = max(widths, key=widths.__getitem__)
+    line, row = next((line, row) for line, _, row in rows if len(row) == width)
+    far = width > len(columns) + 1 or len(columns) == 1 or line != rows[0][0]
+    if width > len(columns) and far:
+        bare = "" if _is_named(row) else " --no-header"
+        return f"give --skip-rows {line - 1}{bare}, if the table begins on line {line}"
+    return "give one value a column, take out the row, or give the --separator"
+
+
+def _is_named(row: Sequence[str]) -> bool:
+    """Return whether a row holds names, and no numbers."""
+    return not any(s.number(cell.strip()) is not None for cell in row for s in (PLAIN, COMMAS))
+
+
+def _names_columns(line: str, first: str) -> bool:
+    """Return whether a comment above the first row has as many words as that has numbers."""
+    for separator in (*SEPARATORS, BLANK):
+        names, row = (next(iter(Dialect(separator).split([one])), []) for one in (line, first))
+        if len(row) > 1:
+            return len(names) == len(row) and all(names) and _is_named(names) > _is_named(row)
+    return False
+
+
 def _rows(file: Path, lines: _Lines, dialect: Dialect) -> Iterator[Row]:
-    """Yield the rows that are not blank."""
-    blank = dialect.separator == BLANK
-    made: Callable[[Any], Iterator[str]] = (lambda all_: map(blanks, all_)) if blank else iter
-    reader = csv.reader(
-        made(lines),
-        delimiter=dialect.separator,
-        quotechar=dialect.quote,
-        skipinitialspace=blank,
-        strict=True,
-    )
+    """Yield the rows that are not blank, each with the lines on which it begins and ends."""
+    reader = dialect.reader(lines)
+    width = dialect.trailing
+
     try:
         before = 0
         for row in reader:
-            cells = tuple(cell.strip() for cell in row)
-            if any(cells):  # spreadsheets end with rows of nothing but separators
-                yield before + 1, reader.line_num, cells
+            if any(map(str.strip, row)):  # spreadsheets end with rows of nothing but separators
+                cut = len(row) == width and not row[-1].strip()
+                yield before + 1, reader.line_num, tuple(row[:-1] if cut else row)
             before = reader.line_num
     except csv.Error as error:
         where = f"{file}:{reader.line_num}"
@@ -259,20 +326,23 @@ def named(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names of columns, and of these the ones at the start that have none.
 
-    They are called as pandas calls them. Raises UserError for another column without a name and
-    for two of one name, unless they are dropped.
+    They are called as pandas calls them, and what it calls so has none. Raises UserError for
+    another column without a name and for two of one name, unless they are dropped.
     """
     names = tuple(name or f"Unnamed: {place}" for place, name in enumerate(columns))
-    index = tuple(islice(takewhile(lambda name: name not in columns, names), len(names) - 1))
+    absent = len(list(takewhile(lambda name: not name or UNNAMED.fullmatch(name), columns)))
+    absent = min(absent, len(names) - 1)
     known = set[str]()
     for place, (given, name) in enumerate(zip(columns, names, strict=True)):
-        if name in reading.dropped:
+        if name in reading.dropped or place < absent:
             continue
-        if not given and name not in index:
-            fix = f"name it, or give --drop {show(name)}"
+        if not given:
+            fix = f"name it, or give --drop {typed(name)}"
+            if columns.count("") > 1:
+                fix = f"name it, give --drop {typed(name)}, or --skip-rows, if names are below"
             raise UserError(where, f"column {place + 1} has no name", fix)
         if name in known:
-            fix = f"rename one, or give --drop {show(name)}, which drops both"
+            fix = f"rename one, or give --drop {typed(name)}, which drops both"
             raise UserError(where, f"two columns are named {show(name)}", fix)
         known.add(name)
-    return names, index
+    return names, names[:absent]

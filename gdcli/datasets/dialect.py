@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, islice, pairwise
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, islice, pairwise, product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.datasets.cells import COMMA, GROUPED, Style, is_missing
 from gdcli.datasets.notes import note
 from gdcli.datasets.reading import Reading
 from gdcli.errors import UserError
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
 SEPARATORS = ",;\t|"
 BLANK = " "  # stands for any run of blanks, where nothing else separates columns
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 QUOTED = re.compile(r'"[^"]*"')
+QUOTE = '"'
+ODD_QUOTES = "`|~$%@^!&"  # that others put around cells, where they are the first and last sign
+BACKSLASH = "\\"
 HASH = "#"
+SINGLE = "'"
 PLAIN, COMMAS = Style(), Style(decimal=",")
 LOOKED_AT = 2000  # cells
 
@@ -28,20 +37,38 @@ class Dialect:
     """How the rows of a file are written."""
 
     separator: str
-    quote: str
-    header: bool
-    style: Style
+    quote: str = QUOTE
+    escape: str | None = None  # what stands before a quote or a separator that is part of a cell
+    spaced: bool = False  # whether blanks stand between a separator and a quote
+    trailing: int = 0  # cells of a row that ends with a separator and nothing; 0: none does
+    header: bool = True
+    unnamed: bool = False  # whether the header lacks the name of the first column, which names rows
+    style: Style = PLAIN
 
+    def reader(self, lines: Iterable[str]) -> Reader:
+        """Return the rows of lines; what is not written so raises csv.Error."""
+        return csv.reader(
+            map(blanks, lines) if self.separator == BLANK else lines,
+            delimiter=self.separator,
+            quotechar=self.quote,
+            escapechar=self.escape,
+            doublequote=self.escape is None,
+            skipinitialspace=self.spaced or self.separator == BLANK,
+            strict=True,
+        )
 
-def split(lines: Sequence[str], separator: str, quote: str) -> list[list[str]]:
-    """Return the cells of lines that hold something; a cell that is never closed ends with them."""
-    reader = csv.reader(
-        lines, delimiter=separator, quotechar=quote, skipinitialspace=separator == BLANK
-    )
-    try:
-        return [row for row in reader if any(map(str.strip, row))]
-    except csv.Error:
-        return []
+    def split(self, lines: Sequence[str]) -> list[list[str]]:
+        """Return the rows that hold something; none, where the lines are not written so.
+
+        Of lines of which others follow the last cell may not be closed.
+        """
+        rows: list[list[str]] = []
+        try:
+            rows.extend([cell.strip() for cell in row] for row in self.reader(lines))
+        except csv.Error as error:
+            if not str(error).startswith("unexpected end"):
+                return []
+        return [row for row in rows if any(row)]
 
 
 def dialect_of(
@@ -57,70 +84,126 @@ def dialect_of(
     plain case is said. Raises UserError for a header that is none.
     """
     file, line = where
-    separator, quote = _separator(lines, given)
-    rows = [[c.strip() for c in row] for row in split(lines, separator, quote)]
+    dialect = _written(lines, given)
+    rows = dialect.split(lines)
     style = Style(reading.decimal or _decimal(rows, reading), reading.thousands)
+    trailing = _trailing(rows)
     header = reading.header
     if header is None:
         check_names(rows, style, f"{file}:{line}")
         header = True
     found = []
+    separator, quote = dialect.separator, dialect.quote
     if given is None and separator != "," and rows and len(rows[0]) > 1:
         found.append(f"{NAMES[separator]} between columns")
+    if trailing:
+        found.append("a separator at the end of each row")
     if reading.decimal is None and style.decimal != ".":
         found.append("the decimal sign is a comma")
-    if quote != '"':
-        found.append("cells in single quotes")
+    if quote != QUOTE:
+        found.append(f"cells in {'single quotes' if quote == SINGLE else quote}")
+    if dialect.escape is not None:
+        found.append("backslashes before quotes and separators that belong to a cell")
     if encoding:
         found.append(f"the encoding {encoding}")
     if found:
         note(f"{file} is read so: {'; '.join(found)}")
-    return Dialect(separator, quote, header, style)
+    unnamed = header and not trailing and _names_rows(rows, style)
+    return replace(dialect, trailing=trailing, header=header, unnamed=unnamed, style=style)
 
 
-def _separator(lines: Sequence[str], given: str | None) -> tuple[str, str]:
+def _names_rows(rows: Sequence[Sequence[str]], style: Style) -> bool:
+    """Return whether each row begins with a name or number of its own, as R writes them."""
+    if len(rows) < 3 or any(len(row) != len(rows[0]) + 1 for row in rows[1:]):
+        return False
+    first = [row[0] for row in rows[1:]]
+    values = [style.number(cell) for cell in first]
+    numbers = [value for value in values if value is not None]
+    counted = len(numbers) == len(first) and _counted(numbers)
+    return counted or (len({*first}) == len(first) and all(first) and not numbers)
+
+
+def _trailing(rows: Sequence[Sequence[str]]) -> int:
+    """Return how many cells each row has, of which the last is nothing, nor has it a name."""
+    if len(rows) < 2:
+        return 0
+    width = len(rows[1])
+    empty = width > 2 and all(len(row) == width and not row[-1] for row in rows[1:])
+    unnamed = len(rows[0]) == width - 1 or (len(rows[0]) == width and not rows[0][-1])
+    return width if empty and unnamed else 0
+
+
+def _written(lines: Sequence[str], given: str | None) -> Dialect:
     """Return what separates columns, and what quotes cells.
 
-    It is that with which the rows fit their header, and hold numbers; where several do as well,
-    what the header has most of outside of quotes, and runs of blanks last.
+    It is that with which most rows are as wide as each other, as is the header, and hold numbers;
+    where several do as well, what the header has most of outside of quotes, and runs of blanks
+    last.
     """
     if not lines:
-        return given or SEPARATORS[0], '"'
+        return Dialect(given or SEPARATORS[0])
     bare = QUOTED.sub("", lines[0])
-    quotes = '"' if not any("'" in line for line in lines) else "\"'"
+    ends = {lines[0].strip()[:1], lines[0].strip()[-1:]}
+    signs = {*"".join(lines)}
+    quotes = [sign for sign in (QUOTE, SINGLE) if sign == QUOTE or sign in signs]
+    quotes += [sign for sign in ODD_QUOTES if ends == {sign}]
+    escapes = [None, BACKSLASH] if BACKSLASH in signs else [None]
     among = [given] if given else [*SEPARATORS, BLANK]
     fits = {
-        (one, quote): (*_fit(lines, one, quote), one != BLANK, bare.count(one))
-        for quote in quotes
-        for one in among
+        dialect: (
+            *_fit(lines, dialect),
+            one != BLANK,
+            bare.count(one),
+            _escapes(lines, one, quote) == (escape is not None),
+            quote in ODD_QUOTES,
+        )
+        for quote, escape, one in product(quotes, escapes, among)
+        if quote != one
+        for dialect in [Dialect(one, quote, escape, _is_spaced(lines, one, quote))]
     }
-    separator, quote = max(fits, key=fits.__getitem__)
-    single = quote == "'" or (len(quotes) > 1 and _all_in_quotes(lines, separator))
-    return separator, "'" if single else '"'
+    found = max(fits, key=fits.__getitem__)
+    single = found.quote == QUOTE and len(quotes) > 1 and _all_in_single_quotes(lines, found)
+    return replace(found, quote=SINGLE) if single else found
 
 
-def _all_in_quotes(lines: Sequence[str], separator: str) -> bool:
+def _escapes(lines: Sequence[str], separator: str, quote: str) -> bool:
+    """Return whether each backslash stands before what has a meaning: itself, or those."""
+    pairs = re.compile(rf"\\[\\{re.escape(separator + quote)}]")
+    left = [pairs.sub("", line) for line in lines if BACKSLASH in line]
+    return bool(left) and not any(BACKSLASH in line for line in left)
+
+
+def _is_spaced(lines: Sequence[str], separator: str, quote: str) -> bool:
+    """Return whether blanks stand between separators and the quotes of cells."""
+    between = re.compile(f"{re.escape(separator)} +{re.escape(quote)}")
+    return separator != BLANK and any(between.search(line) for line in lines)
+
+
+def _all_in_single_quotes(lines: Sequence[str], dialect: Dialect) -> bool:
     """Return whether single quotes stand around all cells that are words."""
-    cells = (cell.strip() for row in split(lines, separator, '"') for cell in row)
+    cells = chain.from_iterable(dialect.split(lines))
     words = [cell for cell in cells if cell and PLAIN.number(cell) is None]
-    return bool(words) and all(len(w) > 1 and w[0] == w[-1] == "'" for w in words)
+    return bool(words) and all(len(w) > 1 and w[0] == w[-1] == SINGLE for w in words)
 
 
-def _fit(lines: Sequence[str], separator: str, quote: str) -> tuple[float, float]:
-    """Return the part of the rows that are as wide as the first, and of their cells, numbers."""
-    rows = split(_joined(lines) if separator == BLANK else lines, separator, quote)
-    if not rows or (width := len(rows[0])) < 2:
-        return 0.0, 0.0
-    fitting = [row for row in rows[1:] if len(row) == width]
-    if not fitting:
-        return (0.0 if rows[1:] else 1.0), 0.0
-    cells = [c.strip() for c in islice(chain.from_iterable(fitting), LOOKED_AT)]
+def _fit(lines: Sequence[str], dialect: Dialect) -> tuple[float, bool, float]:
+    """Return the part of the rows that are as wide as most, whether the header is, and numbers.
+
+    These are the part of the cells that are a number.
+    """
+    rows = dialect.split(lines)
+    if not rows:
+        return 0.0, False, 0.0
+    first, below = len(rows[0]), rows[1:]
+    widths = Counter(map(len, below)) or Counter([first])
+    width = max(widths, key=lambda one: (widths[one], one == first))
+    if width < 2:
+        return 0.0, False, 0.0
+    if not below:
+        return 1.0, True, 0.0
+    cells = list(islice(chain.from_iterable(r for r in below if len(r) == width), LOOKED_AT))
     held = sum(PLAIN.number(c) is not None or COMMAS.number(c) is not None for c in cells)
-    return len(fitting) / len(rows[1:]), held / len(cells)
-
-
-def _joined(lines: Sequence[str]) -> list[str]:
-    return [blanks(line) for line in lines]
+    return widths[width] / len(below), first == width, held / len(cells)
 
 
 def blanks(line: str) -> str:
@@ -130,9 +213,10 @@ def blanks(line: str) -> str:
 
 def _decimal(rows: Sequence[Sequence[str]], reading: Reading) -> str:
     """Return the decimal sign: a comma where some cells need it, and none has a dot."""
-    if reading.thousands is not None:
+    if reading.thousands in (",", "."):
         return "," if reading.thousands == "." else "."
-    cells = [cell for row in rows[1:] for cell in row]
+    grouped = Style(thousands=reading.thousands)
+    cells = [grouped.bare(cell) for row in rows[1:] for cell in row]
     commas = [cell for cell in cells if COMMA.fullmatch(cell) and "." not in cell]
     # 1,234 alone may be 1234, too; and nobody knows which.
     if all(GROUPED.fullmatch(cell) for cell in commas):
@@ -150,9 +234,7 @@ def check_names(rows: Sequence[Sequence[str]], style: Style, where: str) -> None
     if not given or (_counted(given) and len(given) < len(first)):
         return
     columns = [
-        place
-        for place in range(len(first))
-        if below and all(style.number(row[place]) is not None for row in below)
+        place for place in range(len(first)) if _are_numbers([row[place] for row in below], style)
     ]
     like = [place for place in columns if numbers[place] is not None or is_missing(first[place])]
     all_like = bool(like) and len(like) == len(columns) and any(first[p] for p in like)
@@ -160,6 +242,12 @@ def check_names(rows: Sequence[Sequence[str]], style: Style, where: str) -> None
         what = "the first row holds numbers, no names"
         names = f"--no-header, by which columns are called 0 to {len(first) - 1}"
         raise UserError(where, what, f"give {names}, or --header, if they are names")
+
+
+def _are_numbers(cells: Sequence[str], style: Style) -> bool:
+    """Return whether cells are numbers, where they are not missing."""
+    there = [cell for cell in cells if not is_missing(cell)]
+    return bool(there) and all(style.number(cell) is not None for cell in there)
 
 
 def _counted(values: Sequence[float]) -> bool:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gdcli.comma_list import typed
 from gdcli.datasets.both import Both, matched
-from gdcli.datasets.cells import EXACT
-from gdcli.datasets.classes import MOST, Classes, number_classes, ranks
+from gdcli.datasets.classes import MOST, Classes, number_classes, ranks, tell_alike
+from gdcli.datasets.indices import ENOUGH, Indices
 from gdcli.datasets.notes import note
 from gdcli.datasets.reading import AUTO, Reading
 from gdcli.datasets.table import Table
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T", bound=Table)
-ENOUGH = 10  # rows, of which it is no chance that they are in order
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +78,7 @@ class Columns:
         there = (~absent[train]).sum(axis=0)
         if not there.all():
             what = f"column {show(name)} has no value in the training part, and so no mean"
-            raise UserError("--missing", what, f"give --drop {show(name)}")
+            raise UserError("--missing", what, f"give --drop {typed(name)}")
         # What is large is divided first: a sum of it would overflow.
         mean = np.where(absent[train], 0.0, values[train] / there).sum(axis=0)
         return np.where(absent, mean, values)
@@ -95,7 +95,11 @@ class Columns:
         known = ranks({labels[i] for i in train.tolist()})
         if len(set(known.values())) > MOST:
             what = f"column {show(name)} has {len(known)} different values in the training part"
-            raise UserError("--categorical", what, f"give --drop {show(name)}")
+            raise UserError("--categorical", what, f"give --drop {typed(name)}")
+        tell_alike(known, name, "category")
+        if len(labels) >= ENOUGH and len(set(labels)) == len(labels):
+            what = f"{self.file}: column {show(name)} has another word in each row, as an id"
+            note(f"{what}; --drop {typed(name)} leaves it out")
         strangers = {labels[i] for i in test.tolist()} - set(known)
         if strangers:
             has = counted(len(strangers), "category", "categories")
@@ -180,7 +184,8 @@ def used_rows(
 def tell_dropped(count: int, rows: int, file: Path) -> None:
     """Say how many rows of a file are not used; raises UserError if these are all of them."""
     if count == rows:
-        raise UserError("--missing", f"each row of {file} misses a value", "give --drop COLUMN")
+        what = f"each row of {file} misses a value"
+        raise UserError("--missing", what, "give --missing mean, or --drop COLUMN")
     if count:
         which = counted(count, "row misses a value and is", "rows miss a value and are")
         note(f"{file}: {which} not used, of {rows}")
@@ -191,20 +196,23 @@ def features(both: Both, names: Sequence[str], reading: Reading) -> Array:
 
     Of a test part of the user's own they are Apart, and what is learnt is in them.
     """
+    import numpy as np
+
     table = both.table
     chosen = _categories(table, names, reading)
     holes = reading.missing == "mean"
     plain = [name for name in names if name not in chosen]
     if not (chosen or holes):
         numbers = table.numbers(names)
-        _tell_indices(table, names, numbers)
+        tell_indices(table, names, numbers)
         if both.test is None:
             return numbers
         parts = numbers, both.test.numbers(names)
         _check_widths(both, parts)
     else:
         held = {name: table.numbers([name], holes=holes) for name in plain}
-        _tell_indices(table, plain, *held.values())
+        if held:
+            tell_indices(table, plain, np.concatenate(list(held.values()), axis=1))
         columns = _columns(table, names, chosen, held)
         if both.test is None:
             return columns
@@ -264,27 +272,14 @@ def _categories(table: Table, names: Sequence[str], reading: Reading) -> list[st
         if name not in names:
             what = f"{show(name)} is no feature: it is the target, or dropped"
             raise UserError("--categorical", what, "leave it out")
+        if table.width(name) != 1:
+            what = f"{show(name)} of {table.file} is no single column"
+            raise UserError("--categorical", what, "name an array of one value a row")
     return [name for name in names if name in reading.categories]
 
 
-def _tell_indices(table: Table, names: Sequence[str], *numbers: Array) -> None:
-    """Say which columns count the rows, as an index does; the lone feature may be just that."""
-    import numpy as np
-
-    columns = [column for part in numbers for column in part.T]
-    if len(columns) != len(names) or len(names) < 2 or len(table) < ENOUGH:
-        return  # an array of several columns has no names for them
-    for name, values in zip(names, columns, strict=True):
-        if not (np.abs(values) < EXACT).all() or (values % 1).any():
-            continue
-        steps = np.diff(values)
-        if (steps > 0).all() or (steps < 0).all():
-            how = "rises" if steps[0] > 0 else "falls"
-            what = f"column {show(name)} {how} from row to row, as an index does"
-        elif (
-            values.max() - values.min() == len(values) - 1 and (np.diff(np.sort(values)) == 1).all()
-        ):
-            what = f"column {show(name)} has each number once of a range, as an index"
-        else:
-            continue
-        note(f"{table.file}: {what}; --drop {show(name)} leaves it out")
+def tell_indices(table: Table, names: Sequence[str], numbers: Array) -> None:
+    """Say which columns of a table look like an index of its rows, or like identifiers."""
+    indices = Indices(numbers.shape[1])
+    indices.add(numbers)
+    indices.tell(table, names, lambda place: numbers[:, place])

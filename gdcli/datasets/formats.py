@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gdcli.datasets.contents import WRONG_ZIP, opened, packed, seekable
-from gdcli.datasets.reading import Reading
+from gdcli.datasets.reading import CELLS, TEXTUAL, Reading
 from gdcli.datasets.table import Table
 from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
@@ -33,6 +33,13 @@ STRANGERS = {
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file", f"open it with pandas or h5py, and {SAVE}"),
     b"\xd0\xcf\x11\xe0": ("a workbook of Excel's before 2007", "save it as .xlsx or CSV"),
     b"ARROW1": ("an Arrow file (Feather)", SAVE),
+    b"FEA1": ("a Feather file", SAVE),
+    b"<stata_dta>": ("a Stata file", f"open it with pandas, and {SAVE}"),
+    b"$FL2": ("an SPSS file", f"open it with pandas, and {SAVE}"),
+    b"RDX": ("a file of R's", SAVE),
+    b"X\n\x00\x00\x00": ("a file of R's", SAVE),
+    b"%%MatrixMarket": ("a Matrix Market file", "save it as LIBSVM or .npz"),
+    b"RIFF": ("sound or an image", "save its numbers as CSV or .npz"),
     b"ORC": ("an ORC file", SAVE),
     b"SQLite format 3": ("an SQLite database", "save the rows that you want as CSV"),
     b"MATLAB 5.0": ("a MATLAB file", "save its arrays as an .npz file"),
@@ -49,17 +56,25 @@ STRANGERS = {
     b"GIF8": IMAGE,
     b"II*\x00": IMAGE,
     b"MM\x00*": IMAGE,
-    b"<!DOCTYPE": ("a web page", "fetch the file itself"),
-    b"<!doctype": ("a web page", "fetch the file itself"),
-    b"<html": ("a web page", "fetch the file itself"),
-    b"<?xml": ("XML", SAVE),
-    b'{"': ("JSON", f"open it with pandas, and {SAVE}"),
-    b'[{"': ("JSON", f"open it with pandas, and {SAVE}"),
-    b"@relation": ("an ARFF file", SAVE),
-    b"@RELATION": ("an ARFF file", SAVE),
     b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself: git lfs pull"),
 }
-PICKLE = re.compile(rb"\x80[\x02-\x05]")
+# The same of texts, in which blanks, comments and capitals do not count.
+WRITTEN = {
+    re.compile(rb"\s*<(!doctype html|html|head|body|table)\b", re.IGNORECASE): (
+        "a web page",
+        "fetch the file itself, or save its table as CSV",
+    ),
+    re.compile(rb"\s*<\?xml", re.IGNORECASE): ("XML", SAVE),
+    re.compile(rb'\s*(\{\s*["}]|\[\s*[\[{]|\[[-\d.,\s]*\]\s*\Z)'): (
+        "JSON",
+        f"open it with pandas, and {SAVE}",
+    ),
+    re.compile(rb"(?:[ \t\r]*(?:%[^\n]*)?\n)*[ \t]*@relation\b", re.IGNORECASE): (
+        "an ARFF file",
+        SAVE,
+    ),
+}
+PICKLE = re.compile(rb"\x80[\x02-\x05]|\([ld]p0\n|c(copy_reg|numpy|pandas)[\w.]*\n")
 IDX_START = re.compile(rb"\x00\x00[\x08\x09\x0b-\x0e][\x01-\x08]")
 START = 2**12  # bytes that are looked at
 PAIRS = re.compile(rb"[-+.\deE,]+(\s+(qid:\d+|\d+:[-+.\deE]+))*")
@@ -72,14 +87,20 @@ def read_file(file: Path, reading: Reading | None = None, text: str | None = Non
     """
     reading = reading or Reading()
     kind = format_of(file, reading)
-    if reading.textual and kind not in (CSV, EXCEL):
-        what = f"{show(str(file))} is a .{kind} file, which needs no such option"
-        raise UserError(reading.textual, what, "leave it out")
+    check_options(file, reading, kind)
     module, function = READERS[kind]
     read = getattr(import_module(f"gdcli.datasets.{module}"), function)
     given = {CSV: (reading, text), EXCEL: (reading,), NPZ: (reading,)}.get(kind, ())
     table: Table = read(file, *given)
     return table
+
+
+def check_options(file: Path, reading: Reading, kind: str) -> None:
+    """Raise UserError for an option about text, of a file of a format that has no use for it."""
+    used = {EXCEL: CELLS, CSV: TEXTUAL}.get(kind, ())
+    if (option := reading.textual_but(used)) is not None:
+        what = f"{show(str(file))} is a .{kind} file, which needs no such option"
+        raise UserError(option, what, "leave it out")
 
 
 def format_of(file: Path, reading: Reading) -> str:
@@ -98,6 +119,8 @@ def format_of(file: Path, reading: Reading) -> str:
     if IDX_START.match(start):
         return IDX
     stranger = next((s for m, s in STRANGERS.items() if start.startswith(m)), None)
+    if stranger is None:
+        stranger = next((s for form, s in WRITTEN.items() if form.match(start)), None)
     if stranger is None and start[257:262] == b"ustar":
         stranger = "a tar archive", "unpack it"
     if stranger is not None:
@@ -111,19 +134,24 @@ def _of_zip(file: Path) -> str:
     """Return the format of a zip archive of several members, or of one that is an array."""
     try:
         with seekable(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
-            names = archive.namelist()
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
     except WRONG_ZIP:
         if _suffix(file) == ".npz":
             return NPZ  # whose reader says what is wrong
         raise UserError(str(file), "the zip data is damaged", "fetch or compress it anew") from None
     if any(name.startswith("xl/") for name in names):
         return EXCEL
-    if all(name.endswith(".npy") for name in names):  # an archive of nothing, too
+    if all(name.endswith(".npy") for name in names) and (names or _suffix(file) == ".npz"):
         return NPZ
+    if any(name.endswith("/data.pkl") for name in names):
+        what = "it is a file of PyTorch's, which could run any program when it is read"
+        raise UserError(str(file), what, "save its arrays as an .npz file")
     if any(name.startswith(("word/", "ppt/", "content.xml")) for name in names):
         raise UserError(str(file), "it is a document of an office program", "save it as CSV")
     listed = ", ".join(map(show, names[:3])) + (", ..." if len(names) > 3 else "")
     what = f"it is a zip archive of {len(names)} files: {listed}"
+    if not names:
+        raise UserError(str(file), "it is a zip archive without a file", "give one with a table")
     raise UserError(str(file), what, "unpack it, and give one of them")
 
 

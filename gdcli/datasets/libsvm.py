@@ -15,6 +15,7 @@ from gdcli.datasets.arrays import ArrayTable
 from gdcli.datasets.cells import Style, lost_digits, number
 from gdcli.datasets.contents import opened
 from gdcli.datasets.formats import LABEL
+from gdcli.datasets.notes import note
 from gdcli.datasets.room import check_room
 from gdcli.datasets.table import Table
 from gdcli.errors import UserError
@@ -33,6 +34,8 @@ class _Pairs:
     """The pairs of all lines, and the labels."""
 
     labels: list[float] = field(default_factory=list)
+    written: dict[float, str] = field(default_factory=dict)  # how a label is first written
+    alike: dict[float, str] = field(default_factory=dict)  # and how otherwise
     rows: list[int] = field(default_factory=list)
     indices: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -98,6 +101,9 @@ def read_libsvm(file: Path) -> LibsvmTable:
             check_room(PAIR * len(pairs.indices), file)
     if not pairs.labels or not pairs.indices:
         raise UserError(str(file), "it holds no example", "give a label and index:value pairs")
+    for value, label in pairs.alike.items():
+        one = f"the labels {show(pairs.written[value])} and {show(label)} are one number"
+        note(f"{file}: {one}, and one class")
     first = 0 if 0 in pairs.indices else 1
     shape = len(pairs.labels), max(pairs.indices) - first + 1
     check_room(8 * math.prod(shape), file)
@@ -123,7 +129,14 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
 def _take(pairs: _Pairs, line: bytes, where: str) -> None:
     """Add an example."""
     label, *rest = (word.decode("utf-8", "backslashreplace") for word in line.split())
-    pairs.labels.append(_number(label, where))
+    if ":" in label:
+        raise UserError(where, "there is no label before the pairs", "add it, or take out the line")
+    if "," in label:
+        what = f"{show(label)} are several labels, which is not read"
+        raise UserError(where, what, "give each example one label")
+    pairs.labels.append(value := _number(label, where))
+    if pairs.written.setdefault(value, label) != label:
+        pairs.alike.setdefault(value, label)
     if lost_digits([label], Style()):
         what = f"the label {label} is more than 2^53, beyond which float64 has not all integers"
         raise UserError(where, what, "number the labels, or write them as text in a CSV file")

@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from gdcli.datasets.arrays import ArrayTable, check_columns, check_finite, read_header
-from gdcli.datasets.cells import Style
+from gdcli.datasets.cells import EXACT, Style
 from gdcli.datasets.classes import MOST, Classes, number_classes
 from gdcli.datasets.contents import opened
 from gdcli.datasets.delimited import read_parts
 from gdcli.datasets.features import tell_dropped, whole_rows
-from gdcli.datasets.formats import NPY, guessed
+from gdcli.datasets.formats import NPY, check_options, guessed
 from gdcli.datasets.header import Header
+from gdcli.datasets.indices import Indices
 from gdcli.datasets.on_disk import OnDisk
 from gdcli.datasets.plain_numbers import NotPlainError, PlainTable, plain_parts
 from gdcli.datasets.reading import Reading
@@ -25,6 +26,10 @@ from gdcli.datasets.table import Table
 from gdcli.datasets.text_table import TextTable, names_of
 from gdcli.errors import UserError
 from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T", "_Values", "_Labels")
 CELLS = 2**17  # of a CSV file that are text at a time
@@ -41,7 +46,7 @@ class _Values:
 
     def add(self, part: Table) -> None:
         """Take the numbers of a part of a file."""
-        self.parts.append(part.numbers([self.name])[:, 0])
+        self.parts.append(part.numbers([self.name], predicted=True)[:, 0])
 
 
 @dataclass
@@ -60,7 +65,7 @@ class _Labels:
         """Take the cells of a part of a file."""
         import numpy as np
 
-        self.style, cells = part.style, part.cells(self.name)
+        self.style, cells = part.style, part.raw(self.name)
         for cell, line in zip(cells, part.lines, strict=True):
             self.first.setdefault(cell, line)
         codes = [self.known.setdefault(cell, len(self.known)) for cell in cells]
@@ -90,7 +95,8 @@ def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk, 
     import numpy as np
 
     if guessed(file, reading) == NPY:
-        return _of_array(file, target, reading)
+        matrix, y = _of_array(file, target, reading, exact=True)
+        return matrix, y.astype(np.float64)
     matrix, values = _of_text(file, reading, lambda: _Values(target))
     return matrix, np.concatenate(values.parts)
 
@@ -101,7 +107,7 @@ def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk
     Raises UserError as reading the file whole would.
     """
     if guessed(file, reading) == NPY:
-        matrix, y = _of_array(file, target, reading)
+        matrix, y = _of_array(file, target, reading, exact=False)
         return matrix, number_classes(y, target)
     parts = read_parts(file, reading, CELLS) if reading.missing == "drop" else ()
     names = any(part.is_text(target) for part in parts)
@@ -109,9 +115,13 @@ def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk
     return matrix, labels.classes()
 
 
-def _of_array(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]:
+def _of_array(
+    file: Path, target: str, reading: Reading, *, exact: bool
+) -> tuple[OnDisk, NDArray[np.generic]]:
+    """Return the features of a matrix, and its target; `exact`: integers are to be float64."""
     import numpy as np
 
+    check_options(file, reading, NPY)
     if reading.missing == "drop":
         raise UserError(
             "--missing", "rows of an .npy file are not dropped with --stream", "leave it out"
@@ -121,12 +131,32 @@ def _of_array(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]
     check_columns(header, file)
     table = ArrayTable(file, tuple(map(str, range(header.shape[1]))), {})
     names = table.others(target, reading.dropped)
-    everything = OnDisk(file, file, header, np.arange(header.shape[1]))
-    y = np.empty(header.shape[0])
-    for rows, part in everything.parts(np.arange(header.shape[0])):
+    matrix = OnDisk(file, file, header, np.array(list(map(int, names)), np.int64))
+    y = matrix.column(int(target))
+    check_finite(y[:, None], 0, file)
+    lost = {target: y} if exact and _may_be_lost(y) else {}
+    indices = Indices(len(names))
+    for rows, part in matrix.parts(np.arange(header.shape[0])):
         check_finite(part, int(rows[0]), file)
-        y[rows] = part[:, int(target)]
-    return replace(everything, columns=np.array(list(map(int, names)), np.int64)), y
+        indices.add(part)
+        wide = (np.abs(part) >= EXACT).any(axis=0) if _may_be_lost(y) else ()
+        lost |= {names[i]: matrix.column(int(names[i])) for i in np.flatnonzero(wide)}
+    for name, values in lost.items():
+        table.tell_lost(name, values)
+    indices.tell(table, names, _reader(matrix))
+    return matrix, y
+
+
+def _may_be_lost(values: NDArray[np.generic]) -> bool:
+    """Return whether float64 may not have all numbers of a type."""
+    return values.dtype.kind in "iu" and values.dtype.itemsize == 8
+
+
+def _reader(matrix: OnDisk) -> Callable[[int], Array]:
+    """Return what reads a column of a matrix by its place among them."""
+    import numpy as np
+
+    return lambda place: matrix.column(int(matrix.columns[place])).astype(np.float64)
 
 
 def _of_text(file: Path, reading: Reading, begin: Callable[[], T]) -> tuple[OnDisk, T]:
@@ -147,6 +177,7 @@ def _stored(
     import numpy as np
 
     rows, width, read = 0, 0, 0
+    indices: Indices | None = None
     text = values.name if values.names else None
     with ExitStack() as until_done:
         held = until_done.enter_context(tempfile.TemporaryFile())
@@ -154,7 +185,10 @@ def _stored(
             names = part.others(values.name, reading.dropped)
             kept = whole_rows(part, (values.name, *names), reading, text=text)
             values.add(kept)
-            held.write(kept.numbers(names).tobytes())
+            numbers = kept.numbers(names)
+            indices = indices or Indices(len(names))
+            indices.add(numbers)
+            held.write(numbers.tobytes())
             rows, width, read = rows + len(kept), len(names), read + len(part)
         tell_dropped(read - rows, read, file)
         held.flush()
@@ -162,4 +196,6 @@ def _stored(
     header = Header((rows, width), "C", np.dtype(np.float64), 0)
     matrix = OnDisk(file, held, header, np.arange(width))
     weakref.finalize(matrix, held.close)  # and with that it is gone from the disk
+    if indices is not None:
+        indices.tell(part, names, _reader(matrix))
     return matrix

@@ -51,6 +51,16 @@ class OnDisk:
         chosen: NDArray[np.float64] = held[:, self.columns].astype(np.float64)
         return chosen.reshape(*rows.shape, len(self.columns))
 
+    def column(self, place: int) -> NDArray[np.generic]:
+        """Return one column of the file, of its own type."""
+        import numpy as np
+
+        values = np.empty(len(self), self.header.dtype.newbyteorder("="))
+        size = max(1, PART // (self.header.shape[1] + MADE))
+        for first in range(0, len(self), size):
+            values[first : first + size] = self._mapped()[first : first + size, place]
+        return values
+
     def _mapped(self) -> Any:
         """Return the matrix, of which what is touched is read; its pages go when the map goes."""
         import numpy as np

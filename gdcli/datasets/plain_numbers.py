@@ -73,7 +73,7 @@ class PlainTable(ArrayTable):
             held = [line for line, text in enumerate(stream, start=1) if text.strip()]
         return np.array(held[bisect_right(held, self.above) :], np.int64)
 
-    def cells(self, name: str) -> list[str]:
+    def raw(self, name: str) -> list[str]:
         """Return the texts of the column that was to be text."""
         return [str(cell) for cell in self.arrays[name]]
 
@@ -86,7 +86,7 @@ class PlainTable(ArrayTable):
 
     def labels(self, name: str) -> list[str] | NDArray[np.generic]:
         """Return the texts of the column that was to be text."""
-        return self.cells(name)
+        return self.raw(name)
 
 
 def read_text(file: Path, reading: Reading, text: str | None) -> Table:
@@ -171,6 +171,8 @@ def _may_be_plain(head: Head, reading: Reading, text: str | None) -> bool:
         and dialect.style.plain
         and dialect.separator != BLANK
         and dialect.quote == QUOTE
+        and dialect.escape is None
+        and not (dialect.trailing or dialect.spaced or dialect.unnamed)
         and (text is None or text in head.columns)
     )
 
@@ -183,8 +185,8 @@ def _checked(frame: Any, columns: Sequence[str], text: str | None) -> dict[str, 
     for place, name in enumerate(columns):
         values = frame[place].to_numpy()
         if name == text:
-            cells = np.array([str(cell).strip() for cell in values], object)
-            if any(map(is_missing, set(cells))):
+            cells = np.array(list(map(str, values)), object)
+            if any(is_missing(cell) or cell != cell.strip() for cell in set(cells)):
                 raise NotPlainError
             arrays[name] = cells
             continue

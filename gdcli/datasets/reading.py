@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,17 @@ from gdcli.fields import LATER, show
 AUTO = "auto"
 TEST_FRACTION = 0.2  # unless it is given
 WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "blanks": " ", "bar": "|"}
+WORDS = {
+    "tab": "\t",
+    "\\t": "\t",
+    "comma": ",",
+    "semicolon": ";",
+    "blanks": " ",
+    "bar": "|",
+    "space": " ",
+    "pipe": "|",
+}
+CELLS = ("header", "decimal", "thousands", "skip_rows")  # options that a workbook has a use for
 TEXTUAL = ("separator", "header", "decimal", "thousands", "encoding", "comment", "skip_rows")
 
 
@@ -64,6 +76,9 @@ class Reading:
         if self.separator is not None and len(self.delimiter or "") != 1:
             what = f"{show(self.separator)} is no single character"
             raise UserError("--separator", what, "give one, or a word: tab, blanks")
+        if self.delimiter in ('"', "\n", "\r"):
+            what = f"{show(self.separator)} cannot stand between columns"
+            raise UserError("--separator", what, "give another character, or a word: tab, blanks")
         if self.encoding is not None:
             _check_encoding(self.encoding)
         if self.comment is not None and not self.comment.strip():
@@ -81,7 +96,11 @@ class Reading:
     @property
     def textual(self) -> str | None:
         """The first option given that is about a file of text, as it is typed."""
-        named = (f for f in fields(Reading) if f.name in TEXTUAL)
+        return self.textual_but(())
+
+    def textual_but(self, used: Collection[str]) -> str | None:
+        """Return the first such option that is none of those that are used."""
+        named = (f for f in fields(Reading) if f.name in TEXTUAL and f.name not in used)
         given = (f.name for f in named if getattr(self, f.name) != f.default)
         name = next(given, None)
         return name and f"--{name.replace('_', '-')}"

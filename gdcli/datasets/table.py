@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from gdcli.comma_list import written
+from gdcli.datasets.notes import note
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.problem import Array
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
 FILL = "fill it in, take out the row, or give --missing drop"
 LISTED = 20  # column names that an error lists
+UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # what pandas calls a column without a name
 
 
 @dataclass(frozen=True)
@@ -27,17 +31,20 @@ class Table(ABC):
 
     file: Path
     columns: tuple[str, ...]
+    index: tuple[str, ...] = field(default=(), kw_only=True)  # columns that count or name the rows
 
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of rows."""
 
     @abstractmethod
-    def numbers(self, names: Sequence[str], *, holes: bool = False) -> Array:
+    def numbers(
+        self, names: Sequence[str], *, holes: bool = False, predicted: bool = False
+    ) -> Array:
         """Return columns as float64 of shape (examples, numbers), side by side.
 
         Raises UserError, naming the place, for a value that is no finite number; with `holes` one
-        that is missing is nan.
+        that is missing is nan. `predicted` says that they are the target.
         """
 
     @abstractmethod
@@ -82,12 +89,16 @@ class Table(ABC):
         """Return this table and that of its test part, of which one may have to be filled up."""
         return self, test
 
+    def width(self, name: str) -> int:
+        """Return how many columns of numbers one of the columns is."""
+        return 1
+
     def features(self, target: str) -> Array:
         """Return all columns but one, as `numbers` does."""
         return self.numbers(self.others(target))
 
     def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
-        """Return the columns besides the target and those that are not used.
+        """Return the columns besides the target, the index and those that are not used.
 
         Raises UserError where one of them is not there, and where none is left.
         """
@@ -97,13 +108,23 @@ class Table(ABC):
         if target in dropped:
             what = f"{show(target)} is the column to predict"
             raise UserError("--drop", what, "leave it out, or name another --target")
-        names = [name for name in self.columns if name != target and name not in dropped]
+        index = [name for name in self.index if name not in (target, *dropped)]
+        unused = (target, *dropped, *index)
+        names = [name for name in self.columns if name not in unused]
+        if index:
+            note(f"{self.file}: {self.said_of(index)}")
         if not names:
             what = f"{self.file} has no column besides {show(target)}"
-            if dropped:
-                what += " and those dropped"
+            what += " and its index" if index else ""
+            what += " and those dropped" if dropped else ""
             raise UserError("--data", what, "give a file with columns to predict it from")
         return names
+
+    def said_of(self, index: Sequence[str]) -> str:
+        """Return what to say of the columns that are an index."""
+        listed = ", ".join(map(show, index))
+        are = "is taken for an index" if len(index) == 1 else "are taken for an index"
+        return f"{listed} {are}, and no feature"
 
     def place(self, name: str, option: str = "--target") -> int:
         """Return the index of a column; raises UserError, naming the option, if there is none."""
@@ -113,7 +134,7 @@ class Table(ABC):
 
     def listed(self, name: str) -> str:
         """Return which columns there are, or the one that was meant."""
-        listed = ", ".join(self.columns[:LISTED])
+        listed = ", ".join(map(written, self.columns[:LISTED]))
         more = ", ..." if len(self.columns) > LISTED else ""
         return suggestion(name, self.columns) or f"its columns are {listed}{more}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUOTES = ("'", '"')
+LOOKED_AT = 1000  # rows, by which it is found how numbers are written
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,14 @@ class TextTable(Table):
     style: Style
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]  # the line of the file on which each row begins
-    index: tuple[str, ...] = ()  # columns at the start that have no name in the file
     counted: str = "line"
 
-    def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
-        """Return the features; columns at the start without a name are the index of something."""
-        absent = [name for name in self.index if name not in (target, *dropped)]
-        if absent:
-            what = "the first column has no name, and is taken for an index"
-            if len(absent) > 1:
-                what = f"the first {len(absent)} columns have no names, and are taken for an index"
-            note(f"{self.file}: {what}: no feature")
-        names = super().others(target, dropped)
-        return [name for name in names if name not in absent]
+    def said_of(self, index: Sequence[str]) -> str:
+        """Return what to say of columns at the start without a name."""
+        if len(index) > 1:
+            what = f"the first {len(index)} columns have no names"
+            return f"{what}, and are taken for an index: no feature"
+        return "the first column has no name, and is taken for an index: no feature"
 
     def listed(self, name: str) -> str:
         """Return which columns there are, or the one that was meant."""
@@ -49,7 +45,10 @@ class TextTable(Table):
             return f"its one column is {show(self.columns[0])}; if it is several, give --separator"
         if any(column[:1] in QUOTES or column[-1:] in QUOTES for column in self.columns):
             return f"{super().listed(name)}; if it has others, give the --separator"
-        return super().listed(name)
+        listed = super().listed(name)
+        if name.isdecimal():
+            return f"{listed}; --no-header numbers them, and another --separator gives others"
+        return listed
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -61,17 +60,21 @@ class TextTable(Table):
 
         return np.array(self.lines, np.int64)
 
-    def cells(self, name: str) -> list[str]:
-        """Return the cells of a column."""
+    def raw(self, name: str) -> list[str]:
+        """Return the cells of a column as they stand."""
         place = self.place(name)
         return [row[place] for row in self.rows]
+
+    def cells(self, name: str) -> list[str]:
+        """Return the cells of a column, without the blanks around them."""
+        return list(map(str.strip, self.raw(name)))
 
     def labels(self, name: str) -> list[str]:
         """Return the cells of a column; raises UserError for one that is missing.
 
         In a column of text only an empty cell is: NA may be a name.
         """
-        cells = self.cells(name)
+        cells = self.raw(name)
         first = dict(zip(reversed(cells), reversed(self.lines), strict=True))
         known = names_of(first, self.style, self.file, name)
         return [known[cell] for cell in cells]
@@ -94,7 +97,9 @@ class TextTable(Table):
         cells, lines = tuple(compress(self.rows, kept)), tuple(compress(self.lines, kept))
         return replace(self, rows=cells, lines=lines)
 
-    def numbers(self, names: Sequence[str], *, holes: bool = False) -> Array:
+    def numbers(
+        self, names: Sequence[str], *, holes: bool = False, predicted: bool = False
+    ) -> Array:
         """Return columns as float64 of shape (rows, columns); `holes`: nan where one is missing.
 
         Raises UserError, naming the line and the column, for a cell that is no finite number.
@@ -108,25 +113,28 @@ class TextTable(Table):
                 cells = ["nan" if is_missing(cell) else cell for cell in cells]
             found = self.style.numbers(cells)
             if found is None:
-                raise self._first_wrong(names, holes=holes)
+                raise self._first_wrong(names, holes=holes, predicted=predicted)
             values[:, place] = found
             size = np.abs(values[:, place]).max(initial=0.0, where=~np.isnan(values[:, place]))
             if size >= EXACT and (lost := lost_digits(cells, self.style)):
                 of = f"{self.file}: column {show(name)} holds integers beyond 2^53, such as {lost}"
                 note(f"{of}, whose last digits float64 does not keep")
         if not (np.isfinite(values) | (np.isnan(values) if holes else False)).all():
-            raise self._first_wrong(names, holes=holes)
+            raise self._first_wrong(names, holes=holes, predicted=predicted)
         return values
 
-    def _first_wrong(self, names: Sequence[str], *, holes: bool) -> UserError:
+    def _first_wrong(self, names: Sequence[str], *, holes: bool, predicted: bool) -> UserError:
         return next(
             error
             for row, line in zip(self.rows, self.lines, strict=True)
             for name in names
-            if (error := self._wrong(row[self.place(name)], line, name, holes=holes))
+            if (error := self._wrong(row, line, name, holes=holes, predicted=predicted))
         )
 
-    def _wrong(self, cell: str, line: int, name: str, *, holes: bool) -> UserError | None:
+    def _wrong(
+        self, row: Sequence[str], line: int, name: str, *, holes: bool, predicted: bool
+    ) -> UserError | None:
+        cell = row[self.place(name)].strip()
         if self.style.number(cell) is not None:
             return None
         where = f"{self.file}:{line}"
@@ -136,7 +144,8 @@ class TextTable(Table):
             what = f"{show(cell)} in column {show(name)} is not finite"
             return UserError(where, what, "correct it, or take out the row")
         what = f"{show(cell)} in column {show(name)} is not a number"
-        return UserError(where, what, advice(cell, self.style).replace("{}", show(name)))
+        others = {one.strip() for row in self.rows[:LOOKED_AT] for one in row}
+        return UserError(where, what, advice(cell, self.style, name, others, predicted=predicted))
 
 
 def names_of(first: Mapping[str, int], style: Style, file: Path, name: str) -> dict[str, str]:
@@ -144,15 +153,32 @@ def names_of(first: Mapping[str, int], style: Style, file: Path, name: str) -> d
 
     Raises UserError for a cell that is missing.
     """
-    text = is_name(first, style)
-    odd = [cell for cell in first if is_missing(cell)]
-    if wrong := [cell for cell in odd if not (text and cell)]:
+    bare = {cell: cell.strip() for cell in first}
+    text = is_name(bare.values(), style)
+    odd = [cell for cell in first if is_missing(bare[cell])]
+    if wrong := [cell for cell in odd if not (text and bare[cell])]:
         cell = min(wrong, key=first.__getitem__)
-        raise missing_error(cell, f"{file}:{first[cell]}", name)
-    if odd:
-        listed = " and ".join(map(show, sorted(odd)[:3]))
-        note(f"{file}: in column {show(name)} {listed} is taken for a name, as it stands")
-    return {cell: cell if text else style.bare(cell) for cell in first}
+        raise missing_error(bare[cell], f"{file}:{first[cell]}", name)
+    tell_words({bare[cell] for cell in odd}, file, name)
+    seen: dict[str, str] = {}
+    for cell, label in bare.items():
+        if (other := seen.setdefault(label, cell)) != cell:
+            first, second = map(show, sorted((other, cell)))
+            are = f"{first} and {second} are one: blanks around a cell are no part of it"
+            note(f"{file}: in column {show(name)} {are}")
+    return {cell: label if text else style.bare(label) for cell, label in bare.items()}
+
+
+def tell_words(words: Collection[str], file: Path, name: str) -> None:
+    """Say which names of a column are words for what is missing."""
+    if words:
+        listed = " and ".join(map(show, sorted(words)[:3]))
+        are = (
+            "are taken for names, as they stand"
+            if len(words) > 1
+            else "is taken for a name, as it stands"
+        )
+        note(f"{file}: in column {show(name)} {listed} {are}")
 
 
 def missing_error(cell: str, where: str, name: str) -> UserError:

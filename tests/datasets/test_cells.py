@@ -128,19 +128,37 @@ def test_digits_that_float64_does_not_keep() -> None:
 @pytest.mark.parametrize(
     ("cell", "style", "what"),
     [
-        ("red", PLAIN, "--categorical {}"),
-        ("True", PLAIN, "--categorical {} to make it 0 and 1"),
-        ("2023-05-01", PLAIN, "a date is to be made numbers first; or give --drop"),
-        ("12:30", PLAIN, "a date"),
+        ("red", PLAIN, "give --categorical 'a b', if it is one of some words, --drop 'a b', or "),
+        ("True", PLAIN, "give --categorical 'a b' to make it 0 and 1, or --drop 'a b'"),
+        ("2023-05-01", PLAIN, "make a date or a time numbers first, or give --drop 'a b'"),
+        ("12:30", PLAIN, "make a date or a time numbers first"),
         ("3,24", PLAIN, "give --decimal ,"),
         ("1.234,5", PLAIN, "give --decimal , --thousands ."),
-        ("1,234", PLAIN, "give --decimal , or --thousands ,"),
+        ("1,234", PLAIN, "give --thousands , or --decimal ,"),
         ("1,234.5", PLAIN, "give --thousands ,"),
         ("1,234,567", PLAIN, "give --thousands ,"),
         ("1 234", PLAIN, "give --thousands blank"),
         ("1'234", PLAIN, 'give --thousands "\'"'),
-        ("1.234", COMMAS, "give --thousands . if the dot"),
+        ("1.234", COMMAS, "give --decimal . or --thousands ."),
+        ("1.234.567", PLAIN, "give --decimal , --thousands ."),
+        ("1 234,5", PLAIN, "give --decimal , --thousands blank"),
+        ("1.5", Style(",", "."), "give --decimal . without --thousands"),
+        ("\uff11\uff12", PLAIN, "write it as 12, or give --drop"),
+        ("\u2212\u0661.5", PLAIN, "write it as -1.5, or give --drop"),
+        ("12%", PLAIN, "write the number alone, give --categorical"),
+        ("\u20ac5", PLAIN, "write the number alone, give --categorical"),
+        ("5 kg", PLAIN, "write the number alone, give --categorical"),
     ],
 )
 def test_what_is_advised_of_other_cells(cell: str, style: Style, what: str) -> None:
-    assert what in advice(cell, style)
+    assert advice(cell, style, "a b").startswith(what)
+    of_target = advice(cell, style, "a b", predicted=True)
+    assert "--drop" not in of_target
+    assert "--categorical" not in of_target
+
+
+def test_advice_that_other_cells_contradict_is_not_given() -> None:
+    assert advice("1,234", PLAIN, "a", ["0.5"]) == "give --thousands ,"
+    assert advice("1,234", PLAIN, "a", ["x"]) == "give --thousands , or --decimal ,"
+    mixed = "write all numbers with the same signs; there is '2.5', too"
+    assert advice("1,5", PLAIN, "a", ["7", "2.5"]) == mixed

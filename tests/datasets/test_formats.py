@@ -131,7 +131,12 @@ def test_without_pyarrow_a_parquet_file_says_what_to_install(
 
 WRONG: list[tuple[str, dict[str, Any], str | None, str]] = [
     ("a.npz", {"x": X, "y": Y[:3]}, "y", "FILE: the array 'y' has 3 rows, 'x' 4; leave arrays of "),
-    ("a.npz", {"x": X, "y": np.array(3.0)}, "y", "FILE: the array 'y' has 0 rows, 'x' 4; leave "),
+    (
+        "a.npz",
+        {"x": X, "y": np.array(3.0)},
+        "y",
+        "FILE: the array 'y' has one value, 'x' 4; leave ",
+    ),
     ("a.npz", {}, "y", "FILE: it holds no array; write it with numpy.savez"),
     ("a.npz", {"x": X, "y": Y}, "z", "--target: FILE has no column 'z'; its columns are x, y"),
     ("a.npz", {"y": Y}, "y", "--data: FILE has no column besides 'y'; give a file with "),
@@ -146,7 +151,7 @@ WRONG: list[tuple[str, dict[str, Any], str | None, str]] = [
         "a.parquet",
         {"x": [1, 2], "y": ["1", "b"]},
         "y",
-        "FILE: column 'y' holds words and no numbers; give --ca",
+        "FILE: column 'y' holds text and no numbers; run softmax-",
     ),
     ("a.parquet", {"x": [1.0, np.inf], "y": [1, 2]}, "y", "FILE: row 1, counted from 0, holds inf"),
     ("a.svm", {"": "1 a:3"}, None, "FILE:1: 'a:3' is no index:value; write pairs such as 3:0.5"),
