@@ -101,7 +101,8 @@ class Cost:
         A user's own function is given them as they are. Raises ValueError for what does not fit.
         """
         if not isinstance(z, torch.Tensor):
-            raise ValueError(f"{self.name} has no tensor of outputs, but {type(z).__name__}")
+            what = f"{self.name} has no tensor of outputs, but {type(z).__name__}"
+            raise ValueError(what)  # noqa: TRY004 -- as for what else does not fit
         if not self.known:
             return z, y
         if self.name in OF_CLASSES and not y.is_floating_point():
