@@ -49,7 +49,7 @@ class Cost:
 
     def __init__(self, problem: Network, device: Torch | None = None) -> None:
         """Find the function; raises UserError where there is none of the problem's name for it."""
-        given = problem.criterion
+        given: Any = problem.criterion  # what a user wrote may be of any type
         if isinstance(given, str):
             self.name = {"mse": "mse_loss"}.get(given, given)
             self.function = cast("Function", getattr(functional, self.name, None))
@@ -95,7 +95,7 @@ class Cost:
         found = keywords.get("ignore_index", getattr(self.function, "ignore_index", IGNORED))
         return cast("int", found)
 
-    def aligned(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def aligned(self, z: Any, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and targets as torch has them: classes second, a number for each output.
 
         A user's own function is given them as they are. Raises ValueError for what does not fit.
@@ -222,7 +222,7 @@ def _check_cost(cost: Cost, z: Any, y: Tensor) -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Using a target size")
-            found = cost(z, y)
+            found: Any = cost(z, y)
     except Exception as error:
         what = " ".join(str(error).split())[:LONGEST]
         raise ValueError(f"{cost.name} cannot be computed ({what})") from error

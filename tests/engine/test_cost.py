@@ -279,8 +279,8 @@ def test_targets_may_be_integers_where_the_loss_wants_numbers(criterion: str, dt
             return Data({"x": data.train["x"], "y": data.train["y"].astype(float)})
 
     for engine in ("auto", "reference"):
-        found = [curves(kind, {}, engine)["train_loss"] for kind in (Whole, Floats)]
-        np.testing.assert_allclose(*found, rtol=1e-12)
+        whole, floats = (curves(kind, {}, engine)["train_loss"] for kind in (Whole, Floats))
+        np.testing.assert_allclose(whole, floats, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
