@@ -12,9 +12,9 @@ PACKAGES = ("numpy", "torch")
 RIVALS = ("jax", "jaxlib", "scikit-learn", "benchopt")
 
 
-def where(device: str) -> str:
+def where(device: str, *, rivals: bool = True) -> str:
     """Return the date, the processor and the versions, in one line."""
-    packages = PACKAGES if device != "cpu" else PACKAGES + RIVALS
+    packages = PACKAGES if device != "cpu" or not rivals else PACKAGES + RIVALS
     named = ", ".join(f"{name} {version(name)}" for name in packages)
     return "; ".join(
         (

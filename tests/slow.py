@@ -158,6 +158,11 @@ SLOW = (
             "tests/test_examples.py",
         ),
     ),
+    Slow(
+        "processes that are allowed little memory",
+        ("tests/engine/test_peak.py::test_a_network_takes_a_part_of_its_examples_at_a_time",),
+        lambda case: case["name"] == "run",
+    ),
     Slow("a copy of gdcli and its tests", ("tests/test_one_file.py",)),
     Slow(
         "starters, whose own tests are run",

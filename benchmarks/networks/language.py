@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import torch
 from annotated_types import Ge
 from torch import Tensor, nn
 
 from gdcli.problem import Data, Network
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TOKENS = 100
 

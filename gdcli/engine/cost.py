@@ -40,7 +40,7 @@ IGNORING = {"cross_entropy", "nll_loss", "CrossEntropyLoss", "NLLLoss"}
 IGNORED = -100  # unless it is said
 MEAN = 2  # arguments of a loss that is a mean over examples: outputs and targets
 LONGEST = 100  # characters of torch's own words
-TRIED = 256  # examples
+SEEN, TRIED = 2, 256  # examples
 SAME = 1e-6  # of two ways to add up a mean in float64
 
 
@@ -55,7 +55,7 @@ class Cost:
         `weights`: what an example of each class counts.
         """
         self.weights = weights
-        given = problem.criterion
+        given: Any = problem.criterion  # what a user wrote may be of any type
         if isinstance(given, str):
             self.name = {"mse": "mse_loss"}.get(given, given)
             self.function = cast("Function", getattr(functional, self.name, None))
@@ -123,13 +123,14 @@ class Cost:
         classes = functional.one_hot(y.clamp(min=0), z.shape[1])
         return (classes * right[..., None]).flatten(0, -2).sum(0)
 
-    def aligned(self, z: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def aligned(self, z: Any, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and targets as torch has them: classes second, a number for each output.
 
         A user's own function is given them as they are. Raises ValueError for what does not fit.
         """
         if not isinstance(z, torch.Tensor):
-            raise ValueError(f"{self.name} has no tensor of outputs, but {type(z).__name__}")
+            what = f"{self.name} has no tensor of outputs, but {type(z).__name__}"
+            raise ValueError(what)  # noqa: TRY004 -- as for what else does not fit
         if not self.known:
             return z, y
         if self.name in OF_CLASSES and not y.is_floating_point():
@@ -150,19 +151,16 @@ class Cost:
         shapes = f"outputs of shape {tuple(z.shape)} and targets of shape {tuple(y.shape)}"
         raise ValueError(f"{self.name} has {shapes}: it takes {fix}")
 
-    def check_classes(self, data: Data, z: Tensor) -> None:
-        """Raise ValueError where a class has no output, of some examples' outputs."""
-        if not self.known or self.name not in OF_CLASSES:
-            return
+    def check_classes(self, data: Data, classes: int) -> None:
+        """Raise ValueError where a class has no output, of which there are so many."""
         for y in (part["y"] for part in (data.train, data.test) if part):
             if y.dtype.kind == "f" or not y.size:
                 continue
             counted = y[y != self.ignored] if self.name in IGNORING else y
-            one, _ = self.aligned(z, torch.from_numpy(y[: len(z)].copy()))
             low, high = int(counted.min(initial=0)), int(counted.max(initial=0))
-            if low < 0 or high >= one.shape[1]:
+            if low < 0 or high >= classes:
                 which = low if low < 0 else high
-                known = f"the classes are 0 to {one.shape[1] - 1}, one an output"
+                known = f"the classes are 0 to {classes - 1}, one an output"
                 left_out = f", and {self.ignored} counts nowhere" if self.name in IGNORING else ""
                 raise ValueError(f"{self.name} has the class {which}: {known}{left_out}")
 
@@ -218,21 +216,27 @@ def check_criterion(problem: Network, data_seed: int) -> None:
     It is seen on two examples; a network that raises is left to the run, which tells of it.
     """
     cost, data = Cost(problem), load(problem, data_seed)
+    if "y" not in data.train or data.train["y"].dtype.kind not in "iufb":
+        held = f"targets of type {data.train['y'].dtype}" if "y" in data.train else 'no "y"'
+        fix = 'give classes as integers, or targets as numbers, as "y"'
+        raise UserError(name_of(problem), f"its examples have {held}", fix)
     try:
         z = _outputs(problem, data)
     except Exception:  # noqa: BLE001 -- the run tells of it
         return
     fix = "mend the module or the targets, or take another criterion"
     try:
-        _check_cost(cost, z, torch.from_numpy(data.train["y"][: len(z)].copy()))
-        cost.check_classes(data, z)
+        y = torch.from_numpy(data.train["y"][:SEEN].copy())
+        _check_cost(cost, z, y)
+        if cost.known and cost.name in OF_CLASSES:
+            cost.check_classes(data, cost.aligned(z, y)[0].shape[1])
     except ValueError as error:
         raise UserError(name_of(problem), str(error), fix) from None
 
 
 def _outputs(problem: Network, data: Data) -> Any:
     """Return what two examples make of a network as it begins."""
-    x = torch.from_numpy(data.train["x"][:2].copy())
+    x = torch.from_numpy(data.train["x"][:SEEN].copy())
     module = module_of(problem, data).eval()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         return module(x.to(torch.get_default_dtype()) if x.is_floating_point() else x)
@@ -246,7 +250,7 @@ def _check_cost(cost: Cost, z: Any, y: Tensor) -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Using a target size")
-            found = cost(z, y)
+            found: Any = cost(z, y)
     except Exception as error:
         what = " ".join(str(error).split())[:LONGEST]
         raise ValueError(f"{cost.name} cannot be computed ({what})") from error

@@ -75,7 +75,7 @@ def estimate(
         if not times or time.perf_counter() - begun < LOOK:
             times.append(_timed(batches[0], device, LOOK / len(cohorts)))
         found = _mean(times) if len(times) < len(parts) + 1 else times[-1]
-        parts.append(_cohort(cohort, batches, found, room))
+        parts.append(_cohort(cohort, batches, found, room, device))
     return Estimate(tuple(parts), tuple(trial for cohort in cohorts for trial in cohort.trials))
 
 
@@ -114,7 +114,7 @@ def _quickly(batch: TrialBatch, device: str) -> float:
 
 
 def _cohort(
-    cohort: Cohort, batches: Sequence[TrialBatch], times: Times, room: int
+    cohort: Cohort, batches: Sequence[TrialBatch], times: Times, room: int, device: str
 ) -> CohortEstimate:
     trial, count = cohort.trials[0], len(cohort.trials)
     plan = plan_of(trial, examples_of(trial).examples)
@@ -125,7 +125,7 @@ def _cohort(
         steps=plan.steps,
         recorded=plan.recorded,
         seconds=len(batches) * each,
-        memory=stack_memory(batches[0], room),
+        memory=stack_memory(batches[0], room, device),
         disk=count * plan.recorded * ROW,
     )
 

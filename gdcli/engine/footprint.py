@@ -25,13 +25,15 @@ from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
 from gdcli.engine.initial import starting_point
 from gdcli.engine.lanes import Lanes
-from gdcli.engine.parts import some_of
+from gdcli.engine.parts import Part, some_of, whole_of
 from gdcli.engine.pieces import LEAST, Footprint, Pieces
 from gdcli.engine.program import CHUNK
 from gdcli.engine.torch_programs import of_known_layers, program_on_torch
 from gdcli.problem import Network, StatefulNetwork
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gdcli.grid import Trial
     from gdcli.problem import Data, Params, Problem
 
@@ -197,9 +199,10 @@ def parted(problem: Problem, data_seed: int, *, step: bool) -> bool:
         return False
     try:
         start = _moved(starting_point(problem, data, 0))
+        chosen = _unlike(data)
         whole, one, other = (
-            _tried(problem, _trained(data, first, last), start, data_seed, step=step)
-            for first, last in ((0, 2 * FEWEST), (0, FEWEST), (FEWEST, 2 * FEWEST))
+            _tried(problem, _chosen(data, places), start, data_seed, step=step)
+            for places in (chosen, chosen[:FEWEST], chosen[FEWEST:])
         )
     except Exception:  # noqa: BLE001 -- the run tells of it
         return False
@@ -207,6 +210,24 @@ def parted(problem: Problem, data_seed: int, *, step: bool) -> bool:
         math.isclose(whole[name], (one[name] + other[name]) / 2, rel_tol=SAME, abs_tol=SAME**2)
         for name in whole
     )
+
+
+def _unlike(data: Data) -> NDArray[np.int64]:
+    """Return which few examples to try: the last ones have other targets than the first.
+
+    A loss whose classes have weights is a mean over parts where all are of one class.
+    """
+    spread = np.linspace(0, data.examples - 1, 2 * FEWEST).astype(np.int64)
+    for _, array in sorted(data.train.items(), key=lambda item: item[0] != "y"):
+        if array.size == len(array) and array.dtype.kind in "iufb":  # a number an example
+            return np.argsort(array.ravel(), kind="stable")[spread]
+    return spread
+
+
+def _chosen(data: Data, places: NDArray[np.int64]) -> Data:
+    """Return the training examples at some places alone."""
+    train = {name: array[places] for name, array in data.train.items()}
+    return Part(train, {}, data.constants, whole_of(data))
 
 
 def _moved(start: Params) -> Params:

@@ -37,7 +37,7 @@ def check_memory(batches: Iterable[TrialBatch], allowed: str | None, device: str
     limit = allowance(allowed, device)
     for batch in batches:
         one = replace(batch, trials=batch.trials[:1])
-        needed = batch_memory(one, examples_of(one.trials[0]))
+        needed = batch_memory(one, examples_of(one.trials[0]), device)
         if needed > limit:
             what = f"a trial of {batch.cohort} needs {human(needed)}, more than {human(limit)}"
             raise UserError("--memory", what, _fix(one, needed, limit, device))
@@ -52,7 +52,7 @@ def _fix(one: TrialBatch, needed: int, limit: int, device: str) -> str:
     data = examples_of(one.trials[0])
     for way, other in _others(one.trials[0], data.examples):
         with suppress(UserError):
-            if batch_memory(replace(one, trials=(other,)), data) <= limit:
+            if batch_memory(replace(one, trials=(other,)), data, device) <= limit:
                 ways.append(way)
     if _could_stream(one.trials[0].problem):
         ways.append("--stream the file")
@@ -79,17 +79,19 @@ def _others(trial: Trial, examples: int) -> Iterator[tuple[str, Trial]]:
         yield f"--batch-size {size}", replace(trial, batch_size=size)
 
 
-def stacks_of(batch: TrialBatch, data: Data, room: int) -> list[TrialBatch]:
+def stacks_of(batch: TrialBatch, data: Data, room: int, device: str = "cpu") -> list[TrialBatch]:
     """Return a batch in equal parts that each fit into so many bytes, or are a trial each.
 
     A trial's bits do not depend on those beside it, so that no other cut is asked for: the batch
     stays what is stored.
     """
     count = size = len(batch.trials)
-    one = batch_memory(replace(batch, trials=batch.trials[:1]), data)
+    most = room
+    if device == "cpu":
+        one = batch_memory(replace(batch, trials=batch.trials[:1]), data, device)
+        most = min(room, one + STACK)
     while size > 1:
-        needed = batch_memory(replace(batch, trials=batch.trials[:size]), data)
-        if needed <= room and needed - one <= STACK:
+        if batch_memory(replace(batch, trials=batch.trials[:size]), data, device) <= most:
             break
         size = -(-size // 2)
     if size == count:
@@ -98,10 +100,10 @@ def stacks_of(batch: TrialBatch, data: Data, room: int) -> list[TrialBatch]:
     return [replace(batch, trials=batch.trials[first : first + size]) for first in firsts]
 
 
-def stack_memory(batch: TrialBatch, room: int) -> int:
+def stack_memory(batch: TrialBatch, room: int, device: str = "cpu") -> int:
     """Return about how many bytes the stacks of a batch take, one after the other."""
     data = examples_of(batch.trials[0])
-    return batch_memory(stacks_of(batch, data, room)[0], data)
+    return batch_memory(stacks_of(batch, data, room, device)[0], data, device)
 
 
 def _could_stream(problem: Problem) -> bool:
@@ -113,7 +115,7 @@ def _could_stream(problem: Problem) -> bool:
 def allowance(allowed: str | None, device: str = "cpu") -> int:
     """Return the bytes that --memory allows, or else half of those that are free.
 
-    Of a GPU it is three quarters of what it has.
+    Of a GPU it is three quarters of what it has, or what other processes leave of it.
     """
     if allowed is not None:
         return parse(allowed)
@@ -121,10 +123,11 @@ def allowance(allowed: str | None, device: str = "cpu") -> int:
         return free() // 2
     import torch
 
-    return int(torch.cuda.mem_get_info(device)[1]) * 3 // 4
+    left, whole = torch.cuda.mem_get_info(device)
+    return int(min(whole * 3 // 4, left + torch.cuda.memory_reserved(device)))
 
 
-def batch_memory(batch: TrialBatch, data: Data) -> int:
+def batch_memory(batch: TrialBatch, data: Data, device: str = "cpu") -> int:
     """Return about how many bytes a batch takes: data, parameters, activations, records.
 
     Python, NumPy and PyTorch themselves take some more, up to 0.3 GB.
@@ -145,7 +148,7 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
     recorded = plan.recorded * (lanes * size + len(batch.trials) * 60) * columns
     if needs_torch(trial.problem):
         at_a_step = 0 if trial.method == "gd" else lanes * plan.batch_size * row
-        held = _loaded(data, size) + _activations(batch, data, plan)
+        held = _loaded(data, size) + _activations(batch, data, plan, device)
     else:
         apart = streamed(data) and batch.engine != "reference"  # all examples on its device
         at_a_step = 0 if apart or trial.method == "gd" else seeds * plan.batch_size * row
@@ -161,7 +164,7 @@ def batch_memory(batch: TrialBatch, data: Data) -> int:
 BENT = 3  # times what an evaluation holds: a gradient of the gradient
 PREDICTED = 4  # numbers for each of an example that a linear model predicts, and projects
 SLACK = 1.6  # of activations: what lies free between those in use, and kernels' own buffers
-STACK = 2**31  # bytes of the trials of a stack, beyond those of one: more take no less time
+STACK = 2**31  # bytes of a stack's trials on a CPU, beyond one's: more take no less time
 
 
 def _loaded(data: Data, size: int) -> int:
@@ -170,11 +173,11 @@ def _loaded(data: Data, size: int) -> int:
     return sum(a.nbytes + a.size * (size if a.dtype.kind == "f" else 8) for a in arrays)
 
 
-def _activations(batch: TrialBatch, data: Data, plan: Plan) -> int:
+def _activations(batch: TrialBatch, data: Data, plan: Plan, device: str) -> int:
     """Return the bytes that all trials hold at a time while a step or a point is computed."""
     trial, lanes = batch.trials[0], lanes_of(batch)
     plain = batch.engine == "reference" or alone(trial)
-    found = pieces_for(trial, data, plain=plain)
+    found = pieces_for(trial, data, eager=device == "cpu", plain=plain)
     counts = (len(next(iter(part.values()))) for part in (data.train, data.test) if part)
     point = found.at_a_point(max(counts, default=1))
     point *= BENT if trial.training.measure else 1

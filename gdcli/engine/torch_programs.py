@@ -13,6 +13,7 @@ from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes
 from gdcli.engine.mapping import OneByOne, Together
+from gdcli.engine.parts import whole_of
 from gdcli.engine.stacking import obstacle
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
@@ -49,7 +50,8 @@ def program_on_torch(
 
 def of_known_layers(problem: Network, data: Data, data_seed: int) -> bool:
     """Return whether a network's criterion and every layer of it have a stacked form."""
-    x, y = data.train["x"], data.train["y"]
+    train = whole_of(data).train  # some examples are computed as all are
+    x, y = train["x"], train["y"]
     # The stacked layers know features and images; on a sequence nn.Linear means another thing.
     known = x.ndim in (FEATURES, IMAGES) and x.dtype.kind == "f"
     # Their criteria know one class an example, none of them left out, or its targets in a row.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -29,10 +28,10 @@ def uncompiled() -> Iterator[None]:
     torch.func switches compiled autograd off while it differentiates. Where the compiler was never
     imported it is off.
     """
-    if COMPILER in sys.modules:
+    name = COMPILER.rpartition(".")[2]
+    if name in vars(torch):
         yield
         return
-    name = COMPILER.rpartition(".")[2]
     compiler, autograd = _Later(COMPILER), _Later(f"{COMPILER}.compiled_autograd")
     vars(autograd)["_disable"] = nullcontext
     vars(compiler)["compiled_autograd"] = autograd

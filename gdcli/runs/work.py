@@ -47,7 +47,7 @@ class Work:
         """
         begun = time.perf_counter()
         room = allowance(self.memory, self.device)
-        stacks = stacks_of(batch, examples_of(batch.trials[0]), room)
+        stacks = stacks_of(batch, examples_of(batch.trials[0]), room, self.device)
 
         def train(part: TrialBatch) -> Shard:
             if any(part is stack for stack in stacks):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gdcli.studies.training import Carried
 
 
-def losses_at(
+def losses_at(  # noqa: PLR0913, PLR0917 -- what is asked, and where it is computed
     points: NDArray[np.float64],
     layout: Layout,
     trial: Trial,
@@ -32,14 +32,14 @@ def losses_at(
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the losses of a trial's problem at points, (count, parameters), some at a time.
 
-    `device` is a resolved name; as many are computed at a time as fit into `memory`. A network's layers carry along what is given, or else what they
-    start with, at every point.
+    `device` is a resolved name; no more are computed at a time than fit into `memory`. A network's
+    layers carry along what is given, or else what they start with, at every point.
     """
     whole = replace(trial, method="gd", batch_size=None)
     # A seed is what may have a starting point of its own.
     most = tuple(replace(trial, seed=seed) for seed in range(min(batch_limit(whole), len(points))))
     stack = TrialBatch(0, "", most)
-    stacks = stacks_of(stack, examples_of(trial), allowance(memory, device))
+    stacks = stacks_of(stack, examples_of(trial), allowance(memory, device), device)
     size = len(stacks[0].trials)
     tile = [replace(whole, seed=seed) for seed in range(size)]
     place = device_for(device, precision(trial), networks=needs_torch(trial.problem))

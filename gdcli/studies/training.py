@@ -113,7 +113,7 @@ def in_batches(
     try:
         for batch in batches:
             room = allowance(machine.memory, device)
-            for stack in stacks_of(batch, examples_of(batch.trials[0]), room):
+            for stack in stacks_of(batch, examples_of(batch.trials[0]), room, device):
                 isolated(stack, device, partial(work_on, whole=stack), raised.__setitem__)
     finally:
         bar.stop()

@@ -242,6 +242,17 @@ def test_what_a_criterion_makes_of_each_example_has_its_mean() -> None:
             assert cost.of_each(z, y).mean().item() == pytest.approx(cost(z, y).item())
 
 
+@pytest.mark.parametrize("y", [None, np.array(["a", "b"] * 6)])
+def test_targets_that_are_no_numbers_are_refused(y: Any) -> None:
+    class Named(made("mse")):  # type: ignore[misc]
+        def load(self, rng: np.random.Generator) -> Data:
+            x = rng.standard_normal((12, 3))
+            return Data({"x": x} if y is None else {"x": x, "y": y})
+
+    with pytest.raises(UserError, match='no "y"' if y is None else "targets of type <U1"):
+        check_criterion(Named(), 0)
+
+
 @pytest.mark.parametrize("wrong", [CLASSES, -1])
 def test_a_class_without_an_output_is_refused(wrong: int) -> None:
     class Wrong(Places):
@@ -268,8 +279,8 @@ def test_targets_may_be_integers_where_the_loss_wants_numbers(criterion: str, dt
             return Data({"x": data.train["x"], "y": data.train["y"].astype(float)})
 
     for engine in ("auto", "reference"):
-        found = [curves(kind, {}, engine)["train_loss"] for kind in (Whole, Floats)]
-        np.testing.assert_allclose(*found, rtol=1e-12)
+        whole, floats = (curves(kind, {}, engine)["train_loss"] for kind in (Whole, Floats))
+        np.testing.assert_allclose(whole, floats, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdcli.datasets import room
 from gdcli.datasets.room import free, human
 from gdcli.engine import memory
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.memory import batch_memory, check_memory, parse
+from gdcli.engine.memory import allowance, batch_memory, check_memory, parse, stacks_of
 from gdcli.errors import UserError
 from tests.grids import experiment
 
@@ -150,6 +152,71 @@ def test_free_memory_is_what_the_system_says(monkeypatch: pytest.MonkeyPatch) ->
     text = "MemTotal:  8000 kB\nMemAvailable:   1234 kB\nSwapFree: 0 kB\n"
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: text)
     assert free() == 1234 * 1024
+
+
+SECOND = ("memory.max", "memory.current", "inactive_file")
+FIRST = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+GROUPS = [
+    ("0::/job/step", "job", SECOND),
+    ("9:name=systemd:/\n4:cpu,memory:/job/step\n0::/", "job/step", FIRST),
+    ("0::/elsewhere", ".", SECOND),  # in a container
+]
+
+
+@pytest.mark.parametrize(("own", "where", "names"), GROUPS)
+def test_a_control_group_s_limit_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own: str, where: str, names: tuple[str, ...]
+) -> None:
+    limit, held, cached = names
+    (tmp_path / "own").write_text(own, encoding="utf-8")
+    root, kind = tmp_path / "groups", "0::" if names == SECOND else "memory"
+    group = root / where
+    (root / "job" / "step").mkdir(parents=True)
+    (root / "job" / "step" / "memory.max").write_text("max", encoding="utf-8")
+    monkeypatch.setattr(room, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(room, "GROUPS", {kind: (str(root), limit, held, cached)})
+    before = free()
+    (group / limit).write_text("5000000", encoding="utf-8")
+    (group / held).write_text("3000000", encoding="utf-8")
+    (group / "memory.stat").write_text(f"anon 7\n{cached} 1000000\n", encoding="utf-8")
+    assert before > 5_000_000
+    assert free() == 3_000_000
+    (group / held).write_text("9000000", encoding="utf-8")
+    assert free() == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no /proc/self/statm")
+def test_a_limit_of_the_address_space_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    resource = pytest.importorskip("resource")
+    held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    limit = held * resource.getpagesize() + 10**8
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    assert 0 < free() <= 10**8
+
+
+def test_on_a_gpu_it_is_the_gpu_s_memory_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = {"left": 80_000, "whole": 100_000, "own": 0}
+    info = lambda _: (held["left"], held["whole"])  # noqa: E731 -- as torch has it
+    monkeypatch.setattr("torch.cuda.mem_get_info", info)
+    monkeypatch.setattr("torch.cuda.memory_reserved", lambda _: held["own"])
+    assert allowance(None, "cuda:0") == 75_000
+    held |= {"left": 20_000, "own": 10_000}  # others use the rest
+    assert allowance(None, "cuda:0") == 30_000
+    assert allowance("7k", "cuda:0") == 7000
+    (batch, *_) = batches_of(experiment("mlp", {"hidden": "3"}, lr=MANY).grid.cohorts)
+    with pytest.raises(UserError, match=r"needs .*, more than 30kB; allow --memory") as caught:
+        check_memory([batch], None, "cuda:0")
+    assert "are free here" not in str(caught.value)
+
+
+def test_a_gpu_computes_more_trials_at_a_time_and_it_is_counted() -> None:
+    (batch, *_) = batches_of(experiment("cnn", {}, lr=MANY).grid.cohorts)
+    data = examples_of(batch.trials[0])
+    here, there = (batch_memory(batch, data, device) for device in ("cpu", "cuda:0"))
+    assert there > here
+    stacks = stacks_of(batch, data, here, "cuda:0")
+    assert len(stacks) > 1
+    assert all(batch_memory(stack, data, "cuda:0") <= here for stack in stacks)
 
 
 @pytest.mark.parametrize("text", [None, "MemTotal: 8000 kB\n"])

@@ -45,6 +45,24 @@ class Images(Network):
 
 
 @dataclass(frozen=True)
+class Weighted(Problem):
+    """A logistic loss whose two classes, one of them rare, weigh alike."""
+
+    def load(self, rng: np.random.Generator) -> Data:
+        y = np.zeros(EXAMPLES)
+        y[-3:] = 1
+        return Data({"x": rng.standard_normal((EXAMPLES, 2)), "y": y})
+
+    def init(self, rng: np.random.Generator, data: Data) -> Params:
+        return {"weight": rng.standard_normal(2)}
+
+    def loss(self, params: Params, batch: Batch) -> Array:
+        y, weight = batch["y"], 1 + 20 * batch["y"]
+        cost = nn.functional.softplus((1 - 2 * y) * (batch["x"] @ params["weight"]))
+        return (weight * cost).sum() / weight.sum()
+
+
+@dataclass(frozen=True)
 class Line(Problem):
     """A line, whose loss is the mean of squares or its root."""
 
@@ -140,6 +158,7 @@ def test_what_is_no_mean_over_parts_is_not_taken_apart() -> None:
     assert may(Images(normed=True)) == (True, False)  # a step sees the whole batch's statistics
     assert may(Line()) == (True, True)
     assert may(Line(root=True)) == (False, False)
+    assert may(Weighted()) == (False, False)  # its first examples are all of one class
 
 
 @pytest.mark.parametrize("problem", [Images(), Images(normed=True), Line()])

@@ -91,6 +91,8 @@ def test_stacked_losses_are_those_of_one_at_a_time(problem: str, options: dict[s
     together = np.concatenate([*losses_at(points, layout, trial, "cpu")])
     alone = [next(losses_at(p[None], layout, trial, "cpu"))[0] for p in points]
     np.testing.assert_allclose(together, alone, rtol=1e-13)
+    little = np.concatenate([*losses_at(points[:3], layout, trial, "cpu", memory="1")])
+    np.testing.assert_allclose(little, alone[:3], rtol=1e-13)
     objective = objective_of(trial.problem, data, Torch("float64"))
     objective.reach(0)
     plain = [

@@ -48,7 +48,7 @@ class NetworkProgram(FirstAxisProgram):
         """Take the module of one trial, all of whose layers have a trial-axis form."""
         super().__init__(problem, data, lanes, device)
         self.layers, self.l2 = stacked(module) or {}, problem.l2
-        self.criterion, self.measure = CRITERIA[problem.criterion], problem.measure
+        self.criterion, self.measure = CRITERIA[str(problem.criterion)], problem.measure
         self.rounding, self.weights = rounding_of(module), penalised(module)
         self.seed = device.array(lanes.seed)
         if self.train["y"].ndim == 1 and problem.criterion != "cross_entropy":
