@@ -152,7 +152,7 @@ class Store:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         for folder in (self.folder, self.folder / ".gdcli", self.shards):
             for file in folder.glob(f"{atomic.TEMPORARY}*"):
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # another process was first, or it is a folder
                     file.unlink()
 
 
