@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gdcli.discovery import name_of
+from gdcli.door import REPAIR
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
 from gdcli.engine.integers import integers_of, layers_of
 from gdcli.errors import UserError
 from gdcli.exports.target import refuse_existing
+from gdcli.fields import show
 from gdcli.problem import Network
 from gdcli.runs import atomic
 from gdcli.studies.flat import layout_of
@@ -39,7 +41,10 @@ def export(run: Contents, trial: str, file: Path, make_bar: MakeBar, *, overwrit
     integers.
     """
     refuse_existing([file], overwrite=overwrite)
-    chosen = next(t for t in run.experiment.grid.trials if t.id == trial)
+    chosen = next((t for t in run.experiment.grid.trials if t.id == trial), None)
+    if chosen is None:
+        what = f"the tables hold trial {show(trial)}, and the experiment does not"
+        raise UserError(str(run.folder), what, REPAIR)
     problem = chosen.problem
     if not isinstance(problem, Network):
         what = f"int8 is of networks, and {name_of(problem)} is none"
