@@ -3,6 +3,11 @@
 import gc
 import sys
 
+# `python -m gdcli` looks into the working directory before all else: what lies there, say numpy.py,
+# is to hide nothing that is installed.
+if __name__ == "__main__" and not sys.flags.safe_path:
+    sys.path.append(sys.path.pop(0))
+
 INTERRUPTED = 130
 # New objects between two searches for garbage. Imports make many objects and little garbage: at
 # Python's 700, and again at the exit, the searches were a tenth of a small command's time.

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from gdcli.fields import NUMBER
 
 MARK = "'"
-RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", MARK)
+WIDE = ("\uff1d", "\uff0b", "\uff0d", "\uff20")  # the same signs as East Asian keyboards have them
+RISKY = ("=", "+", "-", "@", *WIDE, "\t", "\r", "\n", MARK)
 
 
 def harmless(text: str) -> str:

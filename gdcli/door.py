@@ -241,6 +241,15 @@ def lines(file: Path) -> Generator[bytes, None, None]:
             yield rest
 
 
+def blocks(stream: BinaryIO, length: int) -> Iterator[bytes]:
+    """Yield so many bytes of a table, block by block; raises UserError where they have no lines."""
+    while length > 0 and (block := stream.read(min(BLOCK, length))):
+        if len(block) == BLOCK and b"\n" not in block:
+            _refuse(Path(str(stream.name)), "it is no table", REPAIR)
+        length -= len(block)
+        yield block
+
+
 def _refuse_line(file: Path, line: int) -> NoReturn:
     raise UserError(f"{file}:{line}", "the line is longer than any that a run writes", REPAIR)
 

@@ -6,6 +6,7 @@ content: what a run computed belongs to the SHA-256 of the file that it was comp
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import inspect
@@ -17,8 +18,9 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from functools import cache
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from gdcli.errors import UserError
@@ -65,16 +67,46 @@ class Stranger:
         if not self.trust:
             what = f"it names code of the user's own, {kind} {show(reference)}, which is not run"
             raise Untrusted(self.where, what, "read that code, then add --trust to run it")
-        if not is_file(reference):
+        content = _content(reference, self.where)
+        if content is None:
             return
-        if hashlib.sha256(_read(Path(reference), self.where)).hexdigest() != held:
+        if hashlib.sha256(content).hexdigest() != held:
             what = f"the code of {kind} {name_in(reference)} is not what it was made with"
             raise UserError(self.where, what, "run the same experiment again with --overwrite")
+        if is_file(reference):
+            receive([(reference, content)])  # what is run is what was looked at, however it changes
 
 
 _named: dict[str, str] = {}  # the SHA-256 of the code that was run, by how it was referred to
 _sources: dict[type, Source] = {}
 _sent: dict[str, bytes] = {}  # files of another machine, by their paths there
+
+
+def _content(reference: str, where: str) -> bytes | None:
+    """Return the file that a reference's class is in; None where only importing it would tell."""
+    if is_file(reference):
+        return _read(Path(reference), where)
+    module, _, name = reference.partition(":")
+    _look_here_last()
+    spec = spec_of(module)
+    try:
+        content = Path((spec and spec.origin) or "").read_bytes()
+        classes = {part.name for part in ast.parse(content).body if isinstance(part, ast.ClassDef)}
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    return content if name in classes else None
+
+
+def spec_of(module: str) -> ModuleSpec | None:
+    """Return where a module is, without importing the packages that it is in."""
+    spec, path = None, None
+    parts = module.split(".")
+    for count in range(1, len(parts) + 1):
+        spec = PathFinder.find_spec(".".join(parts[:count]), path)
+        if spec is None:
+            return None
+        path = list(spec.submodule_search_locations or ())
+    return spec
 
 
 def source_of(cls: type) -> Source | None:
@@ -117,8 +149,7 @@ def holds(file: str, contract: type, where: str) -> bool:
 
 def imported(module: str, attribute: str, contract: type, name: str, where: str) -> type[Any]:
     """Return a class of a module, or the only one of its contract where none is named."""
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # last: it hides nothing that is installed
+    _look_here_last()
     _watch_ends()
     try:
         held = importlib.import_module(module)
@@ -132,6 +163,12 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
     check_class(found)
     file = Path(sys.modules[found.__module__].__file__ or "")
     return _noted(found, name, file.read_bytes() if file.is_file() else b"")
+
+
+def _look_here_last() -> None:
+    """Let modules of the working directory be imported; it hides nothing that is installed."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
 
 
 def _noted(cls: type[Any], name: str, content: bytes) -> type[Any]:
@@ -150,9 +187,10 @@ def _watch_ends() -> None:
 
     def watched(name: str, end: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
         def ended(*arguments: Any) -> NoReturn:
-            caller = sys._getframe(1)  # noqa: SLF001 -- whose line it is
-            own = caller.f_globals.get("__name__", "").partition(".")[0] in ("gdcli", "os")
-            if os.getpid() != process or own:  # a process that was forked off ends as it likes
+            caller: FrameType = sys._getframe(1)  # noqa: SLF001 -- whose line it is
+            while _is_of(caller, "os") and caller.f_back:  # os.execvp calls os.execv
+                caller = caller.f_back
+            if os.getpid() != process or _is_of(caller, "gdcli"):  # who was forked off may end
                 end(*arguments)
             place = f"{shown(caller.f_code.co_filename)}:{caller.f_lineno}"
             line = f"error: {place}: os.{name} ends gdcli in the middle; raise an exception instead"
@@ -167,6 +205,10 @@ def _watch_ends() -> None:
         for module in (os, sys.modules.get("posix"), sys.modules.get("nt")):
             if module is not None:
                 setattr(module, name, end)
+
+
+def _is_of(frame: FrameType, package: str) -> bool:
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == package
 
 
 @cache  # the same content is the same class, however often it is asked for

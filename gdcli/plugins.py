@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 from functools import cache
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,7 +35,7 @@ def plugins(folder: str) -> dict[str, tuple[EntryPoint, ...]]:
 
 def summary(entry: EntryPoint) -> str:
     """Return the first line of a plugin's docstring, or else which package it is from."""
-    spec = _spec(entry.module)
+    spec = own.spec_of(entry.module)
     try:
         tree = ast.parse(Path((spec and spec.origin) or "").read_bytes())
     except (OSError, SyntaxError, ValueError):
@@ -62,15 +61,3 @@ def find(folder: str, name: str, contract: type, where: str) -> type[Any]:
 
 def _package(entry: EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package"
-
-
-def _spec(module: str) -> ModuleSpec | None:
-    """Return where a module is, without importing the packages that it is in."""
-    spec, path = None, None
-    parts = module.split(".")
-    for count in range(1, len(parts) + 1):
-        spec = PathFinder.find_spec(".".join(parts[:count]), path)
-        if spec is None:
-            return None
-        path = list(spec.submodule_search_locations or ())
-    return spec

@@ -18,6 +18,7 @@ LABELS = [
     "-cmd",
     "-2+3",
     "@SUM(A1)",
+    "\uff1d1+1",
     "\tx",
     "\rx",
     "'=x",
@@ -40,7 +41,9 @@ def test_numbers_are_left_alone(number: str) -> None:
 
 
 def test_pandas_gives_the_label_back() -> None:
-    text = "".join(csv_line(["label", "1"] if k == 0 else [LABELS[k - 1], "2"]) for k in range(12))
+    text = "".join(
+        csv_line(["label", "1"] if k == 0 else [LABELS[k - 1], "2"]) for k in range(1 + len(LABELS))
+    )
     frame = pd.read_csv(io.StringIO(text), converters={"label": lambda t: t.removeprefix("'")})
     assert frame["label"].tolist() == LABELS
     assert [value_of(harmless(label)) for label in LABELS] == LABELS

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gdcli.analysis.rows import read_rows
 from gdcli.analysis.trials import Trials
+from gdcli.grid import MOST_TRIALS
 
 
 def seconds_of(folder: Path, run: Trials) -> dict[str, float]:
@@ -27,8 +28,8 @@ def seconds_of(folder: Path, run: Trials) -> dict[str, float]:
     trials, found = iter(run.trials), {}
     for row in rows:
         count, seconds = (row.number(place, header.cells[place]) or 0.0 for place in places)
-        if not (isfinite(count) and isfinite(seconds) and count >= 0):
-            row.refuse("its trials and seconds are no finite numbers")
+        if not (isfinite(count) and isfinite(seconds) and 0 <= count <= MOST_TRIALS):
+            row.refuse("its trials and seconds are no numbers that a batch has")
         for trial in islice(trials, int(count)):
             if seconds > 0:
                 found[trial.id] = seconds / count

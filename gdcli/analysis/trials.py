@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias, cast
 
 from gdcli.analysis.rows import Row, Value, read_rows, value_of
+from gdcli.csv_cell import as_given
 from gdcli.fields import show
 
 OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
@@ -111,7 +112,7 @@ class _Columns:
                 status,
                 facts,
                 {name: cast("float | None", facts[f"final_{name}"]) for name in self.finals},
-                str(facts["message"]),
+                as_given(str(facts["message"])),
             )
 
     def _fact(self, row: Row, name: str, place: int) -> Fact:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from gdcli.discovery import OPTIMIZERS, SCHEDULES
 from gdcli.fields import Option
+from gdcli.runs.run_name import NAME
 
 Completion: TypeAlias = Callable[[str], list[str]]
 RULES = {catalogue.word: catalogue.names for catalogue in (OPTIMIZERS, SCHEDULES)}
@@ -32,4 +33,5 @@ def one_of(names: Callable[[], Iterable[str]], *, many: bool = False) -> Complet
 
 def runs() -> list[str]:
     """Complete the name of a run in results; paths are the shell's own to complete."""
-    return sorted(file.parent.parent.name for file in Path("results").glob("*/.gdcli/spec.json"))
+    names = (file.parent.parent.name for file in Path("results").glob("*/.gdcli/spec.json"))
+    return sorted(name for name in names if NAME.fullmatch(name))  # the shell reads them as code

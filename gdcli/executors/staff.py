@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -17,6 +19,26 @@ from gdcli.runs.interruption import shielded
 
 if TYPE_CHECKING:
     from gdcli.runs.run import Run
+
+
+SAFE_PATH = "PYTHONSAFEPATH"
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let processes begin without a look into the working directory, where Python looks first.
+
+    A file there, say random.py, would be run in the place of what the process begins with.
+    """
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
 
 
 @dataclass(eq=False)
@@ -39,9 +61,10 @@ class Worker:
         options = replace(run.options, device=run.device)
         arguments = (theirs, dump(run.experiment), options, run.store.id)
         process = context.Process(target=serve, args=arguments, daemon=True)
-        resource_tracker.ensure_running()  # else `start` does, and unblocks the signals
-        with shielded():
-            process.start()
+        with _safe_path():
+            resource_tracker.ensure_running()  # else `start` does, and unblocks the signals
+            with shielded():
+                process.start()
         theirs.close()
         return cls(process, ours)
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from gdcli.analysis.rows import Value
 
 PLAIN = ("method", "optimizer")  # said without their name
-LONGEST = 100  # characters of a folder's name before the trial's id
+UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")
+LONGEST = 100  # characters of a folder's name before the trial's id, and of that
 
 
 def label(settings: Mapping[str, Value]) -> str:
@@ -27,5 +28,5 @@ def label(settings: Mapping[str, Value]) -> str:
 
 def folder_name(settings: Mapping[str, Value]) -> str:
     """Return a name that is safe as a folder's anywhere, whatever the settings say."""
-    words = re.sub(r"[^A-Za-z0-9._=-]+", "_", label(settings))
-    return f"{words[:LONGEST]}_{settings['trial']}"
+    words, trial = (UNSAFE.sub("_", text) for text in (label(settings), str(settings["trial"])))
+    return f"{words[:LONGEST]}_{trial[:LONGEST]}"

@@ -46,7 +46,7 @@ def _cells(rows: Rows) -> list[list[str]]:
 
 def _csv(rows: Rows, console: Console) -> None:
     writer = csv.writer(console.file, lineterminator="\n")
-    writer.writerow(columns_of(rows))
+    writer.writerow(map(harmless, columns_of(rows)))
     writer.writerows([harmless(literal(cell)) for cell in row.values()] for row in rows)
 
 

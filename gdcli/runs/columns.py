@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from gdcli.analysis.rows import Row, Value, value_of
+from gdcli.csv_cell import as_given
 from gdcli.engine.watched import COUNTS
 
 Kind: TypeAlias = Literal["whole", "number", "text"]
@@ -33,7 +34,7 @@ class Column:
         if self.kind == "number":
             return row.number(self.place, self.name)
         if not cell or self.kind == "text":
-            return cell or None
+            return as_given(cell) or None
         value = value_of(cell)
         if self.kind == "whole" and not isinstance(value, int):
             row.refuse(f"{self.name} is {cell!r}, not a whole number")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from gdcli.analysis.rows import value_of
 from gdcli.runs.difference import first_difference
 from gdcli.runs.finding import Difference
 from gdcli.runs.lines import cells
@@ -41,8 +43,13 @@ class Judge:
         if self.exact:
             found = (self._differing(table, trial.id, lines) for table, lines in pairs)
             return next(difference for difference in found if difference)
+        begins = (self._settings(table, trial.id, lines) for table, lines in pairs)
+        if other := next(filter(None, begins), None):
+            return other
         rtol = ELSEWHERE[trial.training.dtype or "float64"]
-        return self._ends(trial.id, summary) or self._close(trial.id, curves, rtol)
+        if other := self._ends(trial.id, summary) or self._last(trial.id):
+            return other
+        return self._close(trial.id, curves, rtol)
 
     def curve(self, trial: Trial, curves: bytes) -> str | Difference:
         """Return in what way the trial's curve is the recorded one, or where it first differs.
@@ -67,6 +74,18 @@ class Judge:
         # Quotes, say, that need not be there.
         return found or Difference(*place, "", "bytes", "other bytes", "the same values")
 
+    def _settings(self, table: Table, trial: str, lines: bytes) -> Difference | None:
+        """Compare what every line of the trial begins with."""
+        columns, found = table.columns[: table.settings], cells(lines)[:1]
+        recorded = [row[: len(columns)] for row in cells(table.lines(trial))]
+        wanted = [row[: len(columns)] for row in found] * len(recorded)
+
+        def same(_column: str, a: str, b: str) -> bool:
+            return value_of(a) == value_of(b)
+
+        place = table.path.name, trial
+        return first_difference(place, columns, recorded, wanted, same) if found else None
+
     def _ends(self, trial: str, summary: bytes) -> Difference | None:
         """Compare how the trial ended."""
         table = self.run.summary
@@ -78,12 +97,27 @@ class Judge:
             lambda column, _, __: column != "status",
         )
 
+    def _last(self, trial: str) -> Difference | None:
+        """Compare the end that summary.csv tells with the last point of curves.csv: one text."""
+        curves, summary = self.run.tables
+        points = curves.measured(curves.lines(trial))
+        last = dict(zip(curves.measures, points[-1], strict=True)) if points else {}
+        names = {name: f"final_{name}" for name in last} | {"step": "steps"}
+        known = [name for name in last if names[name] in summary.measures]
+        end = dict(zip(summary.measures, *summary.measured(summary.lines(trial)), strict=True))
+        told, wanted = [end[names[name]] for name in known], [last[name] for name in known]
+        columns = [names[name] for name in known]
+        place = summary.path.name, trial
+        return first_difference(place, columns, [told], [wanted], _never) if known else None
+
     def _close(self, trial: str, curves: bytes, rtol: float) -> str | Difference:
         table = self.run.curves
         recorded, found = table.measured(table.lines(trial)), table.measured(curves)
         losses = table.measures.index("train_loss")
         falls = monotone([row[losses] for row in recorded], rtol)
         if not falls:  # where it starts, at least, nothing can have been amplified yet
+            if other := self._steps(trial, recorded, found):
+                return other
             recorded, found = recorded[:1], found[:1]
         different = self._losses(trial, recorded, found, rtol)
         return different or (f"within {rtol:g}" if falls else STATUS)
@@ -101,6 +135,15 @@ class Judge:
             return tolerance.same(a, b, scales[column])
 
         return first_difference((table.path.name, trial), table.measures, recorded, found, same)
+
+    def _steps(
+        self, trial: str, recorded: Sequence[Sequence[str]], found: Sequence[Sequence[str]]
+    ) -> Difference | None:
+        """Compare at which steps both have points, but for the last, at which one may diverge."""
+        table, least = self.run.curves, min(len(recorded), len(found)) - 1
+        at = table.measures.index("step")
+        held, again = ([[row[at]] for row in rows[: max(least, 0)]] for rows in (recorded, found))
+        return first_difference((table.path.name, trial), ("step",), held, again, _never)
 
 
 def _scale(cell: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from gdcli import door
 from gdcli.door import LONGEST_LINE
 from gdcli.errors import UserError
 from gdcli.fields import show
+from gdcli.grid import MOST_TRIALS
 
 REPAIR = "run the same experiment again: it writes the file anew"
 
@@ -25,8 +27,7 @@ def by_trial(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
 
 def lines_of(part: bytes) -> dict[str, bytes]:
     """Return the lines of every trial in a part of a table, by its id."""
-    *whole, last = part.split(b"\n")
-    return dict(by_trial([*(line + b"\n" for line in whole), *([last] if last else [])]))
+    return dict(by_trial(io.BytesIO(part)))
 
 
 def records(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -56,10 +57,9 @@ def cells(lines: bytes) -> list[list[str]]:
         return []
 
 
-def split(text: str) -> list[str]:
+def split(text: str) -> Iterable[str]:
     """Return the lines of a text, each with its end: a newline, and no other character."""
-    *whole, last = text.split("\n")
-    return [*(f"{line}\n" for line in whole), *([last] if last else [])]
+    return io.StringIO(text, newline="\n")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def read_table(path: Path) -> Table:
     try:
         with closing(door.lines(path)) as file:
             header = next(file, b"")
-            places = _places(path, file, len(header))
+            places = _places(path, file, header)
     except OSError as error:
         what = f"it cannot be read: {(error.strerror or 'no reason given').lower()}"
         raise UserError(str(path), what, REPAIR) from None
@@ -119,10 +119,19 @@ def read_table(path: Path) -> Table:
     return Table(path, columns, places)
 
 
-def _places(path: Path, file: Iterable[bytes], offset: int) -> dict[str, tuple[int, int]]:
+def _places(path: Path, file: Iterable[bytes], header: bytes) -> dict[str, tuple[int, int]]:
     places: dict[str, tuple[int, int]] = {}
-    for trial, group in groupby(records(file), key=_trial_of):
+    offset, commas = len(header), header.count(b",")
+
+    def trial_of(record: bytes) -> str:
+        if record.count(b",") < commas:  # at the first of many short lines
+            raise UserError(str(path), "a line has fewer cells than the header", REPAIR)
+        return _trial_of(record)
+
+    for trial, group in groupby(records(file), key=trial_of):
         length = sum(map(len, group))
+        if len(places) == MOST_TRIALS:
+            raise UserError(str(path), f"it has more than {MOST_TRIALS:,} trials", REPAIR)
         if trial in places:
             raise UserError(str(path), f"the lines of trial {show(trial)} stand apart", REPAIR)
         places[trial] = (offset, length)

@@ -7,11 +7,10 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
@@ -21,10 +20,10 @@ from gdcli.errors import RunError, UserError
 from gdcli.experiment import Experiment
 from gdcli.grid import MOST_TRIALS
 from gdcli.runs import atomic
+from gdcli.runs.commit import commit
 from gdcli.runs.spec import FORMAT, SHOWN, check_format
 
 FILES = ("curves.csv", "summary.csv", "experiment.toml")
-LINELESS = 2**20  # bytes of a table without the end of a line: it is none
 
 
 class Checksum(TypedDict):
@@ -144,10 +143,15 @@ def made_at(name: Callable[[], str | None]) -> dict[str, Any]:
         "host": platform.node(),
         "system": _system(),
         "cores": os.cpu_count(),
-        "command": shlex.join(["gdcli", *sys.argv[1:]]),
+        "command": command(),
         "git": name(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def command() -> str:
+    """Return the command line of this process."""
+    return shlex.join(["gdcli", *sys.argv[1:]])
 
 
 def _system() -> str:
@@ -156,34 +160,6 @@ def _system() -> str:
     with suppress(AttributeError, ValueError, OSError):
         found.append(os.confstr("CS_GNU_LIBC_VERSION") or "")
     return " ".join(filter(None, found))
-
-
-@contextmanager
-def commit() -> Iterator[Callable[[], str | None]]:
-    """Ask git for the commit of the working directory while other work goes on.
-
-    What is yielded waits for the hash, marked if there are changes; None outside git.
-    """
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    null, pipe = subprocess.DEVNULL, subprocess.PIPE
-    try:
-        git = subprocess.Popen(  # noqa: S603 -- a fixed command
-            command, stdin=null, stdout=pipe, stderr=null, text=True
-        )
-    except OSError:
-        yield lambda: None
-        return
-
-    def name() -> str | None:
-        with suppress(subprocess.TimeoutExpired):
-            return git.communicate(timeout=5)[0].strip() or None
-        return None
-
-    with git:
-        try:
-            yield name
-        finally:
-            git.kill()
 
 
 def write(folder: Path, content: dict[str, Any], files: Iterable[str]) -> None:
@@ -239,15 +215,16 @@ def changed(folder: Path, content: Mapping[str, Any]) -> list[Path]:
 
 def _holds(file: Path, held: Mapping[str, Any]) -> bool:
     """Return whether a file is plain, of a size and of a checksum."""
+    digest = hashlib.sha256()
     try:
         with door.opened(file) as stream:
             if os.fstat(stream.fileno()).st_size != held["bytes"]:
                 return False
-            digest = hashlib.sha256()
-            while block := stream.read(LINELESS):
-                if len(block) == LINELESS and b"\n" not in block:
-                    return False
-                digest.update(block)
+            if file.suffix == ".csv":
+                for block in door.blocks(stream, held["bytes"]):
+                    digest.update(block)
+            else:  # of an axis a line may be long
+                digest.update(stream.read(door.MOST_JSON))
     except (UserError, FileNotFoundError):
         return False
     found: bool = digest.hexdigest() == held["sha256"]

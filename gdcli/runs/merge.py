@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from gdcli.engine.batch import batches_of
 from gdcli.errors import UserError
 from gdcli.runs.claims import Claims
+from gdcli.runs.lines import lines_of
 from gdcli.runs.options import RunOptions
 from gdcli.runs.settings import experiment_of
-from gdcli.runs.spec import differences, identity, read_spec, spec_file
+from gdcli.runs.spec import AGAIN, differences, identity, read_spec, spec_file
 from gdcli.runs.store import Store
 from gdcli.runs.tables import write_tables
 
@@ -72,7 +73,7 @@ def merge(folders: Sequence[Path], out: Path, *, trust: bool = False) -> list[Tr
         _refuse_another(sources[0], other)
     assembly = Assembly(out, Store(out, sources[0].spec), sources[0].folder, trust)
     for batch in assembly.batches:
-        _refuse_conflict(batch.index, sources)
+        _refuse_conflict(batch, sources)
     _open(assembly.store)
     with closing(assembly.claims) as claims:
         claims.attend()
@@ -103,14 +104,17 @@ def _refuse_another(first: Store, other: Store) -> None:
     raise UserError(str(other.folder), what, "merge the parts of one run")
 
 
-def _refuse_conflict(index: int, sources: Sequence[Store]) -> None:
+def _refuse_conflict(batch: TrialBatch, sources: Sequence[Store]) -> None:
     first: tuple[Path, Shard] | None = None
-    for folder, shard in _shards(index, sources):
+    for folder, shard in _shards(batch.index, sources):
         if first is None:
             first = folder, shard
         elif (shard.curves, shard.summary) != (first[1].curves, first[1].summary):
-            what = f"its batch {index:06d} differs from that of {first[0]}"
+            what = f"its batch {batch.index:06d} differs from that of {first[0]}"
             raise UserError(str(folder), what, "leave out the one that is wrong")
+    if first and [*lines_of(first[1].summary)] != [trial.id for trial in batch.trials]:
+        what = f"its batch {batch.index:06d} does not hold the trials of the experiment"
+        raise UserError(str(first[0]), what, AGAIN)
 
 
 def _shards(index: int, sources: Sequence[Store]) -> Iterator[tuple[Path, Shard]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Annotated, NamedTuple, TypedDict
 
@@ -60,19 +61,22 @@ def read(file: Path, spec_id: str, index: int) -> Shard | None:
     What is no table is given up at its first line, however large it is. Raises OSError.
     """
     try:
-        lines = door.lines(file)
-        head = door.strict_json(next(lines, b""))
-        if not door.fits(head, Head) or (head["spec"], head["batch"]) != (spec_id, index):
-            return None
-        given, digest = head.pop("sha256"), hashlib.sha256(line(head))
-        held: list[bytes] = []
-        for part in lines:
-            digest.update(part)
-            held.append(part)
+        with door.opened(file) as stream:
+            first = stream.readline(door.LONGEST_LINE)
+            head = door.strict_json(first)
+            if not door.fits(head, Head) or (head["spec"], head["batch"]) != (spec_id, index):
+                return None
+            lengths = [head["curves"], head["summary"]]
+            if os.fstat(stream.fileno()).st_size != len(first) + sum(lengths):
+                return None
+            curves, summary = (b"".join(door.blocks(stream, length)) for length in lengths)
     except (UserError, FileNotFoundError, IsADirectoryError):
         return None
-    body, cut = b"".join(held), head["curves"]
-    if digest.hexdigest() != given or len(body) != cut + head["summary"]:
+    given, digest = head.pop("sha256"), hashlib.sha256(line(head))
+    digest.update(curves)
+    digest.update(summary)
+    if digest.hexdigest() != given or summary.count(b"\n") > MOST_TRIALS:
         return None
-    names = ("seconds", "failed", "diverged", "path")
-    return Shard(body[:cut], body[cut:], *(head[name] for name in names))
+    return Shard(
+        curves, summary, *(head[name] for name in ("seconds", "failed", "diverged", "path"))
+    )

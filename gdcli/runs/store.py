@@ -89,7 +89,11 @@ class Store:
             (self.folder / name).unlink(missing_ok=True)
         for shard in self.shards.iterdir():
             shard.unlink(missing_ok=True)
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self._remove_checkpoints()
+
+    def _remove_checkpoints(self) -> None:
+        if self.checkpoints.is_dir():  # a pipe in its place would be waited for
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def _write_spec(self) -> None:
         """Write the spec; where several processes begin at once, the first one's stays."""
@@ -149,10 +153,10 @@ class Store:
 
     def clear_temporaries(self) -> None:
         """Remove what a killed process left half written, and states of batches that are done."""
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        self._remove_checkpoints()
         for folder in (self.folder, self.folder / ".gdcli", self.shards):
             for file in folder.glob(f"{atomic.TEMPORARY}*"):
-                with suppress(FileNotFoundError):
+                with suppress(OSError):  # another process was first, or it is a folder
                     file.unlink()
 
 

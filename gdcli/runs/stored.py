@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -56,7 +56,7 @@ class Stored:
         """The experiment that the spec says; raises UserError where it does not."""
         return experiment_of(self.store.spec, str(self.spec_file), trust=self.trust)
 
-    def _parts(self, table: str) -> Iterator[list[str]]:
+    def _parts(self, table: str) -> Iterator[Iterable[str]]:
         for index in self.store.there(self.store.spec["batches"]):
             if shard := self.store.load(index):
                 part = shard.curves if table == "curves.csv" else shard.summary

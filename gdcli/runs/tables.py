@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gdcli import experiment_file
 from gdcli.errors import RunError
 from gdcli.runs import atomic, manifest
+from gdcli.runs.commit import commit
 from gdcli.runs.rows import curve_columns, header, summary_columns
 from gdcli.runs.theory import theory_of
 
@@ -34,12 +35,12 @@ def write_tables(run: Run | Assembly) -> dict[str, int]:
 
 def _written(run: Run | Assembly, *, clear: bool) -> dict[str, int]:
     experiment, folder = run.experiment, run.folder
-    with manifest.commit() as commit:
+    with commit() as name:
         rest = _write_files(run)
         if clear:
             # Before the manifest, with which the run is finished: nobody would come back for them.
             run.store.clear_temporaries()
-        made_at = manifest.made_at(commit)
+        made_at = manifest.made_at(name)
     counts = {"all": len(experiment.grid.trials), "failed": rest.failed, "diverged": rest.diverged}
     content = manifest.manifest(experiment, run.store.id, run.store.spec, counts, rest.paths)
     content |= {**made_at, "theory": theory_of(experiment)}

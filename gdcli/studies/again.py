@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gdcli.door import REPAIR
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.isolation import isolated
@@ -72,7 +73,10 @@ def trained_again(
         raise UserError(show(str(folder)), state_of(folder).unfinished, fix)
     run = Recorded.read(folder, trust=trust)
     _check_ended(run, trial)
-    chosen = next(t for t in run.experiment.grid.trials if t.id == trial)
+    chosen = next((t for t in run.experiment.grid.trials if t.id == trial), None)
+    if chosen is None:
+        what = f"the tables hold trial {show(trial)}, and the experiment does not"
+        raise UserError(str(folder), what, REPAIR)
     device, changes = surroundings(run)
     _check_same(run, chosen, changes)
     check(chosen)

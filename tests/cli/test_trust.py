@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from gdcli import own
+from gdcli.cli import completion
+from gdcli.problem import Problem
 from tests.cli.command_line import Shell, gdcli
 from tests.own_code import BOWL, write
 
@@ -121,6 +124,7 @@ def test_another_format_is_refused(shell: Shell, number: int) -> None:
         "import os; os._exit(0)",
         "import sys; sys.exit(0)",
         "import os; os.execv('/bin/true', ['t'])",
+        "import os; os.execlp('true', 't')",
     ],
 )
 def test_a_file_that_ends_the_process_is_no_success(
@@ -131,3 +135,34 @@ def test_a_file_that_ends_the_process_is_no_success(
     done = gdcli(*RUN, *given, folder=shell.folder)
     assert done.returncode in (1, 2)
     assert done.stderr.startswith("error: my_bowl.py:")
+
+
+def test_what_is_run_is_what_was_looked_at(tmp_path: Path) -> None:
+    file = write(tmp_path, "bowl.py", BOWL)
+    code = {"problem bowl": hashlib.sha256(file.read_bytes()).hexdigest()}
+    own.Stranger("spec.json", code, trust=True).admit("problem", str(file))
+    write(tmp_path, "bowl.py", f"raise RuntimeError\n{BOWL}")
+    assert own.find(str(file), Problem, "it").__name__ == "MyBowl"
+
+
+def test_a_module_that_was_changed_is_not_imported_even_with_trust(shell: Shell) -> None:
+    write(shell.folder, "bowls.py", BOWL)
+    given = ("run", "bowls:MyBowl", "--lr", "0.1", "--epochs", "3", "--name", "module", "-q")
+    assert gdcli(*given, folder=shell.folder).returncode == 0
+    done = gdcli("verify", "module", "--trust", folder=shell.folder)
+    assert done.returncode == 0, done.stdout
+    write(shell.folder, "bowls.py", BOWL + "# changed\n", marked=True)
+    done = gdcli("verify", "module", "--trust", folder=shell.folder)
+    assert done.returncode == 3
+    assert "is not what it was made with" in done.stdout
+    assert not (shell.folder / "ran").exists()
+
+
+def test_a_shell_is_offered_no_name_that_it_would_run(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(shell.folder)
+    for name in ("$(touch ran)", "`touch ran`", "a\\$b", "-q", "a b", "\x1b[2J", "plain"):
+        Path("results", name, ".gdcli").mkdir(parents=True)
+        Path("results", name, ".gdcli", "spec.json").touch()
+    assert completion.runs() == ["part", "plain", "whole"]

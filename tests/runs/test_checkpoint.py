@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,22 @@ def test_a_state_comes_back(kept: Checkpoint) -> None:
     for name, array in STATE.items():
         np.testing.assert_array_equal(loaded[name], array)
         assert loaded[name].dtype == array.dtype
+
+
+@pytest.mark.parametrize("way", ["packed", "no archive", "one array", "objects"])
+def test_a_state_that_no_run_writes_is_none(kept: Checkpoint, way: str) -> None:
+    body = io.BytesIO()
+    if way == "packed":  # it could unpack to any size
+        np.savez_compressed(body, step=np.zeros(1000))
+    elif way == "no archive":
+        body.write(b"PK\x03\x04")
+    elif way == "one array":
+        np.save(body, np.arange(3))
+    else:
+        np.savez(body, step=np.array([{}]))
+    content = body.getvalue()
+    kept.file.write_bytes(kept._head(content) + content)
+    assert kept.load() is None
 
 
 def test_the_next_state_replaces_it(kept: Checkpoint) -> None:

@@ -118,6 +118,14 @@ def test_a_conflict_names_batch_and_folders(made: Path, tmp_path: Path, *, into:
     assert into or not out.exists()
 
 
+def test_a_batch_of_other_trials_is_refused(made: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(made / "whole", tmp_path / "copy"))
+    store_in(copy).save(1, Shard(b"other\n", b"other\n", seconds=0.0, failed=0, diverged=0))
+    with pytest.raises(UserError, match="its batch 000001 does not hold the trials of the"):
+        merge([copy], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+
 def test_seconds_are_no_conflict(made: Path, tmp_path: Path) -> None:
     assert merge([made / "whole", *parts(made, 1, 2, 3)], tmp_path / "all") == []
 

@@ -181,6 +181,47 @@ def test_elsewhere_the_status_must_be_the_same(run: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("row", "column", "to"), [(0, "lr", "0.5"), (2, "seed", "7"), (2, "optimizer", "adam")]
+)
+def test_elsewhere_the_settings_of_a_line_must_be_the_same(
+    run: Path, row: int, column: str, to: str
+) -> None:
+    trial = cell(run, -1, row, column, lambda _: to)
+    elsewhere(run)
+    difference = found(run)["rerun"].difference
+    assert difference is not None
+    assert (difference.table, difference.trial, difference.column, difference.recorded) == (
+        *("curves.csv", trial, column, to),
+    )
+
+
+def test_elsewhere_points_in_another_order_are_found(run: Path) -> None:
+    def turned(text: str) -> str:
+        *lines, before, last, end = text.splitlines(keepends=True)
+        return "".join([*lines, last, before, end])
+
+    edited(run / "curves.csv", turned)
+    elsewhere(run)
+    difference = found(run)["rerun"].difference
+    assert difference is not None
+    assert (difference.table, difference.column) == ("curves.csv", "step")
+
+
+@pytest.mark.parametrize("column", ["final_train_loss", "final_grad_norm", "steps"])
+def test_elsewhere_the_two_tables_must_tell_the_same_end(run: Path, column: str) -> None:
+    def changed(text: str) -> str:
+        header, first, *rest = (line.split(",") for line in text.splitlines())
+        first[header.index(column)] = "1"
+        return "".join(",".join(line) + "\n" for line in (header, first, *rest))
+
+    edited(run / "summary.csv", changed)
+    elsewhere(run)
+    difference = found(run)["rerun"].difference
+    assert difference is not None
+    assert (difference.table, difference.column) == ("summary.csv", column)
+
+
 def test_a_gpu_that_is_not_here_is_stood_in_for(run: Path) -> None:
     file = run / "manifest.json"
     file.write_text(file.read_text().replace('"device": "cpu"', '"device": "cuda:97"'))

@@ -18,7 +18,7 @@ from gdcli.report.page.content import embedded
 from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.landscape import colours
 from gdcli.report.page.plain import plain
-from gdcli.runs.manifest import circumstances
+from gdcli.runs.manifest import command
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,7 +46,7 @@ def page_bytes(text: str, descent: Descent, lr: float) -> bytes:
         "chain": parts.table(list(chain[0]), chain),
         "checked": parts.text("; ".join(checked(links)).capitalize()),
         "script": parts.pre(script),
-        "command": parts.pre(circumstances()["command"]),
+        "command": parts.pre(command()),
         "data": embedded(_picture(descent) | {"graph": _graph(links)}),
     }
     return document("descent.html", SCRIPTS, fields)

@@ -14,7 +14,7 @@ from gdcli.report.page import parts
 from gdcli.report.page.content import embedded
 from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.portraits import portraits
-from gdcli.runs.manifest import circumstances
+from gdcli.runs.manifest import command
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ def page_bytes(found: Exploration) -> bytes:
         "summary": parts.text(f"{count}, looked at after every epoch."),
         "settings": parts.table(list(rows[0]), rows),
         "thinned": _thinned(len(examples), found.examples.data.examples),
-        "command": parts.pre(circumstances()["command"]),
+        "command": parts.pre(command()),
         "data": embedded(_content(found, examples)),
     }
     return document("explore.html", SCRIPTS, fields)
