@@ -28,20 +28,20 @@ def read_curves(
 ) -> dict[str, Recorded]:
     """Read the curves of the wanted trials, by id, from a run's curves.csv.
 
-    A trial without a row has no entry. Raises UserError naming the line that is wrong.
+    A trial without a row has no entry. Raises UserError naming the line that is wrong, where it is
+    one of theirs.
     """
-    rows = read_rows(folder / "curves.csv")
+    rows = read_rows(folder / "curves.csv", {trial.encode() for trial in wanted})
     header = next(rows)
     epoch, loss = (column_of(header, name) for name in ("epoch", measure))
     curves: dict[str, Recorded] = {}
     for row in rows:
-        if row.cells[0] in wanted:
-            curve = curves.setdefault(row.cells[0], Recorded())
-            at, value = row.number(epoch, "epoch"), row.number(loss, measure)
-            if at is None or isnan(at):
-                row.refuse("it has no epoch")
-            curve.epochs.append(at)
-            curve.losses.append(inf if value is None or isnan(value) else value)
+        curve = curves.setdefault(row.cells[0], Recorded())
+        at, value = row.number(epoch, "epoch"), row.number(loss, measure)
+        if at is None or isnan(at):
+            row.refuse("it has no epoch")
+        curve.epochs.append(at)
+        curve.losses.append(inf if value is None or isnan(value) else value)
     return curves
 
 

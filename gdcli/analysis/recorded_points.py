@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -18,12 +18,15 @@ class Points(NamedTuple):
     values: dict[str, Sequence[float]]  # by column
 
 
-def read_points(folder: Path, columns: Sequence[str]) -> Iterator[Points]:
-    """Yield the points of every trial that has some, in the order of the file.
+def read_points(
+    folder: Path, columns: Sequence[str], wanted: Iterable[str] | None = None
+) -> Iterator[Points]:
+    """Yield the points of every trial that has some and is wanted, in the order of the file.
 
     Raises UserError naming the line that is wrong, or a column that is not there.
     """
-    rows = read_rows(folder / "curves.csv")
+    trials = None if wanted is None else {trial.encode() for trial in wanted}
+    rows = read_rows(folder / "curves.csv", trials)
     header = next(rows)
     at = {name: place_of(header, name) for name in ("step", *columns)}
     for trial, lines in groupby(rows, key=lambda row: row.cells[0]):

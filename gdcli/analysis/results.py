@@ -34,7 +34,7 @@ class Cell:
         """
         return spread([trial.loss for trial in self.ran]) if self.ran else None
 
-    @property
+    @cached_property
     def median(self) -> float:
         """The median final training loss over the seeds: inf where there is none."""
         return self.loss.median if self.loss else inf
@@ -100,7 +100,8 @@ def tied(cells: Sequence[Cell]) -> tuple[Cell, ...]:
     lowest = min((cell.median for cell in cells), default=inf)
     if not isfinite(lowest):
         return ()
-    return tuple(cell for cell in cells if cell.median <= lowest + _margin(cells, lowest))
+    highest = lowest + _margin(cells, lowest)
+    return tuple(cell for cell in cells if cell.median <= highest)
 
 
 def best(cells: Sequence[Cell]) -> Cell | None:

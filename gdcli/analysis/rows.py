@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from math import nan
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -50,14 +50,16 @@ class Row(NamedTuple):
         raise UserError(f"{self.path}:{self.line}", what, REPAIR)
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path, wanted: Container[bytes] | None = None) -> Iterator[Row]:
     """Return the rows of a CSV file, its header first, all of its header's length.
 
-    Raises UserError where the file is missing, is no CSV, or has a row of another length, and
-    RunError where it cannot be read.
+    Of the rows whose first cell is not wanted, nothing is read. Raises UserError where the file is
+    missing, is no CSV, or has a row of another length, and RunError where it cannot be read.
     """
+    lines: Iterable[bytes] = door.lines(path)
+    counted = None if wanted is None else _Lines(lines, wanted)
     try:
-        yield from rows_of(path, map(bytes.decode, door.lines(path)))
+        yield from rows_of(path, map(bytes.decode, counted or lines), counted)
     except FileNotFoundError:
         raise UserError(str(path), "there is no such file", "name a run's folder") from None
     except OSError as error:
@@ -66,13 +68,40 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise UserError(str(path), f"byte {error.start} is not UTF-8", REPAIR) from None
 
 
-def rows_of(path: Path, lines: Iterable[str]) -> Iterator[Row]:
-    """Return the rows of lines of CSV, their header first; an error names `path`."""
+class _Lines:
+    """The lines of a file, of which those of rows that are not wanted are passed over."""
+
+    def __init__(self, lines: Iterable[bytes], wanted: Container[bytes]) -> None:
+        self.line_num = 0  # of the last line, in the file
+        self._lines, self._wanted = lines, wanted
+
+    def __iter__(self) -> Iterator[bytes]:
+        wanted, number = self._wanted, 0
+        kept, quoted = True, False  # the header is wanted; quoted: the next line goes on with a row
+        for number, line in enumerate(self._lines, 1):
+            if number > 1 and not quoted:
+                kept = line.partition(b",")[0] in wanted
+            if b'"' in line:
+                quoted ^= line.count(b'"') % 2 == 1
+            if kept:
+                self.line_num = number
+                yield line
+        if quoted and not kept:
+            self.line_num = number
+            raise csv.Error("unexpected end of data")  # as csv says it of a row that is wanted
+
+
+def rows_of(path: Path, lines: Iterable[str], counted: _Lines | None = None) -> Iterator[Row]:
+    """Return the rows of lines of CSV, their header first; an error names `path`.
+
+    `counted` knows the number of a line where lines are passed over.
+    """
     reader = csv.reader(lines, strict=True)
+    number = counted or reader
     width = None
     try:
         for cells in reader:
-            row = Row(path, reader.line_num, cells)
+            row = Row(path, number.line_num, cells)
             width = width or len(cells)
             if not cells:
                 row.refuse("the line is empty")
@@ -80,7 +109,7 @@ def rows_of(path: Path, lines: Iterable[str]) -> Iterator[Row]:
                 row.refuse(f"it has {len(cells)} cells, the header {width}")
             yield row
     except csv.Error as error:
-        Row(path, reader.line_num, []).refuse(f"it is no CSV: {error}")
+        Row(path, number.line_num, []).refuse(f"it is no CSV: {error}")
     if width is None:
         Row(path, 1, []).refuse("it is empty")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from math import inf, isfinite, isnan
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf, isfinite, isnan, nan
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, cast
+from sys import intern
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from gdcli.analysis.rows import Row, Value, read_rows, value_of
 from gdcli.csv_cell import as_given
@@ -53,6 +55,47 @@ class Trial(NamedTuple):
         return None if isinstance(value, str) else value
 
 
+class _Facts(Mapping[str, Fact]):
+    """The columns of one row from the status on.
+
+    It takes a fifth of a dictionary's memory, and runs have many trials.
+    """
+
+    __slots__ = "_given", "_numbers", "_places", "_texts"
+
+    def __init__(
+        self,
+        places: Mapping[str, int],
+        numbers: array[float],
+        given: bytes,
+        texts: tuple[str, ...],
+    ) -> None:
+        """Take where columns are: among the numbers, or, as -1 and less, among the texts.
+
+        `given` is 0 where there is no number.
+        """
+        self._places, self._numbers, self._given, self._texts = places, numbers, given, texts
+
+    def __getitem__(self, name: str) -> Fact:
+        """Return a fact, None for an empty cell of a number; raises KeyError."""
+        place = self._places[name]
+        if place < 0:
+            return self._texts[~place]
+        return self._numbers[place] if self._given[place] else None
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the columns' names."""
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self._places)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a fact, without the KeyError that a Mapping would catch."""
+        return self[name] if name in self._places else default
+
+
 class Trials(NamedTuple):
     """The rows of summary.csv, and what its columns are named."""
 
@@ -84,7 +127,14 @@ class _Columns:
         # Without facts, in tables of format 2 and before, divergence has the step that recorded it.
         unknown = () if "watched" in cells[end:] else ("diverged_at", "diverged_by")
         ending = [(name, end + place) for place, name in enumerate(cells[end:])]
-        self.ending = [(name, place) for name, place in ending if name not in unknown]
+        ending = [(name, place) for name, place in ending if name not in unknown]
+        self.numbers = [(name, place) for name, place in ending if name not in TEXTS]
+        self.texts = [(name, place) for name, place in ending if name in TEXTS]
+        at = {name: place for place, (name, _) in enumerate(self.numbers)}
+        at |= {name: ~place for place, (name, _) in enumerate(self.texts)}
+        self.places = {name: at[name] for name, _ in ending}
+        self.given: dict[bytes, bytes] = {}
+        self.values: dict[tuple[str, ...], tuple[Value, ...]] = {}
         self.own = [FIRST.index(name) for name in OWN]
         self.names = (*OWN, *(cells[place] for place in self.varied))
         losses = ("train_loss", "test_loss")
@@ -100,13 +150,13 @@ class _Columns:
             lr = row.number(FIRST.index("lr"), "lr")
             if lr is None or not isfinite(lr):
                 row.refuse(f"lr is {lr}, not a finite number")
-            facts = {name: self._fact(row, name, place) for name, place in self.ending}
+            facts = self._facts(row)
             status = str(facts["status"])
             if status not in STATUSES:
                 row.refuse(f"status is {show(status)}, not one of {', '.join(STATUSES)}")
             yield Trial(
                 cells[0],
-                tuple(value_of(cells[place]) for place in (*self.own, *self.varied)),
+                self._read([cells[place] for place in (*self.own, *self.varied)]),
                 lr,
                 value_of(cells[FIRST.index("seed")]),
                 status,
@@ -115,5 +165,21 @@ class _Columns:
                 as_given(str(facts["message"])),
             )
 
-    def _fact(self, row: Row, name: str, place: int) -> Fact:
-        return row.cells[place] if name in TEXTS else row.number(place, name)
+    def _facts(self, row: Row) -> _Facts:
+        cells = [row.cells[place] for _, place in self.numbers]
+        try:
+            numbers = array("d", [float(cell) if cell else nan for cell in cells])
+        except ValueError:
+            for name, place in self.numbers:
+                row.number(place, name)  # which says what is wrong with the first that is
+            raise
+        given = bytes(map(bool, cells))
+        texts = tuple(intern(row.cells[place]) for _, place in self.texts)
+        return _Facts(self.places, numbers, self.given.setdefault(given, given), texts)
+
+    def _read(self, cells: Sequence[str]) -> tuple[Value, ...]:
+        """Return the values of cells, the same ones for the same cells."""
+        key = tuple(cells)
+        if key not in self.values:
+            self.values[key] = tuple(map(value_of, key))
+        return self.values[key]

@@ -140,8 +140,7 @@ def _has_sharpness(trial: Trial) -> bool:
 
 def _measured(folder: Path, wanted: Collection[str], *, sharpness: bool) -> dict[str, Measured]:
     columns = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
-    points = read_points(folder, columns)
-    return {one.trial: _measure(one) for one in points if one.trial in wanted}
+    return {one.trial: _measure(one) for one in read_points(folder, columns, wanted)}
 
 
 def _measure(points: Points) -> Measured:

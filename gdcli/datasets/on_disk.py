@@ -6,9 +6,11 @@ back with it, so that what is resident is one part of the file, however long the
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -37,6 +39,11 @@ class OnDisk:
     def __len__(self) -> int:
         """Return the number of rows."""
         return self.header.shape[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Be the same in a process that this one starts, to which an open file is handed on."""
+        file = self.file if isinstance(self.file, Path) else DupFd(self.file.fileno())
+        return _received, (self.name, file, self.header, self.columns)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return rows, (..., columns), given by their indices of any shape."""
@@ -75,10 +82,12 @@ class OnDisk:
 
         held = np.empty((len(rows), self.header.shape[1]), self.header.dtype)
         with self._opened() as stream:
+            descriptor = stream.fileno()  # whose position other processes may share
             for row, place in zip(held.view(np.uint8), rows.tolist(), strict=True):
-                stream.seek(self.header.start + place * row.nbytes)
-                if stream.readinto(row) != row.nbytes:  # type: ignore[attr-defined]
+                part = os.pread(descriptor, row.nbytes, self.header.start + place * row.nbytes)
+                if len(part) != row.nbytes:
                     raise RunError(f"{self.name}: row {place} is gone; the file has been changed")
+                row[:] = np.frombuffer(part, np.uint8)
         return held
 
     def _opened(self) -> AbstractContextManager[IO[bytes]]:
@@ -95,6 +104,13 @@ class OnDisk:
         for first in range(0, len(order), size):
             positions = order[first : first + size]
             yield positions, self.read(rows[positions])
+
+
+def _received(name: Path, file: Any, header: Header, columns: Array) -> OnDisk:
+    """Return a matrix that another process has handed on."""
+    if not isinstance(file, Path):
+        file = os.fdopen(file.detach(), "rb")
+    return OnDisk(name, file, header, columns)
 
 
 @dataclass(frozen=True, eq=False)

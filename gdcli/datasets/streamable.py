@@ -8,7 +8,7 @@ from typing import Annotated
 
 from gdcli.datasets.arrays import read_header
 from gdcli.datasets.classes import Classes
-from gdcli.datasets.contents import opened
+from gdcli.datasets.contents import opened, packed
 from gdcli.datasets.formats import NPY, guessed, in_parts
 from gdcli.datasets.matrix_file import matrix_classified, matrix_measured
 from gdcli.datasets.source import Source
@@ -60,6 +60,8 @@ class Streamable(Source):
             if guessed(self.data, self) == NPY:
                 header = read_header(stream, self.data, stream.seek(0, 2))
                 return 8 * COPIES * math.prod(header.shape)
+            if not packed(self.data, "--data"):
+                return TEXT * self.data.stat().st_size
             size = 0
             while part := stream.read(PART):
                 size += len(part)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gdcli.datasets.notes import collected
+from gdcli.datasets.on_disk import Streamed
+from gdcli.datasets.stamp import Stamp, stamp_of
 from gdcli.discovery import name_of
 from gdcli.engine.streams import stream
 
@@ -16,10 +19,29 @@ if TYPE_CHECKING:
     from gdcli.grid import Trial
     from gdcli.problem import Data, Problem
 
+MOST_HELD = 8  # examples of as many problems are held
+
 
 def examples_of(trial: Trial) -> Data:
     """Return the examples: drawn, and split, from the data seed alone."""
     return load(trial.problem, trial.training.data_seed)
+
+
+def take(trial: Trial, data: Data) -> None:
+    """Take a trial's examples as the process that started this one has read them."""
+    key = trial.problem, trial.training.data_seed
+    _TAKEN[key], _SAID[key] = data, ()  # it has said what there is to say
+
+
+def is_streamed(data: Data) -> bool:
+    """Return whether some of the examples stay on disk."""
+    arrays = (array for part in (data.train, data.test) for array in part.values())
+    return any(isinstance(array, Streamed) for array in arrays)
+
+
+def stamp_when_read(trial: Trial) -> Stamp | None:
+    """Return the stamp that a trial's --data had before this process read it."""
+    return _STAMPS.get((trial.problem, trial.training.data_seed))
 
 
 def notes_of(trials: Iterable[Trial]) -> list[str]:
@@ -32,11 +54,17 @@ def notes_of(trials: Iterable[Trial]) -> list[str]:
 
 
 _SAID: dict[tuple[Problem, int], tuple[str, ...]] = {}  # of examples that were read
+_STAMPS: dict[tuple[Problem, int], Stamp | None] = {}  # of the files that they were read from
+_TAKEN: dict[tuple[Problem, int], Data] = {}
 
 
-@lru_cache(maxsize=8)  # a grid over problem options has a data set each; they come in order
+@lru_cache(maxsize=MOST_HELD)  # a grid over problem options has a data set each; they come in order
 def load(problem: Problem, data_seed: int) -> Data:
     """Return the examples of a problem that this seed of the data makes."""
+    if (problem, data_seed) in _TAKEN:
+        return _TAKEN[problem, data_seed]
+    file = getattr(problem, "data", None)
+    _STAMPS[problem, data_seed] = stamp_of(file) if isinstance(file, Path) else None
     # Extreme data are the user's; what they lead to is shown.
     with np.errstate(all="ignore"), collected() as notes:
         data = problem.load(stream(name_of(problem), data_seed, "data"))

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
-from gdcli.executors.worker import serve
+from gdcli.executors.worker import Order, serve
 from gdcli.experiment_file import dump
 from gdcli.runs.interruption import shielded
 
@@ -54,13 +54,14 @@ class Worker:
     def start(cls, run: Run) -> Worker:
         """Start a process that reads the experiment anew and then waits for batches.
 
+        Examples that stay on disk are handed on to it, with the file that they were converted to.
         It never sees the signals that end a run, which a terminal sends to all its processes.
         """
         context = multiprocessing.get_context("spawn")  # forking after torch has begun may hang
         ours, theirs = context.Pipe()
         options = replace(run.options, device=run.device)
-        arguments = (theirs, dump(run.experiment), options, run.store.id)
-        process = context.Process(target=serve, args=arguments, daemon=True)
+        told = dump(run.experiment), options, run.store.id, run.streamed(), run.store.spec["data"]
+        process = context.Process(target=serve, args=(theirs, Order(*told)), daemon=True)
         with _safe_path():
             resource_tracker.ensure_running()  # else `start` does, and unblocks the signals
             with shielded():

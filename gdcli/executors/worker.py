@@ -9,23 +9,48 @@ import traceback
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gdcli.engine.examples import take
 from gdcli.errors import GdcliError, RunError
 from gdcli.experiment_file import loads
 from gdcli.own import fault_of
+from gdcli.runs.checksums import problem_key
 from gdcli.runs.run import Run
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from multiprocessing.connection import Connection
 
+    from gdcli.problem import Data
     from gdcli.runs.options import RunOptions
     from gdcli.runs.run import Done
 
 INTERVAL = 0.1  # seconds between two messages of progress
 
 
-def serve(pipe: Connection[Any, Any], text: str, options: RunOptions, store_id: str) -> None:
+class Order(NamedTuple):
+    """A run as the process tells a worker of it that starts it."""
+
+    experiment: str  # as TOML
+    options: RunOptions
+    store_id: str
+    streamed: Mapping[int, Data]  # examples that stay on disk, by the place of their cohort
+    checksums: Mapping[str, str]  # of all examples, by the problem's key
+
+    def run(self) -> Run:
+        """Return the run, whose examples on disk are neither converted nor hashed again."""
+        experiment = loads(self.experiment, Path("experiment.toml"))
+        known = {}
+        for place, data in self.streamed.items():
+            trial = experiment.grid.cohorts[place].trials[0]
+            take(trial, data)
+            key = problem_key(trial.problem)
+            known[key] = self.checksums[key]
+        return Run(experiment, self.options, known)
+
+
+def serve(pipe: Connection[Any, Any], order: Order) -> None:
     """Compute batches for the process at the other end of a pipe, until it closes it.
 
     Takes an index at a time. Sends None when it is ready for the first, trial-steps done and the
@@ -33,7 +58,7 @@ def serve(pipe: Connection[Any, Any], text: str, options: RunOptions, store_id: 
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        _serve(pipe, Run(loads(text, Path("experiment.toml")), options), store_id)
+        _serve(pipe, order.run(), order.store_id)
     except (EOFError, BrokenPipeError):
         return  # the parent has closed the pipe
     except BaseException as error:  # noqa: BLE001 -- the parent tells the user

@@ -5,7 +5,6 @@ nan and inf stay what they are; what was not measured is null.
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -23,32 +22,29 @@ from gdcli.runs.typed import Table, blocks, kinds_of
 if TYPE_CHECKING:
     from gdcli.runs.contents import Contents
 
-ROWS = 100_000  # of a row group: what is in memory at a time, besides the compressed file
+ROWS = 100_000  # of a row group: what is in memory at a time
 TYPES = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string()}
 FILES: dict[str, Table] = {"curves.parquet": "curves.csv", "summary.parquet": "summary.csv"}
 
 
 def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: bool) -> None:
-    """Write both files into a folder; raises UserError where one of them is there already."""
+    """Write both files into a folder, or none; raises UserError where one is there already."""
     if folder.suffix == ".parquet":
         what = f"{show(str(folder))} names a file, and two are written"
         raise UserError(OUTPUT, what, f"give a folder, such as {folder.stem}")
     refuse_no_folder(folder)
     refuse_existing((folder / name for name in FILES), overwrite=overwrite)
-    packed = {name: _packed(run, table, trials) for name, table in FILES.items()}
-    atomic.make(folder)
-    for name, content in packed.items():
-        atomic.write(folder / name, [content])
+    with atomic.together(folder) as staging:
+        for name, table in FILES.items():
+            _write(staging / name, run, table, trials)
 
 
-def _packed(run: Contents, table: Table, trials: Collection[str]) -> bytes:
+def _write(file: Path, run: Contents, table: Table, trials: Collection[str]) -> None:
     about = {"run": run.name, "state": run.state, "manifest": run.manifest}
     schema = pa.schema(
         [(name, TYPES[kind]) for name, kind in kinds_of(run, table).items()],
         metadata={"gdcli": json.dumps(about, allow_nan=False)},
     )
-    sink = io.BytesIO()
-    with parquet.ParquetWriter(sink, schema) as writer:
+    with file.open("xb") as sink, parquet.ParquetWriter(sink, schema) as writer:
         for block in blocks(run, table, trials, ROWS):
             writer.write_table(pa.table(block, schema=schema))
-    return sink.getvalue()

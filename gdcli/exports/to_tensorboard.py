@@ -6,7 +6,6 @@ no likeness of, which would become inf or 0, is left out.
 
 from __future__ import annotations
 
-import secrets
 import struct
 import sys
 from collections.abc import Collection, Iterator
@@ -53,7 +52,7 @@ with _without_torch():
 
 
 def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: bool) -> list[str]:
-    """Write the files; return what is to be told of what they do not hold.
+    """Write the files, all or none; return what is to be told of what they do not hold.
 
     Raises UserError where a folder holds event files already. Those of an earlier export are
     replaced with `overwrite`; others never.
@@ -61,14 +60,15 @@ def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: b
     refuse_no_folder(folder)
     before = _event_files(folder, overwrite=overwrite)
     left_out = 0
-    for trial in run.trials(trials):
-        events = _Events(run.time.timestamp())
-        events.settings(trial)
-        events.curve(trial)
-        left_out += events.left_out
-        file = folder / folder_name(trial.settings) / f"{PREFIX}{int(events.time)}{OURS}"
-        events.write(file)
-        before.discard(file)
+    with atomic.together(folder) as staging:
+        for trial in run.trials(trials):
+            events = _Events(run.time.timestamp())
+            events.settings(trial)
+            events.curve(trial)
+            left_out += events.left_out
+            place = Path(folder_name(trial.settings), f"{PREFIX}{int(events.time)}{OURS}")
+            events.write(staging / place)
+            before.discard(folder / place)
     for file in before:
         file.unlink()
         with suppress(OSError):  # it holds other files, too
@@ -78,7 +78,8 @@ def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: b
 
 def _event_files(folder: Path, *, overwrite: bool) -> set[Path]:
     """Return the event files that an earlier export wrote; raises UserError for any other."""
-    found = set(folder.rglob(f"{PREFIX}*"))
+    all_of_them = folder.rglob(f"{PREFIX}*")
+    found = {file for file in all_of_them if not _is_half(file.relative_to(folder))}
     others = sorted(file for file in found if file.suffix != OURS)
     if others or (found and not overwrite):
         what = f"{show(str(folder))} holds event files"
@@ -86,6 +87,11 @@ def _event_files(folder: Path, *, overwrite: bool) -> set[Path]:
             raise UserError(OUTPUT, f"{what} that are not gdcli's", "give another folder")
         raise UserError(OUTPUT, what, "give another folder, or --overwrite to replace them")
     return found
+
+
+def _is_half(file: Path) -> bool:
+    """Return whether a file is what an export that was killed left of itself."""
+    return file.parts[0].startswith(atomic.TEMPORARY)
 
 
 def _notes(left_out: int) -> list[str]:
@@ -132,18 +138,13 @@ class _Events:
         self._records.append(event.SerializeToString())
 
     def write(self, file: Path) -> None:
-        """Write the file, which is there whole or not at all."""
-        atomic.make(file.parent)
-        temporary = file.parent.resolve() / f"{atomic.TEMPORARY}{secrets.token_hex(6)}"
-        writer = RecordWriter(str(temporary))
-        try:
-            for record in self._records:
-                writer.write(record)
-            writer.flush()
-            writer.close()
-            temporary.replace(file)
-        finally:
-            temporary.unlink(missing_ok=True)
+        """Write the file, and the folder that it is in."""
+        file.parent.mkdir(exist_ok=True)
+        writer = RecordWriter(str(file.resolve()))
+        for record in self._records:
+            writer.write(record)
+        writer.flush()
+        writer.close()
 
 
 def _told(value: float | str) -> float | str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-from collections.abc import Iterable
-from contextlib import suppress
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
@@ -23,7 +24,7 @@ def write(
     Raises FileExistsError if `exclusive` and the file is there, OSError, naming the file, if it
     cannot be written.
     """
-    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+    temporary = path.parent / _temporary_name()
     try:
         _fill(temporary, chunks)
         if exclusive:
@@ -42,6 +43,10 @@ def write(
             temporary.unlink()
 
 
+def _temporary_name() -> str:
+    return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+
+
 def _fill(file: Path, chunks: Iterable[bytes]) -> None:
     descriptor = os.open(file, CREATE, 0o666)
     try:
@@ -54,12 +59,47 @@ def _fill(file: Path, chunks: Iterable[bytes]) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def together(folder: Path) -> Iterator[Path]:
+    """Yield a folder to be filled, whose files come to `folder` once all of them are whole.
+
+    A folder that is not there is made with all of them at once. In one that is there, each file
+    takes the place of the one of its name, and none before all are written: killed among these
+    renames, it has some new files, each of them whole. Where the block raises, nothing is changed.
+    """
+    there = folder.is_dir()
+    staging = (folder if there else folder.parent) / _temporary_name()
+    staging.mkdir()
+    try:
+        yield staging
+        files = sorted(file for file in staging.rglob("*") if file.is_file())
+        for file in files:
+            _sync_file(file)
+        if not there:
+            staging.rename(folder)
+            _sync(folder.parent)
+            return
+        for file in files:
+            place = folder / file.relative_to(staging)
+            make(place.parent)
+            file.replace(place)
+        for parent in {folder / file.relative_to(staging).parent for file in files}:
+            _sync(parent)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
 def make(folder: Path) -> None:
     """Make a folder, and those that it is to be in, so that they last."""
     for each in reversed([folder, *folder.parents]):
         if not each.is_dir():
             each.mkdir(exist_ok=True)
             _sync(each.parent)
+
+
+def _sync_file(file: Path) -> None:
+    with file.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 def _sync(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
     from gdcli.problem import Data, Problem
 
 
-def data_checksums(experiment: Experiment) -> dict[str, str]:
-    """Return the SHA-256 of the examples of every problem, by the problem's key."""
+def data_checksums(experiment: Experiment, known: Mapping[str, str] = {}) -> dict[str, str]:
+    """Return the SHA-256 of the examples of every problem, by the problem's key.
+
+    Those that are known are not read for it.
+    """
     firsts = (cohort.trials[0] for cohort in experiment.grid.cohorts)
     problems = {trial.problem: trial for trial in firsts}
-    return {problem_key(p): data_checksum(t) for p, t in problems.items()}
+    keyed = {problem_key(problem): trial for problem, trial in problems.items()}
+    return {key: known.get(key) or data_checksum(trial) for key, trial in keyed.items()}
 
 
 def data_checksum(trial: Trial) -> str:

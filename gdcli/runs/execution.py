@@ -13,7 +13,8 @@ from gdcli.errors import RunError
 from gdcli.runs import manifest
 from gdcli.runs.inline import inline
 from gdcli.runs.interruption import patience
-from gdcli.runs.run import Run
+from gdcli.runs.run import Run, finished_unread, folder_of
+from gdcli.runs.seen import remember
 from gdcli.runs.streaming import fitted
 from gdcli.runs.tables import write_tables
 from gdcli.runs.tally import Tally
@@ -65,9 +66,12 @@ def execute(
     is not there, memory that does not suffice, and a folder that holds something else.
     """
     experiment, said = _fitted(experiment, options)
+    if counts := _unless_retried(finished_unread(experiment, options), options):
+        return _outcome(experiment, options, counts)._replace(ready=True)
     run = Run(experiment, options)
     if counts := _finished(run):
-        return _outcome(run, counts, ready=True)
+        remember(run.store, experiment)
+        return _outcome(experiment, options, counts)._replace(ready=True)
     _check_memory(run)
     for line in (*([said] if said else []), *_notes(run)):
         progress.note(line)
@@ -75,13 +79,18 @@ def execute(
     with run.attended():
         tally = _train(run, progress, executor)
         if missing := _missing(run):
-            return _outcome(run, _counts_here(run), computed=tally.computed, missing=missing)
-        return _outcome(run, write_tables(run), computed=tally.computed)
+            found = _outcome(experiment, options, _counts_here(run))
+            return found._replace(computed=tally.computed, missing=missing)
+        found = _outcome(experiment, options, write_tables(run))
+        return found._replace(computed=tally.computed)
 
 
 def check(experiment: Experiment, options: RunOptions) -> None:
     """Raise the UserError that `execute` would raise before it writes anything."""
-    run = Run(_fitted(experiment, options)[0], options)
+    experiment, _ = _fitted(experiment, options)
+    if _unless_retried(finished_unread(experiment, options), options):
+        return
+    run = Run(experiment, options)
     if not _finished(run):
         _check_memory(run)
 
@@ -102,8 +111,12 @@ def _finished(run: Run) -> dict[str, int] | None:
     """Return the trials by how they ended if nothing is left to do."""
     if run.options.overwrite:
         return None
-    counts = manifest.counts(run.folder, run.store.id)
-    return None if counts and counts["failed"] and run.options.retry_failed else counts
+    return _unless_retried(manifest.counts(run.folder, run.store.id), run.options)
+
+
+def _unless_retried(counts: dict[str, int] | None, options: RunOptions) -> dict[str, int] | None:
+    """Return the counts of a finished run, None where trials that failed are to be run again."""
+    return None if counts and counts["failed"] and options.retry_failed else counts
 
 
 def _check_memory(run: Run) -> None:
@@ -166,9 +179,6 @@ def _counts_here(run: Run) -> dict[str, int]:
     return {name: sum(getattr(s, name) for s in shards) for name in ("failed", "diverged")}
 
 
-def _outcome(
-    run: Run, counts: dict[str, int], *, computed: int = 0, missing: int = 0, ready: bool = False
-) -> Outcome:
-    trials = len(run.experiment.grid.trials)
-    ends = counts["failed"], counts["diverged"]
-    return Outcome(run.folder, trials, *ends, computed, missing, ready)
+def _outcome(experiment: Experiment, options: RunOptions, counts: dict[str, int]) -> Outcome:
+    folder, trials = folder_of(experiment, options), len(experiment.grid.trials)
+    return Outcome(folder, trials, counts["failed"], counts["diverged"], computed=0)

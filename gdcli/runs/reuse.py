@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.batch import batches_of
 from gdcli.errors import UserError
@@ -56,8 +56,7 @@ class Source:
         """Take a run's folder and its spec; `trust` lets code be run that they name."""
         self.folder, self.spec, self.trust = folder, spec, trust
         self.store = Store(folder, spec)
-        # The trials of a batch come one after another; two batches may share a cohort's end.
-        self._lines = lru_cache(maxsize=2)(self._lines_of)
+        self._index: dict[int, _Index] = {}
 
     @cached_property
     def experiment(self) -> Experiment:
@@ -77,16 +76,42 @@ class Source:
         batch = self._batches.get(trial.id)
         if batch is None or self.spec["data"].get(problem_key(trial.problem)) != data:
             return None
-        shard, curves, summary = self._lines(batch.index)
+        path, curves, summary = self._lines(batch.index, trial)
         rows = Rows(self.experiment.varied, trial.curve_columns, plan_for(batch))
         prefix = f"{rows.prefix(trial)},".encode()
-        points = tuple(_without(prefix, curves.get(trial.id, b"")))
-        ends = tuple(_without(prefix, summary.get(trial.id, b"")))
-        return Measured(points, ends[0], shard.path) if points and len(ends) == 1 else None
+        points = tuple(_without(prefix, curves))
+        ends = tuple(_without(prefix, summary))
+        return Measured(points, ends[0], path) if points and len(ends) == 1 else None
 
-    def _lines_of(self, index: int) -> tuple[Shard, dict[str, bytes], dict[str, bytes]]:
-        shard = self.store.load(index) or NOTHING
-        return shard, lines_of(shard.curves), lines_of(shard.summary)
+    def _lines(self, index: int, trial: Trial) -> tuple[str, bytes, bytes]:
+        """Return the way that a batch was computed, and a trial's lines of both tables.
+
+        A batch is read whole once, whatever the order in which its trials are asked for.
+        """
+        if index not in self._index:
+            shard = self.store.load(index) or NOTHING
+            curves, summary = _places(shard.curves, 0), _places(shard.summary, len(shard.curves))
+            self._index[index] = _Index(shard.path, curves, summary)
+        held = self._index[index]
+        places = [table.get(trial.id, (0, 0)) for table in (held.curves, held.summary)]
+        curves, summary = self.store.parts(index, places)
+        return held.path, curves, summary
+
+
+class _Index(NamedTuple):
+    """Where each trial's lines are in a batch: offset and length."""
+
+    path: str
+    curves: dict[str, tuple[int, int]]
+    summary: dict[str, tuple[int, int]]
+
+
+def _places(part: bytes, offset: int) -> dict[str, tuple[int, int]]:
+    places: dict[str, tuple[int, int]] = {}
+    for trial, lines in lines_of(part).items():
+        places[trial] = offset, len(lines)
+        offset += len(lines)
+    return places
 
 
 def _without(prefix: bytes, lines: bytes) -> list[bytes]:

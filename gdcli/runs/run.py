@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
-from gdcli.engine.examples import examples_of
+from gdcli.engine.examples import MOST_HELD, examples_of, is_streamed
 from gdcli.engine.families import check_network, needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
+from gdcli.runs import manifest
 from gdcli.runs.checkpoint import Checkpoint
 from gdcli.runs.checksums import data_checksums
 from gdcli.runs.claims import Claims, at_work
@@ -20,8 +22,9 @@ from gdcli.runs.code import code_checksums
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.rows import curve_columns, summary_columns
+from gdcli.runs.seen import known_checksums, remember
 from gdcli.runs.share import share_of
-from gdcli.runs.spec import FORMAT
+from gdcli.runs.spec import FORMAT, spec_id
 from gdcli.runs.store import Store
 from gdcli.runs.work import Work
 
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
     from gdcli.engine.train import Hear
     from gdcli.experiment import Experiment
+    from gdcli.problem import Data
     from gdcli.runs.options import RunOptions
     from gdcli.runs.shard import Shard
     from gdcli.runs.work import Keep
@@ -41,40 +45,77 @@ class Done(NamedTuple):
     failures: tuple[str, ...] = ()  # a line for each trial that failed
 
 
+def device_of(experiment: Experiment, options: RunOptions) -> str:
+    """Return the device that an experiment is run on, by its resolved name."""
+    return resolve(options.device, networks=needs_torch(experiment.grid.trials[0].problem))
+
+
+def folder_of(experiment: Experiment, options: RunOptions) -> Path:
+    """Return the folder that an experiment is run in."""
+    return options.output / (options.name or f"{experiment.name}-{experiment.hash[:8]}")
+
+
+def spec_of(
+    experiment: Experiment, options: RunOptions, batches: int, known: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what a run's numbers depend on; `known` are checksums of examples."""
+    device, metrics = device_of(experiment, options), experiment.grid.metrics
+    torch = device != "cpu" or options.engine == "reference"
+    torch = torch or any(on_torch(cohort.trials[0]) for cohort in experiment.grid.cohorts)
+    packages = experiment.grid.trials[0].problem.packages
+    return {
+        "format": FORMAT,
+        "experiment": experiment.hash,
+        "settings": experiment.tables(),
+        "batches": batches,
+        "trials": len(experiment.grid.trials),
+        "columns": {
+            "curves": list(curve_columns(experiment, metrics)),
+            "summary": list(summary_columns(experiment, metrics)),
+        },
+        "data": data_checksums(experiment, known),
+        "engine": options.engine,
+        "fingerprint": fingerprint(device, torch=torch, packages=packages),
+        **code_checksums(experiment),
+    }
+
+
+def finished_unread(experiment: Experiment, options: RunOptions) -> dict[str, int] | None:
+    """Return the trials by how they ended if a run is finished, and its large files are unchanged.
+
+    None where they have to be read to know, as well as where something is left to do.
+    """
+    if options.overwrite or options.reuse:
+        return None
+    folder = folder_of(experiment, options)
+    known = known_checksums(folder, experiment)
+    if not known:
+        return None
+    batches = len(batches_of(experiment.grid.cohorts, options.engine))
+    return manifest.counts(folder, spec_id(spec_of(experiment, options, batches, known)))
+
+
 class Run:
     """An experiment, its folder, and the options that it is run with."""
 
-    def __init__(self, experiment: Experiment, options: RunOptions) -> None:
-        """Check all that can be checked before anything is written; raises UserError."""
+    def __init__(
+        self, experiment: Experiment, options: RunOptions, known: Mapping[str, str] = {}
+    ) -> None:
+        """Check all that can be checked before anything is written; raises UserError.
+
+        `known` are checksums of examples that need not be computed, by the problem's key.
+        """
         self.experiment, self.options = experiment, options
         self.share = share_of(options.shard, os.environ)
-        problem = experiment.grid.trials[0].problem
         self.metrics = experiment.grid.metrics
-        self.device = resolve(options.device, networks=needs_torch(problem))
+        self.device = device_of(experiment, options)
         self.work = Work(experiment.varied, self.metrics, self.device, options.memory)
         self.batches = batches_of(experiment.grid.cohorts, options.engine)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
             check_network(cohort.trials[0])
-        name = options.name or f"{experiment.name}-{experiment.hash[:8]}"
-        self.folder = options.output / name
-        torch = self.device != "cpu" or options.engine == "reference"
-        torch = torch or any(on_torch(c.trials[0]) for c in experiment.grid.cohorts)
-        spec = {
-            "format": FORMAT,
-            "experiment": experiment.hash,
-            "settings": experiment.tables(),
-            "batches": len(self.batches),
-            "trials": len(experiment.grid.trials),
-            "columns": {
-                "curves": list(curve_columns(experiment, self.metrics)),
-                "summary": list(summary_columns(experiment, self.metrics)),
-            },
-            "data": data_checksums(experiment),
-            "engine": options.engine,
-            "fingerprint": fingerprint(self.device, torch=torch, packages=problem.packages),
-            **code_checksums(experiment),
-        }
+        self.folder = folder_of(experiment, options)
+        spec = spec_of(experiment, options, len(self.batches), known)
         if options.reuse:
             from gdcli.runs.reuse import reusing
 
@@ -87,9 +128,21 @@ class Run:
             what = f"another process is at work in {self.folder}"
             raise UserError("--overwrite", what, "wait for it, or stop it first")
         self.store.open(overwrite=self.options.overwrite)
+        remember(self.store, self.experiment)
         if self.options.retry_failed:
             # Killed on the way, the run is unfinished: its tables are of the trials before.
             (self.folder / "manifest.json").unlink(missing_ok=True)
+
+    def streamed(self) -> dict[int, Data]:
+        """Return the examples that stay on disk, by the place of their cohort, to be handed on.
+
+        None at all of more problems than this process holds: it would read them again for it.
+        """
+        firsts = [cohort.trials[0] for cohort in self.experiment.grid.cohorts]
+        if len({(trial.problem, trial.training.data_seed) for trial in firsts}) > MOST_HELD:
+            return {}
+        held = {place: examples_of(trial) for place, trial in enumerate(firsts)}
+        return {place: data for place, data in held.items() if is_streamed(data)}
 
     @contextmanager
     def attended(self) -> Iterator[None]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from gdcli import door
 from gdcli.errors import UserError
 from gdcli.runs import atomic
 from gdcli.runs import shard as shards
@@ -139,6 +140,17 @@ class Store:
         """Return a batch's shard, None unless it is there and whole."""
         return shards.read(self._file(index), self.id, index)
 
+    def parts(self, index: int, places: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return parts of a batch's tables, which stand one after the other, by offset and length.
+
+        Of a batch that was loaded, and so found whole, before.
+        """
+        if not any(length for _, length in places):
+            return [b""] * len(places)
+        with door.opened(self._file(index)) as stream:
+            begin = len(stream.readline(door.LONGEST_LINE))
+            return [_part(stream, begin + offset, length) for offset, length in places]
+
     def there(self, total: int) -> list[int]:
         """Return the batches, of so many, that have a file, whole or not, in order."""
         try:
@@ -158,6 +170,11 @@ class Store:
             for file in folder.glob(f"{atomic.TEMPORARY}*"):
                 with suppress(OSError):  # another process was first, or it is a folder
                     file.unlink()
+
+
+def _part(stream: BinaryIO, offset: int, length: int) -> bytes:
+    stream.seek(offset)
+    return stream.read(length)
 
 
 def _entries(folder: Path) -> Iterator[Path]:

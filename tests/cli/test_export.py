@@ -44,6 +44,48 @@ def test_one_trial_is_exported(run: Shell) -> None:
     assert run.errors == ["2 trials are in a.json"]
 
 
+FULL = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+main()
+"""
+KILLED = """
+import os, signal
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+main()
+"""
+
+
+@pytest.mark.parametrize("end", [FULL, KILLED], ids=["full", "killed"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_export_that_does_not_end_changes_nothing(run: Shell, target: str, end: str) -> None:
+    if find_spec(TARGETS[target]) is None:
+        pytest.skip(f"the extra `{target}` is not installed: make test-export")
+    place = run.folder / "new" / ("out.json" if target == "json" else "out")
+    place.parent.mkdir()
+    given = ("export", "a", "--to", target, "-o", str(place))
+
+    def held() -> dict[str, bytes]:
+        """Return what whoever looks for an export finds."""
+        files = (file for file in place.parent.rglob("*") if file.is_file())
+        kept = {str(file.relative_to(place.parent)): file.read_bytes() for file in files}
+        return {name: content for name, content in kept.items() if ".tmp-" not in name}
+
+    failed = gdcli(*given, folder=run.folder, code=end)
+    assert failed.returncode == (-9 if end is KILLED else 1)
+    assert not held()
+    assert run(*given) == 0
+    before = held()
+    assert before
+    assert gdcli(*given, "--overwrite", folder=run.folder, code=end).returncode != 0
+    assert held() == before
+    assert run(*given, "--overwrite") == 0
+    if end is FULL:
+        assert "File too large" in failed.stderr
+        assert not any(".tmp-" in str(file) for file in place.parent.rglob("*"))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_torch_is_not_imported_whatever_the_run(run: Shell, target: str) -> None:
     if find_spec(TARGETS[target]) is None:

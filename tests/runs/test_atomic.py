@@ -102,3 +102,37 @@ def test_two_writers_at_once_have_temporary_files_of_their_own(tmp_path: Path) -
     atomic.write(file, chunks())
     assert file.read_bytes() == b"outer"
     assert names(tmp_path) == ["file"]
+
+
+def fill(folder: Path, *parts: str) -> None:
+    with atomic.together(folder) as staging:
+        for part in parts:
+            (staging / part).parent.mkdir(exist_ok=True)
+            (staging / part).write_text("new")
+
+
+def test_files_come_to_a_new_folder_together(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with atomic.together(folder) as staging:
+        (staging / "a").write_text("new")
+        assert not folder.exists()
+    assert names(tmp_path) == ["out"]
+    assert names(folder) == ["a"]
+
+
+def test_files_replace_those_of_a_folder_that_is_there(tmp_path: Path) -> None:
+    for name in ("a", "mine"):
+        (tmp_path / name).write_text("old")
+    fill(tmp_path, "a", "b/c")
+    assert names(tmp_path) == ["a", "b", "mine"]
+    held = [(tmp_path / name).read_text() for name in ("a", "b/c", "mine")]
+    assert held == ["new", "new", "old"]
+
+
+def test_where_one_file_cannot_be_written_none_is(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("old")
+    for folder in (tmp_path, tmp_path / "out"):
+        with pytest.raises(IsADirectoryError):
+            fill(folder, "a", "b/c", "b")
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_text() == "old"

@@ -17,6 +17,8 @@ from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from gdcli.runs.reuse import reusing
+from gdcli.runs.shard import Shard
+from gdcli.runs.store import Store
 from gdcli.runs.work import Work
 from tests.grids import experiment
 
@@ -111,6 +113,29 @@ def test_several_runs_and_unfinished_ones_can_be_reused(tmp_path: Path, trained:
     found = run(bowls("0.1,0.2,0.3"), tmp_path / "new", "a", str(tmp_path / "b"))
     assert found == expected
     assert len(trained) == 2  # the trials of the shard that is lost
+
+
+def test_each_batch_is_read_once_whatever_the_order(
+    tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gdcli.engine.batch.batch_limit", lambda _: 2)
+    rates = [f"{0.01 * k:.2f}" for k in range(1, 9)]
+    run(bowls(",".join(rates)), tmp_path / "a")
+    mixed = bowls(",".join([*rates[::2], *rates[1::2]]))
+    expected = run(mixed, tmp_path / "whole")
+    read: list[int] = []
+
+    def reading(store: Store, index: int) -> Shard | None:
+        if store.folder == tmp_path / "a":
+            read.append(index)
+        return load(store, index)
+
+    load = Store.load
+    monkeypatch.setattr(Store, "load", reading)
+    trained.clear()
+    assert run(mixed, tmp_path / "new", "a") == expected
+    assert not trained
+    assert sorted(read) == list(range(8))
 
 
 def test_a_damaged_shard_is_not_reused(tmp_path: Path, trained: list[str]) -> None:
