@@ -7,7 +7,7 @@ one apostrophe off the front gives the text back.
 
 from __future__ import annotations
 
-from gdcli.fields import NUMBER
+from gdcli.numerals import NUMBER
 
 MARK = "'"
 RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", MARK)

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from gdcli import given_file
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.only_class import check_class, classes_in, only_class
@@ -231,11 +232,7 @@ def _read(file: Path, where: str) -> bytes:
     if str(file) in _sent:
         return _sent[str(file)]
     given = show(shown(file))
-    if not file.is_file():
-        what = "is no file" if file.exists() else "is not there"
-        raise UserError(where, f"{given} {what}", "give the path of a Python file")
     try:
-        return file.read_bytes()
-    except OSError as error:
-        what = f"{given} cannot be read: {(error.strerror or 'it failed').lower()}"
-        raise UserError(where, what, "give a file that can be") from None
+        return given_file.content(file, where, "give the path of a Python file")
+    except UserError as error:
+        raise UserError(where, f"{given}: {error.what}", error.fix) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import sys
 import traceback
@@ -12,13 +13,16 @@ from typer import TyperException
 
 from gdcli.cli.environment import abandon_output, reader_gone
 from gdcli.errors import GdcliError
-from gdcli.fields import options_of
+from gdcli.fields import options_of, shortened
 from gdcli.grid import Axes
 from gdcli.own import fault_of
 from gdcli.report.console import literal
 from gdcli.training import Training
 from gdcli.words import option_meant
 
+WIDEST = 200  # characters of an error's line
+EXTRA = re.compile(r"extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
+PLAIN = 40  # those of a word that is left as it is
 BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
 
 
@@ -42,13 +46,37 @@ def report(error: BaseException, *, verbose: bool, resumes: bool = True) -> int:
     if not isinstance(error, GdcliError):
         error = fault_of(error) or error
     for line in dict.fromkeys(_lines(error)):
-        _say(f"error: {line}")
+        _say(fitted(f"error: {line}"))
     return error.exit_code if isinstance(error, GdcliError | TyperException) else 1
 
 
 def _say(line: str) -> None:
     with suppress(OSError):  # nobody may listen any more
         sys.stderr.write(f"{literal(line)}\n")
+
+
+def fitted(line: str) -> str:
+    """Return an error's line within `WIDEST` characters.
+
+    First the longest words are shortened, which are paths and values; then what is wrong, then what
+    to do.
+    """
+    line = literal(line)
+    words = line.split(" ")
+    while len(line) > WIDEST and len(longest := max(words, key=len)) > PLAIN:
+        most = max(PLAIN, len(longest) - (len(line) - WIDEST))
+        words[words.index(longest)] = shortened(longest, most)
+        line = " ".join(words)
+    if len(line) <= WIDEST:
+        return line
+    wrong, _, fix = line.rpartition("; ")
+    fix = _cut(fix, WIDEST // 2)
+    return f"{_cut(wrong, WIDEST - len(fix) - 2)}; {fix}" if wrong else fix
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the whole words that a text begins with."""
+    return text if len(text) <= most else f"{text[: most - 4].rpartition(' ')[0]} ..."
 
 
 def _lines(error: BaseException) -> tuple[str, ...]:
@@ -74,6 +102,7 @@ def _environment(error: OSError) -> str:
         errno.EDQUOT: "free some space, then give the same command",
         errno.EIO: "give the same command again",
         errno.EISDIR: "remove it, then give the same command",
+        errno.ENAMETOOLONG: "give a shorter path",
         errno.EFBIG: "raise the limit of a file's size (ulimit -f), then give the same command",
     }
     # Whatever writes a file names it; what is printed has no name.
@@ -88,7 +117,10 @@ def _usage(error: TyperException) -> str:
     option = getattr(error, "option_name", "")
     message = error.message.rstrip(".")
     if not option:
-        return f"{path}: {message[:1].lower()}{message[1:]}; see: {path} --help"
+        extra = EXTRA.search(message)
+        numbers = extra and any(map(str.isdigit, extra[1]))
+        fix = "write numbers and lists without blanks: 1000, 0.1,0.2" if numbers else ""
+        return f"{path}: {message[:1].lower()}{message[1:]}; {fix or f'see: {path} --help'}"
     if context:
         names = {
             name.strip("-"): name for p in context.command.get_params(context) for name in p.opts

@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gdcli import words
+from gdcli.cli.run import Instead
+from gdcli.cli.screen import Screen
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.fields import options_of, squashed, suggestion
 from gdcli.grid import Axes
+from gdcli.runs.options import RunOptions
 from gdcli.training import Training
 from tests.cli.command_line import Shell
 
@@ -49,13 +52,14 @@ def test_a_slip_is_understood(given: str, known: list[str], meant: str) -> None:
 
 def test_every_name_in_the_tables_is_one() -> None:
     problems = {name for n in PROBLEMS.built_in() for name in options_of(PROBLEMS.find(n, ""))}
-    others = {"workers", "device", "output", "name", "format", "dry-run", "fail-on", "no-color"}
+    others = {*options_of(RunOptions), *options_of(Instead), *options_of(Screen)}
     assert set(words.OPTIONS) <= {*GRID, *problems, *others, "lr-from", "lr-to"}
     for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
         for name in words.NAMES[catalogue.folder]:
             assert catalogue.find(name, "")
     for option, values in words.VALUES.items():
-        known = {**GRID, **options_of(PROBLEMS.find("linear-regression", ""))}[option].choices
+        problems = [options_of(PROBLEMS.find(name, "")) for name in ("mlp", "softmax-regression")]
+        known = {**GRID, **options_of(Screen), **problems[0], **problems[1]}[option].choices
         assert set(values) <= set(known)
 
 
