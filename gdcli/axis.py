@@ -45,7 +45,7 @@ def _expand_text(raw: str, option: Option, where: str) -> tuple[Any, ...]:
         fix = " or ".join(numbers) or listed(raw, option.kind)
         if not fix or fix == raw.strip():
             raise
-        what = error.what if show(raw) in error.what else f"of {show(raw)}, {error.what}"
+        what = error.what if show(raw) in error.what else f"{error.what} (in {show(raw)})"
         raise UserError(where, what, f"write {fix}") from None
 
 

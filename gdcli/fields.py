@@ -23,7 +23,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from gdcli.errors import UserError
 from gdcli.numerals import NUMBER, WHOLE, meant
 
-LONGEST = 60  # characters of a value in an error message
+LONGEST = 80  # characters of a value in an error message
 MOST_DIGITS = 1000  # of an integer; Python converts no more than 4300
 LIMITS = {
     Ge: ("ge", "at least", "less than"),
@@ -213,7 +213,7 @@ def show(value: object) -> str:
     if not isinstance(value, str):
         return shortened(str(value).lower() if isinstance(value, bool) else str(value), LONGEST)
     text = repr(shortened(value, LONGEST))
-    return text if len(text) <= 2 * LONGEST else repr(shortened(value, LONGEST // 6))
+    return text if len(text) <= LONGEST else f"{shortened(text[:-1], LONGEST - 1)}{text[-1]}"
 
 
 def shortened(text: str, most: int) -> str:

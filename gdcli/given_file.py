@@ -27,7 +27,7 @@ def content(file: Path, where: str, fix: str) -> bytes:
     if not stat.S_ISREG(state.st_mode):
         os.close(descriptor)
         if stat.S_ISDIR(state.st_mode):
-            raise UserError(where, "it is a folder", fix)
+            raise UserError(where, "it is a directory", fix)
         what = "it is a pipe or a device, which may never end"
         raise UserError(where, what, "save what it gives in a file")
     with os.fdopen(descriptor, "rb") as stream:

@@ -12,7 +12,7 @@ from gdcli.fields import squashed, suggestion
 
 OPTIONS = {  # of what people write, by what it is called
     "lr": (
-        "learning-rate learning-rates learnrate step-size stepsize eta alpha rate lrs lr0 lrate "
+        "learning-rate learning-rates learnrate step-size eta alpha rate lrs lr0 lrate "
         "base-lr initial-lr"
     ),
     "epochs": "epoch n-epochs num-epochs max-epochs num-train-epochs nb-epoch passes",
@@ -21,7 +21,7 @@ OPTIONS = {  # of what people write, by what it is called
         "n-steps num-steps max-steps updates"
     ),
     "batch-size": (
-        "batch batches batch-sizes bs minibatch mini-batch minibatch-size mini-batch-size "
+        "batch batches batch-sizes bs minibatch mini-batch-size "
         "train-batch-size per-device-train-batch-size"
     ),
     "optimizer": "optim opt optimiser optimisers optimizers solver update-rule rule algorithm algo",
@@ -61,7 +61,7 @@ OPTIONS = {  # of what people write, by what it is called
     "dim": "dimension dimensions n-dim",
     "examples": "n-samples num-samples samples n-examples",
     "output": (
-        "out outdir out-dir output-dir output-folder output-path output-directory save-dir "
+        "out out-dir output-dir output-folder output-path output-directory save-dir "
         "results-dir results dir folder output-file outfile"
     ),
     "name": "run-name experiment-name",
@@ -138,7 +138,7 @@ VALUES = {  # by option
         "replacement": "with-replacement iid uniform",
     },
     "scale": {
-        "standard": "standardize standardise z-score zscore normalize normalise standard-scaler",
+        "standard": "standardize standardise z-score normalize normalise standard-scaler",
         "minmax": "min-max-scaler unit 01",
         "none": "no off false raw",
     },
@@ -174,15 +174,15 @@ NAMES = {  # by the catalogue's folder
         "inverse-time": "inverse inv time-based time-decay inv-scaling 1/t inverse-time-decay",
         "linear": "linear-lr linear-decay",
         "one-cycle": "one-cycle-lr 1cycle cycle",
-        "step": "step-lr step-decay multistep-lr multi-step multi-step-lr piecewise drop steps",
+        "step": "step-lr step-decay multi-step multi-step-lr piecewise drop steps",
         "warmup-cosine": "warmup cosine-warmup cosine-with-warmup linear-warmup",
     },
     "problems": {
         "linear-regression": (
-            "linear linear-model linear-reg lin-reg ols least-squares lstsq regression linreg "
+            "linear linear-model linear-reg ols least-squares lstsq regression linreg "
             "ridge mse"
         ),
-        "logistic-regression": "logistic logit log-reg logistic-reg logreg binary-classification",
+        "logistic-regression": "logistic logit logistic-reg logreg binary-classification",
         "softmax-regression": (
             "softmax softmx softmax-classifier multiclass multinomial classification "
             "multinomial-logistic-regression"
@@ -194,7 +194,7 @@ NAMES = {  # by the catalogue's folder
             "perceptron multilayer-perceptron ffn network nn neural-network neural-net dense "
             "fully-connected feed-forward dnn"
         ),
-        "cnn": "convnet conv convolutional lenet convolutional-neural-network conv-net",
+        "cnn": "convnet conv convolutional lenet convolutional-neural-network",
         "char-lm": "charlm lm rnn lstm language-model char-rnn text",
         "matrix-factorization": "mf matrix-factorisation recommender factorization",
         "quadratic": "sphere quadratics bowl parabola quad quadratic-bowl",

@@ -224,7 +224,7 @@ def test_what_a_file_prints_is_not_among_the_results(shell: Shell) -> None:
     ("reference", "said"),
     [
         ("./nothing.py", "'nothing.py': no such file or directory; give the path of a Python file"),
-        ("./folder.py", "'folder.py': it is a folder; "),
+        ("./folder.py", "'folder.py': it is a directory; "),
         ("a/b", "does not end in .py; "),
         ("./[bold]x.py", r"would be called '[bold]x' in results; name it with A-Z"),
         ("./a\x1b[31m.py", r"a\x1b[31m.py' would be called 'a\x1b[31m' in results"),
