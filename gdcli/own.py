@@ -21,8 +21,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from gdcli import given_file
-from gdcli.errors import UserError
+from gdcli import given_file, stdout
+from gdcli.errors import RunError, UserError
 from gdcli.fields import show
 from gdcli.only_class import check_class, classes_in, only_class
 from gdcli.reference import check, is_file, is_own, name_in, shown
@@ -101,6 +101,7 @@ def find(reference: str, contract: type, where: str) -> type[Any]:
     wrong in it.
     """
     check(reference, where)
+    stdout.divert()
     if is_file(reference):
         content = _read(Path(reference), where)
         found = _noted(only_class(run(reference, content), contract), name_in(reference), content)
@@ -113,6 +114,7 @@ def find(reference: str, contract: type, where: str) -> type[Any]:
 
 def holds(file: str, contract: type, where: str) -> bool:
     """Return whether a file, which is run, has a class of a contract; raises UserError."""
+    stdout.divert()
     return bool(classes_in(run(file, _read(Path(file), where)), contract))
 
 
@@ -121,6 +123,7 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # last: it hides nothing that is installed
     _watch_ends()
+    stdout.divert()
     try:
         held = importlib.import_module(module)
     except (Exception, SystemExit) as error:
@@ -191,7 +194,7 @@ def run(reference: str, content: bytes) -> ModuleType:
     try:
         with redirect_stdout(sys.stderr):  # stdout is for results, which a program may read
             exec(code, vars(module))  # noqa: S102 -- to run the user's file is what was asked for
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RunError):
         raise
     except BaseException as error:
         del sys.modules[module.__name__]
@@ -211,10 +214,21 @@ def content_of(source: Source) -> bytes:
 
 def fault_of(error: BaseException) -> UserError | None:
     """Return an exception as a mistake in the user's own code that raised it, None of others."""
-    where = _place(error, {source.file for source in _sources.values()})
+    where = _place(error, {source.file for source in _sources.values()}) or _called(error)
     return (
         UserError(where, _said(error), "mend it, or see what gdcli check says") if where else None
     )
+
+
+def _called(error: BaseException) -> str:
+    """Return the place of the user's own method that cannot be called as gdcli calls it, or ""."""
+    text = str(error) if isinstance(error, TypeError) else ""
+    for cls, source in _sources.items():
+        name, called, _ = text.removeprefix(f"{cls.__qualname__}.").partition("(")
+        code = getattr(getattr(cls, name, None), "__code__", None)
+        if called and code is not None and text.startswith(f"{cls.__qualname__}.{name}() "):
+            return f"{shown(source.file)}:{code.co_firstlineno}"
+    return ""
 
 
 def _place(error: BaseException, files: set[str]) -> str:

@@ -91,8 +91,23 @@ def _lines(error: BaseException) -> tuple[str, ...]:
             )
         case OSError(errno=int()):
             return (_environment(error),)
+        case ImportError():
+            return (_not_loaded(error),)
     fix = "run with --verbose for the traceback"
     return (f"internal error: {type(error).__name__}: {error}; {fix}",)
+
+
+def _not_loaded(error: ImportError) -> str:
+    """Return the line of a library that is not there, or cannot be loaded."""
+    what = " ".join(str(error).split())
+    if any(word in what for word in ("failed to map", "annot allocate", "out of memory")):
+        fix = "free some memory, or raise the limit of it (ulimit -v)"
+        return f"memory: there is not enough to load a library: {what}; {fix}"
+    name = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and name and name != "gdcli":
+        fix = "install gdcli and what it needs again: pip install gdcli"
+        return f"{name}: it is not installed where {sys.executable} looks; {fix}"
+    return f"{name or 'a library'}: it cannot be loaded: {what}; install it again"
 
 
 def _environment(error: OSError) -> str:
