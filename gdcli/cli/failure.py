@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 
 from typer import TyperException
 
@@ -20,6 +21,7 @@ from gdcli.report.console import literal
 from gdcli.training import Training
 from gdcli.words import option_meant
 
+TEMPORARY = "a temporary file"
 WIDEST = 200  # characters of an error's line
 EXTRA = re.compile(r"extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 PLAIN = 40  # those of a word that is left as it is
@@ -119,10 +121,38 @@ def _environment(error: OSError) -> str:
         errno.EISDIR: "remove it, then give the same command",
         errno.ENAMETOOLONG: "give a shorter path",
         errno.EFBIG: "raise the limit of a file's size (ulimit -f), then give the same command",
+        errno.EMFILE: "raise the limit of open files (ulimit -n), or give fewer --workers",
+        errno.ENFILE: "close some programs: the whole system has too many files open",
+        errno.EROFS: "give another --output: this one can only be read",
+        errno.ENOMEM: "free some memory, then give the same command",
+        errno.EAGAIN: "raise the limit of processes (ulimit -u), or give fewer --workers",
     }
     # Whatever writes a file names it; what is printed has no name.
-    where = error.filename or ("stdout" if error.errno in fixes else "the system")
-    return f"{where}: {what}; {fixes.get(error.errno or 0, 'give another --output')}"
+    of_stdout = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EISDIR}
+    where = error.filename or ("stdout" if error.errno in of_stdout else "the system")
+    fix = fixes.get(error.errno or 0, "give another --output")
+    if isinstance(where, int):  # a file without a name
+        where = TEMPORARY
+    if error.errno == errno.ENOENT and what.startswith("no usable temporary directory"):
+        return "TMPDIR: no folder for temporary files can be written; set TMPDIR to one that can"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and _is_temporary(str(where)):
+        fix = "free some space there, or set TMPDIR to another folder"
+    if error.errno == errno.ENOENT and error.filename and not _parent_exists(str(where)):
+        fix = "its folder was removed meanwhile: give the same command again"
+    return f"{where}: {what}; {fix}"
+
+
+def _is_temporary(where: str) -> bool:
+    import tempfile
+
+    return where == TEMPORARY or Path(where).is_relative_to(tempfile.gettempdir())
+
+
+def _parent_exists(where: str) -> bool:
+    try:
+        return Path(where).parent.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _usage(error: TyperException) -> str:

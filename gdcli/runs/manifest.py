@@ -144,7 +144,8 @@ def made_at(name: Callable[[], str | None]) -> dict[str, Any]:
         "host": platform.node(),
         "system": _system(),
         "cores": os.cpu_count(),
-        "command": shlex.join(["gdcli", *sys.argv[1:]]),
+        # A path need not be UTF-8.
+        "command": shlex.join(["gdcli", *sys.argv[1:]]).encode(errors="backslashreplace").decode(),
         "git": name(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
