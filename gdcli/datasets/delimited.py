@@ -104,7 +104,11 @@ def _begin(
         raise UserError(str(file), "the file is empty", "give a header and at least one row")
     dialect = dialect_of(sample, separator, reading, (file, first), said)
     found = _rows(file, lines, dialect)
-    line, columns = next(found)
+    begun = next(found, None)
+    if begun is None:
+        what = "there is no row in it but quotes, blanks or separators"
+        raise UserError(f"{file}:{first}", what, "give a header and at least one row")
+    line, columns = begun
     index: tuple[str, ...] = ()
     if dialect.header:
         columns, index = named(columns, f"{file}:{line}", reading)

@@ -76,7 +76,7 @@ def execute(
         tally = _train(run, progress, executor)
         if missing := _missing(run):
             return _outcome(run, _counts_here(run), computed=tally.computed, missing=missing)
-        return _outcome(run, write_tables(run), computed=tally.computed)
+        return _outcome(run, write_tables(run, progress.note), computed=tally.computed)
 
 
 def check(experiment: Experiment, options: RunOptions) -> None:

@@ -15,7 +15,7 @@ from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs.checkpoint import Checkpoint
 from gdcli.runs.checksums import data_checksums
-from gdcli.runs.claims import Claims, at_work
+from gdcli.runs.claims import Claims, Signs, at_work
 from gdcli.runs.code import code_checksums
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
@@ -85,7 +85,7 @@ class Run:
         """Make the folder, or take up what lies there; raises UserError if that is another's."""
         if self.options.overwrite and at_work(self.folder):
             what = f"another process is at work in {self.folder}"
-            raise UserError("--overwrite", what, "wait for it, or stop it first")
+            raise UserError("--overwrite", what, "wait for it, stop it first, or give another --name")
         self.store.open(overwrite=self.options.overwrite)
         if self.options.retry_failed:
             # Killed on the way, the run is unfinished: its tables are of the trials before.
@@ -94,7 +94,7 @@ class Run:
     @contextmanager
     def attended(self) -> Iterator[None]:
         """Hold this process's claim on the folder, so that others see that it is in use."""
-        self.claims = Claims(self.folder)
+        self.claims, self.signs = Claims(self.folder), Signs(self.folder)
         try:
             self.claims.attend()
             yield
@@ -109,7 +109,7 @@ class Run:
         self, index: int, advance: Callable[[int], None], hear: Hear | None = None
     ) -> Done | None:
         """See that a batch is in the store; return None if another process is computing it."""
-        if not self.claims.take(index):
+        if not self.claims.take(index) and not self.signs.missing(index):
             return None
         try:
             held = self.store.load(index)  # another process may have put it there

@@ -152,8 +152,9 @@ class Store:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         for folder in (self.folder, self.folder / ".gdcli", self.shards):
             for file in folder.glob(f"{atomic.TEMPORARY}*"):
-                with suppress(FileNotFoundError):
-                    file.unlink()
+                if not atomic.is_being_written(file):
+                    with suppress(FileNotFoundError):
+                        file.unlink()
 
 
 def _entries(folder: Path) -> Iterator[Path]:
