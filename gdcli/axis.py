@@ -12,7 +12,8 @@ from typing import Any
 
 from gdcli.comma_list import split, written
 from gdcli.errors import UserError
-from gdcli.fields import MOST_DIGITS, NUMBER, Option, show
+from gdcli.fields import MOST_DIGITS, Option, refuse_zeros, show
+from gdcli.numerals import NUMBER, listed, meant
 
 DIGITS = Context(prec=60)
 FEWER = Context(prec=50)  # what rounding errors do not reach: 8 * 2**1 is 16, not 15.99...
@@ -28,7 +29,27 @@ def expand(raw: object, option: Option, where: str) -> tuple[Any, ...]:
     option does not take.
     """
     if isinstance(raw, str):
-        raw = split(raw, where)
+        return _expand_text(raw, option, where)
+    return _expand(raw, option, where)
+
+
+def _expand_text(raw: str, option: Option, where: str) -> tuple[Any, ...]:
+    """Return the values of a text; an error says how numbers are written that are meant by it."""
+    if option.kind not in (int, float):
+        return _expand(split(raw, where), option, where)
+    refuse_zeros(raw, option.kind, where)
+    try:
+        return _expand(split(raw, where), option, where)
+    except UserError as error:
+        numbers = [number for number in meant(raw, option.kind) if option.takes(number)]
+        fix = " or ".join(numbers) or listed(raw, option.kind)
+        if not fix or fix == raw.strip():
+            raise
+        what = error.what if show(raw) in error.what else f"{error.what} (in {show(raw)})"
+        raise UserError(where, what, f"write {fix}") from None
+
+
+def _expand(raw: object, option: Option, where: str) -> tuple[Any, ...]:
     items = raw if isinstance(raw, list | tuple) else [raw]
     if not items:
         raise UserError(where, "the list is empty", "give at least one value")
@@ -137,7 +158,14 @@ def one_or_vary(raw: object, option: Option, where: str) -> Any:
     except UserError as error:
         if option.many or not isinstance(raw, str) or not set(raw) & {",", ":"}:
             raise
-        raise UserError(where, error.what, f"to try several: --vary {option.name}={raw}") from None
+        several = f"to try several: --vary {option.name}={raw}"
+        try:
+            expand(raw, option, where)
+        except UserError:
+            several = ""
+        number = error.fix if error.fix.startswith("write ") else ""
+        fix = ", or ".join(part for part in (number, several) if part)
+        raise UserError(where, error.what, fix or error.fix) from None
 
 
 def texts(values: tuple[Any, ...]) -> str:

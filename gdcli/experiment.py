@@ -131,6 +131,7 @@ class _Reader:
 
     def experiment(self) -> Experiment:
         given, reference = self.given, absolute(self.given.problem)
+        self._try(_refuse_bytes, reference, given.where("problem"))
         self._admit("problem", reference)
         problem = self._try(PROBLEMS.find, reference, given.where("problem"))
         known = options_of(problem) if problem else {}
@@ -150,6 +151,9 @@ class _Reader:
             varied = {name.replace("-", "_"): None for name in vary}
             options |= self._try(problem.decided, {**options, **varied}) or {}
         zips = [self._try(_zipped, z, vary, given.where("zip")) for z in given.zip]
+        for word, names in (("optimizer", axes.optimizer), ("schedule", axes.schedule)):
+            for name in names:
+                self._try(_refuse_bytes, name, given.where(word))
         if self.errors or problem is None:
             raise UserErrors(self.errors)
         grid = Grid(problem, options, axes, vary, zips, training)
@@ -219,12 +223,26 @@ class _Reader:
             elif name in vary or (option.field in options and "." not in name):
                 self.errors.append(UserError(where, f"{name} is given twice", "give it once"))
             else:
-                vary[name] = self._try(expand, raw, option, where) or ()
+                vary[name] = self._try(_expanded, raw, option, where) or ()
         return vary
+
+
+def _refuse_bytes(raw: object, where: str) -> None:
+    """Raise UserError for a text that is not UTF-8: no file of a run could hold it."""
+    try:
+        str(raw).encode()
+    except UnicodeEncodeError:
+        raise UserError(where, f"{show(str(raw))} is not UTF-8", "rename it") from None
+
+
+def _expanded(raw: object, option: Option, where: str) -> tuple[Any, ...]:
+    _refuse_bytes(raw, where)
+    return expand(raw, option, where)
 
 
 def _meant(reader: Callable[..., Any], raw: object, option: Option, where: str) -> Any:
     """Return what a reader makes of a value; an error knows the words that people use for it."""
+    _refuse_bytes(raw, where)
     try:
         return reader(raw, option, where)
     except UserError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gdcli import door
+from gdcli import door, given_file
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment import Experiment, Given, read
 from gdcli.fields import options_of, show, suggestion
@@ -128,15 +128,13 @@ def _override(key: str, value: str, parts: Mapping[str, dict[str, Any]]) -> Key:
 
 
 def _text(file: Path) -> str:
+    content = given_file.content(file, str(file), "give the path of an experiment file")
     try:
-        return file.read_text(encoding="utf-8-sig")
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        raise UserError(
-            str(file), f"it is not UTF-8 ({error.reason})", "save it as UTF-8"
-        ) from None
-    except OSError as error:
-        what = (error.strerror or "it cannot be read").lower()
-        raise UserError(str(file), what, "give the path of an experiment file") from None
+        line = 1 + content.count(b"\n", 0, error.start)
+        what = f"the byte 0x{content[error.start]:02x} is not UTF-8"
+        raise UserError(f"{file}:{line}", what, "save the file as UTF-8") from None
 
 
 def _syntax(file: Path, text: str, message: str) -> UserError:

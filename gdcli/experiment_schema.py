@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
-from gdcli.fields import LIMITS, NUMBER, WHOLE, Option, options_of
+from gdcli.fields import LIMITS, Option, options_of
 from gdcli.grid import Axes
+from gdcli.numerals import NUMBER, WHOLE
 from gdcli.training import Training
 
 Schema: TypeAlias = dict[str, Any]

@@ -21,10 +21,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from annotated_types import Ge, Gt, Le, Lt
 
 from gdcli.errors import UserError
+from gdcli.numerals import NUMBER, WHOLE, meant
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
-LONGEST = 100  # characters of a value in an error message
+LONGEST = 80  # characters of a value in an error message
 MOST_DIGITS = 1000  # of an integer; Python converts no more than 4300
 LIMITS = {
     Ge: ("ge", "at least", "less than"),
@@ -32,6 +31,7 @@ LIMITS = {
     Le: ("le", "at most", "more than"),
     Lt: ("lt", "less than", "not less than"),
 }
+ODD_ZEROS = re.compile(r",\s*(0\d+)", re.ASCII)
 AXIS = "axis"  # an annotation: the field is an axis of the grid
 LATER = "later"  # an annotation: the field came after the first runs; see settings_of
 KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "text", Path: "a path"}
@@ -76,6 +76,8 @@ class Option:
             return None
         if not self.many:
             return self._one(raw, where)
+        if isinstance(raw, str):
+            refuse_zeros(raw, self.kind, where)
         items = re.split(r"[,x]", raw) if isinstance(raw, str) and self.kind is not str else raw
         items = items.split(",") if isinstance(items, str) else items
         if not isinstance(items, list | tuple):
@@ -88,10 +90,9 @@ class Option:
     def _one(self, raw: object, where: str) -> Any:
         value = convert(raw, self.kind)
         if value is None or (self.choices and value not in self.choices):
-            hint = suggestion(str(raw), self.choices) if self.choices else ""
-            raise UserError(
-                where, f"{show(raw)} is not {self.wanted}", hint or f"give {self.wanted}"
-            )
+            hint = suggestion(str(raw), self.choices) if self.choices else self._written(raw)
+            fix = hint or ("give one of them" if self.choices else f"give {self.wanted}")
+            raise UserError(where, f"{show(raw)} is not {self.wanted}", fix)
         for limit in self.limits:
             attribute, _, broken = LIMITS[type(limit)]
             bound = getattr(limit, attribute)
@@ -103,6 +104,20 @@ class Option:
             }[attribute]:
                 raise UserError(where, f"{show(value)} is {broken} {bound}", f"give {self.wanted}")
         return value
+
+
+    def _written(self, raw: object) -> str:
+        """Return how the number is written that a value means, "" where it means none."""
+        fitting = [text for text in meant(raw, self.kind) if self.takes(text)]
+        return f"write {' or '.join(fitting)}" if fitting else ""
+
+    def takes(self, text: str) -> bool:
+        """Return whether one value is within the limits."""
+        try:
+            self._one(text, "")
+        except UserError:
+            return False
+        return True
 
 
 def options_of(cls: type) -> Mapping[str, Option]:
@@ -192,10 +207,34 @@ def _parse(text: str, kind: type) -> Any:
 
 
 def show(value: object) -> str:
-    """Return a value as an error message quotes it: escaped, and not too long."""
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    text = repr(value) if isinstance(value, str) else text
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+    """Return a value as an error message quotes it: escaped, and not too long.
+
+    Of a long one there are the beginning and the end.
+    """
+    if not isinstance(value, str):
+        return shortened(str(value).lower() if isinstance(value, bool) else str(value), LONGEST)
+    text = repr(shortened(value, LONGEST))
+    return text if len(text) <= LONGEST else f"{shortened(text[:-1], LONGEST - 1)}{text[-1]}"
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of so many characters at most: its beginning and its end."""
+    if len(text) <= most:
+        return text
+    end = most // 3
+    return f"{text[: most - end - 3]}...{text[-end:]}"
+
+
+def refuse_zeros(text: str, kind: type, where: str) -> None:
+    """Raise UserError for a list of numbers one of which begins with zeros: 0,001 or 1,024.
+
+    It is one number, with a comma as its decimal sign or between its thousands.
+    """
+    found = ODD_ZEROS.search(text) if kind in (int, float) else None
+    if found:
+        what = f"{show(text)} is no list: {show(found[1])} in it begins with 0"
+        fix = " or ".join(meant(text, kind))
+        raise UserError(where, what, f"write {fix}" if fix else "write numbers without commas")
 
 
 def counted(count: int, one: str, many: str) -> str:

@@ -23,6 +23,7 @@ from gdcli.schedule import Schedule
 from gdcli.training import Training
 
 MOST_TRIALS = 1_000_000
+MOST_PROBLEMS = 10_000  # each has examples, a program and an estimate of its own
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
 Point: TypeAlias = tuple[tuple[tuple[str, Any], ...], ...]
 Where: TypeAlias = Callable[[str], str]  # a name -> how an error names it: "--lr", "a.toml:3: lr"
@@ -195,9 +196,20 @@ class Grid:
                 raise UserError(
                     where("zip"), f"the axes differ in length: {found}", "give as many each"
                 )
-        count = math.prod(len(group) for group in self._zipped())
-        if count > MOST_TRIALS:
-            raise UserError(where("grid"), f"it has {count} trials", f"take at most {MOST_TRIALS}")
+        lengths = {names: len(axes[names[0]]) for names in self._groups()}
+        own = {names: n for names, n in lengths.items() if any(map(self._of_problem, names))}
+        for counts, most, what in (
+            (lengths, MOST_TRIALS, "trials"),
+            (own, MOST_PROBLEMS, "problems that differ"),
+        ):
+            if (count := math.prod(counts.values())) > most:
+                product = " x ".join(f"{'+'.join(n)} {c}" for n, c in counts.items() if c > 1)
+                fix = f"take at most {most}"
+                raise UserError(where("grid"), f"it has {count} {what}: {product}", fix)
+
+    def _of_problem(self, name: str) -> bool:
+        """Return whether an axis is an option of the problem."""
+        return name in self.vary and "." not in name
 
     def _points(self) -> Iterable[Point]:
         """Return the product of the axes, each point as groups of (name, value) pairs."""
@@ -206,13 +218,17 @@ class Grid:
     def _zipped(self) -> list[list[tuple[tuple[str, Any], ...]]]:
         """Return the axes as lists of (name, value) pairs; zipped axes are one list."""
         axes = self.values()
-        groups: dict[str, tuple[str, ...]] = {name: (name,) for name in axes}
+        pairs = {name: [(name, value) for value in values] for name, values in axes.items()}
+        return [list(zip(*(pairs[n] for n in names), strict=True)) for names in self._groups()]
+
+    def _groups(self) -> list[tuple[str, ...]]:
+        """Return the names of the axes; zipped ones are together."""
+        groups: dict[str, tuple[str, ...]] = {name: (name,) for name in self.values()}
         for first, *others in self.zip:
             groups[first] = (first, *others)
             for name in others:
                 del groups[name]
-        pairs = {name: [(name, value) for value in values] for name, values in axes.items()}
-        return [list(zip(*(pairs[n] for n in names), strict=True)) for names in groups.values()]
+        return list(groups.values())
 
     @cached_property
     def rules(self) -> dict[tuple[str, str], type[Any]]:

@@ -23,7 +23,8 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
-from gdcli.errors import UserError
+from gdcli import given_file, stdout
+from gdcli.errors import RunError, UserError
 from gdcli.fields import show
 from gdcli.only_class import check_class, classes_in, only_class
 from gdcli.reference import check, is_file, is_own, name_in, shown
@@ -132,6 +133,7 @@ def find(reference: str, contract: type, where: str) -> type[Any]:
     wrong in it.
     """
     check(reference, where)
+    stdout.divert()
     if is_file(reference):
         content = _read(Path(reference), where)
         found = _noted(only_class(run(reference, content), contract), name_in(reference), content)
@@ -144,6 +146,7 @@ def find(reference: str, contract: type, where: str) -> type[Any]:
 
 def holds(file: str, contract: type, where: str) -> bool:
     """Return whether a file, which is run, has a class of a contract; raises UserError."""
+    stdout.divert()
     return bool(classes_in(run(file, _read(Path(file), where)), contract))
 
 
@@ -151,6 +154,7 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
     """Return a class of a module, or the only one of its contract where none is named."""
     _look_here_last()
     _watch_ends()
+    stdout.divert()
     try:
         held = importlib.import_module(module)
     except (Exception, SystemExit) as error:
@@ -232,7 +236,7 @@ def run(reference: str, content: bytes) -> ModuleType:
     try:
         with redirect_stdout(sys.stderr):  # stdout is for results, which a program may read
             exec(code, vars(module))  # noqa: S102 -- to run the user's file is what was asked for
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RunError):
         raise
     except BaseException as error:
         del sys.modules[module.__name__]
@@ -252,10 +256,21 @@ def content_of(source: Source) -> bytes:
 
 def fault_of(error: BaseException) -> UserError | None:
     """Return an exception as a mistake in the user's own code that raised it, None of others."""
-    where = _place(error, {source.file for source in _sources.values()})
+    where = _place(error, {source.file for source in _sources.values()}) or _called(error)
     return (
         UserError(where, _said(error), "mend it, or see what gdcli check says") if where else None
     )
+
+
+def _called(error: BaseException) -> str:
+    """Return the place of the user's own method that cannot be called as gdcli calls it, or ""."""
+    text = str(error) if isinstance(error, TypeError) else ""
+    for cls, source in _sources.items():
+        name, called, _ = text.removeprefix(f"{cls.__qualname__}.").partition("(")
+        code = getattr(getattr(cls, name, None), "__code__", None)
+        if called and code is not None and text.startswith(f"{cls.__qualname__}.{name}() "):
+            return f"{shown(source.file)}:{code.co_firstlineno}"
+    return ""
 
 
 def _place(error: BaseException, files: set[str]) -> str:
@@ -273,11 +288,7 @@ def _read(file: Path, where: str) -> bytes:
     if str(file) in _sent:
         return _sent[str(file)]
     given = show(shown(file))
-    if not file.is_file():
-        what = "is no file" if file.exists() else "is not there"
-        raise UserError(where, f"{given} {what}", "give the path of a Python file")
     try:
-        return file.read_bytes()
-    except OSError as error:
-        what = f"{given} cannot be read: {(error.strerror or 'it failed').lower()}"
-        raise UserError(where, what, "give a file that can be") from None
+        return given_file.content(file, where, "give the path of a Python file")
+    except UserError as error:
+        raise UserError(where, f"{given}: {error.what}", error.fix) from None

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Gt, Le
 
 from gdcli.errors import UserError
-from gdcli.fields import LATER, WHOLE, show
+from gdcli.fields import LATER, show
+from gdcli.numerals import WHOLE
 
 MOST_STEPS = 2**53 - 1  # beyond it a float64 no longer counts in ones
 

@@ -11,49 +11,81 @@ from collections.abc import Iterable, Mapping
 from gdcli.fields import squashed, suggestion
 
 OPTIONS = {  # of what people write, by what it is called
-    "lr": "learning-rate step-size eta alpha rate lrs",
-    "epochs": "n-epochs num-epochs max-epochs passes",
-    "steps": "iterations iters iter n-iter max-iter num-iterations n-steps max-steps updates",
-    "batch-size": "batch bs minibatch mini-batch-size train-batch-size",
-    "optimizer": "optim opt solver update-rule rule algorithm algo",
-    "schedule": "scheduler lr-schedule lr-scheduler lr-decay decay annealing",
-    "weight-decay": "wd",
+    "lr": (
+        "learning-rate learning-rates learnrate step-size eta alpha rate lrs lr0 lrate "
+        "base-lr initial-lr"
+    ),
+    "epochs": "epoch n-epochs num-epochs max-epochs num-train-epochs nb-epoch passes",
+    "steps": (
+        "step iteration iterations iters iter n-iter max-iter n-iterations num-iterations "
+        "n-steps num-steps max-steps updates"
+    ),
+    "batch-size": (
+        "batch batches batch-sizes bs minibatch mini-batch-size "
+        "train-batch-size per-device-train-batch-size"
+    ),
+    "optimizer": "optim opt optimiser optimisers optimizers solver update-rule rule algorithm algo",
+    "schedule": (
+        "schedules scheduler schedulers lr-schedule lr-scheduler lr-decay decay annealing "
+        "lr-schedule-type learning-rate-schedule"
+    ),
+    "weight-decay": "wd decoupled-weight-decay",
     "clip-norm": "clip grad-clip clip-grad gradient-clipping clip-grad-norm max-norm max-grad-norm",
     "seed": "seeds random-state random-seed rng manual-seed",
     "method": "descent mode",
     "tol": "tolerance gtol",
-    "target-loss": "target-train-loss stop-at",
+    "target-loss": "target-train-loss stop-at loss-target",
     "diverge-at": "divergence blow-up",
     "record": "log-every record-every log-interval eval-every",
-    "dtype": "precision float-type",
-    "device": "gpu cuda accelerator",
+    "dtype": "precision float-type data-type",
+    "device": "gpu gpus cuda accelerator devices",
     "order": "shuffle sampling replacement",
     "remainder": "drop-last",
-    "workers": "jobs n-jobs num-workers processes",
+    "workers": "jobs n-jobs num-workers processes parallel n-workers",
     "hidden": "hidden-layers hidden-sizes hidden-units layers units width widths",
     "activation": "act nonlinearity",
     "initial": "init initialization initializer weight-init",
     "start": "x0 start-point starting-point initial-point w0",
     "formula": "function func expr expression equation",
-    "data": "file csv input train-data training-data",
-    "dataset": "data-set dataset-name",
-    "target": "label labels y target-column",
-    "scale": "standardize standardise normalize normalise scaler",
+    "data": "file csv input train-data training-data data-file data-path dataset-path train",
+    "dataset": "data-set dataset-name datasets",
+    "target": "label labels y target-column target-col label-column y-column",
+    "scale": (
+        "standardize standardise normalize normalise scaler scaling normalization standardization"
+    ),
     "stratify": "stratified stratify-split keep-shares",
     "class-weights": "class-weight weight weights pos-weight balanced sample-weight",
     "balanced-accuracy": "balanced-accuracy-score bacc recall mean-recall macro-recall",
     "task": "regression classification objective-type problem-type",
-    "test-fraction": "test-size test-split test-share test-part validation-split val-split",
-    "l2": "ridge regularization regularisation penalty",
+    "test-fraction": (
+        "test-size test-split test-share test-part validation-split val-split test-ratio test val"
+    ),
+    "l2": "ridge regularization regularisation penalty reg l2-reg l2-regularization",
     "condition": "kappa condition-number cond",
     "dim": "dimension dimensions n-dim",
     "examples": "n-samples num-samples samples n-examples",
-    "output": "out output-file outfile",
+    "output": (
+        "out out-dir output-dir output-folder output-path output-directory save-dir "
+        "results-dir results dir folder output-file outfile"
+    ),
     "name": "run-name experiment-name",
-    "format": "fmt output-format",
-    "dry-run": "plan",
+    "format": "fmt output-format output-type",
+    "dry-run": "plan dry simulate",
     "fail-on": "fail",
-    "no-color": "no-colour colorless",
+    "no-color": "no-colour colorless nocolor",
+    "overwrite": "force clobber replace",
+    "resume": "continue",
+    "verbose": "debug traceback",
+    "quiet": "silent",
+    "memory": "max-memory memory-limit mem ram",
+    "shard": "part share",
+    "measure": "sharpness",
+    "separator": "sep delimiter delim",
+    "drop": "drop-columns exclude ignore-columns ignore",
+    "categorical": "categories one-hot cat-columns",
+    "missing": "na nan impute fill-na dropna",
+    "skip-rows": "skiprows skip-lines",
+    "save": "save-experiment write-experiment",
     "lr-from": "start-lr min-lr lr-min",
     "lr-to": "end-lr max-lr lr-max",
 }
@@ -81,6 +113,18 @@ SAID = {  # of options: what is one only in other words
     "warmup": "it is a schedule: --schedule warmup-cosine",
     "warmupsteps": "it is a schedule: --schedule warmup-cosine",
     "gamma": "the schedules have options of their own; see: gdcli schedules exponential",
+    "warmupepochs": "it is a schedule: --schedule warmup-cosine",
+    "warmupratio": "it is a schedule: --schedule warmup-cosine",
+    "adam": "it is an optimizer: --optimizer adam",
+    "sgd": "write --method sgd",
+    "gd": "write --method gd",
+    "config": "give the experiment file in the place of the problem: gdcli sweep FILE.toml",
+    "json": "write --format json",
+    "csvformat": "write --format csv",
+    "fp16": "write --dtype float32 or float64",
+    "half": "write --dtype float32 or float64",
+    "float64": "write --dtype float64",
+    "double": "write --dtype float64",
     "verbosity": "write --verbose, or --quiet",
     "grid": "write --vary NAME=VALUES",
     "param": "write --vary NAME=VALUES",
@@ -95,15 +139,28 @@ VALUES = {  # by option
         "minibatch": "mini minibatches minibatch-sgd mbgd",
     },
     "dtype": {
-        "float32": "single fp32 f32 float",
-        "float64": "double fp64 f64",
+        "float32": "single fp32 f32 float 32 float32",
+        "float64": "double fp64 f64 64",
     },
     "order": {
         "shuffle": "random shuffled reshuffle random-reshuffling permutation",
         "fixed": "none sequential cyclic",
         "replacement": "with-replacement iid uniform",
     },
-    "scale": {"standard": "standardize standardise z-score normalize normalise"},
+    "scale": {
+        "standard": "standardize standardise z-score normalize normalise standard-scaler",
+        "minmax": "min-max-scaler unit 01",
+        "none": "no off false raw",
+    },
+    "remainder": {"drop": "drop-last", "keep": "keep-last"},
+    "initial": {"glorot": "xavier xavier-uniform glorot-uniform", "torch": "default pytorch"},
+    "dataset": {
+        "breast-cancer": "cancer wdbc breast bcw",
+        "fashion-mnist": "fashion fmnist fashionmnist",
+        "digits": "digit optdigits",
+        "cifar10": "cifar cifar-10",
+    },
+    "format": {"md": "markdown", "table": "text plain txt"},
 }
 NAMES = {  # by the catalogue's folder
     "optimizers": {
@@ -121,33 +178,43 @@ NAMES = {  # by the catalogue's folder
         "torch:SparseAdam": "sparse-adam",
     },
     "schedules": {
-        "constant": "none fixed no",
+        "constant": "none fixed no const flat",
         "cosine": "cosine-annealing cosine-annealing-lr cos cosine-decay",
         "exponential": "exp exponential-lr exponential-decay",
-        "inverse-time": "inverse inv inv-scaling 1/t inverse-time-decay",
+        "inverse-time": "inverse inv time-based time-decay inv-scaling 1/t inverse-time-decay",
         "linear": "linear-lr linear-decay",
         "one-cycle": "one-cycle-lr 1cycle cycle",
-        "step": "step-lr multi-step multi-step-lr piecewise drop steps",
+        "step": "step-lr step-decay multi-step multi-step-lr piecewise drop steps",
         "warmup-cosine": "warmup cosine-warmup cosine-with-warmup linear-warmup",
     },
     "problems": {
-        "linear-regression": "linear ols least-squares lstsq regression linreg ridge mse",
-        "logistic-regression": "logistic logreg binary-classification",
-        "softmax-regression": "softmax multinomial classification multinomial-logistic-regression",
+        "linear-regression": (
+            "linear linear-model linear-reg ols least-squares lstsq regression linreg "
+            "ridge mse"
+        ),
+        "logistic-regression": "logistic logit logistic-reg logreg binary-classification",
+        "softmax-regression": (
+            "softmax softmx softmax-classifier multiclass multinomial classification "
+            "multinomial-logistic-regression"
+        ),
         "poisson-regression": "poisson",
         "huber": "huber-regression robust-regression",
         "svm": "linear-svm svc hinge support-vector-machine",
-        "mlp": "nn network neural-network neural-net dense fully-connected feed-forward dnn",
-        "cnn": "convnet conv convolutional lenet",
-        "char-lm": "lm rnn lstm language-model char-rnn text",
+        "mlp": (
+            "perceptron multilayer-perceptron ffn network nn neural-network neural-net dense "
+            "fully-connected feed-forward dnn"
+        ),
+        "cnn": "convnet conv convolutional lenet convolutional-neural-network",
+        "char-lm": "charlm lm rnn lstm language-model char-rnn text",
         "matrix-factorization": "mf matrix-factorisation recommender factorization",
-        "quadratic": "bowl parabola quad quadratic-bowl",
+        "quadratic": "sphere quadratics bowl parabola quad quadratic-bowl",
         "expression": "formula function expr",
         "rosenbrock": "banana",
         "yolo26": "yolo detector detection",
         "autoencoder": "ae auto-encoder",
     },
 }
+DATASETS = {"digits", "iris", "wine", "breastcancer", "mnist", "fashionmnist", "cifar10"}
 METHODS = {  # as people look for them among the optimizers
     "sgd": "did you mean 'vanilla', with --method sgd or minibatch?",
     "stochasticgradientdescent": "did you mean 'vanilla', with --method sgd or minibatch?",
@@ -156,22 +223,28 @@ METHODS = {  # as people look for them among the optimizers
     "gd": "did you mean 'vanilla', with --method gd?",
     "fullbatch": "did you mean 'vanilla', with --method gd?",
 }
+COMMANDS_SAID = {
+    "version": "write gdcli --version",
+    "help": "write gdcli --help, or gdcli COMMAND --help",
+    "datasets": "they are the choices of --dataset; see: gdcli run softmax-regression --help",
+    "dataset": "they are the choices of --dataset; see: gdcli run softmax-regression --help",
+}
 COMMANDS = {
-    "run": "train fit start optimize minimise minimize descend",
+    "run": "train trian fit start optimize minimise minimize descend",
     "runs": "ls list history",
     "lr-range": "lr-find lr-finder find-lr range-test lr-test lr-range-test",
-    "gradcheck": "gradient-check check-gradient check-grad grad-check",
+    "gradcheck": "gradients gradient-check check-gradient check-grad grad-check",
     "compare": "diff vs",
-    "show": "view cat print results summary",
+    "show": "table view cat print results summary",
     "plot": "draw chart graph curves",
-    "report": "html page dashboard",
+    "report": "html page dashboard reports",
     "new": "init create template scaffold",
     "sweep": "grid search grid-search",
-    "problems": "problem models datasets losses",
+    "problems": "problem models losses",
     "optimizers": "optimizer optimisers solvers",
     "schedules": "schedule schedulers",
-    "verify": "reproduce rerun",
-    "doctor": "info env diagnose",
+    "verify": "reproduce rerun validate reverify",
+    "doctor": "info env diagnose environment system",
     "explore": "data-map label-errors",
     "landscape": "surface contour",
 }
@@ -219,6 +292,8 @@ def entry_meant(folder: str, word: str, names: Iterable[str]) -> str:
         return same
     if folder == "optimizers" and (said := METHODS.get(squashed(word))):
         return said
+    if folder == "problems" and squashed(word) in DATASETS:
+        return "it is a data set: gdcli run softmax-regression --dataset NAME, or another problem"
     named = _named(squashed(word), NAMES.get(folder, {}))
     return f"did you mean '{named}'?" if named else suggestion(word, known)
 
@@ -226,6 +301,8 @@ def entry_meant(folder: str, word: str, names: Iterable[str]) -> str:
 def command_meant(word: str, names: Iterable[str]) -> str:
     """Return a hint at the command that a word means, or ""."""
     known = list(names)
+    if said := COMMANDS_SAID.get(squashed(word)):
+        return said
     named = _named(squashed(word), COMMANDS)
     return f"did you mean '{named}'?" if named in known else suggestion(word, known)
 

@@ -221,13 +221,15 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield from _places(value[key])
 
 
-def ended(arguments: tuple[str, ...], folder: Path) -> tuple[int, float, str]:
+def ended(
+    arguments: tuple[str, ...], folder: Path, seconds: int = SECONDS
+) -> tuple[int, float, str]:
     """Return the exit code of a command in a folder, its peak memory in bytes, and its stderr."""
     said = folder / "stderr"
     child = os.fork()
     if child == 0:
         try:
-            signal.alarm(SECONDS)
+            signal.alarm(seconds)
             os.chdir(folder)
             for descriptor, file in ((0, os.devnull), (1, os.devnull), (2, str(said))):
                 os.dup2(os.open(file, os.O_RDWR | os.O_CREAT | os.O_TRUNC), descriptor)
@@ -266,7 +268,7 @@ def fault(code: int, used: float, said: str) -> str:
 def made(folder: Path) -> Path:
     """Make the runs that are changed, in a folder's results; return that."""
     for command in MADE:
-        code, _, said = ended((*command, "-q"), folder)
+        code, _, said = ended((*command, "-q"), folder, 60 * SECONDS)
         if code:
             raise RuntimeError(f"{command}: {said}")
     return folder / "results"

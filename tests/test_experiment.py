@@ -86,7 +86,7 @@ def test_every_mistake_is_reported_with_its_place() -> None:
     ) == (
         "--problem dimm: 'dimm' is no option here; did you mean 'dim'?",
         "--problem condition: 'x' is not a number of at least 1; give a number of at least 1",
-        "--lr: 0.0 is not more than 0; give a number of more than 0",
+        "--lr: 0.0 is not more than 0 (in '0,1'); write 0.1",
         "--epoch: 'epoch' is no option here; did you mean 'epochs'?",
         "--optimizer: there is no optimizer 'adm'; did you mean 'adam'?",
         "--optimizer: there is no optimizer 'momentm'; did you mean 'momentum'?",

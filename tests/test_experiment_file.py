@@ -147,7 +147,7 @@ def test_a_file_that_cannot_be_read_is_named(
         file.write_bytes(content)
     with pytest.raises(UserError) as caught:
         load(file)
-    assert caught.value.where == str(file)
+    assert caught.value.where.removesuffix(":1") == str(file)
     assert said in caught.value.what
 
 

@@ -15,6 +15,7 @@ from gdcli import __version__
 from gdcli.cli.command import WIDEST, Command, Group
 from gdcli.cli.environment import settle
 from gdcli.cli.failure import report
+from gdcli.stdout import kept_apart
 
 # Each is imported only when it is asked for, by itself or by the help of all of them.
 COMMANDS = {
@@ -115,7 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settle()
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
-        code = _invoke(given)
+        with kept_apart():
+            code = _invoke(given)
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - every way to end has its line and its code
         verbose = not {"-v", "--verbose"}.isdisjoint(given)

@@ -10,6 +10,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from gdcli.errors import UserError
 from gdcli.fields import show
+from gdcli.stdout import join
 from gdcli.words import command_meant
 
 WIDEST = 100  # columns of the help, on a terminal that has as many
@@ -89,7 +90,10 @@ def _value(param: Any, ctx: Any, value: Any) -> Any:
         fix = f"see: {ctx.command_path} --help"
         name = param.opts[-1] if isinstance(param, TyperOption) else param.display_name_raw
         raise UserError(ctx.command_path, f"{name} is missing", fix)
-    return param.callback(ctx, param, value) if param.callback else value
+    if not param.callback:
+        return value
+    join()  # a help is a result, that of the user's own code, too
+    return param.callback(ctx, param, value)
 
 
 def _write_options(params: list[Any], ctx: Any, formatter: Any) -> None:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import errno
+import re
 import signal
 import sys
 import traceback
 from contextlib import suppress
+from pathlib import Path
 
 from typer import TyperException
 
 from gdcli.cli.environment import abandon_output, reader_gone
 from gdcli.errors import GdcliError
-from gdcli.fields import options_of
+from gdcli.fields import options_of, shortened
 from gdcli.grid import Axes
 from gdcli.own import fault_of
 from gdcli.report.console import literal
 from gdcli.training import Training
 from gdcli.words import option_meant
 
+<<<<<<< HEAD
 FULL = "memory: there is not enough for this; make the problem or its batches smaller"
+=======
+TEMPORARY = "a temporary file"
+WIDEST = 200  # characters of an error's line
+EXTRA = re.compile(r"extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
+PLAIN = 40  # those of a word that is left as it is
+>>>>>>> inputs
 BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
 
 
@@ -43,13 +52,37 @@ def report(error: BaseException, *, verbose: bool, resumes: bool = True) -> int:
     if not isinstance(error, GdcliError):
         error = fault_of(error) or error
     for line in dict.fromkeys(_lines(error)):
-        _say(f"error: {line}")
+        _say(fitted(f"error: {line}"))
     return error.exit_code if isinstance(error, GdcliError | TyperException) else 1
 
 
 def _say(line: str) -> None:
     with suppress(OSError):  # nobody may listen any more
         sys.stderr.write(f"{literal(line)}\n")
+
+
+def fitted(line: str) -> str:
+    """Return an error's line within `WIDEST` characters.
+
+    First the longest words are shortened, which are paths and values; then what is wrong, then what
+    to do.
+    """
+    line = literal(line)
+    words = line.split(" ")
+    while len(line) > WIDEST and len(longest := max(words, key=len)) > PLAIN:
+        most = max(PLAIN, len(longest) - (len(line) - WIDEST))
+        words[words.index(longest)] = shortened(longest, most)
+        line = " ".join(words)
+    if len(line) <= WIDEST:
+        return line
+    wrong, _, fix = line.rpartition("; ")
+    fix = _cut(fix, WIDEST // 2)
+    return f"{_cut(wrong, WIDEST - len(fix) - 2)}; {fix}" if wrong else fix
+
+
+def _cut(text: str, most: int) -> str:
+    """Return the whole words that a text begins with."""
+    return text if len(text) <= most else f"{text[: most - 4].rpartition(' ')[0]} ..."
 
 
 def _lines(error: BaseException) -> tuple[str, ...]:
@@ -62,15 +95,31 @@ def _lines(error: BaseException) -> tuple[str, ...]:
             return (FULL,)
         case OSError(errno=int()):
             return (_environment(error),)
+        case ImportError():
+            return (_not_loaded(error),)
     fix = "run with --verbose for the traceback"
     return (f"internal error: {type(error).__name__}: {error}; {fix}",)
 
 
+<<<<<<< HEAD
 def _lacks_memory(error: Exception) -> bool:
     """Return whether memory was asked for in vain: torch's errors are of no kind of their own."""
     from gdcli.engine.isolation import lacks_memory
 
     return lacks_memory(error)
+=======
+def _not_loaded(error: ImportError) -> str:
+    """Return the line of a library that is not there, or cannot be loaded."""
+    what = " ".join(str(error).split())
+    if any(word in what for word in ("failed to map", "annot allocate", "out of memory")):
+        fix = "free some memory, or raise the limit of it (ulimit -v)"
+        return f"memory: there is not enough to load a library: {what}; {fix}"
+    name = (error.name or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and name and name != "gdcli":
+        fix = "install gdcli and what it needs again: pip install gdcli"
+        return f"{name}: it is not installed where {sys.executable} looks; {fix}"
+    return f"{name or 'a library'}: it cannot be loaded: {what}; install it again"
+>>>>>>> inputs
 
 
 def _environment(error: OSError) -> str:
@@ -80,11 +129,40 @@ def _environment(error: OSError) -> str:
         errno.EDQUOT: "free some space, then give the same command",
         errno.EIO: "give the same command again",
         errno.EISDIR: "remove it, then give the same command",
+        errno.ENAMETOOLONG: "give a shorter path",
         errno.EFBIG: "raise the limit of a file's size (ulimit -f), then give the same command",
+        errno.EMFILE: "raise the limit of open files (ulimit -n), or give fewer --workers",
+        errno.ENFILE: "close some programs: the whole system has too many files open",
+        errno.EROFS: "give another --output: this one can only be read",
+        errno.ENOMEM: "free some memory, then give the same command",
+        errno.EAGAIN: "raise the limit of processes (ulimit -u), or give fewer --workers",
     }
     # Whatever writes a file names it; what is printed has no name.
-    where = error.filename or ("stdout" if error.errno in fixes else "the system")
-    return f"{where}: {what}; {fixes.get(error.errno or 0, 'give another --output')}"
+    of_stdout = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EISDIR}
+    where = error.filename or ("stdout" if error.errno in of_stdout else "the system")
+    fix = fixes.get(error.errno or 0, "give another --output")
+    if isinstance(where, int):  # a file without a name
+        where = TEMPORARY
+    if error.errno == errno.ENOENT and what.startswith("no usable temporary directory"):
+        return "TMPDIR: no folder for temporary files can be written; set TMPDIR to one that can"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT) and _is_temporary(str(where)):
+        fix = "free some space there, or set TMPDIR to another folder"
+    if error.errno == errno.ENOENT and error.filename and not _parent_exists(str(where)):
+        fix = "its folder was removed meanwhile: give the same command again"
+    return f"{where}: {what}; {fix}"
+
+
+def _is_temporary(where: str) -> bool:
+    import tempfile
+
+    return where == TEMPORARY or Path(where).is_relative_to(tempfile.gettempdir())
+
+
+def _parent_exists(where: str) -> bool:
+    try:
+        return Path(where).parent.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _usage(error: TyperException) -> str:
@@ -94,7 +172,10 @@ def _usage(error: TyperException) -> str:
     option = getattr(error, "option_name", "")
     message = error.message.rstrip(".")
     if not option:
-        return f"{path}: {message[:1].lower()}{message[1:]}; see: {path} --help"
+        extra = EXTRA.search(message)
+        numbers = extra and any(map(str.isdigit, extra[1]))
+        fix = "write numbers and lists without blanks: 1000, 0.1,0.2" if numbers else ""
+        return f"{path}: {message[:1].lower()}{message[1:]}; {fix or f'see: {path} --help'}"
     if context:
         names = {
             name.strip("-"): name for p in context.command.get_params(context) for name in p.opts

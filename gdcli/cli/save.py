@@ -8,6 +8,9 @@ from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment
 from gdcli.fields import show
+from gdcli.given_file import content
+
+GIVE = "give the name of a new file"
 
 
 def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool) -> int:
@@ -24,7 +27,7 @@ def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool)
             "--save", f"{show(str(file))} {what}", "give a file in a folder that exists"
         )
     same = (text.encode(), (NAMES_SCHEMA + text).encode())
-    if file.exists() and file.read_bytes() not in same and not overwrite:
+    if file.exists() and not overwrite and content(file, "--save", GIVE) not in same:
         fix = "give another name, or --overwrite"
         raise UserError("--save", f"{show(str(file))} exists and says something else", fix)
     named = NAMES_SCHEMA if (file.parent / SCHEMA_FILE).is_file() else ""

@@ -123,7 +123,11 @@ def _begin(stream: io.TextIOWrapper, file: Path, reading: Reading) -> tuple[Head
         raise UserError(str(file), what, fix)
     dialect = dialect_of(sample, separator, reading, (file, first), said)
     found = _rows(file, lines, dialect)
-    first, line, columns = next(found)
+    begun = next(found, None)
+    if begun is None:
+        what = "there is no row in it but quotes, blanks or separators"
+        raise UserError(f"{file}:{first}", what, "give a header and at least one row")
+    first, line, columns = begun
     if dialect.header:
         columns = (*("" for _ in range(dialect.unnamed)), *map(str.strip, columns))
     index: tuple[str, ...] = ()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -170,6 +170,17 @@ def _of_text(file: Path, reading: Reading, begin: Callable[[], T]) -> tuple[OnDi
         return _stored(read_parts(file, reading, CELLS), file, reading, values), values
 
 
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """Let an error of the file without a name, such as a full disk, name the folder it is in."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = tempfile.gettempdir()
+        raise
+
+
 def _stored(
     parts: Iterable[TextTable | PlainTable], file: Path, reading: Reading, values: _Values | _Labels
 ) -> OnDisk:
@@ -179,7 +190,7 @@ def _stored(
     rows, width, read = 0, 0, 0
     indices: Indices | None = None
     text = values.name if values.names else None
-    with ExitStack() as until_done:
+    with _named_errors(), ExitStack() as until_done:
         held = until_done.enter_context(tempfile.TemporaryFile())
         for part in parts:
             names = part.others(values.name, reading.dropped)

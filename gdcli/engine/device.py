@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -85,8 +86,11 @@ def resolve(name: str, *, networks: bool) -> str:
     if name == "cpu" or (name == "auto" and not networks):
         return "cpu"
     kind, _, index = name.partition(":")
-    if name != "auto" and (kind != "cuda" or (":" in name and not index.isdecimal())):
-        raise UserError("--device", f"{show(name)} is no device", "give auto, cpu, cuda or cuda:0")
+    if name != "auto" and (kind != "cuda" or (":" in name and not re.fullmatch(r"\d{1,9}", index, re.ASCII))):
+        meant = name.lower().replace("gpu", "cuda")
+        known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", meant, re.ASCII)
+        fix = f"did you mean '{meant}'?" if known else "give auto, cpu, cuda or cuda:0"
+        raise UserError("--device", f"{show(name)} is no device", fix)
     there = _devices()
     if name == "auto":
         return "cuda:0" if there else "cpu"

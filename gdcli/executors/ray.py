@@ -100,7 +100,7 @@ class _Tasks:
 
     def begin(self, index: int) -> None:
         """Claim a batch and give it out, unless another process is at it or has done it."""
-        if not self.run.claims.take(index):
+        if not self.run.claims.take(index) and not self.run.signs.missing(index):
             self.queue.put_off(index)
             return
         held = self.run.store.load(index)

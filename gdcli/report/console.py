@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from gdcli.stdout import results
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -24,6 +26,7 @@ def console(*, stderr: bool = False, color: bool = True) -> Console:
 
     terminal = on_terminal(stderr=stderr)
     return Console(
+        file=None if stderr else results(),
         stderr=stderr,
         no_color=None if color else True,
         width=None if terminal else UNBROKEN,
@@ -36,7 +39,7 @@ def console(*, stderr: bool = False, color: bool = True) -> Console:
 
 def on_terminal(*, stderr: bool = False) -> bool:
     """Return whether stdout or stderr is a terminal; it may be closed, too."""
-    stream = sys.stderr if stderr else sys.stdout
+    stream = sys.stderr if stderr else results()
     return stream is not None and not stream.closed and stream.isatty()
 
 

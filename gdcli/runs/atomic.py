@@ -45,6 +45,21 @@ def write(
 
 def _temporary_name() -> str:
     return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+def is_being_written(temporary: Path) -> bool:
+    """Return whether another process of this host, which is alive, made a temporary file.
+
+    Its locks may be lost, or there are none: what it writes is left to it.
+    """
+    number = temporary.name.removeprefix(TEMPORARY).partition("-")[0]
+    if not number.isdecimal() or int(number) == os.getpid() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(number), 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _fill(file: Path, chunks: Iterable[bytes]) -> None:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
+
+from gdcli.runs.atomic import TEMPORARY
 
 try:
     from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, lockf
@@ -23,6 +26,8 @@ except ImportError:  # Windows
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
+PATIENCE = 100.0  # seconds without a sign of work; the state of a long batch is kept every 60
+LOOK = 0.1  # seconds between two looks at a lock
 # Byte i is batch i, and further out than any batch:
 TABLES = 1 << 40  # who writes the tables
 SEATS = range(1 << 41, (1 << 41) + 4096)  # one for each process that is at work in the folder
@@ -39,6 +44,7 @@ class Claims:
 
     def __init__(self, folder: Path) -> None:
         """Open the file of locks in a run's folder, which must be there."""
+        self._folder = folder
         self._descriptor = os.open(_file(folder), SAFE | os.O_RDWR | os.O_CREAT, 0o666)
 
     def take(self, byte: int) -> bool:
@@ -55,12 +61,23 @@ class Claims:
         next(filter(self.take, SEATS), None)
 
     @contextmanager
-    def tables(self) -> Iterator[bool]:
-        """Wait to be the only one that writes the tables; yield whether that is certain."""
-        certain = False
+    def tables(self, note: Callable[[str], object]) -> Iterator[bool]:
+        """Wait to be the only one that writes the tables; yield whether that is certain.
+
+        For one that shows no sign of work, as on a host that is gone, is not waited for ever.
+        `note` is told, once, that it is waited.
+        """
+        signs, certain, told = Signs(self._folder), False, False
         with suppress(OSError):
-            lockf(self._descriptor, LOCK_EX, 1, TABLES)
-            certain = True
+            while not certain and not signs.missing(TABLES):
+                try:
+                    lockf(self._descriptor, LOCK_EX | LOCK_NB, 1, TABLES)
+                    certain = True
+                except (BlockingIOError, PermissionError):
+                    if not told:
+                        note(f"waiting for a process that writes the tables, {patience_said()}")
+                    told = True
+                    time.sleep(LOOK)
         try:
             yield certain
         finally:
@@ -69,6 +86,45 @@ class Claims:
     def close(self) -> None:
         """Give up every claim."""
         os.close(self._descriptor)
+
+
+def patience_said() -> str:
+    """Return in words how long is waited for others."""
+    return f"unless there is no sign of work from it for {PATIENCE:.0f} s"
+
+
+class Signs:
+    """Whether those that hold claims in a run's folder show that they are at work.
+
+    Files change there when a batch is done, once a minute while it is computed, and while the
+    tables are written. A claim may outlive its process: a host that is gone does not give it up.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take the run's folder."""
+        hidden = _file(folder).parent
+        self._folders = (folder, hidden / "shards", hidden / "checkpoints")
+        self._seen: dict[int, tuple[list[int], float]] = {}
+
+    def missing(self, byte: int) -> bool:
+        """Return whether nothing has changed for `PATIENCE` since this was first asked of a byte."""
+        state, now = self._state(), time.monotonic()
+        before, since = self._seen.get(byte, ([], now))
+        if state != before:
+            self._seen[byte] = state, now
+            return False
+        return now - since > PATIENCE
+
+    def _state(self) -> list[int]:
+        """Return when the files of a run were last changed, in nanoseconds."""
+        found = []
+        for folder in self._folders:
+            with suppress(OSError):
+                found += [folder.stat().st_mtime_ns]
+        for file in self._folders[0].glob(f"{TEMPORARY}*"):  # the tables, as they are written
+            with suppress(OSError):
+                found += [file.stat().st_mtime_ns]
+        return found
 
 
 def at_work(folder: Path) -> bool:

@@ -81,7 +81,7 @@ def execute(
         if missing := _missing(run):
             found = _outcome(experiment, options, _counts_here(run))
             return found._replace(computed=tally.computed, missing=missing)
-        found = _outcome(experiment, options, write_tables(run))
+        found = _outcome(experiment, options, write_tables(run, progress.note))
         return found._replace(computed=tally.computed)
 
 

@@ -150,8 +150,8 @@ def made_at(name: Callable[[], str | None]) -> dict[str, Any]:
 
 
 def command() -> str:
-    """Return the command line of this process."""
-    return shlex.join(["gdcli", *sys.argv[1:]])
+    """Return the command line of this process; a path in it need not be UTF-8."""
+    return shlex.join(["gdcli", *sys.argv[1:]]).encode(errors="backslashreplace").decode()
 
 
 def _system() -> str:

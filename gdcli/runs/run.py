@@ -17,7 +17,7 @@ from gdcli.errors import UserError
 from gdcli.runs import manifest
 from gdcli.runs.checkpoint import Checkpoint
 from gdcli.runs.checksums import data_checksums
-from gdcli.runs.claims import Claims, at_work
+from gdcli.runs.claims import Claims, Signs, at_work
 from gdcli.runs.code import code_checksums
 from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import fingerprint
@@ -126,7 +126,7 @@ class Run:
         """Make the folder, or take up what lies there; raises UserError if that is another's."""
         if self.options.overwrite and at_work(self.folder):
             what = f"another process is at work in {self.folder}"
-            raise UserError("--overwrite", what, "wait for it, or stop it first")
+            raise UserError("--overwrite", what, "wait for it, stop it first, or give another --name")
         self.store.open(overwrite=self.options.overwrite)
         remember(self.store, self.experiment)
         if self.options.retry_failed:
@@ -147,7 +147,7 @@ class Run:
     @contextmanager
     def attended(self) -> Iterator[None]:
         """Hold this process's claim on the folder, so that others see that it is in use."""
-        self.claims = Claims(self.folder)
+        self.claims, self.signs = Claims(self.folder), Signs(self.folder)
         try:
             self.claims.attend()
             yield
@@ -162,7 +162,7 @@ class Run:
         self, index: int, advance: Callable[[int], None], hear: Hear | None = None
     ) -> Done | None:
         """See that a batch is in the store; return None if another process is computing it."""
-        if not self.claims.take(index):
+        if not self.claims.take(index) and not self.signs.missing(index):
             return None
         try:
             held = self.store.load(index)  # another process may have put it there

@@ -168,8 +168,9 @@ class Store:
         self._remove_checkpoints()
         for folder in (self.folder, self.folder / ".gdcli", self.shards):
             for file in folder.glob(f"{atomic.TEMPORARY}*"):
-                with suppress(OSError):  # another process was first, or it is a folder
-                    file.unlink()
+                if not atomic.is_being_written(file):
+                    with suppress(OSError):  # another process was first, or it is a folder
+                        file.unlink()
 
 
 def _part(stream: BinaryIO, offset: int, length: int) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from gdcli.runs.shard import Shard
 
 
-def write_tables(run: Run | Assembly) -> dict[str, int]:
+def write_tables(
+    run: Run | Assembly, note: Callable[[str], object] = lambda _: None
+) -> dict[str, int]:
     """Write the results unless another process has; return the trials by how they ended.
 
+    `note` is told where another process is waited for.
     Raises RunError where a shard was damaged, UserError where the folder became another run's.
     """
-    with run.claims.tables() as certain:
+    with run.claims.tables(note) as certain:
         run.store.check_spec()
         written = manifest.counts(run.folder, run.store.id)
         if written and not run.options.retry_failed:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gdcli.fields import counted
+from gdcli.runs.claims import patience_said
 from gdcli.runs.work import plan_for
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ class Tally:
         if not self._told_of_others:
             self._told_of_others = True
             batches = "batch that another process computes", "batches that other processes compute"
-            self.progress.note(f"waiting for {counted(others, *batches)}")
+            said = f"waiting for {counted(others, *batches)}"
+            self.progress.note(f"{said}, {patience_said()}")
         self._pause = min(2 * self._pause, LONGEST)
         return self._pause
 

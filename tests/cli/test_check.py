@@ -61,7 +61,7 @@ def test_a_file_that_cannot_be_read_is_exit_code_2(shell: Shell, text: str, said
     (line,) = shell.refuses("check", "mine.py")
     assert line.startswith(said.format(shell.folder))
     (line,) = shell.refuses("check", "nothing.py")
-    assert line.startswith("gdcli check: 'nothing.py' is not there; ")
+    assert line.startswith("gdcli check: 'nothing.py': no such file or directory; ")
 
 
 @pytest.mark.parametrize("kind", KINDS)

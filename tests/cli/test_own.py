@@ -212,6 +212,41 @@ def test_a_file_that_is_wrong_is_told_in_one_line(shell: Shell, text: str, said:
     assert line.startswith("my_rule.py:")
 
 
+LOUD = """
+import os, sys
+def shout():
+    print('python')
+    sys.__stdout__.write('dunder\\n')
+    os.write(1, b'descriptor\\n')
+    os.system('echo process')
+shout()
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_however_a_file_prints_it_is_not_among_the_results(shell: Shell, workers: str) -> None:
+    rule = RULE.replace("return", "shout()\n        return")
+    assert rule != RULE
+    write(shell.folder, "my_rule.py", rule + LOUD)
+    command = (*RUN, "--seed", "0:3", "--optimizer", "./my_rule.py", "--format", "csv")
+    done = gdcli(*command, "--workers", workers, folder=shell.folder)
+    assert done.returncode == 0, done.stderr
+    assert not {"python", "dunder", "descriptor", "process"} & set(done.stdout.split())
+    assert {"python", "dunder", "descriptor", "process"} <= set(done.stderr.split())
+    assert len(list(csv.DictReader(io.StringIO(done.stdout)))) == 1
+    write(shell.folder, "my_bowl.py", BOWL + LOUD)
+    done = gdcli("run", "./my_bowl.py", "--help", folder=shell.folder)
+    assert done.stdout.startswith("Usage: gdcli run ./my_bowl.py")
+
+
+def test_a_method_of_other_arguments_is_named_with_its_place(shell: Shell) -> None:
+    write(shell.folder, "my_bowl.py", BOWL.replace("def init(self, rng", "def init(self, *, rng"))
+    assert shell("run", "./my_bowl.py", "--dry-run") == 2
+    (line,) = shell.errors
+    assert line.startswith("error: my_bowl.py:")
+    assert "init() takes 1 positional argument but 3 were given; mend it" in line
+
+
 def test_what_a_file_prints_is_not_among_the_results(shell: Shell) -> None:
     write(shell.folder, "my_rule.py", RULE + "print('hello')\n")
     command = ("run", "quadratic", "--optimizer", "./my_rule.py", "--epochs", "2", "--quiet")
@@ -223,8 +258,8 @@ def test_what_a_file_prints_is_not_among_the_results(shell: Shell) -> None:
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
-        ("./nothing.py", "'nothing.py' is not there; give the path of a Python file"),
-        ("./folder.py", "'folder.py' is no file; "),
+        ("./nothing.py", "'nothing.py': no such file or directory; give the path of a Python file"),
+        ("./folder.py", "'folder.py': it is a directory; "),
         ("a/b", "does not end in .py; "),
         ("./[bold]x.py", r"would be called '[bold]x' in results; name it with A-Z"),
         ("./a\x1b[31m.py", r"a\x1b[31m.py' would be called 'a\x1b[31m' in results"),

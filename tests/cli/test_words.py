@@ -5,9 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gdcli import words
+from gdcli.cli.run import Instead
+from gdcli.cli.screen import Screen
 from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.fields import options_of, squashed, suggestion
 from gdcli.grid import Axes
+from gdcli.runs.options import RunOptions
 from gdcli.training import Training
 from tests.cli.command_line import Shell
 
@@ -49,13 +52,14 @@ def test_a_slip_is_understood(given: str, known: list[str], meant: str) -> None:
 
 def test_every_name_in_the_tables_is_one() -> None:
     problems = {name for n in PROBLEMS.built_in() for name in options_of(PROBLEMS.find(n, ""))}
-    others = {"workers", "device", "output", "name", "format", "dry-run", "fail-on", "no-color"}
+    others = {*options_of(RunOptions), *options_of(Instead), *options_of(Screen)}
     assert set(words.OPTIONS) <= {*GRID, *problems, *others, "lr-from", "lr-to"}
     for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
         for name in words.NAMES[catalogue.folder]:
             assert catalogue.find(name, "")
     for option, values in words.VALUES.items():
-        known = {**GRID, **options_of(PROBLEMS.find("linear-regression", ""))}[option].choices
+        problems = [options_of(PROBLEMS.find(name, "")) for name in ("mlp", "softmax-regression")]
+        known = {**GRID, **options_of(Screen), **problems[0], **problems[1]}[option].choices
         assert set(values) <= set(known)
 
 
@@ -99,6 +103,13 @@ def test_no_word_means_two_things() -> None:
         (("--random-state", "1"), "did you mean '--seed'?"),
         (("--momentum", "0.9"), "--optimizer momentum --vary momentum.beta=0.9"),
         (("--betas", "0.9,0.99"), "--optimizer adam --vary adam.beta1=0.9"),
+        (("--device", "gpu"), "did you mean 'cuda'?"),
+        (("--device", "CUDA:1"), "did you mean 'cuda:1'?"),
+        (("--epoch", "3"), "did you mean '--epochs'?"),
+        (("--lrs", "3"), "did you mean '--lr'?"),
+        (("--output-dir", "x"), "did you mean '--output'?"),
+        (("--force",), "did you mean '--overwrite'?"),
+        (("--schedule", "step-decay"), "did you mean 'step'?"),
         (("--loss", "mse"), "every problem has its own loss; see: gdcli problems"),
         (("--vary", "momentum=0.9", "--optimizer", "momentum"), "did you mean 'momentum.beta'?"),
         (("--vary", "learning-rate=1"), "lr is an axis already; write --lr with its values"),
@@ -122,6 +133,10 @@ def test_what_is_said_of_grids_is_not_said_of_other_commands(shell: Shell, word:
     [
         (("train", "quadratic"), "did you mean 'run'?"),
         (("lr-find", "mlp"), "did you mean 'lr-range'?"),
+        (("trian", "mlp"), "did you mean 'run'?"),
+        (("version",), "write gdcli --version"),
+        (("run", "iris"), "gdcli run softmax-regression --dataset NAME, or another problem"),
+        (("run", "softmax-regression", "--dataset", "cancer"), "did you mean 'breast-cancer'?"),
         (("run", "MLP"), "did you mean 'mlp'?"),
         (("run", "linear"), "did you mean 'linear-regression'?"),
         (("lr-range", "bowl"), "did you mean 'quadratic'?"),

@@ -56,7 +56,7 @@ def test_a_gpu_is_named_with_its_number() -> None:
 
 @pytest.mark.usefixtures("two_gpus")
 @pytest.mark.parametrize(
-    "name", ["", "gpu", "CUDA", "mps", "cpu:0", "auto:0", "cuda:", "cuda:-1", "cuda:a", "cuda:²"]
+    "name", ["", "tpu", "xpu", "mps", "cpu:0", "auto:0", "cuda:", "cuda:-1", "cuda:a", "cuda:²"]
 )
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(UserError) as caught:

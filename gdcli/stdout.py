@@ -1,0 +1,76 @@
+"""Standard output, which is for results alone: what code of the user's own prints goes to stderr.
+
+Code of the user's own may print from Python, from C, and from processes that it starts. Once it
+runs, descriptor 1 is that of stderr, and what gdcli prints has a descriptor of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TextIO
+
+
+@dataclass
+class _State:
+    """Where the results go in this process: there is one standard output."""
+
+    kept: TextIO | None = None  # to be put back, while a command runs that prints results
+    results: TextIO | None = None  # apart from sys.stdout
+    descriptor: int | None = None  # of the results, where it is not 1
+
+
+_state = _State()
+
+
+@contextmanager
+def kept_apart() -> Iterator[None]:
+    """Let `divert` have its effect, until the end of what is done here."""
+    _state.kept = sys.stdout
+    try:
+        yield
+    finally:
+        join()
+        _state.kept = None
+
+
+def divert() -> None:
+    """Send what is printed from here on to stderr, but for results; once is enough."""
+    if _state.kept is None or _state.results is not None:
+        return
+    sys.stdout.flush()
+    _state.results = sys.stdout
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        _state.descriptor = os.dup(1)
+        _state.results = open(  # noqa: SIM115 -- until `join`
+            _state.descriptor, "w", encoding=sys.stdout.encoding, errors="backslashreplace"
+        )
+        os.dup2(2, 1)
+    sys.stdout = sys.stderr
+
+
+def join() -> None:
+    """Undo `divert`: what is printed is a result again."""
+    stream, descriptor = _state.results, _state.descriptor
+    if stream is None or _state.kept is None:
+        return
+    _state.results = _state.descriptor = None
+    try:
+        if descriptor is not None:
+            sys.stdout.flush()
+            stream.flush()
+    finally:
+        if descriptor is not None:
+            _state.kept.flush()  # what was printed by way of sys.__stdout__, to stderr
+            os.dup2(descriptor, 1)
+            stream.close()
+        sys.stdout = _state.kept
+
+
+def results() -> TextIO:
+    """Return where results go."""
+    return sys.stdout if _state.results is None else _state.results
