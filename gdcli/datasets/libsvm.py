@@ -18,7 +18,6 @@ from gdcli.datasets.formats import LABEL
 from gdcli.datasets.room import check_room
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.problem import Array
 
 FEATURES = "features"
 LONGEST = 2**26  # bytes of a line
@@ -42,12 +41,7 @@ class LibsvmTable(ArrayTable):
     """The label, and the features as one matrix."""
 
     first: int  # the index of the first feature
-    lines: Array  # of the examples, (rows,) int64
     counted = "line"
-
-    def row_numbers(self) -> Array:
-        """Return the lines."""
-        return self.lines
 
     def expanded(self, name: str) -> list[str]:
         """Return the indices of the features."""
@@ -85,7 +79,7 @@ def read_libsvm(file: Path) -> LibsvmTable:
     features = np.zeros(shape)
     features[pairs.rows, np.array(pairs.indices) - first] = pairs.values
     arrays = {LABEL: np.array(pairs.labels), FEATURES: features}
-    return LibsvmTable(file, (LABEL, FEATURES), arrays, first, np.array(lines))
+    return LibsvmTable(file, (LABEL, FEATURES), arrays, first, kept=np.array(lines))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:

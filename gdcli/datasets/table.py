@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -27,6 +27,7 @@ class Table(ABC):
 
     file: Path
     columns: tuple[str, ...]
+    kept: Array | None = field(default=None, kw_only=True)  # of the file's rows; None: all of them
 
     @abstractmethod
     def __len__(self) -> int:
@@ -58,7 +59,8 @@ class Table(ABC):
         """Return the place of each row in the file, (rows,), as its users count."""
         import numpy as np
 
-        return np.arange(len(self))
+        found: NDArray[np.int64] = np.arange(len(self)) if self.kept is None else self.kept
+        return found
 
     def expanded(self, name: str) -> list[str]:
         """Return what each number of a column is called, where `numbers` makes several of it."""
