@@ -21,14 +21,11 @@ from gdcli.report.console import literal
 from gdcli.training import Training
 from gdcli.words import option_meant
 
-<<<<<<< HEAD
 FULL = "memory: there is not enough for this; make the problem or its batches smaller"
-=======
 TEMPORARY = "a temporary file"
 WIDEST = 200  # characters of an error's line
 EXTRA = re.compile(r"extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
 PLAIN = 40  # those of a word that is left as it is
->>>>>>> inputs
 BROKEN_PIPE = 141  # as the shell reports a program whose reader has gone: 128 + SIGPIPE
 
 
@@ -101,13 +98,13 @@ def _lines(error: BaseException) -> tuple[str, ...]:
     return (f"internal error: {type(error).__name__}: {error}; {fix}",)
 
 
-<<<<<<< HEAD
 def _lacks_memory(error: Exception) -> bool:
     """Return whether memory was asked for in vain: torch's errors are of no kind of their own."""
     from gdcli.engine.isolation import lacks_memory
 
     return lacks_memory(error)
-=======
+
+
 def _not_loaded(error: ImportError) -> str:
     """Return the line of a library that is not there, or cannot be loaded."""
     what = " ".join(str(error).split())
@@ -119,7 +116,6 @@ def _not_loaded(error: ImportError) -> str:
         fix = "install gdcli and what it needs again: pip install gdcli"
         return f"{name}: it is not installed where {sys.executable} looks; {fix}"
     return f"{name or 'a library'}: it cannot be loaded: {what}; install it again"
->>>>>>> inputs
 
 
 def _environment(error: OSError) -> str:

@@ -11,7 +11,7 @@ import re
 import struct
 import tokenize
 import zipfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Self
@@ -72,8 +72,8 @@ class ArrayTable(Table):
 
         parts = [self._rows_of(name, predicted=predicted) for name in names]
         values = np.concatenate(parts, axis=1, dtype=np.float64)
-        checked = np.where(np.isnan(values), 0.0, values) if holes else values
-        check_finite(checked, 0, self.file)
+        finite = np.where(np.isnan(values), 0.0, values) if holes else values
+        check_finite(finite, self.row_numbers, self.file)
         for name, part in zip(names, parts, strict=True):
             if part.dtype.kind in "iu" and part.dtype.itemsize == 8:
                 self.tell_lost(name, part)
@@ -154,7 +154,8 @@ class ArrayTable(Table):
 
     def take(self, rows: NDArray[np.bool_]) -> Self:
         """Return some of the rows."""
-        return replace(self, arrays={name: array[rows] for name, array in self.arrays.items()})
+        arrays = {name: array[rows] for name, array in self.arrays.items()}
+        return replace(self, arrays=arrays, kept=self.row_numbers()[rows])
 
     def _rows_of(self, name: str, *, predicted: bool) -> Array:
         self.place(name)
@@ -166,14 +167,14 @@ class ArrayTable(Table):
         return values.reshape(len(values), -1)
 
 
-def check_finite(values: Array, first: int, file: Path) -> None:
-    """Raise UserError unless rows, counted from `first`, hold finite numbers only."""
+def check_finite(values: Array, numbers: Callable[[], Array], file: Path) -> None:
+    """Raise UserError unless rows, whose `numbers` count them from 0, hold finite ones only."""
     import numpy as np
 
     if not (finite := np.isfinite(values)).all():
         row = int(finite.all(axis=1).argmin())
         wrong = values[row, int(finite[row].argmin())]
-        what = f"row {first + row}, counted from 0, holds {wrong}, which is no finite number"
+        what = f"row {numbers()[row]}, counted from 0, holds {wrong}, which is no finite number"
         fix = FILL if np.isnan(wrong) else "correct it, or take out the row"
         raise UserError(str(file), what, fix)
 

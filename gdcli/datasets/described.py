@@ -16,6 +16,7 @@ from gdcli.datasets.named import class_names
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.source import Source
 from gdcli.datasets.streamable import Streamable
+from gdcli.errors import UserError
 from gdcli.problem import Array, Data
 
 if TYPE_CHECKING:
@@ -57,21 +58,22 @@ def described(problem: object, data: Data, targets: Array) -> Described:
     if not isinstance(problem, Reading):
         return Described()
     file: Path | None = getattr(problem, "data", None)
-    dataset: str = getattr(problem, "dataset", "")
     ours = type(problem).load.__module__.startswith(OURS)  # type: ignore[attr-defined]
     classifies = targets.dtype.kind in "iu"
     if file is None:
-        return _of_set(dataset, classifies=classifies) if ours else Described()
+        name: str = getattr(problem, "dataset", "")
+        return _of_set(name, classifies=classifies) if ours else Described()
     order = data.order
     if order is None or len(order) != len(targets):
         return Described()
-    if isinstance(problem, Streamable) and problem.stream:
-        read = _streamed(problem, file, classifies=classifies)
-    else:
-        read = _of_file(problem, file, order, classifies=classifies)
-    if len(read.rows) <= order.max(initial=-1) or len(read.y) != len(read.rows):
+    try:
+        read = _read(problem, file, order, classifies=classifies)
+    except UserError:  # what the user's own code makes of the file is another thing
+        if ours:
+            raise
         return Described()
-    if not ours and not (read.y[order] == targets.ravel()).all():
+    known = order.max(initial=-1) < len(read.y) == len(read.rows)
+    if not known or not (ours or (read.y[order] == targets.ravel()).all()):
         return Described()
     x = data.train["x"]
     features = read.features if x.ndim == 2 and x.shape[1] == len(read.features) else ()
@@ -91,8 +93,10 @@ def _of_set(name: str, *, classifies: bool) -> Described:
     return Described(classes=classes, features=tuple(features))
 
 
-def _of_file(problem: Reading, file: Path, order: Array, *, classifies: bool) -> _Read:
-    """Return a file that is read whole."""
+def _read(problem: Reading, file: Path, order: Array, *, classifies: bool) -> _Read:
+    """Return the rows of a file that are used."""
+    if isinstance(problem, Streamable) and problem.stream:
+        return _streamed(problem, file, classifies=classifies)
     target = _target(problem)
     table = read_file(file, problem, target if classifies else None)
     names = table.others(target, problem.dropped)

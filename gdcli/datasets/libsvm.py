@@ -20,7 +20,6 @@ from gdcli.datasets.room import check_room
 from gdcli.datasets.table import Table
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.problem import Array
 
 FEATURES = "features"
 LONGEST = 2**26  # bytes of a line
@@ -46,7 +45,6 @@ class LibsvmTable(ArrayTable):
     """The label, and the features as one matrix."""
 
     first: int  # the index of the first feature
-    lines: Array  # of the examples, (rows,) int64
     counted = "line"
 
     def beside(self, test: Table) -> tuple[Table, Table]:
@@ -66,10 +64,6 @@ class LibsvmTable(ArrayTable):
             arrays = {**table.arrays, FEATURES: np.pad(features, more)}
             found.append(replace(table, arrays=arrays, first=first))
         return found[0], found[1]
-
-    def row_numbers(self) -> Array:
-        """Return the lines."""
-        return self.lines
 
     def expanded(self, name: str) -> list[str]:
         """Return the indices of the features."""
@@ -110,7 +104,7 @@ def read_libsvm(file: Path) -> LibsvmTable:
     features = np.zeros(shape)
     features[pairs.rows, np.array(pairs.indices) - first] = pairs.values
     arrays = {LABEL: np.array(pairs.labels), FEATURES: features}
-    return LibsvmTable(file, (LABEL, FEATURES), arrays, first=first, lines=np.array(lines))
+    return LibsvmTable(file, (LABEL, FEATURES), arrays, first=first, kept=np.array(lines))
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:

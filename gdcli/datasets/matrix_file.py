@@ -133,11 +133,11 @@ def _of_array(
     names = table.others(target, reading.dropped)
     matrix = OnDisk(file, file, header, np.array(list(map(int, names)), np.int64))
     y = matrix.column(int(target))
-    check_finite(y[:, None], 0, file)
+    check_finite(y[:, None], lambda: np.arange(len(y)), file)
     lost = {target: y} if exact and _may_be_lost(y) else {}
     indices = Indices(len(names))
     for rows, part in matrix.parts(np.arange(header.shape[0])):
-        check_finite(part, int(rows[0]), file)
+        check_finite(part, lambda: rows, file)  # noqa: B023 -- called at once
         indices.add(part)
         wide = (np.abs(part) >= EXACT).any(axis=0) if _may_be_lost(y) else ()
         lost |= {names[i]: matrix.column(int(names[i])) for i in np.flatnonzero(wide)}

@@ -87,7 +87,7 @@ class ParquetTable(Table):
 
     def take(self, rows: NDArray[np.bool_]) -> Self:
         """Return some of the rows."""
-        return replace(self, held=self.held.filter(rows))
+        return replace(self, held=self.held.filter(rows), kept=self.row_numbers()[rows])
 
     def _as_text(self, column: Any, name: str) -> list[str]:
         """Return dates, times and bytes as text; raises UserError for other kinds."""
@@ -113,7 +113,7 @@ class ParquetTable(Table):
         """Return a column; raises UserError if a value is missing."""
         column = self.held.column(self.place(name))
         if column.null_count:
-            row = column.is_null().to_pylist().index(True)
+            row = self.row_numbers()[column.is_null().to_pylist().index(True)]
             what = f"row {row}, counted from 0, has no value in column {show(name)}"
             raise UserError(str(self.file), what, FILL)
         return column
@@ -147,7 +147,8 @@ class ParquetTable(Table):
         fine = np.isfinite(values) | (np.isnan(values) if holes else False)
         if not fine.all():
             row = int(fine.argmin())
-            what = f"row {row}, counted from 0, holds {values[row]} in column {show(name)}"
+            place = self.row_numbers()[row]
+            what = f"row {place}, counted from 0, holds {values[row]} in column {show(name)}"
             fix = FILL if np.isnan(values[row]) else "correct it, or take out the row"
             raise UserError(str(self.file), what, fix)
         return values

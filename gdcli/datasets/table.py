@@ -32,6 +32,7 @@ class Table(ABC):
     file: Path
     columns: tuple[str, ...]
     index: tuple[str, ...] = field(default=(), kw_only=True)  # columns that count or name the rows
+    kept: Array | None = field(default=None, kw_only=True)  # of the file's rows; None: all of them
 
     @abstractmethod
     def __len__(self) -> int:
@@ -65,7 +66,8 @@ class Table(ABC):
         """Return the place of each row in the file, (rows,), as its users count."""
         import numpy as np
 
-        return np.arange(len(self))
+        found: NDArray[np.int64] = np.arange(len(self)) if self.kept is None else self.kept
+        return found
 
     def expanded(self, name: str) -> list[str]:
         """Return what each number of a column is called, where `numbers` makes several of it."""

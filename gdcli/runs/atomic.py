@@ -45,6 +45,8 @@ def write(
 
 def _temporary_name() -> str:
     return f"{TEMPORARY}{os.getpid()}-{secrets.token_hex(6)}"
+
+
 def is_being_written(temporary: Path) -> bool:
     """Return whether another process of this host, which is alive, made a temporary file.
 

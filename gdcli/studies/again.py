@@ -84,9 +84,7 @@ def trained_again(
     exact = device == "cpu" and not changes
     same = Judge(run, exact=exact).curve(chosen, found.curve)
     if isinstance(same, Difference):
-        why = f" ({'; '.join(changes)})" if changes else ""
-        fix = "take the weights on the machine and with the versions of the run"
-        raise RunError(f"trained again, the trial is another one: {same}{why}; {fix}")
+        raise _another(same, changes)
     how = "its curve is the recorded one, byte for byte"
     if same != BYTES:
         how = f"its losses are the recorded ones {same}"
@@ -101,6 +99,16 @@ class _Trained(NamedTuple):
     loss: float
     params: Arrays
     carried: Arrays
+
+
+def _another(difference: Difference, changes: list[str]) -> RunError:
+    """Return what to say of a trial whose curve is another one than the recorded."""
+    if not changes:
+        what = f"trained again, its curve is not the recorded one: {difference}"
+        return RunError(f"{what}; gdcli verify says whether the run can be trusted")
+    what = f"trained again here, its losses are not close to the recorded ones: {difference}"
+    fix = "take the weights on the machine and with the versions of the run"
+    return RunError(f"{what} ({'; '.join(changes)}); {fix}")
 
 
 def _check_ended(run: Recorded, trial: str) -> None:

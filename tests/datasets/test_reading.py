@@ -551,3 +551,21 @@ def test_the_axis_of_the_colours(
             problem.load(rng())
     else:
         assert problem.load(rng()).train["x"].shape == (8, *expected)
+
+
+def test_a_wrong_row_is_named_by_its_place_though_others_are_dropped(tmp_path: Path) -> None:
+    x = np.arange(20.0)
+    x[[2, 5]], x[9] = np.nan, np.inf
+    y = np.arange(20) % 2
+    np.savez(tmp_path / "t.npz", x=x, y=y)
+    pd.DataFrame({"x": x, "y": y}).to_parquet(tmp_path / "t.parquet")
+    for name in ("t.npz", "t.parquet"):
+        source = Source("", tmp_path / name, "y", missing="drop")
+        with pytest.raises(UserError, match="row 9, counted from 0, holds inf"):
+            source.classified()
+
+
+def test_a_row_of_several_lines_is_named_by_the_first(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('a,b,y\n1,"x\n\nz",1\nodd,"x\ny",2\n')
+    with pytest.raises(UserError, match=r"t\.csv:5: 'odd' in column 'a' is not a number"):
+        Source("", tmp_path / "t.csv", "y", categorical="b").measured()

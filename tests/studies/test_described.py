@@ -51,8 +51,11 @@ class MyNet(Network, Classified):
     """Two layers."""
 
     turn: bool = False
+    other: str = ""
 
     def load(self, rng: np.random.Generator) -> Data:
+        if self.other:  # what it learns from is named by another option
+            return replace(self, target=self.other, other="").load(rng)
         data = self.load_classes(rng)
         if not self.turn:
             return data
@@ -282,6 +285,15 @@ def test_code_of_the_users_own_that_reorders_examples_is_not_believed(tmp_path: 
             assert found == Described()
         else:
             assert found.rows == tuple((held.train["x"][:, 1] + 2).astype(int).tolist())
+
+
+def test_a_column_that_the_users_own_code_does_not_read_is_no_mistake(tmp_path: Path) -> None:
+    frame().to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "net.py").write_text(OWN_LOAD)
+    options = {"data": str(tmp_path / "t.csv"), "target": "none", "other": "kind"}
+    (trial,) = experiment(str(tmp_path / "net.py"), options).grid.trials
+    held = examples_of(trial)
+    assert described(trial.problem, held, held.train["y"]) == Described()
 
 
 def test_a_set_with_a_name_has_names_for_its_classes_and_no_rows() -> None:
