@@ -167,6 +167,7 @@ def test_gzip_is_unpacked(tmp_path: Path) -> None:
     [
         ("", "FILE: the file is empty; give a header and at least one row"),
         ("\n\n", "FILE: the file is empty; give a header and at least one row"),
+        (",", "FILE: the file is empty; give a header and at least one row"),
         ("a,y\n", "FILE:1: there is no row below the header; add the examples"),
         (
             "1,2\n3,4\n",

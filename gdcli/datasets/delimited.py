@@ -104,7 +104,9 @@ def _begin(
         raise UserError(str(file), "the file is empty", "give a header and at least one row")
     dialect = dialect_of(sample, separator, reading, (file, first), said)
     found = _rows(file, lines, dialect)
-    line, columns = next(found)
+    line, columns = next(found, (0, ()))
+    if not line:  # nothing but separators
+        raise UserError(str(file), "the file is empty", "give a header and at least one row")
     index: tuple[str, ...] = ()
     if dialect.header:
         columns, index = named(columns, f"{file}:{line}", reading)
