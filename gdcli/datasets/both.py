@@ -82,6 +82,8 @@ def read_both(file: Path, reading: Reading, text: str | None = None) -> Both:
     if table.test is not None:
         fix = f"leave it out, or give --drop {','.join(table.test.columns)}"
         raise UserError("--test-data", f"{show(str(file))} has a test part of its own", fix)
+    if reading.test_data.resolve() == file.resolve():
+        note(f"{file} is --data and --test-data: what is tested is what was trained on")
     return Both(table, read_file(reading.test_data, reading, text))
 
 

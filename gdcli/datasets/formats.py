@@ -84,6 +84,9 @@ def read_file(file: Path, reading: Reading | None = None, text: str | None = Non
 
 def format_of(file: Path, reading: Reading) -> str:
     """Return the format of a file; raises UserError for one that is no table, by its name."""
+    if file.is_dir():
+        fix = "give a file; images and an array of their classes go into an .npz file"
+        raise UserError("--data", f"{show(str(file))} is a folder", fix)
     with opened(file, "--data") as stream:
         start = stream.read(START)
     if (
@@ -98,6 +101,8 @@ def format_of(file: Path, reading: Reading) -> str:
     if IDX_START.match(start):
         return IDX
     stranger = next((s for m, s in STRANGERS.items() if start.startswith(m)), None)
+    if start[8:12] == b"WEBP" or (start[:2] == b"BM" and start[6:10] == bytes(4)):
+        stranger = IMAGE
     if stranger is None and start[257:262] == b"ustar":
         stranger = "a tar archive", "unpack it"
     if stranger is not None:
@@ -122,6 +127,9 @@ def _of_zip(file: Path) -> str:
         return NPZ
     if any(name.startswith(("word/", "ppt/", "content.xml")) for name in names):
         raise UserError(str(file), "it is a document of an office program", "save it as CSV")
+    if any(name.endswith("/data.pkl") for name in names):
+        what = "it is a file of torch.save, a pickle, which could run any program when it is read"
+        raise UserError(str(file), what, "save its arrays with numpy.savez")
     listed = ", ".join(map(show, names[:3])) + (", ..." if len(names) > 3 else "")
     what = f"it is a zip archive of {len(names)} files: {listed}"
     raise UserError(str(file), what, "unpack it, and give one of them")

@@ -160,6 +160,15 @@ def test_what_a_test_part_lacks(
     assert str(caught.value).startswith(error.replace("TEST", str(other)))
 
 
+def test_the_same_file_twice_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path / "e.csv", np.s_[:20])
+    with collected() as said:
+        LinearRegression(data=file, target="y", test_data=file).load(rng())
+    assert list(said) == [
+        f"{file} is --data and --test-data: what is tested is what was trained on"
+    ]
+
+
 NAMES = [
     ("x_train", "y_train", "x_test", "y_test"),
     ("X_train", "y_train", "X_test", "y_test"),
