@@ -65,14 +65,18 @@ START = 2**12  # bytes that are looked at
 PAIRS = re.compile(rb"[-+.\deE,]+(\s+(qid:\d+|\d+:[-+.\deE]+))*")
 
 
-def read_file(file: Path, reading: Reading | None = None, text: str | None = None) -> Table:
+def read_file(
+    file: Path, reading: Reading | None = None, text: str | None = None, beside: Path | None = None
+) -> Table:
     """Return the columns of a data file, of which `text` is kept as it is written.
 
-    Raises UserError for a file that is no table, and for options of text that is none.
+    Raises UserError for a file that is no table, and for options of text where neither it is one
+    nor the file beside it.
     """
     reading = reading or Reading()
     kind = format_of(file, reading)
-    if reading.textual and kind not in (CSV, EXCEL):
+    kinds = {kind} if beside is None or not reading.textual else {kind, format_of(beside, reading)}
+    if reading.textual and not kinds & {CSV, EXCEL}:
         what = f"{show(str(file))} is a .{kind} file, which needs no such option"
         raise UserError(reading.textual, what, "leave it out")
     module, function = READERS[kind]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
 from gdcli.datasets.arrays import ArrayTable, check_columns, check_finite, read_header
+from gdcli.datasets.both import features_of
 from gdcli.datasets.cells import Style
 from gdcli.datasets.classes import MOST, Classes, number_classes
 from gdcli.datasets.contents import opened
 from gdcli.datasets.delimited import read_parts
-from gdcli.datasets.features import tell_dropped, whole_rows
+from gdcli.datasets.features import Apart, tell_dropped, whole_rows
 from gdcli.datasets.formats import NPY, guessed
 from gdcli.datasets.header import Header
 from gdcli.datasets.on_disk import OnDisk
@@ -73,43 +74,85 @@ class _Labels:
         """The column that is kept as it is written."""
         return self.name
 
-    def classes(self) -> Classes:
-        """Return the classes of all rows."""
+    def labels(self) -> tuple[Sequence[str], Array]:
+        """Return the labels that there are, each once, and the place of each row's among them."""
         import numpy as np
 
         names = names_of(self.first, self.style, self.file, self.name)
-        found = number_classes([names[cell] for cell in self.known], self.name)
-        return replace(found, places=found.places[np.concatenate(self.parts)])
+        return [names[cell] for cell in self.known], np.concatenate(self.parts)
+
+    def classes(self) -> Classes:
+        """Return the classes of all rows."""
+        known, codes = self.labels()
+        found = number_classes(known, self.name)
+        return replace(found, places=found.places[codes])
 
 
-def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]:
+def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Array]:
     """Return the features of a file, which stay on disk, and the target's values.
 
     Raises UserError as reading the file whole would.
     """
     import numpy as np
 
-    if guessed(file, reading) == NPY:
-        return _of_array(file, target, reading)
-    matrix, values = _of_text(file, reading, lambda: _Values(target))
-    return matrix, np.concatenate(values.parts)
+    x, y = _measured(file, target, reading)
+    if reading.test_data is None:
+        return x, y
+    test, more = _measured(reading.test_data, target, reading, x)
+    return Apart(x, test, str(file), ""), np.concatenate([y, more])
 
 
-def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Classes]:
+def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Classes]:
     """Return the features of a file, which stay on disk, and the target's classes.
 
     Raises UserError as reading the file whole would.
     """
+    import numpy as np
+
+    x, known, codes = _classified(file, target, reading)
+    if reading.test_data is None:
+        found = number_classes(known, target)
+        return x, replace(found, places=found.places[codes])
+    test, others, more = _classified(reading.test_data, target, reading, x)
+    if isinstance(known, Sequence) or isinstance(others, Sequence):
+        found = number_classes([*map(str, known), *map(str, others)], target)
+    else:
+        found = number_classes(np.concatenate([known, others]), target)
+    places = np.concatenate([codes, len(known) + more])
+    classes = replace(found, places=found.places[places], fixed=True)
+    return Apart(x, test, str(file), ""), classes
+
+
+def _measured(
+    file: Path, target: str, reading: Reading, train: OnDisk | None = None
+) -> tuple[OnDisk, Array]:
+    """Return the features of a file, those of `train` where it is its test part, and the target."""
+    import numpy as np
+
     if guessed(file, reading) == NPY:
-        matrix, y = _of_array(file, target, reading)
-        return matrix, number_classes(y, target)
+        return _of_array(file, target, reading, train)
+    matrix, values = _of_text(file, reading, train, lambda: _Values(target))
+    return matrix, np.concatenate(values.parts)
+
+
+def _classified(
+    file: Path, target: str, reading: Reading, train: OnDisk | None = None
+) -> tuple[OnDisk, Sequence[str] | Array, Array]:
+    """Return features as `_measured`, the labels there are, and the place of each row's."""
+    import numpy as np
+
+    if guessed(file, reading) == NPY:
+        matrix, y = _of_array(file, target, reading, train)
+        return matrix, *np.unique(y, return_inverse=True)
     parts = read_parts(file, reading, CELLS) if reading.missing == "drop" else ()
     names = any(part.is_text(target) for part in parts)
-    matrix, labels = _of_text(file, reading, lambda: _Labels(target, file, names=names))
-    return matrix, labels.classes()
+    matrix, labels = _of_text(file, reading, train, lambda: _Labels(target, file, names=names))
+    return matrix, *labels.labels()
 
 
-def _of_array(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]:
+def _of_array(
+    file: Path, target: str, reading: Reading, train: OnDisk | None
+) -> tuple[OnDisk, Array]:
     import numpy as np
 
     if reading.missing == "drop":
@@ -120,28 +163,34 @@ def _of_array(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]
         header = read_header(stream, file, stream.seek(0, 2))
     check_columns(header, file)
     table = ArrayTable(file, tuple(map(str, range(header.shape[1]))), {})
-    names = table.others(target, reading.dropped)
+    names = features_of(table, target, reading, train and train.names)
     everything = OnDisk(file, file, header, np.arange(header.shape[1]))
     y = np.empty(header.shape[0])
     for rows, part in everything.parts(np.arange(header.shape[0])):
         check_finite(part, int(rows[0]), file)
         y[rows] = part[:, int(target)]
-    return replace(everything, columns=np.array(list(map(int, names)), np.int64)), y
+    columns = np.array(list(map(int, names)), np.int64)
+    return replace(everything, columns=columns, names=tuple(names)), y
 
 
-def _of_text(file: Path, reading: Reading, begin: Callable[[], T]) -> tuple[OnDisk, T]:
+def _of_text(
+    file: Path, reading: Reading, train: OnDisk | None, begin: Callable[[], T]
+) -> tuple[OnDisk, T]:
     """Return the features of a file of text as a matrix on disk, and its target."""
     values = begin()
     try:
         plain = plain_parts(file, reading, values.text, CELLS)
-        return _stored(plain, file, reading, values), values
+        return _stored(plain, reading, train, values), values
     except NotPlainError:
         values = begin()
-        return _stored(read_parts(file, reading, CELLS), file, reading, values), values
+        return _stored(read_parts(file, reading, CELLS), reading, train, values), values
 
 
 def _stored(
-    parts: Iterable[TextTable | PlainTable], file: Path, reading: Reading, values: _Values | _Labels
+    parts: Iterable[TextTable | PlainTable],
+    reading: Reading,
+    train: OnDisk | None,
+    values: _Values | _Labels,
 ) -> OnDisk:
     """Return the features of a table's parts as a matrix on disk; `values` takes the target's."""
     import numpy as np
@@ -151,15 +200,15 @@ def _stored(
     with ExitStack() as until_done:
         held = until_done.enter_context(tempfile.TemporaryFile())
         for part in parts:
-            names = part.others(values.name, reading.dropped)
+            names = features_of(part, values.name, reading, train and train.names)
             kept = whole_rows(part, (values.name, *names), reading, text=text)
             values.add(kept)
             held.write(kept.numbers(names).tobytes())
             rows, width, read = rows + len(kept), len(names), read + len(part)
-        tell_dropped(read - rows, read, file)
+        tell_dropped(read - rows, read, part.file)
         held.flush()
         until_done.pop_all()
     header = Header((rows, width), "C", np.dtype(np.float64), 0)
-    matrix = OnDisk(file, held, header, np.arange(width))
+    matrix = OnDisk(part.file, held, header, np.arange(width), tuple(names))
     weakref.finalize(matrix, held.close)  # and with that it is gone from the disk
     return matrix

@@ -28,14 +28,19 @@ def prepare(
     Parts of the user's own, Apart, stay what they are, in their order; none tests if the fraction
     is 0. Raises UserError when no example is left to train on.
     """
+    import numpy as np
+
     if isinstance(x, Apart):
         count = len(x.train)
         tests = keeps_test_part(test_fraction, x.file, x.said)
+        rows = np.arange(count), np.arange(len(x.test) if tests else 0)
+        if isinstance(x.train, OnDisk):
+            return _streamed((x.train, x.test), (y[:count], y[count:]), rows, scale)
         own = {"x": x.test, "y": y[count:]} if tests else {}
         return scaled({"x": x.train, "y": y[:count]}, own, scale)
     train, test = parts(len(x), test_fraction, rng)
     if isinstance(x, OnDisk):
-        return _streamed(x, y, (train, test), scale)
+        return _streamed((x, x), (y, y), (train, test), scale)
     first, second = x.parts(train, test) if isinstance(x, Columns) else (x[train], x[test])
     held_out = {"x": second, "y": y[test]} if len(test) else {}
     return scaled({"x": first, "y": y[train]}, held_out, scale)
@@ -80,13 +85,20 @@ def scaled(train: Batch, test: Batch, scale: Scale) -> Data:
     return Data(*both)
 
 
-def _streamed(x: OnDisk, y: Array, both: tuple[Array, Array], scale: Scale) -> Data:
-    """Return parts whose features stay on disk, scaled as `scaled` would."""
-    train = both[0]
-    size, origin, unit = (1.0, 0.0, 1.0) if scale == "none" else _passes(x, train, scale)
+def _streamed(
+    x: tuple[OnDisk, OnDisk],
+    y: tuple[Array, Array],
+    both: tuple[Array, Array],
+    scale: Scale,
+) -> Data:
+    """Return parts whose features stay on disk, scaled as `scaled` would.
+
+    The matrix and the targets of each part, of which these rows are used, may be the same.
+    """
+    size, origin, unit = (1.0, 0.0, 1.0) if scale == "none" else _passes(x[0], both[0], scale)
     found = [
-        {"x": Streamed(x, rows, size, origin, unit), "y": y[rows]} if len(rows) else {}
-        for rows in both
+        {"x": Streamed(matrix, rows, size, origin, unit), "y": targets[rows]} if len(rows) else {}
+        for matrix, targets, rows in zip(x, y, both, strict=True)
     ]
     return Data(*found)
 
