@@ -98,7 +98,7 @@ def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk |
     x, y = _measured(file, target, reading)
     if reading.test_data is None:
         return x, y
-    test, more = _measured(reading.test_data, target, reading, x)
+    test, more = _measured(reading.test_data, target, reading, x.names)
     return Apart(x, test, str(file), ""), np.concatenate([y, more])
 
 
@@ -113,7 +113,7 @@ def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk
     if reading.test_data is None:
         found = number_classes(known, target)
         return x, replace(found, places=found.places[codes])
-    test, others, more = _classified(reading.test_data, target, reading, x)
+    test, others, more = _classified(reading.test_data, target, reading, x.names)
     if isinstance(known, Sequence) or isinstance(others, Sequence):
         found = number_classes([*map(str, known), *map(str, others)], target)
     else:
@@ -124,34 +124,34 @@ def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk
 
 
 def _measured(
-    file: Path, target: str, reading: Reading, train: OnDisk | None = None
+    file: Path, target: str, reading: Reading, wanted: Sequence[str] | None = None
 ) -> tuple[OnDisk, Array]:
-    """Return the features of a file, those of `train` where it is its test part, and the target."""
+    """Return the features of a file, those that are `wanted` of a test part, and the target."""
     import numpy as np
 
     if guessed(file, reading) == NPY:
-        return _of_array(file, target, reading, train)
-    matrix, values = _of_text(file, reading, train, lambda: _Values(target))
+        return _of_array(file, target, reading, wanted)
+    matrix, values = _of_text(file, reading, wanted, lambda: _Values(target))
     return matrix, np.concatenate(values.parts)
 
 
 def _classified(
-    file: Path, target: str, reading: Reading, train: OnDisk | None = None
+    file: Path, target: str, reading: Reading, wanted: Sequence[str] | None = None
 ) -> tuple[OnDisk, Sequence[str] | Array, Array]:
     """Return features as `_measured`, the labels there are, and the place of each row's."""
     import numpy as np
 
     if guessed(file, reading) == NPY:
-        matrix, y = _of_array(file, target, reading, train)
+        matrix, y = _of_array(file, target, reading, wanted)
         return matrix, *np.unique(y, return_inverse=True)
     parts = read_parts(file, reading, CELLS) if reading.missing == "drop" else ()
     names = any(part.is_text(target) for part in parts)
-    matrix, labels = _of_text(file, reading, train, lambda: _Labels(target, file, names=names))
+    matrix, labels = _of_text(file, reading, wanted, lambda: _Labels(target, file, names=names))
     return matrix, *labels.labels()
 
 
 def _of_array(
-    file: Path, target: str, reading: Reading, train: OnDisk | None
+    file: Path, target: str, reading: Reading, wanted: Sequence[str] | None
 ) -> tuple[OnDisk, Array]:
     import numpy as np
 
@@ -163,7 +163,7 @@ def _of_array(
         header = read_header(stream, file, stream.seek(0, 2))
     check_columns(header, file)
     table = ArrayTable(file, tuple(map(str, range(header.shape[1]))), {})
-    names = features_of(table, target, reading, train and train.names)
+    names = features_of(table, target, reading, wanted)
     everything = OnDisk(file, file, header, np.arange(header.shape[1]))
     y = np.empty(header.shape[0])
     for rows, part in everything.parts(np.arange(header.shape[0])):
@@ -174,22 +174,22 @@ def _of_array(
 
 
 def _of_text(
-    file: Path, reading: Reading, train: OnDisk | None, begin: Callable[[], T]
+    file: Path, reading: Reading, wanted: Sequence[str] | None, begin: Callable[[], T]
 ) -> tuple[OnDisk, T]:
     """Return the features of a file of text as a matrix on disk, and its target."""
     values = begin()
     try:
         plain = plain_parts(file, reading, values.text, CELLS)
-        return _stored(plain, reading, train, values), values
+        return _stored(plain, reading, wanted, values), values
     except NotPlainError:
         values = begin()
-        return _stored(read_parts(file, reading, CELLS), reading, train, values), values
+        return _stored(read_parts(file, reading, CELLS), reading, wanted, values), values
 
 
 def _stored(
     parts: Iterable[TextTable | PlainTable],
     reading: Reading,
-    train: OnDisk | None,
+    wanted: Sequence[str] | None,
     values: _Values | _Labels,
 ) -> OnDisk:
     """Return the features of a table's parts as a matrix on disk; `values` takes the target's."""
@@ -200,7 +200,7 @@ def _stored(
     with ExitStack() as until_done:
         held = until_done.enter_context(tempfile.TemporaryFile())
         for part in parts:
-            names = features_of(part, values.name, reading, train and train.names)
+            names = features_of(part, values.name, reading, wanted)
             kept = whole_rows(part, (values.name, *names), reading, text=text)
             values.add(kept)
             held.write(kept.numbers(names).tobytes())
