@@ -11,6 +11,7 @@ from sklearn import datasets as sklearn_datasets
 from gdcli.datasets import idx, images
 from gdcli.datasets.classes import MOST, count_classes, number_classes, one_hot
 from gdcli.datasets.delimited import read_table
+from gdcli.datasets.formats import read_file
 from gdcli.datasets.idx import read_idx
 from gdcli.datasets.images import read_images
 from gdcli.datasets.named import read_named
@@ -167,6 +168,7 @@ def test_gzip_is_unpacked(tmp_path: Path) -> None:
     [
         ("", "FILE: the file is empty; give a header and at least one row"),
         ("\n\n", "FILE: the file is empty; give a header and at least one row"),
+        (",", "FILE: the file is empty; give a header and at least one row"),
         ("a,y\n", "FILE:1: there is no row below the header; add the examples"),
         (
             "1,2\n3,4\n",
@@ -242,8 +244,8 @@ def test_a_column_that_holds_no_classes(tmp_path: Path, content: str, error: str
 def test_a_csv_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^--data: there is no file '.*x\.csv'; check the path$"):
         read_table(tmp_path / "x.csv", Reading())
-    with pytest.raises(UserError, match=r"^--data: '.*' cannot be read: Is a directory; "):
-        read_table(tmp_path, Reading())
+    with pytest.raises(UserError, match=r"^--data: '.*' is a folder; give a file; im"):
+        read_file(tmp_path)
     whole = gzip.compress(b"a,b\n1,2\n")
     for damaged in (whole[:-9], whole[:12] + b"\xff\xff" + whole[14:]):
         file = csv_file(tmp_path, damaged, "data.csv.gz")

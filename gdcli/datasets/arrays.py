@@ -202,7 +202,10 @@ def check_columns(header: Header, file: Path) -> None:
     shape = " x ".join(map(str, header.shape))
     if len(header.shape) != 2 or 0 in header.shape:
         what = f"its array has the shape {shape or 'of one value'}, and is no matrix"
-        raise UserError(str(file), what, "give one row an example, one of its columns the target")
+        fix = "give one row an example, one of its columns the target"
+        if len(header.shape) > 2:
+            fix = "put it into an .npz file, beside an array of what to predict"
+        raise UserError(str(file), what, fix)
     if header.dtype.kind not in NUMBERS:
         what = f"its array holds {header.dtype} and no numbers"
         raise UserError(str(file), what, "make them numbers")

@@ -76,28 +76,41 @@ def read_both(file: Path, reading: Reading, text: str | None = None) -> Both:
     Of a file of text the column `text` is kept as it is written. Raises UserError for a file that
     is no table, and for two test parts.
     """
-    table = read_file(file, reading, text)
+    table = read_file(file, reading, text, reading.test_data)
     if reading.test_data is None:
         return Both(table, table.test, table.said)
     if table.test is not None:
         fix = f"leave it out, or give --drop {','.join(table.test.columns)}"
         raise UserError("--test-data", f"{show(str(file))} has a test part of its own", fix)
-    return Both(table, read_file(reading.test_data, reading, text))
+    if reading.test_data.resolve() == file.resolve():
+        note(f"{file} is --data and --test-data: what is tested is what was trained on")
+    return Both(table, read_file(reading.test_data, reading, text, file))
 
 
-def matched(both: Both, target: str, names: Sequence[str], dropped: Sequence[str]) -> Both:
-    """Return tables of which both have the target and the features, in any order.
+def matched(both: Both, target: str, reading: Reading) -> tuple[Both, list[str]]:
+    """Return tables of which both have the target and the features, and the names of these."""
+    names = features_of(both.table, target, reading)
+    if both.test is None:
+        return both, names
+    table, test = both.table.beside(both.test)
+    features_of(test, target, reading, names)
+    return Both(table, test, both.said), names
+
+
+def features_of(
+    table: Table, target: str, reading: Reading, train: Sequence[str] | None = None
+) -> list[str]:
+    """Return the names of the features; of a test part those that the training part has.
 
     Says what else the test part has; raises UserError for what it lacks.
     """
-    if both.test is None:
-        return both
-    table, test = both.table.beside(both.test)
-    for name in (target, *names):
-        test.place(name, "--test-data")
-    known = {*table.columns, *dropped, target}
-    more = [name for name in test.columns if name not in known]
+    if train is None:
+        return table.others(target, reading.dropped)
+    for name in (target, *train):
+        table.place(name, "--test-data")
+    there = [name for name in reading.dropped if name in table.columns]
+    more = [name for name in table.others(target, there) if name not in train]
     if more:
         listed = ", ".join(map(show, more[:LISTED])) + (", ..." if len(more) > LISTED else "")
-        note(f"{test.file}: not used, as {table.file} has no such column: {listed}")
-    return Both(table, test, both.said)
+        note(f"{table.file}: not used, as there is no such feature in --data: {listed}")
+    return [*train]

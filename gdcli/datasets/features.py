@@ -149,9 +149,8 @@ def classes_of(both: Both, target: str) -> Classes:
 
 def used(both: Both, target: str, reading: Reading) -> tuple[Both, list[str]]:
     """Return the rows that are used, and the names of the features."""
-    names = both.table.others(target, reading.dropped)
     kept: list[Table] = []
-    both = matched(both, target, names, reading.dropped)
+    both, names = matched(both, target, reading)
     for table in both.tables:
         kept.append(whole_rows(table, (target, *names), reading))
         tell_dropped(len(table) - len(kept[-1]), len(table), table.file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 
@@ -80,14 +81,18 @@ START = 2**12  # bytes that are looked at
 PAIRS = re.compile(rb"[-+.\deE,]+(\s+(qid:\d+|\d+:[-+.\deE]+))*")
 
 
-def read_file(file: Path, reading: Reading | None = None, text: str | None = None) -> Table:
+def read_file(
+    file: Path, reading: Reading | None = None, text: str | None = None, beside: Path | None = None
+) -> Table:
     """Return the columns of a data file, of which `text` is kept as it is written.
 
-    Raises UserError for a file that is no table, and for options of text that is none.
+    Raises UserError for a file that is no table, and for options of text where neither it is one
+    nor the file beside it.
     """
     reading = reading or Reading()
     kind = format_of(file, reading)
-    check_options(file, reading, kind)
+    kinds = [kind] if beside is None else [kind, format_of(beside, reading)]
+    check_options(file, reading, kinds)
     module, function = READERS[kind]
     read = getattr(import_module(f"gdcli.datasets.{module}"), function)
     given = {CSV: (reading, text), EXCEL: (reading,), NPZ: (reading,)}.get(kind, ())
@@ -95,16 +100,22 @@ def read_file(file: Path, reading: Reading | None = None, text: str | None = Non
     return table
 
 
-def check_options(file: Path, reading: Reading, kind: str) -> None:
-    """Raise UserError for an option about text, of a file of a format that has no use for it."""
-    used = {EXCEL: CELLS, CSV: TEXTUAL}.get(kind, ())
+def check_options(file: Path, reading: Reading, kinds: Collection[str]) -> None:
+    """Raise UserError for an option about text that no file of these formats has a use for.
+
+    The first of the formats is that of the file.
+    """
+    used = [name for kind in kinds for name in {EXCEL: CELLS, CSV: TEXTUAL}.get(kind, ())]
     if (option := reading.textual_but(used)) is not None:
-        what = f"{show(str(file))} is a .{kind} file, which needs no such option"
+        what = f"{show(str(file))} is a .{next(iter(kinds))} file, which needs no such option"
         raise UserError(option, what, "leave it out")
 
 
 def format_of(file: Path, reading: Reading) -> str:
     """Return the format of a file; raises UserError for one that is no table, by its name."""
+    if file.is_dir():
+        fix = "give a file; images and an array of their classes go into an .npz file"
+        raise UserError("--data", f"{show(str(file))} is a folder", fix)
     with opened(file, "--data") as stream:
         start = stream.read(START)
     if (
@@ -121,6 +132,8 @@ def format_of(file: Path, reading: Reading) -> str:
     stranger = next((s for m, s in STRANGERS.items() if start.startswith(m)), None)
     if stranger is None:
         stranger = next((s for form, s in WRITTEN.items() if form.match(start)), None)
+    if start[8:12] == b"WEBP" or (start[:2] == b"BM" and start[6:10] == bytes(4)):
+        stranger = IMAGE
     if stranger is None and start[257:262] == b"ustar":
         stranger = "a tar archive", "unpack it"
     if stranger is not None:
@@ -148,6 +161,9 @@ def _of_zip(file: Path) -> str:
         raise UserError(str(file), what, "save its arrays as an .npz file")
     if any(name.startswith(("word/", "ppt/", "content.xml")) for name in names):
         raise UserError(str(file), "it is a document of an office program", "save it as CSV")
+    if any(name.endswith("/data.pkl") for name in names):
+        what = "it is a file of torch.save, a pickle, which could run any program when it is read"
+        raise UserError(str(file), what, "save its arrays with numpy.savez")
     listed = ", ".join(map(show, names[:3])) + (", ..." if len(names) > 3 else "")
     what = f"it is a zip archive of {len(names)} files: {listed}"
     if not names:

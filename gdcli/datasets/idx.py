@@ -175,7 +175,7 @@ def _files(place: Path) -> dict[tuple[str, str], Path]:
     sets = sorted({f.set for f in found})
     if len(sets) > 1:
         listed = ", ".join(name or "one without a name" for name in sets)
-        folder = place if place.is_dir() else place.parent
+        folder = next(f.file.parent for f in found if f.set == sets[-1])
         fix = f"give --data-dir {folder / sets[-1]}, the start of the names of its files"
         raise UserError("--data-dir", f"{show(str(place))} holds several sets: {listed}", fix)
     files: dict[tuple[str, str], Path] = {}

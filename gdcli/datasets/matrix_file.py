@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gdcli.datasets.arrays import ArrayTable, check_columns, check_finite, read_header
+from gdcli.datasets.both import features_of
 from gdcli.datasets.cells import EXACT, Style
 from gdcli.datasets.classes import MOST, Classes, number_classes
 from gdcli.datasets.contents import opened
 from gdcli.datasets.delimited import read_parts
-from gdcli.datasets.features import tell_dropped, whole_rows
+from gdcli.datasets.features import Apart, tell_dropped, whole_rows
 from gdcli.datasets.formats import NPY, check_options, guessed
 from gdcli.datasets.header import Header
 from gdcli.datasets.indices import Indices
@@ -78,50 +79,90 @@ class _Labels:
         """The column that is kept as it is written."""
         return self.name
 
-    def classes(self) -> Classes:
-        """Return the classes of all rows."""
+    def labels(self) -> tuple[Sequence[str], Array]:
+        """Return the labels that there are, each once, and the place of each row's among them."""
         import numpy as np
 
         names = names_of(self.first, self.style, self.file, self.name)
-        found = number_classes([names[cell] for cell in self.known], self.name)
-        return replace(found, places=found.places[np.concatenate(self.parts)])
+        return [names[cell] for cell in self.known], np.concatenate(self.parts)
+
+    def classes(self) -> Classes:
+        """Return the classes of all rows."""
+        known, codes = self.labels()
+        found = number_classes(known, self.name)
+        return replace(found, places=found.places[codes])
 
 
-def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Array]:
+def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Array]:
     """Return the features of a file, which stay on disk, and the target's values.
 
     Raises UserError as reading the file whole would.
     """
     import numpy as np
 
-    if guessed(file, reading) == NPY:
-        matrix, y = _of_array(file, target, reading, exact=True)
-        return matrix, y.astype(np.float64)
-    matrix, values = _of_text(file, reading, lambda: _Values(target))
-    return matrix, np.concatenate(values.parts)
+    x, y = _measured(file, target, reading)
+    if reading.test_data is None:
+        return x, y
+    test, more = _measured(reading.test_data, target, reading, x.names)
+    return Apart(x, test, str(file), ""), np.concatenate([y, more])
 
 
-def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk, Classes]:
+def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Classes]:
     """Return the features of a file, which stay on disk, and the target's classes.
 
     Raises UserError as reading the file whole would.
     """
+    import numpy as np
+
+    x, known, codes = _classified(file, target, reading)
+    if reading.test_data is None:
+        found = number_classes(known, target)
+        return x, replace(found, places=found.places[codes])
+    test, others, more = _classified(reading.test_data, target, reading, x.names)
+    if isinstance(known, Sequence) or isinstance(others, Sequence):
+        found = number_classes([*map(str, known), *map(str, others)], target)
+    else:
+        found = number_classes(np.concatenate([known, others]), target)
+    places = np.concatenate([codes, len(known) + more])
+    classes = replace(found, places=found.places[places], fixed=True)
+    return Apart(x, test, str(file), ""), classes
+
+
+def _measured(
+    file: Path, target: str, reading: Reading, wanted: Sequence[str] | None = None
+) -> tuple[OnDisk, Array]:
+    """Return the features of a file, those that are `wanted` of a test part, and the target."""
+    import numpy as np
+
     if guessed(file, reading) == NPY:
-        matrix, y = _of_array(file, target, reading, exact=False)
-        return matrix, number_classes(y, target)
+        matrix, y = _of_array(file, target, reading, wanted, exact=True)
+        return matrix, y.astype(np.float64)
+    matrix, values = _of_text(file, reading, wanted, lambda: _Values(target))
+    return matrix, np.concatenate(values.parts)
+
+
+def _classified(
+    file: Path, target: str, reading: Reading, wanted: Sequence[str] | None = None
+) -> tuple[OnDisk, Sequence[str] | Array, Array]:
+    """Return features as `_measured`, the labels there are, and the place of each row's."""
+    import numpy as np
+
+    if guessed(file, reading) == NPY:
+        matrix, y = _of_array(file, target, reading, wanted, exact=False)
+        return matrix, *np.unique(y, return_inverse=True)
     parts = read_parts(file, reading, CELLS) if reading.missing == "drop" else ()
     names = any(part.is_text(target) for part in parts)
-    matrix, labels = _of_text(file, reading, lambda: _Labels(target, file, names=names))
-    return matrix, labels.classes()
+    matrix, labels = _of_text(file, reading, wanted, lambda: _Labels(target, file, names=names))
+    return matrix, *labels.labels()
 
 
 def _of_array(
-    file: Path, target: str, reading: Reading, *, exact: bool
+    file: Path, target: str, reading: Reading, wanted: Sequence[str] | None, *, exact: bool
 ) -> tuple[OnDisk, NDArray[np.generic]]:
     """Return the features of a matrix, and its target; `exact`: integers are to be float64."""
     import numpy as np
 
-    check_options(file, reading, NPY)
+    check_options(file, reading, [NPY])
     if reading.missing == "drop":
         raise UserError(
             "--missing", "rows of an .npy file are not dropped with --stream", "leave it out"
@@ -130,8 +171,9 @@ def _of_array(
         header = read_header(stream, file, stream.seek(0, 2))
     check_columns(header, file)
     table = ArrayTable(file, tuple(map(str, range(header.shape[1]))), {})
-    names = table.others(target, reading.dropped)
-    matrix = OnDisk(file, file, header, np.array(list(map(int, names)), np.int64))
+    names = features_of(table, target, reading, wanted)
+    columns = np.array(list(map(int, names)), np.int64)
+    matrix = OnDisk(file, file, header, columns, names=tuple(names))
     y = matrix.column(int(target))
     check_finite(y[:, None], lambda: np.arange(len(y)), file)
     lost = {target: y} if exact and _may_be_lost(y) else {}
@@ -159,15 +201,17 @@ def _reader(matrix: OnDisk) -> Callable[[int], Array]:
     return lambda place: matrix.column(int(matrix.columns[place])).astype(np.float64)
 
 
-def _of_text(file: Path, reading: Reading, begin: Callable[[], T]) -> tuple[OnDisk, T]:
+def _of_text(
+    file: Path, reading: Reading, wanted: Sequence[str] | None, begin: Callable[[], T]
+) -> tuple[OnDisk, T]:
     """Return the features of a file of text as a matrix on disk, and its target."""
     values = begin()
     try:
         plain = plain_parts(file, reading, values.text, CELLS)
-        return _stored(plain, file, reading, values), values
+        return _stored(plain, reading, wanted, values), values
     except NotPlainError:
         values = begin()
-        return _stored(read_parts(file, reading, CELLS), file, reading, values), values
+        return _stored(read_parts(file, reading, CELLS), reading, wanted, values), values
 
 
 @contextmanager
@@ -182,7 +226,10 @@ def _named_errors() -> Iterator[None]:
 
 
 def _stored(
-    parts: Iterable[TextTable | PlainTable], file: Path, reading: Reading, values: _Values | _Labels
+    parts: Iterable[TextTable | PlainTable],
+    reading: Reading,
+    wanted: Sequence[str] | None,
+    values: _Values | _Labels,
 ) -> OnDisk:
     """Return the features of a table's parts as a matrix on disk; `values` takes the target's."""
     import numpy as np
@@ -193,7 +240,7 @@ def _stored(
     with _named_errors(), ExitStack() as until_done:
         held = until_done.enter_context(tempfile.TemporaryFile())
         for part in parts:
-            names = part.others(values.name, reading.dropped)
+            names = features_of(part, values.name, reading, wanted)
             kept = whole_rows(part, (values.name, *names), reading, text=text)
             values.add(kept)
             numbers = kept.numbers(names)
@@ -201,11 +248,11 @@ def _stored(
             indices.add(numbers)
             held.write(numbers.tobytes())
             rows, width, read = rows + len(kept), len(names), read + len(part)
-        tell_dropped(read - rows, read, file)
+        tell_dropped(read - rows, read, part.file)
         held.flush()
         until_done.pop_all()
     header = Header((rows, width), "C", np.dtype(np.float64), 0)
-    matrix = OnDisk(file, held, header, np.arange(width))
+    matrix = OnDisk(part.file, held, header, np.arange(width), tuple(names))
     weakref.finalize(matrix, held.close)  # and with that it is gone from the disk
     if indices is not None:
         indices.tell(part, names, _reader(matrix))

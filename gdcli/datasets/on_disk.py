@@ -35,6 +35,7 @@ class OnDisk:
     file: Path | IO[bytes]
     header: Header
     columns: Array  # their indices
+    names: tuple[str, ...] = ()  # of these columns
 
     def __len__(self) -> int:
         """Return the number of rows."""

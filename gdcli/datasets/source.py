@@ -27,7 +27,7 @@ class Source(Reading):
     dataset: Annotated[str, "named data set"]
     data: Annotated[
         Path | None,
-        "file of examples, instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx; or packed",
+        "file of examples, instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx or IDX",
     ] = None
     target: Annotated[
         str | None, "column of --data to predict from the others: a name, of .npy a number from 0"

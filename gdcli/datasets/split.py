@@ -34,6 +34,9 @@ def prepare(
 
         count = len(x.train)
         tests = keeps_test_part(test_fraction, x.file, x.said)
+        rows = np.arange(count), np.arange(len(x.test) if tests else 0)
+        if isinstance(x.train, OnDisk):
+            return _streamed((x.train, x.test), (y[:count], y[count:]), rows, scale)
         own = {"x": x.test, "y": y[count:]} if tests else {}
         data = scaled({"x": x.train, "y": y[:count]}, own, scale)
         return replace(data, order=np.arange(count))
@@ -44,7 +47,7 @@ def divided(x: Array, y: Array, both: tuple[Array, Array], scale: Scale) -> Data
     """Return examples of which `both` are the indices of the training and of the test part."""
     train, test = both
     if isinstance(x, OnDisk):
-        return replace(_streamed(x, y, both, scale), order=train)
+        return replace(_streamed((x, x), (y, y), both, scale), order=train)
     first, second = x.parts(train, test) if isinstance(x, Columns) else (x[train], x[test])
     held_out = {"x": second, "y": y[test]} if len(test) else {}
     return replace(scaled({"x": first, "y": y[train]}, held_out, scale), order=train)
@@ -93,13 +96,20 @@ def scaling(x: Array, scale: Scale) -> tuple[Array, Array, Array]:
     return size, *_scaling(x / size, scale)
 
 
-def _streamed(x: OnDisk, y: Array, both: tuple[Array, Array], scale: Scale) -> Data:
-    """Return parts whose features stay on disk, scaled as `scaled` would."""
-    train = both[0]
-    size, origin, unit = (1.0, 0.0, 1.0) if scale == "none" else _passes(x, train, scale)
+def _streamed(
+    x: tuple[OnDisk, OnDisk],
+    y: tuple[Array, Array],
+    both: tuple[Array, Array],
+    scale: Scale,
+) -> Data:
+    """Return parts whose features stay on disk, scaled as `scaled` would.
+
+    The matrix and the targets of each part, of which these rows are used, may be the same.
+    """
+    size, origin, unit = (1.0, 0.0, 1.0) if scale == "none" else _passes(x[0], both[0], scale)
     found = [
-        {"x": Streamed(x, rows, size, origin, unit), "y": y[rows]} if len(rows) else {}
-        for rows in both
+        {"x": Streamed(matrix, rows, size, origin, unit), "y": targets[rows]} if len(rows) else {}
+        for matrix, targets, rows in zip(x, y, both, strict=True)
     ]
     return Data(*found)
 

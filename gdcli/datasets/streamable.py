@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from gdcli.datasets.arrays import read_header
@@ -37,15 +38,15 @@ class Streamable(Source):
             fix = "give a .npy or CSV file, or leave it out"
             if self.data and self.learnt:
                 given, fix = "a part of a file has no means or categories", "leave it out"
-            elif self.data and self.test_data:
-                given, fix = "beside --test-data the file is read whole", "leave it out"
+            elif self.data and self.test_data and in_parts(self.data, self):
+                given = f"{show(str(self.test_data))} of --test-data is read whole"
             raise UserError("--stream", given, fix)
 
     @property
     def streams(self) -> bool:
         """Whether the file can be read in parts."""
-        whole = self.learnt or self.test_data is not None
-        return self.data is not None and not whole and in_parts(self.data, self)
+        files = [file for file in (self.data, self.test_data) if file is not None]
+        return bool(files) and not self.learnt and all(in_parts(file, self) for file in files)
 
     @property
     def learnt(self) -> bool:
@@ -56,9 +57,12 @@ class Streamable(Source):
         """Return about how many bytes it takes to read the file whole; 0 if it need not be."""
         if self.data is None or not self.streams:
             return 0
-        with opened(self.data, "--data") as stream:
-            if guessed(self.data, self) == NPY:
-                header = read_header(stream, self.data, stream.seek(0, 2))
+        return sum(self._whole(file) for file in (self.data, self.test_data) if file is not None)
+
+    def _whole(self, file: Path) -> int:
+        with opened(file, "--data") as stream:
+            if guessed(file, self) == NPY:
+                header = read_header(stream, file, stream.seek(0, 2))
                 return 8 * COPIES * math.prod(header.shape)
             if not packed(self.data, "--data"):
                 return TEXT * self.data.stat().st_size

@@ -43,7 +43,7 @@ class Cnn(Network, Reading, Stratified):
         None
     )
     data: Annotated[
-        Path | None, LATER, "file of images, instead of --dataset: .npz, or rows of pixels"
+        Path | None, LATER, "file of images, instead of --dataset: .npz, IDX, or rows of pixels"
     ] = None
     target: Annotated[str | None, LATER, "column or array of --data with the classes"] = None
     examples: Annotated[int | None, "use the first so many training images", Ge(1)] = None

@@ -143,6 +143,12 @@ WRONG: list[tuple[str, dict[str, Any], str | None, str]] = [
     ("a.npz", {"x": X, "y": np.array(list("abba"))}, "y", "FILE: the array 'y' holds <U1 and no n"),
     ("a.npz", {"x": X * np.nan, "y": Y}, "y", "FILE: row 0, counted from 0, holds nan, which is n"),
     ("a.npy", {"m": Y}, "0", "FILE: its array has the shape 4, and is no matrix; give one row an "),
+    (
+        "a.npy",
+        {"m": np.ones((2, 3, 3))},
+        "0",
+        "FILE: its array has the shape 2 x 3 x 3, and is no matrix; put it into an .npz",
+    ),
     ("a.npy", {"m": X[:0]}, "0", "FILE: its array has the shape 0 x 3, and is no matrix; give one"),
     ("a.npy", {"m": X}, "7", "--target: FILE has no column '7'; its columns are 0, 1, 2"),
     ("a.npy", {"m": X * 1j}, "0", "FILE: its array holds complex128 and no numbers; make them"),

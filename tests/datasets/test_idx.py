@@ -103,14 +103,14 @@ def test_of_several_copies_and_folders_one_is_taken_or_asked_for(tmp_path: Path)
         read_images("mnist", tmp_path)
     for name in ("balanced", "letters"):
         names = tuple(f"emnist-{name}-{file.replace('t10k', 'test')}" for file in FOUR)
-        write(tmp_path / "c", names, LABELS + (name == "letters"))
+        write(tmp_path / "c" / "raw", names, LABELS + (name == "letters"))
     with pytest.raises(UserError) as caught:
         read_images("mnist", tmp_path / "c")
     assert str(caught.value) == (
         f"--data-dir: '{tmp_path}/c' holds several sets: emnist-balanced, emnist-letters; give "
-        f"--data-dir {tmp_path}/c/emnist-letters, the start of the names of its files"
+        f"--data-dir {tmp_path}/c/raw/emnist-letters, the start of the names of its files"
     )
-    found = read_images("mnist", tmp_path / "c" / "emnist-letters")
+    found = read_images("mnist", tmp_path / "c" / "raw" / "emnist-letters")
     assert found[0]["y"].tolist() == (LABELS[:6] + 1).tolist()
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from gdcli.datasets import matrix_file
 from gdcli.datasets.formats import read_file
@@ -361,6 +362,8 @@ def test_other_formats_may_be_packed_too(tmp_path: Path, pack: Any) -> None:
         ),
         (b"\x89PNG\r\n\x1a\n", "it is an image, which is not read; put images and their classes"),
         (b"\xff\xd8\xff\xe0", "it is an image, which is not read"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "it is an image, which is not read"),
+        (b"BM\x9a\0\0\0\0\0\0\0\x36\0\0\0", "it is an image, which is not read"),
         (b"\x28\xb5\x2f\xfd" + bytes(20), "it is packed with zstd, which is not read; unpack it"),
         (b"SQLite format 3\0", "it is an SQLite database, which is not read"),
         (b"<!DOCTYPE html><html>", "it is a web page, which is not read; fetch the file itself"),
@@ -394,6 +397,12 @@ def test_an_archive_of_several_files(tmp_path: Path) -> None:
         read_file(file)
     what = f"{file}: it is a zip archive of 4 files: 'a.csv', 'b.csv', 'c.txt', ...; unpack it"
     assert str(caught.value).startswith(what)
+
+
+def test_a_file_of_torch_is_not_unpickled(tmp_path: Path) -> None:
+    torch.save({"x": torch.zeros(3)}, tmp_path / "a.pt")
+    with pytest.raises(UserError, match=r"a\.pt: it is a file of torch\.save, a pickle, which co"):
+        read_file(tmp_path / "a.pt")
 
 
 def test_libsvm_is_known_by_its_lines(tmp_path: Path) -> None:

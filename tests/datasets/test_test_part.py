@@ -11,7 +11,9 @@ import pytest
 from pyarrow import parquet
 from sklearn.datasets import dump_svmlight_file, load_svmlight_files
 
+from gdcli.datasets import matrix_file
 from gdcli.datasets.notes import collected
+from gdcli.datasets.on_disk import Streamed
 from gdcli.errors import UserError
 from gdcli.problem import Array, Data
 from gdcli.problems.cnn import Cnn
@@ -96,7 +98,7 @@ def test_classes_and_categories_are_those_of_both_parts(tmp_path: Path) -> None:
     assert data.train["x"].tolist() == [[1, 0, 1], [2, 1, 0], [3, 0, 1], [2, 1, 0]]
     assert data.test["x"].tolist() == [[10, 0, 0], [2, 0, 1]]  # the mean of 1, 2 and 3
     assert list(said) == [
-        f"{other}: not used, as {file} has no such column: 'id'",
+        f"{other}: not used, as there is no such feature in --data: 'id'",
         (
             f"{file}: column 'colour' has 1 category in the test part alone, such as 'green'; "
             "there the columns made of it are 0"
@@ -143,7 +145,6 @@ def test_ratings_have_a_test_part(tmp_path: Path) -> None:
             "--test-fraction: the test part is the file 'TEST' of --test-data; leave out one of",
         ),
         ("abcy", {"test_fraction": 0.0}, "--test-fraction: the test part is the file 'TEST' of"),
-        ("abcy", {"stream": True}, "--stream: beside --test-data the file is read whole; leave it"),
         ("abcy", {"data": None, "target": None}, "--test-data: there is no file to train on besi"),
     ],
 )
@@ -158,6 +159,65 @@ def test_what_a_test_part_lacks(
     with pytest.raises(UserError) as caught:
         LinearRegression(**given).load(rng())
     assert str(caught.value).startswith(error.replace("TEST", str(other)))
+
+
+@pytest.mark.parametrize("scale", ["standard", "minmax", "none"])
+@pytest.mark.parametrize("names", [("e.csv", "t.csv"), ("e.npy", "t.npy")])
+def test_both_parts_may_stay_on_disk(
+    tmp_path: Path, names: tuple[str, str], scale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrix_file, "CELLS", 20)
+    file = write(tmp_path / names[0], np.s_[:20], y=(Y[:20] > 0).astype(float))
+    kinds = (Y[20:] > 0).astype(float)
+    if file.suffix == ".csv":
+        other = write(tmp_path / names[1], np.s_[20:], "ycab", y=kinds, more=np.ones(10))
+    else:
+        other = write(tmp_path / names[1], np.s_[20:], y=kinds)
+    target = "y" if file.suffix == ".csv" else "3"
+    given: dict[str, Any] = {"data": file, "target": target, "test_data": other, "scale": scale}
+    for problem in (LinearRegression, LogisticRegression):
+        with collected() as said:
+            streamed = problem(**given, stream=True).load(rng())
+        with collected() as also:
+            whole = problem(**given).load(rng())
+        for part, expected in ((streamed.train, whole.train), (streamed.test, whole.test)):
+            assert isinstance(part["x"], Streamed)
+            np.testing.assert_allclose(np.asarray(part["x"]), expected["x"], rtol=1e-12, atol=1e-15)
+            np.testing.assert_array_equal(part["y"], expected["y"])
+        assert list(said) == list(also)
+    sizes = [LinearRegression(data=one, target=target).whole() for one in (file, other)]
+    assert LinearRegression(**given).whole() == sum(sizes)
+
+
+def test_a_test_part_that_is_read_whole_is_not_streamed(tmp_path: Path) -> None:
+    file = write(tmp_path / "e.csv", np.s_[:20])
+    other = write(tmp_path / "t.npz", np.s_[20:])
+    given: dict[str, Any] = {"data": file, "target": "y", "test_data": other}
+    assert LinearRegression(**given).whole() == 0
+    with pytest.raises(UserError, match=r"--stream: '.*t\.npz' of --test-data is read whole; give"):
+        LinearRegression(**given, stream=True)
+
+
+def test_options_of_text_may_be_of_one_file_alone(tmp_path: Path) -> None:
+    file = write(tmp_path / "e.csv", np.s_[:20])
+    file.write_text(file.read_text().replace(",", "|"))
+    other = write(tmp_path / "t.npz", np.s_[20:])
+    given: dict[str, Any] = {"target": "y", "scale": "none", "separator": "|"}
+    data = LinearRegression(data=file, test_data=other, **given).load(rng())
+    np.testing.assert_array_equal(data.test["x"], X[20:])
+    data = LinearRegression(data=other, test_data=file, **given).load(rng())
+    np.testing.assert_array_equal(data.test["x"], X[:20])
+    with pytest.raises(UserError, match=r"t\.npz' is a \.npz file, which needs no such option; le"):
+        LinearRegression(data=other, test_data=other, **given).load(rng())
+
+
+def test_the_same_file_twice_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path / "e.csv", np.s_[:20])
+    with collected() as said:
+        LinearRegression(data=file, target="y", test_data=file).load(rng())
+    assert list(said) == [
+        f"{file} is --data and --test-data: what is tested is what was trained on"
+    ]
 
 
 NAMES = [

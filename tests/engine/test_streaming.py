@@ -13,7 +13,7 @@ import pytest
 
 from gdcli.datasets import matrix_file, on_disk
 from gdcli.datasets.matrix_file import matrix_classified, matrix_measured
-from gdcli.datasets.on_disk import Streamed
+from gdcli.datasets.on_disk import OnDisk, Streamed
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.streamable import COPIES, Streamable
 from gdcli.engine.batch import batches_of
@@ -199,6 +199,7 @@ def test_examples_on_disk_are_indexed_like_an_array(tmp_path: Path, name: str) -
 def test_a_file_that_shrinks_under_the_run(tmp_path: Path) -> None:
     file = Path(write(tmp_path, "c.npy")["data"])
     features, _ = matrix_measured(file, "0", Reading())
+    assert isinstance(features, OnDisk)
     with file.open("r+b") as stream:
         stream.truncate(2000)
     with pytest.raises(RunError, match="row 299 is gone; the file has been changed"):
