@@ -366,9 +366,9 @@ def book(file: Path, *sheets: tuple[str, list[list[Any]]]) -> Path:
 def test_the_sheet_that_holds_a_table_is_read(tmp_path: Path) -> None:
     rows = [["a", "b", "y"], *(map(float, row.split(",")) for row in ROWS.split())]
     table = [list(row) for row in rows]
-    other = [["a", "y"], [1, 2], [3, 4]]
-    notes = ["About this file"], ["made by me"]
-    file = book(tmp_path / "t", ("hidden", other), ("notes", list(notes)), ("data", table))
+    other: list[list[Any]] = [["a", "y"], [1, 2], [3, 4]]
+    notes: list[list[Any]] = [["About this file"], ["made by me"]]
+    file = book(tmp_path / "t", ("hidden", other), ("notes", notes), ("data", table))
     assert numbers(file, stream=False) == (*TABLE, [f"{SO}of its sheets, 'data'"])
     shifted = [[], *([None, None, *row] for row in table)]
     assert numbers(book(tmp_path / "t", ("data", shifted)), stream=False) == (*TABLE, [])
