@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from gdcli.datasets.cells import EXACT, Style, advice, is_missing, is_name, lost_digits
 from gdcli.datasets.notes import note
-from gdcli.datasets.table import FILL, Table
+from gdcli.datasets.table import FILL, UNNAMED, Table
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.problem import Array
@@ -45,7 +45,8 @@ class TextTable(Table):
         listed = super().listed(name)
         if suggestion(name, self.columns):
             return listed
-        if any(not SIGNS.isdisjoint(column) for column in self.columns):
+        named = (column for column in self.columns if not UNNAMED.fullmatch(column))
+        if any(not SIGNS.isdisjoint(column) for column in named):
             listed += "; if it has others, give the --separator"
         return listed + ("; --no-header numbers them" if name.isdecimal() else "")
 

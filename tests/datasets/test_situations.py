@@ -257,6 +257,16 @@ def test_identifiers_are_told(tmp_path: Path, *, stream: bool) -> None:
     assert "'user_id' has another whole" in numbers(tmp_path / "t.csv", stream=stream)[2][0]
 
 
+def test_of_many_indices_a_few_are_told(tmp_path: Path) -> None:
+    names = ",".join(f"c{i}" for i in range(40))
+    rows = [",".join(str(i + j) for j in range(41)) for i in range(12)]
+    file = write(tmp_path, "\n".join([f"{names},y", *rows, ""]))
+    for stream in (False, True):
+        notes = numbers(file, stream=stream)[2]
+        assert len(notes) == 6
+        assert notes[-1] == "FILE: 35 other columns are so, too"
+
+
 def test_an_array_of_several_columns_tells_the_index_in_it(tmp_path: Path) -> None:
     x = np.stack([np.arange(20) ** 2 % 7, np.arange(20)], axis=1)
     np.savez(tmp_path / "t.npz", x=x, y=np.arange(20) % 3)
