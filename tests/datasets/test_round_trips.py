@@ -270,6 +270,8 @@ def test_what_pandas_writes_for_excel(
     tmp_path: Path, frame: pd.DataFrame, way: dict[str, Any], *, holes: bool
 ) -> None:
     index, header = way["index"], way["header"]
+    # What begins so is written as a formula.
+    assume(not any(text.startswith("=") for text in (*frame, *map(str, frame.iloc[:, -1]))))
     written = frame.copy()
     if holes:
         written = with_a_hole(frame)
