@@ -79,11 +79,12 @@ class ArrayTable(Table):
                 self.tell_lost(name, part)
         return values
 
-    def tell_lost(self, name: str, values: NDArray[np.integer]) -> None:
+    def tell_lost(self, name: str, values: NDArray[np.generic]) -> None:
         """Say where integers are too large for float64 to keep their last digits."""
         import numpy as np
 
-        large = values[(values >= 2**53) | (values <= -(2**53))]
+        held: Array = values
+        large = held[(held >= 2**53) | (held <= -(2**53))]
         if lost := [v for v in np.unique(large).tolist() if int(float(v)) != v]:
             what = f"{self.file}: column {show(name)} holds integers beyond 2^53, such as {lost[0]}"
             note(f"{what}, whose last digits float64 does not keep")

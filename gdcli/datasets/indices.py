@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gdcli.comma_list import typed
 from gdcli.datasets.cells import EXACT
 from gdcli.datasets.notes import note
 from gdcli.datasets.table import Table
-from gdcli.fields import show
+from gdcli.fields import counted, show
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ENOUGH = 10  # rows, of which it is no chance that they are in order
 FEW = 64
+TOLD = 5  # columns
 MANY = 50  # rows, of which few measurements are all different and whole
 MOST = 2**24  # rows that are held against each other
 NAMED = re.compile(
@@ -67,6 +68,16 @@ class Indices:
         places = [(name, i) for name in names for i in range(table.width(name))]
         if len(places) < 2:
             return
+        lines = list(self._lines(table, places, column))
+        for line in lines[:TOLD]:
+            note(line)
+        if (rest := len(lines) - TOLD) > 0:
+            note(f"{table.file}: {counted(rest, 'other column is', 'other columns are')} so, too")
+
+    def _lines(
+        self, table: Table, places: Sequence[tuple[str, int]], column: Callable[[int], Array]
+    ) -> Iterator[str]:
+        """Yield what to say of each column that looks like an index."""
         for place, (name, inner) in enumerate(places):
             if not self.different[place]:
                 continue
@@ -74,9 +85,9 @@ class Indices:
             said = self._said(place, column, named=single and bool(NAMED.fullmatch(name[-40:])))
             if said and single:
                 what = f"column {show(name)} {said}"
-                note(f"{table.file}: {what}; --drop {typed(name)} leaves it out")
+                yield f"{table.file}: {what}; --drop {typed(name)} leaves it out"
             elif said:
-                note(f"{table.file}: column {inner} of {show(name)}, counted from 0, {said}")
+                yield f"{table.file}: column {inner} of {show(name)}, counted from 0, {said}"
 
     def _said(self, place: int, column: Callable[[int], Array], *, named: bool) -> str:
         """Return what a column does as an index does; of few rows, only where it is named so."""

@@ -128,9 +128,9 @@ def _take(pairs: _Pairs, line: bytes, where: str) -> None:
     if "," in label:
         what = f"{show(label)} are several labels, which is not read"
         raise UserError(where, what, "give each example one label")
-    pairs.labels.append(value := _number(label, where))
-    if pairs.written.setdefault(value, label) != label:
-        pairs.alike.setdefault(value, label)
+    pairs.labels.append(target := _number(label, where))
+    if pairs.written.setdefault(target, label) != label:
+        pairs.alike.setdefault(target, label)
     if lost_digits([label], Style()):
         what = f"the label {label} is more than 2^53, beyond which float64 has not all integers"
         raise UserError(where, what, "number the labels, or write them as text in a CSV file")

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Self
 
 from gdcli.datasets.cells import EXACT, Style, advice, is_missing, is_name, lost_digits
 from gdcli.datasets.notes import note
-from gdcli.datasets.table import FILL, Table
+from gdcli.datasets.table import FILL, UNNAMED, Table
 from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.fields import show, suggestion
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-QUOTES = ("'", '"')
+SIGNS = frozenset("'\",;|\t^~:")  # in names, of which they may be no part
 LOOKED_AT = 1000  # rows, by which it is found how numbers are written
 
 
@@ -43,12 +43,13 @@ class TextTable(Table):
         """Return which columns there are, or the one that was meant."""
         if len(self.columns) == 1:
             return f"its one column is {show(self.columns[0])}; if it is several, give --separator"
-        if any(column[:1] in QUOTES or column[-1:] in QUOTES for column in self.columns):
-            return f"{super().listed(name)}; if it has others, give the --separator"
         listed = super().listed(name)
-        if name.isdecimal():
-            return f"{listed}; --no-header numbers them, and another --separator gives others"
-        return listed
+        if suggestion(name, self.columns):
+            return listed
+        named = (column for column in self.columns if not UNNAMED.fullmatch(column))
+        if any(not SIGNS.isdisjoint(column) for column in named):
+            listed += "; if it has others, give the --separator"
+        return listed + ("; --no-header numbers them" if name.isdecimal() else "")
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -163,8 +164,8 @@ def names_of(first: Mapping[str, int], style: Style, file: Path, name: str) -> d
     seen: dict[str, str] = {}
     for cell, label in bare.items():
         if (other := seen.setdefault(label, cell)) != cell:
-            first, second = map(show, sorted((other, cell)))
-            are = f"{first} and {second} are one: blanks around a cell are no part of it"
+            both = " and ".join(map(show, sorted((other, cell))))
+            are = f"{both} are one: blanks around a cell are no part of it"
             note(f"{file}: in column {show(name)} {are}")
     return {cell: label if text else style.bare(label) for cell, label in bare.items()}
 

@@ -43,7 +43,7 @@ def read_workbook(file: Path, reading: Reading) -> TextTable:
             check_ratio(unpacked, size, file)
             book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
             sheet, rows = _rows(book, file, reading)
-            if any("" in row for _, row in rows):
+            if rows and any("" in row for _, row in _squared(rows)):
                 formulas = openpyxl.load_workbook(stream, read_only=True)
                 _check_formulas(formulas[sheet], dict(rows), file)
         except UserError:

@@ -257,6 +257,16 @@ def test_identifiers_are_told(tmp_path: Path, *, stream: bool) -> None:
     assert "'user_id' has another whole" in numbers(tmp_path / "t.csv", stream=stream)[2][0]
 
 
+def test_of_many_indices_a_few_are_told(tmp_path: Path) -> None:
+    names = ",".join(f"c{i}" for i in range(40))
+    rows = [",".join(str(i + j) for j in range(41)) for i in range(12)]
+    file = write(tmp_path, "\n".join([f"{names},y", *rows, ""]))
+    for stream in (False, True):
+        notes = numbers(file, stream=stream)[2]
+        assert len(notes) == 6
+        assert notes[-1] == "FILE: 35 other columns are so, too"
+
+
 def test_an_array_of_several_columns_tells_the_index_in_it(tmp_path: Path) -> None:
     x = np.stack([np.arange(20) ** 2 % 7, np.arange(20)], axis=1)
     np.savez(tmp_path / "t.npz", x=x, y=np.arange(20) % 3)
@@ -366,9 +376,9 @@ def book(file: Path, *sheets: tuple[str, list[list[Any]]]) -> Path:
 def test_the_sheet_that_holds_a_table_is_read(tmp_path: Path) -> None:
     rows = [["a", "b", "y"], *(map(float, row.split(",")) for row in ROWS.split())]
     table = [list(row) for row in rows]
-    other = [["a", "y"], [1, 2], [3, 4]]
-    notes = ["About this file"], ["made by me"]
-    file = book(tmp_path / "t", ("hidden", other), ("notes", list(notes)), ("data", table))
+    other: list[list[Any]] = [["a", "y"], [1, 2], [3, 4]]
+    notes: list[list[Any]] = [["About this file"], ["made by me"]]
+    file = book(tmp_path / "t", ("hidden", other), ("notes", notes), ("data", table))
     assert numbers(file, stream=False) == (*TABLE, [f"{SO}of its sheets, 'data'"])
     shifted = [[], *([None, None, *row] for row in table)]
     assert numbers(book(tmp_path / "t", ("data", shifted)), stream=False) == (*TABLE, [])
@@ -385,6 +395,8 @@ def test_a_formula_that_was_never_computed_is_told(tmp_path: Path) -> None:
     file = book(tmp_path / "t", ("data", [["a", "y"], [1, 0.5], ["=1+1", 1.5]]))
     (said,) = numbers(file, stream=False)
     assert said.startswith("FILE:3: '=1+1' in cell 1 is a formula without a value; open the file")
+    last = [["a", "y"], [1, 0.5], [2, "=A2"]]
+    assert "'=A2' in cell 2" in numbers(book(tmp_path / "t", ("data", last)), stream=False)[0]
 
 
 def test_labels_of_libsvm_are_numbers(tmp_path: Path) -> None:

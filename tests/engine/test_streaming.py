@@ -209,7 +209,7 @@ def test_a_file_that_shrinks_under_the_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "error"),
     [
-        ("t.csv", "a,y\n1,2\n2,x\n", "FILE:3: 'x' in column 'y' is not a number; give --catego"),
+        ("t.csv", "a,y\n1,2\n2,x\n", "FILE:3: 'x' in column 'y' is not a number; correct it, t"),
         ("t.csv", "a,y\n1,2\n,3\n", "FILE:3: the value of column 'a' is missing; fill it in, take"),
         ("t.csv", "y\n1\n", "--data: FILE has no column besides 'y'; give a file with columns to"),
         ("t.csv", "a,b\n1,2\n", "--target: FILE has no column 'y'; its columns are a, b"),
