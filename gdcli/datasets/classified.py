@@ -53,7 +53,7 @@ class Classified(Source, Stratified, OfClasses):
         x, classes = self.classified()
         both = self.drawn(classes, self.test_fraction, rng)
         data = divided(x, classes.places, both, self.scale)
-        tell_absent(data.train["y"], classes)
+        tell_absent(data, classes, stratified=self.stratify)
         return replace(data, classes=classes.names)
 
 

@@ -40,5 +40,5 @@ class TwoClasses(Streamable, Stratified, OfClasses):
         y = classes.places[:, None].astype(float)
         both = self.drawn(classes, self.test_fraction, rng)
         data = divided(x, y, both, self.scale)
-        tell_absent(data.train["y"], classes)
+        tell_absent(data, classes, stratified=self.stratify)
         return replace(data, classes=classes.names)

@@ -116,9 +116,14 @@ def _is_loss(function: object) -> bool:
 def check_criterion(problem: Network, data_seed: int) -> None:
     """Raise UserError for a network whose outputs and targets do not fit its criterion.
 
+    So does one whose targets have no class that could be weighed.
+
     It is seen on two examples; a network that raises is left to the run, which tells of it.
     """
     cost, data = Cost(problem), load(problem, data_seed)
+    if problem.weighs and data.train["y"].dtype.kind == "f":
+        what = "its targets are shares of the classes, and not one class each"
+        raise UserError("--class-weights", what, "give class indices as targets, or leave it out")
     x, y = (torch.from_numpy(data.train[name][:2]) for name in ("x", "y"))
     try:
         module = module_of(problem, data).eval()

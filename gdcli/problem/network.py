@@ -66,7 +66,7 @@ class Network(Problem, OfClasses):
             object.__setattr__(self, name, value)
         if self.criterion != "cross_entropy" and (self.weighs or self.balanced_accuracy):
             option = "--class-weights" if self.weighs else "--balanced-accuracy"
-            what = f"the criterion is {self.criterion}, not cross_entropy: there are no classes"
+            what = f"the criterion is {self.criterion}, and it is for cross_entropy"
             raise UserError(option, what, "leave it out")
 
     @property

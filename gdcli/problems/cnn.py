@@ -101,7 +101,7 @@ class Cnn(Network, Reading, Stratified):
             classes = Classes(y.astype("int64"), names)
         both = self.drawn(classes, self.test_fraction, rng)
         data = divided(images, classes.places, both, "none")
-        tell_absent(data.train["y"], classes)
+        tell_absent(data, classes, stratified=self.stratify)
         return replace(data, classes=classes.names)
 
     def _set(self) -> Data:
