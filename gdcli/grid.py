@@ -196,10 +196,10 @@ class Grid:
                 raise UserError(
                     where("zip"), f"the axes differ in length: {found}", "give as many each"
                 )
-        lengths = {names: len(axes[names[0]]) for names in self._groups()}
-        own = {names: n for names, n in lengths.items() if any(map(self._of_problem, names))}
+        together = {names: len(axes[names[0]]) for names in self._groups()}
+        own = {names: n for names, n in together.items() if any(map(self._of_problem, names))}
         for counts, most, what in (
-            (lengths, MOST_TRIALS, "trials"),
+            (together, MOST_TRIALS, "trials"),
             (own, MOST_PROBLEMS, "problems that differ"),
         ):
             if (count := math.prod(counts.values())) > most:

@@ -119,6 +119,8 @@ def show(
 
 def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> None:
     from gdcli.analysis.results import settings_of
+    from gdcli.report.baseline import baseline_lines
+    from gdcli.report.labels import namer
     from gdcli.report.named_pair import NAMED_NOTES, pair_of_run
     from gdcli.report.quantization import QUANTIZATION_NOTES, quantized_rows
     from gdcli.report.results import print_results
@@ -139,7 +141,9 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
     elif view.view == "why":
         told = why_table if screen.format in ("table", "md") else why_rows
         table = told(folder, diagnoses)
-        print_rows(table, screen.format, console, [*why_notes(table), MORE], rates)
+        settings = settings_of(run.trials)
+        base = baseline_lines(diagnoses, settings, list(map(namer(run.names, settings), settings)))
+        print_rows(table, screen.format, console, [*why_notes(table), *base, MORE], rates)
     elif view.view == "seeds":
         print_rows(seed_rows(run), screen.format, console, SEED_NOTES, rates)
     elif view.pair is not None:

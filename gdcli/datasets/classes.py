@@ -104,17 +104,27 @@ def count_classes(data: Data) -> int:
     return 1 + max(int(part["y"].max()) for part in (data.train, data.test) if part)
 
 
-def tell_absent(train: Array, classes: Classes) -> None:
-    """Say which classes no training example has."""
+def tell_absent(data: Data, classes: Classes, *, stratified: bool) -> None:
+    """Say which classes no training example has, or no test example.
+
+    Of a split by the classes' shares what the test part lacks was said before.
+    """
     import numpy as np
 
-    there = np.bincount(train.ravel().astype("int64"), minlength=len(classes.names))
-    absent = [name for name, count in zip(classes.names, there.tolist(), strict=True) if not count]
-    if absent:
-        listed = ", ".join(map(show, absent[:5])) + (", ..." if len(absent) > 5 else "")
-        of = "class" if len(absent) == 1 else "classes"
-        other = "" if classes.fixed else "; another --data-seed splits otherwise"
-        note(f"no training example is of the {of} {listed}{other}")
+    every = np.bincount(classes.places, minlength=len(classes.names))
+    for word, part in (("training", data.train), ("test", data.test)):
+        if not part or (stratified and word == "test"):
+            continue
+        there = np.bincount(part["y"].ravel().astype("int64"), minlength=len(classes.names))
+        absent = np.flatnonzero((there == 0) & (every > 0)).tolist()
+        if absent:
+            listed = ", ".join(show(classes.names[i]) for i in absent[:5])
+            listed += ", ..." if len(absent) > 5 else ""
+            of = "class" if len(absent) == 1 else "classes"
+            # The only example of a class is one to train on.
+            helps = not stratified and (word == "training" or every[absent].max() > 1)
+            fix = "; --stratify splits each class" if helps and not classes.fixed else ""
+            note(f"no {word} example is of the {of} {listed}{fix}")
 
 
 def with_one_hot(data: Data) -> Data:

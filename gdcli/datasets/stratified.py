@@ -58,7 +58,7 @@ class Stratified:
             data = prepare(x, y, test_fraction, scale, rng)
         else:
             data = divided(x, y, self.drawn(classes, test_fraction, rng), scale)
-        tell_absent(data.train["y"], classes)
+        tell_absent(data, classes, stratified=self.stratify)
         return replace(data, classes=classes.names)
 
     def drawn(

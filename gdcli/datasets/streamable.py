@@ -64,8 +64,8 @@ class Streamable(Source):
             if guessed(file, self) == NPY:
                 header = read_header(stream, file, stream.seek(0, 2))
                 return 8 * COPIES * math.prod(header.shape)
-            if not packed(self.data, "--data"):
-                return TEXT * self.data.stat().st_size
+            if not packed(file, "--data"):
+                return TEXT * file.stat().st_size
             size = 0
             while part := stream.read(PART):
                 size += len(part)

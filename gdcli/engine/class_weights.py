@@ -153,15 +153,19 @@ def counts_of(data: Data) -> dict[str, NDArray[np.int64]]:
     return {"train": class_counts(data.train), "test": class_counts(data.test)}
 
 
-def recalled(values: dict[str, Array], counts: Mapping[str, NDArray[np.int64]]) -> dict[str, Array]:
-    """Return measures with the mean recall in the place of the shares of examples that are right.
+def recalled(
+    values: dict[str, Array], counts: Mapping[str, NDArray[np.int64]], data: Data
+) -> dict[str, Array]:
+    """Return measures with the mean recall in the place of how many are right, over the examples.
 
-    These, (..., classes), are of all examples, and may have been added up from parts of them.
+    These, (..., classes), may have been added up from parts of the examples, of which each may have
+    several targets.
     """
     found = dict(values)
     for part, of_each in counts.items():
         if (share := found.pop(f"{part}_{HITS}", None)) is not None:
             xp = namespace(share)
-            whole = xp.round(share * int(of_each.sum()))  # a mean of parts is rounded
+            # A mean of parts is rounded.
+            whole = xp.round(share * len(getattr(data, part)["y"]))
             found[f"{part}_{BALANCED}"] = balanced(whole[..., None], of_each)[..., 0]
     return found

@@ -213,6 +213,8 @@ def _is_loss(function: object) -> bool:
 def check_criterion(problem: Network, data_seed: int) -> None:
     """Raise UserError for a network whose outputs and targets do not fit its criterion.
 
+    So does one whose targets have no class that could be weighed.
+
     It is seen on two examples; a network that raises is left to the run, which tells of it.
     """
     cost, data = Cost(problem), load(problem, data_seed)
@@ -220,6 +222,9 @@ def check_criterion(problem: Network, data_seed: int) -> None:
         held = f"targets of type {data.train['y'].dtype}" if "y" in data.train else 'no "y"'
         fix = 'give classes as integers, or targets as numbers, as "y"'
         raise UserError(name_of(problem), f"its examples have {held}", fix)
+    if problem.weighs and data.train["y"].dtype.kind == "f":
+        what = "its targets are shares of the classes, and not one class each"
+        raise UserError("--class-weights", what, "give class indices as targets, or leave it out")
     try:
         z = _outputs(problem, data)
     except Exception:  # noqa: BLE001 -- the run tells of it

@@ -67,14 +67,11 @@ class Network(Problem, OfClasses):
         }
         for name, value in settings.items():
             object.__setattr__(self, name, value)
-        criterion = criterion_name(self.criterion)
-        if self.weighs and self.criterion != "cross_entropy":
-            why = "" if self.classifies else ": there are no classes"
-            what = f"the criterion is {criterion}, not cross_entropy{why}"
-            raise UserError("--class-weights", what, "leave it out")
-        if self.balanced_accuracy and not self.classifies:
-            what = f"the criterion is {criterion}, not cross_entropy: there are no classes"
-            raise UserError("--balanced-accuracy", what, "leave it out")
+        option = "--class-weights" if self.weighs else "--balanced-accuracy"
+        lacks = self.criterion != "cross_entropy" if self.weighs else not self.classifies
+        if lacks and (self.weighs or self.balanced_accuracy):
+            what = f"the criterion is {criterion_name(self.criterion)}, and it is for cross_entropy"
+            raise UserError(option, what, "leave it out")
 
     @property
     def classifies(self) -> bool:

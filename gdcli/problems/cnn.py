@@ -107,8 +107,8 @@ class Cnn(Network, Reading, Stratified):
             x, y = read_named("digits")
             images, names = x.reshape(-1, 1, 8, 8), tuple(map(str, range(CLASSES)))
             classes, dtype = Classes(y.astype("int64"), names), ""
-        how = self.test_fraction, "none"
-        return self.split(images, classes.places, classes, how, rng), dtype
+        data = self.split(images, classes.places, classes, (self.test_fraction, "none"), rng)
+        return data, dtype
 
     def _set(self) -> tuple[Data, str]:
         train, test = read_images(self.dataset, self.data_dir)

@@ -94,8 +94,8 @@ class Source:
             self._index[index] = _Index(shard.path, curves, summary)
         held = self._index[index]
         places = [table.get(trial.id, (0, 0)) for table in (held.curves, held.summary)]
-        curves, summary = self.store.parts(index, places)
-        return held.path, curves, summary
+        lines = self.store.parts(index, places)
+        return held.path, lines[0], lines[1]
 
 
 class _Index(NamedTuple):

@@ -523,15 +523,28 @@ def noted(problem: str, options: dict[str, str], **grid: str) -> list[str]:
 def test_a_class_that_no_training_example_has_is_told(tmp_path: Path) -> None:
     rows = "".join(f"{i * 7 % 11},{'rare' if i == 5 else 'usual'}\n" for i in range(20))
     file = write(tmp_path, f"a,y\n{rows}")
-    said = "no training example is of the class 'rare'; another --data-seed splits otherwise"
+    said = [
+        ["no training example is of the class 'rare'; --stratify splits each class"],
+        ["no test example is of the class 'rare'"],  # of one example no split helps
+    ]
     for problem in ("logistic-regression", "softmax-regression", "mlp"):
         told = [
             noted(problem, {"data": str(file), "target": "y"}, data_seed=str(seed))
             for seed in range(12)
         ]
-        assert [] in told
-        assert [said] in told
-        assert all(lines in ([], [said]) for lines in told)
+        assert all(lines in said for lines in told)
+        assert all(lines in told for lines in said)
+
+
+def test_a_class_that_no_test_example_has_is_told(tmp_path: Path) -> None:
+    rows = "".join(f"{i * 7 % 11},{'rare' if i in (5, 6) else 'usual'}\n" for i in range(40))
+    given = {"data": str(write(tmp_path, f"a,y\n{rows}")), "target": "y"}
+    said = "no test example is of the class 'rare'; --stratify splits each class"
+    told = [noted("svm", given, data_seed=str(seed)) for seed in range(12)]
+    assert [said] in told
+    assert [] in told
+    kept = [noted("svm", {**given, "stratify": "true"}, data_seed=str(s)) for s in range(4)]
+    assert kept == [[]] * 4
 
 
 COLOURED: list[tuple[tuple[int, ...], tuple[int, ...] | None]] = [

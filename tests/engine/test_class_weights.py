@@ -12,9 +12,11 @@ from sklearn.linear_model import LogisticRegression as Oracle
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 
+from gdcli.engine.baseline import baseline_of
 from gdcli.engine.class_weights import balanced, class_counts, class_weights, classes_in, recalled
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of, load
+from gdcli.engine.families import check_network
 from gdcli.engine.initial import starting_point
 from gdcli.engine.least_loss import greatest_bound_of
 from gdcli.engine.plan import plan_of
@@ -26,7 +28,7 @@ from gdcli.problems.logistic_regression import LogisticRegression
 from gdcli.problems.mlp import Mlp
 from gdcli.problems.softmax_regression import SoftmaxRegression
 from gdcli.problems.svm import Svm
-from tests.grids import Trained, assert_agree, only, train
+from tests.grids import Trained, assert_agree, experiment, only, train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -277,7 +279,8 @@ def test_recall_counts_whole_examples() -> None:
     # In parts of the examples, as shares of all of them, and in single precision.
     counts = np.array([49, 7, 0, 3])
     shares = counts.astype("float32") / 59
-    found = recalled({"train_hits": shares}, {"train": counts, "test": counts})
+    data = Data({"y": np.zeros(59)})
+    found = recalled({"train_hits": shares}, {"train": counts, "test": counts}, data)
     assert found["train_balanced_accuracy"] == 1  # exactly
     hit = np.array([[49.0], [0.0], [0.0], [3.0]])
     assert balanced(hit, counts) == pytest.approx(2 / 3, rel=1e-15)
@@ -291,3 +294,78 @@ def test_what_has_no_classes_has_no_weights() -> None:
     for problem in (LogisticRegression(), Svm(), SoftmaxRegression(), Mlp()):
         assert isinstance(problem, OfClasses)
         assert not problem.weighs
+
+
+SHARES = """
+    def load(self, rng):
+        return Data({"x": rng.standard_normal((9, 4)), "y": np.full((9, 3), 1 / 3)})
+"""
+PLACES = """
+    def load(self, rng):
+        x = rng.integers(0, 5, (40, 6))
+        y = np.minimum(x, rng.integers(0, 5, (40, 6)))
+        y[0, :2] = -100
+        return Data({"x": x[:30], "y": y[:30]}, {"x": x[30:], "y": y[30:]})
+
+    def module(self, data):
+        return nn.Sequential(nn.Embedding(5, 4), nn.Tanh(), nn.Linear(4, 5))
+"""
+
+
+def without_methods() -> str:
+    return OWN[: OWN.index("    def load")]
+
+
+def test_targets_that_are_shares_have_no_weights(tmp_path: Path) -> None:
+    file = tmp_path / "shares.py"
+    module = OWN[OWN.index("    def module") :]
+    file.write_text(without_methods() + SHARES + "\n" + module, encoding="utf-8")
+    for weights in ("none", "balanced"):
+        trial = experiment(str(file), {"class_weights": weights}, lr="0.1").grid.trials[0]
+        if weights == "none":
+            check_network(trial)
+        else:
+            with pytest.raises(UserError, match="--class-weights: its targets are shares"):
+                check_network(trial)
+
+
+def test_a_target_at_every_place_is_weighed(tmp_path: Path) -> None:
+    file = tmp_path / "places.py"
+    file.write_text(without_methods() + PLACES, encoding="utf-8")
+    grid = {"lr": "0.5", "epochs": "3", "dtype": "float64", "method": "gd,minibatch"}
+    found = train(str(file), WEIGHED, batch_size="10", **grid)
+    assert_agree(found, train(str(file), WEIGHED, engine="reference", batch_size="10", **grid))
+    run = next(run for run in found.values() if run.trial.method == "gd")
+    data, module = examples_of(run.trial), module_of_the_start(run, 0)
+    y = data.train["y"].ravel()
+    counts = y >= 0  # -100 counts nowhere
+    z = module(torch.from_numpy(data.train["x"])).flatten(0, 1)[torch.from_numpy(counts)]
+    weight = torch.from_numpy(sklearns(y[counts]))
+    loss = torch.nn.CrossEntropyLoss(weight=weight)(z, torch.from_numpy(y[counts]))
+    assert run.losses[0] == pytest.approx(float(loss.detach()), rel=1e-12)
+    oracle = balanced_accuracy_score(y[counts], z.argmax(1).numpy())
+    assert run.values["train_balanced_accuracy"][0] == pytest.approx(oracle, rel=1e-12)
+
+
+def test_examples_on_disk_are_weighed_alike(two: Path) -> None:
+    grid = {"lr": "0.3", "epochs": "20", "method": "gd,minibatch", "batch_size": "16"}
+    whole = train("logistic-regression", of(two, **WEIGHED), **grid)
+    parts = train("logistic-regression", of(two, stream="true", **WEIGHED), **grid)
+    for one, other in zip(whole.values(), parts.values(), strict=True):
+        for name, values in one.values.items():
+            np.testing.assert_allclose(other.values[name], values, rtol=1e-9)
+
+
+def test_a_constant_is_judged_by_the_weighted_loss(rare: Path) -> None:
+    problem = Mlp(data=rare, target="kind", class_weights="balanced")
+    data = load(problem, 0)
+    base = baseline_of(problem, data)
+    assert base is not None
+    assert base.train_loss == pytest.approx(np.log(3), rel=1e-12)  # all classes count alike
+    assert base.train_recall == pytest.approx(1 / 3)
+    assert base.name == "a"
+    test = data.test["y"]
+    weight = sklearns(data.train["y"])[test]
+    assert base.test_loss == pytest.approx((weight * np.log(3)).mean(), rel=1e-12)
+    oracle = balanced_accuracy_score(test, np.zeros_like(test))
+    assert base.test_recall == pytest.approx(oracle)

@@ -216,7 +216,9 @@ class ModuleProgram(AutogradProgram):
     def evaluate(self, params: Params) -> Evaluation:
         """Return the same, and the mean recall of the classes."""
         found = super().evaluate(params)
-        return found._replace(values=recalled(found.values, self.counts)) if self.counts else found
+        if not self.counts:
+            return found
+        return found._replace(values=recalled(found.values, self.counts, self.data))
 
     def outcomes(self, params: Params) -> Iterator[Outcome]:
         """Yield the costs, and the probabilities of a classifier of whole examples."""

@@ -80,7 +80,7 @@ class Objective(Generic[P]):
 
     def __init__(self, problem: P, data: Data, device: Torch) -> None:
         """Move the examples to the device."""
-        self.problem = problem
+        self.problem, self.data = problem, data
         self.examples, self.held_out, self.constants = (
             tensors(arrays, device) for arrays in (data.train, data.test, data.constants)
         )
@@ -153,7 +153,7 @@ class Objective(Generic[P]):
             found |= self._means(lambda part: self.metrics(params, part, "train"), self.examples)
             if self.held_out:
                 found |= self._means(lambda part: self._tested(params, part), self.held_out)
-        return recalled(found, self.counts) if self.counts else found
+        return recalled(found, self.counts, self.data) if self.counts else found
 
     def _tested(self, params: Tensors, part: Tensors) -> Tensors:
         return {"test_loss": self.loss(params, part)} | self.metrics(params, part, "test")
