@@ -174,6 +174,7 @@ def settings_of(part: Any) -> dict[str, Any]:
     }
 
 
+@cache
 def _later(cls: type) -> frozenset[str]:
     hints = get_type_hints(cls, include_extras=True).items()
     return frozenset(name for name, hint in hints if LATER in getattr(hint, "__metadata__", ()))

@@ -6,23 +6,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdcli.engine.examples import examples_of
 from gdcli.engine.families import on_torch
 from gdcli.engine.memory import allowance, stack_memory
+from gdcli.engine.numpy_seconds import numpy_seconds
 from gdcli.runs.inline import inline
-from gdcli.runs.work import plan_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gdcli.engine.batch import TrialBatch
     from gdcli.runs.run import Run
     from gdcli.runs.tally import Tally
 
 START = {False: 0.7, True: 2.5}  # seconds until a worker computes, without and with torch
-# Seconds of NumPy, rather too many: of a trial's step, of its recorded point with the row that is
-# written, and of each number that they see.
-STEP, POINT, NUMBER = 4e-6, 8e-5, 1e-8
 GAIN = 3.0  # seconds that workers must save to be started unasked
 
 
@@ -72,25 +67,11 @@ def _pays(run: Run, todo: Sequence[int], workers: int) -> bool:
     start = START[torch]
     worth = (start + GAIN) / (1 - 1 / workers)
     batches = [run.batches[index] for index in todo]
-    if not torch and _at_most(batches) < worth:
+    if not torch and numpy_seconds(batches) < worth:
         return False  # not worth a look: it would take longer than many such grids
     from gdcli.engine.estimate import quick_estimate
 
     return quick_estimate(batches, run.device, enough=worth) >= worth
-
-
-def _at_most(batches: Sequence[TrialBatch]) -> float:
-    """Return more seconds than NumPy takes for the steps of batches, without trying any."""
-    seconds = 0.0
-    for batch in batches:
-        data, plan = examples_of(batch.trials[0]), plan_for(batch)
-        seen = sum(array[:1].size for array in data.train.values()) * plan.batch_size
-        held = sum(a.size for part in (data.train, data.test) for a in part.values())
-        constant = sum(array.size for array in data.constants.values())
-        step = STEP + NUMBER * (seen + constant)
-        point = POINT + NUMBER * (held + constant)
-        seconds += len(batch.trials) * (plan.steps * step + plan.recorded * point)
-    return seconds
 
 
 def _fitting(run: Run) -> int:

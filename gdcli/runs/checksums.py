@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def data_checksum(trial: Trial) -> str:
     return _checksum(examples_of(trial))
 
 
+@lru_cache(maxsize=1024)  # a trial at a time is asked for
 def problem_key(problem: Problem) -> str:
     """Return a hash of a problem's options."""
     return digest(settings_of(problem))[:12]

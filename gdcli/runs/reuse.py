@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.batch import batches_of
+from gdcli.engine.families import on_torch
+from gdcli.engine.numpy_seconds import numpy_seconds
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.runs.checksums import problem_key
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
     from gdcli.runs.options import RunOptions
     from gdcli.runs.work import Keep
 
+# Seconds: to make a trial of a run's grid, and to read and split a byte of its batches.
+TRIAL, BYTE = 2e-5, 1.5e-8
+TOO_MANY = 10  # times as long as the steps take, at most, is what `numpy_seconds` says
 NOTHING = Shard(b"", b"", seconds=0.0, failed=0, diverged=0)
 
 
@@ -174,15 +179,22 @@ class Reusing(Work):
         )
 
 
-def reusing(work: Work, spec: dict[str, Any], options: RunOptions) -> Work:
+def reusing(
+    work: Work, spec: dict[str, Any], options: RunOptions, batches: Sequence[TrialBatch]
+) -> Work:
     """Return work that takes from the runs of `--reuse` the trials that they hold.
+
+    A run that takes longer to read than the batches to compute is left alone.
 
     Raises UserError for a run that is none, or whose numbers would not be those of this one.
     """
     if work.device != "cpu":
         what = f"on {work.device} a trial's last digits depend on the others of its batch"
         raise UserError("--reuse", what, "give --device cpu, or leave it out")
-    sources = [_source(name, spec, options) for name in options.reuse]
+    held = [_source(name, spec, options) for name in options.reuse]
+    sources = [source for source in held if _pays(source, batches)]
+    for source in sources:
+        _ = source.experiment  # what is wrong with it is said before anything is written
     return Reusing(work.varied, work.metrics, work.device, work.memory, sources, spec["data"])
 
 
@@ -204,9 +216,15 @@ def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
     if other := [what for what in own if what in theirs and own[what] != theirs[what]]:
         what = f"{folder} has other code of {other[0]}"
         raise UserError("--reuse", what, "leave it out")
-    source = Source(folder, held, trust=options.trust)
-    _ = source.experiment  # what is wrong with it is said before anything is written
-    return source
+    return Source(folder, held, trust=options.trust)
+
+
+def _pays(source: Source, batches: Sequence[TrialBatch]) -> bool:
+    """Return whether it takes longer to compute batches than to read a run, however fast."""
+    if any(on_torch(batch.trials[0]) for batch in batches):
+        return True
+    reading = TRIAL * source.spec.get("trials", 0) + BYTE * source.store.size()
+    return reading < numpy_seconds(batches) / TOO_MANY
 
 
 def _spec(folder: Path) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Run:
         if options.reuse:
             from gdcli.runs.reuse import reusing
 
-            self.work = reusing(self.work, spec, options)
+            self.work = reusing(self.work, spec, options, self.batches)
         self.store = Store(self.folder, spec)
 
     def open(self) -> None:

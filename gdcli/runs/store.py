@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -150,6 +151,13 @@ class Store:
         with door.opened(self._file(index)) as stream:
             begin = len(stream.readline(door.LONGEST_LINE))
             return [_part(stream, begin + offset, length) for offset, length in places]
+
+    def size(self) -> int:
+        """Return the bytes of all batches that are there."""
+        try:
+            return sum(entry.stat().st_size for entry in os.scandir(self.shards))
+        except OSError:
+            return 0
 
     def there(self, total: int) -> list[int]:
         """Return the batches, of so many, that have a file, whole or not, in order."""

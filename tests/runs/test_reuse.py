@@ -138,6 +138,21 @@ def test_each_batch_is_read_once_whatever_the_order(
     assert sorted(read) == list(range(8))
 
 
+def test_a_run_that_takes_longer_to_read_than_to_compute_is_left_alone(
+    tmp_path: Path, trained: list[str]
+) -> None:
+    many = experiment("quadratic", lr="log:1e-3:1:2000", epochs="1")
+    run(many, tmp_path / "many")
+    one = experiment("quadratic", lr="1e-3", epochs="1")
+    expected = run(one, tmp_path / "whole")
+    for given, new in ((one, 1), (many, 0)):
+        trained.clear()
+        found = run(given, tmp_path / f"new{new}", "many")
+        assert len(trained) == new
+        if given is one:
+            assert found == expected
+
+
 def test_a_damaged_shard_is_not_reused(tmp_path: Path, trained: list[str]) -> None:
     expected = run(bowls("0.1"), tmp_path / "a")
     for shard in (tmp_path / "a" / ".gdcli" / "shards").iterdir():
@@ -204,4 +219,4 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 def test_a_gpu_is_refused() -> None:
     work = Work((), (), "cuda:0")
     with pytest.raises(UserError, match="last digits depend on the others"):
-        reusing(work, {}, RunOptions(reuse=("a",)))
+        reusing(work, {}, RunOptions(reuse=("a",)), [])

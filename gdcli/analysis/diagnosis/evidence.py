@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from math import isnan
 from typing import Any
 
 STRETCHES = 16  # equal parts of the budget, each with a mean loss
@@ -50,17 +49,20 @@ class Observed:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Observed:
         """Return the facts of a row by column name; NaN is not known but as the final loss."""
-        names = [f.name for f in fields(cls) if f.name != "levels"]
-        kept = {name: _known(name, row[name]) for name in names if row.get(name) is not None}
+        get = row.get
+        kept = {
+            name: value
+            for name in NAMES
+            if (value := get(name)) is not None and (value == value or name == FINAL)  # noqa: PLR0124 -- NaN is not
+        }
         if isinstance(code := kept.get("diverged_by", ""), (int, float)):
             kept["diverged_by"] = BY_CODE[int(code)]
-        return cls(levels=tuple(_known(name, row.get(name)) for name in LEVELS), **kept)
+        levels = tuple(y if y == y else None for y in map(get, LEVELS))  # noqa: PLR0124
+        return cls(levels=levels, **kept)
 
 
-def _known(name: str, value: Any) -> Any:
-    """Return None for a NaN that means "not known"."""
-    missing = isinstance(value, float) and isnan(value) and name != "final_train_loss"
-    return None if missing else value
+FINAL = "final_train_loss"
+NAMES = tuple(f.name for f in fields(Observed) if f.name != "levels")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import read_rows
@@ -31,7 +31,7 @@ def curve_metrics(source: Source) -> list[str]:
 
 def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str, Any]:
     """Return the trials as they stand in summary.csv, their settings' names and their curves."""
-    header, cells = _table(source.folder)
+    columns = _table(source.folder)
     places = {setting.values: place for place, setting in enumerate(source.settings)}
     axes: dict[tuple[float, ...], int] = {}
     trials = [trial.id for trial in source.run.trials]
@@ -42,10 +42,10 @@ def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str,
     metrics = curve_metrics(source)
     rates = apart(trial.lr for trial in source.run.trials)
     return {
-        "columns": [_column(n, c) for n, c in zip(header, cells, strict=True)],
-        "facets": _facets(header, cells, len(source.run.names)),
+        "columns": [{"name": c.name, "values": list(c.places), "at": c.at} for c in columns],
+        "facets": _facets(columns, len(source.run.names)),
         "settings": [source.name(setting) for setting in source.settings],
-        "rates": {cell: rates[float(cell)] for cell in dict.fromkeys(cells[header.index("lr")])},
+        "rates": {cell: rates[float(cell)] for cell in _named(columns, "lr").places},
         "setting": [places[trial.setting] for trial in source.run.trials],
         "lost": [place for place, t in enumerate(source.run.trials) if t.loss == inf],
         "metrics": [{"name": n, "label": label_of(n), "log": n in NAMES} for n in metrics],
@@ -59,13 +59,6 @@ def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str,
     }
 
 
-def _column(name: str, cells: Sequence[str]) -> dict[str, Any]:
-    """Return a column as its distinct values, and the place among them of each cell."""
-    places: dict[str, int] = {}
-    at = [places.setdefault(cell, len(places)) for cell in cells]
-    return {"name": name, "values": list(places), "at": at}
-
-
 def embedded(value: object) -> str:
     """Return strict JSON that no HTML parser takes for a tag."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
@@ -74,15 +67,35 @@ def embedded(value: object) -> str:
     return text
 
 
-def _table(folder: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the columns of summary.csv but OWN_FACTS, each with its cells as text."""
-    header, *rows = [row.cells for row in read_rows(folder / "summary.csv")]
+class _Column(NamedTuple):
+    """A column as its distinct values, with their places, and the place of each cell."""
+
+    name: str
+    places: dict[str, int]
+    at: list[int]
+
+    def add(self, cell: str) -> None:
+        """Take one more cell."""
+        self.at.append(self.places.setdefault(cell, len(self.places)))
+
+
+def _table(folder: Path) -> list[_Column]:
+    """Return the columns of summary.csv but OWN_FACTS, of which one row at a time is read."""
+    rows = read_rows(folder / "summary.csv")
+    header = next(rows).cells
     names = [f"{n} (varied)" if n in header[at + 1 :] else n for at, n in enumerate(header)]
-    kept = [at for at, name in enumerate(names) if name not in OWN_FACTS]
-    return [names[at] for at in kept], [[cells[at] for cells in rows] for at in kept]
+    kept = [(at, _Column(name, {}, [])) for at, name in enumerate(names) if name not in OWN_FACTS]
+    for row in rows:
+        for at, column in kept:
+            column.add(row.cells[at])
+    return [column for _, column in kept]
 
 
-def _facets(header: Sequence[str], cells: Sequence[Sequence[str]], settings: int) -> list[str]:
+def _named(columns: Sequence[_Column], name: str) -> _Column:
+    return next(column for column in columns if column.name == name)
+
+
+def _facets(columns: Sequence[_Column], settings: int) -> list[str]:
     """Return the settings with more than one value: they choose trials."""
-    several = header[1 : settings + 3]  # with the learning rate and the seed, without the id
-    return [n for n, column in zip(several, cells[1:], strict=False) if len(set(column)) > 1]
+    several = columns[1 : settings + 3]  # with the learning rate and the seed, without the id
+    return [column.name for column in several if len(column.places) > 1]
