@@ -234,6 +234,16 @@ def test_a_criterion_that_is_no_mean_is_refused(criterion: Any, kind: str, said:
         check_criterion(given(criterion, kind)(), 0)
 
 
+def test_a_target_that_the_loss_does_not_take_is_refused() -> None:
+    class Beyond(made("binary_cross_entropy")):  # type: ignore[misc]
+        def load(self, rng: np.random.Generator) -> Data:
+            data = super().load(rng)
+            return Data({"x": data.train["x"], "y": 2 + data.train["y"]})
+
+    with pytest.raises(UserError, match="binary_cross_entropy cannot be computed"):
+        check_criterion(Beyond(), 0)
+
+
 def test_what_a_criterion_makes_of_each_example_has_its_mean() -> None:
     z, y = torch.rand(6, 3), torch.rand(6, 3)
     for criterion, kind in GIVEN:
