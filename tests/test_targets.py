@@ -76,3 +76,7 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     (tmp_path / "timings.csv").write_text("a,b\n")
     with pytest.raises(UserError, match=r"timings\.csv:1: the columns trials and seconds"):
         seconds_of(tmp_path, run)
+    for count in ("1e308", "-1", "nan"):
+        (tmp_path / "timings.csv").write_text(f"batch,trials,seconds\n0,{count},1\n")
+        with pytest.raises(UserError, match=r"timings\.csv:2: its trials and seconds are no"):
+            seconds_of(tmp_path, run)

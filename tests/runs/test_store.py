@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdcli.errors import UserError
+from gdcli.grid import MOST_TRIALS
 from gdcli.runs.atomic import TEMPORARY
 from gdcli.runs.shard import Shard
 from gdcli.runs.spec import differences, differing
@@ -139,6 +140,19 @@ def test_a_shard_of_another_experiment_or_batch_is_not_there(tmp_path: Path) -> 
     elsewhere.open(overwrite=False)
     file_of(elsewhere, 0).write_bytes(file.read_bytes())
     assert elsewhere.load(0) is None
+
+
+@pytest.mark.parametrize(
+    "shard",
+    [
+        SHARD._replace(curves=bytes(3 * 2**20)),  # as in a file with holes: no lines at all
+        SHARD._replace(summary=b"\n" * (MOST_TRIALS + 1)),
+    ],
+)
+def test_a_shard_that_is_no_part_of_a_table_is_not_there(tmp_path: Path, shard: Shard) -> None:
+    store = opened(tmp_path)
+    store.save(0, shard)
+    assert store.load(0) is None
 
 
 def test_the_order_of_a_spec_does_not_matter(tmp_path: Path) -> None:
@@ -274,6 +288,16 @@ def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None
     store.clear_temporaries()
     assert not [file for folder in folders for file in folder.glob(f"{TEMPORARY}*")]
     assert store.load(0) == SHARD
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_the_place_of_the_checkpoints_is_not_waited_for(tmp_path: Path) -> None:
+    store = opened(tmp_path)
+    os.mkfifo(store.checkpoints)
+    (store.shards / f"{TEMPORARY}folder").mkdir()
+    store.clear_temporaries()
+    (store.shards / f"{TEMPORARY}folder").rmdir()
+    store.open(overwrite=True)
 
 
 def test_differing_keys_are_named_with_their_path() -> None:
