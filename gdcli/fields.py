@@ -105,7 +105,6 @@ class Option:
                 raise UserError(where, f"{show(value)} is {broken} {bound}", f"give {self.wanted}")
         return value
 
-
     def _written(self, raw: object) -> str:
         """Return how the number is written that a value means, "" where it means none."""
         fitting = [text for text in meant(raw, self.kind) if self.takes(text)]

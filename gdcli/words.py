@@ -179,8 +179,7 @@ NAMES = {  # by the catalogue's folder
     },
     "problems": {
         "linear-regression": (
-            "linear linear-model linear-reg ols least-squares lstsq regression linreg "
-            "ridge mse"
+            "linear linear-model linear-reg ols least-squares lstsq regression linreg ridge mse"
         ),
         "logistic-regression": "logistic logit logistic-reg logreg binary-classification",
         "softmax-regression": (

@@ -49,7 +49,9 @@ class _Room(MetaPathFinder):
         need = NEEDED.get(fullname, 0)
         left = self.limit - _held() if need else 0
         if left < need:
-            said = f"{fullname} needs {need >> 20} MB to be loaded, and {max(left, 0) >> 20} are left"
+            said = (
+                f"{fullname} needs {need >> 20} MB to be loaded, and {max(left, 0) >> 20} are left"
+            )
             raise RunError(f"memory: {said}; raise the limit of the address space (ulimit -v)")
 
 

@@ -86,7 +86,9 @@ def resolve(name: str, *, networks: bool) -> str:
     if name == "cpu" or (name == "auto" and not networks):
         return "cpu"
     kind, _, index = name.partition(":")
-    if name != "auto" and (kind != "cuda" or (":" in name and not re.fullmatch(r"\d{1,9}", index, re.ASCII))):
+    if name != "auto" and (
+        kind != "cuda" or (":" in name and not re.fullmatch(r"\d{1,9}", index, re.ASCII))
+    ):
         meant = name.lower().replace("gpu", "cuda")
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", meant, re.ASCII)
         fix = f"did you mean '{meant}'?" if known else "give auto, cpu, cuda or cuda:0"

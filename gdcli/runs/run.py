@@ -85,7 +85,9 @@ class Run:
         """Make the folder, or take up what lies there; raises UserError if that is another's."""
         if self.options.overwrite and at_work(self.folder):
             what = f"another process is at work in {self.folder}"
-            raise UserError("--overwrite", what, "wait for it, stop it first, or give another --name")
+            raise UserError(
+                "--overwrite", what, "wait for it, stop it first, or give another --name"
+            )
         self.store.open(overwrite=self.options.overwrite)
         if self.options.retry_failed:
             # Killed on the way, the run is unfinished: its tables are of the trials before.

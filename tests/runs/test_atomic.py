@@ -102,3 +102,10 @@ def test_two_writers_at_once_have_temporary_files_of_their_own(tmp_path: Path) -
     atomic.write(file, chunks())
     assert file.read_bytes() == b"outer"
     assert names(tmp_path) == ["file"]
+
+
+def test_a_temporary_file_of_a_live_process_is_known(tmp_path: Path) -> None:
+    assert atomic.is_being_written(tmp_path / f"{atomic.TEMPORARY}{os.getppid()}-0")
+    assert not atomic.is_being_written(tmp_path / f"{atomic.TEMPORARY}{os.getpid()}-0")
+    for number in ("x", "", "9" * 30, str(2**22 + 1)):  # Linux has no process of such a number
+        assert not atomic.is_being_written(tmp_path / f"{atomic.TEMPORARY}{number}-0")
