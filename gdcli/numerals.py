@@ -14,22 +14,28 @@ NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 LONGEST = 40  # characters of a text that is looked into
 LARGEST = 300  # the exponent from which no number is proposed
-RAISED = re.compile("[⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-SIGNS = str.maketrans({**dict.fromkeys("−–—‐‑⁻", "-"), "⁺": "+", "⁄": "/"})
-BLANKS = re.compile(r"[\s_'’`]")
-SPACED = re.compile(r"[+-]?\d{1,3}([\s'’`]\d{3})+([.,]\d+)?")
+RAISED = re.compile(
+    "[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079]+"
+)
+SIGNS = str.maketrans(
+    {**dict.fromkeys("\u2212\u2013\u2014\u2010\u2011\u207b", "-"), "\u207a": "+", "\u2044": "/"}
+)
+BLANKS = re.compile(r"[\s_'\u2019`]")
+SPACED = re.compile(r"[+-]?\d{1,3}([\s'\u2019`]\d{3})+([.,]\d+)?")
 JOINED = re.compile(r"(?<=\d)_(?=\d)")
 LOOSE = re.compile(r"(?<=[eE+-])\s+|\s+(?=[eE^*/%])|(?<=[\^*/])\s+")
 BY_COMMAS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?")
 BY_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3})+(,\d*)?")
 DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 POWER = re.compile(r"([+-]?[\d.]+)(?:\^|\*\*)\(?([+-]?\d+)\)?")
-TIMES = re.compile(r"([+-]?[\d.]+)\s*[*x×·]\s*10(?:\^|\*\*)\(?([+-]?\d+)\)?", re.IGNORECASE)
+TIMES = re.compile(
+    r"([+-]?[\d.]+)\s*[*x\u00d7\u00b7]\s*10(?:\^|\*\*)\(?([+-]?\d+)\)?", re.IGNORECASE
+)
 SUFFIXED = re.compile(r"([+-]?[\d.]+)\s*([kKM%])")
 FRACTION = re.compile(r"([+-]?\d+)/(\d+)")
 FORTRAN = re.compile(r"([+-]?[\d.]+)[dD]([+-]?\d+)")
 FACTORS = {"k": Decimal(1000), "K": Decimal(1000), "M": Decimal(10**6), "%": Decimal("0.01")}
-RANGE = re.compile(r"([+-]?\d+)(?:-|\.\.\.?|–)([+-]?\d+)")
+RANGE = re.compile(r"([+-]?\d+)(?:-|\.\.\.?|\u2013)([+-]?\d+)")
 EXACT = Context(prec=30)
 
 
@@ -74,7 +80,12 @@ def _digit(char: str) -> str:
     return char if value is None else str(value)
 
 
-def _numbers(text: str, kind: type) -> list[Decimal]:  # noqa: PLR0911 -- one a way of writing
+def _numbers(text: str, kind: type) -> list[Decimal]:
+    """Return the numbers that a text may be, by how it separates digits, then by its marks."""
+    return _separated(text, kind) or _marked(text)
+
+
+def _separated(text: str, kind: type) -> list[Decimal]:
     if NUMBER.fullmatch(text):
         number = Decimal(text)
         # 1.000 of a count is one thousand where a point stands between thousands.
@@ -88,6 +99,10 @@ def _numbers(text: str, kind: type) -> list[Decimal]:  # noqa: PLR0911 -- one a 
         return [Decimal(text.replace(".", "").replace(",", "."))]
     if DECIMAL_COMMA.fullmatch(text):
         return [Decimal(text.replace(",", "."))]
+    return []
+
+
+def _marked(text: str) -> list[Decimal]:  # noqa: PLR0911 -- one a way of writing
     if found := TIMES.fullmatch(text):
         return [_scaled(Decimal(found[1]), int(found[2]))]
     if found := FORTRAN.fullmatch(text):

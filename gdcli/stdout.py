@@ -46,7 +46,7 @@ def divert() -> None:
     _state.results = sys.stdout
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         _state.descriptor = os.dup(1)
-        _state.results = open(  # noqa: SIM115 -- until `join`
+        _state.results = open(  # noqa: PTH123, SIM115 -- a descriptor, until `join`
             _state.descriptor, "w", encoding=sys.stdout.encoding, errors="backslashreplace"
         )
         os.dup2(2, 1)

@@ -51,7 +51,15 @@ DTYPES = (
 )
 SHAPES = (
     *(b"()", b"(0,)", b"(0, 3)", b"(3, 0)", b"(-1, 3)", b"(10**9, 10**9)", b"(1, 1, 1, 1)", b"3"),
-    *(b"(99999999999, 99999999999)", b"(2.0, 3)", b"('a',)", b"[3]", b"None", b"(True, 3)", b"(6,)"),
+    *(
+        b"(99999999999, 99999999999)",
+        b"(2.0, 3)",
+        b"('a',)",
+        b"[3]",
+        b"None",
+        b"(True, 3)",
+        b"(6,)",
+    ),
 )
 VALUES = (
     *("1", "-1", "0", "nan", "inf", "1e999", '""', '"x"', "[]", "[[]]", "{}", "true", "[1, 2]"),
@@ -77,7 +85,7 @@ def _numbers(rows: int = 12) -> Any:
 
 def _csv() -> Mapping[str, bytes]:
     rows = [f"{a:.3f};{b:.2f}" for a, b, _ in _numbers()]
-    lines = [f'{row.replace(";", ",")},{"ab"[i % 2]},{i % 3}' for i, row in enumerate(rows)]
+    lines = [f"{row.replace(';', ',')},{'ab'[i % 2]},{i % 3}" for i, row in enumerate(rows)]
     return {"x.csv": "\n".join(['a,"b",c,y', *lines, ""]).encode()}
 
 
@@ -510,9 +518,7 @@ def hunt(count: int, seed: int, kinds: list[str], tell: Callable[[str], object])
     return faults
 
 
-def _told(
-    first: int, last: int, seed: int, kinds: list[str], home: Path
-) -> Iterator[str]:
+def _told(first: int, last: int, seed: int, kinds: list[str], home: Path) -> Iterator[str]:
     """Yield what a process tells that reads some files, and how it ended."""
     reader, writer = os.pipe()
     child = os.fork()

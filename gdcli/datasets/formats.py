@@ -129,18 +129,20 @@ def format_of(file: Path, reading: Reading) -> str:
         raise UserError(str(file), what, "open it with what wrote it, and save it as CSV or .npz")
     if IDX_START.match(start):
         return IDX
-    stranger = next((s for m, s in STRANGERS.items() if start.startswith(m)), None)
-    if stranger is None:
-        stranger = next((s for form, s in WRITTEN.items() if form.match(start)), None)
-    if start[8:12] == b"WEBP" or (start[:2] == b"BM" and start[6:10] == bytes(4)):
-        stranger = IMAGE
-    if stranger is None and start[257:262] == b"ustar":
-        stranger = "a tar archive", "unpack it"
-    if stranger is not None:
+    if (stranger := _stranger(start)) is not None:
         raise UserError(str(file), f"it is {stranger[0]}, which is not read", stranger[1])
     if reading.textual:
         return CSV
     return LIBSVM if _suffix(file) in LIBSVM_NAMES or _has_pairs(start) else CSV
+
+
+def _stranger(start: bytes) -> tuple[str, str] | None:
+    """Return what a file is that is not read, and what to do about it; None for others."""
+    if start[8:12] == b"WEBP" or (start[:2] == b"BM" and start[6:10] == bytes(4)):
+        return IMAGE
+    found = next((s for m, s in STRANGERS.items() if start.startswith(m)), None)
+    found = found or next((s for form, s in WRITTEN.items() if form.match(start)), None)
+    return found or (("a tar archive", "unpack it") if start[257:262] == b"ustar" else None)
 
 
 def _of_zip(file: Path) -> str:

@@ -107,7 +107,7 @@ class Signs:
         self._seen: dict[int, tuple[list[int], float]] = {}
 
     def missing(self, byte: int) -> bool:
-        """Return whether nothing has changed for `PATIENCE` since this was first asked of a byte."""
+        """Return whether nothing has changed for `PATIENCE` since this was asked of a byte."""
         state, now = self._state(), time.monotonic()
         before, since = self._seen.get(byte, ([], now))
         if state != before:

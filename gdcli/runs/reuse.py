@@ -223,7 +223,7 @@ def _pays(source: Source, batches: Sequence[TrialBatch]) -> bool:
     """Return whether it takes longer to compute batches than to read a run, however fast."""
     if any(on_torch(batch.trials[0]) for batch in batches):
         return True
-    reading = TRIAL * source.spec.get("trials", 0) + BYTE * source.store.size()
+    reading: float = TRIAL * source.spec.get("trials", 0) + BYTE * source.store.size()
     return reading < numpy_seconds(batches) / TOO_MANY
 
 

@@ -136,3 +136,10 @@ def test_where_one_file_cannot_be_written_none_is(tmp_path: Path) -> None:
             fill(folder, "a", "b/c", "b")
     assert names(tmp_path) == ["a"]
     assert (tmp_path / "a").read_text() == "old"
+
+
+def test_a_temporary_file_of_a_live_process_is_known(tmp_path: Path) -> None:
+    assert atomic.is_being_written(tmp_path / f"{atomic.TEMPORARY}{os.getppid()}-0")
+    assert not atomic.is_being_written(tmp_path / f"{atomic.TEMPORARY}{os.getpid()}-0")
+    for number in ("x", "", "9" * 30, str(2**22 + 1)):  # Linux has no process of such a number
+        assert not atomic.is_being_written(tmp_path / f"{atomic.TEMPORARY}{number}-0")

@@ -81,7 +81,7 @@ def test_who_is_at_work_is_seen_between_batches_too(folder: Path) -> None:
 
 def test_one_process_at_a_time_writes_the_tables(folder: Path) -> None:
     mine = Claims(folder)
-    with mine.tables() as certain:
+    with mine.tables(print) as certain:
         assert certain
         with another(folder, str(claims.TABLES)) as (_, taken):
             assert taken == ["False"]
@@ -102,7 +102,7 @@ def test_without_a_lock_service_everyone_goes_on(
     assert other.take(0)
     mine.attend()
     assert not at_work(folder)
-    with mine.tables() as certain, other.tables():
+    with mine.tables(print) as certain, other.tables(print):
         assert not certain
     mine.release(0)
 
@@ -115,3 +115,30 @@ def test_a_link_in_place_of_the_locks_is_not_followed(folder: Path) -> None:
         Claims(folder)
     assert not at_work(folder)
     assert target.read_text() == "mine"
+
+
+def test_tables_whose_claim_shows_no_sign_of_work_are_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "PATIENCE", 0)
+    monkeypatch.setattr(claims, "LOOK", 0)
+    told: list[str] = []
+    with another(folder, str(claims.TABLES)), Claims(folder).tables(told.append) as certain:
+        assert not certain
+    (line,) = told
+    assert line.startswith("waiting for a process that writes the tables, unless there is no sign")
+
+
+def test_what_changes_is_a_sign_of_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    signs = claims.Signs(folder)
+    assert not signs.missing(0)
+    now[0] = 99
+    assert not signs.missing(0)
+    (folder / ".gdcli" / "shards").mkdir()
+    now[0] = 150
+    assert not signs.missing(0)  # a batch was done meanwhile
+    assert not signs.missing(1)
+    now[0] = 251
+    assert signs.missing(0)

@@ -109,6 +109,23 @@ def test_a_claim_of_a_killed_process_is_free_at_once(tmp_path: Path, whole: list
     assert tables(tmp_path / "results" / "run") == whole
 
 
+IMPATIENT = "import gdcli.runs.claims as claims; claims.PATIENCE = 0"
+
+
+def test_a_claim_without_a_sign_of_work_is_not_waited_for(
+    tmp_path: Path, whole: list[bytes]
+) -> None:
+    stuck = begin(tmp_path, *ALONE, sabotage=f"{NOTE}; import time; index or time.sleep(600)")
+    while not (tmp_path / "began-0").exists():
+        assert stuck.poll() is None
+    code, lines = gdcli(tmp_path, *ALONE, sabotage=IMPATIENT)
+    assert stuck.poll() is None
+    stuck.kill()
+    assert (end(stuck)[0], code) == (-9, 0)
+    assert lines[0].startswith("waiting for 1 batch that another process computes, unless there")
+    assert tables(tmp_path / "results" / "run") == whole
+
+
 def test_starting_again_is_refused_while_another_process_is_at_work(tmp_path: Path) -> None:
     stuck = begin(tmp_path, *ALONE, sabotage=f"{NOTE}; import time; time.sleep(600)")
     while not (tmp_path / "began-0").exists():
