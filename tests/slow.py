@@ -118,6 +118,10 @@ SLOW = (
         lambda case: case["name"] != "LBFGS",
     ),
     Slow(
+        "a hundred workbooks",
+        ("tests/datasets/test_round_trips.py::test_what_pandas_writes_for_excel",),
+    ),
+    Slow(
         "files of hundreds of megabytes, pages of thousands of trials",
         (
             "tests/engine/test_streaming.py::test_a_file_of_400_megabytes_in_100",

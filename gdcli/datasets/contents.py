@@ -27,8 +27,13 @@ PART = 2**20
 # gzip makes text of few different characters a thousandth; a table that is of some use a tenth.
 RATIO = 200
 HARMLESS = 2 * 10**7  # bytes that any archive may unpack to
-PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip"}
-PACKED[b"]\x00\x00"] = "lzma"
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"]\x00\x00": "lzma",
+    b"PK\x03\x04": "zip",
+}
 UNPACK: dict[str, Any] = {
     "gzip": gzip.open,
     "bzip2": bz2.open,

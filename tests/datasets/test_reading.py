@@ -318,8 +318,15 @@ PLAIN = b"a,b,y\n1.5,2,0.5\n3,4.25,1.5\n-5,6,2.5\n"
 @pytest.mark.parametrize("name", ["t.csv", "t", "t.gz", "t.parquet", "t.xlsx"])
 @pytest.mark.parametrize(
     "content",
-    [PLAIN, gzip.compress(PLAIN), bz2.compress(PLAIN), lzma.compress(PLAIN), archive("x", PLAIN)],
-    ids=["plain", "gzip", "bzip2", "xz", "zip"],
+    [
+        PLAIN,
+        gzip.compress(PLAIN),
+        bz2.compress(PLAIN),
+        lzma.compress(PLAIN),
+        lzma.compress(PLAIN, lzma.FORMAT_ALONE),
+        archive("x", PLAIN),
+    ],
+    ids=["plain", "gzip", "bzip2", "xz", "lzma", "zip"],
 )
 def test_what_is_packed_is_known_by_its_content(tmp_path: Path, name: str, content: bytes) -> None:
     assert read(write(tmp_path, content, name)) == (*TABLE, [])

@@ -395,7 +395,7 @@ def test_a_formula_that_was_never_computed_is_told(tmp_path: Path) -> None:
     file = book(tmp_path / "t", ("data", [["a", "y"], [1, 0.5], ["=1+1", 1.5]]))
     (said,) = numbers(file, stream=False)
     assert said.startswith("FILE:3: '=1+1' in cell 1 is a formula without a value; open the file")
-    last = [["a", "y"], [1, 0.5], [2, "=A2"]]
+    last: list[list[Any]] = [["a", "y"], [1, 0.5], [2, "=A2"]]
     assert "'=A2' in cell 2" in numbers(book(tmp_path / "t", ("data", last)), stream=False)[0]
 
 
