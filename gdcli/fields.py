@@ -165,7 +165,8 @@ def settings_of(part: Any) -> dict[str, Any]:
     A field marked LATER counts only where it is not its default: what was run before there was
     such a field keeps its name.
     """
-    later = _later(type(part))
+    kind: type = type(part)
+    later = _later(kind)
     values = {field.name: (getattr(part, field.name), field) for field in dataclasses.fields(part)}
     return {
         name: value

@@ -224,7 +224,8 @@ def _learnt(name: str, target: str = "y", **options: Any) -> Callable[[Path], ob
     def read(file: Path) -> object:
         from gdcli.discovery import PROBLEMS
 
-        problem = PROBLEMS.find(name, "")(data=file, target=target, **options)
+        make: Any = PROBLEMS.find(name, "")
+        problem = make(data=file, target=target, **options)
         return problem.load(np.random.default_rng(0))
 
     return read
@@ -278,9 +279,25 @@ KINDS: dict[str, Kind] = {
     "experiment": Kind(_toml, (load,)),
 }
 RUN = "a run's folder"
-RESUMED = ("run", "quadratic", "--lr", "0.05,0.1", "--optimizer", "vanilla,momentum", "-q")
+RESUMED: tuple[str, ...] = (
+    "run",
+    "quadratic",
+    "--lr",
+    "0.05,0.1",
+    "--optimizer",
+    "vanilla,momentum",
+    "-q",
+)
 RESUMED += ("--name", "changed", "-o", ".")
-AGAIN = ("run", "quadratic", "--lr", "0.05,0.1,3", "--optimizer", "vanilla,momentum", "-q")
+AGAIN: tuple[str, ...] = (
+    "run",
+    "quadratic",
+    "--lr",
+    "0.05,0.1,3",
+    "--optimizer",
+    "vanilla,momentum",
+    "-q",
+)
 AGAIN += ("--epochs", "20", "--name", "changed", "-o", ".")
 
 

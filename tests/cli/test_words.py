@@ -58,8 +58,8 @@ def test_every_name_in_the_tables_is_one() -> None:
         for name in words.NAMES[catalogue.folder]:
             assert catalogue.find(name, "")
     for option, values in words.VALUES.items():
-        problems = [options_of(PROBLEMS.find(name, "")) for name in ("mlp", "softmax-regression")]
-        known = {**GRID, **options_of(Screen), **problems[0], **problems[1]}[option].choices
+        both = [options_of(PROBLEMS.find(name, "")) for name in ("mlp", "softmax-regression")]
+        known = {**GRID, **options_of(Screen), **both[0], **both[1]}[option].choices
         assert set(values) <= set(known)
 
 

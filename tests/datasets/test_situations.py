@@ -392,7 +392,8 @@ def test_numbers_in_a_workbook_have_no_decimal_sign_of_their_own(tmp_path: Path)
 
 
 def test_a_formula_that_was_never_computed_is_told(tmp_path: Path) -> None:
-    file = book(tmp_path / "t", ("data", [["a", "y"], [1, 0.5], ["=1+1", 1.5]]))
+    first: list[list[Any]] = [["a", "y"], [1, 0.5], ["=1+1", 1.5]]
+    file = book(tmp_path / "t", ("data", first))
     (said,) = numbers(file, stream=False)
     assert said.startswith("FILE:3: '=1+1' in cell 1 is a formula without a value; open the file")
     last: list[list[Any]] = [["a", "y"], [1, 0.5], [2, "=A2"]]

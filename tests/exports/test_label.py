@@ -8,7 +8,12 @@ import pytest
 
 from gdcli.exports.label import folder_name
 
-OWN = {"method": "gd", "optimizer": "adam", "schedule": "constant", "lr": 0.1}
+OWN: dict[str, int | float | str | None] = {
+    "method": "gd",
+    "optimizer": "adam",
+    "schedule": "constant",
+    "lr": 0.1,
+}
 
 
 def test_a_folder_says_the_settings_and_the_trial() -> None:
