@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.analysis.diagnosis.case import ROUNDING
+from gdcli.analysis.diagnosis.case import SHARE_ROUNDING
 from gdcli.analysis.results import Setting
 from gdcli.analysis.rows import Value
 from gdcli.fields import show
@@ -135,7 +135,7 @@ def _is_no_better(base: Baseline, setting: Setting, part: str) -> bool:
         column = f"{part}_{measure}"
         if most is not None and _has(setting, column):
             reached = best.metric(column)
-            return reached is not None and reached <= most + ROUNDING
+            return reached is not None and reached <= most + SHARE_ROUNDING
     return False
 
 

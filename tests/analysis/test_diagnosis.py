@@ -410,3 +410,43 @@ def test_a_leap_to_a_far_plateau_is_no_minimum() -> None:
     for formula, start, lr in (("1/(1+exp(-w))", "10", 1000), ("1/(w-1)**2", "1.0001", 0.1)):
         found = only("expression", {"formula": formula, "start": start}, lr=[lr], steps=200)
         assert (found.state, found.qualities) == ("flat", ())
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "recall", "words"),
+    [
+        (0.98, None, "is no better than always answering 'no': training accuracy 98%"),
+        (0.98000005, None, "is no better than always answering 'no'"),  # in float32
+        (0.981, None, "is hardly better than always answering 'no'"),
+        (0.99, None, ""),
+        (0.98, 0.5, "is no better than always answering 'no': balanced training accuracy 50%"),
+        (0.9, 0.8, ""),  # fewer right answers, but the rare class is seen
+    ],
+)
+def test_a_classifier_is_compared_with_always_the_same_answer(
+    accuracy: float, recall: float | None, words: str
+) -> None:
+    observed = Observed(
+        status="finished",
+        steps=100,
+        watched=100,
+        initial_train_loss=0.7,
+        final_train_loss=0.0981 if accuracy < 0.985 and recall is None else 0.03,
+        lowest_train_loss=0.0981,
+        highest_train_loss=0.7,
+        final_grad_norm=0.5,
+        largest_grad_norm=1.0,
+        final_train_accuracy=accuracy,
+        final_train_balanced_accuracy=recall,
+    )
+    known = Known(
+        network=True,
+        classifier=True,
+        baseline_loss=0.098,
+        majority_train=0.98,
+        majority="no",
+        majority_recall=0.5 if recall is not None else None,
+    )
+    found = diagnose(Evidence(observed, Descent(lr=0.1, horizon=100), known))
+    assert ("chance level" in found.qualities) == bool(words)
+    assert words in found.phrase

@@ -76,13 +76,10 @@ def test_every_step_is_that_of_a_loop_in_torch(smooth: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_engines_agree(dtype: str, smooth: Path) -> None:
-    grid = {"lr": "0.03,0.1", "epochs": "3", "method": "gd,sgd,minibatch", "batch_size": "30"}
+    grid = {"lr": "0.1", "epochs": "2", "method": "gd,sgd,minibatch", "batch_size": "30"}
     options = of(smooth, hidden="5", quantize="qat")
-    found = train("mlp", options, optimizer="vanilla,adam", dtype=dtype, **grid)
-    assert_agree(
-        found,
-        train("mlp", options, optimizer="vanilla,adam", dtype=dtype, engine="reference", **grid),
-    )
+    found = train("mlp", options, dtype=dtype, **grid)
+    assert_agree(found, train("mlp", options, dtype=dtype, engine="reference", **grid))
     one = next(iter(found.values()))
     assert one.trial.problem.curve_columns == ("train_quantized_loss", "test_quantized_loss")
 

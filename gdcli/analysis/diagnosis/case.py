@@ -18,7 +18,7 @@ WAVERS = 1e-6  # of the fall: a late rise that is no rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
 PART = 0.01  # of a loss, or of a limit: what is small beside it
 TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it
-ROUNDING = 2e-7  # of a share of right answers in float32, less than one of a million examples
+SHARE_ROUNDING = 2e-7  # of a share of right answers in float32, less than one of a million examples
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
@@ -260,7 +260,7 @@ class Case:
             return as_base
         if right is None or majority is None:
             return as_base
-        return right <= majority + ROUNDING or (as_base and right <= majority + CLOSE)
+        return right <= majority + SHARE_ROUNDING or (as_base and right <= majority + CLOSE)
 
     @property
     def beside_majority(self) -> tuple[float | None, float | None]:

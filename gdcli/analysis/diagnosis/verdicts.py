@@ -11,7 +11,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import NamedTuple
 
-from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, ROUNDING, Case
+from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, SHARE_ROUNDING, Case
 from gdcli.fields import show
 
 SAME = 1e-9  # two learning rates this close, relatively, are the same
@@ -285,7 +285,7 @@ def _chance_phrase(case: Case) -> str:
     reached, constant = case.beside_majority
     if constant is None or reached is None:
         return "is no better than guessing the shares of the classes"
-    better = "no" if reached <= constant + ROUNDING else "hardly"
+    better = "no" if reached <= constant + SHARE_ROUNDING else "hardly"
     answer = "the most frequent class" if known.majority is None else show(known.majority)
     what = f"is {better} better than always answering {answer}"
     if case.recalls:
