@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 from typing import Annotated
@@ -57,6 +58,8 @@ class Streamable(Source):
             if guessed(self.data, self) == NPY:
                 header = read_header(stream, self.data, stream.seek(0, 2))
                 return 8 * COPIES * math.prod(header.shape)
+            if isinstance(stream.raw, io.FileIO):  # it is not packed
+                return TEXT * stream.seek(0, io.SEEK_END)
             size = 0
             while part := stream.read(PART):
                 size += len(part)
