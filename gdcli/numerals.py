@@ -89,7 +89,7 @@ def _separated(text: str, kind: type) -> list[Decimal]:
     if NUMBER.fullmatch(text):
         number = Decimal(text)
         # 1.000 of a count is one thousand where a point stands between thousands.
-        either = kind is int and bool(BY_POINTS.fullmatch(text))
+        either = kind is int and BY_POINTS.fullmatch(text) is not None
         return [number, Decimal(text.replace(".", ""))] if either else [number]
     if BY_COMMAS.fullmatch(text):
         whole = Decimal(text.replace(",", ""))

@@ -265,7 +265,7 @@ def fault_of(error: BaseException) -> UserError | None:
 def _called(error: BaseException) -> str:
     """Return the place of the user's own method that cannot be called as gdcli calls it, or ""."""
     text = str(error) if isinstance(error, TypeError) else ""
-    for cls, source in _sources.items():
+    for cls, source in reversed(_sources.items()):  # the latest of a name
         name, called, _ = text.removeprefix(f"{cls.__qualname__}.").partition("(")
         code = getattr(getattr(cls, name, None), "__code__", None)
         if called and code is not None and text.startswith(f"{cls.__qualname__}.{name}() "):

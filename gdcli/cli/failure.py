@@ -13,7 +13,7 @@ from pathlib import Path
 from typer import TyperException
 
 from gdcli.cli.environment import abandon_output, reader_gone
-from gdcli.errors import GdcliError
+from gdcli.errors import GdcliError, UserError
 from gdcli.fields import options_of, shortened
 from gdcli.grid import Axes
 from gdcli.own import fault_of
@@ -50,7 +50,10 @@ def report(error: BaseException, *, verbose: bool, resumes: bool = True) -> int:
         error = fault_of(error) or error
     for line in dict.fromkeys(_lines(error)):
         _say(fitted(f"error: {line}"))
-    return error.exit_code if isinstance(error, GdcliError | TyperException) else 1
+    if isinstance(error, GdcliError | TyperException):
+        return error.exit_code
+    given = isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG
+    return UserError.exit_code if given else 1
 
 
 def _say(line: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 
 from gdcli.datasets.arrays import read_header
 from gdcli.datasets.classes import Classes
-from gdcli.datasets.contents import opened, packed
+from gdcli.datasets.contents import opened
 from gdcli.datasets.formats import NPY, guessed, in_parts
 from gdcli.datasets.matrix_file import matrix_classified, matrix_measured
 from gdcli.datasets.source import Source
@@ -64,8 +65,8 @@ class Streamable(Source):
             if guessed(file, self) == NPY:
                 header = read_header(stream, file, stream.seek(0, 2))
                 return 8 * COPIES * math.prod(header.shape)
-            if not packed(file, "--data"):
-                return TEXT * file.stat().st_size
+            if isinstance(stream.raw, io.FileIO):  # it is not packed
+                return TEXT * stream.seek(0, io.SEEK_END)
             size = 0
             while part := stream.read(PART):
                 size += len(part)
