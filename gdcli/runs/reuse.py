@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 # Seconds, rather too many: to make a trial of a run's grid, and to read a byte of its batches.
 TRIAL, BYTE = 4e-5, 3e-8
+UNFELT = 0.1  # seconds: start-up takes longer
 TOO_MANY = 100  # times as long as batches take, at most, is what `numpy_seconds` says
 NOTHING = Shard(b"", b"", seconds=0.0, failed=0, diverged=0)
 
@@ -225,9 +226,9 @@ def _pays(source: Source, batches: Sequence[TrialBatch]) -> bool:
     Where neither the most nor the least that they may take tells, a few of their steps are timed.
     The bytes of the results are the same either way.
     """
-    if any(on_torch(batch.trials[0]) for batch in batches):
-        return True
     reading = TRIAL * source.spec.get("trials", 0) + BYTE * source.store.size()
+    if reading < UNFELT or any(on_torch(batch.trials[0]) for batch in batches):
+        return True
     most = numpy_seconds(batches)
     if not most / TOO_MANY < reading < most:
         return reading < most
