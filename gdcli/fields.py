@@ -151,7 +151,7 @@ def settings_of(part: Any) -> dict[str, Any]:
     A field marked LATER counts only where it is not its default: what was run before there was
     such a field keeps its name.
     """
-    later = _later(type(part))
+    later = _later(type(part))  # type: ignore[arg-type]  # classes are hashable
     values = {field.name: (getattr(part, field.name), field) for field in dataclasses.fields(part)}
     return {
         name: value
