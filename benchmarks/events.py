@@ -11,6 +11,7 @@ from benchmarks import (
     benchopt_run,
     gpu,
     overhead,
+    reading,
     scaling,
     start_up,
     tables,
@@ -80,6 +81,9 @@ def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -
     else:
         yield Event("workers", partial(workers.measure, effort.less().repeats))
         yield Event("store", partial(overhead.measure, effort.repeats))
+        yield Event("reading: show", partial(reading.shown, reading.MANY, effort.less().repeats))
+        yield Event("reading: again", partial(reading.asked_again, 2000, effort.repeats))
+        yield Event("reading: reuse", partial(reading.reused, effort.repeats))
     for grid in grids:
         yield Event(grid.name, partial(whole_process.contest, grid, repeats))
 

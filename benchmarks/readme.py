@@ -91,6 +91,13 @@ and two of each method, and scaled to all of them.""",
 Seconds by the clock of whole processes: one keeps every batch in a checksummed file and writes
 the tables from these, the other appends to the tables as it goes, and loses all when killed.""",
     ),
+    "reading": (
+        "Reading what is there",
+        """\
+Seconds by the clock of whole processes. Python's csv module reads the same two tables and does
+nothing with them; a file is read in parts, and the same command is given again; trials are
+computed, or taken from a run that holds them.""",
+    ),
     "gpu": ("On a GPU", "Seconds by the clock. Losses are also compared with the CPU's."),
 }
 

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -43,6 +42,8 @@ class OnDisk:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Be the same in a process that this one starts, to which an open file is handed on."""
+        from multiprocessing.reduction import DupFd  # noqa: PLC0415 -- for workers alone: start-up
+
         file = self.file if isinstance(self.file, Path) else DupFd(self.file.fileno())
         return _received, (self.name, file, self.header, self.columns)
 

@@ -34,9 +34,10 @@ if TYPE_CHECKING:
     from gdcli.runs.options import RunOptions
     from gdcli.runs.work import Keep
 
-# Seconds: to make a trial of a run's grid, and to read and split a byte of its batches.
-TRIAL, BYTE = 2e-5, 1.5e-8
-TOO_MANY = 10  # times as long as the steps take, at most, is what `numpy_seconds` says
+# Seconds, rather too many: to make a trial of a run's grid, and to read a byte of its batches.
+TRIAL, BYTE = 4e-5, 3e-8
+UNFELT = 0.1  # seconds: start-up takes longer
+TOO_MANY = 100  # times as long as batches take, at most, is what `numpy_seconds` says
 NOTHING = Shard(b"", b"", seconds=0.0, failed=0, diverged=0)
 
 
@@ -220,11 +221,20 @@ def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
 
 
 def _pays(source: Source, batches: Sequence[TrialBatch]) -> bool:
-    """Return whether it takes longer to compute batches than to read a run, however fast."""
-    if any(on_torch(batch.trials[0]) for batch in batches):
-        return True
+    """Return whether a run is read in less time than batches are computed in.
+
+    Where neither the most nor the least that they may take tells, a few of their steps are timed.
+    The bytes of the results are the same either way.
+    """
     reading: float = TRIAL * source.spec.get("trials", 0) + BYTE * source.store.size()
-    return reading < numpy_seconds(batches) / TOO_MANY
+    if reading < UNFELT or any(on_torch(batch.trials[0]) for batch in batches):
+        return True
+    most = numpy_seconds(batches)
+    if not most / TOO_MANY < reading < most:
+        return reading < most
+    from gdcli.engine.estimate import quick_estimate
+
+    return reading < quick_estimate(batches, "cpu", enough=2 * reading)
 
 
 def _spec(folder: Path) -> dict[str, Any]:

@@ -138,19 +138,24 @@ def test_each_batch_is_read_once_whatever_the_order(
     assert sorted(read) == list(range(8))
 
 
+@pytest.mark.parametrize(
+    ("took", "new"), [((1e-9, None), 2), ((1e6, None), 0), ((20.0, 1e-4), 2), ((20.0, 99.0), 0)]
+)
 def test_a_run_that_takes_longer_to_read_than_to_compute_is_left_alone(
-    tmp_path: Path, trained: list[str]
+    tmp_path: Path,
+    trained: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    took: tuple[float, float | None],
+    new: int,
 ) -> None:
-    many = experiment("quadratic", lr="log:1e-3:1:2000", epochs="1")
-    run(many, tmp_path / "many")
-    one = experiment("quadratic", lr="1e-3", epochs="1")
-    expected = run(one, tmp_path / "whole")
-    for given, new in ((one, 1), (many, 0)):
-        trained.clear()
-        found = run(given, tmp_path / f"new{new}", "many")
-        assert len(trained) == new
-        if given is one:
-            assert found == expected
+    expected = run(bowls("0.1"), tmp_path / "a")
+    monkeypatch.setattr("gdcli.runs.reuse.TRIAL", 1.0)  # two seconds
+    monkeypatch.setattr("gdcli.runs.reuse.numpy_seconds", lambda _: took[0])
+    # Where it is None it is not asked.
+    monkeypatch.setattr("gdcli.engine.estimate.quick_estimate", lambda *_, **__: took[1])
+    trained.clear()
+    assert run(bowls("0.1"), tmp_path / "new", "a") == expected
+    assert len(trained) == new
 
 
 def test_a_damaged_shard_is_not_reused(tmp_path: Path, trained: list[str]) -> None:

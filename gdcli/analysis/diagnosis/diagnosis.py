@@ -17,7 +17,7 @@ SOONER = ("ill-conditioned", "too much momentum")  # whose advice shortens what 
 BESIDES = ("past its best test loss", "target below the minimum")  # told though others lead
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # runs have many trials
 class Diagnosis:
     """The words for a trial, and the figures behind them; a failed trial has no words."""
 
