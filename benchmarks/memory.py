@@ -82,7 +82,7 @@ def cases() -> list[Case]:
         *(Case(f"ResNet-8, full batches, {m}", whole, m) for m in ("500MB", "2GB", "8GB")),
         *(Case(f"ResNet-18, 32 trials, {m}", deep, m) for m in ("1GB", "2GB", "4GB")),
         *(Case(f"GRU, 16 trials, {m}", gru, m) for m in ("100MB", "1GB")),
-        *(Case(f"attention, 16 trials, {m}", attention, m) for m in ("100MB", "1GB")),
+        *(Case(f"attention, 16 trials, {m}", attention, m) for m in ("200MB", "1GB")),
     ]
 
 
