@@ -41,7 +41,14 @@ def overview(folder: Path) -> list[Entry]:
     """Return the runs in a folder, by name, or the one that it is; raises OSError."""
     if is_run(folder):
         return [_entry(folder)]
-    return [_entry(run) for run in sorted(folder.iterdir()) if is_run(run)]
+    return [_entry(run) for run in sorted(folder.iterdir()) if _seen_as_run(run)]
+
+
+def _seen_as_run(folder: Path) -> bool:
+    try:
+        return is_run(folder)
+    except PermissionError:  # another user's: what is in it cannot be told
+        return False
 
 
 def _entry(folder: Path) -> Entry:

@@ -104,3 +104,19 @@ def test_a_run_that_cannot_be_read_does_not_hide_the_others(
     rows = listed(shell)
     assert rows["part"]["state"] == "unreadable: permission denied"
     assert rows["whole"]["state"] == "complete"
+
+
+def test_a_folder_that_may_not_be_looked_into_does_not_hide_the_others(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert shell(*RUN, "whole") == 0
+    (shell.folder / "results" / "locked").mkdir()
+    exists = Path.exists
+
+    def looked(path: Path) -> bool:
+        if path.parent.name == "locked":
+            raise PermissionError
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", looked)
+    assert listed(shell).keys() == {"whole"}

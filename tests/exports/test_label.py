@@ -6,14 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.analysis.rows import Value
 from gdcli.exports.label import folder_name
 
-OWN: dict[str, int | float | str | None] = {
-    "method": "gd",
-    "optimizer": "adam",
-    "schedule": "constant",
-    "lr": 0.1,
-}
+OWN: dict[str, Value] = {"method": "gd", "optimizer": "adam", "schedule": "constant", "lr": 0.1}
 
 
 def test_a_folder_says_the_settings_and_the_trial() -> None:
