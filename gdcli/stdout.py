@@ -35,7 +35,6 @@ def kept_apart() -> Iterator[None]:
         yield
     finally:
         join()
-        _state.kept = None
 
 
 def divert() -> None:
@@ -54,21 +53,21 @@ def divert() -> None:
 
 
 def join() -> None:
-    """Undo `divert`: what is printed is a result again."""
-    stream, descriptor = _state.results, _state.descriptor
-    if stream is None or _state.kept is None:
+    """Undo `divert`, for good: what is printed is a result again."""
+    stream, descriptor, kept = _state.results, _state.descriptor, _state.kept
+    _state.results = _state.descriptor = _state.kept = None
+    if stream is None or kept is None:
         return
-    _state.results = _state.descriptor = None
     try:
         if descriptor is not None:
             sys.stdout.flush()
             stream.flush()
     finally:
         if descriptor is not None:
-            _state.kept.flush()  # what was printed by way of sys.__stdout__, to stderr
+            kept.flush()  # what was printed by way of sys.__stdout__, to stderr
             os.dup2(descriptor, 1)
             stream.close()
-        sys.stdout = _state.kept
+        sys.stdout = kept
 
 
 def results() -> TextIO:

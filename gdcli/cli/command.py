@@ -92,7 +92,8 @@ def _value(param: Any, ctx: Any, value: Any) -> Any:
         raise UserError(ctx.command_path, f"{name} is missing", fix)
     if not param.callback:
         return value
-    join()  # a help is a result, that of the user's own code, too
+    if value:
+        join()  # a help is a result, that of the user's own code, too
     return param.callback(ctx, param, value)
 
 

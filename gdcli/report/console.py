@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from gdcli.stdout import results
 
@@ -26,7 +26,7 @@ def console(*, stderr: bool = False, color: bool = True) -> Console:
 
     terminal = on_terminal(stderr=stderr)
     return Console(
-        file=None if stderr else results(),
+        file=None if stderr else cast("TextIO", _Results()),
         stderr=stderr,
         no_color=None if color else True,
         width=None if terminal else UNBROKEN,
@@ -35,6 +35,14 @@ def console(*, stderr: bool = False, color: bool = True) -> Console:
         emoji=False,
         highlight=False,
     )
+
+
+class _Results:
+    """The stream of the results, wherever that leads when it is written to."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the stream has of this name."""
+        return getattr(results(), name)
 
 
 def on_terminal(*, stderr: bool = False) -> bool:
