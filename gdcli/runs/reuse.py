@@ -96,8 +96,8 @@ class Source:
         """
         if index not in self._index:
             shard = self.store.load(index) or NOTHING
-            curves, summary = _places(shard.curves, 0), _places(shard.summary, len(shard.curves))
-            self._index[index] = _Index(shard.path, curves, summary)
+            tables = _places(shard.curves, 0), _places(shard.summary, len(shard.curves))
+            self._index[index] = _Index(shard.path, *tables)
         held = self._index[index]
         places = [table.get(trial.id, (0, 0)) for table in (held.curves, held.summary)]
         curves, summary = self.store.parts(index, places)
@@ -226,7 +226,7 @@ def _pays(source: Source, batches: Sequence[TrialBatch]) -> bool:
     Where neither the most nor the least that they may take tells, a few of their steps are timed.
     The bytes of the results are the same either way.
     """
-    reading = TRIAL * source.spec.get("trials", 0) + BYTE * source.store.size()
+    reading: float = TRIAL * source.spec.get("trials", 0) + BYTE * source.store.size()
     if reading < UNFELT or any(on_torch(batch.trials[0]) for batch in batches):
         return True
     most = numpy_seconds(batches)
