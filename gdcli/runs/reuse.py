@@ -96,8 +96,8 @@ class Source:
         """
         if index not in self._index:
             shard = self.store.load(index) or NOTHING
-            curves, summary = _places(shard.curves, 0), _places(shard.summary, len(shard.curves))
-            self._index[index] = _Index(shard.path, curves, summary)
+            tables = _places(shard.curves, 0), _places(shard.summary, len(shard.curves))
+            self._index[index] = _Index(shard.path, *tables)
         held = self._index[index]
         places = [table.get(trial.id, (0, 0)) for table in (held.curves, held.summary)]
         lines = self.store.parts(index, places)
