@@ -320,7 +320,7 @@ PLAIN = b"a,b,y\n1.5,2,0.5\n3,4.25,1.5\n-5,6,2.5\n"
     "content",
     [
         PLAIN,
-        gzip.compress(PLAIN),
+        gzip.compress(PLAIN, mtime=0),
         bz2.compress(PLAIN),
         lzma.compress(PLAIN),
         lzma.compress(PLAIN, lzma.FORMAT_ALONE),
@@ -379,8 +379,11 @@ def test_other_formats_may_be_packed_too(tmp_path: Path, pack: Any) -> None:
             "it is JSON, which is not read; open it with pandas, and save it as CSV",
         ),
         (tar(PLAIN), "it is a tar archive, which is not read; unpack it"),
-        (gzip.compress(tar(PLAIN)), "it is a tar archive, which is not read; unpack it"),
-        (gzip.compress(gzip.compress(PLAIN)), "it is packed twice, which is not read; unpack it"),
+        (gzip.compress(tar(PLAIN), mtime=0), "it is a tar archive, which is not read; unpack it"),
+        (
+            gzip.compress(gzip.compress(PLAIN, mtime=0), mtime=0),
+            "it is packed twice, which is not read; unpack it",
+        ),
         (archive("a.csv", PLAIN)[:-30], "the zip data is damaged; fetch or compress it anew"),
     ],
 )
