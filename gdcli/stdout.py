@@ -70,6 +70,6 @@ def join() -> None:
         sys.stdout = kept
 
 
-def results() -> TextIO:
-    """Return where results go."""
+def results() -> TextIO | None:
+    """Return where results go; None in a process without standard output."""
     return sys.stdout if _state.results is None else _state.results

@@ -19,6 +19,7 @@ from gdcli.datasets.reading import Reading
 from gdcli.datasets.source import Source
 from gdcli.datasets.split import Scale, prepare
 from gdcli.errors import UserError
+from gdcli.fields import show
 from gdcli.problem import Array, Data
 
 ORACLES = {
@@ -339,8 +340,9 @@ def test_a_set_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(UserError) as caught:
         read_images("fashion-mnist", None)
     assert str(caught.value) == (
-        f"--data-dir: there are no files of fashion-mnist in '{tmp_path}/fashion-mnist'; give the "
-        "folder of its four idx-ubyte files, or install Debian's package dataset-fashion-mnist"
+        f"--data-dir: there are no files of fashion-mnist in {show(f'{tmp_path}/fashion-mnist')}; "
+        "give the folder of its four idx-ubyte files, or install Debian's package "
+        "dataset-fashion-mnist"
     )
 
 

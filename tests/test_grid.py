@@ -101,7 +101,8 @@ def test_a_default_that_is_spelt_out_is_the_same_trial() -> None:
 
 LATER = (
     *("stream", "separator", "header", "decimal", "thousands", "encoding", "comment", "skip_rows"),
-    *("categorical", "drop", "missing"),
+    *("categorical", "drop", "missing", "test_data"),
+    *("stratify", "class_weights", "balanced_accuracy", "task"),
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -37,12 +38,15 @@ def console(*, stderr: bool = False, color: bool = True) -> Console:
     )
 
 
+_NOWHERE = io.StringIO()  # of a process without standard output
+
+
 class _Results:
     """The stream of the results, wherever that leads when it is written to."""
 
     def __getattr__(self, name: str) -> Any:
         """Return what the stream has of this name."""
-        return getattr(results(), name)
+        return getattr(results() or _NOWHERE, name)
 
 
 def on_terminal(*, stderr: bool = False) -> bool:

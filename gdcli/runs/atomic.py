@@ -102,6 +102,10 @@ def together(folder: Path) -> Iterator[Path]:
             file.replace(place)
         for parent in {folder / file.relative_to(staging).parent for file in files}:
             _sync(parent)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # as pyarrow raises it
+            error.filename = str(folder)
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 

@@ -68,8 +68,8 @@ class Tally:
     def lose(self, index: int, cause: str) -> None:
         """Add a batch that cannot be computed."""
         batch = self._batches[index]
-        ids = [trial.id for trial in batch.trials]
-        named = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+        first, more = batch.trials[0].id, len(batch.trials) - 1
+        named = f"{first} and {more} more" if more else first
         self.lost.append(f"batch {index} of {batch.cohort} (trials {named}): {cause}")
 
     def wait(self, others: int) -> float:

@@ -106,9 +106,10 @@ def _another(difference: Difference, changes: list[str]) -> RunError:
     if not changes:
         what = f"trained again, its curve is not the recorded one: {difference}"
         return RunError(f"{what}; gdcli verify says whether the run can be trusted")
-    what = f"trained again here, its losses are not close to the recorded ones: {difference}"
+    # What is another here comes first: a line has 200 characters at most, and its end is cut.
+    what = f"trained again here ({'; '.join(changes)}), its losses are not the recorded ones"
     fix = "take the weights on the machine and with the versions of the run"
-    return RunError(f"{what} ({'; '.join(changes)}); {fix}")
+    return RunError(f"{what}: {difference}; {fix}")
 
 
 def _check_ended(run: Recorded, trial: str) -> None:

@@ -67,7 +67,7 @@ def test_who_is_better_is_not_named(shell: Shell) -> None:
     assert shell("run", "logistic-regression", "--lr", "0.5", "--epochs", "50", "--name", "r",
                  "--quiet") == 0  # fmt: skip
     assert shell("show", "r") == 0
-    assert "Baseline: always answering '1' has train accuracy" in shell.out
+    assert "Baseline: always answering 'benign' has train accuracy" in shell.out
     assert "no better" not in shell.out
 
 

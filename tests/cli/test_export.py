@@ -45,10 +45,10 @@ def test_one_trial_is_exported(run: Shell) -> None:
 
 
 FULL = """
-import resource, signal
+import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
-main()
+sys.exit(main())
 """
 KILLED = """
 import os, signal

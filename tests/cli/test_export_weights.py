@@ -387,8 +387,7 @@ def test_another_curve_than_the_recorded_one_writes_nothing(shell: Shell) -> Non
     content["fingerprint"]["numpy"] = "1.0"  # elsewhere the losses must be close
     (folder / "manifest.json").write_text(json.dumps(content))
     assert shell("export", "a", "--to", "npz", "--trial", trial, "-o", "w.npz") == 1
-    assert "trained again here, its losses are not close to the recorded ones: " in shell.err
-    assert "numpy was 1.0 and is " in shell.err
+    assert "trained again here (numpy was 1.0 and is " in shell.err
 
 
 def test_elsewhere_the_losses_are_close(shell: Shell) -> None:

@@ -17,6 +17,7 @@ from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 from gdcli.datasets.formats import read_file
 from gdcli.datasets.source import Source
 from gdcli.errors import UserError
+from gdcli.fields import show
 
 X = np.array([[1.5, 0.0, -2.0], [0.25, 3.0, 1e-7], [4.0, -1.0, 0.125], [7.0, 0.5, 2.0]])
 Y = np.array([3.0, 9.0, 10.0, 9.0])
@@ -125,7 +126,9 @@ def test_without_pyarrow_a_parquet_file_says_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UserError) as caught:
         read_file(file)
-    what = f"--data: '{file}' is a Parquet file, which pyarrow reads; install gdcli[parquet]"
+    what = (
+        f"--data: {show(str(file))} is a Parquet file, which pyarrow reads; install gdcli[parquet]"
+    )
     assert str(caught.value) == what
 
 

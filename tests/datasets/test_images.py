@@ -12,6 +12,7 @@ from gdcli.datasets import images
 from gdcli.datasets.images import installed, read_images
 from gdcli.datasets.notes import collected
 from gdcli.errors import UserError
+from gdcli.fields import show
 from gdcli.problem import Array
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.mlp import Mlp
@@ -74,8 +75,8 @@ def test_the_first_place_that_has_a_set_is_taken(
     with pytest.raises(UserError) as caught:
         read_images("cifar10", None)
     assert str(caught.value) == (
-        f"--data-dir: there are no files of cifar10 in '{tmp_path}/a/cifar10' or "
-        f"'{tmp_path}/b/cifar10'; give the folder of its six .bin files"
+        f"--data-dir: there are no files of cifar10 in {show(f'{tmp_path}/a/cifar10')} or "
+        f"{show(f'{tmp_path}/b/cifar10')}; give the folder of its six .bin files"
     )
     folder = cifar_folder(tmp_path / "b" / "cifar10")
     assert installed("cifar10") == folder

@@ -76,7 +76,7 @@ def test_every_problem_with_classes_keeps_their_shares(problem: Problem) -> None
     train, test = class_counts(data.train), class_counts(data.test)
     share = test.sum() / (train + test).sum()
     assert (abs(test - share * (train + test)) < 1).all()
-    assert data.classes == tuple(map(str, range(len(train))))
+    assert len(data.classes) == len(train)
 
 
 def write(file: Path, counts: dict[str, int]) -> Path:

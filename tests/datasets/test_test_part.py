@@ -104,6 +104,7 @@ def test_classes_and_categories_are_those_of_both_parts(tmp_path: Path) -> None:
             "there the columns made of it are 0"
         ),
         "no training example is of the class 'cow'",
+        "no test example is of the class 'cat'",
     ]
     with collected() as said:
         data = Mlp(**given, drop="colour", missing="drop").load(rng())

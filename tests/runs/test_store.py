@@ -284,7 +284,7 @@ def test_temporary_files_of_killed_processes_are_removed(tmp_path: Path) -> None
     store.save(0, SHARD)
     folders = [tmp_path, tmp_path / ".gdcli", store.shards]
     for folder in folders:
-        (folder / f"{TEMPORARY}7-abc").write_bytes(b"half")
+        (folder / f"{TEMPORARY}{2**22 + 1}-abc").write_bytes(b"half")
     store.clear_temporaries()
     assert not [file for folder in folders for file in folder.glob(f"{TEMPORARY}*")]
     assert store.load(0) == SHARD
