@@ -82,7 +82,7 @@ def test_an_export_that_does_not_end_changes_nothing(run: Shell, target: str, en
     assert held() == before
     assert run(*given, "--overwrite") == 0
     if end is FULL:
-        assert "File too large" in failed.stderr
+        assert "file too large" in failed.stderr
         assert not any(".tmp-" in str(file) for file in place.parent.rglob("*"))
 
 
