@@ -19,8 +19,11 @@ def main() -> int:
     gc.set_threshold(OBJECTS)
     try:
         from gdcli.cli.app import main as command_line  # noqa: PLC0415 -- long enough for a Ctrl-C
+        from gdcli.stdout import finish  # noqa: PLC0415 -- the same
 
-        return command_line()
+        code = command_line()
+        finish()
+        return code
     except KeyboardInterrupt:  # before there was anyone to report it
         return INTERRUPTED
     finally:
