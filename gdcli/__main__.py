@@ -23,9 +23,10 @@ def main() -> int:
 
         code = command_line()
         finish()
-        return code
     except KeyboardInterrupt:  # before there was anyone to report it
         return INTERRUPTED
+    else:
+        return code
     finally:
         gc.freeze()  # the process ends: nothing need be looked through once more
 

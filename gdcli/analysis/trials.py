@@ -178,7 +178,7 @@ class _Columns:
             raise
         given = bytes(map(bool, cells))
         for i in self.whole:
-            if given[i] and not (numbers[i] >= 0 and numbers[i].is_integer()):
+            if given[i] and not numbers[i].is_integer():
                 row.refuse(f"{self.numbers[i][0]} is {show(cells[i])}, not a whole number")
         texts = tuple(intern(row.cells[place]) for _, place in self.texts)
         return _Facts(self.places, numbers, self.given.setdefault(given, given), texts)
