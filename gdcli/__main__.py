@@ -19,10 +19,14 @@ def main() -> int:
     gc.set_threshold(OBJECTS)
     try:
         from gdcli.cli.app import main as command_line  # noqa: PLC0415 -- long enough for a Ctrl-C
+        from gdcli.stdout import finish  # noqa: PLC0415 -- the same
 
-        return command_line()
+        code = command_line()
+        finish()
     except KeyboardInterrupt:  # before there was anyone to report it
         return INTERRUPTED
+    else:
+        return code
     finally:
         gc.freeze()  # the process ends: nothing need be looked through once more
 

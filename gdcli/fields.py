@@ -24,6 +24,7 @@ from gdcli.errors import UserError
 from gdcli.numerals import NUMBER, WHOLE, meant
 
 LONGEST = 80  # characters of a value in an error message
+MOST_SAID = 1000  # of what an exception says
 MOST_DIGITS = 1000  # of an integer; Python converts no more than 4300
 LIMITS = {
     Ge: ("ge", "at least", "less than"),
@@ -224,6 +225,19 @@ def shortened(text: str, most: int) -> str:
         return text
     end = most // 3
     return f"{text[: most - end - 3]}...{text[-end:]}"
+
+
+def said(error: BaseException) -> str:
+    """Return what an exception says: its kind and its text, not too long.
+
+    The text is anyone's: it may be of any length, and there may be none, as where making it fails.
+    """
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 -- of a class of the user's own
+        text = ""
+    kind = type(error).__name__
+    return f"{kind}: {shortened(text, MOST_SAID)}" if text else kind
 
 
 def refuse_zeros(text: str, kind: type, where: str) -> None:

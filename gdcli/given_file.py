@@ -32,7 +32,8 @@ def content(file: Path, where: str, fix: str) -> bytes:
         raise UserError(where, what, "save what it gives in a file")
     with os.fdopen(descriptor, "rb") as stream:
         try:
-            found = stream.read(MOST + 1) if state.st_size <= MOST else b""
+            # Of a file that waits for what is not there yet, as of /proc, None comes.
+            found = (stream.read(MOST + 1) or b"") if state.st_size <= MOST else b""
         except OSError as error:
             raise UserError(where, (error.strerror or "it cannot be read").lower(), fix) from None
     if max(state.st_size, len(found)) > MOST:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from gdcli.errors import UserError
-from gdcli.fields import KINDS, options_of, show
+from gdcli.fields import KINDS, options_of, said, show
 from gdcli.reference import NAME, shown
 
 FIELDS = "bool, int, float, str, Path, a Literal or a tuple of one"
@@ -63,7 +63,7 @@ def check_class(cls: type[Any]) -> None:
     try:
         options = options_of(cls).values()
     except Exception as error:
-        what = f"its fields are no options: {type(error).__name__}: {error}"
+        what = f"its fields are no options: {said(error)}"
         raise UserError(_place(cls), what, f"annotate them with {FIELDS}") from error
     for option in options:
         if option.kind not in KINDS:

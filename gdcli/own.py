@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 from gdcli import given_file, stdout
 from gdcli.errors import RunError, UserError
-from gdcli.fields import show
+from gdcli.fields import said, show
 from gdcli.only_class import check_class, classes_in, only_class
 from gdcli.reference import check, is_file, is_own, name_in, shown
 
@@ -80,6 +80,7 @@ class Stranger:
 
 _named: dict[str, str] = {}  # the SHA-256 of the code that was run, by how it was referred to
 _sources: dict[type, Source] = {}
+_run: set[str] = set()  # the files that were run, or are being run
 _sent: dict[str, bytes] = {}  # files of another machine, by their paths there
 
 
@@ -204,11 +205,30 @@ def _watch_ends() -> None:
 
         return ended
 
+    systems = [m for m in (os, sys.modules.get("posix"), sys.modules.get("nt")) if m is not None]
     for name in ("_exit", "execv", "execve"):
         end = watched(name, getattr(os, name))
-        for module in (os, sys.modules.get("posix"), sys.modules.get("nt")):
-            if module is not None:
-                setattr(module, name, end)
+        for module in systems:
+            setattr(module, name, end)
+    for name in ("chdir", "fchdir"):
+        if hasattr(os, name):
+            setattr(os, name, _staying(name, getattr(os, name)))
+
+
+def _staying(name: str, move: Callable[..., None]) -> Callable[..., None]:
+    """Return what moves to another working directory, but for the user's own lines.
+
+    gdcli's paths, as that of the results, count from the one it was started in.
+    """
+
+    def moved(*arguments: Any) -> None:
+        code = sys._getframe(1).f_code.co_filename  # noqa: SLF001 -- whose line it is
+        if code in _run or code in {source.file for source in _sources.values()}:
+            fix = "use absolute paths, or contextlib.chdir"
+            raise RuntimeError(f"os.{name} moves the place that gdcli's paths count from; {fix}")
+        move(*arguments)
+
+    return moved
 
 
 def _is_of(frame: FrameType, package: str) -> bool:
@@ -233,6 +253,7 @@ def run(reference: str, content: bytes) -> ModuleType:
     lines = content.decode("utf-8", "replace").splitlines(keepends=True)
     linecache.cache[reference] = (len(content), None, lines, reference)
     _watch_ends()
+    _run.add(reference)
     try:
         with redirect_stdout(sys.stderr):  # stdout is for results, which a program may read
             exec(code, vars(module))  # noqa: S102 -- to run the user's file is what was asked for
@@ -264,7 +285,7 @@ def fault_of(error: BaseException) -> UserError | None:
 
 def _called(error: BaseException) -> str:
     """Return the place of the user's own method that cannot be called as gdcli calls it, or ""."""
-    text = str(error) if isinstance(error, TypeError) else ""
+    text = said(error).removeprefix("TypeError: ") if isinstance(error, TypeError) else ""
     for cls, source in reversed(_sources.items()):  # the latest of a name
         name, called, _ = text.removeprefix(f"{cls.__qualname__}.").partition("(")
         code = getattr(getattr(cls, name, None), "__code__", None)
@@ -280,8 +301,7 @@ def _place(error: BaseException, files: set[str]) -> str:
 
 
 def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return " ".join(said(error).split())
 
 
 def _read(file: Path, where: str) -> bytes:

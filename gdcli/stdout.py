@@ -10,8 +10,9 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TextIO
 
 
@@ -22,6 +23,7 @@ class _State:
     kept: TextIO | None = None  # to be put back, while a command runs that prints results
     results: TextIO | None = None  # apart from sys.stdout
     descriptor: int | None = None  # of the results, where it is not 1
+    diverted: bool = False  # once, since the process began
 
 
 _state = _State()
@@ -42,14 +44,27 @@ def divert() -> None:
     if _state.kept is None or _state.results is not None:
         return
     sys.stdout.flush()
-    _state.results = sys.stdout
+    _state.results, _state.diverted = sys.stdout, True
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
         _state.descriptor = os.dup(1)
         _state.results = open(  # noqa: PTH123, SIM115 -- a descriptor, until `join`
             _state.descriptor, "w", encoding=sys.stdout.encoding, errors="backslashreplace"
         )
         os.dup2(2, 1)
+        _prepare_forks()
     sys.stdout = sys.stderr
+
+
+@cache
+def _prepare_forks() -> None:
+    """Let results be printed by the process that began alone, not by copies that code makes."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_silence)
+
+
+def _silence() -> None:
+    if _state.descriptor is not None:
+        os.dup2(2, _state.descriptor)
 
 
 def join() -> None:
@@ -68,6 +83,14 @@ def join() -> None:
             os.dup2(descriptor, 1)
             stream.close()
         sys.stdout = kept
+
+
+def finish() -> None:
+    """Send what is printed while the process ends, as by `atexit`, to stderr, if code was run."""
+    if _state.diverted:
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            os.dup2(2, 1)
 
 
 def results() -> TextIO | None:

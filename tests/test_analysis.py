@@ -275,6 +275,17 @@ def test_the_facts_of_a_trial_are_those_of_the_file(tmp_path: Path) -> None:
     assert first.fact("no_such_column") is None
 
 
+@pytest.mark.parametrize("cell", ["inf", "nan", "0.5", "1e400"])
+@pytest.mark.parametrize("fact", ["lowest_test_step", "late_rises", "watched", "steps"])
+def test_a_count_is_a_whole_number(tmp_path: Path, fact: str, cell: str) -> None:
+    folder = write_run(tmp_path, [Made([1.0, 0.5])])
+    names, row = (line.split(",") for line in (folder / "summary.csv").read_text().splitlines())
+    row[names.index(fact)] = cell
+    (folder / "summary.csv").write_text(f"{','.join(names)}\n{','.join(row)}\n")
+    with pytest.raises(UserError, match=f"summary.csv:2: {fact} is '{cell}', not a whole number"):
+        read_trials(folder)
+
+
 def test_rates_that_end_as_low_are_tied_and_the_soonest_is_best(tmp_path: Path) -> None:
     slow = [1.0 if k < 20 else 0.0 for k in range(33)]
     rates = {0.1: slow, 0.2: [1.0, *[1e-5] * 32], 0.3: [1.0, *[1e-3] * 32]}

@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.errors import UserError
-from gdcli.fields import AXIS, LATER, LONGEST, options_of, settings_of, show, suggestion
+from gdcli.fields import (
+    AXIS,
+    LATER,
+    LONGEST,
+    MOST_SAID,
+    options_of,
+    said,
+    settings_of,
+    show,
+    suggestion,
+)
 
 
 @dataclass(frozen=True)
@@ -173,3 +183,19 @@ def test_a_suggestion_is_close_or_absent() -> None:
     assert suggestion("momentm", ["adam", "momentum"]) == "did you mean 'momentum'?"
     assert suggestion("batch_size", ["batch-size"]) == "did you mean 'batch-size'?"
     assert not suggestion("xyz", ["adam", "momentum"])
+
+
+class Mute(Exception):  # noqa: N818 -- of a user's own, and odd
+    """What says nothing, not even when it is asked."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+def test_what_an_exception_says_is_never_long_and_never_raises() -> None:
+    assert said(ValueError("a\nb")) == "ValueError: a\nb"
+    assert said(MemoryError()) == "MemoryError"
+    assert said(Mute()) == "Mute"
+    long = said(ValueError("a" * 200_000 + "z"))
+    assert len(long) == MOST_SAID + len("ValueError: ")
+    assert long.endswith("z")

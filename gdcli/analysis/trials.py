@@ -11,12 +11,14 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 from gdcli.analysis.rows import Row, Value, read_rows, value_of
 from gdcli.csv_cell import as_given
+from gdcli.engine.watched import COUNTS
 from gdcli.fields import show
 
 OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
 FIRST = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
 NEEDED = ("status", "steps", "initial_train_loss", "final_train_loss", "final_test_loss")
 TEXTS = ("status", "stopped_by", "verdict", "diverged_by", "message")
+WHOLE = {"steps", "steps_to_target", *COUNTS}
 Fact: TypeAlias = float | str | None
 STATUSES = ("finished", "diverged", "failed")
 
@@ -130,6 +132,7 @@ class _Columns:
         ending = [(name, place) for name, place in ending if name not in unknown]
         self.numbers = [(name, place) for name, place in ending if name not in TEXTS]
         self.texts = [(name, place) for name, place in ending if name in TEXTS]
+        self.whole = [i for i, (name, _) in enumerate(self.numbers) if name in WHOLE]
         at = {name: place for place, (name, _) in enumerate(self.numbers)}
         at |= {name: ~place for place, (name, _) in enumerate(self.texts)}
         self.places = {name: at[name] for name, _ in ending}
@@ -174,6 +177,9 @@ class _Columns:
                 row.number(place, name)  # which says what is wrong with the first that is
             raise
         given = bytes(map(bool, cells))
+        for i in self.whole:
+            if given[i] and not numbers[i].is_integer():
+                row.refuse(f"{self.numbers[i][0]} is {show(cells[i])}, not a whole number")
         texts = tuple(intern(row.cells[place]) for _, place in self.texts)
         return _Facts(self.places, numbers, self.given.setdefault(given, given), texts)
 

@@ -57,14 +57,20 @@ class _Room(MetaPathFinder):
 
 def _watch_room() -> None:
     """See to it that a limit of the address space is told, where there is one."""
+    limit = address_space()
+    watched = any(isinstance(finder, _Room) for finder in sys.meta_path)
+    if limit is not None and Path("/proc/self/statm").exists() and not watched:
+        sys.meta_path.insert(0, _Room(limit))
+
+
+def address_space() -> int | None:
+    """Return the limit of this process's address space in bytes, None where there is none."""
     try:
         import resource
     except ImportError:  # Windows has no such limits
-        return
+        return None
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    watched = any(isinstance(finder, _Room) for finder in sys.meta_path)
-    if limit != resource.RLIM_INFINITY and Path("/proc/self/statm").exists() and not watched:
-        sys.meta_path.insert(0, _Room(limit))
+    return None if limit == resource.RLIM_INFINITY else limit
 
 
 def _held() -> int:

@@ -12,16 +12,16 @@ from pathlib import Path
 
 from typer import TyperException
 
-from gdcli.cli.environment import abandon_output, reader_gone
+from gdcli.cli.environment import abandon_output, address_space, reader_gone
 from gdcli.errors import GdcliError, UserError
-from gdcli.fields import options_of, shortened
+from gdcli.fields import options_of, said, shortened
 from gdcli.grid import Axes
 from gdcli.own import fault_of
 from gdcli.report.console import literal
 from gdcli.training import Training
 from gdcli.words import option_meant
 
-FULL = "memory: there is not enough for this; make the problem or its batches smaller"
+FULL = "memory: there is not enough for this"
 TEMPORARY = "a temporary file"
 WIDEST = 200  # characters of an error's line
 EXTRA = re.compile(r"extra arguments?(?:\(s\))? \((.*)\)", re.DOTALL)
@@ -92,13 +92,20 @@ def _lines(error: BaseException) -> tuple[str, ...]:
         case TyperException():
             return (_usage(error),)
         case Exception() if _lacks_memory(error):
-            return (FULL,)
+            return (f"{FULL}; {_room()}",)
         case OSError(errno=int()):
             return (_environment(error),)
         case ImportError():
             return (_not_loaded(error),)
     fix = "run with --verbose for the traceback"
-    return (f"internal error: {type(error).__name__}: {error}; {fix}",)
+    return (f"internal error: {said(error)}; {fix}",)
+
+
+def _room() -> str:
+    """Return what helps where memory does not suffice, whatever the command."""
+    if address_space() is not None:
+        return "raise the limit of the address space (ulimit -v), or compute less at once"
+    return "free some memory, or make the problem or its batches smaller"
 
 
 def _lacks_memory(error: Exception) -> bool:

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import re
 import stat
 import struct
@@ -78,8 +79,12 @@ def opened(file: Path, option: str) -> Iterator[io.BufferedReader]:
     """
     kind = ""
     try:
-        if not (stat.S_ISREG(mode := file.stat().st_mode) or stat.S_ISDIR(mode)):
+        state = file.stat()
+        if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
             what = f"{show(str(file))} is a pipe or a device, which cannot be read again"
+            raise UserError(option, what, "save what it gives in a file")
+        if not state.st_size and not _ends(file):
+            what = f"{show(str(file))} waits for what is written to it, and may never end"
             raise UserError(option, what, "save what it gives in a file")
         with file.open("rb") as raw, ExitStack() as until_read:
             kind = _packing(raw)
@@ -104,6 +109,18 @@ def opened(file: Path, option: str) -> Iterator[io.BufferedReader]:
             ) from None
         what = f"{show(str(file))} cannot be read: {error.strerror}"
         raise UserError(option, what, "check what the path names") from None
+
+
+def _ends(file: Path) -> bool:
+    """Return whether a file of no size is read at once: some of those in /proc never are."""
+    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:
+        os.read(descriptor, 1)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 @contextmanager

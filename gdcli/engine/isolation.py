@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from gdcli.errors import GdcliError, RunError
+from gdcli.fields import said
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
@@ -52,10 +53,12 @@ def lacks_memory(error: Exception) -> bool:
     """Return whether an exception says that memory was asked for in vain."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True  # the latter is torch's; it may not be imported
-    return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
+    what = said(error) if isinstance(error, RuntimeError) else ""
+    return "alloc" in what and "memory" in what
 
 
 def message_of(error: Exception) -> str:
     """Return what an exception says, in one line."""
-    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in said(error)
+    )

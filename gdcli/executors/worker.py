@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gdcli.engine.examples import take
 from gdcli.errors import GdcliError, RunError
 from gdcli.experiment_file import loads
+from gdcli.fields import said
 from gdcli.own import fault_of
 from gdcli.runs.checksums import problem_key
 from gdcli.runs.run import Run
@@ -116,6 +117,6 @@ def portable(error: BaseException) -> BaseException:
     if not isinstance(error, GdcliError) and (fault := fault_of(error)):
         return fault
     if not isinstance(error, GdcliError | OSError | MemoryError):
-        error = RuntimeError(f"{type(error).__name__}: {error}")
+        error = RuntimeError(said(error))
     error.add_note("".join(traceback.format_exc()))
     return error

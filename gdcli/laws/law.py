@@ -9,6 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from gdcli.errors import GdcliError
+from gdcli.fields import said
 from gdcli.own import fault_of
 
 Law: TypeAlias = Callable[[], str]  # returns what was seen; raises Broken, or whatever it meets
@@ -42,8 +43,8 @@ def _kept(name: str, law: Law) -> Kept:
         return Kept(name, "failed", "; ".join(error.lines))
     except Exception as error:  # noqa: BLE001 -- code of anyone's may raise anything
         fault = fault_of(error)
-        said = f"{fault.where}: {fault.what}" if fault else f"{type(error).__name__}: {error}"
-        return Kept(name, "failed", " ".join(said.split()))
+        what = f"{fault.where}: {fault.what}" if fault else said(error)
+        return Kept(name, "failed", " ".join(what.split()))
 
 
 def require(condition: object, what: str) -> None:

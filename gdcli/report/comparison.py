@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.analysis.compare import KIND, Best
 from gdcli.analysis.rows import Value
+from gdcli.fields import shortened
 from gdcli.report.console import literal
 from gdcli.report.labels import for_json, in_full, texts_of
 from gdcli.report.listing import print_json, print_listing, write_lines
@@ -15,6 +16,7 @@ from gdcli.report.seeds import TRIED
 if TYPE_CHECKING:
     from rich.console import Console
 
+MOST = 200  # characters of a setting, which may be a list of thousands; json has all of it
 Differences = Mapping[str, Mapping[str, str]]
 
 
@@ -50,7 +52,10 @@ def _print_settings(differences: Differences, form: str, console: Console) -> No
     if not differences:
         write_lines(["The settings are the same.", ""], console)
         return
-    rows = [{"setting": key, **values} for key, values in differences.items()]
+    rows = [
+        {"setting": key, **{name: shortened(text, MOST) for name, text in values.items()}}
+        for key, values in differences.items()
+    ]
     print_listing(rows, form, console)
     write_lines([""], console)
 

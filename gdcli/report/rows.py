@@ -33,6 +33,8 @@ def print_rows(
     if form == "json":
         print_json([{k: for_json(v) for k, v in row.items()} for row in shown], console)
         return
+    if not shown and form != "table":  # without a row there are no columns
+        return
     names = [n for n in (shown[0] if shown else ()) if form != "table" or _says_something(shown, n)]
     if form == "csv":
         print_listing([{n: in_full(row[n]) for n in names} for row in shown], form, console)

@@ -312,3 +312,13 @@ def test_a_wrong_pair_or_picture_is_one_line(
     assert shell("run", "quadratic", "--name", "bowl", "--quiet") == 0
     (error,) = shell.refuses("compare", *arguments)
     assert error.startswith(line)
+
+
+def test_a_long_axis_is_printed_short_and_kept_whole_in_json(shell: Shell) -> None:
+    run = ("run", "quadratic", "--epochs", "1", "--quiet")
+    assert shell(*run, "--lr", "log:1e-3:1:300", "--name", "long") == 0
+    assert shell(*run, "--lr", "0.1", "--name", "short") == 0
+    assert shell("compare", "long", "short", "--format", "md") == 0
+    assert max(map(len, shell.out.splitlines())) < 300
+    assert shell("compare", "long", "short", "--format", "json") == 0
+    assert len(json.loads(shell.out)["settings"]["grid.lr"]["long"].split(",")) == 300

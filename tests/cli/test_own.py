@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -237,6 +239,53 @@ def test_however_a_file_prints_it_is_not_among_the_results(shell: Shell, workers
     write(shell.folder, "my_bowl.py", BOWL + LOUD)
     done = gdcli("run", "./my_bowl.py", "--help", folder=shell.folder)
     assert done.stdout.startswith("Usage: gdcli run ./my_bowl.py")
+
+
+BYE = "import atexit\natexit.register(print, 'python')\n"
+TWICE = "import os\nos.fork()\n"
+
+
+@pytest.mark.parametrize("code", [BYE, TWICE], ids=["at exit", "a copy of the process"])
+def test_nor_is_what_is_printed_by_the_way(shell: Shell, code: str) -> None:
+    write(shell.folder, "my_rule.py", RULE + code)
+    command = [*RUN, "--optimizer", "./my_rule.py", "--format", "csv"]
+    whole = [sys.executable, "-m", "gdcli", *command]  # to the very end of the process
+    done = subprocess.run(whole, cwd=shell.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(list(csv.DictReader(io.StringIO(done.stdout)))) == 1
+    assert "python" not in done.stdout
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_file_does_not_move_the_results(shell: Shell, *, inside: bool) -> None:
+    (shell.folder / "elsewhere").mkdir()
+    moves = "import os\ndef move():\n    os.chdir('elsewhere')\n"
+    init = "return {" if inside else "no such text"
+    text = BOWL.replace(init, f"move()\n        {init}") + moves + ("" if inside else "move()\n")
+    write(shell.folder, "my_bowl.py", text)
+    done = gdcli("run", "./my_bowl.py", "--epochs", "2", folder=shell.folder)
+    assert done.returncode == 2
+    assert "os.chdir moves the place that gdcli's paths count from" in done.stderr
+    assert "use absolute paths, or contextlib.chdir" in done.stderr
+    assert not list((shell.folder / "elsewhere").iterdir())
+
+
+def test_a_file_may_go_elsewhere_and_come_back(shell: Shell) -> None:
+    back = "import contextlib\nwith contextlib.chdir('/'):\n    pass\n"
+    write(shell.folder, "my_bowl.py", BOWL + back)
+    done = gdcli("run", "./my_bowl.py", "--epochs", "2", "--name", "a", folder=shell.folder)
+    assert done.returncode == 0, done.stderr
+    assert (shell.folder / "results" / "a" / "summary.csv").exists()
+
+
+def test_a_trial_that_says_much_is_read_again(shell: Shell) -> None:
+    raising = BOWL.replace("return 0.5 * self.stiff", "raise ValueError('x' * 200_000)  # ")
+    assert raising != BOWL
+    write(shell.folder, "my_bowl.py", raising)
+    assert shell("run", "./my_bowl.py", "--epochs", "2", "--name", "a") == 1
+    assert "1 of 1 trial failed" in shell.err
+    assert len(shell.err) < 5000
+    assert shell("show", "a") == 0
 
 
 def test_a_method_of_other_arguments_is_named_with_its_place(shell: Shell) -> None:

@@ -241,3 +241,10 @@ def test_a_copied_run_is_shown_without_torch(bowl: Shell) -> None:
 def test_a_mistake_is_one_line(bowl: Shell, arguments: tuple[str, ...], line: str) -> None:
     (error,) = bowl.refuses("show", "bowl", *arguments)
     assert error.startswith(line)
+
+
+@pytest.mark.parametrize(("form", "out"), [("csv", ""), ("md", ""), ("json", "[]\n")])
+def test_where_there_are_no_rows_nothing_is_printed(shell: Shell, form: str, out: str) -> None:
+    assert shell("run", "quadratic", "--epochs", "2", "--name", "one", "--quiet") == 0
+    assert shell("show", "one", "--view", "pairs", "--format", form) == 0
+    assert (shell.out, shell.err) == (out, "")

@@ -249,3 +249,15 @@ def test_a_column_of_markup_is_a_columns_name(tmp_path: Path) -> None:
     done = gdcli(tmp_path, *given, "--vary", f"target=a,{EVIL[2]}", "--name", "m")
     assert done.returncode == 0, done.stderr
     assert EVIL[2] in done.stdout
+
+
+def test_a_file_that_waits_for_ever_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "log").touch()
+
+    def wait(*_: int) -> bytes:
+        raise BlockingIOError
+
+    monkeypatch.setattr(os, "read", wait)
+    refused(tmp_path / "log", "--data: 'FILE' waits for what is written to it, and may never end; ")

@@ -356,7 +356,7 @@ class Case:
         low, late, at = seen.lowest_test_loss, seen.late_test_loss, seen.lowest_test_step
         if low is None or late is None or at is None or not horizon or not self.enough:
             return False
-        place = min(STRETCHES, max(1, ceil(at * STRETCHES / horizon)))
+        place = ceil(max(1.0, min(STRETCHES, at * STRETCHES / horizon)))
         then = seen.levels[place - 1]
         fell = then is not None and self.level < then - CLOSE * abs(then)
         over = place < STRETCHES  # else the test loss still falls
