@@ -40,6 +40,8 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
     known, places = ranked(labels)
     if len(known) < 2:
         what = f"column {show(column)} has the one value {show(known[0])}"
+        if others := sorted({*map(str, labels)} - {*known}) if isinstance(labels, Sequence) else []:
+            what += f", as which {show(others[0])} counts"
         raise UserError("--target", what, "choose a column of two or more classes")
     if len(known) > MOST:
         what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"

@@ -49,7 +49,11 @@ class TextTable(Table):
         named = (column for column in self.columns if not UNNAMED.fullmatch(column))
         if any(not SIGNS.isdisjoint(column) for column in named):
             listed += "; if it has others, give the --separator"
-        return listed + ("; --no-header numbers them" if name.isdecimal() else "")
+        if not name.isdecimal():
+            return listed
+        if self.columns[0] == "0":
+            return f"{listed}; they are counted from 0"
+        return f"{listed}; --no-header numbers them"
 
     def __len__(self) -> int:
         """Return the number of rows."""

@@ -17,6 +17,7 @@ from gdcli.engine.families import alone, needs_torch, pieces_for, precision
 from gdcli.engine.lanczos import MOST
 from gdcli.engine.lanes import by_seed
 from gdcli.engine.parts import numbers_held, streamed
+from gdcli.engine.pieces import BENT
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.width import NARROWEST
 from gdcli.errors import UserError
@@ -161,7 +162,6 @@ def batch_memory(batch: TrialBatch, data: Data, device: str = "cpu") -> int:
     return int(held + gathered + weights + orders + recorded)
 
 
-BENT = 3  # times what an evaluation holds: a gradient of the gradient
 PREDICTED = 4  # numbers for each of an example that a linear model predicts, and projects
 SLACK = 1.6  # of activations: what lies free between those in use, and kernels' own buffers
 STACK = 2**31  # bytes of a stack's trials on a CPU, beyond one's: more take no less time

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from gdcli.datasets.cells import Style, advice, identity, lost_digits, number
 from gdcli.datasets.classes import number_classes
 from gdcli.datasets.notes import collected
+from gdcli.errors import UserError
 
 PLAIN = Style()
 COMMAS = Style(decimal=",")
@@ -117,6 +118,11 @@ def test_classes_that_look_alike_are_told(labels: list[str], said: str) -> None:
         number_classes(labels, "y")
     (line,) = lines
     assert line.startswith(said)
+
+
+def test_labels_that_are_one_class_are_told_where_there_is_no_other() -> None:
+    with pytest.raises(UserError, match=r"the one value '1', as which '1\.0' counts"):
+        number_classes(["1", "1.0"] * 3, "y")
 
 
 def test_digits_that_float64_does_not_keep() -> None:

@@ -188,6 +188,14 @@ def test_a_title_is_told_with_the_line_on_which_the_table_begins(tmp_path: Path)
     assert numbers(tmp_path / "t.csv", stream=False, **given) == (*TABLE, [])
 
 
+def test_columns_without_names_are_counted_from_0(tmp_path: Path) -> None:
+    file = tmp_path / "data.csv"
+    file.write_text("1,2\n3,5\n")
+    table = read_file(file, Reading(header=False))
+    with pytest.raises(UserError, match="its columns are 0, 1; they are counted from 0"):
+        table.place("2")
+
+
 def test_a_name_with_a_comma_is_given_as_the_error_says(tmp_path: Path) -> None:
     file = write(tmp_path, '"a,c",b,y\nred,2,1\nblue,3,2\n')
     (said,) = numbers(file, stream=False)
