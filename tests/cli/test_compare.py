@@ -75,18 +75,18 @@ def test_every_format_says_the_same(shell: Shell) -> None:
     ("first", "second", "said"),
     [
         (("quadratic",), ("rosenbrock",), "different problems (a: quadratic, b: rosenbrock)"),
-        (("quadratic",), ("quadratic", "--condition", "50"), "are the same in a and b"),
+        (("quadratic",), ("quadratic", "--condition", "50"), "of a and b differ"),
         (("quadratic",), ("quadratic", "--lr", "0.01", "--optimizer", "momentum"), ""),
         (
             ("expression", "--formula", "x**2", "--start", "1"),
             ("expression", "--formula", "x**4", "--start", "1"),
-            "are the same in a and b",
+            "of a and b differ",
         ),
-        (("linear-regression",), ("linear-regression", "--data-seed", "3"), "same in a and b"),
+        (("linear-regression",), ("linear-regression", "--data-seed", "3"), "of a and b differ"),
         (
             ("mlp", "--dataset", "iris"),
             ("mlp", "--dataset", "wine"),
-            "are the same in a and b",
+            "of a and b differ",
         ),
         (("mlp", "--dataset", "iris"), ("mlp", "--dataset", "iris", "--hidden", "3"), ""),
         (
@@ -312,3 +312,17 @@ def test_a_wrong_pair_or_picture_is_one_line(
     assert shell("run", "quadratic", "--name", "bowl", "--quiet") == 0
     (error,) = shell.refuses("compare", *arguments)
     assert error.startswith(line)
+
+
+def test_runs_whose_loss_functions_differ_are_told_apart(shell: Shell) -> None:
+    run = ("run", "logistic-regression", "--epochs", "2", "--quiet")
+    assert shell(*run, "--name", "plain") == 0
+    assert shell(*run, "--class-weights", "balanced", "--name", "weighed") == 0
+    assert shell(*run, "--l2", "0.1", "--name", "shrunk") == 0
+    assert shell("compare", "plain", "weighed") == 0
+    assert (
+        "The loss functions of plain and weighed differ, as by weights of the classes: "
+        "their losses do not compare."
+    ) in shell.out.splitlines()
+    assert shell("compare", "plain", "shrunk") == 0
+    assert "do not compare" not in shell.out

@@ -18,6 +18,7 @@ from gdcli.runs.interruption import Interrupted
 from gdcli.studies import explore
 from gdcli.studies.options import DataMap, Machine
 from tests.cli.command_line import Shell
+from tests.own_code import NET, write
 
 WINE = ("explore", "softmax-regression", "--dataset", "wine", "--epochs", "5")
 
@@ -153,3 +154,20 @@ def test_an_interrupted_exploration_leaves_nothing(
     assert shell(*WINE, "-o", "map.html") == 130
     assert (shell.out, shell.errors) == ("", ["stopped"])
     assert not list(Path().iterdir())
+
+
+def test_classes_that_a_problem_of_ones_own_names_have_these_names(shell: Shell) -> None:
+    text = NET.format(layer="nn.ReLU()")
+    named = text.replace(
+        ".astype(np.int64)}", '.astype(np.int64)}, classes=("<i>no</i>", "[b]yes")'
+    )
+    assert named != text
+    write(shell.folder, "own.py", named)
+    assert shell("explore", "./own.py", "--epochs", "3", "--folder", "e", "--quiet") == 0
+    with Path("e/examples.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    names = {"0": "<i>no</i>", "1": "[b]yes"}
+    assert {row["class"] for row in rows} == set(names.values())
+    assert all(row["class"] == names[row["label"]] for row in rows)
+    assert all(row["predicted_class"] == names[row["predicted"]] for row in rows)
+    assert json.loads(Path("e/manifest.json").read_text())["class_names"] == [*names.values()]
