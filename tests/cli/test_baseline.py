@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.cli.command_line import Shell
+from tests.own_code import NET
+from tests.own_code import write as write_code
 
 
 def write(file: Path, kinds: list[str]) -> None:
@@ -157,3 +160,17 @@ def test_each_part_has_its_balanced_accuracy(shell: Shell) -> None:
     assert shell("show", "r") == 0
     (line,) = [line for line in shell.out.splitlines() if line.startswith("Baseline")]
     assert "train balanced accuracy 0.3333, test balanced accuracy 0.5;" in line
+
+
+def test_a_criterion_of_ones_own_has_the_share_of_the_largest_class(shell: Shell) -> None:
+    text = NET.format(layer="nn.ReLU()")
+    own = "    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)\n\n    def load"
+    write_code(shell.folder, "own.py", text.replace("    def load", own))
+    assert shell("run", "./own.py", "--lr", "0.1", "--epochs", "2", "--name", "r", "--quiet") == 0
+    assert shell("show", "r") == 0
+    (line,) = [line for line in shell.out.splitlines() if line.startswith("Baseline")]
+    assert re.fullmatch(
+        r"Baseline: always answering class \d, .* has train accuracy [\d.]+\.", line
+    )
+    (line,) = shell.refuses("run", "./own.py", "--class-weights", "balanced")
+    assert line.endswith("leave it out, or give the criterion its weight")

@@ -13,6 +13,7 @@ import pytest
 from gdcli.cli.explore import DECIDED, Written
 from gdcli.cli.screen import Screen
 from gdcli.discovery import PROBLEMS
+from gdcli.engine.examples import load
 from gdcli.fields import options_of
 from gdcli.runs.interruption import Interrupted
 from gdcli.studies import explore
@@ -171,3 +172,21 @@ def test_classes_that_a_problem_of_ones_own_names_have_these_names(shell: Shell)
     assert all(row["class"] == names[row["label"]] for row in rows)
     assert all(row["predicted_class"] == names[row["predicted"]] for row in rows)
     assert json.loads(Path("e/manifest.json").read_text())["class_names"] == [*names.values()]
+
+
+def test_an_exploration_of_a_changed_file_is_not_on_the_report(shell: Shell) -> None:
+    file = shell.folder / "f.csv"
+    rows = [f"{i % 7},{i * i % 11},{'yes' if i % 3 else 'no'}" for i in range(40)]
+    file.write_text("\n".join(["a,b,y", *rows, ""]), encoding="utf-8")
+    same = ("softmax-regression", "--data", "f.csv", "--target", "y", "--epochs", "3", "--quiet")
+    assert shell("run", *same, "--name", "r") == 0
+    explored = ("explore", *same, "--folder", "results/r/explore")
+    for kept, shown in ((rows, True), (rows[1:], False)):
+        file.write_text("\n".join(["a,b,y", *kept, ""]), encoding="utf-8")
+        load.cache_clear()  # as in a new process: within one, data are read once
+        assert shell(*explored) == 0
+        assert shell("report", "r", "-o", "r.html", "--quiet") == 0
+        page = (shell.folder / "r.html").read_text(encoding="utf-8")
+        assert ("of another problem, or other data: not shown" not in page) == shown
+    (line,) = shell.refuses("run", *same, "--name", "r")
+    assert "holds another run, which differs in data: the examples are others" in line
