@@ -13,6 +13,7 @@ from gdcli.report.best_rate import result_lines
 if TYPE_CHECKING:
     from gdcli.analysis.diagnoses import Diagnoses
 
+OTHER_LOSSES = ("class_weights", "data", "dataset", "target")  # options
 MOST = 3  # groups of settings that have a sentence of their own
 
 
@@ -22,14 +23,17 @@ def headline(diagnoses: Diagnoses, settings: Sequence[Setting], labels: Sequence
     Where the best constant prediction has another loss, the data or the loss are others, as with
     weights of the classes: the lower of two such losses is not the better one.
     """
-    groups: dict[float | None, list[tuple[Setting, str]]] = {}
+    groups: dict[object, list[tuple[Setting, str]]] = {}
     for pair in zip(settings, labels, strict=True):
-        groups.setdefault(constant_loss(diagnoses, pair[0]), []).append(pair)
+        named = dict(zip(diagnoses.run.names, pair[0].values, strict=True))
+        # Where no constant is known, as of a hinge, the options tell.
+        key = (constant_loss(diagnoses, pair[0]), *(named.get(name) for name in OTHER_LOSSES))
+        groups.setdefault(key, []).append(pair)
     ran = [group for group in groups.values() if any(isfinite(one.median) for one, _ in group)]
     if len(ran) < 2:
         return result_lines(settings, labels)
     lines = []
     for group in ran[:MOST]:
         lines += result_lines([one for one, _ in group], [label for _, label in group], part=True)
-    more = f"and of {len(ran) - MOST} more groups of settings " if len(ran) > MOST else ""
+    more = f"and those of {len(ran) - MOST} more groups of settings " if len(ran) > MOST else ""
     return [*lines, f"These losses {more}do not compare: their data or loss functions differ."]

@@ -36,10 +36,11 @@ def unlike_problems(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]
     if apart:
         yield f"The data or functions of {_pairs(apart)} differ: their losses do not compare."
     measured = {name: _losses(manifest) for name, manifest in manifests.items()}
+    weights = {name: _weights(manifest) for name, manifest in manifests.items()}
     otherwise = [
         f"{a} and {b}"
         for (a, of_a), (b, of_b) in combinations(measured.items(), 2)
-        if held[a] & held[b] and of_a and of_b and not of_a & of_b
+        if held[a] & held[b] and (_apart(of_a, of_b) or _apart(weights[a], weights[b]))
     ]
     if otherwise:
         what = f"The loss functions of {_pairs(otherwise)} differ, as by weights of the classes"
@@ -49,6 +50,17 @@ def unlike_problems(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]
 def _pairs(pairs: Sequence[str]) -> str:
     more = f", and {len(pairs) - MOST_PAIRS} more pairs" if len(pairs) > MOST_PAIRS else ""
     return "; ".join(pairs[:MOST_PAIRS]) + more
+
+
+def _apart(one: set[str], other: set[str]) -> bool:
+    return bool(one and other and not one & other)
+
+
+def _weights(manifest: Mapping[str, Any]) -> set[str]:
+    """Return how the classes are weighed, where no constant prediction tells: of a hinge."""
+    settings = manifest["experiment"].get("settings", {})
+    varied = settings.get("vary", {}).get("class-weights")
+    return set(varied or [settings.get("problem", {}).get("class-weights", "none")])
 
 
 def _losses(manifest: Mapping[str, Any]) -> set[str]:

@@ -120,7 +120,7 @@ def test_problems_that_differ_have_one_each(rare: Shell) -> None:
 
 def test_losses_that_do_not_compare_are_not_ranked(rare: Shell) -> None:
     """A loss with weights of the classes is another function than the one without."""
-    for name, problem in (("r", "logistic-regression"), ("n", "mlp")):
+    for name, problem in (("r", "logistic-regression"), ("n", "mlp"), ("s", "svm")):
         assert rare("run", problem, *DATA, "--vary", "class-weights=none,balanced", "--lr", "0.1",
                     "--epochs", "3", "--name", name, "--quiet") == 0  # fmt: skip
         assert rare("show", name) == 0

@@ -314,8 +314,9 @@ def test_a_wrong_pair_or_picture_is_one_line(
     assert error.startswith(line)
 
 
-def test_runs_whose_loss_functions_differ_are_told_apart(shell: Shell) -> None:
-    run = ("run", "logistic-regression", "--epochs", "2", "--quiet")
+@pytest.mark.parametrize("problem", ["logistic-regression", "svm"])
+def test_runs_whose_loss_functions_differ_are_told_apart(problem: str, shell: Shell) -> None:
+    run = ("run", problem, "--epochs", "2", "--quiet")
     assert shell(*run, "--name", "plain") == 0
     assert shell(*run, "--class-weights", "balanced", "--name", "weighed") == 0
     assert shell(*run, "--l2", "0.1", "--name", "shrunk") == 0
