@@ -14,7 +14,6 @@ from gdcli.datasets.features import feature_names, used_rows
 from gdcli.datasets.formats import NPY, guessed, read_file
 from gdcli.datasets.named import class_names
 from gdcli.datasets.reading import Reading
-from gdcli.datasets.source import Source
 from gdcli.datasets.streamable import Streamable
 from gdcli.errors import UserError
 from gdcli.problem import Array, Data
@@ -139,5 +138,5 @@ def _lines(problem: Reading, file: Path, *, named: bool) -> tuple[NDArray[np.int
 
 def _target(problem: Reading) -> str:
     """Return the column that is predicted."""
-    own = problem.predicted if isinstance(problem, Source) else getattr(problem, "target", None)
-    return str(own)
+    # Of some formats the target has a name of its own, and none is given.
+    return str(getattr(problem, "predicted", None) or getattr(problem, "target", None))

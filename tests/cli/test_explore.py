@@ -190,3 +190,20 @@ def test_an_exploration_of_a_changed_file_is_not_on_the_report(shell: Shell) -> 
         assert ("of another problem, or other data: not shown" not in page) == shown
     (line,) = shell.refuses("run", *same, "--name", "r")
     assert "holds another run, which differs in data: the examples are others" in line
+
+
+def test_images_whose_labels_have_a_file_of_their_own_are_named(shell: Shell) -> None:
+    """The target of IDX files is called label, and need not be given."""
+    sides, labels = (12, 8, 8), bytes(i % 3 for i in range(12))
+    pixels = bytes(i % 251 for i in range(12 * 64))
+    images = b"\0\0\x08\x03" + b"".join(side.to_bytes(4, "big") for side in sides) + pixels
+    (shell.folder / "train-images-idx3-ubyte").write_bytes(images)
+    numbers = b"\0\0\x08\x01" + (12).to_bytes(4, "big") + labels
+    (shell.folder / "train-labels-idx1-ubyte").write_bytes(numbers)
+    for problem in ("cnn", "mlp"):
+        given = ("--data", "train-images-idx3-ubyte", "--epochs", "1", "--folder", problem)
+        assert shell("explore", problem, *given, "--quiet") == 0, shell.err
+        with (shell.folder / problem / "examples.csv").open(encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        assert rows
+        assert all(int(row["class"]) == labels[int(row["row_from_0"])] for row in rows)

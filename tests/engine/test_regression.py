@@ -186,7 +186,11 @@ def test_what_does_not_go_together(smooth: Path) -> None:
     with pytest.raises(UserError, match="digits has classes"):
         Mlp(task="regression")
     given: dict[str, Any] = {"data": smooth, "target": "y", "task": "regression"}
-    of_classes = {"stratify": True, "class_weights": "balanced", "balanced_accuracy": True}
+    of_classes: dict[str, Any] = {
+        "stratify": True,
+        "class_weights": "balanced",
+        "balanced_accuracy": True,
+    }
     for name, value in of_classes.items():
         option = f"--{name.replace('_', '-')}"
         said = f"{option}: a number is predicted: there are no classes; .* --task classification"
