@@ -567,7 +567,7 @@ def test_logistic_regression_takes_two_classes(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         model.load(rng())
     assert str(caught.value) == (
-        "--target: column 'kind' has 3 different values, not two; "
+        "--target: column 'kind' has 3 different values, not two: 'a', 'b', 'c'; "
         "choose another, or run softmax-regression"
     )
 

@@ -76,7 +76,15 @@ def read_explored(folder: Path) -> Explored | None:
 def same_examples(study: Mapping[str, Any], manifest: Mapping[str, Any]) -> bool:
     """Return whether two manifests are of one problem, on the same data."""
     ours, theirs = (_data(each) for each in (study, manifest))
-    return ours is not None and ours == theirs
+    if ours is None or ours != theirs:
+        return False
+    held, trained = (_checksums(each) for each in (study, manifest))
+    return not held or not trained or bool(held & trained)  # else the file was changed
+
+
+def _checksums(manifest: Mapping[str, Any]) -> set[str]:
+    data = manifest.get("data")
+    return set(map(str, data.values())) if isinstance(data, Mapping) else set()
 
 
 def _data(manifest: Mapping[str, Any]) -> tuple[Any, ...] | None:

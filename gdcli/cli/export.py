@@ -50,7 +50,9 @@ class Export:
         str | None,
         "file of JSON or CSV, else it is printed; .npz; .pt; folder; or MLflow's address",
     ] = None
-    trial: Annotated[tuple[str, ...], "ids of the trials; all of them"] = ()
+    trial: Annotated[
+        tuple[str, ...], "ids of the trials; all of them, for weights the run's only one"
+    ] = ()
     overwrite: Annotated[bool, "replace what is there already"] = False
 
 
@@ -118,7 +120,7 @@ def _options(given: Mapping[str, object]) -> Export:
 
 
 def _check_weights(options: Export) -> None:
-    if len(options.trial) != 1:
+    if len(options.trial) > 1:
         what = f"{options.to} is of one trial, and {len(options.trial)} are given"
         raise UserError("--trial", what, "give an id of summary.csv's first column")
     endings = WEIGHTS[options.to]
@@ -136,7 +138,7 @@ def _weights(run: Contents, options: Export, screen: Screen, *, trust: bool) -> 
 
     file = None if options.output is None else Path(options.output)
     bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
-    (trial,) = options.trial
+    trial = _one_trial(run, options)
     given = {"trust": trust, "overwrite": options.overwrite}
     content, said = write(options.to, run.folder, trial, file, bar, **given)
     if file is None:
@@ -145,6 +147,15 @@ def _weights(run: Contents, options: Export, screen: Screen, *, trust: bool) -> 
     if file is not None:
         screen.tell(f"they are in {options.output}")
     return 0
+
+
+def _one_trial(run: Contents, options: Export) -> str:
+    """Return the trial whose weights are wanted: the one given, or the run's only one."""
+    ids = options.trial or tuple(run.ids())
+    if len(ids) != 1:
+        what = f"{options.to} is of one trial, and the run has {len(ids)}"
+        raise UserError("--trial", what, "give an id of summary.csv's first column")
+    return ids[0]
 
 
 def _print(run: Contents, options: Export, screen: Screen) -> None:

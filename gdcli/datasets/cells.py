@@ -155,7 +155,10 @@ def _changes(old: Style, new: Style) -> list[str]:
 def instead(name: str, *, predicted: bool, words: bool) -> str:
     """Return what to do about a column that holds no numbers; `words`: it may be of categories."""
     if predicted:
-        return "run softmax-regression, if it names classes, or name another --target"
+        return (
+            "name another --target, or, if it names classes, run softmax-regression or mlp "
+            "--task classification"
+        )
     categorical = f"give --categorical {typed(name)}, or --drop {typed(name)}"
     return categorical if words else f"make them numbers, or give --drop {typed(name)}"
 
@@ -182,7 +185,10 @@ def advice(
     if True in forms:
         return forms[True]
     if predicted:
-        return "correct it, take out the row, or run softmax-regression, if it names classes"
+        return (
+            "correct it, take out the row, or, if it names classes, run softmax-regression or mlp "
+            "--task classification"
+        )
     if BOOLEAN.fullmatch(cell):
         return f"give --categorical {column} to make it 0 and 1, or --drop {column}"
     alone = "write the number alone, " if UNIT.fullmatch(cell) else ""

@@ -47,12 +47,17 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
         what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"
         fix = "choose a column of classes; of numbers, run linear-regression or mlp"
         raise UserError("--target", what, f"{fix} with --task regression")
-    if len(labels) >= ENOUGH and 2 * len(known) > len(labels):
+    if mostly_apart(len(known), len(labels)):
         what = f"column {show(column)} has {len(known)} different values in {len(labels)} rows"
-        note(f"{what}; if they are measurements, run linear-regression")
+        note(f"{what}; if they are measurements, run linear-regression or mlp --task regression")
     if isinstance(labels, Sequence):
         tell_alike(ranks(set(labels)), column)
     return Classes(places.astype("int64"), known)
+
+
+def mostly_apart(classes: int, rows: int) -> bool:
+    """Return whether there are so many classes for the rows that they may be measurements."""
+    return rows >= ENOUGH and 2 * classes > rows
 
 
 def ranked(labels: Sequence[str] | NDArray[np.generic]) -> tuple[tuple[str, ...], Array]:

@@ -14,7 +14,6 @@ from gdcli.datasets.features import feature_names, used_rows
 from gdcli.datasets.formats import NPY, guessed, read_file
 from gdcli.datasets.named import class_names
 from gdcli.datasets.reading import Reading
-from gdcli.datasets.source import Source
 from gdcli.datasets.streamable import Streamable
 from gdcli.errors import UserError
 from gdcli.problem import Array, Data
@@ -53,28 +52,29 @@ def described(problem: object, data: Data, targets: Array) -> Described:
 
     `targets` are their classes, (examples,) of integers, or else what they should come to. By them
     it is seen whether examples that the user's own code has loaded are still in the order of the
-    split; of those that are not, nothing is known.
+    split; of those that are not, no rows are known, and the classes by what the data call them.
     """
+    classifies = targets.dtype.kind in "iu"
+    named = Described(classes=data.classes if classifies else ())
     if not isinstance(problem, Reading):
-        return Described()
+        return named
     file: Path | None = getattr(problem, "data", None)
     ours = type(problem).load.__module__.startswith(OURS)  # type: ignore[attr-defined]
-    classifies = targets.dtype.kind in "iu"
     if file is None:
         name: str = getattr(problem, "dataset", "")
-        return _of_set(name, classifies=classifies) if ours else Described()
+        return _of_set(name, classifies=classifies) if ours else named
     order = data.order
     if order is None or len(order) != len(targets):
-        return Described()
+        return named
     try:
         read = _read(problem, file, order, classifies=classifies)
     except UserError:  # what the user's own code makes of the file is another thing
         if ours:
             raise
-        return Described()
+        return named
     known = order.max(initial=-1) < len(read.y) == len(read.rows)
     if not known or not (ours or (read.y[order] == targets.ravel()).all()):
-        return Described()
+        return named
     x = data.train["x"]
     features = read.features if x.ndim == 2 and x.shape[1] == len(read.features) else ()
     # Those of the split may be more: a test part of the user's own can have others.
@@ -138,5 +138,5 @@ def _lines(problem: Reading, file: Path, *, named: bool) -> tuple[NDArray[np.int
 
 def _target(problem: Reading) -> str:
     """Return the column that is predicted."""
-    own = problem.predicted if isinstance(problem, Source) else getattr(problem, "target", None)
-    return str(own)
+    # Of some formats the target has a name of its own, and none is given.
+    return str(getattr(problem, "predicted", None) or getattr(problem, "target", None))

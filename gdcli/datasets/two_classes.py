@@ -33,7 +33,9 @@ class TwoClasses(Streamable, Stratified, OfClasses):
         """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
         x, classes = self.classified()
         if (count := len(classes.names)) > 2:
-            what = f"column {show(self.predicted)} has {count} different values, not two"
+            first = ", ".join(map(show, classes.names[:3]))
+            which = f"{first}{', ...' if count > 3 else ''}"
+            what = f"column {show(self.predicted)} has {count} different values, not two: {which}"
             raise UserError("--target", what, "choose another, or run softmax-regression")
         y = classes.places[:, None].astype(float)
         return self.split(x, y, classes, (self.test_fraction, self.scale), rng)

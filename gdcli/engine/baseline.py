@@ -51,9 +51,13 @@ def baseline_of(problem: Problem, data: Data) -> Baseline | None:
 
 
 def _of_network(problem: Network, data: Data) -> Baseline | None:
-    if problem.criterion == CLASSES:
+    if problem.classifies:
         counted = data.train["y"].dtype.kind in "iub" and len(class_counts(data.train))
-        return _of_classes(problem, data) if counted else None
+        found = _of_classes(problem, data) if counted else None
+        if found is None or problem.criterion == CLASSES:
+            return found
+        # A criterion with settings of its own: what it makes of a constant is not known.
+        return found._replace(train_loss=None, test_loss=None)
     if problem.criterion != "mse" or data.train["y"].size != data.examples:
         return None
     constant = data.train["y"].mean(0)

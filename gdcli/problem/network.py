@@ -71,7 +71,9 @@ class Network(Problem, OfClasses):
         lacks = self.criterion != "cross_entropy" if self.weighs else not self.classifies
         if lacks and (self.weighs or self.balanced_accuracy):
             what = f"the criterion is {criterion_name(self.criterion)}, and it is for cross_entropy"
-            raise UserError(option, what, "leave it out")
+            own = self.weighs and self.classifies
+            fix = "leave it out, or give the criterion its weight" if own else "leave it out"
+            raise UserError(option, what, fix)
 
     @property
     def classifies(self) -> bool:

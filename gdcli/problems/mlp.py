@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 
 from gdcli.datasets.cells import number
-from gdcli.datasets.classes import count_classes
+from gdcli.datasets.classes import count_classes, mostly_apart
 from gdcli.datasets.classified import Classified
 from gdcli.datasets.formats import own_target
 from gdcli.datasets.notes import note
@@ -58,15 +58,26 @@ class Mlp(Network, Classified):
         """Raise UserError for options that do not go together."""
         if self.task == "classification":
             object.__setattr__(self, "task", "auto")  # what `decided` leaves so: one trial
+        if self.regresses:
+            self._check_no_classes()
         super().__post_init__()
         if not self.regresses:
             return
         if self.data is None:
             what = f"{self.dataset} has classes, and no number to predict"
             raise UserError("--task", what, "add --data FILE and --target COLUMN, or leave it out")
-        if self.stratify:
-            what = "a number is predicted: there are no classes"
-            raise UserError("--stratify", what, "leave it out, or give --task classification")
+
+    def _check_no_classes(self) -> None:
+        """Raise UserError for an option of classes, where a number is predicted."""
+        given = {
+            "--stratify": self.stratify,
+            "--class-weights": self.weighs,
+            "--balanced-accuracy": self.balanced_accuracy,
+        }
+        for option, there in given.items():
+            if there:
+                what = "a number is predicted: there are no classes"
+                raise UserError(option, what, "leave it out, or give --task classification")
 
     @classmethod
     def decided(cls, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,6 +117,9 @@ class Mlp(Network, Classified):
     def _tell_numbers(self, data: Data) -> None:
         """Say that many numbers are classes, which may be meant otherwise."""
         count = len(data.classes)
+        rows = sum(len(part["y"]) for part in (data.train, data.test) if part)
+        if mostly_apart(count, rows):
+            return  # that is told already
         if (
             self.data is not None
             and count > FEW

@@ -65,6 +65,12 @@ def baseline_columns(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[
     return [{key: row.get(key) for key in keys} for row in rows]
 
 
+def constant_loss(diagnoses: Diagnoses, setting: Setting) -> float | None:
+    """Return the training loss of the best constant prediction, to six digits: float32 will do."""
+    base = _of(diagnoses, setting)
+    return float(f"{base.train_loss:.6g}") if base and base.train_loss is not None else None
+
+
 def _of(diagnoses: Diagnoses, setting: Setting) -> Baseline | None:
     theory = diagnoses.theory
     facts = theory.of(diagnoses.run.names, setting.values) if theory else None
@@ -88,14 +94,23 @@ def _reached(base: Baseline) -> str:
     if base.train_share is not None:
         shares = (("train", base.train_share), ("test", base.test_share))
         figures = [f"{part} accuracy {short(share)}" for part, share in shares if share is not None]
-        if base.train_recall is not None:
-            figures.append(f"balanced accuracy {short(base.train_recall)}")
+        figures += _recalls(base)
         said.append(f"{answer(base)} has {', '.join(figures)}")
     losses = (("train", base.train_loss), ("test", base.test_loss))
     if any(loss is not None for _, loss in losses):
         listed = [f"{part} loss {short(loss)}" for part, loss in losses if loss is not None]
         said.append(f"the best constant prediction has {', '.join(listed)}")
     return "; ".join(said)
+
+
+def _recalls(base: Baseline) -> list[str]:
+    """Return the balanced accuracy, of both parts at once where it is one."""
+    if base.train_recall is None:
+        return []
+    if base.test_recall is None or base.test_recall == base.train_recall:
+        return [f"balanced accuracy {short(base.train_recall)}"]
+    recalls = (("train", base.train_recall), ("test", base.test_recall))
+    return [f"{part} balanced accuracy {short(recall)}" for part, recall in recalls]
 
 
 def _no_better(base: Baseline, those: Sequence[tuple[Setting, str]]) -> Iterator[str]:

@@ -23,14 +23,21 @@ SOONER = 1.5  # times, that are worth a word
 NEAR = 0.9  # of the exact limit: a larger rate is hardly worth a try
 
 
-def result_lines(settings: Sequence[Setting], labels: Sequence[str]) -> list[str]:
-    """Return which setting has the lowest training loss, at which rate, and who ends as low."""
+def result_lines(
+    settings: Sequence[Setting], labels: Sequence[str], *, part: bool = False
+) -> list[str]:
+    """Return which setting has the lowest training loss, at which rate, and who ends as low.
+
+    `part`: they are some of the run's settings, and are named in any case.
+    """
     ranked = sorted(zip(settings, labels, strict=True), key=lambda pair: pair[0].median)
     first, label = ranked[0]
     if first.best is None or not isfinite(first.median):
         return [_without_result([trial for one in settings for trial in one.trials])]
     if not any(trial.falls for setting in settings for trial in setting.trials):
-        return [f"No learning rate tried lowers the loss: the best ends at {short(first.median)}."]
+        whose = f" of {label}{' and the like' * (len(ranked) > 1)}" if part else ""
+        end = short(first.median)
+        return [f"No learning rate tried lowers the loss{whose}: the best ends at {end}."]
     seeds = len(first.best.ran)
     over = f" (the median over {seeds} seeds)" if seeds > 1 else ""
     loss = f"{short(first.median)}{over}"

@@ -197,7 +197,8 @@ def key(ranges: Sequence[SettingRange], test: RangeTest) -> Iterator[str]:
     seeds, many = ", ".join(map(str, every)), len(every) > 1
     what = f"Losses are medians over seeds {seeds}." if many else f"The seed is {seeds}."
     yield f"Each rate is held from the start for {' or '.join(lengths)}. {what}"
-    yield f"good: {GOOD:.0%} or more of the way from the loss at the start to the lowest one"
+    yield f"good: {GOOD:.0%} or more of the way from the loss at the start to the lowest one,"
+    yield "  as are all rates between it and the one to use"
     whose = "the loss of a seed" if many else "the loss"
     if all(_from_zero(found) for found in ranges):
         yield f"unstable: {whose} ends above {test.diverge_at:g} times that at the start"

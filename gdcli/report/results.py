@@ -16,9 +16,9 @@ from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, read_trials
 from gdcli.report.baseline import baseline_columns, baseline_lines
-from gdcli.report.best_rate import result_lines
 from gdcli.report.console import literal, print_lines
 from gdcli.report.drawing import print_picture
+from gdcli.report.headline import headline
 from gdcli.report.labels import namer
 from gdcli.report.pictures.curves import curves
 from gdcli.report.pictures.heatmap import of_settings
@@ -97,7 +97,7 @@ def _print_all(
     run, theory = diagnoses.run, diagnoses.theory
     shown, source = _lowest(settings), Source(folder, run)
     labels = list(map(source.name, shown))
-    _print(console, *(Text(literal(line), "bold") for line in result_lines(shown, labels)))
+    _print(console, *(Text(literal(line), "bold") for line in headline(diagnoses, shown, labels)))
     why = why_lines(folder, diagnoses, shown, labels)
     _print(console, *(("", "Why", *why) if why else ()), "")
     title = "Best learning rate of each setting, by median final training loss over seeds"

@@ -105,6 +105,10 @@ class Contents:
         if upcoming:
             next(upcoming[1]).refuse(f"trial {show(upcoming[0])} has no such place in summary.csv")
 
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every trial."""
+        yield from (row.cells[0] for row in self._summary())
+
     def count(self) -> int:
         """Return how many trials there are."""
         return sum(1 for _ in self._summary())
@@ -117,7 +121,7 @@ class Contents:
 
     def check_trials(self, wanted: Collection[str], where: str) -> None:
         """Raise UserError, naming `where`, unless the run holds all of these trials."""
-        held = {row.cells[0] for row in self._summary()} if wanted else set()
+        held = set(self.ids()) if wanted else set()
         for trial in wanted:
             if trial not in held:
                 hint = suggestion(trial, held) or "give ids of summary.csv's first column"

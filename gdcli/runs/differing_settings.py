@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -34,9 +34,47 @@ def unlike_problems(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]
         f"{a} and {b}" for (a, of_a), (b, of_b) in combinations(held.items(), 2) if not of_a & of_b
     ]
     if apart:
-        more = f", and {len(apart) - MOST_PAIRS} more pairs" if len(apart) > MOST_PAIRS else ""
-        pairs = "; ".join(apart[:MOST_PAIRS])
-        yield f"No problem and data are the same in {pairs}{more}: their losses do not compare."
+        yield f"The data or functions of {_pairs(apart)} differ: their losses do not compare."
+    measured = {name: _losses(manifest) for name, manifest in manifests.items()}
+    weights = {name: _weights(manifest) for name, manifest in manifests.items()}
+    otherwise = [
+        f"{a} and {b}"
+        for (a, of_a), (b, of_b) in combinations(measured.items(), 2)
+        if held[a] & held[b] and (_apart(of_a, of_b) or _apart(weights[a], weights[b]))
+    ]
+    if otherwise:
+        what = f"The loss functions of {_pairs(otherwise)} differ, as by weights of the classes"
+        yield f"{what}: their losses do not compare."
+
+
+def _pairs(pairs: Sequence[str]) -> str:
+    more = f", and {len(pairs) - MOST_PAIRS} more pairs" if len(pairs) > MOST_PAIRS else ""
+    return "; ".join(pairs[:MOST_PAIRS]) + more
+
+
+def _apart(one: set[str], other: set[str]) -> bool:
+    return bool(one and other and not one & other)
+
+
+def _weights(manifest: Mapping[str, Any]) -> set[str]:
+    """Return how the classes are weighed, where no constant prediction tells: of a hinge."""
+    settings = manifest["experiment"].get("settings", {})
+    varied = settings.get("vary", {}).get("class-weights")
+    return set(varied or [settings.get("problem", {}).get("class-weights", "none")])
+
+
+def _losses(manifest: Mapping[str, Any]) -> set[str]:
+    """Return what tells the loss functions of a run: what the best constant prediction has.
+
+    To six digits: that in float32 is the same.
+    """
+    data = manifest.get("data") or {}
+    known = [(entry["problem"], entry.get("baseline") or {}) for entry in manifest["theory"]]
+    return {
+        f"{data.get(problem)} {base['train_loss']:.6g}"
+        for problem, base in known
+        if base.get("train_loss") is not None
+    }
 
 
 def _problems(manifest: Mapping[str, Any]) -> set[str]:
@@ -56,7 +94,7 @@ def _said(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "engine", str(engine)
     # Of checksums, those that begin alike are alike.
     data = manifest.get("data") or {}
-    yield "data", ",".join(sorted(str(checksum)[:8] for checksum in data.values()))
+    yield "data", ",".join(sorted({str(checksum)[:8] for checksum in data.values()}))
     yield from _flat(manifest["fingerprint"], "fingerprint.")
 
 

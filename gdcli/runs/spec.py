@@ -104,11 +104,13 @@ def differences(held: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
     keys = list(differing(held, spec))
     keys = [key for key in keys if key.startswith("settings.")] or keys
     keys = ["engine"] if "engine" in keys else keys
-    return ", ".join(_said(key, held, spec) for key in keys)
+    return ", ".join(dict.fromkeys(_said(key, held, spec) for key in keys))
 
 
 def _said(key: str, held: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
-    if key.startswith(("data", "experiment")):  # checksums say nothing to anyone
+    if key.startswith("data."):  # checksums say nothing to anyone
+        return "data: the examples are others"
+    if key.startswith(("data", "experiment")):
         return key
     if key.startswith("code."):
         return f"the code of {key.removeprefix('code.')}"

@@ -14,6 +14,7 @@ from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.grid import digest
 from gdcli.runs import atomic, manifest
+from gdcli.runs.checksums import data_checksums
 from gdcli.runs.code import code_checksums
 from gdcli.runs.fingerprint import fingerprint
 
@@ -84,6 +85,7 @@ def _content(found: Exploration, machine: Machine) -> dict[str, Any]:
             "varied": list(experiment.varied),
             "settings": experiment.tables(),
         },
+        "data": data_checksums(experiment),
         "options": asdict(found.options),
         "examples": found.examples.data.examples,
         "classes": found.examples.classes,

@@ -450,3 +450,12 @@ def test_a_classifier_is_compared_with_always_the_same_answer(
     found = diagnose(Evidence(observed, Descent(lr=0.1, horizon=100), known))
     assert ("chance level" in found.qualities) == bool(words)
     assert words in found.phrase
+
+
+@pytest.mark.parametrize(("base", "said"), [(1.0, "no better"), (1.004, "hardly better")])
+def test_what_is_a_little_below_the_mean_is_hardly_better(base: float, said: str) -> None:
+    flat = _flat()
+    network = Known(network=True, baseline_loss=base)
+    one = diagnose(Evidence(flat.observed, flat.descent, network))
+    assert one.qualities == ("chance level",)
+    assert f"is {said} than predicting the mean: loss 1, the mean's {base:.4g}" in one.phrase

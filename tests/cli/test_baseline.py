@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.cli.command_line import Shell
+from tests.own_code import NET
+from tests.own_code import write as write_code
 
 
 def write(file: Path, kinds: list[str]) -> None:
@@ -113,3 +116,61 @@ def test_problems_that_differ_have_one_each(rare: Shell) -> None:
         (False, True),
     ]
     assert "train loss 0.6931" in lines[1]  # where both classes count alike
+
+
+def test_losses_that_do_not_compare_are_not_ranked(rare: Shell) -> None:
+    """A loss with weights of the classes is another function than the one without."""
+    for name, problem in (("r", "logistic-regression"), ("n", "mlp"), ("s", "svm")):
+        assert rare("run", problem, *DATA, "--vary", "class-weights=none,balanced", "--lr", "0.1",
+                    "--epochs", "3", "--name", name, "--quiet") == 0  # fmt: skip
+        assert rare("show", name) == 0
+        first, second, third, *_ = rare.out.splitlines()
+        assert first.startswith("gd vanilla class_weights=none at learning rate 0.1 ends at")
+        assert second.startswith("gd vanilla class_weights=balanced at learning rate 0.1 ends at")
+        assert third == "These losses do not compare: their data or loss functions differ."
+        assert "has the lowest loss" not in rare.out
+    assert rare("report", "r", "-o", "r.html", "--quiet") == 0
+    assert "These losses do not compare" in (rare.folder / "r.html").read_text(encoding="utf-8")
+
+
+def test_losses_of_one_function_are_ranked(rare: Shell) -> None:
+    assert rare("run", "mlp", *DATA, "--class-weights", "balanced", "--vary", "hidden=2,4",
+                "--vary", "l2=0,0.1", "--epochs", "2", "--name", "r", "--quiet") == 0  # fmt: skip
+    assert rare("show", "r") == 0
+    assert "has the lowest loss" in rare.out.splitlines()[0]
+    assert "do not compare" not in rare.out
+
+
+def test_groups_in_which_nothing_falls_are_named(rare: Shell) -> None:
+    assert rare("run", "softmax-regression", *DATA, "--vary", "class-weights=none,balanced",
+                "--lr", "1e3", "--epochs", "1", "--name", "r", "--quiet") == 0  # fmt: skip
+    assert rare("show", "r") == 0
+    first, second, *_ = rare.out.splitlines()
+    lowers = "No learning rate tried lowers the loss of gd vanilla class_weights"
+    assert first.startswith(f"{lowers}=none: the best ends at ")
+    assert second.startswith(f"{lowers}=balanced: the best ends at ")
+
+
+def test_each_part_has_its_balanced_accuracy(shell: Shell) -> None:
+    """A part that lacks a class has the mean over the others."""
+    write(shell.folder / "f.csv", ["a"] * 20 + ["b"] * 10 + ["c"] * 10)
+    write(shell.folder / "g.csv", ["a"] * 5 + ["b"] * 5)
+    assert shell("run", "softmax-regression", *DATA, "--test-data", "g.csv", "--balanced-accuracy",
+                 "--epochs", "2", "--name", "r", "--quiet") == 0  # fmt: skip
+    assert shell("show", "r") == 0
+    (line,) = [line for line in shell.out.splitlines() if line.startswith("Baseline")]
+    assert "train balanced accuracy 0.3333, test balanced accuracy 0.5;" in line
+
+
+def test_a_criterion_of_ones_own_has_the_share_of_the_largest_class(shell: Shell) -> None:
+    text = NET.format(layer="nn.ReLU()")
+    own = "    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)\n\n    def load"
+    write_code(shell.folder, "own.py", text.replace("    def load", own))
+    assert shell("run", "./own.py", "--lr", "0.1", "--epochs", "2", "--name", "r", "--quiet") == 0
+    assert shell("show", "r") == 0
+    (line,) = [line for line in shell.out.splitlines() if line.startswith("Baseline")]
+    assert re.fullmatch(
+        r"Baseline: always answering class \d, .* has train accuracy [\d.]+\.", line
+    )
+    (line,) = shell.refuses("run", "./own.py", "--class-weights", "balanced")
+    assert line.endswith("leave it out, or give the criterion its weight")

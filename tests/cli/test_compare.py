@@ -75,18 +75,18 @@ def test_every_format_says_the_same(shell: Shell) -> None:
     ("first", "second", "said"),
     [
         (("quadratic",), ("rosenbrock",), "different problems (a: quadratic, b: rosenbrock)"),
-        (("quadratic",), ("quadratic", "--condition", "50"), "are the same in a and b"),
+        (("quadratic",), ("quadratic", "--condition", "50"), "of a and b differ"),
         (("quadratic",), ("quadratic", "--lr", "0.01", "--optimizer", "momentum"), ""),
         (
             ("expression", "--formula", "x**2", "--start", "1"),
             ("expression", "--formula", "x**4", "--start", "1"),
-            "are the same in a and b",
+            "of a and b differ",
         ),
-        (("linear-regression",), ("linear-regression", "--data-seed", "3"), "same in a and b"),
+        (("linear-regression",), ("linear-regression", "--data-seed", "3"), "of a and b differ"),
         (
             ("mlp", "--dataset", "iris"),
             ("mlp", "--dataset", "wine"),
-            "are the same in a and b",
+            "of a and b differ",
         ),
         (("mlp", "--dataset", "iris"), ("mlp", "--dataset", "iris", "--hidden", "3"), ""),
         (
@@ -322,3 +322,18 @@ def test_a_long_axis_is_printed_short_and_kept_whole_in_json(shell: Shell) -> No
     assert max(map(len, shell.out.splitlines())) < 300
     assert shell("compare", "long", "short", "--format", "json") == 0
     assert len(json.loads(shell.out)["settings"]["grid.lr"]["long"].split(",")) == 300
+
+
+@pytest.mark.parametrize("problem", ["logistic-regression", "svm"])
+def test_runs_whose_loss_functions_differ_are_told_apart(problem: str, shell: Shell) -> None:
+    run = ("run", problem, "--epochs", "2", "--quiet")
+    assert shell(*run, "--name", "plain") == 0
+    assert shell(*run, "--class-weights", "balanced", "--name", "weighed") == 0
+    assert shell(*run, "--l2", "0.1", "--name", "shrunk") == 0
+    assert shell("compare", "plain", "weighed") == 0
+    assert (
+        "The loss functions of plain and weighed differ, as by weights of the classes: "
+        "their losses do not compare."
+    ) in shell.out.splitlines()
+    assert shell("compare", "plain", "shrunk") == 0
+    assert "do not compare" not in shell.out

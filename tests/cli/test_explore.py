@@ -13,11 +13,13 @@ import pytest
 from gdcli.cli.explore import DECIDED, Written
 from gdcli.cli.screen import Screen
 from gdcli.discovery import PROBLEMS
+from gdcli.engine.examples import load
 from gdcli.fields import options_of
 from gdcli.runs.interruption import Interrupted
 from gdcli.studies import explore
 from gdcli.studies.options import DataMap, Machine
 from tests.cli.command_line import Shell
+from tests.own_code import NET, write
 
 WINE = ("explore", "softmax-regression", "--dataset", "wine", "--epochs", "5")
 
@@ -153,3 +155,55 @@ def test_an_interrupted_exploration_leaves_nothing(
     assert shell(*WINE, "-o", "map.html") == 130
     assert (shell.out, shell.errors) == ("", ["stopped"])
     assert not list(Path().iterdir())
+
+
+def test_classes_that_a_problem_of_ones_own_names_have_these_names(shell: Shell) -> None:
+    text = NET.format(layer="nn.ReLU()")
+    named = text.replace(
+        ".astype(np.int64)}", '.astype(np.int64)}, classes=("<i>no</i>", "[b]yes")'
+    )
+    assert named != text
+    write(shell.folder, "own.py", named)
+    assert shell("explore", "./own.py", "--epochs", "3", "--folder", "e", "--quiet") == 0
+    with Path("e/examples.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    names = {"0": "<i>no</i>", "1": "[b]yes"}
+    assert {row["class"] for row in rows} == set(names.values())
+    assert all(row["class"] == names[row["label"]] for row in rows)
+    assert all(row["predicted_class"] == names[row["predicted"]] for row in rows)
+    assert json.loads(Path("e/manifest.json").read_text())["class_names"] == [*names.values()]
+
+
+def test_an_exploration_of_a_changed_file_is_not_on_the_report(shell: Shell) -> None:
+    file = shell.folder / "f.csv"
+    rows = [f"{i % 7},{i * i % 11},{'yes' if i % 3 else 'no'}" for i in range(40)]
+    file.write_text("\n".join(["a,b,y", *rows, ""]), encoding="utf-8")
+    same = ("softmax-regression", "--data", "f.csv", "--target", "y", "--epochs", "3", "--quiet")
+    assert shell("run", *same, "--name", "r") == 0
+    explored = ("explore", *same, "--folder", "results/r/explore")
+    for kept, shown in ((rows, True), (rows[1:], False)):
+        file.write_text("\n".join(["a,b,y", *kept, ""]), encoding="utf-8")
+        load.cache_clear()  # as in a new process: within one, data are read once
+        assert shell(*explored) == 0
+        assert shell("report", "r", "-o", "r.html", "--quiet") == 0
+        page = (shell.folder / "r.html").read_text(encoding="utf-8")
+        assert ("of another problem, or other data: not shown" not in page) == shown
+    (line,) = shell.refuses("run", *same, "--name", "r")
+    assert "holds another run, which differs in data: the examples are others" in line
+
+
+def test_images_whose_labels_have_a_file_of_their_own_are_named(shell: Shell) -> None:
+    """The target of IDX files is called label, and need not be given."""
+    sides, labels = (12, 8, 8), bytes(i % 3 for i in range(12))
+    pixels = bytes(i % 251 for i in range(12 * 64))
+    images = b"\0\0\x08\x03" + b"".join(side.to_bytes(4, "big") for side in sides) + pixels
+    (shell.folder / "train-images-idx3-ubyte").write_bytes(images)
+    numbers = b"\0\0\x08\x01" + (12).to_bytes(4, "big") + labels
+    (shell.folder / "train-labels-idx1-ubyte").write_bytes(numbers)
+    for problem in ("cnn", "mlp"):
+        given = ("--data", "train-images-idx3-ubyte", "--epochs", "1", "--folder", problem)
+        assert shell("explore", problem, *given, "--quiet") == 0, shell.err
+        with (shell.folder / problem / "examples.csv").open(encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        assert rows
+        assert all(int(row["class"]) == labels[int(row["row_from_0"])] for row in rows)

@@ -409,3 +409,13 @@ def test_data_that_were_changed_are_told(shell: Shell) -> None:
     assert refused.returncode == 2
     assert "the data are not those that the run was trained on; " in refused.stderr
     assert not Path("w.npz").exists()
+
+
+def test_the_only_trial_need_not_be_named(shell: Shell) -> None:
+    only = ran(shell, "linear-regression", "--epochs", "2")["trial"][0]
+    assert shell("export", "a", "--to", "coefficients", "-o", "one.csv") == 0
+    exported(shell, "coefficients", only, "named.csv")
+    assert Path("one.csv").read_bytes() == Path("named.csv").read_bytes()
+    ran(shell, "linear-regression", "--epochs", "2", "--lr", "0.1,0.2", name="b")
+    (line,) = shell.refuses("export", "b", "--to", "coefficients")
+    assert line.startswith("--trial: coefficients is of one trial, and the run has 2; give an id")

@@ -242,7 +242,7 @@ def test_measurements_that_are_taken_for_classes_are_told(tmp_path: Path) -> Non
     assert notes == [
         (
             "column 'y' has 12 different values in 12 rows; if they are measurements, run "
-            "linear-regression"
+            "linear-regression or mlp --task regression"
         )
     ]
 

@@ -175,18 +175,29 @@ def test_both_are_told(smooth: Path, tmp_path: Path) -> None:
     with collected() as notes:
         Mlp(data=file, target="y").load(np.random.default_rng(0))
     assert any("40 different numbers, each a class; --task regression" in n for n in notes)
+    file = write(tmp_path / "g.csv", RNG.random(40).tolist())
+    with collected() as notes:
+        Mlp(data=file, target="y").load(np.random.default_rng(0))
+    (many,) = [note for note in notes if "40 different" in note]  # once
+    assert many.endswith("if they are measurements, run linear-regression or mlp --task regression")
 
 
 def test_what_does_not_go_together(smooth: Path) -> None:
     with pytest.raises(UserError, match="digits has classes"):
         Mlp(task="regression")
     given: dict[str, Any] = {"data": smooth, "target": "y", "task": "regression"}
-    with pytest.raises(UserError, match="there are no classes"):
-        Mlp(**given, stratify=True)
-    with pytest.raises(UserError, match="it is for cross_entropy"):
-        Mlp(**given, class_weights="balanced")
+    of_classes: dict[str, Any] = {
+        "stratify": True,
+        "class_weights": "balanced",
+        "balanced_accuracy": True,
+    }
+    for name, value in of_classes.items():
+        option = f"--{name.replace('_', '-')}"
+        said = f"{option}: a number is predicted: there are no classes; .* --task classification"
+        with pytest.raises(UserError, match=said):
+            Mlp(**given, **{name: value})
     text = ["a", "b"] * 20
-    with pytest.raises(UserError, match="number"):
+    with pytest.raises(UserError, match=r"is not a number; .* or mlp --task classification"):
         Mlp(data=write(smooth.with_name("t.csv"), text), target="y", task="regression").load(
             np.random.default_rng(0)
         )

@@ -277,14 +277,14 @@ def _chance(case: Case) -> bool:
 
 def _chance_phrase(case: Case) -> str:
     known = case.known
+    base = known.baseline_loss
+    lower = "hardly" if base is not None and case.level < base else "no"
     if not known.classifier:
-        mean = number(known.baseline_loss)
-        return (
-            f"is no better than predicting the mean: loss {number(case.level)}, the mean's {mean}"
-        )
+        losses = f"loss {number(case.level)}, the mean's {number(base)}"
+        return f"is {lower} better than predicting the mean: {losses}"
     reached, constant = case.beside_majority
     if constant is None or reached is None:
-        return "is no better than guessing the shares of the classes"
+        return f"is {lower} better than guessing the shares of the classes"
     better = "no" if reached <= constant + SHARE_ROUNDING else "hardly"
     answer = "the most frequent class" if known.majority is None else show(known.majority)
     what = f"is {better} better than always answering {answer}"
@@ -424,7 +424,7 @@ def _overfits_phrase(case: Case) -> str:
     seen = case.observed
     when = _steps(case, seen.lowest_test_step or 0.0)
     lowest, late = number(seen.lowest_test_loss), number(seen.late_test_loss)
-    return f"is past its best test loss: {lowest} after {when}, {late} at the end"
+    return f"is past its best test loss: {lowest} after {when}, {late} on average near the end"
 
 
 QUALITIES = (

@@ -36,7 +36,7 @@ def page_bytes(folder: Path) -> bytes:
     fields = {
         "name": parts.text(folder.resolve().name),
         "summary": parts.summary(source, manifest),
-        "result": parts.result(source),
+        "result": parts.result(source, theory),
         "why": why_section(source, theory) if source.settings else "",
         "why_link": '<a href="#why">Why</a>' if source.settings else "",
         "best": parts.best(source, theory),

@@ -13,8 +13,8 @@ from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import STATUSES
 from gdcli.fields import counted
 from gdcli.report.baseline import baseline_lines
-from gdcli.report.best_rate import result_lines
 from gdcli.report.console import literal
+from gdcli.report.headline import headline
 from gdcli.report.labels import texts_of
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.pictures.source import Source
@@ -37,9 +37,10 @@ def summary(source: Source, manifest: Mapping[str, Any]) -> str:
     return f"{problem}: {counted(len(source.run.trials), 'trial', 'trials')}, {ends}."
 
 
-def result(source: Source) -> str:
+def result(source: Source, theory: Theory | None) -> str:
     """Return what came of the run, in a sentence."""
-    said = result_lines(source.settings, list(map(source.name, source.settings)))
+    diagnoses, names = Diagnoses(source.run, theory), list(map(source.name, source.settings))
+    said = headline(diagnoses, source.settings, names)
     return "".join(f"<p>{text(sentence)}</p>" for sentence in said)
 
 
