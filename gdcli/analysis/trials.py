@@ -93,7 +93,12 @@ class _Facts(Mapping[str, Fact]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a fact, without the KeyError that a Mapping would catch."""
-        return self[name] if name in self._places else default
+        place = self._places.get(name)
+        if place is None:
+            return default
+        if place < 0:
+            return self._texts[~place]
+        return self._numbers[place] if self._given[place] else None
 
 
 class Trials(NamedTuple):
