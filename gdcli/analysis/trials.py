@@ -76,6 +76,11 @@ class _Facts(Mapping[str, Fact]):
         """
         self._places, self._numbers, self._given, self._texts = places, numbers, given, texts
 
+    def named(self, places: Mapping[str, int]) -> Mapping[str, float | None]:
+        """Return the numbers among the same cells that are at these places, by other names."""
+        found = _Facts(places, self._numbers, self._given, self._texts)
+        return cast("Mapping[str, float | None]", found)
+
     def __getitem__(self, name: str) -> Fact:
         """Return a fact, None for an empty cell of a number; raises KeyError."""
         place = self._places[name]
@@ -146,7 +151,7 @@ class _Columns:
         finals = [name[6:] for name in cells[end:] if name.startswith("final_")]
         others = (*losses, "grad_norm")
         self.metrics = tuple(name for name in finals if name not in others)
-        self.finals = (*losses, *self.metrics)
+        self.finals = {name: self.places[f"final_{name}"] for name in (*losses, *self.metrics)}
 
     def trials(self, rows: Iterator[Row]) -> Iterator[Trial]:
         """Return the trials of the rows after the header."""
@@ -166,7 +171,7 @@ class _Columns:
                 value_of(cells[FIRST.index("seed")]),
                 status,
                 facts,
-                {name: cast("float | None", facts[f"final_{name}"]) for name in self.finals},
+                facts.named(self.finals),
                 as_given(str(facts["message"])),
             )
 

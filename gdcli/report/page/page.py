@@ -30,6 +30,12 @@ SCRIPTS = (
 
 def page_bytes(folder: Path) -> bytes:
     """Return the page of a finished run; raises UserError where a file is missing or damaged."""
+    # What the fields are made of is gone before the page is put together: both are large.
+    return document("page.html", (*SCRIPTS, "main"), _fields(folder))
+
+
+def _fields(folder: Path) -> dict[str, str]:
+    """Return what the page's placeholders stand for."""
     source = read_source(folder, "train_loss")
     manifest = read_manifest(folder)
     theory, metrics = theory_of(manifest), curve_metrics(source)
@@ -38,7 +44,7 @@ def page_bytes(folder: Path) -> bytes:
     points = read_points(folder, dict.fromkeys(("epoch", *metrics, *told.columns)))
     curves = thinned_curves(folder, told.measuring(points), metrics, len(source.run.trials))
     sections = Sections.of(source, manifest, theory, told.accounts())
-    fields = {
+    return {
         "name": parts.text(folder.resolve().name),
         "summary": parts.summary(source, manifest),
         "result": parts.result(source),
@@ -53,7 +59,6 @@ def page_bytes(folder: Path) -> bytes:
         "sections": "\n".join(sections.sections),
         "links": " ".join(sections.links),
     }
-    return document("page.html", (*SCRIPTS, "main"), fields)
 
 
 def _manifest(manifest: Mapping[str, Any]) -> str:
