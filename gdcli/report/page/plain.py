@@ -49,7 +49,8 @@ def _code(value: float) -> int:
     if not isfinite(value):
         return 1 if value == inf else 2 if value == -inf else 0
     digits, power = f"{value:.{DIGITS - 1}e}".split("e")
-    return _coded(int(digits.replace(".", "")), int(power) - (DIGITS - 1))
+    code: int = _coded(int(digits.replace(".", "")), int(power) - (DIGITS - 1))
+    return code
 
 
 def _coded(digits: Any, power: Any) -> Any:

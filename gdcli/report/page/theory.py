@@ -55,7 +55,7 @@ def theory_content(source: Source, told: Sequence[Account]) -> dict[str, Any]:
 
 
 def _says_something(expected: Expectation | None) -> bool:
-    return bool(expected) and any((expected.limit, expected.rate, expected.floor))
+    return expected is not None and any((expected.limit, expected.rate, expected.floor))
 
 
 def _plain(value: float | None) -> float | str | None:
