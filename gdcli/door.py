@@ -221,18 +221,32 @@ def lines(file: Path) -> Generator[bytes, None, None]:
 
     Raises UserError where one is longer than a run writes, OSError where it cannot be read.
     """
+    count = 0
+    for part in parts(file):
+        found = part.split(b"\n")
+        rest = found.pop()
+        for line in found:
+            count += 1
+            if len(line) > LONGEST_LINE:
+                _refuse_line(file, count)
+            yield line + b"\n"
+        if rest:
+            yield rest
+
+
+def parts(file: Path) -> Generator[bytes, None, None]:
+    """Yield a table of a run's folder part by part, each of whole lines; the last may lack its end.
+
+    Raises UserError and OSError as `lines` does, the former where a line has no end for long.
+    """
     with opened(file) as stream:
         count, rest = 0, b""
         while block := stream.read(BLOCK):
             whole, end, last = block.rpartition(b"\n")
             if end:
-                found = (rest + whole).split(b"\n")
+                yield (part := rest + whole + end)
+                count += part.count(b"\n")
                 rest = last
-                for line in found:
-                    count += 1
-                    if len(line) > LONGEST_LINE:
-                        _refuse_line(file, count)
-                    yield line + b"\n"
             else:
                 rest += last
             if len(rest) > LONGEST_LINE:

@@ -73,8 +73,8 @@ def test_the_explanation_says_how_near(folder: Path) -> None:
 def test_of_trials_that_diverged_it_says_nothing(folder: Path) -> None:
     account = told(folder)[0.8]
     assert edge_of(account) is not None
-    lost = {trial: replace(said, state="blew up") for trial, said in account.said.items()}
-    assert edge_of(replace(account, said=lost)) is None
+    lost = [(("blew up", None), held) for _, held in account.groups]
+    assert edge_of(replace(account, groups=lost)) is None
 
 
 @pytest.mark.parametrize("grid", [{"method": "sgd"}, {"optimizer": "adam"}, {"schedule": "cosine"}])

@@ -138,8 +138,8 @@ def test_a_trial_that_falls_is_told_with_the_steps_to_go(tmp_path: Path) -> None
 
 def test_a_target_below_the_minimum_is_said_to_be_there(tmp_path: Path) -> None:
     found = account(tmp_path, [descent(0.1)], bowl({"target-loss": -1.0}))
-    (one,) = found.said.values()
-    assert "target below the minimum" in one.qualities
+    assert found.typical
+    assert "target below the minimum" in found.typical.qualities
 
 
 def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_of_the_seeds_with_the_state_the_one_with_the_median_loss_is_told(tmp_pa
     trials = [Made([k * y for y in FALLING], seed=k) for k in (3, 1, 2)]
     found = account(tmp_path, [*trials, lost(0.1, seed=4)])
     assert found.example is found.cell.trials[2]
-    assert found.typical is found.said[found.cell.trials[2].id]
+    assert found.typical is found.diagnoses.of(found.cell.trials[2])
     assert found.fact("initial_train_loss") == 2.0
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
-from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose
+from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose, words
 from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
 from gdcli.analysis.expectation import Expectation, expectation, optimizer_of, schedule_of
 from gdcli.analysis.theory import (
@@ -35,6 +35,7 @@ class Diagnoses:
         """Take a run's trials, what its manifest knows, if it has one, and the limits."""
         self.run, self.theory, self.limits = run, theory, limits
         self._found: dict[str, Diagnosis] = {}
+        self._words: dict[str, tuple[str | None, str | None]] = {}
         self._known = cache(self._known_of)
         self._descent = cache(self._descent_of)
 
@@ -43,6 +44,12 @@ class Diagnoses:
         if trial.id not in self._found:
             self._found[trial.id] = diagnose(self.evidence(trial), self.limits)
         return self._found[trial.id]
+
+    def words(self, trial: Trial) -> tuple[str | None, str | None]:
+        """Return a trial's state and the quality that leads: less than `of`, and sooner."""
+        if trial.id not in self._words:
+            self._words[trial.id] = words(self.evidence(trial), self.limits)
+        return self._words[trial.id]
 
     def all(self) -> Iterator[tuple[Trial, Diagnosis]]:
         """Yield every trial and what is said of it, in the run's order."""

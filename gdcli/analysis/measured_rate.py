@@ -24,7 +24,8 @@ def measured_rate(steps: Sequence[int], grad_norms: Sequence[float]) -> float | 
     points, as of a trial that is recorded ever more rarely.
     """
     known = _sound(list(zip(steps, grad_norms, strict=False)))
-    half = [point for point in known if 2 * point[0] >= known[-1][0] + known[0][0]]
+    ends = known[-1][0] + known[0][0] if known else 0
+    half = [(step, log(norm)) for step, norm in known if 2 * step >= ends]
     if len(half) < FEWEST:
         return None
     slope = _slope(half)
@@ -37,12 +38,12 @@ def measured_rate(steps: Sequence[int], grad_norms: Sequence[float]) -> float | 
 
 
 def _sound(points: Sequence[Point]) -> list[Point]:
-    """Return the logarithms of the norms that are finite, up to the last above rounding."""
+    """Return the norms that are finite and above 0, up to the last above rounding."""
     finite = list(takewhile(lambda point: isfinite(point[1]), points))
     # A norm that swings may dip below it on the way.
     while finite and not finite[-1][1] > ROUNDING * finite[0][1]:
         finite.pop()
-    return [(step, log(norm)) for step, norm in finite if norm > 0]
+    return [point for point in finite if point[1] > 0]
 
 
 def _peaks(points: Sequence[Point], slope: float) -> Iterator[Point]:

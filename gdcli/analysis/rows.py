@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import islice
 from math import nan
 from pathlib import Path
 from typing import NamedTuple, NoReturn, TypeAlias
@@ -16,6 +17,7 @@ from gdcli.numerals import NUMBER, WHOLE
 
 Value: TypeAlias = int | float | str | None
 
+ROWS = 4096  # of a block
 LONGEST_INTEGER = 4000  # digits; Python refuses to read a few more
 # What a shard or a resumed run cannot repair, the finished file's next writing does.
 REPAIR = "run the same experiment again: it writes the file anew"
@@ -49,6 +51,90 @@ class Row(NamedTuple):
     def refuse(self, what: str) -> NoReturn:
         """Raise UserError for this line."""
         raise UserError(f"{self.path}:{self.line}", what, REPAIR)
+
+
+class Block(NamedTuple):
+    """Some rows of a file one after another: what is done to many cells at once is done soon."""
+
+    path: Path
+    lines: Sequence[int]  # of the rows, in the file
+    width: int  # cells of a row
+    cells: list[str]  # of all rows
+
+    def column(self, place: int) -> list[str]:
+        """Return the cells of a column."""
+        return self.cells[place :: self.width]
+
+    def row(self, at: int) -> Row:
+        """Return one of the rows."""
+        return Row(self.path, self.lines[at], self.cells[at * self.width : (at + 1) * self.width])
+
+    def numbers(self, place: int, name: str) -> list[float]:
+        """Return the cells of a column as numbers, nan for empty ones."""
+        try:
+            return [float(cell) if cell else nan for cell in self.column(place)]
+        except ValueError:
+            return [self.row(at).number_or_nan(place, name) for at in range(len(self.lines))]
+
+
+def read_blocks(path: Path) -> Iterator[Block]:
+    """Return the rows of a CSV file in blocks, its header alone in the first; raises as read_rows.
+
+    Where nothing is quoted, which `csv` would have to look for cell by cell, it takes a third of
+    the time of `read_rows`.
+    """
+    done = 0
+    try:
+        for block in _plain_blocks(path):
+            yield block
+            done += len(block.lines)
+    except (_NotPlainError, OSError):
+        rows = islice(read_rows(path), done, None)
+        while held := list(islice(rows, ROWS if done else 1)):
+            cells = [cell for row in held for cell in row.cells]
+            yield Block(path, [row.line for row in held], len(held[0].cells), cells)
+            done += len(held)
+
+
+class _NotPlainError(Exception):
+    """Lines that csv has to read."""
+
+
+def _plain_blocks(path: Path) -> Iterator[Block]:
+    """Return the rows up to those that csv has to read, as `read_blocks` does."""
+    line, width = 1, 0
+    for part in door.parts(path):
+        rest = part
+        if not width:
+            header, _, rest = part.partition(b"\n")
+            width = header.count(b",") + 1
+            yield Block(path, (1,), width, _cells(header, width))
+        if rest:
+            cells = _cells(rest, width)
+            first, line = line + 1, line + len(cells) // width
+            yield Block(path, range(first, line + 1), width, cells)
+    if not width:
+        raise _NotPlainError
+
+
+def _cells(lines: bytes, width: int) -> list[str]:
+    """Return the cells of lines without a quote, all of a width."""
+    import numpy as np
+
+    if width < 2 or any(char in lines for char in (b'"', b"\r", b"\0")):
+        raise _NotPlainError
+    if not lines.endswith(b"\n"):
+        lines += b"\n"
+    characters = np.frombuffer(lines, np.uint8)
+    is_end = characters == ord("\n")
+    ends, all_ends = np.flatnonzero(is_end), np.flatnonzero(is_end | (characters == ord(",")))
+    even = np.array_equal(all_ends[width - 1 :: width], ends)
+    if not even or np.diff(ends, prepend=-1).max() > door.LONGEST_LINE:
+        raise _NotPlainError
+    try:
+        return lines[:-1].decode().replace("\n", ",").split(",")
+    except UnicodeDecodeError:
+        raise _NotPlainError from None
 
 
 def read_rows(path: Path, wanted: Container[bytes] | None = None) -> Iterator[Row]:

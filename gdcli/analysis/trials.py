@@ -78,6 +78,11 @@ class _Facts(Mapping[str, Fact]):
         """
         self._places, self._numbers, self._given, self._texts = places, numbers, given, texts
 
+    def named(self, places: Mapping[str, int]) -> Mapping[str, float | None]:
+        """Return the numbers among the same cells that are at these places, by other names."""
+        found = _Facts(places, self._numbers, self._given, self._texts)
+        return cast("Mapping[str, float | None]", found)
+
     def __getitem__(self, name: str) -> Fact:
         """Return a fact, None for an empty cell of a number; raises KeyError."""
         place = self._places[name]
@@ -95,7 +100,12 @@ class _Facts(Mapping[str, Fact]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return a fact, without the KeyError that a Mapping would catch."""
-        return self[name] if name in self._places else default
+        place = self._places.get(name)
+        if place is None:
+            return default
+        if place < 0:
+            return self._texts[~place]
+        return self._numbers[place] if self._given[place] else None
 
 
 class Trials(NamedTuple):
@@ -144,7 +154,7 @@ class _Columns:
         finals = [name[6:] for name in cells[end:] if name.startswith("final_")]
         others = (*losses, "grad_norm")
         self.metrics = tuple(name for name in finals if name not in others)
-        self.finals = (*losses, *self.metrics)
+        self.finals = {name: self.places[f"final_{name}"] for name in (*losses, *self.metrics)}
 
     def trials(self, rows: Iterator[Row]) -> Iterator[Trial]:
         """Return the trials of the rows after the header."""
@@ -164,7 +174,7 @@ class _Columns:
                 value_of(cells[FIRST.index("seed")]),
                 status,
                 facts,
-                {name: cast("float | None", facts[f"final_{name}"]) for name in self.finals},
+                facts.named(self.finals),
                 as_given(str(facts["message"])),
             )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import isfinite, isnan
@@ -46,7 +46,8 @@ class Account:
     given: Mapping[str, Value]  # the setting, by name
     facts: Facts | None
     expected: Expectation | None
-    said: Mapping[str, Diagnosis]  # by the trial's id; of those that failed nothing is said
+    groups: list[tuple[Said, list[Trial]]]  # the trials that the same is said of: `_groups`
+    diagnoses: Diagnoses
     rate: float | None = None  # measured: the median over seeds
     excess: float | None = None  # measured: the mean level over seeds less the minimum
     sharpness: float | None = None  # measured late: the median over the trials with the state
@@ -59,22 +60,10 @@ class Account:
     @cached_property
     def states(self) -> Counter[str]:
         """The trials by state, those that failed among them."""
-        found = (self.said.get(trial.id) for trial in self.cell.trials)
-        return Counter(one.state or "failed" if one else "failed" for one in found)
-
-    @cached_property
-    def groups(self) -> list[tuple[Said, list[Trial]]]:
-        """The trials that the same is said of, the largest group first; of equals as in WORDS.
-
-        Of trials that failed nothing but that is said.
-        """
-        found: dict[Said, list[Trial]] = {}
-        for trial in self.cell.trials:
-            one = self.said.get(trial.id)
-            said = (one.state or "failed", one.quality) if one else ("failed", None)
-            found.setdefault(said, []).append(trial)
-        order = {group: (-len(held), WORDS.index(group[0])) for group, held in found.items()}
-        return sorted(found.items(), key=lambda item: order[item[0]])
+        found: Counter[str] = Counter()
+        for (state, _), held in self.groups:
+            found[state] += len(held)
+        return found
 
     @cached_property
     def example(self) -> Trial:
@@ -85,7 +74,7 @@ class Account:
     @property
     def typical(self) -> Diagnosis | None:
         """What is said of the example; None: it failed."""
-        return self.said.get(self.example.id)
+        return None if self.example.status == "failed" else self.diagnoses.of(self.example)
 
     def fact(self, name: str) -> float | None:
         """Return a fact's median over the trials that have the state; None: none has it."""
@@ -106,10 +95,13 @@ def accounts(
     curves.csv is read only where theory has something to compare a curve with.
     """
     told = [account_of(diagnoses, setting, cell) for setting, cell in cells]
-    compared = {trial.id: trial for account in told for trial in _compared(account)}
-    sharpness = any(map(_has_sharpness, compared.values()))
-    measured = _measured(folder, compared, sharpness=sharpness) if compared else {}
-    return [_with_measured(account, measured) for account in told]
+    curves = Compared(told)
+    if curves.columns:
+        few = 2 * len(curves.wanted) < len(diagnoses.run.trials)  # the others are passed over
+        points = read_points(folder, curves.columns, curves.wanted if few else None)
+        for _ in curves.measuring(points):
+            pass
+    return curves.accounts()
 
 
 def account_of(diagnoses: Diagnoses, setting: Setting, cell: Cell) -> Account:
@@ -121,8 +113,47 @@ def account_of(diagnoses: Diagnoses, setting: Setting, cell: Cell) -> Account:
         dict(zip(names, setting.values, strict=True)),
         theory.of(names, setting.values) if theory else None,
         diagnoses.expected(setting.values, cell.lr),
-        {trial.id: diagnoses.of(trial) for trial in cell.ran},
+        _groups(diagnoses, cell),
+        diagnoses,
     )
+
+
+def _groups(diagnoses: Diagnoses, cell: Cell) -> list[tuple[Said, list[Trial]]]:
+    """Return the trials that the same is said of, the largest group first; of equals as in WORDS.
+
+    Of trials that failed nothing but that is said.
+    """
+    found: dict[Said, list[Trial]] = {}
+    for trial in cell.trials:
+        state, quality = diagnoses.words(trial)
+        found.setdefault((state or "failed", quality), []).append(trial)
+    order = {group: (-len(held), WORDS.index(group[0])) for group, held in found.items()}
+    return sorted(found.items(), key=lambda item: order[item[0]])
+
+
+class Compared:
+    """Accounts whose curves are still to be compared with theory, by whoever reads curves.csv."""
+
+    def __init__(self, told: Sequence[Account]) -> None:
+        """Take the accounts."""
+        self._told = told
+        compared = {trial.id: trial for account in told for trial in _compared(account)}
+        sharpness = any(map(_has_sharpness, compared.values()))
+        self.wanted = compared.keys()  # the trials
+        self._measured: dict[str, Measured] = {}
+        names = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
+        self.columns = names if compared else ()  # of curves.csv
+
+    def measuring(self, curves: Iterable[Points]) -> Iterator[Points]:
+        """Yield curves with the values of `columns`, measuring those that are wanted."""
+        for points in curves:
+            if points.trial in self.wanted:
+                self._measured[points.trial] = _measure(points)
+            yield points
+
+    def accounts(self) -> list[Account]:
+        """Return the accounts with what was measured."""
+        return [_with_measured(account, self._measured) for account in self._told]
 
 
 def _compared(account: Account) -> Iterator[Trial]:
@@ -138,15 +169,10 @@ def _has_sharpness(trial: Trial) -> bool:
     return trial.fact("final_sharpness") is not None
 
 
-def _measured(folder: Path, wanted: Collection[str], *, sharpness: bool) -> dict[str, Measured]:
-    columns = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
-    return {one.trial: _measure(one) for one in read_points(folder, columns, wanted)}
-
-
 def _measure(points: Points) -> Measured:
     rate = measured_rate(points.steps, points.values["grad_norm"])
-    columns = (points.values["train_loss"], points.values.get("sharpness", ()))
-    return Measured(rate, *map(_level, columns))
+    losses, sharpness = points.values["train_loss"], points.values.get("sharpness", ())
+    return Measured(rate, _level(losses), _level(sharpness))
 
 
 def _level(values: Sequence[float]) -> float | None:

@@ -10,6 +10,7 @@ import shutil
 import pytest
 
 from tests.cli.command_line import Shell, gdcli
+from tests.report.pages import curves_of
 
 RUN = ("run", "quadratic", "--lr", "0.1,50", "--epochs", "5", "--name", "a", "--quiet")
 
@@ -59,7 +60,7 @@ def test_the_sharpness_that_was_measured_is_on_the_page(run: Shell) -> None:
     (held,) = re.findall(r'id="data">(.*)</script>', page)
     data = json.loads(held)
     assert "sharpness" in [metric["name"] for metric in data["metrics"]]
-    assert all(value > 0 for curve in data["curves"]["sharpness"] for value in curve)
+    assert all(value > 0 for curve in curves_of(data, "sharpness") for value in curve)
     assert [(edge["lr"], edge["edge"]) for edge in data["edges"]] == [(0.1, 20), (0.5, 4)]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Sequence
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,26 @@ KNOWN: dict[str, Any] = {
     "data": {"quadratic": "abc"},
     "theory": [THEORY],
 }
+
+
+def curves_of(data: dict[str, Any], metric: str) -> list[list[float]]:
+    """Return a metric's points of each trial of a page, as its script unpacks them."""
+    epochs = (
+        data["epochs"] if isinstance(data["epochs"], list) else [data["epochs"]] * data["trials"]
+    )
+    codes = b64decode(data["curves"][metric])
+    values = iter(
+        _value(int.from_bytes(codes[at : at + 3], "big")) for at in range(0, len(codes), 3)
+    )
+    found = [[] if axis is None else [next(values) for _ in data["axes"][axis]] for axis in epochs]
+    assert next(values, None) is None
+    return found
+
+
+def _value(code: int) -> float:
+    if code < 3:
+        return (nan, inf, -inf)[code]
+    return float(f"{(code - 3) // 640 - 9999}e{(code - 3) % 640 - 327}")
 
 
 def write_landscape(folder: Path, trials: Sequence[Made], lowest: float = 0.0) -> None:

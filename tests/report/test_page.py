@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 
 from gdcli.analysis.landscape import Landscape, Way
+from gdcli.analysis.recorded_points import read_points
 from gdcli.errors import UserError
 from gdcli.report.page.landscape import landscape_content
+from gdcli.report.page.plain import packed
 from gdcli.report.page.thinned import MOST_VALUES, thinned_curves
 from tests.report.pages import (
     EXPERIMENT,
     KNOWN,
     MANIFEST,
     THEORY,
+    curves_of,
     write_landscape,
     write_page,
 )
@@ -59,10 +62,12 @@ class Parsed(HTMLParser):
     @property
     def columns(self) -> dict[str, list[str]]:
         """The columns of the table of trials, each with its cells."""
-        return {
-            column["name"]: [column["values"][place] for place in column["at"]]
-            for column in self.data["columns"]
-        }
+        data = self.data
+        return {column["name"]: _cells(column, data["trials"]) for column in data["columns"]}
+
+    def curves(self, metric: str) -> list[list[float]]:
+        """The points of each trial, none of one that failed."""
+        return curves_of(self.data, metric)
 
     @property
     def runs(self) -> list[str]:
@@ -73,6 +78,14 @@ class Parsed(HTMLParser):
     @property
     def _scripts(self) -> list[tuple[str, dict[str, str | None]]]:
         return [(tag, attrs) for tag, attrs in self.tags if tag == "script"]
+
+
+def _cells(column: dict[str, Any], trials: int) -> list[str]:
+    values = column["values"]
+    values = values.split(",") if isinstance(values, str) else values
+    if "at" in column:
+        return [values[place] for place in column["at"]]
+    return values * trials if len(values) == 1 else values
 
 
 def test_it_names_no_other_file_and_allows_its_own_scripts_alone(tmp_path: Path) -> None:
@@ -135,18 +148,19 @@ def test_the_trials_are_those_of_the_run(tmp_path: Path) -> None:
     assert columns["steps (varied)"] == ["x", "x", "x"]
     assert data["facets"] == ["lr", "seed"]
     assert data["settings"] == ["gd vanilla steps=x"]
-    assert data["setting"] == [0, 0, 0]
+    assert (data["trials"], data["setting"]) == (3, 0)
     assert [metric["name"] for metric in data["metrics"]] == ["train_loss", "accuracy"]
     assert data["epochs"] == [0, 0, None]
     assert data["axes"] == [[0, 1]]
-    assert data["curves"]["train_loss"] == [[9, 0.3], [9, "inf"], []]
+    assert page.curves("train_loss") == [[9, 0.3], [9, inf], []]
 
 
 def test_curves_keep_their_ends_and_points_that_others_have(tmp_path: Path) -> None:
     lengths = [2_000_000 // MOST_VALUES * 1000, 1001, 3, 1]
     trials = [Made([9.0] * n, seed=n, identity=str(n)) for n in lengths]
     folder = write_run(tmp_path, trials)
-    curves = thinned_curves(folder, ["train_loss"], 2000)  # as if there were more
+    points = read_points(folder, ("epoch", "train_loss"))
+    curves = thinned_curves(folder, points, ["train_loss"], 2000)  # as if there were more
     assert curves.most == 250
     kept = {name: set(epochs) for name, epochs in curves.epochs.items()}
     for length in lengths:
@@ -157,6 +171,34 @@ def test_curves_keep_their_ends_and_points_that_others_have(tmp_path: Path) -> N
         assert longest <= epochs
     assert curves.step == 16
     assert curves.longest == 4000
+
+
+def test_columns_are_as_short_as_their_cells_allow(tmp_path: Path) -> None:
+    trials = [
+        Made([9.0, k / 7], lr=0.1 * 1.5 ** (k % 2), seed=k, varied=[f"{k},{k}", k % 3 == 0])
+        for k in range(9)
+    ]
+    page = Parsed(write_page(tmp_path, trials, ["layers", "bias"]))
+    held = {column["name"]: column for column in page.data["columns"]}
+    assert held["method"] == {"name": "method", "values": ["gd"]}  # the same of all
+    assert held["lr"]["at"] == [0, 1] * 4 + [0]
+    assert held["final_train_loss"]["values"] == ",".join(str(k / 7) for k in range(9))
+    assert held["layers"]["values"] == [f"{k},{k}" for k in range(9)]  # commas of their own
+    assert page.columns["layers"] == held["layers"]["values"]
+    assert page.columns["bias"] == [str(k % 3 == 0) for k in range(9)]
+    assert page.data["facets"] == ["lr", "seed", "layers", "bias"]
+
+
+EDGES = [0.0, -0.0, 1.0, -1.0, 9999.4, 99995.0, 1e-5, -123456.0, 5e-324, 1.7976931348623157e308]
+
+
+def test_values_of_curves_have_four_digits_and_every_power(tmp_path: Path) -> None:
+    values = [*EDGES, inf, -inf, nan, *(10.0**k / 3 for k in range(-300, 300, 7))]
+    page = Parsed(write_page(tmp_path, [Made([1.0] * len(values), metrics=[0.5])], [], ["m"]))
+    assert page.curves("train_loss") == [[1.0] * len(values)]
+    data = {"axes": [list(values)], "epochs": 0, "trials": 1, "curves": {"a": packed(values)}}
+    (found,) = curves_of(data, "a")
+    assert list(map(str, found)) == [str(float(f"{value:.4g}") + 0.0) for value in values]
 
 
 def test_thinning_is_said_on_the_page(tmp_path: Path) -> None:
@@ -172,8 +214,9 @@ def test_rows_of_a_trial_that_are_apart_are_refused(tmp_path: Path) -> None:
     file = folder / "curves.csv"
     header, first, *rest = file.read_text().splitlines()
     file.write_text("\n".join([header, *rest, first, ""]))
+    points = read_points(folder, ("epoch", "train_loss"))
     with pytest.raises(UserError, match=r"curves\.csv:5: the rows of its trial do not follow one"):
-        thinned_curves(folder, ["train_loss"], 2)
+        thinned_curves(folder, points, ["train_loss"], 2)
 
 
 def test_what_theory_says_stands_beside_what_was_measured(tmp_path: Path) -> None:
@@ -278,9 +321,10 @@ def test_a_page_of_ten_thousand_trials_is_small(tmp_path: Path) -> None:
     write_landscape(tmp_path, trials)
     page = write_page(tmp_path, trials, ["momentum.beta", "condition"], **KNOWN)
     assert page.stat().st_size < LARGEST
-    data = Parsed(page).data
-    assert len(data["setting"]) == 10_000
+    parsed = Parsed(page)
+    data = parsed.data
+    assert data["trials"] == 10_000
     assert (len(data["landscape"]["ways"]), data["landscape"]["higher"]) == (500, 9500)
     assert len(data["theory"]["lr"]) == 1000
-    assert all(len(curve) > 10 for curve in data["curves"]["train_loss"])
+    assert all(len(curve) > 10 for curve in parsed.curves("train_loss"))
     assert re.search(r"curves show every \d+th of up to 60 ", page.read_text())

@@ -38,13 +38,26 @@ class Diagnosis:
         return self.qualities[0] if self.qualities else None
 
 
+def words(evidence: Evidence, limits: Limits = DEFAULT) -> tuple[str | None, str | None]:
+    """Return the state of a trial and the quality that leads, as `diagnose` has them.
+
+    It takes a third of the time, for those that count many trials.
+    """
+    if evidence.observed.status == "failed":
+        return None, None
+    case = Case(evidence, limits)
+    state = next(one for one in STATES if one.holds(case))
+    holding = (one.word for one in QUALITIES if suits(state, one) and one.holds(case))
+    return state.word, next(holding, None)
+
+
 def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
     """Return what is said of a trial. It never raises."""
     case = Case(evidence, limits)
     if evidence.observed.status == "failed":
         return Diagnosis(None)
     state = next(one for one in STATES if one.holds(case))
-    qualities = [one for one in QUALITIES if one.holds(case) and suits(state, one)]
+    qualities = [one for one in QUALITIES if suits(state, one) and one.holds(case)]
     phrases = [state.phrase(case)]
     told = [one for one in qualities if one is qualities[0] or one.word in BESIDES]
     if qualities and qualities[0].word in ALONE:

@@ -49,15 +49,14 @@ class Observed:
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Observed:
         """Return the facts of a row by column name; NaN is not known but as the final loss."""
-        get = row.get
         kept = {
             name: value
-            for name in NAMES
-            if (value := get(name)) is not None and (value == value or name == FINAL)  # noqa: PLR0124 -- NaN is not
+            for name, value in zip(NAMES, map(row.get, NAMES), strict=True)
+            if value is not None and (value == value or name == FINAL)  # noqa: PLR0124 -- NaN is not
         }
         if isinstance(code := kept.get("diverged_by", ""), (int, float)):
             kept["diverged_by"] = BY_CODE[int(code)]
-        levels = tuple(y if y == y else None for y in map(get, LEVELS))  # noqa: PLR0124
+        levels = tuple(y if y == y else None for y in map(row.get, LEVELS))  # noqa: PLR0124
         return cls(levels=levels, **kept)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from string import Template
 from typing import Any
@@ -11,6 +11,7 @@ from gdcli.analysis.explored import read_explored, same_examples
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.landscape import NAME, read_landscape
 from gdcli.analysis.quantization import quantization_rows
+from gdcli.analysis.why import Account
 from gdcli.report.exploration import in_percent
 from gdcli.report.page import parts
 from gdcli.report.page.explored import explored_content, flips_note, table_columns
@@ -32,20 +33,29 @@ class Sections:
     data: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, source: Source, manifest: Mapping[str, Any], theory: Theory | None) -> Sections:
-        """Return what there is of a run; raises UserError where a file of it is damaged."""
+    def of(
+        cls,
+        source: Source,
+        manifest: Mapping[str, Any],
+        theory: Theory | None,
+        told: Sequence[Account],
+    ) -> Sections:
+        """Return what there is of a run; raises UserError where a file of it is damaged.
+
+        `told` is what theory says something of.
+        """
         found = cls()
         if theory:
-            found._add_theory(source, theory)
+            found._add_theory(source, theory, told)
             found._add_quantization(source, theory)
         found._add_landscape(source)
         found._add_explored(source, manifest)
         return found
 
-    def _add_theory(self, source: Source, theory: Theory) -> None:
-        content = theory_content(source, theory)
-        if content is None:
+    def _add_theory(self, source: Source, theory: Theory, told: Sequence[Account]) -> None:
+        if not told:
             return
+        content = theory_content(source, told)
         self.data["theory_curves"] = theory_curves(source, theory)
         rows = problem_rows(theory)[:MOST_PROBLEMS]
         self._add("theory", "Theory", content, problems=parts.table(list(rows[0]), rows))

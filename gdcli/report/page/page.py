@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from gdcli import door
+from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.recorded_points import read_points
 from gdcli.report.page import parts
 from gdcli.report.page.content import content, curve_metrics, embedded
 from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.optional import Sections
-from gdcli.report.page.theory import theory_of
+from gdcli.report.page.theory import theory_accounts, theory_of
 from gdcli.report.page.thinned import thinned_curves
 from gdcli.report.page.why import why_section
 from gdcli.report.pictures.source import read_source
@@ -28,18 +30,27 @@ SCRIPTS = (
 
 def page_bytes(folder: Path) -> bytes:
     """Return the page of a finished run; raises UserError where a file is missing or damaged."""
+    # What the fields are made of is gone before the page is put together: both are large.
+    return document("page.html", (*SCRIPTS, "main"), _fields(folder))
+
+
+def _fields(folder: Path) -> dict[str, str]:
+    """Return what the page's placeholders stand for."""
     source = read_source(folder, "train_loss")
     manifest = read_manifest(folder)
-    curves = thinned_curves(folder, curve_metrics(source), len(source.run.trials))
-    theory = theory_of(manifest)
-    sections = Sections.of(source, manifest, theory)
-    fields = {
+    theory, metrics = theory_of(manifest), curve_metrics(source)
+    diagnoses = Diagnoses(source.run, theory)
+    told = theory_accounts(source, diagnoses)
+    points = read_points(folder, dict.fromkeys(("epoch", *metrics, *told.columns)))
+    curves = thinned_curves(folder, told.measuring(points), metrics, len(source.run.trials))
+    sections = Sections.of(source, manifest, theory, told.accounts())
+    return {
         "name": parts.text(folder.resolve().name),
         "summary": parts.summary(source, manifest),
-        "result": parts.result(source, theory),
-        "why": why_section(source, theory) if source.settings else "",
+        "result": parts.result(source, diagnoses),
+        "why": why_section(source, diagnoses) if source.settings else "",
         "why_link": '<a href="#why">Why</a>' if source.settings else "",
-        "best": parts.best(source, theory),
+        "best": parts.best(source, diagnoses),
         "failures": parts.failures(source),
         "thinned": parts.thinned(curves),
         "reproduce": parts.reproduce(manifest, _experiment(folder)),
@@ -48,7 +59,6 @@ def page_bytes(folder: Path) -> bytes:
         "sections": "\n".join(sections.sections),
         "links": " ".join(sections.links),
     }
-    return document("page.html", (*SCRIPTS, "main"), fields)
 
 
 def _manifest(manifest: Mapping[str, Any]) -> str:

@@ -8,7 +8,6 @@ from html import escape
 from typing import Any
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import STATUSES
 from gdcli.fields import counted
@@ -37,10 +36,9 @@ def summary(source: Source, manifest: Mapping[str, Any]) -> str:
     return f"{problem}: {counted(len(source.run.trials), 'trial', 'trials')}, {ends}."
 
 
-def result(source: Source, theory: Theory | None) -> str:
+def result(source: Source, diagnoses: Diagnoses) -> str:
     """Return what came of the run, in a sentence."""
-    diagnoses, names = Diagnoses(source.run, theory), list(map(source.name, source.settings))
-    said = headline(diagnoses, source.settings, names)
+    said = headline(diagnoses, source.settings, list(map(source.name, source.settings)))
     return "".join(f"<p>{text(sentence)}</p>" for sentence in said)
 
 
@@ -49,10 +47,9 @@ def listed(lines: Iterable[str]) -> str:
     return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>"
 
 
-def best(source: Source, theory: Theory | None) -> str:
+def best(source: Source, diagnoses: Diagnoses) -> str:
     """Return the table of the settings, each at its best learning rate."""
     settings = sorted(source.settings, key=lambda setting: setting.median)[:MOST_ROWS]
-    diagnoses = Diagnoses(source.run, theory)
     found = best_rows(diagnoses, settings)
     rows = [
         {"setting": source.name(setting), **_rest(row, source.run.names)}

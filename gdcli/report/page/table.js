@@ -6,15 +6,14 @@ const view = { column: null, descending: false, page: 0 };
 
 function makeTable() {
   const row = document.getElementById("table").tHead.insertRow();
-  for (const { name, values } of run.columns) {
-    const head = Object.assign(document.createElement("th"), { scope: "col", className: sameClass(values) });
+  for (const { name, same } of run.columns) {
+    const head = Object.assign(document.createElement("th"), { scope: "col", className: sameClass(same) });
     const button = Object.assign(element("button", name.replaceAll("_", " ")), { type: "button" });
     button.addEventListener("click", () => sortBy(name));
     head.append(button);
     row.append(head);
   }
-  const same = run.columns.filter(({ values }) => trials.length > 1 && values.length === 1 && values[0] !== "");
-  const said = same.map(({ name, values }) => `${name.replaceAll("_", " ")} ${cell(values[0]).textContent}`).join(", ");
+  const said = run.columns.filter(({ same, values }) => same && values[0] !== "").map(({ name, values }) => `${name.replaceAll("_", " ")} ${cell(values[0]).textContent}`).join(", ");
   document.getElementById("same").textContent = said ? `The same in all trials: ${said}.` : "";
   document.getElementById("find").addEventListener("input", () => turn(-view.page));
   document.getElementById("previous").addEventListener("click", () => turn(-1));
@@ -22,8 +21,8 @@ function makeTable() {
 }
 
 /** Return the class of a column in which all trials are the same: print says it once. */
-function sameClass(values) {
-  return trials.length > 1 && values.length === 1 ? "same" : "";
+function sameClass(same) {
+  return same ? "same" : "";
 }
 
 function sortBy(name) {
@@ -45,7 +44,7 @@ function drawTable() {
   const shown = rows.slice(first, first + ROWS);
   const body = document.createElement("tbody");
   for (const trial of shown) {
-    body.insertRow().append(...run.columns.map(({ cells, values }) => cell(cells[trial], sameClass(values))));
+    body.insertRow().append(...run.columns.map(({ cells, same }) => cell(cells[trial], sameClass(same))));
   }
   const table = document.getElementById("table");
   table.tBodies[0].replaceWith(body);

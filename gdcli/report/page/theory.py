@@ -14,7 +14,7 @@ from gdcli.analysis.facts import Facts, Theory
 from gdcli.analysis.results import Setting
 from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import condition_number, limit_formula
-from gdcli.analysis.why import Account, accounts
+from gdcli.analysis.why import Account, Compared, account_of
 from gdcli.report.page.plain import plain
 from gdcli.report.pictures.source import Source
 
@@ -28,19 +28,20 @@ def theory_of(manifest: Mapping[str, Any]) -> Theory | None:
     return Theory(manifest) if manifest.get("theory") else None
 
 
-def theory_content(source: Source, theory: Theory) -> dict[str, Any] | None:
-    """Return a list a column, an entry a setting and learning rate of which theory says something.
+def theory_accounts(source: Source, diagnoses: Diagnoses) -> Compared:
+    """Return the settings and learning rates of which theory says something."""
+    return Compared(
+        [
+            account_of(diagnoses, setting, cell)
+            for setting in source.settings
+            for cell in setting.cells
+            if _says_something(diagnoses.expected(setting.values, cell.lr))
+        ]
+    )
 
-    None where it says nothing of any.
-    """
-    cells = [(setting, cell) for setting in source.settings for cell in setting.cells]
-    told = [
-        account
-        for account in accounts(source.folder, Diagnoses(source.run, theory), cells)
-        if account.expected and any(_expected(account))
-    ]
-    if not told:
-        return None
+
+def theory_content(source: Source, told: Sequence[Account]) -> dict[str, Any]:
+    """Return a list a column, an entry an account."""
     places = {setting.values: place for place, setting in enumerate(source.settings)}
     return {
         "setting": [places[account.setting.values] for account in told],
@@ -53,9 +54,8 @@ def theory_content(source: Source, theory: Theory) -> dict[str, Any] | None:
     }
 
 
-def _expected(account: Account) -> list[object]:
-    expected = account.expected
-    return [expected.limit, expected.rate, expected.floor] if expected else []
+def _says_something(expected: Expectation | None) -> bool:
+    return expected is not None and any((expected.limit, expected.rate, expected.floor))
 
 
 def _plain(value: float | None) -> float | str | None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
-from gdcli.analysis.median_curve import column_of
-from gdcli.analysis.rows import Row, read_rows
+from gdcli.analysis.recorded_points import Points
+from gdcli.analysis.rows import Row
 
-MOST_VALUES = 500_000  # of all curves together: five megabytes of text
+MOST_VALUES = 500_000  # of all curves together: two megabytes of text
 MOST_POINTS = 2_000  # of one: a screen is not wider
 
 
@@ -19,37 +19,53 @@ class Thinned:
     """The curves of the trials that have one, by id."""
 
     most: int  # points of a curve
-    epochs: dict[str, list[float]] = field(default_factory=dict)
-    values: dict[str, dict[str, list[float]]] = field(default_factory=dict)  # by trial, by metric
+    values: dict[str, array[float]]  # by metric: of all trials, one after another
+    epochs: dict[str, tuple[float, ...]] = field(default_factory=dict)  # many share theirs
+    starts: dict[str, int] = field(default_factory=dict)  # where a trial's values begin
     longest: int = 0  # points recorded of a trial
     step: int = 1  # every which of them is kept, of the longest
 
+    def of(self, metric: str, trials: Iterable[str]) -> array[float]:
+        """Return a metric's values of trials, one after another."""
+        values, found = self.values[metric], array("d")
+        for trial in trials:
+            if trial in self.starts:
+                start = self.starts[trial]
+                found.extend(values[start : start + len(self.epochs[trial])])
+        return found
 
-def thinned_curves(folder: Path, metrics: Sequence[str], trials: int) -> Thinned:
-    """Read a run's curves.csv and keep as many points of each trial as fit.
+
+def thinned_curves(
+    folder: Path, curves: Iterable[Points], metrics: Sequence[str], trials: int
+) -> Thinned:
+    """Keep as many points of each of the curves of a run's curves.csv as fit.
 
     Of a trial are kept its first and last point and every 2nd, 4th or 8th ..., so that those of a
-    trial that ended early are among those of the others. Raises UserError naming a wrong line.
+    trial that ended early are among those of the others. `curves` have the values of "epoch" and
+    the metrics. Raises UserError naming a wrong line.
     """
-    rows = read_rows(folder / "curves.csv")
-    header = next(rows)
-    places = {name: column_of(header, name) for name in ("epoch", *metrics)}
-    curves = Thinned(min(MOST_POINTS, max(2, MOST_VALUES // (trials * len(metrics)))))
-    for trial, group in groupby(rows, key=lambda row: row.cells[0]):
-        points = list(group)
-        if trial in curves.epochs:
-            points[0].refuse("the rows of its trial do not follow one another")
-        kept = _kept(points, curves)
-        table = {name: [row.number_or_nan(at, name) for row in kept] for name, at in places.items()}
-        curves.epochs[trial] = table.pop("epoch")
-        curves.values[trial] = table
-    return curves
+    most = min(MOST_POINTS, max(2, MOST_VALUES // (trials * len(metrics))))
+    kept = Thinned(most, {name: array("d") for name in metrics})
+    axes: dict[tuple[float, ...], tuple[float, ...]] = {}
+    filled = 0
+    for points in curves:
+        if points.trial in kept.epochs:
+            row = Row(folder / "curves.csv", points.line, [])
+            row.refuse("the rows of its trial do not follow one another")
+        count = len(points.steps)
+        step = 1
+        while -(-count // step) > most:
+            step *= 2
+        kept.step, kept.longest = max(kept.step, step), max(kept.longest, count)
+        last = (count - 1) % step != 0  # is kept, too
+        for name, values in kept.values.items():
+            values.extend(_every(points.values[name], step, last=last))
+        epochs = tuple(_every(points.values["epoch"], step, last=last))
+        kept.epochs[points.trial] = axes.setdefault(epochs, epochs)
+        kept.starts[points.trial] = filled
+        filled += len(epochs)
+    return kept
 
 
-def _kept(points: list[Row], curves: Thinned) -> list[Row]:
-    step = 1
-    while -(-len(points) // step) > curves.most:
-        step *= 2
-    curves.step, curves.longest = max(curves.step, step), max(curves.longest, len(points))
-    kept = points[::step]
-    return kept if (len(points) - 1) % step == 0 else [*kept, points[-1]]
+def _every(values: Sequence[float], step: int, *, last: bool) -> Sequence[float]:
+    return [*values[::step], values[-1]] if last else values[::step]

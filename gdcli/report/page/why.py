@@ -5,7 +5,6 @@ from __future__ import annotations
 from string import Template
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.facts import Theory
 from gdcli.report.page import parts
 from gdcli.report.page.own import own
 from gdcli.report.pictures.source import Source
@@ -15,9 +14,8 @@ from gdcli.report.why_table import why_notes, why_table
 MOST_CELLS = 300  # settings times learning rates, in the table
 
 
-def why_section(source: Source, theory: Theory | None) -> str:
+def why_section(source: Source, diagnoses: Diagnoses) -> str:
     """Return the section: a line a notable learning rate, and a table of all of them."""
-    diagnoses = Diagnoses(source.run, theory)
     settings, labels = source.settings, list(map(source.name, source.settings))
     lines = why_lines(source.folder, diagnoses, settings, labels)
     cells = sum(len(setting.cells) for setting in settings)
