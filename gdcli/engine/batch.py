@@ -71,6 +71,8 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
     keeper: Keeper | None = None,
     hear: Hear | None = None,
     look: Look | None = None,
+    *,
+    watches: bool = True,
 ) -> tuple[Plan, Curves]:
     """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done.
 
@@ -78,6 +80,7 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
     reference engine, one trial at a time, starts again instead. `hear` is told of the lowest loss
     among the trials, a few times a second at most; `look` is given the parameters and what is
     carried along, such as running statistics, at every recorded point, with a first axis of trials.
+    `watches`: whether to follow the trials between recorded points, and to look into their ends.
     """
     keep_memory()
     plan = plan_of(batch.trials[0], data.examples)
@@ -87,8 +90,9 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
         loop = loop_for(batch.trials, data, plan, device_name)
         loop.keeper, loop.hear = keeper, hear
         loop.watch = look and partial(_shown, look)
-        which = watched(plan, stochastic=batch.trials[0].method != "gd")
-        loop.watcher = Watcher(loop.program, which, plan.steps)
+        if watches:
+            which = watched(plan, stochastic=batch.trials[0].method != "gd")
+            loop.watcher = Watcher(loop.program, which, plan.steps)
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
     return plan, curves._replace(path=path_of(loop.program, loop.stepper))
 

@@ -10,7 +10,7 @@ import gc
 import math
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -20,14 +20,17 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from gdcli.discovery import name_of
 from gdcli.engine.cost import adds_up
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
-from gdcli.engine.initial import starting_point
+from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes
+from gdcli.engine.modules.pure import PureModule
 from gdcli.engine.parts import Part, some_of, whole_of
 from gdcli.engine.pieces import LEAST, Footprint, Pieces
 from gdcli.engine.program import CHUNK
+from gdcli.engine.quantization.layers import rounding_of
 from gdcli.engine.torch_programs import of_known_layers, program_on_torch
 from gdcli.problem import Network, StatefulNetwork
 
@@ -200,6 +203,8 @@ def parted(problem: Problem, data_seed: int, *, step: bool) -> bool:
     try:
         start = _moved(starting_point(problem, data, 0))
         chosen = _unlike(data)
+        if isinstance(problem, Network):
+            return _each_by_itself(problem, _chosen(data, chosen), start, training=step)
         whole, one, other = (
             _tried(problem, _chosen(data, places), start, data_seed, step=step)
             for places in (chosen, chosen[:FEWEST], chosen[FEWEST:])
@@ -210,6 +215,30 @@ def parted(problem: Problem, data_seed: int, *, step: bool) -> bool:
         math.isclose(whole[name], (one[name] + other[name]) / 2, rel_tol=SAME, abs_tol=SAME**2)
         for name in whole
     )
+
+
+def _each_by_itself(problem: Network, data: Data, start: Params, *, training: bool) -> bool:
+    """Return whether a network makes of its first examples what it makes of them among others.
+
+    Then so are gradients and metrics, where its criterion adds up, and there is less to compute.
+    """
+    device = Torch("float64")
+    network = PureModule(module_of(problem, data), name_of(problem), device)
+    params = {name: device.array(array) for name, array in start.items()}
+    x = device.array(data.train["x"])
+    network.begin(0, 0)
+    rounding = rounding_of(network.module)
+    ways = [nullcontext(), *([rounding.switched_on()] if rounding else [])]
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        for way in ways:
+            with way:
+                z, held = network(params, network.carried, x, training=training)
+                own, _ = network(params, network.carried, x[:FEWEST], training=training)
+            if any(not torch.equal(a, network.carried[name]) for name, a in held.items()):
+                return False
+            if not torch.allclose(own, z[:FEWEST], rtol=SAME, atol=SAME * float(z.abs().max())):
+                return False
+    return True
 
 
 def _unlike(data: Data) -> NDArray[np.int64]:

@@ -14,7 +14,7 @@ from gdcli.engine.parts import some_of
 if TYPE_CHECKING:
     from gdcli.engine.initial import Start
     from gdcli.engine.mapping import Mapping
-    from gdcli.engine.program import Program
+    from gdcli.engine.programs.autograd import AutogradProgram
     from gdcli.problem import Data
 
 FEW = 4  # examples: more than one, which batch norm needs
@@ -26,7 +26,7 @@ MEANINGS = {
     "dynamic shape": "the shapes in it depend on its values",
     "random operation": "it draws random numbers other than by nn.Dropout",
 }
-Build = Callable[["Data", "Mapping", int], "Program"]
+Build = Callable[["Data", "Mapping", int], "AutogradProgram"]
 
 
 def obstacle(build: Build, data: Data, start: Start) -> str | None:
@@ -51,16 +51,17 @@ def obstacle(build: Build, data: Data, start: Start) -> str | None:
     return "its loss is another one when it is"
 
 
-def _tried(program: Program, start: Start) -> dict[str, np.ndarray]:
-    """Return a recorded point and the gradients of a step, as numbers."""
+def _tried(program: AutogradProgram, start: Start) -> dict[str, np.ndarray]:
+    """Return what is recorded at a point and the gradients of a step, as numbers."""
     params = program.start([start])
     with warnings.catch_warnings():
         # Where torch has no batching rule it warns, and is as slow as one by one.
         warnings.filterwarnings("error", message=".*batching rule")
-        point = program.evaluate(params)
+        # Of a point the gradient is left out: that of a step is one, and takes as long.
+        values = program.measured(params, program.train, "train")
         slopes = program.gradient(params, None)
-    measures = {name: program.device.host(value) for name, value in point.values.items()}
-    return measures | {f"slope {n}": program.device.host(s) for n, s in slopes.items()}
+    found = values | {f"slope {name}": slope for name, slope in slopes.items()}
+    return {name: program.device.host(value) for name, value in found.items()}
 
 
 def _meaning(said: str) -> str:

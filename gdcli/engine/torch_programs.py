@@ -20,7 +20,6 @@ from gdcli.problem import Data, Network, Problem, StatefulNetwork
 if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.mapping import Mapping
-    from gdcli.engine.program import Program
     from gdcli.engine.programs.autograd import AutogradProgram
     from gdcli.engine.programs.first_axis import FirstAxisProgram
 
@@ -90,7 +89,7 @@ def why_one_by_one(problem: Problem, data_seed: int) -> str | None:
     if isinstance(problem, Network) and of_known_layers(problem, data, data_seed):
         return None
 
-    def build(few: Data, mapping: Mapping, trials: int) -> Program:
+    def build(few: Data, mapping: Mapping, trials: int) -> AutogradProgram:
         seed = np.zeros(trials, int)
         lanes = Lanes((trials,), np.arange(trials), (0,), seed, seed)
         return _differentiated(problem, few, lanes, Torch(problem.default_dtype), mapping)

@@ -1,8 +1,8 @@
-"""Derivatives by torch.func without torch's compiler, which they import to switch it off."""
+"""Derivatives by torch.func without what they import of torch's compiler and never use."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from types import ModuleType
@@ -28,6 +28,11 @@ def uncompiled() -> Iterator[None]:
     torch.func switches compiled autograd off while it differentiates. Where the compiler was never
     imported it is off.
     """
+    with _symbols_unread():
+        yield from _compiler_unread()
+
+
+def _compiler_unread() -> Iterator[None]:
     name = COMPILER.rpartition(".")[2]
     if name in vars(torch):
         yield
@@ -41,3 +46,19 @@ def uncompiled() -> Iterator[None]:
     finally:
         if vars(torch).get(name) is compiler:
             del vars(torch)[name]
+
+
+@contextmanager
+def _symbols_unread() -> Iterator[None]:
+    """Have torch check what is true without its algebra of sizes: sympy takes 1 s and 60 MB."""
+    check = torch._check_with  # noqa: SLF001 -- what all of its checks go through
+
+    def checked(error: type[Exception], cond: object, message: Callable[[], str]) -> None:
+        if cond is not True:
+            check(error, cond, message)
+
+    vars(torch)["_check_with"] = checked
+    try:
+        yield
+    finally:
+        vars(torch)["_check_with"] = check

@@ -29,3 +29,36 @@ def test_the_compiler_is_imported_for_those_alone_who_ask_for_it() -> None:
         [sys.executable, "-c", COMPUTED], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+CHECKED = """
+import sys
+import torch
+from gdcli.engine.mapping import Together
+
+def loss(w, y):
+    torch._check(len(y) == 2, lambda: "not two")
+    return torch.nn.functional.cross_entropy(w["a"] * torch.ones(len(y), 3), y), {}
+
+def slopes(y):
+    mapped = Together().each(Together().slopes(loss), (False, True), lambda _: None)
+    return mapped({"a": torch.ones(2, 3)}, torch.tensor(y))
+
+before = torch._check_with
+assert slopes([0, 1])[0]["a"].shape == (2, 3)
+assert "sympy" not in sys.modules
+try:
+    slopes([0, 1, 2])
+except RuntimeError as error:
+    assert "not two" in str(error)
+else:
+    raise AssertionError
+assert torch._check_with is before
+"""
+
+
+def test_what_torch_checks_is_checked_without_its_algebra_of_sizes() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CHECKED], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

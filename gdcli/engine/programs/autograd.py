@@ -130,12 +130,13 @@ class AutogradProgram(FirstAxisProgram):
         first = {"train_loss": values.pop("train_loss"), "grad_norm": self.norm(gradient)}
         if self.test:
             for share, batch in pieces(self.test, self.pieces.point):
-                loss = self._each(self.loss, params, batch)
-                add_to(
-                    values,
-                    scaled(share, {"test_loss": loss} | self._metrics(params, batch, "test")),
-                )
+                add_to(values, scaled(share, self.measured(params, batch, "test")))
         return Evaluation(first | values, gradient)
+
+    def measured(self, params: Params, batch: Batch, part: str) -> Params:
+        """Return the loss, and what else is recorded, of some examples of a part."""
+        loss = self._each(self.loss, params, batch)
+        return {f"{part}_loss": loss} | self._metrics(params, batch, part)
 
     def _metrics(self, params: Params, batch: Batch, part: str) -> Params:
         """Return what is recorded of every trial besides the loss."""
