@@ -10,7 +10,7 @@ import gc
 import math
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -228,7 +228,9 @@ def _each_by_itself(problem: Network, data: Data, start: Params, *, training: bo
     x = device.array(data.train["x"])
     network.begin(0, 0)
     rounding = rounding_of(network.module)
-    ways = [nullcontext(), *([rounding.switched_on()] if rounding else [])]
+    ways: list[AbstractContextManager[None]] = [nullcontext()]
+    if rounding:
+        ways.append(rounding.switched_on())
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for way in ways:
             with way:

@@ -53,7 +53,7 @@ def _symbols_unread() -> Iterator[None]:
     """Have torch check what is true without its algebra of sizes: sympy takes 1 s and 60 MB."""
     check = torch._check_with  # noqa: SLF001 -- what all of its checks go through
 
-    def checked(error: type[Exception], cond: object, message: Callable[[], str]) -> None:
+    def checked(error: type[Exception], cond: Any, message: Callable[[], str]) -> None:
         if cond is not True:
             check(error, cond, message)
 

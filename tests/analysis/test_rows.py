@@ -1,0 +1,55 @@
+"""Rows in blocks are those that are read one by one, and so are their mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gdcli import door
+from gdcli.analysis.rows import read_blocks, read_rows
+from gdcli.errors import UserError
+
+LONG = "a,b\n" + "".join(f"t{k},{k}\n" for k in range(3000))
+FILES = {
+    "plain": LONG,
+    "no last end": LONG[:-1],
+    "header alone": "a,b\n",
+    "quoted": 'a,b\n1,"2,3"\n4,5\n',
+    "quoted late": LONG + '1,"2\n3"\n4,5\n',
+    "carriage returns": "a,b\r\n1,2\r\n",
+    "not ASCII": "a,b\né,2\n",
+    "empty": "",
+    "one column": "a\n1\n\n2\n",
+    "short row": LONG + "1\n2,3,4\n",
+    "empty line": LONG + "\n1,2\n",
+    "open quote": LONG + '1,"2\n',
+}
+
+
+def rows(path: Path, *, blocks: bool) -> object:
+    """Return the lines and cells of a file, or what is said of it."""
+    try:
+        if not blocks:
+            return [(row.line, row.cells) for row in read_rows(path)]
+        held = [(block, at) for block in read_blocks(path) for at in range(len(block.lines))]
+        return [(block.row(at).line, block.row(at).cells) for block, at in held]
+    except UserError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+def test_blocks_hold_the_rows_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(door, "BLOCK", 1000)
+    path = tmp_path / "a.csv"
+    path.write_text(text, encoding="utf-8", newline="")
+    assert rows(path, blocks=True) == rows(path, blocks=False)
+
+
+def test_what_is_not_utf8_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"a,b\n1,\xff\n")
+    assert "is not UTF-8" in str(rows(path, blocks=True))
+    assert "no such file" in str(rows(tmp_path / "b.csv", blocks=True))
