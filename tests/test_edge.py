@@ -73,7 +73,8 @@ def test_the_explanation_says_how_near(folder: Path) -> None:
 def test_of_trials_that_diverged_it_says_nothing(folder: Path) -> None:
     account = told(folder)[0.8]
     assert edge_of(account) is not None
-    lost = [(("blew up", None), held) for _, held in account.groups]
+    word: tuple[str, str | None] = ("blew up", None)
+    lost = [(word, held) for _, held in account.groups]
     assert edge_of(replace(account, groups=lost)) is None
 
 
