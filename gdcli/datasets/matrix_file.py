@@ -71,7 +71,7 @@ class _Labels:
             self.first.setdefault(cell, line)
         codes = [self.known.setdefault(cell, len(self.known)) for cell in cells]
         if len(self.known) > 10 * MOST:  # 1 and 1.0 are one class, so that a few more may do
-            self.classes()
+            number_classes(self._names(), self.name)
         self.parts.append(np.array(codes, np.int32))
 
     @property
@@ -83,14 +83,11 @@ class _Labels:
         """Return the labels that there are, each once, and the place of each row's among them."""
         import numpy as np
 
-        names = names_of(self.first, self.style, self.file, self.name)
-        return [names[cell] for cell in self.known], np.concatenate(self.parts)
+        return self._names(), np.concatenate(self.parts)
 
-    def classes(self) -> Classes:
-        """Return the classes of all rows."""
-        known, codes = self.labels()
-        found = number_classes(known, self.name)
-        return replace(found, places=found.places[codes])
+    def _names(self) -> list[str]:
+        names = names_of(self.first, self.style, self.file, self.name)
+        return [names[cell] for cell in self.known]
 
 
 def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Array]:
