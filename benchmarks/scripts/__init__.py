@@ -1,0 +1,1 @@
+"""Scripts that a contestant runs as a process of its own."""
