@@ -160,7 +160,7 @@ WRONG: list[tuple[str, dict[str, Any], str | None, str]] = [
         "a.parquet",
         {"x": [1, 2], "y": ["1", "b"]},
         "y",
-        "FILE: column 'y' holds text and no numbers; run softmax-",
+        "FILE: column 'y' holds text and no numbers; name another --target, or, if ",
     ),
     ("a.parquet", {"x": [1.0, np.inf], "y": [1, 2]}, "y", "FILE: row 1, counted from 0, holds inf"),
     ("a.svm", {"": "1 a:3"}, None, "FILE:1: 'a:3' is no index:value; write pairs such as 3:0.5"),
