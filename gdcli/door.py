@@ -43,6 +43,8 @@ MOST_VALUES = 4_000_000  # of JSON: a value takes up to 200 bytes of memory
 DEEPEST = 40  # lists in lists; a run's files have ten
 LONGEST_LINE = 2**17  # bytes of a line of a table, quoted line breaks and all; so says csv, too
 BLOCK = 2**20  # bytes that are read at a time
+# What is to be done about a run that is not finished.
+GO_ON = "give its command again, which goes on with it; of several shards, gdcli merge them"
 REPAIR = "run the same experiment again: what is damaged is made anew"
 KINDS = {
     stat.S_IFDIR: "a folder",

@@ -17,7 +17,7 @@ def checked_target(file: Path, suffixes: Sequence[str]) -> Path:
     given = show(str(file))
     if file.suffix.lower() not in suffixes:
         wanted = " or ".join([", ".join(suffixes[:-1]), suffixes[-1]][len(suffixes) < 2 :])
-        fix = f"name it {file.stem or 'picture'}{suffixes[0]}"
+        fix = f"name it {file.stem or 'results'}{suffixes[0]}"
         raise UserError("--output", f"{given} does not end in {wanted}", fix)
     if file.is_dir():
         raise UserError("--output", f"{given} is a folder", "give a file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gdcli.door import GO_ON
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 
@@ -12,8 +13,7 @@ def folder_of(run: str) -> Path:
     """Return the folder of a finished run; raises UserError if it is none."""
     folder = any_folder_of(run)
     if not (folder / "manifest.json").exists():
-        fix = "give its command again, which goes on with it"
-        raise UserError(show(run), "the run is not finished", fix)
+        raise UserError(show(run), "the run is not finished", GO_ON)
     return folder
 
 

@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 from gdcli.analysis.rows import Row, rows_of
+from gdcli.door import GO_ON
 from gdcli.errors import UserError
 from gdcli.experiment import Experiment
 from gdcli.fields import show
@@ -30,8 +31,7 @@ class Stored:
         try:
             spec = read_spec(folder)
         except FileNotFoundError:
-            fix = "give its command again, which goes on with it"
-            raise UserError(show(str(folder)), "the run has not begun", fix) from None
+            raise UserError(show(str(folder)), "the run has not begun", GO_ON) from None
         self.store, self.trust = Store(folder, spec), trust
 
     def rows(self, table: str) -> Iterator[Row]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gdcli.door import REPAIR
+from gdcli.door import GO_ON, REPAIR
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.isolation import isolated
@@ -69,8 +69,7 @@ def trained_again(
     one than the recorded.
     """
     if not (folder / "manifest.json").exists():
-        fix = "give its command again, which goes on with it"
-        raise UserError(show(str(folder)), state_of(folder).unfinished, fix)
+        raise UserError(show(str(folder)), state_of(folder).unfinished, GO_ON)
     run = Recorded.read(folder, trust=trust)
     _check_ended(run, trial)
     chosen = next((t for t in run.experiment.grid.trials if t.id == trial), None)

@@ -355,7 +355,9 @@ def test_a_run_that_is_not_finished_has_no_weights_yet(shell: Shell) -> None:
     (trial,) = ran(shell, "quadratic").trial
     Path("results/a/manifest.json").unlink()
     (line,) = shell.refuses("export", "a", "--to", "npz", "--trial", trial, "-o", "w.npz")
-    assert line.endswith("give its command again, which goes on with it")
+    assert line.endswith(
+        "give its command again, which goes on with it; of several shards, gdcli merge them"
+    )
 
 
 def test_a_file_is_replaced_only_when_asked(shell: Shell) -> None:
