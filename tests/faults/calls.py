@@ -43,7 +43,7 @@ def _unfinished(folder: Path) -> None:
     run(folder, ALONE)
     (folder / "results/run/manifest.json").unlink()
     (folder / "results/run/.gdcli/shards/000002").unlink()
-    (folder / "results/run/.gdcli/shards/.tmp-1-a").write_bytes(b"half")
+    (folder / "results/run/.gdcli/shards/.tmp-4194305-a").write_bytes(b"half")
 
 
 # What is there before, and the command that meets the fault and is then given again.
