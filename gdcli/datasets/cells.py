@@ -59,7 +59,10 @@ class Style:
 
     @cached_property
     def _mark(self) -> str:
-        return "[ \u00a0\u202f]" if self.thousands == "blank" else re.escape(self.thousands or "")
+        if self.thousands == "blank":
+            return "[ \u00a0\u202f]"
+        # Swiss tables have the typographic apostrophe, too.
+        return "['\u2019]" if self.thousands == "'" else re.escape(self.thousands or "")
 
     @cached_property
     def _grouped(self) -> re.Pattern[str]:

@@ -41,6 +41,7 @@ from gdcli.fields import show
 SAYS = re.compile(r"sep=([^\w\s]|\t)\s*")  # what Excel writes, and takes off
 UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape gives them
 CONTROL = re.compile("[\x00-\x08\x0e-\x19]")  # signs of no use in a text
+COMMENTS = ("#", "%", "//")  # what begins a comment in the files of other tools
 LONGEST = 2**24  # characters of a line: a file without line ends is no table
 CELL = 70  # bytes of a cell as text in memory, or a little more
 CELLS = 2**20  # after which the room is looked at again
@@ -272,16 +273,19 @@ def _table(file: Path, columns: tuple[str, ...], dialect: Dialect, rows: list[Ro
             what = f"values in the row: {len(row)}, columns in the header: {len(columns)}"
             if not dialect.header:
                 what = f"values in the row: {len(row)}, in the first: {len(columns)}"
-            raise UserError(f"{file}:{line}", what, _unlike(rows, columns))
+            raise UserError(f"{file}:{line}", what, _unlike(rows, columns, row))
     cells, lines = tuple(row for *_, row in rows), tuple(line for line, *_ in rows)
     return TextTable(file, columns, dialect.style, cells, lines)
 
 
-def _unlike(rows: Sequence[Row], columns: Sequence[str]) -> str:
+def _unlike(rows: Sequence[Row], columns: Sequence[str], odd: Sequence[str]) -> str:
     """Return what to do about a row that is not as wide as the header.
 
     Where most are wider than it, that may be a title.
     """
+    mark = next((mark for mark in COMMENTS if odd[0].lstrip().startswith(mark)), None)
+    if mark is not None:
+        return f"take out the row, or, if it is a comment, give --comment {typed(mark)}"
     widths = Counter(len(row) for *_, row in rows[:SAMPLE])
     width = max(widths, key=widths.__getitem__)
     line, row = next((line, row) for line, _, row in rows if len(row) == width)
