@@ -304,7 +304,8 @@ def _check_rows(arrays: Mapping[str, Array], file: Path) -> None:
     if other is not None:
         has = counted(rows[other], "row", "rows") if arrays[other].ndim else "one value"
         what = f"the array {show(other)} has {has}, {show(first)} {count}"
-        fix = f"leave arrays of one row an example, or give --drop {typed(other)}"
+        other_way = _moved(arrays) or f"give --drop {typed(other)}"
+        fix = f"leave arrays of one row an example, or {other_way}"
         if lone := _lone(arrays):
             (one, part), name = lone
             what = f"{show(one)} has a test part, {show(part)}, and {show(name)} has none"
@@ -314,6 +315,21 @@ def _check_rows(arrays: Mapping[str, Array], file: Path) -> None:
         (_, part), name = lone
         what = f"{show(part)} is read as a column like any other, and as no test part"
         note(f"{file}: {what}, as {show(name)} has none")
+
+
+def _moved(arrays: Mapping[str, Array]) -> str | None:
+    """Return how to put the examples first in an array that has as many along another axis.
+
+    MATLAB's sets of images are such. Only columns that are all as long tell how many there are.
+    """
+    counts = {len(array) for array in arrays.values() if array.ndim and array.size == len(array)}
+    for name, array in arrays.items():
+        if len(counts) == 1 and array.ndim > 1 and array.shape[0] not in counts:
+            axis = next((axis for axis, size in enumerate(array.shape) if size in counts), None)
+            if axis is not None:
+                moved = f"numpy.moveaxis(ARRAY, {axis}, 0)"
+                return f"save {moved}, if axis {axis} of {show(name)} counts them"
+    return None
 
 
 def _lone(names: Collection[str]) -> tuple[tuple[str, str], str] | None:
@@ -361,6 +377,9 @@ def read_header(stream: IO[bytes], file: Path, size: int, name: str = "") -> Hea
         if name:
             fix = f"make them numbers or texts, or give --drop {show(name)}"
         raise UserError(str(file), f"{show(name) if name else 'it'} holds {what}", fix)
+    if dtype.names is not None:
+        what = f"{show(name) if name else 'it'} holds records, whose fields have names"
+        raise UserError(str(file), what, "save it as CSV or Parquet, such as by pandas.DataFrame")
     header = Header(shape, "F" if fortran else "C", dtype, stream.seek(begin.tell()))
     if min(shape, default=1) < 0 or header.start + header.size != size:
         sizes = " x ".join(map(str, shape))

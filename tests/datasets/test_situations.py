@@ -132,6 +132,11 @@ def test_an_index_without_a_name_is_no_feature(
             "FILE:2: values in the row: 1, columns in the hea",
         ),
         (
+            "a,b,y\n" + ROWS + "\n# rows: 3\n",
+            {},
+            "FILE:6: values in the row: 1, columns in the header: 3; take out the row, or, if it i",
+        ),
+        (
             "Report,,\n,,\na,b,y\n" + ROWS,
             {},
             "FILE:1: column 2 has no name; name it, give --drop '",
@@ -350,6 +355,44 @@ def test_arrays_that_are_dropped_may_be_of_any_shape(tmp_path: Path) -> None:
     (said,) = numbers(file, stream=False)
     assert said.endswith("leave arrays of one row an example, or give --drop 'names'")
     assert numbers(file, stream=False, drop="names,n") == (*TABLE, [])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "fix"),
+    [
+        (
+            {"x": np.ones((4, 5, 3, 6)), "y": np.ones((6, 1))},
+            "if axis 3 of 'x' counts the examples",
+        ),
+        ({"y": np.ones(6), "x": np.ones((2, 6))}, "save numpy.moveaxis(ARRAY, 1, 0), if axis 1 of"),
+        ({"x": np.ones((6, 2)), "y": np.ones(6), "n": np.ones(2)}, "give --drop 'n'"),
+        ({"x": np.ones((5, 2)), "y": np.ones(6)}, "give --drop 'y'"),
+    ],
+)
+def test_examples_that_are_not_along_the_first_axis(
+    tmp_path: Path, arrays: dict[str, Any], fix: str
+) -> None:
+    file = tmp_path / "t.npz"
+    np.savez(file, **arrays)
+    (said,) = numbers(file, stream=False)
+    assert f"; leave arrays of one row an example, or {fix}" in said
+
+
+@pytest.mark.parametrize(
+    ("suffix", "whose", "stream"),
+    [("npy", "it", False), ("npy", "it", True), ("npz", "'x'", False)],
+)
+def test_records_are_refused_by_name(
+    tmp_path: Path, suffix: str, whose: str, *, stream: bool
+) -> None:
+    file = tmp_path / f"t.{suffix}"
+    records = np.array([(1.5, 2)], [("a", "f8"), ("y", "i4")])
+    if suffix == "npy":
+        np.save(file, records)
+    else:
+        np.savez(file, x=records)
+    (said,) = numbers(file, stream=stream)
+    assert said.startswith(f"FILE: {whose} holds records, whose fields have names; save it as CSV")
 
 
 def test_classes_in_arrays(tmp_path: Path) -> None:
