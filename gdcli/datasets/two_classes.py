@@ -36,6 +36,10 @@ class TwoClasses(Streamable, Stratified, OfClasses):
             first = ", ".join(map(show, classes.names[:3]))
             which = f"{first}{', ...' if count > 3 else ''}"
             what = f"column {show(self.predicted)} has {count} different values, not two: {which}"
-            raise UserError("--target", what, "choose another, or run softmax-regression")
+            fix = "choose another, or run softmax-regression"
+            if self.test_data is not None:
+                what = f"--data and --test-data have {count} classes together, not two: {which}"
+                fix = f"write them alike in both, {fix}"
+            raise UserError("--target", what, fix)
         y = classes.places[:, None].astype(float)
         return self.split(x, y, classes, (self.test_fraction, self.scale), rng)

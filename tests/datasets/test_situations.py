@@ -358,24 +358,37 @@ def test_arrays_that_are_dropped_may_be_of_any_shape(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrays", "fix"),
+    ("arrays", "moved"),
     [
-        (
-            {"x": np.ones((4, 5, 3, 6)), "y": np.ones((6, 1))},
-            "if axis 3 of 'x' counts the examples",
-        ),
-        ({"y": np.ones(6), "x": np.ones((2, 6))}, "save numpy.moveaxis(ARRAY, 1, 0), if axis 1 of"),
-        ({"x": np.ones((6, 2)), "y": np.ones(6), "n": np.ones(2)}, "give --drop 'n'"),
-        ({"x": np.ones((5, 2)), "y": np.ones(6)}, "give --drop 'y'"),
+        ({"x": np.ones((4, 5, 3, 6)), "y": np.ones((6, 1))}, ("3", "'x'")),
+        ({"y": np.ones(6), "x": np.ones((2, 6))}, ("1", "'x'")),
     ],
 )
 def test_examples_that_are_not_along_the_first_axis(
-    tmp_path: Path, arrays: dict[str, Any], fix: str
+    tmp_path: Path, arrays: dict[str, Any], moved: tuple[str, str]
 ) -> None:
     file = tmp_path / "t.npz"
     np.savez(file, **arrays)
     (said,) = numbers(file, stream=False)
-    assert f"; leave arrays of one row an example, or {fix}" in said
+    axis, name = moved
+    assert said.endswith(
+        "; leave arrays of one row an example, or save "
+        f"numpy.moveaxis(ARRAY, {axis}, 0), if axis {axis} of {name} counts them"
+    )
+
+
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"x": np.ones((6, 2)), "y": np.ones(6), "z": np.ones(2)},
+        {"x": np.ones((5, 2)), "y": np.ones(5), "z": np.ones((6, 2))},
+    ],
+)
+def test_an_array_that_is_too_long_is_not_turned(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    file = tmp_path / "t.npz"
+    np.savez(file, **arrays)
+    (said,) = numbers(file, stream=False)
+    assert said.endswith("; leave arrays of one row an example, or give --drop 'z'")
 
 
 @pytest.mark.parametrize(

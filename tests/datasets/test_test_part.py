@@ -113,6 +113,22 @@ def test_classes_and_categories_are_those_of_both_parts(tmp_path: Path) -> None:
     assert f"{other}: 1 row misses a value and is not used, of 2" in said
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_two_classes_that_the_test_part_writes_in_another_way(
+    tmp_path: Path, *, stream: bool
+) -> None:
+    file, other = tmp_path / "e.csv", tmp_path / "t.csv"
+    file.write_text("a,y\n1,<=50K\n2,>50K\n3,<=50K\n")
+    other.write_text("a,y\n1,<=50K.\n2,>50K.\n")
+    problem = LogisticRegression(data=file, target="y", test_data=other, stream=stream)
+    with pytest.raises(UserError) as caught:
+        problem.load(rng())
+    assert str(caught.value) == (
+        "--target: --data and --test-data have 4 classes together, not two: '<=50K', '<=50K.', "
+        "'>50K', ...; write them alike in both, choose another, or run softmax-regression"
+    )
+
+
 def test_labels_of_two_types_are_the_same_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "e.npz", x=X[:4], y=np.array([2**60, 5, 5, 2**60 + 1], np.uint64))
     np.savez(tmp_path / "t.npz", x=X[:2], y=np.array([2**60 + 1, -1]))
