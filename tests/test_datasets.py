@@ -244,6 +244,8 @@ def test_a_column_that_holds_no_classes(tmp_path: Path, content: str, error: str
 def test_a_csv_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^--data: there is no file '.*x\.csv'; check the path$"):
         read_table(tmp_path / "x.csv", Reading())
+    with pytest.raises(UserError, match=r"; fetch what is at that address, and give the file$"):
+        read_file(Path("https://example.org/x.csv"))
     with pytest.raises(UserError, match=r"^--data: '.*' is a folder; give a file; im"):
         read_file(tmp_path)
     whole = gzip.compress(b"a,b\n1,2\n")

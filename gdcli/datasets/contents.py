@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 PART = 2**20
+ADDRESS = re.compile("(https?|ftp|s3|gs|hf):/", re.IGNORECASE)
 # gzip makes text of few different characters a thousandth; a table that is of some use a tenth.
 RATIO = 200
 HARMLESS = 2 * 10**7  # bytes that any archive may unpack to
@@ -95,7 +96,9 @@ def opened(file: Path, option: str) -> Iterator[io.BufferedReader]:
                 yield raw
     except FileNotFoundError:
         what = f"there is no file {show(str(file))}"
-        raise MissingData(option, what, "check the path") from None
+        address = ADDRESS.match(str(file))  # a Path has one slash where it has two
+        fix = "fetch what is at that address, and give the file" if address else "check the path"
+        raise MissingData(option, what, fix) from None
     except DAMAGED:
         if not kind:  # it is for the reader to say what is damaged
             raise

@@ -14,7 +14,7 @@ from gdcli.datasets.cells import EXACT, instead, is_missing
 from gdcli.datasets.contents import seekable
 from gdcli.datasets.notes import note
 from gdcli.datasets.room import check_room
-from gdcli.datasets.table import FILL, UNNAMED, Table
+from gdcli.datasets.table import FILL, UNNAMED, Table, without
 from gdcli.datasets.text_table import tell_words
 from gdcli.errors import UserError
 from gdcli.fields import show
@@ -109,13 +109,14 @@ class ParquetTable(Table):
             found += [known[i] for i in chunk.indices.to_pylist()]
         return found
 
-    def _whole(self, name: str) -> Any:
+    def _whole(self, name: str, *, feature: bool = False) -> Any:
         """Return a column; raises UserError if a value is missing."""
         column = self.held.column(self.place(name))
         if column.null_count:
             row = self.row_numbers()[column.is_null().to_pylist().index(True)]
             what = f"row {row}, counted from 0, has no value in column {show(name)}"
-            raise UserError(str(self.file), what, FILL)
+            empty = feature and column.null_count == len(column)
+            raise UserError(str(self.file), what, without(name) if empty else FILL)
         return column
 
     def _numbers(
@@ -123,7 +124,11 @@ class ParquetTable(Table):
     ) -> NDArray[np.float64]:
         import numpy as np
 
-        column = self.held.column(self.place(name)) if holes else self._whole(name)
+        column = (
+            self.held.column(self.place(name))
+            if holes
+            else self._whole(name, feature=not predicted)
+        )
         kind = str(column.type)
         text = self.is_text(name) and not (predicted and name in self.categories)
         if text or not kind.startswith(NUMBERS):

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from gdcli.comma_list import written
+from gdcli.comma_list import typed, written
 from gdcli.datasets.notes import note
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 FILL = "fill it in, take out the row, or give --missing drop"
 LISTED = 20  # column names that an error lists
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # what pandas calls a column without a name
+
+
+def without(name: str) -> str:
+    """Return what to do about a feature that has no value in any row."""
+    return f"fill it in, or give --drop {typed(name)}"
 
 
 @dataclass(frozen=True)

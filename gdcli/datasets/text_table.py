@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 
 from gdcli.datasets.cells import EXACT, Style, advice, is_missing, is_name, lost_digits
 from gdcli.datasets.notes import note
-from gdcli.datasets.table import FILL, UNNAMED, Table
+from gdcli.datasets.table import FILL, UNNAMED, Table, without
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.problem import Array
@@ -144,7 +144,10 @@ class TextTable(Table):
             return None
         where = f"{self.file}:{line}"
         if is_missing(cell):
-            return None if holes else missing_error(cell, where, name)
+            if holes:
+                return None
+            empty = not predicted and all(map(is_missing, self.cells(name)))
+            return missing_error(cell, where, name, empty=empty)
         if self.style.numbers([cell]) is not None:
             what = f"{show(cell)} in column {show(name)} is not finite"
             return UserError(where, what, "correct it, or take out the row")
@@ -186,7 +189,7 @@ def tell_words(words: Collection[str], file: Path, name: str) -> None:
         note(f"{file}: in column {show(name)} {listed} {are}")
 
 
-def missing_error(cell: str, where: str, name: str) -> UserError:
-    """Return what to say of a value that is missing."""
+def missing_error(cell: str, where: str, name: str, *, empty: bool = False) -> UserError:
+    """Return what to say of a value that is missing; `empty`: a feature has no other."""
     what = f"the value of column {show(name)} is missing" + (f" ({show(cell)})" if cell else "")
-    return UserError(where, what, FILL)
+    return UserError(where, what, without(name) if empty else FILL)

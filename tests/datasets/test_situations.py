@@ -349,6 +349,19 @@ def test_an_empty_parquet_file_and_one_that_pyarrow_has_no_type_for(tmp_path: Pa
     assert numbers(file, stream=False)[0].startswith("FILE: pyarrow cannot read it as Parquet: ")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_column_without_a_value_is_to_be_dropped(tmp_path: Path, *, stream: bool) -> None:
+    file = write(tmp_path, "a,e,y\n1,,2\n2,NA,3\n3,,5\n")
+    said = "FILE:2: the value of column 'e' is missing; fill it in, or give --drop 'e'"
+    assert numbers(file, stream=stream) == (said,)
+    file = store(tmp_path / "t", a=[1.0, 2.0], e=pa.array([None, None], "float64"), y=[1.0, 2.0])
+    said = "FILE: row 0, counted from 0, has no value in column 'e'; fill it in, or give --drop 'e'"
+    assert numbers(file, stream=False) == (said,)
+    file = write(tmp_path, "a,y\n1,\n2,NA\n")
+    said = "FILE:2: the value of column 'y' is missing; fill it in, take out the row, or give "
+    assert numbers(file, stream=stream)[0].startswith(said)
+
+
 def test_arrays_that_are_dropped_may_be_of_any_shape(tmp_path: Path) -> None:
     file = tmp_path / "t.npz"
     np.savez(file, x=np.array(TABLE[0]), y=np.array(TABLE[1]), names=np.array(["a", "b"]), n=3)
