@@ -274,6 +274,9 @@ def _table(file: Path, columns: tuple[str, ...], dialect: Dialect, rows: list[Ro
             if not dialect.header:
                 what = f"values in the row: {len(row)}, in the first: {len(columns)}"
             raise UserError(f"{file}:{line}", what, _unlike(rows, columns, row))
+    again = next((line for line, _, row in rows if dialect.header and row == columns), None)
+    if again is not None:  # as in files that are put together; all columns may hold text
+        note(f"{file}:{again}: the names of the columns stand here again, as an example")
     cells, lines = tuple(row for *_, row in rows), tuple(line for line, *_ in rows)
     return TextTable(file, columns, dialect.style, cells, lines)
 

@@ -143,6 +143,9 @@ class TextTable(Table):
         if self.style.number(cell) is not None:
             return None
         where = f"{self.file}:{line}"
+        if tuple(map(str.strip, row)) == self.columns:
+            what = "the names of the columns stand here again"
+            return UserError(where, what, "take out the row")
         if is_missing(cell):
             if holes:
                 return None

@@ -350,6 +350,23 @@ def test_an_empty_parquet_file_and_one_that_pyarrow_has_no_type_for(tmp_path: Pa
 
 
 @pytest.mark.parametrize("stream", [False, True])
+def test_a_header_that_stands_in_the_file_twice(tmp_path: Path, *, stream: bool) -> None:
+    file = write(tmp_path, "a,b,y\n" + ROWS + "a, b,y\n" + ROWS)
+    said = "FILE:5: the names of the columns stand here again; take out the row"
+    assert numbers(file, stream=stream) == (said,)
+
+
+def test_a_second_header_among_text_is_told(tmp_path: Path) -> None:
+    file = write(tmp_path, "k,y\nu,p\nv,q\nk,y\nu,q\n")
+    with collected() as notes:
+        Source("", file, "y", categorical="auto").classified()
+    assert f"{file}:4: the names of the columns stand here again, as an example" in notes
+    with collected() as notes:
+        Source("", file, "1", header=False, categorical="auto").classified()
+    assert not any("again" in said for said in notes)
+
+
+@pytest.mark.parametrize("stream", [False, True])
 def test_a_column_without_a_value_is_to_be_dropped(tmp_path: Path, *, stream: bool) -> None:
     file = write(tmp_path, "a,e,y\n1,,2\n2,NA,3\n3,,5\n")
     said = "FILE:2: the value of column 'e' is missing; fill it in, or give --drop 'e'"
