@@ -32,7 +32,7 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
     import torch
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
-    from gdcli.engine.registrations import Registrations
+    from gdcli.engine.registrations import OWN, Registrations
 
     registrations = Registrations()
     with register_module_parameter_registration_hook(registrations.note):
@@ -43,9 +43,25 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
             prefix = f"{name}." if name else ""
             drawn |= {prefix + key: value for key, value in _uniform(problem, layer, rng).items()}
-    assigned = registrations.assigned
-    kept = {n for n, p in module.named_parameters() if p in assigned or _was_written(p)}
+    chosen = registrations.assigned | _written_copies(problem, data, module, registrations.noted)
+    # A parametrization, such as the weight norm of a layer, has parameters that no layer makes.
+    made = {n for n, p in module.named_parameters() if p in registrations.noted}
+    drawn = {n: v for n, v in drawn.items() if n in made or n.rpartition(".")[2] in OWN}
+    kept = {n for n, p in module.named_parameters() if p in chosen or _was_written(p)}
     return {name: value if name in kept else drawn.get(name, value) for name, value in own.items()}
+
+
+def _written_copies(
+    problem: Network, data: Data, module: nn.Module, noted: set[nn.Parameter]
+) -> set[nn.Parameter]:
+    """Return the parameters of copied layers that were written to since they were copied.
+
+    Nothing is noted of a copy, and its first write is no draw. The same is true of a layer that
+    torch drew before the module was built; but that is one and the same in each module.
+    """
+    # torch counts the writes to a tensor, and a copy begins with none.
+    found = {p for p in module.parameters() if p not in noted and p._version == 1}  # noqa: SLF001
+    return found - {*module_of(problem, data).parameters()} if found else found
 
 
 def _was_written(parameter: nn.Parameter) -> bool:
