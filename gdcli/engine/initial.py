@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gdcli.discovery import name_of
 from gdcli.engine.parts import whole_of
 from gdcli.engine.streams import stream
+from gdcli.errors import UserError
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
@@ -88,10 +89,22 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
         torch.default_generator.manual_seed(seed)
         try:
             module = problem.module(whole_of(data))
+            _check_lazy(problem, module)
             return with_rounding(module, problem) if isinstance(problem, Network) else module
         except RuntimeError as error:
             # torch says so in its own words, and as no error of its own.
             raise MemoryError(str(error)) if "alloc" in str(error) else error from None
+
+
+def _check_lazy(problem: Problem, module: nn.Module) -> None:
+    """Raise UserError for a lazy layer that has seen no examples: its parameters have no shape."""
+    from torch.nn.parameter import is_lazy
+
+    for name, array in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(array):
+            what = f"its {name} has no shape yet: a lazy layer waits for examples"
+            fix = 'call the network once in `module`, on some of data.train["x"]'
+            raise UserError(name_of(problem), what, fix)
 
 
 def _uniform(problem: Network, layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:

@@ -15,6 +15,7 @@ from torch.nn.modules import module
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import Start, starting_point
 from gdcli.engine.streams import stream
+from gdcli.errors import UserError
 from gdcli.grid import Trial
 from gdcli.problem import Data, Network
 from tests.engine.test_contract import SMALL
@@ -226,6 +227,14 @@ def test_a_weight_norm_starts_as_torch_starts_it() -> None:
     size, weight = (start[f"0.parametrizations.weight.original{i}"] for i in (0, 1))
     assert size == pytest.approx(np.linalg.norm(weight, axis=1, keepdims=True), rel=1e-5)
     assert (weight != other["0.parametrizations.weight.original1"]).any()
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"), [(nn.LazyLinear(3), "weight"), (nn.LazyBatchNorm1d(affine=False), "mean")]
+)
+def test_a_lazy_layer_without_a_shape_is_refused(layer: nn.Module, name: str) -> None:
+    with pytest.raises(UserError, match=rf"test-initial: its 0\..*{name} has no shape yet"):
+        starting_point(One(layer=layer), Data(), 0)
 
 
 @dataclass(frozen=True)
