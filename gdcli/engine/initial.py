@@ -90,7 +90,10 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
         try:
             module = problem.module(whole_of(data))
             _check_lazy(problem, module)
-            return with_rounding(module, problem) if isinstance(problem, Network) else module
+            if not isinstance(problem, Network):
+                return module
+            _check_frozen(problem, module)
+            return with_rounding(module, problem)
         except RuntimeError as error:
             # torch says so in its own words, and as no error of its own.
             raise MemoryError(str(error)) if "alloc" in str(error) else error from None
@@ -105,6 +108,15 @@ def _check_lazy(problem: Problem, module: nn.Module) -> None:
             what = f"its {name} has no shape yet: a lazy layer waits for examples"
             fix = 'call the network once in `module`, on some of data.train["x"]'
             raise UserError(name_of(problem), what, fix)
+
+
+def _check_frozen(problem: Problem, module: nn.Module) -> None:
+    """Raise UserError for a parameter that is not to be trained: all of them are."""
+    frozen = next((n for n, p in module.named_parameters() if not p.requires_grad), None)
+    if frozen is not None:
+        what = f"its {frozen} has requires_grad=False, but every parameter is trained"
+        fix = "make it a buffer, by register_buffer, or let it be trained"
+        raise UserError(name_of(problem), what, fix)
 
 
 def _uniform(problem: Network, layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:
