@@ -227,6 +227,8 @@ def check_criterion(problem: Network, data_seed: int) -> None:
         raise UserError("--class-weights", what, "give class indices as targets, or leave it out")
     try:
         z = _outputs(problem, data)
+    except UserError:
+        raise
     except Exception:  # noqa: BLE001 -- the run tells of it
         return
     fix = "mend the module or the targets, or take another criterion"
@@ -240,11 +242,22 @@ def check_criterion(problem: Network, data_seed: int) -> None:
 
 
 def _outputs(problem: Network, data: Data) -> Any:
-    """Return what two examples make of a network as it begins."""
+    """Return what two examples make of a network as it begins.
+
+    Raises UserError for one that changes them.
+    """
     x = torch.from_numpy(data.train["x"][:SEEN].copy())
+    x = x.to(torch.get_default_dtype()) if x.is_floating_point() else x
     module = module_of(problem, data).eval()
+    before = x.clone()
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        return module(x.to(torch.get_default_dtype()) if x.is_floating_point() else x)
+        z = module(x)
+    if not torch.equal(x.nan_to_num(), before.nan_to_num()):
+        what = (
+            "its module changes the examples in place, and every later pass would see them changed"
+        )
+        raise UserError(name_of(problem), what, "have `forward` begin with a copy: x = x.clone()")
+    return z
 
 
 def _check_cost(cost: Cost, z: Any, y: Tensor) -> None:

@@ -14,10 +14,12 @@ from gdcli.datasets.on_disk import Streamed
 from gdcli.datasets.stamp import Stamp, stamp_of
 from gdcli.discovery import name_of
 from gdcli.engine.streams import stream
+from gdcli.errors import UserError
+from gdcli.problem import Data, Network
 
 if TYPE_CHECKING:
     from gdcli.grid import Trial
-    from gdcli.problem import Data, Problem
+    from gdcli.problem import Problem
 
 MOST_HELD = 8  # examples of as many problems are held
 
@@ -68,5 +70,30 @@ def load(problem: Problem, data_seed: int) -> Data:
     # Extreme data are the user's; what they lead to is shown.
     with np.errstate(all="ignore"), collected() as notes:
         data = problem.load(stream(name_of(problem), data_seed, "data"))
+    _check(problem, data)
     _SAID[problem, data_seed] = tuple(notes)
     return data
+
+
+def _check(problem: Problem, data: Data) -> None:
+    """Raise UserError for what `load` of a user's own returned, if it is no examples."""
+    fix = (
+        "mend `load`: Data(train, test), each a dict of NumPy arrays by name, as long as each other"
+    )
+    if not isinstance(data, Data):
+        raise UserError(name_of(problem), f"its `load` returns {type(data).__name__}", fix)
+    for which, part in (("training", data.train), ("test", data.test)):
+        for name, array in part.items():
+            if not isinstance(array, np.ndarray | Streamed):
+                what = f'"{name}" of its {which} examples is {type(array).__name__}, and no array'
+                raise UserError(name_of(problem), what, fix)
+        counts = {name: len(array) for name, array in part.items()}
+        if len(set(counts.values())) > 1:
+            said = ", ".join(f'"{name}" has {count}' for name, count in counts.items())
+            raise UserError(name_of(problem), f"of its {which} examples {said}", fix)
+    if isinstance(problem, Network):
+        wanted = {"x"} | data.train.keys() & {"y"}
+        for which, part in (("training", data.train), ("test", data.test)):
+            lacks = sorted(wanted - part.keys())
+            if part and lacks:
+                raise UserError(name_of(problem), f'its {which} examples have no "{lacks[0]}"', fix)

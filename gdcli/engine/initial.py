@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gdcli.discovery import name_of
 from gdcli.engine.parts import whole_of
 from gdcli.engine.streams import stream
+from gdcli.errors import UserError
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
     import torch
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
-    from gdcli.engine.registrations import Registrations
+    from gdcli.engine.registrations import OWN, Registrations
 
     registrations = Registrations()
     with register_module_parameter_registration_hook(registrations.note):
@@ -43,9 +44,25 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
             prefix = f"{name}." if name else ""
             drawn |= {prefix + key: value for key, value in _uniform(problem, layer, rng).items()}
-    assigned = registrations.assigned
-    kept = {n for n, p in module.named_parameters() if p in assigned or _was_written(p)}
+    chosen = registrations.assigned | _written_copies(problem, data, module, registrations.noted)
+    # A parametrization, such as the weight norm of a layer, has parameters that no layer makes.
+    made = {n for n, p in module.named_parameters() if p in registrations.noted}
+    drawn = {n: v for n, v in drawn.items() if n in made or n.rpartition(".")[2] in OWN}
+    kept = {n for n, p in module.named_parameters() if p in chosen or _was_written(p)}
     return {name: value if name in kept else drawn.get(name, value) for name, value in own.items()}
+
+
+def _written_copies(
+    problem: Network, data: Data, module: nn.Module, noted: set[nn.Parameter]
+) -> set[nn.Parameter]:
+    """Return the parameters of copied layers that were written to since they were copied.
+
+    Nothing is noted of a copy, and its first write is no draw. The same is true of a layer that
+    torch drew before the module was built; but that is one and the same in each module.
+    """
+    # torch counts the writes to a tensor, and a copy begins with none.
+    found = {p for p in module.parameters() if p not in noted and p._version == 1}  # noqa: SLF001
+    return found - {*module_of(problem, data).parameters()} if found else found
 
 
 def _was_written(parameter: nn.Parameter) -> bool:
@@ -72,10 +89,34 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
         torch.default_generator.manual_seed(seed)
         try:
             module = problem.module(whole_of(data))
-            return with_rounding(module, problem) if isinstance(problem, Network) else module
+            _check_lazy(problem, module)
+            if not isinstance(problem, Network):
+                return module
+            _check_frozen(problem, module)
+            return with_rounding(module, problem)
         except RuntimeError as error:
             # torch says so in its own words, and as no error of its own.
             raise MemoryError(str(error)) if "alloc" in str(error) else error from None
+
+
+def _check_lazy(problem: Problem, module: nn.Module) -> None:
+    """Raise UserError for a lazy layer that has seen no examples: its parameters have no shape."""
+    from torch.nn.parameter import is_lazy
+
+    for name, array in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(array):
+            what = f"its {name} has no shape yet: a lazy layer waits for examples"
+            fix = 'call the network once in `module`, on some of data.train["x"]'
+            raise UserError(name_of(problem), what, fix)
+
+
+def _check_frozen(problem: Problem, module: nn.Module) -> None:
+    """Raise UserError for a parameter that is not to be trained: all of them are."""
+    frozen = next((n for n, p in module.named_parameters() if not p.requires_grad), None)
+    if frozen is not None:
+        what = f"its {frozen} has requires_grad=False, but every parameter is trained"
+        fix = "make it a buffer, by register_buffer, or let it be trained"
+        raise UserError(name_of(problem), what, fix)
 
 
 def _uniform(problem: Network, layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:

@@ -33,6 +33,11 @@ class Registrations:
             self.others.add(parameter)
 
     @property
+    def noted(self) -> set[nn.Parameter]:
+        """The parameters of linear layers and convolutions that were not copied."""
+        return self.others | set(self.made.values())
+
+    @property
     def assigned(self) -> set[nn.Parameter]:
         """The parameters that the module's own code assigned to a layer, without tied ones."""
         return self.others - set(self.made.values())

@@ -85,8 +85,6 @@ class ProblemLaws:
                 kinds = array.dtype in (np.float64, np.int64)
                 require(kinds, f"{where} is {array.dtype}: make it float64 or int64")
                 require(np.isfinite(array).all(), f"{where} is not finite everywhere")
-            lengths = {len(array) for array in part.values()} if name != "constants" else set()
-            require(len(lengths) <= 1, f"the arrays of {name} differ in length: {sorted(lengths)}")
         return f"{self.examples.examples} training examples"
 
     def determinism(self) -> str:

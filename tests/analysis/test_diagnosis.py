@@ -301,6 +301,12 @@ def test_a_blow_up_is_dated_as_closely_as_it_is_known(after: int, at: int, words
     assert "NaN" in one.phrase
 
 
+def test_no_learning_rate_is_advised_where_no_step_was_taken() -> None:
+    seen = replace(_flat().observed, status="diverged", diverged_after=0, diverged_at=0)
+    one = diagnose(Evidence(replace(seen, diverged_by="nan"), Descent(0.1)))
+    assert one.advice.startswith("No step was taken, so no learning rate helps")
+
+
 def test_growth_is_no_overflow() -> None:
     seen = replace(
         _flat().observed, status="diverged", diverged_at=9, diverged_by="growth", diverged_after=8

@@ -305,6 +305,20 @@ def test_what_is_no_such_loss_is_refused_by_name(criterion: str) -> None:
             curves(problem, {}, engine)
 
 
+def test_a_module_that_changes_its_examples_is_refused() -> None:
+    class Changing(made("mse")):  # type: ignore[misc]
+        def module(self, data: Data) -> nn.Module:
+            return nn.Sequential(nn.ReLU(inplace=True), super().module(data))
+
+    class Copying(made("mse")):  # type: ignore[misc]
+        def module(self, data: Data) -> nn.Module:
+            return nn.Sequential(nn.ReLU(), super().module(data), nn.ReLU(inplace=True))
+
+    check_criterion(Copying(), 0)
+    with pytest.raises(UserError, match="its module changes the examples in place"):
+        check_criterion(Changing(), 0)
+
+
 def test_targets_that_would_be_repeated_are_refused() -> None:
     @dataclass(frozen=True)
     class Wide(Network):

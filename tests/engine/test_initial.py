@@ -15,6 +15,7 @@ from torch.nn.modules import module
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import Start, starting_point
 from gdcli.engine.streams import stream
+from gdcli.errors import UserError
 from gdcli.grid import Trial
 from gdcli.problem import Data, Network
 from tests.engine.test_contract import SMALL
@@ -189,6 +190,59 @@ def test_what_a_module_assigns_stays_and_the_rest_is_drawn(
     assert drawn == {name for name, _ in plain.named_parameters()} - ASSIGNED.keys()
     # From gdcli's stream, in float64: torch's own draws are float32.
     assert all((start[n] != start[n].astype(np.float32)).all() for n in drawn)
+
+
+@dataclass(frozen=True)
+class Copied(Network):
+    """An encoder, whose layers torch copies, with its weights drawn after that."""
+
+    def module(self, data: Data) -> nn.Module:
+        """Return the encoder with weights of 2, but for those of its first linear layer."""
+        layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+        encoder = nn.TransformerEncoder(layer, 2)
+        for name, weight in encoder.named_parameters():
+            if weight.ndim > 1 and "linear1" not in name:
+                nn.init.constant_(weight, 2)
+        return encoder
+
+
+def test_what_is_set_in_a_copied_layer_stays() -> None:
+    start, other = (starting_point(Copied(), Data(), seed) for seed in (0, 1))
+    weights = {n: value for n, value in start.items() if value.ndim > 1}
+    for name, value in weights.items():
+        assert (value != other[name]).any() if "linear1" in name else (value == 2).all()
+
+
+@dataclass(frozen=True)
+class Parametrized(Network):
+    """A layer with a weight norm."""
+
+    def module(self, data: Data) -> nn.Module:
+        """Return the layer in a sequence."""
+        return nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(30, 4)))
+
+
+def test_a_weight_norm_starts_as_torch_starts_it() -> None:
+    start, other = (starting_point(Parametrized(), Data(), seed) for seed in (0, 1))
+    size, weight = (start[f"0.parametrizations.weight.original{i}"] for i in (0, 1))
+    assert size == pytest.approx(np.linalg.norm(weight, axis=1, keepdims=True), rel=1e-5)
+    assert (weight != other["0.parametrizations.weight.original1"]).any()
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"), [(nn.LazyLinear(3), "weight"), (nn.LazyBatchNorm1d(affine=False), "mean")]
+)
+def test_a_lazy_layer_without_a_shape_is_refused(layer: nn.Module, name: str) -> None:
+    with pytest.raises(UserError, match=rf"test-initial: its 0\..*{name} has no shape yet"):
+        starting_point(One(layer=layer), Data(), 0)
+
+
+def test_a_parameter_that_is_not_to_be_trained_is_refused() -> None:
+    layer = nn.Embedding.from_pretrained(torch.eye(3))
+    with pytest.raises(UserError, match=r"its 0\.weight has requires_grad=False"):
+        starting_point(One(layer=layer), Data(), 0)
+    layer.requires_grad_()
+    assert (starting_point(One(layer=layer), Data(), 0)["0.weight"] == np.eye(3)).all()
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
     "gradient": (BOWL, "self.stiffness * point\n", "point\n", "gradient", "it says"),
     "dtype": (NET, '"x": x,', '"x": x.astype("f4"),', "data", "is float32: make it float64"),
     "infinite": (NET, '"x": x,', '"x": x / 0,', "data", "is not finite everywhere"),
-    "lengths": (NET, '"x": x,', '"x": x[1:],', "data", "differ in length: [39, 40]"),
-    "list": (NET, '"x": x,', '"x": x.tolist(),', "data", "is no NumPy array"),
+    "lengths": (NET, '"x": x,', '"x": x[1:],', "data", '"x" has 39, "y" has 40'),
+    "list": (NET, '"x": x,', '"x": x.tolist(),', "data", "is list, and no array"),
     "seed": (
         BOWL,
         "rng.standard_normal(3)",

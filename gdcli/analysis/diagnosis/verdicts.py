@@ -26,6 +26,10 @@ UNDEFINED_ADVICE = (
     "Its loss had not risen: check whether the loss and its gradient are defined everywhere, unlike"
     " the logarithm of a negative number."
 )
+AT_START_ADVICE = (
+    "No step was taken, so no learning rate helps: check the start, and the examples for values that"
+    " are NaN, infinite or huge."
+)
 NEVER_MIND = 10  # times the fall: a swing so wide is not measured by it
 AT_ONCE = 2  # steps: a rate that blows up by then is far too large
 MANY = 1e3  # a condition number that is worth a word
@@ -102,6 +106,8 @@ def _over_limit(case: Case) -> str:
 
 def _blew_up_advice(case: Case) -> str:
     known, rate = case.known, case.descent.lr
+    if case.observed.diverged_at == 0:
+        return AT_START_ADVICE
     if known.limit is not None and rate >= known.limit:
         return f"Use a learning rate below {number(known.limit)}."
     if known.scaled is False:
