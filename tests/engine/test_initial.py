@@ -238,7 +238,7 @@ def test_a_lazy_layer_without_a_shape_is_refused(layer: nn.Module, name: str) ->
 
 
 def test_a_parameter_that_is_not_to_be_trained_is_refused() -> None:
-    layer = nn.Embedding.from_pretrained(torch.eye(3))
+    layer = nn.Embedding.from_pretrained(torch.eye(3))  # type: ignore[no-untyped-call]
     with pytest.raises(UserError, match=r"its 0\.weight has requires_grad=False"):
         starting_point(One(layer=layer), Data(), 0)
     layer.requires_grad_()

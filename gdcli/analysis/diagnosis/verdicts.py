@@ -27,8 +27,8 @@ UNDEFINED_ADVICE = (
     " the logarithm of a negative number."
 )
 AT_START_ADVICE = (
-    "No step was taken, so no learning rate helps: check the start, and the examples for values that"
-    " are NaN, infinite or huge."
+    "No step was taken, so no learning rate helps: check the start, and the examples for values "
+    "that are NaN, infinite or huge."
 )
 NEVER_MIND = 10  # times the fall: a swing so wide is not measured by it
 AT_ONCE = 2  # steps: a rate that blows up by then is far too large
