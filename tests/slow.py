@@ -167,6 +167,15 @@ SLOW = (
         ("tests/engine/test_peak.py::test_a_network_takes_a_part_of_its_examples_at_a_time",),
         lambda case: case["name"] == "run",
     ),
+    Slow(
+        "networks, in one piece and in many",
+        ("tests/engine/test_pieces.py::test_pieces_change_nothing_but_the_last_digits",),
+        lambda case: case["problem"].__name__ == "Line",
+    ),
+    Slow(
+        "hundreds of damaged files and folders",
+        ("tests/test_mutated_files.py", "tests/test_hostile_folders.py"),
+    ),
     Slow("a copy of gdcli and its tests", ("tests/test_one_file.py",)),
     Slow(
         "starters, whose own tests are run",
