@@ -19,7 +19,7 @@ from benchmarks.result import Result
 from benchmarks.whole_process import TOLERANCE, results
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
-from gdcli.experiment import Given, read
+from gdcli.experiment.experiment import Given, read
 
 NAME, TITLE = "benchopt", "gradient descent on diabetes: 24 rates, 50 steps, every step recorded"
 STEPS, RATES = 50, "log:1e-4:1e-1:24"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.workload import Task
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import precision
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.sampling import Orders
-from gdcli.experiment import Given, read
-from gdcli.grid import Trial
+from gdcli.experiment.experiment import Given, read
+from gdcli.experiment.grid import Trial
 from gdcli.problem import Data
 
 if TYPE_CHECKING:

@@ -28,10 +28,10 @@ import numpy as np
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
-from gdcli.experiment import Experiment, Given, read
-from gdcli.report.lr_range import answer
+from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.runs.progress import Silent
-from gdcli.studies.lr_range import SettingRange, range_test
+from gdcli.studies.lr_range.search import SettingRange, range_test
+from gdcli.studies.lr_range.show import answer
 from gdcli.studies.options import Machine, RangeTest
 from gdcli.studies.training import train
 

@@ -7,7 +7,7 @@ import time
 from benchmarks.result import Result, spread
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.experiment import Given, read
+from gdcli.experiment.experiment import Given, read
 from gdcli.runs.rows import Rows
 
 GRID = {"lr": "log:1e-4:1e-1:256", "steps": "199", "optimizer": "adam"}

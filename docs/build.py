@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.cli.app import COMMANDS
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 
 
 def printed(*arguments: str) -> str:

@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import reject
 from hypothesis import strategies as st
 
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.datasets.reading import Reading
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment, Given, read
+from gdcli.experiment.experiment import Experiment, Given, read
+from gdcli.experiment.grid import Axes
 from gdcli.fields import Option, options_of
-from gdcli.grid import Axes
 
 rates = st.floats(1e-12, 1e12, allow_subnormal=False)
 shares = st.floats(0, 1, exclude_max=True, allow_subnormal=False)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from gdcli.discovery import PROBLEMS
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.experiment import Experiment, Given, read
-from gdcli.grid import Trial
+from gdcli.experiment.experiment import Experiment, Given, read
+from gdcli.experiment.grid import Trial
 
 # The problems that train with what is always there; tests/yolo has the laws for the other one.
 TRAINABLE = [name for name in PROBLEMS.names() if not PROBLEMS.find(name, "problem").packages]

@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from gdcli.errors import GdcliError
-from gdcli.experiment_file import load
+from gdcli.experiment.toml import load
 from tests.hostile_folders import BYTES, COMMANDS, SECONDS, Folder, made
 
 LEAVE = os._exit  # before code of the user's own watches it
@@ -222,7 +222,7 @@ def _learnt(name: str, target: str = "y", **options: Any) -> Callable[[Path], ob
     """Return what loads the examples of a problem from a file."""
 
     def read(file: Path) -> object:
-        from gdcli.discovery import PROBLEMS
+        from gdcli.catalog.catalog import PROBLEMS
 
         make: Any = PROBLEMS.find(name, "")
         problem = make(data=file, target=target, **options)
@@ -241,7 +241,7 @@ def _of_folder(name: str) -> Callable[[Path], object]:
 
 
 def _text(file: Path) -> object:
-    from gdcli.datasets.text import read_text
+    from gdcli.datasets.bundled import read_text
 
     return read_text(file)
 

@@ -9,15 +9,14 @@ from hypothesis import strategies as st
 from sklearn import datasets as sklearn_datasets
 
 from gdcli.datasets import idx, images
-from gdcli.datasets.classes import MOST, count_classes, number_classes, one_hot
+from gdcli.datasets.bundled import read_named
+from gdcli.datasets.cells import MOST, count_classes, number_classes, one_hot
 from gdcli.datasets.delimited import read_table
-from gdcli.datasets.formats import read_file
 from gdcli.datasets.idx import read_idx
 from gdcli.datasets.images import read_images
-from gdcli.datasets.named import read_named
-from gdcli.datasets.reading import Reading
-from gdcli.datasets.source import Source
+from gdcli.datasets.reading import Reading, read_file
 from gdcli.datasets.split import Scale, prepare
+from gdcli.datasets.tabular import Source
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Data

@@ -12,8 +12,8 @@ from textwrap import dedent
 
 import pytest
 
+from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES
 from gdcli.cli.app import COMMANDS, main
-from gdcli.discovery import OPTIMIZERS, SCHEDULES
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from gdcli import experiment_file
 from gdcli.analysis.edge import Edge, edge_of
 from gdcli.analysis.results import settings_of
 from gdcli.analysis.theory import sharpness_formula, stability_limit, stable_sharpness
 from gdcli.analysis.why import Account, accounts
+from gdcli.experiment import toml
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam
 from gdcli.optimizers.momentum import Momentum
@@ -34,7 +34,7 @@ RULES = [Vanilla(weight_decay=0.5), Momentum(beta=0.5), Nesterov(beta=0.9, weigh
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy of the experiment's run: its files, and nothing that is hidden."""
     made = tmp_path_factory.mktemp("edge")
-    done = execute(experiment_file.load(FILE), RunOptions(output=made), Silent())
+    done = execute(toml.load(FILE), RunOptions(output=made), Silent())
     copied = shutil.copytree(done.folder, made / "copied", ignore=shutil.ignore_patterns(".gdcli"))
     return Path(copied)
 

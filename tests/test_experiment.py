@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given as drawn
 
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment, read
+from gdcli.experiment.experiment import Experiment, read
 from tests.experiments import experiments, given
 
 

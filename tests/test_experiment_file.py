@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
-from gdcli.experiment_file import dump, load
-from gdcli.grid import setting
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import setting
+from gdcli.experiment.toml import dump, load
 from tests.experiments import experiments, written
 
 

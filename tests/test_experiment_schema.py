@@ -15,11 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
-from gdcli.experiment_file import dump, load
-from gdcli.experiment_schema import schema
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.toml import dump, load, schema
 from gdcli.fields import options_of
 from tests.experiments import experiments, written
 

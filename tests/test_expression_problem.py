@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from gdcli.errors import UserError, UserErrors
-from gdcli.experiment_file import loads
-from gdcli.expression.descent import descend
-from gdcli.expression.formula import FUNCTIONS, parse
+from gdcli.experiment.toml import loads
+from gdcli.formula import FUNCTIONS, parse
 from gdcli.problems.expression import Expression
+from gdcli.studies.step.descent import descend
 from tests.grids import only, train
 
 FORMULAS = {

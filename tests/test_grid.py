@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.errors import UserError, UserErrors
-from gdcli.experiment import read
-from gdcli.grid import Trial, digest, setting
+from gdcli.experiment.experiment import read
+from gdcli.experiment.grid import Trial, digest, setting
 from tests.experiments import given
 
 

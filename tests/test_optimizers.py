@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.arrays import namespace
-from gdcli.discovery import OPTIMIZERS
+from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.fields import options_of
 from gdcli.optimizer import Optimizer, State
 from gdcli.optimizers.adam import power

@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss
 
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.engine.initial import starting_point
 from gdcli.engine.streams import stream
 from gdcli.errors import UserError
@@ -93,8 +93,8 @@ def test_every_option_has_a_phrase_and_reads_its_default(name: str) -> None:
 def test_what_is_found_by_its_name_imports_neither_numpy_nor_torch() -> None:
     code = (
         "import sys\n"
-        "import gdcli.datasets, gdcli.datasets.idx, gdcli.datasets.source\n"
-        "from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES\n"
+        "import gdcli.datasets, gdcli.datasets.idx, gdcli.datasets.tabular\n"
+        "from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES\n"
         "from gdcli.fields import options_of\n"
         "for catalogue in (OPTIMIZERS, SCHEDULES, PROBLEMS):\n"
         "    for name in catalogue.names():\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.analysis.rate_search import (
+from gdcli.studies.lr_range.search import (
     HIGHEST,
     LOWEST,
     Level,

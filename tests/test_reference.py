@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.experiment_file import load
+from gdcli.experiment.toml import load
 from gdcli.runs.progress import Silent
 from gdcli.runs.verify import verify
 

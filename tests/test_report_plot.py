@@ -5,10 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gdcli.report.frame import HEIGHT
-from gdcli.report.pictures.picture import MOST_LINES
-from gdcli.report.plot import BLANK, COLORS, LETTERS, PlotCurve, plot
-from gdcli.report.scale import scale_of, steps
+from gdcli.report.charts.chart import MOST_LINES
+from gdcli.report.charts.scale import scale_of, steps
+from gdcli.report.charts.terminal import BLANK, HEIGHT, LETTERS, TERMINAL_COLORS, PlotCurve, plot
 
 WIDTH = 80
 FALLING = [(float(epoch), 0.8**epoch) for epoch in range(51)]
@@ -52,8 +51,16 @@ def test_every_curve_has_its_letter_and_colour_in_plot_and_legend() -> None:
     curves = [PlotCurve(f"curve{k}", [(x, y * 2**k) for x, y in FALLING]) for k in range(6)]
     lines = plot(curves, WIDTH, "epoch")
     picture = "".join(line.plain for line in lines[:HEIGHT])
-    assert len(curves) == MOST_LINES == len(COLORS) == len(set(COLORS)) == len(LETTERS)
-    for letter, color, curve, legend in zip(LETTERS, COLORS, curves, lines[-6:], strict=True):
+    assert (
+        len(curves)
+        == MOST_LINES
+        == len(TERMINAL_COLORS)
+        == len(set(TERMINAL_COLORS))
+        == len(LETTERS)
+    )
+    for letter, color, curve, legend in zip(
+        LETTERS, TERMINAL_COLORS, curves, lines[-6:], strict=True
+    ):
         assert letter in picture
         assert legend.plain == f" {letter} {curve.label}"
         assert [str(span.style) for span in legend.spans] == [color]

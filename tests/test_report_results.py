@@ -13,10 +13,9 @@ from gdcli.analysis.results import settings_of
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import read_trials
 from gdcli.errors import UserError
-from gdcli.report.heatmap import BEST, COLORS, MOST_COLUMNS, heatmap_lines
+from gdcli.report.charts.charts import heatmap, read_source
+from gdcli.report.charts.terminal import BEST, MOST_COLUMNS, SHADES, heatmap_lines
 from gdcli.report.labels import apart, factor, texts_of
-from gdcli.report.pictures.heatmap import heatmap
-from gdcli.report.pictures.source import read_source
 from gdcli.report.results import MOST_ROWS, print_results
 from tests.run_folders import Made, descent, grid, write_run
 
@@ -269,11 +268,11 @@ def test_there_is_colour_on_a_terminal_only(tmp_path: Path) -> None:
 
 
 def test_losses_are_coloured_by_their_rank(tmp_path: Path) -> None:
-    trials = [Made([99.0, float(rank)], lr=rank) for rank in range(1, len(COLORS) + 1)]
+    trials = [Made([99.0, float(rank)], lr=rank) for rank in range(1, len(SHADES) + 1)]
     trials.append(Made([1.0, inf], lr=100, status="diverged"))
     picture = heatmap(read_source(write_run(tmp_path, trials), "train_loss"))
     line = heatmap_lines(picture, 200, colored=True)[1]
-    assert [str(span.style) for span in line.spans if str(span.style)] == list(COLORS)
+    assert [str(span.style) for span in line.spans if str(span.style)] == list(SHADES)
     plain = heatmap_lines(picture, 200, colored=False)[1]
     assert (plain.plain, plain.spans) == (line.plain, [])
 

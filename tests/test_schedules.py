@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from gdcli.discovery import SCHEDULES
+from gdcli.catalog.catalog import SCHEDULES
 from gdcli.fields import options_of
 from gdcli.schedule import Schedule
 

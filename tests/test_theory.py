@@ -15,7 +15,7 @@ from gdcli.analysis.theory import (
     has_too_much_momentum,
     stability_limit,
 )
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.curvature import Curvature
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdcli.datasets.shapes import MOST, NAMES, draw_shapes
+from gdcli.datasets.bundled import MOST_SHAPES, NAMES, draw_shapes
 from gdcli.errors import UserError
 from gdcli.problems import yolo26
 from gdcli.problems.yolo26 import Yolo26
@@ -21,7 +21,7 @@ def test_a_shape_fills_its_box_with_its_colour() -> None:
     drawn = draw_shapes(np.random.default_rng(0), 30, SIZE)
     assert drawn["image"].shape == (30, 3, SIZE, SIZE)
     assert set(np.unique(drawn["class"])) == {-1, 0, 1, 2}
-    assert len(NAMES) == MOST == 3
+    assert len(NAMES) == MOST_SHAPES == 3
     for image, classes, boxes in zip(drawn["image"], drawn["class"], drawn["box"], strict=True):
         covered = np.zeros((SIZE, SIZE), dtype=int)
         for kind, (x, y, width, height) in zip(classes, SIZE * boxes, strict=True):

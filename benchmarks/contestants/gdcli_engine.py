@@ -6,7 +6,7 @@ from benchmarks.contestants.contestant import Run
 from benchmarks.loaded import Losses, load
 from benchmarks.workload import Task
 from gdcli.engine.batch import batches_of, train_batch
-from gdcli.grid import Cohort
+from gdcli.experiment.grid import Cohort
 
 
 def prepare(task: Task) -> Run:

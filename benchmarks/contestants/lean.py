@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
     Loss = Callable[[list[Tensor], Tensor, Tensor], Tensor]
 

@@ -12,7 +12,7 @@ from benchmarks.workload import Task
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
     Examples = tuple[Array, Array]
 

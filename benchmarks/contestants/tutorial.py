@@ -17,7 +17,7 @@ from benchmarks.workload import Task
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
     Batches = Iterable[tuple[Tensor, ...]]
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.loaded import Loaded
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
-from gdcli.experiment import Given, read
+from gdcli.experiment.experiment import Given, read
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
 METHODS = "gd,sgd,minibatch"
 OPTIONS: Mapping[str, Mapping[str, object]] = {"softmax-regression": {"l2": 0.0}}

@@ -9,7 +9,7 @@ from gdcli.cli.environment import settle
 
 settle()
 
-from gdcli.experiment import Experiment, Given, read  # noqa: E402 -- after the environment
+from gdcli.experiment.experiment import Experiment, Given, read  # noqa: E402 -- after the environment
 from gdcli.runs.execution import execute  # noqa: E402
 from gdcli.runs.options import RunOptions  # noqa: E402
 from gdcli.runs.progress import Silent  # noqa: E402

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.contestants.modules import Criterion
     from benchmarks.loaded import Loaded
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
     Part = tuple[Tensor, Tensor]
 

@@ -12,7 +12,7 @@ from gdcli.analysis.theory import (
     limit_of,
     stable_sharpness,
 )
-from gdcli.discovery import OPTIMIZERS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, Catalogue
 from gdcli.fields import Option, options_of
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.vanilla import Vanilla

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gdcli.analysis.rows import read_rows
 from gdcli.analysis.trials import Trials
-from gdcli.grid import MOST_TRIALS
+from gdcli.experiment.grid import MOST_TRIALS
 
 
 def seconds_of(folder: Path, run: Trials) -> dict[str, float]:

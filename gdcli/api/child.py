@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 from gdcli.errors import GdcliError
 from gdcli.executors.choice import executor_of
 from gdcli.executors.worker import portable
-from gdcli.experiment_file import loads
+from gdcli.experiment.toml import loads
 from gdcli.fields import counted
 from gdcli.runs.execution import execute
 from gdcli.runs.interruption import listen

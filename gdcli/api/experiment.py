@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from gdcli import experiment, experiment_file
+from gdcli.experiment import experiment, toml
 
 Numbers: TypeAlias = float | str | Iterable[float]
 Integers: TypeAlias = int | str | Iterable[int]
@@ -65,14 +65,14 @@ class Experiment(experiment.Experiment):
     @classmethod
     def from_file(cls, file: str | Path) -> Experiment:
         """Return the experiment of a TOML file; raises UserError naming the line of a mistake."""
-        read = experiment_file.load(Path(file))
+        read = toml.load(Path(file))
         made = cls.__new__(cls)
         experiment.Experiment.__init__(made, read.problem, read.grid)
         return made
 
     def to_toml(self) -> str:
         """Return the experiment as the text of a file for `gdcli sweep`."""
-        return experiment_file.dump(self)
+        return toml.dump(self)
 
     def __repr__(self) -> str:
         """Return what was given, as one writes it."""

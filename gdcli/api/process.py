@@ -17,13 +17,13 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gdcli.engine.environment import SETTINGS
 from gdcli.errors import RunError
-from gdcli.experiment_file import dump
+from gdcli.experiment.toml import dump
 from gdcli.report.progress import progress_bar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.experiment import Experiment
+    from gdcli.experiment.experiment import Experiment
     from gdcli.runs.options import RunOptions
     from gdcli.runs.progress import Progress
 

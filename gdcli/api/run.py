@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from gdcli.api.process import execute_apart
 from gdcli.api.results import Run, load
-from gdcli.axis import one
+from gdcli.experiment.axis import one
 from gdcli.fields import options_of
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run_name import checked_name
 
 if TYPE_CHECKING:
-    from gdcli.experiment import Experiment
+    from gdcli.experiment.experiment import Experiment
 
 
 def run(  # noqa: PLR0913 -- options of the command line, each with its type

@@ -30,7 +30,7 @@ def check(
     in a grid and alone. The exit code is 1 if one is broken, 2 if the file cannot be run.
     """
     screen = read(Screen, given)
-    from gdcli.laws.check import check as checked
+    from gdcli.laws.laws import check as checked
     from gdcli.report.listing import print_listing
 
     found = checked(file, WHERE)

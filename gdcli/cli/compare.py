@@ -23,7 +23,7 @@ from gdcli.runs.run_folder import intact
 if TYPE_CHECKING:
     from gdcli.analysis.facts import Theory
     from gdcli.analysis.trials import Trials
-    from gdcli.report.pictures.picture import Chart
+    from gdcli.report.charts.chart import Chart
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -146,12 +146,12 @@ def _print_results(
     if chart is None:
         return
     if options.output is None:
-        from gdcli.report.drawing import print_picture
+        from gdcli.report.charts.terminal import print_picture
 
         screen.console().print()
         print_picture(chart, screen.console())
         return
-    from gdcli.report.figures.figure import figure_bytes
+    from gdcli.report.charts.files import figure_bytes
     from gdcli.runs import atomic
 
     atomic.write(options.output, [figure_bytes(chart, options.output.suffix[1:].lower())])
@@ -159,8 +159,7 @@ def _print_results(
 
 
 def _chart(named: Mapping[str, Path], runs: Mapping[str, Trials], options: Curves) -> Chart:
-    from gdcli.report.pictures.overlay import best_of_runs, settings_of_runs
-    from gdcli.report.pictures.source import source_of
+    from gdcli.report.charts.charts import best_of_runs, settings_of_runs, source_of
 
     sources = {n: source_of(folder, runs[n], options.metric) for n, folder in named.items()}
     return best_of_runs(sources) if options.curves == "best" else settings_of_runs(sources)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeAlias
 
-from gdcli.discovery import OPTIMIZERS, SCHEDULES
+from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES
 from gdcli.fields import Option
 from gdcli.runs.run_name import NAME
 

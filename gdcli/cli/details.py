@@ -5,12 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+from gdcli.catalog.catalog import PROBLEMS, Catalogue
+from gdcli.catalog.user_code import is_own
 from gdcli.cli.options import default_of, limits_of, metavar
-from gdcli.discovery import PROBLEMS, Catalogue
 from gdcli.errors import UserError
+from gdcli.experiment.grid import Axes
 from gdcli.fields import Option, options_of, show
-from gdcli.grid import Axes
-from gdcli.reference import is_own
 
 if TYPE_CHECKING:
     from rich.console import Console

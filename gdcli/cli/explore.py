@@ -17,14 +17,13 @@ from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.output_file import checked_output
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Training
 from gdcli.problem import Problem
 from gdcli.studies.options import DataMap, Machine
-from gdcli.training import Training
 
 if TYPE_CHECKING:
-    from gdcli.studies.explore import Exploration
+    from gdcli.studies.explore.dynamics import Exploration
 
 ENDINGS = (".html", ".htm")
 # What the study itself decides, every epoch of every trial; and what would show in a curve alone.
@@ -96,11 +95,11 @@ def _explore(experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> 
     )
     if written.output:
         checked_output(written.output, ENDINGS)
-    from gdcli.report.exploration import print_exploration
     from gdcli.report.progress import progress_bar
     from gdcli.runs.failures import left_out
-    from gdcli.studies.exploration_folder import folder_for
-    from gdcli.studies.explore import explore
+    from gdcli.studies.explore.dynamics import explore
+    from gdcli.studies.explore.files import folder_for
+    from gdcli.studies.explore.show import print_exploration
 
     folder = folder_for(read_one, options, written.folder)
     bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
@@ -118,8 +117,8 @@ def _explore(experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> 
 
 
 def _write(found: Exploration, folder: Path, machine: Machine) -> None:
-    from gdcli.report import exploration_rows as rows
-    from gdcli.studies.exploration_folder import write
+    from gdcli.studies.explore import show as rows
+    from gdcli.studies.explore.files import write
 
     tables = {
         "examples.csv": rows.examples_csv(found),

@@ -12,13 +12,12 @@ from pathlib import Path
 
 from typer import TyperException
 
+from gdcli.catalog.user_code import fault_of
 from gdcli.cli.environment import abandon_output, address_space, reader_gone
 from gdcli.errors import GdcliError, UserError
+from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of, said, shortened
-from gdcli.grid import Axes
-from gdcli.own import fault_of
 from gdcli.report.console import literal
-from gdcli.training import Training
 from gdcli.words import option_meant
 
 FULL = "memory: there is not enough for this"

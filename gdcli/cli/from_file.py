@@ -10,15 +10,14 @@ from typing import Annotated, NoReturn, TypeVar
 
 import typer
 
+from gdcli.catalog.user_code import name_in
 from gdcli.cli.assignments import assignments
 from gdcli.cli.mistakes import every
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
-from gdcli.experiment_file import load
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Grid, Training
+from gdcli.experiment.toml import load
 from gdcli.fields import options_of
-from gdcli.grid import Axes, Grid
-from gdcli.reference import name_in
-from gdcli.training import Training
 
 T = TypeVar("T", Axes, Training)
 ENDING = ".toml"

@@ -12,8 +12,8 @@ from gdcli.cli.grid_command import Problems, where_of
 from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, given_of, read, takes
 from gdcli.cli.screen import Screen
-from gdcli.experiment import Experiment, Given
-from gdcli.experiment import read as read_experiment
+from gdcli.experiment.experiment import Experiment, Given
+from gdcli.experiment.experiment import read as read_experiment
 from gdcli.problem import Problem
 from gdcli.studies.options import GradientCheck
 
@@ -58,8 +58,7 @@ def _check(name: str, problem: type[Problem], given: Mapping[str, Any]) -> int:
             lambda: _experiment(name, problem, given),
         ]
     )
-    from gdcli.report.gradcheck import print_checked
-    from gdcli.studies.gradcheck import gradient_check
+    from gdcli.studies.gradcheck import gradient_check, print_checked
 
     found = gradient_check(experiment.grid.trials[0], check)
     print_checked(found, check, screen.format, screen.console())

@@ -10,20 +10,18 @@ from typing import Annotated, Any, ClassVar
 import typer
 from typer.main import get_command
 
+from gdcli.catalog.catalog import PROBLEMS
+from gdcli.catalog.user_code import absolute, first_line, is_own, shown, source_of
 from gdcli.cli.assignments import assignments
 from gdcli.cli.command import Command, Group
 from gdcli.cli.from_file import from_file, is_experiment
 from gdcli.cli.options import given_of
-from gdcli.discovery import PROBLEMS
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment, Given, read
+from gdcli.experiment.experiment import Experiment, Given, read
+from gdcli.experiment.grid import Axes, Training, Where
 from gdcli.fields import options_of, show
-from gdcli.grid import Axes, Where
-from gdcli.own import first_line, source_of
 from gdcli.problem import Problem
-from gdcli.reference import absolute, is_own, shown
 from gdcli.report.console import literal
-from gdcli.training import Training
 
 Vary = Annotated[
     list[str] | None,

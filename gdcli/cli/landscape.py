@@ -15,14 +15,13 @@ from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.output_file import checked_output
 from gdcli.cli.screen import Screen
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Training
 from gdcli.problem import Problem
 from gdcli.studies.options import Machine, View
-from gdcli.training import Training
 
 if TYPE_CHECKING:
-    from gdcli.studies.landscape import Landscape
+    from gdcli.studies.landscape.surface import Landscape
 
 WHERE = "gdcli landscape"
 DECIDED = ("measure",)  # it shows no curve
@@ -86,10 +85,10 @@ def _draw(output: list[str], experiment: Callable[[], Experiment], given: Mappin
             *(partial(checked_output, file, ENDINGS) for file in files),
         ]
     )
-    from gdcli.report.landscape import print_landscape
     from gdcli.report.progress import progress_bar
     from gdcli.runs.failures import left_out
-    from gdcli.studies.landscape import landscape
+    from gdcli.studies.landscape.show import print_landscape
+    from gdcli.studies.landscape.surface import landscape
 
     bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
     scene = landscape(read_one, view, machine, bar)
@@ -106,11 +105,11 @@ def _write(scene: Landscape, file: Path) -> list[Path]:
     from gdcli.runs import atomic
 
     if file.suffix.lower() != ".csv":
-        from gdcli.report.landscape_figure import drawn
+        from gdcli.studies.landscape.show import drawn
 
         atomic.write(file, [drawn(scene, file.suffix.lower()[1:])])
         return [file]
-    from gdcli.report.landscape import plane_csv, plane_json, ways_csv
+    from gdcli.studies.landscape.show import plane_csv, plane_json, ways_csv
 
     ways, meaning = file.with_name(f"{file.stem}-ways.csv"), file.with_suffix(".json")
     atomic.write(file, (line.encode() for line in plane_csv(scene)))

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.cli.details import print_details
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 
 
 def _names(ctx: typer.Context) -> list[str]:

@@ -15,14 +15,13 @@ from gdcli.cli.mistakes import every
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.output_file import checked_output
 from gdcli.cli.screen import Screen
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Training
 from gdcli.problem import Problem
 from gdcli.studies.options import Machine, RangeTest
-from gdcli.training import Training
 
 if TYPE_CHECKING:
-    from gdcli.studies.lr_range import SettingRange
+    from gdcli.studies.lr_range.search import SettingRange
 
 # What the search itself decides: the rates, how densely they are recorded, and what ends a trial.
 DECIDED = ("lr", "schedule", "record", "tol", "target-loss", "measure")
@@ -86,10 +85,10 @@ def _test(output: list[str], read_one: Callable[[], Experiment], given: Mapping[
     *_, experiment = every(
         [test.rates, *(partial(checked_output, file, ENDINGS) for file in files), read_one]
     )
-    from gdcli.report.lr_range import print_ranges
     from gdcli.report.progress import progress_bar
     from gdcli.runs.failures import left_out
-    from gdcli.studies.lr_range import range_test
+    from gdcli.studies.lr_range.search import range_test
+    from gdcli.studies.lr_range.show import print_ranges
 
     bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
     ranges = range_test(experiment, test, machine, bar)
@@ -111,16 +110,16 @@ def _write(experiment: Experiment, ranges: list[SettingRange], test: RangeTest, 
 
     ending = file.suffix.lower()
     if ending == ".csv":
-        from gdcli.report.lr_range import curve_csv
+        from gdcli.studies.lr_range.show import curve_csv
 
         content = curve_csv(experiment, ranges).encode()
     elif ending in (".html", ".htm"):
-        from gdcli.report.lr_range_page import page
+        from gdcli.studies.lr_range.show import page
 
         content = page(experiment, ranges, test)
     else:
-        from gdcli.report.figures.figure import figure_bytes
-        from gdcli.report.lr_range import labels_of, picture_of
+        from gdcli.report.charts.files import figure_bytes
+        from gdcli.studies.lr_range.show import labels_of, picture_of
 
         labels = labels_of(ranges, experiment.varied)
         content = figure_bytes(picture_of(labels, ranges), ending[1:])

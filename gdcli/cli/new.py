@@ -12,10 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.cli.completion import one_of
 from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.screen import Screen
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 
@@ -105,8 +105,7 @@ def _stem(name: str) -> str:
 
 def _schema() -> dict[Path, str]:
     """Return the schema that the starter names, unless one is there: other files go by it, too."""
-    from gdcli.experiment_file import SCHEMA_FILE
-    from gdcli.experiment_schema import text
+    from gdcli.experiment.toml import SCHEMA_FILE, text
 
     file = Path(SCHEMA_FILE)
     return {} if file.exists() or file.is_symlink() else {file: text()}

@@ -11,9 +11,9 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from gdcli.axis import one, text, texts
 from gdcli.cli.completion import completion
 from gdcli.cli.mistakes import every
+from gdcli.experiment.axis import one, text, texts
 from gdcli.fields import Option, options_of
 from gdcli.report.console import literal
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gdcli.cli.fail_on import exit_code
 from gdcli.cli.screen import Screen
 from gdcli.errors import MissingData
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.fields import counted
 from gdcli.runs.options import RunOptions
 

@@ -18,7 +18,7 @@ from gdcli.errors import UserError
 from gdcli.runs.run_folder import intact
 
 if TYPE_CHECKING:
-    from gdcli.report.pictures.picture import Chart, HeatMap
+    from gdcli.report.charts.chart import Chart, HeatMap
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -58,11 +58,11 @@ def plot(
     if options.output is not None:
         _save(picture, options.output, screen)
     elif screen.format == "table":
-        from gdcli.report.drawing import print_picture
+        from gdcli.report.charts.terminal import print_picture
 
         print_picture(picture, screen.console())
     else:
-        from gdcli.report.pictures.points import print_points
+        from gdcli.report.charts.chart import print_points
 
         print_points(picture, screen.format, screen.console())
     return 0
@@ -83,11 +83,7 @@ def _options(given: Mapping[str, object]) -> Picture:
 
 
 def _picture(folder: Path, options: Picture) -> Chart | HeatMap:
-    from gdcli.report.pictures.curves import curves
-    from gdcli.report.pictures.heatmap import heatmap
-    from gdcli.report.pictures.multiples import multiples
-    from gdcli.report.pictures.sensitivity import sensitivity
-    from gdcli.report.pictures.source import read_source
+    from gdcli.report.charts.charts import curves, heatmap, multiples, read_source, sensitivity
 
     source = read_source(folder, options.metric)
     if options.kind == "heatmap":
@@ -97,7 +93,7 @@ def _picture(folder: Path, options: Picture) -> Chart | HeatMap:
 
 
 def _save(picture: Chart | HeatMap, file: Path, screen: Screen) -> None:
-    from gdcli.report.figures.figure import figure_bytes
+    from gdcli.report.charts.files import figure_bytes
     from gdcli.runs import atomic
 
     atomic.write(file, [figure_bytes(picture, file.suffix[1:].lower())])

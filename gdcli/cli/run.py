@@ -15,12 +15,11 @@ from gdcli.cli.perform import perform
 from gdcli.cli.save import save
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Training
 from gdcli.problem import Problem
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run_name import checked_name
-from gdcli.training import Training
 
 WHERE = "gdcli run"
 

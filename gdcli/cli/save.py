@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from gdcli.cli.screen import Screen
+from gdcli.door import given_content
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.fields import show
-from gdcli.given_file import content
 
 GIVE = "give the name of a new file"
 
@@ -18,7 +18,7 @@ def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool)
 
     Where the schema is beside it, the first line lets an editor complete and check the file.
     """
-    from gdcli.experiment_file import NAMES_SCHEMA, SCHEMA_FILE, dump
+    from gdcli.experiment.toml import NAMES_SCHEMA, SCHEMA_FILE, dump
 
     text = dump(experiment, local=True)
     if file.is_dir() or not file.parent.is_dir():
@@ -27,7 +27,7 @@ def save(experiment: Experiment, file: Path, screen: Screen, *, overwrite: bool)
             "--save", f"{show(str(file))} {what}", "give a file in a folder that exists"
         )
     same = (text.encode(), (NAMES_SCHEMA + text).encode())
-    if file.exists() and not overwrite and content(file, "--save", GIVE) not in same:
+    if file.exists() and not overwrite and given_content(file, "--save", GIVE) not in same:
         fix = "give another name, or --overwrite"
         raise UserError("--save", f"{show(str(file))} exists and says something else", fix)
     named = NAMES_SCHEMA if (file.parent / SCHEMA_FILE).is_file() else ""

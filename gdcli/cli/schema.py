@@ -33,7 +33,7 @@ def schema(**given: object) -> int:
     screen, place = every([lambda: read(Screen, given), lambda: read(Place, given)])
     if place.output:
         checked_target(place.output, (".json",))
-    from gdcli.experiment_schema import text
+    from gdcli.experiment.toml import text
 
     if place.output is None:
         typer.echo(text(), nl=False)

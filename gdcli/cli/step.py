@@ -17,11 +17,11 @@ from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.output_file import checked_output
 from gdcli.cli.screen import Screen
 from gdcli.errors import UserError, UserErrors
-from gdcli.expression.formula import Formula, parse
 from gdcli.fields import convert, show, suggestion
+from gdcli.formula import Formula, parse
 
 if TYPE_CHECKING:
-    from gdcli.expression.descent import Descent
+    from gdcli.studies.step.descent import Descent
 
 AT = "--at"
 ENDINGS = (".html", ".htm")
@@ -88,7 +88,7 @@ def step(
 
 
 def _descended(formula: Formula, start: Mapping[str, float], options: Steps) -> Descent:
-    from gdcli.expression.descent import descend
+    from gdcli.studies.step.descent import descend
 
     return descend(formula, start, options.lr, options.steps)
 
@@ -99,18 +99,18 @@ def _print(
     """Print the steps, or what is shown instead of them."""
     console = screen.console()
     if shown.torch:
-        from gdcli.expression.torch_script import torch_script
         from gdcli.report.listing import write_lines
+        from gdcli.studies.step.descent import torch_script
 
         script = torch_script(formula, start, options.lr, options.steps)
         write_lines(script.splitlines(), console)
     elif shown.explain:
-        from gdcli.expression.explain import explain
-        from gdcli.report.descent import print_chain
+        from gdcli.studies.step.descent import explain
+        from gdcli.studies.step.show import print_chain
 
         print_chain(explain(formula, start), screen.format, console)
     else:
-        from gdcli.report.descent import print_descent
+        from gdcli.studies.step.show import print_descent
 
         print_descent(_descended(formula, start, options), screen.format, console)
 
@@ -156,7 +156,7 @@ def _start(formula: Formula, given: Mapping[str, float]) -> dict[str, float]:
         raise UserErrors(errors) if len(errors) > 1 else errors[0]
     from math import isfinite
 
-    from gdcli.expression.descent import losses_at
+    from gdcli.studies.step.descent import losses_at
 
     start = {name: given[name] for name in names}
     loss = float(losses_at(formula, start))

@@ -18,7 +18,7 @@ from gdcli.cli.options import RUN, read, takes
 from gdcli.cli.perform import perform
 from gdcli.cli.screen import Screen
 from gdcli.errors import GdcliError, UserError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.fields import show
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run_name import checked_name
@@ -88,7 +88,7 @@ def _perform(experiment: Experiment, options: RunOptions, screen: Screen, instea
 
 
 def _load(files: list[str], settings: list[str]) -> list[Experiment]:
-    from gdcli.experiment_file import load
+    from gdcli.experiment.toml import load
 
     overrides = assignments(settings, "--set")
     return every(partial(load, Path(file), overrides) for file in files)

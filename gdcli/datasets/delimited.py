@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from gdcli.comma_list import typed
-from gdcli.datasets.contents import opened
+from gdcli.datasets.cells import note
+from gdcli.datasets.contents import check_room, opened
 from gdcli.datasets.dialect import (
     BLANK,
     COMMAS,
@@ -30,11 +31,8 @@ from gdcli.datasets.dialect import (
     Dialect,
     dialect_of,
 )
-from gdcli.datasets.notes import note
 from gdcli.datasets.reading import Reading
-from gdcli.datasets.room import check_room
-from gdcli.datasets.table import UNNAMED
-from gdcli.datasets.text_table import TextTable
+from gdcli.datasets.tables import UNNAMED, TextTable
 from gdcli.errors import UserError
 from gdcli.fields import show
 

@@ -11,8 +11,7 @@ from itertools import chain, islice, pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdcli.datasets.cells import COMMA, GROUPED, Style, is_missing
-from gdcli.datasets.notes import note
+from gdcli.datasets.cells import COMMA, GROUPED, Style, is_missing, note
 from gdcli.datasets.reading import Reading
 from gdcli.errors import UserError
 

@@ -3,6 +3,11 @@
 The format is the one of LeCun, Cortes and Burges's MNIST page: two zero bytes, a type, the
 number of axes, each axis's size as a big-endian integer of four bytes, and the values. EMNIST's
 images are transposed; they are left as they are.
+
+Images from the binary version of CIFAR-10 (Krizhevsky 2009).
+
+Five training files and one test file of records: a byte for the class, from 0 to 9, and the red,
+the green and the blue bytes of 32 x 32 pixels, row by row.
 """
 
 from __future__ import annotations
@@ -14,11 +19,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from gdcli.datasets.arrays import ArrayTable
-from gdcli.datasets.classes import MOST, ranked
+from gdcli.datasets.cells import MOST, note, ranked
 from gdcli.datasets.contents import read_contents
-from gdcli.datasets.formats import LABEL
-from gdcli.datasets.notes import note
+from gdcli.datasets.npy import ArrayTable
+from gdcli.datasets.reading import LABEL
 from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Batch
@@ -54,7 +58,7 @@ class Found:
         return not packed, ".idx" in name, name
 
 
-def holds_set(place: Path) -> bool:
+def holds_idx(place: Path) -> bool:
     """Return whether there is a file of images to train on in a folder, or below it."""
     return any(f.part == "train" and f.kind == IMAGE for f in _search(place))
 
@@ -69,7 +73,8 @@ def read_mnist(place: Path) -> tuple[Batch, Batch]:
     """
     files = _files(place)
     train, test = (
-        _part(files[part, IMAGE], files[part, "label"], "--data-dir") for part in ("train", "test")
+        _idx_part(files[part, IMAGE], files[part, "label"], "--data-dir")
+        for part in ("train", "test")
     )
     if train["x"].ndim != 3 or train["x"].shape[1:] != test["x"].shape[1:]:
         sizes = (" x ".join(map(str, part["x"].shape)) for part in (train, test))
@@ -115,13 +120,13 @@ def read_pair(file: Path) -> ArrayTable:
         raise UserError(str(file), what, "put the file of its labels there")
     packed = form["packed"] or ""
     beside.sort(key=lambda other: (not other.name.lower().endswith(packed or "byte"), other.name))
-    part = _part(file, beside[0], "--data")
+    part = _idx_part(file, beside[0], "--data")
     note(f"{file}: the labels are those of {beside[0]}")
     arrays = {LABEL: part["y"], IMAGE: part["x"]}
     return ArrayTable(file, (LABEL, IMAGE), arrays)
 
 
-def _part(image_file: Path, label_file: Path, option: str) -> Batch:
+def _idx_part(image_file: Path, label_file: Path, option: str) -> Batch:
     """Return images, two axes or more, and their labels, (images,), as they are in the files."""
     import numpy as np
 
@@ -231,3 +236,45 @@ def _folders(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
     except OSError:
         return []
+
+
+TRAINING = tuple(f"data_batch_{i}.bin" for i in range(1, 6))
+TEST = ("test_batch.bin",)
+SHAPE = 3, 32, 32
+RECORD = 1 + 3 * 32 * 32
+
+
+def holds_cifar(folder: Path) -> bool:
+    """Return whether a folder has one of the training files."""
+    return any((folder / name).is_file() for name in TRAINING)
+
+
+def read_cifar(folder: Path) -> tuple[Batch, Batch]:
+    """Return the training and the test part of a folder's files.
+
+    x: (images, 3, 32, 32) uint8; y: (images,) int64. Raises UserError for a file that is missing
+    or wrong.
+    """
+    return _cifar_part(folder, TRAINING), _cifar_part(folder, TEST)
+
+
+def _cifar_part(folder: Path, names: tuple[str, ...]) -> Batch:
+    import numpy as np
+
+    records = np.concatenate([_records(folder / name) for name in names])
+    return {"x": records[:, 1:].reshape(-1, *SHAPE), "y": records[:, 0].astype("int64")}
+
+
+def _records(file: Path) -> Array:
+    """Return the records of a file, (images, 3073) uint8."""
+    import numpy as np
+
+    content = read_contents(file, "--data-dir")
+    if not content or len(content) % RECORD:
+        what = f"its {len(content)} bytes are no records of {RECORD}"
+        raise UserError(str(file), what, "give the binary version of CIFAR-10, unpacked")
+    records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
+    if records[:, 0].max() >= CLASSES:
+        what = f"the label {records[:, 0].max()} is not one of the {CLASSES} classes from 0"
+        raise UserError(str(file), what, "give the binary version of CIFAR-10")
+    return records

@@ -1,15 +1,27 @@
-"""The named sets of images that do not travel with gdcli, and where their files are looked for."""
+"""The named sets of images that do not travel with gdcli, and where their files are looked for.
+
+Images and their classes from a data file of the user's own.
+
+Images with the boxes of the objects in them, as arrays of one shape.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from gdcli.datasets import cifar, idx
-from gdcli.errors import MissingData
-from gdcli.fields import show
-from gdcli.problem import Batch
+from gdcli.datasets import idx
+from gdcli.datasets.cells import Classes, note
+from gdcli.datasets.features import Apart, classes_of, used
+from gdcli.datasets.npy import ArrayTable
+from gdcli.datasets.reading import Both, Reading, read_both
+from gdcli.datasets.tables import Table
+from gdcli.errors import MissingData, UserError
+from gdcli.fields import counted, show
+from gdcli.problem import Array, Batch
 
 SYSTEM = (Path("/usr/local/share/datasets"), Path("/usr/share/datasets"))  # each set in a folder
 
@@ -25,13 +37,11 @@ class ImageSet:
     package: str | None = None
 
 
-IDX = idx.holds_set, "four idx-ubyte files"
+IDX = idx.holds_idx, "four idx-ubyte files"
 SETS = {
     "mnist": ImageSet(*IDX, idx.read_mnist),
     "fashion-mnist": ImageSet(*IDX, idx.read_mnist, package="dataset-fashion-mnist"),
-    "cifar10": ImageSet(
-        cifar.holds_set, "six .bin files", cifar.read_cifar, "cifar-10-batches-bin"
-    ),
+    "cifar10": ImageSet(idx.holds_cifar, "six .bin files", idx.read_cifar, "cifar-10-batches-bin"),
 }
 
 
@@ -67,3 +77,153 @@ def _found(kind: ImageSet, places: tuple[Path, ...]) -> Path | None:
     """Return the first folder that holds a set."""
     inner = (place / name for place in places for name in (".", kind.inner))
     return next((p for p in inner if kind.holds(p)), None)
+
+
+COLOURS = (1, 3)
+RARER = (2, 4)  # grey and alpha; red, green, blue and alpha
+WHITE = {"bool": 1.0, "uint8": 255.0, "uint16": 65535.0}
+AS_IMAGES = "give (examples, height, width), or (examples, colours, height, width)"
+
+
+class Images(NamedTuple):
+    """Images of a file, of one part or Apart, and what is known of them."""
+
+    pixels: Array  # (examples, colours, height, width) float64
+    classes: Classes
+    dtype: str  # of the pixels in the file
+
+
+def read_image_file(file: Path, target: str, reading: Reading) -> Images:
+    """Return images and their classes.
+
+    An .npz file has an array of images, (examples, height, width) with the colours before or
+    after them, if any; in other files the columns besides the target are the pixels of square
+    grey images. Raises UserError for other shapes.
+    """
+    both, others = used(read_both(file, reading, target), target, reading)
+    classes = classes_of(both, target)
+    pixels = [_images(table, others, target) for table in both.tables]
+    dtype = _dtype(both.table, others)
+    if len(pixels) == 1:
+        return Images(pixels[0], classes, dtype)
+    first, second = (part.shape[1:] for part in pixels)
+    if first != second:
+        sizes = [" x ".join(map(str, shape)) for shape in (second, first)]
+        what = f"its test images are of {sizes[0]} (colours, height, width), the others {sizes[1]}"
+        raise UserError(str(both.tables[1].file), what, "give images of one size")
+    _check_kinds(both, others)
+    return Images(Apart(pixels[0], pixels[1], str(file), both.said), classes, dtype)
+
+
+def white(dtype: str, largest: float, file: Path | None) -> float:
+    """Return what pixels are divided by: the brightest that their type has, and else that is there.
+
+    `largest` is that of the training part; numbers up to 1 stay as they are. With a file it is
+    said where it is not the plain case.
+    """
+    found = WHITE.get(dtype)
+    if found is None:
+        found = 1.0 if largest <= 1 else largest
+    if file is not None and found > 1 and (not math.isclose(found, 255) or largest < found / 4):
+        what = f"pixels are divided by {found:g}, the largest to train on"
+        if dtype in WHITE:
+            most = f"the largest to train on is {largest:g}"
+            what = f"pixels of {dtype} are divided by {found:g}; {most}"
+        note(f"{file}: {what}; for another scale save them as floats from 0 to 1")
+    return found
+
+
+def _dtype(table: Table, names: Sequence[str]) -> str:
+    """Return the type of the pixels, "" for columns of a text file."""
+    one = isinstance(table, ArrayTable) and len(names) == 1
+    return str(table.arrays[names[0]].dtype) if one else ""  # type: ignore[attr-defined]
+
+
+def _check_kinds(both: Both, names: Sequence[str]) -> None:
+    """Raise UserError where bytes train and other numbers test: their whites differ."""
+    first, second = (_dtype(table, names) for table in both.tables)
+    if first != second and (first in WHITE or second in WHITE):
+        what = f"its test images are of {second or 'text'}, the others of {first or 'text'}"
+        raise UserError(str(both.tables[1].file), what, "save both parts with one type")
+
+
+def _images(table: Table, others: Sequence[str], target: str) -> Array:
+    """Return the images of a table."""
+    shape: tuple[int, ...] = ()
+    if isinstance(table, ArrayTable):
+        shapes = {name: table.arrays[name].shape for name in others}
+        deep = [name for name in others if len(shapes[name]) > 2]
+        if deep and len(others) > 1:
+            listed = ", ".join(map(show, others))
+            what = f"besides {show(target)} it has {len(others)} arrays, {listed}"
+            raise UserError(str(table.file), what, "give --drop with all but the images")
+        shape = shapes[others[0]] if len(others) == 1 else ()
+    if len(shape) > 4 or 0 in shape:
+        what = f"{show(others[0])} has the shape {' x '.join(map(str, shape))}"
+        raise UserError(str(table.file), f"{what}, which is none of images", AS_IMAGES)
+    pixels = table.numbers(others)
+    if len(shape) == 3:
+        return pixels.reshape(shape[0], 1, *shape[1:])
+    if len(shape) == 4:
+        images = pixels.reshape(shape)
+        return images.transpose(0, 3, 1, 2) if _colours_last(shape, table.file) else images
+    side = math.isqrt(pixels.shape[1])
+    if side * side != pixels.shape[1]:
+        what = f"the {pixels.shape[1]} columns besides {show(target)} are no square image"
+        raise UserError(str(table.file), what, "give an .npz file with an array of images")
+    note(f"{table.file}: {side * side} columns are read as grey images of {side} x {side} pixels")
+    return pixels.reshape(-1, 1, side, side)
+
+
+def _colours_last(shape: tuple[int, ...], file: Path) -> bool:
+    """Return whether the last axis of images is that of the colours, and not the one before.
+
+    What is taken is said.
+    """
+    _, first, middle, last = shape
+    ways = {True: (last, first, middle), False: (first, middle, last)}  # colours, height, width
+    few = [way for way, (colours, *_) in ways.items() if colours in (*COLOURS, *RARER)]
+    fit = few or list(ways)
+    if len(fit) > 1:  # pixels are square, as a rule
+        fit = [way for way in fit if ways[way][1] == ways[way][2]] or fit
+    if len(fit) > 1:
+        fit = [way for way in fit if ways[way][0] in COLOURS] or fit
+    sizes = " x ".join(map(str, shape[1:]))
+    if len(fit) > 1 and not few:
+        what = f"the images have the shape {sizes}, of which none is seen to be the colours"
+        raise UserError(
+            str(file), what, "give (examples, colours, height, width), of 1 to 4 colours"
+        )
+    taken = fit[-1]  # colours first, as torch has them, where both can be
+    colours, height, width = ways[taken]
+    of = counted(colours, "colour", "colours")
+    what = f"the images of {sizes} are read as {height} x {width} pixels of {of}"
+    doubt = ""
+    if len(few) > 1:
+        doubt = ", though the first axis could be them, too"
+        if not taken:
+            doubt = "; if they are last, save numpy.moveaxis(images, -1, 1)"
+    note(f"{file}: {what}, which are {'last' if taken else 'first'}{doubt}")
+    return taken
+
+
+NOTHING = -1  # the class of a place that holds no object
+
+
+def padded(images: Sequence[Array], objects: Sequence[Array], places: int) -> Batch:
+    """Return images and objects as arrays whose first axis is the image.
+
+    images: (height, width, 3) uint8 each. objects: (count, 5) float64 each, rows of class, and
+    centre, width and height as parts of the image. "image" has shape (n, 3, height, width), uint8;
+    "class" (n, places) int64, NOTHING where an image has fewer objects; "box" (n, places, 4)
+    float64.
+    """
+    import numpy as np
+
+    classes = np.full((len(images), places), NOTHING, dtype=np.int64)
+    boxes = np.zeros((len(images), places, 4))
+    for i, rows in enumerate(objects):
+        classes[i, : len(rows)] = rows[:, 0]
+        boxes[i, : len(rows)] = rows[:, 1:]
+    pixels = np.stack(images).transpose(0, 3, 1, 2)
+    return {"image": np.ascontiguousarray(pixels), "class": classes, "box": boxes}

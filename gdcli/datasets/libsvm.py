@@ -11,13 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gdcli.datasets.arrays import ArrayTable
-from gdcli.datasets.cells import Style, lost_digits, number
-from gdcli.datasets.contents import opened
-from gdcli.datasets.formats import LABEL
-from gdcli.datasets.notes import note
-from gdcli.datasets.room import check_room
-from gdcli.datasets.table import Table
+from gdcli.datasets.cells import Style, lost_digits, note, number
+from gdcli.datasets.contents import check_room, opened
+from gdcli.datasets.npy import ArrayTable
+from gdcli.datasets.reading import LABEL
+from gdcli.datasets.tables import Table
 from gdcli.errors import UserError
 from gdcli.fields import show
 

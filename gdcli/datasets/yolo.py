@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gdcli.datasets.boxes import padded
-from gdcli.datasets.cells import number
-from gdcli.datasets.contents import read_contents
-from gdcli.datasets.notes import note
-from gdcli.datasets.room import check_room
+from gdcli.datasets.cells import note, number
+from gdcli.datasets.contents import check_room, read_contents
+from gdcli.datasets.images import padded
 from gdcli.errors import UserError
 from gdcli.fields import convert, show
 from gdcli.problem import Array, Data

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.allocator import keep_memory
 from gdcli.engine.device import device_for
 from gdcli.engine.families import alone, batch_limit, on_torch, precision, program_for
@@ -24,7 +24,7 @@ from gdcli.engine.steppers import stepper_for
 from gdcli.engine.train import Loop
 from gdcli.engine.watched import watched
 from gdcli.engine.watcher import Watcher
-from gdcli.grid import Cohort, Trial
+from gdcli.experiment.grid import Cohort, Trial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

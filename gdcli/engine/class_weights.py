@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.engine.parts import whole_of
+from gdcli.datasets.out_of_core import whole_of
 from gdcli.problem import Array, LinearModel, OfClasses
 
 if TYPE_CHECKING:

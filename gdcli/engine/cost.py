@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdcli.datasets.out_of_core import streamed, total
 from gdcli.engine.class_weights import class_weights, classes_in
-from gdcli.engine.parts import streamed, total
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:

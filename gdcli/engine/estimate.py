@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
+from gdcli.datasets.out_of_core import some_of
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import alone, needs_torch, pieces_for
 from gdcli.engine.memory import allowance, stack_memory
-from gdcli.engine.parts import some_of
 from gdcli.engine.plan import plan_of
-from gdcli.grid import Cohort, Trial
+from gdcli.experiment.grid import Cohort, Trial
 from gdcli.problem import Data
 
 SAMPLE = 32  # steps that are timed

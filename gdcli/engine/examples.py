@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdcli.datasets.notes import collected
-from gdcli.datasets.on_disk import Streamed
-from gdcli.datasets.stamp import Stamp, stamp_of
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
+from gdcli.datasets.cells import collected
+from gdcli.datasets.contents import Stamp, stamp_of
+from gdcli.datasets.out_of_core import Streamed
 from gdcli.engine.streams import stream
 from gdcli.errors import UserError
 from gdcli.problem import Data, Network
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.problem import Problem
 
 MOST_HELD = 8  # examples of as many problems are held

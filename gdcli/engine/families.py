@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.lanes import by_seed, in_line
 from gdcli.engine.plan import plan_of
 from gdcli.engine.width import NARROWEST, STEPS_AT_ONCE, width_for
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
-from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
     from gdcli.engine.device import Device, Torch
     from gdcli.engine.pieces import Pieces
     from gdcli.engine.program import Program
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
 OF_A_GPU = 2**32  # bytes of all trials that it computes at a time
 

@@ -20,14 +20,14 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
+from gdcli.datasets.out_of_core import Part, some_of, whole_of
 from gdcli.engine.cost import adds_up
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes
 from gdcli.engine.modules.pure import PureModule
-from gdcli.engine.parts import Part, some_of, whole_of
 from gdcli.engine.pieces import LEAST, Footprint, Pieces
 from gdcli.engine.program import CHUNK
 from gdcli.engine.quantization.layers import rounding_of
@@ -37,7 +37,7 @@ from gdcli.problem import Network, StatefulNetwork
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.problem import Data, Params, Problem
 
 # Bytes of a trial up to which all of its examples are computed at a time, or all of a CHUNK.

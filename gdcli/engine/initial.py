@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gdcli.discovery import name_of
-from gdcli.engine.parts import whole_of
+from gdcli.catalog.catalog import name_of
+from gdcli.datasets.out_of_core import whole_of
 from gdcli.engine.streams import stream
 from gdcli.errors import UserError
 from gdcli.problem import Data, Network, Problem, StatefulNetwork

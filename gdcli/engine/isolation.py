@@ -11,7 +11,7 @@ from gdcli.fields import said
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from gdcli.problem import Array
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
 
 class Lanes(NamedTuple):

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdcli.datasets.out_of_core import streamed, total
 from gdcli.engine.class_weights import weighted
 from gdcli.engine.curvature import MOST_FEATURES, penalty, with_ones
 from gdcli.engine.examples import load
 from gdcli.engine.newton import minimize
-from gdcli.engine.parts import streamed, total
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.problem import Data, Problem
 
 

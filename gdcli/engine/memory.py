@@ -10,13 +10,13 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from gdcli.datasets.room import free, human
+from gdcli.datasets.contents import free, human
+from gdcli.datasets.out_of_core import numbers_held, streamed
 from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.families import alone, needs_torch, pieces_for, precision
 from gdcli.engine.lanczos import MOST
 from gdcli.engine.lanes import by_seed
-from gdcli.engine.parts import numbers_held, streamed
 from gdcli.engine.pieces import BENT
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.width import NARROWEST
@@ -26,7 +26,7 @@ from gdcli.problem import Problem, StatefulNetwork
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.problem import Data
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -108,7 +108,7 @@ def stack_memory(batch: TrialBatch, room: int, device: str = "cpu") -> int:
 
 
 def _could_stream(problem: Problem) -> bool:
-    from gdcli.datasets.streamable import Streamable  # it brings readers along
+    from gdcli.datasets.tabular import Streamable  # it brings readers along
 
     return isinstance(problem, Streamable) and problem.streams and not problem.stream
 

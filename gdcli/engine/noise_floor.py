@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
+from gdcli.datasets.out_of_core import streamed, total
 from gdcli.engine.curvature import penalty, with_ones
 from gdcli.engine.least_loss import least_squares
-from gdcli.engine.parts import streamed, total
 from gdcli.engine.plan import plan_of
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.problem import Analytic, LinearModel
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.plan import Plan
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.problem import Data, Problem
 
     Matrix = NDArray[np.float64]

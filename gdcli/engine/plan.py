@@ -7,9 +7,8 @@ from itertools import chain
 from typing import NamedTuple
 
 from gdcli.errors import UserError
-from gdcli.grid import Trial
+from gdcli.experiment.grid import MOST_STEPS, Trial
 from gdcli.problem import Network, Problem
-from gdcli.training import MOST_STEPS
 
 MOST_POINTS = 10_000_000
 

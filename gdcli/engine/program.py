@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.datasets.on_disk import Streamed
-from gdcli.engine.parts import streamed
+from gdcli.datasets.out_of_core import Streamed, streamed
 from gdcli.problem import Array, Batch, Data, Params, Problem
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from gdcli.engine.program import Evaluation, Program
     from gdcli.engine.trajectory import Trajectory
-    from gdcli.training import Training
+    from gdcli.experiment.grid import Training
 
 FLUSH = 64  # recorded points that stay on a GPU before they leave it together
 RUNNING, CONVERGED, DIVERGED = 0, 1, 2

@@ -15,7 +15,7 @@ from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
     from gdcli.engine.program import Program
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.optimizer import Optimizer, State
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.lanczos import largest_eigenvalue
 from gdcli.engine.streams import stream

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gdcli.datasets.out_of_core import total
 from gdcli.engine.curvature import DEGENERATE, MOST_FEATURES
-from gdcli.engine.parts import total
 from gdcli.problem import LinearModel
 
 if TYPE_CHECKING:

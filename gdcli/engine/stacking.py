@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdcli.engine.parts import some_of
+from gdcli.datasets.out_of_core import some_of
 
 if TYPE_CHECKING:
     from gdcli.engine.initial import Start

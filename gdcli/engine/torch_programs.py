@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from gdcli.datasets.out_of_core import whole_of
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of, starting_point
 from gdcli.engine.lanes import Lanes
 from gdcli.engine.mapping import OneByOne, Together
-from gdcli.engine.parts import whole_of
 from gdcli.engine.stacking import obstacle
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 

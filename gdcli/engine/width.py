@@ -21,7 +21,7 @@ from gdcli.engine.device import NumPy
 
 if TYPE_CHECKING:
     from gdcli.engine.device import Device
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
 NARROWEST = 8
 WIDEST = 64  # more take a step no faster

@@ -23,7 +23,7 @@ from ray.exceptions import (
 )
 
 from gdcli import __version__
-from gdcli.datasets.room import human
+from gdcli.datasets.contents import human
 from gdcli.engine.memory import stack_memory
 from gdcli.errors import RunError
 from gdcli.executors.cluster import Address, joined

@@ -12,9 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdcli.catalog.user_code import content_of, receive
 from gdcli.errors import GdcliError, RunError
-from gdcli.experiment_file import dump, loads
-from gdcli.own import content_of, receive
+from gdcli.experiment.toml import dump, loads
 from gdcli.runs.code import sources_of
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 from gdcli.executors.worker import Order, serve
-from gdcli.experiment_file import dump
+from gdcli.experiment.toml import dump
 from gdcli.runs.interruption import shielded
 
 if TYPE_CHECKING:

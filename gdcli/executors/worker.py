@@ -11,11 +11,11 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gdcli.catalog.user_code import fault_of
 from gdcli.engine.examples import take
 from gdcli.errors import GdcliError, RunError
-from gdcli.experiment_file import loads
+from gdcli.experiment.toml import loads
 from gdcli.fields import said
-from gdcli.own import fault_of
 from gdcli.runs.checksums import problem_key
 from gdcli.runs.run import Run
 

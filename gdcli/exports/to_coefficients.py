@@ -14,14 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdcli.catalog.catalog import name_of
 from gdcli.csv_cell import csv_line
-from gdcli.datasets.classified import Classified
-from gdcli.datasets.described import described
-from gdcli.datasets.on_disk import Streamed
-from gdcli.datasets.source import Source
+from gdcli.datasets.out_of_core import Streamed
 from gdcli.datasets.split import scaling
-from gdcli.datasets.two_classes import TwoClasses
-from gdcli.discovery import name_of
+from gdcli.datasets.tabular import Classified, Source, TwoClasses, described
 from gdcli.engine.examples import examples_of, load
 from gdcli.errors import UserError
 from gdcli.problem import Array, LinearModel
@@ -29,7 +26,7 @@ from gdcli.problem import Array, LinearModel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.studies.again import Weights
 
 INTERCEPT = "(intercept)"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.integers import integers_of, layers_of
 from gdcli.errors import UserError
@@ -20,7 +20,7 @@ from gdcli.exports.npz import npz
 from gdcli.problem import Network
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.studies.again import Weights
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from gdcli.exports.npz import npz
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.studies.again import Weights
 
 

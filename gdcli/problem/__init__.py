@@ -11,10 +11,18 @@ A problem is a frozen dataclass: its fields are its options. It is written for o
 engine adds the axis of trials. The more specific the family, the faster it runs.
 """
 
-from gdcli.problem.analytic import Analytic, Surface
-from gdcli.problem.classes import OfClasses
-from gdcli.problem.contract import Array, Batch, Data, Params, Problem, of_both_parts
-from gdcli.problem.linear_model import LinearModel
+from gdcli.problem.contract import (
+    Analytic,
+    Array,
+    Batch,
+    Data,
+    LinearModel,
+    OfClasses,
+    Params,
+    Problem,
+    Surface,
+    of_both_parts,
+)
 from gdcli.problem.network import BITS, Network, StatefulNetwork
 
 __all__ = [

@@ -12,8 +12,7 @@ from annotated_types import Ge, Le
 
 from gdcli.errors import UserError
 from gdcli.fields import LATER
-from gdcli.problem.classes import OfClasses
-from gdcli.problem.contract import Array, Batch, Data, Params, Problem, of_both_parts
+from gdcli.problem.contract import Array, Batch, Data, OfClasses, Params, Problem, of_both_parts
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.text import read_text
+from gdcli.datasets.bundled import read_text
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch, Data, Network
 

@@ -10,9 +10,8 @@ from annotated_types import Ge
 
 from gdcli.arrays import namespace
 from gdcli.errors import UserError
-from gdcli.expression.formula import Formula, parse
-from gdcli.expression.graph import backward, forward
 from gdcli.fields import counted, show
+from gdcli.formula import Formula, backward, forward, parse
 from gdcli.problem import Analytic, Array, Batch, Data, Params
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Gt
 
 from gdcli.arrays import namespace
-from gdcli.datasets.measured import Measured
+from gdcli.datasets.tabular import Measured
 from gdcli.problem import Array, Data, LinearModel
 
 if TYPE_CHECKING:

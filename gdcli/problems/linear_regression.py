@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from gdcli.datasets.measured import Measured
+from gdcli.datasets.tabular import Measured
 from gdcli.problem import Array, Data, LinearModel
 
 if TYPE_CHECKING:

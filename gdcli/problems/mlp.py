@@ -9,14 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
-from gdcli.datasets.cells import number
-from gdcli.datasets.classes import count_classes, mostly_apart
-from gdcli.datasets.classified import Classified
-from gdcli.datasets.formats import own_target
-from gdcli.datasets.notes import note
-from gdcli.datasets.reading import Reading
+from gdcli.datasets.cells import count_classes, mostly_apart, note, number
+from gdcli.datasets.features import FEW, is_measured
+from gdcli.datasets.reading import Reading, own_target
 from gdcli.datasets.split import Scale, prepare
-from gdcli.datasets.target_kind import FEW, is_measured
+from gdcli.datasets.tabular import Classified
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 from gdcli.problem import Data, Network

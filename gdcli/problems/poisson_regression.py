@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from gdcli.arrays import namespace
 from gdcli.datasets.split import prepare
-from gdcli.datasets.streamable import Streamable
+from gdcli.datasets.tabular import Streamable
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Data, LinearModel

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge
 
 from gdcli.arrays import namespace
-from gdcli.datasets.classes import with_one_hot
-from gdcli.datasets.classified import Classified
+from gdcli.datasets.cells import with_one_hot
+from gdcli.datasets.tabular import Classified
 from gdcli.problem import Array, Data, LinearModel
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge
 
 from gdcli.arrays import namespace
-from gdcli.datasets.two_classes import TwoClasses
+from gdcli.datasets.tabular import TwoClasses
 from gdcli.problem import Array, Data, LinearModel
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from gdcli.datasets.shapes import NAMES, draw_shapes
+from gdcli.datasets.bundled import NAMES, draw_shapes
 from gdcli.datasets.yolo import read_yolo
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch, Data, StatefulNetwork
@@ -84,7 +84,7 @@ class Yolo26(StatefulNetwork):
         return parts + self.metric_names
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return images, classes and boxes as `gdcli.datasets.boxes` has them.
+        """Return images, classes and boxes as `gdcli.datasets.images` has them.
 
         The constant "classes" has one entry a class. Raises UserError for a wrong data set, and
         where Ultralytics is not installed.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from gdcli.axis import text
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
+from gdcli.experiment.axis import text
 from gdcli.fields import counted
 from gdcli.report.console import print_lines
 from gdcli.report.listing import print_json, print_listing
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gdcli.engine.estimate import Estimate
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
 MOST_TRIALS = 40  # of the table for people: more would hide what comes first
 

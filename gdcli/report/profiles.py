@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import log2
 from typing import TYPE_CHECKING, TypeAlias
 
+from gdcli.report.charts.chart import MOST_LINES
+from gdcli.report.charts.scale import SHARES
+from gdcli.report.charts.terminal import PlotCurve, plot
 from gdcli.report.console import literal, print_lines
 from gdcli.report.labels import in_full
 from gdcli.report.listing import print_json, print_listing
-from gdcli.report.pictures.picture import MOST_LINES
-from gdcli.report.plot import PlotCurve, plot
 from gdcli.report.rows import print_rows
-from gdcli.report.scale import SHARES
 
 if TYPE_CHECKING:
     from rich.console import Console

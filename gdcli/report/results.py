@@ -16,13 +16,11 @@ from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.trials import Trial, read_trials
 from gdcli.report.baseline import baseline_columns, baseline_lines
+from gdcli.report.charts.charts import Source, curves, of_settings
+from gdcli.report.charts.terminal import print_picture
 from gdcli.report.console import literal, print_lines
-from gdcli.report.drawing import print_picture
 from gdcli.report.headline import headline
 from gdcli.report.labels import namer
-from gdcli.report.pictures.curves import curves
-from gdcli.report.pictures.heatmap import of_settings
-from gdcli.report.pictures.source import Source
 from gdcli.report.quantization import QUANTIZATION_NOTES
 from gdcli.report.rows import print_rows
 from gdcli.report.tables import best_lines, best_rows

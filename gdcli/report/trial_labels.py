@@ -10,7 +10,7 @@ from gdcli.report.labels import texts_of
 from gdcli.report.plan import trial_rows
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
 ALWAYS = ("method", "batch_size", "optimizer", "lr")
 PLAIN = ("method", "batch_size", "optimizer")  # said without their name

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.datasets.on_disk import Streamed
+from gdcli.datasets.out_of_core import Streamed
 from gdcli.engine.examples import examples_of
+from gdcli.experiment.grid import digest
 from gdcli.fields import settings_of
-from gdcli.grid import digest
 
 if TYPE_CHECKING:
-    from gdcli.experiment import Experiment
-    from gdcli.grid import Trial
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.experiment.grid import Trial
     from gdcli.problem import Data, Problem
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gdcli.own import Source, source_of
+from gdcli.catalog.user_code import Source, source_of
 
 if TYPE_CHECKING:
-    from gdcli.experiment import Experiment
+    from gdcli.experiment.experiment import Experiment
 
 
 def sources_of(experiment: Experiment) -> dict[str, Source]:

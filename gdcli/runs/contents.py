@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from gdcli.analysis.rows import Row, Value, read_rows
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.fields import show, suggestion
 from gdcli.runs import manifest
 from gdcli.runs.columns import Column, columns_of

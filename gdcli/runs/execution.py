@@ -20,7 +20,7 @@ from gdcli.runs.tables import write_tables
 from gdcli.runs.tally import Tally
 
 if TYPE_CHECKING:
-    from gdcli.experiment import Experiment
+    from gdcli.experiment.experiment import Experiment
     from gdcli.runs.executor import Executor
     from gdcli.runs.options import RunOptions
     from gdcli.runs.progress import Progress

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from gdcli.axis import text
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import TrialBatch
+from gdcli.experiment.axis import text
+from gdcli.experiment.grid import Trial, setting
 from gdcli.fields import counted
-from gdcli.grid import Trial, setting
 from gdcli.runs.lines import cells, lines_of
 from gdcli.runs.shard import Shard
 

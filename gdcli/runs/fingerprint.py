@@ -19,11 +19,12 @@ from gdcli.engine.device import torch_facts
 
 # Where numbers and the lines of the tables are made.
 FOLDERS = (
-    *("datasets", "engine", "expression"),
+    *("datasets", "engine"),
     *("optimizers", "problem", "problems", "schedules"),
 )
 FILES = (
-    *("arrays.py", "optimizer.py", "schedule.py", "torch_optimizer.py", "training.py"),
+    *("arrays.py", "formula.py", "optimizer.py", "schedule.py"),
+    *("catalog/catalog.py", "experiment/grid.py"),
     *("runs/rows.py", "runs/shortest.py", "runs/work.py"),
 )
 OPENBLAS = "scipy_openblas_get_corename64_"  # as the wheels of NumPy bring it along

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from itertools import zip_longest
 
+from gdcli.catalog.user_code import Untrusted
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.own import Untrusted
 from gdcli.runs.finding import Finding
 from gdcli.runs.manifest import changed
 from gdcli.runs.recorded import Recorded

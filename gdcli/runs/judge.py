@@ -15,7 +15,7 @@ from gdcli.runs.recorded import Recorded
 from gdcli.runs.tolerance import ELSEWHERE, LOSSES, Tolerance, monotone
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.runs.lines import Table
 
 BYTES = "byte for byte"

@@ -13,8 +13,8 @@ from pathlib import Path
 from gdcli import door
 from gdcli.door import LONGEST_LINE
 from gdcli.errors import UserError
+from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
-from gdcli.grid import MOST_TRIALS
 
 REPAIR = "run the same experiment again: it writes the file anew"
 

@@ -14,11 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
-from gdcli import door, experiment_file
+from gdcli import door
 from gdcli.door import REPAIR
 from gdcli.errors import RunError, UserError
-from gdcli.experiment import Experiment
-from gdcli.grid import MOST_TRIALS
+from gdcli.experiment import toml
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.runs import atomic
 from gdcli.runs.commit import commit
 from gdcli.runs.spec import FORMAT, SHOWN, check_format
@@ -205,7 +206,7 @@ def experiment_of(folder: Path, content: Mapping[str, Any], *, trust: bool) -> E
     Code of the user's own is not run for it unless `trust` is, and the file is what it was.
     """
     file = folder / "experiment.toml"
-    return experiment_file.load_of_run(file, content.get("code", {}), trust=trust)
+    return toml.load_of_run(file, content.get("code", {}), trust=trust)
 
 
 def changed(folder: Path, content: Mapping[str, Any]) -> list[Path]:

@@ -21,8 +21,8 @@ from gdcli.runs.tables import write_tables
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
-    from gdcli.experiment import Experiment
-    from gdcli.grid import Trial
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.experiment.grid import Trial
     from gdcli.runs.shard import Shard
 
 

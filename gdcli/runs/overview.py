@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gdcli.catalog.user_code import name_in
 from gdcli.errors import UserError
-from gdcli.reference import name_in
 from gdcli.runs.manifest import read as read_manifest
 from gdcli.runs.spec import SHOWN, read_spec
 from gdcli.runs.state import State, state_of

@@ -11,7 +11,7 @@ from gdcli.runs.execution import check
 from gdcli.runs.streaming import fitted
 
 if TYPE_CHECKING:
-    from gdcli.experiment import Experiment
+    from gdcli.experiment.experiment import Experiment
     from gdcli.runs.options import RunOptions
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from gdcli.door import REPAIR
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.runs import manifest
 from gdcli.runs.lines import Table, read_table
 

@@ -29,8 +29,8 @@ from gdcli.runs.work import Work, plan_for
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
     from gdcli.engine.train import Hear
-    from gdcli.experiment import Experiment
-    from gdcli.grid import Trial
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.experiment.grid import Trial
     from gdcli.runs.options import RunOptions
     from gdcli.runs.work import Keep
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from gdcli.axis import text
+from gdcli.catalog.catalog import name_of
 from gdcli.csv_cell import harmless, quoted
-from gdcli.discovery import name_of
 from gdcli.engine.recorder import CONVERGED, DIVERGED
 from gdcli.engine.trajectory import facts
 from gdcli.engine.watched import CAUSES, COUNTS, FACTS
-from gdcli.experiment import Experiment
-from gdcli.grid import Trial, setting
+from gdcli.experiment.axis import text
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Trial, setting
 from gdcli.runs.shortest import number, shortest
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from gdcli.engine.plan import Plan
     from gdcli.engine.recorder import Curves
     from gdcli.engine.trajectory import Trajectory
-    from gdcli.training import Training
+    from gdcli.experiment.grid import Training
 
 SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
 MEASURES = ("train_loss", "grad_norm", "test_loss")

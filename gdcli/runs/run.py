@@ -31,7 +31,7 @@ from gdcli.runs.work import Work
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
     from gdcli.engine.train import Hear
-    from gdcli.experiment import Experiment
+    from gdcli.experiment.experiment import Experiment
     from gdcli.problem import Data
     from gdcli.runs.options import RunOptions
     from gdcli.runs.shard import Shard

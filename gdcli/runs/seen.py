@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from gdcli import door
-from gdcli.datasets.stamp import Stamp, stamp_of
+from gdcli.catalog.user_code import source_of
+from gdcli.datasets.contents import Stamp, stamp_of
 from gdcli.engine.examples import stamp_when_read
 from gdcli.errors import UserError
-from gdcli.own import source_of
 from gdcli.runs import atomic
 from gdcli.runs.checksums import problem_key
 from gdcli.runs.spec import line, read_spec, spec_id
 
 if TYPE_CHECKING:
-    from gdcli.experiment import Experiment
-    from gdcli.grid import Trial
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.experiment.grid import Trial
     from gdcli.runs.store import Store
 
 LARGE = 2**24  # bytes; a smaller file is read within a second or two
@@ -81,7 +81,7 @@ def _trials(experiment: Experiment) -> list[tuple[str, Trial]]:
     firsts = [cohort.trials[0] for cohort in experiment.grid.cohorts]
     if not any(isinstance(getattr(trial.problem, "data", None), Path) for trial in firsts):
         return []
-    from gdcli.datasets.source import Source  # it brings readers along
+    from gdcli.datasets.tabular import Source  # it brings readers along
 
     return [
         (problem_key(trial.problem), trial)

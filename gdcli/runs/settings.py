@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
+from gdcli.catalog.user_code import Stranger
 from gdcli.door import fits
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment, Given, read
-from gdcli.own import Stranger
+from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.runs.code import changed_code
 from gdcli.runs.spec import AGAIN
 

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple, TypedDict
 
 from gdcli import door
 from gdcli.errors import UserError
-from gdcli.grid import MOST_TRIALS
+from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.runs.spec import line
 
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from gdcli import door
 from gdcli.errors import UserError
+from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
-from gdcli.grid import MOST_TRIALS
 
 FORMAT = 3  # of what a run writes
 SHOWN = (2, FORMAT)  # of what is shown, too: the release before wrote 2

@@ -10,7 +10,7 @@ from pathlib import Path
 from gdcli.analysis.rows import Row, rows_of
 from gdcli.door import GO_ON
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.fields import show
 from gdcli.runs.lines import split
 from gdcli.runs.rows import curve_columns, header, summary_columns

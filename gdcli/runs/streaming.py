@@ -10,13 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from gdcli.datasets.room import human
+from gdcli.datasets.contents import human
 from gdcli.engine.memory import allowance
 from gdcli.fields import show
 from gdcli.problem import LinearModel
 
 if TYPE_CHECKING:
-    from gdcli.experiment import Experiment
+    from gdcli.experiment.experiment import Experiment
 
 
 def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]:
@@ -28,7 +28,7 @@ def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]
     problems = {cohort.trials[0].problem for cohort in experiment.grid.cohorts}
     if not any(isinstance(problem, LinearModel) for problem in problems):
         return experiment, ""
-    from gdcli.datasets.streamable import Streamable  # it brings readers along
+    from gdcli.datasets.tabular import Streamable  # it brings readers along
 
     files = [p for p in problems if isinstance(p, Streamable) and p.stream is None and p.streams]
     needed, file = max(((p.whole(), str(p.data)) for p in files), default=(0, ""))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gdcli import experiment_file
 from gdcli.errors import RunError
+from gdcli.experiment import toml
 from gdcli.runs import atomic, manifest
 from gdcli.runs.commit import commit
 from gdcli.runs.rows import curve_columns, header, summary_columns
@@ -62,7 +62,7 @@ def _write_files(run: Run | Assembly) -> _Rest:
     write("curves.csv", _lines(run, header(columns), rest))
     columns = summary_columns(experiment, run.metrics)
     write("summary.csv", [header(columns).encode(), *rest.summary])
-    write("experiment.toml", [experiment_file.dump(experiment).encode()])
+    write("experiment.toml", [toml.dump(experiment).encode()])
     timings = ["batch,cohort,trials,seconds\n", *rest.timings]
     write("timings.csv", ["".join(timings).encode()])
     return rest

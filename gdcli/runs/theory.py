@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from gdcli.axis import text
 from gdcli.csv_cell import harmless
 from gdcli.engine.baseline import baseline_of
 from gdcli.engine.curvature import curvature_of
@@ -14,14 +13,15 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.least_loss import greatest_bound_of
 from gdcli.engine.noise_floor import floors_of
 from gdcli.engine.spread import spread_of
-from gdcli.grid import setting
+from gdcli.experiment.axis import text
+from gdcli.experiment.grid import setting
 from gdcli.problem import LinearModel, Network, StatefulNetwork
 from gdcli.runs.checksums import problem_key
 
 if TYPE_CHECKING:
     from gdcli.engine.curvature import Curvature
-    from gdcli.experiment import Experiment
-    from gdcli.grid import Trial
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.experiment.grid import Trial
     from gdcli.problem import Problem
 
 CRITERIA_FROM_0 = ("cross_entropy", "mse")  # no loss is below 0

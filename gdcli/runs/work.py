@@ -19,7 +19,7 @@ from gdcli.runs.shard import Shard
 if TYPE_CHECKING:
     from gdcli.engine.checkpoint import Keeper
     from gdcli.engine.train import Hear
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
     Keep = Callable[[TrialBatch], Keeper]
 

@@ -19,8 +19,8 @@ from gdcli.engine.isolation import isolated
 from gdcli.engine.memory import allowance, check_memory, stacks_of
 from gdcli.engine.plan import plan_of
 from gdcli.errors import RunError, UserError
+from gdcli.experiment.grid import Trial
 from gdcli.fields import show
-from gdcli.grid import Trial
 from gdcli.runs.checksums import data_checksum, problem_key
 from gdcli.runs.code import changed_code
 from gdcli.runs.finding import Difference

@@ -1,28 +1,35 @@
-"""Backpropagation against finite differences, for any problem."""
+"""Backpropagation against finite differences, for any problem.
+
+What is printed of a gradient that was checked by differences.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch, program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.streams import stream
 from gdcli.errors import UserError
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from gdcli.problem import Network
-from gdcli.studies.flat import Layout, layout_of
-from gdcli.studies.surface import losses_at
+from gdcli.report.labels import apart
+from gdcli.report.rows import print_rows
+from gdcli.studies.landscape.surface import losses_at
+from gdcli.studies.training import Layout, layout_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from rich.console import Console
 
+    from gdcli.analysis.rows import Value
     from gdcli.studies.options import GradientCheck
 
 STEP = float(np.cbrt(np.finfo(np.float64).eps))  # of central differences: their errors balance
@@ -274,3 +281,43 @@ def _places(trial: Trial, layout: Layout, entries: int) -> NDArray[np.int64]:
         chosen.append(first + np.sort(rng.permutation(size)[:entries]))
         first += size
     return np.concatenate(chosen)
+
+
+MOST_KINKS = 5  # that are named
+
+
+def print_checked(
+    found: Sequence[Checked], check: GradientCheck, form: str, console: Console
+) -> None:
+    """Print a row a parameter: its entry on which both ways agree least."""
+    rows: list[dict[str, Value]] = [
+        {
+            "parameter": one.name,
+            "shape": one.shape,
+            "checked": one.entries,
+            "kinks": len(one.kinks),
+            "backpropagation": one.slope,
+            "differences": one.quotient,
+            "relative difference": one.difference,
+            "allowed": one.allowed,
+            "agrees": "yes" if one.agrees else "no",
+        }
+        for one in found
+    ]
+    print_rows(rows, form, console, list(_said(found, check)))
+
+
+def _said(found: Sequence[Checked], check: GradientCheck) -> Iterator[str]:
+    yield "each row shows the entry on which the two agree least, at the start; the last row is the"
+    yield "  slope in one random direction, which depends on every entry"
+    yield f"allowed: {check.tolerance:g} of the larger slope, and the rounding error of differences"
+    kinks = [kink for one in found for kink in one.kinks]
+    for kink in kinks[:MOST_KINKS]:
+        sides = apart([kink.left, kink.right])
+        yield f"{kink.entry}: the loss has a kink within the step, as relu has: the difference"
+        yield f"  quotient is {sides[kink.left]} on the left and {sides[kink.right]} on the right"
+    if len(kinks) > MOST_KINKS:
+        yield f"kinks that are not listed: {len(kinks) - MOST_KINKS}"
+    if not all(one.agrees for one in found):
+        yield "no: the two differ by more than is allowed at two steps, and no kink explains it:"
+        yield "  the gradient is wrong, or the loss jumps or has no value nearby"

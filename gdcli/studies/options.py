@@ -7,11 +7,10 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from gdcli.axis import expand
 from gdcli.errors import UserError
+from gdcli.experiment.axis import expand
+from gdcli.experiment.grid import MOST_STEPS, Axes
 from gdcli.fields import options_of
-from gdcli.grid import Axes
-from gdcli.training import MOST_STEPS
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from gdcli import Experiment, UserError, experiment
-from gdcli.experiment_file import loads
+from gdcli import Experiment, UserError
+from gdcli.experiment import experiment
+from gdcli.experiment.toml import loads
 from tests.cli.command_line import Shell
 from tests.experiments import experiments
 from tests.grids import experiment as typed

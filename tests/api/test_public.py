@@ -12,10 +12,9 @@ import pytest
 
 import gdcli
 from gdcli import Experiment, Run, run
+from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of
-from gdcli.grid import Axes
 from gdcli.runs.options import RunOptions
-from gdcli.training import Training
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 NOT_FOR_PYTHON = {"resume", "executor", "ray-address", "shard", "fail-on"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from gdcli.experiment_file import SCHEMA_FILE
+from gdcli.experiment.toml import SCHEMA_FILE
 from gdcli.fields import show
 from tests.cli.command_line import Shell
 from tests.own_code import BOWL, RULE, write

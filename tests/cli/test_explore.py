@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.cli.explore import DECIDED, Written
 from gdcli.cli.screen import Screen
-from gdcli.discovery import PROBLEMS
 from gdcli.engine.examples import load
 from gdcli.fields import options_of
 from gdcli.runs.interruption import Interrupted
-from gdcli.studies import explore
+from gdcli.studies.explore import dynamics
 from gdcli.studies.options import DataMap, Machine
 from tests.cli.command_line import Shell
 from tests.own_code import NET, write
@@ -151,7 +151,7 @@ def test_an_interrupted_exploration_leaves_nothing(
     def interrupted(*_: object) -> None:
         raise Interrupted(signal.SIGINT)
 
-    monkeypatch.setattr(explore, "watched", interrupted)
+    monkeypatch.setattr(dynamics, "watched", interrupted)
     assert shell(*WINE, "-o", "map.html") == 130
     assert (shell.out, shell.errors) == ("", ["stopped"])
     assert not list(Path().iterdir())

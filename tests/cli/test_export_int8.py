@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from gdcli.engine.examples import examples_of
-from gdcli.experiment_file import load
+from gdcli.experiment.toml import load
 from tests.cli.command_line import Shell
 
 MLP = ("mlp", "--dataset", "iris", "--hidden", "8,6")

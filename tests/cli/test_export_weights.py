@@ -17,8 +17,8 @@ import torch
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from gdcli.engine.examples import examples_of
-from gdcli.experiment_file import load
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
+from gdcli.experiment.toml import load
 from tests.cli.command_line import Shell, gdcli
 
 NET = '''"""Two convolutions with batch norm."""

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from gdcli import __version__
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.cli.run import Instead
 from gdcli.cli.screen import Screen
-from gdcli.discovery import PROBLEMS
+from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of
-from gdcli.grid import Axes
 from gdcli.runs.options import RunOptions
-from gdcli.training import Training
 from tests.cli.command_line import Shell, gdcli
 
 OTHERS = [

@@ -9,7 +9,7 @@ import pytest
 from gdcli.engine.batch import TrialBatch, batches_of
 from gdcli.engine.isolation import isolated
 from gdcli.errors import RunError, UserError
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from tests.cli.command_line import Shell
 from tests.grids import experiment
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.discovery import PROBLEMS
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.fields import options_of
 from gdcli.studies.options import Machine, View
 from tests.cli.command_line import Shell

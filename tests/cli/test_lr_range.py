@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.cli.lr_range import DECIDED, LrRange
 from gdcli.cli.screen import Screen
-from gdcli.discovery import PROBLEMS
+from gdcli.experiment.grid import Training
 from gdcli.fields import options_of
 from gdcli.studies.options import Machine, RangeTest
-from gdcli.training import Training
 from tests.cli.command_line import Shell
 
 BOWLS = ("lr-range", "quadratic", "--vary", "condition=10,100", "--optimizer", "vanilla,adam")

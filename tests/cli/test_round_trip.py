@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.cli.app import main
-from gdcli.discovery import PROBLEMS
-from gdcli.experiment_file import dump, load
+from gdcli.experiment.toml import dump, load
 from tests.experiments import experiments_with
 
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from gdcli.cli.app import main
-from gdcli.experiment import Experiment
-from gdcli.experiment_file import load
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.toml import load
 from gdcli.runs.execution import Outcome
 from tests.cli.command_line import Shell
 from tests.experiments import experiments

@@ -8,7 +8,7 @@ from unittest import mock
 import pytest
 
 from gdcli.errors import RunError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.runs.options import RunOptions
 from tests.cli.command_line import Shell
 

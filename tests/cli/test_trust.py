@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli import own
+from gdcli.catalog import user_code
 from gdcli.cli import completion
 from gdcli.problem import Problem
 from tests.cli.command_line import Shell, gdcli
@@ -140,9 +140,9 @@ def test_a_file_that_ends_the_process_is_no_success(
 def test_what_is_run_is_what_was_looked_at(tmp_path: Path) -> None:
     file = write(tmp_path, "bowl.py", BOWL)
     code = {"problem bowl": hashlib.sha256(file.read_bytes()).hexdigest()}
-    own.Stranger("spec.json", code, trust=True).admit("problem", str(file))
+    user_code.Stranger("spec.json", code, trust=True).admit("problem", str(file))
     write(tmp_path, "bowl.py", f"raise RuntimeError\n{BOWL}")
-    assert own.find(str(file), Problem, "it").__name__ == "MyBowl"
+    assert user_code.find(str(file), Problem, "it").__name__ == "MyBowl"
 
 
 def test_a_module_that_was_changed_is_not_imported_even_with_trust(shell: Shell) -> None:

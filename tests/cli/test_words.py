@@ -5,13 +5,12 @@ from __future__ import annotations
 import pytest
 
 from gdcli import words
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.cli.run import Instead
 from gdcli.cli.screen import Screen
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
+from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of, squashed, suggestion
-from gdcli.grid import Axes
 from gdcli.runs.options import RunOptions
-from gdcli.training import Training
 from tests.cli.command_line import Shell
 
 GRID = {**options_of(Axes), **options_of(Training)}

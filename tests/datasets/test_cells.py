@@ -8,9 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.datasets.cells import Style, advice, identity, lost_digits, number
-from gdcli.datasets.classes import number_classes
-from gdcli.datasets.notes import collected
+from gdcli.datasets.cells import (
+    Style,
+    advice,
+    collected,
+    identity,
+    lost_digits,
+    number,
+    number_classes,
+)
 from gdcli.errors import UserError
 
 PLAIN = Style()

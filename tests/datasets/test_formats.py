@@ -14,8 +14,8 @@ import pytest
 from pyarrow import parquet
 from sklearn.datasets import dump_svmlight_file, load_svmlight_file
 
-from gdcli.datasets.formats import read_file
-from gdcli.datasets.source import Source
+from gdcli.datasets.reading import read_file
+from gdcli.datasets.tabular import Source
 from gdcli.errors import UserError
 from gdcli.fields import show
 

@@ -20,8 +20,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gdcli.datasets import room
-from gdcli.datasets.formats import read_file
+from gdcli.datasets import contents
+from gdcli.datasets.reading import read_file
 from gdcli.errors import UserError
 
 LITTLE = 40 * 10**6  # bytes that reading may take of a file that stands for gigabytes
@@ -178,7 +178,7 @@ def test_what_takes_more_than_there_is_is_not_read(
     repeated = tmp_path / "repeated.parquet"
     parquet.write_table(pa.table({"a": np.zeros(10**6), "y": np.zeros(10**6)}), repeated)
     assert repeated.stat().st_size < 10**5
-    monkeypatch.setattr(room, "free", lambda: 10**7)
+    monkeypatch.setattr(contents, "free", lambda: 10**7)
     refused(repeated, "FILE: its values take 32MB, more than the 5MB that may be used; give fewer ")
     table = tmp_path / "table.csv"
     table.write_text("a,y\n" + "1,2\n" * 10**5)
@@ -186,7 +186,7 @@ def test_what_takes_more_than_there_is_is_not_read(
 
 
 def test_a_file_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "free", lambda: 10**7)
+    monkeypatch.setattr(contents, "free", lambda: 10**7)
     with pytest.raises(UserError, match=r"^--data: '/dev/zero' is a pipe or a device, which cann"):
         read_file(Path("/dev/zero"))
 

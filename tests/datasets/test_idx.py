@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gdcli.datasets.cells import collected
 from gdcli.datasets.idx import read_idx
 from gdcli.datasets.images import read_images
-from gdcli.datasets.notes import collected
 from gdcli.errors import UserError
 from gdcli.problem import Array
 from gdcli.problems.cnn import Cnn

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gdcli.datasets import images
+from gdcli.datasets.cells import collected
 from gdcli.datasets.images import installed, read_images
-from gdcli.datasets.notes import collected
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Array

@@ -10,18 +10,24 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gdcli.datasets import plain_numbers
+from gdcli.datasets import matrices
 from gdcli.datasets.delimited import read_table
-from gdcli.datasets.matrix_file import matrix_classified, matrix_measured
-from gdcli.datasets.on_disk import OnDisk
-from gdcli.datasets.plain_numbers import NotPlainError, PlainTable, plain_parts, read_text
+from gdcli.datasets.matrices import (
+    NotPlainError,
+    PlainTable,
+    matrix_classified,
+    matrix_measured,
+    plain_parts,
+    read_text,
+)
+from gdcli.datasets.out_of_core import OnDisk
 from gdcli.datasets.reading import Reading
 from gdcli.errors import UserError
 
 
 @pytest.fixture(autouse=True)
 def _all_files_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plain_numbers, "LARGE", -1)
+    monkeypatch.setattr(matrices, "LARGE", -1)
 
 
 QUIET = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

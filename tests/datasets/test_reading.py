@@ -17,15 +17,14 @@ import pandas as pd
 import pytest
 import torch
 
-from gdcli.datasets import matrix_file
-from gdcli.datasets.formats import read_file
-from gdcli.datasets.notes import collected
-from gdcli.datasets.reading import Reading
-from gdcli.datasets.source import Source
+from gdcli.datasets import matrices
+from gdcli.datasets.cells import collected
+from gdcli.datasets.reading import Reading, read_file
 from gdcli.datasets.split import Scale, prepare
+from gdcli.datasets.tabular import Source
 from gdcli.engine.examples import notes_of
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.fields import settings_of, show
 from gdcli.problem import Array
 from gdcli.problems.cnn import Cnn
@@ -480,7 +479,7 @@ def test_a_table_of_very_many_columns(tmp_path: Path) -> None:
 def test_a_file_in_parts_is_the_file_as_a_whole(
     tmp_path: Path, missing: str, *, classes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrix_file, "CELLS", 40)
+    monkeypatch.setattr(matrices, "CELLS", 40)
     kinds = ["NA"] * 40 + ["a", "b"] * 30 if classes else list(range(100))
     rows = [
         f"{i},{'' if missing == 'drop' and i % 7 == 3 else i * i};{k}" for i, k in enumerate(kinds)

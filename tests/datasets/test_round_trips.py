@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import dump_svmlight_file
 
 from gdcli.datasets.cells import identity
-from gdcli.datasets.formats import read_file
-from gdcli.datasets.reading import Reading
-from gdcli.datasets.source import Source
+from gdcli.datasets.reading import Reading, read_file
+from gdcli.datasets.tabular import Source
 from gdcli.errors import UserError
 
 OPTION = re.compile(

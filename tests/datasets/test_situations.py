@@ -14,10 +14,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from gdcli.datasets.formats import read_file
-from gdcli.datasets.notes import collected
-from gdcli.datasets.reading import Reading
-from gdcli.datasets.source import Source
+from gdcli.datasets.cells import collected
+from gdcli.datasets.reading import Reading, read_file
+from gdcli.datasets.tabular import Source
 from gdcli.errors import UserError
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.logistic_regression import LogisticRegression

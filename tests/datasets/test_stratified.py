@@ -10,9 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from gdcli.datasets.classes import Classes
-from gdcli.datasets.notes import collected
-from gdcli.datasets.stratified import shares, stratified
+from gdcli.datasets.cells import Classes, collected
+from gdcli.datasets.split import shares, stratified
 from gdcli.engine.class_weights import class_counts
 from gdcli.errors import UserError
 from gdcli.problem import Data, Problem

@@ -11,9 +11,9 @@ import pytest
 from pyarrow import parquet
 from sklearn.datasets import dump_svmlight_file, load_svmlight_files
 
-from gdcli.datasets import matrix_file
-from gdcli.datasets.notes import collected
-from gdcli.datasets.on_disk import Streamed
+from gdcli.datasets import matrices
+from gdcli.datasets.cells import collected
+from gdcli.datasets.out_of_core import Streamed
 from gdcli.errors import UserError
 from gdcli.problem import Array, Data
 from gdcli.problems.cnn import Cnn
@@ -183,7 +183,7 @@ def test_what_a_test_part_lacks(
 def test_both_parts_may_stay_on_disk(
     tmp_path: Path, names: tuple[str, str], scale: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrix_file, "CELLS", 20)
+    monkeypatch.setattr(matrices, "CELLS", 20)
     file = write(tmp_path / names[0], np.s_[:20], y=(Y[:20] > 0).astype(float))
     kinds = (Y[20:] > 0).astype(float)
     if file.suffix == ".csv":

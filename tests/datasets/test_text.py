@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gdcli.datasets.text import read_text
+from gdcli.datasets.bundled import read_text
 from gdcli.engine.examples import examples_of
 from gdcli.errors import UserError
 from gdcli.problems.autoencoder import Autoencoder

@@ -9,7 +9,7 @@ import pytest
 
 from gdcli.engine.baseline import Baseline, baseline_of
 from gdcli.engine.examples import examples_of
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from tests.grids import experiment, train
 
 

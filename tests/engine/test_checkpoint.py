@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.discovery import OPTIMIZERS
+from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.trajectory import facts

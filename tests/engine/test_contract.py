@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gdcli.discovery import OPTIMIZERS
+from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.engine.examples import examples_of
 from tests.grids import TRAINABLE, Trained, experiment, only, train
 

@@ -20,9 +20,9 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
 from gdcli.engine.modules.penalty import penalised
 from gdcli.errors import UserError
-from gdcli.laws.trials import train, trials_of
+from gdcli.experiment.grid import Training
+from gdcli.laws.law import train, trials_of
 from gdcli.problem import Data, Network
-from gdcli.training import Training
 
 FEW = Training(steps=3, record="1", dtype="float64")
 CLASSES, PLACES, EXAMPLES = 5, 4, 24

@@ -10,7 +10,7 @@ import torch
 
 from gdcli.engine.curvature import Curvature, curvature_of
 from gdcli.engine.examples import examples_of
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from tests.grids import experiment, only, train
 
 

@@ -21,7 +21,7 @@ from gdcli.engine.steppers.graphed import Graphed
 from gdcli.engine.steppers.stepper import Stepper
 from gdcli.engine.steppers.stepwise import Stepwise
 from gdcli.runs.progress import Silent
-from gdcli.studies.explore import explore
+from gdcli.studies.explore.dynamics import explore
 from gdcli.studies.options import DataMap, Machine
 from tests.engine.test_contract import NOISY, SMALL, methods
 from tests.grids import TRAINABLE, assert_agree, experiment, train

@@ -16,7 +16,7 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import Start, starting_point
 from gdcli.engine.streams import stream
 from gdcli.errors import UserError
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from gdcli.problem import Data, Network
 from tests.engine.test_contract import SMALL
 from tests.grids import TRAINABLE, experiment

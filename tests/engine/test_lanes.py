@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.engine.lanes import Lanes, by_seed, in_line
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 
 (TRIAL,) = experiment("rosenbrock").grid.trials

@@ -14,7 +14,7 @@ from sklearn.linear_model import Ridge
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.least_loss import Least, greatest_bound_of, least_loss, least_loss_of
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.datasets import room
-from gdcli.datasets.room import free, human
+from gdcli.datasets import contents
+from gdcli.datasets.contents import free, human
 from gdcli.engine import memory
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
@@ -173,8 +173,8 @@ def test_a_control_group_s_limit_counts(
     group = root / where
     (root / "job" / "step").mkdir(parents=True)
     (root / "job" / "step" / "memory.max").write_text("max", encoding="utf-8")
-    monkeypatch.setattr(room, "OWN_GROUPS", tmp_path / "own")
-    monkeypatch.setattr(room, "GROUPS", {kind: (str(root), limit, held, cached)})
+    monkeypatch.setattr(contents, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(contents, "GROUPS", {kind: (str(root), limit, held, cached)})
     before = free()
     (group / limit).write_text("5000000", encoding="utf-8")
     (group / held).write_text("3000000", encoding="utf-8")

@@ -21,10 +21,9 @@ from gdcli.engine.modules.dropout import mask_stream
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.autograd import ModuleProgram
 from gdcli.engine.sampling import Orders
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes, Grid, Trial
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Grid, Training, Trial
 from gdcli.problem import Array, Batch, Data, Network, Params, Problem
-from gdcli.training import Training
 from tests.engine.test_checkpoint import Memory, Stopped
 from tests.grids import Trained, assert_agree, train_experiment
 

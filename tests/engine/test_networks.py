@@ -13,10 +13,9 @@ from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import program_for
 from gdcli.engine.programs.autograd import ModuleProgram
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes, Grid
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Grid, Training
 from gdcli.problem import Data, Network
-from gdcli.training import Training
 from tests.grids import Trained, assert_agree, train_experiment
 
 

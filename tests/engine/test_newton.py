@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from gdcli.engine import newton
 from gdcli.engine.examples import examples_of
 from gdcli.engine.newton import Minimum, minimize
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from gdcli.problem import Array, LinearModel
 from tests.grids import experiment, train
 

@@ -20,9 +20,9 @@ from gdcli.engine.pieces import Pieces
 from gdcli.engine.plan import plan_of
 from gdcli.engine.program import CHUNK
 from gdcli.errors import UserError
-from gdcli.laws.trials import train, trials_of
+from gdcli.experiment.grid import Training
+from gdcli.laws.law import train, trials_of
 from gdcli.problem import Array, Batch, Data, Network, Params, Problem
-from gdcli.training import Training
 from tests.grids import experiment
 
 EXAMPLES = 67

@@ -18,8 +18,8 @@ from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED
 from gdcli.engine.sampling import Orders
-from gdcli.experiment_file import load
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
+from gdcli.experiment.toml import load
 from gdcli.problem import Data
 from tests.grids import only, train, train_experiment
 

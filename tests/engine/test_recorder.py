@@ -19,7 +19,7 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families import program_for
 from gdcli.engine.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, FLUSH, RUNNING, Curves, Recorder
-from gdcli.training import Training
+from gdcli.experiment.grid import Training
 from tests.grids import Trained, experiment, only, train
 
 DEVICES = [NumPy("float64"), Torch("float64"), Torch("float64", eager=False)]

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from gdcli.problem import Batch, Data
 from tests.grids import Trained, experiment, train_batches, train_experiment
 

@@ -12,16 +12,16 @@ import torch
 from sklearn.datasets import load_diabetes
 from sklearn.neural_network import MLPRegressor
 
-from gdcli.datasets.notes import collected
+from gdcli.datasets.cells import collected
+from gdcli.datasets.features import is_measured
 from gdcli.datasets.reading import Reading
-from gdcli.datasets.target_kind import is_measured
 from gdcli.engine.baseline import baseline_of
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
 from gdcli.errors import UserError
-from gdcli.experiment_file import dump
+from gdcli.experiment.toml import dump
 from gdcli.problem import Network
 from gdcli.problems.mlp import Mlp
 from tests.grids import assert_agree, experiment, only, train

@@ -21,7 +21,7 @@ from gdcli.engine.initial import starting_point
 from gdcli.engine.program import Evaluation, Program
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING
 from gdcli.engine.rule import Rule
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from gdcli.problem import Array, Params
 from tests.grids import experiment
 

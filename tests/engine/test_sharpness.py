@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from gdcli.discovery import PROBLEMS
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.differences import derivative_along
 from gdcli.engine.examples import examples_of
@@ -18,8 +18,8 @@ from gdcli.engine.initial import starting_point
 from gdcli.engine.lanczos import largest_eigenvalue
 from gdcli.engine.reference.objective import objective_of, tensors
 from gdcli.errors import RunError
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes, Grid, Trial
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Grid, Trial
 from gdcli.problem import Analytic, Array, Batch, Data, LinearModel, Params, Problem
 from tests.engine.test_contract import NOISY, SMALL, methods, same
 from tests.grids import TRAINABLE, experiment, only, train, train_experiment

@@ -11,7 +11,7 @@ import pytest
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.spread import Spread, spread_of
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 
 

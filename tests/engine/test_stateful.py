@@ -16,8 +16,8 @@ from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED, RUNNING
 from gdcli.engine.sampling import Orders
 from gdcli.engine.streams import stream
-from gdcli.grid import Trial, cohorts_of
-from gdcli.laws.problem import ProblemLaws
+from gdcli.experiment.grid import Trial, cohorts_of
+from gdcli.laws.laws import ProblemLaws
 from gdcli.problem import Array, Batch, Data, StatefulNetwork
 from tests.engine.test_checkpoint import Memory, Stopped
 from tests.grids import Trained, assert_agree, experiment

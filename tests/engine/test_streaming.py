@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.datasets import matrix_file, on_disk
-from gdcli.datasets.matrix_file import matrix_classified, matrix_measured
-from gdcli.datasets.on_disk import OnDisk, Streamed
+from gdcli.datasets import matrices, out_of_core
+from gdcli.datasets.matrices import matrix_classified, matrix_measured
+from gdcli.datasets.out_of_core import OnDisk, Streamed
 from gdcli.datasets.reading import Reading
-from gdcli.datasets.streamable import COPIES, Streamable
+from gdcli.datasets.tabular import COPIES, Streamable
 from gdcli.engine.batch import batches_of
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
@@ -24,7 +24,7 @@ from gdcli.engine.memory import batch_memory, check_memory
 from gdcli.engine.noise_floor import floors_of
 from gdcli.engine.spread import spread_of
 from gdcli.errors import RunError, UserError
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from gdcli.problem import Array
 from gdcli.problems.svm import Svm
 from gdcli.runs.streaming import fitted
@@ -37,8 +37,8 @@ PROBLEMS = ["linear-regression", "logistic-regression", "huber", "poisson-regres
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read some 40 examples at a time, so that there are several parts."""
-    monkeypatch.setattr(on_disk, "PART", 40 * (FEATURES + 1 + on_disk.MADE))
-    monkeypatch.setattr(matrix_file, "CELLS", 50 * (FEATURES + 1))
+    monkeypatch.setattr(out_of_core, "PART", 40 * (FEATURES + 1 + out_of_core.MADE))
+    monkeypatch.setattr(matrices, "CELLS", 50 * (FEATURES + 1))
 
 
 def matrix() -> Array:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gdcli.discovery import OPTIMIZERS, name_of
+from gdcli.catalog.catalog import OPTIMIZERS, name_of
 from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
@@ -18,8 +18,8 @@ from gdcli.engine.plan import plan_of
 from gdcli.engine.reference.train import train as train_alone
 from gdcli.engine.sampling import Orders
 from gdcli.errors import UserError, UserErrors
+from gdcli.experiment.grid import Trial
 from gdcli.fields import options_of
-from gdcli.grid import Trial
 from gdcli.runs.rows import Rows
 from tests.grids import experiment, train, train_experiment
 

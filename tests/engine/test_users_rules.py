@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gdcli.engine.batch import TrialBatch, train_batch
-from gdcli.grid import Trial, cohorts_of
+from gdcli.experiment.grid import Trial, cohorts_of
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Analytic, Array, Batch, Data, Params
 from tests.grids import experiment

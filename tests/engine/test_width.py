@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.discovery import PROBLEMS
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine import width
 from gdcli.engine.device import Device, NumPy, Torch
 from gdcli.engine.width import NARROWEST, WIDEST, same_bits, width_for

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from gdcli import own
+from gdcli.catalog import user_code
 from gdcli.engine.examples import load
 from gdcli.errors import RunError, UserError
 from gdcli.executors import remote
 from gdcli.executors.remote import Refusal, compute, order_of
-from gdcli.experiment import read
+from gdcli.experiment.experiment import read
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
 from gdcli.runs.shard import Shard
@@ -85,7 +85,7 @@ def test_a_node_need_not_see_the_users_own_files(
     order = order_of(run)
     here = run.compute(0, None, lambda _: None)
     file.unlink()
-    monkeypatch.setattr(own, "_sent", {})
+    monkeypatch.setattr(user_code, "_sent", {})
     remote._run.cache_clear()
     shard = compute(order, 0, None)
     assert isinstance(shard, Shard)

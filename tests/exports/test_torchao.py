@@ -14,9 +14,8 @@ from gdcli.engine.initial import module_of
 from gdcli.engine.integers import integers_of, layers_of
 from gdcli.problem import Data, Network
 from gdcli.runs.progress import Silent
-from gdcli.studies.flat import layout_of
 from gdcli.studies.options import Machine
-from gdcli.studies.training import train
+from gdcli.studies.training import layout_of, train
 from tests.cli.test_export_int8 import predict
 from tests.grids import experiment
 

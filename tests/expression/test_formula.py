@@ -12,11 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.errors import UserError
-from gdcli.expression.descent import descend, losses_at
-from gdcli.expression.explain import disagreement, explain
-from gdcli.expression.formula import FUNCTIONS, LONGEST, MOST_PARTS, parse
-from gdcli.expression.operations import OPERATIONS
-from gdcli.expression.torch_script import torch_script
+from gdcli.formula import FUNCTIONS, LONGEST, MOST_PARTS, OPERATIONS, parse
+from gdcli.studies.step.descent import descend, disagreement, explain, losses_at, torch_script
 
 HOSTILE = [
     "__import__('os').system('touch broken')",

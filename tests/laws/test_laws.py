@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from gdcli.discovery import OPTIMIZERS, PROBLEMS, SCHEDULES
-from gdcli.laws.check import check
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.laws.law import Kept, kept
-from gdcli.laws.optimizer import OptimizerLaws
-from gdcli.laws.problem import ProblemLaws
-from gdcli.laws.schedule import ScheduleLaws
+from gdcli.laws.laws import OptimizerLaws, ProblemLaws, ScheduleLaws, check
 from tests.grids import TRAINABLE
 from tests.own_code import BOWL, NET, RULE, SCHEDULE, write
 

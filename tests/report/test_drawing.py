@@ -10,10 +10,9 @@ import pytest
 from rich.console import Console
 
 from gdcli.analysis.quantiles import Spread
-from gdcli.report.axis import axis_of
-from gdcli.report.drawing import picture_lines, print_picture
-from gdcli.report.pictures.picture import Chart, Line, Panel
-from gdcli.report.scale import tick_labels
+from gdcli.report.charts.chart import Chart, Line, Panel
+from gdcli.report.charts.scale import axis_of, tick_labels
+from gdcli.report.charts.terminal import picture_lines, print_picture
 
 
 def ticks(values: list[float], *, log_y: bool, log_x: bool = False) -> list[float]:

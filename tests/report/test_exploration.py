@@ -12,19 +12,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdcli.analysis.data_map import REGIONS
+from gdcli.report.charts.terminal import HEIGHT
 from gdcli.report.console import console
-from gdcli.report.exploration import print_exploration
-from gdcli.report.exploration_rows import (
+from gdcli.report.page import exploration as page
+from gdcli.runs.progress import Silent
+from gdcli.studies.explore.dynamics import Exploration, explore
+from gdcli.studies.explore.files import REGIONS
+from gdcli.studies.explore.show import (
     correlations_csv,
     examples_csv,
+    print_exploration,
     setting_rows,
     settings_csv,
 )
-from gdcli.report.frame import HEIGHT
-from gdcli.report.page import exploration as page
-from gdcli.runs.progress import Silent
-from gdcli.studies.explore import Exploration, explore
 from gdcli.studies.options import DataMap, Machine
 from tests.grids import experiment
 

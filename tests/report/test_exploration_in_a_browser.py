@@ -10,7 +10,7 @@ import pytest
 
 from gdcli.report.page.exploration import page_bytes
 from gdcli.runs.progress import Silent
-from gdcli.studies.explore import Exploration, explore
+from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.options import DataMap, Machine
 from tests.grids import experiment
 from tests.report.opened import Opened, Opens

@@ -12,7 +12,7 @@ from gdcli.cli.explore import _write
 from gdcli.errors import UserError
 from gdcli.report.page.page import page_bytes
 from gdcli.runs.progress import Silent
-from gdcli.studies.explore import Exploration, explore
+from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.options import DataMap, Machine
 from tests.grids import experiment
 from tests.report.opened import Opened, Opens

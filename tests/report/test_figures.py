@@ -16,17 +16,18 @@ from matplotlib.figure import Figure
 
 from gdcli.analysis.quantiles import Spread, spread
 from gdcli.analysis.results import Cell
-from gdcli.report.axis import axis_of
-from gdcli.report.figures.figure import figure_bytes
-from gdcli.report.figures.heatmap import draw_heatmap
-from gdcli.report.figures.lines import draw_chart
-from gdcli.report.figures.style import COLORS, DASHES, MARKERS, style
-from gdcli.report.pictures.curves import curves
-from gdcli.report.pictures.heatmap import heatmap
-from gdcli.report.pictures.multiples import multiples
-from gdcli.report.pictures.picture import MOST_LINES, Chart, HeatMap, Line, Panel, Square
-from gdcli.report.pictures.sensitivity import sensitivity
-from gdcli.report.pictures.source import Source, read_source
+from gdcli.report.charts.chart import MOST_LINES, Chart, HeatMap, Line, Panel, Square
+from gdcli.report.charts.charts import Source, curves, heatmap, multiples, read_source, sensitivity
+from gdcli.report.charts.files import (
+    COLORS,
+    DASHES,
+    MARKERS,
+    draw_chart,
+    draw_heatmap,
+    figure_bytes,
+    style,
+)
+from gdcli.report.charts.scale import axis_of
 from tests.run_folders import Made, grid, write_run
 
 Kind: TypeAlias = Callable[[Source], Chart | HeatMap]

@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gdcli.report.contour import contour
-from gdcli.report.height import height_scale, heights
-from gdcli.report.landscape import said
-from gdcli.report.landscape_figure import MOST_NAMED, _look, drawn, figure_of
 from gdcli.report.trial_labels import trial_labels
 from gdcli.runs.progress import Silent
-from gdcli.studies.landscape import Landscape, landscape
+from gdcli.studies.landscape.show import (
+    MOST_NAMED,
+    _look,
+    contour,
+    drawn,
+    figure_of,
+    height_scale,
+    heights,
+    said,
+)
+from gdcli.studies.landscape.surface import Landscape, landscape
 from gdcli.studies.options import Machine, View
 from tests.grids import experiment
 

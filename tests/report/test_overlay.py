@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import inf
 from pathlib import Path
 
-from gdcli.report.pictures.overlay import best_of_runs, settings_of_runs
-from gdcli.report.pictures.source import Source, read_source
+from gdcli.report.charts.charts import Source, best_of_runs, read_source, settings_of_runs
 from tests.run_folders import Made, descent, grid, write_run
 
 

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.report.pictures.curves import curves
-from gdcli.report.pictures.heatmap import heatmap
-from gdcli.report.pictures.picture import HeatMap
-from gdcli.report.pictures.source import read_source
+from gdcli.report.charts.chart import HeatMap
+from gdcli.report.charts.charts import curves, heatmap, read_source
 from tests.report.opened import Opened, Opens
 from tests.report.pages import KNOWN, THEORY, write_landscape, write_page
 from tests.run_folders import Made, descent, grid

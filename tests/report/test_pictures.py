@@ -6,13 +6,16 @@ import pytest
 from gdcli.analysis.quantiles import spread
 from gdcli.analysis.results import settings_of
 from gdcli.errors import UserError
-from gdcli.report.pictures.curves import curves
-from gdcli.report.pictures.heatmap import heatmap
-from gdcli.report.pictures.multiples import MOST_PANELS, multiples
-from gdcli.report.pictures.picture import MOST_LINES, HeatMap
-from gdcli.report.pictures.points import points
-from gdcli.report.pictures.sensitivity import sensitivity
-from gdcli.report.pictures.source import Source, read_source
+from gdcli.report.charts.chart import MOST_LINES, HeatMap, points
+from gdcli.report.charts.charts import (
+    MOST_PANELS,
+    Source,
+    curves,
+    heatmap,
+    multiples,
+    read_source,
+    sensitivity,
+)
 from tests.run_folders import Made, grid, write_run
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gdcli.datasets.described import described
-from gdcli.datasets.named import read_named
+from gdcli.datasets.bundled import read_named
+from gdcli.datasets.tabular import described
 from gdcli.engine.examples import examples_of
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Trial
 from gdcli.report.page.png import png
 from gdcli.report.page.portraits import MOST_FEATURES, portraits
 from tests.grids import experiment

@@ -13,17 +13,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdcli import experiment_file
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.errors import GdcliError, UserError
-from gdcli.experiment import Experiment
-from gdcli.grid import Axes, Grid
+from gdcli.experiment import toml
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Axes, Grid, Training
 from gdcli.problem import Analytic, Array, Batch, Data, Params
 from gdcli.runs import atomic
 from gdcli.runs.execution import Outcome, execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
-from gdcli.training import Training
 from tests.grids import experiment, train_experiment
 
 TABLES = ("curves.csv", "summary.csv")
@@ -580,7 +579,7 @@ def test_the_threads_that_were_asked_for_are_in_the_fingerprint(
 
 
 def test_the_experiment_file_says_the_same_experiment(given: Experiment, whole: Outcome) -> None:
-    again = experiment_file.load(whole.folder / "experiment.toml")
+    again = toml.load(whole.folder / "experiment.toml")
     assert again.hash == given.hash
     assert again.tables() == given.tables()
 

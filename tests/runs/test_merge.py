@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.runs.execution import execute
 from gdcli.runs.merge import merge
 from gdcli.runs.options import RunOptions

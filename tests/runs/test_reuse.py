@@ -12,7 +12,7 @@ import pytest
 
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.errors import UserError
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent

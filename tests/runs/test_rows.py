@@ -21,11 +21,10 @@ from gdcli.engine.plan import Plan
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
 from gdcli.engine.trajectory import Trajectory
 from gdcli.engine.watched import CAUSES, FACTS, Watched
-from gdcli.grid import Trial
+from gdcli.experiment.grid import Training, Trial
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.runs.rows import MEASURES, Rows, curve_columns, header, summary_columns
 from gdcli.runs.shortest import number, shortest
-from gdcli.training import Training
 from tests.grids import experiment
 
 doubles = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2])

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.datasets import stamp
-from gdcli.datasets.matrix_file import matrix_measured
+from gdcli.datasets import contents
+from gdcli.datasets.matrices import matrix_measured
 from gdcli.datasets.reading import Reading
 from gdcli.engine import examples
 from gdcli.errors import UserError
 from gdcli.executors.processes import processes
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.runs import seen
 from gdcli.runs.execution import Outcome, check, execute
 from gdcli.runs.options import RunOptions
@@ -30,7 +30,7 @@ ROWS = "x,y\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(50))
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a file that is taken for a large one, which was not changed just now."""
     monkeypatch.setattr(seen, "LARGE", len(ROWS))
-    monkeypatch.setattr(stamp, "SETTLED", 0)
+    monkeypatch.setattr(contents, "SETTLED", 0)
     written = tmp_path / "big.csv"
     written.write_text(ROWS)
     return written
@@ -45,7 +45,7 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         files.append(name)
         return matrix_measured(name, target, reading)
 
-    monkeypatch.setattr("gdcli.datasets.streamable.matrix_measured", noting)
+    monkeypatch.setattr("gdcli.datasets.tabular.matrix_measured", noting)
     return files
 
 
@@ -115,7 +115,10 @@ def test_other_content_of_the_same_size_and_time_is_noticed(file: Path, *, repla
 def test_small_files_and_fresh_ones_are_read_each_time(
     file: Path, converted: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("gdcli.runs.seen.LARGE", 2**20), ("gdcli.datasets.stamp.SETTLED", 1e12)):
+    for name, value in (
+        ("gdcli.runs.seen.LARGE", 2**20),
+        ("gdcli.datasets.contents.SETTLED", 1e12),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(name, value)
             converted.clear()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gdcli.errors import UserError
-from gdcli.grid import MOST_TRIALS
+from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.runs.atomic import TEMPORARY
 from gdcli.runs.shard import Shard
 from gdcli.runs.spec import differences, differing

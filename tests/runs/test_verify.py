@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.engine import examples
-from gdcli.experiment import Experiment
+from gdcli.experiment.experiment import Experiment
 from gdcli.runs import judge, manifest
 from gdcli.runs.execution import execute
 from gdcli.runs.finding import Difference, Finding

@@ -16,18 +16,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdcli.analysis.explored import read_explored
 from gdcli.cli.explore import _write
-from gdcli.datasets.described import Described, described
-from gdcli.datasets.plain_numbers import LARGE
+from gdcli.datasets.matrices import LARGE
+from gdcli.datasets.tabular import Described, described
 from gdcli.engine.examples import examples_of
 from gdcli.report.console import console
-from gdcli.report.exploration import print_exploration
-from gdcli.report.exploration_rows import examples_csv
 from gdcli.report.page import exploration as page
 from gdcli.runs.progress import Silent
-from gdcli.studies.explore import Exploration, explore
-from gdcli.studies.labels import labels_of
+from gdcli.studies.explore.dynamics import Exploration, explore, labels_of
+from gdcli.studies.explore.files import read_explored
+from gdcli.studies.explore.show import examples_csv, print_exploration
 from gdcli.studies.options import DataMap, Machine
 from tests.grids import experiment
 
@@ -42,7 +40,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from gdcli.datasets.classified import Classified
+from gdcli.datasets.tabular import Classified
 from gdcli.problem import Data, Network
 
 

@@ -10,14 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 from torch import nn
 
-from gdcli.analysis.data_map import (
-    REGIONS,
-    margins_of,
-    precision_and_recall,
-    rank_correlation,
-    regions_of,
-)
-from gdcli.discovery import PROBLEMS
+from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.batch import TrialBatch
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
@@ -27,9 +20,14 @@ from gdcli.errors import UserError
 from gdcli.problem import Data, LinearModel
 from gdcli.problems.mlp import Mlp
 from gdcli.runs.progress import Silent
-from gdcli.studies.dynamics import Dynamics
-from gdcli.studies.explore import Exploration, explore
-from gdcli.studies.labels import flipped, labels_of
+from gdcli.studies.explore.dynamics import Dynamics, Exploration, explore, flipped, labels_of
+from gdcli.studies.explore.files import (
+    REGIONS,
+    margins_of,
+    precision_and_recall,
+    rank_correlation,
+    regions_of,
+)
 from gdcli.studies.options import DataMap, Machine
 from gdcli.studies.training import train, watched
 from tests.grids import experiment, only

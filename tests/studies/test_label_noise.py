@@ -11,11 +11,10 @@ import pytest
 from rich.console import Console
 from scipy.stats import poisson
 
-from gdcli.analysis.data_map import precision_and_recall
-from gdcli.analysis.label_noise import _at_least, label_noise
-from gdcli.report.exploration import print_exploration
 from gdcli.runs.progress import Silent
-from gdcli.studies.explore import Exploration, explore
+from gdcli.studies.explore.dynamics import Exploration, explore
+from gdcli.studies.explore.files import _at_least, label_noise, precision_and_recall
+from gdcli.studies.explore.show import print_exploration
 from gdcli.studies.options import DataMap, Machine
 from tests.grids import experiment
 

@@ -13,12 +13,17 @@ from gdcli.engine.initial import starting_point
 from gdcli.engine.reference.objective import objective_of, tensors
 from gdcli.errors import UserError
 from gdcli.runs.progress import Silent
-from gdcli.studies.filters import filters, normalised
-from gdcli.studies.flat import flat, layout_of
-from gdcli.studies.landscape import Landscape, landscape
+from gdcli.studies.landscape.surface import (
+    Landscape,
+    Plane,
+    filters,
+    landscape,
+    losses_at,
+    normalised,
+    principal,
+)
 from gdcli.studies.options import Machine, View
-from gdcli.studies.plane import Plane, principal
-from gdcli.studies.surface import losses_at
+from gdcli.studies.training import flat, layout_of
 from tests.grids import experiment, only, train
 
 CPU = Machine(device="cpu")

@@ -11,11 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.analysis.lr_range import ceiling, held_below, medians, smoothed, steepest
 from gdcli.errors import UserError
-from gdcli.report.lr_range import answer, remarks
 from gdcli.runs.progress import Silent
-from gdcli.studies.lr_range import AROUND, MOST_STEPS, SettingRange, range_test
+from gdcli.studies.lr_range.search import (
+    AROUND,
+    MOST_STEPS,
+    SettingRange,
+    ceiling,
+    held_below,
+    medians,
+    range_test,
+    smoothed,
+    steepest,
+)
+from gdcli.studies.lr_range.show import answer, remarks
 from gdcli.studies.options import Machine, RangeTest
 from tests.grids import experiment, only, train
 

@@ -15,13 +15,13 @@ from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.diagnosis.evidence import Evidence
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.trials import read_trials
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import loop_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED, Curves
-from gdcli.experiment import Experiment
-from gdcli.grid import Trial
+from gdcli.experiment.experiment import Experiment
+from gdcli.experiment.grid import Trial
 from gdcli.runs import manifest
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions

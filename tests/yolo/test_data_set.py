@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdcli.datasets.notes import collected
+from gdcli.datasets.cells import collected
 from gdcli.datasets.yolo import read_data_yaml, read_yolo
 from gdcli.errors import UserError
 from tests.yolo.ultralytics_trainer import write_shapes
@@ -259,7 +259,7 @@ def test_what_needs_more_memory_than_there_is_is_not_read(
     file = write(tmp_path, "0 0.5 0.5 0.2 0.2\n" * 500_000)
     with pytest.raises(UserError, match=r"a\.txt: 9000000 bytes are more than the labels of an im"):
         read_yolo(file, 64, None)
-    monkeypatch.setattr("gdcli.datasets.room.free", lambda: 10**6)
+    monkeypatch.setattr("gdcli.datasets.contents.free", lambda: 10**6)
     with pytest.raises(UserError, match=r"its values take 201MB, more than the 500kB that may be"):
         read_yolo(file, 4096, None)
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from gdcli.datasets.shapes import draw_shapes
+from gdcli.datasets.bundled import draw_shapes
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
@@ -25,7 +25,7 @@ from gdcli.engine.sharpness import direction
 from gdcli.problem import Batch
 from gdcli.problems.yolo26 import PARTS, Yolo26
 from gdcli.runs.progress import Silent
-from gdcli.studies.landscape import landscape
+from gdcli.studies.landscape.surface import landscape
 from gdcli.studies.options import Machine, View
 from tests.engine.test_checkpoint import Memory, Stopped
 from tests.grids import assert_agree, experiment, only, train

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from gdcli.datasets.shapes import NAMES, draw_shapes
+from gdcli.datasets.bundled import NAMES, draw_shapes
 from gdcli.problem import Batch
 
 OFF = {

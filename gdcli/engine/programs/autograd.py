@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
+from gdcli.datasets.out_of_core import add_to, mean_of, scaled
 from gdcli.engine.allocator import give_back
 from gdcli.engine.class_weights import HITS, class_weights, counts_of, recalled
 from gdcli.engine.cost import Cost
@@ -16,7 +17,6 @@ from gdcli.engine.initial import module_of
 from gdcli.engine.mapping import as_differentiated
 from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.modules.pure import PureModule
-from gdcli.engine.parts import add_to, mean_of, scaled
 from gdcli.engine.pieces import BENT, pieces
 from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram

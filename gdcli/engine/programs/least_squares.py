@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.engine.parts import parts, total
+from gdcli.datasets.out_of_core import parts, total
 from gdcli.engine.program import Evaluation
 from gdcli.engine.programs.linear_model import LinearModelProgram, with_ones
 from gdcli.problem import Array, Batch, Data, LinearModel, Params

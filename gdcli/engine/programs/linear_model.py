@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.datasets.on_disk import Streamed
+from gdcli.datasets.out_of_core import Streamed, add_to, parts
 from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_counts, hits, weighted
 from gdcli.engine.differences import derivative_along
-from gdcli.engine.parts import add_to, parts
 from gdcli.engine.program import CHUNK, Evaluation, Outcome, Program
 from gdcli.engine.width import NARROWEST
 from gdcli.problem import Array, Batch, Data, LinearModel, OfClasses, Params

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from gdcli.datasets.out_of_core import add_to
 from gdcli.engine.allocator import give_back
 from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_weights, counts_of, hits
 from gdcli.engine.criteria import CRITERIA, CrossEntropy, WeightedCrossEntropy, one_hot
 from gdcli.engine.modules.penalty import penalised
-from gdcli.engine.parts import add_to
 from gdcli.engine.pieces import BENT, Pieces, pieces
 from gdcli.engine.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.first_axis import FirstAxisProgram

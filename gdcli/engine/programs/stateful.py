@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
+from gdcli.datasets.out_of_core import add_to
 from gdcli.engine.initial import module_of
 from gdcli.engine.mapping import OneByOne, hessian_product, stacked
-from gdcli.engine.parts import add_to
 from gdcli.engine.program import Evaluation
 from gdcli.engine.programs.autograd import AutogradProgram
 

@@ -11,7 +11,7 @@ from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
 if TYPE_CHECKING:
     from gdcli.engine.plan import Plan
     from gdcli.engine.reference.objective import Tensors
-    from gdcli.training import Training
+    from gdcli.experiment.grid import Training
 
 
 class Curve:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import torch
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import name_of
+from gdcli.datasets.out_of_core import add_to, mean_of, scaled
 from gdcli.engine.class_weights import (
     HITS,
     class_weights,
@@ -20,7 +21,6 @@ from gdcli.engine.cost import Cost
 from gdcli.engine.initial import module_of
 from gdcli.engine.modules.penalty import penalised
 from gdcli.engine.modules.pure import PureModule
-from gdcli.engine.parts import add_to, mean_of, scaled
 from gdcli.engine.pieces import Pieces, pieces
 from gdcli.engine.quantization.layers import rounding_of
 from gdcli.engine.streams import layer_seed

@@ -11,8 +11,8 @@ from gdcli.engine.reference.objective import Slopes, Tensors, norm
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gdcli.grid import Trial
-    from gdcli.torch_optimizer import TorchOptimizer
+    from gdcli.catalog.catalog import TorchOptimizer
+    from gdcli.experiment.grid import Trial
 
 Mover: TypeAlias = Callable[[Tensors, Callable[[Tensors], Slopes], int], Tensors]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gdcli.discovery import name_of
+from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.device import Torch
 from gdcli.engine.families import needs_torch, pieces_for, precision
 from gdcli.engine.initial import starting_point
@@ -27,10 +27,9 @@ from gdcli.engine.reference.torch_steps import Mover, TorchSteps, clipped
 from gdcli.engine.reference.watcher import Watcher
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watched import watched
-from gdcli.torch_optimizer import TorchOptimizer
 
 if TYPE_CHECKING:
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Data
 

@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import read_blocks
 from gdcli.engine.watched import FACTS
+from gdcli.report.charts.charts import NAMES, Source, label_of, metrics_of
 from gdcli.report.labels import apart
 from gdcli.report.page.plain import packed, plain
 from gdcli.report.page.theory import edges
 from gdcli.report.page.thinned import Thinned
-from gdcli.report.pictures.source import NAMES, Source, label_of, metrics_of
 
 _Place = TypeVar("_Place", int, int | None)
 

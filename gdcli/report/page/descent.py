@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.expression.descent import losses_at
-from gdcli.expression.explain import Link, explain
-from gdcli.expression.torch_script import torch_script
-from gdcli.report.descent import chain_rows, checked, how_it_went, step_rows
-from gdcli.report.descent_window import shown_points, sides
 from gdcli.report.page import parts
 from gdcli.report.page.content import embedded
 from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.landscape import colours
 from gdcli.report.page.plain import plain
 from gdcli.runs.manifest import command
+from gdcli.studies.step.descent import Link, explain, losses_at, torch_script
+from gdcli.studies.step.show import chain_rows, checked, how_it_went, shown_points, sides, step_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.expression.descent import Descent
+    from gdcli.studies.step.descent import Descent
 
 SCRIPTS = (*DRAWING, "descent", "graph")
 MOST_ROWS = 60  # of the table of steps

@@ -6,20 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.analysis.data_map import REGIONS
 from gdcli.fields import counted
-from gdcli.report.exploration import in_percent
-from gdcli.report.exploration_rows import columns_of, count_rows, labels_of, target_columns
 from gdcli.report.page import parts
 from gdcli.report.page.content import embedded
 from gdcli.report.page.document import DRAWING, document
 from gdcli.report.page.portraits import portraits
 from gdcli.runs.manifest import command
+from gdcli.studies.explore.files import REGIONS
+from gdcli.studies.explore.show import columns_of, count_rows, in_percent, labels_of, target_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.studies.explore import Exploration, Explored
+    from gdcli.studies.explore.dynamics import Exploration, Explored
 
 SCRIPTS = (*DRAWING, "examples", "filters", "portrait", "map", "explore")
 MOST_EXAMPLES = 5_000  # on a page: a browser draws so many points, and their pictures fit

@@ -5,16 +5,15 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any
 
-from gdcli.analysis.data_map import REGIONS
-from gdcli.analysis.explored import CLASSIFIED, REGRESSED, Explored, ExploredSetting
 from gdcli.report.page.plain import plain
+from gdcli.studies.explore.files import CLASSIFIED, REGIONS, REGRESSED, ExploredRun, ExploredSetting
 
 MOST_POINTS = 30_000  # of all settings together
 MOST_EXAMPLES = 3_000  # of one
 WORDS = ("method", "optimizer", "schedule")  # settings that say themselves what they are
 
 
-def explored_content(found: Explored) -> dict[str, Any]:
+def explored_content(found: ExploredRun) -> dict[str, Any]:
     """Return the maps for the page's script, the setting of the lowest loss first."""
     names = _names(found)
     most = min(MOST_EXAMPLES, MOST_POINTS // max(1, len(found.settings)))
@@ -29,12 +28,12 @@ def explored_content(found: Explored) -> dict[str, Any]:
     }
 
 
-def table_columns(found: Explored) -> list[str]:
+def table_columns(found: ExploredRun) -> list[str]:
     """Return the columns of the table of settings that say something."""
     return [name for name in found.table[0] if any(row[name] is not None for row in found.table)]
 
 
-def flips_note(found: Explored) -> str:
+def flips_note(found: ExploredRun) -> str:
     """Return the sentence on labels that were made wrong on purpose, or "" where none was."""
     options = found.study.get("options")
     share = options.get("flip_labels", 0) if isinstance(options, dict) else 0
@@ -43,7 +42,7 @@ def flips_note(found: Explored) -> str:
     )
 
 
-def _names(found: Explored) -> list[str]:
+def _names(found: ExploredRun) -> list[str]:
     columns = list(zip(*(setting.values for setting in found.settings), strict=True))
     several = [len(set(column)) > 1 for column in columns]
     return [

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from gdcli.analysis.landscape import Landscape, Way
-from gdcli.report.height import height_scale, heights
 from gdcli.report.labels import short
 from gdcli.report.page.plain import plain
+from gdcli.studies.landscape.show import height_scale, heights
 
 MOST_SIDE = 101  # points along a side of the plane
 MOST_WAYS = 500

@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 from string import Template
 from typing import Any
 
-from gdcli.analysis.explored import read_explored, same_examples
 from gdcli.analysis.facts import Theory
 from gdcli.analysis.landscape import NAME, read_landscape
 from gdcli.analysis.quantization import quantization_rows
 from gdcli.analysis.why import Account
-from gdcli.report.exploration import in_percent
+from gdcli.report.charts.charts import Source
 from gdcli.report.page import parts
 from gdcli.report.page.explored import explored_content, flips_note, table_columns
 from gdcli.report.page.landscape import landscape_content
 from gdcli.report.page.own import own
 from gdcli.report.page.quantization import quantization_content
 from gdcli.report.page.theory import problem_rows, theory_content, theory_curves
-from gdcli.report.pictures.source import Source
+from gdcli.studies.explore.files import read_explored, same_examples
+from gdcli.studies.explore.show import in_percent
 
 MOST_PROBLEMS = 200
 

@@ -12,11 +12,11 @@ from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import STATUSES
 from gdcli.fields import counted
 from gdcli.report.baseline import baseline_lines
+from gdcli.report.charts.charts import Source
 from gdcli.report.console import literal
 from gdcli.report.headline import headline
 from gdcli.report.labels import texts_of
 from gdcli.report.page.thinned import Thinned
-from gdcli.report.pictures.source import Source
 from gdcli.report.tables import best_rows
 
 MOST_ROWS = 200  # of the best settings

@@ -16,7 +16,7 @@ from gdcli.report.page.png import KINDS, png
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.grid import Trial
+    from gdcli.experiment.grid import Trial
 
 PIXEL = re.compile(r"pixel_(\d+)_(\d+)")
 MOST_FEATURES = 64  # of a row

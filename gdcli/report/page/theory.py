@@ -15,8 +15,8 @@ from gdcli.analysis.results import Setting
 from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import condition_number, limit_formula
 from gdcli.analysis.why import Account, Compared, account_of
+from gdcli.report.charts.charts import Source
 from gdcli.report.page.plain import plain
-from gdcli.report.pictures.source import Source
 
 DIGITS = 7  # of a rate, which is often close to 1
 POINTS = 121  # of a curve

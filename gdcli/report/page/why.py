@@ -5,9 +5,9 @@ from __future__ import annotations
 from string import Template
 
 from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.report.charts.charts import Source
 from gdcli.report.page import parts
 from gdcli.report.page.own import own
-from gdcli.report.pictures.source import Source
 from gdcli.report.why import why_lines
 from gdcli.report.why_table import why_notes, why_table
 

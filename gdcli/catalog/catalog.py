@@ -1,0 +1,264 @@
+"""What there is to choose from: a file in a folder is its registration.
+
+Names and summaries are read without importing the files, so that a listing answers at once;
+only `find` imports, and only what is asked for. Besides gdcli's own files there are those of
+plugins, and files and classes of the user's own, which are referred to by where they are.
+
+What installed packages add: their entry points `gdcli.problems`, `.optimizers`, `.schedules`.
+
+A listing reads their names and the first lines of their docstrings; it imports none of them.
+
+Any class of torch.optim as an optimizer, to compare with: `--optimizer torch:Adamax`.
+
+Its options are those arguments of the class that have a number, a flag or numbers as default.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+from dataclasses import dataclass, field, make_dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+
+from gdcli.catalog import user_code
+from gdcli.catalog.user_code import NAME, TORCH, is_own, name_in, only_class
+from gdcli.errors import UserError
+from gdcli.fields import show, suggestion
+from gdcli.optimizer import Optimizer, State
+from gdcli.problem import Array, Problem
+from gdcli.schedule import Schedule
+from gdcli.words import entry_meant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from importlib.metadata import EntryPoint
+
+    import torch
+
+
+@cache
+def plugins(folder: str) -> dict[str, tuple[EntryPoint, ...]]:
+    """Return the entry points of the group `gdcli.<folder>` by name; a name may be taken twice."""
+    # As slow to import as all of gdcli: only who asks for more than gdcli's own waits for it.
+    from importlib.metadata import entry_points  # noqa: PLC0415
+
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for entry in entry_points(group=f"gdcli.{folder}"):
+        name = entry.name.replace("_", "-")
+        if NAME.fullmatch(name) and entry not in found.get(name, ()):
+            found[name] = (*found.get(name, ()), entry)
+    return found
+
+
+def summary(entry: EntryPoint) -> str:
+    """Return the first line of a plugin's docstring, or else which package it is from."""
+    spec = user_code.spec_of(entry.module)
+    try:
+        tree = ast.parse(Path((spec and spec.origin) or "").read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return f"from {_package(entry)}"
+    line = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
+    return line or f"from {_package(entry)}"
+
+
+def find_plugin(folder: str, name: str, contract: type, where: str) -> type[Any]:
+    """Return the class of a plugin, imported; raises UserError, naming `where`."""
+    entries = plugins(folder)[name]
+    if len(entries) > 1:
+        packages = " and ".join(sorted(map(_package, entries)))
+        what = f"{show(name)} is in more than one package: {packages}"
+        raise UserError(where, what, "uninstall all but one")
+    (entry,) = entries
+    try:
+        return user_code.imported(entry.module, entry.attr, contract, name, where)
+    except UserError as error:
+        fix = f"update or uninstall {_package(entry)}"
+        raise UserError(where, f"the plugin {show(name)}: {error.what}", fix) from error
+
+
+def _package(entry: EntryPoint) -> str:
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package"
+
+
+ABOUT = """Its options are the arguments of torch.optim.{name} whose defaults are numbers or flags.
+
+https://docs.pytorch.org/docs/stable/generated/torch.optim.{name}.html says what they do.
+--epochs and --steps count its steps as those of the others. Where a step takes several gradients,
+as those of LBFGS do, the columns epoch and examples count the passes over the data that they are.
+"""
+# How torch computes, not what; the sign of the loss; and what is the trial's.
+NOT_ITS_OWN = {
+    "self",
+    "params",
+    "lr",
+    "foreach",
+    "capturable",
+    "differentiable",
+    "fused",
+    "maximize",
+}
+
+
+@dataclass(frozen=True)
+class TorchOptimizer(Optimizer):
+    """A class of torch.optim, which moves the parameters of one trial by itself."""
+
+    kind: ClassVar[str] = ""  # the class's name
+    arguments: ClassVar[tuple[str, ...]] = ()
+    refused: ClassVar[tuple[str, ...]] = ()  # fields of every optimizer that the class has not
+    needs_torch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Refuse weight decay that the class does not have; raises UserError."""
+        if self.weight_decay and "weight_decay" in self.refused:
+            what = f"{TORCH}{self.kind} has no weight decay"
+            raise UserError("--weight-decay", what, "leave it out, or take another optimizer")
+
+    def made(self, params: list[torch.Tensor], lr: float) -> torch.optim.Optimizer:
+        """Return the optimizer of some parameters."""
+        import torch
+
+        made: torch.optim.Optimizer = getattr(torch.optim, self.kind)(
+            params, lr=lr, **{name: getattr(self, name) for name in self.arguments}
+        )
+        return made
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        """Raise NotImplementedError: torch takes its steps itself."""
+        raise NotImplementedError
+
+
+def find_torch(reference: str, where: str) -> type[TorchOptimizer]:
+    """Return the class that torch:NAME means; raises UserError if torch.optim has none."""
+    import torch.optim
+
+    name = reference.removeprefix(TORCH)
+    known = [
+        n
+        for n, c in vars(torch.optim).items()
+        if inspect.isclass(c) and issubclass(c, torch.optim.Optimizer) and n != "Optimizer"
+    ]
+    if name not in known:
+        typed = {n: f"{TORCH}{n}" for n in known}
+        hint = suggestion(name, known, typed) or f"give {TORCH} and one of {', '.join(known)}"
+        raise UserError(where, f"torch.optim has no class {show(name)}", hint)
+    return _made(name)
+
+
+@cache
+def _made(name: str) -> type[TorchOptimizer]:
+    """Return the optimizer of a class of torch.optim, whose arguments are its options."""
+    import torch.optim
+
+    own = dict(_arguments(getattr(torch.optim, name)))
+    made = make_dataclass(
+        f"Torch{name}",
+        [
+            (n, Annotated[kind, f"{n} of torch.optim.{name}"], field(default=value))
+            for n, (kind, value) in own.items()
+        ],
+        bases=(TorchOptimizer,),
+        namespace={
+            "kind": name,
+            "arguments": tuple(own),
+            "refused": () if "weight_decay" in own else ("weight_decay",),
+            "__doc__": ABOUT.format(name=name),
+        },
+        frozen=True,
+    )
+    made.__module__ = __name__
+    return made
+
+
+def _arguments(cls: type) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """Yield the arguments that can be options: name, kind and default."""
+    for name, argument in inspect.signature(cls).parameters.items():
+        value, said = argument.default, str(argument.annotation)
+        if name in NOT_ITS_OWN or isinstance(value, str) or value is None:
+            continue
+        if isinstance(value, tuple):
+            if all(isinstance(part, int | float) for part in value):
+                kinds = tuple(float for _ in value)
+                yield name, (tuple[kinds], tuple(map(float, value)))  # type: ignore[valid-type]
+        elif isinstance(value, bool | int | float):
+            # torch writes 0 for a number that need not be whole.
+            whole = isinstance(value, bool) or (isinstance(value, int) and "float" not in said)
+            yield name, (type(value), value) if whole else (float, float(value))
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Catalogue(Generic[T]):
+    """The files of one folder, each of which holds one class of a contract."""
+
+    folder: str  # also the package's and the listing command's name: "optimizers"
+    contract: type[T]
+
+    @property
+    def word(self) -> str:
+        """What one entry is called: "optimizer"."""
+        return self.folder.removesuffix("s")
+
+    def built_in(self) -> list[str]:
+        """Return the names of gdcli's own, sorted."""
+        files = (Path(__file__).parents[1] / self.folder).glob("[!_]*.py")
+        return sorted(file.stem.replace("_", "-") for file in files)
+
+    def names(self) -> list[str]:
+        """Return every name, sorted, once: a plugin cannot replace a built-in of the same name."""
+        return sorted({*self.built_in(), *plugins(self.folder)})
+
+    def summary(self, name: str) -> str:
+        """Return the first line of a file's docstring, without importing it."""
+        if name.startswith(TORCH):
+            return f"torch.optim.{name.removeprefix(TORCH)}, one trial at a time"
+        if name not in self.built_in():
+            return summary(plugins(self.folder)[name][0])
+        file = Path(__file__).parents[1] / self.folder / f"{name.replace('-', '_')}.py"
+        return (ast.get_docstring(_parsed(file)) or "").partition("\n")[0].rstrip(".")
+
+    def find(self, reference: str, where: str) -> type[T]:
+        """Return the class referred to; raises UserError, naming `where`, if there is none."""
+        if is_own(reference):
+            return self._own(reference, where)
+        if reference.startswith(TORCH) and self.contract is Optimizer:
+            return find_torch(reference, where)  # type: ignore[return-value]
+        if reference in self.built_in():
+            module = f"gdcli.{self.folder}.{reference.replace('-', '_')}"
+            return only_class(importlib.import_module(module), self.contract)
+        if reference in plugins(self.folder):
+            return find_plugin(self.folder, reference, self.contract, where)
+        hint = entry_meant(self.folder, reference, self.names()) or f"see: gdcli {self.folder}"
+        raise UserError(where, f"there is no {self.word} {show(reference)}", hint)
+
+    def _own(self, reference: str, where: str) -> type[T]:
+        """Return a class of the user's own, whose name is no other's: results tell by it."""
+        if (name := name_in(reference)) in self.names():
+            what = f"{show(reference)} would be called {name}, as another {self.word} is"
+            raise UserError(where, what, "give it another name")
+        return user_code.find(reference, self.contract, where)
+
+
+@cache
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+# mypy asks for a concrete class where type[T] is wanted; the contracts are abstract on purpose.
+PROBLEMS: Catalogue[Problem] = Catalogue("problems", Problem)  # type: ignore[type-abstract]
+OPTIMIZERS: Catalogue[Optimizer] = Catalogue("optimizers", Optimizer)  # type: ignore[type-abstract]
+SCHEDULES: Catalogue[Schedule] = Catalogue("schedules", Schedule)  # type: ignore[type-abstract]
+
+
+def name_of(entry: object) -> str:
+    """Return the name under which an instance's class is found, or that its file gives it."""
+    if source := user_code.source_of(type(entry)):
+        return source.name
+    if isinstance(entry, TorchOptimizer):
+        return f"{TORCH}{entry.kind}"
+    return type(entry).__module__.rpartition(".")[2].replace("_", "-")

@@ -1,0 +1,366 @@
+"""Which trials an experiment consists of, and which of them share one stacked program.
+
+How every trial of an experiment is trained, recorded and ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+from annotated_types import Ge, Gt, Le
+
+from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, name_of
+from gdcli.catalog.user_code import name_in
+from gdcli.errors import UserError
+from gdcli.fields import AXIS, LATER, settings_of, show
+from gdcli.numerals import WHOLE
+from gdcli.optimizer import Optimizer
+from gdcli.problem import Problem
+from gdcli.schedule import Schedule
+
+MOST_STEPS = 2**53 - 1  # beyond it a float64 no longer counts in ones
+
+
+@dataclass(frozen=True)
+class Training:
+    """Budget, recording, stopping and data order: the same for every trial of the grid."""
+
+    epochs: Annotated[int | None, "passes over the data", Ge(1), Le(MOST_STEPS)] = None
+    steps: Annotated[int | None, "steps, instead of epochs", Ge(1), Le(MOST_STEPS)] = None
+    record: Annotated[str, "when to record: epoch, step, every N steps, or log"] = "epoch"
+    tol: Annotated[float | None, "gradient norm at which a trial ends: its goal", Gt(0)] = None
+    target_loss: Annotated[float | None, "training loss at which a trial ends: its goal"] = None
+    diverge_at: Annotated[float, "times the loss at the start at which a trial diverged", Gt(1)] = (
+        1e9
+    )
+    order: Annotated[
+        Literal["shuffle", "fixed", "replacement"],
+        "examples reshuffled each epoch, in one order, or drawn with replacement",
+    ] = "shuffle"
+    remainder: Annotated[Literal["keep", "drop"], "the last, smaller batch of an epoch"] = "keep"
+    measure: Annotated[
+        Literal["sharpness"] | None,
+        LATER,
+        "what else to record: sharpness, the largest eigenvalue of the loss's Hessian",
+    ] = None
+    data_seed: Annotated[int, "seed of drawn data and of the train/test split", Ge(0)] = 0
+    dtype: Annotated[
+        Literal["float32", "float64"] | None, "precision; float32 for networks, else float64"
+    ] = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a curve that were asked for."""
+        return (self.measure,) if self.measure else ()
+
+    def check(self, where: str) -> None:
+        """Raise UserError, naming `where`, for settings that do not go together."""
+        if self.epochs is not None and self.steps is not None:
+            what = f"both epochs ({self.epochs}) and steps ({self.steps}) are given"
+            raise UserError(where, what, "give one of them")
+
+    def record_every(self, where: str) -> int | None:
+        """Return N of `record` = "N" steps, None for its words; raises UserError for others."""
+        if self.record in ("epoch", "step", "log"):
+            return None
+        if WHOLE.fullmatch(self.record) and int(self.record) > 0:
+            return int(self.record)
+        fix = "give epoch, step, log, or a number of steps"
+        raise UserError(where, f"{show(self.record)} is no interval", fix)
+
+
+MOST_TRIALS = 1_000_000
+MOST_PROBLEMS = 10_000  # each has examples, a program and an estimate of its own
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+Point: TypeAlias = tuple[tuple[tuple[str, Any], ...], ...]
+Where: TypeAlias = Callable[[str], str]  # a name -> how an error names it: "--lr", "a.toml:3: lr"
+
+
+@dataclass(frozen=True)
+class Axes:
+    """The axes that every experiment has; more come from its `vary`."""
+
+    method: Annotated[
+        tuple[Literal["gd", "sgd", "minibatch"], ...],
+        AXIS,
+        "how much data one step sees: all, one example, or a batch",
+    ] = ("gd",)
+    batch_size: Annotated[tuple[int, ...], AXIS, "examples in a step of minibatch", Ge(1)] = (32,)
+    optimizer: Annotated[tuple[str, ...], AXIS, "update rules, or files; see: gdcli optimizers"] = (
+        "vanilla",
+    )
+    schedule: Annotated[tuple[str, ...], AXIS, "learning rate over time; see: gdcli schedules"] = (
+        "constant",
+    )
+    weight_decay: Annotated[
+        tuple[float, ...] | None, AXIS, "the optimizer's weight decay, not in the loss", Ge(0)
+    ] = None
+    clip_norm: Annotated[
+        tuple[float, ...] | None, AXIS, "largest norm of a trial's gradient", Gt(0)
+    ] = None
+    lr: Annotated[tuple[float, ...] | None, AXIS, "learning rates", Gt(0)] = None
+    seed: Annotated[tuple[int, ...], AXIS, "seeds of start and example order", Ge(0)] = (0,)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the grid: everything that one trajectory depends on."""
+
+    problem: Problem
+    method: str
+    batch_size: int | None  # of minibatch only
+    optimizer: Optimizer
+    schedule: Schedule
+    lr: float
+    seed: int
+    training: Training
+
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """The columns of the curve besides the losses and the gradient norm."""
+        return (*self.problem.curve_columns, *self.training.columns)
+
+    @cached_property
+    def id(self) -> str:
+        """The first 12 hex digits of the hash of the settings: the same in every grid.
+
+        48 bits: among 100,000 trials two share an id once in 50,000 grids.
+        """
+        settings = {name: getattr(self, name) for name in ("method", "batch_size", "lr", "seed")}
+        # Put together from the parts' own texts, which many trials share: else a grid of 100,000
+        # takes seconds to name.
+        parts = [f'"{n}":{_said(getattr(self, n))}' for n in ("optimizer", "problem", "schedule")]
+        fields = _said(self.training, named=False)
+        return _sha256(f"[1,{CANONICAL.encode(settings)},{{{','.join(parts)}}},{fields}]")[:12]
+
+
+class Cohort(NamedTuple):
+    """Trials that share one stacked program: one problem, method, batch size and kind of rule."""
+
+    trials: tuple[Trial, ...]
+
+    @property
+    def name(self) -> str:
+        """What the trials have in common, for a progress bar."""
+        trial = self.trials[0]
+        size = f" {trial.batch_size}" if trial.batch_size else ""
+        return f"{trial.method}{size} {name_of(trial.optimizer)}"
+
+
+def _said(part: Any, *, named: bool = True) -> str:
+    """Return a part's name and fields as canonical JSON, which the part keeps."""
+    held = vars(part)
+    if "_said" not in held:
+        fields = settings_of(part)
+        held["_said"] = CANONICAL.encode([name_of(part), fields] if named else fields)
+    text: str = held["_said"]
+    return text
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 of a value's canonical JSON."""
+    return _sha256(CANONICAL.encode(value))
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
+    """Group trials by the program they share, in the order of the first of each.
+
+    What decides how a step is computed is the same for all of a cohort, so that no trial's bits
+    depend on what else is in the grid.
+    """
+    groups: dict[object, list[Trial]] = {}
+    kinds: dict[int, object] = {}  # by identity: many trials share a rule
+    for trial in trials:
+        rule = trial.optimizer
+        kind = kinds.get(id(rule)) or kinds.setdefault(id(rule), _kind(rule))
+        key = (trial.problem, trial.method, trial.batch_size, kind, type(trial.schedule))
+        groups.setdefault(key, []).append(trial)
+    return tuple(Cohort(tuple(group)) for group in groups.values())
+
+
+def _kind(rule: Optimizer) -> tuple[object, ...]:
+    """Return what the rules of trials that share a program have in common."""
+    varying = (*rule.stacked_fields(), "clip_norm")
+    fixed = tuple(getattr(rule, f.name) for f in fields(rule) if f.name not in varying)
+    return type(rule), fixed, rule.weight_decay > 0, rule.clip_norm is not None
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The product of the axes, zipped ones in step, without what would be the same trial twice."""
+
+    problem: type[Problem]
+    options: Mapping[str, Any]  # the problem's fixed options, by field
+    axes: Axes
+    vary: Mapping[str, tuple[Any, ...]]  # by name: "condition", "momentum.beta"
+    zip: Sequence[Sequence[str]]
+    training: Training
+
+    @cached_property
+    def cohorts(self) -> tuple[Cohort, ...]:
+        """The trials, grouped by the program they share."""
+        points = (dict(itertools.chain.from_iterable(point)) for point in self._points())
+        return cohorts_of(dict.fromkeys(self._trial(point) for point in points))
+
+    @cached_property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every trial once, in the order in which results are written: cohort by cohort."""
+        return tuple(trial for cohort in self.cohorts for trial in cohort.trials)
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """What the problems of the grid measure besides losses: the columns of all of them."""
+        firsts = (cohort.trials[0] for cohort in self.cohorts)
+        return tuple(dict.fromkeys(name for trial in firsts for name in trial.curve_columns))
+
+    def values(self) -> dict[str, tuple[Any, ...]]:
+        """Return every axis by name, what splits cohorts first, so that they stay together."""
+        axes = {field.name: getattr(self.axes, field.name) for field in fields(self.axes)}
+        axes["lr"] = axes["lr"] or (self.problem.default_lr,)
+        outer = {name: values for name, values in self.vary.items() if "." not in name}
+        inner = {name: values for name, values in self.vary.items() if "." in name}
+        return {
+            **outer,
+            **{name: axes.pop(name) for name in ("method", "batch_size", "optimizer", "schedule")},
+            **inner,
+            **{name: values for name, values in axes.items() if values},
+        }
+
+    def check(self, where: Where) -> None:
+        """Raise UserError for zipped axes of different length or a vast grid."""
+        axes = self.values()
+        for names in self.zip:
+            lengths = {name: len(axes.get(name, ())) for name in names}
+            missing = next((name for name, length in lengths.items() if not length), None)
+            if missing:
+                raise UserError(where("zip"), f"{missing} has no values", "give it some")
+            if len(set(lengths.values())) > 1:
+                found = ", ".join(f"{name} has {n}" for name, n in lengths.items())
+                raise UserError(
+                    where("zip"), f"the axes differ in length: {found}", "give as many each"
+                )
+        together = {names: len(axes[names[0]]) for names in self._groups()}
+        own = {names: n for names, n in together.items() if any(map(self._of_problem, names))}
+        for counts, most, what in (
+            (together, MOST_TRIALS, "trials"),
+            (own, MOST_PROBLEMS, "problems that differ"),
+        ):
+            if (count := math.prod(counts.values())) > most:
+                product = " x ".join(f"{'+'.join(n)} {c}" for n, c in counts.items() if c > 1)
+                fix = f"take at most {most}"
+                raise UserError(where("grid"), f"it has {count} {what}: {product}", fix)
+
+    def _of_problem(self, name: str) -> bool:
+        """Return whether an axis is an option of the problem."""
+        return name in self.vary and "." not in name
+
+    def _points(self) -> Iterable[Point]:
+        """Return the product of the axes, each point as groups of (name, value) pairs."""
+        return itertools.product(*self._zipped())
+
+    def _zipped(self) -> list[list[tuple[tuple[str, Any], ...]]]:
+        """Return the axes as lists of (name, value) pairs; zipped axes are one list."""
+        axes = self.values()
+        pairs = {name: [(name, value) for value in values] for name, values in axes.items()}
+        return [list(zip(*(pairs[n] for n in names), strict=True)) for names in self._groups()]
+
+    def _groups(self) -> list[tuple[str, ...]]:
+        """Return the names of the axes; zipped ones are together."""
+        groups: dict[str, tuple[str, ...]] = {name: (name,) for name in self.values()}
+        for first, *others in self.zip:
+            groups[first] = (first, *others)
+            for name in others:
+                del groups[name]
+        return list(groups.values())
+
+    @cached_property
+    def rules(self) -> dict[tuple[str, str], type[Any]]:
+        """The optimizers and schedules of the grid, looked up once, not for every trial."""
+        return {
+            (catalogue.word, name): catalogue.find(name, f"--{catalogue.word}")
+            for catalogue, names in (
+                (OPTIMIZERS, self.axes.optimizer),
+                (SCHEDULES, self.axes.schedule),
+            )
+            for name in names
+        }
+
+    @cached_property
+    def _resolved(self) -> Training:
+        """The budget and precision that the problem's defaults fill in: a trial's id names them."""
+        training, problem = self.training, self.problem
+        epochs = training.epochs or (None if training.steps else problem.default_epochs)
+        return replace(training, epochs=epochs, dtype=training.dtype or problem.default_dtype)
+
+    def _trial(self, point: dict[str, Any]) -> Trial:
+        method = point["method"]
+        return Trial(
+            problem=self._part(self.problem, self._names[""], point, self.options),
+            method=method,
+            batch_size=point["batch_size"] if method == "minibatch" else None,
+            optimizer=self._rule("optimizer", point),
+            schedule=self._rule("schedule", point),
+            lr=point["lr"],
+            seed=point["seed"],
+            training=self._resolved,
+        )
+
+    def _rule(self, axis: str, point: Mapping[str, Any]) -> Any:
+        reference = point[axis]
+        names = self._names[name_in(reference)]
+        return self._part(self.rules[axis, reference], names, point, {})
+
+    def _part(
+        self,
+        kind: type,
+        names: Mapping[str, str],
+        point: Mapping[str, Any],
+        rest: Mapping[str, Any],
+    ) -> Any:
+        """Return the one instance of a class that has these values at a point of the grid."""
+        # An axis holds no value twice, so that equal ones are the same.
+        key = (kind, *(point[name] for name in names))
+        if key not in self._parts:
+            own = {field: point[name] for name, field in names.items()}
+            self._parts[key] = kind(**{**rest, **own})
+        return self._parts[key]
+
+    @cached_property
+    def _parts(self) -> dict[object, Any]:
+        """The problems, optimizers and schedules of the trials, each made once."""
+        return {}
+
+    @cached_property
+    def _names(self) -> dict[str, dict[str, str]]:
+        """The varied fields of each owner, "" for the problem: {"momentum.beta": "beta"}."""
+        own = [name for name in ("weight_decay", "clip_norm") if getattr(self.axes, name)]
+        names: dict[str, dict[str, str]] = {"": {}}
+        names |= {name_in(rule): {} for rule in self.axes.schedule}
+        names |= {name_in(rule): dict(zip(own, own, strict=True)) for rule in self.axes.optimizer}
+        for name in self.vary:
+            owner, _, field = name.rpartition(".")
+            names.setdefault(owner, {})[name] = field.replace("-", "_")
+        return names
+
+
+def setting(trial: Trial, name: str) -> Any:
+    """Return a varied setting of a trial by its name, None where it does not apply to it."""
+    owner, dot, field = name.rpartition(".")
+    field = field.replace("-", "_")
+    if not dot:
+        return getattr(
+            trial.optimizer if field in ("weight_decay", "clip_norm") else trial.problem, field
+        )
+    parts = [part for part in (trial.optimizer, trial.schedule) if name_of(part) == owner]
+    return getattr(parts[0], field) if parts else None

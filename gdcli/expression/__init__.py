@@ -1,1 +1,0 @@
-"""A loss written as a formula: read safely, evaluated, and differentiated node by node."""
