@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gdcli.numerals import NUMBER
+from gdcli.fields import NUMBER
 
 MARK = "'"
 WIDE = ("\uff1d", "\uff0b", "\uff0d", "\uff20")  # the same signs as East Asian keyboards have them

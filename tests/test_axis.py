@@ -12,10 +12,9 @@ from annotated_types import Ge, Gt
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.comma_list import split, written
 from gdcli.errors import UserError
 from gdcli.experiment.axis import expand, one, text, texts
-from gdcli.fields import AXIS, options_of
+from gdcli.fields import AXIS, options_of, split, written
 
 
 @dataclass(frozen=True)

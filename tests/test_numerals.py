@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.numerals import NUMBER, WHOLE, listed, meant
+from gdcli.fields import NUMBER, WHOLE, listed, meant
 
 
 @pytest.mark.parametrize(

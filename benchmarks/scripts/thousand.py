@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gdcli.cli.environment import settle
+from gdcli.cli.failure import settle
 
 settle()
 

@@ -12,8 +12,7 @@ from typing import NamedTuple, NoReturn, TypeAlias
 from gdcli import door
 from gdcli.csv_cell import as_given
 from gdcli.errors import RunError, UserError
-from gdcli.fields import show
-from gdcli.numerals import NUMBER, WHOLE
+from gdcli.fields import NUMBER, WHOLE, show
 
 Value: TypeAlias = int | float | str | None
 

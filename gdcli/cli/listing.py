@@ -1,16 +1,65 @@
-"""`gdcli problems`, `optimizers`, `schedules`: what there is, and each in full."""
+"""`gdcli problems`, `optimizers`, `schedules`: what there is, and each in full.
+
+One problem, optimizer or schedule in full: what it is, and every option.
+
+`gdcli runs [FOLDER]`: which runs there are, and how far each is.
+
+`gdcli doctor`: what a bug report needs to say about the machine.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
-from typing import Annotated, Any
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
-from gdcli.cli.details import print_details
-from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.screen import Screen
+from gdcli.catalog.user_code import is_own
+from gdcli.cli.options import RUN, Screen, default_of, limits_of, metavar, read, takes
+from gdcli.errors import UserError
+from gdcli.experiment.grid import Axes
+from gdcli.fields import Option, options_of, show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Console) -> None:
+    """Print the text and the options of an entry; csv is the options alone."""
+    from gdcli.report.listing import print_json, print_listing, write_lines
+
+    where = f"gdcli {catalogue.folder}"
+    if is_own(name):  # a listing runs nobody's file
+        fix = f"to run it and see its options: gdcli run {name} --help"
+        raise UserError(where, f"{show(name)} is no name", fix)
+    cls = catalogue.find(name, where)
+    about = inspect.cleandoc(cls.__doc__ or "")
+    refused = getattr(cls, "refused", ())
+    options = (option for option in options_of(cls).values() if option.field not in refused)
+    rows = [_row(catalogue, name, option) for option in options]
+    if form == "json":
+        entry = {"name": name, "summary": catalogue.summary(name), "description": about}
+        print_json({**entry, "options": rows}, console)
+        return
+    if form != "csv":
+        write_lines([f"{name}: {catalogue.summary(name)}", "", about, ""], console)
+    print_listing(rows, form, console)
+
+
+def _row(catalogue: Catalogue[Any], owner: str, option: Option) -> dict[str, str]:
+    """Return an option as the listing shows it."""
+    on_line = catalogue is PROBLEMS or option.name in options_of(Axes)
+    return {
+        "option": f"--{option.name}" if on_line else f"--vary {owner}.{option.name}",
+        "type": "true|false" if option.kind is bool else metavar(option),
+        "range": limits_of(option),
+        "default": default_of(option),
+        "summary": option.summary,
+    }
 
 
 def _names(ctx: typer.Context) -> list[str]:
@@ -50,3 +99,49 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
 
 
 problems, optimizers, schedules = listing(PROBLEMS), listing(OPTIMIZERS), listing(SCHEDULES)
+
+
+@takes({RUN: (Screen,)})
+def runs(
+    *,
+    folder: Annotated[
+        str | None, typer.Argument(metavar="FOLDER", help="folder of runs; results")
+    ] = None,
+    **given: object,
+) -> int:
+    """List the runs in a folder, and how far each of them is.
+
+    The state is told by checksums and locks, never by a process id: complete results are what the
+    run wrote; a partial run goes on with its own command; a damaged one is made whole by it; a
+    process is at work on one that is in progress.
+    """
+    screen = read(Screen, given)
+    if folder is not None and not Path(folder).is_dir():
+        fix = "give the folder that runs are in, such as results"
+        raise UserError(show(folder), "there is no such folder", fix)
+    from gdcli.report.listing import print_listing
+    from gdcli.runs.overview import overview
+
+    where = Path(folder or "results")
+    rows = [asdict(entry) for entry in overview(where)] if where.is_dir() else []
+    if rows or screen.format == "json":
+        print_listing(rows, screen.format, screen.console())
+    if not rows:
+        screen.tell(f"there are no runs in {where}")
+    return 0
+
+
+@takes({RUN: (Screen,)})
+def doctor(**given: object) -> int:
+    """Print versions, devices, threads and extras, for a bug report."""
+    screen = read(Screen, given)
+    from gdcli.report.listing import print_json, print_listing
+    from gdcli.runs.diagnosis import diagnose
+
+    found = diagnose()
+    if screen.format == "json":
+        print_json(found, screen.console())
+    else:
+        rows = [{"item": name, "value": value} for name, value in found.items()]
+        print_listing(rows, screen.format, screen.console())
+    return 0

@@ -9,10 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.cli.completion import runs
-from gdcli.cli.mistakes import every
-from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.screen import Screen
+from gdcli.cli.options import RUN, Screen, every, read, runs, takes
 from gdcli.errors import UserError
 from gdcli.fields import convert, suggestion
 from gdcli.fields import show as show_value

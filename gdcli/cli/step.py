@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from annotated_types import Ge, Gt, Le
 
-from gdcli.cli.assignments import assignments
-from gdcli.cli.mistakes import every
-from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.output_file import checked_output
-from gdcli.cli.screen import Screen
+from gdcli.cli.options import RUN, Screen, assignments, checked_output, every, read, takes
 from gdcli.errors import UserError, UserErrors
 from gdcli.fields import convert, show, suggestion
 from gdcli.formula import Formula, parse

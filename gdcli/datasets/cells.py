@@ -23,9 +23,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gdcli.comma_list import typed
 from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.fields import show, typed
 from gdcli.problem import Array, Data
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from itertools import chain, count, islice, takewhile
 from pathlib import Path
 from typing import TypeAlias
 
-from gdcli.comma_list import typed
 from gdcli.datasets.cells import note
 from gdcli.datasets.contents import check_room, opened
 from gdcli.datasets.dialect import (
@@ -34,7 +33,7 @@ from gdcli.datasets.dialect import (
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.tables import UNNAMED, TextTable
 from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.fields import show, typed
 
 SAYS = re.compile(r"sep=([^\w\s]|\t)\s*")  # what Excel writes, and takes off
 UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape gives them

@@ -13,13 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gdcli.comma_list import typed
 from gdcli.datasets.cells import EXACT, MOST, Classes, note, number_classes, ranks, tell_alike
 from gdcli.datasets.delimited import read_parts
 from gdcli.datasets.reading import AUTO, CSV, Both, Reading, guessed, matched, read_file
 from gdcli.datasets.tables import Table
 from gdcli.errors import UserError
-from gdcli.fields import counted, show
+from gdcli.fields import counted, show, typed
 from gdcli.problem import Array
 
 if TYPE_CHECKING:

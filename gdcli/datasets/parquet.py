@@ -17,7 +17,6 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from gdcli.comma_list import typed
 from gdcli.datasets.cells import EXACT, Style, instead, is_missing, note
 from gdcli.datasets.contents import check_ratio, check_room, seekable
 from gdcli.datasets.delimited import CELL, named
@@ -25,7 +24,7 @@ from gdcli.datasets.dialect import check_names
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.tables import FILL, UNNAMED, Table, TextTable, tell_words, without
 from gdcli.errors import UserError
-from gdcli.fields import show
+from gdcli.fields import show, typed
 from gdcli.problem import Array
 
 if TYPE_CHECKING:

@@ -18,12 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from gdcli.comma_list import split
 from gdcli.datasets.cells import note
 from gdcli.datasets.contents import WRONG_ZIP, opened, packed, seekable
 from gdcli.datasets.tables import Table
 from gdcli.errors import MissingData, UserError
-from gdcli.fields import LATER, show
+from gdcli.fields import LATER, show, split
 from gdcli.problem import Array
 
 if TYPE_CHECKING:

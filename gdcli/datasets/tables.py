@@ -14,10 +14,9 @@ from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from gdcli.comma_list import typed, written
 from gdcli.datasets.cells import EXACT, Style, advice, is_missing, is_name, lost_digits, note
 from gdcli.errors import UserError
-from gdcli.fields import show, suggestion
+from gdcli.fields import show, suggestion, typed, written
 from gdcli.problem import Array
 
 if TYPE_CHECKING:

@@ -10,10 +10,18 @@ from collections.abc import Iterator
 from decimal import Context, Decimal, localcontext
 from typing import Any
 
-from gdcli.comma_list import split, written
 from gdcli.errors import UserError
-from gdcli.fields import MOST_DIGITS, Option, refuse_zeros, show
-from gdcli.numerals import NUMBER, listed, meant
+from gdcli.fields import (
+    MOST_DIGITS,
+    NUMBER,
+    Option,
+    listed,
+    meant,
+    refuse_zeros,
+    show,
+    split,
+    written,
+)
 
 DIGITS = Context(prec=60)
 FEWER = Context(prec=50)  # what rounding errors do not reach: 8 * 2**1 is 16, not 15.99...

@@ -19,8 +19,7 @@ from annotated_types import Ge, Gt, Le
 from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, name_of
 from gdcli.catalog.user_code import name_in
 from gdcli.errors import UserError
-from gdcli.fields import AXIS, LATER, settings_of, show
-from gdcli.numerals import WHOLE
+from gdcli.fields import AXIS, LATER, WHOLE, settings_of, show
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule

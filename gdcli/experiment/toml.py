@@ -22,8 +22,7 @@ from gdcli.catalog.user_code import Stranger
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.experiment.grid import Axes, Training
-from gdcli.fields import LIMITS, Option, options_of, show, suggestion
-from gdcli.numerals import NUMBER, WHOLE
+from gdcli.fields import LIMITS, NUMBER, WHOLE, Option, options_of, show, suggestion
 
 TABLES = ("problem", "grid")
 GRID = {**options_of(Axes), **options_of(Training), "zip": None}

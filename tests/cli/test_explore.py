@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
-from gdcli.cli.explore import DECIDED, Written
-from gdcli.cli.screen import Screen
+from gdcli.cli.options import Screen
+from gdcli.cli.studies import EXPLORE_DECIDED, ExploreOutput
 from gdcli.engine.examples import load
 from gdcli.fields import options_of
 from gdcli.runs.interruption import Interrupted
@@ -135,13 +135,15 @@ def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: s
 
 @pytest.mark.parametrize("name", PROBLEMS.names())
 def test_a_problem_s_options_are_its_own(name: str) -> None:
-    others = {option for cls in (DataMap, Written, Machine, Screen) for option in options_of(cls)}
+    others = {
+        option for cls in (DataMap, ExploreOutput, Machine, Screen) for option in options_of(cls)
+    }
     assert not others & set(options_of(PROBLEMS.find(name, "")))
 
 
 def test_the_help_has_what_is_its_own(shell: Shell) -> None:
     assert shell("explore", "cnn", "--help") == 0
-    assert not [option for option in DECIDED if f"--{option} " in shell.out]
+    assert not [option for option in EXPLORE_DECIDED if f"--{option} " in shell.out]
     assert all(f"--{option} " in shell.out for option in options_of(DataMap))
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from gdcli.cli import export as command
+from gdcli.cli import keep as command
 from tests.cli.command_line import Shell, gdcli
 
 RUN = ("run", "mlp", "--dataset", "iris", "--lr", "0.1,0.2", "--epochs", "2", "--quiet")

@@ -10,8 +10,8 @@ import pytest
 
 from gdcli import __version__
 from gdcli.catalog.catalog import PROBLEMS
-from gdcli.cli.run import Instead
-from gdcli.cli.screen import Screen
+from gdcli.cli.options import Screen
+from gdcli.cli.run import RunMode
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of
 from gdcli.runs.options import RunOptions
@@ -20,7 +20,7 @@ from tests.cli.command_line import Shell, gdcli
 OTHERS = [
     *(
         option
-        for cls in (Axes, Training, RunOptions, Instead, Screen)
+        for cls in (Axes, Training, RunOptions, RunMode, Screen)
         for option in options_of(cls)
     ),
     *("vary", "zip", "set", "help", "version"),

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
-from gdcli.cli.lr_range import DECIDED, LrRange
-from gdcli.cli.screen import Screen
+from gdcli.cli.options import Screen
+from gdcli.cli.studies import RANGE_DECIDED, LrRange
 from gdcli.experiment.grid import Training
 from gdcli.fields import options_of
 from gdcli.studies.options import Machine, RangeTest
@@ -300,7 +300,7 @@ def test_a_problem_s_options_are_its_own(name: str) -> None:
 
 def test_the_help_leaves_out_what_the_test_decides(shell: Shell) -> None:
     assert shell("lr-range", "cnn", "--help") == 0
-    assert not [option for option in DECIDED if f"--{option} " in shell.out]
+    assert not [option for option in RANGE_DECIDED if f"--{option} " in shell.out]
     assert shell.out.count("--steps ") == shell.out.count("--diverge-at ") == 1
     assert "--momentum" not in shell.out
     assert all(f"--{option} " in shell.out for option in ("lr-from", "method", "seed", "output"))

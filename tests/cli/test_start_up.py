@@ -107,7 +107,7 @@ def test_nothing_heavy_is_imported(
 def test_a_command_is_imported_without_the_others(tmp_path: Path) -> None:
     code = "main(); print(*sorted(m for m in sys.modules if m.startswith('gdcli.')))"
     loaded = gdcli("run", "quadratic", "--help", folder=tmp_path, code=code).stdout.split()
-    others = ("sweep", "landscape", "lr_range", "compare", "verify", "report", "merge", "listing")
+    others = ("studies", "step", "show", "look", "keep", "extend", "listing")
     assert "gdcli.cli.run" in loaded
     assert not {f"gdcli.cli.{name}" for name in others} & set(loaded)
 

@@ -39,7 +39,7 @@ def test_a_run_can_be_given_another_name(shell: Shell, files: list[str]) -> None
 
 
 def test_a_setting_replaces_that_of_every_file(shell: Shell, files: list[str]) -> None:
-    with mock.patch("gdcli.cli.sweep.perform", return_value=0) as perform:
+    with mock.patch("gdcli.cli.run.perform", return_value=0) as perform:
         assert shell("sweep", *files, "--set", "lr=0.5", "--set", "seed=0:1", "-n") == 0
     for call, name in zip(perform.call_args_list, ("one", "two"), strict=True):
         (experiment, options, _), keywords = call
@@ -55,7 +55,7 @@ def test_what_a_run_cannot_do_stops_no_other(shell: Shell, files: list[str]) -> 
         return 0
 
     done: list[str] = []
-    with mock.patch("gdcli.cli.sweep.perform", perform):
+    with mock.patch("gdcli.cli.run.perform", perform):
         assert shell("sweep", *files) == 1
     assert done == ["saddle"]
     assert shell.errors == ["error: results/one: it is damaged; give --overwrite"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.catalog import user_code
-from gdcli.cli import completion
+from gdcli.cli import options
 from gdcli.problem import Problem
 from tests.cli.command_line import Shell, gdcli
 from tests.own_code import BOWL, write
@@ -165,4 +165,4 @@ def test_a_shell_is_offered_no_name_that_it_would_run(
     for name in ("$(touch ran)", "`touch ran`", "a\\$b", "-q", "a b", "\x1b[2J", "plain"):
         Path("results", name, ".gdcli").mkdir(parents=True)
         Path("results", name, ".gdcli", "spec.json").touch()
-    assert completion.runs() == ["part", "plain", "whole"]
+    assert options.runs() == ["part", "plain", "whole"]

@@ -6,8 +6,8 @@ import pytest
 
 from gdcli import words
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
-from gdcli.cli.run import Instead
-from gdcli.cli.screen import Screen
+from gdcli.cli.options import Screen
+from gdcli.cli.run import RunMode
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of, squashed, suggestion
 from gdcli.runs.options import RunOptions
@@ -51,7 +51,7 @@ def test_a_slip_is_understood(given: str, known: list[str], meant: str) -> None:
 
 def test_every_name_in_the_tables_is_one() -> None:
     problems = {name for n in PROBLEMS.built_in() for name in options_of(PROBLEMS.find(n, ""))}
-    others = {*options_of(RunOptions), *options_of(Instead), *options_of(Screen)}
+    others = {*options_of(RunOptions), *options_of(RunMode), *options_of(Screen)}
     assert set(words.OPTIONS) <= {*GRID, *problems, *others, "lr-from", "lr-to"}
     for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
         for name in words.NAMES[catalogue.folder]:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdcli.cli.explore import _write
+from gdcli.cli.studies import _write_explore
 from gdcli.datasets.matrices import LARGE
 from gdcli.datasets.tabular import Described, described
 from gdcli.engine.examples import examples_of
@@ -353,7 +353,7 @@ def test_every_form_of_an_exploration_names_rows_and_classes(
     assert (content["classes"], content["counted"]) == (list(about.classes), "line")
     assert content["row_numbers"] == list(about.rows)
     assert content["names"] == ["a", "b"]
-    _write(found, tmp_path / "run" / "explore", CPU)
+    _write_explore(found, tmp_path / "run" / "explore", CPU)
     manifest = json.loads((tmp_path / "run/explore/manifest.json").read_text())
     assert (manifest["class_names"], manifest["counted"]) == (list(about.classes), "line")
     read = read_explored(tmp_path / "run")
@@ -367,7 +367,7 @@ def test_every_form_of_an_exploration_names_rows_and_classes(
 
 def test_an_exploration_of_before_is_still_read(found: Exploration, tmp_path: Path) -> None:
     folder = tmp_path / "run" / "explore"
-    _write(found, folder, CPU)
+    _write_explore(found, folder, CPU)
     table = pd.read_csv(folder / "examples.csv", dtype=str, keep_default_na=False)
     added = ["line", "class", "original_class", "predicted_class"]
     table.drop(columns=added).to_csv(folder / "examples.csv", index=False)

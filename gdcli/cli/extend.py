@@ -1,9 +1,15 @@
-"""`gdcli new KIND NAME`: a file to start from, and its test."""
+"""`gdcli new KIND NAME`: a file to start from, and its test.
+
+`gdcli check FILE`: whether code of one's own keeps to the contract.
+
+`gdcli schema`: the JSON Schema of experiment files, for editors.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from keyword import iskeyword
 from pathlib import Path
@@ -13,9 +19,7 @@ from typing import Annotated, Any
 import typer
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
-from gdcli.cli.completion import one_of
-from gdcli.cli.options import RUN, read, takes
-from gdcli.cli.screen import Screen
+from gdcli.cli.options import RUN, Screen, checked_target, every, one_of, read, takes
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 
@@ -130,3 +134,66 @@ def _files(kind: str, name: str) -> dict[Path, str]:
         file: Template((STARTERS / starter).read_text(encoding="utf-8")).substitute(values)
         for file, starter in starters.items()
     }
+
+
+CHECK = "gdcli check"
+
+
+@takes({RUN: (Screen,)})
+def check(
+    *,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="file with a problem, optimizer or schedule; or its name"
+        ),
+    ],
+    **given: object,
+) -> int:
+    """Check a problem, an optimizer or a schedule of your own.
+
+    The laws are those that gdcli's own are tested by: among them that the gradient is the loss's,
+    that nothing is changed in place, that draws follow from the seed, and that a trial is the same
+    in a grid and alone. The exit code is 1 if one is broken, 2 if the file cannot be run.
+    """
+    screen = read(Screen, given)
+    from gdcli.laws.laws import check as checked
+    from gdcli.report.listing import print_listing
+
+    found = checked(file, CHECK)
+    rows = [
+        {"of": word, "law": kept.law, "result": kept.result, "detail": kept.detail}
+        for word, results in found.items()
+        for kept in results
+    ]
+    print_listing(rows, screen.format, screen.console())
+    return int(any(row["result"] == "failed" for row in rows))
+
+
+@dataclass(frozen=True)
+class SchemaFile:
+    """Where the schema goes."""
+
+    output: Annotated[
+        Path | None, "file to write, .json; gdcli.schema.json beside experiments is found"
+    ] = None
+
+
+@takes({RUN: (SchemaFile, Screen)}, without=("format",))
+def schema(**given: object) -> int:
+    """Print or write the JSON Schema of experiment files.
+
+    Kept beside the files as gdcli.schema.json, it lets an editor complete and check those that
+    begin with `#:schema ./gdcli.schema.json` (Taplo, Even Better TOML), as --save then lets them.
+    """
+    screen, place = every([lambda: read(Screen, given), lambda: read(SchemaFile, given)])
+    if place.output:
+        checked_target(place.output, (".json",))
+    from gdcli.experiment.toml import text
+
+    if place.output is None:
+        typer.echo(text(), nl=False)
+        return 0
+    place.output.write_text(text(), encoding="utf-8")
+    screen.tell(f"wrote {place.output}; run this again after an update of gdcli")
+    return 0

@@ -1,4 +1,9 @@
-"""`gdcli compare A B`: what differs between runs, and what came of it."""
+"""`gdcli plot RUN`: a picture of a run, in the terminal or as a file.
+
+`gdcli report RUN`: one page with all there is to see of a run.
+
+`gdcli compare A B`: what differs between runs, and what came of it.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from annotated_types import Gt, Lt
 
-from gdcli.cli import completion
-from gdcli.cli.mistakes import every
-from gdcli.cli.options import RUN, given_of, read, takes
-from gdcli.cli.screen import Screen
-from gdcli.cli.target import checked_target
+from gdcli.cli import options as completion
+from gdcli.cli.options import RUN, Screen, checked_target, every, given_of, read, runs, takes
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.runs.run_folder import intact
@@ -23,9 +25,121 @@ from gdcli.runs.run_folder import intact
 if TYPE_CHECKING:
     from gdcli.analysis.facts import Theory
     from gdcli.analysis.trials import Trials
-    from gdcli.report.charts.chart import Chart
+    from gdcli.report.charts.chart import Chart, HeatMap
 
 SUFFIXES = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is drawn, and where."""
+
+    kind: Annotated[
+        Literal["curves", "sensitivity", "heatmap", "multiples"],
+        "curves at the best learning rates; final values over learning rates, or over two axes; "
+        "a panel a setting",
+    ] = "curves"
+    metric: Annotated[str, "train_loss, test_loss or a metric of the problem"] = "train_loss"
+    x: Annotated[str | None, "axis of a heatmap: lr, seed, setting or what the grid varies"] = None
+    y: Annotated[str | None, "its other axis"] = None
+    output: Annotated[
+        Path | None, "file to write, .png, .svg or .pdf; else the picture is printed"
+    ] = None
+
+
+@takes({RUN: (Picture, Screen)}, {"x": "lr", "y": "setting"})
+def plot(
+    *,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
+        ),
+    ],
+    **given: object,
+) -> int:
+    """Draw a run in the terminal, or as a picture file."""
+    screen, options = every([lambda: read(Screen, given), lambda: _options(given)])
+    folder = intact(run)
+    picture = _picture(folder, options)
+    if options.output is not None:
+        _save(picture, options.output, screen)
+    elif screen.format == "table":
+        from gdcli.report.charts.terminal import print_picture
+
+        print_picture(picture, screen.console())
+    else:
+        from gdcli.report.charts.chart import print_points
+
+        print_points(picture, screen.format, screen.console())
+    return 0
+
+
+def _options(given: Mapping[str, object]) -> Picture:
+    options = read(Picture, given)
+    for name, value in (("--x", options.x), ("--y", options.y)):
+        if value is not None and options.kind != "heatmap":
+            what = f"it is an axis of a heatmap, and --kind is {options.kind}"
+            raise UserError(name, what, "add --kind heatmap")
+    if options.output is not None:
+        checked_target(options.output, SUFFIXES)
+        if given.get("format") is not None:
+            what = "it is of what is printed, and --output prints nothing"
+            raise UserError("--format", what, "leave one of them out")
+    return options
+
+
+def _picture(folder: Path, options: Picture) -> Chart | HeatMap:
+    from gdcli.report.charts.charts import curves, heatmap, multiples, read_source, sensitivity
+
+    source = read_source(folder, options.metric)
+    if options.kind == "heatmap":
+        return heatmap(source, options.x or "lr", options.y or "setting")
+    draw = {"curves": curves, "multiples": multiples, "sensitivity": sensitivity}[options.kind]
+    return draw(source)
+
+
+def _save(picture: Chart | HeatMap, file: Path, screen: Screen) -> None:
+    from gdcli.report.charts.files import figure_bytes
+    from gdcli.runs import atomic
+
+    atomic.write(file, [figure_bytes(picture, file.suffix[1:].lower())])
+    screen.tell(f"the picture is in {file}")
+
+
+PAGES = (".html", ".htm")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where the page goes."""
+
+    output: Annotated[Path, "file to write"] = Path("report.html")
+
+
+@takes({RUN: (Page, Screen)}, without=("format",))
+def report(
+    *,
+    run: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
+        ),
+    ],
+    **given: object,
+) -> int:
+    """Write a run as one interactive page that works offline."""
+    screen, page = every([lambda: read(Screen, given), lambda: read(Page, given)])
+    file = checked_target(page.output, PAGES)
+    folder = intact(run)
+    from gdcli.report.page.page import page_bytes
+    from gdcli.report.units import size
+    from gdcli.runs import atomic
+
+    content = page_bytes(folder)
+    atomic.write(file, [content])
+    screen.tell(f"the page is in {file} ({size(len(content))})")
+    return 0
 
 
 @dataclass(frozen=True)
@@ -42,7 +156,7 @@ class Curves:
 
 
 @dataclass(frozen=True)
-class Instead:
+class CompareMode:
     """What is shown instead of the results side by side."""
 
     pair: Annotated[
@@ -61,14 +175,14 @@ class Instead:
     def __post_init__(self) -> None:
         """Refuse a target that no profile uses; raises UserError."""
         for name in ("tau", "target_loss"):
-            if not self.profile and getattr(self, name) != getattr(Instead, name):
+            if not self.profile and getattr(self, name) != getattr(CompareMode, name):
                 where = f"--{name.replace('_', '-')}"
                 raise UserError(where, "only profiles have a target", "give --profile, too")
         if self.profile and self.pair is not None:
             raise UserError("--pair", "a profile is of all settings", "leave one of them out")
 
 
-@takes({"Curves": (Curves,), "Instead": (Instead,), RUN: (Screen,)})
+@takes({"Curves": (Curves,), "Instead": (CompareMode,), RUN: (Screen,)})
 def compare(
     *,
     runs: Annotated[
@@ -92,7 +206,7 @@ def compare(
     """
     screen, curves, instead, *folders = every(
         [
-            *(partial(read, cls, given) for cls in (Screen, Curves, Instead)),
+            *(partial(read, cls, given) for cls in (Screen, Curves, CompareMode)),
             *(partial(intact, name) for name in runs),
         ]
     )
@@ -111,7 +225,7 @@ def compare(
     return 0
 
 
-def _check_used(instead: Instead, given: Mapping[str, object]) -> None:
+def _check_used(instead: CompareMode, given: Mapping[str, object]) -> None:
     """Raise UserError for an option that what is shown instead has no use for."""
     without = (Curves,) if instead.profile or instead.pair else ()
     for name in given_of(given, *without):
@@ -176,7 +290,7 @@ def _print_pair(
     print_rows(rows, screen.format, screen.console(), NAMED_NOTES, rates)
 
 
-def _print_profiles(folders: list[Path], options: Instead, screen: Screen) -> None:
+def _print_profiles(folders: list[Path], options: CompareMode, screen: Screen) -> None:
     from gdcli.analysis.facts import Theory
     from gdcli.analysis.profiles import Source, profiles
     from gdcli.analysis.trials import read_trials
