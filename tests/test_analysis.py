@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdcli.analysis.best import Setting, settings_of
 from gdcli.analysis.median_curve import Recorded, read_curves, spread_curve
 from gdcli.analysis.quantiles import median, quantile, spread
-from gdcli.analysis.results import Setting, settings_of
 from gdcli.analysis.rows import value_of
 from gdcli.analysis.trials import Trial, read_trials
 from gdcli.errors import UserError

@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.analysis.edge import Edge, edge_of
-from gdcli.analysis.results import settings_of
+from gdcli.analysis.best import settings_of
+from gdcli.analysis.diagnoses import (
+    EdgeOfStability,
+    RateDiagnosis,
+    edge_of_stability,
+    rate_diagnoses,
+)
 from gdcli.analysis.theory import sharpness_formula, stability_limit, stable_sharpness
-from gdcli.analysis.why import Account, accounts
 from gdcli.experiment import toml
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
-from gdcli.report.explanation import explanation
 from gdcli.report.results import diagnoses_of
-from gdcli.report.why import why_rows
+from gdcli.report.why import explanation, why_rows
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
@@ -39,16 +42,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(copied)
 
 
-def told(folder: Path) -> dict[float, Account]:
+def told(folder: Path) -> dict[float, RateDiagnosis]:
     """Return the accounts of a run of one setting, by learning rate."""
     diagnoses = diagnoses_of(folder)
     (setting,) = settings_of(diagnoses.run.trials)
     cells = [(setting, cell) for cell in setting.cells]
-    return {one.cell.lr: one for one in accounts(folder, diagnoses, cells)}
+    return {one.cell.lr: one for one in rate_diagnoses(folder, diagnoses, cells)}
 
 
 def test_larger_rates_train_at_the_edge_and_small_ones_below(folder: Path) -> None:
-    found = {lr: edge_of(account) for lr, account in told(folder).items()}
+    found = {lr: edge_of_stability(account) for lr, account in told(folder).items()}
     places = {lr: edge.place for lr, edge in found.items() if edge}
     # Between these, other processors' rounding may decide: the way there is chaotic.
     assert (places[0.05], places[0.1], places[0.8]) == ("below", "below", "at")
@@ -72,10 +75,10 @@ def test_the_explanation_says_how_near(folder: Path) -> None:
 
 def test_of_trials_that_diverged_it_says_nothing(folder: Path) -> None:
     account = told(folder)[0.8]
-    assert edge_of(account) is not None
+    assert edge_of_stability(account) is not None
     word: tuple[str, str | None] = ("blew up", None)
     lost = [(word, held) for _, held in account.groups]
-    assert edge_of(replace(account, groups=lost)) is None
+    assert edge_of_stability(replace(account, groups=lost)) is None
 
 
 @pytest.mark.parametrize("grid", [{"method": "sgd"}, {"optimizer": "adam"}, {"schedule": "cosine"}])
@@ -86,21 +89,21 @@ def test_only_full_batches_at_a_constant_rate_have_an_edge(
     given = experiment("mlp", options, epochs="2", measure="sharpness", **grid)
     (account,) = told(execute(given, RunOptions(output=tmp_path), Silent()).folder).values()
     assert account.sharpness is not None
-    assert edge_of(account) is None
+    assert edge_of_stability(account) is None
     assert "sharpness" not in explanation(account)
 
 
 def test_where_the_hessian_is_the_same_everywhere_the_limit_says_it_all(tmp_path: Path) -> None:
     given = experiment("quadratic", measure="sharpness")
     (account,) = told(execute(given, RunOptions(output=tmp_path), Silent()).folder).values()
-    assert edge_of(account) is None
+    assert edge_of_stability(account) is None
 
 
 @pytest.mark.parametrize(
     ("end", "place"), [(8.9, "below"), (9.1, "at"), (12.4, "at"), (12.6, "above")]
 )
 def test_the_place_is_that_of_the_end(end: float, place: str) -> None:
-    assert Edge(1.0, end, 10.0).place == place
+    assert EdgeOfStability(1.0, end, 10.0).place == place
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)

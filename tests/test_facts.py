@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from gdcli.analysis.facts import Facts, Theory
 from gdcli.analysis.rows import Value
+from gdcli.analysis.theory import ProblemConstants, RunConstants
 from gdcli.engine.baseline import baseline_of
 from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
@@ -28,12 +28,12 @@ GIVEN: dict[str, Value] = {
 }
 
 
-def theory(folder: Path, problem: str, options: dict[str, str], **grid: Any) -> Theory:
+def theory(folder: Path, problem: str, options: dict[str, str], **grid: Any) -> RunConstants:
     given = experiment(problem, options, **{"epochs": "1", **grid})
-    return Theory(manifest.read(execute(given, RunOptions(output=folder), Silent()).folder))
+    return RunConstants(manifest.read(execute(given, RunOptions(output=folder), Silent()).folder))
 
 
-def facts(folder: Path, problem: str, options: dict[str, str], **grid: Any) -> Facts:
+def facts(folder: Path, problem: str, options: dict[str, str], **grid: Any) -> ProblemConstants:
     ((_, found),) = theory(folder, problem, options, **grid).problems
     return found
 
@@ -91,7 +91,7 @@ def test_a_manifest_of_before_opens_without_what_it_lacks() -> None:
         "data": {"a": "b"},
         "theory": [{**entry, "curvature": curvature}],
     }
-    ((_, found),) = Theory(content).problems
+    ((_, found),) = RunConstants(content).problems
     assert (found.floors, found.infimum, found.baseline, found.spread) == ((), None, None, None)
     assert found.curvature is not None
     assert found.curvature.slowest == 0.5

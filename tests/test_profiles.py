@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gdcli.analysis.facts import Theory
-from gdcli.analysis.profiles import Profile, Source, profiles
+from gdcli.analysis.targets import Profile, Source, profiles
+from gdcli.analysis.theory import RunConstants
 from gdcli.analysis.trials import read_trials
 from gdcli.report.profiles import print_profiles
 from tests.run_folders import Made, write_run
@@ -25,7 +25,9 @@ def source(folder: Path, trials: list[Made], *problems: str) -> Source:
     entries = [{"problem": p, "options": {"problem": p}, **empty} for p in problems]
     experiment = {"problem": "bowl", "settings": {"grid": {}}}
     data = dict.fromkeys(problems, "0")
-    return Source(folder, run, Theory({"experiment": experiment, "data": data, "theory": entries}))
+    return Source(
+        folder, run, RunConstants({"experiment": experiment, "data": data, "theory": entries})
+    )
 
 
 def made(

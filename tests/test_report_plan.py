@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from gdcli.engine.estimate import CohortEstimate, Estimate
+from gdcli.report.labels import bytes_in_words, duration
 from gdcli.report.plan import MOST_TRIALS, print_plan
-from gdcli.report.units import duration, size
 from tests.grids import experiment
 
 ONE = CohortEstimate("gd vanilla", 6, 50, 51, 0.5, 2_000_000, 40_000)
@@ -89,4 +89,4 @@ def test_durations_are_said_in_words(seconds: float, text: str) -> None:
     ],
 )
 def test_sizes_have_decimal_units(count: int, text: str) -> None:
-    assert size(count) == text
+    assert bytes_in_words(count) == text

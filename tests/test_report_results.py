@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gdcli.analysis.results import settings_of
+from gdcli.analysis.best import settings_of
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import read_trials
 from gdcli.errors import UserError
 from gdcli.report.charts.charts import heatmap, read_source
 from gdcli.report.charts.terminal import BEST, MOST_COLUMNS, SHADES, heatmap_lines
-from gdcli.report.labels import apart, factor, texts_of
+from gdcli.report.labels import distinct_labels, factor, texts_of
 from gdcli.report.results import MOST_ROWS, print_results
 from tests.run_folders import Made, descent, grid, write_run
 
@@ -358,11 +358,11 @@ def test_of_many_learning_rates_some_and_the_best_are_shown(tmp_path: Path) -> N
 
 
 def test_learning_rates_have_the_digits_that_tell_them_apart() -> None:
-    assert list(apart([0.1, 1e-4, 1 / 3]).values()) == ["0.0001", "0.1", "0.3333"]
-    assert list(apart([0.1, 0.1000001]).values()) == ["0.1", "0.1000001"]
-    assert list(apart([0.1, 0.1]).values()) == ["0.1"]
+    assert list(distinct_labels([0.1, 1e-4, 1 / 3]).values()) == ["0.0001", "0.1", "0.3333"]
+    assert list(distinct_labels([0.1, 0.1000001]).values()) == ["0.1", "0.1000001"]
+    assert list(distinct_labels([0.1, 0.1]).values()) == ["0.1"]
     close = [0.1, 0.10000000000000002]
-    assert [float(label) for label in apart(close).values()] == close
+    assert [float(label) for label in distinct_labels(close).values()] == close
 
 
 def test_json_is_strict_and_has_the_numbers_in_full(tmp_path: Path) -> None:

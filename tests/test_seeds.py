@@ -13,15 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gdcli.analysis.bootstrap import median_interval
+from gdcli.analysis.best import Setting, settings_of
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.paired import holm, pairs
-from gdcli.analysis.results import Setting, settings_of
-from gdcli.analysis.seed_statistics import good_region, held_out, seed_statistics
+from gdcli.analysis.seeds import (
+    good_region,
+    held_out,
+    holm,
+    median_interval,
+    pairs,
+    seed_statistics,
+    signed_rank_p,
+)
 from gdcli.analysis.trials import read_trials
-from gdcli.analysis.wilcoxon import signed_rank_p
+from gdcli.report.results import best_lines, best_rows
 from gdcli.report.seeds import PAIR_NOTES, pair_rows, seed_rows
-from gdcli.report.tables import best_lines, best_rows
 from tests.run_folders import Made, grid, write_run
 
 

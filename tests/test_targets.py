@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.analysis.results import settings_of
+from gdcli.analysis.best import settings_of
 from gdcli.analysis.targets import Cost, Reached, Target, costs, times_to_target
 from gdcli.analysis.timings import seconds_of
 from gdcli.analysis.trials import read_trials

@@ -10,50 +10,52 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.best import settings_of
+from gdcli.analysis.diagnoses import Diagnoses, RateDiagnosis, measured_rate, rate_diagnoses
 from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.expectation import Expectation, expectation
-from gdcli.analysis.facts import Facts, Goals, Theory
-from gdcli.analysis.measured_rate import measured_rate
-from gdcli.analysis.results import settings_of
 from gdcli.analysis.rows import Value
-from gdcli.analysis.theory import Limit
+from gdcli.analysis.theory import (
+    Expectation,
+    Goals,
+    Limit,
+    ProblemConstants,
+    RunConstants,
+    expectation,
+)
 from gdcli.analysis.trials import read_trials
-from gdcli.analysis.why import Account, accounts
 from gdcli.engine.curvature import Curvature
 from gdcli.engine.noise_floor import Floor
 from gdcli.errors import UserError
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.vanilla import Vanilla
-from gdcli.report.explanation import explanation
-from gdcli.report.why import notable, why_lines
+from gdcli.report.why import explanation, notable, why_lines
 from tests.run_folders import Made, descent, grid, write_run
 
 GOALS = Goals(tol=None, target_loss=None, order="shuffle", remainder="keep")
-BOWL = Facts(1, 0.0, Curvature(10.0, 1.0, exact=True, every_batch=True))
+BOWL = ProblemConstants(1, 0.0, Curvature(10.0, 1.0, exact=True, every_batch=True))
 NOTHING = {"experiment": {"settings": {"grid": {}}}, "theory": []}
 FALLING = [0.9**k for k in range(30)]
 
 
-def bowl(goals: dict[str, float] | None = None, **known: object) -> Theory:
+def bowl(goals: dict[str, float] | None = None, **known: object) -> RunConstants:
     """Return what a manifest says of a quadratic bowl, whose limit of plain descent is 0.2."""
     curvature = {"largest": 10.0, "smallest": 1.0, "exact": True, "every_batch": True}
     own = {"problem": "bowl", "options": {}, "examples": 1, "minimum": 0.0, "convex": True}
     experiment = {"problem": "quadratic", "settings": {"grid": goals or {}}}
     entry = {**own, "curvature": curvature, **known}
-    return Theory({"experiment": experiment, "data": {"bowl": "abc"}, "theory": [entry]})
+    return RunConstants({"experiment": experiment, "data": {"bowl": "abc"}, "theory": [entry]})
 
 
-def account(folder: Path, trials: list[Made], theory: Theory | None = None) -> Account:
+def account(folder: Path, trials: list[Made], theory: RunConstants | None = None) -> RateDiagnosis:
     """Return the account of a run of one setting at one learning rate."""
     run = read_trials(write_run(folder, trials))
     (setting,) = settings_of(run.trials)
     (cell,) = setting.cells
-    (found,) = accounts(folder, Diagnoses(run, theory), [(setting, cell)])
+    (found,) = rate_diagnoses(folder, Diagnoses(run, theory), [(setting, cell)])
     return found
 
 
-def said(folder: Path, trials: list[Made], theory: Theory | None = None) -> str:
+def said(folder: Path, trials: list[Made], theory: RunConstants | None = None) -> str:
     return explanation(account(folder, trials, theory))
 
 
@@ -177,7 +179,7 @@ def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -
     drawn = {"experiment": {"problem": "p", "settings": {"grid": {"order": "replacement"}}}}
     sgd = Made([1.0, *[0.01, 0.012] * 20], method="minibatch", batch_size=4)
     noisy = bowl(floors=floor, examples=100)
-    noisy.goals = Theory({**drawn, "data": {}, "theory": []}).goals
+    noisy.goals = RunConstants({**drawn, "data": {}, "theory": []}).goals
     line = "is at its noise floor: 0.011 above the least loss on average; theory says 0.01."
     assert line in said(tmp_path, [sgd], noisy)
 
@@ -192,7 +194,7 @@ def given_setting(**changed: Value) -> dict[str, Value]:
     return {**plain, **changed}
 
 
-def expect(facts: Facts | None, goals: Goals = GOALS, **changed: Value) -> Expectation:
+def expect(facts: ProblemConstants | None, goals: Goals = GOALS, **changed: Value) -> Expectation:
     found = expectation(given_setting(**changed), 0.05, facts, goals)
     assert found is not None
     return found
@@ -287,12 +289,12 @@ def test_the_facts_are_those_of_the_settings_options() -> None:
 
     named = {"problem": "bowl", "settings": {"grid": {}}}
     data = {"10.0": "abc", "20.0": "def"}
-    theory = Theory(
+    theory = RunConstants(
         {"experiment": named, "data": data, "theory": [entry("10.0", 1.0), entry("20.0", 2.0)]}
     )
     found = theory.of(("method", "condition"), ("gd", 20.0))
     curvature = Curvature(1.0, 0.5, exact=True, every_batch=False)
-    assert found == Facts(9, 2.0, curvature, (Floor(2, 0.1, inf, inf),), "bowl 20.0 def")
+    assert found == ProblemConstants(9, 2.0, curvature, (Floor(2, 0.1, inf, inf),), "bowl 20.0 def")
     assert theory.of(("method", "condition"), ("gd", 30.0)) is None
 
 
@@ -305,7 +307,7 @@ def test_the_facts_are_those_of_the_settings_options() -> None:
 )
 def test_a_damaged_manifest_is_refused(damage: dict[str, object]) -> None:
     with pytest.raises(UserError, match=r"manifest\.json: it does not say what theory needs"):
-        Theory({**NOTHING, **damage})
+        RunConstants({**NOTHING, **damage})
 
 
 def test_the_best_rate_and_the_least_that_diverged_are_notable(tmp_path: Path) -> None:
@@ -320,7 +322,7 @@ def test_of_many_settings_the_best_are_explained(tmp_path: Path) -> None:
     run = read_trials(folder)
     settings = settings_of(run.trials)
     labels = [f"width {k}" for k in range(1, 15)]
-    *lines, rest = why_lines(folder, Diagnoses(run, Theory(NOTHING)), settings, labels)
+    *lines, rest = why_lines(folder, Diagnoses(run, RunConstants(NOTHING)), settings, labels)
     assert [line.partition(":")[0] for line in lines] == labels[:10]
     assert rest == "the other 4 settings: --view why"
 

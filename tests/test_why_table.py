@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import Value
+from gdcli.analysis.theory import RunConstants
 from gdcli.analysis.trials import read_trials
-from gdcli.report.why_table import why_notes, why_table
+from gdcli.report.why import why_notes, why_table
 from tests.run_folders import Made, grid, write_run
 
-NOTHING = Theory({"experiment": {"settings": {"grid": {}}}, "theory": []})
-BOWL = Theory(
+NOTHING = RunConstants({"experiment": {"settings": {"grid": {}}}, "theory": []})
+BOWL = RunConstants(
     {
         "experiment": {"problem": "quadratic", "settings": {"grid": {}}},
         "data": {"quadratic": "abc"},
@@ -38,7 +38,9 @@ BOWL = Theory(
 )
 
 
-def table(folder: Path, trials: list[Made], theory: Theory = NOTHING) -> list[dict[str, Value]]:
+def table(
+    folder: Path, trials: list[Made], theory: RunConstants = NOTHING
+) -> list[dict[str, Value]]:
     run = read_trials(write_run(folder, trials))
     return [dict(row) for row in why_table(folder, Diagnoses(run, theory))]
 

@@ -1,28 +1,51 @@
-"""The diagnosis of every trial of a run, from its summary and what its manifest knows."""
+"""The diagnosis of every trial of a run, from its summary and what its manifest knows.
+
+Why settings did what they did: each learning rate's diagnosis, beside the figures of theory.
+
+The rate at which a trial converged, from its curve alone.
+
+How near full-batch descent ended to the edge of stability (Cohen et al., ICLR 2021).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cache
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
+from itertools import takewhile
+from math import exp, isfinite, isnan, log
+from pathlib import Path
+from statistics import linear_regression
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
+from gdcli.analysis.best import Candidate, Setting
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose, words
 from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
-from gdcli.analysis.expectation import Expectation, expectation, optimizer_of, schedule_of
+from gdcli.analysis.diagnosis.verdicts import STATES
+from gdcli.analysis.quantiles import median
+from gdcli.analysis.recorded_points import Points, read_points
+from gdcli.analysis.rows import Value
+from gdcli.analysis.series import last_quarter
 from gdcli.analysis.theory import (
+    Expectation,
+    ProblemConstants,
     best_momentum,
     condition_number,
+    expectation,
     has_too_much_momentum,
     limit_formula,
+    optimizer_of,
+    schedule_of,
 )
+from gdcli.analysis.trials import Trial
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 
 if TYPE_CHECKING:
     from gdcli.analysis.diagnosis.limits import Limits
-    from gdcli.analysis.facts import Facts, Theory
-    from gdcli.analysis.rows import Value
-    from gdcli.analysis.trials import Trial, Trials
+    from gdcli.analysis.theory import RunConstants
+    from gdcli.analysis.trials import Trials
     from gdcli.optimizer import Optimizer
 
 LOOKS = 64  # places of a schedule that its largest multiplier is looked for at
@@ -31,7 +54,7 @@ LOOKS = 64  # places of a schedule that its largest multiplier is looked for at
 class Diagnoses:
     """What is said of each trial of a run; each is made when it is first asked for."""
 
-    def __init__(self, run: Trials, theory: Theory | None, limits: Limits = DEFAULT) -> None:
+    def __init__(self, run: Trials, theory: RunConstants | None, limits: Limits = DEFAULT) -> None:
         """Take a run's trials, what its manifest knows, if it has one, and the limits."""
         self.run, self.theory, self.limits = run, theory, limits
         self._found: dict[str, Diagnosis] = {}
@@ -145,10 +168,267 @@ def _end_multiplier(given: Mapping[str, Value], horizon: int | None) -> float:
     return schedule.multiplier(horizon - 1, horizon) / largest if largest > 0 else 1.0
 
 
-def _best_beta(rule: Optimizer | None, lr: float, facts: Facts) -> float | None:
+def _best_beta(rule: Optimizer | None, lr: float, facts: ProblemConstants) -> float | None:
     """Return the momentum that is fastest at this rate, where less than the setting's is."""
     curvature = facts.curvature
     if rule is None or curvature is None or not has_too_much_momentum(rule, lr, curvature):
         return None
     best = best_momentum(rule, lr, curvature)
     return best.beta if best else None
+
+
+Point: TypeAlias = tuple[int, float]
+
+ROUNDING = 1e-10  # of the gradient norm at the start: below it, rounding may be what is left
+FEWEST = 4  # points that a rate is measured from
+PASSES = 3  # the first peaks are above a slope that the swings still bend
+
+
+def measured_rate(steps: Sequence[int], grad_norms: Sequence[float]) -> float | None:
+    """Return the factor by which the gradient norm shrinks, or grows, in a step, in the long run.
+
+    It is that of the line through the logarithms of the second half of the curve, in steps, before
+    rounding; of a norm that swings, as momentum's does, of the line through its peaks, which do
+    not. On a bowl the distance to the minimiser shrinks by it, too. None: there are too few
+    points, as of a trial that is recorded ever more rarely.
+    """
+    known = _sound(list(zip(steps, grad_norms, strict=False)))
+    ends = known[-1][0] + known[0][0] if known else 0
+    half = [(step, log(norm)) for step, norm in known if 2 * step >= ends]
+    if len(half) < FEWEST:
+        return None
+    slope = _slope(half)
+    for _ in range(PASSES):
+        peaks = list(_peaks(half, slope))
+        if len(peaks) < FEWEST:
+            break
+        slope = _slope(peaks)
+    return exp(slope)
+
+
+def _sound(points: Sequence[Point]) -> list[Point]:
+    """Return the norms that are finite and above 0, up to the last above rounding."""
+    finite = list(takewhile(lambda point: isfinite(point[1]), points))
+    # A norm that swings may dip below it on the way.
+    while finite and not finite[-1][1] > ROUNDING * finite[0][1]:
+        finite.pop()
+    return [point for point in finite if point[1] > 0]
+
+
+def _peaks(points: Sequence[Point], slope: float) -> Iterator[Point]:
+    """Yield the points that rise above both neighbours, seen along the slope."""
+    heights = [height - slope * step for step, height in points]
+    for place in range(1, len(points) - 1):
+        if heights[place - 1] < heights[place] >= heights[place + 1]:
+            yield points[place]
+
+
+def _slope(points: Iterable[Point]) -> float:
+    """Return the slope of the line that is closest in least squares."""
+    return linear_regression(*zip(*points, strict=True)).slope
+
+
+WORDS = (*(state.word for state in STATES), "failed")  # of two as frequent, the first is told
+
+Said: TypeAlias = tuple[str, str | None]  # a state and the quality that leads
+
+
+@dataclass(frozen=True)
+class CurveFigures:
+    """What one trial's curve shows beside theory; None where there is nothing to compare."""
+
+    rate: float | None = None
+    level: float | None = None  # the mean of the last quarter's losses
+    sharpness: float | None = None  # the mean of the last quarter's
+
+
+@dataclass(frozen=True)
+class RateDiagnosis:
+    """One setting at one learning rate, and what is to be said of it."""
+
+    setting: Setting
+    cell: Candidate
+    given: Mapping[str, Value]  # the setting, by name
+    facts: ProblemConstants | None
+    expected: Expectation | None
+    groups: list[tuple[Said, list[Trial]]]  # the trials that the same is said of: `_groups`
+    diagnoses: Diagnoses
+    rate: float | None = None  # measured: the median over seeds
+    excess: float | None = None  # measured: the mean level over seeds less the minimum
+    sharpness: float | None = None  # measured late: the median over the trials with the state
+
+    @property
+    def state(self) -> str:
+        """The state of the largest group."""
+        return self.groups[0][0][0]
+
+    @cached_property
+    def states(self) -> Counter[str]:
+        """The trials by state, those that failed among them."""
+        found: Counter[str] = Counter()
+        for (state, _), held in self.groups:
+            found[state] += len(held)
+        return found
+
+    @cached_property
+    def example(self) -> Trial:
+        """The trial of the largest group with its median loss, or step at which it blew up."""
+        own = sorted(self.of_the_state(), key=lambda t: (t.loss, t.fact("diverged_at") or 0.0))
+        return own[(len(own) - 1) // 2]
+
+    @property
+    def typical(self) -> Diagnosis | None:
+        """What is said of the example; None: it failed."""
+        return None if self.example.status == "failed" else self.diagnoses.of(self.example)
+
+    def fact(self, name: str) -> float | None:
+        """Return a fact's median over the trials that have the state; None: none has it."""
+        values = (trial.fact(name) for trial in self.of_the_state())
+        known = [value for value in values if value is not None and not isnan(value)]
+        return median(known) if known else None
+
+    def of_the_state(self) -> list[Trial]:
+        """Return the trials of the largest group."""
+        return self.groups[0][1]
+
+
+def rate_diagnoses(
+    folder: Path, diagnoses: Diagnoses, cells: Sequence[tuple[Setting, Candidate]]
+) -> list[RateDiagnosis]:
+    """Return the accounts of some cells of a run, in their order.
+
+    curves.csv is read only where theory has something to compare a curve with.
+    """
+    told = [rate_diagnosis(diagnoses, setting, cell) for setting, cell in cells]
+    curves = CurveComparison(told)
+    if curves.columns:
+        few = 2 * len(curves.wanted) < len(diagnoses.run.trials)  # the others are passed over
+        points = read_points(folder, curves.columns, curves.wanted if few else None)
+        for _ in curves.measuring(points):
+            pass
+    return curves.accounts()
+
+
+def rate_diagnosis(diagnoses: Diagnoses, setting: Setting, cell: Candidate) -> RateDiagnosis:
+    """Return the account of one cell, without what its curves show."""
+    names, theory = diagnoses.run.names, diagnoses.theory
+    return RateDiagnosis(
+        setting,
+        cell,
+        dict(zip(names, setting.values, strict=True)),
+        theory.of(names, setting.values) if theory else None,
+        diagnoses.expected(setting.values, cell.lr),
+        _groups(diagnoses, cell),
+        diagnoses,
+    )
+
+
+def _groups(diagnoses: Diagnoses, cell: Candidate) -> list[tuple[Said, list[Trial]]]:
+    """Return the trials that the same is said of, the largest group first; of equals as in WORDS.
+
+    Of trials that failed nothing but that is said.
+    """
+    found: dict[Said, list[Trial]] = {}
+    for trial in cell.trials:
+        state, quality = diagnoses.words(trial)
+        found.setdefault((state or "failed", quality), []).append(trial)
+    order = {group: (-len(held), WORDS.index(group[0])) for group, held in found.items()}
+    return sorted(found.items(), key=lambda item: order[item[0]])
+
+
+class CurveComparison:
+    """Accounts whose curves are still to be compared with theory, by whoever reads curves.csv."""
+
+    def __init__(self, told: Sequence[RateDiagnosis]) -> None:
+        """Take the accounts."""
+        self._told = told
+        compared = {trial.id: trial for account in told for trial in _compared(account)}
+        sharpness = any(map(_has_sharpness, compared.values()))
+        self.wanted = compared.keys()  # the trials
+        self._measured: dict[str, CurveFigures] = {}
+        names = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
+        self.columns = names if compared else ()  # of curves.csv
+
+    def measuring(self, curves: Iterable[Points]) -> Iterator[Points]:
+        """Yield curves with the values of `columns`, measuring those that are wanted."""
+        for points in curves:
+            if points.trial in self.wanted:
+                self._measured[points.trial] = _measure(points)
+            yield points
+
+    def accounts(self) -> list[RateDiagnosis]:
+        """Return the accounts with what was measured."""
+        return [_with_measured(account, self._measured) for account in self._told]
+
+
+def _compared(account: RateDiagnosis) -> Iterator[Trial]:
+    """Yield the trials of a cell whose curve theory says something of."""
+    expected = account.expected
+    if expected and (expected.rate is not None or expected.floor is not None):
+        yield from account.cell.ran
+    else:
+        yield from (trial for trial in account.cell.ran if _has_sharpness(trial))
+
+
+def _has_sharpness(trial: Trial) -> bool:
+    return trial.fact("final_sharpness") is not None
+
+
+def _measure(points: Points) -> CurveFigures:
+    rate = measured_rate(points.steps, points.values["grad_norm"])
+    losses, sharpness = points.values["train_loss"], points.values.get("sharpness", ())
+    return CurveFigures(rate, _level(losses), _level(sharpness))
+
+
+def _level(values: Sequence[float]) -> float | None:
+    """Return the mean of the last quarter: what swings around a level is at it."""
+    last = last_quarter(values) if len(values) > 1 else ()
+    return sum(last) / len(last) if last else None
+
+
+def _with_measured(account: RateDiagnosis, measured: Mapping[str, CurveFigures]) -> RateDiagnosis:
+    """Return an account with the figures that stand beside those of theory."""
+    late = [measured[t.id].sharpness for t in account.of_the_state() if t.id in measured]
+    swings = [value for value in late if value is not None and isfinite(value)]
+    account = replace(account, sharpness=median(swings) if swings else None)
+    expected, facts = account.expected, account.facts
+    found = [measured[trial.id] for trial in account.cell.ran if trial.id in measured]
+    if not found or expected is None or facts is None:
+        return account
+    rates = [one.rate for one in found if one.rate is not None]
+    levels = [one.level for one in found if one.level is not None and isfinite(one.level)]
+    rate = median(rates) if expected.rate is not None and rates else None
+    excess = None
+    if expected.floor and facts.minimum is not None and levels:
+        excess = sum(levels) / len(levels) - facts.minimum
+    return replace(account, rate=rate, excess=excess)
+
+
+NEAR = 0.9, 1.25  # sharpness over that at the edge: it swings around 1, a little above
+
+
+class EdgeOfStability(NamedTuple):
+    """The sharpness of a setting at a learning rate, medians over its trials."""
+
+    start: float
+    end: float  # the mean of the last quarter of the recorded points
+    edge: float  # up to which steps at this rate are stable, were the loss quadratic
+
+    @property
+    def place(self) -> Literal["below", "at", "above"]:
+        """Where the end is."""
+        least, most = NEAR
+        share = self.end / self.edge
+        return "below" if share < least else "at" if share <= most else "above"
+
+
+def edge_of_stability(account: RateDiagnosis) -> EdgeOfStability | None:
+    """Return where a setting is; None where its sharpness was not measured or has no edge.
+
+    Of trials that diverged nothing is said: sharpness at one point is no proof of why.
+    """
+    expected = account.expected
+    if expected is None or not expected.edge or account.state in ("blew up", "failed"):
+        return None
+    start, end = account.fact("initial_sharpness"), account.sharpness
+    return None if start is None or end is None else EdgeOfStability(start, end, expected.edge)

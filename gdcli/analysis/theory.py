@@ -3,22 +3,35 @@
 The curvatures are the eigenvalues of the Hessian; L is the largest, mu the smallest. Along an axis
 of curvature h, a step of a linear optimizer multiplies the gap to the minimiser, and the velocity,
 by a matrix that depends on h alone (Lessard, Recht and Packard 2016; Goh, Distill 2017).
+
+What theory expects of a setting at a learning rate.
+
+What a run's manifest says of its problems: what theory starts from, and the trials' goals.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, cast
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from math import inf
+from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
+from gdcli.analysis.rows import REPAIR, Value, value_of
+from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, Catalogue
+from gdcli.door import fits
+from gdcli.engine.baseline import Baseline
+from gdcli.engine.curvature import Curvature
+from gdcli.engine.noise_floor import Floor
+from gdcli.engine.quantized_size import Quantized
+from gdcli.engine.spread import Spread
+from gdcli.errors import UserError
+from gdcli.fields import Option, options_of
+from gdcli.optimizer import Optimizer
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
-
-if TYPE_CHECKING:
-    from gdcli.engine.curvature import Curvature
-    from gdcli.optimizer import Optimizer
-
+from gdcli.schedule import Schedule
 
 AT = 2e-15  # a relative difference from a limit that is rounding
 
@@ -185,3 +198,245 @@ def _largest_root(total: float, product: float) -> float:
     if square < 0:
         return math.sqrt(product)  # a pair of complex numbers
     return (abs(total) + math.sqrt(square)) / 2
+
+
+COMMON = ("weight_decay", "clip_norm")  # settings of every optimizer, named without it
+
+
+class Expectation(NamedTuple):
+    """What is known of a setting; None is what is not."""
+
+    optimizer: Optimizer
+    limit: Limit | None = None
+    rate: float | None = None  # the factor by which a step shrinks the distance to the minimiser
+    floor: Floor | None = None
+    edge: float | None = None  # sharpness up to which steps are stable, where the Hessian varies
+
+
+def expectation(
+    given: Mapping[str, Value], lr: float, facts: ProblemConstants | None, goals: Goals
+) -> Expectation | None:
+    """Return what theory expects of the setting `given`, by name; None of an unknown optimizer.
+
+    Of a schedule that is not constant nothing is expected.
+    """
+    optimizer = optimizer_of(given)
+    if optimizer is None:
+        return None
+    if facts is None or given["schedule"] != "constant":
+        return Expectation(optimizer)
+    method, curvature = str(given["method"]), facts.curvature
+    return Expectation(
+        optimizer,
+        limit_of(optimizer, method, curvature) if curvature else None,
+        _rate(optimizer, method, lr, facts),
+        _floor(optimizer, given, lr, facts, goals),
+        _edge(optimizer, method, lr, facts),
+    )
+
+
+def optimizer_of(given: Mapping[str, Value]) -> Optimizer | None:
+    """Return the optimizer of a setting, with its fields that vary; None of one's own."""
+    found: Optimizer | None = _component(given, "optimizer", OPTIMIZERS)
+    return found
+
+
+def schedule_of(given: Mapping[str, Value]) -> Schedule | None:
+    """Return the schedule of a setting, with its fields that vary; None of one's own."""
+    found: Schedule | None = _component(given, "schedule", SCHEDULES)
+    return found
+
+
+def _component(given: Mapping[str, Value], what: str, known: Catalogue[Any]) -> Any:
+    """Return the built-in of a name that a setting has, with its fields that vary."""
+    name = str(given[what])
+    rule = _rule(name, what, known)
+    if rule is None:
+        return None
+    kind, options = rule
+    fields: dict[str, Any] = {}
+    for option in options:
+        column = option.field if option.field in COMMON else f"{name}.{option.field}"
+        if (value := given.get(column)) is not None:
+            fields[option.field] = option.read(str(value), column)
+    return kind(**fields)
+
+
+@lru_cache  # a run may have thousands of settings, and a handful of optimizers
+def _rule(name: str, what: str, known: Catalogue[Any]) -> tuple[type, tuple[Option, ...]] | None:
+    """Return the built-in class of that name and its options, None where there is none."""
+    if name not in known.built_in():  # nobody's own file is run for it
+        return None
+    kind = known.find(name, what)
+    return kind, tuple(options_of(kind).values())
+
+
+def _rate(optimizer: Optimizer, method: str, lr: float, facts: ProblemConstants) -> float | None:
+    """Return the rate of descent on all examples where the Hessian is the same everywhere.
+
+    Along axes of curvature 0 the gradient is 0: there is nothing to descend. Weight decay has
+    another minimiser than the loss: the gradient does not vanish there.
+    """
+    curvature = facts.curvature
+    if method != "gd" or curvature is None or not curvature.exact or optimizer.weight_decay:
+        return None
+    slowest = curvature.slowest
+    return convergence_rate(optimizer, lr, (slowest, curvature.largest)) if slowest else None
+
+
+def _edge(optimizer: Optimizer, method: str, lr: float, facts: ProblemConstants) -> float | None:
+    """Return the stable sharpness of descent on all examples, unless the limit says it all."""
+    known = facts.curvature is not None and facts.curvature.exact
+    return None if method != "gd" or known else stable_sharpness(optimizer, lr)
+
+
+def _floor(
+    optimizer: Optimizer,
+    given: Mapping[str, Value],
+    lr: float,
+    facts: ProblemConstants,
+    goals: Goals,
+) -> Floor | None:
+    """Return the floor of plain SGD that draws with replacement; none is known of a shuffle."""
+    size, plain = given["batch_size"], type(optimizer) is Vanilla and optimizer == Vanilla()
+    if not plain or given["method"] == "gd" or goals.order != "replacement":
+        return None
+    return facts.floor(size, lr) if isinstance(size, int) else None
+
+
+class ProblemConstants(NamedTuple):
+    """One problem of a run; None is what is not known."""
+
+    examples: int
+    minimum: float | None = None  # the least training loss, at some parameters
+    curvature: Curvature | None = None
+    floors: tuple[Floor, ...] = ()
+    identity: str = ""  # the same in every run on this problem and these examples
+    quantized: Quantized | None = None
+    infimum: float | None = None  # where there is no minimum: what the loss may fall towards for
+    # ever, as that of separable classes without a penalty does to 0
+    baseline: Baseline | None = None
+    spread: Spread | None = None
+    network: bool = False
+    convex: bool | None = None
+    bound: float | None = None  # a loss that no parameters are below
+    scale: str | None = None  # how features were scaled
+
+    def floor(self, batch_size: int, lr: float) -> Floor | None:
+        """Return where SGD settles with batches of this size at this rate; None: not known."""
+        found = (f for f in self.floors if (f.batch_size, f.lr) == (batch_size, lr))
+        return next(found, None)
+
+
+class Settled(TypedDict):
+    """A floor as JSON has it: None stands for inf."""
+
+    batch_size: int
+    lr: float
+    excess: float | None
+    mean: float | None
+
+
+class Entry(TypedDict):
+    """One problem of a run, as its manifest has it."""
+
+    problem: str
+    options: dict[str, str]
+    examples: int
+    minimum: float | None
+    curvature: Curvature | None
+    floors: NotRequired[list[Settled]]
+    quantized: NotRequired[Quantized | None]
+    infimum: NotRequired[float | None]
+    baseline: NotRequired[Baseline | None]
+    spread: NotRequired[Spread | None]
+    network: NotRequired[bool]
+    convex: NotRequired[bool | None]
+    bound: NotRequired[float | None]
+    scale: NotRequired[str | None]
+
+
+Ending = TypedDict(
+    "Ending",
+    {
+        "tol": NotRequired[float | None],
+        "target-loss": NotRequired[float | None],
+        "order": NotRequired[str],
+        "remainder": NotRequired[str],
+    },
+)
+
+
+class Goals(NamedTuple):
+    """The goals at which a trial ends, and in which order it sees the examples."""
+
+    tol: float | None
+    target_loss: float | None
+    order: str
+    remainder: str
+
+
+class RunConstants:
+    """The facts of a run's problems, and its goals, as its manifest has them."""
+
+    def __init__(self, manifest: Mapping[str, Any]) -> None:
+        """Take the content of manifest.json; raises UserError where it is damaged."""
+        grid, entries = manifest["experiment"]["settings"]["grid"], manifest.get("theory")
+        if not (fits(grid, Ending) and fits(entries, list[Entry])):
+            what = "it does not say what theory needs of the problem"
+            raise UserError("manifest.json", what, REPAIR)
+        self.goals = _goals(grid)
+        self._facts = [
+            (_options(entry), _facts(entry, _identity(entry, manifest))) for entry in entries or ()
+        ]
+
+    @property
+    def problems(self) -> Sequence[tuple[Mapping[str, Value], ProblemConstants]]:
+        """The problems: the options that tell each from the others, and what is known of it."""
+        return [(dict(options), facts) for options, facts in self._facts]
+
+    def of(self, names: Sequence[str], setting: Sequence[Value]) -> ProblemConstants | None:
+        """Return the facts of the problem of a setting, whose values have these names."""
+        given = dict(zip(names, setting, strict=True))
+        for options, facts in self._facts:
+            if all(given.get(name) == value for name, value in options):
+                return facts
+        return None
+
+
+def _goals(grid: Mapping[str, Any]) -> Goals:
+    order, remainder = grid.get("order", "shuffle"), grid.get("remainder", "keep")
+    return Goals(grid.get("tol"), grid.get("target-loss"), order, remainder)
+
+
+def _options(entry: Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:
+    return tuple((name, value_of(cell)) for name, cell in entry["options"].items())
+
+
+def _identity(entry: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    key = entry["problem"]
+    return f"{manifest['experiment']['problem']} {key} {manifest.get('data', {}).get(key)}"
+
+
+def _facts(entry: Mapping[str, Any], identity: str) -> ProblemConstants:
+    curvature, baseline, spread = entry["curvature"], entry.get("baseline"), entry.get("spread")
+    return ProblemConstants(
+        entry["examples"],
+        entry["minimum"],
+        Curvature(**curvature) if curvature else None,
+        tuple(map(_known_floor, entry.get("floors", ()))),
+        identity,
+        Quantized(**entry["quantized"]) if entry.get("quantized") else None,
+        entry.get("infimum"),
+        Baseline(**baseline) if baseline else None,
+        Spread(**spread) if spread else None,
+        bool(entry.get("network")),
+        entry.get("convex"),
+        entry.get("bound"),
+        entry.get("scale"),
+    )
+
+
+def _known_floor(entry: Mapping[str, Any]) -> Floor:
+    excess, mean = (inf if entry[name] is None else entry[name] for name in ("excess", "mean"))
+    return Floor(entry["batch_size"], entry["lr"], excess, mean)

@@ -70,7 +70,7 @@ def new(
     for file, text in files.items():
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
-    from gdcli.report.listing import print_listing
+    from gdcli.report.text_tables import print_listing
 
     holds = (f"the {kind}, to be changed", "its test, for pytest", "what editors complete it by")
     rows = [{"file": str(f), "holds": what} for f, what in zip(files, holds, strict=False)]
@@ -158,7 +158,7 @@ def check(
     """
     screen = read(Screen, given)
     from gdcli.laws.laws import check as checked
-    from gdcli.report.listing import print_listing
+    from gdcli.report.text_tables import print_listing
 
     found = checked(file, CHECK)
     rows = [

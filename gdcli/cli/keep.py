@@ -76,7 +76,7 @@ def verify(
         ]
     )
     other = None if against.against is None else any_folder_of(against.against)
-    from gdcli.report.findings import print_findings
+    from gdcli.report.results import print_findings
 
     findings = _compared(folder, other, against) if other else _run_again(folder, again, screen)
     print_findings(findings, screen.format, screen.console())

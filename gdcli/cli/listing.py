@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Console) -> None:
     """Print the text and the options of an entry; csv is the options alone."""
-    from gdcli.report.listing import print_json, print_listing, write_lines
+    from gdcli.report.text_tables import print_json, print_listing, write_lines
 
     where = f"gdcli {catalogue.folder}"
     if is_own(name):  # a listing runs nobody's file
@@ -88,7 +88,7 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
         if name is not None:
             print_details(catalogue, name, screen.format, screen.console())
             return 0
-        from gdcli.report.listing import print_listing
+        from gdcli.report.text_tables import print_listing
 
         rows = [{"name": name, "summary": catalogue.summary(name)} for name in catalogue.names()]
         print_listing(rows, screen.format, screen.console())
@@ -119,7 +119,7 @@ def runs(
     if folder is not None and not Path(folder).is_dir():
         fix = "give the folder that runs are in, such as results"
         raise UserError(show(folder), "there is no such folder", fix)
-    from gdcli.report.listing import print_listing
+    from gdcli.report.text_tables import print_listing
     from gdcli.runs.overview import overview
 
     where = Path(folder or "results")
@@ -135,7 +135,7 @@ def runs(
 def doctor(**given: object) -> int:
     """Print versions, devices, threads and extras, for a bug report."""
     screen = read(Screen, given)
-    from gdcli.report.listing import print_json, print_listing
+    from gdcli.report.text_tables import print_json, print_listing
     from gdcli.runs.diagnosis import diagnose
 
     found = diagnose()

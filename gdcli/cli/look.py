@@ -23,7 +23,7 @@ from gdcli.fields import show
 from gdcli.runs.run_folder import intact
 
 if TYPE_CHECKING:
-    from gdcli.analysis.facts import Theory
+    from gdcli.analysis.theory import RunConstants
     from gdcli.analysis.trials import Trials
     from gdcli.report.charts.chart import Chart, HeatMap
 
@@ -132,13 +132,13 @@ def report(
     screen, page = every([lambda: read(Screen, given), lambda: read(Page, given)])
     file = checked_target(page.output, PAGES)
     folder = intact(run)
+    from gdcli.report.labels import bytes_in_words
     from gdcli.report.page.page import page_bytes
-    from gdcli.report.units import size
     from gdcli.runs import atomic
 
     content = page_bytes(folder)
     atomic.write(file, [content])
-    screen.tell(f"the page is in {file} ({size(len(content))})")
+    screen.tell(f"the page is in {file} ({bytes_in_words(len(content))})")
     return 0
 
 
@@ -233,18 +233,18 @@ def _check_used(instead: CompareMode, given: Mapping[str, object]) -> None:
         raise UserError(f"--{name}", f"it changes nothing with {other}", "leave one of them out")
 
 
-def _read(folder: Path) -> tuple[Trials, Theory]:
-    from gdcli.analysis.facts import Theory
+def _read(folder: Path) -> tuple[Trials, RunConstants]:
+    from gdcli.analysis.theory import RunConstants
     from gdcli.analysis.trials import read_trials
     from gdcli.runs.manifest import read as read_manifest
 
-    return read_trials(folder), Theory(read_manifest(folder))
+    return read_trials(folder), RunConstants(read_manifest(folder))
 
 
 def _print_results(
     named: Mapping[str, Path], runs: Mapping[str, Trials], options: Curves, screen: Screen
 ) -> None:
-    from gdcli.analysis.compare import best_of_each
+    from gdcli.analysis.best import best_of_each
     from gdcli.report.comparison import print_comparison
     from gdcli.runs.differing_settings import differing_settings, unlike_problems
     from gdcli.runs.manifest import read as read_manifest
@@ -280,10 +280,10 @@ def _chart(named: Mapping[str, Path], runs: Mapping[str, Trials], options: Curve
 
 
 def _print_pair(
-    runs: Mapping[str, tuple[Trials, Theory]], pair: tuple[str, str], screen: Screen
+    runs: Mapping[str, tuple[Trials, RunConstants]], pair: tuple[str, str], screen: Screen
 ) -> None:
     from gdcli.report.named_pair import NAMED_NOTES, pair_of_runs
-    from gdcli.report.rows import print_rows
+    from gdcli.report.text_tables import print_rows
 
     rates = [trial.lr for run, _ in runs.values() for trial in run.trials]
     rows = pair_of_runs(runs, pair)
@@ -291,13 +291,13 @@ def _print_pair(
 
 
 def _print_profiles(folders: list[Path], options: CompareMode, screen: Screen) -> None:
-    from gdcli.analysis.facts import Theory
-    from gdcli.analysis.profiles import Source, profiles
+    from gdcli.analysis.targets import Source, profiles
+    from gdcli.analysis.theory import RunConstants
     from gdcli.analysis.trials import read_trials
     from gdcli.report.profiles import print_profiles
     from gdcli.runs.manifest import read as read_manifest
 
-    sources = [Source(f, read_trials(f), Theory(read_manifest(f))) for f in folders]
+    sources = [Source(f, read_trials(f), RunConstants(read_manifest(f))) for f in folders]
     found = profiles(sources, options.tau, options.target_loss)
     if not any(profile.epochs for profile in found):
         screen.tell("no trial fell below its start: there is nothing to compare")

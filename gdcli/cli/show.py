@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gdcli.analysis.diagnoses import Diagnoses
-    from gdcli.analysis.facts import Theory
     from gdcli.analysis.targets import Target
+    from gdcli.analysis.theory import RunConstants
     from gdcli.analysis.trials import Trials
 
 
@@ -56,7 +56,7 @@ class View:
                 "--target-metric", "--target-loss is given, too", "leave one of them out"
             )
 
-    def target(self, run: Trials, theory: Theory) -> Target:
+    def target(self, run: Trials, theory: RunConstants) -> Target:
         """Return the target; raises UserError where there is none."""
         from gdcli.analysis.targets import Target
 
@@ -115,21 +115,19 @@ def show(
 
 
 def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> None:
-    from gdcli.analysis.results import settings_of
-    from gdcli.report.baseline import baseline_lines
+    from gdcli.analysis.best import settings_of
+    from gdcli.report.headline import baseline_lines
     from gdcli.report.labels import namer
     from gdcli.report.named_pair import NAMED_NOTES, pair_of_run
-    from gdcli.report.quantization import QUANTIZATION_NOTES, quantized_rows
-    from gdcli.report.results import print_results
-    from gdcli.report.rows import print_rows
+    from gdcli.report.results import QUANTIZATION_NOTES, print_results, quantized_rows
     from gdcli.report.seeds import NO_PAIRS, PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
     from gdcli.report.targets import TARGET_NOTES, target_rows
-    from gdcli.report.why import why_rows
-    from gdcli.report.why_table import MORE, why_notes, why_table
+    from gdcli.report.text_tables import print_rows
+    from gdcli.report.why import MORE, why_notes, why_rows, why_table
 
     console, run = screen.console(), diagnoses.run
     rates = [trial.lr for trial in run.trials]
-    theory = cast("Theory", diagnoses.theory)  # `intact` holds only with a manifest
+    theory = cast("RunConstants", diagnoses.theory)  # `intact` holds only with a manifest
     if view.view == "results":
         print_results(folder, screen.format, console, diagnoses)
     elif view.view == "quantization":

@@ -95,7 +95,7 @@ def _print(
     """Print the steps, or what is shown instead of them."""
     console = screen.console()
     if shown.torch:
-        from gdcli.report.listing import write_lines
+        from gdcli.report.text_tables import write_lines
         from gdcli.studies.step.descent import torch_script
 
         script = torch_script(formula, start, options.lr, options.steps)
@@ -113,13 +113,13 @@ def _print(
 
 def _write(expression: str, descent: Descent, lr: float, file: Path) -> str:
     """Write the page; return its size."""
+    from gdcli.report.labels import bytes_in_words
     from gdcli.report.page.descent import page_bytes
-    from gdcli.report.units import size
     from gdcli.runs import atomic
 
     content = page_bytes(expression, descent, lr)
     atomic.write(file, [content])
-    return size(len(content))
+    return bytes_in_words(len(content))
 
 
 def _starts(texts: Sequence[str]) -> dict[str, float]:

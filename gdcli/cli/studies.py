@@ -232,13 +232,13 @@ def _write_explore(found: Exploration, folder: Path, machine: Machine) -> None:
 
 def _write_page(found: Exploration, file: Path) -> str:
     """Write the page; return its size."""
+    from gdcli.report.labels import bytes_in_words
     from gdcli.report.page.exploration import page_bytes
-    from gdcli.report.units import size
     from gdcli.runs import atomic
 
     content = page_bytes(found)
     atomic.write(file, [content])
-    return size(len(content))
+    return bytes_in_words(len(content))
 
 
 # What the search itself decides: the rates, how densely they are recorded, and what ends a trial.

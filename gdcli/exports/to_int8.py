@@ -16,7 +16,7 @@ from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.integers import integers_of, layers_of
 from gdcli.errors import UserError
-from gdcli.exports.npz import npz
+from gdcli.exports.weights import npz
 from gdcli.problem import Network
 
 if TYPE_CHECKING:

@@ -29,8 +29,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from gdcli.errors import RunError, UserError  # noqa: E402
-from gdcli.exports.label import label  # noqa: E402
-from gdcli.exports.target import OUTPUT  # noqa: E402
+from gdcli.exports.target import OUTPUT, label  # noqa: E402
 from gdcli.fields import counted, show  # noqa: E402
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gdcli.exports.npz import npz
+from gdcli.exports.weights import npz
 
 if TYPE_CHECKING:
     from gdcli.experiment.grid import Trial

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdcli.errors import UserError
-from gdcli.exports.label import folder_name
-from gdcli.exports.target import OUTPUT, refuse_no_folder
+from gdcli.exports.target import OUTPUT, folder_name, refuse_no_folder
 from gdcli.fields import counted, show
 from gdcli.runs import atomic
 

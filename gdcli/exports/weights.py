@@ -1,10 +1,18 @@
-"""What is exported of one trial's weights, which are found by training it again."""
+"""What is exported of one trial's weights, which are found by training it again.
+
+Arrays by any names as the bytes of an .npz file, the same for the same arrays.
+"""
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from gdcli.exports.target import refuse_existing
 from gdcli.runs import atomic
@@ -12,6 +20,8 @@ from gdcli.studies.again import trained_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from gdcli.runs.progress import Progress
 
@@ -42,3 +52,17 @@ def export(  # noqa: PLR0913 -- what, of whom, where to, and on what terms
         content,
         f"trial {trial} was trained again, and {weights.how}: its weights are those {said}",
     )
+
+
+def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the file, without pickled objects.
+
+    numpy.savez takes the names as its own arguments: it has no array that is called file.
+    """
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy")  # of 1980, whenever it is written
+            with archive.open(info, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
+    return packed.getvalue()

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gdcli.analysis.compare import KIND, Best
+from gdcli.analysis.best import KIND, Best
 from gdcli.analysis.rows import Value
 from gdcli.fields import shortened
 from gdcli.report.console import literal
-from gdcli.report.labels import for_json, in_full, texts_of
-from gdcli.report.listing import print_json, print_listing, write_lines
+from gdcli.report.labels import all_digits, for_json, texts_of
 from gdcli.report.seeds import TRIED
+from gdcli.report.text_tables import print_json, print_listing, write_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,7 +38,7 @@ def print_comparison(
         write_lines([*map(literal, notes), *([""] if notes else [])], console)
     shown = _columns(rows) if form == "table" else list(rows[0]) if rows else []
     if form == "csv":
-        full = [{name: in_full(row[name]) for name in shown} for row in rows]
+        full = [{name: all_digits(row[name]) for name in shown} for row in rows]
         print_listing(full, form, console)
         return
     rates = [cell.lr for best in results for cell in best.setting.cells]

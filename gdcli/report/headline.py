@@ -1,17 +1,182 @@
-"""What comes of a run, in its first sentences: a sentence for settings whose losses compare."""
+"""What comes of a run, in its first sentences: a sentence for settings whose losses compare.
+
+What a constant answer reaches, beside what was trained, and who does no better.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.analysis.results import Setting
-from gdcli.report.baseline import constant_loss
-from gdcli.report.best_rate import result_lines
+from gdcli.analysis.best import Setting
+from gdcli.analysis.diagnosis.case import SHARE_ROUNDING
+from gdcli.analysis.rows import Value
+from gdcli.fields import show
+from gdcli.report.console import literal
+from gdcli.report.labels import rounded
+from gdcli.report.why import result_lines
 
 if TYPE_CHECKING:
     from gdcli.analysis.diagnoses import Diagnoses
+    from gdcli.engine.baseline import Baseline
+
+PARTS = ("train", "test")
+NAMED = 3  # settings, of those that do no better
+
+Figures: TypeAlias = "dict[str, Value]"
+
+
+def answer(base: Baseline) -> str:
+    """Return the constant answer of a classifier, in words: always answering 'no'."""
+    return f"always answering {name(base)}"
+
+
+def name(base: Baseline) -> str:
+    """Return what the most frequent class is called."""
+    if base.name is None:
+        return f"class {base.majority}, counted from 0"
+    return literal(show(base.name))
+
+
+def baseline_lines(
+    diagnoses: Diagnoses, settings: Sequence[Setting], labels: Sequence[str]
+) -> list[str]:
+    """Return what a constant answer reaches, and which settings are no better at their best rate.
+
+    No line where nothing is known. Of settings on several problems each has its own.
+    """
+    found: dict[Baseline, list[tuple[Setting, str]]] = {}
+    for setting, label in zip(settings, labels, strict=True):
+        base = _of(diagnoses, setting)
+        if base is not None and any(_figures(base).values()):
+            found.setdefault(base, []).append((setting, label))
+    lines = []
+    for base, those in found.items():
+        of = "" if len(found) == 1 else f" of {_listed([label for _, label in those])}"
+        lines.append(f"Baseline{of}: {_reached(base)}.")
+        lines += _no_better(base, those)
+    return lines
+
+
+def baseline_columns(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[Figures]:
+    """Return the same figures by column, a row a setting; only columns that some have."""
+    rows: list[Figures] = []
+    for setting in settings:
+        base = _of(diagnoses, setting)
+        row = {"baseline_class": base.name, **_figures(base)} if base else {}
+        rows.append({key: value for key, value in row.items() if value is not None})
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    return [{key: row.get(key) for key in keys} for row in rows]
+
+
+def constant_loss(diagnoses: Diagnoses, setting: Setting) -> float | None:
+    """Return the training loss of the best constant prediction, to six digits: float32 will do."""
+    base = _of(diagnoses, setting)
+    return float(f"{base.train_loss:.6g}") if base and base.train_loss is not None else None
+
+
+def _of(diagnoses: Diagnoses, setting: Setting) -> Baseline | None:
+    theory = diagnoses.theory
+    facts = theory.of(diagnoses.run.names, setting.values) if theory else None
+    return facts.baseline if facts else None
+
+
+def _figures(base: Baseline) -> Figures:
+    return {
+        "baseline_train_accuracy": base.train_share,
+        "baseline_test_accuracy": base.test_share,
+        "baseline_train_balanced_accuracy": base.train_recall,
+        "baseline_test_balanced_accuracy": base.test_recall,
+        "baseline_train_loss": base.train_loss,
+        "baseline_test_loss": base.test_loss,
+    }
+
+
+def _reached(base: Baseline) -> str:
+    """Return the figures in words."""
+    said = []
+    if base.train_share is not None:
+        shares = (("train", base.train_share), ("test", base.test_share))
+        figures = [
+            f"{part} accuracy {rounded(share)}" for part, share in shares if share is not None
+        ]
+        figures += _recalls(base)
+        said.append(f"{answer(base)} has {', '.join(figures)}")
+    losses = (("train", base.train_loss), ("test", base.test_loss))
+    if any(loss is not None for _, loss in losses):
+        listed = [f"{part} loss {rounded(loss)}" for part, loss in losses if loss is not None]
+        said.append(f"the best constant prediction has {', '.join(listed)}")
+    return "; ".join(said)
+
+
+def _recalls(base: Baseline) -> list[str]:
+    """Return the balanced accuracy, of both parts at once where it is one."""
+    if base.train_recall is None:
+        return []
+    if base.test_recall is None or base.test_recall == base.train_recall:
+        return [f"balanced accuracy {rounded(base.train_recall)}"]
+    recalls = (("train", base.train_recall), ("test", base.test_recall))
+    return [f"{part} balanced accuracy {rounded(recall)}" for part, recall in recalls]
+
+
+def _no_better(base: Baseline, those: Sequence[tuple[Setting, str]]) -> Iterator[str]:
+    """Yield a line on the settings that are no better than the constant, by the same parts."""
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for setting, label in those:
+        parts = tuple(part for part in PARTS if _is_no_better(base, setting, part))
+        if parts:
+            groups.setdefault(parts, []).append(label)
+    for parts, labels in groups.items():
+        one = len(labels) == 1
+        if base.majority is not None:
+            no_better = f"{'is' if one else 'are'} no better than {answer(base)}"
+        else:
+            no_better = (
+                f"{'has' if one else 'have'} no lower loss than the best constant prediction"
+            )
+        where = "both parts" if len(parts) == 2 else f"the {_PART[parts[0]]} part"
+        yield f"{_listed(labels)} {no_better}, on {where}."
+
+
+_PART = {"train": "training", "test": "test"}
+
+
+def _is_no_better(base: Baseline, setting: Setting, part: str) -> bool:
+    """Return whether the medians at the best rate are no better than the constant on a part."""
+    best = setting.best
+    if best is None:
+        return False
+    if base.majority is None:
+        least = base.train_loss if part == "train" else base.test_loss
+        loss = best.median if part == "train" else best.test_loss()
+        return least is not None and loss is not None and loss >= least
+    # Where rare classes are to count, a lower accuracy may be the better answer.
+    for measure in ("balanced_accuracy", "accuracy"):
+        most = _constant(base, measure, part)
+        column = f"{part}_{measure}"
+        if most is not None and _has(setting, column):
+            reached = best.metric(column)
+            return reached is not None and reached <= most + SHARE_ROUNDING
+    return False
+
+
+def _has(setting: Setting, column: str) -> bool:
+    return any(trial.final.get(column) is not None for trial in setting.trials)
+
+
+def _constant(base: Baseline, measure: str, part: str) -> float | None:
+    if measure == "accuracy":
+        return base.train_share if part == "train" else base.test_share
+    return base.train_recall if part == "train" else base.test_recall
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """Return names with commas, and how many more there are."""
+    if len(labels) <= NAMED:
+        return ", ".join(labels)
+    return f"{', '.join(labels[:NAMED])} and {len(labels) - NAMED} more"
+
 
 OTHER_LOSSES = ("class_weights", "data", "dataset", "target")  # options
 MOST = 3  # groups of settings that have a sentence of their own

@@ -1,13 +1,19 @@
-"""How settings and their numbers are written."""
+"""How settings and their numbers are written.
+
+Times and sizes as a person says them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
+from typing import TYPE_CHECKING
 
-from gdcli.analysis.results import Setting
-from gdcli.analysis.rows import Value
 from gdcli.report.console import literal
+
+if TYPE_CHECKING:
+    from gdcli.analysis.best import Setting
+    from gdcli.analysis.rows import Value
 
 DIGITS = 4
 RATES = {  # columns of learning rates
@@ -17,14 +23,14 @@ RATES = {  # columns of learning rates
 FACTORS = {"rate", "theory_rate"}  # columns of what a step multiplies something by
 
 
-def short(value: Value) -> str:
+def rounded(value: Value) -> str:
     """Return a value with four digits, for people, and nothing for None."""
     if isinstance(value, float):
         return f"{value:.{DIGITS}g}"
     return "" if value is None else str(value)
 
 
-def in_full(value: Value) -> str:
+def all_digits(value: Value) -> str:
     """Return a value with all its digits, for programs, and nothing for None."""
     return "" if value is None else str(value)
 
@@ -34,7 +40,7 @@ def for_json(value: Value) -> Value:
     return str(value) if isinstance(value, float) and not isfinite(value) else value
 
 
-def apart(values: Iterable[float], least: int = DIGITS) -> dict[float, str]:
+def distinct_labels(values: Iterable[float], least: int = DIGITS) -> dict[float, str]:
     """Return labels of numbers, ascending, with as many digits as tell them apart, or `least`."""
     distinct = sorted(set(values))
     for digits in range(least, 17):
@@ -65,12 +71,12 @@ def texts_of(
     Learning rates are told apart, from each other and from all `rates` of the run.
     """
     found = [row[name] for row in rows for name in names if name in RATES]
-    known = apart([*rates, *(value for value in found if isinstance(value, float))])
+    known = distinct_labels([*rates, *(value for value in found if isinstance(value, float))])
 
     def text(name: str, value: Value) -> str:
         if isinstance(value, float) and name in RATES:
-            return known.get(value, short(value))  # nan is no key
-        return factor(value) if isinstance(value, float) and name in FACTORS else short(value)
+            return known.get(value, rounded(value))  # nan is no key
+        return factor(value) if isinstance(value, float) and name in FACTORS else rounded(value)
 
     return [{name: text(name, row[name]) for name in names} for row in rows]
 
@@ -92,3 +98,26 @@ def namer(names: Sequence[str], settings: Sequence[Setting]) -> Callable[[Settin
         return literal(" ".join(str(word) for word in words if word is not None))
 
     return name
+
+
+SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def duration(seconds: float) -> str:
+    """Return a time: "0.8 s", "3 min 20 s", "2 h 5 min"; unknown where it is not finite."""
+    if not isfinite(seconds):
+        return "unknown"
+    if round(seconds) < 60:
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def bytes_in_words(count: float) -> str:
+    """Return a number of bytes in decimal units: "1.2 MB"."""
+    unit = 0
+    while count >= 999.5 and unit < len(SIZES) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.3g} {SIZES[unit]}"

@@ -6,17 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.analysis.compare import problem_of
-from gdcli.analysis.paired import pair
-from gdcli.analysis.results import Setting, settings_of
+from gdcli.analysis.best import Setting, problem_of, settings_of
+from gdcli.analysis.seeds import pair
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.report.labels import namer
 from gdcli.report.seeds import P_NOTES, TRIED, difference_row
 
 if TYPE_CHECKING:
-    from gdcli.analysis.facts import Theory
     from gdcli.analysis.rows import Value
+    from gdcli.analysis.theory import RunConstants
     from gdcli.analysis.trials import Trials
 
 Row: TypeAlias = "Mapping[str, Value]"
@@ -40,12 +39,14 @@ class Side:
     problem: str  # the same where losses of equal seeds can be compared
 
 
-def pair_of_run(run: Trials, names: Sequence[str], theory: Theory) -> list[Row]:
+def pair_of_run(run: Trials, names: Sequence[str], theory: RunConstants) -> list[Row]:
     """Return the row of two settings of a run, by name or number; raises UserError."""
     return [_row(*(_side(run, theory, text) for text in names))]
 
 
-def pair_of_runs(runs: Mapping[str, tuple[Trials, Theory]], names: Sequence[str]) -> list[Row]:
+def pair_of_runs(
+    runs: Mapping[str, tuple[Trials, RunConstants]], names: Sequence[str]
+) -> list[Row]:
     """Return the row of two settings of several runs: RUN, its best, or RUN:SETTING.
 
     Raises UserError for what is no run or setting, and where both have not the same problem.
@@ -53,7 +54,7 @@ def pair_of_runs(runs: Mapping[str, tuple[Trials, Theory]], names: Sequence[str]
     return [_row(*(_of_runs(runs, text) for text in names))]
 
 
-def _of_runs(runs: Mapping[str, tuple[Trials, Theory]], text: str) -> Side:
+def _of_runs(runs: Mapping[str, tuple[Trials, RunConstants]], text: str) -> Side:
     given = text.strip()
     # The longest name first: a folder's may have a colon of its own.
     for name in sorted(runs, key=len, reverse=True):
@@ -64,7 +65,7 @@ def _of_runs(runs: Mapping[str, tuple[Trials, Theory]], text: str) -> Side:
     raise UserError(WHERE, f"{show(text)} names none of the runs", hint)
 
 
-def _side(run: Trials, theory: Theory, text: str) -> Side:
+def _side(run: Trials, theory: RunConstants, text: str) -> Side:
     settings = settings_of(run.trials)
     name = namer(run.names, settings)
     if not settings:

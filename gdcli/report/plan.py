@@ -1,4 +1,7 @@
-"""What a dry run prints: the cohorts of a grid, what they would cost, and every trial."""
+"""What a dry run prints: the cohorts of a grid, what they would cost, and every trial.
+
+What tells trials of one grid apart, in a few words.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from gdcli.catalog.catalog import name_of
 from gdcli.experiment.axis import text
 from gdcli.fields import counted
-from gdcli.report.console import print_lines
-from gdcli.report.listing import print_json, print_listing
-from gdcli.report.units import duration, size
+from gdcli.report.console import literal, print_lines
+from gdcli.report.labels import bytes_in_words, duration, texts_of
+from gdcli.report.text_tables import print_json, print_listing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +51,7 @@ def _print_all(plan: Estimate, console: Console) -> None:
     steps = sum(cohort.trials * cohort.steps for cohort in plan.cohorts)
     trials = counted(len(plan.trials), "trial", "trials")
     time = f"{counted(steps, 'step', 'steps')}, about {duration(plan.seconds)} on one core"
-    room = f"{size(plan.memory)} of memory, {size(plan.disk)} of disk"
+    room = f"{bytes_in_words(plan.memory)} of memory, {bytes_in_words(plan.disk)} of disk"
     print_lines([f"In all: {trials}, {time}, {room}\n"], console)
     print_trials(plan.trials, "table", console)
 
@@ -61,8 +64,8 @@ def _cohorts(plan: Estimate) -> list[dict[str, str]]:
             "steps a trial": str(cohort.steps),
             "points a trial": str(cohort.recorded),
             "time": duration(cohort.seconds),
-            "memory": size(cohort.memory),
-            "disk": size(cohort.disk),
+            "memory": bytes_in_words(cohort.memory),
+            "disk": bytes_in_words(cohort.disk),
         }
         for cohort in plan.cohorts
     ]
@@ -103,3 +106,25 @@ def _own(trial: Trial) -> Iterator[tuple[str, Any]]:
 
 def _texts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     return [{k: "" if v is None else text(v) for k, v in row.items()} for row in rows]
+
+
+ALWAYS = ("method", "batch_size", "optimizer", "lr")
+PLAIN = ("method", "batch_size", "optimizer")  # said without their name
+
+
+def trial_labels(trials: Sequence[Trial]) -> list[str]:
+    """Return a label a trial, such as "minibatch 32 momentum lr 0.1 seed 3"."""
+    rows = trial_rows(trials)
+    names = [name for name in rows[0] if name != "trial"]
+    told = [n for n in names if n in ALWAYS or len({repr(row[n]) for row in rows}) > 1]
+    texts = texts_of(rows, told)
+    return [
+        literal(
+            " ".join(
+                text[name] if name in PLAIN else f"{name} {text[name]}"
+                for name in told
+                if row[name] is not None
+            )
+        )
+        for row, text in zip(rows, texts, strict=True)
+    ]

@@ -10,16 +10,15 @@ from gdcli.report.charts.chart import MOST_LINES
 from gdcli.report.charts.scale import SHARES
 from gdcli.report.charts.terminal import PlotCurve, plot
 from gdcli.report.console import literal, print_lines
-from gdcli.report.labels import in_full
-from gdcli.report.listing import print_json, print_listing
-from gdcli.report.rows import print_rows
+from gdcli.report.labels import all_digits
+from gdcli.report.text_tables import print_json, print_listing, print_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from gdcli.analysis.profiles import Profile, Steps
     from gdcli.analysis.rows import Value
+    from gdcli.analysis.targets import Profile, Steps
 
 Row: TypeAlias = "Mapping[str, Value]"
 OFF_TERMINAL = 80  # columns of a plot in a file or a pipe
@@ -32,7 +31,7 @@ def print_profiles(found: Sequence[Profile], form: str, console: Console) -> Non
     csv has a row wherever a share rises: profile, solver, x and share.
     """
     if form == "csv":
-        rows = [{name: in_full(value) for name, value in row.items()} for row in _points(found)]
+        rows = [{name: all_digits(value) for name, value in row.items()} for row in _points(found)]
         print_listing(rows, form, console)
     elif form == "json":
         print_json([_whole(profile) for profile in found], console)

@@ -1,34 +1,187 @@
-"""What is printed of a run: its best learning rates, its losses over them, its curves."""
+"""What is printed of a run: its best learning rates, its losses over them, its curves.
+
+The table of a run's settings, each at its best learning rate.
+
+What a verification found, check by check.
+
+What is printed of networks of a few bits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rich.text import Text
 
-from gdcli.analysis.diagnoses import Diagnoses
+from gdcli.analysis.best import Setting, quantization_rows, settings_of
+from gdcli.analysis.diagnoses import Diagnoses, rate_diagnosis
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT
 from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.facts import Theory
-from gdcli.analysis.quantization import quantization_rows
-from gdcli.analysis.results import Setting, settings_of
-from gdcli.analysis.trials import Trial, read_trials
-from gdcli.report.baseline import baseline_columns, baseline_lines
+from gdcli.analysis.rows import Value
+from gdcli.analysis.theory import RunConstants
+from gdcli.analysis.trials import Trial, Trials, read_trials
+from gdcli.errors import UserError
 from gdcli.report.charts.charts import Source, curves, of_settings
 from gdcli.report.charts.terminal import print_picture
 from gdcli.report.console import literal, print_lines
-from gdcli.report.headline import headline
-from gdcli.report.labels import namer
-from gdcli.report.quantization import QUANTIZATION_NOTES
-from gdcli.report.rows import print_rows
-from gdcli.report.tables import best_lines, best_rows
+from gdcli.report.headline import baseline_columns, baseline_lines, headline
+from gdcli.report.labels import distinct_labels, namer, rounded
+from gdcli.report.text_tables import Column, blocks, print_listing, print_rows
 from gdcli.report.why import why_lines
 from gdcli.runs.manifest import read as read_manifest
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from gdcli.runs.finding import Finding
+
+SIGNS = {  # which tell the states apart without colour, too
+    "blew up": ("x", "red"),
+    "reached its goal": ("*", "green"),
+    "bouncing": ("~", "magenta"),
+    "too few points to tell": ("?", "default"),
+    "still falling": ("v", "yellow"),
+    "flat": ("=", "default"),
+}
+GOOD = ("at the minimum", "all examples right")
+
+Row: TypeAlias = Mapping[str, Value]
+
+
+def best_rows(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[Row]:
+    """Return one row a setting, its numbers in full, None where there is none.
+
+    lr is the best learning rate, by median final training loss over the seeds; seeds are those
+    with a result there; train_loss is that median, q1 and q3 its quartiles, of two seeds or more;
+    test_loss and the metrics are medians there, state and quality those of most seeds. trials,
+    diverged and failed count the trials at all learning rates.
+    """
+    run = diagnoses.run
+    return [
+        {
+            **dict(zip(run.names, setting.values, strict=True)),
+            **_best(run, setting),
+            **_said(diagnoses, setting),
+            **_counts(setting),
+        }
+        for setting in settings
+    ]
+
+
+def _said(diagnoses: Diagnoses, setting: Setting) -> dict[str, Value]:
+    """Return the state of most trials at the best rate, and the quality that goes with it."""
+    if setting.best is None:
+        return {"state": None, "quality": None}
+    (state, quality), _ = rate_diagnosis(diagnoses, setting, setting.best).groups[0]
+    return {"state": state, "quality": quality}
+
+
+def _best(run: Trials, setting: Setting) -> dict[str, Value]:
+    best = setting.best
+    loss = best.loss if best else None
+    return {
+        "lr": best.lr if best else None,
+        "seeds": loss.count if loss else None,
+        "train_loss": loss.median if loss else None,
+        # One seed has no quartiles.
+        "train_loss_q1": loss.low if loss and loss.count > 1 else None,
+        "train_loss_q3": loss.high if loss and loss.count > 1 else None,
+        "test_loss": best.test_loss() if best else None,
+        **{name: best.metric(name) if best else None for name in run.metrics},
+    }
+
+
+def _counts(setting: Setting) -> dict[str, int]:
+    """Count the trials of a setting, and those that diverged or failed."""
+    ends = Counter(trial.status for trial in setting.trials)
+    return {"trials": ends.total(), "diverged": ends["diverged"], "failed": ends["failed"]}
+
+
+def best_lines(
+    diagnoses: Diagnoses, settings: Sequence[Setting], labels: Sequence[str], width: int
+) -> list[Text]:
+    """Return the same as a table for people: rounded, without columns that say nothing."""
+    rows = best_rows(diagnoses, settings)
+    rates = distinct_labels(cell.lr for setting in settings for cell in setting.cells)
+    names = ("test_loss", *diagnoses.run.metrics)
+    measured = [name for name in names if any(row[name] is not None for row in rows)]
+    quartiles = [
+        f"{rounded(row['train_loss_q1'])} .. {rounded(row['train_loss_q3'])}"
+        if row["train_loss_q1"] is not None
+        else ""
+        for row in rows
+    ]
+    columns = [
+        Column("best lr", [rates[s.best.lr] if s.best else "none" for s in settings]),
+        _column("seeds", rows),
+        _column("train_loss", rows),
+        *([Column("quartiles", quartiles)] if any(quartiles) else []),
+        *(_column(name, rows) for name in measured),
+        _state_column(rows),
+        *(_counted(word, rows) for word in ("diverged", "failed") if any(r[word] for r in rows)),
+    ]
+    return blocks(Column("setting", labels), columns, width)
+
+
+def _state_column(rows: Sequence[Row]) -> Column:
+    """Return what most seeds do at the best rate, with a sign and a colour."""
+    cells, styles = [], []
+    for row in rows:
+        state, quality = str(row["state"] or ""), str(row["quality"] or "")
+        sign, style = SIGNS.get(state, ("", "default"))
+        words = [word for word in (state, quality) if word]
+        if state == "flat" and quality in GOOD:
+            sign, style, words = "*", "green", [quality]
+        cells.append(f"{sign} {', '.join(words)}".strip())
+        styles.append(style)
+    return Column("at the best lr", cells, styles)
+
+
+def _counted(word: str, rows: Sequence[Row]) -> Column:
+    """Return how many of all trials ended so."""
+    return Column(word, [f"{row[word]} of {row['trials']}" if row[word] else "" for row in rows])
+
+
+def _column(name: str, rows: Sequence[Row]) -> Column:
+    return Column(literal(name).replace("_", " "), [rounded(row[name]) for row in rows])
+
+
+PLACE = ("table", "trial", "step", "column", "recorded", "found")
+
+
+def print_findings(findings: Sequence[Finding], form: str, console: Console) -> None:
+    """Print a row a check; csv and json have the place of the first difference apart, too."""
+    print_listing([_row(f, apart=form in ("csv", "json")) for f in findings], form, console)
+
+
+def _row(finding: Finding, *, apart: bool) -> dict[str, str]:
+    row = {"check": finding.check, "result": finding.result, "detail": finding.detail}
+    if apart:
+        place = asdict(finding.difference) if finding.difference else {}
+        row |= {name: place.get(name, "") for name in PLACE}
+    return row
+
+
+QUANTIZATION_NOTES = (
+    "scores are medians over the seeds at the best lr; drop: what rounding costs of them",
+    "bytes: weights of the given bits, a float for each output's scale, and the other parameters",
+)
+
+
+def quantized_rows(
+    run: Trials, settings: Sequence[Setting], theory: RunConstants
+) -> list[Mapping[str, Value]]:
+    """Return the rows of networks that are rounded; raises UserError where none is."""
+    rows = quantization_rows(run, settings, theory)
+    if not rows:
+        what = "no network of the run is rounded"
+        raise UserError("--view", what, "give gdcli run --vary quantize=none,ptq,qat")
+    return rows
+
 
 MOST_ROWS = 40  # of a table for people: more would hide what comes first
 MOST_MESSAGES = 5
@@ -77,7 +230,7 @@ def _names(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[str]:
 def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
     """Return the diagnoses of a run's trials; raises UserError where a file is damaged."""
     there = (folder / "manifest.json").is_file()
-    theory = Theory(read_manifest(folder)) if there else None
+    theory = RunConstants(read_manifest(folder)) if there else None
     return Diagnoses(read_trials(folder), theory, limits)
 
 

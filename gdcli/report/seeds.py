@@ -6,15 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.analysis.compare import problem_of
-from gdcli.analysis.paired import Pair, holm, pairs
-from gdcli.analysis.results import Setting, settings_of
-from gdcli.analysis.seed_statistics import seed_statistics
+from gdcli.analysis.best import Setting, problem_of, settings_of
+from gdcli.analysis.seeds import Pair, holm, pairs, seed_statistics
 from gdcli.report.labels import namer
 
 if TYPE_CHECKING:
-    from gdcli.analysis.bootstrap import Interval
     from gdcli.analysis.rows import Value
+    from gdcli.analysis.seeds import Interval
     from gdcli.analysis.trials import Trials
 
 Row: TypeAlias = "Mapping[str, Value]"

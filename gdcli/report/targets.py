@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.analysis.results import settings_of
+from gdcli.analysis.best import settings_of
 from gdcli.analysis.targets import Reached, Target, costs, times_to_target
 
 if TYPE_CHECKING:

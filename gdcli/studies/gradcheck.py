@@ -21,8 +21,8 @@ from gdcli.engine.streams import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Network
-from gdcli.report.labels import apart
-from gdcli.report.rows import print_rows
+from gdcli.report.labels import distinct_labels
+from gdcli.report.text_tables import print_rows
 from gdcli.studies.landscape.surface import losses_at
 from gdcli.studies.training import Layout, layout_of
 
@@ -313,7 +313,7 @@ def _said(found: Sequence[Checked], check: GradientCheck) -> Iterator[str]:
     yield f"allowed: {check.tolerance:g} of the larger slope, and the rounding error of differences"
     kinks = [kink for one in found for kink in one.kinks]
     for kink in kinks[:MOST_KINKS]:
-        sides = apart([kink.left, kink.right])
+        sides = distinct_labels([kink.left, kink.right])
         yield f"{kink.entry}: the loss has a kink within the step, as relu has: the difference"
         yield f"  quotient is {sides[kink.left]} on the left and {sides[kink.right]} on the right"
     if len(kinks) > MOST_KINKS:

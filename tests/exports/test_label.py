@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.analysis.rows import Value
-from gdcli.exports.label import folder_name
+from gdcli.exports.target import folder_name
 
 OWN: dict[str, Value] = {"method": "gd", "optimizer": "adam", "schedule": "constant", "lr": 0.1}
 

@@ -14,8 +14,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
+from gdcli.analysis.best import Candidate
 from gdcli.analysis.quantiles import Spread, spread
-from gdcli.analysis.results import Cell
 from gdcli.report.charts.chart import MOST_LINES, Chart, HeatMap, Line, Panel, Square
 from gdcli.report.charts.charts import Source, curves, heatmap, multiples, read_source, sensitivity
 from gdcli.report.charts.files import (
@@ -232,7 +232,7 @@ def test_no_legend_lies_on_the_data(panels: int) -> None:
 @given(values=st.lists(st.lists(numbers, min_size=1, max_size=4), max_size=3), log=st.booleans())
 def test_any_values_can_be_drawn(*, values: list[list[float]], log: bool) -> None:
     lines = [line(*row) for row in values]
-    rows = [[Square(Cell(0.1, ()), value) for value in row[:1]] for row in values]
+    rows = [[Square(Candidate(0.1, ()), value) for value in row[:1]] for row in values]
     picture = Chart("", [Panel("", lines)], "x", "y", log_y=log)
     assert figure_bytes(picture, "svg")
     if rows:

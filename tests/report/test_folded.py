@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gdcli.report.folded import folded
+from gdcli.report.text_tables import folded
 
 cells = st.text(st.characters(categories=["L", "N", "P", "Zs"]), max_size=40)
 tables = st.integers(1, 5).flatmap(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from gdcli.report.console import UNBROKEN
-from gdcli.report.listing import print_json, print_listing
+from gdcli.report.text_tables import print_json, print_listing
 
 words = st.text(max_size=20)
 ROWS = [{"name": "[bold]a[/bold]", "what": "x" * 300}, {"name": "\x1b[31mb", "what": "1|2\n3, 4"}]

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.analysis.best import settings_of
 from gdcli.analysis.quantiles import spread
-from gdcli.analysis.results import settings_of
 from gdcli.errors import UserError
 from gdcli.report.charts.chart import MOST_LINES, HeatMap, points
 from gdcli.report.charts.charts import (

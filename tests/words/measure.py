@@ -13,7 +13,7 @@ import numpy as np
 
 from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.diagnosis.evidence import Evidence
-from gdcli.analysis.facts import Theory
+from gdcli.analysis.theory import RunConstants
 from gdcli.analysis.trials import read_trials
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import loop_for
@@ -86,7 +86,7 @@ def evidence_of(made: Experiment) -> dict[str, Evidence]:
     with tempfile.TemporaryDirectory() as folder:
         done = execute(made, RunOptions(Path(folder), device="cpu"), Silent())
         run = read_trials(done.folder)
-        diagnoses = Diagnoses(run, Theory(manifest.read(done.folder)))
+        diagnoses = Diagnoses(run, RunConstants(manifest.read(done.folder)))
         return {trial.id: diagnoses.evidence(trial) for trial in run.trials}
 
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
 
-from gdcli.analysis.diagnosis.diagnosis import Diagnosis, diagnose
+from gdcli.analysis.diagnosis.diagnosis import Diagnosis, Forecast, diagnose
 from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.forecast import Forecast
 from tests.words.truth import MATTERS, Row, falls_on, further, needed, qualities, states
 
 STORED = Path(__file__).with_name("trials.jsonl.gz")

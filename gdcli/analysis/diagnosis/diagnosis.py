@@ -1,14 +1,154 @@
-"""What is said of a trial: its state, its qualities, the sentence, the advice, the forecast."""
+"""What is said of a trial: its state, its qualities, the sentence, the advice, the forecast.
+
+How many more steps a loss that falls needs to a goal: a range, or nothing.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import exp, floor, inf, log, log10, sqrt
+from typing import NamedTuple
 
-from gdcli.analysis.diagnosis.case import Case
-from gdcli.analysis.diagnosis.evidence import Evidence
-from gdcli.analysis.diagnosis.forecast import Forecast, forecast, rounded
+from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, Case
+from gdcli.analysis.diagnosis.evidence import STRETCHES, Evidence
 from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, number, percent, suits
+
+STABLE = 1.5  # two estimates of the same pace may differ by this factor
+WIDEST = 2.0  # a range whose ends differ by more is no forecast
+LARGEST = 700.0  # powers of e that a float holds
+FEW_STEPS = 2
+NARROWEST = 1.15  # a range is at least this factor wide on both sides
+FARTHEST = 9.0  # budgets to come; a longer forecast is only "more than ten times"
+
+
+class Forecast(NamedTuple):
+    """A range of steps still to go, to a loss; `most` None: more than `least`."""
+
+    least: float
+    most: float | None
+    goal: float
+    target: bool  # the goal is --target-loss; else it is near the least loss
+
+
+def forecast(case: Case) -> Forecast | None:
+    """Return how much longer the trial needs; None where nothing can be told.
+
+    The gap to the least loss is taken to shrink by the same factor in equal times: that of the
+    last quarter of the budget, where that of the quarter before is the same within STABLE.
+    """
+    goal, horizon = _goal(case), case.descent.horizon
+    if goal is None or not horizon or not _lawful(case, goal):
+        return None
+    found = _range(case, goal, horizon)
+    if found is None:
+        return None
+    far, target = FARTHEST * horizon, case.descent.target_loss is not None
+    if found[0] >= far:
+        slows = case.known.convex and case.descent.optimizer in LINEAR  # it gets no faster
+        return Forecast(far, None, goal, target) if slows else None
+    return Forecast(*found, goal, target) if found[1] <= _reach(case) * horizon else None
+
+
+def _reach(case: Case) -> float:
+    """Return the budgets ahead that a pace is relied on: of theory, where convex, elsewhere."""
+    if case.known.rate is not None:
+        return 2 * FARTHEST
+    return 3.0 if case.known.convex else 1.0
+
+
+def _lawful(case: Case, goal: float) -> bool:
+    """Return whether the gap can be taken to shrink as it did until the goal."""
+    descent = case.descent
+    if not descent.steady or descent.weight_decay or descent.clip_norm is not None:
+        return False
+    if not case.falls_on or case.curved_down or len(case.levels) < STRETCHES:
+        return False
+    if case.wavers and not descent.stochastic:
+        return False
+    return not descent.stochastic or _above_floor(case, goal)
+
+
+def _goal(case: Case) -> float | None:
+    """Return the target, else the highest loss that counts as the least one."""
+    least, target = case.known.minimum, case.descent.target_loss
+    if least is None or not case.known.attained:
+        return None
+    if target is not None:
+        return target if least < target < case.level else None
+    if case.descent.tol is not None or case.at_least:
+        return None
+    return None if case.near_gap is None else least + case.near_gap
+
+
+def _above_floor(case: Case, goal: float) -> bool:
+    least, under = case.known.minimum, case.known.floor
+    return under is not None and least is not None and goal - least > 2 * under
+
+
+def _range(case: Case, goal: float, horizon: float) -> tuple[float, float] | None:
+    """Return the least and the most steps to the goal, as several ways to see the pace say."""
+    least, now = case.known.minimum, case.gap
+    if least is None or now is None:
+        return None
+    goal, gaps = goal - least, [level - least for level in case.levels]
+    if min(gaps) <= 0 or now <= goal:
+        return None
+    if case.descent.optimizer in EQUAL_STEPS:
+        return _evenly(gaps, goal, now, horizon)
+    early, late = (log(gaps[a] / gaps[b]) / (horizon / 4) for a, b in ((7, 11), (11, 15)))
+    # Theory's pace is the slowest of plain descent: the time lies between both, early on, too.
+    bounded = case.known.rate is not None and case.descent.optimizer == "vanilla"
+    stable = late > 0 and early > 0 and 1 / STABLE <= early / late <= STABLE
+    if not stable and not (bounded and late > 0):
+        return None
+    folds = log(now / goal)
+    need = [folds / late]
+    if case.known.rate is not None and 0 < case.known.rate < 1:
+        need.append(folds / min(late, -2 * log(case.known.rate)))  # in the long run
+    else:
+        need.append(folds * early / (late * late))  # it goes on to change as it did
+        need += [_power(gaps, folds, horizon)] if late < early else []
+    if case.descent.optimizer not in LINEAR:  # its steps may keep their size
+        even = _evenly(gaps, goal, now, horizon)
+        if even is None:
+            return None
+        need += even
+    return (min(need), max(need)) if max(need) <= WIDEST * min(need) else None
+
+
+def _evenly(
+    gaps: list[float], goal: float, now: float, horizon: float
+) -> tuple[float, float] | None:
+    """Return the steps to the goal of steps of one size: the root of the gap falls evenly."""
+    early, late = ((sqrt(gaps[a]) - sqrt(gaps[b])) * 4 / horizon for a, b in ((7, 11), (11, 15)))
+    if not (late > 0 and early > 0 and 1 / STABLE <= early / late <= STABLE):
+        return None
+    if sqrt(goal) < FEW_STEPS * late:  # less than a few steps from the minimum they hop around it
+        return None
+    # At the last pace, and at one that goes on to change as it did.
+    need = sorted((sqrt(now) - sqrt(goal)) / pace for pace in (late, late * late / early))
+    return (need[0], need[1]) if need[1] <= WIDEST * need[0] else None
+
+
+def _power(gaps: list[float], folds: float, horizon: float) -> float:
+    """Return the steps to a gap that is e**folds smaller, if it falls like a power of the steps."""
+    power = log(gaps[11] / gaps[15]) / log(15.5 / 11.5)
+    return horizon * (exp(folds / power) - 1) if folds < LARGEST * power else inf
+
+
+def rounded(low: float, high: float) -> tuple[float, float]:
+    """Return the ends of a range, with two digits each."""
+    middle = sqrt(low * high)
+    return _digits(min(low, middle / NARROWEST)), _digits(max(high, middle * NARROWEST))
+
+
+def _digits(value: float) -> float:
+    if value <= 0:
+        return 0.0
+    scale = 10.0 ** (floor(log10(value)) - 1)
+    return round(value / scale) * scale if scale >= 1 else float(round(value)) or 1.0
+
 
 DEFAULT = Limits()
 ENOUGH = ("at the minimum",)  # what says so much that "is flat" adds nothing

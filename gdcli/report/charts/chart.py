@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
+from gdcli.analysis.best import Candidate, best
 from gdcli.analysis.quantiles import Spread
-from gdcli.analysis.results import Cell, best
 from gdcli.analysis.rows import Value
-from gdcli.report.labels import for_json, in_full, short
-from gdcli.report.listing import print_json, print_listing
+from gdcli.report.labels import all_digits, for_json, rounded
+from gdcli.report.text_tables import print_json, print_listing
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +63,7 @@ class Chart(NamedTuple):
 class Square(NamedTuple):
     """One field of a heat map: the trials that share its row and its column."""
 
-    cell: Cell  # the best of them, all seeds of one setting at one learning rate
+    cell: Candidate  # the best of them, all seeds of one setting at one learning rate
     value: float  # its median: inf where half of the seeds diverged or none has a result
 
     @property
@@ -106,7 +106,7 @@ def print_points(picture: Chart | HeatMap, form: str, console: Console) -> None:
     if form == "json":
         print_json([{k: for_json(v) for k, v in row.items()} for row in rows], console)
     else:
-        text = short if form == "md" else in_full
+        text = rounded if form == "md" else all_digits
         print_listing([{k: text(v) for k, v in row.items()} for row in rows], form, console)
 
 

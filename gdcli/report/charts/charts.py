@@ -20,9 +20,9 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gdcli.analysis.best import Candidate, Setting, best, settings_of
 from gdcli.analysis.median_curve import Band, read_curves, spread_curve
 from gdcli.analysis.quantiles import Spread, spread
-from gdcli.analysis.results import Cell, Setting, best, settings_of
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import Trial, Trials, read_trials
 from gdcli.errors import UserError
@@ -38,7 +38,7 @@ from gdcli.report.charts.chart import (
     panel_of,
 )
 from gdcli.report.console import literal
-from gdcli.report.labels import apart, namer
+from gdcli.report.labels import distinct_labels, namer
 
 NAMES = {"train_loss": "training loss", "test_loss": "test loss"}
 
@@ -96,12 +96,12 @@ class Source:
             lost=self.lost,
         )
 
-    def final(self, cell: Cell) -> Spread | None:
+    def final(self, cell: Candidate) -> Spread | None:
         """Return the metric at the end, over the seeds; None where every trial failed."""
         values = [trial.final_or_inf(self.metric) for trial in cell.ran]
         return spread(values) if values else None
 
-    def bands(self, cells: Sequence[Cell]) -> list[Band]:
+    def bands(self, cells: Sequence[Candidate]) -> list[Band]:
         """Return the metric over the epochs of each cell; reads curves.csv once."""
         wanted = {trial.id for cell in cells for trial in cell.ran}
         curves = read_curves(self.folder, wanted, self.metric)
@@ -148,7 +148,7 @@ def curves(source: Source) -> Chart:
     """
     chosen, notes = lowest(source.settings)
     cells = [drawn(setting) for setting in chosen]
-    rates = apart(cell.lr for setting in source.settings for cell in setting.cells)
+    rates = distinct_labels(cell.lr for setting in source.settings for cell in setting.cells)
     labels = [f"{source.name(s)} lr {rates[c.lr]}" for s, c in zip(chosen, cells, strict=True)]
     lines = [
         Line(label, band, not setting.best)
@@ -167,7 +167,7 @@ def lowest(settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
     return chosen, [note] if rest else []
 
 
-def drawn(setting: Setting) -> Cell:
+def drawn(setting: Setting) -> Candidate:
     """Return the learning rate that is drawn: the best, or the smallest that ran."""
     return setting.best or next((cell for cell in setting.cells if cell.ran), setting.cells[0])
 
@@ -178,7 +178,7 @@ MOST_PANELS = 12
 def multiples(source: Source) -> Chart:
     """Return a panel a setting, those with the lowest training losses, in the grid's order."""
     chosen = _chosen(source.settings)
-    rates = apart(cell.lr for setting in source.settings for cell in setting.cells)
+    rates = distinct_labels(cell.lr for setting in source.settings for cell in setting.cells)
     shades = {lr: place / max(1, len(rates) - 1) for place, lr in enumerate(rates)}
     shown = [_thinned(setting) for setting in chosen]
     bands = iter(source.bands([cell for cells in shown for cell in cells]))
@@ -199,7 +199,7 @@ def _chosen(settings: Sequence[Setting]) -> list[Setting]:
     return [settings[place] for place in sorted(ranked[:MOST_PANELS])]
 
 
-def _thinned(setting: Setting) -> list[Cell]:
+def _thinned(setting: Setting) -> list[Candidate]:
     """Return a setting's learning rates, or where they are many some of them and the best."""
     cells = setting.cells
     if len(cells) <= MOST_LINES:
@@ -213,7 +213,7 @@ def _thinned(setting: Setting) -> list[Cell]:
 
 
 def _notes(
-    settings: Sequence[Setting], chosen: Sequence[Setting], shown: Sequence[Sequence[Cell]]
+    settings: Sequence[Setting], chosen: Sequence[Setting], shown: Sequence[Sequence[Candidate]]
 ) -> list[str]:
     notes = []
     if len(chosen) < len(settings):
@@ -227,7 +227,7 @@ def best_of_runs(sources: Mapping[str, Source]) -> Chart:
     """Return a line a run, its best setting at its best learning rate, the lowest runs first."""
     best = {name: min(source.settings, key=_median) for name, source in sources.items()}
     shown = sorted(best, key=lambda name: best[name].median)[:MOST_LINES]
-    rates = apart(
+    rates = distinct_labels(
         cell.lr for source in sources.values() for s in source.settings for cell in s.cells
     )
     lines = []
@@ -252,7 +252,9 @@ def settings_of_runs(sources: Mapping[str, Source]) -> Chart:
     for run in runs:
         shown = [held[run][name] for name in lines if name in held[run]]
         cells = list(map(drawn, shown))
-        rates = apart(cell.lr for setting in sources[run].settings for cell in setting.cells)
+        rates = distinct_labels(
+            cell.lr for setting in sources[run].settings for cell in setting.cells
+        )
         for setting, cell, band in zip(shown, cells, sources[run].bands(cells), strict=True):
             line = Line(f"{run} lr {rates[cell.lr]}", band, not setting.best)
             lines[sources[run].name(setting)].append(line)
@@ -332,7 +334,7 @@ def heatmap(source: Source, x: str = "lr", y: str = SETTING) -> HeatMap:
 
 def of_settings(source: Source, settings: Sequence[Setting]) -> HeatMap:
     """Return a row for each of some settings, a column for each of their learning rates."""
-    rates = apart(cell.lr for setting in settings for cell in setting.cells)
+    rates = distinct_labels(cell.lr for setting in settings for cell in setting.cells)
     cells = [{cell.lr: cell for cell in setting.cells} for setting in settings]
     squares = [
         [Square(cell, cell.median) if (cell := row.get(lr)) else None for lr in rates]
@@ -362,7 +364,7 @@ def _axis(source: Source, name: str, where: str) -> _Axis:
         raise UserError(where, f"the run has no axis {show(name)}", fix)
     trials, own = source.run.trials, known[key]
     if own == "lr":
-        return _Axis(own, lambda trial: trial.lr, apart(trial.lr for trial in trials))
+        return _Axis(own, lambda trial: trial.lr, distinct_labels(trial.lr for trial in trials))
     if own == SETTING and SETTING not in source.run.names:
         names_of = {setting.values: source.name(setting) for setting in source.settings}
         return _Axis(own, lambda trial: trial.setting, names_of)

@@ -19,7 +19,7 @@ from warnings import catch_warnings, filterwarnings
 
 from gdcli.report.charts.chart import DIVERGED, MOST_LINES, Chart, HeatMap, Line, Panel
 from gdcli.report.charts.scale import LANE, Axis, axis_for, axis_of, rate_ticks
-from gdcli.report.labels import apart, short
+from gdcli.report.labels import distinct_labels, rounded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -160,7 +160,7 @@ def _across(axes: Axes, chart: Chart) -> None:
     if chart.log_x:
         axes.set_xscale("log")
         ticks = rate_ticks(xs, TICKS)
-        labels = apart([*xs, *ticks])
+        labels = distinct_labels([*xs, *ticks])
         axes.set_xticks(ticks, [labels[tick] for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
     elif len(set(xs)) == 1:
@@ -344,7 +344,7 @@ def _mark(axes: Axes, picture: HeatMap, axis: Axis) -> list[str]:
         for column, square in enumerate(squares):
             if square is not None:
                 color = "black" if square.text else _contrast(axis(square.value))
-                text = MARKS.get(square.text) or short(square.value)
+                text = MARKS.get(square.text) or rounded(square.value)
                 axes.text(column, row, text, ha="center", va="center", color=color, fontsize=7)
     return [f"{mark} {word}" for word, mark in MARKS.items() if word in _texts(picture)]
 

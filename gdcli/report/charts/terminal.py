@@ -23,7 +23,6 @@ from plotille import Canvas
 from rich.cells import cell_len
 from rich.text import Text
 
-from gdcli.report.blocks import Column, blocks
 from gdcli.report.charts.chart import (
     DIVERGED,
     MOST_LINES,
@@ -36,7 +35,8 @@ from gdcli.report.charts.chart import (
 )
 from gdcli.report.charts.scale import Axis, axis_for, axis_of, rate_ticks, steps, tick_labels
 from gdcli.report.console import has_colors, print_lines
-from gdcli.report.labels import apart, short
+from gdcli.report.labels import distinct_labels, rounded
+from gdcli.report.text_tables import Column, blocks
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -129,7 +129,7 @@ class Frame:
         most = max(1, self.columns // APART)
         if self.rates:
             ticks = rate_ticks(self.rates, most)
-            labels = apart([*self.rates, *ticks])
+            labels = distinct_labels([*self.rates, *ticks])
             return [(log10(tick), labels[tick]) for tick in ticks]
         span = self.right - self.left
         if self.x_label in WHOLE and span >= 1:
@@ -346,7 +346,7 @@ def _text(square: Square | None) -> str:
     if square is None:
         return ""
     lost = f" {square.cell.diverged}/{len(square.cell.ran)}x" if square.cell.diverged else ""
-    return square.text or short(square.value) + lost
+    return square.text or rounded(square.value) + lost
 
 
 def _styles(picture: HeatMap) -> dict[float, str]:
@@ -405,7 +405,7 @@ def _curve(line: Line, picture: Chart) -> PlotCurve:
     points = [(x, values.median) for x, values in line.points]
     if not picture.log_x:
         return PlotCurve(line.label, points, line.diverged)
-    rates = apart(x for x, _ in points)
+    rates = distinct_labels(x for x, _ in points)
     lost = [rates[x] for x, y in points if not isfinite(y)]
     where = f", {picture.lost} at {', '.join(lost)} ({CROSS})" if lost else ""
     return PlotCurve(line.label + where, points)

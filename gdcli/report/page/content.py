@@ -9,11 +9,11 @@ from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gdcli.analysis.facts import Theory
 from gdcli.analysis.rows import read_blocks
+from gdcli.analysis.theory import RunConstants
 from gdcli.engine.watched import FACTS
 from gdcli.report.charts.charts import NAMES, Source, label_of, metrics_of
-from gdcli.report.labels import apart
+from gdcli.report.labels import distinct_labels
 from gdcli.report.page.plain import packed, plain
 from gdcli.report.page.theory import edges
 from gdcli.report.page.thinned import Thinned
@@ -32,7 +32,7 @@ def curve_metrics(source: Source) -> list[str]:
     return [*metrics_of(source.run), *([SHARPNESS] if measured else [])]
 
 
-def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str, Any]:
+def content(source: Source, curves: Thinned, theory: RunConstants | None) -> dict[str, Any]:
     """Return the trials as they stand in summary.csv, their settings' names and their curves."""
     columns = _table(source.folder, len(source.run.trials))
     places = {setting.values: place for place, setting in enumerate(source.settings)}
@@ -43,7 +43,7 @@ def content(source: Source, curves: Thinned, theory: Theory | None) -> dict[str,
         for trial in trials
     ]
     metrics = curve_metrics(source)
-    rates = apart(trial.lr for trial in source.run.trials)
+    rates = distinct_labels(trial.lr for trial in source.run.trials)
     return {
         "trials": len(trials),
         "columns": [column.content() for column in columns],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gdcli.analysis.landscape import Landscape, Way
-from gdcli.report.labels import short
+from gdcli.report.labels import rounded
 from gdcli.report.page.plain import plain
 from gdcli.studies.landscape.show import height_scale, heights
 
@@ -62,7 +62,7 @@ def colours(losses: Any) -> dict[str, Any]:
     places = heights(losses, scale).tolist()
     return {
         "heights": [[round(h, PLACES) if isfinite(h) else None for h in row] for row in places],
-        "ticks": [[round(scale(tick), PLACES), short(float(tick))] for tick in scale.ticks(6)],
+        "ticks": [[round(scale(tick), PLACES), rounded(float(tick))] for tick in scale.ticks(6)],
     }
 
 

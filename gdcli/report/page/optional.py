@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from string import Template
 from typing import Any
 
-from gdcli.analysis.facts import Theory
+from gdcli.analysis.best import quantization_rows
+from gdcli.analysis.diagnoses import RateDiagnosis
 from gdcli.analysis.landscape import NAME, read_landscape
-from gdcli.analysis.quantization import quantization_rows
-from gdcli.analysis.why import Account
+from gdcli.analysis.theory import RunConstants
 from gdcli.report.charts.charts import Source
 from gdcli.report.page import parts
 from gdcli.report.page.explored import explored_content, flips_note, table_columns
@@ -37,8 +37,8 @@ class Sections:
         cls,
         source: Source,
         manifest: Mapping[str, Any],
-        theory: Theory | None,
-        told: Sequence[Account],
+        theory: RunConstants | None,
+        told: Sequence[RateDiagnosis],
     ) -> Sections:
         """Return what there is of a run; raises UserError where a file of it is damaged.
 
@@ -52,7 +52,9 @@ class Sections:
         found._add_explored(source, manifest)
         return found
 
-    def _add_theory(self, source: Source, theory: Theory, told: Sequence[Account]) -> None:
+    def _add_theory(
+        self, source: Source, theory: RunConstants, told: Sequence[RateDiagnosis]
+    ) -> None:
         if not told:
             return
         content = theory_content(source, told)
@@ -60,7 +62,7 @@ class Sections:
         rows = problem_rows(theory)[:MOST_PROBLEMS]
         self._add("theory", "Theory", content, problems=parts.table(list(rows[0]), rows))
 
-    def _add_quantization(self, source: Source, theory: Theory) -> None:
+    def _add_quantization(self, source: Source, theory: RunConstants) -> None:
         rows = quantization_rows(source.run, source.settings, theory)
         if rows:
             table = parts.table(list(rows[0]), rows)

@@ -11,13 +11,12 @@ from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.rows import Value
 from gdcli.analysis.trials import STATUSES
 from gdcli.fields import counted
-from gdcli.report.baseline import baseline_lines
 from gdcli.report.charts.charts import Source
 from gdcli.report.console import literal
-from gdcli.report.headline import headline
+from gdcli.report.headline import baseline_lines, headline
 from gdcli.report.labels import texts_of
 from gdcli.report.page.thinned import Thinned
-from gdcli.report.tables import best_rows
+from gdcli.report.results import best_rows
 
 MOST_ROWS = 200  # of the best settings
 MOST_MESSAGES = 20

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gdcli.analysis.quantization import OPTIONS
+from gdcli.analysis.best import OPTIONS
 from gdcli.analysis.rows import Value
 from gdcli.report.page.plain import plain
 

@@ -8,13 +8,17 @@ from itertools import islice
 from math import inf
 from typing import Any
 
-from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.expectation import Expectation, expectation
-from gdcli.analysis.facts import Facts, Theory
-from gdcli.analysis.results import Setting
+from gdcli.analysis.best import Setting
+from gdcli.analysis.diagnoses import CurveComparison, Diagnoses, RateDiagnosis, rate_diagnosis
 from gdcli.analysis.rows import Value
-from gdcli.analysis.theory import condition_number, limit_formula
-from gdcli.analysis.why import Account, Compared, account_of
+from gdcli.analysis.theory import (
+    Expectation,
+    ProblemConstants,
+    RunConstants,
+    condition_number,
+    expectation,
+    limit_formula,
+)
 from gdcli.report.charts.charts import Source
 from gdcli.report.page.plain import plain
 
@@ -23,16 +27,16 @@ POINTS = 121  # of a curve
 MOST_CURVES = 100
 
 
-def theory_of(manifest: Mapping[str, Any]) -> Theory | None:
+def theory_of(manifest: Mapping[str, Any]) -> RunConstants | None:
     """Return what a manifest says of theory; None where it says nothing."""
-    return Theory(manifest) if manifest.get("theory") else None
+    return RunConstants(manifest) if manifest.get("theory") else None
 
 
-def theory_accounts(source: Source, diagnoses: Diagnoses) -> Compared:
+def theory_accounts(source: Source, diagnoses: Diagnoses) -> CurveComparison:
     """Return the settings and learning rates of which theory says something."""
-    return Compared(
+    return CurveComparison(
         [
-            account_of(diagnoses, setting, cell)
+            rate_diagnosis(diagnoses, setting, cell)
             for setting in source.settings
             for cell in setting.cells
             if _says_something(diagnoses.expected(setting.values, cell.lr))
@@ -40,7 +44,7 @@ def theory_accounts(source: Source, diagnoses: Diagnoses) -> Compared:
     )
 
 
-def theory_content(source: Source, told: Sequence[Account]) -> dict[str, Any]:
+def theory_content(source: Source, told: Sequence[RateDiagnosis]) -> dict[str, Any]:
     """Return a list a column, an entry an account."""
     places = {setting.values: place for place, setting in enumerate(source.settings)}
     return {
@@ -62,17 +66,17 @@ def _plain(value: float | None) -> float | str | None:
     return None if value is None else plain(value, DIGITS)
 
 
-def _limit(account: Account) -> float | None:
+def _limit(account: RateDiagnosis) -> float | None:
     expected = account.expected
     return expected.limit.lr if expected and expected.limit else None
 
 
-def _floor(account: Account) -> float | None:
+def _floor(account: RateDiagnosis) -> float | None:
     expected = account.expected
     return expected.floor.excess if expected and expected.floor else None
 
 
-COLUMNS: dict[str, Callable[[Account], float | None]] = {
+COLUMNS: dict[str, Callable[[RateDiagnosis], float | None]] = {
     "limit": _limit,
     "rate": lambda account: account.expected.rate if account.expected else None,
     "measured_rate": lambda account: account.rate,
@@ -81,18 +85,18 @@ COLUMNS: dict[str, Callable[[Account], float | None]] = {
 }
 
 
-def _formula(account: Account) -> str:
+def _formula(account: RateDiagnosis) -> str:
     expected = account.expected
     return limit_formula(expected.optimizer) if expected and expected.limit else ""
 
 
-def _is_exact(account: Account) -> bool:
+def _is_exact(account: RateDiagnosis) -> bool:
     """Return whether descent is known to diverge above the limit."""
     expected = account.expected
     return bool(expected and expected.limit and expected.limit.exact)
 
 
-def theory_curves(source: Source, theory: Theory) -> list[dict[str, Any]]:
+def theory_curves(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
     """Return theory's rate and floor of each setting over its learning rates, and those between.
 
     A curve is dense, and denser around the best rate: it may turn between two that were tried.
@@ -102,7 +106,7 @@ def theory_curves(source: Source, theory: Theory) -> list[dict[str, Any]]:
     )
 
 
-def _curve(setting: Setting, source: Source, theory: Theory) -> dict[str, Any] | None:
+def _curve(setting: Setting, source: Source, theory: RunConstants) -> dict[str, Any] | None:
     names, tried = source.run.names, [cell.lr for cell in setting.cells]
     expect = partial(_expectation, names, setting, theory)
     if len(tried) < 2 or tried[0] <= 0 or not _turns(expect(tried[0])):
@@ -126,7 +130,7 @@ def _curve(setting: Setting, source: Source, theory: Theory) -> dict[str, Any] |
 
 
 def _expectation(
-    names: Sequence[str], setting: Setting, theory: Theory, lr: float
+    names: Sequence[str], setting: Setting, theory: RunConstants, lr: float
 ) -> Expectation | None:
     given = dict(zip(names, setting.values, strict=True))
     return expectation(given, lr, theory.of(names, setting.values), theory.goals)
@@ -143,7 +147,7 @@ def _between(low: float, high: float) -> Iterator[float]:
         yield low * (high / low) ** (place / (POINTS - 1))
 
 
-def edges(source: Source, theory: Theory) -> list[dict[str, Any]]:
+def edges(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
     """Return the sharpness up to which steps are stable, where it is known."""
     return [
         {"setting": place, "lr": cell.lr, "edge": plain(expected.edge)}
@@ -154,12 +158,12 @@ def edges(source: Source, theory: Theory) -> list[dict[str, Any]]:
     ]
 
 
-def problem_rows(theory: Theory) -> list[dict[str, Value]]:
+def problem_rows(theory: RunConstants) -> list[dict[str, Value]]:
     """Return a row a problem: what tells it from the others, and what theory starts from."""
     return [_problem(options, facts) for options, facts in theory.problems]
 
 
-def _problem(options: Mapping[str, Value], facts: Facts) -> dict[str, Value]:
+def _problem(options: Mapping[str, Value], facts: ProblemConstants) -> dict[str, Value]:
     curvature = facts.curvature
     return {
         "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "of all trials",

@@ -8,8 +8,7 @@ from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.report.charts.charts import Source
 from gdcli.report.page import parts
 from gdcli.report.page.own import own
-from gdcli.report.why import why_lines
-from gdcli.report.why_table import why_notes, why_table
+from gdcli.report.why import why_lines, why_notes, why_table
 
 MOST_CELLS = 300  # settings times learning rates, in the table
 

@@ -15,14 +15,12 @@ from rich.text import Text
 
 from gdcli.csv_cell import csv_line
 from gdcli.fields import counted
-from gdcli.report.blocks import Column, blocks
 from gdcli.report.charts.scale import SHARES, scale_of
 from gdcli.report.charts.terminal import TERMINAL_COLORS, Frame, scatter
 from gdcli.report.console import print_lines
-from gdcli.report.labels import in_full, short
-from gdcli.report.plan import trial_rows
-from gdcli.report.rows import print_rows
-from gdcli.report.trial_labels import trial_labels
+from gdcli.report.labels import all_digits, rounded
+from gdcli.report.plan import trial_labels, trial_rows
+from gdcli.report.text_tables import Column, blocks, print_rows
 from gdcli.studies.explore.files import REGIONS, counts_of, rank_correlation
 
 if TYPE_CHECKING:
@@ -92,7 +90,7 @@ def settings_csv(found: Exploration) -> Iterator[str]:
     """Yield the lines of a CSV file, a row a setting."""
     rows = setting_rows(found)
     yield csv_line(list(rows[0]))
-    yield from (csv_line([in_full(value) for value in row.values()]) for row in rows)
+    yield from (csv_line([all_digits(value) for value in row.values()]) for row in rows)
 
 
 def correlations_csv(found: Exploration) -> Iterator[str]:
@@ -103,7 +101,7 @@ def correlations_csv(found: Exploration) -> Iterator[str]:
         for label, other in pairs:
             if one.seeds and other.seeds:
                 value = rank_correlation(ranked(one), ranked(other))
-                yield csv_line([name, label, in_full(value)])
+                yield csv_line([name, label, all_digits(value)])
 
 
 def examples_csv(found: Exploration) -> Iterator[str]:
@@ -116,7 +114,7 @@ def examples_csv(found: Exploration) -> Iterator[str]:
     yield csv_line([*settings[0], "example", *own, *measured])
     for row, setting in zip(settings, found.settings, strict=True):
         if setting.seeds:
-            given = [in_full(value) for value in row.values()]
+            given = [all_digits(value) for value in row.values()]
             columns = [_written(name, setting.measures[name]) for name in names]
             if classes:
                 columns.insert(0, _named(found, setting.measures["predicted"]))
@@ -125,7 +123,7 @@ def examples_csv(found: Exploration) -> Iterator[str]:
 
 def _example_lines(settings: list[str], columns: list[list[Any]]) -> Iterator[str]:
     for example, values in enumerate(zip(*columns, strict=True)):
-        yield csv_line([*settings, str(example), *map(in_full, values)])
+        yield csv_line([*settings, str(example), *map(all_digits, values)])
 
 
 def _named_columns(found: Exploration) -> dict[str, list[Any]]:
@@ -215,7 +213,7 @@ def _table(
         Column("labelled", [_name(examples, labels[i]) for i in places]),  # type: ignore[index]
         Column("model expects", [_name(examples, own["predicted"][i]) for i in places]),
         *(
-            Column(name, [short(float(own[name][i])) for i in places])
+            Column(name, [rounded(float(own[name][i])) for i in places])
             for name in (
                 "margin",
                 "confidence",
@@ -327,7 +325,7 @@ def _said(name: str, row: Mapping[str, Value]) -> str:
         return about(value)
     if name in PERCENT and isinstance(value, float):
         return f"{value:.1%}"
-    return f"{value:.3f}" if name == "rank_correlation" else short(value)
+    return f"{value:.3f}" if name == "rank_correlation" else rounded(value)
 
 
 def _key(found: Exploration) -> Iterator[str]:

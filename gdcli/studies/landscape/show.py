@@ -29,10 +29,9 @@ from gdcli.report.charts.files import COLORS
 from gdcli.report.charts.scale import Scale, scale_of
 from gdcli.report.charts.terminal import DOTS, HEIGHT, LETTERS, TERMINAL_COLORS, Cell, Frame
 from gdcli.report.console import has_colors, print_lines
-from gdcli.report.labels import for_json, in_full, short
-from gdcli.report.listing import print_json, print_listing
-from gdcli.report.plan import trial_rows
-from gdcli.report.trial_labels import trial_labels
+from gdcli.report.labels import all_digits, for_json, rounded
+from gdcli.report.plan import trial_labels, trial_rows
+from gdcli.report.text_tables import print_json, print_listing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -182,16 +181,16 @@ def key(scale: Scale, *, colored: bool = False) -> Iterator[Text]:
     if colored:
         line = Text("training loss: ")
         for tick in scale.ticks(4):
-            line.append(BLOCK, _color(scale(tick))).append(f" {short(tick)}  ")
+            line.append(BLOCK, _color(scale(tick))).append(f" {rounded(tick)}  ")
         line.rstrip()
         yield line
         return
-    ticks = [f"{short(tick)} '{_shade(scale(tick))}'" for tick in scale.ticks(4)]
+    ticks = [f"{rounded(tick)} '{_shade(scale(tick))}'" for tick in scale.ticks(4)]
     yield Text(f"training loss: {', '.join(ticks)}")
 
 
 def _contour_legend(order: int, label: str, way: Way) -> Text:
-    end = "diverged" if way.diverged else f"loss {short(way.losses[-1])}"
+    end = "diverged" if way.diverged else f"loss {rounded(way.losses[-1])}"
     letter = f" {LETTERS[order]} "
     said = f"{label}, to {LETTERS[order].upper()}: {end}"
     return Text.assemble((letter, TERMINAL_COLORS[order]), said, no_wrap=False)
@@ -209,7 +208,7 @@ def print_landscape(scene: Landscape, form: str, console: Console) -> None:
     if form == "json":
         print_json([{k: for_json(v) for k, v in row.items()} for row in rows], console)
     else:
-        text = short if form == "md" else in_full
+        text = rounded if form == "md" else all_digits
         print_listing([{k: text(v) for k, v in row.items()} for row in rows], form, console)
 
 
@@ -345,7 +344,7 @@ def _ground(scene: Landscape, figure: Figure, axes: Axes) -> None:
         )
     ticks = scale.ticks(6)
     bar = figure.colorbar(shown, ax=axes, label="training loss")
-    bar.set_ticks([scale(tick) for tick in ticks], labels=[short(float(t)) for t in ticks])
+    bar.set_ticks([scale(tick) for tick in ticks], labels=[rounded(float(t)) for t in ticks])
 
 
 def _cells(scene: Landscape) -> tuple[float, float, float, float]:

@@ -18,13 +18,12 @@ from gdcli.analysis.quantiles import Spread, spread
 from gdcli.catalog.catalog import name_of
 from gdcli.experiment.grid import Trial, setting
 from gdcli.fields import counted
-from gdcli.report.blocks import Column, blocks
 from gdcli.report.charts.chart import MOST_LINES, Chart, Line, Panel
 from gdcli.report.charts.files import figure_bytes
 from gdcli.report.charts.terminal import picture_lines
 from gdcli.report.console import literal
-from gdcli.report.labels import for_json, in_full, short
-from gdcli.report.listing import print_json, print_listing
+from gdcli.report.labels import all_digits, for_json, rounded
+from gdcli.report.text_tables import Column, blocks, print_json, print_listing
 from gdcli.studies.lr_range.search import GOOD, HIGHEST, LOWEST, place_of, rate_at
 
 if TYPE_CHECKING:
@@ -87,7 +86,7 @@ def print_ranges(
         for line in _range_lines(ranges, experiment.varied, test, console):
             console.print(line, soft_wrap=True)
     else:
-        text = short if form == "md" else in_full
+        text = rounded if form == "md" else all_digits
         print_listing([{k: text(v) for k, v in row.items()} for row in rows], form, console)
 
 
@@ -271,7 +270,7 @@ def _telling(ranges: Sequence[SettingRange]) -> list[float]:
 
 
 def _start(found: SettingRange) -> str:
-    return f"{short(found.start)}     " if found.held else ""
+    return f"{rounded(found.start)}     " if found.held else ""
 
 
 def _cell(found: SettingRange, rate: float) -> str:
@@ -282,7 +281,7 @@ def _cell(found: SettingRange, rate: float) -> str:
     if level.state != "stable":
         return f"{'failed' if level.state == 'raised' else 'unstable'}     "
     word = _mark(found, rate)
-    return f"{short(level.loss)} {word:<4}"
+    return f"{rounded(level.loss)} {word:<4}"
 
 
 def _mark(found: SettingRange, rate: float) -> str:
@@ -304,7 +303,7 @@ def limits(ranges: Sequence[SettingRange], labels: Sequence[str]) -> Iterator[st
         if limit:
             of = f"{label} " if len(ranges) > 1 else "descent "
             above = "diverges above it" if limit.exact else "may do so at larger rates, too"
-            yield f"in theory {of}converges below {short(limit.lr)}, and {above}"
+            yield f"in theory {of}converges below {rounded(limit.lr)}, and {above}"
 
 
 def labels_of(ranges: Sequence[SettingRange], varied: Sequence[str]) -> list[str]:
@@ -332,7 +331,7 @@ def curve_csv(experiment: Experiment, ranges: Sequence[SettingRange]) -> str:
     for found in ranges:
         values = list(_settings(found.trial, experiment.varied).values())
         for row in _losses(found):
-            writer.writerow(map(in_full, [*values, *row]))
+            writer.writerow(map(all_digits, [*values, *row]))
     return text.getvalue()
 
 

@@ -19,9 +19,8 @@ from gdcli.fields import counted
 from gdcli.report.charts.scale import Scale
 from gdcli.report.charts.terminal import DOTS, HEIGHT, TERMINAL_COLORS, Cell, Frame, PlotCurve, plot
 from gdcli.report.console import has_colors
-from gdcli.report.labels import apart
-from gdcli.report.listing import write_lines
-from gdcli.report.rows import print_rows
+from gdcli.report.labels import distinct_labels
+from gdcli.report.text_tables import print_rows, write_lines
 from gdcli.studies.landscape.show import cell_of, ground, height_scale, key
 from gdcli.studies.step.descent import Link, descend, disagreement, losses_at
 
@@ -215,11 +214,11 @@ def _fall(descent: Descent, steps: str) -> str:
     losses = [*(step.loss for step in descent.steps), descent.end]
     first, last = losses[0], losses[-1]
     if first != last:
-        text = apart([first, last], 6)
+        text = distinct_labels([first, last], 6)
         word = "fell" if last < first else "rose"
         return f"the loss {word} from {text[first]} to {text[last]} in {steps}"
     if len(set(losses)) > 1:
-        text = apart(losses, 6)
+        text = distinct_labels(losses, 6)
         between = f"between {text[min(losses)]} and {text[max(losses)]}"
         return f"the loss is {text[first]} at the start and after {steps}, on the way {between}"
     said = f"the loss stays at {first:.6g} in {steps}"

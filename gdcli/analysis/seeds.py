@@ -1,0 +1,273 @@
+"""How sure the seeds make a result: intervals, a choice that is not its own judge, sensitivity.
+
+Bootstrap intervals of a median: the same numbers give the same interval everywhere.
+
+Two settings over the seeds they share, each at its best learning rate.
+
+Wilcoxon's signed-rank test (1945): whether paired differences are centred at 0.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import groupby
+from math import erfc, inf, isfinite, isnan, sqrt
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gdcli.analysis.best import Candidate, Setting
+from gdcli.analysis.quantiles import Spread, median, spread
+from gdcli.analysis.rows import Value
+from gdcli.analysis.trials import Trial
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+RESAMPLES = 4000
+LEVEL = 0.95
+FEWEST = 3  # numbers; of one or two there is nothing to resample
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The ends of an interval, which may be infinite where trials diverged."""
+
+    low: float
+    high: float
+
+
+def median_interval(values: Sequence[float]) -> Interval | None:
+    """Return the percentile bootstrap 95% interval of the median; None of too few numbers.
+
+    None may be NaN. Its ends are medians of resamples, never between two of them: some are inf.
+    Of fewer than six numbers it covers the median less often than it says, for no interval
+    between the least and the largest of them does.
+    """
+    if len(values) < FEWEST:
+        return None
+    drawn = np.sort(np.asarray(values, float)[_resamples(len(values))], axis=1)
+    middle = drawn.shape[1] // 2
+    lower = drawn[:, middle] if drawn.shape[1] % 2 else drawn[:, middle - 1]
+    with np.errstate(invalid="ignore"):
+        means = np.where(lower == drawn[:, middle], lower, lower / 2 + drawn[:, middle] / 2)
+    medians = np.sort(np.where(np.isnan(means), 0.0, means))  # half-way between -inf and inf
+    tail = int(RESAMPLES * (1 - LEVEL) / 2)
+    return Interval(float(medians[tail]), float(medians[-1 - tail]))
+
+
+@lru_cache(maxsize=64)
+def _resamples(count: int) -> NDArray[np.int64]:
+    """Return which of `count` numbers each resample has, shape (RESAMPLES, count)."""
+    # Python promises the same sequence in every version; NumPy's generators do not.
+    draw = random.Random(count).random  # noqa: S311 -- no secret
+    uniform = [[draw() for _ in range(count)] for _ in range(RESAMPLES)]
+    return (np.array(uniform) * count).astype(np.int64)
+
+
+SPLIT_FROM = 4  # seeds: two to choose by, two to report
+GOOD = 0.1  # of the way from the best loss back to the start that a good rate may be short of
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A learning rate chosen by some of the seeds, and its losses over the others."""
+
+    lr: float
+    loss: Spread
+
+
+@dataclass(frozen=True)
+class Region:
+    """The learning rates around the best one that are about as good."""
+
+    low: float
+    high: float
+    rates: int  # of the grid
+
+
+@dataclass(frozen=True)
+class SeedStatistics:
+    """What the seeds of a setting say; None where there are too few, or all diverged."""
+
+    interval: Interval | None  # of the median final training loss at the best learning rate
+    held_out: HeldOut | None
+    good: Region | None
+
+
+def seed_statistics(setting: Setting) -> SeedStatistics:
+    """Return the statistics of a setting."""
+    best = setting.best
+    if best is None:
+        return SeedStatistics(None, None, None)
+    losses = [trial.loss for trial in best.ran]
+    return SeedStatistics(median_interval(losses), held_out(setting), good_region(setting))
+
+
+def held_out(setting: Setting) -> HeldOut | None:
+    """Return the best learning rate of every other seed, with the losses of the rest there.
+
+    The lowest of several medians is lower by luck: over the seeds that did not choose it, it is
+    not. None for fewer than four seeds, or where at no rate all of them ran.
+    """
+    seeds = list(dict.fromkeys(trial.seed for cell in setting.cells for trial in cell.trials))
+    if len(seeds) < SPLIT_FROM:
+        return None
+    chosen_by, others = set(seeds[::2]), set(seeds[1::2])
+    medians = {cell.lr: _median(_of(cell, chosen_by), len(chosen_by)) for cell in setting.cells}
+    best = min(setting.cells, key=lambda cell: medians[cell.lr])
+    rest = _of(best, others)
+    if not isfinite(medians[best.lr]) or not rest:
+        return None
+    return HeldOut(best.lr, spread([trial.loss for trial in rest]))
+
+
+def _of(cell: Candidate, seeds: set[Value]) -> list[Trial]:
+    return [trial for trial in cell.ran if trial.seed in seeds]
+
+
+def _median(trials: Sequence[Trial], wanted: int) -> float:
+    """Return the median loss of trials, inf unless all that are wanted ran."""
+    return median([trial.loss for trial in trials]) if len(trials) == wanted else inf
+
+
+def good_region(setting: Setting) -> Region | None:
+    """Return the rates next to the best one that come nine tenths of the way from start to best.
+
+    By medians over the seeds. None where the loss at the start is not known.
+    """
+    best, start = setting.best, _start(setting)
+    if best is None or start is None or not isfinite(start):
+        return None
+    limit = best.median + GOOD * max(start - best.median, 0.0)
+    place = setting.cells.index(best)
+    first = last = place
+    while first > 0 and setting.cells[first - 1].median <= limit:
+        first -= 1
+    while last + 1 < len(setting.cells) and setting.cells[last + 1].median <= limit:
+        last += 1
+    return Region(setting.cells[first].lr, setting.cells[last].lr, last - first + 1)
+
+
+def _start(setting: Setting) -> float | None:
+    """Return the median loss at the start."""
+    starts = [trial.fact("initial_train_loss") for trial in setting.trials]
+    known = [start for start in starts if start is not None and not isnan(start)]
+    return median(known) if known else None
+
+
+MOST_EXACT = 50  # differences; of more the normal approximation is as good
+
+
+def signed_rank_p(differences: Sequence[float]) -> float | None:
+    """Return the two-sided p-value; None where no difference is other than 0.
+
+    Differences of 0 are left out, as Wilcoxon did, and equal ones share their mean rank. Up to
+    fifty differences the distribution is exact, with the ranks as they are; beyond, normal, with
+    the variance that ties leave. Differences may be infinite, and none may be NaN.
+    """
+    signed = sorted((d for d in differences if d != 0), key=abs)
+    if not signed:
+        return None
+    ranks = _doubled_ranks([abs(d) for d in signed])
+    positive = sum(rank for rank, d in zip(ranks, signed, strict=True) if d > 0)
+    tail = _exact_tail if len(signed) <= MOST_EXACT else _normal_tail
+    return min(1.0, 2 * tail(ranks, min(positive, sum(ranks) - positive)))
+
+
+def _doubled_ranks(ordered: Sequence[float]) -> list[int]:
+    """Return twice the rank of each of sorted numbers: whole, though equal ones share theirs."""
+    ranks: list[int] = []
+    for _, group in groupby(ordered):
+        size = len(list(group))
+        ranks += [2 * len(ranks) + size + 1] * size
+    return ranks
+
+
+def _exact_tail(ranks: Sequence[int], least: int) -> float:
+    """Return the share of all signs whose positive ranks sum to `least` or less."""
+    ways = Counter({0: 1})
+    for rank in ranks:
+        more = Counter({total + rank: count for total, count in ways.items()})
+        ways += more
+    return sum(count for total, count in ways.items() if total <= least) / (1 << len(ranks))
+
+
+def _normal_tail(ranks: Sequence[int], least: int) -> float:
+    """Return the same by the normal approximation: the ranks' signs are independent."""
+    mean, deviation = sum(ranks) / 2, sqrt(sum(rank * rank for rank in ranks)) / 2
+    return erfc((mean - least) / deviation / sqrt(2)) / 2
+
+
+Key = Callable[[Setting], object]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two settings over the seeds they share."""
+
+    first: Setting
+    second: Setting
+    seeds: int  # that both have a result for
+    difference: float | None  # the median over them of the second's final training loss less the
+    # first's; inf where the second alone diverged
+    interval: Interval | None
+    p: float | None  # that differences as large come about by chance; None: there are none
+
+
+def pairs(settings: Sequence[Setting], problem: Key) -> Iterator[Pair]:
+    """Yield every setting beside that with the lowest median, among those of one `problem`."""
+    groups: dict[object, list[Setting]] = {}
+    for setting in settings:
+        groups.setdefault(problem(setting), []).append(setting)
+    for group in groups.values():
+        best = min(group, key=lambda setting: setting.median)
+        if best.best is not None:
+            yield from (pair(best, other) for other in group if other is not best)
+
+
+def pair(first: Setting, second: Setting) -> Pair:
+    """Return what the seeds of both say: equal seeds have the same start and the same examples."""
+    ours, theirs = _losses(first), _losses(second)
+    differences = [_difference(theirs[seed], ours[seed]) for seed in ours if seed in theirs]
+    if not differences:
+        return Pair(first, second, 0, None, None, None)
+    middle = median(differences)
+    return Pair(
+        first,
+        second,
+        len(differences),
+        0.0 if isnan(middle) else middle,  # half-way between -inf and inf
+        median_interval(differences),
+        signed_rank_p(differences),
+    )
+
+
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """Return p-values corrected for how many they are (Holm 1979); None stays so, and counts not.
+
+    Below a level they all hold together: the chance that any of the equal pairs is there is it.
+    """
+    order = sorted((p, place) for place, p in enumerate(values) if p is not None)
+    corrected: list[float | None] = [None] * len(values)
+    highest = 0.0
+    for rank, (p, place) in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        corrected[place] = highest
+    return corrected
+
+
+def _losses(setting: Setting) -> dict[Value, float]:
+    """Return the final losses at the best learning rate, by seed."""
+    cell = setting.best or setting.cells[0]
+    return {trial.seed: trial.loss for trial in cell.ran}
+
+
+def _difference(loss: float, other: float) -> float:
+    """Return how much one loss is above another: of two that diverged neither."""
+    difference = loss - other
+    return 0.0 if isnan(difference) else difference
