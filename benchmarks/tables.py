@@ -8,7 +8,7 @@ from benchmarks.result import Result, spread
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.experiment.experiment import Given, read
-from gdcli.runs.rows import Rows
+from gdcli.runs.csv_write import Rows
 
 GRID = {"lr": "log:1e-4:1e-1:256", "steps": "199", "optimizer": "adam"}
 MOST = 1.0  # microseconds a row

@@ -6,15 +6,14 @@ __all__ = ["Experiment", "GdcliError", "Run", "RunError", "UserError", "load", "
 TYPE_CHECKING = False  # a type checker takes it for true; typing's own would cost the import
 if TYPE_CHECKING:
     from gdcli.api.experiment import Experiment
-    from gdcli.api.results import Run, load
-    from gdcli.api.run import run
+    from gdcli.api.frames import Run, load, run
     from gdcli.errors import GdcliError, RunError, UserError
 else:
 
     def __getattr__(name: str) -> object:
         """Import a public name when it is asked for: the command line never waits for pandas."""
-        places = {"Experiment": "api.experiment", "Run": "api.results", "load": "api.results"}
-        places |= {"run": "api.run"} | dict.fromkeys(
+        places = {"Experiment": "api.experiment", "Run": "api.frames", "load": "api.frames"}
+        places |= {"run": "api.frames"} | dict.fromkeys(
             ("GdcliError", "RunError", "UserError"), "errors"
         )
         if name not in places:

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.analysis.best import Setting, settings_of
-from gdcli.analysis.median_curve import Recorded, read_curves, spread_curve
-from gdcli.analysis.quantiles import median, quantile, spread
-from gdcli.analysis.rows import value_of
-from gdcli.analysis.trials import Trial, read_trials
+from gdcli.analysis.quantiles import Recorded, median, quantile, read_curves, spread, spread_curve
 from gdcli.errors import UserError
+from gdcli.runs.csv_read import value_of
+from gdcli.runs.trials import Trial, read_trials
 from tests.run_folders import Made, grid, write_run
 
 

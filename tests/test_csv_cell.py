@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.analysis.rows import value_of
 from gdcli.csv_cell import as_given, csv_line, harmless
+from gdcli.runs.csv_read import value_of
 
 LABELS = [
     "=1+1",

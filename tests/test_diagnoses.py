@@ -12,13 +12,13 @@ import pytest
 
 from gdcli import load
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis
-from gdcli.analysis.trials import read_trials
 from gdcli.cli.app import main
 from gdcli.engine.watched import FACTS
 from gdcli.report.results import diagnoses_of
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
+from gdcli.runs.trials import read_trials
 from tests.grids import experiment
 from tests.run_folders import Made, facts_of
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import ProblemConstants, RunConstants
 from gdcli.engine.baseline import baseline_of
 from gdcli.engine.curvature import curvature_of
@@ -15,6 +14,7 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.noise_floor import floors_of
 from gdcli.engine.spread import spread_of
 from gdcli.runs import manifest
+from gdcli.runs.csv_read import Value
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent

@@ -10,13 +10,13 @@ import pytest
 from rich.console import Console
 
 from gdcli.analysis.best import settings_of
-from gdcli.analysis.rows import Value
-from gdcli.analysis.trials import read_trials
 from gdcli.errors import UserError
 from gdcli.report.charts.charts import heatmap, read_source
 from gdcli.report.charts.terminal import BEST, MOST_COLUMNS, SHADES, heatmap_lines
 from gdcli.report.labels import distinct_labels, factor, texts_of
 from gdcli.report.results import MOST_ROWS, print_results
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, descent, grid, write_run
 
 HOSTILE = "[bold red]\x1b[31m\x07end"  # markup, an escape sequence and a bell

@@ -24,9 +24,9 @@ from gdcli.analysis.seeds import (
     seed_statistics,
     signed_rank_p,
 )
-from gdcli.analysis.trials import read_trials
 from gdcli.report.results import best_lines, best_rows
 from gdcli.report.seeds import PAIR_NOTES, pair_rows, seed_rows
+from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, grid, write_run
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.analysis.series import last_quarter
+from gdcli.analysis.quantiles import last_quarter
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=60))

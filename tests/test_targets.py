@@ -9,9 +9,8 @@ import pytest
 
 from gdcli.analysis.best import settings_of
 from gdcli.analysis.targets import Cost, Reached, Target, costs, times_to_target
-from gdcli.analysis.timings import seconds_of
-from gdcli.analysis.trials import read_trials
 from gdcli.errors import UserError
+from gdcli.runs.trials import read_trials, seconds_of
 from tests.run_folders import EXAMPLES, Made, write_run
 
 

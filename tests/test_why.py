@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from gdcli.analysis.best import settings_of
 from gdcli.analysis.diagnoses import Diagnoses, RateDiagnosis, measured_rate, rate_diagnoses
 from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import (
     Expectation,
     Goals,
@@ -22,13 +21,14 @@ from gdcli.analysis.theory import (
     RunConstants,
     expectation,
 )
-from gdcli.analysis.trials import read_trials
 from gdcli.engine.curvature import Curvature
 from gdcli.engine.noise_floor import Floor
 from gdcli.errors import UserError
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.report.why import explanation, notable, why_lines
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, descent, grid, write_run
 
 GOALS = Goals(tol=None, target_loss=None, order="shuffle", remainder="keep")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import RunConstants
-from gdcli.analysis.trials import read_trials
 from gdcli.report.why import why_notes, why_table
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, grid, write_run
 
 NOTHING = RunConstants({"experiment": {"settings": {"grid": {}}}, "theory": []})

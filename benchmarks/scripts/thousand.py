@@ -10,10 +10,10 @@ from gdcli.cli.failure import settle
 settle()
 
 from gdcli.experiment.experiment import Experiment, Given, read  # noqa: E402 -- after the environment
+from gdcli.runs.csv_write import curve_columns, header, summary_columns  # noqa: E402
 from gdcli.runs.execution import execute  # noqa: E402
 from gdcli.runs.options import RunOptions  # noqa: E402
 from gdcli.runs.progress import Silent  # noqa: E402
-from gdcli.runs.rows import curve_columns, header, summary_columns  # noqa: E402
 from gdcli.runs.run import Run  # noqa: E402
 
 GRID = {"lr": "log:1e-4:1e-1:1000", "steps": "199", "optimizer": "adam"}

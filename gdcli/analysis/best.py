@@ -15,8 +15,8 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from gdcli.analysis.quantiles import Spread, median, spread
-from gdcli.analysis.rows import Value
-from gdcli.analysis.trials import OWN, Trial, Trials
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import OWN, Trial, Trials
 
 if TYPE_CHECKING:
     from gdcli.analysis.theory import RunConstants

@@ -23,10 +23,7 @@ from gdcli.analysis.best import Candidate, Setting
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose, words
 from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
 from gdcli.analysis.diagnosis.verdicts import STATES
-from gdcli.analysis.quantiles import median
-from gdcli.analysis.recorded_points import Points, read_points
-from gdcli.analysis.rows import Value
-from gdcli.analysis.series import last_quarter
+from gdcli.analysis.quantiles import last_quarter, median
 from gdcli.analysis.theory import (
     Expectation,
     ProblemConstants,
@@ -38,15 +35,16 @@ from gdcli.analysis.theory import (
     optimizer_of,
     schedule_of,
 )
-from gdcli.analysis.trials import Trial
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import Points, Trial, read_points
 
 if TYPE_CHECKING:
     from gdcli.analysis.diagnosis.limits import Limits
     from gdcli.analysis.theory import RunConstants
-    from gdcli.analysis.trials import Trials
     from gdcli.optimizer import Optimizer
+    from gdcli.runs.trials import Trials
 
 LOOKS = 64  # places of a schedule that its largest multiplier is looked for at
 

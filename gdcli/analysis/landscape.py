@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from gdcli import door
-from gdcli.analysis.median_curve import column_of
-from gdcli.analysis.rows import Row, read_rows
+from gdcli.analysis.quantiles import column_of
 from gdcli.errors import UserError
+from gdcli.runs.csv_read import Row, read_rows
 
 NAME = "landscape.csv"
 

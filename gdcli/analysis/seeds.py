@@ -22,8 +22,8 @@ import numpy as np
 
 from gdcli.analysis.best import Candidate, Setting
 from gdcli.analysis.quantiles import Spread, median, spread
-from gdcli.analysis.rows import Value
-from gdcli.analysis.trials import Trial
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import Trial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

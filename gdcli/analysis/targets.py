@@ -16,11 +16,9 @@ from pathlib import Path
 
 from gdcli.analysis.best import Candidate, Setting
 from gdcli.analysis.quantiles import median
-from gdcli.analysis.recorded_points import Points, read_points
-from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import RunConstants
-from gdcli.analysis.timings import seconds_of
-from gdcli.analysis.trials import Trial, Trials
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import Points, Trial, Trials, read_points, seconds_of
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from functools import lru_cache
 from math import inf
 from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
-from gdcli.analysis.rows import REPAIR, Value, value_of
 from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, Catalogue
 from gdcli.door import fits
 from gdcli.engine.baseline import Baseline
@@ -31,6 +30,7 @@ from gdcli.optimizer import Optimizer
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
+from gdcli.runs.csv_read import REPAIR, Value, value_of
 from gdcli.schedule import Schedule
 
 AT = 2e-15  # a relative difference from a limit that is rounding

@@ -23,8 +23,8 @@ from gdcli.fields import counted, show
 from gdcli.runs.run_folder import any_folder_of
 
 if TYPE_CHECKING:
-    from gdcli.runs.contents import Contents
-    from gdcli.runs.finding import Finding
+    from gdcli.runs.differences import Finding
+    from gdcli.runs.folder import Contents
 
 NOT_DONE, DIFFERENT = 1, 3
 
@@ -95,7 +95,7 @@ def _one_way(given: Mapping[str, object]) -> None:
 
 
 def _compared(folder: Path, other: Path, options: Comparison) -> list[Finding]:
-    from gdcli.runs.tolerance import Tolerance
+    from gdcli.runs.differences import Tolerance
     from gdcli.runs.verify import verify_against
 
     return verify_against(folder, other, Tolerance(options.rtol, options.atol))
@@ -137,7 +137,7 @@ def merge(
     )
     from gdcli.report.plan import print_trials
     from gdcli.report.results import print_results
-    from gdcli.runs.merge import merge as merged
+    from gdcli.runs.others import merge as merged
 
     out = Path(output)
     missing = merged(parts, out, trust=trust.trust)
@@ -211,7 +211,7 @@ def export(
             lambda: any_folder_of(run),
         ]
     )
-    from gdcli.runs.contents import Contents
+    from gdcli.runs.folder import Contents
 
     contents = Contents(folder, trust=trust.trust)
     contents.check_trials(options.trial, "--trial")

@@ -136,7 +136,7 @@ def doctor(**given: object) -> int:
     """Print versions, devices, threads and extras, for a bug report."""
     screen = read(Screen, given)
     from gdcli.report.text_tables import print_json, print_listing
-    from gdcli.runs.diagnosis import diagnose
+    from gdcli.runs.installation import diagnose
 
     found = diagnose()
     if screen.format == "json":

@@ -24,8 +24,8 @@ from gdcli.runs.run_folder import intact
 
 if TYPE_CHECKING:
     from gdcli.analysis.theory import RunConstants
-    from gdcli.analysis.trials import Trials
     from gdcli.report.charts.chart import Chart, HeatMap
+    from gdcli.runs.trials import Trials
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
@@ -235,8 +235,8 @@ def _check_used(instead: CompareMode, given: Mapping[str, object]) -> None:
 
 def _read(folder: Path) -> tuple[Trials, RunConstants]:
     from gdcli.analysis.theory import RunConstants
-    from gdcli.analysis.trials import read_trials
     from gdcli.runs.manifest import read as read_manifest
+    from gdcli.runs.trials import read_trials
 
     return read_trials(folder), RunConstants(read_manifest(folder))
 
@@ -246,7 +246,7 @@ def _print_results(
 ) -> None:
     from gdcli.analysis.best import best_of_each
     from gdcli.report.comparison import print_comparison
-    from gdcli.runs.differing_settings import differing_settings, unlike_problems
+    from gdcli.runs.manifest import differing_settings, unlike_problems
     from gdcli.runs.manifest import read as read_manifest
 
     chart = _chart(named, runs, options) if screen.format == "table" or options.output else None
@@ -293,9 +293,9 @@ def _print_pair(
 def _print_profiles(folders: list[Path], options: CompareMode, screen: Screen) -> None:
     from gdcli.analysis.targets import Source, profiles
     from gdcli.analysis.theory import RunConstants
-    from gdcli.analysis.trials import read_trials
     from gdcli.report.profiles import print_profiles
     from gdcli.runs.manifest import read as read_manifest
+    from gdcli.runs.trials import read_trials
 
     sources = [Source(f, read_trials(f), RunConstants(read_manifest(f))) for f in folders]
     found = profiles(sources, options.tau, options.target_loss)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.analysis.targets import Target
     from gdcli.analysis.theory import RunConstants
-    from gdcli.analysis.trials import Trials
+    from gdcli.runs.trials import Trials
 
 
 @dataclass(frozen=True)

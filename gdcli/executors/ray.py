@@ -30,7 +30,7 @@ from gdcli.executors.cluster import Address, joined
 from gdcli.executors.queue import Queue
 from gdcli.executors.remote import Refusal, compute, order_of
 from gdcli.runs.run import Done
-from gdcli.runs.shard import Shard
+from gdcli.runs.store import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

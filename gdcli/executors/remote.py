@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Any
 from gdcli.catalog.user_code import content_of, receive
 from gdcli.errors import GdcliError, RunError
 from gdcli.experiment.toml import dump, loads
-from gdcli.runs.code import sources_of
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
-from gdcli.runs.spec import differences
+from gdcli.runs.spec import differences, sources_of
 
 if TYPE_CHECKING:
-    from gdcli.runs.shard import Shard
+    from gdcli.runs.store import Shard
 
 
 @dataclass(frozen=True)

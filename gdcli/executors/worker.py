@@ -16,7 +16,7 @@ from gdcli.engine.examples import take
 from gdcli.errors import GdcliError, RunError
 from gdcli.experiment.toml import loads
 from gdcli.fields import said
-from gdcli.runs.checksums import problem_key
+from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.run import Run
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gdcli.analysis.rows import Value
 from gdcli.errors import UserError
 from gdcli.fields import show
+from gdcli.runs.csv_read import Value
 
 OUTPUT = "--output"
 

@@ -16,8 +16,8 @@ from gdcli.exports.target import refuse_existing
 from gdcli.runs import atomic
 
 if TYPE_CHECKING:
-    from gdcli.analysis.rows import Value
-    from gdcli.runs.contents import Contents, TrialContents
+    from gdcli.runs.csv_read import Value
+    from gdcli.runs.folder import Contents, TrialContents
 
 FORMAT = 1
 

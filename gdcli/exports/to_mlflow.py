@@ -33,7 +33,7 @@ from gdcli.exports.target import OUTPUT, label  # noqa: E402
 from gdcli.fields import counted, show  # noqa: E402
 
 if TYPE_CHECKING:
-    from gdcli.runs.contents import Contents, TrialContents
+    from gdcli.runs.folder import Contents, TrialContents
 
 T = TypeVar("T")
 MOST_METRICS, MOST_OTHERS = 1000, 100  # in one request

@@ -17,14 +17,14 @@ from gdcli.errors import UserError
 from gdcli.exports.target import OUTPUT, refuse_existing, refuse_no_folder
 from gdcli.fields import show
 from gdcli.runs import atomic
-from gdcli.runs.typed import Table, blocks, kinds_of
+from gdcli.runs.folder import TableName, blocks, kinds_of
 
 if TYPE_CHECKING:
-    from gdcli.runs.contents import Contents
+    from gdcli.runs.folder import Contents
 
 ROWS = 100_000  # of a row group: what is in memory at a time
 TYPES = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string()}
-FILES: dict[str, Table] = {"curves.parquet": "curves.csv", "summary.parquet": "summary.csv"}
+FILES: dict[str, TableName] = {"curves.parquet": "curves.csv", "summary.parquet": "summary.csv"}
 
 
 def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: bool) -> None:
@@ -39,7 +39,7 @@ def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: b
             _write(staging / name, run, table, trials)
 
 
-def _write(file: Path, run: Contents, table: Table, trials: Collection[str]) -> None:
+def _write(file: Path, run: Contents, table: TableName, trials: Collection[str]) -> None:
     about = {"run": run.name, "state": run.state, "manifest": run.manifest}
     schema = pa.schema(
         [(name, TYPES[kind]) for name, kind in kinds_of(run, table).items()],

@@ -19,8 +19,8 @@ from gdcli.fields import counted, show
 from gdcli.runs import atomic
 
 if TYPE_CHECKING:
-    from gdcli.analysis.rows import Value
-    from gdcli.runs.contents import Contents, TrialContents
+    from gdcli.runs.csv_read import Value
+    from gdcli.runs.folder import Contents, TrialContents
 
 PREFIX = "events.out.tfevents."  # by which TensorBoard knows its files
 OURS = ".gdcli"

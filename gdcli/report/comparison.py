@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gdcli.analysis.best import KIND, Best
-from gdcli.analysis.rows import Value
 from gdcli.fields import shortened
 from gdcli.report.console import literal
 from gdcli.report.labels import all_digits, for_json, texts_of
 from gdcli.report.seeds import TRIED
 from gdcli.report.text_tables import print_json, print_listing, write_lines
+from gdcli.runs.csv_read import Value
 
 if TYPE_CHECKING:
     from rich.console import Console

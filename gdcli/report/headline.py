@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.best import Setting
 from gdcli.analysis.diagnosis.case import SHARE_ROUNDING
-from gdcli.analysis.rows import Value
 from gdcli.fields import show
 from gdcli.report.console import literal
 from gdcli.report.labels import rounded
 from gdcli.report.why import result_lines
+from gdcli.runs.csv_read import Value
 
 if TYPE_CHECKING:
     from gdcli.analysis.diagnoses import Diagnoses

@@ -13,7 +13,7 @@ from gdcli.report.console import literal
 
 if TYPE_CHECKING:
     from gdcli.analysis.best import Setting
-    from gdcli.analysis.rows import Value
+    from gdcli.runs.csv_read import Value
 
 DIGITS = 4
 RATES = {  # columns of learning rates

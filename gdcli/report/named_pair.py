@@ -14,9 +14,9 @@ from gdcli.report.labels import namer
 from gdcli.report.seeds import P_NOTES, TRIED, difference_row
 
 if TYPE_CHECKING:
-    from gdcli.analysis.rows import Value
     from gdcli.analysis.theory import RunConstants
-    from gdcli.analysis.trials import Trials
+    from gdcli.runs.csv_read import Value
+    from gdcli.runs.trials import Trials
 
 Row: TypeAlias = "Mapping[str, Value]"
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from gdcli.analysis.rows import Value
     from gdcli.analysis.targets import Profile, Steps
+    from gdcli.runs.csv_read import Value
 
 Row: TypeAlias = "Mapping[str, Value]"
 OFF_TERMINAL = 80  # columns of a plot in a file or a pipe

@@ -21,9 +21,7 @@ from gdcli.analysis.best import Setting, quantization_rows, settings_of
 from gdcli.analysis.diagnoses import Diagnoses, rate_diagnosis
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT
 from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import RunConstants
-from gdcli.analysis.trials import Trial, Trials, read_trials
 from gdcli.errors import UserError
 from gdcli.report.charts.charts import Source, curves, of_settings
 from gdcli.report.charts.terminal import print_picture
@@ -32,12 +30,14 @@ from gdcli.report.headline import baseline_columns, baseline_lines, headline
 from gdcli.report.labels import distinct_labels, namer, rounded
 from gdcli.report.text_tables import Column, blocks, print_listing, print_rows
 from gdcli.report.why import why_lines
+from gdcli.runs.csv_read import Value
 from gdcli.runs.manifest import read as read_manifest
+from gdcli.runs.trials import Trial, Trials, read_trials
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gdcli.runs.finding import Finding
+    from gdcli.runs.differences import Finding
 
 SIGNS = {  # which tell the states apart without colour, too
     "blew up": ("x", "red"),

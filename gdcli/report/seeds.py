@@ -11,9 +11,9 @@ from gdcli.analysis.seeds import Pair, holm, pairs, seed_statistics
 from gdcli.report.labels import namer
 
 if TYPE_CHECKING:
-    from gdcli.analysis.rows import Value
     from gdcli.analysis.seeds import Interval
-    from gdcli.analysis.trials import Trials
+    from gdcli.runs.csv_read import Value
+    from gdcli.runs.trials import Trials
 
 Row: TypeAlias = "Mapping[str, Value]"
 Namer: TypeAlias = Callable[[Setting], str]

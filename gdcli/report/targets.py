@@ -11,8 +11,8 @@ from gdcli.analysis.targets import Reached, Target, costs, times_to_target
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gdcli.analysis.rows import Value
-    from gdcli.analysis.trials import Trials
+    from gdcli.runs.csv_read import Value
+    from gdcli.runs.trials import Trials
 
 Row: TypeAlias = "Mapping[str, Value]"
 

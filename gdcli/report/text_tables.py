@@ -28,7 +28,7 @@ from gdcli.report.labels import all_digits, for_json, texts_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gdcli.analysis.rows import Value
+    from gdcli.runs.csv_read import Value
 
 GAP = "  "
 LONGEST_WORD = 20  # columns of the screen that a cell takes which is never folded

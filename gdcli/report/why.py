@@ -17,15 +17,15 @@ from gdcli.analysis.best import TIED, Candidate, Setting, settings_of
 from gdcli.analysis.diagnoses import WORDS, RateDiagnosis, edge_of_stability, rate_diagnoses
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis
 from gdcli.analysis.theory import Limit, sharpness_formula
-from gdcli.analysis.trials import Trial
 from gdcli.report.console import literal
 from gdcli.report.labels import distinct_labels, namer, rounded
+from gdcli.runs.trials import Trial
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from gdcli.analysis.diagnoses import Diagnoses
-    from gdcli.analysis.rows import Value
+    from gdcli.runs.csv_read import Value
 
 
 def explanation(account: RateDiagnosis, name: str | None = None) -> str:

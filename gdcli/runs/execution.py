@@ -11,12 +11,12 @@ from gdcli.engine.families import not_stacked
 from gdcli.engine.memory import check_memory
 from gdcli.errors import RunError
 from gdcli.runs import manifest
+from gdcli.runs.fingerprint import remember
+from gdcli.runs.finish import write_tables
 from gdcli.runs.inline import inline
 from gdcli.runs.interruption import patience
 from gdcli.runs.run import Run, finished_unread, folder_of
-from gdcli.runs.seen import remember
 from gdcli.runs.streaming import fitted
-from gdcli.runs.tables import write_tables
 from gdcli.runs.tally import Tally
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from gdcli.engine.batch import TrialBatch
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import Trial, setting
 from gdcli.fields import counted
-from gdcli.runs.lines import cells, lines_of
-from gdcli.runs.shard import Shard
+from gdcli.runs.csv_read import cells, lines_of
+from gdcli.runs.store import Shard
 
 
 def failed_trials(batch: TrialBatch, shard: Shard) -> Iterator[tuple[Trial, str]]:

@@ -1,4 +1,8 @@
-"""manifest.json: what was run, with what, where and when, and the checksums of the results."""
+"""manifest.json: what was run, with what, where and when, and the checksums of the results.
+
+The commit is asked of git in such a way that nothing in the working directory is run: it may be a
+stranger's, whose repository names programs that watch for changes, filter files or fetch them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,12 @@ import json
 import os
 import platform
 import shlex
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
@@ -21,8 +27,82 @@ from gdcli.experiment import toml
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.runs import atomic
-from gdcli.runs.commit import commit
 from gdcli.runs.spec import FORMAT, SHOWN, check_format
+
+GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false")
+FILTERS = (
+    *GIT,
+    "config",
+    "--show-scope",
+    "--name-only",
+    "--get-regexp",
+    r"^filter\..*\.(clean|process)$",
+)
+OURS = ("system", "global", "command")  # configuration that is not the repository's
+STATUS = (
+    *(*GIT, "status", "--porcelain=v2", "--branch", "--no-ahead-behind", "--no-renames"),
+    *("--untracked-files=no", "--ignore-submodules=dirty"),
+)
+HEAD = (*GIT, "rev-parse", "--verify", "--quiet", "HEAD")
+COMMIT = "# branch.oid "
+WAIT = 5  # seconds; a slow disk is no reason to wait longer for a name
+
+
+@contextmanager
+def commit() -> Iterator[Callable[[], str | None]]:
+    """Ask git for the commit of the working directory while other work goes on.
+
+    What is yielded waits for the hash, marked if files are changed, or if that cannot be told; it
+    returns None outside git.
+    """
+    try:
+        plain = _plain()
+        git = _started(STATUS if plain else HEAD)
+    except (OSError, subprocess.TimeoutExpired):
+        yield lambda: None
+        return
+
+    def name() -> str | None:
+        with suppress(subprocess.TimeoutExpired):
+            first, *others = git.communicate(timeout=WAIT)[0].splitlines() or [""]
+            if not plain:
+                return f"{first}-unchecked" if first else None
+            changed = any(not line.startswith("#") for line in others)
+            found = first.removeprefix(COMMIT)
+            if first.startswith(COMMIT) and found != "(initial)":
+                return f"{found}-dirty" if changed else found
+        return None
+
+    with git:
+        try:
+            yield name
+        finally:
+            git.kill()
+
+
+def _plain() -> bool:
+    """Return whether the repository names no program that files are read through."""
+    git = _started(FILTERS)
+    with git:
+        try:
+            said = git.communicate(timeout=WAIT)[0]
+        finally:
+            git.kill()
+    return git.returncode in (0, 1) and all(line.startswith(OURS) for line in said.splitlines())
+
+
+def _started(command: tuple[str, ...]) -> subprocess.Popen[str]:
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
+    return subprocess.Popen(  # noqa: S603 -- a fixed command
+        command,
+        env={**os.environ, "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"},
+        stdin=null,
+        stdout=pipe,
+        stderr=null,
+        text=True,
+        errors="replace",
+    )
+
 
 FILES = ("curves.csv", "summary.csv", "experiment.toml")
 
@@ -242,3 +322,112 @@ def _checksum(file: Path) -> dict[str, Any]:
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"bytes": file.stat().st_size, "sha256": digest}
+
+
+DEFAULT = "default"
+MOST_PAIRS = 3  # of runs that are named
+
+
+def differing_settings(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """Return the settings in which runs differ, by name, and the text of each run's value.
+
+    A setting that one run leaves at its default is said so. `manifests` is by the runs' names.
+    """
+    said = {name: dict(_settings_of(manifest)) for name, manifest in manifests.items()}
+    keys = dict.fromkeys(key for texts in said.values() for key in texts)
+    rows = {key: {name: t.get(key, _absent(key)) for name, t in said.items()} for key in keys}
+    return {key: row for key, row in rows.items() if len(set(row.values())) > 1}
+
+
+def unlike_problems(manifests: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line where runs share neither problem nor data: their losses are not comparable."""
+    problems = {n: str(m["experiment"]["problem"]) for n, m in manifests.items()}
+    if len(set(problems.values())) > 1:
+        named = ", ".join(f"{name}: {problem}" for name, problem in problems.items())
+        yield f"The runs are of different problems ({named}): their losses do not compare."
+        return
+    held = {name: _problems(manifest) for name, manifest in manifests.items()}
+    apart = [
+        f"{a} and {b}" for (a, of_a), (b, of_b) in combinations(held.items(), 2) if not of_a & of_b
+    ]
+    if apart:
+        yield f"The data or functions of {_pairs(apart)} differ: their losses do not compare."
+    measured = {name: _losses(manifest) for name, manifest in manifests.items()}
+    weights = {name: _weights(manifest) for name, manifest in manifests.items()}
+    otherwise = [
+        f"{a} and {b}"
+        for (a, of_a), (b, of_b) in combinations(measured.items(), 2)
+        if held[a] & held[b] and (_apart(of_a, of_b) or _apart(weights[a], weights[b]))
+    ]
+    if otherwise:
+        what = f"The loss functions of {_pairs(otherwise)} differ, as by weights of the classes"
+        yield f"{what}: their losses do not compare."
+
+
+def _pairs(pairs: Sequence[str]) -> str:
+    more = f", and {len(pairs) - MOST_PAIRS} more pairs" if len(pairs) > MOST_PAIRS else ""
+    return "; ".join(pairs[:MOST_PAIRS]) + more
+
+
+def _apart(one: set[str], other: set[str]) -> bool:
+    return bool(one and other and not one & other)
+
+
+def _weights(manifest: Mapping[str, Any]) -> set[str]:
+    """Return how the classes are weighed, where no constant prediction tells: of a hinge."""
+    settings = manifest["experiment"].get("settings", {})
+    varied = settings.get("vary", {}).get("class-weights")
+    return set(varied or [settings.get("problem", {}).get("class-weights", "none")])
+
+
+def _losses(manifest: Mapping[str, Any]) -> set[str]:
+    """Return what tells the loss functions of a run: what the best constant prediction has.
+
+    To six digits: that in float32 is the same.
+    """
+    data = manifest.get("data") or {}
+    known = [(entry["problem"], entry.get("baseline") or {}) for entry in manifest["theory"]]
+    return {
+        f"{data.get(problem)} {base['train_loss']:.6g}"
+        for problem, base in known
+        if base.get("train_loss") is not None
+    }
+
+
+def _problems(manifest: Mapping[str, Any]) -> set[str]:
+    """Return what tells the problems of a run: their data; of a pure function its options, too.
+
+    Networks of different sizes on the same data are of one problem.
+    """
+    data = manifest.get("data") or {}
+    pure = {entry["problem"] for entry in manifest["theory"] if entry["examples"] == 1}
+    return {f"{key if key in pure else ''} {checksum}" for key, checksum in data.items()}
+
+
+def _settings_of(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what a manifest says of its experiment, and where it ran."""
+    yield from _flat(manifest["experiment"].get("settings", {}), "")
+    if (engine := manifest.get("engine", {}).get("asked")) is not None:
+        yield "engine", str(engine)
+    # Of checksums, those that begin alike are alike.
+    data = manifest.get("data") or {}
+    yield "data", ",".join(sorted({str(checksum)[:8] for checksum in data.values()}))
+    yield from _flat(manifest["fingerprint"], "fingerprint.")
+
+
+def _flat(value: object, prefix: str) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        yield prefix.removesuffix("."), _text(value)
+        return
+    for key, part in value.items():
+        yield from _flat(part, f"{prefix}{key}.")
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list):
+        return ",".join(map(_text, value))
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _absent(key: str) -> str:
+    return "" if key.startswith("fingerprint.") else DEFAULT

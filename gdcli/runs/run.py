@@ -15,17 +15,13 @@ from gdcli.engine.families import check_network, needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs import manifest
-from gdcli.runs.checkpoint import Checkpoint
-from gdcli.runs.checksums import data_checksums
-from gdcli.runs.claims import Claims, Signs, at_work
-from gdcli.runs.code import code_checksums
+from gdcli.runs.atomic import Claims, Signs, at_work
+from gdcli.runs.csv_write import curve_columns, summary_columns
 from gdcli.runs.failures import failure_lines
-from gdcli.runs.fingerprint import fingerprint
-from gdcli.runs.rows import curve_columns, summary_columns
-from gdcli.runs.seen import known_checksums, remember
+from gdcli.runs.fingerprint import data_checksums, fingerprint, known_checksums, remember
 from gdcli.runs.share import share_of
-from gdcli.runs.spec import FORMAT, spec_id
-from gdcli.runs.store import Store
+from gdcli.runs.spec import FORMAT, code_checksums, spec_id
+from gdcli.runs.store import Checkpoint, Store
 from gdcli.runs.work import Work
 
 if TYPE_CHECKING:
@@ -34,7 +30,7 @@ if TYPE_CHECKING:
     from gdcli.experiment.experiment import Experiment
     from gdcli.problem import Data
     from gdcli.runs.options import RunOptions
-    from gdcli.runs.shard import Shard
+    from gdcli.runs.store import Shard
     from gdcli.runs.work import Keep
 
 
@@ -117,7 +113,7 @@ class Run:
         self.folder = folder_of(experiment, options)
         spec = spec_of(experiment, options, len(self.batches), known)
         if options.reuse:
-            from gdcli.runs.reuse import reusing
+            from gdcli.runs.others import reusing
 
             self.work = reusing(self.work, spec, options, self.batches)
         self.store = Store(self.folder, spec)

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from gdcli import door
+from gdcli.catalog.user_code import Source, Stranger, source_of
+from gdcli.door import fits
 from gdcli.errors import UserError
+from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
 
@@ -127,3 +130,70 @@ def _value(spec: Mapping[str, Any], key: str) -> str:
     text = found if isinstance(found, str) else json.dumps(found, default=str)
     text = "none" if found is None else text
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+def sources_of(experiment: Experiment) -> dict[str, Source]:
+    """Return where the classes of an experiment come from that are not gdcli's.
+
+    By what each is: "problem my-bowl", "optimizer my-rule".
+    """
+    kinds = [("problem", experiment.grid.problem)]
+    kinds += [(word, rule) for (word, _), rule in experiment.grid.rules.items()]
+    found = ((word, source_of(kind)) for word, kind in kinds)
+    return {f"{word} {source.name}": source for word, source in found if source}
+
+
+def code_checksums(experiment: Experiment) -> dict[str, dict[str, str]]:
+    """Return {"code": the SHA-256 of each such file}, nothing at all where there is none.
+
+    As a part of a run's spec, it tells runs of different versions of a file apart.
+    """
+    checksums = {what: source.sha256 for what, source in sources_of(experiment).items()}
+    return {"code": checksums} if checksums else {}
+
+
+def changed_code(experiment: Experiment, held: Mapping[str, Any]) -> str:
+    """Return what is no longer as a spec or a manifest has it, in words, "" if nothing is."""
+    then, now = held.get("code", {}), code_checksums(experiment).get("code", {})
+    changed = [what for what in now if now[what] != then.get(what)]
+    return f"the code of {changed[0]} is not what it was made with" if changed else ""
+
+
+class ProblemSettings(TypedDict):
+    """A problem's name, beside its options."""
+
+    name: str
+
+
+class Grid(TypedDict):
+    """The axes, of which those in step are read here."""
+
+    zip: NotRequired[list[str]]
+
+
+class Settings(TypedDict):
+    """An experiment in words."""
+
+    problem: ProblemSettings
+    grid: Grid
+    vary: dict[str, Any]
+
+
+def experiment_of(spec: Mapping[str, Any], where: str, *, trust: bool) -> Experiment:
+    """Return the experiment of a spec; raises UserError, naming `where`, if it says none.
+
+    Code of the user's own is not run for it unless `trust` is, and the file is what it was.
+    """
+    tables = spec["settings"]
+    if not fits(tables, Settings):
+        raise UserError(where, "it says no experiment", AGAIN)
+    problem, grid, vary = dict(tables["problem"]), dict(tables["grid"]), dict(tables["vary"])
+    name, zips = problem.pop("name"), tuple(grid.pop("zip", ()))
+    stranger = Stranger(where, spec.get("code", {}), trust)
+    given = Given(name, problem, grid, vary, zips, lambda key: f"{where}: {key}", stranger)
+    experiment = read(given)
+    if experiment.hash != spec.get("experiment"):
+        raise UserError(where, "its settings give other trials than those that it is for", AGAIN)
+    if changed := changed_code(experiment, spec):
+        raise UserError(where, changed, AGAIN)
+    return experiment

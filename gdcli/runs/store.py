@@ -1,25 +1,30 @@
-"""A run's folder while it is worked on: one checksummed shard for each finished batch.
+"""A run's folder while it is worked on: a checksummed file for each finished batch.
 
-Validity is a checksum, never a marker: a shard that is missing, cut short, changed or of another
-experiment is simply not there, and its batch is computed again.
+Validity is a checksum, never a marker: a file that is missing, cut short, changed or of another
+experiment counts as not there, and its batch is computed again. The state of a batch that takes
+long is kept about once a minute, so that a kill costs at most that.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
+import io
 import json
+import math
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NamedTuple, TypedDict
+from zipfile import BadZipFile
 
 from gdcli import door
 from gdcli.errors import UserError
+from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.runs import atomic
-from gdcli.runs import shard as shards
-from gdcli.runs.shard import Shard, packed
 from gdcli.runs.spec import (
     SHOWN,
     differences,
@@ -30,6 +35,81 @@ from gdcli.runs.spec import (
     spec_file,
     spec_id,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[Any]]
+
+
+class Head(TypedDict):
+    """The first line of a batch's file."""
+
+    spec: str
+    batch: int
+    curves: Annotated[int, lambda length: length >= 0]
+    summary: Annotated[int, lambda length: length >= 0]
+    seconds: float
+    failed: Annotated[int, lambda count: 0 <= count <= MOST_TRIALS]
+    diverged: Annotated[int, lambda count: 0 <= count <= MOST_TRIALS]
+    path: str
+    sha256: str
+
+
+class Shard(NamedTuple):
+    """What a batch came to: lines of the two tables, and how it went."""
+
+    curves: bytes
+    summary: bytes
+    seconds: float
+    failed: int
+    diverged: int
+    path: str = ""  # which way the engine computed it; none if every trial failed
+
+
+def packed(shard: Shard, spec_id: str, index: int) -> list[bytes]:
+    """Return the content of a batch's file: a line of JSON with a checksum, then the tables."""
+    body = shard.curves + shard.summary
+    head = {
+        "spec": spec_id,
+        "batch": index,
+        "curves": len(shard.curves),
+        "summary": len(shard.summary),
+        "seconds": shard.seconds,
+        "failed": shard.failed,
+        "diverged": shard.diverged,
+        "path": shard.path,
+    }
+    head["sha256"] = hashlib.sha256(line(head) + body).hexdigest()
+    return [line(head), body]
+
+
+def read(file: Path, spec_id: str, index: int) -> Shard | None:
+    """Return the shard of a batch's file, None unless it is there, whole and this batch's.
+
+    What is no table is given up at its first line, however large it is. Raises OSError.
+    """
+    try:
+        with door.opened(file) as stream:
+            first = stream.readline(door.LONGEST_LINE)
+            head = door.strict_json(first)
+            if not door.fits(head, Head) or (head["spec"], head["batch"]) != (spec_id, index):
+                return None
+            lengths = [head["curves"], head["summary"]]
+            if os.fstat(stream.fileno()).st_size != len(first) + sum(lengths):
+                return None
+            curves, summary = (b"".join(door.blocks(stream, length)) for length in lengths)
+    except (UserError, FileNotFoundError, IsADirectoryError):
+        return None
+    given, digest = head.pop("sha256"), hashlib.sha256(line(head))
+    digest.update(curves)
+    digest.update(summary)
+    if digest.hexdigest() != given or summary.count(b"\n") > MOST_TRIALS:
+        return None
+    return Shard(
+        curves, summary, *(head[name] for name in ("seconds", "failed", "diverged", "path"))
+    )
+
 
 # The manifest first: without it nothing vouches for the others.
 WRITTEN = ("manifest.json", "curves.csv", "summary.csv", "timings.csv", "experiment.toml")
@@ -139,7 +219,7 @@ class Store:
 
     def load(self, index: int) -> Shard | None:
         """Return a batch's shard, None unless it is there and whole."""
-        return shards.read(self._file(index), self.id, index)
+        return read(self._file(index), self.id, index)
 
     def parts(self, index: int, places: Sequence[tuple[int, int]]) -> list[bytes]:
         """Return parts of a batch's tables, which stand one after the other, by offset and length.
@@ -188,3 +268,63 @@ def _part(stream: BinaryIO, offset: int, length: int) -> bytes:
 
 def _entries(folder: Path) -> Iterator[Path]:
     return folder.iterdir() if folder.is_dir() else iter(())
+
+
+HEAD = 65  # bytes of the line with the checksum
+INTERVAL = 60.0  # seconds
+
+
+class Checkpoint:
+    """One file, which the next state replaces; it is trusted by its checksum alone."""
+
+    def __init__(self, file: Path, key: str) -> None:
+        """Take the file, and what the state belongs to: a state of anything else is not loaded."""
+        self.file, self.key = file, key
+        self.last = time.monotonic()
+
+    def due(self) -> bool:
+        """Return whether the last state is a minute old."""
+        return time.monotonic() - self.last >= INTERVAL
+
+    def save(self, arrays: Arrays) -> None:
+        """Keep a state instead of the one before; where there is no room, none is kept."""
+        import numpy as np
+
+        body = io.BytesIO()
+        np.savez(body, allow_pickle=False, **arrays)
+        content = body.getvalue()
+        try:
+            self.file.parent.mkdir(exist_ok=True)
+            atomic.write(self.file, [self._head(content), content])
+        except OSError:
+            self.last = math.inf  # it only saves work: the run goes on without
+            return
+        self.last = time.monotonic()
+
+    def load(self) -> Arrays | None:
+        """Return the state that is kept, None unless it is whole and of this key."""
+        import numpy as np
+
+        try:
+            with door.opened(self.file) as stream:
+                head = stream.readline(HEAD)
+                if len(head) != HEAD:
+                    return None
+                content = stream.read()
+        except (UserError, OSError):
+            return None
+        if head != self._head(content):
+            return None
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                # Written as they are: packed ones, of a stranger's, could be of any size.
+                if any(part.compress_type for part in file.zip.infolist()):
+                    return None
+                return dict(file)
+        except (ValueError, TypeError, AttributeError, EOFError, OSError, MemoryError, BadZipFile):
+            return None
+
+    def _head(self, content: bytes) -> bytes:
+        digest = hashlib.sha256(self.key.encode())
+        digest.update(content)
+        return digest.hexdigest().encode() + b"\n"

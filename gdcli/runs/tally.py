@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from gdcli.fields import counted
-from gdcli.runs.claims import patience_said
+from gdcli.runs.atomic import patience_said
 from gdcli.runs.work import plan_for
 
 if TYPE_CHECKING:

@@ -1,23 +1,230 @@
-"""Whether a run is what it says: its files, then the run again, or another run beside it."""
+"""Whether a run is what it says: its files, the run computed again, or another run beside it."""
 
 from __future__ import annotations
 
+import hashlib
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any
 
+from gdcli.catalog.user_code import Untrusted
+from gdcli.engine.batch import batches_of
+from gdcli.engine.device import resolve
+from gdcli.engine.families import needs_torch, on_torch
+from gdcli.engine.memory import check_memory
 from gdcli.errors import UserError
-from gdcli.runs.against import compare_runs
-from gdcli.runs.finding import Finding
-from gdcli.runs.inspection import inspect
-from gdcli.runs.recorded import Recorded
-from gdcli.runs.rerun import run_again
-from gdcli.runs.state import state_of
+from gdcli.fields import counted, show
+from gdcli.runs.csv_read import lines_of
+from gdcli.runs.csv_write import curve_columns, summary_columns
+from gdcli.runs.differences import Difference, Finding, Judge, compare_runs
+from gdcli.runs.fingerprint import data_checksums, fingerprint
+from gdcli.runs.folder import Recorded
+from gdcli.runs.manifest import changed
+from gdcli.runs.overview import state_of
+from gdcli.runs.spec import FORMAT, SHOWN, changed_code, read_spec
+from gdcli.runs.store import Store
+from gdcli.runs.work import Work, plan_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gdcli.engine.batch import TrialBatch
+    from gdcli.runs.differences import Tolerance
     from gdcli.runs.progress import Progress
-    from gdcli.runs.tolerance import Tolerance
+
+
+def inspect(run: Recorded) -> Iterator[Finding]:
+    """Yield what every check of a finished run's files finds, the cheapest first.
+
+    A check that needs code which the folder names, and which is not to be run, is not done.
+    """
+    yield Finding("manifest", "ok", f"finished {run.manifest.get('finished', 'at a time unknown')}")
+    yield _files(run)
+    for check in (_experiment, _columns, _trials, _shards):
+        name = check.__name__.strip("_")
+        try:
+            yield check(run)
+        except Untrusted as error:
+            yield Finding(name, "not done", f"{error.what}; {error.fix}")
+        except (UserError, OSError) as error:
+            yield Finding(name, "damaged", str(error))
+
+
+def _files(run: Recorded) -> Finding:
+    files = changed(run.folder, run.manifest)
+    if not files:
+        return Finding("files", "ok", f"{', '.join(run.manifest['files'])}: checksums hold")
+    missing = [file.name for file in files if not file.exists()]
+    if missing:
+        return Finding("files", "missing", f"{', '.join(missing)}: not there")
+    names = ", ".join(file.name for file in files)
+    return Finding("files", "damaged", f"{names}: not what the run wrote")
+
+
+def _experiment(run: Recorded) -> Finding:
+    if run.experiment.hash == run.manifest["experiment"]["hash"]:
+        return Finding("experiment", "ok", "experiment.toml gives the trials of the manifest")
+    what = "experiment.toml gives other trials than those of the manifest"
+    return Finding("experiment", "different", what)
+
+
+def _columns(run: Recorded) -> Finding:
+    """Compare the headers of both tables with those that the run would write."""
+    experiment, exact = run.experiment, run.manifest["format"] == FORMAT
+    metrics = experiment.grid.metrics
+    for table, columns in zip(
+        run.tables,
+        (curve_columns(experiment, metrics), summary_columns(experiment, metrics)),
+        strict=True,
+    ):
+        held, wanted = table.columns, columns
+        if not exact:  # other columns there may be, but what is named alike is in the same order
+            held = tuple(name for name in held if name in columns)
+            wanted = tuple(name for name in columns if name in table.columns)
+        for found, name in zip_longest(held, wanted, fillvalue=""):
+            if found != name:
+                what = f"{table.path.name}: column {show(found)} is where {show(name)} belongs"
+                return Finding("columns", "different", what)
+    return Finding("columns", "ok", "both tables have the columns of the experiment, in order")
+
+
+def _trials(run: Recorded) -> Finding:
+    """Compare the trials of both tables, in order, with those of the experiment."""
+    wanted = [trial.id for trial in run.experiment.grid.trials]
+    if missing := [trial for trial in wanted if trial not in run.summary.places]:
+        what = f"summary.csv lacks {len(missing)} of {len(wanted)} trials, {missing[0]} first"
+        return Finding("trials", "missing", what)
+    if list(run.summary.places) != wanted:
+        return Finding("trials", "different", "summary.csv has more trials, or another order")
+    # A trial that failed has no curve.
+    if list(run.curves.places) != [trial for trial in wanted if trial in run.curves.places]:
+        return Finding("trials", "different", "curves.csv has more trials, or another order")
+    return Finding("trials", "ok", f"all {len(wanted)}, in the experiment's order")
+
+
+def _shards(run: Recorded) -> Finding:
+    """Check that the shards are whole, and that the tables are made of them."""
+    hidden = run.folder / ".gdcli"
+    if not hidden.is_dir():
+        return Finding("shards", "skipped", "the folder has none; the tables stand for themselves")
+    try:
+        spec = read_spec(run.folder, SHOWN)
+    except (UserError, OSError):
+        return Finding("shards", "damaged", ".gdcli/spec.json is not what the run wrote")
+    store, total = Store(run.folder, spec), spec["batches"]
+    if store.id != run.manifest.get("spec"):
+        return Finding("shards", "different", ".gdcli is of another run than manifest.json")
+    whole, made = 0, [hashlib.sha256(table.header()) for table in run.tables]
+    broken = None
+    there = set(store.there(total))
+    for index in range(total):
+        if index in there and (shard := store.load(index)):
+            whole += 1
+            made[0].update(shard.curves)
+            made[1].update(shard.summary)
+        elif broken is None:
+            broken = index
+    if broken is not None:
+        what = f"{total - whole} of {total} are not whole, {broken:06d} first"
+        return Finding("shards", "damaged", what)
+    for table, digest in zip(run.tables, made, strict=True):
+        if digest.hexdigest() != run.manifest["files"][table.path.name]["sha256"]:
+            return Finding("shards", "different", f"{table.path.name} is not made of them")
+    return Finding("shards", "ok", f"{total} of {total} whole; they make the tables")
+
+
+UNKNOWN = "not recorded"
+
+
+def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) -> Finding:
+    """Train a finished run's batches again, or a `sample` of them, and compare every trial.
+
+    Where the fingerprint is that of the run, the bytes must be the same; elsewhere the values,
+    as closely as `Judge` says. Nothing is written.
+    """
+    device, changes = surroundings(run)
+    if changed := changed_code(run.experiment, run.manifest):
+        return Finding("rerun", "different", changed)
+    # Elsewhere the means that the features are scaled by may differ in the last digit.
+    if not changes and data_checksums(run.experiment) != run.manifest.get("data"):
+        return Finding("rerun", "different", "the data are not those that the run was trained on")
+    batches = _chosen(batches_of(run.experiment.grid.cohorts, run.engine), sample, seed)
+    check_memory(batches, None, device)
+    work = Work(run.experiment.varied, run.experiment.grid.metrics, device)
+    again = _Rerun(run, work, Judge(run, exact=not changes))
+    again.train(batches, progress)
+    return again.finding(changes)
+
+
+def surroundings(run: Recorded) -> tuple[str, list[str]]:
+    """Return the device to run on, and where the fingerprint differs from the run's, in words."""
+    was: dict[str, Any] = run.manifest["fingerprint"]
+    problem = run.experiment.grid.trials[0].problem
+    networks = needs_torch(problem)
+    try:
+        device = resolve(str(was["device"]), networks=networks)
+    except UserError:  # the run's GPU is elsewhere
+        device = "cpu"
+    torch = any(on_torch(cohort.trials[0]) for cohort in run.experiment.grid.cohorts)
+    torch = torch or device != "cpu" or run.engine == "reference"
+    packages = run.experiment.grid.trials[0].problem.packages
+    now = fingerprint(device, torch=torch, packages=packages)
+    # The tables of another format have other columns.
+    was, now = was | {"format": run.manifest["format"]}, now | {"format": FORMAT}
+    keys = sorted(key for key in {*was, *now} if was.get(key) != now.get(key))
+    return device, [f"{k} was {was.get(k, UNKNOWN)} and is {now.get(k, UNKNOWN)}" for k in keys]
+
+
+def _chosen(batches: list[TrialBatch], sample: int | None, seed: int) -> list[TrialBatch]:
+    if sample is None or sample >= len(batches):
+        return batches
+    chosen = random.Random(seed).sample(range(len(batches)), sample)  # noqa: S311 -- no secret
+    return [batches[index] for index in sorted(chosen)]
+
+
+class _Rerun:
+    """Batches on their way through training and comparison."""
+
+    def __init__(self, run: Recorded, work: Work, judge: Judge) -> None:
+        self.run, self.work, self.judge = run, work, judge
+        self.ways: Counter[str] = Counter()  # trials by how they were found to be the same
+        self.differing = 0
+        self.first: Difference | None = None
+
+    def train(self, batches: Sequence[TrialBatch], progress: Progress) -> None:
+        """Train and compare, batch by batch."""
+        progress.start(sum(len(batch.trials) * plan_for(batch).steps for batch in batches))
+        try:
+            for batch in batches:
+                shard = self.work.shard(batch, partial(progress.advance, batch.label))
+                self._compare(batch, shard.curves, shard.summary)
+        finally:
+            progress.stop()
+
+    def _compare(self, batch: TrialBatch, curves: bytes, summary: bytes) -> None:
+        found = [lines_of(part) for part in (curves, summary)]
+        for trial in batch.trials:
+            verdict = self.judge.compare(trial, *(part.get(trial.id, b"") for part in found))
+            if isinstance(verdict, Difference):
+                self.differing += 1
+                self.first = self.first or verdict
+            else:
+                self.ways[verdict] += 1
+
+    def finding(self, changes: Sequence[str]) -> Finding:
+        """Return what the comparison came to, how it was made and why so."""
+        why = "; ".join(changes)
+        why = f"not of the same fingerprint: {why}" if changes else "the fingerprint is the run's"
+        ways = ", ".join(f"{count} {way}" for way, count in self.ways.items())
+        total = self.differing + self.ways.total()
+        if self.first is None:
+            return Finding("rerun", "same", f"{counted(total, 'trial', 'trials')}: {ways} ({why})")
+        what = f"{self.differing} of {total} trials differ, the first in {self.first} ({why})"
+        return Finding("rerun", "different", what, self.first)
 
 
 NEEDED = ("experiment", "columns", "trials")  # by those that are run again

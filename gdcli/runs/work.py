@@ -12,9 +12,9 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.isolation import isolated
 from gdcli.engine.memory import allowance, stacks_of
 from gdcli.engine.plan import Plan, plan_of
+from gdcli.runs.csv_write import Rows
 from gdcli.runs.failures import failed_trials, spliced
-from gdcli.runs.rows import Rows
-from gdcli.runs.shard import Shard
+from gdcli.runs.store import Shard
 
 if TYPE_CHECKING:
     from gdcli.engine.checkpoint import Keeper

@@ -21,14 +21,13 @@ from gdcli.engine.plan import plan_of
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.grid import Trial
 from gdcli.fields import show
-from gdcli.runs.checksums import data_checksum, problem_key
-from gdcli.runs.code import changed_code
-from gdcli.runs.finding import Difference
-from gdcli.runs.judge import BYTES, Judge
-from gdcli.runs.recorded import Recorded
-from gdcli.runs.rerun import surroundings
-from gdcli.runs.rows import Rows
-from gdcli.runs.state import state_of
+from gdcli.runs.csv_write import Rows
+from gdcli.runs.differences import BYTES, Difference, Judge
+from gdcli.runs.fingerprint import data_checksum, problem_key
+from gdcli.runs.folder import Recorded
+from gdcli.runs.overview import state_of
+from gdcli.runs.spec import changed_code
+from gdcli.runs.verify import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

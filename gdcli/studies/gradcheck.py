@@ -29,7 +29,7 @@ from gdcli.studies.training import Layout, layout_of
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gdcli.analysis.rows import Value
+    from gdcli.runs.csv_read import Value
     from gdcli.studies.options import GradientCheck
 
 STEP = float(np.cbrt(np.finfo(np.float64).eps))  # of central differences: their errors balance

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gdcli import door
-from gdcli.analysis.rows import read_blocks, read_rows
 from gdcli.errors import UserError
+from gdcli.runs.csv_read import read_blocks, read_rows
 
 LONG = "a,b\n" + "".join(f"t{k},{k}\n" for k in range(3000))
 FILES = {

@@ -81,7 +81,7 @@ def test_diagnoses_and_manifest_are_those_of_the_files(bowls: Path) -> None:
 
 def test_many_rows_are_read_in_blocks(bowls: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = load(bowls).curves
-    monkeypatch.setattr("gdcli.api.results.ROWS", 7)
+    monkeypatch.setattr("gdcli.api.frames.ROWS", 7)
     assert_frame_equal(load(bowls).curves, whole, check_exact=True)
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from gdcli import __version__
-from gdcli.runs import diagnosis
+from gdcli.runs import installation
 from tests.cli.command_line import Shell
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def test_it_prints_what_there_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     # Found out once: the processes that look at NumPy and torch take seconds.
-    monkeypatch.setattr(diagnosis, "diagnose", cache(diagnosis.diagnose))
+    monkeypatch.setattr(installation, "diagnose", cache(installation.diagnose))
     assert shell("doctor") == 0
     assert not shell.err
     assert shell.out.splitlines()[1].split() == ["gdcli", __version__]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.runs import overview
-from gdcli.runs.state import State, state_of
+from gdcli.runs.overview import State, state_of
 from tests.cli.command_line import Shell
 from tests.runs.test_claims import another
 

@@ -20,7 +20,7 @@ from gdcli.engine.sampling import Orders
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.grid import Trial
 from gdcli.fields import options_of
-from gdcli.runs.rows import Rows
+from gdcli.runs.csv_write import Rows
 from tests.grids import experiment, train, train_experiment
 
 NAMES = ["Adamax", "SGD", "AdamW", "Rprop", "ASGD", "NAdam", "LBFGS", "Adafactor"]

@@ -19,7 +19,7 @@ from gdcli.executors.remote import Refusal, compute, order_of
 from gdcli.experiment.experiment import read
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
-from gdcli.runs.shard import Shard
+from gdcli.runs.store import Shard
 from tests.experiments import given
 from tests.own_code import BOWL, write
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gdcli.runs import manifest
-from gdcli.runs.contents import Contents
 from gdcli.runs.execution import execute
+from gdcli.runs.folder import Contents
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from tests.grids import experiment

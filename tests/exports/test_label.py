@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.analysis.rows import Value
 from gdcli.exports.target import folder_name
+from gdcli.runs.csv_read import Value
 
 OWN: dict[str, Value] = {"method": "gd", "optimizer": "adam", "schedule": "constant", "lr": 0.1}
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gdcli.analysis.recorded_points import read_points
 from gdcli.errors import UserError
 from gdcli.exports.to_json import export, lines
-from gdcli.runs.contents import Contents
+from gdcli.runs.folder import Contents
+from gdcli.runs.trials import read_points
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, partial_run, real_run
 
 

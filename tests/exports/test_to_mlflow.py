@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gdcli.errors import RunError, UserError
-from gdcli.runs.contents import Contents
+from gdcli.runs.folder import Contents
 from tests.exports.mlflow_server import server
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, partial_run, real_run
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.analysis.rows import read_rows
 from gdcli.errors import UserError
+from gdcli.runs.csv_read import read_rows
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, partial_run, real_run
 
 pytest.importorskip("pyarrow", reason="the extra `parquet` is not installed: make test-export")

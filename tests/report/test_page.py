@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from gdcli.analysis.landscape import Landscape, Way
-from gdcli.analysis.recorded_points import read_points
 from gdcli.errors import UserError
 from gdcli.report.page.landscape import landscape_content
 from gdcli.report.page.plain import packed
 from gdcli.report.page.thinned import MOST_VALUES, thinned_curves
+from gdcli.runs.trials import read_points
 from tests.report.pages import (
     EXPERIMENT,
     KNOWN,

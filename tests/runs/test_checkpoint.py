@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gdcli.runs import atomic, checkpoint
-from gdcli.runs.checkpoint import Checkpoint
+from gdcli.runs import atomic, store
+from gdcli.runs.store import Checkpoint
 from tests.runs.command import gdcli, tables
 
 NAMED = ("--epochs", "5", "--name", "run", "--format", "csv")
@@ -77,7 +77,7 @@ def test_it_is_due_when_the_last_one_is_a_minute_old(
     kept: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not kept.due()
-    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    monkeypatch.setattr(store, "INTERVAL", 0.0)
     assert kept.due()
 
 
@@ -88,7 +88,7 @@ def test_a_full_disk_does_not_end_the_run(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(atomic, "write", full)
-    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    monkeypatch.setattr(store, "INTERVAL", 0.0)
     kept.save({"step": np.array(9)})
     assert not kept.due()
     loaded = kept.load()
@@ -99,7 +99,7 @@ def test_a_full_disk_does_not_end_the_run(
 LONG = ("run", "mlp", "--dataset", "iris", "--method", "minibatch", *NAMED)
 ONE, TWO = (*LONG, "--batch-size", "8"), (*LONG, "--batch-size", "8,9", "--workers", "2")
 KILLED = """
-from gdcli.runs import checkpoint
+from gdcli.runs import store as checkpoint
 checkpoint.INTERVAL = 0
 save, saved = checkpoint.Checkpoint.save, []
 def saving(self, arrays):

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs import claims
-from gdcli.runs.claims import Claims, at_work
+from gdcli.runs import atomic
+from gdcli.runs.atomic import Claims, at_work
 
 HOLD = """
 import sys
 from pathlib import Path
-from gdcli.runs.claims import Claims
+from gdcli.runs.atomic import Claims
 held = Claims(Path(sys.argv[1]))
 for action in sys.argv[2:]:
     held.attend() if action == "attend" else print(held.take(int(action)), flush=True)
@@ -83,9 +83,9 @@ def test_one_process_at_a_time_writes_the_tables(folder: Path) -> None:
     mine = Claims(folder)
     with mine.tables(print) as certain:
         assert certain
-        with another(folder, str(claims.TABLES)) as (_, taken):
+        with another(folder, str(atomic.TABLES)) as (_, taken):
             assert taken == ["False"]
-    with another(folder, str(claims.TABLES)) as (_, taken):
+    with another(folder, str(atomic.TABLES)) as (_, taken):
         assert taken == ["True"]
 
 
@@ -96,7 +96,7 @@ def test_without_a_lock_service_everyone_goes_on(
     def no_service(*_: int) -> None:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(claims, "lockf", no_service)
+    monkeypatch.setattr(atomic, "lockf", no_service)
     mine, other = Claims(folder), Claims(folder)
     assert mine.take(0)
     assert other.take(0)
@@ -120,10 +120,10 @@ def test_a_link_in_place_of_the_locks_is_not_followed(folder: Path) -> None:
 def test_tables_whose_claim_shows_no_sign_of_work_are_written(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "PATIENCE", 0)
-    monkeypatch.setattr(claims, "LOOK", 0)
+    monkeypatch.setattr(atomic, "PATIENCE", 0)
+    monkeypatch.setattr(atomic, "LOOK", 0)
     told: list[str] = []
-    with another(folder, str(claims.TABLES)), Claims(folder).tables(told.append) as certain:
+    with another(folder, str(atomic.TABLES)), Claims(folder).tables(told.append) as certain:
         assert not certain
     (line,) = told
     assert line.startswith("waiting for a process that writes the tables, unless there is no sign")
@@ -132,7 +132,7 @@ def test_tables_whose_claim_shows_no_sign_of_work_are_written(
 def test_what_changes_is_a_sign_of_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    signs = claims.Signs(folder)
+    signs = atomic.Signs(folder)
     assert not signs.missing(0)
     now[0] = 99
     assert not signs.missing(0)

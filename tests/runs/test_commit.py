@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs.commit import commit
+from gdcli.runs.manifest import commit
 
 NOBODY = ("-c", "user.name=nobody", "-c", "user.email=nobody@example.org")
 

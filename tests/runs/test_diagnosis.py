@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from gdcli.runs import diagnosis
-from gdcli.runs.diagnosis import diagnose
+from gdcli.runs import installation
 from gdcli.runs.fingerprint import fingerprint
+from gdcli.runs.installation import diagnose
 
 
 def test_it_says_what_the_fingerprint_says() -> None:
@@ -46,14 +46,14 @@ def test_what_is_broken_says_so(
 
 
 def test_what_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(diagnosis, "PATIENCE", 0)
+    monkeypatch.setattr(installation, "PATIENCE", 0)
     assert diagnose()["torch"] == "broken: importing it takes more than 0 s"
 
 
 def test_an_extra_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     required = ["rich>=13", 'nothing-like-it>=2; extra == "dream"', "rich; extra == 'show'", "gone"]
     monkeypatch.setattr(metadata, "requires", lambda _: required)
-    found = dict(diagnosis._requirements())
+    found = dict(installation._requirements())
     assert found["extra dream"] == "lacks nothing-like-it"
     assert found["extra show"] == "installed"
     assert found["gone"] == "missing"
@@ -65,4 +65,4 @@ def test_a_copy_that_is_not_installed_says_so(monkeypatch: pytest.MonkeyPatch) -
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "requires", unknown)
-    assert list(dict(diagnosis._requirements())) == ["dependencies"]
+    assert list(dict(installation._requirements())) == ["dependencies"]

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.runs.overview import State, state_of
 from gdcli.runs.spec import FORMAT
-from gdcli.runs.state import State, state_of
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, leftovers, tables
 from tests.runs.test_execution import run

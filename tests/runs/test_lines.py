@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.errors import UserError
-from gdcli.runs.lines import cells, lines_of, read_table
+from gdcli.runs.csv_read import cells, lines_of, read_table
 
 HEADER = "trial,status,steps\n"
 

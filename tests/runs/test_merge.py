@@ -11,11 +11,10 @@ import pytest
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment
 from gdcli.runs.execution import execute
-from gdcli.runs.merge import merge
 from gdcli.runs.options import RunOptions
+from gdcli.runs.others import merge
 from gdcli.runs.progress import Silent
-from gdcli.runs.shard import Shard
-from gdcli.runs.store import Store
+from gdcli.runs.store import Shard, Store
 from tests.grids import experiment
 
 TABLES = ("curves.csv", "summary.csv", "experiment.toml")

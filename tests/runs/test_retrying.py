@@ -11,10 +11,10 @@ import pytest
 from gdcli.engine.isolation import message_of
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch
+from gdcli.runs.csv_read import records
 from gdcli.runs.execution import execute
-from gdcli.runs.lines import records
 from gdcli.runs.options import RunOptions
-from gdcli.runs.state import State, state_of
+from gdcli.runs.overview import State, state_of
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, tables
 from tests.runs.test_execution import Counting, Fragile, fragile, frame, run

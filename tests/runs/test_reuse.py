@@ -15,10 +15,9 @@ from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
+from gdcli.runs.others import reusing
 from gdcli.runs.progress import Silent
-from gdcli.runs.reuse import reusing
-from gdcli.runs.shard import Shard
-from gdcli.runs.store import Store
+from gdcli.runs.store import Shard, Store
 from gdcli.runs.work import Work
 from tests.grids import experiment
 
@@ -149,8 +148,8 @@ def test_a_run_that_takes_longer_to_read_than_to_compute_is_left_alone(
     new: int,
 ) -> None:
     expected = run(bowls("0.1"), tmp_path / "a")
-    monkeypatch.setattr("gdcli.runs.reuse.TRIAL", 1.0)  # two seconds
-    monkeypatch.setattr("gdcli.runs.reuse.numpy_seconds", lambda _: took[0])
+    monkeypatch.setattr("gdcli.runs.others.TRIAL", 1.0)  # two seconds
+    monkeypatch.setattr("gdcli.runs.others.numpy_seconds", lambda _: took[0])
     # Where it is None it is not asked.
     monkeypatch.setattr("gdcli.engine.estimate.quick_estimate", lambda *_, **__: took[1])
     trained.clear()

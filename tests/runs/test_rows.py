@@ -23,8 +23,15 @@ from gdcli.engine.trajectory import Trajectory
 from gdcli.engine.watched import CAUSES, FACTS, Watched
 from gdcli.experiment.grid import Training, Trial
 from gdcli.problems.linear_regression import LinearRegression
-from gdcli.runs.rows import MEASURES, Rows, curve_columns, header, summary_columns
-from gdcli.runs.shortest import number, shortest
+from gdcli.runs.csv_write import (
+    MEASURES,
+    Rows,
+    curve_columns,
+    header,
+    number,
+    shortest,
+    summary_columns,
+)
 from tests.grids import experiment
 
 doubles = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2])

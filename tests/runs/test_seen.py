@@ -16,7 +16,7 @@ from gdcli.engine import examples
 from gdcli.errors import UserError
 from gdcli.executors.processes import processes
 from gdcli.experiment.experiment import Experiment
-from gdcli.runs import seen
+from gdcli.runs import fingerprint
 from gdcli.runs.execution import Outcome, check, execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
@@ -29,7 +29,7 @@ ROWS = "x,y\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(50))
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a file that is taken for a large one, which was not changed just now."""
-    monkeypatch.setattr(seen, "LARGE", len(ROWS))
+    monkeypatch.setattr(fingerprint, "LARGE", len(ROWS))
     monkeypatch.setattr(contents, "SETTLED", 0)
     written = tmp_path / "big.csv"
     written.write_text(ROWS)
@@ -116,7 +116,7 @@ def test_small_files_and_fresh_ones_are_read_each_time(
     file: Path, converted: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (
-        ("gdcli.runs.seen.LARGE", 2**20),
+        ("gdcli.runs.fingerprint.LARGE", 2**20),
         ("gdcli.datasets.contents.SETTLED", 1e12),
     ):
         with monkeypatch.context() as patch:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from gdcli.errors import UserError
-from gdcli.runs import claims
+from gdcli.runs import atomic
+from gdcli.runs.overview import State, state_of
 from gdcli.runs.share import Share, share_of
-from gdcli.runs.state import State, state_of
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
 
 ALONE = (*SMALL, "--workers", "1")
@@ -56,7 +56,7 @@ def test_without_locks_work_is_doubled_and_results_are_right(
 
 def without_locks(folder: Path) -> dict[str, str]:
     """Return an environment in which Python finds no lock service, as on Windows."""
-    root = Path(claims.__file__).parents[2]
+    root = Path(atomic.__file__).parents[2]
     saboteur = root / "tests" / "executors" / "saboteur" / "sitecustomize.py"
     # Some builds of Python have fcntl inside: a file of that name would not hide it.
     hidden = "import sys; sys.modules['fcntl'] = None"
@@ -109,7 +109,7 @@ def test_a_claim_of_a_killed_process_is_free_at_once(tmp_path: Path, whole: list
     assert tables(tmp_path / "results" / "run") == whole
 
 
-IMPATIENT = "import gdcli.runs.claims as claims; claims.PATIENCE = 0"
+IMPATIENT = "import gdcli.runs.atomic as claims; claims.PATIENCE = 0"
 
 
 def test_a_claim_without_a_sign_of_work_is_not_waited_for(

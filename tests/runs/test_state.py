@@ -10,8 +10,8 @@ import pytest
 
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
+from gdcli.runs.overview import State, state_of
 from gdcli.runs.progress import Silent
-from gdcli.runs.state import State, state_of
 from tests.grids import experiment
 from tests.runs.test_claims import another
 

@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from gdcli.errors import UserError
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.runs.atomic import TEMPORARY
-from gdcli.runs.shard import Shard
 from gdcli.runs.spec import differences, differing
-from gdcli.runs.store import Store
+from gdcli.runs.store import Shard, Store
 
 SPEC = {
     "format": 3,

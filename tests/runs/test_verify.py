@@ -11,12 +11,11 @@ import pytest
 
 from gdcli.engine import examples
 from gdcli.experiment.experiment import Experiment
-from gdcli.runs import judge, manifest
+from gdcli.runs import differences, manifest
+from gdcli.runs.differences import Difference, Finding, Tolerance
 from gdcli.runs.execution import execute
-from gdcli.runs.finding import Difference, Finding
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
-from gdcli.runs.tolerance import Tolerance
 from gdcli.runs.verify import verify, verify_against
 from tests.grids import experiment
 
@@ -166,7 +165,7 @@ def test_elsewhere_a_loss_that_rises_is_compared_in_its_start_and_status(run: Pa
     elsewhere(run)
     rerun = found(run)["rerun"]
     assert rerun.result == "same"
-    assert f"1 {judge.STATUS}" in rerun.detail
+    assert f"1 {differences.STATUS}" in rerun.detail
     cell(run, -1, 0, "train_loss", lambda text: repr(float(text) * (1 + 1e-8)))
     assert results(run) == {"rerun": "different"}
 

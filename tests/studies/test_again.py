@@ -8,9 +8,9 @@ import numpy as np
 
 from gdcli.engine.batch import batches_of
 from gdcli.runs.execution import execute
+from gdcli.runs.folder import Recorded
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
-from gdcli.runs.recorded import Recorded
 from gdcli.studies.again import _of_part, trained_again
 from tests.grids import experiment
 

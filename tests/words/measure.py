@@ -14,7 +14,6 @@ import numpy as np
 from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.diagnosis.evidence import Evidence
 from gdcli.analysis.theory import RunConstants
-from gdcli.analysis.trials import read_trials
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import loop_for
 from gdcli.engine.examples import examples_of
@@ -26,6 +25,7 @@ from gdcli.runs import manifest
 from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
+from gdcli.runs.trials import read_trials
 from gdcli.schedule import Schedule
 from tests.grids import experiment
 from tests.words.trials import Group, groups

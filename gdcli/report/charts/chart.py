@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.best import Candidate, best
 from gdcli.analysis.quantiles import Spread
-from gdcli.analysis.rows import Value
 from gdcli.report.labels import all_digits, for_json, rounded
 from gdcli.report.text_tables import print_json, print_listing
+from gdcli.runs.csv_read import Value
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,10 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gdcli.analysis.best import Candidate, Setting, best, settings_of
-from gdcli.analysis.median_curve import Band, read_curves, spread_curve
-from gdcli.analysis.quantiles import Spread, spread
-from gdcli.analysis.rows import Value
-from gdcli.analysis.trials import Trial, Trials, read_trials
+from gdcli.analysis.quantiles import Band, Spread, read_curves, spread, spread_curve
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.report.charts.chart import (
@@ -39,6 +36,8 @@ from gdcli.report.charts.chart import (
 )
 from gdcli.report.console import literal
 from gdcli.report.labels import distinct_labels, namer
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import Trial, Trials, read_trials
 
 NAMES = {"train_loss": "training loss", "test_loss": "test loss"}
 

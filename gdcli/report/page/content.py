@@ -9,7 +9,6 @@ from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gdcli.analysis.rows import read_blocks
 from gdcli.analysis.theory import RunConstants
 from gdcli.engine.watched import FACTS
 from gdcli.report.charts.charts import NAMES, Source, label_of, metrics_of
@@ -17,6 +16,7 @@ from gdcli.report.labels import distinct_labels
 from gdcli.report.page.plain import packed, plain
 from gdcli.report.page.theory import edges
 from gdcli.report.page.thinned import Thinned
+from gdcli.runs.csv_read import read_blocks
 
 _Place = TypeVar("_Place", int, int | None)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from gdcli import door
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.recorded_points import read_points
 from gdcli.report.charts.charts import read_source
 from gdcli.report.page import parts
 from gdcli.report.page.content import content, curve_metrics, embedded
@@ -19,6 +18,7 @@ from gdcli.report.page.theory import theory_accounts, theory_of
 from gdcli.report.page.thinned import thinned_curves
 from gdcli.report.page.why import why_section
 from gdcli.runs.manifest import read as read_manifest
+from gdcli.runs.trials import read_points
 
 # In this order: each may use what the ones before it define.
 SCRIPTS = (

@@ -8,8 +8,6 @@ from html import escape
 from typing import Any
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.rows import Value
-from gdcli.analysis.trials import STATUSES
 from gdcli.fields import counted
 from gdcli.report.charts.charts import Source
 from gdcli.report.console import literal
@@ -17,6 +15,8 @@ from gdcli.report.headline import baseline_lines, headline
 from gdcli.report.labels import texts_of
 from gdcli.report.page.thinned import Thinned
 from gdcli.report.results import best_rows
+from gdcli.runs.csv_read import Value
+from gdcli.runs.trials import STATUSES
 
 MOST_ROWS = 200  # of the best settings
 MOST_MESSAGES = 20

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gdcli.analysis.best import OPTIONS
-from gdcli.analysis.rows import Value
 from gdcli.report.page.plain import plain
+from gdcli.runs.csv_read import Value
 
 FLOAT_BITS = 32  # of a weight that is not rounded
 MEASURED = ("lr", "drop", "float_bytes", "bytes")

@@ -10,7 +10,6 @@ from typing import Any
 
 from gdcli.analysis.best import Setting
 from gdcli.analysis.diagnoses import CurveComparison, Diagnoses, RateDiagnosis, rate_diagnosis
-from gdcli.analysis.rows import Value
 from gdcli.analysis.theory import (
     Expectation,
     ProblemConstants,
@@ -21,6 +20,7 @@ from gdcli.analysis.theory import (
 )
 from gdcli.report.charts.charts import Source
 from gdcli.report.page.plain import plain
+from gdcli.runs.csv_read import Value
 
 DIGITS = 7  # of a rate, which is often close to 1
 POINTS = 121  # of a curve

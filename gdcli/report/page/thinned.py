@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gdcli.analysis.recorded_points import Points
-from gdcli.analysis.rows import Row
+from gdcli.runs.csv_read import Row
+from gdcli.runs.trials import Points
 
 MOST_VALUES = 500_000  # of all curves together: two megabytes of text
 MOST_POINTS = 2_000  # of one: a screen is not wider

@@ -29,8 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdcli import door
-from gdcli.analysis.median_curve import column_of
-from gdcli.analysis.rows import Row, Value, read_rows, value_of
+from gdcli.analysis.quantiles import column_of
 from gdcli.csv_cell import as_given
 from gdcli.engine.device import resolve
 from gdcli.engine.families import needs_torch
@@ -38,9 +37,9 @@ from gdcli.errors import UserError
 from gdcli.experiment.grid import digest
 from gdcli.fields import show
 from gdcli.runs import atomic, manifest
-from gdcli.runs.checksums import data_checksums
-from gdcli.runs.code import code_checksums
-from gdcli.runs.fingerprint import fingerprint
+from gdcli.runs.csv_read import Row, Value, read_rows, value_of
+from gdcli.runs.fingerprint import data_checksums, fingerprint
+from gdcli.runs.spec import code_checksums
 
 if TYPE_CHECKING:
     from gdcli.experiment.experiment import Experiment

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from gdcli.analysis.rows import Value
+    from gdcli.runs.csv_read import Value
     from gdcli.studies.explore.dynamics import Examples, Exploration, Explored
     from gdcli.studies.explore.files import LabelNoise
 

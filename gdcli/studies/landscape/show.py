@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from gdcli.analysis.rows import Value
     from gdcli.experiment.grid import Trial
+    from gdcli.runs.csv_read import Value
     from gdcli.studies.landscape.surface import Landscape, Way
 
 LOWEST = 0.005  # share of the points that may lie below the scale: one close to a minimum would

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from gdcli.analysis.rows import Value
     from gdcli.experiment.experiment import Experiment
+    from gdcli.runs.csv_read import Value
     from gdcli.studies.lr_range.search import SettingRange
     from gdcli.studies.options import RangeTest
 

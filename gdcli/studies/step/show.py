@@ -27,7 +27,7 @@ from gdcli.studies.step.descent import Link, descend, disagreement, losses_at
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gdcli.analysis.rows import Value
+    from gdcli.runs.csv_read import Value
     from gdcli.studies.step.descent import Descent, Step
 
 MARGIN = 0.15  # around what must be in the picture, of its size

@@ -1,7 +1,11 @@
-"""The rows of curves.csv and summary.csv: settings first, then what was measured."""
+"""Trials as lines of curves.csv and summary.csv.
+
+A float is the shortest text that reads back as the same float of its precision.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -13,7 +17,6 @@ from gdcli.engine.watched import CAUSES, COUNTS, FACTS
 from gdcli.experiment.axis import text
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Trial, setting
-from gdcli.runs.shortest import number, shortest
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,6 +26,42 @@ if TYPE_CHECKING:
     from gdcli.engine.recorder import Curves
     from gdcli.engine.trajectory import Trajectory
     from gdcli.experiment.grid import Training
+
+# Sizes, from and to, that orjson may write without an exponent and NumPy and `repr` with one.
+OTHERWISE = {
+    "float64": ((1e-5, 1e-4),),
+    "float32": ((9e-7, 1e-4), (1e6, math.inf)),
+}
+
+
+def shortest(values: NDArray[np.floating]) -> list[str]:
+    """Return one float or more as text: float64 as `repr` writes it, float32 as NumPy does.
+
+    orjson finds the digits in an eighth of repr's time, and in a fortieth of NumPy's. Where it
+    writes them otherwise, 1e-7 for 1e-07 and 0.00001 for 1e-05 and null for nan, they are written
+    anew.
+    """
+    import numpy as np
+    import orjson
+
+    line = orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)
+    cells = line.decode()[1:-1] + ","
+    for digit in "6789":
+        cells = cells.replace(f"e-{digit},", f"e-0{digit},")
+    texts = cells.split(",")[:-1]
+    size = abs(values)
+    odd = ~np.isfinite(size)
+    for low, high in OTHERWISE[values.dtype.name]:
+        odd |= (size >= low) & (size <= high)
+    for i in np.flatnonzero(odd).tolist():
+        texts[i] = number(values[i])
+    return texts
+
+
+def number(value: np.floating) -> str:
+    """Return one float as text."""
+    return repr(value.item()) if value.dtype == "float64" else str(value)
+
 
 SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
 MEASURES = ("train_loss", "grad_norm", "test_loss")

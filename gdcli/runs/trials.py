@@ -1,24 +1,26 @@
-"""What summary.csv says of each trial: its settings, how it ended, its last losses."""
+"""The trials of a run: settings, how each ended, its recorded points and its seconds."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice, pairwise
 from math import inf, isfinite, isnan, nan
 from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from gdcli.analysis.rows import Row, Value, read_rows, value_of
 from gdcli.csv_cell import as_given
 from gdcli.engine.watched import COUNTS
+from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
+from gdcli.runs.csv_read import Block, Row, Value, read_blocks, read_rows, value_of
 
 OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
 FIRST = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
 NEEDED = ("status", "steps", "initial_train_loss", "final_train_loss", "final_test_loss")
 TEXTS = ("status", "stopped_by", "verdict", "diverged_by", "message")
-WHOLE = {"steps", "steps_to_target", *COUNTS}
+WHOLE_FIGURES = {"steps", "steps_to_target", *COUNTS}
 Fact: TypeAlias = float | str | None
 STATUSES = ("finished", "diverged", "failed")
 
@@ -142,7 +144,7 @@ class _Columns:
         ending = [(name, place) for name, place in ending if name not in unknown]
         self.numbers = [(name, place) for name, place in ending if name not in TEXTS]
         self.texts = [(name, place) for name, place in ending if name in TEXTS]
-        self.whole = [i for i, (name, _) in enumerate(self.numbers) if name in WHOLE]
+        self.whole = [i for i, (name, _) in enumerate(self.numbers) if name in WHOLE_FIGURES]
         at = {name: place for place, (name, _) in enumerate(self.numbers)}
         at |= {name: ~place for place, (name, _) in enumerate(self.texts)}
         self.places = {name: at[name] for name, _ in ending}
@@ -199,3 +201,110 @@ class _Columns:
         if key not in self.values:
             self.values[key] = tuple(map(value_of, key))
         return self.values[key]
+
+
+class Points(NamedTuple):
+    """One trial's points, the oldest first; a value that was not measured is nan."""
+
+    trial: str
+    steps: Sequence[int]
+    values: dict[str, Sequence[float]]  # by column
+    line: int  # of the first, in the file
+
+
+def read_points(
+    folder: Path, columns: Iterable[str], wanted: Iterable[str] | None = None
+) -> Iterator[Points]:
+    """Yield the points of every trial that has some and is wanted, in the order of the file.
+
+    Raises UserError naming the line that is wrong, or a column that is not there.
+    """
+    file = folder / "curves.csv"
+    if wanted is None:
+        yield from _all_points(read_blocks(file), columns)
+        return
+    rows = read_rows(file, {trial.encode() for trial in wanted})
+    header = next(rows)
+    at = {name: place_of(header, name) for name in ("step", *columns)}
+    for trial, lines in groupby(rows, key=lambda row: row.cells[0]):
+        held = list(lines)
+        cells = {name: _numbers(held, place, name) for name, place in at.items()}
+        steps = [_step(row, value) for row, value in zip(held, cells.pop("step"), strict=True)]
+        yield Points(trial, steps, dict(cells), held[0].line)
+
+
+def _all_points(blocks: Iterator[Block], columns: Iterable[str]) -> Iterator[Points]:
+    header = next(blocks).row(0)
+    at = {name: place_of(header, name) for name in ("step", *columns)}
+    held: Points | None = None  # whose rows the next block may go on with
+    for block in blocks:
+        trials = block.column(0)
+        values = {name: block.numbers(place, name) for name, place in at.items()}
+        numbers = values.pop("step")
+        if not all(map(float.is_integer, numbers)):
+            for place, number in enumerate(numbers):
+                _step(block.row(place), number)
+        steps = list(map(int, numbers))
+        edges = [k for k, (one, other) in enumerate(pairwise(trials), 1) if one != other]
+        for first, last in pairwise((0, *edges, len(trials))):
+            part = {name: of[first:last] for name, of in values.items()}
+            found = Points(trials[first], steps[first:last], dict(part), block.lines[first])
+            if held and held.trial == found.trial:
+                held = _joined(held, found)
+            else:
+                if held:
+                    yield held
+                held = found
+    if held:
+        yield held
+
+
+def _joined(one: Points, other: Points) -> Points:
+    values = {name: [*of, *other.values[name]] for name, of in one.values.items()}
+    return Points(one.trial, [*one.steps, *other.steps], dict(values), one.line)
+
+
+def place_of(header: Row, name: str) -> int:
+    """Return a measure's place in the header; raises UserError if it is not there."""
+    if name not in header.cells:
+        header.refuse(f"there is no column {name}")
+    # The last one named so: a varied setting, to the left, may have that name too.
+    return len(header.cells) - 1 - header.cells[::-1].index(name)
+
+
+def _numbers(rows: Sequence[Row], place: int, name: str) -> list[float]:
+    try:
+        return [float(row.cells[place]) for row in rows]
+    except ValueError:  # one is empty, or wrong
+        return [row.number_or_nan(place, name) for row in rows]
+
+
+def _step(row: Row, value: float) -> int:
+    if not value.is_integer():
+        row.refuse("it has no step")
+    return int(value)
+
+
+def seconds_of(folder: Path, run: Trials) -> dict[str, float]:
+    """Return the seconds of each trial, by id; of none where timings.csv does not tell.
+
+    The trials of a batch are computed together: each has an equal share. A batch that was copied
+    from another run took no time here, and nothing is said of it.
+    """
+    path = folder / "timings.csv"
+    if not path.is_file():
+        return {}
+    rows = read_rows(path)
+    header = next(rows)
+    if not {"trials", "seconds"} <= set(header.cells):
+        header.refuse("the columns trials and seconds are not there")
+    places = [header.cells.index(name) for name in ("trials", "seconds")]
+    trials, found = iter(run.trials), {}
+    for row in rows:
+        count, seconds = (row.number(place, header.cells[place]) or 0.0 for place in places)
+        if not (isfinite(count) and isfinite(seconds) and 0 <= count <= MOST_TRIALS):
+            row.refuse("its trials and seconds are no numbers that a batch has")
+        for trial in islice(trials, int(count)):
+            if seconds > 0:
+                found[trial.id] = seconds / count
+    return found

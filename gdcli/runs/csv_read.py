@@ -1,17 +1,26 @@
-"""A run's CSV files, row by row, with every mistake named by file and line."""
+"""The tables of a run's folder: rows, columns, and the lines of each trial.
+
+Every mistake is named by file and line.
+"""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Container, Iterable, Iterator, Sequence
-from itertools import islice
+import io
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby, islice
 from math import nan
 from pathlib import Path
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import Literal, NamedTuple, NoReturn, TypeAlias
 
 from gdcli import door
 from gdcli.csv_cell import as_given
+from gdcli.door import LONGEST_LINE
+from gdcli.engine.watched import COUNTS
 from gdcli.errors import RunError, UserError
+from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import NUMBER, WHOLE, show
 
 Value: TypeAlias = int | float | str | None
@@ -207,3 +216,185 @@ def value_of(text: str) -> Value:
     if NUMBER.fullmatch(text):
         return float(text)
     return as_given(text) or None
+
+
+Kind: TypeAlias = Literal["whole", "number", "text"]
+TEXT = {
+    *("trial", "method", "optimizer", "schedule"),
+    *("status", "stopped_by", "diverged_by", "message"),
+    "verdict",  # in tables of format 2 and before
+}
+WHOLE_COLUMNS = {"batch_size", "seed", "step", "examples", "steps", "steps_to_target", *COUNTS}
+OWN = 7  # settings that every run has: the trial's id to its seed
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column."""
+
+    name: str
+    place: int
+    kind: Kind | None  # None: a varied setting's, which its cells tell
+
+    def read(self, row: Row) -> Value:
+        """Return a row's value, None for an empty cell; raises UserError for one of no sense."""
+        cell = row.cells[self.place]
+        if self.kind == "number":
+            return row.number(self.place, self.name)
+        if not cell or self.kind == "text":
+            return as_given(cell) or None
+        value = value_of(cell)
+        if self.kind == "whole" and not isinstance(value, int):
+            row.refuse(f"{self.name} is {cell!r}, not a whole number")
+        return value
+
+
+def columns_of(header: Row, first: str) -> tuple[list[Column], list[Column]]:
+    """Return the columns of the settings, and those of the measures, `first` of which is given.
+
+    A varied setting may be named as a measure is: it is then "steps (varied)".
+    """
+    cells = header.cells
+    if first not in cells:
+        header.refuse(f"there is no column {first}")
+    begin = len(cells) - 1 - cells[::-1].index(first)
+    own, measured = cells[:OWN], cells[begin:]
+    varied = [f"{n} (varied)" if n in (*own, *measured) else n for n in cells[OWN:begin]]
+    settings = [Column(name, place, _kind(name)) for place, name in enumerate(own)]
+    settings += [Column(name, place, None) for place, name in enumerate(varied, start=OWN)]
+    measures = [Column(name, place, _kind(name)) for place, name in enumerate(measured, begin)]
+    return settings, measures
+
+
+def _kind(name: str) -> Kind:
+    if name in TEXT:
+        return "text"
+    return "whole" if name in WHOLE_COLUMNS else "number"
+
+
+def kind_of(values: Iterable[Value]) -> Kind:
+    """Return what a varied setting's values are, all of them."""
+    types = {type(value) for value in values if value is not None}
+    if types <= {int}:
+        return "whole" if types else "text"
+    return "number" if types <= {int, float} else "text"
+
+
+def by_trial(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield every trial's id and its lines, as they stand, in their order."""
+    for trial, group in groupby(records(lines), key=_trial_of):
+        yield trial, b"".join(group)
+
+
+def lines_of(part: bytes) -> dict[str, bytes]:
+    """Return the lines of every trial in a part of a table, by its id."""
+    return dict(by_trial(io.BytesIO(part)))
+
+
+def records(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines, those that a quoted line break splits as one, unless that is no end."""
+    held: list[bytes] = []
+    quotes = length = 0
+    for line in lines:
+        held.append(line)
+        quotes += line.count(b'"')
+        length += len(line)
+        if quotes % 2 == 0 or length > LONGEST_LINE:  # such a one is not closed, or no record
+            yield b"".join(held)
+            held, quotes, length = [], 0, 0
+    if held:
+        yield b"".join(held)
+
+
+def _trial_of(record: bytes) -> str:
+    return record.partition(b",")[0].decode(errors="replace")
+
+
+def cells(lines: bytes) -> list[list[str]]:
+    """Return the cells of lines; what is no UTF-8 in them is replaced, not refused."""
+    try:
+        return list(csv.reader(split(lines.decode(errors="replace"))))
+    except csv.Error:  # a line break that is neither quoted nor an end, or a cell without end
+        return []
+
+
+def split(text: str) -> Iterable[str]:
+    """Return the lines of a text, each with its end: a newline, and no other character."""
+    return io.StringIO(text, newline="\n")
+
+
+@dataclass(frozen=True)
+class ByteTable:
+    """curves.csv or summary.csv of a run, of which one trial at a time is in memory."""
+
+    path: Path
+    columns: tuple[str, ...]
+    places: Mapping[str, tuple[int, int]]  # trial -> offset and length of its lines
+
+    def lines(self, trial: str) -> bytes:
+        """Return a trial's lines, none for a trial that has none."""
+        offset, length = self.places.get(trial, (0, 0))
+        with door.opened(self.path) as file:
+            file.seek(offset)
+            return file.read(length)
+
+    def header(self) -> bytes:
+        """Return the first line."""
+        return next(door.lines(self.path), b"")
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The columns after the settings."""
+        return self.columns[self.settings :]
+
+    @property
+    def settings(self) -> int:
+        """How many columns hold settings: the first ones."""
+        first = "epoch" if "epoch" in self.columns else "status"
+        # The last one named so: a varied setting, to the left, may have that name too.
+        return len(self.columns) - 1 - self.columns[::-1].index(first)
+
+    def measured(self, lines: bytes) -> list[list[str]]:
+        """Return the cells of lines after the settings; those that a row lacks are empty."""
+        width = len(self.columns)
+        rows = (row + [""] * (width - len(row)) for row in cells(lines))
+        return [row[self.settings : width] for row in rows]
+
+
+def read_table(path: Path) -> ByteTable:
+    """Find every trial's lines in a table.
+
+    Raises UserError for a file that is missing or empty, for columns that no run writes, and for
+    a trial whose lines stand apart.
+    """
+    try:
+        with closing(door.lines(path)) as file:
+            header = next(file, b"")
+            places = _places(path, file, header)
+    except OSError as error:
+        what = f"it cannot be read: {(error.strerror or 'no reason given').lower()}"
+        raise UserError(str(path), what, REPAIR) from None
+    columns = tuple(next(iter(cells(header)), ()))
+    if columns[:1] != ("trial",) or not {"epoch", "status"} & set(columns):
+        raise UserError(f"{path}:1", "these are not the columns of a run's table", REPAIR)
+    return ByteTable(path, columns, places)
+
+
+def _places(path: Path, file: Iterable[bytes], header: bytes) -> dict[str, tuple[int, int]]:
+    places: dict[str, tuple[int, int]] = {}
+    offset, commas = len(header), header.count(b",")
+
+    def trial_of(record: bytes) -> str:
+        if record.count(b",") < commas:  # at the first of many short lines
+            raise UserError(str(path), "a line has fewer cells than the header", REPAIR)
+        return _trial_of(record)
+
+    for trial, group in groupby(records(file), key=trial_of):
+        length = sum(map(len, group))
+        if len(places) == MOST_TRIALS:
+            raise UserError(str(path), f"it has more than {MOST_TRIALS:,} trials", REPAIR)
+        if trial in places:
+            raise UserError(str(path), f"the lines of trial {show(trial)} stand apart", REPAIR)
+        places[trial] = (offset, length)
+        offset += length
+    return places

@@ -1,0 +1,295 @@
+"""Run an experiment from Python, and read its results as DataFrames.
+
+The trials are trained in a process that begins as the command line's does. This one may have
+imported torch with other threads, be a notebook's, or a script that must not be imported again.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from gdcli.engine.environment import SETTINGS
+from gdcli.errors import RunError, UserError
+from gdcli.experiment.axis import one
+from gdcli.experiment.toml import dump
+from gdcli.fields import counted, options_of, show
+from gdcli.report.progress import progress_bar
+from gdcli.runs import manifest
+from gdcli.runs.folder import Contents
+from gdcli.runs.options import RunOptions
+from gdcli.runs.overview import state_of
+from gdcli.runs.run_folder import any_folder_of, folder_of
+from gdcli.runs.run_name import checked_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.runs.folder import TableName
+    from gdcli.runs.progress import Progress
+
+ROWS = 100_000  # of a block that is read at a time
+ALWAYS = {"batch_size", "seed", "step", "examples"}  # whole numbers that no row lacks
+
+
+class Run:
+    """A run: its folder, and what is in it.
+
+    The tables are read when they are first asked for. Of a run that is not finished they hold the
+    trials that are stored by then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Take the folder of a run."""
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.resolve().name
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of its trials are there."""
+        return (self.path / "manifest.json").exists()
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What manifest.json says: the experiment, versions, device, trials by how they ended.
+
+        Raises UserError where the run is not finished: it has none yet.
+        """
+        return manifest.read(folder_of(str(self.path)))
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """A row a recorded point, with the columns of curves.csv."""
+        return self._frame("curves.csv")
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """A row a trial, with the columns of summary.csv."""
+        return self._frame("summary.csv")
+
+    @cached_property
+    def diagnoses(self) -> pd.DataFrame:
+        """What is said of each trial, by its id: state, quality, explanation, advice, qualities.
+
+        The state of a trial that failed is "failed". Raises UserError where the run is not
+        finished.
+        """
+        import pandas as pd
+
+        from gdcli.report.results import diagnoses_of
+
+        found = list(diagnoses_of(folder_of(str(self.path))).all())
+        texts = {
+            "state": [one.state or "failed" for _, one in found],
+            "quality": [one.quality for _, one in found],
+            "explanation": [one.phrase for _, one in found],
+            "advice": [one.advice for _, one in found],
+        }
+        ids = pd.Index([trial.id for trial, _ in found], name="trial")
+        columns = {n: pd.Series(values, ids, "str") for n, values in texts.items()}
+        qualities = pd.Series([one.qualities for _, one in found], ids, "object")
+        return pd.DataFrame({**columns, "qualities": qualities})
+
+    def weights(self, trial: str | None = None, *, trust: bool = False) -> dict[str, NDArray[Any]]:
+        """Return the parameters of a trial after its last step, and buffers, by their names.
+
+        Runs keep none: the trial is trained again, in a process of its own, and its curve must be
+        the recorded one. `trial` is an id of the summary, and may be left out where there is one
+        trial alone; `trust` lets code be run that the run's folder names.
+
+        Raises UserError for a run that is not finished and a trial that failed or diverged,
+        RunError where the curve is another one.
+        """
+        if trial is None:
+            ids = self.summary["trial"].tolist()
+            if len(ids) != 1:
+                what = f"the run has {len(ids)} trials"
+                raise UserError("trial", what, "give an id of summary's column trial")
+            (trial,) = ids
+        return weights_apart(self.path, trial, trust=trust)
+
+    def _frame(self, table: TableName) -> pd.DataFrame:
+        # pandas takes half a second to import: an experiment can be made and run without it.
+        import pandas as pd
+
+        from gdcli.runs.folder import blocks, kinds_of
+
+        run = Contents(self.path)
+        dtypes = {name: _dtype(name, kind) for name, kind in kinds_of(run, table).items()}
+        frames = [
+            pd.DataFrame({n: pd.Series(values, dtype=dtypes[n]) for n, values in block.items()})
+            for block in blocks(run, table, (), ROWS)
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def __repr__(self) -> str:
+        """Return where the run is and how its trials ended, or how many are there."""
+        if not self.finished:
+            return f"<Run {str(self.path)!r}: {state_of(self.path).unfinished}>"
+        trials = self.manifest["trials"]
+        ends = "".join(f", {trials[end]} {end}" for end in ("diverged", "failed") if trials[end])
+        count = counted(trials["all"], "trial", "trials")
+        return f"<Run {str(self.path)!r}: {count}{ends}>"
+
+
+def _dtype(name: str, kind: str) -> Any:
+    if kind == "whole":
+        return "int64" if name in ALWAYS else "Int64"  # which has missing values
+    return {"number": "float64", "text": "str"}[kind]
+
+
+def load(path: str | Path, *, partial: bool = False) -> Run:
+    """Return the run of a folder, or of a name in results.
+
+    Raises UserError where there is none, its files are not what it wrote, or it is not finished,
+    unless `partial` asks for the trials that are there.
+    """
+    folder = any_folder_of(str(path))
+    if not partial and not (folder / "manifest.json").exists():
+        fix = "give its command again, which goes on with it, or partial=True for what is there"
+        raise UserError(show(str(path)), state_of(folder).unfinished, fix)
+    Contents(folder)
+    return Run(folder)
+
+
+# A signal that comes before it can be handled ends the process without a traceback.
+BEGIN = "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL)"
+CODE = f"{BEGIN}; from gdcli.api.child import main; main()"
+
+
+def execute_apart(experiment: Experiment, options: RunOptions, *, quiet: bool) -> Path:
+    """Run an experiment in a process of its own; return its folder, or raise what it raised."""
+    return Path(_apart(("run", dump(experiment), options), quiet=quiet))
+
+
+def weights_apart(folder: Path, trial: str, *, trust: bool) -> dict[str, NDArray[Any]]:
+    """Train a trial of a run again in a process of its own; return its weights by name."""
+    found: dict[str, NDArray[Any]] = _apart(("weights", folder, trial, trust), quiet=True)
+    return found
+
+
+def _apart(request: tuple[Any, ...], *, quiet: bool) -> Any:
+    """Return what a process of its own makes of a request, or raise what it raised."""
+    progress = progress_bar(quiet=quiet)
+    with _child() as child:
+        try:
+            return _hear(child, request, progress)
+        except KeyboardInterrupt:
+            _interrupt(child)
+            raise
+        finally:
+            progress.stop()
+            if child.poll() is None:
+                child.kill()
+
+
+def _child() -> subprocess.Popen[bytes]:
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return subprocess.Popen(  # noqa: S603 -- a fixed program
+        [sys.executable, "-P", "-c", CODE],
+        env={**os.environ, **SETTINGS, "PYTHONPATH": path},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # a terminal's Ctrl-C comes to it by way of this process
+    )
+
+
+def _hear(child: subprocess.Popen[bytes], request: object, progress: Progress) -> Any:
+    """Tell the process what to do, and take in what it tells: see `child` for what there is."""
+    with suppress(BrokenPipeError):  # that it has died is heard, too
+        pickle.dump(request, _pipe(child.stdin))
+        _pipe(child.stdin).flush()  # and stays open: its end would end the process
+    while True:
+        try:
+            word, *given = pickle.load(_pipe(child.stdout))  # noqa: S301 -- from our own process
+        except EOFError:
+            raise RunError(_death(child)) from None
+        if word == "done":
+            return given[0]
+        if word == "raise":
+            raise given[0]
+        getattr(progress, word)(*given)
+
+
+def _interrupt(child: subprocess.Popen[bytes]) -> None:
+    """Let the process finish the batches in hand; another interrupt ends it at once."""
+    child.send_signal(signal.SIGINT)
+    try:
+        _pipe(child.stdout).read()
+    except KeyboardInterrupt:
+        child.send_signal(signal.SIGINT)
+        _pipe(child.stdout).read()
+
+
+def _death(child: subprocess.Popen[bytes]) -> str:
+    code = child.wait()
+    cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    fix = "run it again: what is finished is kept"
+    return f"the process that ran the experiment ended by {cause}; {fix}"
+
+
+def _pipe(stream: IO[bytes] | None) -> Any:
+    if stream is None:
+        raise RuntimeError("a process was started without its pipes")
+    return stream
+
+
+def run(  # noqa: PLR0913 -- options of the command line, each with its type
+    experiment: Experiment,
+    output: str | Path = "results",
+    *,
+    name: str | None = None,
+    workers: int | None = None,
+    overwrite: bool = False,
+    retry_failed: bool = False,
+    reuse: Iterable[str] = (),
+    trust: bool = False,
+    device: str | None = None,
+    engine: str | None = None,
+    memory: str | None = None,
+    quiet: bool = False,
+) -> Run:
+    """Run an experiment in its folder in `output`, and return its results.
+
+    The arguments mean what the options of the same names do: a run that is there already is not
+    run again, an interrupted one is gone on with. The trials are trained in processes of their
+    own, whatever this one has loaded. An interrupt lets the batches in hand be finished, a second
+    one ends at once; what is finished is kept.
+
+    Raises UserError for what the command line would refuse, and RunError where the machine fails.
+    """
+    given = {
+        "output": output,
+        "name": None if name is None else checked_name(name, "--name"),
+        "workers": workers,
+        "overwrite": overwrite,
+        "retry-failed": retry_failed,
+        "reuse": list(reuse),
+        "trust": trust,
+        "device": device,
+        "engine": engine,
+        "memory": memory,
+    }
+    known = options_of(RunOptions)
+    options = RunOptions(
+        **{
+            known[key].field: one(value, known[key], f"--{key}")
+            for key, value in given.items()
+            if value is not None
+        }
+    )
+    return load(execute_apart(experiment, options, quiet=quiet))
