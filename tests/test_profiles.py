@@ -13,7 +13,7 @@ from rich.console import Console
 
 from gdcli.analysis.targets import Profile, Source, profiles
 from gdcli.analysis.theory import RunConstants
-from gdcli.report.profiles import print_profiles
+from gdcli.report.comparison import print_profiles
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, write_run
 

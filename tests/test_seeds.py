@@ -25,7 +25,7 @@ from gdcli.analysis.seeds import (
     signed_rank_p,
 )
 from gdcli.report.results import best_lines, best_rows
-from gdcli.report.seeds import PAIR_NOTES, pair_rows, seed_rows
+from gdcli.report.views.seeds import PAIR_NOTES, pair_rows, seed_rows
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, grid, write_run
 

@@ -133,7 +133,7 @@ def report(
     file = checked_target(page.output, PAGES)
     folder = intact(run)
     from gdcli.report.labels import bytes_in_words
-    from gdcli.report.page.page import page_bytes
+    from gdcli.run_page import page_bytes
     from gdcli.runs import atomic
 
     content = page_bytes(folder)
@@ -282,8 +282,8 @@ def _chart(named: Mapping[str, Path], runs: Mapping[str, Trials], options: Curve
 def _print_pair(
     runs: Mapping[str, tuple[Trials, RunConstants]], pair: tuple[str, str], screen: Screen
 ) -> None:
-    from gdcli.report.named_pair import NAMED_NOTES, pair_of_runs
     from gdcli.report.text_tables import print_rows
+    from gdcli.report.views.pairs import NAMED_NOTES, pair_of_runs
 
     rates = [trial.lr for run, _ in runs.values() for trial in run.trials]
     rows = pair_of_runs(runs, pair)
@@ -293,7 +293,7 @@ def _print_pair(
 def _print_profiles(folders: list[Path], options: CompareMode, screen: Screen) -> None:
     from gdcli.analysis.targets import Source, profiles
     from gdcli.analysis.theory import RunConstants
-    from gdcli.report.profiles import print_profiles
+    from gdcli.report.comparison import print_profiles
     from gdcli.runs.manifest import read as read_manifest
     from gdcli.runs.trials import read_trials
 

@@ -118,11 +118,11 @@ def _print(view: View, folder: Path, diagnoses: Diagnoses, screen: Screen) -> No
     from gdcli.analysis.best import settings_of
     from gdcli.report.headline import baseline_lines
     from gdcli.report.labels import namer
-    from gdcli.report.named_pair import NAMED_NOTES, pair_of_run
     from gdcli.report.results import QUANTIZATION_NOTES, print_results, quantized_rows
-    from gdcli.report.seeds import NO_PAIRS, PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
-    from gdcli.report.targets import TARGET_NOTES, target_rows
     from gdcli.report.text_tables import print_rows
+    from gdcli.report.views.pairs import NAMED_NOTES, pair_of_run
+    from gdcli.report.views.seeds import NO_PAIRS, PAIR_NOTES, SEED_NOTES, pair_rows, seed_rows
+    from gdcli.report.views.target import TARGET_NOTES, target_rows
     from gdcli.report.why import MORE, why_notes, why_rows, why_table
 
     console, run = screen.console(), diagnoses.run

@@ -114,8 +114,8 @@ def _print(
 def _write(expression: str, descent: Descent, lr: float, file: Path) -> str:
     """Write the page; return its size."""
     from gdcli.report.labels import bytes_in_words
-    from gdcli.report.page.descent import page_bytes
     from gdcli.runs import atomic
+    from gdcli.studies.step.page import page_bytes
 
     content = page_bytes(expression, descent, lr)
     atomic.write(file, [content])

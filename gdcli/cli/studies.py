@@ -233,8 +233,8 @@ def _write_explore(found: Exploration, folder: Path, machine: Machine) -> None:
 def _write_page(found: Exploration, file: Path) -> str:
     """Write the page; return its size."""
     from gdcli.report.labels import bytes_in_words
-    from gdcli.report.page.exploration import page_bytes
     from gdcli.runs import atomic
+    from gdcli.studies.explore.page import page_bytes
 
     content = page_bytes(found)
     atomic.write(file, [content])

@@ -1,5 +1,5 @@
 """What a command looks into besides training a grid.
 
-Computation only: learning rates, landscapes, examples, gradients; report shows it.
-It may import analysis, runs, engine and what is below them.
+One folder a study, with all of it: computing, files, printing, page.
+It may import report and everything below it.
 """

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from gdcli.formula import parse
-from gdcli.report.page.descent import MOST_ROWS, page_bytes
 from gdcli.studies.step.descent import descend
+from gdcli.studies.step.page import MOST_ROWS, page_bytes
 from tests.report.opened import Opened, Opens
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from gdcli.report.charts.terminal import HEIGHT
 from gdcli.report.console import console
-from gdcli.report.page import exploration as page
 from gdcli.runs.progress import Silent
+from gdcli.studies.explore import page
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.files import REGIONS
 from gdcli.studies.explore.show import (

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from gdcli.report.page.exploration import page_bytes
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
+from gdcli.studies.explore.page import page_bytes
 from gdcli.studies.options import DataMap, Machine
 from tests.grids import experiment
 from tests.report.opened import Opened, Opens

@@ -10,7 +10,7 @@ import pytest
 
 from gdcli.cli.studies import _write_explore
 from gdcli.errors import UserError
-from gdcli.report.page.page import page_bytes
+from gdcli.run_page import page_bytes
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.options import DataMap, Machine

@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 
-from gdcli.analysis.landscape import Landscape, Way
 from gdcli.errors import UserError
-from gdcli.report.page.landscape import landscape_content
-from gdcli.report.page.plain import packed
-from gdcli.report.page.thinned import MOST_VALUES, thinned_curves
+from gdcli.report.page.content import MOST_VALUES, packed, thinned_curves
 from gdcli.runs.trials import read_points
+from gdcli.studies.landscape.page import Landscape, Way, landscape_content
 from tests.report.pages import (
     EXPERIMENT,
     KNOWN,

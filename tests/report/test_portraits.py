@@ -15,8 +15,8 @@ from gdcli.datasets.bundled import read_named
 from gdcli.datasets.tabular import described
 from gdcli.engine.examples import examples_of
 from gdcli.experiment.grid import Trial
-from gdcli.report.page.png import png
-from gdcli.report.page.portraits import MOST_FEATURES, portraits
+from gdcli.report.page.html import png
+from gdcli.studies.explore.page import MOST_FEATURES, portraits
 from tests.grids import experiment
 
 

@@ -21,8 +21,8 @@ from gdcli.datasets.matrices import LARGE
 from gdcli.datasets.tabular import Described, described
 from gdcli.engine.examples import examples_of
 from gdcli.report.console import console
-from gdcli.report.page import exploration as page
 from gdcli.runs.progress import Silent
+from gdcli.studies.explore import page
 from gdcli.studies.explore.dynamics import Exploration, explore, labels_of
 from gdcli.studies.explore.files import read_explored
 from gdcli.studies.explore.show import examples_csv, print_exploration

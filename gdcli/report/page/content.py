@@ -1,22 +1,139 @@
-"""What the page's script knows of a run, as JSON that is safe inside HTML."""
+"""What the page's script knows of a run, as JSON that is safe inside HTML.
+
+Numbers as the page's JSON has them.
+
+A run's curves, thinned to what a page can hold.
+"""
 
 from __future__ import annotations
 
 import json
 from array import array
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from math import inf
+from dataclasses import dataclass, field
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
-from gdcli.analysis.theory import RunConstants
+from gdcli.analysis.best import Setting
+from gdcli.analysis.theory import Expectation, RunConstants, expectation
 from gdcli.engine.watched import FACTS
 from gdcli.report.charts.charts import NAMES, Source, label_of, metrics_of
 from gdcli.report.labels import distinct_labels
-from gdcli.report.page.plain import packed, plain
-from gdcli.report.page.theory import edges
-from gdcli.report.page.thinned import Thinned
-from gdcli.runs.csv_read import read_blocks
+from gdcli.runs.csv_read import Row, read_blocks
+from gdcli.runs.trials import Points
+
+DIGITS = 4  # of a value of a curve
+LARGEST = 9999  # the digits as a whole number
+POWERS = 640  # of 10, from 10 ** -LEAST_POWER on: all that floats have
+LEAST_POWER = 327
+
+
+def plain(value: float, digits: int = DIGITS) -> float | str:
+    """Return a number short enough for a chart; inf and nan, which JSON has not, as text."""
+    if not isfinite(value):
+        return str(value)
+    short = float(f"{value:.{digits}g}")
+    return int(short) if short.is_integer() and abs(short) < 10**digits else short
+
+
+def packed(values: Sequence[float]) -> str:
+    """Return numbers in four digits, each as 3 bytes: a third less than their text; in base 64.
+
+    The bytes are a whole number: 0 for nan, 1 for inf, 2 for -inf; from 3 on the digits, from
+    -LARGEST on, times POWERS, plus the power of 10.
+    """
+    import numpy as np
+
+    given = np.asarray(values, float)
+    size = np.abs(given)
+    sure = (size > 1e-280) & (size < 1e280)
+    size[~sure] = 1.0
+    power = np.floor(np.log10(size)).astype(int) - (DIGITS - 1)
+    exact = size / 10.0**power
+    digits = np.rint(exact)
+    # The nearest digits are these, but where rounding errors could have turned them.
+    sure &= (np.abs(exact - np.floor(exact) - 0.5) > 1e-6) & (digits > 1000) & (digits < LARGEST)
+    codes = _coded(np.copysign(digits, given).astype(int), power)
+    for place in np.flatnonzero(~sure).tolist():
+        codes[place] = _code(float(given[place]))
+    bytes_ = codes.astype(">u4").view("u1").reshape(-1, 4)[:, 1:]
+    return b64encode(bytes_.tobytes()).decode()
+
+
+def _code(value: float) -> int:
+    if not isfinite(value):
+        return 1 if value == inf else 2 if value == -inf else 0
+    digits, power = f"{value:.{DIGITS - 1}e}".split("e")
+    code: int = _coded(int(digits.replace(".", "")), int(power) - (DIGITS - 1))
+    return code
+
+
+def _coded(digits: Any, power: Any) -> Any:
+    return 3 + (digits + LARGEST) * POWERS + power + LEAST_POWER
+
+
+MOST_VALUES = 500_000  # of all curves together: two megabytes of text
+MOST_POINTS = 2_000  # of one: a screen is not wider
+
+
+@dataclass
+class Thinned:
+    """The curves of the trials that have one, by id."""
+
+    most: int  # points of a curve
+    values: dict[str, array[float]]  # by metric: of all trials, one after another
+    epochs: dict[str, tuple[float, ...]] = field(default_factory=dict)  # many share theirs
+    starts: dict[str, int] = field(default_factory=dict)  # where a trial's values begin
+    longest: int = 0  # points recorded of a trial
+    step: int = 1  # every which of them is kept, of the longest
+
+    def of(self, metric: str, trials: Iterable[str]) -> array[float]:
+        """Return a metric's values of trials, one after another."""
+        values, found = self.values[metric], array("d")
+        for trial in trials:
+            if trial in self.starts:
+                start = self.starts[trial]
+                found.extend(values[start : start + len(self.epochs[trial])])
+        return found
+
+
+def thinned_curves(
+    folder: Path, curves: Iterable[Points], metrics: Sequence[str], trials: int
+) -> Thinned:
+    """Keep as many points of each of the curves of a run's curves.csv as fit.
+
+    Of a trial are kept its first and last point and every 2nd, 4th or 8th ..., so that those of a
+    trial that ended early are among those of the others. `curves` have the values of "epoch" and
+    the metrics. Raises UserError naming a wrong line.
+    """
+    most = min(MOST_POINTS, max(2, MOST_VALUES // (trials * len(metrics))))
+    kept = Thinned(most, {name: array("d") for name in metrics})
+    axes: dict[tuple[float, ...], tuple[float, ...]] = {}
+    filled = 0
+    for points in curves:
+        if points.trial in kept.epochs:
+            row = Row(folder / "curves.csv", points.line, [])
+            row.refuse("the rows of its trial do not follow one another")
+        count = len(points.steps)
+        step = 1
+        while -(-count // step) > most:
+            step *= 2
+        kept.step, kept.longest = max(kept.step, step), max(kept.longest, count)
+        last = (count - 1) % step != 0  # is kept, too
+        for name, values in kept.values.items():
+            values.extend(_every(points.values[name], step, last=last))
+        epochs = tuple(_every(points.values["epoch"], step, last=last))
+        kept.epochs[points.trial] = axes.setdefault(epochs, epochs)
+        kept.starts[points.trial] = filled
+        filled += len(epochs)
+    return kept
+
+
+def _every(values: Sequence[float], step: int, *, last: bool) -> Sequence[float]:
+    return [*values[::step], values[-1]] if last else values[::step]
+
 
 _Place = TypeVar("_Place", int, int | None)
 
@@ -58,6 +175,25 @@ def content(source: Source, curves: Thinned, theory: RunConstants | None) -> dic
         "epochs": _shared(epochs),
         "curves": {name: packed(curves.of(name, trials)) for name in metrics},
     }
+
+
+def edges(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
+    """Return the sharpness up to which steps are stable, where it is known."""
+    return [
+        {"setting": place, "lr": cell.lr, "edge": plain(expected.edge)}
+        for place, setting in enumerate(source.settings)
+        for cell in setting.cells
+        if (expected := expected_at(source.run.names, setting, theory, cell.lr))
+        and expected.edge is not None
+    ]
+
+
+def expected_at(
+    names: Sequence[str], setting: Setting, theory: RunConstants, lr: float
+) -> Expectation | None:
+    """Return what theory says of a setting at a learning rate."""
+    given = dict(zip(names, setting.values, strict=True))
+    return expectation(given, lr, theory.of(names, setting.values), theory.goals)
 
 
 def embedded(value: object) -> str:

@@ -6,8 +6,8 @@ from string import Template
 
 from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.report.charts.charts import Source
-from gdcli.report.page import parts
-from gdcli.report.page.own import own
+from gdcli.report.page import html
+from gdcli.report.page.html import own
 from gdcli.report.why import why_lines, why_notes, why_table
 
 MOST_CELLS = 300  # settings times learning rates, in the table
@@ -23,7 +23,7 @@ def why_section(source: Source, diagnoses: Diagnoses) -> str:
         table, notes = f"<p class='note'>{more}</p>", ""
     else:
         rows = why_table(source.folder, diagnoses)
-        table = parts.table(list(rows[0]), rows)
-        notes = f"<p class='note'>{parts.text('; '.join(why_notes(rows)))}.</p>"
-    fields = {"lines": parts.listed(lines), "table": table, "notes": notes}
+        table = html.table(list(rows[0]), rows)
+        notes = f"<p class='note'>{html.text('; '.join(why_notes(rows)))}.</p>"
+    fields = {"lines": html.listed(lines), "table": table, "notes": notes}
     return Template(own("why.html")).substitute(fields)

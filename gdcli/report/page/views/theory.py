@@ -15,11 +15,10 @@ from gdcli.analysis.theory import (
     ProblemConstants,
     RunConstants,
     condition_number,
-    expectation,
     limit_formula,
 )
 from gdcli.report.charts.charts import Source
-from gdcli.report.page.plain import plain
+from gdcli.report.page.content import expected_at, plain
 from gdcli.runs.csv_read import Value
 
 DIGITS = 7  # of a rate, which is often close to 1
@@ -108,7 +107,7 @@ def theory_curves(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
 
 def _curve(setting: Setting, source: Source, theory: RunConstants) -> dict[str, Any] | None:
     names, tried = source.run.names, [cell.lr for cell in setting.cells]
-    expect = partial(_expectation, names, setting, theory)
+    expect = partial(expected_at, names, setting, theory)
     if len(tried) < 2 or tried[0] <= 0 or not _turns(expect(tried[0])):
         return None
     found = {lr: expect(lr) for lr in {*tried, *_between(tried[0], tried[-1])}}
@@ -129,13 +128,6 @@ def _curve(setting: Setting, source: Source, theory: RunConstants) -> dict[str, 
     }
 
 
-def _expectation(
-    names: Sequence[str], setting: Setting, theory: RunConstants, lr: float
-) -> Expectation | None:
-    given = dict(zip(names, setting.values, strict=True))
-    return expectation(given, lr, theory.of(names, setting.values), theory.goals)
-
-
 def _turns(expected: Expectation | None) -> bool:
     """Return whether theory says of a setting what changes with the learning rate."""
     return expected is not None and (expected.rate is not None or expected.floor is not None)
@@ -145,17 +137,6 @@ def _between(low: float, high: float) -> Iterator[float]:
     """Yield learning rates between two, by equal factors, both included."""
     for place in range(POINTS):
         yield low * (high / low) ** (place / (POINTS - 1))
-
-
-def edges(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
-    """Return the sharpness up to which steps are stable, where it is known."""
-    return [
-        {"setting": place, "lr": cell.lr, "edge": plain(expected.edge)}
-        for place, setting in enumerate(source.settings)
-        for cell in setting.cells
-        if (expected := _expectation(source.run.names, setting, theory, cell.lr))
-        and expected.edge is not None
-    ]
 
 
 def problem_rows(theory: RunConstants) -> list[dict[str, Value]]:

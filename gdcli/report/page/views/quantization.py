@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gdcli.analysis.best import OPTIONS
-from gdcli.report.page.plain import plain
+from gdcli.report.page.content import plain
 from gdcli.runs.csv_read import Value
 
 FLOAT_BITS = 32  # of a weight that is not rounded

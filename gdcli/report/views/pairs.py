@@ -11,7 +11,7 @@ from gdcli.analysis.seeds import pair
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.report.labels import namer
-from gdcli.report.seeds import P_NOTES, TRIED, difference_row
+from gdcli.report.views.seeds import P_NOTES, TRIED, difference_row
 
 if TYPE_CHECKING:
     from gdcli.analysis.theory import RunConstants

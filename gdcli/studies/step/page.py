@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.report.page import parts
-from gdcli.report.page.content import embedded
-from gdcli.report.page.document import DRAWING, document
-from gdcli.report.page.landscape import colours
-from gdcli.report.page.plain import plain
+from gdcli.report.page import html
+from gdcli.report.page.content import embedded, plain
+from gdcli.report.page.html import DRAWING, document
 from gdcli.runs.manifest import command
+from gdcli.studies.landscape.page import colours
 from gdcli.studies.step.descent import Link, explain, losses_at, torch_script
 from gdcli.studies.step.show import chain_rows, checked, how_it_went, shown_points, sides, step_rows
 
@@ -36,14 +35,14 @@ def page_bytes(text: str, descent: Descent, lr: float) -> bytes:
     chain = chain_rows(links)
     script = torch_script(descent.formula, descent.steps[0].weights, lr, len(descent.steps))
     fields = {
-        "name": parts.text(f"Gradient descent on {text}"),
-        "summary": parts.text(f"Learning rate {lr:g}: {' '.join(how_it_went(descent))}."),
-        "steps": parts.table(list(rows[0]), rows[:MOST_ROWS]),
+        "name": html.text(f"Gradient descent on {text}"),
+        "summary": html.text(f"Learning rate {lr:g}: {' '.join(how_it_went(descent))}."),
+        "steps": html.table(list(rows[0]), rows[:MOST_ROWS]),
         "cut": _cut(len(rows)),
-        "chain": parts.table(list(chain[0]), chain),
-        "checked": parts.text("; ".join(checked(links)).capitalize()),
-        "script": parts.pre(script),
-        "command": parts.pre(command()),
+        "chain": html.table(list(chain[0]), chain),
+        "checked": html.text("; ".join(checked(links)).capitalize()),
+        "script": html.pre(script),
+        "command": html.pre(command()),
         "data": embedded(_picture(descent) | {"graph": _graph(links)}),
     }
     return document("descent.html", SCRIPTS, fields)

@@ -1,22 +1,72 @@
-"""The parts of the page that are read without its script; every text from a file is escaped."""
+"""A page put together: template, style and scripts, and a policy that allows no others.
+
+The files of this folder that the page is made of.
+
+The parts of the page that are read without its script; every text from a file is escaped.
+
+A small picture as PNG (ISO/IEC 15948), 8 bits a channel, without a library.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import struct
+import zlib
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from typing import Any
+from importlib.resources import files
+from string import Template
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from gdcli import __version__
 from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.fields import counted
 from gdcli.report.charts.charts import Source
 from gdcli.report.console import literal
 from gdcli.report.headline import baseline_lines, headline
 from gdcli.report.labels import texts_of
-from gdcli.report.page.thinned import Thinned
+from gdcli.report.page.content import Thinned
 from gdcli.report.results import best_rows
 from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import STATUSES
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def own(name: str) -> str:
+    """Return a file's text."""
+    return files("gdcli.report.page").joinpath(name).read_text(encoding="utf-8")
+
+
+# What charts are drawn with, in this order; every page has these first.
+DRAWING = ("chart", "scale", "marks", "plot", "pointer")
+
+
+def document(body: str, scripts: Sequence[str], fields: Mapping[str, str]) -> bytes:
+    """Return a page that needs nothing else; of the scripts each may use those before it.
+
+    `body` is the file of what is visible, whose placeholders `fields` fills.
+    """
+    script = "".join(own(f"{name}.js") for name in scripts)
+    filled = {
+        "version": __version__,
+        "style": own("style.css"),
+        "hash": _hash(script),
+        "script": script,
+    }
+    filled["body"] = Template(own(body)).substitute(fields)
+    return Template(own("document.html")).substitute({**fields, **filled}).encode()
+
+
+def _hash(script: str) -> str:
+    """Return what allows a script, and no other, in a content security policy."""
+    return f"'sha256-{b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
 
 MOST_ROWS = 200  # of the best settings
 MOST_MESSAGES = 20
@@ -137,3 +187,21 @@ def pre(content: object) -> str:
     # Lines stay lines here: only what is not printable in them is spelt out.
     lines = "\n".join(map(text, str(content or "unknown").splitlines()))
     return f"<pre tabindex='0'><code>{lines}</code></pre>"
+
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+KINDS = {1: 0, 3: 2}  # channels -> colour type: greyscale, red green blue
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return pixels, (height, width, 1 or 3 channels), as a PNG file."""
+    height, width, channels = pixels.shape
+    head = struct.pack(">IIBBBBB", width, height, 8, KINDS[channels], 0, 0, 0)
+    # Every row begins with the number of its filter: 0, none.
+    rows = np.pad(pixels.reshape(height, width * channels), ((0, 0), (1, 0)))
+    body = zlib.compress(rows.tobytes(), 9)
+    return SIGNATURE + _chunk(b"IHDR", head) + _chunk(b"IDAT", body) + _chunk(b"IEND", b"")
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
