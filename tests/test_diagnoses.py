@@ -14,8 +14,8 @@ from gdcli import load
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis
 from gdcli.cli.app import main
 from gdcli.engine.watched import FACTS
+from gdcli.executors.execute import execute
 from gdcli.report.results import diagnoses_of
-from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from gdcli.runs.trials import read_trials

@@ -16,6 +16,7 @@ from gdcli.analysis.diagnoses import (
     rate_diagnoses,
 )
 from gdcli.analysis.theory import sharpness_formula, stability_limit, stable_sharpness
+from gdcli.executors.execute import execute
 from gdcli.experiment import toml
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam
@@ -24,7 +25,6 @@ from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.report.results import diagnoses_of
 from gdcli.report.why import explanation, why_rows
-from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from tests.grids import experiment

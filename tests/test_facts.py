@@ -13,9 +13,9 @@ from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.noise_floor import floors_of
 from gdcli.engine.spread import spread_of
+from gdcli.executors.execute import execute
 from gdcli.runs import manifest
 from gdcli.runs.csv_read import Value
-from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from tests.grids import experiment

@@ -9,9 +9,9 @@ from gdcli.cli.failure import settle
 
 settle()
 
+from gdcli.executors.execute import execute  # noqa: E402
 from gdcli.experiment.experiment import Experiment, Given, read  # noqa: E402 -- after the environment
 from gdcli.runs.csv_write import curve_columns, header, summary_columns  # noqa: E402
-from gdcli.runs.execution import execute  # noqa: E402
 from gdcli.runs.options import RunOptions  # noqa: E402
 from gdcli.runs.progress import Silent  # noqa: E402
 from gdcli.runs.run import Run  # noqa: E402

@@ -12,11 +12,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gdcli.errors import GdcliError
 from gdcli.executors.choice import executor_of
+from gdcli.executors.execute import execute
 from gdcli.executors.worker import portable
 from gdcli.experiment.toml import loads
 from gdcli.fields import counted
-from gdcli.runs.execution import execute
-from gdcli.runs.interruption import listen
+from gdcli.runs.signals import listen
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

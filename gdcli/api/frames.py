@@ -25,10 +25,9 @@ from gdcli.fields import counted, options_of, show
 from gdcli.report.progress import progress_bar
 from gdcli.runs import manifest
 from gdcli.runs.folder import Contents
-from gdcli.runs.options import RunOptions
+from gdcli.runs.options import RunOptions, checked_name
 from gdcli.runs.overview import state_of
 from gdcli.runs.run_folder import any_folder_of, folder_of
-from gdcli.runs.run_name import checked_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -25,7 +25,7 @@ from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of, said, shortened
 from gdcli.report.console import literal
-from gdcli.runs.interruption import listen
+from gdcli.runs.signals import listen
 from gdcli.words import option_meant
 
 # Bytes of address space that loading a library takes, as measured, and a tenth more.

@@ -32,7 +32,7 @@ from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import one, text, texts
 from gdcli.fields import Option, options_of, show
 from gdcli.report.console import console, literal, print_lines
-from gdcli.runs.run_name import NAME
+from gdcli.runs.options import NAME
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -28,11 +28,10 @@ from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import counted, show
 from gdcli.problem import Problem
-from gdcli.runs.options import COUNTED, RunOptions, diagnosed
-from gdcli.runs.run_name import checked_name
+from gdcli.runs.options import COUNTED, RunOptions, checked_name, diagnosed
 
 if TYPE_CHECKING:
-    from gdcli.runs.execution import Outcome
+    from gdcli.executors.execute import Outcome
 
 GIVE = "give the name of a new file"
 
@@ -96,8 +95,8 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
         _plan(experiment, options, screen)
         return 0
     from gdcli.executors.choice import executor_of
+    from gdcli.executors.execute import execute
     from gdcli.report.progress import progress_bar
-    from gdcli.runs.execution import execute
 
     bar = progress_bar(quiet=screen.quiet, color=not screen.no_color)
     outcome = execute(experiment, options, bar, executor_of(options))
@@ -136,8 +135,8 @@ def _plan(experiment: Experiment, options: RunOptions, screen: Screen) -> None:
     Where the data are not there, what it would take is not known: only the trials are printed.
     """
     from gdcli.engine.examples import notes_of
+    from gdcli.executors.execute import plan_run
     from gdcli.report.plan import print_plan, print_trials
-    from gdcli.runs.planning import plan_run
 
     try:
         plan = plan_run(experiment, options)
@@ -253,7 +252,7 @@ def _check_all(files: list[str], experiments: list[Experiment], options: list[Ru
 
 
 def _check_one(file: str, experiment: Experiment, options: RunOptions) -> None:
-    from gdcli.runs.execution import check
+    from gdcli.executors.execute import check
 
     try:
         check(experiment, options)

@@ -95,7 +95,7 @@ def _draw(output: list[str], experiment: Callable[[], Experiment], given: Mappin
         ]
     )
     from gdcli.report.progress import progress_bar
-    from gdcli.runs.failures import left_out
+    from gdcli.runs.work import left_out
     from gdcli.studies.landscape.show import print_landscape
     from gdcli.studies.landscape.surface import landscape
 
@@ -198,7 +198,7 @@ def _explore(experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> 
     if written.output:
         checked_output(written.output, EXPLORE_ENDINGS)
     from gdcli.report.progress import progress_bar
-    from gdcli.runs.failures import left_out
+    from gdcli.runs.work import left_out
     from gdcli.studies.explore.dynamics import explore
     from gdcli.studies.explore.files import folder_for
     from gdcli.studies.explore.show import print_exploration
@@ -304,7 +304,7 @@ def _test(output: list[str], read_one: Callable[[], Experiment], given: Mapping[
         [test.rates, *(partial(checked_output, file, RANGE_ENDINGS) for file in files), read_one]
     )
     from gdcli.report.progress import progress_bar
-    from gdcli.runs.failures import left_out
+    from gdcli.runs.work import left_out
     from gdcli.studies.lr_range.search import range_test
     from gdcli.studies.lr_range.show import print_ranges
 

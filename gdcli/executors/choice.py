@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gdcli.executors.cluster import Address
-    from gdcli.runs.executor import Executor
+    from gdcli.executors.supervisor import Executor, Tally
     from gdcli.runs.options import RunOptions
     from gdcli.runs.run import Run
-    from gdcli.runs.tally import Tally
 
 # Read when Ray is imported. It would tell of every worker that ends in a paragraph on stdout,
 # whatever log_to_driver says; what matters of it is told in a line of our own.

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from gdcli.engine.environment import SETTINGS
 from gdcli.errors import RunError, UserError
 from gdcli.fields import show
-from gdcli.runs.interruption import SIGNALS, Interrupted
+from gdcli.runs.signals import SIGNALS, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from gdcli.engine.families import on_torch
 from gdcli.engine.memory import allowance, stack_memory
 from gdcli.engine.numpy_seconds import numpy_seconds
-from gdcli.runs.inline import inline
+from gdcli.executors.supervisor import inline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gdcli.executors.supervisor import Tally
     from gdcli.runs.run import Run
-    from gdcli.runs.tally import Tally
 
 START = {False: 0.7, True: 2.5}  # seconds until a worker computes, without and with torch
 GAIN = 3.0  # seconds that workers must save to be started unasked

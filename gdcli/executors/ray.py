@@ -27,16 +27,16 @@ from gdcli.datasets.contents import human
 from gdcli.engine.memory import stack_memory
 from gdcli.errors import RunError
 from gdcli.executors.cluster import Address, joined
-from gdcli.executors.queue import Queue
 from gdcli.executors.remote import Refusal, compute, order_of
+from gdcli.executors.supervisor import Queue
 from gdcli.runs.run import Done
 from gdcli.runs.store import Shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gdcli.executors.supervisor import Tally
     from gdcli.runs.run import Run
-    from gdcli.runs.tally import Tally
 
 MOST_DEATHS = 4  # of the tasks of one batch: as many as Ray's own default
 AHEAD = 2  # tasks for each CPU of the cluster, that none waits for this process

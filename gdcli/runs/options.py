@@ -1,7 +1,14 @@
-"""Where and how an experiment runs."""
+"""Where and how an experiment runs.
+
+`--shard i/n`: which of the fixed batches are one process's part.
+
+The name of a run: its folder's.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -80,3 +87,68 @@ def diagnosed() -> dict[str, str]:
     from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES
 
     return {one.word.replace(" ", "-"): one.word for one in (*STATES, *QUALITIES)}
+
+
+FORM = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
+NUMBER = re.compile(r"\d{1,18}", re.ASCII)
+FIX = "give i/n, such as 1/4 to 4/4"
+
+
+@dataclass(frozen=True)
+class Share:
+    """Every `count`-th batch, counted from `place`, which is 1 for the first."""
+
+    place: int = 1
+    count: int = 1
+
+    def takes(self, index: int) -> bool:
+        """Return whether a batch is of this share."""
+        return index % self.count == self.place - 1
+
+    def __str__(self) -> str:
+        return f"{self.place}/{self.count}"
+
+
+def share_of(given: str | None, environment: Mapping[str, str]) -> Share:
+    """Return the share that --shard names, or a SLURM job array; else all.
+
+    Raises UserError for what is no share.
+    """
+    if given is None:
+        return _of_slurm(environment)
+    found = FORM.fullmatch(given.strip())
+    if not found:
+        raise UserError("--shard", f"{show(given)} is no share of the batches", FIX)
+    share = Share(int(found[1]), int(found[2]))
+    if not 1 <= share.place <= share.count:
+        raise UserError("--shard", f"there is no {share.place} of {share.count}", FIX)
+    return share
+
+
+def _of_slurm(environment: Mapping[str, str]) -> Share:
+    """Return the share of a task in a job array, of whatever numbers evenly apart."""
+    names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "STEP")]
+    task, count, first, step = (environment.get(name, "") for name in names)
+    if not (task and count):
+        return Share()
+    first, step = first or "1", step or "1"
+    for name, value in zip(names, (task, count, first, step), strict=True):
+        if not NUMBER.fullmatch(value):
+            raise UserError(name, f"{show(value)} is no number of a job array", "give --shard")
+    place, rest = divmod(int(task) - int(first), max(int(step), 1))
+    if rest or not 0 <= place < int(count):
+        what = f"{task} is none of {count} tasks numbered evenly from {first}"
+        raise UserError(names[0], what, f"use --array=1-{count}, or give --shard")
+    return Share(place + 1, int(count))
+
+
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+LONGEST = 100
+
+
+def checked_name(name: str, where: str) -> str:
+    """Return a name that is safe as a folder's anywhere; raises UserError, naming `where`."""
+    if len(name) > LONGEST or not NAME.fullmatch(name):
+        what = f"{show(name)} cannot name a run"
+        raise UserError(where, what, "take 1 to 100 of A-Z a-z 0-9 . _ -, not . or - first")
+    return name

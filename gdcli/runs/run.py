@@ -17,12 +17,11 @@ from gdcli.errors import UserError
 from gdcli.runs import manifest
 from gdcli.runs.atomic import Claims, Signs, at_work
 from gdcli.runs.csv_write import curve_columns, summary_columns
-from gdcli.runs.failures import failure_lines
 from gdcli.runs.fingerprint import data_checksums, fingerprint, known_checksums, remember
-from gdcli.runs.share import share_of
+from gdcli.runs.options import share_of
 from gdcli.runs.spec import FORMAT, code_checksums, spec_id
 from gdcli.runs.store import Checkpoint, Store
-from gdcli.runs.work import Work
+from gdcli.runs.work import Work, failure_lines
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch

@@ -11,7 +11,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from gdcli import Run, UserError, load
-from gdcli.runs.execution import execute
+from gdcli.executors.execute import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from tests.cli.command_line import Shell

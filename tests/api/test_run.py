@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from gdcli import Experiment, RunError, UserError, run
-from gdcli.runs.execution import LostBatches
+from gdcli.executors.execute import LostBatches
 from gdcli.runs.overview import State, state_of
 from tests.runs.command import SABOTEUR, gdcli, leftovers, tables
 

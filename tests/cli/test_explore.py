@@ -15,7 +15,7 @@ from gdcli.cli.options import Screen
 from gdcli.cli.studies import EXPLORE_DECIDED, ExploreOutput
 from gdcli.engine.examples import load
 from gdcli.fields import options_of
-from gdcli.runs.interruption import Interrupted
+from gdcli.runs.signals import Interrupted
 from gdcli.studies.explore import dynamics
 from gdcli.studies.options import DataMap, Machine
 from tests.cli.command_line import Shell

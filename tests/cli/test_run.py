@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from jsonschema import Draft202012Validator
 
 from gdcli.cli.app import main
+from gdcli.executors.execute import Outcome
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.toml import load
-from gdcli.runs.execution import Outcome
 from tests.cli.command_line import Shell
 from tests.experiments import experiments
 
@@ -187,7 +187,7 @@ def test_the_exit_code_is_what_fail_on_says(
     fields: dict[str, Any] = dict.fromkeys(Outcome._fields, 0)
     outcome = Outcome(**{**fields, "folder": Path("x"), "failed": failed, "diverged": diverged})
     with (
-        mock.patch("gdcli.runs.execution.execute", return_value=outcome),
+        mock.patch("gdcli.executors.execute.execute", return_value=outcome),
         mock.patch("gdcli.report.results.print_results"),
     ):
         assert shell("run", "quadratic", "--fail-on", fail_on) == code

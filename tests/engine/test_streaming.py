@@ -24,10 +24,10 @@ from gdcli.engine.memory import batch_memory, check_memory
 from gdcli.engine.noise_floor import floors_of
 from gdcli.engine.spread import spread_of
 from gdcli.errors import RunError, UserError
+from gdcli.executors.execute import fitted
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Array
 from gdcli.problems.svm import Svm
-from gdcli.runs.streaming import fitted
 from tests.grids import Trained, experiment, only, train
 
 ROWS, FEATURES = 300, 7

@@ -13,11 +13,11 @@ from gdcli.engine.estimate import quick_estimate
 from gdcli.engine.examples import examples_of
 from gdcli.engine.memory import batch_memory
 from gdcli.executors import local
+from gdcli.executors.supervisor import Tally
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
-from gdcli.runs.tally import Tally
+from tests.executors.test_execute import Counting
 from tests.grids import experiment
-from tests.runs.test_execution import Counting
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from math import inf, nan
 from pathlib import Path
 from typing import Any
 
+from gdcli.executors.execute import execute
 from gdcli.runs import manifest
-from gdcli.runs.execution import execute
 from gdcli.runs.folder import Contents
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gdcli.cli.app import main
+from gdcli.executors.execute import execute as _executed  # noqa: F401
 from gdcli.executors.local import local as _  # noqa: F401 -- imported once, not by every child
 from gdcli.report.results import print_results as _shown  # noqa: F401
-from gdcli.runs.execution import execute as _executed  # noqa: F401
 from tests.faults.inject import Faults
 
 

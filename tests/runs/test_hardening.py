@@ -14,9 +14,9 @@ import pytest
 
 from gdcli.runs.overview import State, state_of
 from gdcli.runs.spec import FORMAT
+from tests.executors.test_execute import run
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, leftovers, tables
-from tests.runs.test_execution import run
 from tests.unmeasured import unmeasured
 
 ALONE = (*SMALL, "--workers", "1")

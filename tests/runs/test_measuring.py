@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gdcli.runs.execution import execute
+from gdcli.executors.execute import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from tests.grids import experiment

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from gdcli.errors import UserError
+from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
-from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.others import merge
 from gdcli.runs.progress import Silent

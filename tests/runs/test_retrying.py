@@ -10,14 +10,14 @@ import pytest
 
 from gdcli.engine.isolation import message_of
 from gdcli.errors import UserError
+from gdcli.executors.execute import execute
 from gdcli.problem import Array, Batch
 from gdcli.runs.csv_read import records
-from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.overview import State, state_of
+from tests.executors.test_execute import Counting, Fragile, fragile, frame, run
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, tables
-from tests.runs.test_execution import Counting, Fragile, fragile, frame, run
 
 RAISE = "any(trial.lr == 3 for trial in trials) and 1 / 0"
 FAILED = "4 of 80 trials failed: see results/run/summary.csv; --retry-failed runs them again"

@@ -12,8 +12,8 @@ import pytest
 
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.errors import UserError
+from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
-from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.others import reusing
 from gdcli.runs.progress import Silent

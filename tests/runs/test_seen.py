@@ -14,10 +14,10 @@ from gdcli.datasets.matrices import matrix_measured
 from gdcli.datasets.reading import Reading
 from gdcli.engine import examples
 from gdcli.errors import UserError
+from gdcli.executors.execute import Outcome, check, execute
 from gdcli.executors.processes import processes
 from gdcli.experiment.experiment import Experiment
 from gdcli.runs import fingerprint
-from gdcli.runs.execution import Outcome, check, execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from gdcli.runs.run import Run

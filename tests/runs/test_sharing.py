@@ -8,8 +8,8 @@ import pytest
 
 from gdcli.errors import UserError
 from gdcli.runs import atomic
+from gdcli.runs.options import Share, share_of
 from gdcli.runs.overview import State, state_of
-from gdcli.runs.share import Share, share_of
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
 
 ALONE = (*SMALL, "--workers", "1")

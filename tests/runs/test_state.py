@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs.execution import execute
+from gdcli.executors.execute import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.overview import State, state_of
 from gdcli.runs.progress import Silent

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from gdcli.engine import examples
+from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
 from gdcli.runs import differences, manifest
 from gdcli.runs.differences import Difference, Finding, Tolerance
-from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from gdcli.runs.verify import verify, verify_against

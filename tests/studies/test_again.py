@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gdcli.engine.batch import batches_of
-from gdcli.runs.execution import execute
+from gdcli.executors.execute import execute
 from gdcli.runs.folder import Recorded
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent

@@ -19,10 +19,10 @@ from gdcli.engine.batch import loop_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED, Curves
+from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Trial
 from gdcli.runs import manifest
-from gdcli.runs.execution import execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from gdcli.runs.trials import read_trials

@@ -1,29 +1,64 @@
-"""Runs an experiment: every batch that is not stored yet, then the tables."""
+"""Runs an experiment: every batch that is not stored yet, then the tables.
+
+What a run would do and take, without running it.
+
+Whether an experiment's file is read whole or in parts: its size and the memory decide.
+
+Never the grid: a trial has the same bits in every grid that is run with the same memory. What was
+decided is part of the experiment (`--stream`), so that workers, `verify` and whoever runs the
+folder's experiment.toml compute the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from gdcli.datasets.contents import human
+from gdcli.engine.device import resolve
+from gdcli.engine.estimate import Estimate, estimate
 from gdcli.engine.examples import notes_of
-from gdcli.engine.families import not_stacked
-from gdcli.engine.memory import check_memory
+from gdcli.engine.families import needs_torch, not_stacked
+from gdcli.engine.memory import allowance, check_memory
 from gdcli.errors import RunError
+from gdcli.executors.supervisor import Tally, inline
+from gdcli.fields import show
+from gdcli.problem import LinearModel
 from gdcli.runs import manifest
 from gdcli.runs.fingerprint import remember
 from gdcli.runs.finish import write_tables
-from gdcli.runs.inline import inline
-from gdcli.runs.interruption import patience
 from gdcli.runs.run import Run, finished_unread, folder_of
-from gdcli.runs.streaming import fitted
-from gdcli.runs.tally import Tally
+from gdcli.runs.signals import patience
 
 if TYPE_CHECKING:
+    from gdcli.executors.supervisor import Executor
     from gdcli.experiment.experiment import Experiment
-    from gdcli.runs.executor import Executor
     from gdcli.runs.options import RunOptions
     from gdcli.runs.progress import Progress
+
+
+def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]:
+    """Return the experiment as it fits into the memory, and what there is to say about it.
+
+    A file is read in parts if reading it whole would take more than is allowed, unless --stream
+    or --no-stream says what to do.
+    """
+    problems = {cohort.trials[0].problem for cohort in experiment.grid.cohorts}
+    if not any(isinstance(problem, LinearModel) for problem in problems):
+        return experiment, ""
+    from gdcli.datasets.tabular import Streamable  # it brings readers along
+
+    files = [p for p in problems if isinstance(p, Streamable) and p.stream is None and p.streams]
+    needed, file = max(((p.whole(), str(p.data)) for p in files), default=(0, ""))
+    if not needed or needed <= (allowed := allowance(memory)):
+        return experiment, ""
+    options = {**experiment.grid.options, "stream": True}
+    what = f"{show(file)} takes {human(needed)} in memory, more than {human(allowed)}"
+    csv = "" if file.lower().endswith(".npy") else "; it becomes a temporary .npy file first"
+    grid = replace(experiment.grid, options=options)
+    return replace(experiment, grid=grid), f"{what}: it is read in parts (--stream){csv}"
 
 
 class Outcome(NamedTuple):
@@ -182,3 +217,15 @@ def _counts_here(run: Run) -> dict[str, int]:
 def _outcome(experiment: Experiment, options: RunOptions, counts: dict[str, int]) -> Outcome:
     folder, trials = folder_of(experiment, options), len(experiment.grid.trials)
     return Outcome(folder, trials, counts["failed"], counts["diverged"], computed=0)
+
+
+def plan_run(experiment: Experiment, options: RunOptions) -> Estimate:
+    """Return the estimate of an experiment on the device that the options name.
+
+    Raises the UserError that running it would raise before anything is written.
+    """
+    check(experiment, options)
+    experiment, _ = fitted(experiment, options.memory)
+    networks = needs_torch(experiment.grid.trials[0].problem)
+    device = resolve(options.device, networks=networks)
+    return estimate(experiment.grid.cohorts, device, options.engine, options.memory)

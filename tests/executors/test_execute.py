@@ -15,12 +15,12 @@ import pytest
 
 from gdcli.catalog.catalog import name_of
 from gdcli.errors import GdcliError, UserError
+from gdcli.executors.execute import Outcome, execute
 from gdcli.experiment import toml
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Axes, Grid, Training
 from gdcli.problem import Analytic, Array, Batch, Data, Params
 from gdcli.runs import atomic
-from gdcli.runs.execution import Outcome, execute
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from tests.grids import experiment, train_experiment

@@ -1,19 +1,76 @@
-"""What becomes of the batches of a run, told as it comes."""
+"""The contract of an executor: who computes the batches of a run, and where.
+
+The batches that nobody here has been given: what to begin next, and what to ask for again.
+
+What becomes of the batches of a run, told as it comes.
+
+The plainest executor: batches in this process, one after another.
+"""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from gdcli.fields import counted
 from gdcli.runs.atomic import patience_said
 from gdcli.runs.work import plan_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gdcli.runs.progress import Progress
     from gdcli.runs.run import Done, Run
+
+
+class Executor(Protocol):
+    """Sees that batches of a run are in its store."""
+
+    def __call__(
+        self, run: Run, todo: Sequence[int], tally: Tally, stopping: Callable[[], bool]
+    ) -> None:
+        """Compute the batches with these indices, or wait until another process has.
+
+        `tally` is told of each. Begins no further batch once `stopping` says so.
+        """
+
+
+class Queue:
+    """Batches to be given out, and those that other processes are at."""
+
+    def __init__(self, todo: Sequence[int], tally: Tally) -> None:
+        """Begin with the longest, lest one of them is begun last and all wait for it."""
+        self._todo = deque(sorted(todo, key=tally.steps, reverse=True))
+        self._elsewhere: list[int] = []
+        self._again = 0.0  # when to ask for those once more
+        self._tally = tally
+
+    def left(self) -> int:
+        """Return how many batches nobody has been given."""
+        return len(self._todo) + len(self._elsewhere)
+
+    def next(self) -> int | None:
+        """Return a batch to begin, None if there is none now."""
+        if self._elsewhere and time.monotonic() >= self._again:
+            self._todo.extend(self._elsewhere)
+            self._elsewhere.clear()
+        return self._todo.popleft() if self._todo else None
+
+    def put_off(self, index: int) -> None:
+        """Take back a batch that another process is at, until a while later."""
+        self._elsewhere.append(index)
+        self._again = time.monotonic() + self._tally.wait(len(self._elsewhere))
+
+    def retry(self, index: int) -> None:
+        """Take back a batch, to be given again last of all: if memory was short, less runs then."""
+        self._todo.append(index)
+
+    def pause(self) -> float | None:
+        """Return the seconds until others' batches are asked for again, None without such."""
+        return max(self._again - time.monotonic(), 0) if self._elsewhere else None
+
 
 MOST_LINES = 20  # of failed trials: all of them are in summary.csv
 SHORTEST, LONGEST = 0.02, 0.5  # seconds between two looks at what others compute
@@ -85,3 +142,22 @@ class Tally:
     def sleep(self, others: int) -> None:
         """Wait a moment for the batches of other processes."""
         time.sleep(self.wait(others))
+
+
+def inline(run: Run, todo: Sequence[int], tally: Tally, stopping: Callable[[], bool]) -> None:
+    """Compute batches here; come back for those that other processes are at."""
+    while todo:
+        busy = []
+        for index in todo:
+            if stopping():
+                return
+            tally.begin(index)
+            advance, hear = partial(tally.advance, index), partial(tally.hear, index)
+            done = run.complete(index, advance, hear)
+            if done is None:
+                busy.append(index)
+            else:
+                tally.done(index, done)
+        if len(busy) == len(todo):
+            tally.sleep(len(busy))
+        todo = busy
