@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.machine import where
 from benchmarks.worker import ONE_THREAD, ROOT
-from gdcli.engine.memory import parse
+from gdcli.engine.estimate import parse
 
 TABLE = Path(__file__).with_name("memory.csv")
 NETWORKS = Path(__file__).with_name("networks")

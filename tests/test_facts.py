@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from gdcli.analysis.theory import ProblemConstants, RunConstants
-from gdcli.engine.baseline import baseline_of
-from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.noise_floor import floors_of
-from gdcli.engine.spread import spread_of
+from gdcli.engine.theory.baseline import baseline_of, spread_of
+from gdcli.engine.theory.curvature import curvature_of
+from gdcli.engine.theory.noise_floor import floors_of
 from gdcli.executors.execute import execute
 from gdcli.runs import manifest
 from gdcli.runs.csv_read import Value

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.engine.initial import starting_point
-from gdcli.engine.streams import stream
+from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.fields import options_of
 from gdcli.problem import (

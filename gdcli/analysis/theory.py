@@ -19,11 +19,10 @@ from typing import Any, NamedTuple, NotRequired, TypedDict, cast
 
 from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, Catalogue
 from gdcli.door import fits
-from gdcli.engine.baseline import Baseline
-from gdcli.engine.curvature import Curvature
-from gdcli.engine.noise_floor import Floor
 from gdcli.engine.quantized_size import Quantized
-from gdcli.engine.spread import Spread
+from gdcli.engine.theory.baseline import Baseline, Spread
+from gdcli.engine.theory.curvature import Curvature
+from gdcli.engine.theory.noise_floor import Floor
 from gdcli.errors import UserError
 from gdcli.fields import Option, options_of
 from gdcli.optimizer import Optimizer

@@ -1,4 +1,7 @@
-"""The fixed batches that a grid is trained in, and the training of one."""
+"""The fixed batches that a grid is trained in, and the training of one.
+
+Which way a batch was computed, in words for the manifest.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from gdcli.catalog.catalog import name_of
-from gdcli.engine.allocator import keep_memory
-from gdcli.engine.device import device_for
+from gdcli.engine.device import device_for, keep_memory
 from gdcli.engine.families import alone, batch_limit, on_torch, precision, program_for
+from gdcli.engine.hessian import Sharpness
 from gdcli.engine.initial import starting_point
-from gdcli.engine.path import REFERENCE, path_of
 from gdcli.engine.plan import Plan, plan_of, turn_of
 from gdcli.engine.recorder import Curves, Recorder
-from gdcli.engine.rule import Rule
 from gdcli.engine.sampling import Orders
-from gdcli.engine.sharpness import Sharpness
-from gdcli.engine.steppers import stepper_for
+from gdcli.engine.steps.choose import stepper_for
 from gdcli.engine.train import Loop
+from gdcli.engine.update import Rule
 from gdcli.engine.watched import watched
 from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
@@ -29,12 +30,22 @@ from gdcli.experiment.grid import Cohort, Trial
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.engine.checkpoint import Keeper
-    from gdcli.engine.program import Program
+    from gdcli.engine.programs.program import Program
+    from gdcli.engine.recorder import Keeper
+    from gdcli.engine.steps.stepper import Stepper
     from gdcli.engine.train import Hear
     from gdcli.problem import Data, Params
 
     Look: TypeAlias = Callable[[dict[str, NDArray[Any]], dict[str, NDArray[Any]]], None]
+
+REFERENCE = "reference: autograd on torch, one trial at a time"
+
+
+def path_of(program: Program, stepper: Stepper[Any]) -> str:
+    """Return what took the steps of a batch, such as "stacked layers on torch, step by step"."""
+    library = {"Torch": "torch"}.get(name := type(program.device).__name__, name)
+    read = ", examples read from disk in parts" if program.streamed else ""
+    return f"{program.words} on {library}, {stepper.words}{read}"
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ def _train_alone(
     look: Look | None,
 ) -> Curves:
     """Train a batch of one by the textbook's loop: as was asked, or for an optimizer of torch's."""
-    from gdcli.engine.reference.train import train
+    from gdcli.engine.reference.textbook import train
 
     (trial,) = trials
     how = name_of(trial.optimizer).replace(":", ".optim.")

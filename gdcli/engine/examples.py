@@ -13,7 +13,7 @@ from gdcli.catalog.catalog import name_of
 from gdcli.datasets.cells import collected
 from gdcli.datasets.contents import Stamp, stamp_of
 from gdcli.datasets.out_of_core import Streamed
-from gdcli.engine.streams import stream
+from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.problem import Data, Network
 

@@ -7,15 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
-from gdcli.engine.lanes import by_seed, in_line
+from gdcli.engine.layout import NARROWEST, STEPS_AT_ONCE, by_seed, in_line, width_for
 from gdcli.engine.plan import plan_of
-from gdcli.engine.width import NARROWEST, STEPS_AT_ONCE, width_for
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
     from gdcli.engine.device import Device, Torch
-    from gdcli.engine.pieces import Pieces
-    from gdcli.engine.program import Program
+    from gdcli.engine.layout import Pieces
+    from gdcli.engine.programs.program import Program
     from gdcli.experiment.grid import Trial
 
 OF_A_GPU = 2**32  # bytes of all trials that it computes at a time
@@ -67,7 +66,7 @@ def program_for(
         return AnalyticProgram(problem, data, lanes, device, rotate=linear)
     if isinstance(problem, LinearModel):
         return _linear(problem, trials, data, device, width)
-    from gdcli.engine.torch_programs import program_on_torch
+    from gdcli.engine.programs.torch_programs import program_on_torch
 
     program = program_on_torch(
         problem, data, cast("Torch", device), partial(in_line, trials), trials[0].training.data_seed
@@ -79,14 +78,14 @@ def program_for(
 def check_network(trial: Trial) -> None:
     """Raise UserError for a network whose outputs and targets do not fit its criterion."""
     if isinstance(trial.problem, Network):
-        from gdcli.engine.cost import check_criterion
+        from gdcli.engine.criteria import check_criterion
 
         check_criterion(trial.problem, trial.training.data_seed)
 
 
 def pieces_for(trial: Trial, data: Data, *, eager: bool = True, plain: bool = False) -> Pieces:
     """Return what a trial on torch computes at a time; `plain`: as the reference does."""
-    from gdcli.engine.footprint import pieces_of
+    from gdcli.engine.programs.footprint import pieces_of
 
     found = pieces_of(trial, data, precision(trial), plain=plain)
     return found if eager else found._replace(room=OF_A_GPU)
@@ -96,8 +95,7 @@ def _linear(
     problem: LinearModel, trials: Sequence[Trial], data: Data, device: Device, width: int | None
 ) -> Program:
     """Return the program of linear models, by the Hessian where it fits."""
-    from gdcli.engine.programs.least_squares import LeastSquaresProgram
-    from gdcli.engine.programs.linear_model import LinearModelProgram
+    from gdcli.engine.programs.linear_model import LeastSquaresProgram, LinearModelProgram
 
     fits = LeastSquaresProgram.fits(problem, data, device)
     kind = LeastSquaresProgram if fits else LinearModelProgram
@@ -135,6 +133,6 @@ def why_not_stacked(problem: Problem, data_seed: int) -> str | None:
     """Return why the trials of a problem are computed one by one; None: they are not."""
     if not needs_torch(problem):
         return None
-    from gdcli.engine.torch_programs import why_one_by_one
+    from gdcli.engine.programs.torch_programs import why_one_by_one
 
     return why_one_by_one(problem, data_seed)

@@ -1,4 +1,7 @@
-"""Where a trial starts: one starting point a seed, drawn on the CPU in float64."""
+"""Where a trial starts: one starting point a seed, drawn on the CPU in float64.
+
+Which parameters of linear layers and convolutions the layers made, and which they were given.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import whole_of
-from gdcli.engine.streams import stream
+from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
@@ -32,8 +35,6 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
     """Return a network's parameters; what no known layer draws is the module's own."""
     import torch
     from torch.nn.modules.module import register_module_parameter_registration_hook
-
-    from gdcli.engine.registrations import OWN, Registrations
 
     registrations = Registrations()
     with register_module_parameter_registration_hook(registrations.note):
@@ -82,7 +83,7 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
     """
     import torch
 
-    from gdcli.engine.quantization.layers import with_rounding
+    from gdcli.engine.layers.quantized import with_rounding
 
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would reseed every GPU, too.
@@ -126,3 +127,43 @@ def _uniform(problem: Network, layer: nn.Linear | nn.Conv2d, rng: np.random.Gene
     return {
         name: rng.uniform(-bound, bound, tuple(p.shape)) for name, p in layer.named_parameters()
     }
+
+
+OWN = "weight", "bias"  # what both kinds of layer make
+
+
+class Registrations:
+    """What torch registers in linear layers and convolutions while a module is built.
+
+    `note` is for torch's register_module_parameter_registration_hook.
+    """
+
+    def __init__(self) -> None:
+        """Begin before the first parameter."""
+        self.made: dict[tuple[nn.Module, str], nn.Parameter] = {}
+        self.others: set[nn.Parameter] = set()
+
+    def note(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
+        """Note a parameter that a module is about to take by a name."""
+        from torch import nn
+        from torch.nn.parameter import is_lazy
+
+        if not isinstance(module, nn.Linear | nn.Conv2d):
+            return
+        place = module, name
+        # A layer has no such attribute before it makes it; a copied one, made elsewhere, has.
+        first = name in OWN and place not in self.made and not hasattr(module, name)
+        if first or is_lazy(parameter):  # a lazy layer makes its own twice
+            self.made[place] = parameter
+        else:
+            self.others.add(parameter)
+
+    @property
+    def noted(self) -> set[nn.Parameter]:
+        """The parameters of linear layers and convolutions that were not copied."""
+        return self.others | set(self.made.values())
+
+    @property
+    def assigned(self) -> set[nn.Parameter]:
+        """The parameters that the module's own code assigned to a layer, without tied ones."""
+        return self.others - set(self.made.values())

@@ -27,7 +27,7 @@ def quantized_of(problem: Network, data: Data) -> Quantized:
 
     The weights of a layer are packed, so that its last byte may be part empty.
     """
-    from gdcli.engine.quantization.layers import RoundedConv2d, RoundedLinear
+    from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
 
     module = module_of(problem, data)
     whole = sum(parameter.numel() for parameter in module.parameters()) * FLOAT

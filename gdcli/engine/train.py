@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from gdcli.engine.checkpoint import Arrays, Keeper, packed, unpack
-from gdcli.engine.ending import Ending
+from gdcli.engine.hessian import Sharpness
 from gdcli.engine.initial import Start
 from gdcli.engine.plan import Plan
-from gdcli.engine.program import Program
-from gdcli.engine.recorder import DIVERGED, RUNNING, Curves, Recorder
-from gdcli.engine.rule import Rule
-from gdcli.engine.sharpness import Sharpness
-from gdcli.engine.steppers.stepper import Stepper
-from gdcli.engine.watcher import Watcher, copied
+from gdcli.engine.programs.program import Program
+from gdcli.engine.recorder import (
+    DIVERGED,
+    RUNNING,
+    Arrays,
+    Curves,
+    Keeper,
+    Recorder,
+    packed,
+    unpack,
+)
+from gdcli.engine.steps.stepper import Stepper
+from gdcli.engine.update import Rule
+from gdcli.engine.watcher import Ending, Watcher, copied
 from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.datasets.contents import human
 from gdcli.engine.device import resolve
-from gdcli.engine.estimate import Estimate, estimate
+from gdcli.engine.estimate import Estimate, allowance, check_memory, estimate
 from gdcli.engine.examples import notes_of
 from gdcli.engine.families import needs_torch, not_stacked
-from gdcli.engine.memory import allowance, check_memory
 from gdcli.errors import RunError
 from gdcli.executors.supervisor import Tally, inline
 from gdcli.fields import show

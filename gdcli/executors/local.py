@@ -6,9 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gdcli.engine.estimate import allowance, numpy_seconds, stack_memory
 from gdcli.engine.families import on_torch
-from gdcli.engine.memory import allowance, stack_memory
-from gdcli.engine.numpy_seconds import numpy_seconds
 from gdcli.executors.supervisor import inline
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from ray.exceptions import (
 
 from gdcli import __version__
 from gdcli.datasets.contents import human
-from gdcli.engine.memory import stack_memory
+from gdcli.engine.estimate import stack_memory
 from gdcli.errors import RunError
 from gdcli.executors.cluster import Address, joined
 from gdcli.executors.remote import Refusal, compute, order_of

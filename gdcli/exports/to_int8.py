@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.integers import integers_of, layers_of
+from gdcli.engine.weights import integers_of, layers_of
 from gdcli.errors import UserError
 from gdcli.exports.weights import npz
 from gdcli.problem import Network

@@ -27,7 +27,7 @@ def check(trial: Trial) -> None:
 
 def content(weights: Weights) -> bytes:
     """Return the file."""
-    from gdcli.engine.state_dict import state_dict
+    from gdcli.engine.weights import state_dict
 
     trial = weights.trial
     problem = trial.problem

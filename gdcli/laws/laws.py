@@ -23,8 +23,8 @@ from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch, program_for, why_not_stacked
 from gdcli.engine.initial import Start, starting_point
-from gdcli.engine.program import Program
-from gdcli.engine.streams import stream
+from gdcli.engine.programs.program import Program
+from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Training, Trial
 from gdcli.fields import options_of, show

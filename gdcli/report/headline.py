@@ -19,7 +19,7 @@ from gdcli.runs.csv_read import Value
 
 if TYPE_CHECKING:
     from gdcli.analysis.diagnoses import Diagnoses
-    from gdcli.engine.baseline import Baseline
+    from gdcli.engine.theory.baseline import Baseline
 
 PARTS = ("train", "test")
 NAMED = 3  # settings, of those that do no better

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 from gdcli.catalog.catalog import name_of
 from gdcli.csv_cell import harmless, quoted
 from gdcli.engine.recorder import CONVERGED, DIVERGED
-from gdcli.engine.trajectory import facts
 from gdcli.engine.watched import CAUSES, COUNTS, FACTS
+from gdcli.engine.watcher import facts
 from gdcli.experiment.axis import text
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Trial, setting
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from gdcli.engine.plan import Plan
     from gdcli.engine.recorder import Curves
-    from gdcli.engine.trajectory import Trajectory
+    from gdcli.engine.watcher import Trajectory
     from gdcli.experiment.grid import Training
 
 # Sizes, from and to, that orjson may write without an exponent and NumPy and `repr` with one.

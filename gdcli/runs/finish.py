@@ -8,12 +8,10 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from gdcli.csv_cell import harmless
-from gdcli.engine.baseline import baseline_of
-from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.least_loss import greatest_bound_of
-from gdcli.engine.noise_floor import floors_of
-from gdcli.engine.spread import spread_of
+from gdcli.engine.theory.baseline import baseline_of, spread_of
+from gdcli.engine.theory.curvature import curvature_of, greatest_bound_of
+from gdcli.engine.theory.noise_floor import floors_of
 from gdcli.errors import RunError
 from gdcli.experiment import toml
 from gdcli.experiment.axis import text
@@ -26,7 +24,7 @@ from gdcli.runs.manifest import commit
 
 if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
-    from gdcli.engine.curvature import Curvature
+    from gdcli.engine.theory.curvature import Curvature
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Trial
     from gdcli.problem import Problem

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.batch import batches_of
+from gdcli.engine.estimate import numpy_seconds
 from gdcli.engine.families import on_torch
-from gdcli.engine.numpy_seconds import numpy_seconds
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.runs.atomic import Claims

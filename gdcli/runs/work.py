@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import TrialBatch, train_batch
+from gdcli.engine.estimate import allowance, stacks_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.isolation import isolated
-from gdcli.engine.memory import allowance, stacks_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import Trial, setting
@@ -24,7 +24,7 @@ from gdcli.runs.csv_write import Rows
 from gdcli.runs.store import Shard
 
 if TYPE_CHECKING:
-    from gdcli.engine.checkpoint import Keeper
+    from gdcli.engine.recorder import Keeper
     from gdcli.engine.train import Hear
 
     Keep = Callable[[TrialBatch], Keeper]

@@ -14,9 +14,9 @@ import numpy as np
 
 from gdcli.door import GO_ON, REPAIR
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
+from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.isolation import isolated
-from gdcli.engine.memory import allowance, check_memory, stacks_of
 from gdcli.engine.plan import plan_of
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.grid import Trial

@@ -17,7 +17,7 @@ from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch, program_for
 from gdcli.engine.initial import starting_point
-from gdcli.engine.streams import stream
+from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Network

@@ -14,20 +14,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gdcli.engine.allocator import keep_memory
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
-from gdcli.engine.device import resolve
+from gdcli.engine.device import keep_memory, resolve
+from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of, notes_of
 from gdcli.engine.families import alone, check_network, needs_torch, not_stacked
 from gdcli.engine.isolation import isolated
-from gdcli.engine.memory import allowance, check_memory, stacks_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
 from gdcli.errors import RunError
 from gdcli.experiment.grid import Trial, cohorts_of
 
 if TYPE_CHECKING:
-    from gdcli.engine.program import Program
+    from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import Curves
     from gdcli.engine.train import Watch
     from gdcli.problem import Data, Params
@@ -222,7 +221,7 @@ def watched(
 
 def _train_alone(trial: Trial, device: str, advance: Advance, *, keep: bool) -> Trained:
     """Train a trial that an optimizer of torch's own moves."""
-    from gdcli.engine.reference.train import train as train_one
+    from gdcli.engine.reference.textbook import train as train_one
 
     kept: list[NDArray[np.floating]] = []
     carried: list[Carried] = []

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.engine.baseline import Baseline, baseline_of
 from gdcli.engine.examples import examples_of
+from gdcli.engine.theory.baseline import Baseline, baseline_of
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment, train
 

@@ -11,7 +11,7 @@ import pytest
 from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.trajectory import facts
+from gdcli.engine.watcher import facts
 from tests.grids import experiment
 
 Arrays = dict[str, np.ndarray]

@@ -12,15 +12,14 @@ from sklearn.linear_model import LogisticRegression as Oracle
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 
-from gdcli.engine.baseline import baseline_of
 from gdcli.engine.class_weights import balanced, class_counts, class_weights, classes_in, recalled
-from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.families import check_network
 from gdcli.engine.initial import starting_point
-from gdcli.engine.least_loss import greatest_bound_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
+from gdcli.engine.theory.baseline import baseline_of
+from gdcli.engine.theory.curvature import curvature_of, greatest_bound_of
 from gdcli.errors import UserError
 from gdcli.problem import Array, Data, Network, OfClasses
 from gdcli.problems.autoencoder import Autoencoder

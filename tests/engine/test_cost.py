@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gdcli.engine import footprint as footprints
-from gdcli.engine.cost import Cost, check_criterion
+from gdcli.engine.criteria import Cost, check_criterion
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
-from gdcli.engine.modules.penalty import penalised
+from gdcli.engine.layers.modules import penalised
+from gdcli.engine.programs import footprint as footprints
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Training
 from gdcli.laws.law import train, trials_of

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from gdcli.engine.curvature import Curvature, curvature_of
 from gdcli.engine.examples import examples_of
+from gdcli.engine.theory.curvature import Curvature, curvature_of
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment, only, train
 

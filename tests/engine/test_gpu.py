@@ -12,14 +12,13 @@ import torch
 from gdcli.engine import batch
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.program import Program
+from gdcli.engine.programs.program import Program
 from gdcli.engine.recorder import DIVERGED
-from gdcli.engine.rule import Rule
 from gdcli.engine.sampling import Orders
-from gdcli.engine.steppers import stepper_for
-from gdcli.engine.steppers.graphed import Graphed
-from gdcli.engine.steppers.stepper import Stepper
-from gdcli.engine.steppers.stepwise import Stepwise
+from gdcli.engine.steps.choose import stepper_for
+from gdcli.engine.steps.cuda_graph import Graphed
+from gdcli.engine.steps.stepper import Stepper, Stepwise
+from gdcli.engine.update import Rule
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import explore
 from gdcli.studies.options import DataMap, Machine

@@ -14,7 +14,7 @@ from torch.nn.modules import module
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import Start, starting_point
-from gdcli.engine.streams import stream
+from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Data, Network

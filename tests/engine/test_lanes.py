@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.engine.lanes import Lanes, by_seed, in_line
+from gdcli.engine.layout import Lanes, by_seed, in_line
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 

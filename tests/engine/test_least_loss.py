@@ -13,7 +13,7 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.least_loss import Least, greatest_bound_of, least_loss, least_loss_of
+from gdcli.engine.theory.curvature import Least, greatest_bound_of, least_loss, least_loss_of
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from gdcli.datasets import contents
 from gdcli.datasets.contents import free, human
-from gdcli.engine import memory
+from gdcli.engine import estimate
 from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.estimate import allowance, batch_memory, check_memory, parse, stacks_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.memory import allowance, batch_memory, check_memory, parse, stacks_of
 from gdcli.errors import UserError
 from tests.grids import experiment
 
@@ -78,7 +78,7 @@ def test_what_is_too_large_is_refused_with_what_would_do() -> None:
 def test_what_is_advised_is_enough(size: int) -> None:
     batches = batches_of(experiment("rosenbrock").grid.cohorts)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(memory, "batch_memory", lambda *_: size)
+        patch.setattr(estimate, "batch_memory", lambda *_: size)
         with pytest.raises(UserError, match="allow --memory") as caught:
             check_memory(batches, "0")
         (advised,) = re.findall(r"--memory (\S+),", str(caught.value))
@@ -88,9 +88,9 @@ def test_what_is_advised_is_enough(size: int) -> None:
 def test_half_of_what_is_free_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     batches = batches_of(experiment("mlp").grid.cohorts)
     size = max(batch_memory(batch, examples_of(batch.trials[0])) for batch in batches)
-    monkeypatch.setattr(memory, "free", lambda: 2 * size)
+    monkeypatch.setattr(estimate, "free", lambda: 2 * size)
     check_memory(batches, None)
-    monkeypatch.setattr(memory, "free", lambda: 2 * size - 2)
+    monkeypatch.setattr(estimate, "free", lambda: 2 * size - 2)
     with pytest.raises(UserError, match="more than"):
         check_memory(batches, None)
 

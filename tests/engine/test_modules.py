@@ -16,10 +16,10 @@ from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import not_stacked, program_for
 from gdcli.engine.initial import starting_point
-from gdcli.engine.mapping import OneByOne, Together
-from gdcli.engine.modules.dropout import mask_stream
+from gdcli.engine.layers.modules import mask_stream
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.autograd import ModuleProgram
+from gdcli.engine.programs.vmap import OneByOne, Together
 from gdcli.engine.sampling import Orders
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Axes, Grid, Training, Trial

@@ -13,9 +13,9 @@ import torch
 from scipy.optimize import minimize as scipy_minimize
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
-from gdcli.engine import newton
 from gdcli.engine.examples import examples_of
-from gdcli.engine.newton import Minimum, minimize
+from gdcli.engine.theory import newton
+from gdcli.engine.theory.newton import Minimum, minimize
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Array, LinearModel
 from tests.grids import experiment, train

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.engine import noise_floor
 from gdcli.engine.examples import examples_of
-from gdcli.engine.noise_floor import Floor, floors_of
+from gdcli.engine.theory import noise_floor
+from gdcli.engine.theory.noise_floor import Floor, floors_of
 from tests.grids import experiment
 
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import nn
 
-from gdcli.engine import footprint as footprints
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
+from gdcli.engine.estimate import batch_memory, check_memory, stacks_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import pieces_for
-from gdcli.engine.footprint import Count, footprint, parted
-from gdcli.engine.memory import batch_memory, check_memory, stacks_of
-from gdcli.engine.pieces import Pieces
+from gdcli.engine.layout import Pieces
 from gdcli.engine.plan import plan_of
-from gdcli.engine.program import CHUNK
+from gdcli.engine.programs import footprint as footprints
+from gdcli.engine.programs.footprint import Count, footprint, parted
+from gdcli.engine.programs.program import CHUNK
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Training
 from gdcli.laws.law import train, trials_of

@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import module_of, starting_point
-from gdcli.engine.lanes import in_line
-from gdcli.engine.mapping import Together
+from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear, levels, rounded, rounding_of
+from gdcli.engine.layout import in_line
 from gdcli.engine.programs.autograd import ModuleProgram
 from gdcli.engine.programs.network import NetworkProgram
-from gdcli.engine.quantization.layers import RoundedConv2d, RoundedLinear, rounding_of
-from gdcli.engine.quantization.levels import levels, rounded
-from gdcli.engine.torch_programs import PAIR
+from gdcli.engine.programs.torch_programs import PAIR
+from gdcli.engine.programs.vmap import Together
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.mlp import Mlp
 from tests.grids import Trained, experiment, train

@@ -17,7 +17,7 @@ from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.device import Device, NumPy, Torch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import program_for
-from gdcli.engine.program import Evaluation
+from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, FLUSH, RUNNING, Curves, Recorder
 from gdcli.experiment.grid import Training
 from tests.grids import Trained, experiment, only, train

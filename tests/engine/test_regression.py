@@ -15,11 +15,11 @@ from sklearn.neural_network import MLPRegressor
 from gdcli.datasets.cells import collected
 from gdcli.datasets.features import is_measured
 from gdcli.datasets.reading import Reading
-from gdcli.engine.baseline import baseline_of
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
+from gdcli.engine.theory.baseline import baseline_of
 from gdcli.errors import UserError
 from gdcli.experiment.toml import dump
 from gdcli.problem import Network

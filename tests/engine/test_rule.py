@@ -18,9 +18,9 @@ from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch, program_for
 from gdcli.engine.initial import starting_point
-from gdcli.engine.program import Evaluation, Program
+from gdcli.engine.programs.program import Evaluation, Program
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING
-from gdcli.engine.rule import Rule
+from gdcli.engine.update import Rule
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Array, Params
 from tests.grids import experiment

@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.engine.plan import Plan
-from gdcli.engine.sampling import Orders
-from gdcli.engine.streams import at_block, stream
+from gdcli.engine.sampling import Orders, at_block, stream
 
 POLICIES = ["shuffle", "fixed", "replacement"]
 

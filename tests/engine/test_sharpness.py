@@ -12,10 +12,10 @@ import torch
 
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.device import NumPy, Torch
-from gdcli.engine.differences import derivative_along
 from gdcli.engine.examples import examples_of
+from gdcli.engine.hessian import largest_eigenvalue
 from gdcli.engine.initial import starting_point
-from gdcli.engine.lanczos import largest_eigenvalue
+from gdcli.engine.programs.program import derivative_along
 from gdcli.engine.reference.objective import objective_of, tensors
 from gdcli.errors import RunError
 from gdcli.experiment.experiment import Experiment

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.spread import Spread, spread_of
+from gdcli.engine.theory.baseline import Spread, spread_of
+from gdcli.engine.theory.curvature import curvature_of
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from gdcli.engine.stacked import KNOWN, stacked
-from gdcli.engine.stacked.layer import StackedLayer
+from gdcli.engine.layers.stacked import KNOWN, StackedLayer, stacked
 
 TRIALS = 3
 Size = tuple[int, int]

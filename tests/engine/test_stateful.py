@@ -14,8 +14,7 @@ from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.initial import module_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED, RUNNING
-from gdcli.engine.sampling import Orders
-from gdcli.engine.streams import stream
+from gdcli.engine.sampling import Orders, stream
 from gdcli.experiment.grid import Trial, cohorts_of
 from gdcli.laws.laws import ProblemLaws
 from gdcli.problem import Array, Batch, Data, StatefulNetwork

@@ -16,18 +16,20 @@ from hypothesis import strategies as st
 from gdcli.engine import batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
-from gdcli.engine.program import Program
-from gdcli.engine.programs.least_squares import LeastSquaresProgram
-from gdcli.engine.rule import Rule
+from gdcli.engine.programs.linear_model import LeastSquaresProgram
+from gdcli.engine.programs.program import Program
 from gdcli.engine.sampling import Orders
-from gdcli.engine.steppers import stepper_for
-from gdcli.engine.steppers.blocked_linear_model import BlockedLinearModel
-from gdcli.engine.steppers.closed_form import ClosedForm
-from gdcli.engine.steppers.graphed import Graphed, Step
-from gdcli.engine.steppers.least_squares import LeastSquares
-from gdcli.engine.steppers.linear_model import FusedLinearModel
-from gdcli.engine.steppers.network import FusedNetwork
-from gdcli.engine.steppers.stepwise import Stepwise
+from gdcli.engine.steps.choose import stepper_for
+from gdcli.engine.steps.cuda_graph import Graphed, Step
+from gdcli.engine.steps.fused import (
+    BlockedLinearModel,
+    ClosedForm,
+    FusedLinearModel,
+    FusedNetwork,
+    LeastSquares,
+)
+from gdcli.engine.steps.stepper import Stepwise
+from gdcli.engine.update import Rule
 from gdcli.problem import Data
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic

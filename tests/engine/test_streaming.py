@@ -17,12 +17,11 @@ from gdcli.datasets.out_of_core import OnDisk, Streamed
 from gdcli.datasets.reading import Reading
 from gdcli.datasets.tabular import COPIES, Streamable
 from gdcli.engine.batch import batches_of
-from gdcli.engine.curvature import curvature_of
+from gdcli.engine.estimate import batch_memory, check_memory
 from gdcli.engine.examples import examples_of
-from gdcli.engine.least_loss import greatest_bound_of
-from gdcli.engine.memory import batch_memory, check_memory
-from gdcli.engine.noise_floor import floors_of
-from gdcli.engine.spread import spread_of
+from gdcli.engine.theory.baseline import spread_of
+from gdcli.engine.theory.curvature import curvature_of, greatest_bound_of
+from gdcli.engine.theory.noise_floor import floors_of
 from gdcli.errors import RunError, UserError
 from gdcli.executors.execute import fitted
 from gdcli.experiment.grid import Trial
@@ -175,7 +174,7 @@ def test_a_floor_is_the_same(tmp_path: Path) -> None:
 def test_a_file_that_does_not_fit_is_not_read_whole_for_its_minimum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdcli.engine.least_loss.MOST_STREAMED", 5)
+    monkeypatch.setattr("gdcli.engine.theory.curvature.MOST_STREAMED", 5)
     options = {**write(tmp_path, "f.npy"), "stream": "true", "l2": "0.25"}
     assert greatest_bound_of(trial(options, "logistic-regression")) is None
 

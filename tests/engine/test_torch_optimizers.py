@@ -15,7 +15,7 @@ from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
-from gdcli.engine.reference.train import train as train_alone
+from gdcli.engine.reference.textbook import train as train_alone
 from gdcli.engine.sampling import Orders
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.grid import Trial

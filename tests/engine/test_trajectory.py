@@ -13,8 +13,8 @@ from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import Curves
-from gdcli.engine.trajectory import Trajectory, facts
 from gdcli.engine.watched import CAUSES, FACTS, POINTS, SINGLES, watched
+from gdcli.engine.watcher import Trajectory, facts
 from tests.grids import experiment
 
 Facts = dict[str, NDArray[np.floating[Any]]]

@@ -8,8 +8,8 @@ import sys
 COMPUTED = """
 import sys
 import torch
-from gdcli.engine.mapping import Together
-from gdcli.engine.uncompiled import uncompiled
+from gdcli.engine.programs.vmap import Together
+from gdcli.engine.programs.vmap import uncompiled
 
 slopes = Together().slopes(lambda w, _: ((w["a"] ** 3).sum(), {}))
 mapped = Together().each(slopes, (False, True), lambda _: None)
@@ -34,7 +34,7 @@ def test_the_compiler_is_imported_for_those_alone_who_ask_for_it() -> None:
 CHECKED = """
 import sys
 import torch
-from gdcli.engine.mapping import Together
+from gdcli.engine.programs.vmap import Together
 
 def loss(w, y):
     torch._check(len(y) == 2, lambda: "not two")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
-from gdcli.engine import width
+from gdcli.engine import layout
 from gdcli.engine.device import Device, NumPy, Torch
-from gdcli.engine.width import NARROWEST, WIDEST, same_bits, width_for
+from gdcli.engine.layout import NARROWEST, WIDEST, same_bits, width_for
 from gdcli.problem import LinearModel
 from tests.engine.test_contract import same
 from tests.grids import experiment, train
@@ -47,7 +47,7 @@ def test_a_wide_product_changes_no_bit(
         asked.append(shape)
         return False
 
-    monkeypatch.setattr(width, "same_bits", never)
+    monkeypatch.setattr(layout, "same_bits", never)
     narrow = train(problem, options, **grid)
     assert {wide // narrow for *_, narrow, wide in asked} == {5}
     assert len(wide) == len(narrow) == 420
@@ -77,7 +77,7 @@ def test_other_devices_and_precisions_have_eight(device: Device) -> None:
 
 
 def test_long_sums_have_eight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(width, "same_bits", lambda *_: True)
+    monkeypatch.setattr(layout, "same_bits", lambda *_: True)
     assert widest(64, NumPy("float64"), {(4, 256)}) == 64
     assert widest(64, NumPy("float64"), {(4, 257)}) == NARROWEST
     assert widest(64, NumPy("float64"), {(4, 5), (4, 1000)}) == NARROWEST
@@ -88,7 +88,7 @@ def test_where_nothing_is_multiplied_there_are_eight() -> None:
 
 
 def test_one_product_that_depends_on_its_width_suffices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(width, "same_bits", lambda rows, *_: rows == 7)
+    monkeypatch.setattr(layout, "same_bits", lambda rows, *_: rows == 7)
     assert widest(64, NumPy("float64"), {(7, 5)}) == 64
     assert widest(64, NumPy("float64"), ANY) == NARROWEST
 

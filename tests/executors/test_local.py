@@ -9,9 +9,8 @@ import pytest
 
 from gdcli.engine import estimate
 from gdcli.engine.batch import TrialBatch, batches_of
-from gdcli.engine.estimate import quick_estimate
+from gdcli.engine.estimate import batch_memory, quick_estimate
 from gdcli.engine.examples import examples_of
-from gdcli.engine.memory import batch_memory
 from gdcli.executors import local
 from gdcli.executors.supervisor import Tally
 from gdcli.runs.options import RunOptions

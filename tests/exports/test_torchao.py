@@ -11,7 +11,7 @@ import torch
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.initial import module_of
-from gdcli.engine.integers import integers_of, layers_of
+from gdcli.engine.weights import integers_of, layers_of
 from gdcli.problem import Data, Network
 from gdcli.runs.progress import Silent
 from gdcli.studies.options import Machine

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from gdcli.csv_cell import as_given
 from gdcli.engine.plan import Plan
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
-from gdcli.engine.trajectory import Trajectory
 from gdcli.engine.watched import CAUSES, FACTS, Watched
+from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Training, Trial
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.runs.csv_write import (

@@ -10,7 +10,7 @@ import torch
 
 from gdcli.engine.batch import loop_for
 from gdcli.engine.plan import plan_of
-from gdcli.engine.programs.stateful import StatefulProgram
+from gdcli.engine.programs.autograd import StatefulProgram
 from gdcli.problems.yolo26 import Yolo26
 from tests.grids import experiment
 from tests.yolo.ultralytics_trainer import Steps, train, write_shapes

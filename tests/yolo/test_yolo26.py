@@ -18,10 +18,10 @@ import torch
 from gdcli.datasets.bundled import draw_shapes
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
+from gdcli.engine.hessian import direction
 from gdcli.engine.initial import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import Curves
-from gdcli.engine.sharpness import direction
 from gdcli.problem import Batch
 from gdcli.problems.yolo26 import PARTS, Yolo26
 from gdcli.runs.progress import Silent

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from gdcli.engine.differences import derivative_along
-from gdcli.engine.program import Evaluation, Program
+from gdcli.engine.programs.program import Evaluation, Program, derivative_along
 from gdcli.problem import Analytic, Array, Batch, Data, Params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
-    from gdcli.engine.lanes import Lanes
+    from gdcli.engine.layout import Lanes
 
 
 class AnalyticProgram(Program):

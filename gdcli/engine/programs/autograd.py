@@ -1,4 +1,7 @@
-"""Any loss in PyTorch: differentiated by autograd, and mapped over the trials."""
+"""Any loss in PyTorch: differentiated by autograd, and mapped over the trials.
+
+A module with a loss of its own: one trial after the other, by plain autograd.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,17 @@ import torch
 
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import add_to, mean_of, scaled
-from gdcli.engine.allocator import give_back
 from gdcli.engine.class_weights import HITS, class_weights, counts_of, recalled
-from gdcli.engine.cost import Cost
+from gdcli.engine.criteria import Cost
+from gdcli.engine.device import give_back
 from gdcli.engine.initial import module_of
-from gdcli.engine.mapping import as_differentiated
-from gdcli.engine.modules.penalty import penalised
-from gdcli.engine.modules.pure import PureModule
-from gdcli.engine.pieces import BENT, pieces
-from gdcli.engine.program import CHUNK, Evaluation, Outcome
+from gdcli.engine.layers.modules import PureModule, penalised
+from gdcli.engine.layers.quantized import rounding_of
+from gdcli.engine.layout import BENT, pieces
 from gdcli.engine.programs.first_axis import FirstAxisProgram
-from gdcli.engine.quantization.layers import rounding_of
-from gdcli.engine.streams import layer_seed
+from gdcli.engine.programs.program import CHUNK, Evaluation, Outcome
+from gdcli.engine.programs.vmap import OneByOne, as_differentiated, hessian_product, stacked
+from gdcli.engine.sampling import layer_seed
 from gdcli.problem import Batch, Data, Network, Params, Problem
 
 if TYPE_CHECKING:
@@ -29,9 +31,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdcli.engine.device import Torch
-    from gdcli.engine.lanes import Lanes
-    from gdcli.engine.mapping import Mapping
-    from gdcli.engine.modules.dropout import Masks
+    from gdcli.engine.layers.modules import Masks
+    from gdcli.engine.layout import Lanes
+    from gdcli.engine.programs.vmap import Mapping
+    from gdcli.problem import StatefulNetwork
 
 
 class AutogradProgram(FirstAxisProgram):
@@ -271,3 +274,129 @@ class ModuleProgram(AutogradProgram):
 def _count(batch: Batch) -> int:
     """Return the number of examples of a batch that all trials share."""
     return len(next(iter(batch.values()))) if batch else 1
+
+
+class StatefulProgram(AutogradProgram):
+    """A problem's own module: a step's pass moves the buffers that are carried on."""
+
+    mapped = "module"
+    problem: StatefulNetwork
+
+    def __init__(self, problem: StatefulNetwork, data: Data, lanes: Lanes, device: Torch) -> None:
+        """Make a module for its structure; every pass puts a trial's numbers into it."""
+        super().__init__(problem, data, lanes, device, OneByOne())
+        module = module_of(problem, data).requires_grad_()
+        self.module = module.to(device.name, getattr(torch, device.dtype))
+        count = lanes.shape[0]
+        kept = self.module.state_dict()
+        held = {name: kept[name] for name, _ in self.module.named_buffers() if name in kept}
+        self.carried = {n: array.expand(count, *array.shape).clone() for n, array in held.items()}
+
+    def gradient(self, params: Params, batch: Any) -> Params:
+        """Return the gradient by parameter, of a pass in training mode."""
+        gradient, self.carried = self._for_each(params, lambda lane: self._pass(batch, lane))
+        return gradient
+
+    @property
+    def replays(self) -> bool:
+        """False: a step costs too much to be taken twice."""
+        return False
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return the product by parameter, of the loss as a recorded point has it."""
+
+        def product(lane: int) -> tuple[Params, Params]:
+            self.module.eval()
+            leaves = dict(self.module.named_parameters())
+            along = {name: array[lane] for name, array in direction.items()}
+            found: Params = {}
+            for share, batch in self._chunks(self.train):
+                add_to(found, hessian_product(share * self._total(batch), leaves, along))
+            return found, {}
+
+        return self._for_each(params, product)[0]
+
+    def training_loss(self, params: Params) -> Any:
+        """Return the loss without its gradient, and without what else is recorded."""
+
+        def loss(_: int) -> tuple[Params, Params]:
+            self.module.eval()
+            found: Params = {}
+            with torch.no_grad():
+                for share, batch in self._chunks(self.train):
+                    add_to(found, {"train_loss": share * self._total(batch)})
+            return found, {}
+
+        return self._for_each(params, loss)[0]["train_loss"]
+
+    def evaluate(self, params: Params) -> Evaluation:
+        """Return losses with their parts, the gradient norm, and the problem's own measures."""
+        values, gradient = self._for_each(params, lambda _: self._point())
+        first = {"train_loss": values.pop("train_loss"), "grad_norm": self.norm(gradient)}
+        return Evaluation(first | values, gradient)
+
+    def _for_each(
+        self, params: Params, function: Callable[[int], tuple[Params, Params]]
+    ) -> tuple[Params, Params]:
+        """Return what a function gives for every trial, whose numbers are in the module then."""
+        found = []
+        with torch.random.fork_rng(devices=[]):
+            for lane in range(self.lanes.shape[0]):
+                self._begin(lane)
+                held = {name: array[lane] for name, array in (params | self.carried).items()}
+                self.module.load_state_dict(held)
+                found.append(function(lane))
+        return cast("tuple[Params, Params]", stacked(found))
+
+    def _pass(self, batch: Batch | None, lane: int) -> tuple[Params, Params]:
+        """Return a step's gradient, and the buffers as its pass leaves them."""
+        own = self.train if batch is None else {name: array[lane] for name, array in batch.items()}
+        self.module.train()
+        gradient = self._slopes(self._total(own))
+        left = self.module.state_dict()
+        return gradient, {name: left[name].clone() for name in self.carried}
+
+    def _point(self) -> tuple[Params, Params]:
+        """Return the measures of a recorded point, and the gradient of the training loss."""
+        self.module.eval()
+        gradient: Params = {}
+        values = self._means("train", gradient)
+        if self.test:
+            with torch.no_grad():
+                values |= self._means("test")
+                found = self.problem.measure(self.module, self.test | self.constants)
+            like = values["train_loss"]
+            values |= {name: torch.tensor(value).to(like) for name, value in found.items()}
+        return values, gradient
+
+    def _means(self, part: str, gradient: Params | None = None) -> Params:
+        """Return a part's loss and what it consists of; add up its gradient, if it is wanted."""
+        sums: Params = {}
+        for share, batch in self._chunks(getattr(self, part)):
+            losses = {name: share * loss for name, loss in self._losses(batch).items()}
+            total = sum(losses.values())
+            if gradient is not None:
+                add_to(gradient, self._slopes(total))
+            found = {"loss": total, **losses}
+            add_to(sums, {name: value.detach() for name, value in found.items()})
+        return {f"{part}_{name}": value for name, value in sums.items()}
+
+    def _chunks(self, part: Batch) -> Iterator[tuple[float, Batch]]:
+        """Yield all examples of a part, some at a time, with the share of all that they are."""
+        count = len(next(iter(part.values())))
+        for first in range(0, count, self.problem.at_once):
+            some = slice(first, min(first + self.problem.at_once, count))
+            batch = {name: array[some] for name, array in part.items()}
+            yield (some.stop - some.start) / count, batch
+
+    def _losses(self, batch: Batch) -> Params:
+        return self.problem.losses(self.module, batch | self.constants)
+
+    def _total(self, batch: Batch) -> Any:
+        return sum(self._losses(batch).values())
+
+    def _slopes(self, loss: Any) -> Params:
+        """Return the gradient of a loss by parameter."""
+        params = dict(self.module.named_parameters())
+        slopes = torch.autograd.grad(loss, list(params.values()), materialize_grads=True)
+        return dict(zip(params, slopes, strict=True))

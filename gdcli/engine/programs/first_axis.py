@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gdcli.engine.pieces import Pieces
-from gdcli.engine.program import Program
+from gdcli.engine.layout import Pieces
+from gdcli.engine.programs.program import Program
 
 if TYPE_CHECKING:
     from torch import Tensor

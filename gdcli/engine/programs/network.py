@@ -9,15 +9,15 @@ import numpy as np
 import torch
 
 from gdcli.datasets.out_of_core import add_to
-from gdcli.engine.allocator import give_back
 from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_weights, counts_of, hits
 from gdcli.engine.criteria import CRITERIA, CrossEntropy, WeightedCrossEntropy, one_hot
-from gdcli.engine.modules.penalty import penalised
-from gdcli.engine.pieces import BENT, Pieces, pieces
-from gdcli.engine.program import CHUNK, Evaluation, Outcome
+from gdcli.engine.device import give_back
+from gdcli.engine.layers.modules import penalised
+from gdcli.engine.layers.quantized import rounding_of
+from gdcli.engine.layers.stacked import stacked
+from gdcli.engine.layout import BENT, Pieces, pieces
 from gdcli.engine.programs.first_axis import FirstAxisProgram
-from gdcli.engine.quantization.layers import rounding_of
-from gdcli.engine.stacked import stacked
+from gdcli.engine.programs.program import CHUNK, Evaluation, Outcome
 from gdcli.problem import Data, Network, Params
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdcli.engine.device import Device
-    from gdcli.engine.lanes import Lanes
-    from gdcli.engine.quantization.layers import Rounding
-    from gdcli.engine.stacked.layer import StackedLayer
+    from gdcli.engine.layers.quantized import Rounding
+    from gdcli.engine.layers.stacked import StackedLayer
+    from gdcli.engine.layout import Lanes
 
 
 class NetworkProgram(FirstAxisProgram):

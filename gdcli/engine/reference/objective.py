@@ -17,13 +17,12 @@ from gdcli.engine.class_weights import (
     recalled,
     weighted,
 )
-from gdcli.engine.cost import Cost
+from gdcli.engine.criteria import Cost
 from gdcli.engine.initial import module_of
-from gdcli.engine.modules.penalty import penalised
-from gdcli.engine.modules.pure import PureModule
-from gdcli.engine.pieces import Pieces, pieces
-from gdcli.engine.quantization.layers import rounding_of
-from gdcli.engine.streams import layer_seed
+from gdcli.engine.layers.modules import PureModule, penalised
+from gdcli.engine.layers.quantized import rounding_of
+from gdcli.engine.layout import Pieces, pieces
+from gdcli.engine.sampling import layer_seed
 from gdcli.problem import (
     Analytic,
     Batch,

@@ -23,12 +23,12 @@ from gdcli.catalog.catalog import name_of
 from gdcli.datasets.contents import human
 from gdcli.datasets.tabular import Described, described
 from gdcli.engine.batch import batches_of
+from gdcli.engine.estimate import allowance, lanes_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import alone
-from gdcli.engine.memory import allowance, lanes_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED, Curves
-from gdcli.engine.streams import stream
+from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Trial, cohorts_of
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.batch import TrialBatch
-    from gdcli.engine.program import Program
+    from gdcli.engine.programs.program import Program
     from gdcli.problem import Params
     from gdcli.studies.options import Machine
 

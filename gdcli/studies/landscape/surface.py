@@ -20,13 +20,13 @@ from gdcli.catalog.catalog import name_of
 from gdcli.datasets.contents import human
 from gdcli.engine.batch import TrialBatch
 from gdcli.engine.device import device_for
+from gdcli.engine.estimate import allowance, stacks_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
 from gdcli.engine.initial import starting_point
 from gdcli.engine.isolation import lacks_memory, message_of
-from gdcli.engine.memory import allowance, stacks_of
 from gdcli.engine.plan import plan_of
-from gdcli.engine.streams import stream
+from gdcli.engine.sampling import stream
 from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Trial
 from gdcli.problem import LinearModel, Network, Problem, StatefulNetwork, Surface

@@ -28,9 +28,9 @@ import numpy as np
 
 from gdcli.analysis.quantiles import median
 from gdcli.analysis.theory import Limit, limit_of
-from gdcli.engine.curvature import curvature_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.theory.curvature import curvature_of
 from gdcli.experiment.grid import Trial
 from gdcli.schedule import Schedule
 from gdcli.schedules.constant import Constant

@@ -1,0 +1,263 @@
+"""Batch norm in plain arithmetic: torch's own kernel has other bits for other stacks of trials.
+
+Dropout whose masks follow from the seed, the step and the layer, not from what was drawn before.
+
+Trials with the same seed have the same masks, in any grid and after any interruption.
+
+Layer norm whose weights see the examples as rows, which are then added up in one order.
+
+Of other layouts torch adds up the weights' gradients in an order that depends on the stack.
+
+Which parameters of a network --l2 penalises.
+
+A module as a function: what goes in is all that comes out depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from gdcli.engine.sampling import at_block, stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from gdcli.engine.device import Torch
+    from gdcli.problem import Params
+
+KINDS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
+
+
+class BatchNorm(torch.nn.Module):
+    """What torch's layer of the same settings computes (Ioffe and Szegedy 2015)."""
+
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
+
+    def __init__(self, layer: torch.nn.BatchNorm1d) -> None:
+        """Take the parameters and running statistics of the layer in whose place this one is."""
+        super().__init__()
+        self.eps, self.momentum = layer.eps, layer.momentum
+        self.weight: Tensor | None = layer.weight
+        self.bias: Tensor | None = layer.bias
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, getattr(layer, name))
+
+    @staticmethod
+    def fits(layer: torch.nn.Module) -> bool:
+        """Return whether a layer is a batch norm."""
+        return type(layer) in KINDS
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise every channel, the second axis, over the other ones."""
+        axes = [0, *range(2, x.ndim)]
+        shape = [-1, *[1] * (x.ndim - 2)]
+        if self.training or self.running_mean is None or self.running_var is None:
+            mean = x.mean(axes)
+            centred = x - mean.view(shape)
+            variance = (centred * centred).mean(axes)
+            if self.training:
+                self._track(mean.detach(), variance.detach(), x.numel() // x.shape[1])
+        else:
+            centred, variance = x - self.running_mean.view(shape), self.running_var
+        y = centred / torch.sqrt(variance + self.eps).view(shape)
+        if self.weight is None or self.bias is None:
+            return y
+        return y * self.weight.view(shape) + self.bias.view(shape)
+
+    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Move the running statistics, in place, towards those of a batch."""
+        if count == 1:
+            what = "batch norm has one value a channel in this batch: it needs two"
+            raise ValueError(f"{what}; --remainder drop leaves out the last, smaller batch")
+        if self.running_mean is None or self.running_var is None:
+            return
+        batches = cast("Tensor", self.num_batches_tracked)
+        batches.add_(1)
+        share = 1 / batches.to(mean.dtype) if self.momentum is None else self.momentum
+        for held, found in (
+            (self.running_mean, mean),
+            (self.running_var, variance * count / (count - 1)),
+        ):
+            held.copy_((1 - share) * held + share * found)
+
+
+Shape: TypeAlias = tuple[int, ...]
+Masks: TypeAlias = "dict[str, list[Tensor]]"  # by layer, one for each time that it is called
+WHOLE_CHANNELS = (torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.Dropout3d)
+
+
+class KeyedDropout(torch.nn.Module):
+    """Dropout (Srivastava et al. 2014) by masks that it is told of; the first axis is the batch."""
+
+    def __init__(self, layer: torch.nn.Dropout) -> None:
+        """Take the share that is dropped from the layer in whose place this one is."""
+        super().__init__()
+        self.p, self.channels = layer.p, isinstance(layer, WHOLE_CHANNELS)
+        self.mask: Callable[[Shape], Tensor] | None = None
+
+    @staticmethod
+    def fits(layer: torch.nn.Module) -> bool:
+        """Return whether a layer is such a dropout, of elements or of whole channels."""
+        return type(layer) in (torch.nn.Dropout, *WHOLE_CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return x times the mask in training, else x."""
+        if not self.training or self.mask is None:
+            return x
+        shape = x.shape[:2] + (1,) * (x.ndim - 2) if self.channels else x.shape
+        return x * self.mask(tuple(shape)).to(x.dtype)
+
+    def drawn(self, rng: np.random.Generator, shape: Shape) -> NDArray[np.float64]:
+        """Return a mask: 0 for what is dropped, and for the rest what keeps the mean."""
+        kept = (rng.random(shape) >= self.p).astype(np.float64)
+        return kept / (1 - self.p) if self.p < 1 else kept
+
+
+def mask_stream(problem: str, seed: int, step: int, layer: str) -> np.random.Generator:
+    """Return the stream of a layer's masks in a step, one after the other as it is called."""
+    return at_block(stream(problem, seed, "dropout", layer), step)
+
+
+class LayerNorm(torch.nn.Module):
+    """What torch's layer of the same settings computes (Ba, Kiros and Hinton 2016)."""
+
+    def __init__(self, layer: torch.nn.LayerNorm) -> None:
+        """Take the parameters of the layer in whose place this one is."""
+        super().__init__()
+        self.shape, self.eps = layer.normalized_shape, layer.eps
+        self.weight: Tensor = layer.weight
+        self.bias: Tensor | None = layer.bias
+
+    @staticmethod
+    def fits(layer: torch.nn.Module) -> bool:
+        """Return whether a layer is a layer norm that has weights."""
+        return type(layer) is torch.nn.LayerNorm and layer.elementwise_affine
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise each example over its last axes."""
+        normal = torch.nn.functional.layer_norm(x, self.shape, eps=self.eps)
+        rows = normal.reshape(-1, self.weight.numel()) * self.weight.flatten()
+        if self.bias is not None:
+            rows = rows + self.bias.flatten()
+        return rows.reshape(x.shape)
+
+
+def penalised(module: nn.Module) -> list[str]:
+    """Return the names of a module's weights; the scales of norm layers are none."""
+    norms = {n for n, layer in module.named_modules() if "norm" in type(layer).__name__.lower()}
+    places = ((name, *name.rpartition(".")[::2]) for name, _ in module.named_parameters())
+    return [name for name, layer, own in places if "weight" in own and layer not in norms]
+
+
+RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
+REPLACED = (KeyedDropout, BatchNorm, LayerNorm)
+
+
+class PureModule:
+    """A network of one trial, whose parameters and buffers are given at every call.
+
+    Dropout is keyed; running statistics, and any other buffers, are `carried`: they go in and
+    come out.
+    """
+
+    def __init__(self, module: torch.nn.Module, name: str, device: Torch) -> None:
+        """Take a module, which becomes this one's, and the problem's name, which keys draws."""
+        self.name, self.device = name, device
+        self.module = _replaced(module, {}).to(device.name, getattr(torch, device.dtype))
+        self.carried = {n: b.detach().clone() for n, b in self.module.named_buffers()}
+        self.recurrent = any(isinstance(m, RECURRENT) for m in self.module.modules())
+        self.dropouts = {
+            n: layer for n, layer in self.module.named_modules() if isinstance(layer, KeyedDropout)
+        }
+        self._known: dict[tuple[Shape, torch.dtype], dict[str, list[Shape]]] = {}
+
+    def __call__(self, params: Params, carried: Params, x: Tensor, *, training: bool) -> Any:
+        """Return the outputs and what is carried on."""
+        held = {n: array.clone() for n, array in carried.items()} if training else carried
+        self.module.train(training)
+        with _plain_kernels(recurrent=self.recurrent):
+            z = torch.func.functional_call(self.module, {**params, **held}, (x,))
+        return z, {n: array.detach() for n, array in held.items()}
+
+    def begin(self, seed: int, step: int) -> None:
+        """Have the masks of a step drawn when a layer asks for them."""
+        for name, layer in self.dropouts.items():
+            rng = mask_stream(self.name, seed, step, name)
+            layer.mask = partial(self._mask, layer, rng)
+
+    def _mask(self, layer: KeyedDropout, rng: np.random.Generator, shape: Shape) -> Any:
+        return self.device.array(layer.drawn(rng, shape))
+
+    def give(self, masks: Masks) -> None:
+        """Have the layers take masks that were drawn before."""
+        for name, layer in self.dropouts.items():
+            layer.mask = _taking(iter(masks[name]))
+
+    def masks(self, seeds: Sequence[int], step: int, x: Tensor) -> Masks:
+        """Return the masks of a step for examples of this shape, with a first axis of seeds."""
+        found: Masks = {}
+        for name, shapes in self._shapes(x).items() if self.dropouts else ():
+            streams = [mask_stream(self.name, seed, step, name) for seed in seeds]
+            drawn = ([self.dropouts[name].drawn(rng, s) for rng in streams] for s in shapes)
+            found[name] = [self.device.array(np.stack(masks)) for masks in drawn]
+        return found
+
+    def _shapes(self, x: Tensor) -> dict[str, list[Shape]]:
+        """Return the shapes that each dropout is called with, of examples of one trial."""
+        key = tuple(x.shape), x.dtype
+        if key not in self._known:
+            shapes: dict[str, list[Shape]] = {name: [] for name in self.dropouts}
+            for name, layer in self.dropouts.items():
+                layer.mask = _noting(shapes[name], x.device)
+            with torch.no_grad():
+                self({}, self.carried, x, training=True)
+            self._known[key] = shapes
+        return self._known[key]
+
+
+def _taking(masks: Iterator[Tensor]) -> Callable[[Shape], Tensor]:
+    return lambda _: next(masks)
+
+
+def _noting(shapes: list[Shape], device: torch.device) -> Callable[[Shape], Tensor]:
+    def mask(shape: Shape) -> Tensor:
+        shapes.append(shape)
+        return torch.ones((), device=device)
+
+    return mask
+
+
+def _replaced(module: torch.nn.Module, done: dict[int, torch.nn.Module]) -> torch.nn.Module:
+    """Return a module whose dropouts and batch norms are ours; a shared one stays shared."""
+    for name, child in module.named_children():
+        setattr(module, name, _replaced(child, done))
+    kind = next((kind for kind in REPLACED if kind.fits(module)), None)
+    if kind is not None:
+        return done.setdefault(id(module), kind(module))  # type: ignore[arg-type]
+    return module
+
+
+@contextmanager
+def _plain_kernels(*, recurrent: bool) -> Iterator[None]:
+    """Let torch take no kernels of its own for attention and LSTM: they cannot be mapped."""
+    attention, onednn = torch.backends.mha, torch.backends.mkldnn
+    held = attention.get_fastpath_enabled(), onednn.enabled
+    try:
+        attention.set_fastpath_enabled(value=False)
+        if recurrent:
+            setattr(onednn, "enabled", False)  # noqa: B010 -- torch declares it otherwise
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        attention.set_fastpath_enabled(held[0])
+        setattr(onednn, "enabled", held[1])  # noqa: B010

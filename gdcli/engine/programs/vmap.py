@@ -1,0 +1,291 @@
+"""How a function written for one trial is computed for all: together, or one by one.
+
+Whether a loss can be computed for all trials together: it is tried, on a few examples.
+
+Derivatives by torch.func without what they import of torch's compiler and never use.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+
+from gdcli.datasets.out_of_core import some_of
+
+if TYPE_CHECKING:
+    from gdcli.engine.initial import Start
+    from gdcli.engine.programs.autograd import AutogradProgram
+    from gdcli.problem import Data, Params
+
+FEW = 4  # examples: more than one, which batch norm needs
+LONGEST = 100  # characters of torch's own words
+# Of what torch.func.vmap says, the part that tells, and what it means.
+MEANINGS = {
+    "control flow": "what it computes depends on its values, as by an if or .item()",
+    ".item()": "what it computes depends on its values, as by an if or .item()",
+    "dynamic shape": "the shapes in it depend on its values",
+    "random operation": "it draws random numbers other than by nn.Dropout",
+}
+Build = Callable[["Data", "Mapping", int], "AutogradProgram"]
+
+
+def obstacle(build: Build, data: Data, start: Start) -> str | None:
+    """Return why a program cannot compute its trials together, None where it can.
+
+    `build` makes the program of so many trials, which all begin at `start`. A loss that cannot be
+    computed for one trial either is no obstacle to stacking: it is the trials' own failure.
+    """
+    few = replace(some_of(data, 0, FEW), test={})
+    try:
+        alone = _tried(build(few, OneByOne(), 1), start)
+    except Exception:  # noqa: BLE001 -- the run tells of it
+        return None
+    try:
+        together = _tried(build(few, Together(), 2), start)
+    except Exception as error:  # noqa: BLE001 -- whatever torch finds
+        return _meaning(str(error))
+    if all(np.allclose(together[k], alone[k], rtol=1e-3, atol=1e-5, equal_nan=True) for k in alone):
+        return None
+    return "its loss is another one when it is"
+
+
+def _tried(program: AutogradProgram, start: Start) -> dict[str, np.ndarray]:
+    """Return what is recorded at a point and the gradients of a step, as numbers."""
+    params = program.start([start])
+    with warnings.catch_warnings():
+        # Where torch has no batching rule it warns, and is as slow as one by one.
+        warnings.filterwarnings("error", message=".*batching rule")
+        # Of a point the gradient is left out: that of a step is one, and takes as long.
+        values = program.measured(params, program.train, "train")
+        slopes = program.gradient(params, None)
+    found = values | {f"slope {name}": slope for name, slope in slopes.items()}
+    return {name: program.device.host(value) for name, value in found.items()}
+
+
+def _meaning(said: str) -> str:
+    for part, meaning in MEANINGS.items():
+        if part in said:
+            return meaning
+    return " ".join(said.split())[:LONGEST]
+
+
+COMPILER = "torch._dynamo"
+
+
+class _Later(ModuleType):
+    """A module that is imported when something is asked of it that it does not hold."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the module itself has."""
+        return getattr(import_module(self.__name__), name)
+
+
+@contextmanager
+def uncompiled() -> Iterator[None]:
+    """Have torch._dynamo not imported: it takes 1.5 s and 75 MB, and nothing is compiled here.
+
+    torch.func switches compiled autograd off while it differentiates. Where the compiler was never
+    imported it is off.
+    """
+    with _symbols_unread():
+        yield from _compiler_unread()
+
+
+def _compiler_unread() -> Iterator[None]:
+    name = COMPILER.rpartition(".")[2]
+    if name in vars(torch):
+        yield
+        return
+    compiler, autograd = _Later(COMPILER), _Later(f"{COMPILER}.compiled_autograd")
+    vars(autograd)["_disable"] = nullcontext
+    vars(compiler)["compiled_autograd"] = autograd
+    vars(torch)[name] = compiler
+    try:
+        yield
+    finally:
+        if vars(torch).get(name) is compiler:
+            del vars(torch)[name]
+
+
+@contextmanager
+def _symbols_unread() -> Iterator[None]:
+    """Have torch check what is true without its algebra of sizes: sympy takes 1 s and 60 MB."""
+    check = torch._check_with  # noqa: SLF001 -- what all of its checks go through
+
+    def checked(error: type[Exception], cond: Any, message: Callable[[], str]) -> None:
+        if cond is not True:
+            check(error, cond, message)
+
+    vars(torch)["_check_with"] = checked
+    try:
+        yield
+    finally:
+        vars(torch)["_check_with"] = check
+
+
+Function = Callable[..., Any]
+
+
+class Mapping(ABC):
+    """A way to compute a function of one trial for every trial of a stack."""
+
+    words: ClassVar[str]  # "{}" stands for what is mapped
+    steady: ClassVar[bool]  # the same call has the same result
+
+    @abstractmethod
+    def each(
+        self,
+        function: Function,
+        shared: Sequence[bool],
+        begin: Callable[[int], None],
+        at_once: int | None = None,
+    ) -> Any:
+        """Return the function of stacked arguments, but for those that all trials share.
+
+        `begin` is told of a trial's place before it is computed, where that is done by itself; no
+        more than `at_once` are computed at a time.
+        """
+
+    @abstractmethod
+    def slopes(self, loss: Function) -> Function:
+        """Return what gives gradient, and (loss, rest), of a function that gives (loss, rest)."""
+
+    @abstractmethod
+    def product(self, loss: Function) -> Function:
+        """Return what gives the Hessian's product, of (parameters, direction, rest)."""
+
+
+def as_differentiated(function: Function) -> Function:
+    """Return a function as it is computed where gradients are wanted.
+
+    Only there does torch take recurrent layers apart into what can be mapped.
+    """
+
+    def computed(params: Params, *rest: Any) -> Any:
+        return torch.func.vjp(lambda p: function(p, *rest), params)[0]
+
+    return computed
+
+
+class Together(Mapping):
+    """All trials at once, by torch.func.vmap."""
+
+    words = "vmap of the {}"
+    steady = True
+
+    def each(
+        self,
+        function: Function,
+        shared: Sequence[bool],
+        begin: Callable[[int], None],
+        at_once: int | None = None,
+    ) -> Any:
+        """Return the mapped function."""
+        axes = tuple(None if s else 0 for s in shared)
+        return uncompiled()(torch.func.vmap(function, in_dims=axes, chunk_size=at_once))
+
+    def slopes(self, loss: Function) -> Function:
+        """Return the gradient by torch.func."""
+        return torch.func.grad_and_value(loss, has_aux=True)
+
+    def product(self, loss: Function) -> Function:
+        """Return the gradient of the gradient along the direction, by torch.func."""
+
+        def product(params: Params, direction: Params, *rest: Any) -> Any:
+            def along(params: Params) -> Any:
+                return _along(torch.func.grad(loss)(params, *rest), direction)
+
+            return torch.func.grad(along)(params)
+
+        return product
+
+
+class OneByOne(Mapping):
+    """One trial after another: nothing is asked of the function but that it can be differentiated.
+
+    What it draws from torch's own stream follows from the trial.
+    """
+
+    words = "{} of one trial at a time"
+    steady = False
+
+    def each(
+        self,
+        function: Function,
+        shared: Sequence[bool],
+        begin: Callable[[int], None],
+        at_once: int | None = None,
+    ) -> Any:
+        """Return the function that goes from trial to trial."""
+
+        def mapped(params: Params, *rest: Any) -> Any:
+            found = []
+            with torch.random.fork_rng(devices=[]):
+                for i in range(len(next(iter(params.values())))):
+                    begin(i)
+                    pairs = zip((params, *rest), shared, strict=True)
+                    found.append(function(*(a if s else _at(a, i) for a, s in pairs)))
+            return stacked(found)
+
+        return mapped
+
+    def slopes(self, loss: Function) -> Function:
+        """Return the gradient by plain autograd."""
+
+        def slopes(params: Params, *rest: Any) -> Any:
+            leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
+            value, others = loss(leaves, *rest)
+            found = torch.autograd.grad(value, list(leaves.values()), materialize_grads=True)
+            return dict(zip(leaves, found, strict=True)), (value.detach(), others)
+
+        return slopes
+
+    def product(self, loss: Function) -> Function:
+        """Return the gradient of the gradient along the direction, by plain autograd."""
+
+        def product(params: Params, direction: Params, *rest: Any) -> Any:
+            leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
+            return hessian_product(loss(leaves, *rest), leaves, direction)
+
+        return product
+
+
+def hessian_product(loss: Any, leaves: Params, direction: Params) -> Params:
+    """Return the product of a loss's Hessian with a direction, by plain autograd, twice over."""
+    held = list(leaves.values())
+    slopes = torch.autograd.grad(loss, held, create_graph=True, materialize_grads=True)
+    along = _along(dict(zip(leaves, slopes, strict=True)), direction)
+    if not along.requires_grad:  # the loss is linear
+        return {name: torch.zeros_like(param) for name, param in leaves.items()}
+    found = torch.autograd.grad(along, held, materialize_grads=True)
+    return dict(zip(leaves, found, strict=True))
+
+
+def _along(gradient: Params, direction: Params) -> Any:
+    return sum((gradient[name] * direction[name]).sum() for name in gradient)
+
+
+def _at(tree: Any, i: int) -> Any:
+    """Return the i-th trial's part of stacked arrays."""
+    if isinstance(tree, dict):
+        return {name: _at(part, i) for name, part in tree.items()}
+    return [_at(part, i) for part in tree] if isinstance(tree, list) else tree[i]
+
+
+def stacked(trees: Sequence[Any]) -> Any:
+    """Return trials' tensors, or mappings and tuples of them, with a first axis of trials."""
+    first = trees[0]
+    if isinstance(first, dict):
+        return {name: stacked([tree[name] for tree in trees]) for name in first}
+    if isinstance(first, tuple):
+        return tuple(stacked(parts) for parts in zip(*trees, strict=True))
+    return torch.stack([tree.detach() for tree in trees])

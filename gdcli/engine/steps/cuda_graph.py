@@ -1,0 +1,186 @@
+"""The steps of a GPU as a CUDA graph: each launched at once, not kernel by kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import torch
+from torch import Tensor
+
+from gdcli.engine.programs.linear_model import LinearModelProgram
+from gdcli.engine.programs.program import Program
+from gdcli.engine.steps.stepper import Stepper
+from gdcli.optimizer import State
+from gdcli.problem import Params
+
+if TYPE_CHECKING:
+    from gdcli.engine.device import Torch
+    from gdcli.engine.steps.stepper import Stepwise
+
+Step: TypeAlias = Callable[[], None]
+
+WARM_UP = 3  # steps that PyTorch wants on a side stream before a capture
+FEWEST = 2  # steps for which copying in and out pays
+
+
+def captured(step: Step, device: str) -> Step:
+    """Return what replays a step's kernels, on the memory that the step works on.
+
+    As PyTorch's notes on CUDA semantics have it. Raises what torch does for a step that cannot be
+    recorded, such as one that waits for a number of the GPU's.
+    """
+    with torch.cuda.device(device):  # only the streams of the current device are recorded
+        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                step()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            step()
+    return graph.replay
+
+
+@dataclass
+class Memory:
+    """What changes from step to step, where a graph reads and writes it."""
+
+    params: Params
+    states: dict[str, State]
+    step: Tensor  # its number
+
+    def copy(self) -> Memory:
+        """Return the same on memory of its own."""
+        states = {name: _clones(state) for name, state in self.states.items()}
+        return Memory(_clones(self.params), states, self.step.clone())
+
+    def load(self, other: Memory) -> None:
+        """Take the values of another."""
+        _copy(other.params, self.params)
+        for name, state in other.states.items():
+            _copy(state, self.states[name])
+        self.step.copy_(other.step)
+
+
+class Graphed(Stepper[Program]):
+    """The steps of another stepper, whose kernels are recorded once and then replayed.
+
+    A graph reads and writes the same memory each time. Parameters, states, learning rates, the
+    number of the step and its batch are copied there, and the first two back after the last step.
+    """
+
+    def __init__(
+        self, plain: Stepwise[Any], capture: Callable[[Step, str], Step] = captured
+    ) -> None:
+        """Take the steps, and what records one; nothing is recorded yet."""
+        super().__init__(plain.program, plain.rule, plain.orders)
+        self.words = f"{plain.words}, as a CUDA graph"
+        self.plain, self.capture = plain, capture
+        self.recorded: dict[tuple[Any, ...], tuple[Step, list[Tensor]]] = {}  # by batches' shapes
+        self.memory: Memory | None = None
+        self.impossible = False  # to record
+
+    @staticmethod
+    def fits(program: Program) -> bool:
+        """Return whether every step runs the same kernels, on what is there from the first.
+
+        A network that is rounded later on is another one then.
+        """
+        known = isinstance(program, LinearModelProgram) or bool(getattr(program, "layers", None))
+        return known and not (program.turn or program.streamed or program.device.eager)
+
+    def advance(
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
+    ) -> None:
+        """Take the step whose gradient is known as it is, and replay the others."""
+        if gradient and not self.orders:
+            self.plain.advance(params, states, first, first + 1, gradient)
+            first += 1
+        if last - first >= FEWEST and not self.impossible:
+            memory = self._loaded(params, states, first)
+            first = self._replay(memory, first, last)
+            after = memory.copy()
+            params.update(after.params)
+            states.update(after.states)
+        self.plain.advance(params, states, first, last, None)
+
+    def _loaded(self, params: Params, states: dict[str, State], step: int) -> Memory:
+        """Return the graph's memory with the values of a step."""
+        rates = self.rule.learning_rates(step)
+        # As float64, b**step is that of a number b, and an array b keeps its own precision.
+        now = Memory(params, states, rates.new_tensor(step, dtype=torch.float64))
+        if self.memory is None:
+            self.memory, self.loaded, self.rates = now.copy(), rates, rates.clone()
+        self.memory.load(now)
+        return self.memory
+
+    def _replay(self, memory: Memory, first: int, last: int) -> int:
+        """Take steps on the graph's memory; return the first that is still to take."""
+        for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
+            rates = self.rule.learning_rates(step)
+            if rates is not self.loaded:
+                self.loaded = rates
+                self.rates.copy_(rates)
+            sources = _tensors(batch)
+            shapes = tuple(tensor.shape for tensor in sources)
+            if shapes not in self.recorded and not self._record(memory, batch, shapes):
+                return step
+            replay, held = self.recorded[shapes]
+            for source, target in zip(sources, held, strict=True):
+                target.copy_(source)
+            replay()
+        return last
+
+    def _record(self, memory: Memory, batch: Any, shapes: tuple[Any, ...]) -> bool:
+        """Record a step on batches of some shapes; return whether that could be done."""
+        own, before = _like(batch), memory.copy()
+        try:
+            device = cast("Torch", self.program.device).name
+            self.recorded[shapes] = (
+                self.capture(lambda: self._step(memory, own), device),
+                _tensors(own),
+            )
+        except Exception:  # noqa: BLE001 -- a rule of anyone's; the plain steps tell what is wrong
+            self.impossible = True
+        memory.load(before)
+        return not self.impossible
+
+    def _step(self, memory: Memory, batch: Any) -> None:
+        """Take a step on the graph's memory."""
+        params, states = dict(memory.params), dict(memory.states)
+        taker = copy(self.plain)  # anew: nothing that is made of the rates may be kept
+        taker.rule = self.rule.at(self.rates)
+        taker.take(params, states, cast("int", memory.step), batch)
+        # Copies: a state may be the old parameter itself, or another state.
+        after = {name: _clones(state) for name, state in states.items()}
+        memory.load(Memory(params, after, memory.step + 1))
+
+
+def _tensors(batch: Any) -> list[Tensor]:
+    """Return the arrays of a batch, which is None, a tuple or a mapping."""
+    return list(batch.values() if isinstance(batch, dict) else batch or ())
+
+
+def _like(batch: Any) -> Any:
+    """Return a batch of the same shapes on memory of its own."""
+    if isinstance(batch, dict):
+        return _clones(batch)
+    return batch and tuple(tensor.clone() for tensor in batch)
+
+
+def _clones(arrays: Params) -> Params:
+    return {name: array.clone() for name, array in arrays.items()}
+
+
+def _copy(source: Params, target: Params) -> None:
+    for name, array in target.items():
+        array.copy_(source[name])

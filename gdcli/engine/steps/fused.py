@@ -1,0 +1,363 @@
+"""Plain stochastic descent on a linear model: the learning rate goes into the slopes.
+
+Single-example descent on a linear model of many weights: the weights move once a block.
+
+Single-example descent on least squares: many steps as a few matrix products.
+
+Full-batch descent on a bowl along its axes: all steps to the next recorded point at once.
+
+Plain stochastic descent on a network: the learning rate goes into the slopes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+
+from gdcli.arrays import namespace
+from gdcli.engine.layout import STEPS_AT_ONCE
+from gdcli.engine.programs.analytic import AnalyticProgram
+from gdcli.engine.programs.linear_model import LinearModelProgram
+from gdcli.engine.steps.stepper import Stepper, Stepwise
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from gdcli.engine.programs.network import NetworkProgram
+    from gdcli.engine.sampling import Orders
+    from gdcli.engine.update import Rule
+    from gdcli.optimizer import State
+    from gdcli.problem import Array, Params
+
+
+class FusedLinearModel(Stepper[LinearModelProgram]):
+    """W -= x' (lr / batch * slope): one pass over the weights less, and no gradient."""
+
+    words = "gradient and update fused"
+    # Rates, a batch's size, and the former over it.
+    known: tuple[NDArray[np.floating], int, NDArray[np.floating]] | None = None
+
+    def advance(
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
+    ) -> None:
+        """Take each step with three array operations and the problem's slope."""
+        program, weight = self.program, params["weight"]
+        l2, change = program.model.l2, np.empty_like(weight)
+        step = first
+        for indices in self.blocks(first, last):
+            count = indices.shape[2]
+            z = np.empty((*weight.shape[:2], count, weight.shape[3]), weight.dtype)
+            for batch in program.batches(indices):
+                x, rates = batch["x"], self.rule.rates(step, params)["weight"]
+                np.matmul(x, weight, out=z)
+                slope = program.model.slope(program.by_output(z), batch["y"])
+                slope = program.by_example(slope, count)
+                np.multiply(slope, self._scale(rates, z.shape), out=z)
+                if l2:
+                    weight[..., :-1, :] *= 1 - rates * l2
+                np.matmul(x.mT, z, out=change)
+                np.subtract(weight, change, out=weight)
+                step += 1
+
+    def _scale(self, rates: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
+        """Return rates / batch of the shape of predictions, (seeds, tiles, batch, columns)."""
+        count = shape[-2]
+        if self.known is None or self.known[0] is not rates or self.known[1] != count:
+            # Written out: NumPy is slow where it has to repeat a row.
+            self.known = rates, count, np.broadcast_to(rates / count, shape).copy()
+        return self.known[2]
+
+
+MANY = 256  # weights of a trial from which moving them costs more than looking back
+
+
+class BlockedLinearModel(Stepper[LinearModelProgram]):
+    """Sixteen steps between two passes over the weights.
+
+    A prediction needs the weights w only through x w. With q = 1 - lr l2 the penalty's factor, and
+    e_i = lr slope_i q^(j - 1 - i) the move of step i as it is before step j of a block,
+
+        z_j = q^j x_j w - sum_{i < j} (x_j . x_i) e_i + b_j,
+
+    where the bias b, which has no penalty, moves by itself. Nothing is divided by q, which is 0 at
+    lr = 1 / l2.
+    """
+
+    words = "weights moved every sixteen steps"
+    together = STEPS_AT_ONCE
+
+    @staticmethod
+    def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
+        """Return whether single examples move many weights, at a constant rate."""
+        weights = program.train["x"].shape[1] * program.outputs
+        return orders.plan.batch_size == 1 and weights >= MANY and rule.constant
+
+    def advance(
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
+    ) -> None:
+        """Take the steps in blocks of sixteen, the last of an epoch shorter."""
+        weight = params["weight"]
+        rates = self.rule.rates(first, params)["weight"]
+        factor = 1 - rates * self.program.model.l2
+        factors = [np.ones_like(rates)]
+        while len(factors) <= STEPS_AT_ONCE:
+            factors.append(factors[-1] * factor)
+        powers = np.concatenate(factors, axis=-2)
+        for indices in self.blocks(first, last):
+            for start in range(0, len(indices), STEPS_AT_ONCE):
+                self._block(weight, rates, powers, indices[start : start + STEPS_AT_ONCE, :, 0])
+
+    def _block(
+        self,
+        weight: NDArray[np.floating],
+        rates: NDArray[np.floating],
+        powers: NDArray[np.floating],
+        places: NDArray[np.int64],
+    ) -> None:
+        """Take up to sixteen steps, on examples (steps, seeds).
+
+        `powers` are 1, q, ..., q^16 along the last axis but one.
+        """
+        program = self.program
+        x, ys = self._examples(places)
+        features, bias = weight[..., :-1, :], weight[..., -1:, :]
+        inner = x @ x.mT
+        count, factor = len(places), powers[..., 1:2, :]
+        ahead = x @ features
+        ahead *= powers[..., :count, :]
+        moves = np.zeros_like(ahead)
+        shape = (*bias.shape[:2], *ys.shape[-2:])
+        for j, y in enumerate(ys):
+            z = ahead[..., j : j + 1, :]
+            if j:
+                z = z - inner[..., j : j + 1, :j] @ moves[..., :j, :]
+            if program.model.l2:
+                moves[..., :j, :] *= factor
+            move = moves[..., j : j + 1, :]
+            slope = program.model.slope((z + bias).reshape(shape), y)
+            np.multiply(slope.reshape(bias.shape), rates, out=move)
+            bias -= move
+        features *= powers[..., count : count + 1, :]
+        features -= x.mT @ moves
+
+    def _examples(
+        self, places: NDArray[np.int64]
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Return x, (seeds, 1, steps, features), and y, (steps, seeds, 1, outputs, width)."""
+        train = self.program.train
+        x = np.ascontiguousarray(train["x"][places.T][:, None, :, :-1])
+        # Written out: NumPy is slow where it has to repeat a number.
+        return x, train["y"][places][:, :, None, :, None].repeat(self.program.width, axis=-1)
+
+
+DOUBLINGS = STEPS_AT_ONCE.bit_length() - 1
+
+
+class LeastSquares(Stepper[LinearModelProgram]):
+    """Sixteen steps at once.
+
+    The residuals r of consecutive steps on examples X depend on each other only through the
+    examples' inner products: with L the part of X X' below its diagonal and c the learning rate,
+    (I + c L) r = X w - y. As L is nilpotent, the inverse is a short product,
+    (I - c L)(I + c^2 L^2)(I + c^4 L^4)(I + c^8 L^8), whose matrices all trials of a seed share.
+    """
+
+    words = "sixteen steps at once"
+    together = STEPS_AT_ONCE
+
+    @staticmethod
+    def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
+        """Return whether the steps are those of least squares, one example at a constant rate."""
+        plain = program.model.squared and not program.model.l2 and program.outputs == 1
+        alone = orders.plan.batch_size == 1 and rule.constant
+        return plain and alone and program.device.dtype == "float64"
+
+    def advance(
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
+    ) -> None:
+        """Take the steps in sixteens; the last of an epoch are filled up with empty examples."""
+        weight = params["weight"]
+        shape = (*weight.shape[:2], STEPS_AT_ONCE, weight.shape[3])
+        # c L = (c m) (L / m): with m the largest |x|^2, the powers of neither factor overflow.
+        largest = (self.program.train["x"] ** 2).sum(1).max()
+        rates = self.rule.rates(first, params)["weight"]
+        powers = [_written_out(power, shape) for power in _powers(rates * largest)]
+        rates = _written_out(rates, weight.shape)
+        residual, step = np.empty(shape, weight.dtype), np.empty(shape, weight.dtype)
+        change = np.empty_like(weight)
+        for indices in self.blocks(first, last):
+            xs, ys, products = self._prepared(indices, largest)
+            for x, y, *inner in zip(xs, ys, *products, strict=True):
+                np.matmul(x, weight, out=residual)
+                np.subtract(residual, y, out=residual)
+                for power, product in zip(powers, inner, strict=True):
+                    np.matmul(product, residual, out=step)
+                    np.multiply(step, power, out=step)
+                    np.add(residual, step, out=residual)
+                np.matmul(x.mT, residual, out=change)
+                np.multiply(change, rates, out=change)
+                np.subtract(weight, change, out=weight)
+
+    def _prepared(
+        self, indices: NDArray[np.int64], largest: np.floating
+    ) -> tuple[NDArray[np.floating], NDArray[np.floating], list[NDArray[np.floating]]]:
+        """Return x, y and the powers 1, 2, 4, 8 of L / m, by groups of sixteen steps and by seeds.
+
+        Shapes (groups, seeds, 1, 16, features + 1), (groups, seeds, 1, 16, width) and, each,
+        (groups, seeds, 1, 16, 16).
+        """
+        steps, seeds, _ = indices.shape
+        groups = -(-steps // STEPS_AT_ONCE)
+        x, y = self.program.train["x"], self.program.train["y"]
+        xs = np.zeros((groups * STEPS_AT_ONCE, seeds, x.shape[1]), x.dtype)
+        ys = np.zeros((groups * STEPS_AT_ONCE, seeds, 1), y.dtype)
+        xs[:steps], ys[:steps] = x[indices[..., 0]], y[indices[..., 0]]
+        xs, ys = (
+            np.ascontiguousarray(a.reshape(groups, STEPS_AT_ONCE, seeds, -1).swapaxes(1, 2))
+            for a in (xs, ys)
+        )
+        products = [np.tril(xs @ xs.mT, -1) / largest]
+        while len(products) < DOUBLINGS:
+            products.append(products[-1] @ products[-1])
+        ys = ys.repeat(self.program.width, axis=-1)
+        return xs[:, :, None], ys[:, :, None], [product[:, :, None] for product in products]
+
+
+def _powers(factor: NDArray[np.floating]) -> list[NDArray[np.floating]]:
+    """Return the powers 1, 2, 4, 8 of c m, the first of them negative as in the product."""
+    powers = [factor]
+    while len(powers) < DOUBLINGS:
+        powers.append(powers[-1] * powers[-1])
+    return [-factor, *powers[1:]]
+
+
+def _written_out(values: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
+    """Return values repeated in memory: NumPy is several times as slow where it repeats a row."""
+    return np.ascontiguousarray(np.broadcast_to(values, shape))
+
+
+Matrix: TypeAlias = "list[list[Array]]"  # rows of entries, each an array over coordinates and lanes
+
+PART = 2048  # coordinates at a time: their matrices fit a cache
+
+
+class ClosedForm(Stepper[AnalyticProgram]):
+    """n steps as the n-th power of one.
+
+    Along an axis with curvature h, the gap g to the minimiser and what a linear optimizer keeps
+    are a vector that each step multiplies by the same small matrix: for plain descent the number
+    1 - lr h, with a velocity two by two (Lessard, Recht and Packard 2016). The optimizer itself
+    says what the matrix is, by its update of unit vectors.
+    """
+
+    words = "all steps to a recorded point as one power"
+
+    def __init__(self, program: AnalyticProgram, rule: Rule, orders: Orders | None) -> None:
+        """Take a program and a rule that fit."""
+        super().__init__(program, rule, orders)
+        bowl = program.function.curvature(program.everything)
+        self.curvature, self.minimiser = cast("tuple[Array, Array]", bowl)
+
+    @staticmethod
+    def fits(program: AnalyticProgram, rule: Rule) -> bool:
+        """Return whether every step multiplies by the same matrix."""
+        bowl = program.function.curvature(program.everything) is not None
+        return bowl and rule.optimizer.linear and rule.constant and not (rule.clips or rule.decays)
+
+    @property
+    def pause(self) -> None:
+        """None: a power of a power has other bits."""
+        return
+
+    def advance(
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
+    ) -> None:
+        """Take all steps at once, some coordinates after others."""
+        point, state = params["point"], states["point"]
+        rates = self.rule.rates(first, params)["point"]
+        names, gap = list(state), point - self.minimiser
+        for start in range(0, gap.shape[-2], PART):
+            here = (..., slice(start, start + PART), slice(None))
+            step = self._step(self.curvature[here], rates, names)
+            vector = [gap[here], *(state[name][here] for name in names)]
+            moved = _applied(_power(step, last - first), vector)
+            for whole, part in zip((gap, *state.values()), moved, strict=True):
+                whole[here] = part
+        params["point"] = self.minimiser + gap
+
+    def _step(self, curvature: Array, rates: Array, names: list[str]) -> Matrix:
+        """Return the matrix of one step, from what it makes of a gap alone and of each state."""
+        rule = self.rule.rules["point"]
+        one = namespace(rates).ones_like(curvature * rates)
+        columns = []
+        for unit in (None, *names):
+            gap = one if unit is None else 0 * one
+            state = {name: one if name == unit else 0 * one for name in names}
+            direction, after = rule.update(curvature * gap, state, gap, 1)
+            columns.append([gap - rates * direction, *(after[name] for name in names)])
+        return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _power(matrix: Matrix, exponent: int) -> Matrix:
+    """Return the matrix to a power of at least 1, by squaring."""
+    if exponent == 1:
+        return matrix
+    half = _power(matrix, exponent // 2)
+    square = _product(half, half)
+    return _product(square, matrix) if exponent % 2 else square
+
+
+def _product(a: Matrix, b: Matrix) -> Matrix:
+    columns = [_applied(a, column) for column in map(list, zip(*b, strict=True))]
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def _applied(matrix: Matrix, vector: list[Array]) -> list[Array]:
+    """Return matrix @ vector."""
+    return [sum(a * x for a, x in zip(row, vector, strict=True)) for row in matrix]
+
+
+class FusedNetwork(Stepwise[Any]):
+    """Each layer moves its own parameters on the way back: no gradient is ever stored."""
+
+    program: NetworkProgram
+    words = "gradient and update fused"
+    # Rates, a batch's size, and the former over it.
+    known: tuple[Tensor, int, Tensor] | None = None
+
+    def take(
+        self,
+        params: Params,
+        states: dict[str, State],
+        step: int,
+        batch: Any,
+        gradient: Params | None = None,
+    ) -> None:
+        """Take a step with the slopes times the learning rate over the batch size."""
+        x, y = batch
+        rate, count = self.rule.learning_rates(step), x.shape[-1]
+        if self.known is None or self.known[0] is not rate or self.known[1] != count:
+            self.known = rate, count, (rate / count)[:, None, None]
+        self.program.descend(params, x, y, rate, self.known[2])

@@ -1,0 +1,110 @@
+"""The contract of a stepper.
+
+Any program with any rule: gradient, then update, step by step.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from gdcli.engine.programs.program import Program
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gdcli.engine.sampling import Orders
+    from gdcli.engine.update import Rule
+    from gdcli.optimizer import State
+    from gdcli.problem import Params
+
+PAUSE = 16  # full-batch steps, after which a checkpoint may be kept
+
+P = TypeVar("P", bound=Program)
+
+
+class Stepper(ABC, Generic[P]):
+    """Takes the steps of all trials of a batch."""
+
+    words: str  # what it does, for the manifest
+    together: ClassVar[int] = 1  # steps that are taken as one, however many seeds share the cache
+
+    def __init__(self, program: P, rule: Rule, orders: Orders | None) -> None:
+        """Take the program, its rule, and the orders of the examples; None for full batches."""
+        self.program, self.rule, self.orders = program, rule, orders
+
+    @abstractmethod
+    def advance(
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
+    ) -> None:
+        """Take the steps first..last-1, changing parameters and states in place.
+
+        `gradient` is that of the full training loss before the first of them, where it is known.
+        """
+
+    @property
+    def pause(self) -> int | None:
+        """The steps between checkpoints: to resume at a multiple of it gives the same bits.
+
+        A block of batches ends with its epoch; full batches are taken one by one. None: the trial
+        cannot be resumed.
+        """
+        return PAUSE if self.orders is None else self.orders.plan.steps_per_epoch
+
+    def blocks(self, first: int, last: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the steps' example indices, shape (steps, seeds, batch), some at a time."""
+        orders = self.orders
+        if orders is None:
+            return
+        row = sum(array[:1].size for array in self.program.data.train.values())
+        step = len(orders.seeds) * orders.plan.batch_size * row
+        most = max(1, self.program.device.at_once // (step * self.together)) * self.together
+        yield from orders.blocks(first, last, most)
+
+    def batches(self, first: int, last: int) -> Iterator[Any]:
+        """Yield the batch of every step; None is all training examples."""
+        if self.orders is None:
+            yield from repeat(None, last - first)
+        for indices in self.blocks(first, last):
+            yield from self.program.batches(indices)
+
+
+class Stepwise(Stepper[P]):
+    """The plain way, which every other must agree with."""
+
+    words = "step by step"
+
+    def advance(
+        self,
+        params: Params,
+        states: dict[str, State],
+        first: int,
+        last: int,
+        gradient: Params | None,
+    ) -> None:
+        """Take each step by itself."""
+        gradient = None if self.orders else gradient
+        for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
+            self.program.step = step
+            self.take(params, states, step, batch, gradient)
+            gradient = None
+
+    def take(
+        self,
+        params: Params,
+        states: dict[str, State],
+        step: int,
+        batch: Any,
+        gradient: Params | None = None,
+    ) -> None:
+        """Take one step on a batch, whose gradient may be known."""
+        gradient = gradient or self.program.gradient(params, batch)
+        self.rule.step(params, gradient, states, step)
