@@ -3,15 +3,10 @@
 A field `dim: Annotated[int, "number of parameters", Ge(1)] = 2` is the option `--dim`, the TOML
 key `dim`, its line in the help, its check and its place in the listings.
 
-Several values in one text: `a,max(x, y),"b,c"` holds three.
-
-A comma in brackets or in quotes belongs to a value. The quotes around a value are not part of
-it, and one of their kind inside them is doubled, as in CSV.
-
-What a number looks like, and which one is meant by a text that is none.
-
-Only plain ASCII is a number. `1,000`, `10^3` and `1_000` are not, but an error can say how each is
-written.
+Numbers are plain ASCII: `1,000`, `10^3` and `1_000` are none, but an error can say how each is
+written. Several values in one text are separated by commas: `a,max(x, y),"b,c"` holds three. A
+comma in brackets or in quotes belongs to a value. The quotes around a value are not part of it,
+and one of their kind inside them is doubled, as in CSV.
 """
 
 from __future__ import annotations

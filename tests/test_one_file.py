@@ -52,7 +52,10 @@ def run(folder: Path, *arguments: str) -> str:
 
 
 def test_it_is_in_help_listings_and_docs(copy: Path) -> None:
-    assert SUMMARIES["problems my-bowl"] in run(copy, "-m", "gdcli", "run", "--help")
+    help_ = run(copy, "-m", "gdcli", "run", "--help")
+    assert SUMMARIES["problems my-bowl"] in help_
+    functions = help_.partition("  Functions (")[2].partition("  Linear models (")[0]
+    assert "    my-bowl " in functions
     assert "--stiffness" in run(copy, "-m", "gdcli", "run", "my-bowl", "--help")
     run(copy, "docs/build.py", "pages")
     for names, summary in SUMMARIES.items():

@@ -219,8 +219,19 @@ class Catalogue(Generic[T]):
             return f"torch.optim.{name.removeprefix(TORCH)}, one trial at a time"
         if name not in self.built_in():
             return summary(plugins(self.folder)[name][0])
-        file = Path(__file__).parents[1] / self.folder / f"{name.replace('-', '_')}.py"
-        return (ast.get_docstring(_parsed(file)) or "").partition("\n")[0].rstrip(".")
+        return (ast.get_docstring(self._tree(name)) or "").partition("\n")[0].rstrip(".")
+
+    def bases(self, name: str) -> set[str]:
+        """Return the names of the classes that those of a built-in file derive from, unimported.
+
+        What derives from a class of the same file has the bases of that class.
+        """
+        tree = self._tree(name).body if name in self.built_in() else []
+        bases = [base for node in tree if isinstance(node, ast.ClassDef) for base in node.bases]
+        return {ast.unparse(base).rpartition(".")[2] for base in bases}
+
+    def _tree(self, name: str) -> ast.Module:
+        return _parsed(Path(__file__).parents[1] / self.folder / f"{name.replace('-', '_')}.py")
 
     def find(self, reference: str, where: str) -> type[T]:
         """Return the class referred to; raises UserError, naming `where`, if there is none."""

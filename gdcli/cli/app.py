@@ -1,23 +1,21 @@
-"""The command `gdcli`: its subcommands, and `main`, where it begins and ends.
-
-How a command line is taken apart: Typer's commands and groups, in our own words.
-"""
+"""The command `gdcli`: its commands, their help, and `main`, where it begins and ends."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
-from typer.main import get_command, get_group
+from typer.main import get_command
 
 from gdcli import __version__
-from gdcli.cli.failure import report, settle
+from gdcli.cli.failure import prepare_process, report
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.stdout import join, kept_apart
@@ -55,7 +53,7 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A command that has subcommands."""
 
-    listed: ClassVar[str] = "Commands"  # the heading of its subcommands
+    listed: ClassVar[str | None] = None  # a heading over those of its subcommands
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the options, to be read as text."""
@@ -77,11 +75,19 @@ class Group(TyperGroup):
             raise UserError(ctx.command_path, f"there is no command {show(name)}", hint)
         return name, command, rest
 
+    def groups(self, ctx: Any) -> dict[str, list[str]]:
+        """Return the names of the subcommands under each heading of the help."""
+        return {"Commands": self.list_commands(ctx)}
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the subcommands, then the options."""
-        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
-        rows = [(name, c.get_short_help_str(WIDEST)) for name, c in commands.items() if c]
-        _write_section(self.listed, rows, formatter)
+        """Write the subcommands, heading by heading, then the options."""
+        groups = self.groups(ctx)
+        width = max(len(name) for names in groups.values() for name in names)
+        with formatter.section(self.listed) if self.listed else nullcontext():
+            for heading, names in groups.items():
+                commands = {name: self.get_command(ctx, name) for name in names}
+                rows = [(n.ljust(width), c.short_help or "") for n, c in commands.items() if c]
+                _write_section(heading, rows, formatter)
         _write_options(self.get_params(ctx), ctx, formatter)
 
 
@@ -130,33 +136,78 @@ def _write_section(heading: str, rows: list[tuple[str, str]], formatter: Any) ->
             formatter.write_dl([(typer.style(name, fg="cyan"), text) for name, text in rows])
 
 
-# Each is imported only when it is asked for, by itself or by the help of all of them.
-COMMANDS = {
-    "run": "gdcli.cli.run:Run",
-    "lr-range": "gdcli.cli.studies:LrRange",
-    "landscape": "gdcli.cli.studies:Landscapes",
-    "explore": "gdcli.cli.studies:Explorations",
-    "gradcheck": "gdcli.cli.studies:GradientChecks",
-    "step": "gdcli.cli.step:step",
-    "sweep": "gdcli.cli.run:sweep",
-    "runs": "gdcli.cli.listing:runs",
-    "show": "gdcli.cli.show:show",
-    "plot": "gdcli.cli.look:plot",
-    "report": "gdcli.cli.look:report",
-    "compare": "gdcli.cli.look:compare",
-    "verify": "gdcli.cli.keep:verify",
-    "merge": "gdcli.cli.keep:merge",
-    "export": "gdcli.cli.keep:export",
-    "problems": "gdcli.cli.listing:problems",
-    "optimizers": "gdcli.cli.listing:optimizers",
-    "schedules": "gdcli.cli.listing:schedules",
-    "check": "gdcli.cli.extend:check",
-    "new": "gdcli.cli.extend:new",
-    "schema": "gdcli.cli.extend:schema",
-    "doctor": "gdcli.cli.listing:doctor",
+# The commands as the help groups them: where each is, imported only when it is asked for, and the
+# first line of its own help.
+GROUPS = {
+    "Run": {
+        "run": ("run:run", "Train a problem with every combination of the settings given."),
+        "sweep": ("run:sweep", "Run the experiments of TOML files, one after another."),
+    },
+    "Look": {
+        "runs": ("listing:runs", "List the runs in a folder, and whether each is complete."),
+        "show": ("show:show", "Print the results of a run again: its tables and its curves."),
+        "plot": ("look:plot", "Draw the results of a run, in the terminal or as a picture file."),
+        "report": ("look:report", "Write a run as one interactive page that works offline."),
+        "compare": ("look:compare", "Compare runs: their settings, results and curves."),
+    },
+    "Learn": {
+        "problems": (
+            "listing:problems",
+            "List the problems, or describe one with all of its options.",
+        ),
+        "optimizers": (
+            "listing:optimizers",
+            "List the optimizers, or describe one with all of its options.",
+        ),
+        "schedules": (
+            "listing:schedules",
+            "List the schedules, or describe one with all of its options.",
+        ),
+        "step": ("step:step", "Take steps of gradient descent on a formula, and print each."),
+        "lr-range": ("studies:lr_range", "Find a good learning rate for each setting of a grid."),
+        "landscape": ("studies:landscape", "Draw the loss around the paths that training takes."),
+        "explore": (
+            "studies:explore",
+            "Find the training examples that are easy, hard or mislabelled.",
+        ),
+        "gradcheck": (
+            "studies:gradcheck",
+            "Compare a problem's gradients with finite differences.",
+        ),
+    },
+    "Keep": {
+        "verify": (
+            "keep:verify",
+            "Check the files of a run, run it again, and compare the results.",
+        ),
+        "merge": (
+            "keep:merge",
+            "Join the parts of a run that were computed apart into one folder.",
+        ),
+        "export": ("keep:export", "Write a run, or the weights of a trial, for other tools."),
+    },
+    "Extend": {
+        "new": ("extend:new", "Write a starter file, and its test, into this directory."),
+        "check": ("extend:check", "Check a problem, an optimizer or a schedule of your own."),
+        "schema": ("extend:schema", "Write the JSON Schema of experiment files, for editors."),
+        "doctor": (
+            "listing:doctor",
+            "Print the versions and devices of this machine, for a bug report.",
+        ),
+    },
 }
-# They compute and keep nothing: they begin again.
-FRESH = {
+COMMANDS = {name: entry for commands in GROUPS.values() for name, entry in commands.items()}
+# What the help and the results are about, before they use the words.
+WORDS = {
+    "problem": "what is trained: a function, a linear model or a network",
+    "method": "the examples that each step uses: gd, all of them; sgd, one; minibatch, some",
+    "optimizer": "how a gradient becomes a step; vanilla is plain gradient descent",
+    "setting": "a method, an optimizer and all else that varies, but for learning rate and seed",
+    "trial": "one training: a setting with one learning rate and one seed",
+    "run": "all trials of one command, and the folder with their curves and results",
+}
+# They compute and keep nothing: an interrupted one begins again.
+NOT_RESUMABLE = {
     "check",
     "explore",
     "export",
@@ -180,24 +231,33 @@ Examples:
 class Root(Group):
     """`gdcli` itself."""
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write what the words mean, and then the commands and the options."""
+        _write_section("Words", list(WORDS.items()), formatter)
+        super().format_options(ctx, formatter)
+
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the commands."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return a command, or None where there is none of that name."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        found = getattr(import_module(module), name)
-        if isinstance(found, type):
-            about, usage = found.__doc__, "PROBLEM [OPTIONS]"
-            return get_group(
-                typer.Typer(cls=found, help=about, subcommand_metavar=usage, rich_markup_mode=None)
-            )
-        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-        alone.command(cmd_name, cls=Command)(found)
-        return get_command(alone)
+    def groups(self, ctx: Any) -> dict[str, list[str]]:
+        """Return the names of the commands under the headings of the help."""
+        return {heading: list(commands) for heading, commands in GROUPS.items()}
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Command | None:
+        """Return a command as the help lists it; None where there is none of that name."""
+        return Command(cmd_name, short_help=COMMANDS[cmd_name][1]) if cmd_name in COMMANDS else None
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str, Any, list[str]]:
+        """Return the command, imported, and its arguments; raises UserError when there is none."""
+        name, _, rest = super().resolve_command(ctx, args)
+        module, _, function = COMMANDS[name][0].partition(":")
+        command = getattr(import_module(f"gdcli.cli.{module}"), function)
+        if not isinstance(command, Group):
+            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone.command(name, cls=Command)(command)
+            command = get_command(alone)
+        return name, command, rest
 
 
 app = typer.Typer(
@@ -214,7 +274,7 @@ def root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
-    """Grids of gradient-descent experiments in one command, with curves anyone can reproduce."""
+    """Run many gradient-descent trainings at once, and see which learning rates work, and why."""
     if version:
         typer.echo(f"gdcli {__version__}")
         raise typer.Exit
@@ -226,7 +286,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     if COMPLETE in os.environ:
         app(prog_name="gdcli")  # ends the program
-    settle()
+    prepare_process()
     given = [*(sys.argv[1:] if arguments is None else arguments)]
     try:
         with kept_apart():
@@ -234,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except BaseException as error:  # noqa: BLE001 - every way to end has its line and its code
         verbose = not {"-v", "--verbose"}.isdisjoint(given)
-        return report(error, verbose=verbose, resumes=FRESH.isdisjoint(given[:1]))
+        return report(error, verbose=verbose, resumes=NOT_RESUMABLE.isdisjoint(given[:1]))
     return code
 
 

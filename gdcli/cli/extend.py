@@ -1,9 +1,4 @@
-"""`gdcli new KIND NAME`: a file to start from, and its test.
-
-`gdcli check FILE`: whether code of one's own keeps to the contract.
-
-`gdcli schema`: the JSON Schema of experiment files, for editors.
-"""
+"""Beginning and checking files of one's own: `gdcli new`, `gdcli check` and `gdcli schema`."""
 
 from __future__ import annotations
 
@@ -19,9 +14,12 @@ from typing import Annotated, Any
 import typer
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
-from gdcli.cli.options import RUN, Screen, checked_target, every, one_of, read, takes
+from gdcli.cli.options import RUN, Screen, checked_file, collect_errors, one_of, options_from, read
 from gdcli.errors import UserError
+from gdcli.experiment.toml import SCHEMA_FILE
+from gdcli.experiment.toml import text as schema_text
 from gdcli.fields import show, suggestion
+from gdcli.report.text_tables import print_listing
 
 WHERE = "gdcli new"
 STARTERS = Path(__file__).parents[1] / "starters"
@@ -39,24 +37,27 @@ TAKEN: dict[str, Catalogue[Any]] = {
 }
 
 
-@takes({RUN: (Screen,)})
+@options_from({RUN: (Screen,)})
 def new(
     *,
     kind: Annotated[
         str,
         typer.Argument(
             metavar="KIND",
-            help="problem, optimizer, schedule or experiment",
+            help="what to write: problem, optimizer, schedule or experiment",
             autocompletion=one_of(lambda: TRIES),
         ),
     ],
-    name: Annotated[str, typer.Argument(metavar="NAME", help="its name, such as my-problem")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="name of what you write, such as my-problem")
+    ],
     **given: object,
 ) -> int:
-    """Write a file to start from, and its test, into this directory.
+    """Write a starter file, and its test, into this directory.
 
-    It works as it is: change it step by step, and let `gdcli check` or pytest tell what broke.
-    Beside an experiment goes gdcli.schema.json, where there is none: editors complete it by that.
+    The file works as it is: change it step by step; gdcli check, or pytest, says when something
+    breaks. Beside an experiment gdcli.schema.json is written, unless it exists: with it editors
+    complete and check the experiment.
     """
     screen = read(Screen, given)
     if kind not in TRIES:
@@ -70,8 +71,6 @@ def new(
     for file, text in files.items():
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
-    from gdcli.report.text_tables import print_listing
-
     holds = (f"the {kind}, to be changed", "its test, for pytest", "what editors complete it by")
     rows = [{"file": str(f), "holds": what} for f, what in zip(files, holds, strict=False)]
     print_listing(rows, screen.format, screen.console())
@@ -109,10 +108,8 @@ def _stem(name: str) -> str:
 
 def _schema() -> dict[Path, str]:
     """Return the schema that the starter names, unless one is there: other files go by it, too."""
-    from gdcli.experiment.toml import SCHEMA_FILE, text
-
     file = Path(SCHEMA_FILE)
-    return {} if file.exists() or file.is_symlink() else {file: text()}
+    return {} if file.exists() or file.is_symlink() else {file: schema_text()}
 
 
 def _files(kind: str, name: str) -> dict[Path, str]:
@@ -139,26 +136,25 @@ def _files(kind: str, name: str) -> dict[Path, str]:
 CHECK = "gdcli check"
 
 
-@takes({RUN: (Screen,)})
+@options_from({RUN: (Screen,)})
 def check(
     *,
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="file with a problem, optimizer or schedule; or its name"
+            metavar="FILE", help="file with a problem, optimizer or schedule, or the name of one"
         ),
     ],
     **given: object,
 ) -> int:
     """Check a problem, an optimizer or a schedule of your own.
 
-    The laws are those that gdcli's own are tested by: among them that the gradient is the loss's,
-    that nothing is changed in place, that draws follow from the seed, and that a trial is the same
-    in a grid and alone. The exit code is 1 if one is broken, 2 if the file cannot be run.
+    It must keep the laws that the built-in ones keep: the gradient is that of the loss, nothing is
+    changed in place, what is drawn follows from the seed, a trial alone gives the same result as in
+    a grid, and more. The exit code is 1 if a law is broken, 2 if the file cannot be run.
     """
     screen = read(Screen, given)
     from gdcli.laws.laws import check as checked
-    from gdcli.report.text_tables import print_listing
 
     found = checked(file, CHECK)
     rows = [
@@ -175,25 +171,25 @@ class SchemaFile:
     """Where the schema goes."""
 
     output: Annotated[
-        Path | None, "file to write, .json; gdcli.schema.json beside experiments is found"
+        Path | None, "write the schema to this file (.json) instead of printing it"
     ] = None
 
 
-@takes({RUN: (SchemaFile, Screen)}, without=("format",))
+@options_from({RUN: (SchemaFile, Screen)}, without=("format",))
 def schema(**given: object) -> int:
-    """Print or write the JSON Schema of experiment files.
+    """Write the JSON Schema of experiment files, for editors.
 
-    Kept beside the files as gdcli.schema.json, it lets an editor complete and check those that
-    begin with `#:schema ./gdcli.schema.json` (Taplo, Even Better TOML), as --save then lets them.
+    Keep it as gdcli.schema.json beside the experiments. Editors with Taplo or Even Better TOML then
+    complete and check the files that begin with `#:schema ./gdcli.schema.json`; gdcli run --save
+    writes that line.
     """
-    screen, place = every([lambda: read(Screen, given), lambda: read(SchemaFile, given)])
-    if place.output:
-        checked_target(place.output, (".json",))
-    from gdcli.experiment.toml import text
-
-    if place.output is None:
-        typer.echo(text(), nl=False)
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        file = collect(read, SchemaFile, given).output
+    if file is None:
+        typer.echo(schema_text(), nl=False)
         return 0
-    place.output.write_text(text(), encoding="utf-8")
-    screen.tell(f"wrote {place.output}; run this again after an update of gdcli")
+    checked_file(file, (".json",))
+    file.write_text(schema_text(), encoding="utf-8")
+    screen.tell(f"wrote {file}; run this again after an update of gdcli")
     return 0

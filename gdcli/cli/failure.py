@@ -1,7 +1,4 @@
-"""What is said when a command fails, and the exit code it ends with.
-
-The process: threads, streams that are closed, and signals.
-"""
+"""How a process of gdcli begins, what is said when a command fails, and the exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +29,7 @@ from gdcli.words import option_meant
 NEEDED = {"numpy": 90 * 2**20, "pandas": 340 * 2**20, "torch": 700 * 2**20}
 
 
-def settle() -> None:
+def prepare_process() -> None:
     """Prepare the process, before anything heavy is imported."""
     os.environ.update(SETTINGS)
     listen()
@@ -284,7 +281,7 @@ def _usage(error: TyperException) -> str:
         }
         given = option.strip("-")
         if given in {**options_of(Axes), **options_of(Training)}:
-            return f"{option}: there is no such option; gdcli run has it, {path} has not"
+            return f"{option}: {path} has no such option, gdcli run has it; see: {path} --help"
         hint = option_meant(given, names) or f"see: {path} --help"
         return f"{option}: there is no such option; {hint}"
     what = message.removeprefix(f"Option {option!r} ")

@@ -1,15 +1,9 @@
-"""`gdcli verify RUN`: whether its results can be trusted.
-
-`gdcli merge DIR... -o OUT`: parts of a run, computed apart, as one run.
-
-`gdcli export RUN`: a run in the form that another tool reads.
-"""
+"""Keeping runs: `gdcli verify RUN`, `gdcli merge DIR... -o OUT` and `gdcli export RUN`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,68 +11,80 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from annotated_types import Ge
 
-from gdcli.cli.options import RUN, Screen, Trust, checked_target, every, given_of, read, runs, takes
+from gdcli.cli.options import (
+    RUN,
+    RunArgument,
+    Screen,
+    Trust,
+    checked_file,
+    collect_errors,
+    given_of,
+    options_from,
+    read,
+)
 from gdcli.errors import RunError, UserError
 from gdcli.fields import counted, show
+from gdcli.runs.differences import Tolerance
 from gdcli.runs.run_folder import any_folder_of
 
 if TYPE_CHECKING:
-    from gdcli.runs.differences import Finding
     from gdcli.runs.folder import Contents
 
 NOT_DONE, DIFFERENT = 1, 3
 
 
 @dataclass(frozen=True)
-class Recheck:
+class Recheck(Trust):
     """What is run again."""
 
-    sample: Annotated[int | None, "batches of trials to run again; all", Ge(1)] = None
-    sample_seed: Annotated[int, "seed that chooses the sample", Ge(0)] = 0
-    trust: Annotated[bool, "run code of the user's own that the run's folder names"] = False
+    sample: Annotated[
+        int | None, "run only this many batches of trials again (default: all)", Ge(1)
+    ] = None
+    sample_seed: Annotated[int, "seed that chooses the batches of --sample", Ge(0)] = 0
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Compare:
     """What is compared with instead of running again."""
 
-    against: Annotated[str | None, "another run to compare with; nothing is run"] = None
-    rtol: Annotated[float, "difference allowed, over the larger value", Ge(0)] = 0.0
-    atol: Annotated[float, "difference allowed besides", Ge(0)] = 0.0
+    against: Annotated[
+        str | None, "compare with the files of this other run; nothing is run again"
+    ] = None
+    rtol: Annotated[float, "allow differences up to this fraction of the larger value", Ge(0)] = 0.0
+    atol: Annotated[float, "allow differences up to this, added to --rtol", Ge(0)] = 0.0
 
 
-@takes({"Run again": (Recheck,), "Compare": (Comparison,), RUN: (Screen,)})
+@options_from({"Run again": (Recheck,), "Compare": (Compare,), RUN: (Screen,)})
 def verify(
     *,
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
-        ),
-    ],
+    run: RunArgument,
     **given: object,
 ) -> int:
-    """Check a run's files, run it again, and compare.
+    """Check the files of a run, run it again, and compare the results.
 
-    The exit code is 3 if something differs, and 1 if the run needs code of the user's own and
-    --trust is not given: then nothing is run again. Where versions, processor and device are those
-    of the run, all bytes must be the same. Else trials whose loss falls at every recorded point
-    must agree in it to 1e-10 in float64 and 1e-4 in float32, and the others in where they start
-    and their status.
+    With the same versions, processor and device as the run had, all bytes must be the same.
+    Otherwise trials whose loss falls at every recorded point must agree in it to 1e-10 in float64
+    and 1e-4 in float32, and all other trials in their starting loss and their status.
+
+    The exit code is 3 if something differs. It is 1 if the run needs code of your own and --trust
+    is not given: then nothing is run again.
     """
-    screen, again, against, _, folder = every(
-        [
-            lambda: read(Screen, given),
-            lambda: read(Recheck, given),
-            lambda: read(Comparison, given),
-            lambda: _one_way(given),
-            lambda: any_folder_of(run),
-        ]
-    )
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        again = collect(read, Recheck, given)
+        against = collect(read, Compare, given)
+        collect(_one_way, given)
+        folder = collect(any_folder_of, run)
     other = None if against.against is None else any_folder_of(against.against)
     from gdcli.report.results import print_findings
+    from gdcli.runs.verify import verify as run_again
+    from gdcli.runs.verify import verify_against
 
-    findings = _compared(folder, other, against) if other else _run_again(folder, again, screen)
+    if other:
+        findings = verify_against(folder, other, Tolerance(against.rtol, against.atol))
+    else:
+        sample = (again.sample, again.sample_seed, screen.progress())
+        findings = run_again(folder, *sample, trust=again.trust)
     print_findings(findings, screen.format, screen.console())
     if not all(finding.sound for finding in findings):
         return DIFFERENT
@@ -88,32 +94,18 @@ def verify(
 def _one_way(given: Mapping[str, object]) -> None:
     """Raise UserError for options of running again and of comparing together."""
     compared = given.get("against") is not None
-    for name in given_of(given, Recheck if compared else Comparison):
-        what = "nothing is run again with --against" if compared else "it goes with --against"
+    for name in given_of(given, Recheck if compared else Compare):
+        what = "nothing is run again with --against" if compared else "it needs --against"
         fix = "leave one out" if compared else "add --against RUN, or leave it out"
         raise UserError(f"--{name}", what, fix)
 
 
-def _compared(folder: Path, other: Path, options: Comparison) -> list[Finding]:
-    from gdcli.runs.differences import Tolerance
-    from gdcli.runs.verify import verify_against
-
-    return verify_against(folder, other, Tolerance(options.rtol, options.atol))
-
-
-def _run_again(folder: Path, options: Recheck, screen: Screen) -> list[Finding]:
-    from gdcli.report.progress import progress_bar
-    from gdcli.runs.verify import verify
-
-    bar = progress_bar(quiet=screen.quiet, color=not screen.no_color)
-    return verify(folder, options.sample, options.sample_seed, bar, trust=options.trust)
-
-
-@takes({RUN: (Trust, Screen)})
+@options_from({RUN: (Trust, Screen)})
 def merge(
     *,
     folders: Annotated[
-        list[str], typer.Argument(metavar="DIR", help="folders of the parts, such as shards")
+        list[str],
+        typer.Argument(metavar="DIR", help="folders of the parts, such as those of --shard"),
     ],
     output: Annotated[
         str,
@@ -123,18 +115,15 @@ def merge(
     ],
     **given: object,
 ) -> int:
-    """Put the parts of a run, computed apart, into one folder.
+    """Join the parts of a run that were computed apart into one folder.
 
-    When all batches are there the tables are written and printed. Else the trials that are
-    missing are listed and the exit code is 1; the run's own command goes on in the folder.
+    If all trials are there, the results are written and printed. Otherwise the missing trials are
+    listed and the exit code is 1; the command of the run computes them in that folder.
     """
-    screen, trust, *parts = every(
-        [
-            lambda: read(Screen, given),
-            lambda: read(Trust, given),
-            *(lambda f=folder: any_folder_of(f) for folder in folders),
-        ]
-    )
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        trust = collect(read, Trust, given)
+        parts = [collect(any_folder_of, folder) for folder in folders]
     from gdcli.report.plan import print_trials
     from gdcli.report.results import print_results
     from gdcli.runs.others import merge as merged
@@ -171,46 +160,41 @@ class Export:
 
     to: Annotated[
         Literal["json", "parquet", "tensorboard", "mlflow", "npz", "torch", "coefficients", "int8"],
-        "one JSON text, two Parquet files, TensorBoard's event files or MLflow runs; of one trial, "
-        "which is trained again: its weights as arrays or a state_dict of PyTorch, coefficients of "
-        "a linear model as CSV, or the integers of a network",
+        "what to write: json, one JSON text; parquet, two Parquet files; tensorboard, event files; "
+        "mlflow, MLflow runs; or of one trial, which is trained again: npz or torch, its weights "
+        "as arrays or as a PyTorch state_dict; coefficients, those of a linear model as CSV; int8, "
+        "the integers of a quantized network",
     ] = "json"
     output: Annotated[
         str | None,
-        "file of JSON or CSV, else it is printed; .npz; .pt; folder; or MLflow's address",
+        "file (.json, .csv, .npz, .pt), folder (parquet, tensorboard) or address of an MLflow "
+        "server; without it JSON and CSV are printed",
     ] = None
     trial: Annotated[
-        tuple[str, ...], "ids of the trials; all of them, for weights the run's only one"
+        tuple[str, ...],
+        "ids of the trials to export (default: all; of weights, the only one of the run)",
     ] = ()
-    overwrite: Annotated[bool, "replace what is there already"] = False
+    overwrite: Annotated[bool, "replace files that exist"] = False
 
 
-@takes({RUN: (Export, Trust, Screen)}, without=("format",))
+@options_from({RUN: (Export, Trust, Screen)}, without=("format",))
 def export(
     *,
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
-        ),
-    ],
+    run: RunArgument,
     **given: object,
 ) -> int:
-    """Export a run to other tools, from its files alone.
+    """Write a run, or the weights of a trial, for other tools.
 
-    Runs keep no weights: for --to npz, torch, coefficients and int8 the trial is trained again,
-    from its seed, and nothing is written unless its curve is the recorded one.
+    A run keeps no weights. For npz, torch, coefficients and int8 the trial is therefore trained
+    again from its seed; nothing is written unless its curve is the recorded one.
 
-    Of a run that is not finished, the trials that are stored already are exported, but no weights.
+    Of an unfinished run the trials that are stored already can be exported, but no weights.
     """
-    screen, options, trust, folder = every(
-        [
-            lambda: read(Screen, given),
-            lambda: _options(given),
-            lambda: read(Trust, given),
-            lambda: any_folder_of(run),
-        ]
-    )
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        options = collect(_options, given)
+        trust = collect(read, Trust, given)
+        folder = collect(any_folder_of, run)
     from gdcli.runs.folder import Contents
 
     contents = Contents(folder, trust=trust.trust)
@@ -236,10 +220,10 @@ def _options(given: Mapping[str, object]) -> Export:
         fix = f"pip install 'gdcli[{options.to}]'"
         raise UserError("--to", f"{options.to} needs {module}, which is not installed", fix)
     if module and not options.output:
-        what = f"{options.to} is not printed"
+        what = f"{options.to} cannot be printed"
         raise UserError("--output", what, f"give {PLACES[options.to]}")
     if options.to == "json" and options.output is not None:
-        checked_target(Path(options.output), (".json",))
+        checked_file(Path(options.output), (".json",))
     if options.to in WEIGHTS:
         _check_weights(options)
     repeated = [trial for trial in options.trial if options.trial.count(trial) > 1]
@@ -250,26 +234,24 @@ def _options(given: Mapping[str, object]) -> Export:
 
 def _check_weights(options: Export) -> None:
     if len(options.trial) > 1:
-        what = f"{options.to} is of one trial, and {len(options.trial)} are given"
-        raise UserError("--trial", what, "give an id of summary.csv's first column")
+        what = f"{options.to} takes one trial, and {len(options.trial)} are given"
+        raise UserError("--trial", what, "give one id, from the first column of summary.csv")
     endings = WEIGHTS[options.to]
     if options.output is not None:
-        checked_target(Path(options.output), endings)
+        checked_file(Path(options.output), endings)
     elif options.to not in PRINTED:
         fix = f"give a file that ends in {endings[0]}"
-        raise UserError("--output", f"{options.to} is not printed", fix)
+        raise UserError("--output", f"{options.to} cannot be printed", fix)
 
 
 def _weights(run: Contents, options: Export, screen: Screen, *, trust: bool) -> int:
     """Write the weights of a trial, or print them."""
     from gdcli.exports.weights import export as write
-    from gdcli.report.progress import progress_bar
 
     file = None if options.output is None else Path(options.output)
-    bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
     trial = _one_trial(run, options)
     given = {"trust": trust, "overwrite": options.overwrite}
-    content, said = write(options.to, run.folder, trial, file, bar, **given)
+    content, said = write(options.to, run.folder, trial, file, screen.progress, **given)
     if file is None:
         screen.console().file.write(content.decode())
     screen.tell(said)
@@ -282,8 +264,8 @@ def _one_trial(run: Contents, options: Export) -> str:
     """Return the trial whose weights are wanted: the one given, or the run's only one."""
     ids = options.trial or tuple(run.ids())
     if len(ids) != 1:
-        what = f"{options.to} is of one trial, and the run has {len(ids)}"
-        raise UserError("--trial", what, "give an id of summary.csv's first column")
+        what = f"{options.to} takes one trial, and the run has {len(ids)}"
+        raise UserError("--trial", what, "give one id, from the first column of summary.csv")
     return ids[0]
 
 

@@ -1,11 +1,4 @@
-"""`gdcli problems`, `optimizers`, `schedules`: what there is, and each in full.
-
-One problem, optimizer or schedule in full: what it is, and every option.
-
-`gdcli runs [FOLDER]`: which runs there are, and how far each is.
-
-`gdcli doctor`: what a bug report needs to say about the machine.
-"""
+"""What there is: `gdcli problems`, `optimizers`, `schedules`, `runs` and `doctor`."""
 
 from __future__ import annotations
 
@@ -19,10 +12,11 @@ import typer
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.catalog.user_code import is_own
-from gdcli.cli.options import RUN, Screen, default_of, limits_of, metavar, read, takes
+from gdcli.cli.options import RUN, Screen, default_of, limits_of, metavar, options_from, read
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Axes
 from gdcli.fields import Option, options_of, show
+from gdcli.report.text_tables import print_json, print_listing, write_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,12 +24,10 @@ if TYPE_CHECKING:
 
 def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Console) -> None:
     """Print the text and the options of an entry; csv is the options alone."""
-    from gdcli.report.text_tables import print_json, print_listing, write_lines
-
     where = f"gdcli {catalogue.folder}"
     if is_own(name):  # a listing runs nobody's file
         fix = f"to run it and see its options: gdcli run {name} --help"
-        raise UserError(where, f"{show(name)} is no name", fix)
+        raise UserError(where, f"{show(name)} is a file, and this command runs none", fix)
     cls = catalogue.find(name, where)
     about = inspect.cleandoc(cls.__doc__ or "")
     refused = getattr(cls, "refused", ())
@@ -71,14 +63,14 @@ def _names(ctx: typer.Context) -> list[str]:
 def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
     """Return the command that lists a catalogue."""
 
-    @takes({RUN: (Screen,)})
+    @options_from({RUN: (Screen,)})
     def command(
         *,
         name: Annotated[
             str | None,
             typer.Argument(
                 metavar="NAME",
-                help="one of them, to describe in full",
+                help="one of them, to describe with all of its options",
                 autocompletion=_names,
             ),
         ] = None,
@@ -88,8 +80,6 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
         if name is not None:
             print_details(catalogue, name, screen.format, screen.console())
             return 0
-        from gdcli.report.text_tables import print_listing
-
         rows = [{"name": name, "summary": catalogue.summary(name)} for name in catalogue.names()]
         print_listing(rows, screen.format, screen.console())
         return 0
@@ -101,25 +91,24 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
 problems, optimizers, schedules = listing(PROBLEMS), listing(OPTIMIZERS), listing(SCHEDULES)
 
 
-@takes({RUN: (Screen,)})
+@options_from({RUN: (Screen,)})
 def runs(
     *,
     folder: Annotated[
-        str | None, typer.Argument(metavar="FOLDER", help="folder of runs; results")
+        str | None, typer.Argument(metavar="FOLDER", help="folder of runs (default: results)")
     ] = None,
     **given: object,
 ) -> int:
-    """List the runs in a folder, and how far each of them is.
+    """List the runs in a folder, and whether each is complete.
 
-    The state is told by checksums and locks, never by a process id: complete results are what the
-    run wrote; a partial run goes on with its own command; a damaged one is made whole by it; a
-    process is at work on one that is in progress.
+    complete: all results are there, as the run wrote them. partial: the run is not finished; its
+    command continues it. damaged: a file is missing or changed; the command of the run mends it. in
+    progress: a process is at work on it.
     """
     screen = read(Screen, given)
     if folder is not None and not Path(folder).is_dir():
         fix = "give the folder that runs are in, such as results"
         raise UserError(show(folder), "there is no such folder", fix)
-    from gdcli.report.text_tables import print_listing
     from gdcli.runs.overview import overview
 
     where = Path(folder or "results")
@@ -131,11 +120,10 @@ def runs(
     return 0
 
 
-@takes({RUN: (Screen,)})
+@options_from({RUN: (Screen,)})
 def doctor(**given: object) -> int:
-    """Print versions, devices, threads and extras, for a bug report."""
+    """Print the versions and devices of this machine, for a bug report."""
     screen = read(Screen, given)
-    from gdcli.report.text_tables import print_json, print_listing
     from gdcli.runs.installation import diagnose
 
     found = diagnose()

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
-import typer
-
 from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.cli.options import RUN, Screen, every, read, runs, takes
+from gdcli.cli.options import RUN, RunArgument, Screen, collect_errors, options_from, read
 from gdcli.errors import UserError
 from gdcli.fields import convert, suggestion
 from gdcli.fields import show as show_value
@@ -86,15 +83,10 @@ def _metric(given: str, run: Trials) -> tuple[str, float]:
     return column, value
 
 
-@takes({"View": (View,), "Diagnosis": (Limits,), RUN: (Screen,)})
+@options_from({"View": (View,), "Diagnosis": (Limits,), RUN: (Screen,)})
 def show(
     *,
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN", help="a run's folder, or its name in results", autocompletion=runs
-        ),
-    ],
+    run: RunArgument,
     **given: object,
 ) -> int:
     """Print the results of a run again: its tables and its curves.
@@ -102,12 +94,11 @@ def show(
     The options under Diagnosis set where one word ends and the next begins; the run's files stay
     as they are.
     """
-    screen, view, limits, folder = every(
-        [
-            *(partial(read, cls, given) for cls in (Screen, View, Limits)),
-            partial(intact, run),
-        ]
-    )
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        view = collect(read, View, given)
+        limits = collect(read, Limits, given)
+        folder = collect(intact, run)
     from gdcli.report.results import diagnoses_of
 
     _print(view, folder, diagnoses_of(folder, limits), screen)

@@ -1,239 +1,200 @@
-"""`gdcli landscape PROBLEM`: the loss around the trials of a grid, and their ways across it.
-
-`gdcli explore PROBLEM`: what the training dynamics of a grid say of the training examples.
-
-`gdcli lr-range PROBLEM`: which learning rates suit the settings of a grid.
-
-`gdcli gradcheck PROBLEM`: whether backpropagation says what the loss does.
-"""
+"""Studies of a problem: `gdcli lr-range`, `landscape`, `explore` and `gradcheck`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 from annotated_types import Ge
 
-from gdcli.cli.options import RUN, Screen, checked_output, every, given_of, read, takes
-from gdcli.cli.problem_commands import Problems, Set, Vary, Zip, where_of
+from gdcli.cli.options import GRID, RUN, Screen, checked_file, collect_errors, read
+from gdcli.cli.problem_commands import ReadExperiment, problem_command
 from gdcli.errors import UserError
-from gdcli.experiment.experiment import Experiment, Given
-from gdcli.experiment.experiment import read as read_experiment
-from gdcli.experiment.grid import Axes, Training
-from gdcli.problem import Problem
-from gdcli.studies.options import DataMap, GradientCheck, Machine, RangeTest, View
+from gdcli.experiment.grid import Axes, Training, Trial
+from gdcli.report.labels import bytes_in_words
+from gdcli.runs import atomic
+from gdcli.studies.options import Compute, DataMap, GradientCheck, RangeTest, View
 
 if TYPE_CHECKING:
     from gdcli.studies.explore.dynamics import Exploration
     from gdcli.studies.landscape.surface import Landscape
-    from gdcli.studies.lr_range.search import SettingRange
 
-LANDSCAPE_WHERE = "gdcli landscape"
-LANDSCAPE_DECIDED = ("measure",)  # it shows no curve
-LANDSCAPE_ENDINGS = (".csv", ".png", ".svg", ".pdf")
-LandscapeOutput = Annotated[
-    list[str] | None,
-    typer.Option(
+PAGES = (".html", ".htm")
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def output(what: str) -> Any:
+    """Return the option -o of files to write, each by its ending; `what` says which."""
+    return typer.Option(
         "-o",
         "--output",
         metavar="FILE",
-        help="write a picture (.png, .svg, .pdf), or the losses and, beside them, the trials' "
-        "points (.csv; as landscape.csv in a run's folder, report shows them); may be repeated",
+        help=f"{what}; may be repeated",
         rich_help_panel=RUN,
+    )
+
+
+RangeOutput: TypeAlias = Annotated[
+    list[str] | None,
+    output(
+        "write a picture (.png, .svg, .pdf), an interactive page (.html), or the losses at every "
+        "learning rate (.csv)"
+    ),
+]
+LandscapeOutput: TypeAlias = Annotated[
+    list[str] | None,
+    output(
+        "write a picture (.png, .svg, .pdf), or the losses and, beside them, the path of each "
+        "trial (.csv); gdcli report shows a file landscape.csv in a run's folder"
     ),
 ]
 
 
-class Landscapes(Problems):
-    """Draw the loss around the trials of a grid."""
+@problem_command(
+    {"Learning rates": (RangeTest,), GRID: (Axes, Training), RUN: (Compute, Screen)},
+    fixed=("lr", "schedule", "record", "tol", "target-loss", "measure"),
+    replaced=("epochs", "steps", "diverge-at"),
+    defaults={"seed": "0:2"},  # a single one may be lucky
+    zips=False,
+    takes_files=True,
+)
+def lr_range(
+    experiment: ReadExperiment, given: Mapping[str, Any], *, output: RangeOutput = None
+) -> int:
+    """Find a good learning rate for each setting of a grid.
 
-    where = LANDSCAPE_WHERE
-    beside = (View, Axes, Training, Machine, Screen)
-    decided = LANDSCAPE_DECIDED
-
-    @staticmethod
-    def function(name: str, problem: type[Problem]) -> Callable[..., int]:
-        """Return what draws the landscape of a problem."""
-        defaults = {"lr": (problem.default_lr,), "epochs": problem.default_epochs}
-        panels: dict[str, tuple[type, ...]] = {
-            "Problem": (problem,),
-            "View": (View,),
-            "Grid": (Axes, Training),
-            RUN: (Machine, Screen),
-        }
-
-        @takes(panels, defaults, without=LANDSCAPE_DECIDED)
-        def command(
-            *, vary: Vary = None, zip_: Zip = None, output: LandscapeOutput = None, **given: object
-        ) -> int:
-            experiment = partial(Landscapes.experiment, name, problem, given, vary, zip_)
-            return _draw(output or [], experiment, given)
-
-        return command
-
-    def of_file(self, file: str) -> Callable[..., int]:
-        """Return what draws the landscape of an experiment file."""
-
-        @takes({"View": (View,), RUN: (Machine, Screen)})
-        def command(*, set_: Set = None, output: LandscapeOutput = None, **given: object) -> int:
-            return _draw(output or [], partial(Landscapes.experiment_in, file, set_), given)
-
-        return command
-
-
-def _draw(output: list[str], experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
-    files = [Path(file) for file in output]
-    screen, machine, view, read_one, *_ = every(
-        [
-            *(partial(read, cls, given) for cls in (Screen, Machine, View)),
-            experiment,
-            *(partial(checked_output, file, LANDSCAPE_ENDINGS) for file in files),
+    A few learning rates are tried, each by a training of its own that keeps the rate. The best one
+    has the lowest loss at the end. From a larger one on training is unstable: the loss ends higher
+    than it began.
+    """
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        compute = collect(read, Compute, given)
+        test = collect(read, RangeTest, given)
+    with collect_errors() as collect:
+        collect(test.rates)
+        files = [
+            collect(checked_file, Path(name), (".csv", *PICTURES, *PAGES)) for name in output or []
         ]
-    )
-    from gdcli.report.progress import progress_bar
-    from gdcli.runs.work import left_out
-    from gdcli.studies.landscape.show import print_landscape
-    from gdcli.studies.landscape.surface import landscape
+        grid = collect(experiment)
+    from gdcli.studies.lr_range.search import range_test
+    from gdcli.studies.lr_range.show import file_of, print_ranges
 
-    bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
-    scene = landscape(read_one, view, machine, bar)
+    ranges = range_test(grid, test, compute, screen.progress)
+    # First of all: whoever reads what is printed may have enough of it early.
+    for file in files:
+        atomic.write(file, [file_of(grid, ranges, test, file.suffix.lower())])
+    print_ranges(grid, ranges, test, screen.format, screen.console())
+    for file in files:
+        screen.tell(f"written: {file}")
+    failed = {trial: said for found in ranges for trial, said in found.failed.items()}
+    return _exit_code(failed, grid.varied, screen)
+
+
+@problem_command(
+    {"View": (View,), GRID: (Axes, Training), RUN: (Compute, Screen)},
+    fixed=("measure",),  # it shows no curve
+    takes_files=True,
+)
+def landscape(
+    experiment: ReadExperiment, given: Mapping[str, Any], *, output: LandscapeOutput = None
+) -> int:
+    """Draw the loss around the paths that training takes.
+
+    The trials of a grid are trained, and the loss is computed over a plane with their paths. Two
+    parameters are the plane; where there are more, --directions says which plane it is.
+    """
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        compute = collect(read, Compute, given)
+        view = collect(read, View, given)
+        grid = collect(experiment)
+        files = [collect(checked_file, Path(name), (".csv", *PICTURES)) for name in output or []]
+    from gdcli.studies.landscape.show import print_landscape, write_tables
+    from gdcli.studies.landscape.surface import landscape as trained
+
+    scene = trained(grid, view, compute, screen.progress)
     print_landscape(scene, screen.format, screen.console())
     for file in files:
-        screen.tell(f"written: {', '.join(map(str, _write_landscape(scene, file)))}")
-    for line in left_out(scene.failed, read_one.varied):
-        screen.warn(line)
-    return 1 if scene.failed else 0
+        written = write_tables(scene, file) if _is_table(file) else [_write_picture(scene, file)]
+        screen.tell(f"written: {', '.join(map(str, written))}")
+    return _exit_code(scene.failed, grid.varied, screen)
 
 
-def _write_landscape(scene: Landscape, file: Path) -> list[Path]:
-    """Write a picture, or the tables; return the files."""
-    from gdcli.runs import atomic
-
-    if file.suffix.lower() != ".csv":
-        from gdcli.studies.landscape.show import drawn
-
-        atomic.write(file, [drawn(scene, file.suffix.lower()[1:])])
-        return [file]
-    from gdcli.studies.landscape.show import plane_csv, plane_json, ways_csv
-
-    ways, meaning = file.with_name(f"{file.stem}-ways.csv"), file.with_suffix(".json")
-    atomic.write(file, (line.encode() for line in plane_csv(scene)))
-    atomic.write(ways, (line.encode() for line in ways_csv(scene)))
-    atomic.write(meaning, [plane_json(scene).encode()])
-    return [file, ways, meaning]
+def _is_table(file: Path) -> bool:
+    return file.suffix.lower() == ".csv"
 
 
-EXPLORE_ENDINGS = (".html", ".htm")
-# What the study itself decides, every epoch of every trial; and what would show in a curve alone.
-EXPLORE_DECIDED = ("record", "tol", "target-loss", "measure")
+def _write_picture(scene: Landscape, file: Path) -> Path:
+    from gdcli.studies.landscape.show import drawn
+
+    atomic.write(file, [drawn(scene, file.suffix.lower()[1:])])
+    return file
 
 
 @dataclass(frozen=True)
-class ExploreOutput:
+class ExploreFiles:
     """What is written besides what is printed."""
 
-    output: Annotated[Path | None, "write the data maps as an interactive page, FILE.html"] = None
+    output: Annotated[
+        Path | None, "write the data maps to this file as an interactive page (.html)"
+    ] = None
     folder: Annotated[
         Path | None,
-        "folder of the tables (default results/explore-, the problem and a hash); as explore "
-        "in a run's folder, report shows them",
+        "folder of the tables (default: results/explore- with the problem and a hash); gdcli "
+        "report shows them where they are the folder explore in a run's folder",
     ] = None
-    workers: Annotated[int, "processes; there is only one", Ge(1)] = 1
+    workers: Annotated[int, "processes; only 1 is possible", Ge(1)] = 1
 
     def __post_init__(self) -> None:
         """Raise UserError for several workers."""
         if self.workers > 1:
-            what = f"{self.workers} processes are asked for, and an exploration is made by one"
+            what = f"{self.workers} processes are asked for, and explore uses only one"
             fix = "leave it out; parts of a grid can be explored side by side"
             raise UserError("--workers", what, fix)
 
 
-class Explorations(Problems):
-    """Show which training examples are easy, hard or mislabelled."""
+@problem_command(
+    {"Data map": (DataMap,), GRID: (Axes, Training), RUN: (ExploreFiles, Compute, Screen)},
+    # It records every epoch of every trial; and what would show in a curve alone.
+    fixed=("record", "tol", "target-loss", "measure"),
+    takes_files=True,
+)
+def explore(experiment: ReadExperiment, given: Mapping[str, Any]) -> int:
+    """Find the training examples that are easy, hard or mislabelled.
 
-    where = "gdcli explore"
-    beside = (DataMap, Axes, Training, ExploreOutput, Machine, Screen)
-    decided = EXPLORE_DECIDED
+    The trials are trained, and in every epoch the loss of each example and the probability of its
+    label are recorded. An example is hard when its label stays improbable.
+    """
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        compute = collect(read, Compute, given)
+        files = collect(read, ExploreFiles, given)
+        options = collect(read, DataMap, given)
+        grid = collect(experiment)
+    if files.output:
+        checked_file(files.output, PAGES)
+    from gdcli.studies.explore.dynamics import explore as trained
+    from gdcli.studies.explore.files import folder_for, write
+    from gdcli.studies.explore.show import print_exploration, tables_of
 
-    @staticmethod
-    def function(name: str, problem: type[Problem]) -> Callable[..., int]:
-        """Return what explores the examples of a problem."""
-        defaults = {"lr": (problem.default_lr,), "epochs": problem.default_epochs}
-        panels: dict[str, tuple[type, ...]] = {
-            "Problem": (problem,),
-            "Data map": (DataMap,),
-            "Grid": (Axes, Training),
-            RUN: (ExploreOutput, Machine, Screen),
-        }
-
-        @takes(panels, defaults, without=EXPLORE_DECIDED)
-        def command(*, vary: Vary = None, zip_: Zip = None, **given: object) -> int:
-            return _explore(
-                partial(Explorations.experiment, name, problem, given, vary, zip_), given
-            )
-
-        return command
-
-    def of_file(self, file: str) -> Callable[..., int]:
-        """Return what explores the examples of an experiment file."""
-
-        @takes({"Data map": (DataMap,), RUN: (ExploreOutput, Machine, Screen)})
-        def command(*, set_: Set = None, **given: object) -> int:
-            return _explore(partial(Explorations.experiment_in, file, set_), given)
-
-        return command
-
-
-def _explore(experiment: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
-    screen, machine, written, options, read_one, *_ = every(
-        [
-            *(partial(read, cls, given) for cls in (Screen, Machine, ExploreOutput, DataMap)),
-            experiment,
-        ]
-    )
-    if written.output:
-        checked_output(written.output, EXPLORE_ENDINGS)
-    from gdcli.report.progress import progress_bar
-    from gdcli.runs.work import left_out
-    from gdcli.studies.explore.dynamics import explore
-    from gdcli.studies.explore.files import folder_for
-    from gdcli.studies.explore.show import print_exploration
-
-    folder = folder_for(read_one, options, written.folder)
-    bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
-    found = explore(read_one, options, machine, bar)
+    folder = folder_for(grid, options, files.folder)
+    found = trained(grid, options, compute, screen.progress)
     # First of all: whoever reads what is printed may have enough of it early.
-    _write_explore(found, folder, machine)
-    size = _write_page(found, written.output) if written.output else ""
+    write(folder, found, compute, tables_of(found))
+    page_size = _write_maps(found, files.output) if files.output else ""
     print_exploration(found, screen.format, screen.console())
     screen.tell(f"the examples are in {folder / 'examples.csv'}")
-    if written.output:
-        screen.tell(f"the data maps are in {written.output} ({size})")
-    for line in left_out(found.failed, read_one.varied):
-        screen.warn(line)
-    return 1 if found.failed else 0
+    if files.output:
+        screen.tell(f"the data maps are in {files.output} ({page_size})")
+    return _exit_code(found.failed, grid.varied, screen)
 
 
-def _write_explore(found: Exploration, folder: Path, machine: Machine) -> None:
-    from gdcli.studies.explore import show as rows
-    from gdcli.studies.explore.files import write
-
-    tables = {
-        "examples.csv": rows.examples_csv(found),
-        "settings.csv": rows.settings_csv(found),
-        "correlations.csv": rows.correlations_csv(found),
-    }
-    write(folder, found, machine, tables)
-
-
-def _write_page(found: Exploration, file: Path) -> str:
-    """Write the page; return its size."""
-    from gdcli.report.labels import bytes_in_words
-    from gdcli.runs import atomic
+def _write_maps(found: Exploration, file: Path) -> str:
+    """Write the data maps as a page; return its size in words."""
     from gdcli.studies.explore.page import page_bytes
 
     content = page_bytes(found)
@@ -241,168 +202,42 @@ def _write_page(found: Exploration, file: Path) -> str:
     return bytes_in_words(len(content))
 
 
-# What the search itself decides: the rates, how densely they are recorded, and what ends a trial.
-RANGE_DECIDED = ("lr", "schedule", "record", "tol", "target-loss", "measure")
-RANGE_ENDINGS = (".csv", ".png", ".svg", ".pdf", ".html", ".htm")
-SEEDS = "0:2"  # where none is given: a single one may be lucky
-
-
-RangeOutput = Annotated[
-    list[str] | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write a picture (.png, .svg, .pdf), a page (.html), or the losses at every rate "
-        "(.csv); may be repeated",
-        rich_help_panel=RUN,
-    ),
-]
-
-
-class LrRange(Problems):
-    """Find the learning rate to use, by holding rates from the start."""
-
-    where = "gdcli lr-range"
-    beside = (RangeTest, Axes, Training, Machine, Screen)
-    decided = RANGE_DECIDED
-    own = ("epochs", "steps", "diverge-at")  # of a rate that is held, and of its reading
-
-    @staticmethod
-    def function(name: str, problem: type[Problem]) -> Callable[..., int]:
-        """Return what finds the learning rate of a problem."""
-        panels: dict[str, tuple[type, ...]] = {
-            "Problem": (problem,),
-            "Learning rates": (RangeTest,),
-            "Grid": (Axes, Training),
-            RUN: (Machine, Screen),
-        }
-
-        @takes(panels, {"seed": SEEDS}, without=RANGE_DECIDED)
-        def command(*, vary: Vary = None, output: RangeOutput = None, **given: object) -> int:
-            seeded = {**given, "seed": SEEDS if given.get("seed") is None else given["seed"]}
-            read_one = partial(LrRange.experiment, name, problem, seeded, vary, None)
-            return _test(output or [], read_one, given)
-
-        return command
-
-    def of_file(self, file: str) -> Callable[..., int]:
-        """Return what finds the learning rate of an experiment file."""
-
-        @takes({"Learning rates": (RangeTest,), RUN: (Machine, Screen)})
-        def command(*, set_: Set = None, output: RangeOutput = None, **given: object) -> int:
-            return _test(output or [], partial(LrRange.experiment_in, file, set_), given)
-
-        return command
-
-
-def _test(output: list[str], read_one: Callable[[], Experiment], given: Mapping[str, Any]) -> int:
-    files = [Path(file) for file in output]
-    screen, machine, test = every(partial(read, cls, given) for cls in (Screen, Machine, RangeTest))
-    experiment: Experiment
-    *_, experiment = every(
-        [test.rates, *(partial(checked_output, file, RANGE_ENDINGS) for file in files), read_one]
-    )
-    from gdcli.report.progress import progress_bar
-    from gdcli.runs.work import left_out
-    from gdcli.studies.lr_range.search import range_test
-    from gdcli.studies.lr_range.show import print_ranges
-
-    bar = partial(progress_bar, quiet=screen.quiet, color=not screen.no_color)
-    ranges = range_test(experiment, test, machine, bar)
-    # First of all: whoever reads what is printed may have enough of it early.
-    for file in files:
-        _write_lr_range(experiment, ranges, test, file)
-    print_ranges(experiment, ranges, test, screen.format, screen.console())
-    for file in files:
-        screen.tell(f"written: {file}")
-    failed = {trial: said for found in ranges for trial, said in found.failed.items()}
-    for line in left_out(failed, experiment.varied):
-        screen.warn(line)
-    return 1 if failed else 0
-
-
-def _write_lr_range(
-    experiment: Experiment, ranges: list[SettingRange], test: RangeTest, file: Path
-) -> None:
-    """Write the losses, a picture of them, or a page."""
-    from gdcli.runs import atomic
-
-    ending = file.suffix.lower()
-    if ending == ".csv":
-        from gdcli.studies.lr_range.show import curve_csv
-
-        content = curve_csv(experiment, ranges).encode()
-    elif ending in (".html", ".htm"):
-        from gdcli.studies.lr_range.show import page
-
-        content = page(experiment, ranges, test)
-    else:
-        from gdcli.report.charts.files import figure_bytes
-        from gdcli.studies.lr_range.show import labels_of, picture_of
-
-        labels = labels_of(ranges, experiment.varied)
-        content = figure_bytes(picture_of(labels, ranges), ending[1:])
-    atomic.write(file, [content])
-
-
-GRADCHECK_WHERE = "gdcli gradcheck"
-
-
 @dataclass(frozen=True)
 class Start:
     """Where the gradient is checked."""
 
-    seed: Annotated[int, "seed of the start", Ge(0)] = 0
+    seed: Annotated[int, "seed of the starting point at which the gradient is checked", Ge(0)] = 0
     data_seed: Annotated[int, "seed of drawn data and of the train/test split", Ge(0)] = 0
 
 
-class GradientChecks(Problems):
-    """Compare backpropagation with finite differences."""
+@problem_command(
+    {"Check": (GradientCheck, Start), RUN: (Screen,)},
+    of_grid=(Start,),
+    settings={"dtype": "float64", "steps": 1},  # one trial in double precision
+)
+def gradcheck(experiment: ReadExperiment, given: Mapping[str, Any]) -> int:
+    """Compare a problem's gradients with finite differences.
 
-    where = GRADCHECK_WHERE
-    beside = (GradientCheck, Start, Screen)
-
-    @staticmethod
-    def function(name: str, problem: type[Problem]) -> Callable[..., int]:
-        """Return what checks the gradient of a problem."""
-        panels: dict[str, tuple[type, ...]] = {
-            "Problem": (problem,),
-            "Check": (GradientCheck, Start),
-            RUN: (Screen,),
-        }
-
-        @takes(panels)
-        def command(**given: object) -> int:
-            return _check(name, problem, given)
-
-        return command
-
-
-def _check(name: str, problem: type[Problem], given: Mapping[str, Any]) -> int:
-    screen, check, experiment = every(
-        [
-            lambda: read(Screen, given),
-            lambda: read(GradientCheck, given),
-            lambda: _experiment(name, problem, given),
-        ]
-    )
+    Each entry of the gradient is compared with the change of the loss over a small step. The exit
+    code is 1 if they differ.
+    """
+    with collect_errors() as collect:
+        screen = collect(read, Screen, given)
+        check = collect(read, GradientCheck, given)
+        grid = collect(experiment)
     from gdcli.studies.gradcheck import gradient_check, print_checked
 
-    found = gradient_check(experiment.grid.trials[0], check)
+    found = gradient_check(grid.grid.trials[0], check)
     print_checked(found, check, screen.format, screen.console())
     return 0 if all(one.agrees for one in found) else 1
 
 
-def _experiment(name: str, problem: type[Problem], given: Mapping[str, Any]) -> Experiment:
-    """Return one trial in double precision."""
-    return read_experiment(
-        Given(
-            problem=name,
-            options=given_of(given, problem),
-            grid={**given_of(given, Start), "dtype": "float64", "steps": 1},
-            vary={},
-            zip=(),
-            where=where_of(GRADCHECK_WHERE),
-        )
-    )
+def _exit_code(failed: Mapping[Trial, str], varied: Sequence[str], screen: Screen) -> int:
+    """Warn of the trials that failed, which a study leaves out; return 1 if there are any."""
+    if not failed:
+        return 0
+    from gdcli.runs.work import left_out
+
+    for line in left_out(failed, varied):
+        screen.warn(line)
+    return 1

@@ -31,27 +31,47 @@ MOST_STEPS = 2**53 - 1  # beyond it a float64 no longer counts in ones
 class Training:
     """Budget, recording, stopping and data order: the same for every trial of the grid."""
 
-    epochs: Annotated[int | None, "passes over the data", Ge(1), Le(MOST_STEPS)] = None
-    steps: Annotated[int | None, "steps, instead of epochs", Ge(1), Le(MOST_STEPS)] = None
-    record: Annotated[str, "when to record: epoch, step, every N steps, or log"] = "epoch"
-    tol: Annotated[float | None, "gradient norm at which a trial ends: its goal", Gt(0)] = None
-    target_loss: Annotated[float | None, "training loss at which a trial ends: its goal"] = None
-    diverge_at: Annotated[float, "times the loss at the start at which a trial diverged", Gt(1)] = (
-        1e9
+    epochs: Annotated[int | None, "passes over the training data", Ge(1), Le(MOST_STEPS)] = None
+    steps: Annotated[int | None, "steps of training, instead of epochs", Ge(1), Le(MOST_STEPS)] = (
+        None
     )
+    record: Annotated[
+        str,
+        "when to record the loss: every epoch, every step, every N steps (a number), or after "
+        "1, 2, 4, 8, ... steps (log)",
+    ] = "epoch"
+    tol: Annotated[float | None, "stop a trial when its gradient norm is at most this", Gt(0)] = (
+        None
+    )
+    target_loss: Annotated[float | None, "stop a trial when its training loss is at most this"] = (
+        None
+    )
+    diverge_at: Annotated[
+        float,
+        "a trial has diverged when its loss is more than this many times its starting loss (or "
+        "times 1, if that is larger)",
+        Gt(1),
+    ] = 1e9
     order: Annotated[
         Literal["shuffle", "fixed", "replacement"],
-        "examples reshuffled each epoch, in one order, or drawn with replacement",
+        "order of the examples: shuffle draws a new one every epoch, fixed keeps one, "
+        "replacement draws each example at random",
     ] = "shuffle"
-    remainder: Annotated[Literal["keep", "drop"], "the last, smaller batch of an epoch"] = "keep"
+    remainder: Annotated[
+        Literal["keep", "drop"],
+        "keep or drop the last batch of an epoch where it is smaller than the others",
+    ] = "keep"
     measure: Annotated[
         Literal["sharpness"] | None,
         LATER,
-        "what else to record: sharpness, the largest eigenvalue of the loss's Hessian",
+        "also record sharpness, the largest eigenvalue of the Hessian of the loss",
     ] = None
-    data_seed: Annotated[int, "seed of drawn data and of the train/test split", Ge(0)] = 0
+    data_seed: Annotated[
+        int, "seed of generated data and of the split into training and test examples", Ge(0)
+    ] = 0
     dtype: Annotated[
-        Literal["float32", "float64"] | None, "precision; float32 for networks, else float64"
+        Literal["float32", "float64"] | None,
+        "floating-point precision (default: float32 for networks, else float64)",
     ] = None
 
     @property
@@ -89,23 +109,48 @@ class Axes:
     method: Annotated[
         tuple[Literal["gd", "sgd", "minibatch"], ...],
         AXIS,
-        "how much data one step sees: all, one example, or a batch",
+        "examples that each step uses: gd, all of them (full-batch gradient descent); sgd, one; "
+        "minibatch, --batch-size of them",
     ] = ("gd",)
-    batch_size: Annotated[tuple[int, ...], AXIS, "examples in a step of minibatch", Ge(1)] = (32,)
-    optimizer: Annotated[tuple[str, ...], AXIS, "update rules, or files; see: gdcli optimizers"] = (
-        "vanilla",
+    batch_size: Annotated[tuple[int, ...], AXIS, "examples in each step of minibatch", Ge(1)] = (
+        32,
     )
-    schedule: Annotated[tuple[str, ...], AXIS, "learning rate over time; see: gdcli schedules"] = (
-        "constant",
-    )
+    optimizer: Annotated[
+        tuple[str, ...],
+        AXIS,
+        "update rules: vanilla is plain gradient descent, gdcli optimizers lists the others; or "
+        "a file of your own",
+    ] = ("vanilla",)
+    schedule: Annotated[
+        tuple[str, ...],
+        AXIS,
+        "how the learning rate changes during training: gdcli schedules lists them; or a file "
+        "of your own",
+    ] = ("constant",)
     weight_decay: Annotated[
-        tuple[float, ...] | None, AXIS, "the optimizer's weight decay, not in the loss", Ge(0)
+        tuple[float, ...] | None,
+        AXIS,
+        "weight decay by the optimizer, which is not part of the loss",
+        Ge(0),
     ] = None
     clip_norm: Annotated[
-        tuple[float, ...] | None, AXIS, "largest norm of a trial's gradient", Gt(0)
+        tuple[float, ...] | None,
+        AXIS,
+        "scale a gradient with a larger norm down to this norm",
+        Gt(0),
     ] = None
-    lr: Annotated[tuple[float, ...] | None, AXIS, "learning rates", Gt(0)] = None
-    seed: Annotated[tuple[int, ...], AXIS, "seeds of start and example order", Ge(0)] = (0,)
+    lr: Annotated[
+        tuple[float, ...] | None,
+        AXIS,
+        "learning rates, such as 0.1,0.01 or the range log:1e-4:1:5",
+        Gt(0),
+    ] = None
+    seed: Annotated[
+        tuple[int, ...],
+        AXIS,
+        "seeds of the starting point and of the order of the examples; 0:4 means 0,1,2,3,4",
+        Ge(0),
+    ] = (0,)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The learning rate as given, all the time."""
+"""Constant: the learning rate as given, in every step."""
 
 from __future__ import annotations
 

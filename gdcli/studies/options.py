@@ -14,10 +14,14 @@ from gdcli.fields import options_of
 
 
 @dataclass(frozen=True)
-class Machine:
+class Compute:
     """Where a study computes."""
 
-    device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
+    device: Annotated[
+        str,
+        "where to compute: auto, cpu, cuda or one GPU, such as cuda:1; auto takes a GPU for "
+        "networks, if there is one",
+    ] = "auto"
     memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
         None
     )
@@ -29,18 +33,37 @@ class RangeTest:
 
     epochs: Annotated[
         int | None,
-        "epochs that each rate is held, from the start; by default the problem's own, at most"
-        " 10 (of gd more) and 3000 steps",
+        "epochs for which each learning rate is kept (default: those of the problem, but at "
+        "most 10, more for gd, and at most 3000 steps)",
         Ge(1),
         Le(MOST_STEPS),
     ] = None
-    steps: Annotated[int | None, "steps, instead of epochs", Ge(1), Le(MOST_STEPS)] = None
-    lr_from: Annotated[float, "first learning rate of the ramp", Gt(0)] = 1e-5
-    lr_to: Annotated[float, "last one; rates are held beyond both where needed", Gt(0)] = 10.0
-    ramp: Annotated[int, "steps of the ramp, each at a larger rate", Ge(3)] = 100
-    smooth: Annotated[int, "losses of the ramp that are averaged around each", Ge(1)] = 5
+    steps: Annotated[
+        int | None,
+        "steps for which each learning rate is kept, instead of epochs",
+        Ge(1),
+        Le(MOST_STEPS),
+    ] = None
+    lr_from: Annotated[
+        float,
+        "learning rate at which the ramp begins: a short first training whose learning rate "
+        "grows with every step",
+        Gt(0),
+    ] = 1e-5
+    lr_to: Annotated[
+        float,
+        "learning rate at which the ramp ends; rates beyond both ends are tried where needed",
+        Gt(0),
+    ] = 10.0
+    ramp: Annotated[int, "steps of the ramp", Ge(3)] = 100
+    smooth: Annotated[
+        int, "losses of the ramp to average around each step, against noise", Ge(1)
+    ] = 5
     diverge_at: Annotated[
-        float, "a rate is unstable whose loss ends above so many times the start's", Gt(1)
+        float,
+        "a learning rate is unstable when its loss ends at more than this many times the "
+        "starting loss",
+        Gt(1),
     ] = 2.0
 
     def __post_init__(self) -> None:
@@ -64,13 +87,19 @@ class View:
 
     directions: Annotated[
         Literal["pca", "random"],
-        "plane of more than two parameters: where the trials go, or two random directions",
+        "plane to draw where there are more than two parameters: pca, through the best trial's "
+        "start and end and where the trials differ most; random, along two random directions",
     ] = "pca"
     resolution: Annotated[
-        int | None, "points along each side; 201 where a loss takes little work, else 51", Ge(2)
+        int | None,
+        "points along each side of the picture (default: 201 where the loss is quick to "
+        "compute, else 51)",
+        Ge(2),
     ] = None
-    x_range: Annotated[tuple[float, float] | None, "ends of the first axis, -1,2"] = None
-    y_range: Annotated[tuple[float, float] | None, "ends of the second axis"] = None
+    x_range: Annotated[tuple[float, float] | None, "ends of the horizontal axis, such as -1,2"] = (
+        None
+    )
+    y_range: Annotated[tuple[float, float] | None, "ends of the vertical axis"] = None
 
     def __post_init__(self) -> None:
         """Raise UserError for a range that does not ascend."""
@@ -86,15 +115,25 @@ class DataMap:
     """What is looked for in the training dynamics of the examples."""
 
     flip_labels: Annotated[
-        float, "part of the training labels made wrong, to see which are found", Ge(0), Lt(1)
+        float,
+        "share of the training labels to make wrong on purpose, to see how many are found",
+        Ge(0),
+        Lt(1),
     ] = 0.0
-    el2n_epoch: Annotated[int, "epoch of the EL2N score; the last, if that is earlier", Ge(1)] = 10
+    el2n_epoch: Annotated[
+        int, "epoch of the EL2N score, or the last one if training is shorter", Ge(1)
+    ] = 10
     ambiguous_from: Annotated[
-        float, "variability from which an example is ambiguous", Gt(0), Le(0.5)
+        float,
+        "an example is ambiguous when the probability of its label varies at least this much "
+        "(standard deviation over the epochs)",
+        Gt(0),
+        Le(0.5),
     ] = 0.2
     error_margin: Annotated[
         float,
-        "mean probability of another class, over the label's, of a likely error",
+        "a label can be wrong only where another class is more probable by at least this much, "
+        "on average over the epochs",
         Gt(0),
         Le(1),
     ] = 0.25
@@ -104,5 +143,7 @@ class DataMap:
 class GradientCheck:
     """How much of a gradient is looked at, and how closely it must agree."""
 
-    entries: Annotated[int, "entries checked of each parameter, drawn at random", Ge(1)] = 20
-    tolerance: Annotated[float, "relative difference allowed beyond rounding", Gt(0)] = 1e-5
+    entries: Annotated[int, "entries of each parameter to check, drawn at random", Ge(1)] = 20
+    tolerance: Annotated[
+        float, "largest relative difference that counts as agreement, beyond rounding", Gt(0)
+    ] = 1e-5

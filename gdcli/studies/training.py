@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gdcli.engine.train import Watch
     from gdcli.problem import Data, Params
     from gdcli.runs.progress import Progress
-    from gdcli.studies.options import Machine
+    from gdcli.studies.options import Compute
 
 
 def flat(params: Mapping[str, NDArray[np.floating]]) -> NDArray[np.floating]:
@@ -100,7 +100,7 @@ class Results:
 
 def train(
     trials: Iterable[Trial],
-    machine: Machine,
+    machine: Compute,
     make_bar: MakeBar,
     *,
     keep: bool = False,
@@ -122,7 +122,7 @@ def train(
 
 def in_batches(
     trials: Iterable[Trial],
-    machine: Machine,
+    machine: Compute,
     make_bar: MakeBar,
     work: Callable[[TrialBatch, str, Advance], T],
     *,
@@ -171,7 +171,7 @@ def none_trained(failed: Mapping[Trial, str]) -> RunError:
     return RunError(f"no trial could be trained: {next(iter(failed.values()))}")
 
 
-def device_of(trial: Trial, machine: Machine) -> str:
+def device_of(trial: Trial, machine: Compute) -> str:
     """Return the name of the device; raises UserError for one that is not there."""
     return resolve(machine.device, networks=needs_torch(trial.problem))
 

@@ -12,12 +12,12 @@ import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.cli.options import Screen
-from gdcli.cli.studies import EXPLORE_DECIDED, ExploreOutput
+from gdcli.cli.studies import ExploreFiles
 from gdcli.engine.examples import load
 from gdcli.fields import options_of
 from gdcli.runs.signals import Interrupted
 from gdcli.studies.explore import dynamics
-from gdcli.studies.options import DataMap, Machine
+from gdcli.studies.options import Compute, DataMap
 from tests.cli.command_line import Shell
 from tests.own_code import NET, write
 
@@ -80,7 +80,9 @@ def test_an_experiment_file_says_the_same(shell: Shell) -> None:
     (error,) = shell.refuses("explore", file, "--set", "record=2")
     assert error == "--set record: gdcli explore takes no record from a file; leave it out"
     (error,) = shell.refuses("run", file)
-    assert error.startswith("gdcli run: it takes no experiment file, as 'wine.toml' is; ")
+    assert error.startswith(
+        "gdcli run: 'wine.toml' is an experiment file, which gdcli run does not take; "
+    )
     assert shell("explore", "--help") == 0
     assert "FILE.toml" in shell.out
 
@@ -122,7 +124,7 @@ def test_a_page_can_be_written(shell: Shell) -> None:
         (("mlp", "--ambiguous-from", "0.6"), "--ambiguous-from: 0.6 is more than 0.5; "),
         (("mlp", "--record", "step"), "--record: there is no such option; "),
         (("mlp", "--workers", "2"), "--workers: 2 processes are asked for, and an e"),
-        (("mlp", "-o", "map.pdf"), "--output: 'map.pdf' does not end in .html, .htm; "),
+        (("mlp", "-o", "map.pdf"), "--output: 'map.pdf' does not end in .html or .htm; "),
         (("mlp", "--vary", "test-fraction=0.1,0.2"), "--vary: the grid varies the examples"),
         (("mlp", "--memory", "100kB"), "--memory: what is kept of 1438 examples needs "),
         (("mlp", "--device", "tpu"), "--device: 'tpu' is no device; "),
@@ -136,14 +138,14 @@ def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: s
 @pytest.mark.parametrize("name", PROBLEMS.names())
 def test_a_problem_s_options_are_its_own(name: str) -> None:
     others = {
-        option for cls in (DataMap, ExploreOutput, Machine, Screen) for option in options_of(cls)
+        option for cls in (DataMap, ExploreFiles, Compute, Screen) for option in options_of(cls)
     }
     assert not others & set(options_of(PROBLEMS.find(name, "")))
 
 
 def test_the_help_has_what_is_its_own(shell: Shell) -> None:
     assert shell("explore", "cnn", "--help") == 0
-    assert not [option for option in EXPLORE_DECIDED if f"--{option} " in shell.out]
+    assert not [option for option in dynamics.asks.fixed if f"--{option} " in shell.out]
     assert all(f"--{option} " in shell.out for option in options_of(DataMap))
 
 

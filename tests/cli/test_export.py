@@ -160,4 +160,4 @@ def test_what_is_not_installed_or_has_no_place_is_told(
     assert line.endswith(f"which is not installed; pip install 'gdcli[{target}]'")
     monkeypatch.setattr(command, "find_spec", lambda _: object())
     (line,) = run.refuses("export", "a", "--to", target)
-    assert line.startswith(f"--output: {target} is not printed; give ")
+    assert line.startswith(f"--output: {target} cannot be printed; give ")

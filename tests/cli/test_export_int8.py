@@ -85,8 +85,8 @@ def test_a_mistake_is_one_line(shell: Shell) -> None:
     ids = pd.read_csv("results/bowl/summary.csv")["trial"]
     one = ("--trial", ids[0])
     for arguments, said in [
-        (("--trial", "a,b"), r"--trial: int8 is of one trial, and 2 are given; "),
-        (one, r"--output: int8 is not printed; "),
+        (("--trial", "a,b"), r"--trial: int8 takes one trial, and 2 are given; "),
+        (one, r"--output: int8 cannot be printed; "),
         ((*one, "-o", "net.txt"), r"--output: 'net\.txt' does not end in \.npz; "),
         ((*one, "-o", "net.npz"), r"--to: int8 is of networks, and quadratic is none; "),
     ]:

@@ -420,4 +420,4 @@ def test_the_only_trial_need_not_be_named(shell: Shell) -> None:
     assert Path("one.csv").read_bytes() == Path("named.csv").read_bytes()
     ran(shell, "linear-regression", "--epochs", "2", "--lr", "0.1,0.2", name="b")
     (line,) = shell.refuses("export", "b", "--to", "coefficients")
-    assert line.startswith("--trial: coefficients is of one trial, and the run has 2; give an id")
+    assert line.startswith("--trial: coefficients takes one trial, and the run has 2; give one id")

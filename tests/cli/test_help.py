@@ -10,14 +10,16 @@ import pytest
 
 from gdcli import __version__
 from gdcli.catalog.catalog import PROBLEMS
+from gdcli.cli.app import COMMANDS, GROUPS
 from gdcli.cli.options import Screen
+from gdcli.cli.problem_commands import FAMILIES
 from gdcli.cli.run import RunMode
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of
 from gdcli.runs.options import RunOptions
 from tests.cli.command_line import Shell, gdcli
 
-OTHERS = [
+RESERVED = [
     *(
         option
         for cls in (Axes, Training, RunOptions, RunMode, Screen)
@@ -25,16 +27,11 @@ OTHERS = [
     ),
     *("vary", "zip", "set", "help", "version"),
 ]
-
-
 ON_PROBLEMS = ["run", "lr-range", "landscape", "explore", "gradcheck"]
-ON_RUNS = ["runs", "show", "plot", "report", "compare", "verify", "merge", "export"]
-OTHERS = [
-    "step",
-    "sweep",
-    *ON_RUNS,
-    *("problems", "optimizers", "schedules", "check", "new", "schema", "doctor"),
-]
+OTHERS = [name for name in COMMANDS if name not in ON_PROBLEMS]
+
+
+CONTRACTS = {name for names in FAMILIES.values() for name in names}
 
 
 def sections(text: str) -> dict[str, str]:
@@ -48,10 +45,21 @@ def test_gdcli_alone_prints_the_help(shell: Shell) -> None:
     alone = shell.out
     assert shell("--help") == 0
     assert shell.out == alone
-    commands = sections(alone)["Commands"].splitlines()[1:]
-    names = [line.split()[0] for line in commands]
-    assert names == [*ON_PROBLEMS, *OTHERS]
+    assert [*sections(alone)] == [*GROUPS, "Options", "  Examples"]
     assert "-h, --help" in sections(alone)["Options"]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_help_groups_the_commands(shell: Shell, group: str) -> None:
+    assert shell("--help") == 0
+    listed = re.findall(r"^  ([a-z-]+) ", sections(shell.out)[group], re.MULTILINE)
+    assert listed == [*GROUPS[group]]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_listed_by_the_first_line_of_its_help(shell: Shell, name: str) -> None:
+    assert shell(name, "--help") == 0
+    assert " ".join(shell.out.split("\n\n")[1].split()) == COMMANDS[name][1]
 
 
 def test_the_version_is_printed(shell: Shell) -> None:
@@ -61,9 +69,27 @@ def test_the_version_is_printed(shell: Shell) -> None:
 
 def test_run_lists_every_problem_with_its_summary(shell: Shell) -> None:
     assert shell("run", "--help") == 0
-    listed = " ".join(sections(shell.out)["Problems"].split())
+    listed = " ".join(shell.out.split())
     for name in PROBLEMS.names():
         assert PROBLEMS.summary(name).replace("-", "") in listed.replace("- ", "").replace("-", "")
+
+
+@pytest.mark.parametrize("command", ON_PROBLEMS)
+def test_every_problem_stands_once_under_its_family(shell: Shell, command: str) -> None:
+    assert shell(command, "--help") == 0
+    _, _, below = shell.out.partition("\nProblems:\n")
+    listed = {
+        heading.strip(): re.findall(r"^    ([a-z0-9-]+)  ", part, re.MULTILINE)
+        for heading, part in re.findall(r"^  (\S.*):\n((?:    .*\n)+)", below, re.MULTILINE)
+    }
+    assert sorted(name for names in listed.values() for name in names) == PROBLEMS.names()
+    assert [*listed] == [*FAMILIES]
+    for family, names in listed.items():
+        for name in names:
+            contracts = [
+                cls for cls in PROBLEMS.find(name, "").__mro__ if cls.__name__ in CONTRACTS
+            ]
+            assert contracts[0].__name__ in FAMILIES[family]
 
 
 @pytest.mark.parametrize("name", PROBLEMS.names())
@@ -83,8 +109,8 @@ def test_a_problem_has_help_in_three_groups(shell: Shell, name: str) -> None:
 @pytest.mark.parametrize("name", PROBLEMS.names())
 def test_a_problem_s_options_are_its_own(name: str) -> None:
     own = list(options_of(PROBLEMS.find(name, "")))
-    assert not set(own) & set(OTHERS)
-    assert len(set(OTHERS)) == len(OTHERS)
+    assert not set(own) & set(RESERVED)
+    assert len(set(RESERVED)) == len(RESERVED)
 
 
 def test_the_help_says_range_and_default(shell: Shell) -> None:

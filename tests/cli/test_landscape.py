@@ -10,7 +10,7 @@ import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.fields import options_of
-from gdcli.studies.options import Machine, View
+from gdcli.studies.options import Compute, View
 from tests.cli.command_line import Shell
 
 SMALL = ("landscape", "rosenbrock", "--steps", "20", "--lr", "0.001,0.1", "--resolution", "9")
@@ -87,7 +87,7 @@ def test_an_experiment_file_says_the_same(shell: Shell) -> None:
         (("quadratci",), "gdcli landscape: there is no problem 'quadratci'; did you mean"),
         (
             ("quadratic", "-o", "a.gif"),
-            "--output: 'a.gif' does not end in .csv, .png, .svg, .pdf; ",
+            "--output: 'a.gif' does not end in .csv, .png, .svg or .pdf; ",
         ),
         (("quadratic", "--x-range", "2,-1"), "--x-range: 2 is not below -1; give the smaller one"),
         (("quadratic", "--x-range", "2"), "--x-range: '2' is not 2 values; "),
@@ -103,5 +103,5 @@ def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: s
 
 @pytest.mark.parametrize("name", PROBLEMS.names())
 def test_a_problem_s_options_are_its_own(name: str) -> None:
-    others = {option for cls in (View, Machine) for option in options_of(cls)}
+    others = {option for cls in (View, Compute) for option in options_of(cls)}
     assert not others & set(options_of(PROBLEMS.find(name, "")))

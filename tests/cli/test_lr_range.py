@@ -12,10 +12,10 @@ import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.cli.options import Screen
-from gdcli.cli.studies import RANGE_DECIDED, LrRange
+from gdcli.cli.studies import lr_range
 from gdcli.experiment.grid import Training
 from gdcli.fields import options_of
-from gdcli.studies.options import Machine, RangeTest
+from gdcli.studies.options import Compute, RangeTest
 from tests.cli.command_line import Shell
 
 BOWLS = ("lr-range", "quadratic", "--vary", "condition=10,100", "--optimizer", "vanilla,adam")
@@ -268,7 +268,7 @@ def test_the_help_says_what_of_a_file_does_not_count(shell: Shell) -> None:
 
 
 def test_options_that_it_shares_with_a_grid_are_its_own() -> None:
-    assert set(LrRange.own) == {*options_of(RangeTest)} & {*options_of(Training)}
+    assert set(lr_range.asks.replaced) == {*options_of(RangeTest)} & {*options_of(Training)}
 
 
 @pytest.mark.parametrize(
@@ -293,14 +293,14 @@ def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: s
 
 @pytest.mark.parametrize("name", PROBLEMS.names())
 def test_a_problem_s_options_are_its_own(name: str) -> None:
-    classes = (RangeTest, Machine, Screen)
+    classes = (RangeTest, Compute, Screen)
     others = {option for cls in classes for option in options_of(cls)}
     assert not others & set(options_of(PROBLEMS.find(name, "")))
 
 
 def test_the_help_leaves_out_what_the_test_decides(shell: Shell) -> None:
     assert shell("lr-range", "cnn", "--help") == 0
-    assert not [option for option in RANGE_DECIDED if f"--{option} " in shell.out]
+    assert not [option for option in lr_range.asks.fixed if f"--{option} " in shell.out]
     assert shell.out.count("--steps ") == shell.out.count("--diverge-at ") == 1
     assert "--momentum" not in shell.out
     assert all(f"--{option} " in shell.out for option in ("lr-from", "method", "seed", "output"))

@@ -46,11 +46,11 @@ ONE = [
     (("run", "quadratic", "--lrr", "3"), "--lrr: there is no such option; did you mean '--lr'?"),
     (
         ("landscape", "mlp", "--measure", "sharpness"),
-        "--measure: there is no such option; gdcli run has it, gdcli landscape mlp has not",
+        "--measure: gdcli landscape mlp has no such option, gdcli run has it; see: gdcli landscape mlp",
     ),
     (
         ("lr-range", "mlp", "--measure", "sharpness"),
-        "--measure: there is no such option; gdcli run has it, gdcli lr-range mlp has not",
+        "--measure: gdcli lr-range mlp has no such option, gdcli run has it; see: gdcli lr-range mlp --h",
     ),
     (("run", "quadratic", "--hidden", "3"), "--hidden: there is no such option; see: gdcli run"),
     (("run", "quadratic", "-z"), "-z: there is no such option; see: gdcli run quadratic --help"),
@@ -61,8 +61,8 @@ ONE = [
     (("run", "quadratic", "--optimizer", "adm"), "no optimizer 'adm'; did you mean 'adam'?"),
     (("run", "quadratic", "--schedule", "cosin"), "no schedule 'cosin'; did you mean 'cosine'?"),
     (("run", "quadratic", "--method", "sdg"), "--method: 'sdg' is not one of gd, sgd, minibatch"),
-    (("run", "quadratic", "--vary", "x"), "--vary: 'x' does not say what is what"),
-    (("run", "quadratic", "--vary", "=1"), "--vary: '=1' does not say what is what"),
+    (("run", "quadratic", "--vary", "x"), "--vary: 'x' is not a name and its values"),
+    (("run", "quadratic", "--vary", "=1"), "--vary: '=1' is not a name and its values"),
     (("run", "quadratic", "--vary", "dm=1"), "--vary dm: there is no setting 'dm' to vary"),
     (("run", "quadratic", "--vary", "dim=1", "--vary", "dim=2"), "--vary: 'dim' is given twice"),
     (

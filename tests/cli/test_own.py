@@ -331,7 +331,7 @@ def test_a_reference_that_leads_nowhere_is_told(shell: Shell, reference: str, sa
 def test_an_option_that_the_command_has_itself_is_refused(shell: Shell) -> None:
     write(shell.folder, "my_bowl.py", BOWL.replace("stiffness", "lr"))
     (line,) = shell.refuses("run", "./my_bowl.py")
-    assert line.startswith("my_bowl.py: its option --lr is one of gdcli run itself; ")
+    assert line.startswith("my_bowl.py: its option --lr is also an option of gdcli run; ")
 
 
 def test_texts_of_a_file_are_shown_as_they_stand(shell: Shell) -> None:

@@ -163,7 +163,7 @@ def test_saving_replaces_no_other_experiment(shell: Shell) -> None:
     assert shell(*SMALL, "--save", "a.toml") == 0  # the same again
     other = ("run", "saddle", "--save", "a.toml")
     (line,) = shell.refuses(*other)
-    assert line.startswith("--save: 'a.toml' exists and says something else; ")
+    assert line.startswith("--save: 'a.toml' exists and holds something else; ")
     assert load(Path("a.toml")).problem == "quadratic"
     assert shell(*other, "--overwrite") == 0
     assert load(Path("a.toml")).problem == "saddle"

@@ -71,7 +71,7 @@ def test_another_processor_is_said_and_met_by_tolerance(shell: Shell) -> None:
         ((".",), "'.': the folder holds no run; "),
         (("bowl", "--against", "nothing"), "'nothing': there is no such run; "),
         (("bowl", "--sample", "0"), "--sample: 0 is less than 1; "),
-        (("bowl", "--rtol", "1e-3"), "--rtol: it goes with --against; "),
+        (("bowl", "--rtol", "1e-3"), "--rtol: it needs --against; "),
         (("bowl", "--against", "bowl", "--sample", "1"), "--sample: nothing is run again with "),
         (("bowl", "--against", "bowl", "--atol", "-1"), "--atol: -1.0 is less than 0; "),
         ((), "gdcli verify: RUN is missing; "),

@@ -21,7 +21,7 @@ from gdcli.engine.steps.stepper import Stepper, Stepwise
 from gdcli.engine.update import Rule
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import explore
-from gdcli.studies.options import DataMap, Machine
+from gdcli.studies.options import Compute, DataMap
 from tests.engine.test_contract import NOISY, SMALL, methods
 from tests.grids import TRAINABLE, assert_agree, experiment, train
 
@@ -57,7 +57,7 @@ def test_examples_are_followed_on_a_gpu_as_on_the_cpu(problem: str) -> None:
     grid: dict[str, Any] = {"method": "minibatch", "epochs": "3", "dtype": "float64"}
     named = experiment(problem, **grid)
     cpu, gpu = (
-        explore(named, DataMap(), Machine(device=device), Silent).settings[0].measures
+        explore(named, DataMap(), Compute(device=device), Silent).settings[0].measures
         for device in ("cpu", "cuda:0")
     )
     for name in ("confidence", "variability", "el2n", "loss", "final_loss"):

@@ -14,7 +14,7 @@ from gdcli.engine.initial import module_of
 from gdcli.engine.weights import integers_of, layers_of
 from gdcli.problem import Data, Network
 from gdcli.runs.progress import Silent
-from gdcli.studies.options import Machine
+from gdcli.studies.options import Compute
 from gdcli.studies.training import layout_of, train
 from tests.cli.test_export_int8 import predict
 from tests.grids import experiment
@@ -37,7 +37,7 @@ def trained() -> tuple[Data, torch.nn.Module, dict[str, Any]]:
     rounded, problem, data = trial.problem, plain.problem, examples_of(trial)
     assert isinstance(rounded, Network)
     assert isinstance(problem, Network)
-    found = train([trial], Machine(device="cpu"), Silent, keep=True).trained[trial].params
+    found = train([trial], Compute(device="cpu"), Silent, keep=True).trained[trial].params
     assert found is not None
     module = module_of(problem, data)
     held: dict[str, Any] = {n: p.detach().numpy() for n, p in module.named_parameters()}

@@ -25,10 +25,10 @@ from gdcli.studies.explore.show import (
     setting_rows,
     settings_csv,
 )
-from gdcli.studies.options import DataMap, Machine
+from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
 
-CPU = Machine(device="cpu")
+CPU = Compute(device="cpu")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.page import page_bytes
-from gdcli.studies.options import DataMap, Machine
+from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
 from tests.report.opened import Opened, Opens
 
@@ -22,7 +22,7 @@ def exploration(
     problem: str, options: dict[str, Any] | None = None, flips: float = 0.0, **grid: Any
 ) -> Exploration:
     study = DataMap(flip_labels=flips)
-    return explore(experiment(problem, options, **grid), study, Machine(device="cpu"), Silent)
+    return explore(experiment(problem, options, **grid), study, Compute(device="cpu"), Silent)
 
 
 @pytest.fixture(scope="module")

@@ -8,25 +8,26 @@ from typing import Any
 
 import pytest
 
-from gdcli.cli.studies import _write_explore
 from gdcli.errors import UserError
 from gdcli.run_page import page_bytes
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
-from gdcli.studies.options import DataMap, Machine
+from gdcli.studies.explore.files import write
+from gdcli.studies.explore.show import tables_of
+from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
 from tests.report.opened import Opened, Opens
 from tests.report.pages import write_page
 from tests.run_folders import Made
 
-CPU = Machine(device="cpu")
+CPU = Compute(device="cpu")
 
 
 def explored(folder: Path, problem: str, flips: float = 0.0, **grid: Any) -> Exploration:
     """Explore a problem into a run's folder."""
     given = experiment(problem, grid.pop("options", None), **grid)
     found = explore(given, DataMap(flip_labels=flips), CPU, Silent)
-    _write_explore(found, folder / "explore", CPU)
+    write(folder / "explore", found, CPU, tables_of(found))
     return found
 
 
@@ -116,7 +117,7 @@ def test_nothing_trained_is_said(open_page: Opens, tmp_path: Path) -> None:
 def test_an_exploration_of_other_data_is_not_shown(
     open_page: Opens, wine: tuple[Path, Exploration], tmp_path: Path
 ) -> None:
-    _write_explore(wine[1], tmp_path / "explore", CPU)
+    write(tmp_path / "explore", wine[1], CPU, tables_of(wine[1]))
     opened = open_page(page_of(tmp_path, wine[1], **{"data-seed": 1}))
     assert opened.page.locator("#explored-plot").count() == 0
     assert "of another problem, or other data: not shown" in opened.text("#explored")
@@ -139,7 +140,7 @@ def test_an_exploration_of_other_data_is_not_shown(
 def test_a_damaged_line_is_named(
     wine: tuple[Path, Exploration], tmp_path: Path, name: str, change: tuple[str, str], said: str
 ) -> None:
-    _write_explore(wine[1], tmp_path / "explore", CPU)
+    write(tmp_path / "explore", wine[1], CPU, tables_of(wine[1]))
     page_of(tmp_path, wine[1])
     file = tmp_path / "explore" / name
     file.write_text(file.read_text().replace(*change, 1))
@@ -151,7 +152,7 @@ def test_a_damaged_line_is_named(
 def test_what_is_not_whole_is_not_shown(
     wine: tuple[Path, Exploration], tmp_path: Path, manifest: str | None
 ) -> None:
-    _write_explore(wine[1], tmp_path / "explore", CPU)
+    write(tmp_path / "explore", wine[1], CPU, tables_of(wine[1]))
     page_of(tmp_path, wine[1])
     file = tmp_path / "explore" / "manifest.json"
     if manifest is None:

@@ -22,7 +22,7 @@ from gdcli.studies.landscape.show import (
     said,
 )
 from gdcli.studies.landscape.surface import Landscape, landscape
-from gdcli.studies.options import Machine, View
+from gdcli.studies.options import Compute, View
 from tests.grids import experiment
 
 
@@ -33,7 +33,7 @@ def scene(
     **grid: Any,
 ) -> Landscape:
     read = experiment(name, options, **{"steps": "50", **grid})
-    return landscape(read, view or View(resolution=21), Machine("cpu"), Silent)
+    return landscape(read, view or View(resolution=21), Compute("cpu"), Silent)
 
 
 def rows(found: Landscape, width: int = 70) -> list[str]:

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gdcli.cli.studies import _write_explore
 from gdcli.datasets.matrices import LARGE
 from gdcli.datasets.tabular import Described, described
 from gdcli.engine.examples import examples_of
@@ -24,12 +23,12 @@ from gdcli.report.console import console
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore import page
 from gdcli.studies.explore.dynamics import Exploration, explore, labels_of
-from gdcli.studies.explore.files import read_explored
-from gdcli.studies.explore.show import examples_csv, print_exploration
-from gdcli.studies.options import DataMap, Machine
+from gdcli.studies.explore.files import read_explored, write
+from gdcli.studies.explore.show import examples_csv, print_exploration, tables_of
+from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
 
-CPU = Machine(device="cpu")
+CPU = Compute(device="cpu")
 KINDS = ("setosa", "=SUM(1)", "vir, ginica")
 OWN_LOAD = '''"""A network of one's own on a table."""
 
@@ -353,7 +352,7 @@ def test_every_form_of_an_exploration_names_rows_and_classes(
     assert (content["classes"], content["counted"]) == (list(about.classes), "line")
     assert content["row_numbers"] == list(about.rows)
     assert content["names"] == ["a", "b"]
-    _write_explore(found, tmp_path / "run" / "explore", CPU)
+    write(tmp_path / "run" / "explore", found, CPU, tables_of(found))
     manifest = json.loads((tmp_path / "run/explore/manifest.json").read_text())
     assert (manifest["class_names"], manifest["counted"]) == (list(about.classes), "line")
     read = read_explored(tmp_path / "run")
@@ -367,7 +366,7 @@ def test_every_form_of_an_exploration_names_rows_and_classes(
 
 def test_an_exploration_of_before_is_still_read(found: Exploration, tmp_path: Path) -> None:
     folder = tmp_path / "run" / "explore"
-    _write_explore(found, folder, CPU)
+    write(folder, found, CPU, tables_of(found))
     table = pd.read_csv(folder / "examples.csv", dtype=str, keep_default_na=False)
     added = ["line", "class", "original_class", "predicted_class"]
     table.drop(columns=added).to_csv(folder / "examples.csv", index=False)

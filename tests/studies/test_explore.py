@@ -28,12 +28,12 @@ from gdcli.studies.explore.files import (
     rank_correlation,
     regions_of,
 )
-from gdcli.studies.options import DataMap, Machine
+from gdcli.studies.options import Compute, DataMap
 from gdcli.studies.training import train, watched
 from tests.grids import experiment, only
 from tests.grids import train as curves_of
 
-CPU = Machine(device="cpu")
+CPU = Compute(device="cpu")
 LINEAR = [name for name in PROBLEMS.names() if issubclass(PROBLEMS.find(name, ""), LinearModel)]
 CLASSIFIERS = [
     ("logistic-regression", {"l2": "0"}),
@@ -287,6 +287,6 @@ def test_what_cannot_be_explored_is_refused(
 
 
 def test_what_is_kept_must_fit_the_memory() -> None:
-    small = Machine(device="cpu", memory="1MB")
+    small = Compute(device="cpu", memory="1MB")
     with pytest.raises(UserError, match=r"--memory: what is kept of 1438 examples needs 1\.27MB"):
         explore(experiment("mlp"), DataMap(), small, Silent)

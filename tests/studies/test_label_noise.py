@@ -15,7 +15,7 @@ from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.files import _at_least, label_noise, precision_and_recall
 from gdcli.studies.explore.show import print_exploration
-from gdcli.studies.options import DataMap, Machine
+from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
 
 BOUND = 0.25
@@ -25,7 +25,7 @@ def explored(
     problem: str, options: dict[str, Any], grid: dict[str, Any], flip: float = 0.0
 ) -> Exploration:
     study = DataMap(flip_labels=flip)
-    return explore(experiment(problem, options, **grid), study, Machine(device="cpu"), Silent)
+    return explore(experiment(problem, options, **grid), study, Compute(device="cpu"), Silent)
 
 
 def printed(found: Exploration, capsys: pytest.CaptureFixture[str]) -> str:

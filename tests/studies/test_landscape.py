@@ -22,11 +22,11 @@ from gdcli.studies.landscape.surface import (
     normalised,
     principal,
 )
-from gdcli.studies.options import Machine, View
+from gdcli.studies.options import Compute, View
 from gdcli.studies.training import flat, layout_of
 from tests.grids import experiment, only, train
 
-CPU = Machine(device="cpu")
+CPU = Compute(device="cpu")
 
 
 def scene(
@@ -225,7 +225,7 @@ def test_what_has_no_landscape_is_refused(
 def test_points_that_need_too_much_memory_are_refused() -> None:
     named = experiment("quadratic", {"dim": "1000"}, steps="10000", record="step")
     with pytest.raises(UserError, match="--record: 1000 parameters at 10001 points need 80MB"):
-        landscape(named, View(), Machine("cpu", "60MB"), Silent)
+        landscape(named, View(), Compute("cpu", "60MB"), Silent)
 
 
 def problem(name: str) -> Any:

@@ -25,7 +25,7 @@ from gdcli.studies.lr_range.search import (
     steepest,
 )
 from gdcli.studies.lr_range.show import answer, remarks
-from gdcli.studies.options import Machine, RangeTest
+from gdcli.studies.options import Compute, RangeTest
 from tests.grids import experiment, only, train
 
 TEST = RangeTest()
@@ -34,7 +34,7 @@ TEST = RangeTest()
 def ranges_of(
     problem: str, options: dict[str, Any] | None = None, test: RangeTest = TEST, **grid: Any
 ) -> list[SettingRange]:
-    return range_test(experiment(problem, options, **grid), test, Machine(device="cpu"), Silent)
+    return range_test(experiment(problem, options, **grid), test, Compute(device="cpu"), Silent)
 
 
 @pytest.mark.parametrize("condition", ["10", "100", "1000"])

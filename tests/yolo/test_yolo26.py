@@ -26,7 +26,7 @@ from gdcli.problem import Batch
 from gdcli.problems.yolo26 import PARTS, Yolo26
 from gdcli.runs.progress import Silent
 from gdcli.studies.landscape.surface import landscape
-from gdcli.studies.options import Machine, View
+from gdcli.studies.options import Compute, View
 from tests.engine.test_checkpoint import Memory, Stopped
 from tests.grids import assert_agree, experiment, only, train
 
@@ -109,7 +109,7 @@ def test_a_run_is_estimated_made_and_verified_to_the_bit(tmp_path: Path) -> None
 def test_its_landscape_has_the_running_statistics_of_the_end() -> None:
     named = experiment("yolo26", {"examples": "4"}, lr="0.01", steps="2", record="1")
     view = View(resolution=3, x_range=(-1, 1), y_range=(-1, 1))
-    scene = landscape(named, view, Machine(device="cpu"), Silent)
+    scene = landscape(named, view, Compute(device="cpu"), Silent)
     assert scene.losses[1, 1] == pytest.approx(scene.ways[0].losses[-1], rel=1e-5)
     assert len(set(scene.losses.ravel())) == 9
     assert "running statistics" in scene.plane.words

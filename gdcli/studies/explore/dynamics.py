@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from gdcli.engine.batch import TrialBatch
     from gdcli.engine.programs.program import Program
     from gdcli.problem import Params
-    from gdcli.studies.options import Machine
+    from gdcli.studies.options import Compute
 
 Labels: TypeAlias = "NDArray[np.int64]"
 
@@ -316,7 +316,7 @@ class Exploration:
 
 
 def explore(
-    experiment: Experiment, options: DataMap, machine: Machine, make_bar: MakeBar
+    experiment: Experiment, options: DataMap, machine: Compute, make_bar: MakeBar
 ) -> Exploration:
     """Train an experiment's trials and return what they make of every training example.
 
@@ -365,7 +365,7 @@ def _watched(
         return curves, dynamics.measures(program) if dynamics.chunks else {}
 
 
-def _check_room(trials: Sequence[Trial], examples: Examples, machine: Machine) -> None:
+def _check_room(trials: Sequence[Trial], examples: Examples, machine: Compute) -> None:
     """Raise UserError where the sums of a batch, and those of the settings, need too much."""
     lanes = max(map(lanes_of, batches_of(cohorts_of(trials))))
     settings = len({replace(trial, seed=0) for trial in trials})

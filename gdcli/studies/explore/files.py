@@ -44,7 +44,7 @@ from gdcli.runs.spec import code_checksums
 if TYPE_CHECKING:
     from gdcli.experiment.experiment import Experiment
     from gdcli.studies.explore.dynamics import Exploration
-    from gdcli.studies.options import DataMap, Machine
+    from gdcli.studies.options import Compute, DataMap
 
     Numbers = NDArray[np.float64]
     Places = NDArray[np.int64]
@@ -89,7 +89,7 @@ def _ours(folder: Path, own: str) -> bool:
 
 
 def write(
-    folder: Path, found: Exploration, machine: Machine, tables: Mapping[str, Iterable[str]]
+    folder: Path, found: Exploration, machine: Compute, tables: Mapping[str, Iterable[str]]
 ) -> None:
     """Write the tables, by file, and then the manifest, which says that they are whole."""
     atomic.make(folder)
@@ -98,7 +98,7 @@ def write(
     manifest.write(folder, _content(found, machine), tables)
 
 
-def _content(found: Exploration, machine: Machine) -> dict[str, Any]:
+def _content(found: Exploration, machine: Compute) -> dict[str, Any]:
     experiment = found.experiment
     networks = needs_torch(experiment.grid.trials[0].problem)
     device = resolve(machine.device, networks=networks)

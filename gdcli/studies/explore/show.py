@@ -86,6 +86,15 @@ def ranked(setting: Explored) -> NDArray[Any]:
     return own["confidence"] if "confidence" in own else own["loss"]
 
 
+def tables_of(found: Exploration) -> dict[str, Iterator[str]]:
+    """Return the lines of each file of an exploration's folder."""
+    return {
+        "examples.csv": examples_csv(found),
+        "settings.csv": settings_csv(found),
+        "correlations.csv": correlations_csv(found),
+    }
+
+
 def settings_csv(found: Exploration) -> Iterator[str]:
     """Yield the lines of a CSV file, a row a setting."""
     rows = setting_rows(found)

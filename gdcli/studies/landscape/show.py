@@ -32,8 +32,11 @@ from gdcli.report.console import has_colors, print_lines
 from gdcli.report.labels import all_digits, for_json, rounded
 from gdcli.report.plan import trial_labels, trial_rows
 from gdcli.report.text_tables import print_json, print_listing
+from gdcli.runs import atomic
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from numpy.typing import NDArray
@@ -287,6 +290,15 @@ def ways_csv(scene: Landscape) -> Iterator[str]:
         columns: Sequence[Iterable[float]] = (*(p.tolist() for p in points), way.losses)
         for step, *values in zip(way.steps, *columns, strict=True):
             yield ",".join([way.trial.id, str(step), *map(repr, values)]) + "\n"
+
+
+def write_tables(scene: Landscape, file: Path) -> list[Path]:
+    """Write the losses, the paths of the trials and what the plane is; return the files."""
+    ways, meaning = file.with_name(f"{file.stem}-ways.csv"), file.with_suffix(".json")
+    atomic.write(file, (line.encode() for line in plane_csv(scene)))
+    atomic.write(ways, (line.encode() for line in ways_csv(scene)))
+    atomic.write(meaning, [plane_json(scene).encode()])
+    return [file, ways, meaning]
 
 
 Style: TypeAlias = Literal["solid", "dashed", "dashdot", "dotted"]

@@ -43,7 +43,7 @@ from gdcli.studies.training import (
 
 if TYPE_CHECKING:
     from gdcli.experiment.experiment import Experiment
-    from gdcli.studies.options import Machine, View
+    from gdcli.studies.options import Compute, View
 
     Vector = NDArray[np.float64]
 
@@ -246,7 +246,7 @@ class Landscape:
         )
 
 
-def landscape(experiment: Experiment, view: View, machine: Machine, make_bar: MakeBar) -> Landscape:
+def landscape(experiment: Experiment, view: View, machine: Compute, make_bar: MakeBar) -> Landscape:
     """Train an experiment's trials and return their landscape.
 
     Trials that raise an exception are left out. Raises UserError for a grid of several problems,
@@ -301,7 +301,7 @@ def _joined(
     return np.concatenate(found)
 
 
-def _checked(trials: Sequence[Trial], machine: Machine) -> Layout:
+def _checked(trials: Sequence[Trial], machine: Compute) -> Layout:
     """Return the layout of the parameters, after all checks that need no training."""
     first = trials[0]
     if any(trial.problem != first.problem for trial in trials):

@@ -34,7 +34,7 @@ from gdcli.engine.theory.curvature import curvature_of
 from gdcli.experiment.grid import Trial
 from gdcli.schedule import Schedule
 from gdcli.schedules.constant import Constant
-from gdcli.studies.options import Machine, RangeTest
+from gdcli.studies.options import Compute, RangeTest
 from gdcli.studies.training import MakeBar, Results, Trained, none_trained, train
 
 if TYPE_CHECKING:
@@ -270,7 +270,7 @@ class SettingRange:
 
 
 def range_test(
-    experiment: Experiment, test: RangeTest, machine: Machine, make_bar: MakeBar
+    experiment: Experiment, test: RangeTest, machine: Compute, make_bar: MakeBar
 ) -> list[SettingRange]:
     """Return what the test says of every setting of an experiment's grid.
 

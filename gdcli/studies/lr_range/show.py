@@ -380,3 +380,14 @@ def _page_lines(
     for line in [*key(ranges, test), *limits(ranges, labels)]:
         yield f"<p>{escape(line)}</p>"
     yield "</html>"
+
+
+def file_of(
+    experiment: Experiment, ranges: Sequence[SettingRange], test: RangeTest, ending: str
+) -> bytes:
+    """Return what a file of this ending holds: the losses, an interactive page, or a picture."""
+    if ending == ".csv":
+        return curve_csv(experiment, ranges).encode()
+    if ending in (".html", ".htm"):
+        return page(experiment, ranges, test)
+    return figure_bytes(picture_of(labels_of(ranges, experiment.varied), ranges), ending[1:])
