@@ -7,9 +7,12 @@ one apostrophe off the front gives the text back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gdcli.fields import NUMBER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MARK = "'"
 WIDE = ("\uff1d", "\uff0b", "\uff0d", "\uff20")  # the same signs as East Asian keyboards have them

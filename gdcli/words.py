@@ -6,9 +6,12 @@ rule: these tables do. Words are compared without case and hyphens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from gdcli.fields import squashed, suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 OPTIONS = {  # of what people write, by what it is called
     "lr": (

@@ -8,7 +8,6 @@ What a few bits cost a network: accuracy against bytes, in floats, after and whi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf, isfinite
@@ -19,6 +18,8 @@ from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import OWN, Trial, Trials
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
     from gdcli.analysis.theory import RunConstants
     from gdcli.engine.quantized_size import Quantized
 

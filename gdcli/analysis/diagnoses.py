@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import takewhile
 from math import exp, isfinite, isnan, log
-from pathlib import Path
 from statistics import linear_regression
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
@@ -41,6 +40,8 @@ from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import Points, Trial, read_points
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gdcli.analysis.diagnosis.limits import Limits
     from gdcli.analysis.theory import RunConstants
     from gdcli.optimizer import Optimizer

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf, isnan
-from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.runs.csv_read import Row, read_rows
-from gdcli.runs.trials import Trial
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.runs.trials import Trial
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdcli.analysis.best import Candidate, Setting
+from gdcli.analysis.best import Setting
 from gdcli.analysis.quantiles import Spread, median, spread
-from gdcli.runs.csv_read import Value
-from gdcli.runs.trials import Trial
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gdcli.analysis.best import Candidate
+    from gdcli.runs.csv_read import Value
+    from gdcli.runs.trials import Trial
 
 RESAMPLES = 4000
 LEVEL = 0.95

@@ -12,10 +12,9 @@ What a run's manifest says of its problems: what theory starts from, and the tri
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from math import inf
-from typing import Any, NamedTuple, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 
 from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, Catalogue
 from gdcli.door import fits
@@ -25,12 +24,16 @@ from gdcli.engine.theory.curvature import Curvature
 from gdcli.engine.theory.noise_floor import Floor
 from gdcli.errors import UserError
 from gdcli.fields import Option, options_of
-from gdcli.optimizer import Optimizer
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.runs.csv_read import REPAIR, Value, value_of
-from gdcli.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from gdcli.optimizer import Optimizer
+    from gdcli.schedule import Schedule
 
 AT = 2e-15  # a relative difference from a limit that is rounding
 

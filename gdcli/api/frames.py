@@ -11,7 +11,6 @@ import pickle
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +29,8 @@ from gdcli.runs.overview import state_of
 from gdcli.runs.run_folder import any_folder_of, folder_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
     from numpy.typing import NDArray
 

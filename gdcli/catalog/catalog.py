@@ -28,7 +28,7 @@ from gdcli.catalog.user_code import NAME, TORCH, is_own, name_in, only_class
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.optimizer import Optimizer, State
-from gdcli.problem import Array, Problem
+from gdcli.problem import Problem
 from gdcli.schedule import Schedule
 from gdcli.words import entry_meant
 
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
     import torch
+
+    from gdcli.problem import Array
 
 
 @cache

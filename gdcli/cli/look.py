@@ -129,7 +129,7 @@ def report(*, run: RunArgument, **given: object) -> int:
         page = collect(read, ReportFile, given)
     file = checked_file(page.output, PAGES)
     folder = intact(run)
-    from gdcli.run_page import page_bytes
+    from gdcli.report.page.page import page_bytes
 
     content = page_bytes(folder)
     atomic.write(file, [content])
@@ -276,8 +276,8 @@ def _chart(named: Mapping[str, Path], runs: Mapping[str, Trials], options: RunCu
 def _print_pair(
     runs: Mapping[str, tuple[Path, Trials, RunConstants]], pair: tuple[str, str], screen: Screen
 ) -> None:
+    from gdcli.report.pairs import NAMED_NOTES, pair_of_runs
     from gdcli.report.text_tables import print_rows
-    from gdcli.report.views.pairs import NAMED_NOTES, pair_of_runs
 
     rates = [trial.lr for _, run, _ in runs.values() for trial in run.trials]
     rows = pair_of_runs({name: (run, theory) for name, (_, run, theory) in runs.items()}, pair)

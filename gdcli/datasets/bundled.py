@@ -18,13 +18,16 @@ from gdcli.datasets.cells import ranked
 from gdcli.datasets.contents import read_contents
 from gdcli.datasets.features import used
 from gdcli.datasets.images import padded
-from gdcli.datasets.reading import Both, Reading, read_both
+from gdcli.datasets.reading import Both, read_both
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
-from gdcli.problem import Array, Batch
+from gdcli.problem import Array
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from gdcli.datasets.reading import Reading
+    from gdcli.problem import Batch
 
 # What the classes are called, by their places.
 CLASSES = {

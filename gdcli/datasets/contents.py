@@ -18,7 +18,6 @@ import struct
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from stat import S_ISREG
@@ -28,6 +27,8 @@ from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from _typeshed import WriteableBuffer
 
 UNITS = ("B", "kB", "MB", "GB")

@@ -13,11 +13,10 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice, takewhile
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.datasets.cells import note
 from gdcli.datasets.contents import check_room, opened
@@ -34,6 +33,9 @@ from gdcli.datasets.reading import Reading
 from gdcli.datasets.tables import UNNAMED, TextTable
 from gdcli.errors import UserError
 from gdcli.fields import show, typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 SAYS = re.compile(r"sep=([^\w\s]|\t)\s*")  # what Excel writes, and takes off
 UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape gives them

@@ -5,18 +5,19 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice, pairwise, product
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdcli.datasets.cells import COMMA, GROUPED, Style, is_missing, note
-from gdcli.datasets.reading import Reading
 from gdcli.errors import UserError
 
 if TYPE_CHECKING:
     from _csv import Reader
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from gdcli.datasets.reading import Reading
 
 SEPARATORS = ",;\t|"
 BLANK = " "  # stands for any run of blanks, where nothing else separates columns

@@ -8,9 +8,8 @@ Whether the target of a file is a number to predict, or a class.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from gdcli.datasets.cells import EXACT, MOST, Classes, note, number_classes, ranks, tell_alike
@@ -22,6 +21,9 @@ from gdcli.fields import counted, show, typed
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
 

@@ -15,9 +15,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.datasets.cells import MOST, note, ranked
 from gdcli.datasets.contents import read_contents
@@ -25,7 +25,11 @@ from gdcli.datasets.npy import ArrayTable
 from gdcli.datasets.reading import LABEL
 from gdcli.errors import MissingData, UserError
 from gdcli.fields import show
-from gdcli.problem import Array, Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gdcli.problem import Array, Batch
 
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 CLASSES = 10  # of MNIST and Fashion-MNIST, whose labels count from 0

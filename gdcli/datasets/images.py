@@ -8,20 +8,27 @@ Images with the boxes of the objects in them, as arrays of one shape.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.datasets import idx
-from gdcli.datasets.cells import Classes, note
+from gdcli.datasets.cells import note
 from gdcli.datasets.features import Apart, classes_of, used
 from gdcli.datasets.npy import ArrayTable
-from gdcli.datasets.reading import Both, Reading, read_both
-from gdcli.datasets.tables import Table
+from gdcli.datasets.reading import Both, read_both
 from gdcli.errors import MissingData, UserError
 from gdcli.fields import counted, show
-from gdcli.problem import Array, Batch
+from gdcli.problem import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gdcli.datasets.cells import Classes
+    from gdcli.datasets.reading import Reading
+    from gdcli.datasets.tables import Table
+    from gdcli.problem import Array
 
 SYSTEM = (Path("/usr/local/share/datasets"), Path("/usr/share/datasets"))  # each set in a folder
 

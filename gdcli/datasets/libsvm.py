@@ -7,17 +7,21 @@ is named `label`, the others by their index; `# comments` and `qid:` are passed 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.datasets.cells import Style, lost_digits, note, number
 from gdcli.datasets.contents import check_room, opened
 from gdcli.datasets.npy import ArrayTable
 from gdcli.datasets.reading import LABEL
-from gdcli.datasets.tables import Table
 from gdcli.errors import UserError
 from gdcli.fields import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from gdcli.datasets.tables import Table
 
 FEATURES = "features"
 LONGEST = 2**26  # bytes of a line

@@ -29,14 +29,17 @@ from gdcli.datasets.dialect import BLANK
 from gdcli.datasets.features import Apart, Indices, tell_dropped, whole_rows
 from gdcli.datasets.npy import ArrayTable, Header, check_columns, check_finite, read_header
 from gdcli.datasets.out_of_core import OnDisk
-from gdcli.datasets.reading import NPY, Reading, check_options, features_of, guessed
-from gdcli.datasets.tables import Table, TextTable, names_of
+from gdcli.datasets.reading import NPY, check_options, features_of, guessed
+from gdcli.datasets.tables import TextTable, names_of
 from gdcli.errors import UserError
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from gdcli.datasets.reading import Reading
+    from gdcli.datasets.tables import Table
 
 QUOTE = '"'
 LARGE = 2**20  # bytes of a file, or of a packed one

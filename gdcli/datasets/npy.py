@@ -15,20 +15,22 @@ import tokenize
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
 
 from gdcli.datasets.cells import instead, is_missing, note
 from gdcli.datasets.contents import WRONG_ZIP, check_ratio, check_room, seekable
-from gdcli.datasets.reading import Reading
 from gdcli.datasets.tables import FILL, Table, tell_words
 from gdcli.errors import UserError
 from gdcli.fields import counted, show, typed
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
+
+    from gdcli.datasets.reading import Reading
 
 
 class Header(NamedTuple):

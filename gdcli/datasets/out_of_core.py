@@ -9,7 +9,6 @@ All examples of a part, as many at a time as are in memory: all at once, or read
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -22,6 +21,8 @@ from gdcli.errors import RunError
 from gdcli.problem import Array, Batch, Data, Params
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 

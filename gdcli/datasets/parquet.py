@@ -11,25 +11,27 @@ from __future__ import annotations
 
 import importlib
 import zipfile
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gdcli.datasets.cells import EXACT, Style, instead, is_missing, note
 from gdcli.datasets.contents import check_ratio, check_room, seekable
 from gdcli.datasets.delimited import CELL, named
 from gdcli.datasets.dialect import check_names
-from gdcli.datasets.reading import Reading
 from gdcli.datasets.tables import FILL, UNNAMED, Table, TextTable, tell_words, without
 from gdcli.errors import UserError
 from gdcli.fields import show, typed
-from gdcli.problem import Array
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     import numpy as np
     from numpy.typing import NDArray
+
+    from gdcli.datasets.reading import Reading
+    from gdcli.problem import Array
 
 TEXT = ("string", "large_string", "string_view")
 FLOATS = ("halffloat", "float", "double")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import zipfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
@@ -23,11 +23,14 @@ from gdcli.datasets.contents import WRONG_ZIP, opened, packed, seekable
 from gdcli.datasets.tables import Table
 from gdcli.errors import MissingData, UserError
 from gdcli.fields import LATER, show, split
-from gdcli.problem import Array
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import numpy as np
     from numpy.typing import NDArray
+
+    from gdcli.problem import Array
 
 AUTO = "auto"
 TEST_FRACTION = 0.2  # unless it is given

@@ -7,11 +7,10 @@ import math
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gdcli.datasets.cells import note, number
 from gdcli.datasets.contents import check_room, read_contents
@@ -19,6 +18,9 @@ from gdcli.datasets.images import padded
 from gdcli.errors import UserError
 from gdcli.fields import convert, show
 from gdcli.problem import Array, Data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LARGEST = 2**20  # bytes of a data.yaml

@@ -5,7 +5,6 @@ Which way a batch was computed, in words for the manifest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -28,6 +27,8 @@ from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.programs.program import Program

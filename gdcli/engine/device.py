@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.problem import Array
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from gdcli.problem import Array
 
 # NVIDIA's driver on Linux and Windows, AMD's runtime, which PyTorch calls CUDA too.
 DRIVERS = ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so")

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.datasets.contents import free, human
 from gdcli.datasets.out_of_core import numbers_held, some_of, streamed
@@ -28,7 +27,12 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.fields import show
-from gdcli.problem import Data, Problem, StatefulNetwork
+from gdcli.problem import Problem, StatefulNetwork
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from gdcli.problem import Data
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +17,8 @@ from gdcli.errors import UserError
 from gdcli.problem import Data, Network
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gdcli.experiment.grid import Trial
     from gdcli.problem import Problem
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
@@ -12,6 +11,8 @@ from gdcli.engine.plan import plan_of
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gdcli.engine.device import Device, Torch
     from gdcli.engine.layout import Pieces
     from gdcli.engine.programs.program import Program

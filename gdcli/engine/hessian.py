@@ -5,7 +5,6 @@ The largest eigenvalue of a symmetric matrix that is known by its products, for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -18,6 +17,8 @@ from gdcli.engine.theory.curvature import curvature_of
 from gdcli.errors import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,6 +9,8 @@ from gdcli.errors import GdcliError, RunError
 from gdcli.fields import said
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gdcli.engine.batch import TrialBatch
     from gdcli.experiment.grid import Trial
 

@@ -18,20 +18,21 @@ from the problem alone. The trials' bits do not depend on their company, so that
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gdcli.engine.device import NumPy
-from gdcli.problem import Array, Batch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
     from gdcli.experiment.grid import Trial
+    from gdcli.problem import Array, Batch
 
 
 class Lanes(NamedTuple):

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.errors import UserError
-from gdcli.experiment.grid import MOST_STEPS, Trial
+from gdcli.experiment.grid import MOST_STEPS
 from gdcli.problem import Network, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gdcli.experiment.grid import Trial
 
 MOST_POINTS = 10_000_000
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from gdcli.engine.watcher import Trajectory
     from gdcli.experiment.grid import Training
     from gdcli.optimizer import State
+    from gdcli.problem import Array, Params
 
 FLUSH = 64  # recorded points that stay on a GPU before they leave it together
 RUNNING, CONVERGED, DIVERGED = 0, 1, 2

@@ -9,12 +9,13 @@ numbers alone, in any grid, on any worker.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.plan import Plan

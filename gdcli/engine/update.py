@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.problem import Array, Params
 from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from gdcli.engine.programs.program import Program
     from gdcli.experiment.grid import Trial
     from gdcli.optimizer import Optimizer, State
+    from gdcli.problem import Array, Params
 
 
 class Rule:

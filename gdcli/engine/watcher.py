@@ -9,7 +9,6 @@ What the point is like at which a trial ended: asked only where its gradient has
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,6 +21,8 @@ from gdcli.errors import RunError
 from gdcli.problem import Array, LinearModel, Params
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.initial import Start

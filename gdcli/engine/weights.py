@@ -6,7 +6,6 @@ A network's numbers as PyTorch keeps them.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from gdcli.errors import UserError
 from gdcli.problem import BITS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from gdcli.problem import Data, Network, StatefulNetwork

@@ -11,9 +11,7 @@ folder's experiment.toml compute the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.datasets.contents import human
@@ -32,6 +30,9 @@ from gdcli.runs.run import Run, finished_unread, folder_of
 from gdcli.runs.signals import patience
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from gdcli.executors.supervisor import Executor
     from gdcli.experiment.experiment import Experiment
     from gdcli.runs.options import RunOptions

@@ -12,7 +12,6 @@ import multiprocessing
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +28,7 @@ from gdcli.runs.run import Done
 from gdcli.runs.signals import shielded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gdcli.executors.supervisor import Executor, Tally
     from gdcli.runs.run import Run

@@ -6,9 +6,8 @@ logspace gives other bits on other processors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Context, Decimal, localcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gdcli.errors import UserError
 from gdcli.fields import (
@@ -22,6 +21,9 @@ from gdcli.fields import (
     split,
     written,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DIGITS = Context(prec=60)
 FEWER = Context(prec=50)  # what rounding errors do not reach: 8 * 2**1 is 16, not 15.99...

@@ -5,18 +5,22 @@ A command line and a TOML file say the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
-from gdcli.catalog.user_code import Stranger, absolute, name_in, relative
+from gdcli.catalog.user_code import absolute, name_in, relative
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
 from gdcli.experiment.grid import Axes, Grid, Training, Where, digest
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from gdcli.catalog.user_code import Stranger
 
 
 class Given(NamedTuple):

@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gdcli import door
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
@@ -23,6 +23,9 @@ from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import LIMITS, NUMBER, WHOLE, Option, options_of, show, suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 TABLES = ("problem", "grid")
 GRID = {**options_of(Axes), **options_of(Training), "zip": None}

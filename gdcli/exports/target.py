@@ -6,12 +6,16 @@ What a trial is called where people choose among many.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.runs.csv_read import Value
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from gdcli.runs.csv_read import Value
 
 OUTPUT = "--output"
 

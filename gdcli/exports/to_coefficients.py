@@ -8,7 +8,6 @@ rows are those of the class that a prediction above 0 speaks for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ from gdcli.errors import UserError
 from gdcli.problem import Array, LinearModel
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from gdcli.experiment.grid import Trial

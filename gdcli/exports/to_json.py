@@ -7,15 +7,16 @@ null.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
 from math import isfinite
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdcli.exports.target import refuse_existing
 from gdcli.runs import atomic
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
+
     from gdcli.runs.csv_read import Value
     from gdcli.runs.folder import Contents, TrialContents
 

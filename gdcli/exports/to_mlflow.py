@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
 from importlib.util import find_spec
 from math import isinf
 from typing import TYPE_CHECKING, TypeVar
@@ -33,6 +32,8 @@ from gdcli.exports.target import OUTPUT, label  # noqa: E402
 from gdcli.fields import counted, show  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
     from gdcli.runs.folder import Contents, TrialContents
 
 T = TypeVar("T")

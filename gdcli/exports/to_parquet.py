@@ -6,8 +6,6 @@ nan and inf stay what they are; what was not measured is null.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -20,6 +18,9 @@ from gdcli.runs import atomic
 from gdcli.runs.folder import TableName, blocks, kinds_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
     from gdcli.runs.folder import Contents
 
 ROWS = 100_000  # of a row group: what is in memory at a time

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,8 @@ from gdcli.fields import counted, show
 from gdcli.runs import atomic
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from gdcli.runs.csv_read import Value
     from gdcli.runs.folder import Contents, TrialContents
 

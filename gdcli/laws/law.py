@@ -7,9 +7,9 @@ Small grids that laws are tried on, trained in memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,11 @@ from gdcli.engine.examples import examples_of
 from gdcli.errors import GdcliError
 from gdcli.experiment.grid import Axes, Grid, Training, Trial, cohorts_of
 from gdcli.fields import options_of, said
-from gdcli.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gdcli.problem import Problem
 
 Law: TypeAlias = Callable[[], str]  # returns what was seen; raises Broken, or whatever it meets
 

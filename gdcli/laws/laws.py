@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,10 +23,9 @@ from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import needs_torch, program_for, why_not_stacked
 from gdcli.engine.initial import Start, starting_point
-from gdcli.engine.programs.program import Program
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Training, Trial
+from gdcli.experiment.grid import Training
 from gdcli.fields import options_of, show
 from gdcli.laws.law import (
     FEW,
@@ -45,6 +44,10 @@ from gdcli.problem import Data, Network, Problem
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic
 from gdcli.schedule import Schedule
+
+if TYPE_CHECKING:
+    from gdcli.engine.programs.program import Program
+    from gdcli.experiment.grid import Trial
 
 STEPS = 4
 SHAPE = (3, 4)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Gt, Lt
 
 from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
-from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array
 
 
 @dataclass(frozen=True)

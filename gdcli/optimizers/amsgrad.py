@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gdcli.arrays import namespace
-from gdcli.optimizer import State
 from gdcli.optimizers.adam import Adam, unbiased
-from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    from gdcli.optimizer import State
+    from gdcli.problem import Array
 
 
 @dataclass(frozen=True)

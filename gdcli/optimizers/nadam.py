@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
 from gdcli.arrays import namespace
-from gdcli.optimizer import State
 from gdcli.optimizers.adam import Adam
-from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    from gdcli.optimizer import State
+    from gdcli.problem import Array
 
 
 @dataclass(frozen=True)

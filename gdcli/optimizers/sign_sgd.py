@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
-from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli.optimizer import Optimizer, State
-from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array
 
 
 @dataclass(frozen=True)

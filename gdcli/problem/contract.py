@@ -10,7 +10,6 @@ Linear predictions, and what one of them costs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
@@ -21,6 +20,8 @@ from gdcli.arrays import namespace
 from gdcli.fields import LATER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
 # NumPy on the CPU, torch elsewhere: the array API has no static type that both satisfy.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,6 +20,8 @@ from gdcli.errors import UserError
 from gdcli.problem import Array, Batch, Data, StatefulNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from torch import nn
 

@@ -16,15 +16,15 @@ from gdcli.report.charts.scale import SHARES
 from gdcli.report.charts.terminal import PlotCurve, plot
 from gdcli.report.console import literal, print_lines
 from gdcli.report.labels import all_digits, for_json, texts_of
+from gdcli.report.pairs import TRIED
 from gdcli.report.text_tables import print_json, print_listing, print_rows, write_lines
-from gdcli.report.views.seeds import TRIED
-from gdcli.runs.csv_read import Value
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
     from gdcli.analysis.targets import Profile, Steps
+    from gdcli.runs.csv_read import Value
 
 MOST = 200  # characters of a setting, which may be a list of thousands; json has all of it
 Differences = Mapping[str, Mapping[str, str]]

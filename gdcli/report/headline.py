@@ -5,21 +5,22 @@ What a constant answer reaches, beside what was trained, and who does no better.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.analysis.best import Setting
 from gdcli.analysis.diagnosis.case import SHARE_ROUNDING
 from gdcli.fields import show
 from gdcli.report.console import literal
 from gdcli.report.labels import rounded
 from gdcli.report.why import result_lines
-from gdcli.runs.csv_read import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from gdcli.analysis.best import Setting
     from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.engine.theory.baseline import Baseline
+    from gdcli.runs.csv_read import Value
 
 PARTS = ("train", "test")
 NAMED = 3  # settings, of those that do no better

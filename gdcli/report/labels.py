@@ -5,13 +5,14 @@ Times and sizes as a person says them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from gdcli.report.console import literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
     from gdcli.analysis.best import Setting
     from gdcli.runs.csv_read import Value
 

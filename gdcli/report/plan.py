@@ -5,7 +5,6 @@ What tells trials of one grid apart, in a few words.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ from gdcli.report.labels import bytes_in_words, duration, texts_of
 from gdcli.report.text_tables import print_json, print_listing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from rich.console import Console
 
     from gdcli.engine.estimate import Estimate

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from rich.text import Text
@@ -20,7 +19,6 @@ from rich.text import Text
 from gdcli.analysis.best import Setting, quantization_rows, settings_of
 from gdcli.analysis.diagnoses import Diagnoses, rate_diagnosis
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT
-from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.theory import RunConstants
 from gdcli.errors import UserError
 from gdcli.report.charts.charts import Source, curves, of_settings
@@ -32,12 +30,16 @@ from gdcli.report.text_tables import Column, blocks, print_listing, print_rows
 from gdcli.report.why import why_lines
 from gdcli.runs.csv_read import Value
 from gdcli.runs.manifest import read as read_manifest
-from gdcli.runs.trials import Trial, Trials, read_trials
+from gdcli.runs.trials import Trial, read_trials
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
+    from gdcli.analysis.diagnosis.limits import Limits
     from gdcli.runs.differences import Finding
+    from gdcli.runs.trials import Trials
 
 SIGNS = {  # which tell the states apart without colour, too
     "blew up": ("x", "red"),

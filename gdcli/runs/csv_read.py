@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice
 from math import nan
 from pathlib import Path
-from typing import Literal, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn, TypeAlias
 
 from gdcli import door
 from gdcli.csv_cell import as_given
@@ -22,6 +22,9 @@ from gdcli.engine.watched import COUNTS
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import NUMBER, WHOLE, show
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Sequence
 
 Value: TypeAlias = int | float | str | None
 

@@ -6,7 +6,6 @@ A float is the shortest text that reads back as the same float of its precision.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from gdcli.catalog.catalog import name_of
@@ -15,16 +14,18 @@ from gdcli.engine.recorder import CONVERGED, DIVERGED
 from gdcli.engine.watched import CAUSES, COUNTS, FACTS
 from gdcli.engine.watcher import facts
 from gdcli.experiment.axis import text
-from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Trial, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from gdcli.engine.plan import Plan
     from gdcli.engine.recorder import Curves
     from gdcli.engine.watcher import Trajectory
+    from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Training
 
 # Sizes, from and to, that orjson may write without an exponent and NumPy and `repr` with one.

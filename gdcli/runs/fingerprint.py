@@ -13,7 +13,6 @@ import math
 import os
 import platform
 import struct
-from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -34,6 +33,8 @@ from gdcli.runs import atomic
 from gdcli.runs.spec import line, read_spec, spec_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Trial
     from gdcli.problem import Data, Problem

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,8 @@ from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.manifest import commit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
     from gdcli.engine.batch import TrialBatch
     from gdcli.engine.theory.curvature import Curvature
     from gdcli.experiment.experiment import Experiment

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import chain, groupby
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gdcli.door import GO_ON, REPAIR
 from gdcli.errors import UserError
-from gdcli.experiment.experiment import Experiment
 from gdcli.fields import show, suggestion
 from gdcli.runs import manifest
 from gdcli.runs.csv_read import (
@@ -31,6 +30,11 @@ from gdcli.runs.csv_read import (
 from gdcli.runs.csv_write import curve_columns, header, summary_columns
 from gdcli.runs.spec import AGAIN, experiment_of, read_spec, spec_file
 from gdcli.runs.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gdcli.experiment.experiment import Experiment
 
 
 class Stored:

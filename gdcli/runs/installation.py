@@ -9,12 +9,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gdcli import __version__
 from gdcli.datasets.images import SETS, installed, system_folders
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # In processes of their own: what is broken there may end them, as an illegal instruction does.
 NUMPY = """

@@ -14,20 +14,24 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import combinations
-from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict
 
 from gdcli import door
 from gdcli.door import REPAIR
 from gdcli.errors import RunError, UserError
 from gdcli.experiment import toml
-from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.runs import atomic
 from gdcli.runs.spec import FORMAT, SHOWN, check_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from gdcli.experiment.experiment import Experiment
 
 GIT = ("git", "--no-optional-locks", "-c", "core.fsmonitor=false")
 FILTERS = (

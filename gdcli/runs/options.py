@@ -8,15 +8,17 @@ The name of a run: its folder's.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COUNTED = ("failed", "diverged")  # by a run itself, before its tables are written, too
 

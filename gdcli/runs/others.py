@@ -6,7 +6,7 @@ are the lines it would get here, except for the columns that name its settings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,6 +29,8 @@ from gdcli.runs.store import Shard, Store
 from gdcli.runs.work import Work, plan_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gdcli.engine.batch import TrialBatch
     from gdcli.engine.train import Hear
     from gdcli.experiment.experiment import Experiment

@@ -5,11 +5,9 @@ The state follows from files and locks alone: what a killed process left behind 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gdcli.catalog.user_code import name_in
 from gdcli.errors import UserError
@@ -19,6 +17,10 @@ from gdcli.runs.csv_read import lines_of
 from gdcli.runs.manifest import read as read_manifest
 from gdcli.runs.spec import SHOWN, read_spec
 from gdcli.runs.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 
 @dataclass(frozen=True)

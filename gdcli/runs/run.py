@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.batch import batches_of
@@ -24,6 +22,9 @@ from gdcli.runs.store import Checkpoint, Store
 from gdcli.runs.work import Work, failure_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
     from gdcli.engine.batch import TrialBatch
     from gdcli.engine.train import Hear
     from gdcli.experiment.experiment import Experiment

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 from gdcli import door
 from gdcli.catalog.user_code import Source, Stranger, source_of
@@ -15,6 +14,9 @@ from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FORMAT = 3  # of what a run writes
 SHOWN = (2, FORMAT)  # of what is shown, too: the release before wrote 2

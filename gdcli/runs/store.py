@@ -15,9 +15,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, NamedTuple, TypedDict
 from zipfile import BadZipFile
 
@@ -37,6 +35,9 @@ from gdcli.runs.spec import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     Arrays = dict[str, NDArray[Any]]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice, pairwise
 from math import inf, isfinite, isnan, nan
-from pathlib import Path
 from sys import intern
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from gdcli.csv_cell import as_given
 from gdcli.engine.watched import COUNTS
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
 from gdcli.runs.csv_read import Block, Row, Value, read_blocks, read_rows, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
 FIRST = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")

@@ -6,7 +6,7 @@ Trials that raised an exception: what is said of them, and how they get another 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ from gdcli.runs.csv_write import Rows
 from gdcli.runs.store import Shard
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from gdcli.engine.recorder import Keeper
     from gdcli.engine.train import Hear
 

@@ -5,7 +5,6 @@ What is printed of a gradient that was checked by differences.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,8 @@ from gdcli.studies.landscape.surface import losses_at
 from gdcli.studies.training import Layout, layout_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from rich.console import Console
 
     from gdcli.runs.csv_read import Value

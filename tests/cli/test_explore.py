@@ -12,7 +12,7 @@ import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.cli.options import Screen
-from gdcli.cli.studies import ExploreFiles
+from gdcli.cli.studies import ExploreFiles, explore
 from gdcli.engine.examples import load
 from gdcli.fields import options_of
 from gdcli.runs.signals import Interrupted
@@ -145,7 +145,7 @@ def test_a_problem_s_options_are_its_own(name: str) -> None:
 
 def test_the_help_has_what_is_its_own(shell: Shell) -> None:
     assert shell("explore", "cnn", "--help") == 0
-    assert not [option for option in dynamics.asks.fixed if f"--{option} " in shell.out]
+    assert not [option for option in explore.asks.fixed if f"--{option} " in shell.out]
     assert all(f"--{option} " in shell.out for option in options_of(DataMap))
 
 

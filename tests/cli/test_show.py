@@ -231,7 +231,10 @@ def test_a_copied_run_is_shown_without_torch(bowl: Shell) -> None:
     [
         (("--view", "wy"), "--view: 'wy' is not one of results, why, seeds, pairs, target"),
         (("--flat", "0"), "--flat: 0.0 is not more than 0; "),
-        (("--target-loss", "1"), "--target-loss: --view results has no target; "),
+        (
+            ("--target-loss", "1"),
+            "--target-loss: --view results does not take it; give --view target",
+        ),
         (("--view", "target"), "--view: the run has no target of its own; "),
         ((*TO_TARGET, "distanc=1"), "--target-metric: the run has no metric 'distanc'; did you"),
         ((*TO_TARGET, "distance"), "--target-metric: 'distance' is no name and a number; "),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gdcli.errors import UserError
-from gdcli.run_page import page_bytes
+from gdcli.report.page.page import page_bytes
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.files import write

@@ -14,7 +14,7 @@ import pytest
 from gdcli.errors import UserError
 from gdcli.report.page.content import MOST_VALUES, packed, thinned_curves
 from gdcli.runs.trials import read_points
-from gdcli.studies.landscape.page import Landscape, Way, landscape_content
+from gdcli.studies.landscape.page import SavedLandscape, SavedPath, landscape_content
 from tests.report.pages import (
     EXPERIMENT,
     KNOWN,
@@ -219,7 +219,10 @@ def test_rows_of_a_trial_that_are_apart_are_refused(tmp_path: Path) -> None:
 
 def test_what_theory_says_stands_beside_what_was_measured(tmp_path: Path) -> None:
     page = Parsed(write_page(tmp_path, [descent(0.05, epochs=200), descent(0.25)], **KNOWN))
-    held, lost = (dict(zip(page.data["theory"], row, strict=True)) for row in rows_of(page))
+    held, lost = (
+        dict(zip(page.data["views"]["theory"]["accounts"], row, strict=True))
+        for row in rows_of(page)
+    )
     assert (held["limit"], held["formula"], held["exact"]) == (0.2, "2/L", True)
     assert held["rate"] == 0.95
     assert held["measured_rate"] == pytest.approx(0.95, rel=1e-3)
@@ -230,7 +233,7 @@ def test_what_theory_says_stands_beside_what_was_measured(tmp_path: Path) -> Non
 
 
 def rows_of(page: Parsed) -> list[tuple[Any, ...]]:
-    return list(zip(*page.data["theory"].values(), strict=True))
+    return list(zip(*page.data["views"]["theory"]["accounts"].values(), strict=True))
 
 
 @pytest.mark.parametrize("theory", [[], [{**THEORY, "curvature": None, "minimum": None}]])
@@ -238,7 +241,7 @@ def test_where_theory_says_nothing_there_is_no_section(
     tmp_path: Path, theory: list[object]
 ) -> None:
     page = Parsed(write_page(tmp_path, grid(), **{**KNOWN, "theory": theory}))
-    assert "theory" not in page.data
+    assert "theory" not in page.data["views"]
     assert "Theory against measurement" not in page.text
     assert "Landscape" not in page.text
 
@@ -248,39 +251,39 @@ def test_the_landscape_is_that_of_the_runs_trials(tmp_path: Path) -> None:
     write_landscape(tmp_path, [*trials[1:], Made([1.0], identity="of another grid")], lowest=1.0)
     said = {"plane": "the plane of both", "x": "along", "y": "across", "share": 0.75}
     (tmp_path / "landscape.json").write_text(json.dumps(said))
-    scene = Parsed(write_page(tmp_path, trials)).data["landscape"]
-    assert (scene["plane"], scene["axes"], scene["share"]) == (
+    landscape = Parsed(write_page(tmp_path, trials)).data["views"]["landscape"]
+    assert (landscape["plane"], landscape["axes"], landscape["share"]) == (
         said["plane"],
         ["along", "across"],
         0.75,
     )
-    assert sorted(way["trial"] for way in scene["ways"]) == [1, 2, 3, 4, 5]
-    assert (scene["others"], scene["higher"]) == (1, 0)
-    ends = [float(way["losses"][-1]) for way in scene["ways"]]
+    assert sorted(path["trial"] for path in landscape["paths"]) == [1, 2, 3, 4, 5]
+    assert (landscape["others"], landscape["higher"]) == (1, 0)
+    ends = [float(path["losses"][-1]) for path in landscape["paths"]]
     assert ends == sorted(ends)
-    assert scene["ways"][0]["x"][:2] == [1, 0.9]
-    assert scene["losses"][0][0] == 9
-    assert scene["losses"][20][20] == 1
-    assert scene["heights"][0][0] == 1
+    assert landscape["paths"][0]["x"][:2] == [1, 0.9]
+    assert landscape["losses"][0][0] == 9
+    assert landscape["losses"][20][20] == 1
+    assert landscape["heights"][0][0] == 1
 
 
 def test_a_landscape_of_other_trials_is_not_shown(tmp_path: Path) -> None:
     write_landscape(tmp_path, [Made([1.0], identity="of another grid")])
     page = Parsed(write_page(tmp_path, grid()))
-    assert "landscape.csv beside this run has none of its trials, and is not shown." in page.text
-    assert "landscape" not in page.data
+    assert "landscape.csv beside this run has none of its trials: not shown." in page.text
+    assert "landscape" not in page.data["views"]
 
 
 def test_a_large_landscape_is_thinned() -> None:
     side = range(300)
     steps = range(3000)
-    ways = [Way("a", steps, steps, [nan] * 3000, [1.0] * 3000, inf)]
-    scene = Landscape("all", ("x", "y"), None, side, side, [[inf] * 300] * 300, ways)
+    ways = [SavedPath("a", steps, steps, [nan] * 3000, [1.0] * 3000, inf)]
+    scene = SavedLandscape("all", ("x", "y"), None, side, side, [[inf] * 300] * 300, ways)
     found = landscape_content(scene, ["a"])
     assert found is not None
     assert (found["xs"][0], found["xs"][-1], len(found["xs"])) == (0, 299, 101)
     assert (found["ticks"], found["heights"][0][0], found["losses"][0][0]) == ([], None, "inf")
-    (way,) = found["ways"]
+    (way,) = found["paths"]
     assert (way["steps"][0], way["steps"][-1], len(way["steps"])) == (0, 2999, 500)
     assert (way["y"][0], way["off"]) == (None, "inf")
 
@@ -322,7 +325,10 @@ def test_a_page_of_ten_thousand_trials_is_small(tmp_path: Path) -> None:
     parsed = Parsed(page)
     data = parsed.data
     assert data["trials"] == 10_000
-    assert (len(data["landscape"]["ways"]), data["landscape"]["higher"]) == (500, 9500)
-    assert len(data["theory"]["lr"]) == 1000
+    assert (len(data["views"]["landscape"]["paths"]), data["views"]["landscape"]["higher"]) == (
+        500,
+        9500,
+    )
+    assert len(data["views"]["theory"]["accounts"]["lr"]) == 1000
     assert all(len(curve) > 10 for curve in parsed.curves("train_loss"))
     assert re.search(r"curves show every \d+th of up to 60 ", page.read_text())

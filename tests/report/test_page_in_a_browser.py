@@ -88,16 +88,16 @@ def test_boxes_choose_what_all_parts_show(opened: Opened) -> None:
     assert opened.text("#chosen") == "6 of 18 trials"
 
 
-def test_boxes_choose_the_ways_across_the_landscape(opened: Opened) -> None:
+def test_boxes_choose_the_paths_across_the_landscape(opened: Opened) -> None:
     caption = opened.text("#landscape-caption")
     assert "Lighter is lower: from 0 to 8." in caption
-    assert " 18 ways: from a dot to a star, or to an x where it diverged." in caption
+    assert " 18 paths: from a dot to a star, or to an x where it diverged." in caption
     assert opened.page.locator("#landscape-numbers tbody tr").count() == 18
     opened.page.uncheck("#facets input[name=optimizer][value=momentum]")
-    assert " 9 ways: " in opened.text("#landscape-caption")
+    assert " 9 paths: " in opened.text("#landscape-caption")
     assert "momentum" not in opened.text("#landscape-caption")
     opened.page.get_by_role("button", name="none of seed").click()
-    assert " 0 ways: " in opened.text("#landscape-caption")
+    assert " 0 paths: " in opened.text("#landscape-caption")
 
 
 def test_theory_and_measurement_are_compared(opened: Opened) -> None:
@@ -192,7 +192,7 @@ def test_a_landscape_without_a_finite_loss_is_blank(open_page: Opens, tmp_path: 
     write_landscape(tmp_path, trials, lowest=inf)
     opened = open_page(write_page(tmp_path, trials))
     caption = opened.text("#landscape-caption")
-    assert "1681 points without a finite loss: blank. 2 ways" in caption
+    assert "1681 points without a finite loss: blank. 2 paths" in caption
     assert "gd vanilla lr 0.1 seed 0: from 4 to diverged." in caption
 
 
@@ -249,7 +249,8 @@ def test_the_numbers_are_those_of_gdcli_plot(open_page: Opens, tmp_path: Path) -
     source = read_source(tmp_path, "train_loss")
     for line in curves(source).panels[0].lines:
         script = (
-            "(name) => curveLines('train_loss').lines.find((line) => line.name === name).points"
+            "(name) => band(trials.filter("
+            "(trial) => lineName(run.setting[trial], trial, false) === name), 'train_loss')"
         )
         found = opened.page.evaluate(script, line.label)
         assert [point["x"] for point in found] == [x for x, _ in line.points]
@@ -396,7 +397,7 @@ def test_theory_is_a_curve_between_the_rates_that_were_tried(
 ) -> None:
     trials = [descent(lr, epochs=30) for lr in (0.05, 0.1, 0.3)]
     opened = open_page(write_page(tmp_path, trials, **KNOWN))
-    (curve,) = opened.page.evaluate("run.theory_curves")
+    (curve,) = opened.page.evaluate("run.views.theory.curves")
     least, best = min(zip(curve["rate"], curve["lr"], strict=True))
     assert (least, best) == (pytest.approx(9 / 11, abs=1e-3), pytest.approx(2 / 11, rel=1e-2))
     assert len(opened.page.locator("#theory-plot .trace").get_attribute("d") or "") > 1000

@@ -15,15 +15,14 @@ from gdcli.datasets.bundled import read_named
 from gdcli.datasets.tabular import described
 from gdcli.engine.examples import examples_of
 from gdcli.experiment.grid import Trial
-from gdcli.report.page.html import png
-from gdcli.studies.explore.page import MOST_FEATURES, portraits
+from gdcli.studies.explore.page import MOST_FEATURES, example_images, png
 from tests.grids import experiment
 
 
 def shown(trial: Trial, *examples: int) -> dict[str, Any]:
     data = examples_of(trial)
     names = described(trial.problem, data, data.train["y"]).features
-    return portraits(trial, np.array(examples), names)
+    return example_images(trial, np.array(examples), names)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 3, 1), (4, 7, 3)])

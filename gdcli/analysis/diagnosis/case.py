@@ -5,15 +5,17 @@ Whether a loss falls on, from its means over equal stretches of the budget.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import ceil, inf, isfinite, prod, sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.evidence import STRETCHES, Descent, Evidence, Known, Observed
 from gdcli.analysis.diagnosis.limits import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 AHEAD = 9.0  # budgets to come: ten times as long in all
 FEWEST = 8  # stretches that a trend is told from

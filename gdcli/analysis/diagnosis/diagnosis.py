@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, floor, inf, log, log10, sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, Case
-from gdcli.analysis.diagnosis.evidence import STRETCHES, Evidence
+from gdcli.analysis.diagnosis.evidence import STRETCHES
 from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, number, percent, suits
+
+if TYPE_CHECKING:
+    from gdcli.analysis.diagnosis.evidence import Evidence
 
 STABLE = 1.5  # two estimates of the same pace may differ by this factor
 WIDEST = 2.0  # a range whose ends differ by more is no forecast

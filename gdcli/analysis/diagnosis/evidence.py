@@ -5,9 +5,11 @@ None is what is not known, everywhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STRETCHES = 16  # equal parts of the budget, each with a mean loss
 LEVELS = tuple(f"level_{k}" for k in range(1, STRETCHES + 1))

@@ -7,12 +7,14 @@ sentence of its own, or empty where the other verdict's says more.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isfinite
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, SHARE_ROUNDING, Case
 from gdcli.fields import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SAME = 1e-9  # two learning rates this close, relatively, are the same
 NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has run out

@@ -15,7 +15,6 @@ A module as a function: what goes in is all that comes out depends on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -27,6 +26,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from gdcli.engine.sampling import at_block, stream
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor, nn
 

@@ -5,7 +5,6 @@ Numbers as a few integer levels and a scale.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +14,8 @@ import torch
 from gdcli.problem import BITS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from gdcli.problem import Network

@@ -21,7 +21,6 @@ The trial-axis forms of known nn layers, one file a kind.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
@@ -29,6 +28,8 @@ import torch
 from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from torch import Tensor, nn
 
 Gradients = list["Tensor"]

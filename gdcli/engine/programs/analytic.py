@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from gdcli.engine.programs.program import Evaluation, Program, derivative_along
-from gdcli.problem import Analytic, Array, Batch, Data, Params
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
     from gdcli.engine.layout import Lanes
+    from gdcli.problem import Analytic, Array, Batch, Data, Params
 
 
 class AnalyticProgram(Program):

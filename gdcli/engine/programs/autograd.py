@@ -5,7 +5,6 @@ A module with a loss of its own: one trial after the other, by plain autograd.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,9 +23,10 @@ from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.programs.program import CHUNK, Evaluation, Outcome
 from gdcli.engine.programs.vmap import OneByOne, as_differentiated, hessian_product, stacked
 from gdcli.engine.sampling import layer_seed
-from gdcli.problem import Batch, Data, Network, Params, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from gdcli.engine.layers.modules import Masks
     from gdcli.engine.layout import Lanes
     from gdcli.engine.programs.vmap import Mapping
-    from gdcli.problem import StatefulNetwork
+    from gdcli.problem import Batch, Data, Network, Params, Problem, StatefulNetwork
 
 
 class AutogradProgram(FirstAxisProgram):

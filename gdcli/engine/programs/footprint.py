@@ -9,7 +9,6 @@ from __future__ import annotations
 import gc
 import math
 import weakref
-from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
@@ -34,6 +33,8 @@ from gdcli.engine.programs.torch_programs import of_known_layers, program_on_tor
 from gdcli.problem import Network, StatefulNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from gdcli.experiment.grid import Trial

@@ -20,7 +20,6 @@ then. So the centre is the minimiser among what the data determine well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +33,8 @@ from gdcli.engine.programs.program import CHUNK, Evaluation, Outcome, Program, d
 from gdcli.problem import Array, Batch, Data, LinearModel, OfClasses, Params
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device

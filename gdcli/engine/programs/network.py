@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,9 +17,10 @@ from gdcli.engine.layers.stacked import stacked
 from gdcli.engine.layout import BENT, Pieces, pieces
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.programs.program import CHUNK, Evaluation, Outcome
-from gdcli.problem import Data, Network, Params
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gdcli.engine.layers.quantized import Rounding
     from gdcli.engine.layers.stacked import StackedLayer
     from gdcli.engine.layout import Lanes
+    from gdcli.problem import Data, Network, Params
 
 
 class NetworkProgram(FirstAxisProgram):

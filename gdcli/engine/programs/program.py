@@ -6,20 +6,21 @@ Derivatives of functions that are known by their values alone.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, streamed
-from gdcli.problem import Array, Batch, Data, Params, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
     from gdcli.engine.layout import Lanes
+    from gdcli.problem import Array, Batch, Data, Params, Problem
 
 CHUNK = 512  # examples of a network's full pass that are held at a time
 

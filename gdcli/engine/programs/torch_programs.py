@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
@@ -17,6 +16,8 @@ from gdcli.engine.programs.vmap import OneByOne, Together, obstacle
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gdcli.engine.device import Device
     from gdcli.engine.programs.autograd import AutogradProgram
     from gdcli.engine.programs.first_axis import FirstAxisProgram

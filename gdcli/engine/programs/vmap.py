@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib import import_module
@@ -22,6 +22,8 @@ import torch
 from gdcli.datasets.out_of_core import some_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gdcli.engine.initial import Start
     from gdcli.engine.programs.autograd import AutogradProgram
     from gdcli.problem import Data, Params

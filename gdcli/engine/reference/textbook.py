@@ -15,7 +15,7 @@ What is watched of one trial at steps that do not depend on what is recorded.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -36,6 +36,8 @@ from gdcli.engine.watched import CAUSES, Watched, watched
 from gdcli.engine.watcher import Trajectory
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from gdcli.engine.initial import Start

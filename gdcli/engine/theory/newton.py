@@ -9,7 +9,6 @@ answer depends on the problem, and not on how busy the machine is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
@@ -19,6 +18,8 @@ import numpy as np
 from gdcli.problem import LinearModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Matrix = NDArray[np.float64]

@@ -8,7 +8,6 @@ and maybe one with fewer examples, which is noisier.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,6 +20,8 @@ from gdcli.optimizers.vanilla import Vanilla
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.plan import Plan

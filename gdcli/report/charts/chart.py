@@ -5,18 +5,20 @@ What a picture shows as rows of numbers, for programs and for those who cannot s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.best import Candidate, best
-from gdcli.analysis.quantiles import Spread
 from gdcli.report.labels import all_digits, for_json, rounded
 from gdcli.report.text_tables import print_json, print_listing
-from gdcli.runs.csv_read import Value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
+
+    from gdcli.analysis.quantiles import Spread
+    from gdcli.runs.csv_read import Value
 
 DIVERGED, NOT_FINITE = "diverged", "not finite"  # what values say that no axis has a place for
 MOST_LINES = 6  # of one panel: more are hard to tell apart, and there is no colour for them

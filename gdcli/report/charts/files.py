@@ -10,7 +10,6 @@ How figures look: told apart by the colour-blind, on a grey print, and the same 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from math import ceil, isfinite, nan
@@ -22,6 +21,8 @@ from gdcli.report.charts.scale import LANE, Axis, axis_for, axis_of, rate_ticks
 from gdcli.report.labels import distinct_labels, rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 

@@ -8,11 +8,13 @@ Where a value lies on an axis: logarithmic, symmetric about 0, or close-up below
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from math import ceil, copysign, floor, inf, isfinite, log10
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.report.charts.chart import DIVERGED, Chart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 DECADES = 16  # a float64's digits: what is that far below the highest loss is rounding noise
 # Of an axis below a best value of 1, where 0.98 and 0.99 are as far apart as 0.8 and 0.9.

@@ -12,7 +12,7 @@ Points in the terminal: a letter in every cell that holds some, that of most of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, groupby, pairwise
@@ -23,23 +23,18 @@ from plotille import Canvas
 from rich.cells import cell_len
 from rich.text import Text
 
-from gdcli.report.charts.chart import (
-    DIVERGED,
-    MOST_LINES,
-    NOT_FINITE,
-    Chart,
-    HeatMap,
-    Line,
-    Panel,
-    Square,
-)
+from gdcli.report.charts.chart import DIVERGED, MOST_LINES, NOT_FINITE, Chart, HeatMap, Line, Panel
 from gdcli.report.charts.scale import Axis, axis_for, axis_of, rate_ticks, steps, tick_labels
 from gdcli.report.console import has_colors, print_lines
 from gdcli.report.labels import distinct_labels, rounded
 from gdcli.report.text_tables import Column, blocks
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rich.console import Console
+
+    from gdcli.report.charts.chart import Square
 
 HEIGHT = 16  # rows
 DOTS = (2, 4)  # of a character of braille: across, down

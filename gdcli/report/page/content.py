@@ -10,19 +10,27 @@ from __future__ import annotations
 import json
 from array import array
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf, isfinite
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from gdcli.analysis.best import Setting
-from gdcli.analysis.theory import Expectation, RunConstants, expectation
+from gdcli.analysis.theory import Expectation, expectation
 from gdcli.engine.watched import FACTS
 from gdcli.report.charts.charts import NAMES, Source, label_of, metrics_of
 from gdcli.report.labels import distinct_labels
+from gdcli.report.page.html import own_markup
 from gdcli.runs.csv_read import Row, read_blocks
-from gdcli.runs.trials import Points
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from markupsafe import Markup
+
+    from gdcli.analysis.best import Setting
+    from gdcli.analysis.theory import RunConstants
+    from gdcli.report.charts.chart import Chart
+    from gdcli.runs.trials import Points
 
 DIGITS = 4  # of a value of a curve
 LARGEST = 9999  # the digits as a whole number
@@ -196,12 +204,36 @@ def expected_at(
     return expectation(given, lr, theory.of(names, setting.values), theory.goals)
 
 
-def embedded(value: object) -> str:
+def chart_content(chart: Chart) -> dict[str, Any]:
+    """Return a chart as the page's script draws it: of each point x, the median and quartiles."""
+    panels = [
+        {
+            "title": panel.title,
+            "lines": [
+                {
+                    "name": line.label,
+                    "diverged": line.diverged,
+                    "points": [
+                        [plain(n) for n in (x, spread.median, spread.low, spread.high)]
+                        for x, spread in line.points
+                    ],
+                }
+                for line in panel.lines
+            ],
+        }
+        for panel in chart.panels
+    ]
+    caption = ". ".join([chart.title, *chart.notes])
+    axes = {"x": chart.x, "y": chart.y, "log_x": chart.log_x, "log_y": chart.log_y}
+    return {"panels": panels, "caption": f"{caption}.", **axes}
+
+
+def embedded(value: object) -> Markup:
     """Return strict JSON that no HTML parser takes for a tag."""
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
-    return text
+    return own_markup(text)
 
 
 def _shared(values: list[_Place]) -> list[_Place] | _Place:

@@ -1,15 +1,14 @@
 "use strict";
 // What the page measures by: the chosen metric, training and test together, and the rates' colours.
 
+const MOST_SAID = 6; // lines, in the caption
+const MOST_LINES = 100; // of a panel
+const MOST_PANELS = 12; // settings in a chart
+const PARTS = [{ symbol: "circle" }, { dash: "5 3", symbol: "square", open: true }]; // training, test
 const SEPARATE = 16; // rates in a legend; of more, the colours' bar is shown
 
 function checked(id) {
   return document.getElementById(id).checked;
-}
-
-/** Return whether a section says nothing of this run, and is not shown. */
-function leftOut(id) {
-  return document.getElementById(id).hidden;
 }
 
 /** Return the metrics of the chosen entry: one, or the training and the test part of one. */
@@ -61,4 +60,10 @@ function rateLegend(rates) {
   const step = Math.ceil(shown.length / SEPARATE);
   return shown.filter((_, place) => place % step === 0 || place === shown.length - 1)
     .map((rate) => ({ name: label("lr", rate), color: rateColor(rate), width: 3, ...(step === 1 ? { key: rate } : {}) }));
+}
+
+/** Return the name of a line of a setting and a learning rate, of one trial with its seed. */
+function lineName(setting, trial, single) {
+  const seed = single ? ` seed ${columns.get("seed")[trial]}` : "";
+  return `${run.settings[setting]} lr ${label("lr", columns.get("lr")[trial])}${seed}`;
 }

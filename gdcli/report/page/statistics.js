@@ -30,6 +30,12 @@ function lowest(group) {
   return cells.reduce((best, cell) => (loss(cell) < loss(best) ? cell : best));
 }
 
+/** Return settings with their trials, that with the lowest training loss first. */
+function bestFirst(settings) {
+  const loss = new Map(settings.map((one) => [one, finalSpread(lowest(one[1]), "train_loss")?.median ?? Infinity]));
+  return settings.sort((a, b) => (loss.get(a) === loss.get(b) ? 0 : loss.get(a) - loss.get(b)));
+}
+
 /**
  * Return the spread of trials' curves at each epoch of the longest one.
  *

@@ -1,111 +1,35 @@
-"""Two settings that a person names, side by side over the seeds they share."""
+"""Each setting beside the best, or two that are named, over the seeds that they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from gdcli.analysis.best import Setting, problem_of, settings_of
-from gdcli.analysis.seeds import pair
-from gdcli.errors import UserError
-from gdcli.fields import show, suggestion
-from gdcli.report.labels import namer
-from gdcli.report.views.seeds import P_NOTES, TRIED, difference_row
+from gdcli.report.run_view import Table, TableView, theory_of_run
 
 if TYPE_CHECKING:
-    from gdcli.analysis.theory import RunConstants
-    from gdcli.runs.csv_read import Value
-    from gdcli.runs.trials import Trials
+    from pathlib import Path
 
-Row: TypeAlias = "Mapping[str, Value]"
-
-WHERE = "--pair"
-NAMED_NOTES = (
-    "each at its best lr, over the seeds of both; difference: the second's final training loss",
-    "  less the first's, the median over the seeds; low and high: its bootstrap 95% interval",
-    *P_NOTES,
-    "first_tried, second_tried: learning rates of each:",
-    f"  {TRIED}",
-)
+    from gdcli.analysis.diagnoses import Diagnoses
 
 
 @dataclass(frozen=True)
-class Side:
-    """A setting of a run, as the row calls it."""
+class Pairs(TableView):
+    """Each setting beside the best over shared seeds."""
 
-    name: str
-    setting: Setting
-    problem: str  # the same where losses of equal seeds can be compared
+    order: ClassVar[float] = 40
+    pair: Annotated[
+        tuple[str, str] | None,
+        "two settings to compare instead, by name or row of the results: 'gd vanilla,gd adam'",
+    ] = None
 
+    def table(self, folder: Path, diagnoses: Diagnoses) -> Table:
+        """Return a row for each setting but the best, or one row of the two that are named."""
+        from gdcli.report import pairs
 
-def pair_of_run(run: Trials, names: Sequence[str], theory: RunConstants) -> list[Row]:
-    """Return the row of two settings of a run, by name or number; raises UserError."""
-    return [_row(*(_side(run, theory, text) for text in names))]
-
-
-def pair_of_runs(
-    runs: Mapping[str, tuple[Trials, RunConstants]], names: Sequence[str]
-) -> list[Row]:
-    """Return the row of two settings of several runs: RUN, its best, or RUN:SETTING.
-
-    Raises UserError for what is no run or setting, and where both have not the same problem.
-    """
-    return [_row(*(_of_runs(runs, text) for text in names))]
-
-
-def _of_runs(runs: Mapping[str, tuple[Trials, RunConstants]], text: str) -> Side:
-    given = text.strip()
-    # The longest name first: a folder's may have a colon of its own.
-    for name in sorted(runs, key=len, reverse=True):
-        if given == name or given.startswith(f"{name}:"):
-            side = _side(*runs[name], given[len(name) + 1 :])
-            return Side(f"{name}: {side.name}", side.setting, side.problem)
-    hint = suggestion(given, list(runs)) or f"begin with one of {', '.join(runs)}"
-    raise UserError(WHERE, f"{show(text)} names none of the runs", hint)
-
-
-def _side(run: Trials, theory: RunConstants, text: str) -> Side:
-    settings = settings_of(run.trials)
-    name = namer(run.names, settings)
-    if not settings:
-        raise UserError(WHERE, "the run has no trials", "name another run")
-    setting = _found(settings, name, text.strip()) if text else min(settings, key=_median)
-    facts = theory.of(run.names, setting.values)
-    problem = facts.identity if facts else problem_of(run.names, setting)
-    return Side(name(setting), setting, problem)
-
-
-def _median(setting: Setting) -> float:
-    return setting.median
-
-
-def _found(settings: Sequence[Setting], name: Callable[[Setting], str], text: str) -> Setting:
-    """Return a setting by the name that the tables have for it, or by its number in them."""
-    by_name = {name(setting): setting for setting in settings}
-    if text in by_name:
-        return by_name[text]
-    if text.isdecimal() and 1 <= int(text) <= len(settings):
-        return settings[int(text) - 1]
-    hint = suggestion(text, list(by_name)) or (
-        f"give a name from the table of results, such as '{next(iter(by_name))}', or its row, "
-        f"1 to {len(settings)}"
-    )
-    raise UserError(WHERE, f"there is no setting {show(text)}", hint)
-
-
-def _row(first: Side, second: Side) -> Row:
-    if first.setting is second.setting or (first.name == second.name):
-        raise UserError(WHERE, f"both are {show(first.name)}", "name two settings")
-    if first.problem != second.problem:
-        what = f"{show(first.name)} and {show(second.name)} are of different problems or data"
-        raise UserError(WHERE, what, "their seeds pair nothing: name two of one problem")
-    return {
-        "first": first.name,
-        "first_lr": first.setting.best.lr if first.setting.best else None,
-        "first_tried": len(first.setting.cells),
-        "second": second.name,
-        "second_lr": second.setting.best.lr if second.setting.best else None,
-        "second_tried": len(second.setting.cells),
-        **difference_row(pair(first.setting, second.setting)),
-    }
+        del folder
+        if self.pair is not None:
+            rows = pairs.pair_of_run(diagnoses.run, self.pair, theory_of_run(diagnoses))
+            return Table(rows, pairs.NAMED_NOTES)
+        rows = pairs.pair_rows(diagnoses.run)
+        return Table(rows, pairs.PAIR_NOTES if rows else pairs.NO_PAIRS)

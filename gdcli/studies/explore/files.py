@@ -17,7 +17,7 @@ contradict. Wrong labels are a second hump, far from the class's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from math import exp, inf, lgamma, log
@@ -42,6 +42,8 @@ from gdcli.runs.fingerprint import data_checksums, fingerprint
 from gdcli.runs.spec import code_checksums
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from gdcli.experiment.experiment import Experiment
     from gdcli.studies.explore.dynamics import Exploration
     from gdcli.studies.options import Compute, DataMap

@@ -1,15 +1,15 @@
-"""An exploration as one HTML file: the data map of every setting, with the examples behind it.
+"""An exploration as one HTML file, and as a section of the page of a run that has one.
 
-What a run's page shows of an exploration in its folder: a data map, and likely label errors.
-
-What an example looks like: a picture, or its features in a row, as they were before scaling.
+The page has the data map of every setting, with the examples behind it: each as a picture, or as
+its features in a row, as they were before scaling. The section has the maps and the likely label
+errors.
 """
 
 from __future__ import annotations
 
+import io
 import re
 from base64 import b64encode
-from collections.abc import Sequence
 from dataclasses import fields, replace
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -18,22 +18,203 @@ import numpy as np
 
 from gdcli.engine.examples import load
 from gdcli.fields import counted
-from gdcli.report.page import html
 from gdcli.report.page.content import embedded, plain
-from gdcli.report.page.html import DRAWING, KINDS, document, png
+from gdcli.report.page.html import DRAWING, document, scripts_of
+from gdcli.report.page.page_view import Content, PageRun, PageView
 from gdcli.runs.manifest import command
-from gdcli.studies.explore.files import CLASSIFIED, REGIONS, REGRESSED, ExploredRun, ExploredSetting
+from gdcli.studies.explore.files import (
+    CLASSIFIED,
+    REGIONS,
+    REGRESSED,
+    ExploredRun,
+    ExploredSetting,
+    read_explored,
+    same_examples,
+)
 from gdcli.studies.explore.show import columns_of, count_rows, in_percent, labels_of, target_columns
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.experiment.grid import Trial
     from gdcli.studies.explore.dynamics import Exploration, Explored
 
-MOST_RUN_POINTS = 30_000  # of all settings together
-MOST_RUN_EXAMPLES = 3_000  # of one
+SCRIPTS = tuple(
+    f"studies/explore/{name}.js" for name in ("examples", "filters", "portrait", "map", "explore")
+)
+MOST_EXAMPLES = 5_000  # on a page: a browser draws so many points, and their pictures fit
+MOST_POINTS = 60_000  # of all settings together
+MOST_RUN_EXAMPLES = 3_000  # of one setting, on a run's page
+MOST_RUN_POINTS = 30_000  # of all settings together, there
 WORDS = ("method", "optimizer", "schedule")  # settings that say themselves what they are
+PIXEL = re.compile(r"pixel_(\d+)_(\d+)")
+MODES = {1: "L", 3: "RGB"}  # of pictures, by their channels
+MOST_FEATURES = 64  # of a row
+DIGITS = 4
+
+
+def page_bytes(found: Exploration) -> bytes:
+    """Return the page of an exploration."""
+    examples = chosen(found)
+    counts = map(in_percent, count_rows(found))
+    rows = [{"setting": n, **r} for n, r in zip(labels_of(found), counts, strict=True)]
+    count = counted(found.examples.data.examples, "training example", "training examples")
+    total = found.examples.data.examples
+    thinned = (
+        f"To keep this page small it has {len(examples)} of the {total} examples, likely label "
+        "errors first; all are in examples.csv."
+    )
+    page = {
+        "name": f"Examples of {found.experiment.name}",
+        "summary": f"{count}, looked at after every epoch.",
+        "settings": rows,
+        "thinned": thinned if len(examples) < total else "",
+        "command": command(),
+        "data": embedded(_content(found, examples)),
+    }
+    return document("studies/explore/explore.html", scripts_of(*DRAWING, *SCRIPTS), page)
+
+
+def chosen(found: Exploration) -> NDArray[np.int64]:
+    """Return which examples are on the page: all, or what looks wrong and some of the rest."""
+    total = found.examples.data.examples
+    most = min(MOST_EXAMPLES, MOST_POINTS // max(1, len(found.trained)))
+    if total <= most:
+        return np.arange(total)
+    marked = np.zeros(total, bool)
+    for setting in found.trained:
+        marked |= setting.measures.get("likely_error", marked)
+    first = np.flatnonzero(marked)[: most // 2]
+    rest = np.setdiff1d(np.arange(total), first)
+    even = rest[np.linspace(0, len(rest) - 1, most - len(first)).astype(int)]
+    return np.union1d(first, even)
+
+
+def _content(found: Exploration, examples: NDArray[np.int64]) -> dict[str, Any]:
+    """Return what the page's script knows: columns of the examples, and of each setting's."""
+    names = dict(zip(map(id, found.settings), labels_of(found), strict=True))
+    targets, about = target_columns(found), found.examples.described
+    return {
+        "classified": found.examples.labels is not None,
+        "regions": list(REGIONS),
+        "bounds": {"ambiguous": found.options.ambiguous_from, "error": found.options.error_margin},
+        "examples": examples.tolist(),
+        "classes": list(about.classes),
+        "counted": about.counted.replace("_", " "),
+        "row_numbers": [about.rows[i] for i in examples.tolist()] if about.rows else [],
+        "targets": {name: [column[i] for i in examples] for name, column in targets.items()},
+        "settings": [names[id(setting)] for setting in found.trained],
+        "measures": [_measures(setting, found, examples) for setting in found.trained],
+        **example_images(found.settings[0].trial, examples, about.features),
+    }
+
+
+def _measures(
+    setting: Explored, found: Exploration, examples: NDArray[np.int64]
+) -> dict[str, list[float | None]]:
+    return {
+        name: [_plain(value) for value in setting.measures[name][examples].tolist()]
+        for name in columns_of(found)
+    }
+
+
+def _plain(value: float) -> float | None:
+    """Return a number short enough for a page; None for what is no number, as JSON has it."""
+    if not np.isfinite(value):
+        return None
+    short = float(f"{value:.{DIGITS}g}")
+    return int(short) if short.is_integer() else short
+
+
+def example_images(
+    trial: Trial, examples: NDArray[np.int64], names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return {"images": PNG files in base 64} of examples, or their "rows" and feature "names"."""
+    x = _unscaled(trial)
+    if x.ndim == 2 and names and all(map(PIXEL.fullmatch, names)):
+        height, width = (1 + max(int(PIXEL.fullmatch(n)[k]) for n in names) for k in (1, 2))  # type: ignore[index]
+        x = x.reshape(-1, 1, height, width)
+    if x.ndim == 4 and x.shape[1] in MODES:
+        return {"images": _images(x, examples)}
+    flat = x.reshape(len(x), -1)
+    count = flat.shape[1]
+    named = list(names) if len(names) == count else [f"x{i}" for i in range(count)]
+    shown = flat[examples][:, :MOST_FEATURES].tolist()
+    rows = [[float(f"{value:.{DIGITS}g}") for value in row] for row in shown]
+    return {"rows": rows, "names": named[:MOST_FEATURES], "features": count}
+
+
+def _unscaled(trial: Trial) -> NDArray[Any]:
+    """Return the training examples as the file has them, in the order in which they are trained.
+
+    What is drawn for them, such as the split, does not depend on the scale.
+    """
+    problem = trial.problem
+    if "scale" in {field.name for field in fields(problem)}:
+        problem = replace(problem, scale="none")  # type: ignore[call-arg]
+    x: NDArray[Any] = load(problem, trial.training.data_seed).train["x"]
+    return x
+
+
+def _images(x: NDArray[Any], examples: Sequence[int] | NDArray[np.int64]) -> list[str]:
+    low, high = float(x.min()), float(x.max())
+    scaled = 255 * (x[examples] - low) / ((high - low) or 1.0)
+    pixels = np.moveaxis(scaled.round().astype(np.uint8), 1, -1)
+    return [b64encode(png(image)).decode() for image in pixels]
+
+
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return pixels, (height, width, 1 or 3 channels), as a PNG file."""
+    from PIL import Image
+
+    made = io.BytesIO()
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    picture.save(made, "PNG", optimize=True)
+    return made.getvalue()
+
+
+TEXT = (
+    "gdcli explore measured every training example after each epoch. Means are over the epochs; "
+    "the rank correlation is with the setting of the lowest training loss."
+)
+
+
+class ExploredView(PageView):
+    """What `gdcli explore` has found of a run's examples."""
+
+    name = "explored"
+    title = "Examples"
+    order = 70
+
+    def content(self, run: PageRun) -> Content | None:
+        """Return shares by setting and the data maps, where the run's folder has an exploration."""
+        found = read_explored(run.source.folder)
+        if found is None:
+            return None
+        if not same_examples(found.study, run.manifest):
+            note = "explore beside this run is of another problem, or other data: not shown."
+            return Content(notes=[note], scripted=False)
+        told = [n for n in found.table[0] if any(row[n] is not None for row in found.table)]
+        what = "Likely label errors" if found.classified else "The examples of the highest loss"
+        return Content(
+            text=[TEXT + _flips(found)],
+            rows=[{name: row[name] for name in told} for row in map(in_percent, found.table)],
+            table="Shares of the examples by setting",
+            selects={"explored-setting": "Examples of"},
+            figure=what,
+            data=explored_content(found),
+        )
+
+
+def _flips(found: ExploredRun) -> str:
+    """Return the sentence on labels that were made wrong on purpose, or "" where none was."""
+    options = found.study.get("options")
+    share = options.get("flip_labels", 0) if isinstance(options, dict) else 0
+    return (
+        f" {share:.3g} of the labels were made wrong." if isinstance(share, float) and share else ""
+    )
 
 
 def explored_content(found: ExploredRun) -> dict[str, Any]:
@@ -49,20 +230,6 @@ def explored_content(found: ExploredRun) -> dict[str, Any]:
             for name, setting in zip(names, found.settings, strict=True)
         ],
     }
-
-
-def table_columns(found: ExploredRun) -> list[str]:
-    """Return the columns of the table of settings that say something."""
-    return [name for name in found.table[0] if any(row[name] is not None for row in found.table)]
-
-
-def flips_note(found: ExploredRun) -> str:
-    """Return the sentence on labels that were made wrong on purpose, or "" where none was."""
-    options = found.study.get("options")
-    share = options.get("flip_labels", 0) if isinstance(options, dict) else 0
-    return (
-        f" {share:.3g} of the labels were made wrong." if isinstance(share, float) and share else ""
-    )
 
 
 def _names(found: ExploredRun) -> list[str]:
@@ -97,127 +264,3 @@ def _setting(setting: ExploredSetting, most: int) -> dict[str, Any]:
 
 def _plain_or_text(value: float) -> float | str | None:
     return plain(value) if isfinite(value) else None
-
-
-PIXEL = re.compile(r"pixel_(\d+)_(\d+)")
-MOST_FEATURES = 64  # of a row
-DIGITS = 4
-
-
-def portraits(
-    trial: Trial, examples: NDArray[np.int64], names: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Return {"images": PNG files in base 64} of examples, or their "rows" and feature "names"."""
-    x = _unscaled(trial)
-    if x.ndim == 2 and names and all(map(PIXEL.fullmatch, names)):
-        height, width = (1 + max(int(PIXEL.fullmatch(n)[k]) for n in names) for k in (1, 2))  # type: ignore[index]
-        x = x.reshape(-1, 1, height, width)
-    if x.ndim == 4 and x.shape[1] in KINDS:
-        return {"images": _images(x, examples)}
-    flat = x.reshape(len(x), -1)
-    count = flat.shape[1]
-    named = list(names) if len(names) == count else [f"x{i}" for i in range(count)]
-    shown = flat[examples][:, :MOST_FEATURES].tolist()
-    rows = [[float(f"{value:.{DIGITS}g}") for value in row] for row in shown]
-    return {"rows": rows, "names": named[:MOST_FEATURES], "features": count}
-
-
-def _unscaled(trial: Trial) -> NDArray[Any]:
-    """Return the training examples as the file has them, in the order in which they are trained.
-
-    What is drawn for them, such as the split, does not depend on the scale.
-    """
-    problem = trial.problem
-    if "scale" in {field.name for field in fields(problem)}:
-        problem = replace(problem, scale="none")  # type: ignore[call-arg]
-    x: NDArray[Any] = load(problem, trial.training.data_seed).train["x"]
-    return x
-
-
-def _images(x: NDArray[Any], examples: Sequence[int] | NDArray[np.int64]) -> list[str]:
-    low, high = float(x.min()), float(x.max())
-    scaled = 255 * (x[examples] - low) / ((high - low) or 1.0)
-    pixels = np.moveaxis(scaled.round().astype(np.uint8), 1, -1)
-    return [b64encode(png(image)).decode() for image in pixels]
-
-
-SCRIPTS = (*DRAWING, "examples", "filters", "portrait", "map", "explore")
-MOST_EXAMPLES = 5_000  # on a page: a browser draws so many points, and their pictures fit
-MOST_POINTS = 60_000  # of all settings together
-
-
-def page_bytes(found: Exploration) -> bytes:
-    """Return the page of an exploration."""
-    examples = chosen(found)
-    counts = map(in_percent, count_rows(found))
-    rows = [{"setting": n, **r} for n, r in zip(labels_of(found), counts, strict=True)]
-    count = counted(found.examples.data.examples, "training example", "training examples")
-    fields = {
-        "name": html.text(f"Examples of {found.experiment.name}"),
-        "summary": html.text(f"{count}, looked at after every epoch."),
-        "settings": html.table(list(rows[0]), rows),
-        "thinned": _thinned(len(examples), found.examples.data.examples),
-        "command": html.pre(command()),
-        "data": embedded(_content(found, examples)),
-    }
-    return document("explore.html", SCRIPTS, fields)
-
-
-def chosen(found: Exploration) -> NDArray[np.int64]:
-    """Return which examples are on the page: all, or what looks wrong and some of the rest."""
-    total = found.examples.data.examples
-    most = min(MOST_EXAMPLES, MOST_POINTS // max(1, len(found.trained)))
-    if total <= most:
-        return np.arange(total)
-    marked = np.zeros(total, bool)
-    for setting in found.trained:
-        marked |= setting.measures.get("likely_error", marked)
-    first = np.flatnonzero(marked)[: most // 2]
-    rest = np.setdiff1d(np.arange(total), first)
-    even = rest[np.linspace(0, len(rest) - 1, most - len(first)).astype(int)]
-    return np.union1d(first, even)
-
-
-def _thinned(shown: int, total: int) -> str:
-    if shown == total:
-        return ""
-    return (
-        f"<p class='note' id='thinned'>To keep this page small it has {shown} of the {total} "
-        "examples, likely label errors first; all are in examples.csv.</p>"
-    )
-
-
-def _content(found: Exploration, examples: NDArray[np.int64]) -> dict[str, Any]:
-    """Return what the page's script knows: columns of the examples, and of each setting's."""
-    names = dict(zip(map(id, found.settings), labels_of(found), strict=True))
-    targets, about = target_columns(found), found.examples.described
-    return {
-        "classified": found.examples.labels is not None,
-        "regions": list(REGIONS),
-        "bounds": {"ambiguous": found.options.ambiguous_from, "error": found.options.error_margin},
-        "examples": examples.tolist(),
-        "classes": list(about.classes),
-        "counted": about.counted.replace("_", " "),
-        "row_numbers": [about.rows[i] for i in examples.tolist()] if about.rows else [],
-        "targets": {name: [column[i] for i in examples] for name, column in targets.items()},
-        "settings": [names[id(setting)] for setting in found.trained],
-        "measures": [_measures(setting, found, examples) for setting in found.trained],
-        **portraits(found.settings[0].trial, examples, about.features),
-    }
-
-
-def _measures(
-    setting: Explored, found: Exploration, examples: NDArray[np.int64]
-) -> dict[str, list[float | None]]:
-    return {
-        name: [_plain(value) for value in setting.measures[name][examples].tolist()]
-        for name in columns_of(found)
-    }
-
-
-def _plain(value: float) -> float | None:
-    """Return a number short enough for a page; None for what is no number, as JSON has it."""
-    if not np.isfinite(value):
-        return None
-    short = float(f"{value:.{DIGITS}g}")
-    return int(short) if short.is_integer() else short

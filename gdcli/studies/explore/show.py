@@ -7,7 +7,6 @@ The labels that are likely wrong, the likeliest first, and how many of them are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,8 @@ from gdcli.report.text_tables import Column, blocks, print_rows
 from gdcli.studies.explore.files import REGIONS, counts_of, rank_correlation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from numpy.typing import NDArray
     from rich.console import Console
 

@@ -1,6 +1,6 @@
-"""What the page shows of a landscape: the plane as heights, and the ways of the run's trials.
+"""The section of a run's page with the landscape that gdcli landscape left in its folder.
 
-A landscape as `gdcli landscape -o landscape.csv` left it in a run's folder.
+It shows the plane as heights, and the paths of the run's trials across it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import floor, inf, isfinite, log10
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,14 +18,42 @@ from gdcli.analysis.quantiles import column_of
 from gdcli.errors import UserError
 from gdcli.report.labels import rounded
 from gdcli.report.page.content import plain
+from gdcli.report.page.page_view import Content, PageRun, PageView
 from gdcli.runs.csv_read import Row, read_rows
 from gdcli.studies.landscape.show import height_scale, heights
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NAME = "landscape.csv"
+MOST_SIDE = 101  # points along a side of the plane
+MOST_PATHS = 500
+MOST_VALUES = 20_000  # points of all paths together
+MOST_POINTS = 500  # of one
+PLACES = 4  # decimals of a coordinate, of the side of the plane
+
+
+class LandscapeView(PageView):
+    """The loss around the run's trials."""
+
+    name = "landscape"
+    title = "Landscape"
+    order = 60
+
+    def content(self, run: PageRun) -> Content | None:
+        """Return the chart, where the run's folder has a landscape of its trials."""
+        landscape = read_landscape(run.source.folder)
+        if landscape is None:
+            return None
+        data = landscape_content(landscape, [trial.id for trial in run.source.run.trials])
+        if data is None:
+            note = f"{NAME} beside this run has none of its trials: not shown."
+            return Content(notes=[note], scripted=False)
+        return Content(figure="The landscape in numbers", data=data)
 
 
 @dataclass(frozen=True)
-class Way:
+class SavedPath:
     """A trial's recorded points, projected to the plane."""
 
     trial: str
@@ -38,25 +65,25 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Landscape:
-    """Losses over a plane of the parameters, and the ways of trials across it."""
+class SavedLandscape:
+    """Losses over a plane of the parameters, and the paths of trials across it."""
 
     plane: str  # what it is
     axes: tuple[str, str]  # the names of x and y
-    share: float | None  # of the variance of the ways' points that the plane holds
+    share: float | None  # of the variance of the paths' points that the plane holds
     xs: Sequence[float]
     ys: Sequence[float]
     losses: Sequence[Sequence[float]]  # a row a y; inf or nan where there is none
-    ways: Sequence[Way]
+    paths: Sequence[SavedPath]
     measured: Mapping[str, str] = field(default_factory=dict)  # trials, where sharpness is measured
 
-    def trial_among(self, way: Way, trials: Collection[str]) -> str | None:
-        """Return which of these trials a way is of, with or without its sharpness; or None."""
-        names = way.trial, self.measured.get(way.trial, way.trial)
+    def trial_among(self, path: SavedPath, trials: Collection[str]) -> str | None:
+        """Return which of these trials a path is of, with or without its sharpness; or None."""
+        names = path.trial, self.measured.get(path.trial, path.trial)
         return next((name for name in names if name in trials), None)
 
 
-def read_landscape(folder: Path) -> Landscape | None:
+def read_landscape(folder: Path) -> SavedLandscape | None:
     """Return the landscape in a run's folder; None where there is none.
 
     Raises UserError naming the line of landscape.csv or landscape-ways.csv that is wrong.
@@ -67,12 +94,12 @@ def read_landscape(folder: Path) -> Landscape | None:
     said = _said(file.with_suffix(".json"))
     axes = str(said.get("x", "x")), str(said.get("y", "y"))
     share = said.get("share")
-    return Landscape(
+    return SavedLandscape(
         str(said.get("plane", "a plane of the parameters")),
         axes,
         share if isinstance(share, float) else None,
         *_plane(file),
-        list(_ways(file.with_name(f"{file.stem}-ways.csv"))),
+        list(_paths(file.with_name(f"{file.stem}-ways.csv"))),
         _names(said.get("measured")),
     )
 
@@ -114,7 +141,7 @@ def _plane(file: Path) -> tuple[list[float], list[float], list[list[float]]]:
     return xs, ys, losses
 
 
-def _ways(file: Path) -> Iterator[Way]:
+def _paths(file: Path) -> Iterator[SavedPath]:
     rows = read_rows(file)
     header = next(rows)
     names = "step", "x", "y", "train_loss", "off_plane"
@@ -124,7 +151,7 @@ def _ways(file: Path) -> Iterator[Way]:
         values = {n: [row.number_or_nan(at, n) for row in held] for n, at in places.items()}
         steps = [int(_finite(row, places["step"], "step")) for row in held]
         losses, off_plane = values["train_loss"], values["off_plane"]
-        yield Way(trial, steps, values["x"], values["y"], losses, off_plane[-1])
+        yield SavedPath(trial, steps, values["x"], values["y"], losses, off_plane[-1])
 
 
 def _finite(row: Row, place: int, name: str) -> float:
@@ -134,45 +161,38 @@ def _finite(row: Row, place: int, name: str) -> float:
     return value
 
 
-MOST_SIDE = 101  # points along a side of the plane
-MOST_WAYS = 500
-MOST_VALUES = 20_000  # points of all ways together
-MOST_POINTS = 500  # of one
-PLACES = 4  # decimals of a coordinate, of the side of the plane
+def landscape_content(landscape: SavedLandscape, trials: Sequence[str]) -> dict[str, Any] | None:
+    """Return the landscape for the page's script, with the paths of the run's trials.
 
-
-def landscape_content(scene: Landscape, trials: Sequence[str]) -> dict[str, Any] | None:
-    """Return the landscape for the page's script, with the ways of the run's trials.
-
-    None where none of the trials has a way: it is another grid's.
+    None where none of the trials has a path: it is another grid's.
     """
     at = {trial: place for place, trial in enumerate(trials)}
-    named = [(way, scene.trial_among(way, at)) for way in scene.ways]
-    known = [(way, trial) for way, trial in named if trial is not None]
+    named = [(path, landscape.trial_among(path, at)) for path in landscape.paths]
+    known = [(path, trial) for path, trial in named if trial is not None]
     if not known:
         return None
-    ways = sorted(known, key=lambda pair: _end(pair[0]))[:MOST_WAYS]
-    rows, columns = (spread(len(side)) for side in (scene.ys, scene.xs))
-    losses = np.array([[scene.losses[row][column] for column in columns] for row in rows])
-    xs, ys = [scene.xs[i] for i in columns], [scene.ys[i] for i in rows]
-    most = min(MOST_POINTS, max(2, MOST_VALUES // len(ways)))
+    paths = sorted(known, key=lambda pair: _end(pair[0]))[:MOST_PATHS]
+    rows, columns = (spread(len(side)) for side in (landscape.ys, landscape.xs))
+    losses = np.array([[landscape.losses[row][column] for column in columns] for row in rows])
+    xs, ys = [landscape.xs[i] for i in columns], [landscape.ys[i] for i in rows]
+    most = min(MOST_POINTS, max(2, MOST_VALUES // len(paths)))
     decimals = _decimals(xs), _decimals(ys)
     return {
-        "plane": scene.plane,
-        "axes": scene.axes,
-        "share": scene.share,
+        "plane": landscape.plane,
+        "axes": landscape.axes,
+        "share": landscape.share,
         "xs": xs,
         "ys": ys,
         "losses": [[plain(loss) for loss in row] for row in losses.tolist()],
         **colours(losses),
-        "ways": [{"trial": at[trial], **_way(way, most, decimals)} for way, trial in ways],
-        "higher": len(known) - len(ways),
-        "others": len(scene.ways) - len(known),
+        "paths": [{"trial": at[trial], **_path(path, most, decimals)} for path, trial in paths],
+        "higher": len(known) - len(paths),
+        "others": len(landscape.paths) - len(known),
     }
 
 
-def _end(way: Way) -> float:
-    return way.losses[-1] if isfinite(way.losses[-1]) else inf
+def _end(path: SavedPath) -> float:
+    return path.losses[-1] if isfinite(path.losses[-1]) else inf
 
 
 def colours(losses: Any) -> dict[str, Any]:
@@ -187,18 +207,18 @@ def colours(losses: Any) -> dict[str, Any]:
     }
 
 
-def _way(way: Way, most: int, decimals: tuple[int, int]) -> dict[str, Any]:
-    kept = spread(len(way.steps), most)
+def _path(path: SavedPath, most: int, decimals: tuple[int, int]) -> dict[str, Any]:
+    kept = spread(len(path.steps), most)
     xs, ys = (
         [round(side[i], places) if isfinite(side[i]) else None for i in kept]
-        for side, places in zip((way.xs, way.ys), decimals, strict=True)
+        for side, places in zip((path.xs, path.ys), decimals, strict=True)
     )
     return {
-        "steps": [way.steps[i] for i in kept],
+        "steps": [path.steps[i] for i in kept],
         "x": xs,
         "y": ys,
-        "losses": [plain(way.losses[i]) for i in kept],
-        "off": plain(way.off_plane),
+        "losses": [plain(path.losses[i]) for i in kept],
+        "off": plain(path.off_plane),
     }
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from math import isfinite, isnan
 from textwrap import wrap
@@ -35,6 +34,7 @@ from gdcli.report.text_tables import print_json, print_listing
 from gdcli.runs import atomic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes

@@ -16,7 +16,6 @@ tried first; those between decide at the best rate and at the first unstable one
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
@@ -38,7 +37,10 @@ from gdcli.studies.options import Compute, RangeTest
 from gdcli.studies.training import MakeBar, Results, Trained, none_trained, train
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
     from gdcli.experiment.experiment import Experiment
+    from gdcli.studies.options import RangeTest
 
 
 def ceiling(start: float, minimum: float | None, factor: float) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
 from html import escape
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -27,6 +26,8 @@ from gdcli.report.text_tables import Column, blocks, print_json, print_listing
 from gdcli.studies.lr_range.search import GOOD, HIGHEST, LOWEST, place_of, rate_at
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from rich.console import Console
     from rich.text import Text
 

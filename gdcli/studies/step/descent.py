@@ -10,8 +10,9 @@ from __future__ import annotations
 import ast
 import builtins
 import keyword
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +23,6 @@ from gdcli.formula import (
     Applied,
     Formula,
     Node,
-    Numbers,
     Variable,
     backward,
     difference,
@@ -31,6 +31,11 @@ from gdcli.formula import (
     slopes,
     varying,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gdcli.formula import Numbers
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.report.page import html
 from gdcli.report.page.content import embedded, plain
-from gdcli.report.page.html import DRAWING, document
+from gdcli.report.page.html import DRAWING, document, scripts_of
 from gdcli.runs.manifest import command
 from gdcli.studies.landscape.page import colours
 from gdcli.studies.step.descent import Link, explain, losses_at, torch_script
 from gdcli.studies.step.show import chain_rows, checked, how_it_went, shown_points, sides, step_rows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.studies.step.descent import Descent
 
-SCRIPTS = (*DRAWING, "descent", "graph")
+SCRIPTS = ("studies/step/descent.js", "studies/step/graph.js")
 MOST_ROWS = 60  # of the table of steps
 POINTS = 401  # of a curve
 SIDE = 81  # points along a side of a map
@@ -34,25 +34,19 @@ def page_bytes(text: str, descent: Descent, lr: float) -> bytes:
     rows = step_rows(descent.steps)
     chain = chain_rows(links)
     script = torch_script(descent.formula, descent.steps[0].weights, lr, len(descent.steps))
+    cut = f"The first {MOST_ROWS} of {len(rows)} rows; gdcli step --format csv prints all."
     fields = {
-        "name": html.text(f"Gradient descent on {text}"),
-        "summary": html.text(f"Learning rate {lr:g}: {' '.join(how_it_went(descent))}."),
-        "steps": html.table(list(rows[0]), rows[:MOST_ROWS]),
-        "cut": _cut(len(rows)),
-        "chain": html.table(list(chain[0]), chain),
-        "checked": html.text("; ".join(checked(links)).capitalize()),
-        "script": html.pre(script),
-        "command": html.pre(command()),
+        "name": f"Gradient descent on {text}",
+        "summary": f"Learning rate {lr:g}: {' '.join(how_it_went(descent))}.",
+        "steps": rows[:MOST_ROWS],
+        "cut": cut if len(rows) > MOST_ROWS else "",
+        "chain": chain,
+        "checked": "; ".join(checked(links)).capitalize(),
+        "torch": script,
+        "command": command(),
         "data": embedded(_picture(descent) | {"graph": _graph(links)}),
     }
-    return document("descent.html", SCRIPTS, fields)
-
-
-def _cut(rows: int) -> str:
-    if rows <= MOST_ROWS:
-        return ""
-    note = f"The first {MOST_ROWS} of {rows} rows; gdcli step --format csv prints all."
-    return f"<p class='note'>{note}</p>"
+    return document("studies/step/descent.html", scripts_of(*DRAWING, *SCRIPTS), fields)
 
 
 def _picture(descent: Descent) -> dict[str, Any]:

@@ -7,7 +7,6 @@ What a picture of a descent makes room for: the points that are shown, and the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -25,6 +24,8 @@ from gdcli.studies.landscape.show import cell_of, ground, height_scale, key
 from gdcli.studies.step.descent import Link, descend, disagreement, losses_at
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
     from rich.console import Console
 
     from gdcli.runs.csv_read import Value

@@ -2,15 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gdcli.analysis.best import OPTIONS
+from gdcli.analysis.best import OPTIONS, quantization_rows
 from gdcli.report.page.content import plain
-from gdcli.runs.csv_read import Value
+from gdcli.report.page.page_view import Content, PageRun, PageView
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gdcli.runs.csv_read import Value
 
 FLOAT_BITS = 32  # of a weight that is not rounded
 MEASURED = ("lr", "drop", "float_bytes", "bytes")
+
+
+TEXT = (
+    "The weights are rounded to a few bits after training (ptq) or while training (qat). Scores "
+    "are medians over the seeds at the best learning rate. drop: the score before rounding minus "
+    "the score after it. bytes: the weights in the given bits, one scale for each output, and the "
+    "other parameters."
+)
+
+
+class QuantizationView(PageView):
+    """What rounding a network to a few bits costs."""
+
+    name = "quantization"
+    title = "Quantization"
+    order = 50
+
+    def content(self, run: PageRun) -> Content | None:
+        """Return a row for each way of rounding, and the chart, where networks are rounded."""
+        if run.theory is None:
+            return None
+        rows = quantization_rows(run.source.run, run.source.settings, run.theory)
+        if not rows:
+            return None
+        return Content(
+            text=[TEXT],
+            rows=rows,
+            table="What rounding costs",
+            figure="The picture in numbers",
+            data=quantization_content(rows),
+        )
 
 
 def quantization_content(rows: Sequence[Mapping[str, Value]]) -> dict[str, Any]:

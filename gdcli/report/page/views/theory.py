@@ -2,45 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gdcli.analysis.best import Setting
-from gdcli.analysis.diagnoses import CurveComparison, Diagnoses, RateDiagnosis, rate_diagnosis
-from gdcli.analysis.theory import (
-    Expectation,
-    ProblemConstants,
-    RunConstants,
-    condition_number,
-    limit_formula,
-)
-from gdcli.report.charts.charts import Source
+from gdcli.analysis.theory import condition_number, limit_formula
 from gdcli.report.page.content import expected_at, plain
-from gdcli.runs.csv_read import Value
+from gdcli.report.page.page_view import Content, PageRun, PageView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from gdcli.analysis.best import Setting
+    from gdcli.analysis.diagnoses import RateDiagnosis
+    from gdcli.analysis.theory import Expectation, ProblemConstants, RunConstants
+    from gdcli.report.charts.charts import Source
+    from gdcli.runs.csv_read import Value
 
 DIGITS = 7  # of a rate, which is often close to 1
 POINTS = 121  # of a curve
 MOST_CURVES = 100
+MOST_PROBLEMS = 200
 
 
-def theory_of(manifest: Mapping[str, Any]) -> RunConstants | None:
-    """Return what a manifest says of theory; None where it says nothing."""
-    return RunConstants(manifest) if manifest.get("theory") else None
+TEXT = (
+    "Theory starts from these facts of the loss on the training examples. A curvature is an "
+    "eigenvalue of the Hessian."
+)
 
 
-def theory_accounts(source: Source, diagnoses: Diagnoses) -> CurveComparison:
-    """Return the settings and learning rates of which theory says something."""
-    return CurveComparison(
-        [
-            rate_diagnosis(diagnoses, setting, cell)
-            for setting in source.settings
-            for cell in setting.cells
-            if _says_something(diagnoses.expected(setting.values, cell.lr))
-        ]
-    )
+class TheoryView(PageView):
+    """What theory expects, beside what was measured."""
+
+    name = "theory"
+    title = "Theory"
+    heading = "Theory against measurement"
+    order = 40
+
+    def content(self, run: PageRun) -> Content | None:
+        """Return the facts of each problem and the chart, where theory says something."""
+        if run.theory is None or not run.accounts:
+            return None
+        return Content(
+            text=[TEXT],
+            rows=problem_rows(run.theory)[:MOST_PROBLEMS],
+            table="What theory starts from",
+            selects={"compare": "Compare"},
+            figure="Theory and measurement in numbers",
+            data={
+                "accounts": theory_content(run.source, run.accounts),
+                "curves": theory_curves(run.source, run.theory),
+            },
+        )
 
 
 def theory_content(source: Source, told: Sequence[RateDiagnosis]) -> dict[str, Any]:
@@ -55,10 +69,6 @@ def theory_content(source: Source, told: Sequence[RateDiagnosis]) -> dict[str, A
         "formula": [_formula(account) for account in told],
         "exact": [_is_exact(account) for account in told],
     }
-
-
-def _says_something(expected: Expectation | None) -> bool:
-    return expected is not None and any((expected.limit, expected.rate, expected.floor))
 
 
 def _plain(value: float | None) -> float | str | None:

@@ -4,8 +4,7 @@
 const HOW = { none: "not rounded", ptq: "rounded after training", qat: "rounded while training" };
 
 function drawQuantization() {
-  if (!run.quantization) return;
-  const { score, points } = run.quantization;
+  const { score, points } = run.views.quantization;
   const name = (point) => [HOW[point.how], point.name].filter(Boolean).join(", ");
   const groups = [...grouped(points, name)];
   const bits = [...new Set(points.map((point) => point.bits))].sort((a, b) => a - b);
@@ -24,3 +23,5 @@ function drawQuantization() {
   const caption = `${capital(score)} against the bits of a weight, 32 where it is not rounded: ${counted(groups.length, "line")}.${said.join("")}`;
   draw("quantization", chart, caption, ["rounding", "bits of a weight", "of an activation", score, "bytes"], rows);
 }
+
+addView({ make: drawQuantization });

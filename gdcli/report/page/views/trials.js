@@ -87,3 +87,5 @@ function sorted(rows) {
     return left === right ? 0 : way * (left < right ? -1 : 1);
   });
 }
+
+addView({ make: makeTable, choose: () => turn(-view.page) });

@@ -1,6 +1,7 @@
 "use strict";
 // What theory expects beside what was measured: limits, rates, and the noise floor of SGD.
 
+const THEORY = run.views.theory.accounts;
 const COMPARED = {
   rate: { name: "convergence rate", title: "gradient norm after a step / before", log: false },
   floor: { name: "noise floor", title: "loss above its minimum at the end", log: true },
@@ -9,15 +10,13 @@ const COMPARED = {
 
 /** Fill the select with what theory says something of. */
 function makeTheory() {
-  if (!run.theory) return;
-  const there = Object.keys(COMPARED).filter((name) => run.theory[name].some((value) => value !== null));
+  const there = Object.keys(COMPARED).filter((name) => THEORY[name].some((value) => value !== null));
   const select = document.getElementById("compare");
   select.append(...there.map((name) => new Option(COMPARED[name].name, name)));
   select.addEventListener("change", drawTheory);
 }
 
 function drawTheory() {
-  if (!run.theory) return;
   const kind = document.getElementById("compare").value;
   const rows = theoryRows();
   const known = rows.filter((row) => row[kind] !== null);
@@ -33,13 +32,13 @@ function drawTheory() {
 function theoryRows() {
   const key = (setting, lr) => `${setting} ${lr}`;
   const shown = new Set(chosen().map((trial) => key(run.setting[trial], Number(columns.get("lr")[trial]))));
-  const names = Object.keys(run.theory);
+  const names = Object.keys(THEORY);
   const text = new Set(["state", "lost", "formula", "exact"]);
   const value = (name, at) => {
-    const found = run.theory[name][at];
+    const found = THEORY[name][at];
     return found === null || text.has(name) ? found : number(found);
   };
-  return run.theory.setting
+  return THEORY.setting
     .map((_, at) => Object.fromEntries(names.map((name) => [name, value(name, at)])))
     .filter((row) => shown.has(key(row.setting, row.lr)));
 }
@@ -85,7 +84,7 @@ function rateChart(groups, kind) {
 
 /** Return theory's curve of a setting as far as the chart goes: where it is above, it is cut. */
 function theoryCurves(setting, kind, top) {
-  const found = run.theory_curves.find((curve) => curve.setting === setting);
+  const found = run.views.theory.curves.find((curve) => curve.setting === setting);
   if (!found) return [];
   const high = COMPARED[kind].log ? 3 * top : Math.max(top, 1) + 0.15;
   const y = found[kind].map(number).map((value) => (value <= high ? value : null));
@@ -143,3 +142,5 @@ function limitCaption(rows) {
   const open = bounded.length ? ` Below a limit that is only sufficient, ${held} of ${below.length} held; above it theory leaves it open.` : "";
   return `Learning rates of each setting: a disc where most seeds held, an x where half of them or more diverged; the stroke is the limit in theory.${said}${open}`;
 }
+
+addView({ draw: drawTheory, make: makeTheory });

@@ -2,7 +2,6 @@
 // The metric at the end against the learning rate, a line for each setting.
 
 function drawSensitivity() {
-  if (leftOut("sensitivity")) return;
   const shown = shownMetrics();
   const settings = bestFirst([...grouped(chosen(), (trial) => run.setting[trial])]);
   const all = settings.flatMap(([setting, members]) => shown.map((metric, part) => ({
@@ -30,12 +29,6 @@ function drawSensitivity() {
   draw("sensitivity", chart, caption, ["setting", "learning rate", "first quartile", "median", "third quartile", "trials"], rows);
 }
 
-/** Return settings with their trials, that with the lowest training loss first. */
-function bestFirst(settings) {
-  const loss = new Map(settings.map((one) => [one, finalSpread(lowest(one[1]), "train_loss")?.median ?? Infinity]));
-  return settings.sort((a, b) => (loss.get(a) === loss.get(b) ? 0 : loss.get(a) - loss.get(b)));
-}
-
 function sensitivityPoints(members, metric) {
   const rates = [...grouped(members, (trial) => Number(columns.get("lr")[trial]))].sort(([a], [b]) => a - b);
   return rates
@@ -59,3 +52,5 @@ function sensitivityLayers({ name, setting, part, metric, points }, parts) {
     { ...shared, kind: "points", x: lost.map(({ x }) => x), y: lost.map(() => Infinity), symbol: "x", size: 5, dodge: true, say: (place) => `lr ${short(lost[place].x)}: ${metric.label} diverged` },
   ];
 }
+
+addView({ draw: drawSensitivity });

@@ -13,6 +13,7 @@ function makeAxes() {
   for (const [id, first] of [["across", "lr"], ["down", SETTING]]) {
     const select = document.getElementById(id);
     select.append(...names.map((name) => new Option(name.replaceAll("_", " "), name, false, name === first)));
+    select.addEventListener("change", drawHeatmap);
   }
 }
 
@@ -39,7 +40,6 @@ function squaresOf(metric, across, down, among) {
 }
 
 function drawHeatmap() {
-  if (leftOut("heatmap")) return;
   const [metric] = shownMetrics();
   const log = checked("log");
   const [x, y] = ["across", "down"].map((id) => document.getElementById(id).value);
@@ -88,3 +88,5 @@ function heatmapCells(squares, rows, across, log, downNames, acrossNames) {
   const ends = [low, (low + high) / 2, high].map((end, place) => [place / 2, tickText(Number((log ? 10 ** end : end).toPrecision(3)))]);
   return { cells, bar: high > low ? { title: "", colors: VIRIDIS.map(rgb), ticks: ends } : undefined };
 }
+
+addView({ draw: drawHeatmap, make: makeAxes });

@@ -4,21 +4,19 @@
 const REGION_MARKS = { easy: ["circle", COLORS[2]], ambiguous: ["square", COLORS[1]], hard: ["triangle", COLORS[4]] };
 
 function makeExplored() {
-  if (!run.explored) return;
   const select = document.getElementById("explored-setting");
-  select.append(...run.explored.settings.map((setting) => new Option(setting.name)));
+  select.append(...run.views.explored.settings.map((setting) => new Option(setting.name)));
   select.addEventListener("change", drawExplored);
-  if (!run.explored.classified) document.getElementById("explored-list").textContent = "The examples of the highest loss";
   drawExplored();
 }
 
 function drawExplored() {
-  const setting = run.explored.settings[document.getElementById("explored-setting").selectedIndex];
+  const setting = run.views.explored.settings[document.getElementById("explored-setting").selectedIndex];
   if (!setting) {
     document.getElementById("explored-caption").textContent = "No setting was trained to the end.";
     return;
   }
-  if (run.explored.classified) drawDataMap(setting);
+  if (run.views.explored.classified) drawDataMap(setting);
   else drawLosses(setting);
 }
 
@@ -28,7 +26,7 @@ function drawDataMap(setting) {
   const layer = (among, name, more) => ({
     kind: "points", key: name, name, x: among.map((place) => setting.variability[place]), y: among.map((place) => setting.confidence[place]), ...more,
   });
-  const regions = run.explored.regions.map((name) => [name, places.filter((place) => setting.region[place] === name)]);
+  const regions = run.views.explored.regions.map((name) => [name, places.filter((place) => setting.region[place] === name)]);
   const looks = regions.map(([name]) => ({ name, key: name, symbol: REGION_MARKS[name][0], color: REGION_MARKS[name][1], line: false }));
   const ringed = { name: "likely label error", key: "errors", symbol: "circle", open: true, color: "var(--ink)", line: false };
   const layers = regions.map(([name, among], order) => layer(among, name, {
@@ -60,7 +58,7 @@ function drawLosses(setting) {
 
 /** Return which example it is, and its place in the user's file where that is known. */
 function exampleOf(setting, place) {
-  const row = setting.row ? ` (${run.explored.counted} ${setting.row[place]})` : "";
+  const row = setting.row ? ` (${run.views.explored.counted} ${setting.row[place]})` : "";
   return `example ${setting.examples[place]}${row}`;
 }
 
@@ -69,9 +67,11 @@ function numbersOf(setting, place) {
 }
 
 function numberNames() {
-  return ["example", ...(run.explored.counted ? [run.explored.counted] : [])];
+  return ["example", ...(run.views.explored.counted ? [run.views.explored.counted] : [])];
 }
 
 function shownOf(setting) {
   return `${setting.examples.length} of ${counted(setting.total, "example")}`;
 }
+
+addView({ make: makeExplored });

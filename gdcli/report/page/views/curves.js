@@ -2,13 +2,8 @@
 // The curves: a panel a setting with a line for every learning rate, coloured by it; of a setting
 // at its best rate only, or where there is one rate, a colour for each setting.
 
-const MOST_SAID = 6; // lines, in the caption
-const MOST_LINES = 100; // of a panel
-const MOST_PANELS = 12; // settings in a chart
-const PARTS = [{ symbol: "circle" }, { dash: "5 3", symbol: "square", open: true }]; // training, test
 
 function drawCurves() {
-  if (leftOut("curves")) return;
   const shown = shownMetrics();
   const log = document.getElementById("log").checked;
   const { lines, total } = curveLines(shown[0].name);
@@ -103,11 +98,6 @@ function curveLines(metric) {
   return { lines, total: drawn.length };
 }
 
-function lineName(setting, trial, single) {
-  const seed = single ? ` seed ${columns.get("seed")[trial]}` : "";
-  return `${run.settings[setting]} lr ${label("lr", columns.get("lr")[trial])}${seed}`;
-}
-
 /** Return the layers of a line: its quartiles, the line, and a cross where it diverged. */
 function curveLayers(line, metric, part, { color: paint, key, thick, dash: dashes }) {
   const points = line.of(metric.name);
@@ -128,3 +118,5 @@ function curveLayers(line, metric, part, { color: paint, key, thick, dash: dashe
   if (line.diverged) layers.push({ ...shared, kind: "points", x: x.slice(-1), y: y.slice(-1), symbol: "x", size: 5, dodge: true, say: () => `diverged at epoch ${x[x.length - 1]} or before` });
   return layers;
 }
+
+addView({ draw: drawCurves, make: () => listen(["lines", "best-only"], drawCurves) });

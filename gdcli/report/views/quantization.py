@@ -1,0 +1,30 @@
+"""What rounding a network to a few bits costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from gdcli.report.run_view import Table, TableView, theory_of_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.analysis.diagnoses import Diagnoses
+
+
+@dataclass(frozen=True)
+class Quantization(TableView):
+    """What rounding a network to a few bits costs."""
+
+    order: ClassVar[float] = 60
+
+    def table(self, folder: Path, diagnoses: Diagnoses) -> Table:
+        """Return one row for each way of rounding a network."""
+        from gdcli.analysis.best import settings_of
+        from gdcli.report.results import QUANTIZATION_NOTES, quantized_rows
+
+        del folder
+        settings = settings_of(diagnoses.run.trials)
+        rows = quantized_rows(diagnoses.run, settings, theory_of_run(diagnoses))
+        return Table(rows, QUANTIZATION_NOTES)
