@@ -176,7 +176,10 @@ SLOW = (
         "hundreds of damaged files and folders",
         ("tests/test_mutated_files.py", "tests/test_hostile_folders.py"),
     ),
-    Slow("a copy of gdcli and its tests", ("tests/test_one_file.py",)),
+    Slow(
+        "a copy of gdcli and its tests",
+        ("tests/test_one_file.py", "tests/report/test_one_view.py"),
+    ),
     Slow(
         "starters, whose own tests are run",
         ("tests/cli/test_check.py::test_a_starter_and_its_test_work_as_they_are",),

@@ -27,7 +27,7 @@ from gdcli.report.console import literal, print_lines
 from gdcli.report.headline import baseline_columns, baseline_lines, headline
 from gdcli.report.labels import distinct_labels, namer, rounded
 from gdcli.report.text_tables import Column, blocks, print_listing, print_rows
-from gdcli.report.why import why_lines
+from gdcli.report.why import MORE, why_lines, why_notes, why_rows, why_table
 from gdcli.runs.csv_read import Value
 from gdcli.runs.manifest import read as read_manifest
 from gdcli.runs.trials import Trial, read_trials
@@ -234,6 +234,15 @@ def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
     there = (folder / "manifest.json").is_file()
     theory = RunConstants(read_manifest(folder)) if there else None
     return Diagnoses(read_trials(folder), theory, limits)
+
+
+def print_why(folder: Path, diagnoses: Diagnoses, form: str, console: Console) -> None:
+    """Print the table, or as csv or json the figures in full."""
+    rows = (why_table if form in ("table", "md") else why_rows)(folder, diagnoses)
+    settings = settings_of(diagnoses.run.trials)
+    base = baseline_lines(diagnoses, settings, _names(diagnoses, settings))
+    rates = [trial.lr for trial in diagnoses.run.trials]
+    print_rows(rows, form, console, [*why_notes(rows), *base, MORE], rates)
 
 
 def print_failures(folder: Path, console: Console) -> None:

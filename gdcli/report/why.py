@@ -16,15 +16,11 @@ from gdcli.analysis.best import TIED, Candidate, Setting, settings_of
 from gdcli.analysis.diagnoses import WORDS, RateDiagnosis, edge_of_stability, rate_diagnoses
 from gdcli.analysis.theory import sharpness_formula
 from gdcli.report.console import literal
-from gdcli.report.headline import baseline_lines
 from gdcli.report.labels import distinct_labels, namer, rounded
-from gdcli.report.text_tables import print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from rich.console import Console
 
     from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.analysis.diagnosis.diagnosis import Diagnosis
@@ -108,6 +104,72 @@ def _how_many(account: RateDiagnosis) -> str:
         told.append(f"figures of seed {rounded(account.example.seed)}")
     told += [f"{len(trials)}: {', '.join(filter(None, words))}" for words, trials in others]
     return f" ({'; '.join(told)})"
+
+
+Row: TypeAlias = "Mapping[str, Value]"
+
+MEANINGS = {
+    "state": "state, what: of most seeds",
+    "limit": "limit: largest stable learning rate; 'or more': a safe lower bound of it",
+    "step": "step: change of the gradient norm in a step, as measured",
+    "theory": "theory: change of the gradient norm in a step in the long run, in theory",
+    "floor": "floor: how far above the least loss SGD stays, as measured",
+    "theory_floor": "theory floor: how far above the least loss SGD stays, in theory",
+}
+MORE = "in sentences: --view results; every figure in full: --format csv"
+
+
+def why_notes(rows: Sequence[Row]) -> list[str]:
+    """Return what the columns of a table mean, a line each."""
+    return [meaning for name, meaning in MEANINGS.items() if rows and name in rows[0]]
+
+
+def why_table(folder: Path, diagnoses: Diagnoses) -> list[Row]:
+    """Return one row a setting and learning rate, rounded; columns that say nothing are left out.
+
+    The figures in full, and the explanation, are those of `why_rows`.
+    """
+    run = diagnoses.run
+    settings = settings_of(run.trials)
+    name = namer(run.names, settings)
+    rates = distinct_labels(cell.lr for setting in settings for cell in setting.cells)
+    cells = [(setting, cell) for setting in settings for cell in setting.cells]
+    told = rate_diagnoses(folder, diagnoses, cells)
+    return _saying_something(
+        [{"setting": name(a.setting), "lr": rates[a.cell.lr], **_table_row(a)} for a in told]
+    )
+
+
+def _table_row(account: RateDiagnosis) -> Row:
+    expected, said = account.expected, account.typical
+    limit, floor = (expected.limit, expected.floor) if expected else (None, None)
+    count, total = len(account.of_the_state()), len(account.cell.trials)
+    return {
+        "state": f"{account.state} {count}/{total}" if count < total else account.state,
+        "what": (said.quality if said else None) or _when(account),
+        "limit": _limit(limit) if limit else None,
+        "step": change(account.rate) if account.rate is not None else None,
+        "theory": change(expected.rate) if expected and expected.rate is not None else None,
+        "sharpness": account.sharpness,
+        "floor": account.excess,
+        "theory_floor": floor.excess if floor else None,
+    }
+
+
+def _when(account: RateDiagnosis) -> str | None:
+    at, since = account.fact("diverged_at"), account.fact("above_start_from")
+    if at is not None:
+        return f"step {rounded(at)}"
+    return "above its start" if since is not None else None
+
+
+def _limit(limit: Limit) -> str:
+    return rounded(limit.lr) + ("" if limit.exact else " or more")
+
+
+def _saying_something(rows: Sequence[Row]) -> list[Row]:
+    said = [name for name in (rows[0] if rows else ()) if any(r[name] is not None for r in rows)]
+    return [{name: row[name] for name in said} for row in rows]
 
 
 DONE = (  # other rates change little
@@ -243,9 +305,6 @@ def _exact_limit(account: RateDiagnosis) -> float | None:
 MOST_SETTINGS = 10  # whose reasons are told
 
 
-Row: TypeAlias = "Mapping[str, Value]"
-
-
 def why_rows(folder: Path, diagnoses: Diagnoses) -> list[Row]:
     """Return one row a setting and learning rate: its diagnosis, its figures and theory's.
 
@@ -324,77 +383,3 @@ def notable(setting: Setting) -> list[Candidate]:
     """Return the best learning rate and the least at which most seeds diverged."""
     edge = next((c for c in setting.cells if 2 * c.diverged > len(c.ran) > 0), None)
     return [cell for cell in (setting.best, edge) if cell is not None]
-
-
-MEANINGS = {
-    "state": "state, what: of most seeds",
-    "limit": "limit: largest stable learning rate; 'or more': a safe lower bound of it",
-    "step": "step: change of the gradient norm in a step, as measured",
-    "theory": "theory: change of the gradient norm in a step in the long run, in theory",
-    "floor": "floor: how far above the least loss SGD stays, as measured",
-    "theory_floor": "theory floor: how far above the least loss SGD stays, in theory",
-}
-MORE = "in sentences: --view results; every figure in full: --format csv"
-
-
-def print_why(folder: Path, diagnoses: Diagnoses, form: str, console: Console) -> None:
-    """Print the table, or as csv or json the figures in full."""
-    run = diagnoses.run
-    rows = (why_table if form in ("table", "md") else why_rows)(folder, diagnoses)
-    settings = settings_of(run.trials)
-    base = baseline_lines(diagnoses, settings, list(map(namer(run.names, settings), settings)))
-    rates = [trial.lr for trial in run.trials]
-    print_rows(rows, form, console, [*why_notes(rows), *base, MORE], rates)
-
-
-def why_notes(rows: Sequence[Row]) -> list[str]:
-    """Return what the columns of a table mean, a line each."""
-    return [meaning for name, meaning in MEANINGS.items() if rows and name in rows[0]]
-
-
-def why_table(folder: Path, diagnoses: Diagnoses) -> list[Row]:
-    """Return one row a setting and learning rate, rounded; columns that say nothing are left out.
-
-    The figures in full, and the explanation, are those of `why_rows`.
-    """
-    run = diagnoses.run
-    settings = settings_of(run.trials)
-    name = namer(run.names, settings)
-    rates = distinct_labels(cell.lr for setting in settings for cell in setting.cells)
-    cells = [(setting, cell) for setting in settings for cell in setting.cells]
-    told = rate_diagnoses(folder, diagnoses, cells)
-    return _saying_something(
-        [{"setting": name(a.setting), "lr": rates[a.cell.lr], **_table_row(a)} for a in told]
-    )
-
-
-def _table_row(account: RateDiagnosis) -> Row:
-    expected, said = account.expected, account.typical
-    limit, floor = (expected.limit, expected.floor) if expected else (None, None)
-    count, total = len(account.of_the_state()), len(account.cell.trials)
-    return {
-        "state": f"{account.state} {count}/{total}" if count < total else account.state,
-        "what": (said.quality if said else None) or _when(account),
-        "limit": _limit(limit) if limit else None,
-        "step": change(account.rate) if account.rate is not None else None,
-        "theory": change(expected.rate) if expected and expected.rate is not None else None,
-        "sharpness": account.sharpness,
-        "floor": account.excess,
-        "theory_floor": floor.excess if floor else None,
-    }
-
-
-def _when(account: RateDiagnosis) -> str | None:
-    at, since = account.fact("diverged_at"), account.fact("above_start_from")
-    if at is not None:
-        return f"step {rounded(at)}"
-    return "above its start" if since is not None else None
-
-
-def _limit(limit: Limit) -> str:
-    return rounded(limit.lr) + ("" if limit.exact else " or more")
-
-
-def _saying_something(rows: Sequence[Row]) -> list[Row]:
-    said = [name for name in (rows[0] if rows else ()) if any(r[name] is not None for r in rows)]
-    return [{name: row[name] for name in said} for row in rows]

@@ -14,7 +14,7 @@ import pytest
 from gdcli.errors import UserError
 from gdcli.report.page.content import MOST_VALUES, packed, thinned_curves
 from gdcli.runs.trials import read_points
-from gdcli.studies.landscape.page import SavedLandscape, SavedPath, landscape_content
+from gdcli.studies.landscape.section import SavedLandscape, SavedPath, landscape_content
 from tests.report.pages import (
     EXPERIMENT,
     KNOWN,

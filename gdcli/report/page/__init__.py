@@ -1,5 +1,5 @@
 """How a run, an exploration or a step becomes one HTML file.
 
-Sections as Python, HTML and JavaScript files of one name, and what all pages share.
+Templates, style and scripts that pages share, a run's content as JSON, and the contract of views.
 It may import what gdcli/report may import.
 """

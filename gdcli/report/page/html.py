@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from gdcli import __version__
@@ -45,7 +45,12 @@ def document(template: str, script: str, fields: Mapping[str, object]) -> bytes:
 
 def rendered(template: str, fields: Mapping[str, object]) -> Markup:
     """Return a piece of a page from the text of its template."""
-    return own_markup(_environment().from_string(template).render(fields))
+    return own_markup(_compiled(template).render(fields))
+
+
+@cache  # many views share one
+def _compiled(template: str) -> Template:
+    return _environment().from_string(template)
 
 
 def scripts_of(*paths: str) -> str:

@@ -1,6 +1,6 @@
 """What a run's page asks of a view: one section of the page, in one file that is found.
 
-Views are the classes of this contract in gdcli/report/page/views and in the page.py of each study.
+Views are the classes of this contract in gdcli/report/page/views, and in section.py of a study.
 What a view returns is drawn without any HTML or JavaScript of its own: paragraphs, a list, a table
 and a chart. A view that needs more has a template and a script, as texts of its class or as files
 beside its own, called after it: NAME.html and NAME.js.
@@ -92,7 +92,10 @@ class PageView(ABC):
 def page_views() -> list[PageView]:
     """Return the views in the order of the page."""
     found: list[PageView] = []
-    for file in (*PACKAGE.glob("report/page/views/[!_]*.py"), *PACKAGE.glob("studies/*/page.py")):
+    for file in (
+        *PACKAGE.glob("report/page/views/[!_]*.py"),
+        *PACKAGE.glob("studies/*/section.py"),
+    ):
         name = ".".join(("gdcli", *file.relative_to(PACKAGE).with_suffix("").parts))
         classes = classes_in(import_module(name), PageView)
         found += [cls() for cls in classes if not inspect.isabstract(cls)]

@@ -23,6 +23,6 @@ class Why(RunView):
 
     def print(self, folder: Path, diagnoses: Diagnoses, form: str, console: Console) -> None:
         """Print the columns that fit a terminal, or all figures as csv or json."""
-        from gdcli.report.why import print_why
+        from gdcli.report.results import print_why
 
         print_why(folder, diagnoses, form, console)

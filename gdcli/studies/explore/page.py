@@ -1,8 +1,6 @@
-"""An exploration as one HTML file, and as a section of the page of a run that has one.
+"""An exploration as one HTML file: the data map of every setting, with the examples behind it.
 
-The page has the data map of every setting, with the examples behind it: each as a picture, or as
-its features in a row, as they were before scaling. The section has the maps and the likely label
-errors.
+An example is shown as a picture, or as its features in a row, as they were before scaling.
 """
 
 from __future__ import annotations
@@ -11,26 +9,16 @@ import io
 import re
 from base64 import b64encode
 from dataclasses import fields, replace
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdcli.engine.examples import load
 from gdcli.fields import counted
-from gdcli.report.page.content import embedded, plain
+from gdcli.report.page.content import embedded
 from gdcli.report.page.html import DRAWING, document, scripts_of
-from gdcli.report.page.page_view import Content, PageRun, PageView
 from gdcli.runs.manifest import command
-from gdcli.studies.explore.files import (
-    CLASSIFIED,
-    REGIONS,
-    REGRESSED,
-    ExploredRun,
-    ExploredSetting,
-    read_explored,
-    same_examples,
-)
+from gdcli.studies.explore.files import REGIONS
 from gdcli.studies.explore.show import columns_of, count_rows, in_percent, labels_of, target_columns
 
 if TYPE_CHECKING:
@@ -46,9 +34,6 @@ SCRIPTS = tuple(
 )
 MOST_EXAMPLES = 5_000  # on a page: a browser draws so many points, and their pictures fit
 MOST_POINTS = 60_000  # of all settings together
-MOST_RUN_EXAMPLES = 3_000  # of one setting, on a run's page
-MOST_RUN_POINTS = 30_000  # of all settings together, there
-WORDS = ("method", "optimizer", "schedule")  # settings that say themselves what they are
 PIXEL = re.compile(r"pixel_(\d+)_(\d+)")
 MODES = {1: "L", 3: "RGB"}  # of pictures, by their channels
 MOST_FEATURES = 64  # of a row
@@ -171,96 +156,6 @@ def png(pixels: NDArray[np.uint8]) -> bytes:
 
     made = io.BytesIO()
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-    picture.save(made, "PNG", optimize=True)
+    # Without filters: of pictures of a few pixels they make larger files.
+    picture.save(made, "PNG", compress_level=9, compress_type=0)
     return made.getvalue()
-
-
-TEXT = (
-    "gdcli explore measured every training example after each epoch. Means are over the epochs; "
-    "the rank correlation is with the setting of the lowest training loss."
-)
-
-
-class ExploredView(PageView):
-    """What `gdcli explore` has found of a run's examples."""
-
-    name = "explored"
-    title = "Examples"
-    order = 70
-
-    def content(self, run: PageRun) -> Content | None:
-        """Return shares by setting and the data maps, where the run's folder has an exploration."""
-        found = read_explored(run.source.folder)
-        if found is None:
-            return None
-        if not same_examples(found.study, run.manifest):
-            note = "explore beside this run is of another problem, or other data: not shown."
-            return Content(notes=[note], scripted=False)
-        told = [n for n in found.table[0] if any(row[n] is not None for row in found.table)]
-        what = "Likely label errors" if found.classified else "The examples of the highest loss"
-        return Content(
-            text=[TEXT + _flips(found)],
-            rows=[{name: row[name] for name in told} for row in map(in_percent, found.table)],
-            table="Shares of the examples by setting",
-            selects={"explored-setting": "Examples of"},
-            figure=what,
-            data=explored_content(found),
-        )
-
-
-def _flips(found: ExploredRun) -> str:
-    """Return the sentence on labels that were made wrong on purpose, or "" where none was."""
-    options = found.study.get("options")
-    share = options.get("flip_labels", 0) if isinstance(options, dict) else 0
-    return (
-        f" {share:.3g} of the labels were made wrong." if isinstance(share, float) and share else ""
-    )
-
-
-def explored_content(found: ExploredRun) -> dict[str, Any]:
-    """Return the maps for the page's script, the setting of the lowest loss first."""
-    names = _names(found)
-    most = min(MOST_RUN_EXAMPLES, MOST_RUN_POINTS // max(1, len(found.settings)))
-    return {
-        "classified": found.classified,
-        "counted": found.counted.replace("_", " "),
-        "regions": list(REGIONS),
-        "settings": [
-            {"name": name, "total": len(setting.examples), **_setting(setting, most)}
-            for name, setting in zip(names, found.settings, strict=True)
-        ],
-    }
-
-
-def _names(found: ExploredRun) -> list[str]:
-    columns = list(zip(*(setting.values for setting in found.settings), strict=True))
-    several = [len(set(column)) > 1 for column in columns]
-    return [
-        " ".join(
-            value if name in WORDS else f"{name.replace('_', ' ')} {value}"
-            for name, value, differs in zip(found.names, setting.values, several, strict=True)
-            if differs and value
-        )
-        or "the only setting"
-        for setting in found.settings
-    ]
-
-
-def _setting(setting: ExploredSetting, most: int) -> dict[str, Any]:
-    """Return the columns of some examples: what looks wrong, and of the rest an even choice."""
-    errors = setting.words.get("likely_error", [])
-    total = range(len(setting.examples))
-    first = [i for i in total if errors and errors[i] == "True"][: most // 2]
-    rest = [i for i in total if i not in set(first)]
-    step = -(-len(rest) // max(1, most - len(first))) or 1
-    kept = sorted([*first, *rest[::step]])
-    measures = CLASSIFIED if errors else REGRESSED
-    return {
-        "examples": [setting.examples[i] for i in kept],
-        **{name: [_plain_or_text(setting.measures[name][i]) for i in kept] for name in measures},
-        **{name: [cells[i] for i in kept] for name, cells in setting.words.items()},
-    }
-
-
-def _plain_or_text(value: float) -> float | str | None:
-    return plain(value) if isfinite(value) else None

@@ -10,7 +10,7 @@ import numpy as np
 from gdcli.report.page.content import embedded, plain
 from gdcli.report.page.html import DRAWING, document, scripts_of
 from gdcli.runs.manifest import command
-from gdcli.studies.landscape.page import colours
+from gdcli.studies.landscape.section import colours
 from gdcli.studies.step.descent import Link, explain, losses_at, torch_script
 from gdcli.studies.step.show import chain_rows, checked, how_it_went, shown_points, sides, step_rows
 

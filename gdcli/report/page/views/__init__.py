@@ -1,5 +1,5 @@
-"""The sections of a run's page that only some runs have.
+"""The sections of a run's page.
 
-One file a section.
+A file with a view or several, found by page_view.py, and the template and script of each beside it.
 It may import what gdcli/report may import.
 """
