@@ -57,7 +57,7 @@ $(INSTALLED)-ray: $(INSTALLED)
 	@touch $@
 
 test-export: exports  ## run the tests of export with every tool, MLflow on a server of its own
-	MLFLOW_SERVER="$(CURDIR)/$(MLFLOW)" $(BIN)/python -m pytest tests/exports tests/cli/test_export.py
+	MLFLOW_SERVER="$(CURDIR)/$(MLFLOW)" $(BIN)/python -m pytest tests/exports tests/cli/keep/test_export.py
 
 exports: $(INSTALLED)-exports $(MLFLOW)  ## add what gdcli export needs to .venv, and what its tests read with
 

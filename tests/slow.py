@@ -182,7 +182,7 @@ SLOW = (
     ),
     Slow(
         "starters, whose own tests are run",
-        ("tests/cli/test_check.py::test_a_starter_and_its_test_work_as_they_are",),
+        ("tests/cli/extend/test_check.py::test_a_starter_and_its_test_work_as_they_are",),
         lambda case: case["kind"] == "schedule",
     ),
     Slow(

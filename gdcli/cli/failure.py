@@ -281,7 +281,7 @@ def _usage(error: TyperException) -> str:
         }
         given = option.strip("-")
         if given in {**options_of(Axes), **options_of(Training)}:
-            return f"{option}: {path} has no such option, gdcli run has it; see: {path} --help"
+            return f"{option}: there is no such option; gdcli run has it, {path} does not"
         hint = option_meant(given, names) or f"see: {path} --help"
         return f"{option}: there is no such option; {hint}"
     what = message.removeprefix(f"Option {option!r} ")

@@ -77,14 +77,13 @@ def verify(
         folder = collect(any_folder_of, run)
     other = None if against.against is None else any_folder_of(against.against)
     from gdcli.report.results import print_findings
-    from gdcli.runs.verify import verify as run_again
-    from gdcli.runs.verify import verify_against
+    from gdcli.runs import verify as checks
 
     if other:
-        findings = verify_against(folder, other, Tolerance(against.rtol, against.atol))
+        findings = checks.verify_against(folder, other, Tolerance(against.rtol, against.atol))
     else:
         sample = (again.sample, again.sample_seed, screen.progress())
-        findings = run_again(folder, *sample, trust=again.trust)
+        findings = checks.verify(folder, *sample, trust=again.trust)
     print_findings(findings, screen.format, screen.console())
     if not all(finding.sound for finding in findings):
         return DIFFERENT

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Gt, Lt
 
-from gdcli.analysis.best import best_of_each
 from gdcli.cli.options import (
     RUN,
     RunArgument,
@@ -25,15 +24,10 @@ from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.report.labels import bytes_in_words
 from gdcli.runs import atomic
-from gdcli.runs.manifest import differing_settings, unlike_problems
-from gdcli.runs.manifest import read as read_manifest
 from gdcli.runs.run_folder import intact
-from gdcli.runs.trials import read_trials
 
 if TYPE_CHECKING:
-    from gdcli.analysis.theory import RunConstants
-    from gdcli.report.charts.chart import Chart, HeatMap
-    from gdcli.runs.trials import Trials
+    pass
 
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
@@ -67,12 +61,13 @@ def plot(*, run: RunArgument, **given: object) -> int:
     with collect_errors() as collect:
         screen = collect(read, Screen, given)
         options = collect(_picture_options, given)
-    picture = _picture(intact(run), options)
-    if options.output is None and screen.format != "table":
-        from gdcli.report.charts.chart import print_points
+    folder = intact(run)
+    from gdcli.cli.pictures import draw_on, picture_of, print_points
 
+    picture = picture_of(folder, options)
+    if options.output is None and screen.format != "table":
         print_points(picture, screen.format, screen.console())
-    elif _draw(picture, options.output, screen):
+    elif draw_on(picture, options.output, screen):
         screen.tell(f"the picture is in {options.output}")
     return 0
 
@@ -89,29 +84,6 @@ def _picture_options(given: Mapping[str, object]) -> Picture:
             what = "it says how results are printed, and --output prints nothing"
             raise UserError("--format", what, "leave one of them out")
     return options
-
-
-def _picture(folder: Path, options: Picture) -> Chart | HeatMap:
-    from gdcli.report.charts.charts import curves, heatmap, multiples, read_source, sensitivity
-
-    source = read_source(folder, options.metric)
-    if options.kind == "heatmap":
-        return heatmap(source, options.x or "lr", options.y or "setting")
-    draw = {"curves": curves, "multiples": multiples, "sensitivity": sensitivity}[options.kind]
-    return draw(source)
-
-
-def _draw(picture: Chart | HeatMap, file: Path | None, screen: Screen) -> bool:
-    """Write a picture to a file, or print it where there is none; return whether it is written."""
-    if file is None:
-        from gdcli.report.charts.terminal import print_picture
-
-        print_picture(picture, screen.console())
-        return False
-    from gdcli.report.charts.files import figure_bytes
-
-    atomic.write(file, [figure_bytes(picture, file.suffix[1:].lower())])
-    return True
 
 
 @dataclass(frozen=True)
@@ -205,15 +177,15 @@ def compare(*, runs: RunArguments, **given: object) -> int:
     _check_used(mode, given)
     if curves.output is not None:
         checked_file(curves.output, PICTURES)
-    read_runs = {name: (folder, *_read(folder)) for name, folder in named.items()}
+    from gdcli.cli.comparison import print_comparison, print_pair, print_profiles, read_run
+
+    read_runs = {name: read_run(folder) for name, folder in named.items()}
     if mode.profile:
-        _print_profiles(read_runs, mode, screen)
+        print_profiles(read_runs, mode.tau, mode.target_loss, screen)
     elif mode.pair is not None:
-        _print_pair(read_runs, mode.pair, screen)
+        print_pair(read_runs, mode.pair, screen)
     else:
-        _print_results(
-            named, {name: run for name, (_, run, _) in read_runs.items()}, curves, screen
-        )
+        print_comparison(read_runs, curves, screen)
     return 0
 
 
@@ -237,61 +209,3 @@ def _named(folders: list[Path], runs: list[str], fewest: int) -> dict[str, Path]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
     return dict(zip(names, folders, strict=True))
-
-
-def _read(folder: Path) -> tuple[Trials, RunConstants]:
-    from gdcli.analysis.theory import RunConstants
-
-    return read_trials(folder), RunConstants(read_manifest(folder))
-
-
-def _print_results(
-    named: Mapping[str, Path], runs: Mapping[str, Trials], options: RunCurves, screen: Screen
-) -> None:
-    from gdcli.report.comparison import print_comparison
-
-    chart = _chart(named, runs, options) if screen.format == "table" or options.output else None
-    manifests = {name: read_manifest(folder) for name, folder in named.items()}
-    notes = list(unlike_problems(manifests))
-    differences, best = differing_settings(manifests), best_of_each(runs)
-    print_comparison(differences, best, screen.format, screen.console(), notes)
-    if screen.format == "csv":
-        for note in notes:
-            screen.tell(note)
-    if chart is None:
-        return
-    if options.output is None:
-        screen.console().print()
-    if _draw(chart, options.output, screen):
-        screen.tell(f"the curves are in {options.output}")
-
-
-def _chart(named: Mapping[str, Path], runs: Mapping[str, Trials], options: RunCurves) -> Chart:
-    from gdcli.report.charts.charts import best_of_runs, settings_of_runs, source_of
-
-    sources = {n: source_of(folder, runs[n], options.metric) for n, folder in named.items()}
-    return best_of_runs(sources) if options.curves == "best" else settings_of_runs(sources)
-
-
-def _print_pair(
-    runs: Mapping[str, tuple[Path, Trials, RunConstants]], pair: tuple[str, str], screen: Screen
-) -> None:
-    from gdcli.report.pairs import NAMED_NOTES, pair_of_runs
-    from gdcli.report.text_tables import print_rows
-
-    rates = [trial.lr for _, run, _ in runs.values() for trial in run.trials]
-    rows = pair_of_runs({name: (run, theory) for name, (_, run, theory) in runs.items()}, pair)
-    print_rows(rows, screen.format, screen.console(), NAMED_NOTES, rates)
-
-
-def _print_profiles(
-    runs: Mapping[str, tuple[Path, Trials, RunConstants]], options: CompareMode, screen: Screen
-) -> None:
-    from gdcli.analysis.targets import Source, profiles
-    from gdcli.report.comparison import print_profiles
-
-    sources = [Source(*run) for run in runs.values()]
-    found = profiles(sources, options.tau, options.target_loss)
-    if not any(profile.epochs for profile in found):
-        screen.tell("no trial fell below its start: there is nothing to compare")
-    print_profiles(found, screen.format, screen.console())

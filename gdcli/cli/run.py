@@ -114,7 +114,7 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
     all that is printed is read from the folder.
     """
     if dry_run:
-        return print_plan(experiment, options, screen)
+        return show_plan(experiment, options, screen)
     from gdcli.executors.execute import execute
 
     outcome = execute(experiment, options, screen.progress(), executor_of(options))
@@ -174,15 +174,14 @@ def _words(options: RunOptions) -> list[str]:
     return [word for word in options.fail_on if word not in (*COUNTED, "none")]
 
 
-def print_plan(experiment: Experiment, options: RunOptions, screen: Screen) -> int:
+def show_plan(experiment: Experiment, options: RunOptions, screen: Screen) -> int:
     """Print what a run would do and take; nothing is written. Return the exit code.
 
     Where the data are not there, what it would take is not known: only the trials are printed.
     """
     from gdcli.engine.examples import notes_of
     from gdcli.executors.execute import plan_run
-    from gdcli.report.plan import print_plan as print_estimate
-    from gdcli.report.plan import print_trials
+    from gdcli.report.plan import print_plan, print_trials
 
     try:
         plan = plan_run(experiment, options)
@@ -193,7 +192,7 @@ def print_plan(experiment: Experiment, options: RunOptions, screen: Screen) -> i
     else:
         for line in notes_of(cohort.trials[0] for cohort in experiment.grid.cohorts):
             screen.tell(line)
-        print_estimate(plan, screen.format, screen.console())
+        print_plan(plan, screen.format, screen.console())
     return 0
 
 

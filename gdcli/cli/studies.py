@@ -66,9 +66,9 @@ def lr_range(
 ) -> int:
     """Find a good learning rate for each setting of a grid.
 
-    A few learning rates are tried, each by a training of its own that keeps the rate. The best one
-    has the lowest loss at the end. From a larger one on training is unstable: the loss ends higher
-    than it began.
+    Learning rates are tried one by one, each in trainings of its own that keep the rate. The best
+    one has the lowest loss at the end. A rate is unstable if its loss ends at more than
+    --diverge-at times its start, or is not a number.
     """
     with collect_errors() as collect:
         screen = collect(read, Screen, given)

@@ -54,46 +54,29 @@ class Reading:
     """What the user says of a file; what is left out is found in it."""
 
     test_data: Annotated[
-        Path | None,
-        LATER,
-        "file of test examples, read like --data; then no example of --data is held out",
+        Path | None, LATER, "file of test examples, read as --data is, of which none is held out"
     ] = None
     separator: Annotated[
-        str | None,
-        LATER,
-        "what separates the columns of a text file: a character, tab, or blanks (default: "
-        "recognized)",
+        str | None, LATER, "what separates columns of text: a character, tab, or blanks"
     ] = None
-    header: Annotated[
-        bool | None, LATER, "take the first row of --data as names, or not (default: recognized)"
-    ] = None
-    decimal: Annotated[
-        Literal[".", ","] | None, LATER, "decimal sign in --data (default: recognized)"
-    ] = None
+    header: Annotated[bool | None, LATER, "take the first row of --data for names, or not"] = None
+    decimal: Annotated[Literal[".", ","] | None, LATER, "decimal sign of --data"] = None
     thousands: Annotated[
-        Literal[",", ".", "'", "blank"] | None, LATER, "separator of thousands in --data"
+        Literal[",", ".", "'", "blank"] | None, LATER, "what stands between thousands in --data"
     ] = None
-    encoding: Annotated[str | None, LATER, "text encoding of --data, such as cp1252 or utf-16"] = (
-        None
-    )
-    comment: Annotated[
-        str | None, LATER, "mark, such as #, that begins a comment in a line of --data"
-    ] = None
-    skip_rows: Annotated[int, LATER, "lines to skip at the start of --data", Ge(0)] = 0
+    encoding: Annotated[str | None, LATER, "encoding of --data, such as cp1252 or utf-16"] = None
+    comment: Annotated[str | None, LATER, "what begins a comment in a line of --data"] = None
+    skip_rows: Annotated[int, LATER, "lines of --data to skip at its start", Ge(0)] = 0
     categorical: Annotated[
         str | None,
         LATER,
-        "columns of categories, of which each category becomes a column of 0 and 1: auto, or "
-        "names separated by commas",
+        "columns to make one of 0 and 1 a category of: auto, or names with commas",
     ] = None
-    drop: Annotated[
-        str | None, LATER, "columns of --data not to use: names separated by commas"
-    ] = None
+    drop: Annotated[str | None, LATER, "columns of --data not to use: names with commas"] = None
     missing: Annotated[
         Literal["error", "drop", "mean"],
         LATER,
-        "what to do with a missing value: report an error, drop its row, or take the mean of "
-        "its column in the training part",
+        "what a missing value is: an error, its row dropped, or the training part's mean",
     ] = "error"
 
     def check_reading(self, data: Path | None, test_fraction: float) -> None:

@@ -178,10 +178,7 @@ class Stratified:
     """The option of a problem with classes whose examples are split."""
 
     stratify: Annotated[
-        bool,
-        LATER,
-        "split so that the training and the test part have the same share of each class, as far "
-        "as possible",
+        bool, LATER, "split so that both parts have the same share of each class, as far as it goes"
     ] = False
 
     def check_stratified(self, own_test_part: str | None, test_fraction: float) -> None:

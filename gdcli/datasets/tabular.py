@@ -54,25 +54,16 @@ if TYPE_CHECKING:
 class Source(Reading):
     """The options of a problem that learns from tabular data, and the reading of it."""
 
-    dataset: Annotated[str, "data set to train on"]
+    dataset: Annotated[str, "named data set"]
     data: Annotated[
         Path | None,
-        "file of examples to use instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx "
-        "or IDX",
+        "file of examples, instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx or IDX",
     ] = None
     target: Annotated[
-        str | None,
-        "column of --data to predict from the others: its name, or in a .npy file its number, "
-        "from 0",
+        str | None, "column of --data to predict from the others: a name, of .npy a number from 0"
     ] = None
-    scale: Annotated[
-        Scale,
-        "scale each feature, by its values in the training part: standard, to mean 0 and "
-        "variance 1; minmax, to 0 to 1; or none",
-    ] = "standard"
-    test_fraction: Annotated[
-        float, "share of the examples that is held out for testing", Ge(0), Lt(1)
-    ] = TEST_FRACTION
+    scale: Annotated[Scale, "scaling of the features, by the training part"] = "standard"
+    test_fraction: Annotated[float, "part of the examples held out", Ge(0), Lt(1)] = TEST_FRACTION
 
     def __post_init__(self) -> None:
         """Raise UserError where one of --data and --target lacks the other."""
@@ -115,7 +106,7 @@ class Streamable(Source):
     """The options of a linear model, which can learn from a file in parts."""
 
     stream: Annotated[
-        bool | None, LATER, "read --data in parts (default: only if it is larger than --memory)"
+        bool | None, LATER, "read --data in parts; done anyway if it is larger than --memory"
     ] = None
 
     def __post_init__(self) -> None:
@@ -176,10 +167,10 @@ class Streamable(Source):
 class Measured(Streamable):
     """The options of a problem that predicts a measurement, and the reading of its examples."""
 
-    dataset: Annotated[Literal["diabetes", "synthetic"], "data set to train on"] = "diabetes"
-    examples: Annotated[int, "examples of the synthetic data set", Ge(1)] = 1000
-    features: Annotated[int, "features of the synthetic data set", Ge(1)] = 10
-    noise: Annotated[float, "standard deviation of the noise of the synthetic targets", Ge(0)] = 0.1
+    dataset: Annotated[Literal["diabetes", "synthetic"], "named data set"] = "diabetes"
+    examples: Annotated[int, "examples of the synthetic set", Ge(1)] = 1000
+    features: Annotated[int, "features of the synthetic set", Ge(1)] = 10
+    noise: Annotated[float, "standard deviation of the synthetic targets' noise", Ge(0)] = 0.1
 
     def load_measurements(self, rng: np.random.Generator) -> Data:
         """Return the split set: features, scaled, and targets as they are, (examples, 1)."""
@@ -200,7 +191,7 @@ class TwoClasses(Streamable, Stratified, OfClasses):
     Of breast-cancer's classes 0 is malignant; of a column's two values the larger one is 1.
     """
 
-    dataset: Annotated[Literal["breast-cancer"], "data set to train on"] = "breast-cancer"
+    dataset: Annotated[Literal["breast-cancer"], "named data set"] = "breast-cancer"
 
     def __post_init__(self) -> None:
         """Raise UserError for options that do not go together."""
@@ -235,9 +226,9 @@ class Classified(Source, Stratified, OfClasses):
     A set of images has a test part of its own, which is used, and each pixel is a feature.
     """
 
-    dataset: Annotated[Name, "data set to train on"] = "digits"
+    dataset: Annotated[Name, "named data set"] = "digits"
     data_dir: Annotated[
-        Path | None, LATER, "folder with the files of mnist, fashion-mnist or cifar10"
+        Path | None, LATER, "folder of the files of mnist, fashion-mnist or cifar10"
     ] = None
 
     def __post_init__(self) -> None:

@@ -64,7 +64,7 @@ class Training:
     measure: Annotated[
         Literal["sharpness"] | None,
         LATER,
-        "also record sharpness, the largest eigenvalue of the Hessian of the loss",
+        "what else to record: sharpness, the largest eigenvalue of the loss's Hessian",
     ] = None
     data_seed: Annotated[
         int, "seed of generated data and of the split into training and test examples", Ge(0)

@@ -1,4 +1,4 @@
-"""Sign descent: every coordinate moves by the learning rate, against its gradient's sign."""
+"""Sign descent: every coordinate moves by the learning rate, downhill."""
 
 from __future__ import annotations
 

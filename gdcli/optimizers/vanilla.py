@@ -1,4 +1,4 @@
-"""Plain gradient descent: each step goes against the gradient, times the learning rate."""
+"""Plain gradient descent: step straight down the gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Network that squeezes the rows of a table, or images, to a few numbers and restores them."""
+"""Autoencoder on digits, other tables, images or a file: rows through a narrow middle."""
 
 from __future__ import annotations
 
@@ -26,17 +26,9 @@ class Autoencoder(Network, Classified):
     tanh. What the rows are examples of is not used.
     """
 
-    scale: Annotated[
-        Scale,
-        "scale each feature, by its values in the training part: standard, to mean 0 and "
-        "variance 1; minmax, to 0 to 1; or none",
-    ] = "minmax"
-    hidden: Annotated[
-        tuple[int, ...],
-        "widths of the layers before the code; the layers after it mirror them",
-        Ge(1),
-    ] = (32,)
-    code: Annotated[int, "width of the code: how many numbers describe a row", Ge(1)] = 8
+    scale: Annotated[Scale, "scaling of the features, by the training part"] = "minmax"
+    hidden: Annotated[tuple[int, ...], "width of each layer before the code", Ge(1)] = (32,)
+    code: Annotated[int, "numbers that describe a row", Ge(1)] = 8
 
     criterion: ClassVar[str] = "mse"
     default_lr: ClassVar[float] = 1.0

@@ -1,4 +1,4 @@
-"""Network that predicts the next character of Shakespeare's sonnets or of a text file."""
+"""Character-level language model of Shakespeare's sonnets or a text file."""
 
 from __future__ import annotations
 
@@ -26,17 +26,11 @@ class CharLm(Network):
     among n characters costs log n. The last part of the text is held out.
     """
 
-    data: Annotated[Path | None, "text file in UTF-8, or .gz, to use instead of the sonnets"] = None
-    examples: Annotated[
-        int | None, "use only this many characters of the training part, from its start", Ge(1)
-    ] = None
-    test_fraction: Annotated[
-        float, "share of the text, at its end, that is held out for testing", Ge(0), Lt(1)
-    ] = 0.1
-    context: Annotated[
-        int, "characters that the network sees before the one that it predicts", Ge(1)
-    ] = 8
-    embedding: Annotated[int, "numbers that each character is turned into", Ge(1)] = 8
+    data: Annotated[Path | None, "text file in UTF-8, instead of the sonnets; or .gz"] = None
+    examples: Annotated[int | None, "use the first so many training characters", Ge(1)] = None
+    test_fraction: Annotated[float, "last part of the text, held out", Ge(0), Lt(1)] = 0.1
+    context: Annotated[int, "characters that are seen before the next", Ge(1)] = 8
+    embedding: Annotated[int, "numbers that a character becomes", Ge(1)] = 8
     hidden: Annotated[int, "width of the hidden layer", Ge(1)] = 64
 
     default_lr: ClassVar[float] = 1.0

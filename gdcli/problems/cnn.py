@@ -1,4 +1,4 @@
-"""Convolutional network that classifies digits, mnist, fashion-mnist, cifar10 or a file."""
+"""Convolutional network on digits, mnist, fashion-mnist, cifar10 or a file of images."""
 
 from __future__ import annotations
 
@@ -33,33 +33,25 @@ class Cnn(Network, Reading, Stratified):
     32 in three colours, come with a test part of their own, which is used.
     """
 
-    dataset: Annotated[
-        Literal["digits", "mnist", "fashion-mnist", "cifar10"], "images to train on"
-    ] = "digits"
-    data_dir: Annotated[Path | None, "folder with the files of mnist, fashion-mnist or cifar10"] = (
+    dataset: Annotated[Literal["digits", "mnist", "fashion-mnist", "cifar10"], "named data set"] = (
+        "digits"
+    )
+    data_dir: Annotated[Path | None, "folder of the files of mnist, fashion-mnist or cifar10"] = (
         None
     )
     data: Annotated[
-        Path | None,
-        LATER,
-        "file of images to use instead of --dataset: .npz, IDX, or rows of pixels",
+        Path | None, LATER, "file of images, instead of --dataset: .npz, IDX, or rows of pixels"
     ] = None
-    target: Annotated[str | None, LATER, "column or array of --data that holds the classes"] = None
-    examples: Annotated[int | None, "use only this many training images, from the first", Ge(1)] = (
-        None
-    )
+    target: Annotated[str | None, LATER, "column or array of --data with the classes"] = None
+    examples: Annotated[int | None, "use the first so many training images", Ge(1)] = None
     test_fraction: Annotated[
-        float,
-        "share of digits or of --data that is held out for testing; with 0 no data set has a "
-        "test part",
-        Ge(0),
-        Lt(1),
+        float, "part of digits or a file held out; 0 for no test part of any set", Ge(0), Lt(1)
     ] = TEST_FRACTION
     channels: Annotated[tuple[int, ...], "channels of each convolution", Ge(1)] = (8, 16)
-    kernel: Annotated[int, "width and height of the filters of the convolutions", Ge(1)] = 3
-    padding: Annotated[
-        Literal["same", "valid"], "same keeps the size of the image; valid uses whole windows only"
-    ] = "same"
+    kernel: Annotated[int, "width and height of the convolutions", Ge(1)] = 3
+    padding: Annotated[Literal["same", "valid"], "keep the image's size, or only whole windows"] = (
+        "same"
+    )
 
     default_lr: ClassVar[float] = 0.05
     default_epochs: ClassVar[int] = 300

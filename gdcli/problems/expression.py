@@ -1,4 +1,4 @@
-"""A loss that you write as a formula, such as (w - 2)**2."""
+"""A formula of your own: any loss that gdcli step takes."""
 
 from __future__ import annotations
 
@@ -28,13 +28,9 @@ class Expression(Analytic):
     executed. The gradient is backpropagation's, node by node.
     """
 
-    formula: Annotated[str, "the loss, as a formula; its names are the weights"] = "(w - 2)**2"
-    start: Annotated[
-        tuple[float, ...], "where the weights start, in the order in which the formula has them"
-    ] = (5.0,)
-    spread: Annotated[
-        float, "standard deviation of random starting points around --start", Ge(0)
-    ] = 0.0
+    formula: Annotated[str, "the loss"] = "(w - 2)**2"
+    start: Annotated[tuple[float, ...], "where the weights start, in the formula's order"] = (5.0,)
+    spread: Annotated[float, "standard deviation of the start around it", Ge(0)] = 0.0
 
     metric_names: ClassVar[tuple[str, ...]] = ()
 

@@ -1,4 +1,4 @@
-"""Himmelblau's function of two variables: four equal minima; the start decides which."""
+"""Himmelblau's function: four equal minima, and the start decides which."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predict a number with little harm from outliers (Huber): diabetes, synthetic, or a file."""
+"""Robust regression by Huber's loss on diabetes, a synthetic set, or a file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,9 @@ class Huber(LinearModel, Measured):
     whose data sets it has.
     """
 
-    delta: Annotated[
-        float,
-        "residual, in units of the target, above which the loss grows linearly instead of "
-        "quadratically",
-        Gt(0),
-    ] = 50.0
+    delta: Annotated[float, "residual, in the target's unit, beyond which it is linear", Gt(0)] = (
+        50.0
+    )
 
     bend: ClassVar[float | None] = 1.0
     default_lr: ClassVar[float] = 0.1

@@ -1,4 +1,4 @@
-"""Predict a number by least squares: diabetes, synthetic, or a file."""
+"""Least squares on diabetes, a synthetic set, or a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predict counts: synthetic, or a file."""
+"""Poisson regression of counts on a synthetic set or a file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class PoissonRegression(LinearModel, Streamable):
     counts whose logarithmic mean is linear in them.
     """
 
-    dataset: Annotated[Literal["synthetic"], "data set to train on"] = "synthetic"
-    examples: Annotated[int, "examples of the synthetic data set", Ge(1)] = 1000
-    features: Annotated[int, "features of the synthetic data set", Ge(1)] = 5
+    dataset: Annotated[Literal["synthetic"], "named data set"] = "synthetic"
+    examples: Annotated[int, "examples of the synthetic set", Ge(1)] = 1000
+    features: Annotated[int, "features of the synthetic set", Ge(1)] = 5
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100

@@ -1,4 +1,4 @@
-"""Quadratic bowl with the dimension and condition number that you choose."""
+"""Quadratic bowl of any dimension and condition number, noisy or not."""
 
 from __future__ import annotations
 
@@ -32,24 +32,13 @@ class Quadratic(Analytic):
     """
 
     dim: Annotated[int, "number of parameters", Ge(1)] = 2
-    condition: Annotated[
-        float, "condition number: the largest curvature over the smallest, which is 1", Ge(1)
-    ] = 10.0
-    noise: Annotated[
-        float,
-        "standard deviation of the examples around 0; without noise every step sees the same loss",
-        Ge(0),
-    ] = 0.0
-    examples: Annotated[
-        int, "number of training examples, and of test examples, where there is noise", Ge(1)
-    ] = 1000
-    rotate: Annotated[bool, "rotate the axes of the bowl at random"] = False
-    spread: Annotated[
-        float, "standard deviation of random starting points around 1, ..., 1", Ge(0)
-    ] = 0.0
+    condition: Annotated[float, "largest curvature over the smallest, 1", Ge(1)] = 10.0
+    noise: Annotated[float, "standard deviation of the examples around 0", Ge(0)] = 0.0
+    examples: Annotated[int, "training examples, and as many for the test, if noisy", Ge(1)] = 1000
+    rotate: Annotated[bool, "turn the axes of the bowl at random"] = False
+    spread: Annotated[float, "standard deviation of the start around 1, ..., 1", Ge(0)] = 0.0
     instance: Annotated[
-        Literal["synthetic", "deepobs"],
-        "synthetic: made from these options; deepobs: the published quadratic_deep",
+        Literal["synthetic", "deepobs"], "one made from these options, or a published one"
     ] = "synthetic"
 
     default_lr: ClassVar[float] = 0.1

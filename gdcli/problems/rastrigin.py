@@ -1,4 +1,4 @@
-"""Rastrigin's function of two variables: a bowl full of local minima."""
+"""Rastrigin's function: a bowl with a local minimum near every whole number."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Function of two variables with a saddle at the origin, between two minima."""
+"""A saddle at the origin, between two minima."""
 
 from __future__ import annotations
 

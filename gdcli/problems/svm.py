@@ -1,4 +1,4 @@
-"""Predict one of two classes with a wide margin (linear SVM): breast-cancer or a file."""
+"""Linear support vector machine of two classes on breast-cancer or a file."""
 
 from __future__ import annotations
 
@@ -23,16 +23,8 @@ class Svm(LinearModel, TwoClasses):
     is far enough on its side. The penalty is on by default: it is what makes the margin wide.
     """
 
-    l2: Annotated[
-        float,
-        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
-        "the loss",
-        Ge(0),
-    ] = 1e-2
-    hinge: Annotated[
-        Literal["plain", "squared"],
-        "cost of a violated margin: plain, it grows linearly; squared, quadratically",
-    ] = "plain"
+    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-2
+    hinge: Annotated[Literal["plain", "squared"], "what a violated margin costs"] = "plain"
 
     default_lr: ClassVar[float] = 0.01
     default_epochs: ClassVar[int] = 100

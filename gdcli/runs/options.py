@@ -27,47 +27,34 @@ COUNTED = ("failed", "diverged")  # by a run itself, before its tables are writt
 class RunOptions:
     """The options of `run` and `sweep` that are not the experiment's own."""
 
-    output: Annotated[Path, "folder in which the run's own folder is made"] = Path("results")
-    name: Annotated[str | None, "name of the run's folder in --output"] = None
-    resume: Annotated[bool, "continue an unfinished run (gdcli always does)"] = False
-    overwrite: Annotated[bool, "start again where results exist, and replace them"] = False
-    retry_failed: Annotated[bool, "run only the trials again that failed"] = False
+    output: Annotated[Path, "folder that the run's own folder is made in"] = Path("results")
+    name: Annotated[str | None, "the run's folder in --output"] = None
+    resume: Annotated[bool, "continue an unfinished run (always done)"] = False
+    overwrite: Annotated[bool, "start again where results lie already"] = False
+    retry_failed: Annotated[bool, "run the trials again that failed, and only those"] = False
     executor: Annotated[
-        Literal["local", "ray"], "where to compute: on this machine, or on a Ray cluster"
+        Literal["local", "ray"], "where the batches are computed: here, or on a cluster"
     ] = "local"
     ray_address: Annotated[
-        str | None,
-        "HOST:PORT of the Ray cluster (default: RAY_ADDRESS, or the cluster of this machine)",
+        str | None, "HOST:PORT of the cluster; RAY_ADDRESS, or the one this machine is in"
     ] = None
-    workers: Annotated[
-        int | None,
-        "processes on this machine (default: as many as there are cores, where that saves time)",
-        Ge(1),
-    ] = None
+    workers: Annotated[int | None, "local processes; the cores, where it pays", Ge(1)] = None
     shard: Annotated[
-        str | None,
-        "compute only part i of n, written i/n (default: the task of a SLURM job array, else "
-        "everything)",
+        str | None, "this process's part of the batches, i/n; SLURM's job array says it, too"
     ] = None
-    reuse: Annotated[tuple[str, ...], "runs from which to copy trials that they hold already"] = ()
-    trust: Annotated[bool, "also run code of your own that the runs of --reuse name"] = False
-    device: Annotated[
-        str,
-        "where to compute: auto, cpu, cuda or one GPU, such as cuda:1; auto takes a GPU for "
-        "networks, if there is one",
-    ] = "auto"
+    reuse: Annotated[tuple[str, ...], "runs that hold some of the trials, to copy these from"] = ()
+    trust: Annotated[bool, "run code that the runs of --reuse name, too"] = False
+    device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
     engine: Annotated[
-        Literal["auto", "reference"],
-        "auto trains many trials side by side; reference trains one after another in plain "
-        "PyTorch, slowly, as a check",
+        Literal["auto", "reference"], "stacked trials, or one by one by plain autograd, slowly"
     ] = "auto"
     memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
         None
     )
     fail_on: Annotated[
         tuple[str, ...],
-        "exit with code 1 if a trial ends like this: failed, diverged, or a state or quality "
-        "that show --view why prints, such as still-falling or chance-level; none: never",
+        "what makes the exit code 1 where a trial has it: failed, diverged, or a state or quality "
+        "such as still-falling or chance-level; none: nothing does",
     ] = ("failed",)
 
     def __post_init__(self) -> None:

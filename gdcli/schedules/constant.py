@@ -1,4 +1,4 @@
-"""Constant: the learning rate as given, in every step."""
+"""The learning rate as given, all the time."""
 
 from __future__ import annotations
 

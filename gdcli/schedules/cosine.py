@@ -1,4 +1,4 @@
-"""Cosine decay: half a cosine from the learning rate down; slow at first and at the end."""
+"""Half a cosine down: slow at first, fast midway, slow at the end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from gdcli.schedule import Schedule
 class Cosine(Schedule):
     """From 1 to `final`, which follows the last step (Loshchilov and Hutter 2017, no restarts)."""
 
-    final: Annotated[
-        float, "multiplier of the learning rate at the end of the run", Ge(0), Le(1)
-    ] = 0.0
+    final: Annotated[float, "multiplier at the end of the run", Ge(0), Le(1)] = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the point of the cosine that the run's elapsed share says."""

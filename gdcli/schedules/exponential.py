@@ -1,4 +1,4 @@
-"""Exponential decay: the learning rate is multiplied by the same factor in every step."""
+"""Exponential decay: the same factor every step."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from gdcli.schedule import Schedule
 class Exponential(Schedule):
     """final**(step / horizon): geometric from 1 to `final`, which follows the last step."""
 
-    final: Annotated[
-        float, "multiplier of the learning rate at the end of the run", Gt(0), Le(1)
-    ] = 0.01
+    final: Annotated[float, "multiplier at the end of the run", Gt(0), Le(1)] = 0.01
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the power of `final` that the run's elapsed share says."""

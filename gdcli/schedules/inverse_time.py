@@ -1,4 +1,4 @@
-"""Inverse time: the learning rate falls like 1 / step, however long the run is."""
+"""Inverse time: the multiplier falls like 1 / step, whatever the length of the run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ class InverseTime(Schedule):
     Counted in steps, not in shares of the run: a longer run continues a shorter one.
     """
 
-    decay: Annotated[
-        float, "decay per step: after 1 / decay steps the learning rate is halved", Ge(0)
-    ] = 0.01
+    decay: Annotated[float, "decay a step: 1 / decay steps halve the rate", Ge(0)] = 0.01
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the inverse of the time passed."""

@@ -1,4 +1,4 @@
-"""Linear decay: a straight line from the learning rate down."""
+"""A straight line down."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from gdcli.schedule import Schedule
 class Linear(Schedule):
     """1 - (1 - final) * step / horizon: from 1 to `final`, which follows the last step."""
 
-    final: Annotated[
-        float, "multiplier of the learning rate at the end of the run", Ge(0), Le(1)
-    ] = 0.0
+    final: Annotated[float, "multiplier at the end of the run", Ge(0), Le(1)] = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the point of the line that the run's elapsed share says."""

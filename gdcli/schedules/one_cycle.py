@@ -18,13 +18,9 @@ class OneCycle(Schedule):
     As torch.optim's OneCycleLR with cosine annealing, the momentum left alone.
     """
 
-    start: Annotated[float, "multiplier of the learning rate in the first step", Gt(0), Le(1)] = (
-        0.04
-    )
-    final: Annotated[float, "multiplier of the learning rate in the last step", Ge(0), Le(1)] = 1e-4
-    warmup: Annotated[float, "share of the run in which the learning rate rises", Ge(0), Le(1)] = (
-        0.3
-    )
+    start: Annotated[float, "multiplier of the first step", Gt(0), Le(1)] = 0.04
+    final: Annotated[float, "multiplier of the last step", Ge(0), Le(1)] = 1e-4
+    warmup: Annotated[float, "share of the run that warms up", Ge(0), Le(1)] = 0.3
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the point of the cycle; a run too short to warm up starts at the top."""

@@ -1,4 +1,4 @@
-"""Step decay: a few sudden drops, evenly spaced."""
+"""A few sudden drops, evenly spaced."""
 
 from __future__ import annotations
 
@@ -17,10 +17,8 @@ class Step(Schedule):
     The staircase of He et al. (2016), whose drops fell a third and two thirds of the way.
     """
 
-    factor: Annotated[
-        float, "factor by which each drop multiplies the learning rate", Gt(0), Le(1)
-    ] = 0.1
-    drops: Annotated[int, "number of drops, evenly spaced over the run", Ge(0)] = 2
+    factor: Annotated[float, "multiplier of one drop", Gt(0), Le(1)] = 0.1
+    drops: Annotated[int, "number of drops", Ge(0)] = 2
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the factor, once for each drop behind."""

@@ -1,4 +1,4 @@
-"""Warm-up and cosine decay: a straight line up, then half a cosine down."""
+"""A linear warm-up, then half a cosine down."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from gdcli.schedules.cosine import Cosine
 class WarmupCosine(Cosine):
     """Up a straight line, never from 0, then Cosine over the rest (Goyal et al. 2017)."""
 
-    warmup: Annotated[float, "share of the run in which the learning rate rises", Ge(0), Le(1)] = (
-        0.1
-    )
+    warmup: Annotated[float, "share of the run that warms up", Ge(0), Le(1)] = 0.1
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return (step + 1) / (rising + 1) for the first `rising` steps, then the cosine's."""

@@ -69,4 +69,6 @@ def test_what_prints_no_table_takes_no_form(runs: Shell) -> None:
     (error,) = runs.refuses("report", "a", "--format", "json")
     assert error.startswith("--format: there is no such option; ")
     (error,) = runs.refuses("plot", "a", "-o", "a.png", "--format", "csv")
-    assert error.startswith("--format: it is of what is printed, and --output prints nothing; ")
+    assert error.startswith(
+        "--format: it says how results are printed, and --output prints nothing; "
+    )

@@ -46,11 +46,11 @@ ONE = [
     (("run", "quadratic", "--lrr", "3"), "--lrr: there is no such option; did you mean '--lr'?"),
     (
         ("landscape", "mlp", "--measure", "sharpness"),
-        "--measure: gdcli landscape mlp has no such option, gdcli run has it; see: gdcli landscape mlp",
+        "--measure: there is no such option; gdcli run has it, gdcli landscape mlp does not",
     ),
     (
         ("lr-range", "mlp", "--measure", "sharpness"),
-        "--measure: gdcli lr-range mlp has no such option, gdcli run has it; see: gdcli lr-range mlp --h",
+        "--measure: there is no such option; gdcli run has it, gdcli lr-range mlp does not",
     ),
     (("run", "quadratic", "--hidden", "3"), "--hidden: there is no such option; see: gdcli run"),
     (("run", "quadratic", "-z"), "-z: there is no such option; see: gdcli run quadratic --help"),

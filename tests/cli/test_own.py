@@ -45,7 +45,7 @@ def manifest() -> dict[str, object]:
 def test_a_file_is_a_problem_with_its_options_in_the_help(shell: Shell) -> None:
     assert shell("run", "./my_bowl.py", "--help") == 0
     assert shell.out.startswith("Usage: gdcli run ./my_bowl.py [OPTIONS]\n\n  A bowl of one's own.")
-    assert "--stiffness NUMBER  how steep it is (more than 0; default 2)" in shell.out
+    assert "--stiffness NUMBER  how steep it is (more than 0; default: 2)" in shell.out
     (line,) = shell.refuses("run", "./my_bowl.py", "--stiffness", "-1")
     assert line == "--stiffness: -1.0 is not more than 0; give a number of more than 0"
 

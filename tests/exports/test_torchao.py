@@ -16,7 +16,7 @@ from gdcli.problem import Data, Network
 from gdcli.runs.progress import Silent
 from gdcli.studies.options import Compute
 from gdcli.studies.training import layout_of, train
-from tests.cli.test_export_int8 import predict
+from tests.cli.keep.test_export_int8 import predict
 from tests.grids import experiment
 
 torchao = pytest.importorskip(

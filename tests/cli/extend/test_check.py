@@ -105,7 +105,7 @@ def test_a_schema_that_is_there_is_left_as_it_is(shell: Shell) -> None:
 @pytest.mark.parametrize("kind", KINDS[:3])
 def test_a_starter_is_as_well_kept_as_gdclis_own_code(shell: Shell, kind: str) -> None:
     assert shell("new", kind, "my_own") == 0
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     ours = f"--config={root / 'pyproject.toml'}", '--config=lint.isort.known-first-party=["gdcli"]'
     command = [sys.executable, "-m", "ruff", "check", *ours]
     done = subprocess.run([*command, "my_own.py"], capture_output=True, text=True, check=False)

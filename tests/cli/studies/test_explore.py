@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
+from gdcli.cli import studies
 from gdcli.cli.options import Screen
-from gdcli.cli.studies import ExploreFiles, explore
+from gdcli.cli.studies import ExploreFiles
 from gdcli.engine.examples import load
 from gdcli.fields import options_of
 from gdcli.runs.signals import Interrupted
@@ -80,9 +81,7 @@ def test_an_experiment_file_says_the_same(shell: Shell) -> None:
     (error,) = shell.refuses("explore", file, "--set", "record=2")
     assert error == "--set record: gdcli explore takes no record from a file; leave it out"
     (error,) = shell.refuses("run", file)
-    assert error.startswith(
-        "gdcli run: 'wine.toml' is an experiment file, which gdcli run does not take; "
-    )
+    assert error.startswith("gdcli run: 'wine.toml' is an experiment file, which gdcli run does ")
     assert shell("explore", "--help") == 0
     assert "FILE.toml" in shell.out
 
@@ -123,7 +122,10 @@ def test_a_page_can_be_written(shell: Shell) -> None:
         (("mlp", "--flip-labels", "1"), "--flip-labels: 1.0 is not less than 1"),
         (("mlp", "--ambiguous-from", "0.6"), "--ambiguous-from: 0.6 is more than 0.5; "),
         (("mlp", "--record", "step"), "--record: there is no such option; "),
-        (("mlp", "--workers", "2"), "--workers: 2 processes are asked for, and an e"),
+        (
+            ("mlp", "--workers", "2"),
+            "--workers: 2 processes are asked for, and explore uses only one",
+        ),
         (("mlp", "-o", "map.pdf"), "--output: 'map.pdf' does not end in .html or .htm; "),
         (("mlp", "--vary", "test-fraction=0.1,0.2"), "--vary: the grid varies the examples"),
         (("mlp", "--memory", "100kB"), "--memory: what is kept of 1438 examples needs "),
@@ -145,7 +147,7 @@ def test_a_problem_s_options_are_its_own(name: str) -> None:
 
 def test_the_help_has_what_is_its_own(shell: Shell) -> None:
     assert shell("explore", "cnn", "--help") == 0
-    assert not [option for option in explore.asks.fixed if f"--{option} " in shell.out]
+    assert not [option for option in studies.explore.asks.fixed if f"--{option} " in shell.out]
     assert all(f"--{option} " in shell.out for option in options_of(DataMap))
 
 

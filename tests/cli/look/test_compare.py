@@ -299,7 +299,7 @@ PAIR = ("a", "b", "--pair")
         ((*PAIR, "a:1,a:gd vanilla"), "--pair: both are 'a: gd vanilla'; name two settings"),
         ((*PAIR, "a,bowl"), "--pair: 'bowl' names none of the runs; "),
         (("a", "bowl", "--pair", "a,bowl"), "--pair: 'a: minibatch 32 vanilla' and 'bowl: gd va"),
-        ((*PAIR, "a,b", "--profile"), "--pair: a profile is of all settings; leave one of them"),
+        ((*PAIR, "a,b", "--profile"), "--pair: --profile shows all settings; leave one of them"),
         ((*PAIR, "a,b", "--curves", "all"), "--curves: it changes nothing with --pair; leave one"),
         (("a", "b", "-o", "x.gif"), "--output: 'x.gif' does not end in .png, .svg or .pdf; "),
         (("a", "b", "--metric", "acc"), "--metric: the run has no 'acc'; give one of train_loss"),

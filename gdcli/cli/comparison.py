@@ -1,0 +1,71 @@
+"""The work of `gdcli compare`, imported when its options are right: runs beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from gdcli.analysis.best import best_of_each
+from gdcli.analysis.targets import Source, profiles
+from gdcli.analysis.theory import RunConstants
+from gdcli.cli.pictures import draw_on
+from gdcli.report import comparison
+from gdcli.report.charts.charts import best_of_runs, settings_of_runs, source_of
+from gdcli.report.comparison import print_profiles as print_found
+from gdcli.report.text_tables import print_rows
+from gdcli.report.views.pairs import NAMED_NOTES, pair_of_runs
+from gdcli.runs.manifest import differing_settings, unlike_problems
+from gdcli.runs.manifest import read as read_manifest
+from gdcli.runs.trials import read_trials
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.cli.look import RunCurves
+    from gdcli.cli.options import Screen
+
+
+def read_run(folder: Path) -> Source:
+    """Return a run as it is compared: its folder, its trials and what theory says of them."""
+    return Source(folder, read_trials(folder), RunConstants(read_manifest(folder)))
+
+
+def print_comparison(runs: Mapping[str, Source], options: RunCurves, screen: Screen) -> None:
+    """Print what differs between runs and the best setting of each; draw or write their curves."""
+    file, chart = options.output, None
+    if screen.format == "table" or file is not None:
+        sources = {
+            name: source_of(run.folder, run.run, options.metric) for name, run in runs.items()
+        }
+        chart = best_of_runs(sources) if options.curves == "best" else settings_of_runs(sources)
+    manifests = {name: read_manifest(run.folder) for name, run in runs.items()}
+    notes = list(unlike_problems(manifests))
+    best = best_of_each({name: run.run for name, run in runs.items()})
+    differences = differing_settings(manifests)
+    comparison.print_comparison(differences, best, screen.format, screen.console(), notes)
+    if screen.format == "csv":
+        for note in notes:
+            screen.tell(note)
+    if chart is None:
+        return
+    if file is None:
+        screen.console().print()
+    if draw_on(chart, file, screen):
+        screen.tell(f"the curves are in {file}")
+
+
+def print_pair(runs: Mapping[str, Source], pair: tuple[str, str], screen: Screen) -> None:
+    """Print two settings of the runs beside each other, seed by seed."""
+    rates = [trial.lr for run in runs.values() for trial in run.run.trials]
+    rows = pair_of_runs({name: (run.run, run.theory) for name, run in runs.items()}, pair)
+    print_rows(rows, screen.format, screen.console(), NAMED_NOTES, rates)
+
+
+def print_profiles(
+    runs: Mapping[str, Source], tau: float, target_loss: float | None, screen: Screen
+) -> None:
+    """Print the performance and data profiles of the methods of the runs."""
+    found = profiles(list(runs.values()), tau, target_loss)
+    if not any(profile.epochs for profile in found):
+        screen.tell("no trial fell below its start: there is nothing to compare")
+    print_found(found, screen.format, screen.console())
