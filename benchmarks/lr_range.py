@@ -1,10 +1,10 @@
 """How good the rate is that `gdcli lr-range` says to use: against a dense grid of rates.
 
-For each pair of a problem and an optimizer the search runs as its command does, over seeds 0 to 2.
-Then a grid of rates, four a decade, and the suggested one beside it, are trained on other seeds
-for 10 epochs, or a problem's own number of steps with gd. A suggestion is good when its loss is
-90% of the way down from the start to the lowest loss of the grid; near the best when its rate is
-within a factor of 3 of the grid's best, or its loss within a thousandth of that way of the lowest.
+For each pair of a problem and an optimizer the command's search runs over seeds 0 to 2. Then a grid
+of rates, four in each decade, and the suggested rate are trained on other seeds, for 10 epochs or,
+with gd, for a number of steps that fits the problem. A suggestion is *good* if its loss is at least
+90% of the way down from the start to the lowest loss of the grid. It is *near* the best if its rate
+is within a factor of 3 of the grid's best rate, or its loss within a thousandth of that way.
 
     python -m benchmarks.lr_range            # some minutes; writes benchmarks/lr-range.md
     python -m benchmarks.lr_range --epochs 30  # another budget for the grid; writes nothing

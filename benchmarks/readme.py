@@ -12,7 +12,7 @@ from benchmarks.record import Row, read
 INTRODUCTION = """\
 # Benchmarks
 
-Written by `make bench`; edit nothing here. `results.csv` has every number.
+`make bench` writes this page; do not edit it. `results.csv` has every number.
 
 ```
 make bench                                           # everything: some 20 minutes, on idle cores
@@ -23,27 +23,27 @@ make bench                                           # everything: some 20 minut
 
 | contestant | what it is |
 |---|---|
-| gdcli | the engine, as `gdcli run` calls it, recording the start and the end |
+| gdcli | the engine, as `gdcli run` calls it, recording only the start and the end |
 | tutorial | nn.Module, DataLoader and torch.optim.SGD, one trial at a time |
 | lean | plain tensors indexed directly and torch.autograd.grad, one trial at a time |
-| jax | all trials in one jit(vmap(scan)), those of a seed on a shared batch |
+| jax | all trials in one jit(vmap(scan)); trials with the same seed share their batches |
 | scikit-learn | SGDRegressor, one trial at a time |
 
-Every contestant is a process of one thread, and all take turns, in random order, repeat by
-repeat. All start where gdcli starts, see the batches that gdcli sees, in the same precision, and
-draw the order of the examples anew in each run. The precision is gdcli's own (float64 for
-quadratics and linear models, float32 for networks); softmax regression is there in both, as its
-goals were set in float32. Before anything is timed, the losses are compared with gdcli's: on the
-CPU to 1e-10 in float64 and 2e-5 in float32, relative. A workload on which they differ has no
-times.
+Every contestant is a process with one thread. In every repeat the contestants take turns in random
+order. All of them start at gdcli's starting point and use gdcli's batches in the same precision;
+each draws the order of the examples again in every run. The precision is gdcli's default (float64
+for quadratics and linear models, float32 for networks). Softmax regression has both precisions,
+because its goals were set in float32. Before any timing the losses are compared with gdcli's: on
+the CPU they must agree to 1e-10 in float64 and 2e-5 in float32 (relative). A workload on which they
+differ has no times.
 
-A trial-step is one step of one trial. Its cost is the difference between a long and a short run
-over the difference of their steps and over the trials, in CPU time: a run's set-up, compilation
-and the evaluation of all examples at its start and end are not in it, but in `results.csv`
-(`overhead_seconds`, `compile_seconds`). Of the loops, whose trials are independent, two trials
-are timed; a full batch is given to them as it is, without a DataLoader. Brackets hold quartiles;
-"x" is a contestant's time over gdcli's, repeat by repeat, so that more is better for gdcli, and
-what follows is the goal of that ratio.
+A trial-step is one step of one trial. Its cost is the difference of CPU time between a long and a
+short run, divided by the difference of their steps and by the number of trials. It does not include
+the set-up, the compilation, and the evaluation of all examples at the start and the end; these are
+in `results.csv` (`overhead_seconds`, `compile_seconds`). The loops train independent trials, so
+only two of their trials are timed; they get a full batch directly, without a DataLoader. Brackets
+hold quartiles. "x" is the contestant's time divided by gdcli's time in the same repeat: a larger
+number is better for gdcli. The number after "of" is the goal for this ratio.
 """
 
 # The last of a machine of many cores: --only workers --output FOLDER writes it as results.csv.
@@ -52,53 +52,54 @@ SECTIONS = {
     "table": (
         "64 learning rates, one seed",
         """\
-A rotated quadratic has a dense matrix, but gdcli takes its steps along the eigenvectors, and all
-steps between two recorded points as one power: its time hardly grows with the steps, only with
-the recorded points, so that its ratios say little more than that. The small batches of a CNN are
-drawn from 64 images. Its full batch is 1797 of the small or 256 of the large images, and 16
-trials of gdcli and one of JAX, whose convolutions are faster when not mapped over several, are
-timed.""",
+A rotated quadratic has a dense matrix, but gdcli steps along its eigenvectors, and computes all
+steps between two recorded points as one matrix power. Its time grows with the recorded points, but
+hardly with the steps, so its ratios do not carry over to other problems. The small batches of a
+CNN are drawn from 64 images. Its full batch is 1797 of the small or 256 of the large images. For
+full batches of a CNN 16 trials of gdcli are timed, and one of JAX, whose convolutions are faster
+when they are not mapped over trials.""",
     ),
-    "seeds": ("64 trials on several seeds", "Trials of different seeds share no batch."),
+    "seeds": ("64 trials on several seeds", "Trials with different seeds share no batches."),
     "trials": ("Time against the number of trials", ""),
     "parameters": ("Time against the number of parameters", ""),
     "examples": ("Time against the number of examples", ""),
-    "memory": ("Memory against the number of trials", "The largest of a fresh process."),
+    "memory": ("Memory against the number of trials", "The peak memory of a new process."),
     "tables": (
         "Writing the tables",
         """\
-Microseconds of CPU time for a row of `curves.csv`, with its share of the trial's facts and line
-in `summary.csv`; training is no part of it.""",
+Microseconds of CPU time for a row of `curves.csv`, with its share of the trial's facts and of its
+line in `summary.csv`, without training.""",
     ),
     "start-up": (
         "Start-up",
-        "Seconds by the clock of whole processes; a bare limit is in seconds.",
+        "Wall-clock seconds of whole processes; a goal 'of at most' is in seconds.",
     ),
     "whole": (
         "Whole commands",
         """\
-Seconds by the clock, from the start of the process to the CSV file, import and compilation
-included. All write the same losses. The tutorial's script is timed on grids of 3 and 6 trials, one
-and two of each method, and scaled to all of them.""",
+Wall-clock seconds from the start of the process to the CSV file, with imports and compilation. All
+commands write the same losses. The tutorial's script is timed on grids of 3 and 6 trials (one and
+two for each method), and the time is scaled to all trials.""",
     ),
     "workers": (
         "Time against the number of worker processes",
-        "Seconds by the clock of whole commands, which write the same bytes.",
+        "Wall-clock seconds of whole commands, which write the same bytes.",
     ),
     "store": (
         "What the store costs",
         """\
-Seconds by the clock of whole processes: one keeps every batch in a checksummed file and writes
-the tables from these, the other appends to the tables as it goes, and loses all when killed.""",
+Wall-clock seconds of whole processes. One stores every batch in a file with a checksum and writes
+the tables from these files. The other appends to the tables directly, and loses everything if it
+is killed.""",
     ),
     "reading": (
         "Reading what is there",
         """\
-Seconds by the clock of whole processes. Python's csv module reads the same two tables and does
-nothing with them; a file is read in parts, and the same command is given again; trials are
-computed, or taken from a run that holds them.""",
+Wall-clock seconds of whole processes. Python's csv module reads the same two tables and does
+nothing with them. The other rows read a large file in parts, give the same command again, and
+compute trials or take them from a run that has them.""",
     ),
-    "gpu": ("On a GPU", "Seconds by the clock. Losses are also compared with the CPU's."),
+    "gpu": ("On a GPU", "Wall-clock seconds. Losses are also compared with those of the CPU."),
 }
 
 

@@ -1,8 +1,8 @@
-"""The one way into a run's folder: what is read of a folder, perhaps a stranger's, comes in here.
+"""Reads the files of a run's folder, which may come from a stranger; all reading goes through here.
 
-A file is a plain one, no link, device or pipe; JSON is strict, of bounded size and depth, and of
-the types that are asked for; a line of a table is of bounded length. All that costs time and
-memory in proportion to what is there, never to what a file says of itself.
+Only plain files are read, no links, devices or pipes. JSON must be strict, of bounded size and
+depth, and of the expected types. The lines of a table have a bounded length. Time and memory grow
+with the size of the files, never with numbers inside them.
 
 Small files that the user names, read whole: experiments and code.
 
@@ -40,17 +40,17 @@ from gdcli.errors import UserError
 
 FLAGS = sum(
     getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O_CLOEXEC", "O_NOFOLLOW")
-) | getattr(os, "O_NONBLOCK", 0)  # else a pipe is waited for until somebody writes to it
-INNER = (".gdcli", "shards", "checkpoints")  # folders that a run makes in its own
-# Bytes. The settings of a million trials take a few of these; an axis has 100,000 values at most.
+) | getattr(os, "O_NONBLOCK", 0)  # without it, opening a pipe waits for a writer
+INNER = (".gdcli", "shards", "checkpoints")  # subfolders of a run's folder
+# Bytes. The settings of a million trials take a few MiB; an axis has at most 100,000 values.
 MOST_JSON, MOST_TOML = 2**26, 2**22
-MOST_VALUES = 4_000_000  # of JSON: a value takes up to 200 bytes of memory
-DEEPEST = 40  # lists in lists; a run's files have ten
-LONGEST_LINE = 2**17  # bytes of a line of a table, quoted line breaks and all; so says csv, too
-BLOCK = 2**20  # bytes that are read at a time
-# What is to be done about a run that is not finished.
-GO_ON = "give its command again, which goes on with it; of several shards, gdcli merge them"
-REPAIR = "run the same experiment again: what is damaged is made anew"
+MOST_VALUES = 4_000_000  # values in JSON, each of which takes up to 200 bytes of memory
+DEEPEST = 40  # levels of nested lists; a run's own files have ten
+LONGEST_LINE = 2**17  # bytes of a line of a table with quoted line breaks, as in the csv module
+BLOCK = 2**20  # bytes to read at a time
+# The fix in errors about an unfinished or damaged run.
+GO_ON = "give its command again to continue it, or gdcli merge its shards"
+REPAIR = "run the same experiment again, which repairs damaged files"
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -61,29 +61,29 @@ KINDS = {
 
 
 def opened(file: Path) -> BinaryIO:
-    """Open a file of a run's folder to be read.
+    """Open a file of a run's folder for reading.
 
-    Raises UserError for what is no plain file of that folder, OSError where it cannot be read.
+    Raises UserError unless it is a plain file of that folder, and OSError if it cannot be read.
     """
     if link := next((folder for folder in _inner(file) if folder.is_symlink()), None):
-        _refuse(link, "it is a link", "put the folder itself in its place")
+        _refuse(link, "it is a link", "replace it by the folder itself")
     try:
         descriptor = os.open(file, FLAGS)
     except OSError as error:
         if error.errno == errno.ELOOP or file.is_symlink():
-            _refuse(file, "it is a link", "put the file itself in its place")
+            _refuse(file, "it is a link", "replace it by the file itself")
         if error.errno == errno.ENXIO:
             _refuse(file, "it is a socket", REPAIR)
         raise
     kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
     if kind != stat.S_IFREG:
         os.close(descriptor)
-        _refuse(file, f"it is {KINDS.get(kind, 'no plain file')}", REPAIR)
+        _refuse(file, f"it is {KINDS.get(kind, 'not a plain file')}", REPAIR)
     return os.fdopen(descriptor, "rb")
 
 
 def _inner(file: Path) -> Iterator[Path]:
-    """Yield the folders that a file is in, up to the run's own."""
+    """Yield the folders above a file, up to the run's own folder."""
     folder = file.parent
     while folder.name in INNER:
         yield folder
@@ -98,12 +98,12 @@ def content(file: Path, most: int) -> bytes:
         size = os.fstat(stream.fileno()).st_size
         found = stream.read(most + 1) if size <= most else b""
     if max(size, len(found)) > most:
-        _refuse(file, f"it has more than {most >> 20} MiB, which no such file has", REPAIR)
+        _refuse(file, f"it has more than {most >> 20} MiB, too many for such a file", REPAIR)
     return found
 
 
 def text(file: Path, most: int = MOST_TOML) -> str:
-    """Return a text file of a run's folder; raises UserError for one that is no UTF-8."""
+    """Return a text file of a run's folder; raises UserError if it is not UTF-8."""
     try:
         return content(file, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -111,17 +111,17 @@ def text(file: Path, most: int = MOST_TOML) -> str:
 
 
 def json_of(file: Path, hint: Any) -> Any:
-    """Return the JSON of a file of a run's folder, of the type `hint`; None for any other.
+    """Return the JSON of a file of a run's folder if it has the type `hint`, otherwise None.
 
-    Raises OSError where there is no such file, or it cannot be read; UserError for what is no
-    plain file, or too large.
+    Raises OSError if the file does not exist or cannot be read, and UserError if it is not a plain
+    file or is too large.
     """
     value = strict_json(content(file, MOST_JSON))
     return value if fits(value, hint) else None
 
 
 def strict_json(given: bytes) -> Any:
-    """Return the value of strict JSON that can be printed, hashed and computed with; else None."""
+    """Return the value of strict JSON; None if it is not strict, or too deep or too large."""
     if given.count(b",") + given.count(b"[") + given.count(b"{") > MOST_VALUES:
         return None
     try:
@@ -136,7 +136,7 @@ def _constant(constant: str) -> NoReturn:
 
 
 def _plain(value: Any) -> bool:
-    """Return whether a value is of bounded depth, its numbers finite and its texts Unicode."""
+    """Return whether a value has bounded depth, finite numbers and valid Unicode texts."""
     level, depth = [value], 0
     while level:
         if depth > DEEPEST:
@@ -169,10 +169,10 @@ def _encodes(given: str) -> bool:
 
 
 def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 -- one a kind of type
-    """Return whether a JSON value is of a type: of those that a run's files are made of.
+    """Return whether a JSON value has the type `hint`, one of the types in a run's files.
 
-    A TypedDict may have further keys; of a NamedTuple there are the fields by name. A number is
-    finite in float64, a whole one is a number, too.
+    A TypedDict may have further keys. A NamedTuple is an object with its fields as keys. A float
+    must be finite in float64; an int is accepted for a float.
     """
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
@@ -198,7 +198,7 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 -- one a kind of type
 
 
 def _has_fields(value: Mapping[str, Any], hint: Any) -> bool:
-    """Return whether a dictionary holds the fields of a NamedTuple, and nothing else."""
+    """Return whether a dictionary has the fields of a NamedTuple and no other keys."""
     needed = set(hint._fields) - set(hint._field_defaults)
     hints = _hints(hint)
     return needed <= value.keys() <= hints.keys() and all(
@@ -208,7 +208,7 @@ def _has_fields(value: Mapping[str, Any], hint: Any) -> bool:
 
 def _has_keys(value: Mapping[str, Any], hint: Any) -> bool:
     for key, of in _hints(hint).items():
-        # __required_keys__ knows nothing of annotations that are put off.
+        # __required_keys__ does not see NotRequired inside postponed annotations.
         optional = get_origin(of) is NotRequired
         if key not in value:
             if not optional:
@@ -224,9 +224,9 @@ def _hints(hint: Any) -> Mapping[str, Any]:
 
 
 def lines(file: Path) -> Generator[bytes, None, None]:
-    """Yield the lines of a table of a run's folder, each with its end.
+    """Yield the lines of a table of a run's folder, each with its line end.
 
-    Raises UserError where one is longer than a run writes, OSError where it cannot be read.
+    Raises UserError if a line is longer than a run writes, and OSError if the file cannot be read.
     """
     count = 0
     for part in parts(file):
@@ -242,9 +242,9 @@ def lines(file: Path) -> Generator[bytes, None, None]:
 
 
 def parts(file: Path) -> Generator[bytes, None, None]:
-    """Yield a table of a run's folder part by part, each of whole lines; the last may lack its end.
+    """Yield a table of a run's folder in parts of whole lines; the last line may lack its end.
 
-    Raises UserError and OSError as `lines` does, the former where a line has no end for long.
+    Raises the same errors as `lines`.
     """
     with opened(file) as stream:
         count, rest = 0, b""
@@ -263,16 +263,16 @@ def parts(file: Path) -> Generator[bytes, None, None]:
 
 
 def blocks(stream: BinaryIO, length: int) -> Iterator[bytes]:
-    """Yield so many bytes of a table, block by block; raises UserError where they have no lines."""
+    """Yield `length` bytes of a table in blocks; raises UserError if a block has no line end."""
     while length > 0 and (block := stream.read(min(BLOCK, length))):
         if len(block) == BLOCK and b"\n" not in block:
-            _refuse(Path(str(stream.name)), "it is no table", REPAIR)
+            _refuse(Path(str(stream.name)), "it is not a table", REPAIR)
         length -= len(block)
         yield block
 
 
 def _refuse_line(file: Path, line: int) -> NoReturn:
-    raise UserError(f"{file}:{line}", "the line is longer than any that a run writes", REPAIR)
+    raise UserError(f"{file}:{line}", "the line is longer than a run writes", REPAIR)
 
 
 def _refuse(file: Path, what: str, fix: str) -> NoReturn:

@@ -1,10 +1,10 @@
-"""What can go wrong, and the exit code each kind ends with.
+"""The exceptions of gdcli, and the exit code of each.
 
 GdcliError
-├── UserError       2  the command line or a file is wrong; nothing was touched
+├── UserError       2  the command line or a file has a mistake; nothing was written
 │   ├── UserErrors  2  several such mistakes, reported together
-│   └── MissingData 2  data files that are not there
-└── RunError        1  the environment failed: a full disk, a process that was killed
+│   └── MissingData 2  data files do not exist
+└── RunError        1  the environment failed: a full disk, a killed process
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ if TYPE_CHECKING:
 
 
 class GdcliError(Exception):
-    """An error that is reported in one line, without a traceback."""
+    """An error that is printed as one line, without a traceback."""
 
     exit_code: ClassVar[int] = 1
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The lines to print, one a mistake."""
+        """The lines to print, one for each mistake."""
         return (str(self),)
 
 
 class UserError(GdcliError):
-    """What was given, why it cannot be, and what to type instead."""
+    """A mistake of the user: what was given, why it fails, and what to type instead."""
 
     exit_code = 2
 
     def __init__(self, where: str, what: str, fix: str) -> None:
-        """Say `where` (an option, or file:line), `what` is wrong with the value, and the `fix`."""
+        """Take `where` (an option, or file:line), `what` is wrong, and the `fix`."""
         super().__init__(f"{where}: {what}; {fix}")
         self.where, self.what, self.fix = where, what, fix
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be the same in another process, which a worker sends its errors to."""
+        """Pickle the error: a worker sends its errors to the main process."""
         return type(self), (self.where, self.what, self.fix), self.__dict__
 
 
@@ -51,18 +51,18 @@ class UserErrors(UserError):  # noqa: N818 -- the plural of UserError
         self.errors = tuple(errors)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be the same in another process."""
+        """Pickle the errors."""
         return type(self), (self.errors,), self.__dict__
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """One line a mistake."""
+        """One line for each mistake."""
         return tuple(line for error in self.errors for line in error.lines)
 
 
 class MissingData(UserError):  # noqa: N818 -- what is wrong, not that something is
-    """Data files that are not there: an experiment can still be looked at without them."""
+    """Data files do not exist; commands that only look at the experiment still work."""
 
 
 class RunError(GdcliError):
-    """The environment does not let the run go on."""
+    """The environment failed, so the run cannot continue."""

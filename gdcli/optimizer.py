@@ -1,4 +1,4 @@
-"""How a step is taken: the contract of an update rule."""
+"""The contract of an optimizer: how it turns gradients into steps."""
 
 from __future__ import annotations
 
@@ -19,38 +19,37 @@ State: TypeAlias = dict[str, Array]
 class Optimizer(ABC):
     """An update rule: a frozen dataclass whose fields are its options.
 
-    It is elementwise arithmetic, written for one parameter of one trial. In the engine every
-    array has an axis of trials besides, and every field that is a number is an array of one value
-    a trial that broadcasts against it. NumPy or torch, whichever its arguments are.
+    Write elementwise arithmetic for one parameter of one trial. The engine adds an axis of trials
+    to every array, and passes each numeric field as an array with one value for each trial, which
+    broadcasts against the others. The arrays are NumPy arrays or torch tensors.
     """
 
     weight_decay: Annotated[float, "weight decay, not part of the loss", Ge(0)] = 0.0
     clip_norm: Annotated[float | None, "largest norm of a trial's gradient", Gt(0)] = None
 
-    decoupled: ClassVar[bool] = False  # weight decay joins the direction, not the gradient
-    # Direction and next state are sums of multiples of the gradient and the state, the same at
-    # every step and for every coordinate: the rule knows no axes, and a power of it is a matrix.
+    decoupled: ClassVar[bool] = False  # True: weight decay is added to the direction instead
+    # True: direction and next state are linear in gradient and state, with the same factors at
+    # every step and for every coordinate. The engine then computes many steps as a matrix power.
     linear: ClassVar[bool] = False
-    needs_torch: ClassVar[bool] = False  # its arithmetic is torch's own, on any problem
+    needs_torch: ClassVar[bool] = False  # True: `update` uses torch functions on any problem
 
     @classmethod
     @cache
     def stacked_fields(cls) -> tuple[str, ...]:
-        """Return the fields that are arrays in the engine: the plain numbers.
+        """Return the names of the fields that the engine passes as arrays: the plain numbers.
 
-        Others (a flag, a word, a number that may be left out) are the same for all trials that
-        are stacked.
+        Other fields (a flag, a word, an optional number) are equal for all stacked trials.
         """
         options = options_of(cls).values()
         return tuple(o.field for o in options if o.kind is float and not (o.optional or o.many))
 
     def init(self, param: Array) -> State:
-        """Return the state before the first step: arrays of the parameter's shape, by name."""
+        """Return the state before the first step: a dictionary of arrays like `param`."""
         return {}
 
     @abstractmethod
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the direction and the next state; the engine does param -= lr * direction.
 
-        `step` counts from 1. Neither `grad`, `state` nor `param` may be changed.
+        `step` counts from 1. Do not change `grad`, `state` or `param` in place.
         """

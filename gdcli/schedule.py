@@ -1,4 +1,4 @@
-"""How the learning rate changes over time: the contract of a schedule."""
+"""The contract of a schedule: how the learning rate changes over time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def multiplier(self, step: int, horizon: int) -> float:
-        """Return the factor for a step, counted from 0, of a run of `horizon` steps.
+        """Return the factor for a step (counted from 0) of a run of `horizon` steps.
 
-        Plain Python arithmetic, so that every machine and device multiplies by the same number.
+        Use plain Python arithmetic, so that every machine and device gets the same number.
         """

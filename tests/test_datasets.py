@@ -77,8 +77,8 @@ def test_an_example_must_be_left_to_train_on() -> None:
     with pytest.raises(UserError) as caught:
         split(np.ones((2, 1)), 0.9)
     assert str(caught.value) == (
-        "--test-fraction: 0.9 of 2 examples leaves none to train on; "
-        "give a smaller part, or 0 for no test set"
+        "--test-fraction: 0.9 of 2 examples leaves none for training; "
+        "give a smaller part, or 0 for no test part"
     )
 
 
@@ -167,11 +167,11 @@ def test_gzip_is_unpacked(tmp_path: Path) -> None:
     ("content", "error"),
     [
         ("", "FILE: the file is empty; give a header and at least one row"),
-        ("\n\n", "FILE: it holds nothing but blanks; give a header and at least one row"),
+        ("\n\n", "FILE: it holds only blanks; give a header and at least one row"),
         ("a,y\n", "FILE:1: there is no row below the header; add the examples"),
         (
             "1,2\n3,4\n",
-            "FILE:1: the first row holds numbers, no names; give --no-header, by which columns ",
+            "FILE:1: the first row holds numbers, not names; give --no-header, by which columns ",
         ),
         ("a,,y\n1,2,3\n", "FILE:1: column 2 has no name; name it, or give --drop 'Unnamed: 1'"),
         (
@@ -180,7 +180,10 @@ def test_gzip_is_unpacked(tmp_path: Path) -> None:
         ),
         (
             "a,y\n1,2\n3\n",
-            "FILE:3: values in the row: 1, columns in the header: 2; give one value a column, t",
+            (
+                "FILE:3: values in the row: 1, columns in the header: 2; give one value for each "
+                "column"
+            ),
         ),
         (
             "a,y\n1,2\nred,4\n",
@@ -210,7 +213,7 @@ def test_gzip_is_unpacked(tmp_path: Path) -> None:
         ("a,yy\n1,2\n", "--target: FILE has no column 'y'; did you mean 'yy'?"),
         (
             "y\n1\n2\n",
-            "--data: FILE has no column besides 'y'; give a file with columns to predict it from",
+            "--data: FILE has no column besides 'y'; give a file with features",
         ),
     ],
 )
@@ -225,7 +228,7 @@ def test_a_wrong_csv_file(tmp_path: Path, content: str | bytes, error: str) -> N
     ("content", "error"),
     [
         ("a,y\n1,x\n2,\n", "FILE:3: the value of column 'y' is missing; fill it in, take out"),
-        ("a,y\n1,x\n2,x\n", "--target: column 'y' has the one value 'x'; choose a column of two"),
+        ("a,y\n1,x\n2,x\n", "--target: column 'y' has only the value 'x'; choose a column of two"),
         (
             "a,y\n" + "".join(f"1,{i}\n" for i in range(MOST + 1)),
             "--target: column 'y' has 1001 different values, more than 1000 classes; choose a ",
@@ -243,7 +246,7 @@ def test_a_column_that_holds_no_classes(tmp_path: Path, content: str, error: str
 def test_a_csv_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^--data: there is no file '.*x\.csv'; check the path$"):
         read_table(tmp_path / "x.csv", Reading())
-    with pytest.raises(UserError, match=r"; fetch what is at that address, and give the file$"):
+    with pytest.raises(UserError, match=r"; download the file, and give its path$"):
         read_file(Path("https://example.org/x.csv"))
     with pytest.raises(UserError, match=r"^--data: '.*' is a folder; give a file; im"):
         read_file(tmp_path)
@@ -255,9 +258,9 @@ def test_a_csv_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_a_file_and_its_target_come_together() -> None:
-    with pytest.raises(UserError, match=r"^--data: the column of 'f\.csv' to predict is "):
+    with pytest.raises(UserError, match=r"^--data: the target column of 'f\.csv' is not given"):
         Source("", data=Path("f.csv"))
-    with pytest.raises(UserError, match=r"^--target: there is no file to find the column 'y' "):
+    with pytest.raises(UserError, match=r"^--target: there is no file with the column 'y'; "):
         Source("", target="y")
 
 
@@ -360,7 +363,7 @@ def test_a_folder_without_the_files(tmp_path: Path) -> None:
         read_images("mnist", tmp_path)
     assert str(caught.value) == (
         f"--data-dir: there is no t10k-labels-idx1-ubyte in '{tmp_path}', packed or not; "
-        "give the folder of all four idx-ubyte files"
+        "give the folder with all four idx-ubyte files"
     )
 
 
@@ -376,17 +379,17 @@ WHOLE = idx_bytes(np.zeros((2, 3, 4)))
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"", "this is no IDX file"),
-        (WHOLE[:15], "this is no IDX file"),
-        (b"\0\0\x0a\x03" + WHOLE[4:], "this is no IDX file"),
-        (b"\0\0\x0d\x03" + WHOLE[4:], "the header says 2 x 3 x 4 values, of 4 bytes each, the fi"),
-        (b"\0\0\x08\0", "this is no IDX file"),
-        (b"\0\0\x08\xff" + WHOLE, "this is no IDX file"),
-        (b"\x89PNG" + WHOLE[4:], "this is no IDX file"),
-        (WHOLE[:-1], "the header says 2 x 3 x 4 values, the file holds 23 bytes"),
-        (WHOLE + b"\0", "the header says 2 x 3 x 4 values, the file holds 25"),
+        (b"", "this is not an IDX file"),
+        (WHOLE[:15], "this is not an IDX file"),
+        (b"\0\0\x0a\x03" + WHOLE[4:], "this is not an IDX file"),
+        (b"\0\0\x0d\x03" + WHOLE[4:], "the header says 2 x 3 x 4 values, of 4 bytes each, but"),
+        (b"\0\0\x08\0", "this is not an IDX file"),
+        (b"\0\0\x08\xff" + WHOLE, "this is not an IDX file"),
+        (b"\x89PNG" + WHOLE[4:], "this is not an IDX file"),
+        (WHOLE[:-1], "the header says 2 x 3 x 4 values, but the file holds 23 bytes"),
+        (WHOLE + b"\0", "the header says 2 x 3 x 4 values, but the file holds 25"),
         (b"\0\0\x08\x03" + b"\xff" * 36, "the header says 4294967295 x 4294967295 x 4294967295"),
-        (idx_bytes(np.zeros((0, 3, 4))), "the header says 0 x 3 x 4 values, the file holds 0"),
+        (idx_bytes(np.zeros((0, 3, 4))), "the header says 0 x 3 x 4 values, but the file holds 0"),
     ],
 )
 def test_a_wrong_idx_file(tmp_path: Path, content: bytes, error: str) -> None:

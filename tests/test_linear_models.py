@@ -74,7 +74,7 @@ def test_counts_begin_at_0(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         PoissonRegression(data=tmp_path / "c.csv", target="y").load(rng())
     assert str(caught.value) == (
-        "--target: column 'y' holds -3, and counts begin at 0; "
+        "--target: column 'y' holds -3, but counts are at least 0; "
         "choose a column of counts, or run linear-regression"
     )
 

@@ -393,7 +393,7 @@ def test_an_option_that_deepobs_fixes(name: str) -> None:
     with pytest.raises(UserError) as caught:
         Quadratic(instance="deepobs", **changed)
     assert str(caught.value) == (
-        f"--{name}: 3 has no effect on the instance deepobs, which fixes it; leave it out"
+        f"--{name}: 3 has no effect on the instance deepobs, which sets it; leave it out"
     )
 
 
@@ -644,8 +644,8 @@ def test_the_layers_of_a_cnn(options: dict[str, Any], expected: list[tuple[int, 
             "--channels: nothing is left of 8 x 8 pixels after 1 layers; give fewer channels, a sm",
         ),
         ({"examples": 1439}, "--examples: 1439 is more than the 1438 training images of digits; "),
-        ({"kernel": 4}, "--kernel: a window of 4 has no middle to centre on a pixel; give an odd "),
-        ({"data_dir": Path("x")}, "--data-dir: digits is not read from 'x': it travels with gdcli"),
+        ({"kernel": 4}, "--kernel: a window of even width 4 has no middle pixel; give an odd "),
+        ({"data_dir": Path("x")}, "--data-dir: digits is not read from 'x': it is part of gdcli"),
         ({"dataset": "mnist"}, "--data-dir: there are no files of mnist in "),
     ],
 )
@@ -720,7 +720,7 @@ def test_a_table_that_is_never_seen() -> None:
     with pytest.raises(UserError) as caught:
         MatrixFactorization(rows=2, columns=2, density=0.1).load(rng())
     assert str(caught.value) == (
-        "--density: 0.1 of 4 places leaves no rating to train on; give a larger part"
+        "--density: 0.1 of 4 places leaves no rating for training; give a larger part"
     )
 
 

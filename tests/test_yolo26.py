@@ -89,7 +89,7 @@ def test_without_ultralytics_it_says_what_to_install_and_writes_nothing(tmp_path
 
 def test_its_gradient_is_not_compared_with_differences_of_its_loss(tmp_path: Path) -> None:
     done = without_ultralytics(tmp_path, "gradcheck", "yolo26")
-    what = "its gradient takes the objects that predictions are to find for constant"
+    what = "its gradient takes the assignment of objects to predictions for constant"
     fix = "it is not the loss's; choose another problem"
     assert (done.returncode, done.stderr) == (2, f"error: yolo26: {what}: {fix}\n")
 

@@ -1,10 +1,10 @@
-"""The small classics that travel with gdcli; README.md names their sources and licences.
+"""The small classic data sets of gdcli; README.md names their sources and licences.
 
-Shapes: generated images of coloured rectangles, each with its box and its colour as class.
+Shapes: generated images of coloured rectangles; the class of a rectangle is its colour.
 
-Ratings from a data file: what was rated, by whom, and how.
+Ratings from a data file: two categories and the rating.
 
-Characters of a text, as numbers.
+The characters of a text as numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gdcli.datasets.reading import Reading
     from gdcli.problem import Batch
 
-# What the classes are called, by their places.
+# Names of the classes, by class number.
 CLASSES = {
     "breast-cancer": ("malignant", "benign"),
     "iris": ("setosa", "versicolor", "virginica"),
@@ -45,12 +45,12 @@ CLASSES = {
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """Return what the classes of a set are called, by their places; none where these do."""
+    """Return the names of a set's classes; empty if the numbers are the names."""
     return CLASSES.get(name, ())
 
 
 def read_named(name: str) -> tuple[Array, Array]:
-    """Return a set's features, (examples, features), and its target, (examples,): raw, float64.
+    """Return a set's raw features, (examples, features), and target, (examples,), float64.
 
     The last column of `<name>.csv.gz` is the target: a measurement, or a class counted from 0.
     """
@@ -61,20 +61,20 @@ def read_named(name: str) -> tuple[Array, Array]:
 
 
 NAMES = ("red", "green", "blue")
-MOST_SHAPES = 3  # rectangles of an image
-SHORTEST, LONGEST = 0.2, 0.5  # sides, as parts of the image
+MOST_SHAPES = 3  # rectangles in an image
+SHORTEST, LONGEST = 0.2, 0.5  # sides, as fractions of the image
 GREY, NOISE = 114, 12  # the background, and the standard deviation of its pixels
-TRIES = 50  # for a rectangle that covers no other
+TRIES = 50  # attempts to place a rectangle without overlap
 
 
 def draw_shapes(rng: np.random.Generator, count: int, size: int) -> Batch:
-    """Return so many square images with one to three rectangles that do not overlap."""
+    """Return `count` square images with one to three rectangles that do not overlap."""
     images, objects = zip(*(_image(rng, size) for _ in range(count)), strict=True)
     return padded(images, objects, MOST_SHAPES)
 
 
 def _image(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
-    """Return one image and its objects, rows of class, centre, width and height."""
+    """Return an image and its objects, rows of class, centre, width and height."""
     import numpy as np
 
     image = rng.normal(GREY, NOISE, (size, size, 3))
@@ -97,7 +97,7 @@ def _image(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
 
 
 def _free(rng: np.random.Generator, taken: Array) -> tuple[int, int, int, int] | None:
-    """Return left, top, width and height, in pixels, of a place that is still free."""
+    """Return left, top, width and height, in pixels, of a free place."""
     size = len(taken)
     for _ in range(TRIES):
         width, height = rng.integers(round(SHORTEST * size), round(LONGEST * size) + 1, 2).tolist()
@@ -108,36 +108,36 @@ def _free(rng: np.random.Generator, taken: Array) -> tuple[int, int, int, int] |
 
 
 def read_ratings(file: Path, target: str, reading: Reading) -> tuple[Batch, Both]:
-    """Return the ratings with the row and the column of each, and the tables that they are from.
+    """Return ratings with their rows and columns, and the tables that they come from.
 
     "row" and "column" are int64, "rating" is float64, each (examples,). Raises UserError unless
-    the file has two columns besides the target.
+    the file has exactly two columns besides the target.
     """
     both, others = used(read_both(file, reading), target, reading)
     ratings = both.numbers(target)
     if len(others) != 2:
         has = counted(len(others), "column", "columns")
         what = f"{file} has {has} besides {show(target)}"
-        raise UserError("--data", what, "give two: what was rated, and by whom")
+        raise UserError("--data", what, "give a file with two: the rated item, and the rater")
     rows, columns = (ranked(both.labels(name))[1].astype("int64") for name in others)
     return {"row": rows, "column": columns, "rating": ratings}, both
 
 
-MOST_CHARACTERS = 1000  # different characters: more are no alphabet
+MOST_CHARACTERS = 1000  # different characters: more are not an alphabet
 
 
 @dataclass(frozen=True)
 class Text:
     """A text and its alphabet."""
 
-    characters: str  # each once, in their order
-    places: Array  # (length,) int64: each character of the text by its place among them
+    characters: str  # distinct characters, in order
+    places: Array  # (length,) int64: the index of each character of the text in `characters`
 
 
 def read_text(file: Path | None) -> Text:
-    """Return a UTF-8 text; without a file, the sonnets that travel with gdcli.
+    """Return a UTF-8 text; without a file, the sonnets in the package.
 
-    Raises UserError for a file that cannot be read, is not UTF-8, or is no text of an alphabet.
+    Raises UserError if the file cannot be read, is not UTF-8, or has too many characters.
     """
     import numpy as np
 
@@ -154,7 +154,7 @@ def read_text(file: Path | None) -> Text:
     characters = "".join(sorted(set(text)))
     if not 2 <= len(characters) <= MOST_CHARACTERS:
         what = f"{show(str(file))} has {len(characters)} different characters"
-        raise UserError("--data", what, f"give a text of 2 to {MOST_CHARACTERS} different ones")
+        raise UserError("--data", what, f"give a text with 2 to {MOST_CHARACTERS} different ones")
     codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     places = np.searchsorted(np.array([ord(c) for c in characters]), codes)
     return Text(characters, places.astype(np.int64))

@@ -1,13 +1,12 @@
 """What a cell of text means: a number, a name, or nothing.
 
-A number is written in ASCII: other digits, and underscores between them, are read by Python and
-by no other program. What is a name stays the text that it is: a number is the name of a class
-only where it is written as it is printed, so that 007 and 7, 2.10 and 2.1, and identifiers of 20
-digits that differ in the last stay apart, while 1 and 1.0 are one.
+A number is written in ASCII; only Python reads other digits, and underscores between them. A class
+keeps its text, because 007 and 7, 2.10 and 2.1, and two identifiers of 20 digits are different
+classes. 1 and 1.0 are the same class: a number that is written as it is printed is that number.
 
-What readers of data have to say that is no error, such as which separator was taken.
+Notes of the data readers that are not errors, such as which separator they found.
 
-Which classes there are, and which one each example belongs to.
+The classes of a target, and the class of each example.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-# Words for a value that is not there, and what spreadsheets write where there is none.
+# Words for a missing value, and the errors that spreadsheets write instead of a value.
 MISSING = {
     *("", "?", "-", "--", "---", ".", "..", "na", "n/a", "n.a.", "nan", "-nan", "null", "none"),
     *("missing", "<na>", "nat", "#na", "#n/a", "#n/a n/a", "#div/0!", "#value!", "#ref!", "#name?"),
@@ -46,29 +45,29 @@ GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{2,3})*,\d{3}(\.\d*)?", re.ASCII)
 BOOLEAN = re.compile(r"true|false", re.IGNORECASE)
 UNIT = re.compile(r"[^\w\s]?\s?[+-]?\d[\d.,]*([eE][+-]?\d+)?\s?([^\d\s]{1,12})?", re.ASCII)
 THOUSANDS = (None, ",", ".", "'", "blank")
-EXACT = 2.0**53  # the integers up to which all are float64
+EXACT = 2.0**53  # float64 has all integers up to this
 
 
 @dataclass(frozen=True)
 class Style:
-    """How numbers are written in a file."""
+    """The signs with which a file writes its numbers."""
 
     decimal: str = "."
     thousands: str | None = None
 
     @cached_property
     def plain(self) -> bool:
-        """Whether they are written as in a program."""
+        """Whether numbers are written as in a program."""
         return self.decimal == "." and self.thousands is None
 
     def bare(self, cell: str) -> str:
-        """Return a number as a program writes it; what is none is returned as it is, or as none."""
+        """Return a number as a program writes it; other text stays, or becomes no number."""
         if self.plain:
             return cell
         if self.thousands is not None and self._grouped.match(cell):
             cell = re.sub(self._mark, "", cell)
         if self.decimal == ",":
-            # A dot would be taken for a decimal sign, which it is not.
+            # A dot is not the decimal sign here, but float() would read it as one.
             return cell.replace(".", "_").replace(",", ".")
         return cell
 
@@ -76,7 +75,7 @@ class Style:
     def _mark(self) -> str:
         if self.thousands == "blank":
             return "[ \u00a0\u202f]"
-        # Swiss tables have the typographic apostrophe, too.
+        # Swiss tables also use the typographic apostrophe.
         return "['\u2019]" if self.thousands == "'" else re.escape(self.thousands or "")
 
     @cached_property
@@ -84,12 +83,12 @@ class Style:
         return re.compile(rf"[+-]?\d{{1,3}}({self._mark}\d{{2,3}})*{self._mark}\d{{3}}(?!\d)")
 
     def number(self, cell: str) -> float | None:
-        """Return the number that a cell is, None where it is none, or is not finite."""
+        """Return the number in a cell; None if there is none, or it is not finite."""
         value = number(self.bare(cell))
         return value if value is not None and math.isfinite(value) else None
 
     def numbers(self, cells: Sequence[str]) -> list[float] | None:
-        """Return the numbers that cells are, None where one is none; one may not be finite."""
+        """Return the numbers in cells, perhaps not finite; None if a cell is not a number."""
         texts = cells if self.plain else list(map(self.bare, cells))
         if NO_NUMBER.search("".join(texts)):
             return None
@@ -100,7 +99,7 @@ class Style:
 
 
 def number(text: str) -> float | None:
-    """Return the number of float64 that a text is, which may be nan or inf; None for other text."""
+    """Return the float64 in a text, perhaps nan or inf; None for other text."""
     try:
         return None if NO_NUMBER.search(text) else float(text)
     except ValueError:
@@ -108,17 +107,17 @@ def number(text: str) -> float | None:
 
 
 def is_missing(cell: str) -> bool:
-    """Return whether a cell says that there is no value."""
+    """Return whether a cell marks a missing value."""
     return cell.lower() in MISSING
 
 
 def is_name(cells: Iterable[str], style: Style) -> bool:
-    """Return whether there is text among the cells that is neither a number nor missing."""
+    """Return whether a cell is neither a number nor missing."""
     return any(style.number(c) is None and not is_missing(c) for c in set(cells))
 
 
 def lost_digits(cells: Iterable[str], style: Style) -> str | None:
-    """Return an integer among cells that no float64 is."""
+    """Return an integer among the cells that float64 cannot hold exactly."""
     for cell in cells:
         digits = style.bare(cell).lstrip("+-")
         whole = len(digits) > 15 and digits.isascii() and digits.isdecimal()
@@ -128,7 +127,7 @@ def lost_digits(cells: Iterable[str], style: Style) -> str | None:
 
 
 def identity(text: str) -> float | str:
-    """Return what two names have in common that are one: their number, if it is printed so."""
+    """Return a key that two spellings of one class share: the number, if it is printed so."""
     value = number(text)
     if value is None or not math.isfinite(value):
         return text
@@ -137,9 +136,9 @@ def identity(text: str) -> float | str:
 
 
 def styles_of(cell: str, style: Style, others: Iterable[str]) -> list[str]:
-    """Return the options by which a cell is a number, as are the others that are; the fewest.
+    """Return the fewest changed options with which a cell, and all other numbers, are numbers.
 
-    Raises ValueError where the cell alone is one by some options, but the others are not.
+    Raises ValueError if some options make the cell a number, but not the others.
     """
     numbers = sorted(other for other in others if style.number(other) is not None)
     options = []
@@ -160,7 +159,7 @@ def styles_of(cell: str, style: Style, others: Iterable[str]) -> list[str]:
 
 
 def _changes(old: Style, new: Style) -> list[str]:
-    """Return the options to give so that numbers are read in another way."""
+    """Return the options to type for another number format."""
     options = [f"--decimal {new.decimal}"] if new.decimal != old.decimal else []
     if new.thousands is not None and new.thousands != old.thousands:
         mark = '"\'"' if new.thousands == "'" else new.thousands
@@ -171,7 +170,7 @@ def _changes(old: Style, new: Style) -> list[str]:
 
 
 def instead(name: str, *, predicted: bool, words: bool) -> str:
-    """Return what to do about a column that holds no numbers; `words`: it may be of categories."""
+    """Return the fix for a column without numbers; `words`: it may hold categories."""
     if predicted:
         return (
             "name another --target, or, if it names classes, run softmax-regression or mlp "
@@ -184,18 +183,18 @@ def instead(name: str, *, predicted: bool, words: bool) -> str:
 def advice(
     cell: str, style: Style, name: str, others: Iterable[str] = (), *, predicted: bool = False
 ) -> str:
-    """Return what to do about a cell that is no number, of a column of this name.
+    """Return the fix for a cell of this column that is not a number.
 
-    `others` are cells that are read alike, `predicted` says that the column is the target.
+    `others` are other cells of the same format; `predicted`: the column is the target.
     """
     try:
         if options := styles_of(cell, style, others):
             return f"give {' or '.join(options)}"
     except ValueError as error:
-        return f"write all numbers with the same signs; there is {show(str(error))}, too"
+        return f"write all numbers with the same signs; there is also {show(str(error))}"
     column = typed(name)
     drop = "take out the row" if predicted else f"give --drop {column}"
-    some = f"give --categorical {column}, if it is one of some words, --drop {column}"
+    some = f"give --categorical {column}, if it is a category, --drop {column}"
     forms = {
         _in_ascii(cell) is not None: f"write it as {_in_ascii(cell)}, or {drop}",
         DATE.fullmatch(cell) is not None: f"make a date or a time numbers first, or {drop}",
@@ -214,7 +213,7 @@ def advice(
 
 
 def _in_ascii(cell: str) -> str | None:
-    """Return a number in other digits, or with another minus, as a program writes it."""
+    """Return a number with non-ASCII digits or minus as a program writes it."""
     if cell.isascii():
         return None
     digits = (str(unicodedata.decimal(sign, sign)) for sign in unicodedata.normalize("NFKC", cell))
@@ -226,7 +225,7 @@ _HEARD: ContextVar[dict[str, None] | None] = ContextVar("heard", default=None)
 
 
 def note(line: str) -> None:
-    """Say a line, once however often it is said, to whoever collects them; else to nobody."""
+    """Add a note to the current collection, if any; equal notes count once."""
     heard = _HEARD.get()
     if heard is not None:
         heard[line] = None
@@ -234,7 +233,7 @@ def note(line: str) -> None:
 
 @contextmanager
 def collected() -> Iterator[dict[str, None]]:
-    """Collect the lines that are said inside, in their order, as the keys of a dictionary."""
+    """Collect the notes made inside the context, in order, as keys of a dictionary."""
     lines: dict[str, None] = {}
     token = _HEARD.set(lines)
     try:
@@ -243,34 +242,34 @@ def collected() -> Iterator[dict[str, None]]:
         _HEARD.reset(token)
 
 
-ENOUGH = 10  # rows, of which it is told that they have many classes
-MOST = 1000  # more different values than this are measurements, and would fill the memory
+ENOUGH = 10  # rows from which on a note about many classes makes sense
+MOST = 1000  # more different values are measurements, and would fill the memory
 
 
 @dataclass(frozen=True, eq=False)
 class Classes:
-    """The class of each example, (examples,) int64, counted from 0, and what each is called."""
+    """The class of each example, (examples,) int64 from 0, and the names of the classes."""
 
     places: Array
     names: tuple[str, ...]
-    fixed: bool = False  # which examples test is the user's own choice
+    fixed: bool = False  # the user chose the test examples
 
 
 def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> Classes:
-    """Return each label's class, counted from 0 in the order of the labels.
+    """Return the class of each label, counted from 0 in the order of the labels.
 
-    Numbers are ordered as numbers, so that 10 follows 9 and not 1. Raises UserError when the
-    column, so named, holds one value only or too many.
+    Numbers are ordered by size, so 10 follows 9 and not 1. Raises UserError if the column has one
+    value only, or too many.
     """
     known, places = ranked(labels)
     if len(known) < 2:
-        what = f"column {show(column)} has the one value {show(known[0])}"
+        what = f"column {show(column)} has only the value {show(known[0])}"
         if others := sorted({*map(str, labels)} - {*known}) if isinstance(labels, Sequence) else []:
-            what += f", as which {show(others[0])} counts"
+            what += f" ({show(others[0])} is the same number)"
         raise UserError("--target", what, "choose a column of two or more classes")
     if len(known) > MOST:
         what = f"column {show(column)} has {len(known)} different values, more than {MOST} classes"
-        fix = "choose a column of classes; of numbers, run linear-regression or mlp"
+        fix = "choose a column of classes; for numbers, run linear-regression or mlp"
         raise UserError("--target", what, f"{fix} with --task regression")
     if mostly_apart(len(known), len(labels)):
         what = f"column {show(column)} has {len(known)} different values in {len(labels)} rows"
@@ -281,27 +280,27 @@ def number_classes(labels: Sequence[str] | NDArray[np.generic], column: str) -> 
 
 
 def mostly_apart(classes: int, rows: int) -> bool:
-    """Return whether there are so many classes for the rows that they may be measurements."""
+    """Return whether the labels may be measurements, because there are many for the rows."""
     return rows >= ENOUGH and 2 * classes > rows
 
 
 def ranked(labels: Sequence[str] | NDArray[np.generic]) -> tuple[tuple[str, ...], Array]:
-    """Return the labels that differ, in their order, and the rank of each among them."""
+    """Return the distinct labels in order, and the rank of each label among them."""
     import numpy as np
 
     if isinstance(labels, Sequence):
-        # Each once: in an array of texts all would be as wide as the longest.
+        # Distinct labels first: an array of texts would be as wide as the longest for all rows.
         rank = ranks(set(labels))
         names = {place: name for name, place in reversed(rank.items())}
         return tuple(names[i] for i in range(len(names))), np.array([rank[x] for x in labels])
     known, places = np.unique(labels, return_inverse=True)
     if known.dtype.kind == "f" and (known % 1 == 0).all() and (np.abs(known) < EXACT).all():
-        known = known.astype("int64")  # called 1, not 1.0
+        known = known.astype("int64")  # its name is 1, not 1.0
     return tuple(map(str, known)), places
 
 
 def ranks(labels: Collection[str]) -> dict[str, int]:
-    """Return the rank of each label: numbers by their size, unless one is none."""
+    """Return the rank of each label; labels are ordered by size if all are numbers."""
     values = {label: number(label) for label in labels}
     if any(value is None or value != value for value in values.values()):  # noqa: PLR0124 -- nan
         return {label: i for i, label in enumerate(sorted(labels))}
@@ -313,9 +312,9 @@ def ranks(labels: Collection[str]) -> dict[str, int]:
 
 
 def tell_alike(rank: Mapping[str, int], column: str, kind: str = "class") -> None:
-    """Say which labels are one class though they are written differently, or are not.
+    """Note which labels are one class in two spellings, and which similar labels are two classes.
 
-    That are the same numbers, and words that differ in capitals, blanks or forms of letters alone.
+    One class: equal numbers. Two: words that differ only in capitals, blanks or forms of letters.
     """
     alike: dict[float | str, list[str]] = defaultdict(list)
     for label in rank:
@@ -332,14 +331,14 @@ def tell_alike(rank: Mapping[str, int], column: str, kind: str = "class") -> Non
 
 
 def count_classes(data: Data) -> int:
-    """Return the number of classes, of which the training part alone may lack some."""
+    """Return the number of classes, including those without a training example."""
     return 1 + max(int(part["y"].max()) for part in (data.train, data.test) if part)
 
 
 def tell_absent(data: Data, classes: Classes, *, stratified: bool) -> None:
-    """Say which classes no training example has, or no test example.
+    """Note which classes have no training example, or no test example.
 
-    Of a split by the classes' shares what the test part lacks was said before.
+    A split with --stratify has noted before which classes the test part lacks.
     """
     import numpy as np
 
@@ -353,14 +352,14 @@ def tell_absent(data: Data, classes: Classes, *, stratified: bool) -> None:
             listed = ", ".join(show(classes.names[i]) for i in absent[:5])
             listed += ", ..." if len(absent) > 5 else ""
             of = "class" if len(absent) == 1 else "classes"
-            # The only example of a class is one to train on.
+            # The only example of a class is a training example.
             helps = not stratified and (word == "training" or every[absent].max() > 1)
             fix = "; --stratify splits each class" if helps and not classes.fixed else ""
-            note(f"no {word} example is of the {of} {listed}{fix}")
+            note(f"there is no {word} example of the {of} {listed}{fix}")
 
 
 def with_one_hot(data: Data) -> Data:
-    """Return the same examples with their classes in one-hot rows, of equal width in both parts."""
+    """Return the examples with one-hot classes, of equal width in both parts."""
     count = count_classes(data)
     train, test = ({**p, "y": one_hot(p["y"], count)} if p else p for p in (data.train, data.test))
     return replace(data, train=train, test=test)

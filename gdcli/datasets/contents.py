@@ -1,8 +1,8 @@
-"""What a data file holds, unpacked where its first bytes say so, and no more than there is room.
+"""The bytes of a data file, unpacked if it is compressed, and limited by the free memory.
 
-How much memory there is, and whether a file's values fit into it.
+The free memory, and whether a file's values fit into it.
 
-Whether a file is the one that it was: what the system keeps of it besides its content.
+Recognizes an unchanged file by its metadata, without reading its content.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UNITS = ("B", "kB", "MB", "GB")
 
 
 OWN_GROUPS, SEPARATORS = Path("/proc/self/cgroup"), 2
-# Of a control group of each version: its limit, what it holds, and what of that is given back.
+# For each version of control groups: the limit, the used memory, and its reclaimable part.
 GROUPS = {
     "0::": ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     "memory": (
@@ -46,16 +46,16 @@ GROUPS = {
 
 
 def free() -> int:
-    """Return the bytes that this process could use without swapping.
+    """Return the bytes that this process can use without swapping.
 
-    That is what the machine has free, and what the limits of the process and of the control groups
-    that it is in, as in a container, leave of it.
+    This is the free memory of the machine, or what the limits of the process and of its control
+    groups (a container) leave, whichever is less.
     """
     return max(0, min((_free_here(), *_left_by_limit(), *_left_by_groups())))
 
 
 def _free_here() -> int:
-    """Return the bytes that the machine has free."""
+    """Return the free bytes of the machine."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         available = next(line for line in lines if line.startswith("MemAvailable"))
@@ -65,9 +65,9 @@ def _free_here() -> int:
 
 
 def _left_by_limit() -> Iterator[int]:
-    """Yield what a limit of the address space (ulimit -v) leaves, where there is one."""
+    """Yield what a limit of the address space (ulimit -v) leaves, if there is one."""
     try:
-        import resource  # noqa: PLC0415 -- Windows has none
+        import resource  # noqa: PLC0415 -- not on Windows
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         held = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
@@ -78,7 +78,7 @@ def _left_by_limit() -> Iterator[int]:
 
 
 def _left_by_groups() -> Iterator[int]:
-    """Yield what each control group with a limit leaves: the process's own, and those around it."""
+    """Yield what each control group with a limit leaves: the process's own and its parents."""
     try:
         lines = OWN_GROUPS.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
@@ -92,14 +92,14 @@ def _left_by_groups() -> Iterator[int]:
             continue
         root, *names = GROUPS[kind]
         own = Path(root, path.lstrip("/"))
-        # In a container the path is that of the machine, and the group is the root.
+        # In a container the path may be the machine's, while the group is mounted as the root.
         for folder in {own, *own.parents, Path(root)}:
             if folder.is_relative_to(root) and (left := _left_in(folder, *names)) is not None:
                 yield left
 
 
 def _left_in(group: Path, limit: str, held: str, cached: str) -> int | None:
-    """Return what a group's limit leaves; None where it has none."""
+    """Return what a group's limit leaves; None without a limit."""
     try:
         most, used = (int((group / name).read_text(encoding="ascii")) for name in (limit, held))
         lines = (group / "memory.stat").read_text(encoding="ascii").splitlines()
@@ -110,20 +110,20 @@ def _left_in(group: Path, limit: str, held: str, cached: str) -> int | None:
 
 
 def check_room(size: int, file: Path) -> None:
-    """Raise UserError if a file's values, of so many bytes, need more than half of what is free.
+    """Raise UserError if a file's values need more than half of the free memory.
 
-    Asked before they are read: a few bytes can stand for terabytes.
+    Call it before reading: a few compressed bytes can stand for terabytes.
     """
     room = free() // 2
     if size > room:
-        what = f"its values take {human(size)}, more than the {human(room)} that may be used"
+        what = f"its values take {human(size)}, but only {human(room)} of memory may be used"
         raise UserError(str(file), what, "give fewer examples or columns")
 
 
 def human(size: float) -> str:
     """Return bytes in the largest unit that leaves a number of at least 1."""
     for unit in UNITS:
-        if size < 999.5:  # which is rounded to 1e+03
+        if size < 999.5:  # otherwise 999.7 prints as 1e+03
             return f"{size:.3g}{unit}"
         size /= 1000
     return f"{size:.3g}TB"
@@ -131,9 +131,9 @@ def human(size: float) -> str:
 
 PART = 2**20
 ADDRESS = re.compile("(https?|ftp|s3|gs|hf):/", re.IGNORECASE)
-# gzip makes text of few different characters a thousandth; a table that is of some use a tenth.
+# gzip compresses very repetitive text to a thousandth, and a useful table to about a tenth.
 RATIO = 200
-HARMLESS = 2 * 10**7  # bytes that any archive may unpack to
+HARMLESS = 2 * 10**7  # bytes that an archive may unpack to in any case
 PACKED = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
@@ -148,7 +148,7 @@ UNPACK: dict[str, Any] = {
     "lzma": lzma.open,
 }
 DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
-# What zipfile raises of a damaged archive, which it does not foresee, or of a way that it has not.
+# Errors that zipfile raises for a damaged archive, or for an unknown compression.
 WRONG_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -161,11 +161,11 @@ WRONG_ZIP = (
     IndexError,
     OverflowError,
 )
-JUNK = re.compile(r"__MACOSX/|(.*/)?\.")  # what macOS puts beside a member, and hidden files
+JUNK = re.compile(r"__MACOSX/|(.*/)?\.")  # files that macOS adds, and hidden files
 
 
 def read_contents(file: Path, option: str) -> bytes:
-    """Return the bytes of a file; raises UserError, naming `option`, when it cannot be read."""
+    """Return the bytes of a file; raises UserError, naming `option`, if it cannot be read."""
     with opened(file, option) as stream:
         parts, size = [], 0
         while part := stream.read(PART):
@@ -177,21 +177,21 @@ def read_contents(file: Path, option: str) -> bytes:
 
 @contextmanager
 def opened(file: Path, option: str) -> Iterator[io.BufferedReader]:
-    """Open a file to be read from its start to its end; what is packed is unpacked.
+    """Open a file for reading from start to end; a compressed file is unpacked.
 
-    gzip, bzip2, xz and a zip archive of one member are known by their first bytes. Raises
-    UserError, naming `option`, for a file that cannot be read, and, while it is read, for an
-    archive that is damaged or grows without measure.
+    gzip, bzip2, xz and a zip archive of one member are recognized by their first bytes. Raises
+    UserError, naming `option`, if the file cannot be read, and while reading if the archive is
+    damaged or unpacks to an unreasonable size.
     """
     kind = ""
     try:
         state = file.stat()
         if not (stat.S_ISREG(state.st_mode) or stat.S_ISDIR(state.st_mode)):
             what = f"{show(str(file))} is a pipe or a device, which cannot be read again"
-            raise UserError(option, what, "save what it gives in a file")
+            raise UserError(option, what, "save its output to a file")
         if not state.st_size and not _ends(file):
-            what = f"{show(str(file))} waits for what is written to it, and may never end"
-            raise UserError(option, what, "save what it gives in a file")
+            what = f"{show(str(file))} is a stream that may never end"
+            raise UserError(option, what, "save its output to a file")
         with file.open("rb") as raw, ExitStack() as until_read:
             kind = _packing(raw)
             if kind:
@@ -201,26 +201,26 @@ def opened(file: Path, option: str) -> Iterator[io.BufferedReader]:
                 yield raw
     except FileNotFoundError:
         what = f"there is no file {show(str(file))}"
-        address = ADDRESS.match(str(file))  # a Path has one slash where it has two
-        fix = "fetch what is at that address, and give the file" if address else "check the path"
+        address = ADDRESS.match(str(file))  # a Path merges the two slashes of an address
+        fix = "download the file, and give its path" if address else "check the path"
         raise MissingData(option, what, fix) from None
     except DAMAGED:
-        if not kind:  # it is for the reader to say what is damaged
+        if not kind:  # the reader reports the damage
             raise
         raise UserError(
-            str(file), f"the {kind} data is damaged", "fetch or compress it anew"
+            str(file), f"the {kind} data is damaged", "download or compress it again"
         ) from None
     except OSError as error:
         if kind == "bzip2" and error.strerror is None:  # "Invalid data stream"
             raise UserError(
-                str(file), "the bzip2 data is damaged", "fetch or compress it anew"
+                str(file), "the bzip2 data is damaged", "download or compress it again"
             ) from None
         what = f"{show(str(file))} cannot be read: {error.strerror}"
         raise UserError(option, what, "check what the path names") from None
 
 
 def _ends(file: Path) -> bool:
-    """Return whether a file of no size is read at once: some of those in /proc never are."""
+    """Return whether a file without a size can be read at once; some in /proc never end."""
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
         os.read(descriptor, 1)
@@ -233,7 +233,7 @@ def _ends(file: Path) -> bool:
 
 @contextmanager
 def seekable(file: Path, option: str) -> Iterator[IO[bytes]]:
-    """Open a file as `opened` does, to be read in any order: what is packed is read whole."""
+    """Open a file like `opened`, but for reading in any order: a packed file is read whole."""
     if packed(file, option):
         yield io.BytesIO(read_contents(file, option))
     else:
@@ -242,13 +242,13 @@ def seekable(file: Path, option: str) -> Iterator[IO[bytes]]:
 
 
 def packed(file: Path, option: str) -> bool:
-    """Return whether a file is unpacked when it is read."""
+    """Return whether a file is compressed."""
     with opened(file, option) as stream:
         return not isinstance(stream.raw, io.FileIO)
 
 
 def _packing(raw: io.BufferedReader) -> str:
-    """Return what unpacks a file, "" where nothing has to."""
+    """Return the compression of a file; "" for none."""
     start = raw.peek(8)[:8]
     kind = next((name for magic, name in PACKED.items() if start.startswith(magic)), "")
     if kind == "zip":
@@ -263,7 +263,7 @@ def _packing(raw: io.BufferedReader) -> str:
 
 
 def _only_member(archive: zipfile.ZipFile) -> str | None:
-    """Return the name of the one file in an archive; None for several, and for an array of .npz."""
+    """Return the name of the only file in an archive; None for several, and for an .npz array."""
     names = [
         info.filename
         for info in archive.infolist()
@@ -279,7 +279,9 @@ def _unpacked(raw: IO[bytes], kind: str, file: Path) -> Iterator[IO[bytes]]:
             try:
                 member = archive.open(_only_member(archive) or "")
             except (RuntimeError, NotImplementedError):  # a password; a way of packing
-                what = "the zip archive needs a password, or is packed in a way that is not read"
+                what = (
+                    "the zip archive needs a password, or has a compression that is not supported"
+                )
                 raise UserError(str(file), what, "unpack it") from None
             with member:
                 yield member
@@ -289,7 +291,7 @@ def _unpacked(raw: IO[bytes], kind: str, file: Path) -> Iterator[IO[bytes]]:
 
 
 class _Unpacked(io.RawIOBase):
-    """An archive that is unpacked while it is read, as far as `check_ratio` lets it."""
+    """An archive that is unpacked while it is read, within the limit of `check_ratio`."""
 
     def __init__(self, stream: IO[bytes], file: Path, packed: int) -> None:
         self.stream, self.file, self.packed, self.size = stream, file, packed, 0
@@ -306,23 +308,23 @@ class _Unpacked(io.RawIOBase):
 
 
 def check_ratio(size: int, packed: int, file: Path) -> None:
-    """Raise UserError where so few bytes, packed, stand for so many that it must be a trap."""
+    """Raise UserError if an archive unpacks to so many bytes that it must be a trap."""
     if size > max(HARMLESS, RATIO * packed):
         what = f"its {human(packed)} unpack to {human(size)} or more, {RATIO} times as much"
-        raise UserError(str(file), what, "unpack it yourself, if that is right")
+        raise UserError(str(file), what, "unpack it yourself if this size is right")
 
 
-SETTLED = 2 * 10**9  # nanoseconds, the coarsest times of a file system: a change within is not seen
+SETTLED = 2 * 10**9  # nanoseconds: the coarsest time stamps; two changes within may look equal
 
-Stamp = list[int]  # as JSON has it
+Stamp = list[int]  # a JSON list
 
 
 def stamp_of(file: Path) -> Stamp | None:
     """Return the size, the times, the inode and the device of a file.
 
-    A write changes the time of change, too, which programs cannot set back: whoever replaces a
-    file, or writes in it, leaves another stamp. None for a file that is not there, is no plain
-    one, or changed so lately that another change might leave the same stamp.
+    A write also changes the time of change, which programs cannot set, so a replaced or changed
+    file has another stamp. None for a file that does not exist, is not a plain file, or changed so
+    recently that another change could leave the same stamp.
     """
     try:
         found = file.stat()

@@ -1,9 +1,9 @@
-"""Examples from a file of text: one row an example, as a rule under a header.
+"""Examples from a text file: a row for each example, usually with a header.
 
-Python's csv module takes the rows apart. pandas' reader is quicker where all cells are numbers
-(see `plain_numbers`), but it fills up a row that is too short, takes the first cells of rows that
-are too long for an index, and cannot tell on which line of the file a cell is: what it does not
-read as plain numbers is read here.
+Python's csv module splits the rows. pandas' reader is faster if all cells are numbers (see
+`plain_numbers`), but it fills rows that are too short, treats the first cells of rows that are too
+long as an index, and cannot say on which line of the file a cell is. Files that are not plain
+numbers are therefore read here.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ from gdcli.fields import show, typed
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-SAYS = re.compile(r"sep=([^\w\s]|\t)\s*")  # what Excel writes, and takes off
-UNDECODED = re.compile("[\udc80-\udcff]")  # as surrogateescape gives them
-CONTROL = re.compile("[\x00-\x08\x0e-\x19]")  # signs of no use in a text
-COMMENTS = ("#", "%", "//")  # what begins a comment in the files of other tools
-LONGEST = 2**24  # characters of a line: a file without line ends is no table
-CELL = 70  # bytes of a cell as text in memory, or a little more
-CELLS = 2**20  # after which the room is looked at again
-SAMPLE, SAMPLED = 100, 2**20  # rows, and characters, by which it is found how a file is written
+SAYS = re.compile(r"sep=([^\w\s]|\t)\s*")  # line that Excel writes and ignores
+UNDECODED = re.compile("[\udc80-\udcff]")  # undecodable bytes, after surrogateescape
+CONTROL = re.compile("[\x00-\x08\x0e-\x19]")  # control characters that no text has
+COMMENTS = ("#", "%", "//")  # signs that begin a comment in files of other tools
+LONGEST = 2**24  # characters of a line: a file without line ends is not a table
+CELL = 70  # bytes of a text cell in memory, roughly
+CELLS = 2**20  # after which the free memory is checked again
+SAMPLE, SAMPLED = 100, 2**20  # rows and characters from which the format is found
 Row: TypeAlias = tuple[int, int, tuple[str, ...]]  # its first line, its last one, and its cells
-UTF8 = "utf-8-sig"  # with a mark of byte order at the start, or without
-MARKS = {  # of byte order; UTF-32's begins as UTF-16's does
+UTF8 = "utf-8-sig"  # with or without a byte order mark at the start
+MARKS = {  # byte order marks; that of UTF-32 begins like that of UTF-16
     codecs.BOM_UTF8: UTF8,
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# Where letters of ASCII are at the start, and no mark is.
+# Bytes of ASCII letters at the start of a file without a byte order mark.
 ZEROS: dict[tuple[bool, ...], str] = {
     (False, True, False, True): "utf-16-le",
     (True, False, True, False): "utf-16-be",
@@ -64,9 +64,9 @@ ZEROS: dict[tuple[bool, ...], str] = {
 
 
 def read_table(file: Path, reading: Reading) -> TextTable:
-    """Return the cells of a file, without the spaces around them; blank lines are skipped.
+    """Return the cells of a file, without the blanks around them; blank lines are skipped.
 
-    Raises UserError, naming the line, for a file that cannot be read, is empty, or is no table.
+    Raises UserError, naming the line, if the file cannot be read, is empty, or is not a table.
     """
     rows: list[tuple[str, ...]] = []
     lines: list[int] = []
@@ -79,24 +79,24 @@ def read_table(file: Path, reading: Reading) -> TextTable:
 
 @dataclass(frozen=True)
 class Head:
-    """What the first lines of a file say of it."""
+    """The format and the columns of a file, found from its first lines."""
 
     encoding: str
     comment: str | None
     dialect: Dialect
-    line: int  # the last one of the names, or, where there are none, of the first row
+    line: int  # last line of the names, or of the first row if there are no names
     columns: tuple[str, ...]
     index: tuple[str, ...]  # columns at the start without a name
 
 
 def head_of(file: Path, reading: Reading) -> Head:
-    """Return what the first lines of a file say of it; raises like read_table."""
+    """Return the head of a file; raises like read_table."""
     with opened(file, "--data") as raw, _decoded(raw, reading) as stream:
         return _begin(stream, file, reading)[0]
 
 
 def read_parts(file: Path, reading: Reading, cells: int) -> Iterator[TextTable]:
-    """Yield the rows of a file as tables of about so many cells; raises like read_table."""
+    """Yield the rows of a file as tables of about `cells` cells; raises like read_table."""
     with opened(file, "--data") as raw, _decoded(raw, reading) as stream:
         head, found = _begin(stream, file, reading)
         size = max(1, cells // len(head.columns))
@@ -110,7 +110,7 @@ def read_parts(file: Path, reading: Reading, cells: int) -> Iterator[TextTable]:
 
 
 def _begin(stream: io.TextIOWrapper, file: Path, reading: Reading) -> tuple[Head, Iterator[Row]]:
-    """Return what the first lines of a file say of it, and its rows."""
+    """Return the head of a file, and its rows."""
     encoding = stream.encoding
     said = "" if reading.encoding or encoding == UTF8 else encoding
     lines = _Lines(file, stream, reading, encoding)
@@ -125,7 +125,7 @@ def _begin(stream: io.TextIOWrapper, file: Path, reading: Reading) -> tuple[Head
     found = _rows(file, lines, dialect)
     begun = next(found, None)
     if begun is None:
-        what = "there is no row in it but quotes, blanks or separators"
+        what = "its rows hold only quotes, blanks or separators"
         raise UserError(f"{file}:{first}", what, "give a header and at least one row")
     first, line, columns = begun
     if dialect.header:
@@ -140,7 +140,7 @@ def _begin(stream: io.TextIOWrapper, file: Path, reading: Reading) -> tuple[Head
 
 
 def _decoded(raw: io.BufferedReader, reading: Reading) -> io.TextIOWrapper:
-    """Return the text of a file; a byte that is none of it is escaped."""
+    """Return the text of a file; undecodable bytes are escaped."""
     start = raw.peek(4)[:4]
     marked = (name for mark, name in MARKS.items() if start.startswith(mark))
     zeros = tuple(byte == 0 for byte in start)
@@ -154,7 +154,7 @@ def _decoded(raw: io.BufferedReader, reading: Reading) -> io.TextIOWrapper:
 
 @dataclass
 class _Lines:
-    """The lines of a file, of which those that are no rows are blank."""
+    """The lines of a file; lines that are not part of the table are blank."""
 
     file: Path
     stream: io.TextIOWrapper
@@ -164,11 +164,11 @@ class _Lines:
     def __post_init__(self) -> None:
         """Begin."""
         self.comment = self.reading.comment
-        self.held: list[str] = []  # lines that were looked at, and are still to be read
+        self.held: list[str] = []  # lines that were looked at, but not yet yielded
         self.read = self._read()
 
     def sample(self) -> tuple[int, list[str]]:
-        """Return the first lines that hold something, and the number of the first of them."""
+        """Return the first non-blank lines, and the number of the first one."""
         found: list[str] = []
         first = 0
         for number, line in enumerate(self.read, start=1):
@@ -183,16 +183,16 @@ class _Lines:
         return first, found
 
     def nothing(self) -> tuple[str, str]:
-        """Return what to say of lines of which none holds something, and what to do."""
+        """Return the error and the fix for a file without a non-blank line."""
         if self.reading.skip_rows and self.held:
             return "no row is left", "give a smaller --skip-rows"
         if self.comment is not None and self.held:
-            return "it holds comments alone", "give a header and at least one row"
-        what = "it holds nothing but blanks" if self.held else "the file is empty"
+            return "it holds only comments", "give a header and at least one row"
+        what = "it holds only blanks" if self.held else "the file is empty"
         return what, "give a header and at least one row"
 
     def take_separator(self) -> str | None:
-        """Return what a first line such as sep=; says, which then is a blank one."""
+        """Return the separator in a first line such as sep=; and blank that line."""
         for place, line in enumerate(self.held):
             if line.strip():
                 said = SAYS.fullmatch(line)
@@ -202,7 +202,7 @@ class _Lines:
         return None
 
     def _without_hashes(self, found: Sequence[str]) -> tuple[int, list[str]]:
-        """Return the lines below those with a hash, at the start, and take these for comments."""
+        """Return the first lines below the lines with a hash, and treat these as comments."""
         self.comment = HASH
         bare = [self._uncommented(line) for line in self.held]
         first = next((i for i, line in enumerate(bare, 1) if line.strip()), 0)
@@ -211,8 +211,8 @@ class _Lines:
         if self.reading.header is None and _names_columns(names, bare[first - 1]):
             first -= 1
             bare[first - 1] = names
-            said += f", of which line {first} names the columns"
-        note(f"{self.file} is read so: {said}")
+            said += f", and line {first} names the columns"
+        note(f"{self.file} is read as follows: {said}")
         self.held = bare
         return first, [line for line in bare if line.strip()]
 
@@ -230,23 +230,25 @@ class _Lines:
                 return
             if len(line) == LONGEST and line[-1] not in "\r\n":
                 what = f"the line has more than {LONGEST} characters"
-                raise UserError(f"{self.file}:{number}", what, "give a text file of one row a line")
+                raise UserError(
+                    f"{self.file}:{number}", what, "give a text file with a row on each line"
+                )
             if not line.isascii() and (wrong := UNDECODED.search(line)):
                 raise self._undecoded(number, f"the byte 0x{ord(wrong[0]) - 0xDC00:02x}", line)
             if "\0" in line:
-                what = "there is a byte of 0, which no text has"
+                what = "there is a zero byte, which no text has"
                 fix = "give a text file, or its --encoding, such as utf-16-le"
                 raise UserError(f"{self.file}:{number}", what, fix)
             yield "\n" if number <= self.reading.skip_rows else self._uncommented(line)
 
     def _undecoded(self, number: int, what: str, line: str = "") -> UserError:
-        # A spreadsheet's own encoding, as a rule.
+        # Usually the encoding of a spreadsheet.
         name = "UTF-8" if self.encoding == UTF8 else self.encoding
         fix = "save the file as UTF-8, or give its --encoding, such as cp1252"
         if self.reading.encoding is not None:
             fix = "leave out --encoding, or give another, such as utf-8 or cp1252"
         elif CONTROL.search(line):
-            fix = "it seems to be no text; save it as CSV, or give its --encoding"
+            fix = "it does not look like text; save it as CSV, or give its --encoding"
         return UserError(f"{self.file}:{number}", f"{what} is not {name}", fix)
 
     def _uncommented(self, line: str) -> str:
@@ -256,7 +258,7 @@ class _Lines:
             return line
         if line.lstrip().startswith(mark):
             return "\n"
-        if self.reading.comment is None:  # it was found at the start of lines, and is no more
+        if self.reading.comment is None:  # comments were found at the start of lines only
             return line
         quoted = False
         for place in range(len(line)):
@@ -274,16 +276,16 @@ def _table(file: Path, columns: tuple[str, ...], dialect: Dialect, rows: list[Ro
                 what = f"values in the row: {len(row)}, in the first: {len(columns)}"
             raise UserError(f"{file}:{line}", what, _unlike(rows, columns, row))
     again = next((line for line, _, row in rows if dialect.header and row == columns), None)
-    if again is not None:  # as in files that are put together; all columns may hold text
-        note(f"{file}:{again}: the names of the columns stand here again, as an example")
+    if again is not None:  # as in joined files; all columns may hold text
+        note(f"{file}:{again}: the names of the columns are repeated here, and read as an example")
     cells, lines = tuple(row for *_, row in rows), tuple(line for line, *_ in rows)
     return TextTable(file, columns, dialect.style, cells, lines)
 
 
 def _unlike(rows: Sequence[Row], columns: Sequence[str], odd: Sequence[str]) -> str:
-    """Return what to do about a row that is not as wide as the header.
+    """Return the fix for a row that is not as wide as the header.
 
-    Where most are wider than it, that may be a title.
+    If most rows are wider than the header, the header may be a title.
     """
     mark = next((mark for mark in COMMENTS if odd[0].lstrip().startswith(mark)), None)
     if mark is not None:
@@ -295,16 +297,16 @@ def _unlike(rows: Sequence[Row], columns: Sequence[str], odd: Sequence[str]) -> 
     if width > len(columns) and far:
         bare = "" if _is_named(row) else " --no-header"
         return f"give --skip-rows {line - 1}{bare}, if the table begins on line {line}"
-    return "give one value a column, take out the row, or give the --separator"
+    return "give one value for each column, take out the row, or give the --separator"
 
 
 def _is_named(row: Sequence[str]) -> bool:
-    """Return whether a row holds names, and no numbers."""
+    """Return whether a row holds names, not numbers."""
     return not any(s.number(cell.strip()) is not None for cell in row for s in (PLAIN, COMMAS))
 
 
 def _names_columns(line: str, first: str) -> bool:
-    """Return whether a comment above the first row has as many words as that has numbers."""
+    """Return whether a comment above the first row has as many words as the row has numbers."""
     for separator in (*SEPARATORS, BLANK):
         names, row = (next(iter(Dialect(separator).split([one])), []) for one in (line, first))
         if len(row) > 1:
@@ -313,14 +315,14 @@ def _names_columns(line: str, first: str) -> bool:
 
 
 def _rows(file: Path, lines: _Lines, dialect: Dialect) -> Iterator[Row]:
-    """Yield the rows that are not blank, each with the lines on which it begins and ends."""
+    """Yield the non-blank rows, each with its first and last line."""
     reader = dialect.reader(lines)
     width = dialect.trailing
 
     try:
         before = 0
         for row in reader:
-            if any(map(str.strip, row)):  # spreadsheets end with rows of nothing but separators
+            if any(map(str.strip, row)):  # spreadsheets end with rows of separators only
                 cut = len(row) == width and not row[-1].strip()
                 yield before + 1, reader.line_num, tuple(row[:-1] if cut else row)
             before = reader.line_num
@@ -334,10 +336,11 @@ def _rows(file: Path, lines: _Lines, dialect: Dialect) -> Iterator[Row]:
 def named(
     columns: Sequence[str], where: str, reading: Reading
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of columns, and of these the ones at the start that have none.
+    """Return the names of the columns, and the columns at the start without a name.
 
-    They are called as pandas calls them, and what it calls so has none. Raises UserError for
-    another column without a name and for two of one name, unless they are dropped.
+    A column without a name gets the name that pandas gives it; a column that has such a name
+    counts as unnamed. Raises UserError for other unnamed columns, and for two equal names, unless
+    they are dropped.
     """
     names = tuple(name or f"Unnamed: {place}" for place, name in enumerate(columns))
     absent = len(list(takewhile(lambda name: not name or UNNAMED.fullmatch(name), columns)))

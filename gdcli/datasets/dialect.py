@@ -1,4 +1,4 @@
-"""How a file of text is written: what the user says of it, and what its first rows show."""
+"""The format of a text file, from the user's options and the first rows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from gdcli.datasets.reading import Reading
 
 SEPARATORS = ",;\t|"
-BLANK = " "  # stands for any run of blanks, where nothing else separates columns
+BLANK = " "  # means any run of blanks, if nothing else separates columns
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "blanks"}
 QUOTED = re.compile(r'"[^"]*"')
 QUOTE = '"'
-ODD_QUOTES = "`|~$%@^!&"  # that others put around cells, where they are the first and last sign
+ODD_QUOTES = "`|~$%@^!&"  # other quotes around cells, as first and last sign
 BACKSLASH = "\\"
 HASH = "#"
 SINGLE = "'"
@@ -34,19 +34,19 @@ LOOKED_AT = 2000  # cells
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the rows of a file are written."""
+    """The format of the rows of a file."""
 
     separator: str
     quote: str = QUOTE
-    escape: str | None = None  # what stands before a quote or a separator that is part of a cell
-    spaced: bool = False  # whether blanks stand between a separator and a quote
-    trailing: int = 0  # cells of a row that ends with a separator and nothing; 0: none does
+    escape: str | None = None  # sign before a quote or separator that belongs to a cell
+    spaced: bool = False  # whether there are blanks between a separator and a quote
+    trailing: int = 0  # cells of a row that ends with a separator; 0: no row does
     header: bool = True
-    unnamed: bool = False  # whether the header lacks the name of the first column, which names rows
+    unnamed: bool = False  # whether the header has no name for the first column, the names of rows
     style: Style = PLAIN
 
     def reader(self, lines: Iterable[str]) -> Reader:
-        """Return the rows of lines; what is not written so raises csv.Error."""
+        """Return the rows of lines; raises csv.Error for another format."""
         return csv.reader(
             map(blanks, lines) if self.separator == BLANK else lines,
             delimiter=self.separator,
@@ -58,9 +58,9 @@ class Dialect:
         )
 
     def split(self, lines: Sequence[str]) -> list[list[str]]:
-        """Return the rows that hold something; none, where the lines are not written so.
+        """Return the non-blank rows; none if the lines have another format.
 
-        Of lines of which others follow the last cell may not be closed.
+        If the file has more lines than these, a quoted last cell may be open.
         """
         rows: list[list[str]] = []
         try:
@@ -78,10 +78,10 @@ def dialect_of(
     where: tuple[Path, int],
     encoding: str,
 ) -> Dialect:
-    """Return how a file is written, of which these lines, from that of `where`, are the first.
+    """Return the format of a file, found from its first lines, which begin at `where`.
 
-    `given` is what is known to separate columns. What is found that is not the
-    plain case is said. Raises UserError for a header that is none.
+    `given` is the known separator, if any. Notes everything that differs from plain CSV. Raises
+    UserError if the header is not a header.
     """
     file, line = where
     dialect = _written(lines, given)
@@ -107,13 +107,13 @@ def dialect_of(
     if encoding:
         found.append(f"the encoding {encoding}")
     if found:
-        note(f"{file} is read so: {'; '.join(found)}")
+        note(f"{file} is read as follows: {'; '.join(found)}")
     unnamed = header and not trailing and _names_rows(rows, style)
     return replace(dialect, trailing=trailing, header=header, unnamed=unnamed, style=style)
 
 
 def _names_rows(rows: Sequence[Sequence[str]], style: Style) -> bool:
-    """Return whether each row begins with a name or number of its own, as R writes them."""
+    """Return whether each row begins with a unique name or number, as R writes tables."""
     if len(rows) < 3 or any(len(row) != len(rows[0]) + 1 for row in rows[1:]):
         return False
     first = [row[0] for row in rows[1:]]
@@ -124,7 +124,7 @@ def _names_rows(rows: Sequence[Sequence[str]], style: Style) -> bool:
 
 
 def _trailing(rows: Sequence[Sequence[str]]) -> int:
-    """Return how many cells each row has, of which the last is nothing, nor has it a name."""
+    """Return the number of cells in each row if the last one is always empty and unnamed."""
     if len(rows) < 2:
         return 0
     width = len(rows[1])
@@ -134,11 +134,11 @@ def _trailing(rows: Sequence[Sequence[str]]) -> int:
 
 
 def _written(lines: Sequence[str], given: str | None) -> Dialect:
-    """Return what separates columns, and what quotes cells.
+    """Return the separator of columns, and the quote of cells.
 
-    It is that with which most rows are as wide as each other, as is the header, and hold numbers;
-    where several do as well, what the header has most of outside of quotes, and runs of blanks
-    last.
+    The best choice gives the most rows of equal width, a header of that width, and the most
+    numbers. Of equal choices it takes the sign that the header has most often outside of quotes;
+    runs of blanks come last.
     """
     if not lines:
         return Dialect(given or SEPARATORS[0])
@@ -167,29 +167,29 @@ def _written(lines: Sequence[str], given: str | None) -> Dialect:
 
 
 def _escapes(lines: Sequence[str], separator: str, quote: str) -> bool:
-    """Return whether each backslash stands before what has a meaning: itself, or those."""
+    """Return whether each backslash is before a backslash, a separator or a quote."""
     pairs = re.compile(rf"\\[\\{re.escape(separator + quote)}]")
     left = [pairs.sub("", line) for line in lines if BACKSLASH in line]
     return bool(left) and not any(BACKSLASH in line for line in left)
 
 
 def _is_spaced(lines: Sequence[str], separator: str, quote: str) -> bool:
-    """Return whether blanks stand between separators and the quotes of cells."""
+    """Return whether there are blanks between separators and the quotes of cells."""
     between = re.compile(f"{re.escape(separator)} +{re.escape(quote)}")
     return separator != BLANK and any(between.search(line) for line in lines)
 
 
 def _all_in_single_quotes(lines: Sequence[str], dialect: Dialect) -> bool:
-    """Return whether single quotes stand around all cells that are words."""
+    """Return whether all cells with words have single quotes around them."""
     cells = chain.from_iterable(dialect.split(lines))
     words = [cell for cell in cells if cell and PLAIN.number(cell) is None]
     return bool(words) and all(len(w) > 1 and w[0] == w[-1] == SINGLE for w in words)
 
 
 def _fit(lines: Sequence[str], dialect: Dialect) -> tuple[float, bool, float]:
-    """Return the part of the rows that are as wide as most, whether the header is, and numbers.
+    """Return three scores: rows of the most frequent width, equal header width, and numbers.
 
-    These are the part of the cells that are a number.
+    The first and the last are shares of the rows and of the cells.
     """
     rows = dialect.split(lines)
     if not rows:
@@ -207,25 +207,25 @@ def _fit(lines: Sequence[str], dialect: Dialect) -> tuple[float, bool, float]:
 
 
 def blanks(line: str) -> str:
-    """Return a line whose columns are separated by blanks, or tabs among them, with blanks only."""
+    """Return a line with blanks instead of the runs of blanks and tabs between columns."""
     return (line if '"' in line else line.replace("\t", " ")).strip() + "\n"
 
 
 def _decimal(rows: Sequence[Sequence[str]], reading: Reading) -> str:
-    """Return the decimal sign: a comma where some cells need it, and none has a dot."""
+    """Return the decimal sign: a comma if some cells need it and no cell has a dot."""
     if reading.thousands in (",", "."):
         return "," if reading.thousands == "." else "."
     grouped = Style(thousands=reading.thousands)
     cells = [grouped.bare(cell) for row in rows[1:] for cell in row]
     commas = [cell for cell in cells if COMMA.fullmatch(cell) and "." not in cell]
-    # 1,234 alone may be 1234, too; and nobody knows which.
+    # 1,234 alone is ambiguous: it may be 1234.
     if all(GROUPED.fullmatch(cell) for cell in commas):
         return "."
     return "." if any("." in c and PLAIN.number(c) is not None for c in cells) else ","
 
 
 def check_names(rows: Sequence[Sequence[str]], style: Style, where: str) -> None:
-    """Raise UserError where the first row seems to hold an example and no names."""
+    """Raise UserError if the first row looks like an example, not like names."""
     if not rows:
         return
     first, below = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
@@ -239,17 +239,17 @@ def check_names(rows: Sequence[Sequence[str]], style: Style, where: str) -> None
     like = [place for place in columns if numbers[place] is not None or is_missing(first[place])]
     all_like = bool(like) and len(like) == len(columns) and any(first[p] for p in like)
     if len(given) == len(first) or all_like or 2 * len(given) > len(first):
-        what = "the first row holds numbers, no names"
+        what = "the first row holds numbers, not names"
         names = f"--no-header, by which columns are called 0 to {len(first) - 1}"
         raise UserError(where, what, f"give {names}, or --header, if they are names")
 
 
 def _are_numbers(cells: Sequence[str], style: Style) -> bool:
-    """Return whether cells are numbers, where they are not missing."""
+    """Return whether all cells that are not missing are numbers."""
     there = [cell for cell in cells if not is_missing(cell)]
     return bool(there) and all(style.number(cell) is not None for cell in there)
 
 
 def _counted(values: Sequence[float]) -> bool:
-    """Return whether numbers are a count, as the columns of an array are named."""
+    """Return whether numbers count 0, 1, 2, ..., like the column names of an array."""
     return len(values) > 1 and all(b - a == 1 for a, b in pairwise(values))

@@ -1,8 +1,8 @@
-"""Examples from a table: its target, and the other columns as numbers.
+"""Examples from a table: the target, and the other columns as numbers.
 
-Which columns count the rows, or tell them apart: an index or an identifier is no feature.
+Recognizes columns that number or identify the rows: they are not useful features.
 
-Whether the target of a file is a number to predict, or a class.
+Decides whether the target of a file is a number or a class.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-ENOUGH = 10  # rows, of which it is no chance that they are in order
+ENOUGH = 10  # rows; so many are not in order by chance
 FEW_ROWS = 64
 TOLD = 5  # columns
-MANY = 50  # rows, of which few measurements are all different and whole
-MOST_TOLD = 2**24  # rows that are held against each other
+MANY = 50  # rows; so many whole measurements are rarely all different
+MOST_TOLD = 2**24  # rows that are compared with each other
 NAMED = re.compile(
     r"(.*[\W_])?(ids?|idx|index|uuid|guid|row|rows|key|nr|no|rownames?|row_?num(ber)?)\W*"
     r"|unnamed: \d+(\.\d+)?|.*[a-z]I[dD]",
@@ -40,10 +40,10 @@ NAMED = re.compile(
 
 
 class Indices:
-    """What is known of columns whose rows go by in parts: which of them may be an index."""
+    """Finds which columns may be an index, while the rows pass in parts."""
 
     def __init__(self, width: int) -> None:
-        """Begin with so many columns, of which each may be one."""
+        """Begin with `width` columns, each of which may be an index."""
         import numpy as np
 
         self.rows = 0
@@ -56,7 +56,7 @@ class Indices:
 
         if not len(part):
             return
-        # Most columns are known by a few rows, and are not looked at any more.
+        # Most columns are ruled out after a few rows.
         head = np.sort(part[:FEW_ROWS], axis=0)
         self.different &= (head % 1 == 0).all(axis=0) & (np.diff(head, axis=0) != 0).all(axis=0)
         for place in np.flatnonzero(self.different).tolist():
@@ -71,9 +71,9 @@ class Indices:
         self.last = np.array(part[-1], np.float64)
 
     def tell(self, table: Table, names: Sequence[str], column: Callable[[int], Array]) -> None:
-        """Say which columns look like an index; the lone feature may be just that.
+        """Note which columns look like an index; a single feature may look so.
 
-        `column` returns the values of one of them.
+        `column` returns the values of a column.
         """
         places = [(name, i) for name in names for i in range(table.width(name))]
         if len(places) < 2:
@@ -82,12 +82,13 @@ class Indices:
         for line in lines[:TOLD]:
             note(line)
         if (rest := len(lines) - TOLD) > 0:
-            note(f"{table.file}: {counted(rest, 'other column is', 'other columns are')} so, too")
+            others = counted(rest, "other column looks", "other columns look")
+            note(f"{table.file}: {others} like that, too")
 
     def _lines(
         self, table: Table, places: Sequence[tuple[str, int]], column: Callable[[int], Array]
     ) -> Iterator[str]:
-        """Yield what to say of each column that looks like an index."""
+        """Yield a note for each column that looks like an index."""
         for place, (name, inner) in enumerate(places):
             if not self.different[place]:
                 continue
@@ -100,21 +101,21 @@ class Indices:
                 yield f"{table.file}: column {inner} of {show(name)}, counted from 0, {said}"
 
     def _said(self, place: int, column: Callable[[int], Array], *, named: bool) -> str:
-        """Return what a column does as an index does; of few rows, only where it is named so."""
+        """Return how a column resembles an index; with few rows only if its name does, too."""
         import numpy as np
 
         if self.rows < (2 if named else ENOUGH):
             return ""
         if self.rising[place] or self.falling[place]:
             how = "rises" if self.rising[place] else "falls"
-            return f"{how} from row to row, as an index does"
+            return f"{how} from row to row, like an index"
         values = np.sort(column(place)) if self.rows <= MOST_TOLD else np.zeros(2)
         if not np.diff(values).all():
             return ""
         if values[-1] - values[0] == len(values) - 1:
-            return "has each number once of a range, as an index"
+            return "has each number of a range once, like an index"
         many = named or self.rows >= MANY
-        return "has another whole number in each row, as an identifier" if many else ""
+        return "has a different whole number in each row, like an identifier" if many else ""
 
 
 T = TypeVar("T", bound=Table)
@@ -122,7 +123,7 @@ T = TypeVar("T", bound=Table)
 
 @dataclass(frozen=True, eq=False)
 class Columns:
-    """Features of which some are learnt from the training part: means, and categories."""
+    """Features that need statistics of the training part: means, and categories."""
 
     file: str
     held: Mapping[str, Array | list[str]]  # (examples, numbers) float64 with nan, or categories
@@ -132,7 +133,7 @@ class Columns:
         return len(next(iter(self.held.values())))
 
     def followed_by(self, other: Columns) -> Columns:
-        """Return the examples of both, those of the other last."""
+        """Return the examples of both, first these, then the others."""
         import numpy as np
 
         held: dict[str, Array | list[str]] = {}
@@ -145,10 +146,10 @@ class Columns:
         return Columns(self.file, held)
 
     def parts(self, train: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Array, Array]:
-        """Return the features of both parts, float64, as the training part makes them.
+        """Return the features of both parts, float64, with statistics of the training part.
 
-        A value that is missing is its column's mean there. A column of categories becomes one of 0
-        and 1 for each of those that are there; a category that is not has 0 in all of them.
+        A missing value becomes the column's mean there. A column of categories becomes a column of
+        0 and 1 for each category there; another category has 0 in all of them.
         """
         import numpy as np
 
@@ -172,9 +173,9 @@ class Columns:
             return values
         there = (~absent[train]).sum(axis=0)
         if not there.all():
-            what = f"column {show(name)} has no value in the training part, and so no mean"
+            what = f"column {show(name)} has no value in the training part, so it has no mean"
             raise UserError("--missing", what, f"give --drop {typed(name)}")
-        # What is large is divided first: a sum of it would overflow.
+        # Divide before the sum, which could overflow.
         mean = np.where(absent[train], 0.0, values[train] / there).sum(axis=0)
         return np.where(absent, mean, values)
 
@@ -193,14 +194,14 @@ class Columns:
             raise UserError("--categorical", what, f"give --drop {typed(name)}")
         tell_alike(known, name, "category")
         if len(labels) >= ENOUGH and len(set(labels)) == len(labels):
-            what = f"{self.file}: column {show(name)} has another word in each row, as an id"
+            what = f"{self.file}: column {show(name)} has a different word in each row, like an id"
             note(f"{what}; --drop {typed(name)} leaves it out")
         strangers = {labels[i] for i in test.tolist()} - set(known)
         if strangers:
             has = counted(len(strangers), "category", "categories")
             one = show(min(strangers))
-            what = f"{self.file}: column {show(name)} has {has} in the test part alone, such as"
-            note(f"{what} {one}; there the columns made of it are 0")
+            what = f"{self.file}: column {show(name)} has {has} in the test part only, such as"
+            note(f"{what} {one}; all columns made of it are 0 there")
         width = 1 + max(known.values())
         first, second = (
             np.array([known.get(labels[i], -1) for i in rows.tolist()], np.int64)
@@ -211,12 +212,12 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Apart:
-    """Features of a training and of a test part that are the user's own, float64."""
+    """Features of separate training and test parts that the user gave, float64."""
 
     train: Array
     test: Array
     file: str
-    said: str  # what there is to say where the test part is used
+    said: str  # the note that says that the test part is used
 
     def __len__(self) -> int:
         """Return the number of examples in both parts."""
@@ -237,13 +238,13 @@ def classified(both: Both, target: str, reading: Reading) -> tuple[Array, Classe
 
 
 def classes_of(both: Both, target: str) -> Classes:
-    """Return the classes of a target, of which the training part may lack some."""
+    """Return the classes of a target, including those without a training example."""
     found = number_classes(both.labels(target), target)
     return replace(found, fixed=both.test is not None)
 
 
 def used(both: Both, target: str, reading: Reading) -> tuple[Both, list[str]]:
-    """Return the rows that are used, and the names of the features."""
+    """Return the used rows, and the names of the features."""
     kept: list[Table] = []
     both, names = matched(both, target, reading)
     for table in both.tables:
@@ -253,9 +254,9 @@ def used(both: Both, target: str, reading: Reading) -> tuple[Both, list[str]]:
 
 
 def whole_rows(table: T, names: Sequence[str], reading: Reading, *, text: str | None = None) -> T:
-    """Return a table without the rows that miss a value, where these are to be dropped.
+    """Return a table without the rows with a missing value, if --missing is drop.
 
-    `text` is a column that is known to hold names, though those of this part may not show it.
+    `text` is a column known to hold names, even if the cells of this part look like numbers.
     """
     if reading.missing != "drop":
         return table
@@ -266,7 +267,7 @@ def whole_rows(table: T, names: Sequence[str], reading: Reading, *, text: str | 
 def used_rows(
     table: Table, names: Sequence[str], reading: Reading, *, text: str | None = None
 ) -> NDArray[np.bool_]:
-    """Return which rows are used, (rows,): `names` and `text` are those of `whole_rows`."""
+    """Return a mask of the used rows; `names` and `text` are as in `whole_rows`."""
     import numpy as np
 
     absent = np.zeros(len(table), bool)
@@ -276,19 +277,21 @@ def used_rows(
 
 
 def tell_dropped(count: int, rows: int, file: Path) -> None:
-    """Say how many rows of a file are not used; raises UserError if these are all of them."""
+    """Note how many rows of a file are dropped; raises UserError if no row is left."""
     if count == rows:
-        what = f"each row of {file} misses a value"
+        what = f"every row of {file} has a missing value"
         raise UserError("--missing", what, "give --missing mean, or --drop COLUMN")
     if count:
-        which = counted(count, "row misses a value and is", "rows miss a value and are")
+        which = counted(
+            count, "row has a missing value and is", "rows have a missing value and are"
+        )
         note(f"{file}: {which} not used, of {rows}")
 
 
 def features(both: Both, names: Sequence[str], reading: Reading) -> Array:
-    """Return columns as numbers, or as Columns where something is learnt from the training part.
+    """Return columns as numbers, or as Columns if they need statistics of the training part.
 
-    Of a test part of the user's own they are Apart, and what is learnt is in them.
+    With a test part of the user's own they are Apart, with the statistics applied.
     """
     import numpy as np
 
@@ -321,7 +324,7 @@ def features(both: Both, names: Sequence[str], reading: Reading) -> Array:
 def _columns(
     table: Table, names: Sequence[str], chosen: Sequence[str], numbers: Mapping[str, Array]
 ) -> Columns:
-    """Return columns of which some are categories, and the others are read already."""
+    """Return Columns from categories and columns of numbers."""
     return Columns(
         str(table.file),
         {n: list(map(str, table.labels(n))) if n in chosen else numbers[n] for n in names},
@@ -329,19 +332,21 @@ def _columns(
 
 
 def _check_widths(both: Both, parts: tuple[Array, Array]) -> None:
-    """Raise UserError unless the rows of both parts have as many numbers."""
+    """Raise UserError unless the rows of both parts have equally many numbers."""
     first, second = (part.shape[1] for part in parts)
     if both.test is not None and first != second:
-        what = f"its rows have {second} numbers, those to train on {first}"
-        raise UserError(str(both.test.file), f"test part: {what}", "give examples of one form")
+        what = f"its rows have {second} numbers, the training rows {first}"
+        raise UserError(
+            str(both.test.file), f"test part: {what}", "give both parts the same features"
+        )
 
 
 def feature_names(
     table: Table, names: Sequence[str], reading: Reading, train: NDArray[np.int64]
 ) -> list[str]:
-    """Return what each number of `features` is called, given the rows of the training part.
+    """Return the name of each number of `features`, given the rows of the training part.
 
-    The columns that are made of categories are called column=category.
+    A column made from a category has the name column=category.
     """
     chosen = _categories(table, names, reading)
     found: list[str] = []
@@ -349,7 +354,7 @@ def feature_names(
         if name in chosen:
             labels = list(map(str, table.labels(name)))
             known = ranks({labels[i] for i in train.tolist()})
-            # Of several that are one, such as 1 and 1.0, the first.
+            # The first spelling of a category, such as 1 of 1 and 1.0.
             first = {place: label for label, place in reversed(known.items())}
             found += [f"{name}={first[place]}" for place in range(len(first))]
         else:
@@ -358,37 +363,37 @@ def feature_names(
 
 
 def _categories(table: Table, names: Sequence[str], reading: Reading) -> list[str]:
-    """Return the columns of categories: those that are named, or, for `auto`, all of text."""
+    """Return the columns of categories: the named ones, or with `auto` all columns of text."""
     if reading.categorical == AUTO:
         return [name for name in names if table.is_text(name)]
     for name in reading.categories:
         table.place(name, "--categorical")
         if name not in names:
-            what = f"{show(name)} is no feature: it is the target, or dropped"
+            what = f"{show(name)} is not a feature: it is the target, or dropped"
             raise UserError("--categorical", what, "leave it out")
         if table.width(name) != 1:
-            what = f"{show(name)} of {table.file} is no single column"
-            raise UserError("--categorical", what, "name an array of one value a row")
+            what = f"{show(name)} of {table.file} is not one column"
+            raise UserError("--categorical", what, "name an array with one value in each row")
     return [name for name in names if name in reading.categories]
 
 
 def tell_indices(table: Table, names: Sequence[str], numbers: Array) -> None:
-    """Say which columns of a table look like an index of its rows, or like identifiers."""
+    """Note which columns of a table look like an index of its rows, or like identifiers."""
     indices = Indices(numbers.shape[1])
     indices.add(numbers)
     indices.tell(table, names, lambda place: numbers[:, place])
 
 
-CELLS = 2**17  # of a file of text that are looked at
-FEW = 20  # different numbers, which may be classes whatever they are
-EACH = 5  # rows of a class on average, of fewer of which it is none
+CELLS = 2**17  # rows of a text file to look at
+FEW = 20  # so many different numbers or fewer may always be classes
+EACH = 5  # rows of a class, on average; with fewer, whole numbers are not classes
 
 
 def is_measured(file: Path, target: str, reading: Reading) -> bool:
-    """Return whether a column is to be predicted as a number: the first part of a file of text.
+    """Return whether a target column is a number; of a text file, only the first part is read.
 
-    It is where it has more than 20 different numbers, and they are not all whole or fewer than 5
-    rows have each on average. False of a file that cannot be read.
+    It is a number if it has more than 20 different numbers, and they are not all whole or fewer
+    than 5 rows on average share one. False for a file that cannot be read.
     """
     try:
         table = _first(file, reading)

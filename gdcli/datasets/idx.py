@@ -1,13 +1,13 @@
-"""Images and classes from IDX files: MNIST, Fashion-MNIST, EMNIST and sets of the same form.
+"""Images and classes from IDX files: MNIST, Fashion-MNIST, EMNIST and similar sets.
 
-The format is the one of LeCun, Cortes and Burges's MNIST page: two zero bytes, a type, the
-number of axes, each axis's size as a big-endian integer of four bytes, and the values. EMNIST's
-images are transposed; they are left as they are.
+The format is described on LeCun, Cortes and Burges's MNIST page: two zero bytes, a type, the
+number of axes, the size of each axis as a big-endian integer of four bytes, and the values.
+EMNIST's images are transposed, and stay so.
 
 Images from the binary version of CIFAR-10 (Krizhevsky 2009).
 
-Five training files and one test file of records: a byte for the class, from 0 to 9, and the red,
-the green and the blue bytes of 32 x 32 pixels, row by row.
+There are five training files and one test file. A record is a byte for the class, from 0 to 9,
+then the red, the green and the blue bytes of 32 x 32 pixels, row by row.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from gdcli.problem import Array, Batch
 
 TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-CLASSES = 10  # of MNIST and Fashion-MNIST, whose labels count from 0
+CLASSES = 10  # classes of MNIST and Fashion-MNIST, counted from 0
 FORM = re.compile(
     r"(?P<key>.*?)[-_.]*(?P<kind>image|label)s?([-_.]?idx\d?)?"
     r"([-_.]?(ubyte|byte|short|int|float|double))?(?P<packed>\.(gz|bz2|xz|zip))?"
 )
 PART = re.compile(r"(?P<set>.*?)[-_.]*(?P<part>train|t10k|test)(ing)?")
 ROLES = [(part, kind) for part in ("train", "test") for kind in ("image", "label")]
-DEEPEST = 2  # folders in folders that are looked into: MNIST/raw
-MOST_FILES = 10_000  # that are looked at
+DEEPEST = 2  # levels of folders to search, as in MNIST/raw
+MOST_FILES = 10_000  # files to look at, at most
 IMAGE = "image"
 
 
@@ -56,24 +56,23 @@ class Found:
 
     @property
     def order(self) -> tuple[bool, bool, str]:
-        """What is taken first of several copies: packed ones, and those with a hyphen."""
+        """The order of several copies: packed ones and names with a hyphen come first."""
         name = self.file.name.lower()
         packed = name.endswith((".gz", ".bz2", ".xz", ".zip"))
         return not packed, ".idx" in name, name
 
 
 def holds_idx(place: Path) -> bool:
-    """Return whether there is a file of images to train on in a folder, or below it."""
+    """Return whether a folder, or one below it, has a file of training images."""
     return any(f.part == "train" and f.kind == IMAGE for f in _search(place))
 
 
 def read_mnist(place: Path) -> tuple[Batch, Batch]:
     """Return the training and the test part of a set's four files.
 
-    The place is their folder or one above it; where it holds several sets, with the start of the
-    files' names. x: (images, height, width) as in the file; y: (images,) int64, the labels where
-    these are from 0 to 9, and else their ranks. Raises UserError for a file that is missing or
-    wrong.
+    `place` is their folder or a folder above it; if it holds several sets, followed by the start of
+    the files' names. x: (images, height, width) as in the file; y: (images,) int64, the labels if
+    they are from 0 to 9, otherwise their ranks. Raises UserError for a missing or wrong file.
     """
     files = _files(place)
     train, test = (
@@ -83,7 +82,7 @@ def read_mnist(place: Path) -> tuple[Batch, Batch]:
     if train["x"].ndim != 3 or train["x"].shape[1:] != test["x"].shape[1:]:
         sizes = (" x ".join(map(str, part["x"].shape)) for part in (train, test))
         what = f"its images have the shapes {' and '.join(sizes)}"
-        fix = "give images of (examples, height, width), of one size"
+        fix = "give both parts images of one size, (examples, height, width)"
         raise UserError(str(files["train", IMAGE].parent), what, fix)
     _number(train, test, files["train", "label"])
     return train, test
@@ -110,9 +109,9 @@ def read_pair(file: Path) -> ArrayTable:
     """Return the images of an IDX file, and their labels from the file beside it."""
     form = FORM.fullmatch(file.name.lower())
     if form is None or form["kind"] != IMAGE:
-        what = "it holds labels" if form else "its name does not tell that of its labels"
-        fix = "give the file of images, called such as train-images-idx3-ubyte"
-        raise UserError(str(file), f"it is an IDX file, and {what}", fix)
+        what = "it holds labels" if form else "its name does not lead to the file of its labels"
+        fix = "give the file of images, with a name such as train-images-idx3-ubyte"
+        raise UserError(str(file), f"it is an IDX file, but {what}", fix)
     beside = [
         other
         for other, found in _formed(file.parent)
@@ -120,18 +119,18 @@ def read_pair(file: Path) -> ArrayTable:
     ]
     if not beside:
         name = re.sub("(?i)images", "labels", file.name).replace("idx3", "idx1")
-        what = f"there is no file {show(name)} beside it"
+        what = f"there is no file {show(name)} in its folder"
         raise UserError(str(file), what, "put the file of its labels there")
     packed = form["packed"] or ""
     beside.sort(key=lambda other: (not other.name.lower().endswith(packed or "byte"), other.name))
     part = _idx_part(file, beside[0], "--data")
-    note(f"{file}: the labels are those of {beside[0]}")
+    note(f"{file}: the labels come from {beside[0]}")
     arrays = {LABEL: part["y"], IMAGE: part["x"]}
     return ArrayTable(file, (LABEL, IMAGE), arrays)
 
 
 def _idx_part(image_file: Path, label_file: Path, option: str) -> Batch:
-    """Return images, two axes or more, and their labels, (images,), as they are in the files."""
+    """Return images, with at least two axes, and labels, (images,), as in the files."""
     import numpy as np
 
     images, labels = read_idx(image_file, option), read_idx(label_file, option)
@@ -140,22 +139,26 @@ def _idx_part(image_file: Path, label_file: Path, option: str) -> Batch:
     for file, array, of in ((image_file, images, "images"), (label_file, labels, "labels")):
         if (array.ndim == 1) != (of == "labels"):
             shape = " x ".join(map(str, array.shape))
-            what = f"its array has the shape {shape}, which is none of {of}"
-            fix = "give a file of one number each" if of == "labels" else "give one of images"
+            what = f"its array has the shape {shape}, not that of {of}"
+            fix = (
+                "give a file with one number for each image"
+                if of == "labels"
+                else "give a file of images"
+            )
             raise UserError(str(file), what, fix)
     if len(images) != len(labels):
         what = f"there are {len(labels)} labels for the {len(images)} images of {image_file.name}"
         raise UserError(str(label_file), what, "give two files of the same set")
     if not np.isfinite(labels).all():
-        raise UserError(str(label_file), "a label is no finite number", "give it a class")
+        raise UserError(str(label_file), "a label is not a finite number", "correct the label")
     return {"x": images, "y": labels}
 
 
 def read_idx(file: Path, option: str) -> Array:
     """Return the array of an IDX file.
 
-    The sizes in the header are held against the bytes that are there, so that a damaged header
-    asks for no memory. Raises UserError for a file that is damaged or of another kind.
+    The sizes in the header are compared with the size of the file, so a damaged header cannot
+    allocate memory. Raises UserError for a damaged file and for another kind of file.
     """
     import numpy as np
 
@@ -164,26 +167,28 @@ def read_idx(file: Path, option: str) -> Array:
     start = 4 + 4 * axes
     kind = TYPES.get(content[2]) if content[:2] == b"\0\0" and len(content) >= start > 4 else None
     if kind is None:
-        raise UserError(str(file), "this is no IDX file", "give the file as it was published")
+        raise UserError(str(file), "this is not an IDX file", "give the file as it was published")
     sizes = [int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4)]
     dtype = np.dtype(kind)
     if math.prod(sizes) * dtype.itemsize != len(content) - start or 0 in sizes:
         shape = " x ".join(map(str, sizes))
         each = f", of {dtype.itemsize} bytes each" if dtype.itemsize > 1 else ""
-        what = f"the header says {shape} values{each}, the file holds {len(content) - start} bytes"
-        raise UserError(str(file), what, "fetch it again")
+        what = (
+            f"the header says {shape} values{each}, but the file holds {len(content) - start} bytes"
+        )
+        raise UserError(str(file), what, "download it again")
     values = np.frombuffer(content, dtype, offset=start).reshape(sizes)
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _files(place: Path) -> dict[tuple[str, str], Path]:
-    """Return the four files of a set by part and kind; raises UserError unless each is one."""
+    """Return the four files of a set by part and kind; raises UserError unless each exists."""
     found = list(_search(place))
     nearest = min((f.depth for f in found), default=0)
     found = [f for f in found if f.depth == nearest]
     sets = sorted({f.set for f in found})
     if len(sets) > 1:
-        listed = ", ".join(name or "one without a name" for name in sets)
+        listed = ", ".join(name or "a set without a name" for name in sets)
         folder = next(f.file.parent for f in found if f.set == sets[-1])
         fix = f"give --data-dir {folder / sets[-1]}, the start of the names of its files"
         raise UserError("--data-dir", f"{show(str(place))} holds several sets: {listed}", fix)
@@ -193,18 +198,18 @@ def _files(place: Path) -> dict[tuple[str, str], Path]:
         if not same:
             name = f"{'t10k' if part == 'test' else part}-{kind}s-idx{3 if kind == IMAGE else 1}"
             what = f"there is no {name}-ubyte in {show(str(place))}, packed or not"
-            raise MissingData("--data-dir", what, "give the folder of all four idx-ubyte files")
+            raise MissingData("--data-dir", what, "give the folder with all four idx-ubyte files")
         folders = sorted({str(f.file.parent) for f in same})
         if len(folders) > 1:
             listed = " and ".join(map(show, folders[:2]))
             what = f"there are several sets in {show(str(place))}: in {listed}"
-            raise UserError("--data-dir", what, "give the folder of one")
+            raise UserError("--data-dir", what, "give the folder of one set")
         files[part, kind] = min(same, key=lambda f: f.order).file
     return files
 
 
 def _search(place: Path) -> Iterator[Found]:
-    """Yield the files of sets in a folder and below it, or those whose names so begin."""
+    """Yield the files of sets in and below a folder, or with this start of their names."""
     folder, start = (place, "") if place.is_dir() else (place.parent, place.name.lower())
     seen = 0
     level = [folder]
@@ -224,7 +229,7 @@ def _search(place: Path) -> Iterator[Found]:
 
 
 def _formed(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
-    """Yield the files of a folder whose names say images or labels, in their order."""
+    """Yield the files of images or labels in a folder, by their names, in order."""
     try:
         names = sorted(os.listdir(folder))  # noqa: PTH208 -- a name is all that is looked at
     except OSError:
@@ -249,7 +254,7 @@ RECORD = 1 + 3 * 32 * 32
 
 
 def holds_cifar(folder: Path) -> bool:
-    """Return whether a folder has one of the training files."""
+    """Return whether a folder has at least one of the training files."""
     return any((folder / name).is_file() for name in TRAINING)
 
 
@@ -275,7 +280,7 @@ def _records(file: Path) -> Array:
 
     content = read_contents(file, "--data-dir")
     if not content or len(content) % RECORD:
-        what = f"its {len(content)} bytes are no records of {RECORD}"
+        what = f"its {len(content)} bytes are not a multiple of the record size {RECORD}"
         raise UserError(str(file), what, "give the binary version of CIFAR-10, unpacked")
     records = np.frombuffer(content, np.uint8).reshape(-1, RECORD)
     if records[:, 0].max() >= CLASSES:

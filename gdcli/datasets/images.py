@@ -1,4 +1,4 @@
-"""The named sets of images that do not travel with gdcli, and where their files are looked for.
+"""The named sets of images that are not part of gdcli, and the folders of their files.
 
 Images and their classes from a data file of the user's own.
 
@@ -35,10 +35,10 @@ SYSTEM = (Path("/usr/local/share/datasets"), Path("/usr/share/datasets"))  # eac
 
 @dataclass(frozen=True)
 class ImageSet:
-    """What the files of a set are called, and how they are read."""
+    """The files of a set, and the function that reads them."""
 
     holds: Callable[[Path], bool]  # whether a folder has files of the set
-    files: str  # what is looked for, in words
+    files: str  # the files, in words
     read: Callable[[Path], tuple[Batch, Batch]]
     inner: str = "."  # the folder that the published archive unpacks to
     package: str | None = None
@@ -55,9 +55,9 @@ SETS = {
 def read_images(name: str, folder: Path | None) -> tuple[Batch, Batch]:
     """Return the training and the test part of a set: "x" and "y".
 
-    x: (images, height, width) or (images, colours, height, width); y: (images,) int64. The folder
-    is --data-dir, None for where systems keep data sets. Raises UserError for a set that is not
-    there, and for files that are wrong.
+    x: (images, height, width) or (images, colours, height, width); y: (images,) int64. `folder` is
+    --data-dir; None: the system's folders of data sets. Raises UserError for a set that does not
+    exist, and for wrong files.
     """
     kind = SETS[name]
     places = (folder,) if folder else system_folders(name)
@@ -71,12 +71,12 @@ def read_images(name: str, folder: Path | None) -> tuple[Batch, Batch]:
 
 
 def system_folders(name: str) -> tuple[Path, ...]:
-    """Return where a set is looked for without --data-dir."""
+    """Return the folders to search without --data-dir."""
     return tuple(root / name for root in SYSTEM)
 
 
 def installed(name: str) -> Path | None:
-    """Return where the system has a set, None where it has not."""
+    """Return the system's folder of a set; None if there is none."""
     return _found(SETS[name], system_folders(name))
 
 
@@ -93,7 +93,7 @@ AS_IMAGES = "give (examples, height, width), or (examples, colours, height, widt
 
 
 class Images(NamedTuple):
-    """Images of a file, of one part or Apart, and what is known of them."""
+    """Images of a file, one part or Apart, with their classes and pixel type."""
 
     pixels: Array  # (examples, colours, height, width) float64
     classes: Classes
@@ -103,9 +103,9 @@ class Images(NamedTuple):
 def read_image_file(file: Path, target: str, reading: Reading) -> Images:
     """Return images and their classes.
 
-    An .npz file has an array of images, (examples, height, width) with the colours before or
-    after them, if any; in other files the columns besides the target are the pixels of square
-    grey images. Raises UserError for other shapes.
+    An .npz file has an array of images, (examples, height, width), perhaps with an axis of colours
+    before or after height and width. In other files the columns besides the target are the pixels
+    of square grey images. Raises UserError for other shapes.
     """
     both, others = used(read_both(file, reading, target), target, reading)
     classes = classes_of(both, target)
@@ -116,25 +116,25 @@ def read_image_file(file: Path, target: str, reading: Reading) -> Images:
     first, second = (part.shape[1:] for part in pixels)
     if first != second:
         sizes = [" x ".join(map(str, shape)) for shape in (second, first)]
-        what = f"its test images are of {sizes[0]} (colours, height, width), the others {sizes[1]}"
+        what = f"its test images are {sizes[0]} (colours, height, width), the others {sizes[1]}"
         raise UserError(str(both.tables[1].file), what, "give images of one size")
     _check_kinds(both, others)
     return Images(Apart(pixels[0], pixels[1], str(file), both.said), classes, dtype)
 
 
 def white(dtype: str, largest: float, file: Path | None) -> float:
-    """Return what pixels are divided by: the brightest that their type has, and else that is there.
+    """Return the divisor of the pixels: the largest value of their type, or the largest pixel.
 
-    `largest` is that of the training part; numbers up to 1 stay as they are. With a file it is
-    said where it is not the plain case.
+    `largest` is the largest pixel of the training part; numbers up to 1 are divided by 1. For a
+    file a note says so, unless the divisor is the usual one.
     """
     found = WHITE.get(dtype)
     if found is None:
         found = 1.0 if largest <= 1 else largest
     if file is not None and found > 1 and (not math.isclose(found, 255) or largest < found / 4):
-        what = f"pixels are divided by {found:g}, the largest to train on"
+        what = f"pixels are divided by {found:g}, the largest in the training part"
         if dtype in WHITE:
-            most = f"the largest to train on is {largest:g}"
+            most = f"the largest in the training part is {largest:g}"
             what = f"pixels of {dtype} are divided by {found:g}; {most}"
         note(f"{file}: {what}; for another scale save them as floats from 0 to 1")
     return found
@@ -147,10 +147,10 @@ def _dtype(table: Table, names: Sequence[str]) -> str:
 
 
 def _check_kinds(both: Both, names: Sequence[str]) -> None:
-    """Raise UserError where bytes train and other numbers test: their whites differ."""
+    """Raise UserError if the parts have different pixel types, hence different divisors."""
     first, second = (_dtype(table, names) for table in both.tables)
     if first != second and (first in WHITE or second in WHITE):
-        what = f"its test images are of {second or 'text'}, the others of {first or 'text'}"
+        what = f"its test images have the type {second or 'text'}, the others {first or 'text'}"
         raise UserError(str(both.tables[1].file), what, "save both parts with one type")
 
 
@@ -167,7 +167,7 @@ def _images(table: Table, others: Sequence[str], target: str) -> Array:
         shape = shapes[others[0]] if len(others) == 1 else ()
     if len(shape) > 4 or 0 in shape:
         what = f"{show(others[0])} has the shape {' x '.join(map(str, shape))}"
-        raise UserError(str(table.file), f"{what}, which is none of images", AS_IMAGES)
+        raise UserError(str(table.file), f"{what}, which is not that of images", AS_IMAGES)
     pixels = table.numbers(others)
     if len(shape) == 3:
         return pixels.reshape(shape[0], 1, *shape[1:])
@@ -176,51 +176,51 @@ def _images(table: Table, others: Sequence[str], target: str) -> Array:
         return images.transpose(0, 3, 1, 2) if _colours_last(shape, table.file) else images
     side = math.isqrt(pixels.shape[1])
     if side * side != pixels.shape[1]:
-        what = f"the {pixels.shape[1]} columns besides {show(target)} are no square image"
+        what = f"the {pixels.shape[1]} columns besides {show(target)} are not a square image"
         raise UserError(str(table.file), what, "give an .npz file with an array of images")
     note(f"{table.file}: {side * side} columns are read as grey images of {side} x {side} pixels")
     return pixels.reshape(-1, 1, side, side)
 
 
 def _colours_last(shape: tuple[int, ...], file: Path) -> bool:
-    """Return whether the last axis of images is that of the colours, and not the one before.
+    """Return whether the last axis of the images is the colours, not the second axis.
 
-    What is taken is said.
+    A note says which axis was chosen.
     """
     _, first, middle, last = shape
     ways = {True: (last, first, middle), False: (first, middle, last)}  # colours, height, width
     few = [way for way, (colours, *_) in ways.items() if colours in (*COLOURS, *RARER)]
     fit = few or list(ways)
-    if len(fit) > 1:  # pixels are square, as a rule
+    if len(fit) > 1:  # images are usually square
         fit = [way for way in fit if ways[way][1] == ways[way][2]] or fit
     if len(fit) > 1:
         fit = [way for way in fit if ways[way][0] in COLOURS] or fit
     sizes = " x ".join(map(str, shape[1:]))
     if len(fit) > 1 and not few:
-        what = f"the images have the shape {sizes}, of which none is seen to be the colours"
+        what = f"the images have the shape {sizes}, and no axis can be recognized as the colours"
         raise UserError(
             str(file), what, "give (examples, colours, height, width), of 1 to 4 colours"
         )
-    taken = fit[-1]  # colours first, as torch has them, where both can be
+    taken = fit[-1]  # colours first, as in torch, if both are possible
     colours, height, width = ways[taken]
     of = counted(colours, "colour", "colours")
     what = f"the images of {sizes} are read as {height} x {width} pixels of {of}"
     doubt = ""
     if len(few) > 1:
-        doubt = ", though the first axis could be them, too"
+        doubt = ", although the first axis could also be the colours"
         if not taken:
             doubt = "; if they are last, save numpy.moveaxis(images, -1, 1)"
     note(f"{file}: {what}, which are {'last' if taken else 'first'}{doubt}")
     return taken
 
 
-NOTHING = -1  # the class of a place that holds no object
+NOTHING = -1  # class number for "no object"
 
 
 def padded(images: Sequence[Array], objects: Sequence[Array], places: int) -> Batch:
-    """Return images and objects as arrays whose first axis is the image.
+    """Return images and objects as arrays with images along the first axis.
 
-    images: (height, width, 3) uint8 each. objects: (count, 5) float64 each, rows of class, and
+    images: (height, width, 3) uint8 each. objects: (count, 5) float64 each, rows of class,
     centre, width and height as parts of the image. "image" has shape (n, 3, height, width), uint8;
     "class" (n, places) int64, NOTHING where an image has fewer objects; "box" (n, places, 4)
     float64.

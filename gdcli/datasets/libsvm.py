@@ -1,7 +1,8 @@
-"""Examples from a LIBSVM (svmlight) file: a label and `index:value` pairs a line.
+"""Examples from a LIBSVM (svmlight) file: a label and `index:value` pairs on each line.
 
-What a line leaves out is 0. Indices count from 1, or from 0 where there is one. The label's column
-is named `label`, the others by their index; `# comments` and `qid:` are passed over.
+A feature that a line leaves out is 0. Indices count from 1, or from 0 if an index 0 occurs. The
+column of the label is called `label`, the others by their index. `# comments` and `qid:` are
+ignored.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 FEATURES = "features"
 LONGEST = 2**26  # bytes of a line
-PAIR = 100  # bytes of a pair in memory, or a little less
-LOOK = 2**12  # lines after which the room is looked at again
+PAIR = 100  # bytes of a pair in memory, roughly
+LOOK = 2**12  # lines after which the free memory is checked again
 MOST_INDEX = 2**31 - 1
 
 
@@ -35,8 +36,8 @@ class _Pairs:
     """The pairs of all lines, and the labels."""
 
     labels: list[float] = field(default_factory=list)
-    written: dict[float, str] = field(default_factory=dict)  # how a label is first written
-    alike: dict[float, str] = field(default_factory=dict)  # and how otherwise
+    written: dict[float, str] = field(default_factory=dict)  # first spelling of each label
+    alike: dict[float, str] = field(default_factory=dict)  # other spellings
     rows: list[int] = field(default_factory=list)
     indices: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -50,7 +51,7 @@ class LibsvmTable(ArrayTable):
     counted = "line"
 
     def beside(self, test: Table) -> tuple[Table, Table]:
-        """Return both tables with the features that either has: what a line leaves out is 0."""
+        """Return both tables with the features of both; a missing feature is 0."""
         import numpy as np
 
         if not isinstance(test, LibsvmTable):
@@ -74,7 +75,7 @@ class LibsvmTable(ArrayTable):
         return [str(self.first + i) for i in range(self.arrays[FEATURES].shape[1])]
 
     def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
-        """Return the matrix of the features; raises UserError for another target than the label."""
+        """Return the matrix of the features; raises UserError unless the target is the label."""
         if target != LABEL:
             what = f"the target of {self.file} is its label, not {show(target)}"
             raise UserError("--target", what, "leave it out")
@@ -85,7 +86,7 @@ class LibsvmTable(ArrayTable):
 
 
 def read_libsvm(file: Path) -> LibsvmTable:
-    """Return the examples of a LIBSVM file; raises UserError, naming the line, for a wrong one."""
+    """Return the examples of a LIBSVM file; raises UserError, naming the line, if it is wrong."""
     import numpy as np
 
     pairs = _Pairs()
@@ -96,10 +97,10 @@ def read_libsvm(file: Path) -> LibsvmTable:
         if count % LOOK == 0:
             check_room(PAIR * len(pairs.indices), file)
     if not pairs.labels or not pairs.indices:
-        raise UserError(str(file), "it holds no example", "give a label and index:value pairs")
+        raise UserError(str(file), "it contains no example", "give a label and index:value pairs")
     for value, label in pairs.alike.items():
-        one = f"the labels {show(pairs.written[value])} and {show(label)} are one number"
-        note(f"{file}: {one}, and one class")
+        one = f"the labels {show(pairs.written[value])} and {show(label)} are the same number"
+        note(f"{file}: {one}, so they are one class")
     first = 0 if 0 in pairs.indices else 1
     shape = len(pairs.labels), max(pairs.indices) - first + 1
     check_room(8 * math.prod(shape), file)
@@ -117,7 +118,9 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             count += 1
             if len(line) == LONGEST:
                 what = f"the line has {LONGEST} bytes or more"
-                raise UserError(f"{file}:{count}", what, "give a text file of one example a line")
+                raise UserError(
+                    f"{file}:{count}", what, "give a text file with one example on each line"
+                )
             if bare := line.partition(b"#")[0].strip():
                 yield count, bare
 
@@ -128,13 +131,13 @@ def _take(pairs: _Pairs, line: bytes, where: str) -> None:
     if ":" in label:
         raise UserError(where, "there is no label before the pairs", "add it, or take out the line")
     if "," in label:
-        what = f"{show(label)} are several labels, which is not read"
+        what = f"{show(label)} are several labels, which gdcli does not read"
         raise UserError(where, what, "give each example one label")
     pairs.labels.append(target := _number(label, where))
     if pairs.written.setdefault(target, label) != label:
         pairs.alike.setdefault(target, label)
     if lost_digits([label], Style()):
-        what = f"the label {label} is more than 2^53, beyond which float64 has not all integers"
+        what = f"the label {label} is more than 2^53, too large to be exact in float64"
         raise UserError(where, what, "number the labels, or write them as text in a CSV file")
     last = -1
     for word in rest:
@@ -142,10 +145,10 @@ def _take(pairs: _Pairs, line: bytes, where: str) -> None:
         if index == "qid" and colon:
             continue
         if not (colon and index.isascii() and index.isdecimal() and len(index) <= 10):
-            raise UserError(where, f"{show(word)} is no index:value", "write pairs such as 3:0.5")
+            raise UserError(where, f"{show(word)} is not index:value", "write pairs such as 3:0.5")
         if int(index) <= last or int(index) > MOST_INDEX:
             what = f"the index {index} follows {last}" if int(index) <= last else f"{index} is huge"
-            raise UserError(where, what, "let the indices ascend from 1")
+            raise UserError(where, what, "write ascending indices from 1")
         last = int(index)
         pairs.rows.append(len(pairs.labels) - 1)
         pairs.indices.append(last)
@@ -155,5 +158,5 @@ def _take(pairs: _Pairs, line: bytes, where: str) -> None:
 def _number(text: str, where: str) -> float:
     value = number(text)
     if value is None or not math.isfinite(value):
-        raise UserError(where, f"{show(text)} is no finite number", "correct it")
+        raise UserError(where, f"{show(text)} is not a finite number", "correct it")
     return value

@@ -1,12 +1,11 @@
-"""Opens a matrix that stays on disk: an .npy file as it is, a CSV file as numbers in another.
+"""Opens a matrix that stays on disk: an .npy file, or a temporary file made from a CSV file.
 
 Large files of plain numbers, as pandas reads them.
 
-On a file of 98 MB, five million numbers, that takes 0.5 s where cells of text that become numbers
-take 12 s, and a third of the memory (278 MB, not 888 MB). But pandas fills up rows that are too
-short and cannot tell on which line a cell is: whatever is not a finite number, or may be something
-else than it seems, is left to the reader of text. To import pandas takes longer than to read a
-small file.
+For a file of 98 MB, five million numbers, pandas takes 0.5 s and 278 MB; the text reader takes 12 s
+and 888 MB. But pandas fills rows that are too short, and cannot say on which line a cell is.
+Therefore the text reader reads every file with a cell that is not a finite number or is ambiguous.
+Importing pandas takes longer than reading a small file.
 """
 
 from __future__ import annotations
@@ -42,18 +41,18 @@ if TYPE_CHECKING:
     from gdcli.datasets.tables import Table
 
 QUOTE = '"'
-LARGE = 2**20  # bytes of a file, or of a packed one
+LARGE = 2**20  # bytes of a plain file, and of a compressed one
 
 
 class NotPlainError(Exception):
-    """A file holds something besides plain numbers."""
+    """A file holds more than plain numbers."""
 
 
 class _Text(io.TextIOWrapper):
-    """A stream of text without what pandas reads as `csv` does not.
+    """A stream of text that rejects what pandas reads differently from the module csv.
 
-    That is bytes of 0, which would end a cell, quotes in odd places, and carriage returns without
-    a line feed, after which it may take an empty cell for nothing.
+    These are zero bytes, which end a cell, quotes in odd places, and carriage returns without a
+    line feed, after which pandas may skip an empty cell.
     """
 
     def read(self, size: int | None = -1) -> str:
@@ -67,14 +66,14 @@ class _Text(io.TextIOWrapper):
 
 @dataclass(frozen=True, kw_only=True)
 class PlainTable(ArrayTable):
-    """Columns of numbers, of which one may be text: all of them finite, and none missing."""
+    """Columns of finite numbers without missing values; one column may be text."""
 
     encoding: str
     above: int  # lines before the first row
     counted = "line"
 
     def row_numbers(self) -> NDArray[np.int64]:
-        """Return the lines, which pandas does not tell: those that hold something, read again."""
+        """Return the line of each row; reads the file again, since pandas does not count lines."""
         import numpy as np
 
         with (
@@ -85,28 +84,28 @@ class PlainTable(ArrayTable):
         return np.array(held[bisect_right(held, self.above) :], np.int64)
 
     def raw(self, name: str) -> list[str]:
-        """Return the texts of the column that was to be text."""
+        """Return the texts of the text column."""
         return [str(cell) for cell in self.arrays[name]]
 
     style: ClassVar[Style] = Style()
 
     @property
     def lines(self) -> Sequence[int]:
-        """The rows by their number, where no cell is wrong on any line."""
+        """Rows with row numbers instead of line numbers, for data without a wrong cell."""
         return range(len(self))
 
     def labels(self, name: str) -> list[str] | NDArray[np.generic]:
-        """Return the texts of the column that was to be text."""
+        """Return the texts of the text column."""
         return self.raw(name)
 
 
 def read_text(file: Path, reading: Reading, text: str | None) -> Table:
-    """Return the columns of a file of text, of which `text` is kept as it is written."""
+    """Return the columns of a text file; the column `text` stays text."""
     return _plain_table(file, reading, text) or read_table(file, reading)
 
 
 def _plain_table(file: Path, reading: Reading, text: str | None) -> PlainTable | None:
-    """Return a file of plain numbers, of which one column is `text`; None where it is none."""
+    """Return a file of plain numbers, except for the column `text`; None for other files."""
     import numpy as np
 
     parts: list[PlainTable] = []
@@ -125,9 +124,9 @@ def _plain_table(file: Path, reading: Reading, text: str | None) -> PlainTable |
 
 
 def plain_parts(file: Path, reading: Reading, text: str | None, cells: int) -> Iterator[PlainTable]:
-    """Yield the rows of a file as tables of about so many cells.
+    """Yield the rows of a file as tables of about `cells` cells.
 
-    Raises NotPlainError, maybe after some parts, for a file that the reader of text is to read.
+    Raises NotPlainError, perhaps after some parts, for a file that needs the text reader.
     """
     head = head_of(file, reading) if _is_large(file) else None
     if head is None or not _may_be_plain(head, reading, text):
@@ -142,7 +141,7 @@ def plain_parts(file: Path, reading: Reading, text: str | None, cells: int) -> I
         _Text(raw, head.encoding, newline="") as stream,
         warnings.catch_warnings(),
     ):
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # of rows that are too long
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # raised for rows that are too long
         above = head.line if dialect.header else head.line - 1
         for _ in range(above):
             stream.readline()
@@ -160,7 +159,7 @@ def plain_parts(file: Path, reading: Reading, text: str | None, cells: int) -> I
             ):
                 arrays = _checked(frame, head.columns, text)
                 yield PlainTable(file, head.columns, arrays, encoding=head.encoding, above=above)
-        except (ValueError, pd.errors.ParserWarning):  # pandas' own errors are kinds of ValueError
+        except (ValueError, pd.errors.ParserWarning):  # pandas' errors are subclasses of ValueError
             raise NotPlainError from None
 
 
@@ -172,7 +171,7 @@ def _is_large(file: Path) -> bool:
 
 
 def _may_be_plain(head: Head, reading: Reading, text: str | None) -> bool:
-    """Return whether pandas would take the rows as the reader of text does."""
+    """Return whether pandas reads the rows like the text reader."""
     dialect = head.dialect
     options = reading.comment, reading.drop, reading.categorical
     return (
@@ -201,7 +200,7 @@ def _checked(frame: Any, columns: Sequence[str], text: str | None) -> dict[str, 
                 raise NotPlainError
             arrays[name] = cells
             continue
-        # Integers of 2^53 and more are told, with their digits.
+        # The text reader notes integers of 2^53 and more, with their digits.
         if values.dtype.kind not in "iuf" or not (np.abs(values) < EXACT).all():
             raise NotPlainError
         arrays[name] = values.astype(np.float64)
@@ -211,12 +210,12 @@ def _checked(frame: Any, columns: Sequence[str], text: str | None) -> dict[str, 
 
 
 T = TypeVar("T", "_Values", "_Labels")
-CELLS_AT_A_TIME = 2**17  # of a CSV file that are text at a time
+CELLS_AT_A_TIME = 2**17  # cells of a CSV file to hold as text at a time
 
 
 @dataclass
 class _Values:
-    """The numbers of the target in all rows."""
+    """The target as numbers, for all rows."""
 
     name: str
     text: None = None
@@ -224,41 +223,41 @@ class _Values:
     parts: list[Array] = field(default_factory=list)
 
     def add(self, part: Table) -> None:
-        """Take the numbers of a part of a file."""
+        """Add the numbers of a part of the file."""
         self.parts.append(part.numbers([self.name], predicted=True)[:, 0])
 
 
 @dataclass
 class _Labels:
-    """The cells of the target in all rows, each once in memory."""
+    """The target as text, for all rows; equal cells share memory."""
 
     name: str
     file: Path
-    names: bool  # whether it is known to hold names, not numbers
+    names: bool  # whether the column holds names, not numbers
     style: Style = field(default_factory=Style)
     parts: list[Array] = field(default_factory=list)
-    first: dict[str, int] = field(default_factory=dict)  # the line that first has a cell
+    first: dict[str, int] = field(default_factory=dict)  # first line with each cell
     known: dict[str, int] = field(default_factory=dict)
 
     def add(self, part: TextTable | PlainTable) -> None:
-        """Take the cells of a part of a file."""
+        """Add the cells of a part of the file."""
         import numpy as np
 
         self.style, cells = part.style, part.raw(self.name)
         for cell, line in zip(cells, part.lines, strict=True):
             self.first.setdefault(cell, line)
         codes = [self.known.setdefault(cell, len(self.known)) for cell in cells]
-        if len(self.known) > 10 * MOST:  # 1 and 1.0 are one class, so that a few more may do
+        if len(self.known) > 10 * MOST:  # 1 and 1.0 are one class, so a few more cells may be fine
             number_classes(self._names(), self.name)
         self.parts.append(np.array(codes, np.int32))
 
     @property
     def text(self) -> str:
-        """The column that is kept as it is written."""
+        """The column that stays text."""
         return self.name
 
     def labels(self) -> tuple[Sequence[str], Array]:
-        """Return the labels that there are, each once, and the place of each row's among them."""
+        """Return the distinct labels, and the index of each row's label among them."""
         import numpy as np
 
         return self._names(), np.concatenate(self.parts)
@@ -269,9 +268,9 @@ class _Labels:
 
 
 def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Array]:
-    """Return the features of a file, which stay on disk, and the target's values.
+    """Return the features of a file, which stay on disk, and the values of the target.
 
-    Raises UserError as reading the file whole would.
+    Raises UserError in the same cases as reading the whole file.
     """
     import numpy as np
 
@@ -283,9 +282,9 @@ def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk |
 
 
 def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Classes]:
-    """Return the features of a file, which stay on disk, and the target's classes.
+    """Return the features of a file, which stay on disk, and the classes of the target.
 
-    Raises UserError as reading the file whole would.
+    Raises UserError in the same cases as reading the whole file.
     """
     import numpy as np
 
@@ -306,7 +305,7 @@ def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk
 def _measured(
     file: Path, target: str, reading: Reading, wanted: Sequence[str] | None = None
 ) -> tuple[OnDisk, Array]:
-    """Return the features of a file, those that are `wanted` of a test part, and the target."""
+    """Return the features of a file, or the `wanted` ones for a test part, and the target."""
     import numpy as np
 
     if guessed(file, reading) == NPY:
@@ -319,7 +318,7 @@ def _measured(
 def _classified(
     file: Path, target: str, reading: Reading, wanted: Sequence[str] | None = None
 ) -> tuple[OnDisk, Sequence[str] | Array, Array]:
-    """Return features as `_measured`, the labels there are, and the place of each row's."""
+    """Return the features, the distinct labels, and the index of each row's label."""
     import numpy as np
 
     if guessed(file, reading) == NPY:
@@ -334,14 +333,12 @@ def _classified(
 def _of_array(
     file: Path, target: str, reading: Reading, wanted: Sequence[str] | None, *, exact: bool
 ) -> tuple[OnDisk, NDArray[np.generic]]:
-    """Return the features of a matrix, and its target; `exact`: integers are to be float64."""
+    """Return the features of a matrix, and its target; `exact`: check integers for float64."""
     import numpy as np
 
     check_options(file, reading, [NPY])
     if reading.missing == "drop":
-        raise UserError(
-            "--missing", "rows of an .npy file are not dropped with --stream", "leave it out"
-        )
+        raise UserError("--missing", "--stream cannot drop rows of an .npy file", "leave it out")
     with opened(file, "--data") as stream:
         header = read_header(stream, file, stream.seek(0, 2))
     check_columns(header, file)
@@ -365,12 +362,12 @@ def _of_array(
 
 
 def _may_be_lost(values: NDArray[np.generic]) -> bool:
-    """Return whether float64 may not have all numbers of a type."""
+    """Return whether a type may hold numbers that float64 cannot."""
     return values.dtype.kind in "iu" and values.dtype.itemsize == 8
 
 
 def _reader(matrix: OnDisk) -> Callable[[int], Array]:
-    """Return what reads a column of a matrix by its place among them."""
+    """Return a function that reads a column of a matrix by its index."""
     import numpy as np
 
     return lambda place: matrix.column(int(matrix.columns[place])).astype(np.float64)
@@ -391,7 +388,7 @@ def _of_text(
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
-    """Let an error of the file without a name, such as a full disk, name the folder it is in."""
+    """Name the folder in an error about the unnamed temporary file, such as a full disk."""
     try:
         yield
     except OSError as error:
@@ -406,7 +403,7 @@ def _stored(
     wanted: Sequence[str] | None,
     values: _Values | _Labels,
 ) -> OnDisk:
-    """Return the features of a table's parts as a matrix on disk; `values` takes the target's."""
+    """Return the features of a table's parts as a matrix on disk; `values` collects the target."""
     import numpy as np
 
     rows, width, read = 0, 0, 0
@@ -428,7 +425,7 @@ def _stored(
         until_done.pop_all()
     header = Header((rows, width), "C", np.dtype(np.float64), 0)
     matrix = OnDisk(part.file, held, header, np.arange(width), tuple(names))
-    weakref.finalize(matrix, held.close)  # and with that it is gone from the disk
+    weakref.finalize(matrix, held.close)  # closing the file deletes it
     if indices is not None:
         indices.tell(part, names, _reader(matrix))
     return matrix

@@ -1,8 +1,8 @@
-"""Examples from a NumPy file: .npy, one matrix, or .npz, named arrays of as many rows each.
+"""Examples from a NumPy file: a matrix (.npy), or named arrays with equally many rows (.npz).
 
-Nothing is unpickled. What a header says is held against the file before memory is asked for.
+Nothing is unpickled. The size in a header is compared with the file before memory is allocated.
 
-Where a file has the values of an array.
+The position and type of an array's values in a file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Header(NamedTuple):
-    """What an array file says of itself."""
+    """The header of an array file."""
 
     shape: tuple[int, ...]
     order: str  # "C" or "F"
@@ -43,36 +43,38 @@ class Header(NamedTuple):
 
     @property
     def size(self) -> int:
-        """The bytes of the values."""
+        """The number of bytes of the values."""
         return math.prod(self.shape) * int(self.dtype.itemsize)
 
 
 NUMBERS = "biuf"  # kinds of dtype: booleans, integers, floating point
 SUFFIX = ".npy"
-LONGEST = 2**14  # bytes of a header, of which NumPy itself believes 10,000
+LONGEST = 2**14  # bytes of a header; NumPy itself accepts 10,000
 
 
 @dataclass(frozen=True)
 class ArrayTable(Table):
-    """Arrays of as many rows each, by the name of the column or columns that they are."""
+    """Arrays with equally many rows; each is one column or several, under its name."""
 
     arrays: Mapping[str, Array]
-    held_out: ArrayTable | None = None  # a test part, whose arrays have the names of these
-    pairs: Mapping[str, str] = field(default_factory=dict)  # what those are called in the file
+    held_out: ArrayTable | None = None  # the file's own test part, under the same names
+    pairs: Mapping[str, str] = field(
+        default_factory=dict
+    )  # names in the file of the test part's arrays
 
     @property
     def test(self) -> ArrayTable | None:
-        """The test part that the file itself has."""
+        """The test part in the file itself, if any."""
         return self.held_out
 
     @property
     def said(self) -> str:
-        """What there is to say where that test part is used."""
+        """The note that says that this test part is used."""
         if self.held_out is None:
             return ""
         has = counted(len(self.held_out), "example", "examples")
         listed = ", ".join(map(show, self.pairs.values()))
-        return f"{self.file} has a test part of its own, which is used: {has} of {listed}"
+        return f"{self.file} has its own test part: {has} of {listed}"
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -94,17 +96,17 @@ class ArrayTable(Table):
         return values
 
     def tell_lost(self, name: str, values: NDArray[np.generic]) -> None:
-        """Say where integers are too large for float64 to keep their last digits."""
+        """Note integers that are too large for the precision of float64."""
         import numpy as np
 
         held: Array = values
         large = held[(held >= 2**53) | (held <= -(2**53))]
         if lost := [v for v in np.unique(large).tolist() if int(float(v)) != v]:
             what = f"{self.file}: column {show(name)} holds integers beyond 2^53, such as {lost[0]}"
-            note(f"{what}, whose last digits float64 does not keep")
+            note(f"{what}, which float64 rounds")
 
     def width(self, name: str) -> int:
-        """Return how many numbers a row of an array has."""
+        """Return the number of values in a row of an array."""
         return math.prod(self.arrays[name].shape[1:]) if name in self.arrays else 1
 
     def labels(self, name: str) -> Sequence[str] | NDArray[np.generic]:
@@ -113,8 +115,8 @@ class ArrayTable(Table):
         values: NDArray[np.generic] = self.arrays[name]
         if self.width(name) != 1:
             shape = " x ".join(map(str, values.shape))
-            what = f"{show(name)} of {self.file} has the shape {shape}: it is no single column"
-            fix = "name an array of one value a row"
+            what = f"{show(name)} of {self.file} has the shape {shape}, so it is not one column"
+            fix = "name an array with one value in each row"
             if values.ndim == 2 and name in self.columns:
                 fix += ", such as numpy.argmax(..., axis=1) of one column a class"
             raise UserError("--target", what, fix)
@@ -124,14 +126,14 @@ class ArrayTable(Table):
         if values.dtype.kind in "mM":  # times, as NumPy writes them
             return [str(value) for value in values]
         if values.dtype.kind not in NUMBERS:
-            what = f"the array {show(name)} holds {values.dtype}, and neither text nor numbers"
+            what = f"the array {show(name)} holds {values.dtype}, not text or numbers"
             raise UserError(str(self.file), what, "save its classes as text or numbers")
         if values.dtype.kind == "f":
             self.numbers([name])  # each of them finite
         return values
 
     def expanded(self, name: str) -> list[str]:
-        """Return the name of an array, with the place of each number in a row of several axes."""
+        """Return the name of an array, with the index of each number if a row has several."""
         import numpy as np
 
         self.place(name)
@@ -140,7 +142,7 @@ class ArrayTable(Table):
         return [f"{name}[{place}]" for place in places] if shape else [name]
 
     def _texts(self, name: str, values: NDArray[np.generic]) -> list[str]:
-        """Return texts, of which none is empty; bytes are text, too."""
+        """Return non-empty texts; bytes are decoded."""
         coded = values.dtype.kind == "S"
         texts = [v.decode("utf-8", "backslashreplace") if coded else v for v in values.tolist()]
         words = {text for text in set(texts) if is_missing(text)}
@@ -156,7 +158,7 @@ class ArrayTable(Table):
         return self.arrays[name].dtype.kind in "US" and self.width(name) == 1
 
     def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
-        """Return which rows are not a number somewhere, or an empty text."""
+        """Return a mask of the rows with a nan or an empty text."""
         import numpy as np
 
         self.place(name)
@@ -176,26 +178,26 @@ class ArrayTable(Table):
         self.place(name)
         values = self.arrays[name]
         if values.dtype.kind not in NUMBERS:
-            what = f"the array {show(name)} holds {values.dtype} and no numbers"
+            what = f"the array {show(name)} holds {values.dtype}, not numbers"
             fix = instead(name, predicted=predicted, words=self.is_text(name))
             raise UserError(str(self.file), what, fix)
         return values.reshape(len(values), -1)
 
 
 def check_finite(values: Array, numbers: Callable[[], Array], file: Path) -> None:
-    """Raise UserError unless rows, whose `numbers` count them from 0, hold finite ones only."""
+    """Raise UserError unless all values are finite; `numbers` gives the row numbers from 0."""
     import numpy as np
 
     if not (finite := np.isfinite(values)).all():
         row = int(finite.all(axis=1).argmin())
         wrong = values[row, int(finite[row].argmin())]
-        what = f"row {numbers()[row]}, counted from 0, holds {wrong}, which is no finite number"
+        what = f"row {numbers()[row]}, counted from 0, holds {wrong}, which is not a finite number"
         fix = FILL if np.isnan(wrong) else "correct it, or take out the row"
         raise UserError(str(file), what, fix)
 
 
 def read_matrix(file: Path) -> ArrayTable:
-    """Return the columns of a matrix in an .npy file, named by their numbers from 0."""
+    """Return the columns of a matrix in an .npy file; their names are numbers from 0."""
     import numpy as np
 
     with seekable(file, "--data") as stream:
@@ -213,23 +215,25 @@ def read_matrix(file: Path) -> ArrayTable:
 
 
 def check_columns(header: Header, file: Path) -> None:
-    """Raise UserError unless a file holds a matrix of numbers with two columns or more."""
+    """Raise UserError unless a file holds a matrix of numbers with at least two columns."""
     shape = " x ".join(map(str, header.shape))
     if len(header.shape) != 2 or 0 in header.shape:
-        what = f"its array has the shape {shape or 'of one value'}, and is no matrix"
-        fix = "give one row an example, one of its columns the target"
+        what = (
+            f"its array has the shape {shape or 'of one value'}, so it holds no matrix of examples"
+        )
+        fix = "give a matrix with a row for each example and a target column"
         if len(header.shape) > 2:
-            fix = "put it into an .npz file, beside an array of what to predict"
+            fix = "put it into an .npz file, together with an array of the targets"
         raise UserError(str(file), what, fix)
     if header.dtype.kind not in NUMBERS:
-        what = f"its array holds {header.dtype} and no numbers"
+        what = f"its array holds {header.dtype}, not numbers"
         raise UserError(str(file), what, "make them numbers")
 
 
 def read_arrays(file: Path, reading: Reading) -> ArrayTable:
-    """Return the arrays of an .npz file by their names; those that are dropped are not read.
+    """Return the arrays of an .npz file by name, without the dropped ones.
 
-    Where all come in pairs such as x_train and x_test, the second ones are a test part.
+    If all arrays come in pairs such as x_train and x_test, the second ones are the test part.
     """
     try:
         with seekable(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
@@ -253,10 +257,10 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
                 if name not in spare
             }
     except WRONG_ZIP:
-        what = "it is no .npz archive, or a damaged one"
+        what = "it is not an .npz archive, or it is damaged"
         raise UserError(str(file), what, "write it with numpy.savez") from None
     if spare:
-        note(f"{file}: not used, beside the test part: {', '.join(map(show, spare))}")
+        note(f"{file}: not used, because there is a test part: {', '.join(map(show, spare))}")
     shown = {*(pairs or kept), *reading.dropped}
     columns = tuple(name for name in members if name in shown)
     if not pairs:
@@ -270,7 +274,7 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
         if train[name].shape[1:] != test[name].shape[1:]:
             sizes = [" x ".join(map(str, part[name].shape)) for part in (train, test)]
             what = f"{show(name)} has the shape {sizes[0]}, {show(other)} {sizes[1]}"
-            raise UserError(str(file), what, "give two parts of examples of one form")
+            raise UserError(str(file), what, "give both parts the same shape of examples")
     held_out = ArrayTable(file, tuple(pairs), test)
     return ArrayTable(file, columns, train, held_out, pairs)
 
@@ -281,10 +285,10 @@ VALIDATES = ("val", "valid", "validation", "dev")
 
 
 def _pairs(names: Collection[str]) -> dict[str, str]:
-    """Return the array of the test part for each of the training part; none unless all pair.
+    """Return the test array for each training array; empty unless every array has a partner.
 
-    A validation part, as in val_images, is the test part of a file without another one; beside it
-    it is not used.
+    A validation part such as val_images is the test part if the file has no other one, and is
+    otherwise not used.
     """
     more = _partners(names, VALIDATES)
     for words in (TESTS, VALIDATES):
@@ -295,7 +299,7 @@ def _pairs(names: Collection[str]) -> dict[str, str]:
 
 
 def _partners(names: Collection[str], words: Sequence[str]) -> dict[str, str]:
-    """Return the array whose name has one of the words in the place of "train", for each."""
+    """Return, for each array, the one whose name has one of the words instead of "train"."""
     found: dict[str, str] = {}
     for name in names:
         for match in TRAINS.finditer(name):
@@ -309,9 +313,9 @@ def _partners(names: Collection[str], words: Sequence[str]) -> dict[str, str]:
 
 
 def _check_rows(arrays: Mapping[str, Array], file: Path) -> None:
-    """Raise UserError unless there are arrays, all of as many rows."""
+    """Raise UserError unless there are arrays, all with equally many rows."""
     if not arrays:
-        raise UserError(str(file), "it holds no array", "write it with numpy.savez")
+        raise UserError(str(file), "it contains no array", "write it with numpy.savez")
     rows = {name: len(array) if array.ndim else 0 for name, array in arrays.items()}
     first, count = next(iter(rows.items()))
     other = next((name for name, n in rows.items() if n != count or not n), None)
@@ -319,22 +323,23 @@ def _check_rows(arrays: Mapping[str, Array], file: Path) -> None:
         has = counted(rows[other], "row", "rows") if arrays[other].ndim else "one value"
         what = f"the array {show(other)} has {has}, {show(first)} {count}"
         other_way = _moved(arrays) or f"give --drop {typed(other)}"
-        fix = f"leave arrays of one row an example, or {other_way}"
+        fix = f"keep only arrays with a row for each example, or {other_way}"
         if lone := _lone(arrays):
             (one, part), name = lone
-            what = f"{show(one)} has a test part, {show(part)}, and {show(name)} has none"
+            what = f"{show(one)} has a test part, {show(part)}, but {show(name)} has none"
             fix = f"save one, or give --drop {typed(name)}"
         raise UserError(str(file), what, fix)
     if lone := _lone(arrays):
         (_, part), name = lone
-        what = f"{show(part)} is read as a column like any other, and as no test part"
-        note(f"{file}: {what}, as {show(name)} has none")
+        what = f"{show(part)} is read as a feature, not as a test part"
+        note(f"{file}: {what}, because {show(name)} has none")
 
 
 def _moved(arrays: Mapping[str, Array]) -> str | None:
-    """Return how to put the examples first in an array that has as many along another axis.
+    """Return how to move the examples of an array to the first axis, if they are along another.
 
-    MATLAB's sets of images are such. Only columns that are all as long tell how many there are.
+    MATLAB's sets of images are stored so. The other columns tell how many examples there are, if
+    they have equal lengths.
     """
     counts = {len(array) for array in arrays.values() if array.ndim and array.size == len(array)}
     for name, array in arrays.items():
@@ -347,7 +352,7 @@ def _moved(arrays: Mapping[str, Array]) -> str | None:
 
 
 def _lone(names: Collection[str]) -> tuple[tuple[str, str], str] | None:
-    """Return an array with its test part, and one that has none; None where all are alike."""
+    """Return an array with a test part and one without; None if all are alike."""
     pairs = _partners(names, (*TESTS, *VALIDATES))
     lone = [name for name in names if name not in {*pairs, *pairs.values()}]
     return (next(iter(pairs.items())), lone[0]) if pairs and lone else None
@@ -368,35 +373,36 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Arra
 
 
 def read_header(stream: IO[bytes], file: Path, size: int, name: str = "") -> Header:
-    """Return the header of an array file of so many bytes, which the stream is put behind.
+    """Return the header of an array file of `size` bytes, and move the stream behind it.
 
-    `name` is that of the array in an archive. Raises UserError where it is none, where Python
-    objects would have to be unpickled, and where the array that it promises is not as large as
-    what is there.
+    `name` is the array's name in an archive. Raises UserError if there is no header, if the array
+    holds pickled Python objects, and if its size differs from the size of the file.
     """
     from numpy.lib import format as npy
 
     stream.seek(0)
-    begin = io.BytesIO(stream.read(LONGEST))  # NumPy would read as much as the header says it has
+    begin = io.BytesIO(stream.read(LONGEST))  # NumPy would allocate the size that the header claims
     try:
         version = npy.read_magic(begin)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, fortran, dtype = read(begin)
     except (ValueError, SyntaxError, TypeError, struct.error, EOFError, tokenize.TokenError):
-        what = "it has no header of an array"
+        what = "it does not begin with the header of an array"
         raise UserError(str(file), what, "write it with numpy.save or numpy.savez") from None
     if dtype.hasobject:
-        what = "pickled Python objects, which could run any program when they are read"
+        what = "pickled Python objects, which can run any program when they are read"
         fix = "make them numbers, and save them again"
         if name:
             fix = f"make them numbers or texts, or give --drop {show(name)}"
         raise UserError(str(file), f"{show(name) if name else 'it'} holds {what}", fix)
     if dtype.names is not None:
-        what = f"{show(name) if name else 'it'} holds records, whose fields have names"
-        raise UserError(str(file), what, "save it as CSV or Parquet, such as by pandas.DataFrame")
+        what = f"{show(name) if name else 'it'} holds records with named fields"
+        raise UserError(
+            str(file), what, "save it as CSV or Parquet, for example with pandas.DataFrame"
+        )
     header = Header(shape, "F" if fortran else "C", dtype, stream.seek(begin.tell()))
     if min(shape, default=1) < 0 or header.start + header.size != size:
         sizes = " x ".join(map(str, shape))
-        what = f"the header says {sizes} of {dtype}, the file holds {size - header.start} bytes"
+        what = f"the header says {sizes} of {dtype}, but the file holds {size - header.start} bytes"
         raise UserError(str(file), what, "fetch or save it again")
     return header

@@ -1,7 +1,7 @@
 """Matrices that stay on disk.
 
-A few rows at a time are read, each time by a memory map of its own: pages that were read are given
-back with it, so that what is resident is one part of the file, however long the run.
+A few rows are read at a time, each time with a new memory map. Closing the map frees its pages, so
+only one part of the file is in memory, however long the run.
 
 All examples of a part, as many at a time as are in memory: all at once, or read from disk.
 """
@@ -26,34 +26,34 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-PART = 2**19  # numbers of a part, 4 MB: its features, and some 64 more of what is made of a row
+PART = 2**19  # numbers in a part, 4 MB: its features, and about 64 more for results of each row
 MADE = 64
-DENSE = 8  # rows of the file for each that is wanted, at most, for all of them to be mapped
+DENSE = 8  # map all rows if at most so many are in the file for each wanted one
 
 
 @dataclass(frozen=True, eq=False)
 class OnDisk:
     """Some columns of a matrix in a file."""
 
-    name: Path  # as the user gave it
+    name: Path  # the path that the user gave
     file: Path | IO[bytes]
     header: Header
-    columns: Array  # their indices
-    names: tuple[str, ...] = ()  # of these columns
+    columns: Array  # indices of the columns
+    names: tuple[str, ...] = ()  # number of these columns
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return self.header.shape[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be the same in a process that this one starts, to which an open file is handed on."""
+        """Pickle for a worker process, which inherits the open file."""
         from multiprocessing.reduction import DupFd  # noqa: PLC0415 -- for workers alone: start-up
 
         file = self.file if isinstance(self.file, Path) else DupFd(self.file.fileno())
         return _received, (self.name, file, self.header, self.columns)
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return rows, (..., columns), given by their indices of any shape."""
+        """Return rows, (..., columns), by indices of any shape."""
         import numpy as np
 
         flat = rows.ravel()
@@ -66,7 +66,7 @@ class OnDisk:
         return chosen.reshape(*rows.shape, len(self.columns))
 
     def column(self, place: int) -> NDArray[np.generic]:
-        """Return one column of the file, of its own type."""
+        """Return one column of the file in its own type."""
         import numpy as np
 
         values = np.empty(len(self), self.header.dtype.newbyteorder("="))
@@ -76,7 +76,7 @@ class OnDisk:
         return values
 
     def _mapped(self) -> Any:
-        """Return the matrix, of which what is touched is read; its pages go when the map goes."""
+        """Return the matrix as a memory map; closing the map frees the pages that were read."""
         import numpy as np
 
         header = self.header
@@ -84,16 +84,16 @@ class OnDisk:
         return np.memmap(self.file, *where, order=header.order)  # type: ignore[call-overload]
 
     def _one_by_one(self, rows: NDArray[np.int64]) -> NDArray[np.generic]:
-        """Return scattered rows: a map would bring in the many that lie beside each, too."""
+        """Return scattered rows by seeking; a memory map would also read the rows around them."""
         import numpy as np
 
         held = np.empty((len(rows), self.header.shape[1]), self.header.dtype)
         with self._opened() as stream:
-            descriptor = stream.fileno()  # whose position other processes may share
+            descriptor = stream.fileno()  # other processes may share the position of the open file
             for row, place in zip(held.view(np.uint8), rows.tolist(), strict=True):
                 part = os.pread(descriptor, row.nbytes, self.header.start + place * row.nbytes)
                 if len(part) != row.nbytes:
-                    raise RunError(f"{self.name}: row {place} is gone; the file has been changed")
+                    raise RunError(f"{self.name}: row {place} is missing; the file has changed")
                 row[:] = np.frombuffer(part, np.uint8)
         return held
 
@@ -103,7 +103,7 @@ class OnDisk:
         return nullcontext(self.file)
 
     def parts(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Array]]:
-        """Yield rows in the order of the file, each part with its positions among the given."""
+        """Yield parts of the rows in the order of the file, with their positions in `rows`."""
         import numpy as np
 
         order = np.argsort(rows)
@@ -114,7 +114,7 @@ class OnDisk:
 
 
 def _received(name: Path, file: Any, header: Header, columns: Array) -> OnDisk:
-    """Return a matrix that another process has handed on."""
+    """Return a matrix with a file that another process opened."""
     if not isinstance(file, Path):
         file = os.fdopen(file.detach(), "rb")
     return OnDisk(name, file, header, columns)
@@ -122,17 +122,17 @@ def _received(name: Path, file: Any, header: Header, columns: Array) -> OnDisk:
 
 @dataclass(frozen=True, eq=False)
 class Streamed:
-    """Examples of which only a part is in memory: rows of a matrix on disk, scaled when read.
+    """Examples on disk: rows of a matrix that are scaled when they are read.
 
-    It has an array's shape and is indexed like one. `np.asarray` of it reads it whole.
+    It has the shape and the indexing of an array. `np.asarray` reads it whole.
     """
 
     matrix: OnDisk
-    rows: Array  # indices of the file's, in the order of the examples
-    magnitude: Any  # the numbers are (read / magnitude - origin) / unit
+    rows: Array  # row indices in the file, in the order of the examples
+    magnitude: Any  # the values are (read / magnitude - origin) / unit
     origin: Any
     unit: Any
-    ones: bool = False  # a last column of ones, the bias's feature
+    ones: bool = False  # whether a last column of ones, for the bias, is added
 
     ndim = 2
 
@@ -154,16 +154,16 @@ class Streamed:
 
     @property
     def size(self) -> int:
-        """The numbers that it stands for."""
+        """The number of values."""
         return self.shape[0] * self.shape[1]
 
     @property
     def held(self) -> int:
-        """The numbers that are in memory: indices of rows in two orders, and copies of a part."""
+        """The number of values in memory: row indices in two orders, and copies of a part."""
         return 3 * len(self.rows) + 4 * PART
 
     def with_ones(self) -> Streamed:
-        """Return the same examples with a last feature of 1."""
+        """Return the examples with an additional last feature 1."""
         return replace(self, ones=True)
 
     def __getitem__(self, key: Any) -> NDArray[np.float64]:
@@ -175,7 +175,7 @@ class Streamed:
         return self[:] if dtype is None else self[:].astype(dtype)
 
     def parts(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-        """Yield all examples, in the order of the file: their positions, and their features."""
+        """Yield all examples in the order of the file: positions and features."""
         for positions, part in self.matrix.parts(self.rows):
             yield positions, self._scaled(part)
 

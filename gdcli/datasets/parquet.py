@@ -1,10 +1,10 @@
-"""Examples from a Parquet file, read by pyarrow, of the extra `parquet`.
+"""Examples from a Parquet file, read with pyarrow (the extra `parquet`).
 
-Examples from a workbook of Excel's (.xlsx), read by openpyxl, of the extra `excel`.
+Examples from an Excel workbook (.xlsx), read with openpyxl (the extra `excel`).
 
-Its first sheet that holds a table is read, sooner than one that is hidden, as a file of text would
-be: a row of names, and below it a row an example, with those that are hidden. Of a formula the
-value that Excel last computed is taken.
+The first visible sheet with a table is read, or else the first hidden one, like a text file: a row
+of names, and below it a row for each example, including hidden rows. A formula has the value that
+Excel last computed.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ NUMBERS = (*FLOATS, "int", "uint", "bool", "decimal")
 
 @dataclass(frozen=True)
 class ParquetTable(Table):
-    """Columns of Arrow's."""
+    """The columns of an Arrow table."""
 
     held: Any  # a pyarrow.Table
-    categories: frozenset[str] = frozenset()  # columns of numbers that pandas calls categories
+    categories: frozenset[str] = frozenset()  # columns of numbers that pandas stored as categories
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -70,9 +70,9 @@ class ParquetTable(Table):
             texts = self._texts(name)
             tell_words({text for text in set(texts) if is_missing(text)}, self.file, name)
             return texts
-        if kind == "bool" or kind.startswith("decimal"):  # of decimals float64 has not all
+        if kind == "bool" or kind.startswith("decimal"):  # decimals may not fit float64
             return list(map(str, column.to_pylist()))
-        if kind.startswith(("int", "uint")):  # as they are: float64 has not all of them
+        if kind.startswith(("int", "uint")):  # unchanged: they may not fit float64
             integers: NDArray[np.generic] = np.asarray(column.to_numpy())
             return integers
         if not kind.startswith(NUMBERS):
@@ -86,7 +86,7 @@ class ParquetTable(Table):
         return kind.startswith("dictionary") or kind in TEXT or name in self.categories
 
     def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
-        """Return which rows are null, or not a number."""
+        """Return a mask of the rows that are null or nan."""
         import numpy as np
 
         column = self.held.column(self.place(name))
@@ -98,16 +98,20 @@ class ParquetTable(Table):
         return replace(self, held=self.held.filter(rows), kept=self.row_numbers()[rows])
 
     def _as_text(self, column: Any, name: str) -> list[str]:
-        """Return dates, times and bytes as text; raises UserError for other kinds."""
+        """Return dates, times and bytes as text; raises UserError for other types."""
         try:
             texts: list[str] = column.cast("string").to_pylist()
-        except (TypeError, ValueError, NotImplementedError):  # pyarrow's own are kinds of these
-            what = f"column {show(name)} holds {column.type}, and neither text nor numbers"
+        except (
+            TypeError,
+            ValueError,
+            NotImplementedError,
+        ):  # pyarrow's errors are subclasses of these
+            what = f"column {show(name)} holds {column.type}, not text or numbers"
             raise UserError(str(self.file), what, "save it as text or numbers") from None
         return texts
 
     def _texts(self, name: str) -> list[str]:
-        """Return the texts of a column, each once in memory, however many rows have it."""
+        """Return the texts of a column; equal texts share memory."""
         column = self._whole(name)
         if str(column.type) in TEXT:
             column = column.dictionary_encode()
@@ -141,7 +145,7 @@ class ParquetTable(Table):
         text = self.is_text(name) and not (predicted and name in self.categories)
         if text or not kind.startswith(NUMBERS):
             holds = "categories" if name in self.categories else _said(kind)
-            what = f"column {show(name)} holds {holds} and no numbers"
+            what = f"column {show(name)} holds {holds}, not numbers"
             if kind == "null":
                 what = f"column {show(name)} has no value in any row"
             fix = instead(name, predicted=predicted, words=text)
@@ -151,8 +155,12 @@ class ParquetTable(Table):
             column = column.cast("uint8")
         try:
             plain = column.cast("float64", safe=False).to_numpy()
-        except (TypeError, ValueError, NotImplementedError):  # pyarrow's own are kinds of these
-            what = f"column {show(name)} holds {kind}, which is not read"
+        except (
+            TypeError,
+            ValueError,
+            NotImplementedError,
+        ):  # pyarrow's errors are subclasses of these
+            what = f"column {show(name)} holds {kind}, which gdcli does not read"
             raise UserError(str(self.file), what, "save it as float64, or drop it") from None
         values: NDArray[np.float64] = np.asarray(plain, np.float64)
         if kind in ("int64", "uint64") or kind.startswith("decimal"):
@@ -172,24 +180,24 @@ def _said(kind: str) -> str:
 
 
 def _tell_lost(column: Any, values: NDArray[np.float64], name: str, file: Path) -> None:
-    """Say where integers are too large for float64 to keep their last digits."""
+    """Note integers that are too large for the precision of float64."""
     if len(values) and abs(values[values == values]).max(initial=0.0) >= EXACT:  # noqa: PLR0124 -- not nan
         held = (v for v in column.to_pylist() if v is not None and abs(v) >= EXACT)
         lost = (v for v in held if int(float(v)) != int(v))
         if (one := next(lost, None)) is not None:
             what = f"{file}: column {show(name)} holds integers beyond 2^53, such as {one}"
-            note(f"{what}, whose last digits float64 does not keep")
+            note(f"{what}, which float64 rounds")
 
 
 def read_parquet(file: Path) -> ParquetTable:
-    """Return the columns of a Parquet file; raises UserError where pyarrow cannot read it.
+    """Return the columns of a Parquet file; raises UserError if pyarrow cannot read it.
 
-    The index that pandas says there is, is no feature.
+    An index that pandas stored is not a feature.
     """
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
-        what = f"{show(str(file))} is a Parquet file, which pyarrow reads"
+        what = f"{show(str(file))} is a Parquet file, and pyarrow is not installed"
         raise UserError("--data", what, "install gdcli[parquet]") from None
     try:
         with seekable(file, "--data") as stream:
@@ -199,11 +207,15 @@ def read_parquet(file: Path) -> ParquetTable:
             if len({*names}) < len(names):
                 twice = next(name for i, name in enumerate(names) if name in names[:i])
                 raise UserError(str(file), f"two columns are named {show(twice)}", "rename one")
-            text = [f.name for f in schema if str(f.type) in TEXT]  # each once in memory
+            text = [f.name for f in schema if str(f.type) in TEXT]  # equal texts share memory
             with parquet.ParquetFile(stream, read_dictionary=text) as opened:
                 check_room(16 * opened.metadata.num_rows * opened.metadata.num_columns, file)
                 held = opened.read()
-    except (OSError, ValueError, NotImplementedError) as error:  # pyarrow's own are kinds of these
+    except (
+        OSError,
+        ValueError,
+        NotImplementedError,
+    ) as error:  # pyarrow's errors are subclasses of these
         what = f"pyarrow cannot read it as Parquet: {_first_line(error)}"
         raise UserError(str(file), what, "write it again") from None
     if not held.num_rows:
@@ -216,7 +228,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _said_by_pandas(schema: Any) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the columns in which pandas stored an index, and those of categories."""
+    """Return the columns in which pandas stored an index, and those with categories."""
     try:
         said = schema.pandas_metadata or {}
         index = [name for name in said.get("index_columns", []) if isinstance(name, str)]
@@ -229,19 +241,19 @@ def _said_by_pandas(schema: Any) -> tuple[tuple[str, ...], frozenset[str]]:
         unnamed = takewhile(UNNAMED.fullmatch, (n for n in schema.names if n not in index))
         first = tuple(unnamed) if len(stored) > 2 else ()
         return tuple(n for n in index if n in stored) + first, frozenset(categories)
-    except (ValueError, AttributeError, TypeError, KeyError):  # that is no metadata of pandas
+    except (ValueError, AttributeError, TypeError, KeyError):  # not the metadata of pandas
         return (), frozenset()
 
 
-LOOK = 2**10  # rows after which the room is looked at again
+LOOK = 2**10  # rows after which the free memory is checked again
 
 
 def read_workbook(file: Path, reading: Reading) -> TextTable:
-    """Return the cells of a workbook; raises UserError where openpyxl cannot read it."""
+    """Return the cells of a workbook; raises UserError if openpyxl cannot read it."""
     try:
         openpyxl = importlib.import_module("openpyxl")
     except ImportError:
-        what = f"{show(str(file))} is a workbook of Excel's, which openpyxl reads"
+        what = f"{show(str(file))} is an Excel workbook, and openpyxl is not installed"
         raise UserError("--data", what, "install gdcli[excel], or save it as CSV") from None
     with seekable(file, "--data") as stream:
         size = stream.seek(0, 2)
@@ -256,8 +268,8 @@ def read_workbook(file: Path, reading: Reading) -> TextTable:
                 _check_formulas(formulas[sheet], dict(rows), file)
         except UserError:
             raise
-        except Exception:  # noqa: BLE001 -- of a damaged workbook openpyxl raises whatever it meets
-            what = "it begins as a workbook of Excel's, but openpyxl cannot read it"
+        except Exception:  # noqa: BLE001 -- openpyxl raises any exception for a damaged workbook
+            what = "it begins like an Excel workbook, but openpyxl cannot read it"
             raise UserError(str(file), what, "save it as CSV") from None
     if not rows:
         what, fix = "the workbook is empty", "give a header and at least one row"
@@ -286,23 +298,23 @@ class SheetTable(TextTable):
     """The cells of a sheet."""
 
     def listed(self, name: str) -> str:
-        """Return which columns there are, or the one that was meant."""
+        """Return a list of the columns, or a suggestion for a mistyped one."""
         listed = Table.listed(self, name)
         listed += "; --no-header numbers them" if name.isdecimal() else ""
-        return f"{listed}; another sheet is read where it is the first"
+        return f"{listed}; to read another sheet, move it to the first place"
 
 
 def _squared(rows: list[tuple[int, tuple[str, ...]]]) -> list[tuple[int, tuple[str, ...]]]:
-    """Return rows of equal width, without the columns at their start that hold nothing."""
+    """Return rows of equal width, without empty columns at the start."""
     width = max(len(row) for _, row in rows)
     first = min(next(i for i, cell in enumerate(row) if cell) for _, row in rows)
     return [(line, (row + ("",) * (width - len(row)))[first:]) for line, row in rows]
 
 
 def _rows(book: Any, file: Path, reading: Reading) -> tuple[str, list[tuple[int, tuple[str, ...]]]]:
-    """Return the name of the sheet that is read, and its rows that hold something.
+    """Return the name of the sheet to read, and its non-empty rows.
 
-    A row has its number in the sheet, and no empty cells at its end.
+    Each row has its number in the sheet, and no empty cells at its end.
     """
     decimal = reading.decimal or "."
     best: tuple[str, list[tuple[int, tuple[str, ...]]]] = "", []
@@ -324,12 +336,12 @@ def _rows(book: Any, file: Path, reading: Reading) -> tuple[str, list[tuple[int,
         if is_table:
             break
     if len(book.worksheets) > 1 and best[1]:
-        note(f"{file} is read so: of its sheets, {show(best[0])}")
+        note(f"{file} is read as follows: its sheet {show(best[0])}")
     return best
 
 
 def _check_formulas(sheet: Any, rows: Mapping[int, tuple[str, ...]], file: Path) -> None:
-    """Raise UserError for a formula of which the file does not hold the value."""
+    """Raise UserError for a formula without a stored value."""
     for line, row in enumerate(sheet.iter_rows(values_only=True), start=1):
         known = rows.get(line, ())
         for place, value in enumerate(row):
@@ -341,11 +353,11 @@ def _check_formulas(sheet: Any, rows: Mapping[int, tuple[str, ...]], file: Path)
 
 
 def _text(value: object, decimal: str) -> str:
-    """Return what a cell holds as text; of a number with the decimal sign that texts have."""
+    """Return the content of a cell as text; a number gets the decimal sign of the text cells."""
     if value is None:
         return ""
     if isinstance(value, float):
-        # Whole numbers as Excel shows them, which knows no integers.
+        # Whole numbers as Excel shows them; Excel stores every number as a float.
         whole = value.is_integer() and abs(value) < 1e15
         return (f"{value:.0f}" if whole else repr(value)).replace(".", decimal)
     text = str(value)

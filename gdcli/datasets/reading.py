@@ -1,8 +1,8 @@
-"""How a table of the user's own is read: the options of every problem that has --data.
+"""The options about a data file, for every problem with --data.
 
-Which reader reads a file: its first bytes say. It is imported for a file that wants it.
+Chooses the reader of a file by its first bytes, and imports it only when needed.
 
-The table of a data file beside that of its test part, where the user has one.
+The table of a data file, together with the table of a test part of the user's own.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from gdcli.problem import Array
 
 AUTO = "auto"
-TEST_FRACTION = 0.2  # unless it is given
+TEST_FRACTION = 0.2  # the default
 WORDS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "blanks": " ", "bar": "|"}
 WORDS = {
     "tab": "\t",
@@ -45,44 +45,46 @@ WORDS = {
     "space": " ",
     "pipe": "|",
 }
-CELLS = ("header", "decimal", "thousands", "skip_rows")  # options that a workbook has a use for
+CELLS = ("header", "decimal", "thousands", "skip_rows")  # options that also apply to a workbook
 TEXTUAL = ("separator", "header", "decimal", "thousands", "encoding", "comment", "skip_rows")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the user says of a file; what is left out is found in it."""
+    """The options about the format of a file; gdcli finds out what the user leaves out."""
 
     test_data: Annotated[
-        Path | None, LATER, "file of test examples, read as --data is, of which none is held out"
+        Path | None, LATER, "file of test examples; no example of --data is held out then"
     ] = None
     separator: Annotated[
-        str | None, LATER, "what separates columns of text: a character, tab, or blanks"
+        str | None, LATER, "separator of columns in --data: a character, tab, or blanks"
     ] = None
-    header: Annotated[bool | None, LATER, "take the first row of --data for names, or not"] = None
+    header: Annotated[bool | None, LATER, "whether the first row of --data holds column names"] = (
+        None
+    )
     decimal: Annotated[Literal[".", ","] | None, LATER, "decimal sign of --data"] = None
     thousands: Annotated[
-        Literal[",", ".", "'", "blank"] | None, LATER, "what stands between thousands in --data"
+        Literal[",", ".", "'", "blank"] | None, LATER, "sign between thousands in --data"
     ] = None
     encoding: Annotated[str | None, LATER, "encoding of --data, such as cp1252 or utf-16"] = None
-    comment: Annotated[str | None, LATER, "what begins a comment in a line of --data"] = None
-    skip_rows: Annotated[int, LATER, "lines of --data to skip at its start", Ge(0)] = 0
+    comment: Annotated[str | None, LATER, "sign that begins a comment in --data"] = None
+    skip_rows: Annotated[int, LATER, "number of lines to skip at the start of --data", Ge(0)] = 0
     categorical: Annotated[
         str | None,
         LATER,
-        "columns to make one of 0 and 1 a category of: auto, or names with commas",
+        "columns to turn into a column of 0 and 1 for each category: auto, or names with commas",
     ] = None
-    drop: Annotated[str | None, LATER, "columns of --data not to use: names with commas"] = None
+    drop: Annotated[str | None, LATER, "columns of --data to leave out: names with commas"] = None
     missing: Annotated[
         Literal["error", "drop", "mean"],
         LATER,
-        "what a missing value is: an error, its row dropped, or the training part's mean",
+        "missing values: report an error, drop their rows, or use the training part's mean",
     ] = "error"
 
     def check_reading(self, data: Path | None, test_fraction: float) -> None:
-        """Raise UserError for options that cannot be, or have no file to be about."""
+        """Raise UserError for wrong options, and for options about a file without a file."""
         if self.test_data is not None and data is None:
-            what = "there is no file to train on beside it"
+            what = "there is no file to train on"
             raise UserError("--test-data", what, "add --data FILE.csv")
         if self.test_data is not None and test_fraction != TEST_FRACTION:
             what = f"the test part is the file {show(str(self.test_data))} of --test-data"
@@ -90,34 +92,36 @@ class Reading:
         given = next((f.name for f in fields(Reading) if getattr(self, f.name) != f.default), None)
         if given is not None and data is None:
             name = f"--{given.replace('_', '-')}"
-            raise UserError(name, "there is no file that it could be about", "add --data FILE.csv")
+            raise UserError(
+                name, "it is about a file, but there is no --data", "add --data FILE.csv"
+            )
         if self.separator is not None and len(self.delimiter or "") != 1:
-            what = f"{show(self.separator)} is no single character"
+            what = f"{show(self.separator)} is not a single character"
             raise UserError("--separator", what, "give one, or a word: tab, blanks")
         if self.delimiter in ('"', "\n", "\r"):
-            what = f"{show(self.separator)} cannot stand between columns"
+            what = f"{show(self.separator)} cannot separate columns"
             raise UserError("--separator", what, "give another character, or a word: tab, blanks")
         if self.encoding is not None:
             _check_encoding(self.encoding)
         if self.comment is not None and not self.comment.strip():
             raise UserError("--comment", "it is empty", "give a mark such as #")
         if self.decimal is not None and self.decimal == self.thousands:
-            what = f"{show(self.decimal)} is the decimal sign, too"
+            what = f"{show(self.decimal)} is also the decimal sign"
             raise UserError("--thousands", what, "give two different signs")
         _ = self.dropped, self.categories
 
     @property
     def delimiter(self) -> str | None:
-        """The character that separates columns; a blank stands for any run of them."""
+        """The character between columns; a blank means any run of blanks."""
         return WORDS.get(self.separator, self.separator) if self.separator is not None else None
 
     @property
     def textual(self) -> str | None:
-        """The first option given that is about a file of text, as it is typed."""
+        """The first given option about text files, as it is typed."""
         return self.textual_but(())
 
     def textual_but(self, used: Collection[str]) -> str | None:
-        """Return the first such option that is none of those that are used."""
+        """Return the first given option about text files that is not in `used`."""
         named = (f for f in fields(Reading) if f.name in TEXTUAL and f.name not in used)
         given = (f.name for f in named if getattr(self, f.name) != f.default)
         name = next(given, None)
@@ -125,12 +129,12 @@ class Reading:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The columns that are not used."""
+        """The columns to leave out."""
         return _names(self.drop, "--drop")
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """The columns of categories that are named: none, where they are found."""
+        """The named columns of categories; empty for auto."""
         return () if self.categorical == AUTO else _names(self.categorical, "--categorical")
 
 
@@ -150,11 +154,13 @@ def _check_encoding(name: str) -> None:
         known = False
     if not known:
         what = f"there is no encoding {show(name)}"
-        raise UserError("--encoding", what, "give one such as utf-8, cp1252, latin-1 or utf-16")
+        raise UserError(
+            "--encoding", what, "give an encoding such as utf-8, cp1252, latin-1 or utf-16"
+        )
 
 
 LIBSVM_NAMES = (".libsvm", ".svmlight", ".svm")
-LABEL = "label"  # the target of a LIBSVM file, and of IDX files
+LABEL = "label"  # name of the target of a LIBSVM file, and of IDX files
 CSV, LIBSVM, NPY, NPZ, PARQUET, EXCEL, IDX = "csv", "libsvm", "npy", "npz", "parquet", "xlsx", "idx"
 READERS = {
     CSV: ("matrices", "read_text"),
@@ -168,7 +174,7 @@ READERS = {
 MAGIC = {b"\x93NUMPY": NPY, b"PAR1": PARQUET}
 IMAGE = "an image", "put images and their classes into an .npz file"
 SAVE = "save it as CSV or Parquet"
-# What is no table that is read here, by its first bytes: what it is, and what to do.
+# Files that are not tables, by their first bytes: what the file is, and the fix.
 STRANGERS = {
     b"\x89HDF\r\n\x1a\n": ("an HDF5 file", f"open it with pandas or h5py, and {SAVE}"),
     b"\xd0\xcf\x11\xe0": ("a workbook of Excel's before 2007", "save it as .xlsx or CSV"),
@@ -198,7 +204,7 @@ STRANGERS = {
     b"MM\x00*": IMAGE,
     b"version https://git-lfs": ("a pointer of Git LFS", "fetch the file itself: git lfs pull"),
 }
-# The same of texts, in which blanks, comments and capitals do not count.
+# The same for text files; blanks, comments and capitals do not matter.
 WRITTEN = {
     re.compile(rb"\s*<(!doctype html|html|head|body|table)\b", re.IGNORECASE): (
         "a web page",
@@ -216,17 +222,17 @@ WRITTEN = {
 }
 PICKLE = re.compile(rb"\x80[\x02-\x05]|\([ld]p0\n|c(copy_reg|numpy|pandas)[\w.]*\n")
 IDX_START = re.compile(rb"\x00\x00[\x08\x09\x0b-\x0e][\x01-\x08]")
-START = 2**12  # bytes that are looked at
+START = 2**12  # bytes to look at
 PAIRS = re.compile(rb"[-+.\deE,]+(\s+(qid:\d+|\d+:[-+.\deE]+))*")
 
 
 def read_file(
     file: Path, reading: Reading | None = None, text: str | None = None, beside: Path | None = None
 ) -> Table:
-    """Return the columns of a data file, of which `text` is kept as it is written.
+    """Return the columns of a data file; the column `text` stays text.
 
-    Raises UserError for a file that is no table, and for options of text where neither it is one
-    nor the file beside it.
+    Raises UserError for a file that is not a table, and for options about text files if neither
+    this file nor the other one is a text file.
     """
     reading = reading or Reading()
     kind = format_of(file, reading)
@@ -240,18 +246,18 @@ def read_file(
 
 
 def check_options(file: Path, reading: Reading, kinds: Collection[str]) -> None:
-    """Raise UserError for an option about text that no file of these formats has a use for.
+    """Raise UserError for an option about text files that none of these formats uses.
 
-    The first of the formats is that of the file.
+    The first of the formats is the format of the file.
     """
     used = [name for kind in kinds for name in {EXCEL: CELLS, CSV: TEXTUAL}.get(kind, ())]
     if (option := reading.textual_but(used)) is not None:
-        what = f"{show(str(file))} is a .{next(iter(kinds))} file, which needs no such option"
+        what = f"{show(str(file))} is a .{next(iter(kinds))} file, which does not use this option"
         raise UserError(option, what, "leave it out")
 
 
 def format_of(file: Path, reading: Reading) -> str:
-    """Return the format of a file; raises UserError for one that is no table, by its name."""
+    """Return the format of a file; raises UserError, naming its kind, if it is not a table."""
     if file.is_dir():
         fix = "give a file; images and an array of their classes go into an .npz file"
         raise UserError("--data", f"{show(str(file))} is a folder", fix)
@@ -264,19 +270,21 @@ def format_of(file: Path, reading: Reading) -> str:
     if start.startswith(b"PK"):
         return _of_zip(file)
     if PICKLE.match(start):
-        what = "it is a pickle, which could run any program when it is read"
-        raise UserError(str(file), what, "open it with what wrote it, and save it as CSV or .npz")
+        what = "it is a pickle, which can run any program when it is read"
+        raise UserError(
+            str(file), what, "open it with the program that wrote it, and save it as CSV or .npz"
+        )
     if IDX_START.match(start):
         return IDX
     if (stranger := _stranger(start)) is not None:
-        raise UserError(str(file), f"it is {stranger[0]}, which is not read", stranger[1])
+        raise UserError(str(file), f"it is {stranger[0]}, which gdcli does not read", stranger[1])
     if reading.textual:
         return CSV
     return LIBSVM if _suffix(file) in LIBSVM_NAMES or _has_pairs(start) else CSV
 
 
 def _stranger(start: bytes) -> tuple[str, str] | None:
-    """Return what a file is that is not read, and what to do about it; None for others."""
+    """Return the kind of an unreadable file, and the fix; None for other files."""
     if start[8:12] == b"WEBP" or (start[:2] == b"BM" and start[6:10] == bytes(4)):
         return IMAGE
     found = next((s for m, s in STRANGERS.items() if start.startswith(m)), None)
@@ -285,35 +293,39 @@ def _stranger(start: bytes) -> tuple[str, str] | None:
 
 
 def _of_zip(file: Path) -> str:
-    """Return the format of a zip archive of several members, or of one that is an array."""
+    """Return the format of a zip archive with several members, or with one array."""
     try:
         with seekable(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
             names = [info.filename for info in archive.infolist() if not info.is_dir()]
     except WRONG_ZIP:
         if _suffix(file) == ".npz":
-            return NPZ  # whose reader says what is wrong
-        raise UserError(str(file), "the zip data is damaged", "fetch or compress it anew") from None
+            return NPZ  # its reader reports the error
+        raise UserError(
+            str(file), "the zip data is damaged", "download or compress it again"
+        ) from None
     if any(name.startswith("xl/") for name in names):
         return EXCEL
     if all(name.endswith(".npy") for name in names) and (names or _suffix(file) == ".npz"):
         return NPZ
     if any(name.endswith("/data.pkl") for name in names):
-        what = "it is a file of PyTorch's, which could run any program when it is read"
+        what = "it is a file of PyTorch's, which can run any program when it is read"
         raise UserError(str(file), what, "save its arrays as an .npz file")
     if any(name.startswith(("word/", "ppt/", "content.xml")) for name in names):
         raise UserError(str(file), "it is a document of an office program", "save it as CSV")
     if any(name.endswith("/data.pkl") for name in names):
-        what = "it is a file of torch.save, a pickle, which could run any program when it is read"
+        what = "it is a file of torch.save, a pickle, which can run any program when it is read"
         raise UserError(str(file), what, "save its arrays with numpy.savez")
     listed = ", ".join(map(show, names[:3])) + (", ..." if len(names) > 3 else "")
     what = f"it is a zip archive of {len(names)} files: {listed}"
     if not names:
-        raise UserError(str(file), "it is a zip archive without a file", "give one with a table")
-    raise UserError(str(file), what, "unpack it, and give one of them")
+        raise UserError(
+            str(file), "it is a zip archive without a file", "give an archive with a table"
+        )
+    raise UserError(str(file), what, "unpack it, and give one of its files")
 
 
 def _has_pairs(start: bytes) -> bool:
-    """Return whether a text begins with lines of LIBSVM's form."""
+    """Return whether a text begins with lines in LIBSVM's format."""
     lines = start.split(b"\n")
     whole = lines[:-1] if len(lines) > 1 and len(start) == START else lines
     bare = [line for raw in whole if (line := raw.partition(b"#")[0].strip())]
@@ -321,7 +333,7 @@ def _has_pairs(start: bytes) -> bool:
 
 
 def guessed(file: Path, reading: Reading) -> str:
-    """Return the format of a file; where it is not there, or no table, what its name says."""
+    """Return the format of a file; if it does not exist or is not a table, guess from its name."""
     try:
         return format_of(file, reading)
     except UserError:
@@ -341,54 +353,54 @@ def in_parts(file: Path, reading: Reading) -> bool:
 
 
 def own_target(file: Path, reading: Reading) -> str | None:
-    """Return the target of a format that has one of its own."""
+    """Return the target that the file's format defines, if any."""
     return LABEL if guessed(file, reading) in (LIBSVM, IDX) else None
 
 
 def _suffix(file: Path) -> str:
-    """Return the suffix that names the format, before one that says how it is packed."""
+    """Return the suffix of the format, without a suffix of the compression."""
     suffixes = [suffix.lower() for suffix in file.suffixes]
     if suffixes[-1:] and suffixes[-1] in (".gz", ".bz2", ".xz", ".zip"):
         suffixes.pop()
     return suffixes[-1] if suffixes else ""
 
 
-LISTED = 5  # columns that a line names
+LISTED = 5  # columns that a note names
 
 
 @dataclass(frozen=True)
 class Both:
-    """A table, of whose rows some train and some test, or two tables, of which one tests."""
+    """One table whose rows are split later, or two tables, the second of which is the test part."""
 
     table: Table
     test: Table | None = None
-    said: str = ""  # what there is to say where the test part is used
+    said: str = ""  # the note that says that the test part is used
 
     def numbers(self, name: str) -> Array:
-        """Return a column of one number a row, float64: the training part's, then the test's."""
+        """Return a column of numbers, float64: first the training part, then the test part."""
         import numpy as np
 
         found = [table.numbers([name], predicted=True) for table in self.tables]
         for table, values in zip(self.tables, found, strict=True):
             if values.shape[1] != 1:
                 what = f"{show(name)} of {table.file} has {values.shape[1]} numbers a row"
-                raise UserError("--target", what, "name an array of one number a row")
+                raise UserError("--target", what, "name an array with one number in each row")
         return np.concatenate(found)[:, 0]
 
     def labels(self, name: str) -> Sequence[str] | NDArray[np.generic]:
-        """Return a column's values as they are: the training part's, then the test part's."""
+        """Return a column's raw values: first the training part, then the test part."""
         import numpy as np
 
         found: list[Any] = [table.labels(name) for table in self.tables]
         if not any(isinstance(values, Sequence) for values in found):
             joined: NDArray[np.generic] = np.concatenate(found)
-            # float64 has not all integers of 64 bits, which signed and unsigned ones would become.
+            # Joining signed and unsigned integers gives float64, which cannot hold all of them.
             if joined.dtype.kind != "f" or all(v.dtype.kind == "f" for v in found):
                 return joined
         return [str(label) for part in found for label in _listed(part)]
 
     def places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the indices of the rows that train, and of those of the test part."""
+        """Return the row indices of the training part and of the test part."""
         import numpy as np
 
         order = np.arange(sum(map(len, self.tables)))
@@ -396,7 +408,7 @@ class Both:
 
     @property
     def tables(self) -> tuple[Table, ...]:
-        """The table, and that of the test part where there is one."""
+        """The table, and the table of the test part if there is one."""
         return (self.table,) if self.test is None else (self.table, self.test)
 
 
@@ -405,24 +417,24 @@ def _listed(labels: Any) -> list[Any]:
 
 
 def read_both(file: Path, reading: Reading, text: str | None = None) -> Both:
-    """Return the table of a file, and that of --test-data or of the file's own test part.
+    """Return the table of a file, and the table of --test-data or of the file's own test part.
 
-    Of a file of text the column `text` is kept as it is written. Raises UserError for a file that
-    is no table, and for two test parts.
+    The column `text` of a text file stays text. Raises UserError for a file that is not a table,
+    and for two test parts.
     """
     table = read_file(file, reading, text, reading.test_data)
     if reading.test_data is None:
         return Both(table, table.test, table.said)
     if table.test is not None:
         fix = f"leave it out, or give --drop {','.join(table.test.columns)}"
-        raise UserError("--test-data", f"{show(str(file))} has a test part of its own", fix)
+        raise UserError("--test-data", f"{show(str(file))} has its own test part", fix)
     if reading.test_data.resolve() == file.resolve():
-        note(f"{file} is --data and --test-data: what is tested is what was trained on")
+        note(f"{file} is --data and --test-data, so the test would use the training examples")
     return Both(table, read_file(reading.test_data, reading, text, file))
 
 
 def matched(both: Both, target: str, reading: Reading) -> tuple[Both, list[str]]:
-    """Return tables of which both have the target and the features, and the names of these."""
+    """Return both tables, checked for the target and the features, and the feature names."""
     names = features_of(both.table, target, reading)
     if both.test is None:
         return both, names
@@ -434,9 +446,9 @@ def matched(both: Both, target: str, reading: Reading) -> tuple[Both, list[str]]
 def features_of(
     table: Table, target: str, reading: Reading, train: Sequence[str] | None = None
 ) -> list[str]:
-    """Return the names of the features; of a test part those that the training part has.
+    """Return the names of the training part's features.
 
-    Says what else the test part has; raises UserError for what it lacks.
+    Notes what else the test part has; raises UserError for features that it lacks.
     """
     if train is None:
         return table.others(target, reading.dropped)
@@ -446,5 +458,5 @@ def features_of(
     more = [name for name in table.others(target, there) if name not in train]
     if more:
         listed = ", ".join(map(show, more[:LISTED])) + (", ..." if len(more) > LISTED else "")
-        note(f"{table.file}: not used, as there is no such feature in --data: {listed}")
+        note(f"{table.file}: not used, because --data has no such feature: {listed}")
     return [*train]

@@ -1,6 +1,6 @@
-"""Which examples train and which test, and how their columns are scaled.
+"""Splits examples into a training and a test part, and scales their columns.
 
-How many examples of each class are held out, where the test part keeps the classes' shares.
+A split in which both parts have the same share of each class (--stratify).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-FEWEST, MOST = 16, 1000  # numbers whose rounding errors are reckoned with
+FEWEST, MOST = 16, 1000  # numbers in the bound of the rounding error
 
 Scale: TypeAlias = Literal["standard", "minmax", "none"]
 
@@ -30,9 +30,9 @@ def prepare(
 ) -> Data:
     """Return shuffled examples: the last round(n * test_fraction) are the test part, if any.
 
-    x: (n, ...) numbers, or Columns of n rows, float64 in the result; y: (n, ...) of any kind.
-    Parts of the user's own, Apart, stay what they are, in their order; none tests if the fraction
-    is 0. Raises UserError when no example is left to train on.
+    x: (n, ...) numbers, or Columns of n rows, float64 in the result; y: (n, ...) of any type.
+    Separate parts that the user gave (Apart) keep their examples and order; with the fraction 0
+    there is no test part. Raises UserError if no training example is left.
     """
     if isinstance(x, Apart):
         import numpy as np
@@ -49,7 +49,7 @@ def prepare(
 
 
 def divided(x: Array, y: Array, both: tuple[Array, Array], scale: Scale) -> Data:
-    """Return examples of which `both` are the indices of the training and of the test part."""
+    """Return the examples of both parts, given the row indices `both` of each."""
     train, test = both
     if isinstance(x, OnDisk):
         return replace(_streamed((x, x), (y, y), both, scale), order=train)
@@ -59,12 +59,12 @@ def divided(x: Array, y: Array, both: tuple[Array, Array], scale: Scale) -> Data
 
 
 def keeps_test_part(test_fraction: float, file: str, said: str) -> bool:
-    """Return whether a test part that the examples come with is used: unless the fraction is 0.
+    """Return whether the data's own test part is used; it is, unless the fraction is 0.
 
-    Says so; raises UserError for another fraction, as none is held out.
+    Notes it. Raises UserError for another fraction than 0 or the default.
     """
     if test_fraction not in (0, TEST_FRACTION):
-        what = f"{test_fraction:g} is not held out of {file}, which has a test part of its own"
+        what = f"{test_fraction:g} is not held out of {file}, which has its own test part"
         raise UserError("--test-fraction", what, "leave it out, or give 0 for no test part")
     if said and test_fraction:
         note(said)
@@ -72,11 +72,11 @@ def keeps_test_part(test_fraction: float, file: str, said: str) -> bool:
 
 
 def parts(examples: int, test_fraction: float, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Return the indices of the training and of the test examples, in an order drawn at random."""
+    """Return the indices of the training and of the test examples in random order."""
     held_out = round(examples * test_fraction)
     if held_out >= examples:
-        what = f"{test_fraction:g} of {examples} examples leaves none to train on"
-        raise UserError("--test-fraction", what, "give a smaller part, or 0 for no test set")
+        what = f"{test_fraction:g} of {examples} examples leaves none for training"
+        raise UserError("--test-fraction", what, "give a smaller part, or 0 for no test part")
     order = rng.permutation(examples)
     return order[: examples - held_out], order[examples - held_out :]
 
@@ -84,9 +84,8 @@ def parts(examples: int, test_fraction: float, rng: np.random.Generator) -> tupl
 def scaled(train: Batch, test: Batch, scale: Scale) -> Data:
     """Return both parts with their columns scaled; the test part may be empty.
 
-    `standard` gives a column mean 0 and standard deviation 1, `minmax` the range from 0 to 1, both
-    by the training part alone: nothing is learnt from the test part. A column that is constant
-    there is only moved.
+    `standard` gives each column mean 0 and standard deviation 1, `minmax` the range from 0 to 1.
+    Both use statistics of the training part only. A constant column is shifted to 0, not scaled.
     """
     size, origin, unit = scaling(train["x"], scale)
     both = ({**p, "x": (p["x"] / size - origin) / unit} if p else p for p in (train, test))
@@ -95,8 +94,8 @@ def scaled(train: Batch, test: Batch, scale: Scale) -> Data:
 
 def scaling(x: Array, scale: Scale) -> tuple[Array, Array, Array]:
     """Return size, origin and unit of each column: x becomes (x / size - origin) / unit."""
-    # Columns are brought into range first: the square of a very large number would overflow, that
-    # of a very small one vanish.
+    # Scale by a power of 2 first: the square of a very large number would overflow, that
+    # of a very small one would become 0.
     size = _size(x) if scale != "none" else 1.0
     return size, *_scaling(x / size, scale)
 
@@ -107,9 +106,9 @@ def _streamed(
     both: tuple[Array, Array],
     scale: Scale,
 ) -> Data:
-    """Return parts whose features stay on disk, scaled as `scaled` would.
+    """Return parts with features on disk, scaled like `scaled`.
 
-    The matrix and the targets of each part, of which these rows are used, may be the same.
+    Both parts may share the matrix and the targets; each part uses its own rows.
     """
     size, origin, unit = (1.0, 0.0, 1.0) if scale == "none" else _passes(x[0], both[0], scale)
     found = [
@@ -120,7 +119,7 @@ def _streamed(
 
 
 def _passes(x: OnDisk, rows: Array, scale: Scale) -> tuple[Array, Array, Array]:
-    """Return what rows on disk are scaled by, as _size and _scaling do, in one to three passes."""
+    """Return the scaling of rows on disk, like _size and _scaling, in one to three passes."""
     import numpy as np
 
     ends = [(part.min(axis=0), part.max(axis=0)) for _, part in x.parts(rows)]
@@ -135,9 +134,9 @@ def _passes(x: OnDisk, rows: Array, scale: Scale) -> tuple[Array, Array, Array]:
 
 
 def _size(x: Array) -> Array:
-    """Return the power of 2 above each column's largest number; 1 for a column of zeros.
+    """Return the power of 2 above the largest number of each column; 1 for a column of zeros.
 
-    Dividing by it changes no digit.
+    Dividing by it is exact.
     """
     return _power(abs(x).max(axis=0))
 
@@ -149,7 +148,7 @@ def _power(largest: Array) -> Array:
 
 
 def _scaling(x: Array, scale: Scale) -> tuple[Array, Array]:
-    """Return what is subtracted from each column, and what it is then divided by."""
+    """Return the offset and the divisor of each column."""
     if scale == "none":
         return 0.0, 1.0
     low, high = x.min(axis=0), x.max(axis=0)
@@ -158,10 +157,10 @@ def _scaling(x: Array, scale: Scale) -> tuple[Array, Array]:
 
 
 def _unit(unit: Array, low: Array, high: Array, examples: int) -> Array:
-    """Return the unit of each column, 1 of a constant one.
+    """Return the divisor of each column; 1 for a constant one.
 
-    What rounding alone makes differ is constant: scikit-learn's bound, the rounding error of a
-    mean of so many numbers, of which NumPy's, added in pairs, has no more than that of a thousand.
+    A column whose values differ only by rounding counts as constant. The bound is scikit-learn's,
+    the rounding error of a mean of n numbers; NumPy adds in pairs, so n is at most a thousand.
     """
     import numpy as np
 
@@ -170,27 +169,27 @@ def _unit(unit: Array, low: Array, high: Array, examples: int) -> Array:
     return np.where((high > low) & (unit > rounding * size), unit, 1.0)
 
 
-LISTED = 5  # classes that a line names
+LISTED = 5  # classes that a note names
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stratified:
-    """The option of a problem with classes whose examples are split."""
+    """The option --stratify of a problem with classes."""
 
     stratify: Annotated[
-        bool, LATER, "split so that both parts have the same share of each class, as far as it goes"
+        bool, LATER, "split so that both parts have the same share of each class, up to one example"
     ] = False
 
     def check_stratified(self, own_test_part: str | None, test_fraction: float) -> None:
-        """Raise UserError where nothing is split; `own_test_part` names a set that has one."""
+        """Raise UserError if nothing is split; `own_test_part` names a set with a test part."""
         if not self.stratify:
             return
         if own_test_part is not None:
-            what = f"{own_test_part} has a test part of its own, which is not drawn"
+            what = f"{own_test_part} has its own test part, so there is no split"
             raise UserError("--stratify", what, "leave it out")
         if not test_fraction:
-            what = "with --test-fraction 0 no example is held out"
-            raise UserError("--stratify", what, "leave it out, or hold some out")
+            what = "--test-fraction 0 holds out no example"
+            raise UserError("--stratify", what, "leave it out, or give a larger --test-fraction")
 
     def split(
         self,
@@ -200,10 +199,10 @@ class Stratified:
         how: tuple[float, Scale],
         rng: np.random.Generator,
     ) -> Data:
-        """Return the split examples; `how`: the part that is held out, and the scale.
+        """Return the split examples; `how` is the test fraction and the scale.
 
-        y: targets of any kind. Raises UserError where the examples have a test part of their own,
-        and --stratify is given.
+        y: targets of any type. Raises UserError if the examples have their own test part, and
+        --stratify is given.
         """
         test_fraction, scale = how
         if isinstance(x, Apart):
@@ -217,7 +216,7 @@ class Stratified:
     def drawn(
         self, classes: Classes, test_fraction: float, rng: np.random.Generator
     ) -> tuple[Array, Array]:
-        """Return the indices of the training and of the test examples, drawn at random."""
+        """Return the random indices of the training and of the test examples."""
         import numpy as np
 
         both = parts(len(classes.places), test_fraction, rng)
@@ -225,16 +224,16 @@ class Stratified:
 
 
 def stratified(order: NDArray[np.int64], classes: Classes, held_out: int) -> tuple[Array, Array]:
-    """Return the training and the test examples of an order: of each class the last are held out.
+    """Return the training and the test examples of an order; the last of each class are held out.
 
-    Says which classes are too small to have one in the test part.
+    Notes which classes are too small for the test part.
     """
     import numpy as np
 
     labels = classes.places[order]
     counts = np.bincount(labels, minlength=len(classes.names))
     held = shares(counts, held_out)
-    by_class = np.argsort(labels, kind="stable")  # each class in the order that was drawn
+    by_class = np.argsort(labels, kind="stable")  # each class in the random order
     rank = np.empty(len(order), np.int64)
     rank[by_class] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     last = rank >= (counts - held)[labels]
@@ -243,10 +242,10 @@ def stratified(order: NDArray[np.int64], classes: Classes, held_out: int) -> tup
 
 
 def shares(counts: NDArray[np.int64], held_out: int) -> NDArray[np.int64]:
-    """Return how many of each class are held out, so many in all, by the largest remainders.
+    """Return how many examples of each class are held out, by the method of largest remainders.
 
-    Where there is room for it, a class of two examples or more has one in each part; the only
-    example of a class is one to train on.
+    If possible, a class of two examples or more has one in each part. The only example of a class
+    is a training example.
     """
     import numpy as np
 
@@ -273,5 +272,5 @@ def _tell_small(counts: NDArray[np.int64], held: NDArray[np.int64], names: tuple
         has = "has" if len(small) == 1 else "have"
         note(
             f"--stratify: the {of} {listed} {has} {at_most}{few}: too few for the test part, "
-            "all are to train on"
+            "all are training examples"
         )

@@ -1,4 +1,4 @@
-"""A table of text: cells as they stand in a file, and what they mean.
+"""A table of text: the raw cells of a file, and their meaning.
 
 The contract of a data file that has been read: columns with names.
 """
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 FILL = "fill it in, take out the row, or give --missing drop"
 LISTED = 20  # column names that an error lists
-UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # what pandas calls a column without a name
+UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # pandas' names for columns without a name
 
 
 def without(name: str) -> str:
-    """Return what to do about a feature that has no value in any row."""
+    """Return the fix for a feature without any value."""
     return f"fill it in, or give --drop {typed(name)}"
 
 
@@ -40,8 +40,8 @@ class Table(ABC):
 
     file: Path
     columns: tuple[str, ...]
-    index: tuple[str, ...] = field(default=(), kw_only=True)  # columns that count or name the rows
-    kept: Array | None = field(default=None, kw_only=True)  # of the file's rows; None: all of them
+    index: tuple[str, ...] = field(default=(), kw_only=True)  # columns that number or name the rows
+    kept: Array | None = field(default=None, kw_only=True)  # indices of the used rows; None: all
 
     @abstractmethod
     def __len__(self) -> int:
@@ -53,33 +53,33 @@ class Table(ABC):
     ) -> Array:
         """Return columns as float64 of shape (examples, numbers), side by side.
 
-        Raises UserError, naming the place, for a value that is no finite number; with `holes` one
-        that is missing is nan. `predicted` says that they are the target.
+        Raises UserError, naming the place, for a value that is not a finite number; with `holes` a
+        missing value is nan. `predicted`: the columns are the target.
         """
 
     @abstractmethod
     def labels(self, name: str) -> Sequence[str] | NDArray[np.generic]:
-        """Return a column's values as they are; raises UserError where one is missing."""
+        """Return the raw values of a column; raises UserError for a missing value."""
 
     @abstractmethod
     def is_text(self, name: str) -> bool:
-        """Return whether a column holds names, and no numbers."""
+        """Return whether a column holds names, not numbers."""
 
     @abstractmethod
     def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
-        """Return which rows have no value in a column; `text`: it is known to hold names."""
+        """Return a mask of the rows without a value in a column; `text`: it holds names."""
 
-    counted = "row_from_0"  # what `row_numbers` counts, as a column of them is called
+    counted = "row_from_0"  # column name for `row_numbers`
 
     def row_numbers(self) -> NDArray[np.int64]:
-        """Return the place of each row in the file, (rows,), as its users count."""
+        """Return the position of each row in the file, (rows,), as users count."""
         import numpy as np
 
         found: NDArray[np.int64] = np.arange(len(self)) if self.kept is None else self.kept
         return found
 
     def expanded(self, name: str) -> list[str]:
-        """Return what each number of a column is called, where `numbers` makes several of it."""
+        """Return the name of each number of a column, since `numbers` may make several of one."""
         return [name]
 
     @abstractmethod
@@ -88,30 +88,30 @@ class Table(ABC):
 
     @property
     def test(self) -> Table | None:
-        """The test part that the file itself has."""
+        """The test part in the file itself, if any."""
         return None
 
     @property
     def said(self) -> str:
-        """What there is to say where that test part is used."""
+        """The note that says that this test part is used."""
         return ""
 
     def beside(self, test: Table) -> tuple[Table, Table]:
-        """Return this table and that of its test part, of which one may have to be filled up."""
+        """Return this table and the table of its test part, with the same columns."""
         return self, test
 
     def width(self, name: str) -> int:
-        """Return how many columns of numbers one of the columns is."""
+        """Return the number of values in a row of a column."""
         return 1
 
     def features(self, target: str) -> Array:
-        """Return all columns but one, as `numbers` does."""
+        """Return all columns except one, like `numbers`."""
         return self.numbers(self.others(target))
 
     def others(self, target: str, dropped: Sequence[str] = ()) -> list[str]:
-        """Return the columns besides the target, the index and those that are not used.
+        """Return the feature columns: all except the target, the index and the dropped columns.
 
-        Raises UserError where one of them is not there, and where none is left.
+        Raises UserError if a named column does not exist, and if no feature is left.
         """
         self.place(target)
         for name in dropped:
@@ -128,14 +128,14 @@ class Table(ABC):
             what = f"{self.file} has no column besides {show(target)}"
             what += " and its index" if index else ""
             what += " and those dropped" if dropped else ""
-            raise UserError("--data", what, "give a file with columns to predict it from")
+            raise UserError("--data", what, "give a file with features")
         return names
 
     def said_of(self, index: Sequence[str]) -> str:
-        """Return what to say of the columns that are an index."""
+        """Return the note about columns that are an index."""
         listed = ", ".join(map(show, index))
-        are = "is taken for an index" if len(index) == 1 else "are taken for an index"
-        return f"{listed} {are}, and no feature"
+        are = "is read as an index" if len(index) == 1 else "are read as an index"
+        return f"{listed} {are}, not as a feature"
 
     def place(self, name: str, option: str = "--target") -> int:
         """Return the index of a column; raises UserError, naming the option, if there is none."""
@@ -144,7 +144,7 @@ class Table(ABC):
         return self._places[name]
 
     def listed(self, name: str) -> str:
-        """Return which columns there are, or the one that was meant."""
+        """Return a list of the columns, or a suggestion for a mistyped one."""
         listed = ", ".join(map(written, self.columns[:LISTED]))
         more = ", ..." if len(self.columns) > LISTED else ""
         return suggestion(name, self.columns) or f"its columns are {listed}{more}"
@@ -154,8 +154,8 @@ class Table(ABC):
         return {name: place for place, name in enumerate(self.columns)}
 
 
-SIGNS = frozenset("'\",;|\t^~:")  # in names, of which they may be no part
-LOOKED_AT = 1000  # rows, by which it is found how numbers are written
+SIGNS = frozenset("'\",;|\t^~:")  # in names, to which they may not belong
+LOOKED_AT = 1000  # rows from which the format of numbers is found
 
 
 @dataclass(frozen=True)
@@ -168,14 +168,14 @@ class TextTable(Table):
     counted: str = "line"
 
     def said_of(self, index: Sequence[str]) -> str:
-        """Return what to say of columns at the start without a name."""
+        """Return the note about columns at the start without a name."""
         if len(index) > 1:
             what = f"the first {len(index)} columns have no names"
-            return f"{what}, and are taken for an index: no feature"
-        return "the first column has no name, and is taken for an index: no feature"
+            return f"{what}, and are read as an index, not as features"
+        return "the first column has no name, and is read as an index, not as a feature"
 
     def listed(self, name: str) -> str:
-        """Return which columns there are, or the one that was meant."""
+        """Return a list of the columns, or a suggestion for a mistyped one."""
         if len(self.columns) == 1:
             return f"its one column is {show(self.columns[0])}; if it is several, give --separator"
         listed = super().listed(name)
@@ -201,7 +201,7 @@ class TextTable(Table):
         return np.array(self.lines, np.int64)
 
     def raw(self, name: str) -> list[str]:
-        """Return the cells of a column as they stand."""
+        """Return the raw cells of a column."""
         place = self.place(name)
         return [row[place] for row in self.rows]
 
@@ -210,9 +210,9 @@ class TextTable(Table):
         return list(map(str.strip, self.raw(name)))
 
     def labels(self, name: str) -> list[str]:
-        """Return the cells of a column; raises UserError for one that is missing.
+        """Return the cells of a column; raises UserError for a missing one.
 
-        In a column of text only an empty cell is: NA may be a name.
+        In a column of text only an empty cell is missing, because NA may be a name.
         """
         cells = self.raw(name)
         first = dict(zip(reversed(cells), reversed(self.lines), strict=True))
@@ -220,11 +220,11 @@ class TextTable(Table):
         return [known[cell] for cell in cells]
 
     def is_text(self, name: str) -> bool:
-        """Return whether a column holds what is neither a number nor missing."""
+        """Return whether a cell of a column is neither a number nor missing."""
         return is_name(self.cells(name), self.style)
 
     def missing(self, name: str, *, text: bool = False) -> NDArray[np.bool_]:
-        """Return which rows have no value in a column; `text`: it is known to hold names."""
+        """Return a mask of the rows without a value in a column; `text`: it holds names."""
         import numpy as np
 
         cells = self.cells(name)
@@ -240,9 +240,9 @@ class TextTable(Table):
     def numbers(
         self, names: Sequence[str], *, holes: bool = False, predicted: bool = False
     ) -> Array:
-        """Return columns as float64 of shape (rows, columns); `holes`: nan where one is missing.
+        """Return columns as float64 of shape (rows, columns); `holes`: nan for a missing value.
 
-        Raises UserError, naming the line and the column, for a cell that is no finite number.
+        Raises UserError, naming line and column, for a cell that is not a finite number.
         """
         import numpy as np
 
@@ -258,7 +258,7 @@ class TextTable(Table):
             size = np.abs(values[:, place]).max(initial=0.0, where=~np.isnan(values[:, place]))
             if size >= EXACT and (lost := lost_digits(cells, self.style)):
                 of = f"{self.file}: column {show(name)} holds integers beyond 2^53, such as {lost}"
-                note(f"{of}, whose last digits float64 does not keep")
+                note(f"{of}, which float64 rounds")
         if not (np.isfinite(values) | (np.isnan(values) if holes else False)).all():
             raise self._first_wrong(names, holes=holes, predicted=predicted)
         return values
@@ -279,7 +279,7 @@ class TextTable(Table):
             return None
         where = f"{self.file}:{line}"
         if tuple(map(str.strip, row)) == self.columns:
-            what = "the names of the columns stand here again"
+            what = "the names of the columns are repeated here"
             return UserError(where, what, "take out the row")
         if is_missing(cell):
             if holes:
@@ -295,9 +295,9 @@ class TextTable(Table):
 
 
 def names_of(first: Mapping[str, int], style: Style, file: Path, name: str) -> dict[str, str]:
-    """Return what each cell of a column of classes means, given the first line that has it.
+    """Return the class of each cell of a target column; `first` has the first line of each cell.
 
-    Raises UserError for a cell that is missing.
+    Raises UserError for a missing cell.
     """
     bare = {cell: cell.strip() for cell in first}
     text = is_name(bare.values(), style)
@@ -310,24 +310,20 @@ def names_of(first: Mapping[str, int], style: Style, file: Path, name: str) -> d
     for cell, label in bare.items():
         if (other := seen.setdefault(label, cell)) != cell:
             both = " and ".join(map(show, sorted((other, cell))))
-            are = f"{both} are one: blanks around a cell are no part of it"
+            are = f"{both} are one class: blanks around a cell do not count"
             note(f"{file}: in column {show(name)} {are}")
     return {cell: label if text else style.bare(label) for cell, label in bare.items()}
 
 
 def tell_words(words: Collection[str], file: Path, name: str) -> None:
-    """Say which names of a column are words for what is missing."""
+    """Note which classes of a column are also words for a missing value."""
     if words:
         listed = " and ".join(map(show, sorted(words)[:3]))
-        are = (
-            "are taken for names, as they stand"
-            if len(words) > 1
-            else "is taken for a name, as it stands"
-        )
+        are = "are read as names" if len(words) > 1 else "is read as a name"
         note(f"{file}: in column {show(name)} {listed} {are}")
 
 
 def missing_error(cell: str, where: str, name: str, *, empty: bool = False) -> UserError:
-    """Return what to say of a value that is missing; `empty`: a feature has no other."""
+    """Return the error for a missing value; `empty`: the feature has no value at all."""
     what = f"the value of column {show(name)} is missing" + (f" ({show(cell)})" if cell else "")
     return UserError(where, what, without(name) if empty else FILL)

@@ -1,14 +1,14 @@
-"""Where the examples come from: a named set, or a column and the rest of a file.
+"""The source of tabular examples: a named set, or a file with a target column.
 
-Which examples stay on disk: those of a file that takes more memory than may be used.
+Decides whether examples stay on disk: if the file is larger than the memory limit.
 
-Examples with a measurement to predict: a named set, a synthetic one, or a file.
+Examples with a number to predict: a named set, a synthetic set, or a file.
 
-Examples of two classes: a named set, or a file.
+Examples with two classes: a named set, or a file.
 
-Examples of several classes: a named table, a named set of images, or a file.
+Examples with classes, from a named table, a named set of images, or a file.
 
-What people call a problem's training examples: their rows in the file, classes and features.
+How a user knows the training examples: rows in the file, names of classes and features.
 """
 
 from __future__ import annotations
@@ -52,42 +52,44 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source(Reading):
-    """The options of a problem that learns from tabular data, and the reading of it."""
+    """The options of a problem with tabular data, and the reading of the data."""
 
     dataset: Annotated[str, "named data set"]
     data: Annotated[
         Path | None,
         "file of examples, instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx or IDX",
     ] = None
-    target: Annotated[
-        str | None, "column of --data to predict from the others: a name, of .npy a number from 0"
-    ] = None
-    scale: Annotated[Scale, "scaling of the features, by the training part"] = "standard"
-    test_fraction: Annotated[float, "part of the examples held out", Ge(0), Lt(1)] = TEST_FRACTION
+    target: Annotated[str | None, "target column of --data: a name; for .npy a number from 0"] = (
+        None
+    )
+    scale: Annotated[Scale, "scaling of the features, from the training part"] = "standard"
+    test_fraction: Annotated[float, "part of the examples to hold out", Ge(0), Lt(1)] = (
+        TEST_FRACTION
+    )
 
     def __post_init__(self) -> None:
-        """Raise UserError where one of --data and --target lacks the other."""
+        """Raise UserError if only one of --data and --target is given."""
         if self.data is not None and self.predicted is None:
-            what = f"the column of {show(str(self.data))} to predict is not named"
+            what = f"the target column of {show(str(self.data))} is not given"
             raise UserError("--data", what, "add --target COLUMN")
         if self.target is not None and self.data is None:
-            what = f"there is no file to find the column {show(self.target)} in"
+            what = f"there is no file with the column {show(self.target)}"
             raise UserError("--target", what, "add --data FILE.csv")
         self.check_reading(self.data, self.test_fraction)
 
     @property
     def predicted(self) -> str | None:
-        """The column that is predicted: --target, unless the file's format has one of its own."""
+        """The target column: --target, or the one that the file's format defines."""
         return self.target or (own_target(self.data, self) if self.data else None)
 
     def measured(self) -> tuple[Array, Array]:
-        """Return the features, a matrix, Columns or Apart, and the measurement, (examples,)."""
+        """Return the features (matrix, Columns or Apart) and the target numbers, (examples,)."""
         if self.data is None or self.predicted is None:
             return read_named(self.dataset)
         return measured(read_both(self.data, self), self.predicted, self)
 
     def classified(self) -> tuple[Array, Classes]:
-        """Return the features, a matrix, Columns or Apart, and the classes."""
+        """Return the features (matrix, Columns or Apart) and the classes."""
         if self.data is None or self.predicted is None:
             x, y = read_named(self.dataset)
             places = y.astype("int64")
@@ -96,29 +98,38 @@ class Source(Reading):
         return classified(read_both(self.data, self, self.predicted), self.predicted, self)
 
 
-TEXT = 20  # bytes in memory for a byte of a CSV file, whose cells are read as texts
-COPIES = 3  # of the numbers: as they are read, scaled, and in a program
+TEXT = 20  # bytes in memory for a byte of a CSV file that is read as text
+COPIES = 3  # copies of the numbers: read, scaled, and in a program
 PART = 2**20
 
 
 @dataclass(frozen=True)
 class Streamable(Source):
-    """The options of a linear model, which can learn from a file in parts."""
+    """The options of a linear model, which can read a file in parts."""
 
     stream: Annotated[
-        bool | None, LATER, "read --data in parts; done anyway if it is larger than --memory"
+        bool | None,
+        LATER,
+        "read --data from disk in parts; always done if it is larger than --memory",
     ] = None
 
     def __post_init__(self) -> None:
-        """Raise UserError for --stream without a file that can be read in parts."""
+        """Raise UserError for --stream if the file cannot be read in parts."""
         super().__post_init__()
         if self.stream and not self.streams:
-            given = f"{show(str(self.data))} is read whole" if self.data else "there is no --data"
+            given = (
+                f"{show(str(self.data))} cannot be read in parts"
+                if self.data
+                else "there is no --data"
+            )
             fix = "give a .npy or CSV file, or leave it out"
             if self.data and self.learnt:
-                given, fix = "a part of a file has no means or categories", "leave it out"
+                given, fix = (
+                    "--stream cannot compute means or categories of the whole file",
+                    "leave it out",
+                )
             elif self.data and self.test_data and in_parts(self.data, self):
-                given = f"{show(str(self.test_data))} of --test-data is read whole"
+                given = f"{show(str(self.test_data))} of --test-data cannot be read in parts"
             raise UserError("--stream", given, fix)
 
     @property
@@ -129,11 +140,11 @@ class Streamable(Source):
 
     @property
     def learnt(self) -> bool:
-        """Whether something of the features is learnt from the training part: read whole."""
+        """Whether the features need statistics of the whole training part."""
         return self.categorical is not None or self.missing == "mean"
 
     def whole(self) -> int:
-        """Return about how many bytes it takes to read the file whole; 0 if it need not be."""
+        """Return roughly the bytes for the whole file; 0 if it cannot be read in parts."""
         if self.data is None or not self.streams:
             return 0
         return sum(self._whole(file) for file in (self.data, self.test_data) if file is not None)
@@ -143,7 +154,7 @@ class Streamable(Source):
             if guessed(file, self) == NPY:
                 header = read_header(stream, file, stream.seek(0, 2))
                 return 8 * COPIES * math.prod(header.shape)
-            if isinstance(stream.raw, io.FileIO):  # it is not packed
+            if isinstance(stream.raw, io.FileIO):  # it is not compressed
                 return TEXT * stream.seek(0, io.SEEK_END)
             size = 0
             while part := stream.read(PART):
@@ -151,7 +162,7 @@ class Streamable(Source):
         return TEXT * size
 
     def measured(self) -> tuple[Array, Array]:
-        """Return the features, which may stay on disk, and the measurement, (examples,)."""
+        """Return the features, which may stay on disk, and the numbers to predict, (examples,)."""
         if self.stream and self.data and self.predicted:
             return matrix_measured(self.data, self.predicted, self)
         return super().measured()
@@ -165,15 +176,15 @@ class Streamable(Source):
 
 @dataclass(frozen=True)
 class Measured(Streamable):
-    """The options of a problem that predicts a measurement, and the reading of its examples."""
+    """The options of a problem that predicts a number, and the reading of its examples."""
 
     dataset: Annotated[Literal["diabetes", "synthetic"], "named data set"] = "diabetes"
     examples: Annotated[int, "examples of the synthetic set", Ge(1)] = 1000
     features: Annotated[int, "features of the synthetic set", Ge(1)] = 10
-    noise: Annotated[float, "standard deviation of the synthetic targets' noise", Ge(0)] = 0.1
+    noise: Annotated[float, "standard deviation of the noise in the synthetic targets", Ge(0)] = 0.1
 
     def load_measurements(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and targets as they are, (examples, 1)."""
+        """Return the split set: scaled features, and unscaled targets, (examples, 1)."""
         drawn = self.dataset == "synthetic" and self.data is None
         x, y = self._draw(rng) if drawn else self.measured()
         return prepare(x, y[:, None], self.test_fraction, self.scale, rng)
@@ -188,18 +199,18 @@ class Measured(Streamable):
 class TwoClasses(Streamable, Stratified, OfClasses):
     """The options of a problem with two classes, and the reading of its examples.
 
-    Of breast-cancer's classes 0 is malignant; of a column's two values the larger one is 1.
+    In breast-cancer class 0 is malignant. In a file the larger value is class 1.
     """
 
     dataset: Annotated[Literal["breast-cancer"], "named data set"] = "breast-cancer"
 
     def __post_init__(self) -> None:
-        """Raise UserError for options that do not go together."""
+        """Raise UserError for options that exclude each other."""
         super().__post_init__()
         self.check_stratified(None, self.test_fraction)
 
     def load_classes(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
+        """Return the split set: scaled features, and targets 0 or 1, (examples, 1)."""
         x, classes = self.classified()
         if (count := len(classes.names)) > 2:
             first = ", ".join(map(show, classes.names[:3]))
@@ -223,26 +234,26 @@ Name: TypeAlias = Literal[
 class Classified(Source, Stratified, OfClasses):
     """The options of a problem with classes: --dataset may name a set of images, too.
 
-    A set of images has a test part of its own, which is used, and each pixel is a feature.
+    A named set of images has its own test part, and each pixel is a feature.
     """
 
     dataset: Annotated[Name, "named data set"] = "digits"
     data_dir: Annotated[
-        Path | None, LATER, "folder of the files of mnist, fashion-mnist or cifar10"
+        Path | None, LATER, "folder with the files of mnist, fashion-mnist or cifar10"
     ] = None
 
     def __post_init__(self) -> None:
-        """Raise UserError for options that do not go together."""
+        """Raise UserError for options that exclude each other."""
         super().__post_init__()
         if self.data_dir is not None and (self.data is not None or self.dataset not in SETS):
-            own = "the file of --data" if self.data else f"{self.dataset}, which travels with gdcli"
-            what = f"{show(str(self.data_dir))} is not looked into for {own}"
+            own = "the file of --data" if self.data else f"{self.dataset}, which is part of gdcli"
+            what = f"{show(str(self.data_dir))} is not used for {own}"
             raise UserError("--data-dir", what, "leave it out, or add --dataset mnist")
         whole = self.dataset if self.data is None and self.dataset in SETS else None
         self.check_stratified(whole, self.test_fraction)
 
     def load_classes(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and classes, (examples,) int64."""
+        """Return the split set: scaled features, and classes, (examples,) int64."""
         if self.data is None and self.dataset in SETS:
             train, test = map(_as_rows, read_images(self.dataset, self.data_dir))
             tests = keeps_test_part(self.test_fraction, self.dataset, "")
@@ -257,22 +268,22 @@ def _as_rows(part: Batch) -> Batch:
 
 
 HERE = Path(__file__).parent
-OURS = "gdcli."  # modules whose problems leave the examples in the order of the split
+OURS = "gdcli."  # modules whose problems keep the order of the split
 
 
 @dataclass(frozen=True)
 class Described:
-    """What is known of the training examples; empty where nothing is."""
+    """The known names of the training examples; empty if unknown."""
 
-    counted: str = ""  # what `rows` counts: "line", "row_from_0", "sheet_row" of Excel
-    rows: tuple[int, ...] = ()  # each example's place in the file
+    counted: str = ""  # unit of `rows`: "line", "row_from_0", or "sheet_row" of Excel
+    rows: tuple[int, ...] = ()  # position of each example in the file
     classes: tuple[str, ...] = ()  # names, by their places
     features: tuple[str, ...] = ()  # names
 
 
 @dataclass(frozen=True)
 class _Read:
-    """The rows of a source, in its own order."""
+    """The rows of a source, in the order of the source."""
 
     counted: str
     rows: Array
@@ -282,11 +293,11 @@ class _Read:
 
 
 def described(problem: object, data: Data, targets: Array) -> Described:
-    """Return what the training examples of a problem are called.
+    """Return the names of the training examples of a problem.
 
-    `targets` are their classes, (examples,) of integers, or else what they should come to. By them
-    it is seen whether examples that the user's own code has loaded are still in the order of the
-    split; of those that are not, no rows are known, and the classes by what the data call them.
+    `targets` are their classes, (examples,) of integers, or their numbers. They show whether
+    examples that the user's own code has loaded are still in the order of the split. If they are
+    not, the rows are unknown, and the names of the classes come from the data.
     """
     classifies = targets.dtype.kind in "iu"
     named = Described(classes=data.classes if classifies else ())
@@ -302,7 +313,7 @@ def described(problem: object, data: Data, targets: Array) -> Described:
         return named
     try:
         read = _read(problem, file, order, classifies=classifies)
-    except UserError:  # what the user's own code makes of the file is another thing
+    except UserError:  # the user's own code may read the file in another way
         if ours:
             raise
         return named
@@ -311,13 +322,13 @@ def described(problem: object, data: Data, targets: Array) -> Described:
         return named
     x = data.train["x"]
     features = read.features if x.ndim == 2 and x.shape[1] == len(read.features) else ()
-    # Those of the split may be more: a test part of the user's own can have others.
+    # The split may have more classes: those of a test part of the user's own.
     classes = (data.classes or read.classes) if classifies else ()
     return Described(read.counted, tuple(read.rows[order].tolist()), classes, features)
 
 
 def _of_set(name: str, *, classifies: bool) -> Described:
-    """Return what is known of a set that has a name; its rows are in no file of the user's."""
+    """Return the names of a named set; its rows are not in a file of the user."""
     classes = class_names(name) if classifies else ()
     file = HERE / f"{name}.csv.gz"
     if not file.exists():
@@ -345,7 +356,7 @@ def _read(problem: Reading, file: Path, order: Array, *, classifies: bool) -> _R
 
 
 def _streamed(problem: Streamable, file: Path, *, classifies: bool) -> _Read:
-    """Return a file of which a part at a time is in memory."""
+    """Return the rows and names of a file that is read in parts."""
     import numpy as np
 
     x, found = problem.classified() if classifies else problem.measured()
@@ -357,7 +368,7 @@ def _streamed(problem: Streamable, file: Path, *, classifies: bool) -> _Read:
 
 
 def _lines(problem: Reading, file: Path, *, named: bool) -> tuple[NDArray[np.int64], list[str]]:
-    """Return the lines of the rows that are used, and the names of the features."""
+    """Return the lines of the used rows, and the names of the features."""
     import numpy as np
 
     target = _target(problem)
@@ -371,6 +382,6 @@ def _lines(problem: Reading, file: Path, *, named: bool) -> tuple[NDArray[np.int
 
 
 def _target(problem: Reading) -> str:
-    """Return the column that is predicted."""
-    # Of some formats the target has a name of its own, and none is given.
+    """Return the target column."""
+    # Some formats define the target's name, so --target is missing.
     return str(getattr(problem, "predicted", None) or getattr(problem, "target", None))

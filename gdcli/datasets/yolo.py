@@ -1,4 +1,4 @@
-"""Data sets in YOLO's format: a data.yaml, images, and a text file of boxes beside each."""
+"""Data sets in YOLO's format: a data.yaml, images, and a text file of boxes for each image."""
 
 from __future__ import annotations
 
@@ -24,50 +24,50 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LARGEST = 2**20  # bytes of a data.yaml
-LARGEST_LABELS = 2**23  # bytes of a file of labels, whose numbers take ten times as many
-MOST_CLASSES = 10_000  # each costs numbers in every place that is looked at
-MOST_PIXELS = 10**8  # of an image, which takes three bytes a pixel, however few it is packed in
-GREY = 114  # of the margins, as Ultralytics has it
+LARGEST_LABELS = 2**23  # bytes of a file of labels; as numbers they take ten times as many
+MOST_CLASSES = 10_000  # every cell of the detector has numbers for each class
+MOST_PIXELS = 10**8  # of an image, which takes three bytes for each pixel after unpacking
+GREY = 114  # grey value of the margins, as in Ultralytics
 STDERR = 2  # the descriptor: libraries in C know nothing of sys.stderr
 VALUES = ("class", "x", "y", "width", "height")
-OUTSIDE = 0.01  # that a box may reach out of its image, by rounding, as Ultralytics has it
-VALIDATION = ("val", "validation", "test")  # of which the first that is there is used
+OUTSIDE = 0.01  # tolerance for a box outside of its image, as in Ultralytics
+VALIDATION = ("val", "validation", "test")  # the first existing one is used
 ALPHA = ("LA", "PA", "RGBA", "La", "RGBa")  # Pillow's modes
 
 
 @dataclass(frozen=True)
 class Folders:
-    """What a data.yaml says: where the images are, and how many classes there are."""
+    """The content of a data.yaml: the folders of the images, and the number of classes."""
 
     file: Path
     root: Path
     classes: int
     train: tuple[Path, ...]  # folders, and lists of images
     val: tuple[Path, ...]
-    key_points: int  # numbers of a line of labels beside its box
+    key_points: int  # numbers in a line of labels after its box
 
 
 class Tally(Counter[str]):
-    """How many images or lines of labels there were to say something of."""
+    """Counts images or lines of labels for one note."""
 
     def tell(self, file: Path) -> None:
-        """Say it."""
+        """Make the note."""
         for what, count in (+self).items():
             note(f"{file}: {what.format(count)}")
 
 
-ALPHAS = "images with an alpha channel, which is left out: {}"
+ALPHAS = "images with an alpha channel, which is ignored: {}"
 DEEP = "images of 16 bits, of which the upper 8 are used: {}"
-EMPTY = "images without a file of labels, which are taken for images of nothing: {}"
-POLYGONS = "labels that are polygons, for which the boxes around them are taken: {}"
-POINTS = "labels with key points, which are left out: {}"
-TWICE = "labels that are there twice, of which one is left out: {}"
+EMPTY = "images without a file of labels, which show no object: {}"
+POLYGONS = "labels that are polygons, replaced by the boxes around them: {}"
+POINTS = "labels with key points, which are ignored: {}"
+TWICE = "duplicate labels, which are ignored: {}"
 
 
 def read_yolo(file: Path, size: int, most: int | None) -> Data:
     """Return the images of a data set, letterboxed to size x size pixels, and their objects.
 
-    `most` bounds the training images, None takes all. Raises UserError for what is wrong, naming
+    `most` limits the training images; None: all. Raises UserError for a mistake, naming
     the file and the line.
     """
     import numpy as np
@@ -88,7 +88,7 @@ def read_yolo(file: Path, size: int, most: int | None) -> Data:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep off stderr what OpenCV, libpng and libjpeg write to it of a damaged image."""
+    """Hide what OpenCV, libpng and libjpeg write to stderr about a damaged image."""
     try:
         kept = os.dup(STDERR)
     except OSError:  # it is closed: nothing is written
@@ -105,12 +105,12 @@ def _silence() -> Iterator[None]:
 
 
 def read_data_yaml(file: Path) -> Folders:
-    """Return what a data.yaml says; only plain values are read, and nothing in it is run."""
+    """Return the content of a data.yaml; only plain values are read, and no code is run."""
     import yaml
 
     raw = read_contents(file, "--data")
     if len(raw) > LARGEST:
-        what = f"{len(raw)} bytes are more than a data.yaml has"
+        what = f"{len(raw)} bytes are too many for a data.yaml"
         raise UserError(str(file), what, "give the data.yaml of a data set")
     try:
         content = yaml.safe_load(raw)
@@ -132,19 +132,19 @@ def read_data_yaml(file: Path) -> Folders:
 
 
 def _key_points(file: Path, content: dict[Any, Any]) -> int:
-    """Return how many numbers of key points a line of labels has beside its box."""
+    """Return how many numbers of key points a line of labels has after its box."""
     shape = content.get("kpt_shape")
     if shape is None:
         return 0
     if isinstance(shape, list) and len(shape) == 2 and all(type(n) is int for n in shape):
         return int(shape[0] * shape[1])
-    raise UserError(str(file), "kpt_shape is no list of two integers", "give such as [17, 3]")
+    raise UserError(str(file), "kpt_shape is not a list of two integers", "give such as [17, 3]")
 
 
 def _text(file: Path, content: dict[Any, Any], key: str, default: str) -> str:
     value = content.get(key) or default
     if not isinstance(value, str):
-        raise UserError(str(file), f"{key} is {_kind(value)}, no text", f"give {key}: FOLDER")
+        raise UserError(str(file), f"{key} is {_kind(value)}, not text", f"give {key}: FOLDER")
     return value
 
 
@@ -154,16 +154,16 @@ def _places(file: Path, root: Path, content: dict[Any, Any], key: str) -> tuple[
     several = value if isinstance(value, list) else [] if value is None else [value]
     for one in several:
         if not isinstance(one, str) or "\0" in one:
-            what = f"{key} holds {_kind(one)}, no path"
+            what = f"{key} holds {_kind(one)}, not a path"
             raise UserError(str(file), what, f"give {key}: FOLDER, or a list of folders")
     return tuple(_place(file, root, one, key) for one in several)
 
 
 def _place(file: Path, root: Path, given: str, key: str) -> Path:
-    """Return where a path leads: one that begins with ../ into the data set's folder all the same.
+    """Return the target of a path; a path that begins with ../ stays in the data set's folder.
 
-    Roboflow writes ../train/images for train/images. What is outside of the folder is not looked
-    into, unless the path is absolute.
+    Roboflow writes ../train/images for train/images. A relative path must not lead out of the
+    folder; an absolute path may.
     """
     path = Path(given)
     if path.is_absolute():
@@ -176,12 +176,12 @@ def _place(file: Path, root: Path, given: str, key: str) -> Path:
             what = f"{leads} leads out of {show(str(root))}, which has no {inner}"
             raise UserError(str(file), what, "correct the path, or path: above it")
         if key:
-            note(f"{file}: {key}: {show(given)} is taken for {show(str(inner))}, which is there")
+            note(f"{file}: {key}: {show(given)} is read as {show(str(inner))}, which exists")
     return root / inner
 
 
 def _classes(file: Path, content: dict[Any, Any]) -> int:
-    """Return the number of classes: of the names, or nc where there are none."""
+    """Return the number of classes: the number of names, or nc without names."""
     names = content.get("names")
     if isinstance(names, dict):
         numbers = {convert(key, int) for key in names}
@@ -207,7 +207,7 @@ def _classes(file: Path, content: dict[Any, Any]) -> int:
 
 
 def _kind(value: object) -> str:
-    """Return what a value is; what it holds may be endless where it refers to itself."""
+    """Return the kind of a value, without its content, which may refer to itself."""
     return {type(None): "nothing", list: "a list", dict: "a table"}.get(type(value), "a number")
 
 
@@ -216,7 +216,7 @@ def _plain(value: object) -> object:
 
 
 def _images(said: Folders, key: str, place: Path) -> list[Path]:
-    """Return the images of a folder and of those below it, or of a list, in a fixed order."""
+    """Return the images in and below a folder, or of a list, in a fixed order."""
     try:
         if place.is_dir():
             found = sorted(p for p in place.rglob("*") if _is_image(p))
@@ -238,20 +238,20 @@ def _images(said: Folders, key: str, place: Path) -> list[Path]:
 
 
 def _is_image(path: Path) -> bool:
-    """Return whether a file is called as an image is, and not ._1.png as macOS calls others."""
+    """Return whether a file has an image's name, but not one like ._1.png, which macOS adds."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _listed(said: Folders, file: Path, line: str) -> Path:
-    """Return an image of a list: as seen from the list's folder, or else from the data set's."""
+    """Return the path of an image of a list: in the list's folder, or else in the data set's."""
     if "\0" in line:
-        raise UserError(str(file), "there is a byte of 0, which no path has", "correct the list")
+        raise UserError(str(file), "there is a zero byte, which no path has", "correct the list")
     path = Path(line)
     if path.is_absolute():
         return path
     near = Path(os.path.normpath(file.parent / path))
     inside = any(
-        Path(os.path.abspath(near)).is_relative_to(os.path.abspath(folder))  # noqa: PTH100 -- of links none is followed
+        Path(os.path.abspath(near)).is_relative_to(os.path.abspath(folder))  # noqa: PTH100 -- follows no link
         for folder in (file.parent, said.root)
     )
     if inside and (line.startswith("./") or near.is_file()):
@@ -262,12 +262,12 @@ def _listed(said: Folders, file: Path, line: str) -> Path:
 def _read(
     files: list[Path], said: Folders, size: int, tally: Tally
 ) -> tuple[list[Array], list[Array]]:
-    """Return images and their objects, in the images as they are now."""
+    """Return images and their objects, in coordinates of the letterboxed images."""
     images, objects = [], []
     found = [label_file(file) for file in files]
     if not any(file.exists() for file in found):
         what = f"none of {len(files)} images has a file of labels, such as {show(str(found[0]))}"
-        fix = "put the labels there: labels in the place of images in the path"
+        fix = "put the labels there: replace images by labels in the path"
         raise UserError(str(said.file), what, fix)
     for file, labels in zip(files, found, strict=True):
         image, scale, margin = _letterboxed(_pixels(file, tally), size)
@@ -292,14 +292,14 @@ def _pixels(file: Path, tally: Tally) -> Array:
     except cv2.error:
         image = None
     if image is None:
-        raise UserError(str(file), "this is no image", "take it out, or save it anew")
+        raise UserError(str(file), "this is not an image", "take it out, or save it again")
     return image[..., ::-1]
 
 
 def _header(file: Path, packed: bytes) -> list[str]:
-    """Return what there is to say of an image whose own header tells it.
+    """Return the notes about an image, from its header.
 
-    Raises UserError where it is too large to unpack, or of numbers that are no shades.
+    Raises UserError if it is too large to unpack, or its pixels are not shades.
     """
     from PIL import Image
 
@@ -309,24 +309,26 @@ def _header(file: Path, packed: bytes) -> list[str]:
     except Image.DecompressionBombError as error:
         what = str(error).partition(",")[0].lower()
         raise UserError(str(file), what, "make it smaller, or take it out") from None
-    except Exception:  # noqa: BLE001 -- of what is damaged or made up anything is raised
-        raise UserError(str(file), "this is no image", "take it out, or save it anew") from None
+    except Exception:  # noqa: BLE001 -- a damaged or forged image raises any exception
+        raise UserError(
+            str(file), "this is not an image", "take it out, or save it again"
+        ) from None
     width, height = image.size
     if width * height > MOST_PIXELS:
         what = f"its {width} x {height} pixels are more than {MOST_PIXELS}"
         raise UserError(str(file), what, "make it smaller, or take it out")
     if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
-        what = "its pixels are numbers of 32 bits, which are no shades"
-        raise UserError(str(file), what, "save it with 8 bits a colour")
+        what = "its pixels are numbers of 32 bits, not shades"
+        raise UserError(str(file), what, "save it with 8 bits for each colour")
     alpha = image.mode in ALPHA or "transparency" in image.info
     deep = image.mode.startswith("I") or (image.format == "PNG" and packed[24] == 16)
     return [what for what, there in ((ALPHAS, alpha), (DEEP, deep)) if there]
 
 
 def _letterboxed(image: Array, size: int) -> tuple[Array, tuple[float, ...], tuple[float, ...]]:
-    """Return an image of size x size pixels whose longer side is the whole of it.
+    """Return the image letterboxed to size x size pixels.
 
-    With it come what a box's place is multiplied by and moved by, (x, y), as parts of the image.
+    Also return the scale and the offset, (x, y), of boxes, as fractions of the image.
     """
     import cv2
     import numpy as np
@@ -336,7 +338,7 @@ def _letterboxed(image: Array, size: int) -> tuple[Array, tuple[float, ...], tup
     if ratio != 1:
         width, height = (min(math.ceil(side * ratio), size) for side in (width, height))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
-    # Ultralytics rounds so that the odd pixel is below and on the right.
+    # Like Ultralytics: an odd margin pixel is below and on the right.
     left, top = (round((size - side) / 2 - 0.1) for side in (width, height))
     whole = np.full((size, size, 3), GREY, dtype=np.uint8)
     whole[top : top + height, left : left + width] = image
@@ -362,13 +364,13 @@ def _objects(file: Path, said: Folders, tally: Tally) -> Array:
     size = file.stat().st_size
     text = read_contents(file, "--data") if size <= LARGEST_LABELS else b""
     if max(size, len(text)) > LARGEST_LABELS:
-        what = f"{max(size, len(text))} bytes are more than the labels of an image have"
-        raise UserError(str(file), what, "give a line an object")
+        what = f"{max(size, len(text))} bytes are too many for the labels of an image"
+        raise UserError(str(file), what, "give one line for each object")
     lines = list(_lines(text.decode("utf-8-sig", errors="replace")))
     lengths = {len(cells) for _, cells in lines}
     if len(VALUES) in lengths and any(map(_is_polygon, lengths)) and not said.key_points:
         what = "some lines are boxes, and some are polygons"
-        raise UserError(str(file), what, "give boxes alone, or polygons alone")
+        raise UserError(str(file), what, "give only boxes, or only polygons")
     rows: dict[tuple[float | None, ...], list[float]] = {}
     for line, cells in lines:
         row, values = _row(f"{file}:{line}", cells, said, tally), tuple(map(number, cells))
@@ -384,19 +386,19 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _is_polygon(count: int) -> bool:
-    """Return whether so many values are a class and three points or more."""
+    """Return whether this number of values is a class and at least three points."""
     return count >= 7 and count % 2 == 1
 
 
 def _row(where: str, cells: list[str], said: Folders, tally: Tally) -> list[float]:
-    """Return the numbers of a line; raises UserError where they are no object."""
+    """Return the numbers of a line; raises UserError if they are not an object."""
     if said.key_points and len(cells) == len(VALUES) + said.key_points:
         tally[POINTS] += 1
         cells = cells[: len(VALUES)]
     polygon = _is_polygon(len(cells))
     if len(cells) != len(VALUES) and not polygon:
         what = f"{len(cells)} values are not class, x, y, width and height"
-        raise UserError(where, what, "give a box by these five, or a polygon by its points")
+        raise UserError(where, what, "give these five for a box, or the points of a polygon")
     first = _number(where, VALUES[0], cells[0])
     if first not in range(said.classes):
         what = f"class {show(cells[0])} is not one of the {said.classes} in data.yaml"
@@ -417,12 +419,12 @@ def _around(where: str, x: list[float], y: list[float]) -> list[float]:
 
 
 def _part(where: str, name: str, cell: str) -> float:
-    """Return a number that is a part of the image, or a little more."""
+    """Return a coordinate from 0 to 1, or a little outside."""
     value = _number(where, name, cell)
     lowest = value > 0 if name in {"width", "height"} else value >= -OUTSIDE
     if not (lowest and value <= 1 + OUTSIDE):
-        what = f"{name} {show(cell)} is not a part of the image"
-        raise UserError(where, what, "give pixels divided by the image's width or height")
+        what = f"{name} {show(cell)} is not a fraction of the image"
+        raise UserError(where, what, "divide pixels by the image's width or height")
     return value
 
 

@@ -1,4 +1,4 @@
 """What every problem, optimizer and schedule must keep to, whoever wrote it: `gdcli check`.
 
-The tests hold gdcli's own to the same laws.
+The tests apply the same laws to gdcli's own problems, optimizers and schedules.
 """

@@ -1,8 +1,8 @@
-"""A law, and what came of it.
+"""A law, and its result.
 
-The fields of a class are options that say what they are.
+The law of options: each field of a class has a help text and a valid default.
 
-Small grids that laws are tried on, trained in memory.
+Small grids for testing the laws, trained in memory.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ if TYPE_CHECKING:
 
     from gdcli.problem import Problem
 
-Law: TypeAlias = Callable[[], str]  # returns what was seen; raises Broken, or whatever it meets
+Law: TypeAlias = Callable[
+    [], str
+]  # returns what it found; raises Broken, or any exception of the tested code
 
 
-class Broken(Exception):  # noqa: N818 -- a law is broken
-    """What breaks a law, in words."""
+class Broken(Exception):  # noqa: N818 -- reads as "a law is broken"
+    """A law does not hold; the message says why."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Whether a law is kept, and what was seen."""
+    """Whether a law holds, and what the test found."""
 
     law: str
     result: Literal["passed", "failed"]
@@ -42,7 +44,7 @@ class Kept:
 
 
 def kept(laws: Iterable[tuple[str, Law]]) -> list[Kept]:
-    """Return what came of laws, each by its name; one that is broken ends no other."""
+    """Return the results of laws by name; a broken law does not stop the others."""
     return [_kept(name, law) for name, law in laws]
 
 
@@ -54,23 +56,23 @@ def _kept(name: str, law: Law) -> Kept:
         return Kept(name, "failed", str(broken))
     except GdcliError as error:
         return Kept(name, "failed", "; ".join(error.lines))
-    except Exception as error:  # noqa: BLE001 -- code of anyone's may raise anything
+    except Exception as error:  # noqa: BLE001 -- the tested code may raise any exception
         fault = fault_of(error)
         what = f"{fault.where}: {fault.what}" if fault else said(error)
         return Kept(name, "failed", " ".join(what.split()))
 
 
 def require(condition: object, what: str) -> None:
-    """Raise Broken, saying what is wrong, unless a condition holds."""
+    """Raise Broken with the message `what` unless a condition holds."""
     if not condition:
         raise Broken(what)
 
 
 def options(cls: type) -> str:
-    """Require a phrase of every option, and a default that is a value of it."""
+    """Require a help text and a valid default of every option."""
     found = options_of(cls).values()
     for option in found:
-        require(option.summary, f"--{option.name} has no phrase: annotate it with one")
+        require(option.summary, f"--{option.name} has no help text: add one to its annotation")
         raw = list(option.default) if option.many else option.default
         read = option.read(raw, f"--{option.name}")
         require(read == option.default, f"--{option.name}: {option.default!r} is read as {read!r}")
@@ -84,7 +86,7 @@ FEW = Training(steps=5, record="step")
 def trials_of(
     problem: type[Problem], options: Mapping[str, Any], training: Training = FEW, **axes: Any
 ) -> tuple[Trial, ...]:
-    """Return the trials of a grid on a problem with some options."""
+    """Return the trials of a grid on a problem with given options."""
     return Grid(problem, options, Axes(**axes), {}, (), training).trials
 
 
@@ -100,10 +102,10 @@ def train(trials: tuple[Trial, ...], engine: str = "auto") -> dict[str, Curve]:
 
 
 def alone_as_together(trials: tuple[Trial, ...], chosen: Trial) -> str:
-    """Require the same bits of a trial alone as in a grid, in which another one diverges."""
+    """Require equal bits of a trial alone and in a grid in which another trial diverges."""
     neighbour = replace(chosen, lr=1e30)
     together = train((*trials, neighbour))[chosen.id]
     for name, values in train((chosen,))[chosen.id].items():
         same = values.tobytes() == together[name].tobytes()
-        require(same, f"{name} of {chosen.method} is another one in a grid than alone")
+        require(same, f"{name} of {chosen.method} differs between a grid and the trial alone")
     return f"{chosen.method}: the same bits among {len(trials) + 1} trials"

@@ -1,4 +1,4 @@
-"""The laws of whatever a reference means: a file may hold a problem and a rule for it.
+"""Applies the laws to a reference; a file may hold a problem and an optimizer for it.
 
 The laws of an optimizer.
 
@@ -58,12 +58,12 @@ Array = Callable[[np.ndarray], Any]
 
 @dataclass(frozen=True)
 class OptimizerLaws:
-    """An update rule, and what it must keep to."""
+    """The laws of an update rule."""
 
     rule: type[Optimizer]
 
     def __iter__(self) -> Iterator[tuple[str, Law]]:
-        """Yield the laws by name, those first that others build upon."""
+        """Yield the laws by name; laws that others depend on come first."""
         yield "options", partial(options, self.rule)
         yield "shapes", self.shapes
         yield "purity", self.purity
@@ -77,13 +77,13 @@ class OptimizerLaws:
 
     @property
     def array(self) -> Array:
-        """What makes the arrays that it is tried on."""
+        """The functions that make the arrays of the tests."""
         return _torch if self.rule.needs_torch else np.array
 
     def steps(
         self, array: Array, chosen: slice = slice(None), scale: float = 1.0
     ) -> list[np.ndarray]:
-        """Return the directions of a few steps on some rows of a parameter."""
+        """Return the directions of a few steps for some rows of a parameter."""
         rule, rng = self.rule(), np.random.default_rng(0)
         param = array(scale * rng.standard_normal(SHAPE)[chosen])
         state, found = rule.init(param), []
@@ -95,7 +95,7 @@ class OptimizerLaws:
         return found
 
     def shapes(self) -> str:
-        """Require direction and state to have the parameter's shape, and to be finite."""
+        """Require that direction and state are finite and have the parameter's shape."""
         rule, rng = self.rule(), np.random.default_rng(0)
         param = self.array(rng.standard_normal(SHAPE))
         state = rule.init(param)
@@ -106,13 +106,13 @@ class OptimizerLaws:
             require(set(after) == set(state), f"the state has the names {names}")
             for name, value in {"direction": direction, **after}.items():
                 held = np.asarray(value)
-                require(held.shape == SHAPE, f"{name} is of shape {held.shape}, not {SHAPE}")
+                require(held.shape == SHAPE, f"{name} has the shape {held.shape}, not {SHAPE}")
                 require(np.isfinite(held).all(), f"{name} is not finite after step {step}")
             state = after
         return f"state: {', '.join(state) or 'none'}"
 
     def purity(self) -> str:
-        """Require that a step changes nothing in place, and gives the same every time."""
+        """Require that a step changes nothing in place, and always gives the same result."""
         rule, rng = self.rule(), np.random.default_rng(0)
         param, grad = (self.array(rng.standard_normal(SHAPE)) for _ in range(2))
         state = rule.update(grad, rule.init(param), param, 1)[1]
@@ -121,40 +121,42 @@ class OptimizerLaws:
         first, again = (_flat(rule.update(grad, state, param, 2)) for _ in range(2))
         for name, value in given.items():
             require(np.array_equal(before[name], np.asarray(value)), f"it changes {name} in place")
-        require(all(map(np.array_equal, first, again)), "the same step has another result")
-        return "nothing is changed, and the same comes out"
+        require(all(map(np.array_equal, first, again)), "repeating a step gives another result")
+        return "no change in place, and the same result every time"
 
     def elementwise(self) -> str:
-        """Require that rows are moved together as each by itself."""
+        """Require the same directions for rows together and for each row alone."""
         whole = self.steps(self.array)
         for row in range(SHAPE[0]):
             part = self.steps(self.array, slice(row, row + 1))
             same = all(
                 np.array_equal(a[row : row + 1], b) for a, b in zip(whole, part, strict=True)
             )
-            require(same, "a row's direction depends on the other rows")
-        return f"{SHAPE[0]} rows together and apart"
+            require(same, "the direction of a row depends on the other rows")
+        return f"{SHAPE[0]} rows give the same directions together and alone"
 
     def libraries(self) -> str:
-        """Require the same of NumPy and torch."""
+        """Require the same directions in NumPy and torch."""
         ours = self.steps(np.array)
         try:
             theirs = self.steps(_torch)
         except TypeError as error:
-            raise Broken(f"it does not take torch's tensors: {error}") from error
+            raise Broken(f"it does not accept torch tensors: {error}") from error
         close = all(np.allclose(a, b, rtol=CLOSE) for a, b in zip(ours, theirs, strict=True))
         require(close, "its directions in NumPy and in torch differ")
         return "the same in NumPy and torch"
 
     def linear(self) -> str:
-        """Require twice the directions of twice the gradients and parameters."""
+        """Require that twice the gradients and parameters give twice the directions."""
         once, twice = self.steps(self.array), self.steps(self.array, scale=2.0)
         close = all(np.allclose(2 * a, b, rtol=CLOSE) for a, b in zip(once, twice, strict=True))
-        require(close, "it says linear = True, and twice the gradient is not twice the direction")
-        return "twice the gradient is twice the direction"
+        require(
+            close, "it sets linear = True, but twice the gradient does not give twice the direction"
+        )
+        return "twice the gradient gives twice the direction"
 
     def descent(self) -> str:
-        """Require that it lowers a bowl at one of some learning rates."""
+        """Require that the rule lowers a quadratic bowl at one of some learning rates."""
         training = Training(steps=300, record="300")
         trials = trials_of(Quadratic, {}, training, lr=RATES)
         trials = tuple(replace(trial, optimizer=self.rule()) for trial in trials)
@@ -162,11 +164,11 @@ class OptimizerLaws:
         best = min(ends, key=lambda lr: float(np.nan_to_num(ends[lr][-1], nan=np.inf)))
         first, last = ends[best][0], ends[best][-1]
         said = f"a bowl from {first:.3g} to {last:.3g} in 300 steps at lr {best:g}"
-        require(last < 0.5 * first, f"at no rate of {RATES} does it lower a bowl by half")
+        require(last < 0.5 * first, f"it lowers a bowl by half at none of the rates {RATES}")
         return said
 
     def grid(self) -> str:
-        """Require the same bits of a trial alone as in a grid, whatever options vary."""
+        """Require equal bits of a trial alone and in a grid in which the options vary."""
         rules = [self.rule(), *self._others()]
         cases: tuple[tuple[type[Any], dict[str, Any], dict[str, Any]], ...] = (
             (Quadratic, {}, {}),
@@ -180,7 +182,7 @@ class OptimizerLaws:
         return f"the same bits alone and among others, {len(rules)} settings"
 
     def _others(self) -> Iterator[Optimizer]:
-        """Yield the rule with each of its numbers at half its default."""
+        """Yield rules with one option each at half its default."""
         for option in options_of(self.rule).values():
             if option.field in self.rule.stacked_fields() and option.field != "weight_decay":
                 yield self.rule(**{option.field: 0.5 * option.default})
@@ -201,61 +203,61 @@ HORIZONS = (1, 2, 7, 100, 12345)
 
 @dataclass(frozen=True)
 class ScheduleLaws:
-    """A schedule, and what it must keep to."""
+    """The laws of a schedule."""
 
     schedule: type[Schedule]
 
     def __iter__(self) -> Iterator[tuple[str, Law]]:
-        """Yield the laws by name, those first that others build upon."""
+        """Yield the laws by name; laws that others depend on come first."""
         yield "options", partial(options, self.schedule)
         yield "values", self.values
         yield "determinism", self.determinism
         yield "grid", self.grid
 
     def values(self) -> str:
-        """Require multipliers to be plain, finite numbers of at least 0."""
+        """Require that multipliers are finite Python numbers of at least 0."""
         ends = math.inf, -math.inf
         for horizon in HORIZONS:
             for step in range(horizon):
                 value = self.schedule().multiplier(step, horizon)
                 where = f"at step {step} of {horizon}"
                 plain = isinstance(value, int | float)
-                require(plain, f"the multiplier {where} is a {type(value).__name__}, no number")
+                require(plain, f"the multiplier {where} is a {type(value).__name__}, not a number")
                 require(math.isfinite(value) and value >= 0, f"the multiplier {where} is {value}")
                 ends = min(ends[0], value), max(ends[1], value)
         return f"from {ends[0]:.6g} to {ends[1]:.6g}"
 
     def determinism(self) -> str:
-        """Require the same multiplier of a step, whatever was asked before."""
+        """Require that the multiplier of a step does not depend on earlier calls."""
         schedule = self.schedule()
         ahead = [schedule.multiplier(step, 50) for step in range(50)]
         back = [schedule.multiplier(step, 50) for step in reversed(range(50))]
-        require(ahead == back[::-1], "a step's multiplier depends on what was asked before")
-        return "forwards and backwards the same"
+        require(ahead == back[::-1], "the multiplier of a step depends on earlier calls")
+        return "the same forwards and backwards"
 
     def grid(self) -> str:
-        """Require the same bits of a trial alone as in a grid."""
+        """Require equal bits of a trial alone and in a grid."""
         trials = trials_of(Quadratic, {}, FEW, lr=(0.01, 0.02, 0.1))
         trials = tuple(replace(trial, schedule=self.schedule()) for trial in trials)
         return alone_as_together(trials, trials[1])
 
 
-STEP = 1e-6  # of a difference quotient, in float64
-CLOSE_LOSSES = 1e-3  # of a quotient and a slope, over the gradient's length: a kink may lie between
-SAME = 1e-6  # of two ways to compute a loss in float64
+STEP = 1e-6  # step of a difference quotient, in float64
+CLOSE_LOSSES = 1e-3  # allowed difference of quotient and slope, relative to the gradient norm
+SAME = 1e-6  # allowed difference of two ways to compute a loss in float64
 DESCENT = 30  # steps
-PENALTY = 0.01  # l2 of networks that are computed in two ways
+PENALTY = 0.01  # l2 for networks when two ways are compared
 
 
 @dataclass(frozen=True)
 class ProblemLaws:
-    """A problem with some options, and what it must keep to."""
+    """The laws of a problem with given options."""
 
     problem: type[Problem]
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[tuple[str, Law]]:
-        """Yield the laws by name, those first that others build upon."""
+        """Yield the laws by name; laws that others depend on come first."""
         yield "options", partial(options, self.problem)
         yield "data", self.data
         yield "determinism", self.determinism
@@ -280,12 +282,12 @@ class ProblemLaws:
 
     @cached_property
     def methods(self) -> tuple[str, ...]:
-        """The methods it takes: only gd where there are no examples."""
+        """The methods of the problem: only gd without examples."""
         return ("gd",) if self.examples.examples == 1 else ("gd", "minibatch")
 
     @cached_property
     def start(self) -> Start:
-        """Where a trial starts."""
+        """The starting point of a trial."""
         return starting_point(self.trial.problem, self.examples, 0)
 
     def program(self) -> Program:
@@ -294,33 +296,33 @@ class ProblemLaws:
         return program_for([self.trial], self.examples, device)
 
     def data(self) -> str:
-        """Require examples in finite arrays of int64 or float64, of one length by part."""
+        """Require finite NumPy arrays of int64 or float64, of one length in each part."""
         for name, part in _parts(self.examples):
             for key, array in part.items():
                 where = f'{name} "{key}"'
-                require(isinstance(array, np.ndarray), f"{where} is no NumPy array")
+                require(isinstance(array, np.ndarray), f"{where} is not a NumPy array")
                 kinds = array.dtype in (np.float64, np.int64)
                 require(kinds, f"{where} is {array.dtype}: make it float64 or int64")
                 require(np.isfinite(array).all(), f"{where} is not finite everywhere")
         return f"{self.examples.examples} training examples"
 
     def determinism(self) -> str:
-        """Require equal examples and starts of equal streams."""
+        """Require equal examples and starting points for equal random streams."""
         problem = self.trial.problem
         draws = [problem.load(stream(name_of(problem), 7, "data")) for _ in range(2)]
         for (name, one), (_, other) in zip(*map(_parts, draws), strict=True):
             for key, array in one.items():
                 same = np.array_equal(array, other[key])
-                require(same, f'{name} "{key}" differs between two draws of one seed')
+                require(same, f'{name} "{key}" differs between two draws with one seed')
         for key, array in starting_point(problem, self.examples, 0).items():
             require(np.asarray(array).dtype == np.float64, f'the start "{key}" is not float64')
             require(np.isfinite(array).all(), f'the start "{key}" is not finite')
             same = np.array_equal(array, self.start[key])
-            require(same, f'the start "{key}" differs between two draws of one seed')
+            require(same, f'the start "{key}" differs between two draws with one seed')
         return f"{sum(array.size for array in self.start.values())} parameters"
 
     def purity(self) -> str:
-        """Require that measuring changes nothing, and gives the same every time."""
+        """Require that measuring changes nothing in place, and always gives the same result."""
         program, host = self.program(), self.program().device.host
         params = program.start([self.start])
         before = {
@@ -334,11 +336,11 @@ class ProblemLaws:
             require(np.array_equal(array, host(after[name])), f"it changes {name} in place")
         for name, value in first.values.items():
             same = np.array_equal(host(value), host(again.values[name]), equal_nan=True)
-            require(same, f"{name} is another one when it is measured again")
-        return "nothing is changed, and the same comes out"
+            require(same, f"{name} changes when it is measured again")
+        return "no change in place, and the same result every time"
 
     def gradient(self) -> str:
-        """Require the loss's gradient: difference quotients along random directions agree."""
+        """Require that the gradient agrees with difference quotients along random directions."""
         program, rng = self.program(), np.random.default_rng(0)
         point = program.evaluate(program.start([self.start]))
         slopes = {n: a[0] for n, a in program.unstacked(point.gradient).items()}
@@ -351,7 +353,7 @@ class ProblemLaws:
             expected = sum(float((slopes[n] * way[n]).sum()) for n in way) / size
             found = (ahead - behind) / (2 * STEP)
             off = abs(found - expected) / max(length, 1e-6)
-            what = f"it says {expected:.6g} along a direction in which the loss changes by"
+            what = f"the slope is {expected:.6g} along a direction in which the loss changes by"
             require(off < CLOSE_LOSSES, f"{what} {found:.6g}")
             worst = max(worst, off)
         return f"difference quotients agree to {worst:.1g}"
@@ -362,7 +364,7 @@ class ProblemLaws:
         return float(program.lanes.gather(program.device.host(value))[0])
 
     def columns(self) -> str:
-        """Require the columns of curves to be those that the problem names."""
+        """Require that the columns of the curves are those that the problem names."""
         (curve,) = train((self.trial,)).values()
         known = {"train_loss", "grad_norm", "test_loss", *self.trial.problem.curve_columns}
         strange = sorted(set(curve) - known)
@@ -370,7 +372,7 @@ class ProblemLaws:
         return ", ".join(name for name in curve if name not in ("train_loss", "grad_norm")) or "-"
 
     def descent(self) -> str:
-        """Require gradient descent to lower the loss with the defaults."""
+        """Require that gradient descent lowers the loss with the defaults."""
         (curve,) = train(
             trials_of(self.problem, self.options, Training(steps=DESCENT, record=str(DESCENT)))
         ).values()
@@ -378,13 +380,13 @@ class ProblemLaws:
         said = (
             f"from {first:.6g} to {last:.6g} in {DESCENT} steps at lr {self.problem.default_lr:g}"
         )
-        require(last < first, f"the loss goes {said}: give it another default_lr")
+        require(last < first, f"the loss goes {said}: choose another default_lr")
         return said
 
     def engines(self) -> str:
-        """Require the same columns of the fast way as of plain autograd, one trial at a time.
+        """Require equal curves of the fast program and of plain autograd, one trial at a time.
 
-        Networks are tried with a penalty, too, which each way has for itself.
+        Networks also have an L2 penalty here, because both ways compute it separately.
         """
         chosen = {"l2": PENALTY} if issubclass(self.problem, Network) else {}
         for method in self.methods:
@@ -396,15 +398,18 @@ class ProblemLaws:
             )
             fast, plain = (train((trial,), engine)[trial.id] for engine in ("auto", "reference"))
             same = set(fast) == set(plain)
-            require(same, f"{method}: one records {', '.join(fast)}, one {', '.join(plain)}")
+            require(
+                same,
+                f"{method}: the fast way has {', '.join(fast)}, the plain way {', '.join(plain)}",
+            )
             for name, values in fast.items():
                 off = np.abs(values - plain[name]).max() / max(np.abs(plain[name]).max(), 1e-300)
-                words = "losses differ" if name == "train_loss" else f"{name} differs"
+                words = "the losses differ" if name == "train_loss" else f"{name} differs"
                 require(off < SAME, f"{method}: {words} by {off:.1g} of the largest")
         return f"{' and '.join(self.methods)}: the same losses, gradients and measures"
 
     def grid(self) -> str:
-        """Require the same bits of a trial alone as in a grid."""
+        """Require equal bits of a trial alone and in a grid."""
         lr, seeds = self.problem.default_lr, (0, 1)
         for method in self.methods:
             axes = self._axes(method) | {"lr": (lr / 3, lr / 10, lr), "seed": seeds}
@@ -416,7 +421,7 @@ class ProblemLaws:
         return {"method": (method,), "batch_size": (min(7, self.examples.examples),)}
 
     def stacking(self) -> str:
-        """Say whether trials are computed together, and why not; both are well."""
+        """Report whether trials are stacked, or why not; both are allowed."""
         why = why_not_stacked(self.trial.problem, self.trial.training.data_seed)
         return f"one trial at a time: {why}" if why else "trials are computed together"
 
@@ -433,10 +438,10 @@ LAWS: dict[str, Any] = {
 
 
 def check(reference: str, where: str) -> dict[str, list[Kept]]:
-    """Return what came of the laws, by "problem", "optimizer" and "schedule".
+    """Return the results of the laws, by "problem", "optimizer" and "schedule".
 
-    Raises UserError, naming `where`, for a reference that means none of them, and for a file
-    that cannot be run.
+    Raises UserError, naming `where`, for a reference to none of them, and for a file that cannot
+    be run.
     """
     reference = absolute(reference)
     catalogues: tuple[Catalogue[Any], ...] = (PROBLEMS, OPTIMIZERS, SCHEDULES)

@@ -1,5 +1,5 @@
 """The optimizers that are built in.
 
-One file an optimizer: the file's name is the optimizer's.
+Each file holds one optimizer, named after the file.
 It may import gdcli/optimizer.py, fields and arrays.
 """

@@ -1,4 +1,4 @@
-"""AdaDelta: steps in the parameter's own units; made for a learning rate of 1."""
+"""AdaDelta: adapts the size of its steps by itself; made for a learning rate of 1."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class AdaDelta(Optimizer):
     """param -= lr * rms(past directions) / rms(gradients) * grad (Zeiler 2012).
 
-    The paper has no learning rate: its rule, and torch.optim's default, is lr = 1.
+    The paper has no learning rate. lr = 1 gives its rule, and is torch.optim's default.
     """
 
     rho: Annotated[float, "share of both mean squares kept each step", Ge(0), Lt(1)] = 0.9

@@ -1,4 +1,4 @@
-"""AdaGrad: each coordinate's step shrinks with the squared gradients it has seen."""
+"""AdaGrad: the step of each coordinate shrinks as its squared gradients add up."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ class AdaGrad(Optimizer):
         return {"sum": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
-        """Return the gradient over the root of the sum of its squares."""
+        """Return the gradient divided by the root of the sum of its squares."""
         total = state["sum"] + grad * grad
         return grad / (namespace(grad).sqrt(total) + self.eps), {"sum": total}

@@ -1,4 +1,4 @@
-"""Adam: momentum, each coordinate divided by the recent size of its gradient."""
+"""Adam: momentum, with each coordinate divided by the recent size of its gradient."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Adam(Optimizer):
         return {"mean": zeros, "square": zeros}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
-        """Return the mean gradient over the root of the mean square, both without bias."""
+        """Return the mean gradient divided by the root of the mean square, both bias-corrected."""
         state = self.moments(grad, state)
         mean_hat = unbiased(state["mean"], self.beta1, step)
         return mean_hat / self.scale(state["square"], step), state
@@ -40,21 +40,21 @@ class Adam(Optimizer):
         return {"mean": mean, "square": square}
 
     def scale(self, square: Array, step: int) -> Array:
-        """Return what the mean gradient is divided by."""
+        """Return the divisor of the mean gradient."""
         square_hat = unbiased(square, self.beta2, step)
         return namespace(square).sqrt(square_hat) + self.eps
 
 
 def unbiased(average: Array, beta: float, step: int) -> Array:
-    """Return a moving average corrected for its start at 0."""
+    """Return a moving average with its bias towards the start at 0 corrected."""
     return average / (1 - power(beta, step))
 
 
 def power(base: Array, exponent: int | Array) -> Array:
     """Return base**exponent by squaring.
 
-    The bits of pow differ between libraries, and between a float and an array; products do not.
-    On a GPU, whose steps are recorded once for all, the exponent is an array itself.
+    Results of pow differ between libraries, and between floats and arrays; products do not.
+    On a GPU the exponent is an array, because a CUDA graph records one step for all.
     """
     if not isinstance(exponent, int):
         return base**exponent

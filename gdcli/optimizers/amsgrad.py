@@ -1,4 +1,4 @@
-"""AMSGrad: Adam whose steps never grow back."""
+"""AMSGrad: Adam divided by the largest gradient size so far, so that steps do not grow again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class AMSGrad(Adam):
     """Adam, divided by the largest mean square so far (Reddi, Kale and Kumar 2018, algorithm 2).
 
-    Both averages are freed of their bias, the largest after it is chosen, as in torch.optim.
+    The bias of the largest average is corrected after it is chosen, as in torch.optim.
     """
 
     def init(self, param: Array) -> State:
@@ -25,7 +25,7 @@ class AMSGrad(Adam):
         return super().init(param) | {"largest": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
-        """Return the mean gradient over the root of the largest mean square."""
+        """Return the mean gradient divided by the root of the largest mean square."""
         moments = self.moments(grad, state)
         largest = namespace(grad).maximum(state["largest"], moments["square"])
         mean_hat = unbiased(moments["mean"], self.beta1, step)

@@ -1,4 +1,4 @@
-"""Lion: every coordinate moves by the learning rate, along the sign of a momentum."""
+"""Lion: each coordinate moves by the learning rate, against the sign of its mean gradient."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Lion(Optimizer):
         return {"mean": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
-        """Return the sign of the mean gradient, leaning towards the newest."""
+        """Return the sign of the mean gradient mixed with the newest gradient."""
         leaning = self.beta1 * state["mean"] + (1 - self.beta1) * grad
         mean = self.beta2 * state["mean"] + (1 - self.beta2) * grad
         return namespace(grad).sign(leaning), {"mean": mean}

@@ -1,4 +1,4 @@
-"""Heavy ball: each step keeps a share of the velocity of the last."""
+"""Momentum (heavy ball): each step keeps a share of the last step's velocity."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Momentum(Optimizer):
     linear: ClassVar[bool] = True
 
     def init(self, param: Array) -> State:
-        """Start at rest."""
+        """Start with a velocity of 0."""
         return {"velocity": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:

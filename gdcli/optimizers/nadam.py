@@ -1,4 +1,4 @@
-"""NAdam: Adam with Nesterov's look ahead."""
+"""NAdam: Adam with Nesterov's momentum."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 class NAdam(Adam):
     """Adam's mean replaced by the mean one step ahead, under a warming beta1 (Dozat 2016)."""
 
-    psi: Annotated[float, "how fast beta1 warms up from its half", Ge(0)] = 0.004
+    psi: Annotated[float, "how fast beta1 grows from half its value", Ge(0)] = 0.004
 
     def init(self, param: Array) -> State:
         """Start with both averages at 0 and the product of all momenta at 1."""
         return super().init(param) | {"mu_product": namespace(param).ones_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
-        """Return the mean one step ahead over the root of the mean square, both without bias."""
+        """Return the mean one step ahead divided by the root of the mean square, bias-corrected."""
         moments = self.moments(grad, state)
         mu, mu_next = self.momentum(step, grad), self.momentum(step + 1, grad)
         product = state["mu_product"] * mu
@@ -36,8 +36,8 @@ class NAdam(Adam):
         return ahead / self.scale(moments["square"], step), moments | {"mu_product": product}
 
     def momentum(self, step: int, like: Array) -> Array:
-        """Return beta1 * (1 - 0.96**(step * psi) / 2), of the dtype of `like`."""
+        """Return beta1 * (1 - 0.96**(step * psi) / 2) in the dtype of `like`."""
         xp = namespace(like)
-        # exp of an array even for a float psi: a trial alone then has the bits it has in a grid.
+        # Also an array if psi is a float, so that a trial has the same bits alone and in a grid.
         exponent = xp.asarray(step * math.log(0.96) * self.psi, dtype=like.dtype)
         return self.beta1 * (1 - 0.5 * xp.exp(exponent))

@@ -1,4 +1,4 @@
-"""Nesterov's accelerated gradient: momentum that looks one step ahead."""
+"""Nesterov's accelerated gradient: momentum with the gradient one step ahead."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Nesterov(Momentum):
     """param -= lr * (grad + beta * velocity) (Nesterov 1983; form: Sutskever et al. 2013).
 
-    The parameters are those of the point ahead, where the gradient is taken, as in torch.optim.
+    The parameters are the point ahead, at which the gradient is computed, as in torch.optim.
     """
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:

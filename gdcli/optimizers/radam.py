@@ -1,4 +1,4 @@
-"""RAdam: Adam that starts as momentum, until the mean square can be trusted."""
+"""RAdam: starts as momentum, and becomes Adam when the mean square is reliable."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class RAdam(Adam):
     """Adam times a rectifier, from the sixth step or so (Liu et al. 2020, algorithm 2)."""
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
-        """Return the mean gradient, divided by the root of the mean square where that is sound."""
+        """Return the mean gradient, divided by the root of the mean square once it is reliable."""
         xp = namespace(grad)
         state = self.moments(grad, state)
-        # float64 whatever the gradient's: whether rho exceeds 5 must not hang on rounding.
+        # Always float64: whether rho exceeds 5 must not depend on rounding.
         beta2 = xp.asarray(self.beta2, dtype=xp.float64)
         decay = power(beta2, step)
-        # Held at 5 where the mean square is not to be used, so that no root is negative.
+        # At least 5, also where the mean square is not used, so that no root is negative.
         rho_inf = xp.clip(2 / (1 - beta2) - 1, 5.0, None)
         rho = xp.clip(2 / (1 - beta2) - 1 - 2 * step * decay / (1 - decay), 5.0, None)
         rectifier = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)

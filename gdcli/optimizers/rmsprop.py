@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RMSprop(Optimizer):
     """param -= lr * grad / (sqrt(mean of grad**2) + eps) (Tieleman and Hinton 2012, lecture 6.5).
 
-    Not centred and without momentum, torch.optim's defaults.
+    Not centred and without momentum, like torch.optim's defaults.
     """
 
     alpha: Annotated[float, "share of the mean square kept each step", Ge(0), Lt(1)] = 0.99
@@ -29,6 +29,6 @@ class RMSprop(Optimizer):
         return {"square": namespace(param).zeros_like(param)}
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
-        """Return the gradient over the root of its mean square."""
+        """Return the gradient divided by the root of its mean square."""
         square = self.alpha * state["square"] + (1 - self.alpha) * (grad * grad)
         return grad / (namespace(grad).sqrt(square) + self.eps), {"square": square}

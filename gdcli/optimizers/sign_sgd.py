@@ -1,4 +1,4 @@
-"""Sign descent: every coordinate moves by the learning rate, downhill."""
+"""Sign descent: each coordinate moves by the learning rate, against the sign of its gradient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plain gradient descent: step straight down the gradient."""
+"""Plain gradient descent: the step is the learning rate times the gradient."""
 
 from __future__ import annotations
 

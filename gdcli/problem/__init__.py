@@ -3,11 +3,11 @@
 Problem             any loss in PyTorch: differentiated by autograd under torch.func.vmap
 ├── Analytic        value and gradient in closed form (quadratic, rosenbrock, ...)
 │   └── Surface     a function of two variables, with a starting point
-├── LinearModel     predictions X W + b and what one prediction costs (least squares, softmax, ...)
+├── LinearModel     predictions X W + b and the cost of one prediction (least squares, ...)
 ├── Network         a torch.nn.Module and a criterion (mlp, cnn)
-└── StatefulNetwork a module with a loss of its own, trained alone (yolo26)
+└── StatefulNetwork a module with a loss of its own, one trial at a time (yolo26)
 
-A problem is a frozen dataclass: its fields are its options. It is written for one trial; the
+A problem is a frozen dataclass whose fields are its options. It is written for one trial; the
 engine adds the axis of trials. The more specific the family, the faster it runs.
 """
 

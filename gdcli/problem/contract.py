@@ -1,10 +1,10 @@
-"""What every problem is: its data, its starting points and its loss.
+"""The contract of every problem: its data, its starting points and its loss.
 
-What a problem with classes does about rare ones.
+The options of classifiers for rare classes: class weights and balanced accuracy.
 
 Functions in closed form.
 
-Linear predictions, and what one of them costs.
+Linear predictions, and the cost of one prediction.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-# NumPy on the CPU, torch elsewhere: the array API has no static type that both satisfy.
+# NumPy arrays on the CPU, otherwise torch tensors; no static type of the array API covers both.
 Array: TypeAlias = Any
 Params: TypeAlias = dict[str, Array]
 Batch: TypeAlias = dict[str, Array]
@@ -32,17 +32,17 @@ Batch: TypeAlias = dict[str, Array]
 
 @dataclass(frozen=True)
 class Data:
-    """Training and test examples: NumPy arrays by name, their first axis the example.
+    """Training and test examples: NumPy arrays by name, with examples along the first axis.
 
-    Both parts are empty for a pure function; the test part is empty where nothing was held out.
-    `constants` (a Hessian, say) join every batch whole, on the device of the run. `order` has, for
-    each training example, its index among the rows that were read, where that is known.
+    A pure function has no examples; without held-out examples the test part is empty. Every batch
+    contains `constants` (such as a Hessian) as a whole, on the device of the run. `order` has the
+    index of each training example among the rows that were read, if that is known.
     """
 
     train: Batch = field(default_factory=dict)
     test: Batch = field(default_factory=dict)
     constants: Batch = field(default_factory=dict)
-    # What each class is called, where that is known.
+    # The name of each class, if known.
     classes: tuple[str, ...] = field(default=(), kw_only=True)
     order: Array | None = field(default=None, kw_only=True)
 
@@ -56,13 +56,13 @@ class Data:
 class Problem(ABC):
     """A loss to minimise, its data and its starting points."""
 
-    default_lr: ClassVar[float] = 0.1  # one at which gradient descent converges
+    default_lr: ClassVar[float] = 0.1  # gradient descent must converge at it
     default_epochs: ClassVar[int] = 50
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float32"
     vectorized: ClassVar[bool] = True  # False: trials run one by one
-    metric_names: ClassVar[tuple[str, ...]] = ()  # the metrics there may be, in their order
-    constant: ClassVar[str] = ""  # part of the loss that its gradient takes for a constant
-    packages: ClassVar[tuple[str, ...]] = ()  # further ones whose version the results depend on
+    metric_names: ClassVar[tuple[str, ...]] = ()  # all names that `metrics` may return, in order
+    constant: ClassVar[str] = ""  # part of the loss with stop-gradient, in words for messages
+    packages: ClassVar[tuple[str, ...]] = ()  # further packages that the results depend on
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
@@ -71,19 +71,19 @@ class Problem(ABC):
 
     @property
     def minimum(self) -> float | None:
-        """The least training loss there is, where it is known."""
+        """The least possible training loss; None: not known."""
         return None
 
     @classmethod
     def decided(cls, options: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG003 -- here nothing
-        """Return, by field, options that the user left out and that a data file decides.
+        """Return values, by field, for options that the user left out and that a data file decides.
 
-        They are asked for once, where an experiment is made: a run's folder has them as if given.
+        Called once, when the experiment is made; the run's folder stores the values.
         """
         return {}
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the examples; whatever is drawn (labels, a split) comes from `rng`."""
+        """Return the examples; draw all random numbers (labels, a split) from `rng`."""
         return Data()
 
     @abstractmethod
@@ -92,52 +92,52 @@ class Problem(ABC):
 
     @abstractmethod
     def loss(self, params: Params, batch: Batch) -> Array:
-        """Return the mean loss over the batch, a scalar tensor of one trial."""
+        """Return the mean loss of one trial over the batch, a scalar tensor."""
 
     def metrics(self, params: Params, batch: Batch) -> dict[str, Array]:
-        """Return further scalars worth recording, by column name."""
+        """Return further scalars to record, by column name."""
         return {}
 
 
 def of_both_parts(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the columns of metrics that training and test examples both have."""
+    """Return the column names of metrics for the training and the test examples."""
     return tuple(f"{part}_{name}" for name in names for part in ("train", "test"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfClasses:
-    """The options of a problem that predicts a class."""
+    """Class weights and balanced accuracy, for a problem that predicts a class."""
 
     class_weights: Annotated[
         Literal["none", "balanced"],
         LATER,
-        "weigh each example by n / (classes x examples of its class), of the training part",
+        "weight of each example: balanced is n / (classes x training examples of its class)",
     ] = "none"
     balanced_accuracy: Annotated[
         bool,
         LATER,
-        "record the mean recall of the classes, too; so do --class-weights and --stratify",
+        "also record the mean recall of the classes; --class-weights and --stratify imply it",
     ] = False
 
     @property
     def weighs(self) -> bool:
-        """Whether the loss weighs the examples by their classes."""
+        """Whether the loss weights the examples by class."""
         return self.class_weights == "balanced"
 
     @property
     def recalls(self) -> bool:
-        """Whether the mean recall of the classes is recorded beside the accuracy."""
+        """Whether the mean recall of the classes is recorded, too."""
         return self.weighs or True in (self.balanced_accuracy, getattr(self, "stratify", False))
 
     @property
     def of_rare_classes(self) -> tuple[str, ...]:
-        """The measures that are recorded beside the accuracy."""
+        """The names of the measures that are recorded besides the accuracy."""
         return ("balanced_accuracy",) if self.recalls else ()
 
 
 @dataclass(frozen=True)
 class Analytic(Problem):
-    """A function with its gradient in closed form, in array code.
+    """A function with its gradient in closed form, written as array code.
 
     A point has shape (..., dimension, trials): `point[..., 0, :]` is the first coordinate of
     every trial. Batch arrays have shape (..., examples, dimension).
@@ -151,42 +151,42 @@ class Analytic(Problem):
 
     @abstractmethod
     def gradient(self, point: Array, batch: Batch) -> Array:
-        """Return the gradient of `value`, of the point's shape."""
+        """Return the gradient of `value`, in the shape of the point."""
 
     def aligned(self, data: Data) -> tuple[Array, Data] | None:
         """Return a rotation, (dimension, dimension), to axes in which the problem is simpler.
 
-        With it come the data of the rotated problem, which has the same losses, gradient norms
-        and metrics at `rotation @ point` as this one has at `point`. None: there is none.
+        The second value is the data of the rotated problem. It has the same losses, gradient norms
+        and metrics at `rotation @ point` as this one at `point`. None: there is no such rotation.
         """
         return None
 
     def curvature(self, batch: Batch) -> tuple[Array, Array] | None:
-        """Return eigenvalues, (dimension, 1), and minimiser of a bowl along the axes.
+        """Return the eigenvalues, (dimension, 1), and the minimiser of an axis-aligned bowl.
 
-        The minimiser broadcasts against a point. None: the function is something else.
+        The minimiser broadcasts against a point. None: the function is not such a bowl.
         """
         return None
 
     def loss(self, params: Params, batch: Batch) -> Array:
-        """Return the loss of one trial whose point has shape (dimension,)."""
+        """Return the loss of one trial; its point has shape (dimension,)."""
         return self.value(params["point"][:, None], batch)[0]
 
 
 @dataclass(frozen=True)
 class Surface(Analytic):
-    """A function of two variables, started from a given point."""
+    """A function of two variables with a given starting point."""
 
     start: Annotated[tuple[float, float], "starting point x,y"] = (1.0, 1.0)
-    spread: Annotated[float, "standard deviation of the start around it", Ge(0)] = 0.0
+    spread: Annotated[float, "standard deviation of random starts around --start", Ge(0)] = 0.0
 
     minima: ClassVar[tuple[tuple[float, float], ...]] = ()
-    depth: ClassVar[float | None] = None  # the height at the minima
+    depth: ClassVar[float | None] = None  # the function's value at the minima
     metric_names: ClassVar[tuple[str, ...]] = ("distance",)
 
     @property
     def minimum(self) -> float | None:
-        """The height at the minima."""
+        """The function's value at the minima."""
         return self.depth
 
     @abstractmethod
@@ -198,11 +198,11 @@ class Surface(Analytic):
         """Return the two partial derivatives, elementwise."""
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
-        """Return the start, moved by normal noise of the given spread."""
+        """Return the start plus normal noise with the standard deviation `spread`."""
         return {"point": self.start + self.spread * rng.standard_normal(2)}
 
     def value(self, point: Array, batch: Batch) -> Array:
-        """Return the height at each trial's point."""
+        """Return the function's value at each trial's point."""
         return self.height(point[..., 0, :], point[..., 1, :])
 
     def gradient(self, point: Array, batch: Batch) -> Array:
@@ -222,11 +222,11 @@ class Surface(Analytic):
 
 @dataclass(frozen=True)
 class LinearModel(Problem):
-    """Predictions z = X W + b; the problem says only what one prediction costs.
+    """Predictions z = X W + b; a subclass defines only the cost of one prediction.
 
     Data: "x" of shape (examples, features), "y" of shape (examples, outputs). Predictions and
-    targets have shape (..., outputs, columns), a column for each example of each trial:
-    elementwise code need not know.
+    targets have shape (..., outputs, columns), with a column for each example of each trial.
+    Elementwise code works for any such shape.
     """
 
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
@@ -234,51 +234,51 @@ class LinearModel(Problem):
 
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float64"
     squared: ClassVar[bool] = False  # the cost is half the squared residual
-    bend: ClassVar[float | None] = None  # the largest second derivative of the cost, where known
+    bend: ClassVar[float | None] = None  # largest second derivative of the cost, if known
 
     @abstractmethod
     def cost(self, z: Array, y: Array) -> Array:
-        """Return what each prediction costs; the engine sums it over the outputs."""
+        """Return the cost of each prediction; the engine sums it over the outputs."""
 
     @abstractmethod
     def slope(self, z: Array, y: Array) -> Array:
-        """Return d cost / d z, of the shape of z."""
+        """Return d cost / d z in the shape of z."""
 
     def bending(self, z: Array, y: Array, along: Array) -> Array | None:
-        """Return the derivative of `slope` along a direction of z, of the shape of z.
+        """Return the derivative of `slope` along a direction of z, in the shape of z.
 
-        It is what sharpness is measured by. None: the engine takes a difference of two slopes.
+        Sharpness needs it. None: the engine computes a difference quotient of `slope` instead.
         """
         return None
 
     @property
     def convex(self) -> bool:
-        """Whether the cost is convex and differentiable, and has `bending`.
+        """Whether the cost is convex and differentiable and `bending` is defined.
 
-        Then Newton's method finds the least training loss.
+        If so, the engine finds the least training loss with Newton's method.
         """
         return False
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
-        """Every metric of the training and of the test examples."""
+        """Every metric, for the training and for the test examples."""
         rare = self.of_rare_classes if isinstance(self, OfClasses) else ()
         return of_both_parts((*self.metric_names, *rare))
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
-        """Return measures of each prediction by name, shape (..., columns), to be averaged."""
+        """Return scores of each prediction by name, shape (..., columns); the engine averages."""
         return {}
 
     def probabilities(self, z: Array) -> Array | None:
-        """Return the probability of each class, (..., classes, columns); None: no classifier."""
+        """Return class probabilities, (..., classes, columns); None: not a classifier."""
         return None
 
     def assess(self, z: Array, y: Array) -> tuple[Array, Array, dict[str, Array]]:
-        """Return cost, slope and scores; a problem may have them share their work."""
+        """Return cost, slope and scores; override it if they can share work."""
         return self.cost(z, y), self.slope(z, y), self.scores(z, y)
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
-        """Return normal weights of the given scale and zero biases."""
+        """Return normal weights with standard deviation `init_scale`, and zero biases."""
         shape = data.train["x"].shape[1], data.train["y"].shape[1]
         weight = self.init_scale * rng.standard_normal(shape)
         return {"weight": weight, "bias": 0.0 * weight[0]}

@@ -1,4 +1,4 @@
-"""PyTorch modules, with a criterion or with a loss of their own."""
+"""PyTorch modules, either with a criterion or with a loss of their own."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-BITS = 8  # of a rounded number, unless it is said
+BITS = 8  # default number of bits of a rounded number
 
 
 @dataclass(frozen=True)
@@ -27,37 +27,40 @@ class Network(Problem, OfClasses):
 
     Data: "x", one example a row; "y", class indices of shape (examples,) or (examples, places...)
     for cross_entropy, or targets of the shape of the outputs for mse and the other losses of
-    torch.nn.functional; a criterion is the name of one of them, or what is called with outputs and
-    targets and returns a mean over the examples: a module such as nn.HuberLoss(delta=0.5), a
-    function, a functools.partial. The engine draws the starting parameters of
-    nn.Linear and nn.Conv2d; what `module` sets itself, by nn.init or by assigning an
-    nn.Parameter, it leaves. Torch does not tell what is written through `.data`, nor, of a layer
-    copied by copy.deepcopy, what was set before.
+    torch.nn.functional.
+
+    `criterion` is the name of such a loss, or a callable that takes outputs and targets and
+    returns a mean over the examples: a module such as nn.HuberLoss(delta=0.5), a function, a
+    functools.partial.
+
+    The engine draws the starting parameters of nn.Linear and nn.Conv2d. Parameters that `module`
+    sets itself, with nn.init or by assigning an nn.Parameter, stay as they are. The engine cannot
+    see what is written through `.data`, or what was set before copy.deepcopy.
     """
 
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
     quantize: Annotated[
         Literal["none", "ptq", "qat"],
         LATER,
-        "round weights and activations: not at all, after training, or while training",
+        "round weights and activations: never, after training, or in training",
     ] = "none"
-    weight_bits: Annotated[int | None, LATER, "bits of a rounded weight; 8", Ge(2), Le(8)] = None
+    weight_bits: Annotated[int | None, LATER, "bits of a rounded weight (8)", Ge(2), Le(8)] = None
     activation_bits: Annotated[
-        int | None, LATER, "bits of a rounded activation, 32 for none rounded; 8", Ge(2), Le(32)
+        int | None, LATER, "bits of a rounded activation (8); 32: no rounding", Ge(2), Le(32)
     ] = None
     float_epochs: Annotated[
-        int | None, LATER, "epochs that qat trains in floats before it rounds; 0", Ge(0)
+        int | None, LATER, "epochs of qat in floats before rounding starts (0)", Ge(0)
     ] = None
 
     criterion: ClassVar[str | Callable[..., Any]] = "cross_entropy"
 
     def __post_init__(self) -> None:
-        """Fill in the bits where something is rounded, and take them out where nothing is.
+        """Set the default bits if something is rounded, and remove the bits if nothing is.
 
-        Trials that differ in nothing else are then one.
+        Trials that differ in unused bits only are then the same trial.
         """
         if check := getattr(super(), "__post_init__", None):
-            check()  # of where the examples come from
+            check()  # the options of the data
         rounds, trains = self.quantize != "none", self.quantize == "qat"
         settings = {
             "weight_bits": self.weight_bits or BITS if rounds else None,
@@ -76,19 +79,19 @@ class Network(Problem, OfClasses):
 
     @property
     def classifies(self) -> bool:
-        """Whether the outputs are scores of classes: the criterion is cross-entropy."""
+        """Whether the criterion is cross-entropy, so that the outputs are scores of classes."""
         return criterion_name(self.criterion) in {"cross_entropy", "CrossEntropyLoss"}
 
     @property
     def measure(self) -> str:
-        """What a network is judged by: the accuracy of a classifier, else the loss."""
+        """The measure of quality: accuracy for a classifier, otherwise loss."""
         return "accuracy" if self.classifies else "loss"
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
-        """The measures of the training and of the test examples besides the loss.
+        """The measures besides the loss, for the training and for the test examples.
 
-        Those of the rounded network are among them, where it is rounded.
+        With rounding they include the measure of the rounded network.
         """
         own = () if self.measure == "loss" else (self.measure, *self.of_rare_classes)
         rounded = () if self.quantize == "none" else (f"quantized_{self.measure}",)
@@ -99,24 +102,24 @@ class Network(Problem, OfClasses):
         """Return the network of one trial."""
 
     def bound(self, fan_in: int, fan_out: int) -> float:
-        """Return how far from 0 weights and biases may start, uniformly: torch's bound.
+        """Return the bound b of the starting weights and biases, which are uniform in [-b, b].
 
-        torch's kaiming_uniform_ with a = sqrt(5) has it (He et al. 2015). An output of the layer
-        depends on `fan_in` numbers, a number that goes in has a part in `fan_out` outputs.
+        This is torch's bound: kaiming_uniform_ with a = sqrt(5) (He et al. 2015). Each output of
+        the layer depends on `fan_in` inputs, each input affects `fan_out` outputs.
         """
         return 1 / math.sqrt(fan_in)
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
-        """Return no parameters: the engine draws a module's by its layers."""
+        """Return no parameters: the engine draws those of the module, layer by layer."""
         return {}
 
     def loss(self, params: Params, batch: Batch) -> Array:
-        """Raise NotImplementedError: the engine has the module's loss from the criterion."""
+        """Raise NotImplementedError: the engine computes the loss with the criterion."""
         raise NotImplementedError
 
 
 def criterion_name(criterion: str | Callable[..., Any]) -> str:
-    """Return the name of a criterion, or of what it is made of."""
+    """Return the name of a criterion, or of the function or class behind it."""
     if isinstance(criterion, str):
         return criterion
     made_of = getattr(criterion, "func", criterion)  # of a functools.partial
@@ -127,30 +130,30 @@ def criterion_name(criterion: str | Callable[..., Any]) -> str:
 class StatefulNetwork(Problem):
     """A PyTorch module with a loss of its own, and with buffers such as running statistics.
 
-    Its trials run one by one. A step sees the module in training mode; what the pass leaves in
-    the buffers belongs to the trial as its parameters do. A recorded point sees it in evaluation
-    mode, which reads the buffers and moves none. Batches hold tensors by name.
+    Its trials run one by one. A step runs the module in training mode; the buffers that it updates
+    belong to the trial, like its parameters. A recorded point runs the module in evaluation mode,
+    which reads the buffers and does not change them. Batches hold tensors by name.
     """
 
     vectorized: ClassVar[bool] = False
-    at_once: ClassVar[int] = 64  # examples of each pass of a recorded point
+    at_once: ClassVar[int] = 64  # examples in each forward pass of a recorded point
 
     @abstractmethod
     def module(self, data: Data) -> nn.Module:
-        """Return the network of one trial, drawn from torch's global stream."""
+        """Return the network of one trial, drawn from torch's global generator."""
 
     @abstractmethod
     def losses(self, module: nn.Module, batch: Batch) -> dict[str, Array]:
-        """Return the parts, by column name, whose sum is the mean loss over a batch."""
+        """Return the parts of the mean loss over a batch by column name; their sum is the loss."""
 
     def measure(self, module: nn.Module, examples: Batch) -> dict[str, float]:
-        """Return what else is recorded of the test examples, given all of them."""
+        """Return further values to record, computed on all test examples."""
         return {}
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
-        """Return no parameters: the engine takes what the module drew."""
+        """Return no parameters: the engine takes those that the module drew."""
         return {}
 
     def loss(self, params: Params, batch: Batch) -> Array:
-        """Raise NotImplementedError: the loss is of a module, not of parameters alone."""
+        """Raise NotImplementedError: use `losses`, which takes a module."""
         raise NotImplementedError

@@ -1,5 +1,5 @@
 """The problems that are built in.
 
-One file a problem: the file's name is the problem's.
+Each file holds one problem, named after the file.
 It may import gdcli/problem, datasets, formulas and fields.
 """

@@ -1,4 +1,4 @@
-"""Autoencoder on digits, other tables, images or a file: rows through a narrow middle."""
+"""Autoencoder on digits, other tables, images or a file: describes a row by a few numbers."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Autoencoder(Network, Classified):
-    """The mean squared error of rows that a narrow layer has to describe (Hinton, Salakhutdinov).
+    """The mean squared error of rows that pass through a narrow layer, the code.
 
-    "Reducing the dimensionality of data with neural networks", Science 2006. The layers of the
-    decoder are those of the encoder, mirrored; each but the code and the output is followed by
-    tanh. What the rows are examples of is not used.
+    Hinton and Salakhutdinov, "Reducing the dimensionality of data with neural networks", Science
+    2006. The decoder has the layers of the encoder in reverse order. Tanh follows every layer
+    except the code and the output. The targets of the data set are not used.
     """
 
-    scale: Annotated[Scale, "scaling of the features, by the training part"] = "minmax"
-    hidden: Annotated[tuple[int, ...], "width of each layer before the code", Ge(1)] = (32,)
-    code: Annotated[int, "numbers that describe a row", Ge(1)] = 8
+    scale: Annotated[Scale, "scaling of the features, from the training part"] = "minmax"
+    hidden: Annotated[tuple[int, ...], "width of each layer before the narrow one", Ge(1)] = (32,)
+    code: Annotated[int, "width of the narrow layer", Ge(1)] = 8
 
     criterion: ClassVar[str] = "mse"
     default_lr: ClassVar[float] = 1.0
     default_epochs: ClassVar[int] = 200
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the split set: the rows, scaled, as what goes in and what should come out."""
+        """Return the split set; the scaled rows are inputs and targets."""
         data = self.load_classes(rng)
         return replace(data, train=_repeated(data.train), test=_repeated(data.test))
 

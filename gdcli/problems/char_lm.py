@@ -19,27 +19,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CharLm(Network):
-    """The next character's cross-entropy, given the ones before it (Bengio et al., JMLR 2003).
+    """The cross-entropy of the next character, given the characters before it.
 
-    Each of the last `context` characters becomes a few numbers, the same ones wherever it stands;
-    a layer of tanh and a linear one make the odds of the next of them. The loss is in nats: a guess
-    among n characters costs log n. The last part of the text is held out.
+    Bengio et al., JMLR 2003. An embedding turns each of the last `context` characters into a few
+    numbers. A tanh layer and a linear layer then predict the next character. The loss is in nats:
+    a uniform guess among n characters costs log n. The last part of the text is held out.
     """
 
-    data: Annotated[Path | None, "text file in UTF-8, instead of the sonnets; or .gz"] = None
-    examples: Annotated[int | None, "use the first so many training characters", Ge(1)] = None
-    test_fraction: Annotated[float, "last part of the text, held out", Ge(0), Lt(1)] = 0.1
-    context: Annotated[int, "characters that are seen before the next", Ge(1)] = 8
-    embedding: Annotated[int, "numbers that a character becomes", Ge(1)] = 8
+    data: Annotated[Path | None, "UTF-8 text file, or .gz, instead of the sonnets"] = None
+    examples: Annotated[
+        int | None, "number of training characters to use, from the start", Ge(1)
+    ] = None
+    test_fraction: Annotated[float, "part of the text to hold out, at its end", Ge(0), Lt(1)] = 0.1
+    context: Annotated[int, "number of characters to predict the next one from", Ge(1)] = 8
+    embedding: Annotated[int, "width of the embedding of a character", Ge(1)] = 8
     hidden: Annotated[int, "width of the hidden layer", Ge(1)] = 64
 
     default_lr: ClassVar[float] = 1.0
     default_epochs: ClassVar[int] = 200
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return windows of characters, (examples, context), and the next, (examples,): int64.
+        """Return windows, (examples, context), and next characters, (examples,), both int64.
 
-        Raises UserError for a text that is too short.
+        Raises UserError if the text is too short.
         """
         places = read_text(self.data).places
         windows = len(places) - self.context
@@ -67,7 +69,7 @@ class CharLm(Network):
 
 
 def _windows(places: Array, context: int) -> Batch:
-    """Return every run of characters and the one that follows."""
+    """Return every window of characters and the character that follows it."""
     import numpy as np
 
     windows = np.lib.stride_tricks.sliding_window_view(places, context + 1)

@@ -26,38 +26,40 @@ CLASSES = 10  # of each of the named sets
 
 @dataclass(frozen=True)
 class Cnn(Network, Reading, Stratified):
-    """Convolution, ReLU and 2 x 2 pooling a layer, then one linear layer (LeCun et al. 1998).
+    """Layers of convolution, ReLU and 2 x 2 pooling, then a linear layer (LeCun et al. 1998).
 
-    digits, 8 x 8 pixels, travels with gdcli and is split at random, as is a file of images; mnist
-    and fashion-mnist (Xiao, Rasul and Vollgraf 2017), 28 x 28, and cifar10 (Krizhevsky 2009), 32 x
-    32 in three colours, come with a test part of their own, which is used.
+    digits (8 x 8 pixels) is part of gdcli. digits and files of images are split at random. mnist
+    and fashion-mnist (Xiao, Rasul and Vollgraf 2017; 28 x 28) and cifar10 (Krizhevsky 2009; 32 x
+    32 in three colours) have their own test part.
     """
 
     dataset: Annotated[Literal["digits", "mnist", "fashion-mnist", "cifar10"], "named data set"] = (
         "digits"
     )
-    data_dir: Annotated[Path | None, "folder of the files of mnist, fashion-mnist or cifar10"] = (
+    data_dir: Annotated[Path | None, "folder with the files of mnist, fashion-mnist or cifar10"] = (
         None
     )
     data: Annotated[
         Path | None, LATER, "file of images, instead of --dataset: .npz, IDX, or rows of pixels"
     ] = None
     target: Annotated[str | None, LATER, "column or array of --data with the classes"] = None
-    examples: Annotated[int | None, "use the first so many training images", Ge(1)] = None
+    examples: Annotated[int | None, "number of training images to use, from the start", Ge(1)] = (
+        None
+    )
     test_fraction: Annotated[
-        float, "part of digits or a file held out; 0 for no test part of any set", Ge(0), Lt(1)
+        float, "part of digits or a file to hold out; 0: no test part, for any set", Ge(0), Lt(1)
     ] = TEST_FRACTION
     channels: Annotated[tuple[int, ...], "channels of each convolution", Ge(1)] = (8, 16)
     kernel: Annotated[int, "width and height of the convolutions", Ge(1)] = 3
-    padding: Annotated[Literal["same", "valid"], "keep the image's size, or only whole windows"] = (
-        "same"
-    )
+    padding: Annotated[
+        Literal["same", "valid"], "same: keep the size of the image; valid: use whole windows only"
+    ] = "same"
 
     default_lr: ClassVar[float] = 0.05
     default_epochs: ClassVar[int] = 300
 
     def __post_init__(self) -> None:
-        """Raise UserError for options that do not go together."""
+        """Raise UserError for options that exclude each other."""
         super().__post_init__()
         if (self.data is None) != (self.predicted is None):
             given, other = ("--data", "--target") if self.data else ("--target", "--data")
@@ -67,24 +69,24 @@ class Cnn(Network, Reading, Stratified):
             option = "--missing" if self.categorical is None else "--categorical"
             raise UserError(option, "the features are pixels of an image", "leave it out")
         if self.data_dir is not None and (self.dataset == "digits" or self.data):
-            held = "it travels with gdcli" if self.data is None else "--data names a file"
+            held = "it is part of gdcli" if self.data is None else "--data names a file"
             what = f"{self.dataset} is not read from {show(str(self.data_dir))}: {held}"
             raise UserError("--data-dir", what, "leave it out, or add --dataset mnist")
         own = self.dataset if self.dataset != "digits" and not self.data else None
         self.check_stratified(own, self.test_fraction)
         if self.padding == "same" and self.kernel % 2 == 0:
-            what = f"a window of {self.kernel} has no middle to centre on a pixel"
+            what = f"a window of even width {self.kernel} has no middle pixel"
             raise UserError("--kernel", what, "give an odd number, or --padding valid")
 
     @property
     def predicted(self) -> str | None:
-        """The column with the classes: --target, unless the file's format has one of its own."""
+        """The column with the classes: --target, or the one that the file's format defines."""
         return self.target or (own_target(self.data, self) if self.data else None)
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return images, (examples, 1, height, width) from 0 to 1, and classes, (examples,) int64.
 
-        Raises UserError when an image is too small for the layers.
+        Raises UserError if an image is too small for the layers.
         """
         data, dtype = (
             self._set() if self.dataset != "digits" and not self.data else self._split(rng)
@@ -97,7 +99,7 @@ class Cnn(Network, Reading, Stratified):
         return replace(data, train=train, test=test)
 
     def _split(self, rng: np.random.Generator) -> tuple[Data, str]:
-        """Return images that travel with gdcli or are in a file, and the type of their pixels."""
+        """Return the images of digits or of a file, split, and the type of their pixels."""
         if self.data and self.predicted:
             images, classes, dtype = read_image_file(self.data, self.predicted, self)
         else:
@@ -114,7 +116,7 @@ class Cnn(Network, Reading, Stratified):
         return data, str(train["x"].dtype)
 
     def _white(self, data: Data, dtype: str) -> float:
-        """Return what the pixels are divided by."""
+        """Return the divisor of the pixels."""
         if self.dataset == "digits" and not self.data:
             return 16.0
         return white(dtype, float(abs(data.train["x"]).max()), self.data or self.data_dir)
@@ -129,7 +131,7 @@ class Cnn(Network, Reading, Stratified):
         return replace(data, train=train, order=order)
 
     def _shrink(self, size: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the size of an image after all layers; raises UserError if nothing is left."""
+        """Return the size of an image after all layers; raises UserError if it is 0."""
         lost = 0 if self.padding == "same" else self.kernel - 1
         left = size
         for _ in self.channels:

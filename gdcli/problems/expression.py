@@ -1,4 +1,4 @@
-"""A formula of your own: any loss that gdcli step takes."""
+"""Your own formula as the loss, as in gdcli step."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ _parsed = cache(parse)
 
 @dataclass(frozen=True)
 class Expression(Analytic):
-    """A loss written as a formula, such as "(w - 2)**2": its names are the weights.
+    """A loss written as a formula, such as "(w - 2)**2"; the names in it are the weights.
 
-    It takes numbers, names, + - * / ** and the functions of `gdcli step`; nothing in it is ever
-    executed. The gradient is backpropagation's, node by node.
+    A formula has numbers, names, + - * / ** and the functions of `gdcli step`. It is never
+    executed as Python. Backpropagation computes the gradient node by node.
     """
 
     formula: Annotated[str, "the loss"] = "(w - 2)**2"
-    start: Annotated[tuple[float, ...], "where the weights start, in the formula's order"] = (5.0,)
-    spread: Annotated[float, "standard deviation of the start around it", Ge(0)] = 0.0
+    start: Annotated[
+        tuple[float, ...], "starting values of the weights, in the formula's order"
+    ] = (5.0,)
+    spread: Annotated[float, "standard deviation of random starts around --start", Ge(0)] = 0.0
 
     metric_names: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        """Raise UserError for what is no formula, or not a start for each of its weights."""
+        """Raise UserError if the formula is wrong, or a weight has no start."""
         try:
             names = _parsed(self.formula).variables
         except UserError as error:
@@ -47,7 +49,7 @@ class Expression(Analytic):
 
     @property
     def curve_columns(self) -> tuple[str, ...]:
-        """The weights, as they change."""
+        """The values of the weights."""
         return tuple(f"at_{name}" for name in self._graph.variables)
 
     @property
@@ -55,7 +57,7 @@ class Expression(Analytic):
         return _parsed(self.formula)
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
-        """Return the start, moved by normal noise of the given spread."""
+        """Return the start plus normal noise with the standard deviation `spread`."""
         return {"point": self.start + self.spread * rng.standard_normal(len(self.start))}
 
     def value(self, point: Array, batch: Batch) -> Array:
@@ -67,7 +69,9 @@ class Expression(Analytic):
         import numpy as np
 
         graph, values = self._graph, self._values(point)
-        with np.errstate(all="ignore"):  # log(-1), of a slope that may not even be needed, is nan
+        with np.errstate(
+            all="ignore"
+        ):  # e.g. log(-1) is nan, perhaps in a slope that is not needed
             gradients = backward(graph.nodes, values)
         own = [gradients[graph.place(name)] for name in graph.variables]
         return namespace(point).stack(own, axis=-2)

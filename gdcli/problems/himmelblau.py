@@ -1,4 +1,4 @@
-"""Himmelblau's function: four equal minima, and the start decides which."""
+"""Himmelblau's function: four equal minima; the start decides in which one descent ends."""
 
 from __future__ import annotations
 

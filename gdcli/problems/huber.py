@@ -1,4 +1,4 @@
-"""Robust regression by Huber's loss on diabetes, a synthetic set, or a file."""
+"""Robust regression with Huber's loss on diabetes, a synthetic set, or a file."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 class Huber(LinearModel, Measured):
     """Half the squared residual up to delta, and linear beyond it (Huber 1964).
 
-    An outlier pulls with delta at most. As delta grows, the loss becomes that of linear-regression,
-    whose data sets it has.
+    The slope of an outlier's loss is at most delta. For large delta the loss is that of
+    linear-regression. Both problems have the same data sets.
     """
 
-    delta: Annotated[float, "residual, in the target's unit, beyond which it is linear", Gt(0)] = (
-        50.0
-    )
+    delta: Annotated[
+        float, "residual beyond which the loss is linear, in the target's unit", Gt(0)
+    ] = 50.0
 
     bend: ClassVar[float | None] = 1.0
     default_lr: ClassVar[float] = 0.1
@@ -37,21 +37,21 @@ class Huber(LinearModel, Measured):
         return True
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and targets as they are, (examples, 1)."""
+        """Return the split set: scaled features, and unscaled targets, (examples, 1)."""
         return self.load_measurements(rng)
 
     def cost(self, z: Array, y: Array) -> Array:
-        """Return r^2 / 2, or delta (|r| - delta / 2) of a residual r beyond delta."""
+        """Return r^2 / 2 for residuals r up to delta, else delta (|r| - delta / 2)."""
         xp = namespace(z)
         size = xp.abs(z - y)
         inner = xp.clip(size, None, self.delta)
         return inner * (size - 0.5 * inner)
 
     def slope(self, z: Array, y: Array) -> Array:
-        """Return the residual, cut at delta to either side."""
+        """Return the residual, limited to [-delta, delta]."""
         return namespace(z).clip(z - y, -self.delta, self.delta)
 
     def bending(self, z: Array, y: Array, along: Array) -> Array:
-        """Return the direction where the residual is within delta."""
+        """Return the direction where the residual is within delta, else 0."""
         xp = namespace(z)
         return xp.where(xp.abs(z - y) <= self.delta, along, 0 * along)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class LinearRegression(LinearModel, Measured):
     """Half the mean squared residual (Legendre 1805), so that the Hessian is X'X / n.
 
-    The synthetic set has normal features and a normal true weight each, no offset, and normal
-    noise on the targets.
+    In the synthetic set features and true weights are normal, the true bias is 0, and the targets
+    have normal noise.
     """
 
     squared: ClassVar[bool] = True
@@ -26,7 +26,7 @@ class LinearRegression(LinearModel, Measured):
     default_epochs: ClassVar[int] = 100
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and targets as they are, (examples, 1)."""
+        """Return the split set: scaled features, and unscaled targets, (examples, 1)."""
         return self.load_measurements(rng)
 
     def cost(self, z: Array, y: Array) -> Array:

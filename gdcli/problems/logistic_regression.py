@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class LogisticRegression(LinearModel, TwoClasses):
     """The mean of log(1 + exp(z)) - y z with targets y of 0 and 1 (Cox 1958).
 
-    The penalty is on by default: without it, a set that a plane separates has no minimiser. Of
-    breast-cancer's classes 0 is malignant; of a column's two values the larger one is 1.
+    The default penalty is above 0, because without it the loss has no minimum if a plane separates
+    the classes. In breast-cancer class 0 is malignant. In a file the larger value is class 1.
     """
 
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-3
@@ -36,35 +36,35 @@ class LogisticRegression(LinearModel, TwoClasses):
         return True
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and targets 0 or 1, (examples, 1)."""
+        """Return the split set: scaled features, and targets 0 or 1, (examples, 1)."""
         return self.load_classes(rng)
 
     def cost(self, z: Array, y: Array) -> Array:
-        """Return log(1 + exp(z)) - y z, by terms that cannot overflow."""
+        """Return log(1 + exp(z)) - y z, computed without overflow."""
         xp = namespace(z)
         size = xp.abs(z)
         return 0.5 * (z + size) - y * z + xp.log1p(xp.exp(-size))
 
     def slope(self, z: Array, y: Array) -> Array:
-        """Return the predicted probability of 1, less the target."""
+        """Return the predicted probability of class 1 minus the target."""
         xp = namespace(z)
         small = xp.exp(-xp.abs(z))
         return xp.where(z >= 0, 1.0, small) / (1 + small) - y
 
     def bending(self, z: Array, y: Array, along: Array) -> Array:
-        """Return the direction times p (1 - p), by terms that cannot overflow."""
+        """Return the direction times p (1 - p), computed without overflow."""
         xp = namespace(z)
         small = xp.exp(-xp.abs(z))
         return along * small / ((1 + small) * (1 + small))
 
     def probabilities(self, z: Array) -> Array:
-        """Return the probabilities of 0 and of 1."""
+        """Return the probabilities of class 0 and class 1."""
         xp = namespace(z)
         small = xp.exp(-xp.abs(z))
         less, more = small / (1 + small), 1 / (1 + small)
         return xp.concat([xp.where(z >= 0, less, more), xp.where(z >= 0, more, less)], axis=-2)
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
-        """Return whether each example falls on its side of 0."""
+        """Return whether each prediction has the right sign."""
         right = (z > 0) == (y > 0.5)
         return {"accuracy": namespace(z).asarray(right[..., 0, :], dtype=z.dtype)}

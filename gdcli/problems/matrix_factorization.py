@@ -1,4 +1,4 @@
-"""Matrix factorization: fill in a table of ratings from a few of them, synthetic or a file's."""
+"""Matrix factorization: predict the missing ratings of a table, synthetic or from a file."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 class MatrixFactorization(Problem, Reading):
     """Half the mean squared error of left_i . right_j (Koren, Bell and Volinsky, Computer 2009).
 
-    The ratings of --data are those of its column --target; its two other columns say of which row
-    and of which column each is. Else they are synthetic: the product of two normal factors of the
-    rank, scaled to variance 1, plus normal noise, seen at `density` of the places, chosen at
-    random. The loss is not convex (left and right may be exchanged, scaled and turned), but has no
-    bad minimum when enough is seen; 0 is a saddle.
+    With --data, the column --target has the ratings, and the two other columns name the row and
+    the column of each rating. Without it the ratings are synthetic: the product of two normal
+    factors of the given rank, scaled to variance 1, plus normal noise. A random part `density` of
+    the entries is known. The loss is not convex, since the factors can be exchanged, scaled and
+    rotated, but with enough known ratings it has no bad local minimum; 0 is a saddle point.
     """
 
     rows: Annotated[int, "rows of the table", Ge(1)] = 50
     columns: Annotated[int, "columns of the table", Ge(1)] = 40
-    rank: Annotated[int, "rank of the truth and of the factors", Ge(1)] = 3
-    density: Annotated[float, "part of the table that is seen", Gt(0), Le(1)] = 0.4
-    noise: Annotated[float, "standard deviation of the ratings' noise", Ge(0)] = 0.1
-    test_fraction: Annotated[float, "part of the seen ratings held out", Ge(0), Lt(1)] = (
+    rank: Annotated[int, "rank of the true table and of the factors", Ge(1)] = 3
+    density: Annotated[float, "part of the table that is known", Gt(0), Le(1)] = 0.4
+    noise: Annotated[float, "standard deviation of the noise in the ratings", Ge(0)] = 0.1
+    test_fraction: Annotated[float, "part of the known ratings to hold out", Ge(0), Lt(1)] = (
         TEST_FRACTION
     )
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared factors", Ge(0)] = 0.0
@@ -47,21 +47,21 @@ class MatrixFactorization(Problem, Reading):
     default_epochs: ClassVar[int] = 300
 
     def __post_init__(self) -> None:
-        """Raise UserError where one of --data and --target lacks the other."""
+        """Raise UserError if only one of --data and --target is given."""
         if (self.data is None) != (self.target is None):
             given, other = ("--data", "--target") if self.data else ("--target", "--data")
             raise UserError(given, f"it needs {other}", f"add {other}")
         self.check_reading(self.data, self.test_fraction)
         if self.categorical is not None:
-            what = "what was rated, and by whom, are categories in any case"
+            what = "both other columns are always categories"
             raise UserError("--categorical", what, "leave it out")
         if self.missing == "mean":
-            raise UserError("--missing", "no mean can stand for a rating", "give drop, or error")
+            raise UserError("--missing", "a mean cannot replace a rating", "give drop, or error")
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return "row" and "column", int64, and "rating", float64: each (examples,).
 
-        Raises UserError when no rating is left to train on.
+        Raises UserError if no rating is left for training.
         """
         if self.data and self.target:
             ratings, both = read_ratings(self.data, self.target, self)
@@ -86,7 +86,7 @@ class MatrixFactorization(Problem, Reading):
         seen = round(self.density * places)
         held_out = round(self.test_fraction * seen)
         if held_out >= seen:
-            what = f"{self.density:g} of {places} places leaves no rating to train on"
+            what = f"{self.density:g} of {places} places leaves no rating for training"
             raise UserError("--density", what, "give a larger part")
         place = rng.permutation(places)[:seen]
         row, column = place // self.columns, place % self.columns
@@ -104,7 +104,7 @@ class MatrixFactorization(Problem, Reading):
         return {"left": left, "right": right}
 
     def _size(self, data: Data) -> tuple[int, int]:
-        """Return the rows and columns of the table, of which the training part may lack some."""
+        """Return the numbers of rows and columns, including those without a training rating."""
         if self.data is None:
             return self.rows, self.columns
         both = [part for part in (data.train, data.test) if part]
@@ -114,7 +114,7 @@ class MatrixFactorization(Problem, Reading):
         )
 
     def loss(self, params: Params, batch: Batch) -> Array:
-        """Return half the mean squared error over the batch's ratings, and the penalty."""
+        """Return half the mean squared error over the batch's ratings, plus the penalty."""
         left, right = params["left"], params["right"]
         residual = (left[batch["row"]] * right[batch["column"]]).sum(-1) - batch["rating"]
         penalty = self.l2 * (left.square().sum() + right.square().sum())

@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 class Mlp(Network, Classified):
     """A multilayer perceptron (Rumelhart, Hinton and Williams 1986).
 
-    It predicts a class, with the cross-entropy, or a number, with the mean squared error. `auto`
-    predicts a number where --target has more than 20 different ones, and they are not all whole or
-    fewer than 5 rows have each on average; else a class. Numbers are predicted as they are.
+    It predicts a class (with the cross-entropy) or a number (with the mean squared error). With
+    `auto` it predicts a number if --target has more than 20 different numbers, and they are not
+    all whole or fewer than 5 rows on average share one; otherwise a class. Numbers are not scaled.
     """
 
-    scale: Annotated[Scale, "scaling of the features, by the training part"] = "minmax"
+    scale: Annotated[Scale, "scaling of the features, from the training part"] = "minmax"
     hidden: Annotated[tuple[int, ...], "width of each hidden layer", Ge(1)] = (64,)
     activation: Annotated[
-        Literal["relu", "tanh", "sigmoid", "gelu"], "what follows each hidden layer"
+        Literal["relu", "tanh", "sigmoid", "gelu"], "activation after each hidden layer"
     ] = "relu"
     initial: Annotated[
         Literal["torch", "glorot"],
@@ -46,27 +46,27 @@ class Mlp(Network, Classified):
     task: Annotated[
         Literal["auto", "classification", "regression"],
         LATER,
-        "predict a class or, with the mean squared error, a number; auto: as --target suggests",
+        "predict a class, or a number (mean squared error); auto: decided by --target",
     ] = "auto"
 
     default_lr: ClassVar[float] = 0.3
     default_epochs: ClassVar[int] = 200
 
     def __post_init__(self) -> None:
-        """Raise UserError for options that do not go together."""
+        """Raise UserError for options that exclude each other."""
         if self.task == "classification":
-            object.__setattr__(self, "task", "auto")  # what `decided` leaves so: one trial
+            object.__setattr__(self, "task", "auto")  # equal to an undecided auto: one trial
         if self.regresses:
             self._check_no_classes()
         super().__post_init__()
         if not self.regresses:
             return
         if self.data is None:
-            what = f"{self.dataset} has classes, and no number to predict"
+            what = f"{self.dataset} has classes, not numbers to predict"
             raise UserError("--task", what, "add --data FILE and --target COLUMN, or leave it out")
 
     def _check_no_classes(self) -> None:
-        """Raise UserError for an option of classes, where a number is predicted."""
+        """Raise UserError for an option about classes if the task is regression."""
         given = {
             "--stratify": self.stratify,
             "--class-weights": self.weighs,
@@ -74,12 +74,12 @@ class Mlp(Network, Classified):
         }
         for option, there in given.items():
             if there:
-                what = "a number is predicted: there are no classes"
+                what = "the task is regression, which has no classes"
                 raise UserError(option, what, "leave it out, or give --task classification")
 
     @classmethod
     def decided(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the task that the target of a file suggests, where none is given."""
+        """Return the task that the target of a file suggests, if --task is auto."""
         file = options.get("data")
         if "task" in options or file is None:
             return {}
@@ -90,18 +90,18 @@ class Mlp(Network, Classified):
 
     @property
     def regresses(self) -> bool:
-        """Whether a number is predicted."""
+        """Whether the task is to predict a number."""
         return self.task == "regression"
 
     @property
     def criterion(self) -> str:  # type: ignore[override]
-        """The mean squared error of a number, the cross-entropy of a class."""
+        """The mean squared error for a number, the cross-entropy for a class."""
         return "mse" if self.regresses else "cross_entropy"
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and what is predicted.
+        """Return the split set: scaled features and targets.
 
-        Classes, (examples,) int64, or numbers, (examples, 1).
+        Targets are classes, (examples,) int64, or numbers, (examples, 1).
         """
         if not self.regresses:
             data = self.load_classes(rng)
@@ -109,15 +109,15 @@ class Mlp(Network, Classified):
             return data
         x, y = self.measured()
         what = f"{self.data}: column {show(self.predicted)} is predicted as a number"
-        note(f"{what} (mean squared error); --task classification makes a class of each value")
+        note(f"{what} (mean squared error); --task classification treats each value as a class")
         return prepare(x, y[:, None], self.test_fraction, self.scale, rng)
 
     def _tell_numbers(self, data: Data) -> None:
-        """Say that many numbers are classes, which may be meant otherwise."""
+        """Note that many different numbers are treated as classes, which may not be meant."""
         count = len(data.classes)
         rows = sum(len(part["y"]) for part in (data.train, data.test) if part)
         if mostly_apart(count, rows):
-            return  # that is told already
+            return  # another note says so already
         if (
             self.data is not None
             and count > FEW
@@ -127,7 +127,7 @@ class Mlp(Network, Classified):
             note(f"{what}, each a class; --task regression predicts the number")
 
     def module(self, data: Data) -> nn.Module:
-        """Return linear layers with the activation between them."""
+        """Return linear layers with activations between them."""
         from torch import nn
 
         kinds = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU}
@@ -139,7 +139,7 @@ class Mlp(Network, Classified):
         return nn.Sequential(*layers, nn.Linear(width, outputs))
 
     def bound(self, fan_in: int, fan_out: int) -> float:
-        """Return how far from 0 weights and biases start; Glorot and Bengio 2010."""
+        """Return the bound of the starting weights and biases (glorot: Glorot and Bengio 2010)."""
         if self.initial == "torch":
             return super().bound(fan_in, fan_out)
         return math.sqrt(6 / (fan_in + fan_out))

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PoissonRegression(LinearModel, Streamable):
-    """The mean of exp(z) - y z: the likelihood of counts of mean exp(z), but for what only y says.
+    """The mean of exp(z) - y z: the negative log-likelihood of Poisson counts with mean exp(z).
 
-    Nelder and Wedderburn 1972. The curvature is exp(z), without a bound: a learning rate that is
-    stable at the start may not be so later. The synthetic set has normal features, and Poisson
-    counts whose logarithmic mean is linear in them.
+    Terms that depend on y only are left out. Nelder and Wedderburn 1972. The curvature exp(z) has
+    no bound, so a learning rate that is stable at the start may become unstable. In the synthetic
+    set features are normal, and the logarithm of the mean count is linear in them.
     """
 
     dataset: Annotated[Literal["synthetic"], "named data set"] = "synthetic"
@@ -40,13 +40,13 @@ class PoissonRegression(LinearModel, Streamable):
         return True
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and counts, (examples, 1).
+        """Return the split set: scaled features, and counts, (examples, 1).
 
-        Raises UserError for a target below 0.
+        Raises UserError for a negative target.
         """
         x, y = self._draw(rng) if self.data is None else self.measured()
         if y.min() < 0:
-            what = f"column {show(self.predicted)} holds {y.min():g}, and counts begin at 0"
+            what = f"column {show(self.predicted)} holds {y.min():g}, but counts are at least 0"
             raise UserError("--target", what, "choose a column of counts, or run linear-regression")
         return prepare(x, y[:, None], self.test_fraction, self.scale, rng)
 
@@ -54,7 +54,7 @@ class PoissonRegression(LinearModel, Streamable):
         import numpy as np
 
         x = rng.standard_normal((self.examples, self.features))
-        # Together the features move the logarithm by 1/2, however many there are.
+        # The log mean has standard deviation 1/2 for any number of features.
         weight = 0.5 * rng.standard_normal(self.features) / self.features**0.5
         return x, rng.poisson(np.exp(1.0 + x @ weight)).astype(float)
 
@@ -63,7 +63,7 @@ class PoissonRegression(LinearModel, Streamable):
         return namespace(z).exp(z) - y * z
 
     def slope(self, z: Array, y: Array) -> Array:
-        """Return the predicted mean, less the count."""
+        """Return the predicted mean minus the count."""
         return namespace(z).exp(z) - y
 
     def bending(self, z: Array, y: Array, along: Array) -> Array:

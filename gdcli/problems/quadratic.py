@@ -1,4 +1,4 @@
-"""Quadratic bowl of any dimension and condition number, noisy or not."""
+"""Quadratic bowl of any dimension and condition number, with or without noise."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Quadratic(Analytic):
-    """The mean over examples x of (w - x)' Q (w - x) / 2, whose minimiser is their mean.
+    """The mean of (w - x)' Q (w - x) / 2 over the examples x; the minimum is at their mean.
 
-    The eigenvalues of Q, the curvatures, are spaced evenly on a logarithmic scale from 1 to
-    `condition`, both included; the only one of one dimension is `condition`. Without noise there
-    are no examples, x is 0, and every step sees the same bowl. With noise each part, training
-    and test, has normal examples around 0.
+    The eigenvalues of Q, the curvatures, go from 1 to `condition`, equally spaced on a logarithmic
+    scale. In one dimension the only eigenvalue is `condition`. Without noise there are no examples,
+    x is 0, and every step uses the same bowl. With noise the training and the test part have normal
+    examples around 0.
 
     The instance `deepobs` is quadratic_deep of DeepOBS (Schneider, Balles and Hennig, ICLR 2019):
-    90 eigenvalues between 0 and 1 and 10 between 30 and 60, rotated, of which the published runs
-    see 896 test examples.
+    rotated, with 90 eigenvalues between 0 and 1 and 10 between 30 and 60. Like the published runs
+    it uses 896 test examples.
     """
 
     dim: Annotated[int, "number of parameters", Ge(1)] = 2
-    condition: Annotated[float, "largest curvature over the smallest, 1", Ge(1)] = 10.0
+    condition: Annotated[
+        float, "condition number: the largest curvature; the smallest is 1", Ge(1)
+    ] = 10.0
     noise: Annotated[float, "standard deviation of the examples around 0", Ge(0)] = 0.0
-    examples: Annotated[int, "training examples, and as many for the test, if noisy", Ge(1)] = 1000
-    rotate: Annotated[bool, "turn the axes of the bowl at random"] = False
-    spread: Annotated[float, "standard deviation of the start around 1, ..., 1", Ge(0)] = 0.0
+    examples: Annotated[int, "training examples with noise, and as many test examples", Ge(1)] = (
+        1000
+    )
+    rotate: Annotated[bool, "rotate the axes of the bowl at random"] = False
+    spread: Annotated[float, "standard deviation of random starts around 1, ..., 1", Ge(0)] = 0.0
     instance: Annotated[
-        Literal["synthetic", "deepobs"], "one made from these options, or a published one"
+        Literal["synthetic", "deepobs"], "a bowl with these options, or a published one"
     ] = "synthetic"
 
     default_lr: ClassVar[float] = 0.1
@@ -46,22 +50,22 @@ class Quadratic(Analytic):
     metric_names: ClassVar[tuple[str, ...]] = ("distance",)
 
     def __post_init__(self) -> None:
-        """Raise UserError for an option that the published instance fixes."""
+        """Raise UserError for options that the published instance fixes."""
         for field in dataclasses.fields(self) if self.instance == "deepobs" else ():
             given = getattr(self, field.name)
             if field.name not in ("spread", "instance") and given != field.default:
-                what = f"{given} has no effect on the instance deepobs, which fixes it"
+                what = f"{given} has no effect on the instance deepobs, which sets it"
                 raise UserError(f"--{field.name}", what, "leave it out")
 
     @property
     def minimum(self) -> float | None:
-        """0 without noise; else the examples decide."""
+        """0 without noise; None with noise, because it depends on the examples."""
         return 0.0 if self.noise == 0 and self.instance == "synthetic" else None
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the examples "x", (examples, dim), if noisy, and the curvature.
+        """Return the examples "x", (examples, dim), if there is noise, and the curvature.
 
-        The curvature is "eigenvalues", (dim,), and when rotated "hessian", (dim, dim), and
+        The curvature is "eigenvalues", (dim,). A rotated bowl also has "hessian", (dim, dim), and
         "axes", (dim, dim), whose rows are the eigenvectors.
         """
         import numpy as np
@@ -79,12 +83,12 @@ class Quadratic(Analytic):
         return Data({"x": train}, {"x": test}, constants)
 
     def init(self, rng: np.random.Generator, data: Data) -> Params:
-        """Return 1, ..., 1, moved by normal noise of the given spread."""
+        """Return 1, ..., 1 plus normal noise with the standard deviation `spread`."""
         dim = len(data.constants["eigenvalues"])
         return {"point": 1.0 + self.spread * rng.standard_normal(dim)}
 
     def value(self, point: Array, batch: Batch) -> Array:
-        """Return the loss, by way of the examples' mean: exact, as the bowl is quadratic."""
+        """Return the loss, computed from the examples' mean: exact for a quadratic."""
         around = _bowl(point - _center(batch), batch)
         if "x" not in batch:
             return around
@@ -96,7 +100,7 @@ class Quadratic(Analytic):
         return _pull(point - _center(batch), batch)
 
     def aligned(self, data: Data) -> tuple[Array, Data] | None:
-        """Return the axes of the bowl, and the examples turned to them."""
+        """Return the axes of the bowl, and the examples in these axes."""
         if "axes" not in data.constants:
             return None
         axes = data.constants["axes"]
@@ -104,7 +108,7 @@ class Quadratic(Analytic):
         return axes, Data(train, test, {"eigenvalues": data.constants["eigenvalues"]})
 
     def curvature(self, batch: Batch) -> tuple[Array, Array] | None:
-        """Return the eigenvalues and the examples' mean, unless the bowl is turned."""
+        """Return the eigenvalues and the examples' mean; None if the bowl is rotated."""
         if "hessian" in batch:
             return None
         return batch["eigenvalues"][:, None], _center(batch)
@@ -133,7 +137,7 @@ def _bowl(gap: Array, batch: Batch) -> Array:
 
 
 def _spaced(dim: int, condition: float) -> list[float]:
-    """Return condition^(i / (dim - 1)), in decimal: the same bits on every machine."""
+    """Return condition^(i / (dim - 1)), in decimal arithmetic: equal bits on all machines."""
     if dim == 1:
         return [condition]
     context, base = Context(prec=30), Decimal(condition)
@@ -142,17 +146,17 @@ def _spaced(dim: int, condition: float) -> list[float]:
 
 
 def _turned(eigenvalues: Array, rng: np.random.Generator | np.random.RandomState) -> Batch:
-    """Return the constants of a bowl with these eigenvalues and axes turned at random."""
+    """Return the constants of a bowl with these eigenvalues and random axes."""
     turn = _rotation(len(eigenvalues), rng)
     hessian = (turn.T * eigenvalues) @ turn
     return {"hessian": 0.5 * (hessian + hessian.T), "axes": turn, "eigenvalues": eigenvalues}
 
 
 def _rotation(dim: int, rng: np.random.Generator | np.random.RandomState) -> Array:
-    """Return a uniformly distributed rotation, (dim, dim).
+    """Return a uniformly distributed random rotation, (dim, dim).
 
-    The subgroup algorithm: a rotation of one dimension fewer, reflected so that its first axis
-    goes to a random direction (Diaconis and Shahshahani 1987).
+    The subgroup algorithm extends a rotation of one dimension fewer by a reflection that maps its
+    first axis to a random direction (Diaconis and Shahshahani 1987).
     """
     import numpy as np
 
@@ -166,7 +170,9 @@ def _rotation(dim: int, rng: np.random.Generator | np.random.RandomState) -> Arr
         normal = -direction / np.linalg.norm(direction)
         normal[0] += 1
         normal /= np.linalg.norm(normal)
-        corner = turn[-size:, -size:]  # the rotation so far, and a row and a column of 1, 0, ...
+        corner = turn[
+            -size:, -size:
+        ]  # the rotation so far, with a new first row and column 1, 0, ...
         corner -= np.outer(2 * normal, normal @ corner)
     return -turn
 
@@ -174,7 +180,7 @@ def _rotation(dim: int, rng: np.random.Generator | np.random.RandomState) -> Arr
 def _deepobs() -> Data:
     import numpy as np
 
-    # The legacy generator: the published problem is what it drew.
+    # NumPy's legacy generator, because the published problem was drawn with it.
     rng = np.random.RandomState(42)
     eigenvalues = np.concatenate([rng.uniform(0, 1, 90), rng.uniform(30, 60, 10)])
     constants = _turned(eigenvalues, rng)

@@ -1,4 +1,4 @@
-"""Rastrigin's function: a bowl with a local minimum near every whole number."""
+"""Rastrigin's function: a bowl with a local minimum near every pair of whole numbers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gdcli.problem import Array, Surface
 
 @dataclass(frozen=True)
 class Rastrigin(Surface):
-    """2 A + x^2 + y^2 - A (cos 2 pi x + cos 2 pi y), least at (0, 0): Rastrigin 1974.
+    """2 A + x^2 + y^2 - A (cos 2 pi x + cos 2 pi y), minimal at (0, 0): Rastrigin 1974.
 
-    Gradient descent ends in the minimum of the cell it starts in; the start here is in the cell
-    of the least one. Distances are to that one.
+    At small learning rates gradient descent ends in the local minimum nearest to its start. The
+    default start leads to the global minimum. `distance` is the distance to the global minimum.
     """
 
     start: Annotated[tuple[float, float], "starting point x,y"] = (0.4, -0.3)

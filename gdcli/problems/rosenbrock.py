@@ -1,4 +1,4 @@
-"""Rosenbrock's banana: a flat curved valley between steep walls."""
+"""Rosenbrock's function: a flat curved valley between steep walls."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gdcli.problem import Array, Surface
 
 @dataclass(frozen=True)
 class Rosenbrock(Surface):
-    """(1 - x)^2 + b (y - x^2)^2, least at (1, 1): Rosenbrock 1960, with his start and his b."""
+    """(1 - x)^2 + b (y - x^2)^2, minimal at (1, 1): Rosenbrock 1960, with his start and b."""
 
     start: Annotated[tuple[float, float], "starting point x,y"] = (-1.2, 1.0)
     b: Annotated[float, "steepness of the valley's walls", Gt(0)] = 100.0

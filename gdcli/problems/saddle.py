@@ -1,4 +1,4 @@
-"""A saddle at the origin, between two minima."""
+"""A saddle point at the origin, between two minima."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gdcli.problem import Array, Surface
 class Saddle(Surface):
     """x^2 / 2 + y^4 / 4 - y^2 / 2: Nesterov, Introductory Lectures, 2004, example 1.2.2.
 
-    Started with y = 0, gradient descent ends at the saddle; the start here is a little beside
-    that line, so that it slows down there and then leaves for (0, 1), where the loss is -1/4.
+    From a start with y = 0 gradient descent ends at the saddle point. The default start has a
+    small y: descent slows down near the saddle point, then goes to (0, 1), where the loss is -1/4.
     """
 
     start: Annotated[tuple[float, float], "starting point x,y"] = (1.0, 0.01)

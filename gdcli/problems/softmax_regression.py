@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SoftmaxRegression(LinearModel, Classified):
-    """The mean cross-entropy of linear predictions, one a class (Cox 1966, Theil 1969).
+    """The mean cross-entropy of a linear prediction for each class (Cox 1966, Theil 1969).
 
-    The penalty is on by default: without it, classes that planes separate have no minimiser.
+    The default penalty is above 0, because without it the loss has no minimum if planes separate
+    the classes.
     """
 
     l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-3
@@ -36,15 +37,15 @@ class SoftmaxRegression(LinearModel, Classified):
         return True
 
     def load(self, rng: np.random.Generator) -> Data:
-        """Return the split set: features, scaled, and one-hot targets, (examples, classes)."""
+        """Return the split set: scaled features, and one-hot targets, (examples, classes)."""
         return with_one_hot(self.load_classes(rng))
 
     def cost(self, z: Array, y: Array) -> Array:
-        """Return log(sum(exp(z))) - z of the right class, shape (..., 1, trials)."""
+        """Return log(sum(exp(z))) minus z of the right class, shape (..., 1, trials)."""
         return self.assess(z, y)[0]
 
     def slope(self, z: Array, y: Array) -> Array:
-        """Return the predicted probabilities, less the targets."""
+        """Return the predicted probabilities minus the targets."""
         return self.probabilities(z) - y
 
     def probabilities(self, z: Array) -> Array:
@@ -54,17 +55,17 @@ class SoftmaxRegression(LinearModel, Classified):
         return likely / xp.sum(likely, axis=-2, keepdims=True)
 
     def bending(self, z: Array, y: Array, along: Array) -> Array:
-        """Return p times the direction less its mean under p."""
+        """Return p times (the direction minus its mean under p)."""
         xp = namespace(z)
         likely = self.probabilities(z)
         return likely * (along - xp.sum(likely * along, axis=-2, keepdims=True))
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
-        """Return whether no other class has as large a prediction as the right one."""
+        """Return whether the right class has the largest prediction, without a tie."""
         return self.assess(z, y)[2]
 
     def assess(self, z: Array, y: Array) -> tuple[Array, Array, dict[str, Array]]:
-        """Return cost, slope and scores from one exponential of each prediction."""
+        """Return cost, slope and scores; they share one exponential of each prediction."""
         xp = namespace(z)
         shifted = z - xp.max(z, axis=-2, keepdims=True)
         right = xp.sum(y * shifted, axis=-2, keepdims=True)

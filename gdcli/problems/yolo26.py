@@ -1,4 +1,4 @@
-"""YOLO26, a detector of objects, on generated shapes or a data set of your own (AGPL-3.0)."""
+"""YOLO26, an object detector, on generated shapes or your own data set (AGPL-3.0)."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-STRIDE = 32  # of the coarsest of the three grids of cells
-LEAST_CONFIDENCE = 0.001  # of a prediction, as in Ultralytics' own validation
+STRIDE = 32  # pixels of a cell in the coarsest of the three grids
+LEAST_CONFIDENCE = 0.001  # of a prediction, as in Ultralytics' validation
 EXAMPLE = ("image", "class", "box")
-NEEDED = ("ultralytics", "torchvision", "cv2", "yaml")  # by the names they are imported under
+NEEDED = ("ultralytics", "torchvision", "cv2", "yaml")  # import names
 PARTS = ("box_loss", "cls_loss", "l1_loss")
 SHAPES = Path("shapes")
 
-# What Ultralytics is told while it is imported: it would look whether the network is there,
-# install what it misses, log to stdout, and write its settings into the user's home.
+# Environment while Ultralytics is imported. By default it tests for a network connection,
+# installs missing packages, logs to stdout, and writes settings to the user's home.
 ENVIRONMENT = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 
 
@@ -41,19 +41,20 @@ ENVIRONMENT = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOS
 class Yolo26(StatefulNetwork):
     """Ultralytics' own YOLO26 model and loss, from random weights, without augmentation.
 
-    The package ultralytics is under the AGPL-3.0: whoever hands on or serves what is built with it
-    offers the source under that licence, or buys another one. gdcli itself is under the MIT
-    licence, and neither contains it nor installs it by itself: pip install 'gdcli[yolo]'.
+    The package ultralytics is under the AGPL-3.0: if you distribute or serve what you build with
+    it, you must offer the source under that licence, or buy another one. gdcli itself is under the
+    MIT licence; it does not contain the package. Install it: pip install 'gdcli[yolo]'.
 
     The loss is the mean over the images of a batch of the box, class and L1 parts with
-    Ultralytics' gains, 0.8 times that of the one-to-many head and 0.2 times that of the one-to-one
-    head, whose shares stay the same. The parts are called what its own trainer prints: YOLO26
-    predicts distances, not distributions of them, and has l1_loss where its ancestors had dfl_loss.
-    Losses are recorded with the running statistics of batch normalization, 64 images at a time;
-    mAP50 is of the one-to-one head on the validation images. Nothing is downloaded.
+    Ultralytics' gains: 0.8 times the loss of the one-to-many head plus 0.2 times the loss of the
+    one-to-one head, with constant shares. The parts have the names of Ultralytics' trainer: YOLO26
+    predicts distances, so it has l1_loss instead of the dfl_loss of earlier versions. Losses are
+    recorded with the running statistics of batch normalization, 64 images at a time. mAP50 is that
+    of the one-to-one head on the validation images. Nothing is downloaded.
 
-    Sharpness is that of the recorded loss with all held that its gradient takes for constant: the
-    objects assigned to predictions, their weights, and the features given to the one-to-one head.
+    The sharpness is that of the recorded loss, with everything constant that the gradient treats
+    as constant: the assignment of objects to predictions, their weights, and the features that go
+    into the one-to-one head.
     """
 
     data: Annotated[Path, "data.yaml of a data set in YOLO's format, or shapes"] = SHAPES
@@ -62,17 +63,17 @@ class Yolo26(StatefulNetwork):
         64
     )
     examples: Annotated[
-        int | None, "draw 256 or so many shapes, or use the first so many images", Ge(1)
+        int | None, "number of shapes to draw (256), or of images to use, from the start", Ge(1)
     ] = None
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 30
     metric_names: ClassVar[tuple[str, ...]] = ("test_map50",)
-    constant: ClassVar[str] = "the objects that predictions are to find"
+    constant: ClassVar[str] = "the assignment of objects to predictions"
     packages: ClassVar[tuple[str, ...]] = ("ultralytics",)
 
     def __post_init__(self) -> None:
-        """Raise UserError for an image size that the grids of cells do not divide."""
+        """Raise UserError for an image size that is not a multiple of the largest cell."""
         if self.image_size % STRIDE:
             below = self.image_size // STRIDE * STRIDE
             what = f"{self.image_size} is not a multiple of {STRIDE}"
@@ -87,8 +88,8 @@ class Yolo26(StatefulNetwork):
     def load(self, rng: np.random.Generator) -> Data:
         """Return images, classes and boxes as `gdcli.datasets.images` has them.
 
-        The constant "classes" has one entry a class. Raises UserError for a wrong data set, and
-        where Ultralytics is not installed.
+        The constant "classes" has one entry for each class. Raises UserError for a wrong data set,
+        and if Ultralytics is not installed.
         """
         missing = [name for name in NEEDED if find_spec(name) is None]
         if missing:
@@ -111,18 +112,18 @@ class Yolo26(StatefulNetwork):
         count = len(data.constants["classes"])
         model: Any = DetectionModel(f"yolo26{self.scale}.yaml", nc=count, verbose=False)
         model.args = get_cfg(DEFAULT_CFG)
-        # Predictions of the one-to-one head need no suppression, which Ultralytics breaks off
-        # after a time: results would depend on the speed of the machine.
+        # The one-to-one head needs no non-maximum suppression. Ultralytics stops suppression
+        # after a time limit, so results would depend on the speed of the machine.
         model.end2end = True
         found: nn.Module = model.train()
         return found
 
     def losses(self, module: nn.Module, batch: Batch) -> dict[str, Array]:
-        """Return the three parts, each a mean over the images."""
+        """Return the three parts of the loss, each a mean over the images."""
         model: Any = module
         objects = batch["class"] >= 0
-        # The head makes predictions instead when it is not training; batch normalization, which
-        # has a mode of its own, stays as it is.
+        # In evaluation mode the head would return predictions. Batch normalization keeps its
+        # own mode.
         model.model[-1].training = True
         with _precision_of(module):
             loss, _ = model(
@@ -136,7 +137,7 @@ class Yolo26(StatefulNetwork):
         return dict(zip(PARTS, loss / len(batch["image"]), strict=True))
 
     def measure(self, module: nn.Module, examples: Batch) -> dict[str, float]:
-        """Return the mean average precision at an overlap of a half, by Ultralytics' own code."""
+        """Return the mean average precision at an overlap of 0.5, by Ultralytics' own code."""
         import numpy as np
 
         with _quietly():
@@ -159,7 +160,7 @@ class Yolo26(StatefulNetwork):
 
 
 def _matched(found: Array, labels: Batch) -> Array:
-    """Return a row for each prediction: whether it is right, how sure it is, and its class."""
+    """Return a row for each prediction: whether it is right, its confidence, and its class."""
     import torch
 
     with _quietly():
@@ -182,7 +183,7 @@ def _images(module: nn.Module, batch: Batch) -> Array:
 
 @contextmanager
 def _precision_of(module: nn.Module) -> Iterator[None]:
-    """Have what Ultralytics' loss makes without a word on its precision made in the module's."""
+    """Make tensors that Ultralytics' loss creates without a dtype in the module's dtype."""
     import torch
 
     before = torch.get_default_dtype()
@@ -201,7 +202,7 @@ def _classes(count: int) -> Batch:
 
 @contextmanager
 def _quietly() -> Iterator[None]:
-    """Import from Ultralytics without a trace: no network, no log, no file, no setting."""
+    """Import from Ultralytics without network access, log output, files or settings."""
     if "ultralytics" in sys.modules:
         yield
         return

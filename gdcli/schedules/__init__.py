@@ -1,5 +1,5 @@
 """The learning-rate schedules that are built in.
 
-One file a schedule: the file's name is the schedule's.
+Each file holds one schedule, named after the file.
 It may import gdcli/schedule.py and fields.
 """

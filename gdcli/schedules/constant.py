@@ -1,4 +1,4 @@
-"""The learning rate as given, all the time."""
+"""A constant learning rate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gdcli.schedule import Schedule
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """No change."""
+    """The multiplier 1 at every step."""
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return 1."""

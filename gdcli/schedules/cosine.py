@@ -13,15 +13,15 @@ from gdcli.schedule import Schedule
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """From 1 to `final`, which follows the last step (Loshchilov and Hutter 2017, no restarts)."""
+    """Half a cosine from 1 to `final`, the value after the run (Loshchilov and Hutter 2017)."""
 
     final: Annotated[float, "multiplier at the end of the run", Ge(0), Le(1)] = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
-        """Return the point of the cosine that the run's elapsed share says."""
+        """Return the value of the cosine at this share of the run."""
         return descent(self.final, step / horizon)
 
 
 def descent(final: float, share: float) -> float:
-    """Return the point a share of the way from 1 down to `final`, along half a cosine."""
+    """Return half a cosine from 1 (share 0) down to `final` (share 1)."""
     return final + (1 - final) * (1 + math.cos(math.pi * share)) / 2

@@ -1,4 +1,4 @@
-"""Exponential decay: the same factor every step."""
+"""Exponential decay: every step multiplies the rate by the same factor."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gdcli.schedule import Schedule
 
 @dataclass(frozen=True)
 class Exponential(Schedule):
-    """final**(step / horizon): geometric from 1 to `final`, which follows the last step."""
+    """final**(step / horizon): geometric from 1 to `final`, which is the value after the run."""
 
     final: Annotated[float, "multiplier at the end of the run", Gt(0), Le(1)] = 0.01
 
     def multiplier(self, step: int, horizon: int) -> float:
-        """Return the power of `final` that the run's elapsed share says."""
+        """Return `final` to the power of the share of the run."""
         return math.pow(self.final, step / horizon)

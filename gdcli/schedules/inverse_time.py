@@ -1,4 +1,4 @@
-"""Inverse time: the multiplier falls like 1 / step, whatever the length of the run."""
+"""Inverse time: the multiplier falls like 1 / step, independent of the length of the run."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gdcli.schedule import Schedule
 
 @dataclass(frozen=True)
 class InverseTime(Schedule):
-    """1 / (1 + decay * step): SGD converges under it (Robbins and Monro 1951; Bottou 2012).
+    """1 / (1 + decay * step): SGD converges with it (Robbins and Monro 1951; Bottou 2012).
 
-    Counted in steps, not in shares of the run: a longer run continues a shorter one.
+    It depends on the step, not on the share of the run: a longer run continues a shorter one.
     """
 
-    decay: Annotated[float, "decay a step: 1 / decay steps halve the rate", Ge(0)] = 0.01
+    decay: Annotated[float, "decay per step; after 1 / decay steps the rate is half", Ge(0)] = 0.01
 
     def multiplier(self, step: int, horizon: int) -> float:
-        """Return the inverse of the time passed."""
+        """Return 1 / (1 + decay * step)."""
         return 1 / (1 + self.decay * step)

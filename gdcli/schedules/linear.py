@@ -1,4 +1,4 @@
-"""A straight line down."""
+"""A straight line down to the final multiplier."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gdcli.schedule import Schedule
 
 @dataclass(frozen=True)
 class Linear(Schedule):
-    """1 - (1 - final) * step / horizon: from 1 to `final`, which follows the last step."""
+    """1 - (1 - final) * step / horizon: from 1 to `final`, which is the value after the run."""
 
     final: Annotated[float, "multiplier at the end of the run", Ge(0), Le(1)] = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
-        """Return the point of the line that the run's elapsed share says."""
+        """Return the value of the line at this share of the run."""
         return 1 - (1 - self.final) * (step / horizon)

@@ -13,17 +13,17 @@ from gdcli.schedules.cosine import descent
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """From `start` up to 1 and down to `final`, at the last step (Smith 2018).
+    """From `start` up to 1, then down to `final` at the last step (Smith 2018).
 
-    As torch.optim's OneCycleLR with cosine annealing, the momentum left alone.
+    Like torch.optim's OneCycleLR with cosine annealing, but the momentum does not change.
     """
 
     start: Annotated[float, "multiplier of the first step", Gt(0), Le(1)] = 0.04
     final: Annotated[float, "multiplier of the last step", Ge(0), Le(1)] = 1e-4
-    warmup: Annotated[float, "share of the run that warms up", Ge(0), Le(1)] = 0.3
+    warmup: Annotated[float, "share of the run in which the rate rises", Ge(0), Le(1)] = 0.3
 
     def multiplier(self, step: int, horizon: int) -> float:
-        """Return the point of the cycle; a run too short to warm up starts at the top."""
+        """Return the value of the cycle; if the run is too short to rise, it starts at 1."""
         peak = max(self.warmup * horizon - 1, 0.0)
         if step < peak:
             return descent(self.start, 1 - step / peak)

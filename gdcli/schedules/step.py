@@ -1,4 +1,4 @@
-"""A few sudden drops, evenly spaced."""
+"""A few sudden drops at equal distances."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gdcli.schedule import Schedule
 
 @dataclass(frozen=True)
 class Step(Schedule):
-    """factor**k after k of the drops, which cut the run into drops + 1 equal parts.
+    """factor**k after k drops; the drops divide the run into drops + 1 equal parts.
 
-    The staircase of He et al. (2016), whose drops fell a third and two thirds of the way.
+    He et al. (2016) use drops after one third and two thirds of the run.
     """
 
     factor: Annotated[float, "multiplier of one drop", Gt(0), Le(1)] = 0.1
     drops: Annotated[int, "number of drops", Ge(0)] = 2
 
     def multiplier(self, step: int, horizon: int) -> float:
-        """Return the factor, once for each drop behind."""
+        """Return factor**k after k drops."""
         return self.factor ** ((self.drops + 1) * step // horizon)

@@ -12,12 +12,12 @@ from gdcli.schedules.cosine import Cosine
 
 @dataclass(frozen=True)
 class WarmupCosine(Cosine):
-    """Up a straight line, never from 0, then Cosine over the rest (Goyal et al. 2017)."""
+    """A linear rise that does not start at 0, then Cosine for the rest (Goyal et al. 2017)."""
 
-    warmup: Annotated[float, "share of the run that warms up", Ge(0), Le(1)] = 0.1
+    warmup: Annotated[float, "share of the run in which the rate rises", Ge(0), Le(1)] = 0.1
 
     def multiplier(self, step: int, horizon: int) -> float:
-        """Return (step + 1) / (rising + 1) for the first `rising` steps, then the cosine's."""
+        """Return (step + 1) / (rising + 1) for the first `rising` steps, then the cosine."""
         rising = round(self.warmup * horizon)
         if step < rising:
             return (step + 1) / (rising + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.cli.command_line import Shell
 
 RUN = "run linear-regression --data t.csv --target y --epochs 3"
-SAID = "t.csv is read so: semicolons between columns; the decimal sign is a comma"
+SAID = "t.csv is read as follows: semicolons between columns; the decimal sign is a comma"
 ROWS = "a;y\n" + "".join(f"{i},5;{i * i % 7},25\n" for i in range(12))
 
 

@@ -128,7 +128,7 @@ def test_classes_that_look_alike_are_told(labels: list[str], said: str) -> None:
 
 
 def test_labels_that_are_one_class_are_told_where_there_is_no_other() -> None:
-    with pytest.raises(UserError, match=r"the one value '1', as which '1\.0' counts"):
+    with pytest.raises(UserError, match=r"only the value '1' \('1\.0' is the same number\)"):
         number_classes(["1", "1.0"] * 3, "y")
 
 
@@ -141,7 +141,7 @@ def test_digits_that_float64_does_not_keep() -> None:
 @pytest.mark.parametrize(
     ("cell", "style", "what"),
     [
-        ("red", PLAIN, "give --categorical 'a b', if it is one of some words, --drop 'a b', or "),
+        ("red", PLAIN, "give --categorical 'a b', if it is a category, --drop 'a b', or "),
         ("True", PLAIN, "give --categorical 'a b' to make it 0 and 1, or --drop 'a b'"),
         ("2023-05-01", PLAIN, "make a date or a time numbers first, or give --drop 'a b'"),
         ("12:30", PLAIN, "make a date or a time numbers first"),
@@ -174,5 +174,5 @@ def test_what_is_advised_of_other_cells(cell: str, style: Style, what: str) -> N
 def test_advice_that_other_cells_contradict_is_not_given() -> None:
     assert advice("1,234", PLAIN, "a", ["0.5"]) == "give --thousands ,"
     assert advice("1,234", PLAIN, "a", ["x"]) == "give --thousands , or --decimal ,"
-    mixed = "write all numbers with the same signs; there is '2.5', too"
+    mixed = "write all numbers with the same signs; there is also '2.5'"
     assert advice("1,5", PLAIN, "a", ["7", "2.5"]) == mixed

@@ -127,47 +127,63 @@ def test_without_pyarrow_a_parquet_file_says_what_to_install(
     with pytest.raises(UserError) as caught:
         read_file(file)
     what = (
-        f"--data: {show(str(file))} is a Parquet file, which pyarrow reads; install gdcli[parquet]"
+        f"--data: {show(str(file))} is a Parquet file, and pyarrow is not installed; install "
+        f"gdcli[parquet]"
     )
     assert str(caught.value) == what
 
 
 WRONG: list[tuple[str, dict[str, Any], str | None, str]] = [
-    ("a.npz", {"x": X, "y": Y[:3]}, "y", "FILE: the array 'y' has 3 rows, 'x' 4; leave arrays of "),
+    ("a.npz", {"x": X, "y": Y[:3]}, "y", "FILE: the array 'y' has 3 rows, 'x' 4; keep only arrays"),
     (
         "a.npz",
         {"x": X, "y": np.array(3.0)},
         "y",
-        "FILE: the array 'y' has one value, 'x' 4; leave ",
+        "FILE: the array 'y' has one value, 'x' 4; keep o",
     ),
-    ("a.npz", {}, "y", "FILE: it holds no array; write it with numpy.savez"),
+    ("a.npz", {}, "y", "FILE: it contains no array; write it with numpy.savez"),
     ("a.npz", {"x": X, "y": Y}, "z", "--target: FILE has no column 'z'; its columns are x, y"),
     ("a.npz", {"y": Y}, "y", "--data: FILE has no column besides 'y'; give a file with "),
-    ("a.npz", {"x": X, "y": np.array(list("abba"))}, "y", "FILE: the array 'y' holds <U1 and no n"),
+    ("a.npz", {"x": X, "y": np.array(list("abba"))}, "y", "FILE: the array 'y' holds <U1, not num"),
     ("a.npz", {"x": X * np.nan, "y": Y}, "y", "FILE: row 0, counted from 0, holds nan, which is n"),
-    ("a.npy", {"m": Y}, "0", "FILE: its array has the shape 4, and is no matrix; give one row an "),
+    (
+        "a.npy",
+        {"m": Y},
+        "0",
+        "FILE: its array has the shape 4, so it holds no matrix of examples; give a matrix ",
+    ),
     (
         "a.npy",
         {"m": np.ones((2, 3, 3))},
         "0",
-        "FILE: its array has the shape 2 x 3 x 3, and is no matrix; put it into an .npz",
+        "FILE: its array has the shape 2 x 3 x 3, so it holds no matrix of examples; put it into",
     ),
-    ("a.npy", {"m": X[:0]}, "0", "FILE: its array has the shape 0 x 3, and is no matrix; give one"),
+    (
+        "a.npy",
+        {"m": X[:0]},
+        "0",
+        "FILE: its array has the shape 0 x 3, so it holds no matrix of examples; give",
+    ),
     ("a.npy", {"m": X}, "7", "--target: FILE has no column '7'; its columns are 0, 1, 2"),
-    ("a.npy", {"m": X * 1j}, "0", "FILE: its array holds complex128 and no numbers; make them"),
+    ("a.npy", {"m": X * 1j}, "0", "FILE: its array holds complex128, not numbers; make them"),
     ("a.parquet", {"x": [1, None], "y": [1, 2]}, "y", "FILE: row 1, counted from 0, has no value "),
     (
         "a.parquet",
         {"x": [1, 2], "y": ["1", "b"]},
         "y",
-        "FILE: column 'y' holds text and no numbers; name another --target, or, if ",
+        "FILE: column 'y' holds text, not numbers; name another --target, or, if ",
     ),
     ("a.parquet", {"x": [1.0, np.inf], "y": [1, 2]}, "y", "FILE: row 1, counted from 0, holds inf"),
-    ("a.svm", {"": "1 a:3"}, None, "FILE:1: 'a:3' is no index:value; write pairs such as 3:0.5"),
-    ("a.svm", {"": "1 1:3\n2 3:1 3:2"}, None, "FILE:2: the index 3 follows 3; let the indices as"),
-    ("a.svm", {"": "1 1:3\n\nx 3:1"}, None, "FILE:3: 'x' is no finite number; correct it"),
-    ("a.svm", {"": "1 1:nan"}, None, "FILE:1: 'nan' is no finite number; correct it"),
-    ("a.svm", {"": "# nothing"}, None, "FILE: it holds no example; give a label and index:value"),
+    ("a.svm", {"": "1 a:3"}, None, "FILE:1: 'a:3' is not index:value; write pairs such as 3:0.5"),
+    ("a.svm", {"": "1 1:3\n2 3:1 3:2"}, None, "FILE:2: the index 3 follows 3; write ascending in"),
+    ("a.svm", {"": "1 1:3\n\nx 3:1"}, None, "FILE:3: 'x' is not a finite number; correct it"),
+    ("a.svm", {"": "1 1:nan"}, None, "FILE:1: 'nan' is not a finite number; correct it"),
+    (
+        "a.svm",
+        {"": "# nothing"},
+        None,
+        "FILE: it contains no example; give a label and index:value",
+    ),
     ("a.svm", {"": "1 1:3"}, "2", "--target: the target of FILE is its label, not '2'; leave it o"),
 ]
 
@@ -199,7 +215,11 @@ def test_a_file_that_is_not_there(tmp_path: Path, name: str) -> None:
 
 def test_no_single_column_has_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=X, y=Y)
-    with pytest.raises(UserError, match=r"'x' of .* has the shape 4 x 3: it is no single column; "):
+    with pytest.raises(
+        UserError,
+        match=r"'x' of .* has the shape 4 x 3, so it is not one "
+        r"column; ",
+    ):
         Source("", tmp_path / "a.npz", "x").classified()
     np.savez(tmp_path / "a.npz", x=X, y=Y * np.nan)
     with pytest.raises(UserError, match="row 0, counted from 0, holds nan"):

@@ -90,7 +90,7 @@ def test_names_of_the_four_files(tmp_path: Path, names: tuple[str, ...]) -> None
     assert [*first["y"].tolist(), *second["y"].tolist()] == LABELS.tolist()
     data = Cnn(dataset="mnist", data_dir=tmp_path, channels=(2,)).load(rng())
     np.testing.assert_array_equal(data.train["x"], IMAGES[:6, None] / 255)
-    with pytest.raises(UserError, match=r"0\.3 is not held out of mnist, which has a test part of"):
+    with pytest.raises(UserError, match=r"0\.3 is not held out of mnist, which has its own test"):
         Cnn(dataset="mnist", data_dir=tmp_path, channels=(2,), test_fraction=0.3).load(rng())
 
 
@@ -179,7 +179,7 @@ def test_a_pair_of_files_is_a_data_file(tmp_path: Path, images: str, labels: str
     given: dict[str, Any] = {"data": tmp_path / images, "test_fraction": 0}
     with collected() as lines:
         data = Cnn(**given, channels=(2,)).load(rng())
-    assert f"{tmp_path / images}: the labels are those of {tmp_path / labels}" in lines
+    assert f"{tmp_path / images}: the labels come from {tmp_path / labels}" in lines
     known = {image.tobytes(): int(kind) for image, kind in zip(IMAGES, LABELS, strict=True)}
     found = np.rint(data.train["x"] * 255).astype(np.uint8)
     assert {x.tobytes(): int(y) for x, y in zip(found, data.train["y"], strict=True)} == known
@@ -209,13 +209,25 @@ def test_images_of_other_numbers_are_told(tmp_path: Path) -> None:
         (
             "train-labels-idx1-ubyte",
             LABELS,
-            "it is an IDX file, and it holds labels; give the f",
+            "it is an IDX file, but it holds labels; give the f",
         ),
-        ("what", LABELS, "it is an IDX file, and its name does not tell that of its labels; give "),
-        ("a-images-idx3-ubyte", None, "there is no file 'a-labels-idx1-ubyte' beside it; put the "),
+        (
+            "what",
+            LABELS,
+            "it is an IDX file, but its name does not lead to the file of its labels; give ",
+        ),
+        (
+            "a-images-idx3-ubyte",
+            None,
+            "there is no file 'a-labels-idx1-ubyte' in its folder; put the ",
+        ),
         ("a-images-idx3-ubyte", LABELS[:4], "there are 4 labels for the 10 images of a-images-idx"),
-        ("a-images-idx3-ubyte", IMAGES, "its array has the shape 10 x 5 x 4, which is none of lab"),
-        ("a-images-idx3-ubyte", np.full(10, np.nan), "a label is no finite number; give it a cla"),
+        ("a-images-idx3-ubyte", IMAGES, "its array has the shape 10 x 5 x 4, not that of lab"),
+        (
+            "a-images-idx3-ubyte",
+            np.full(10, np.nan),
+            "a label is not a finite number; correct the l",
+        ),
     ],
 )
 def test_a_pair_that_is_none(tmp_path: Path, name: str, labels: Array, error: str) -> None:

@@ -54,8 +54,14 @@ def test_the_records_of_cifar10(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"", "its 0 bytes are no records of 3073; give the binary version of CIFAR-10, unpacked"),
-        (b"0" * 3072, "its 3072 bytes are no records of 3073; give the binary version of CIFAR-10"),
+        (
+            b"",
+            "its 0 bytes are not a multiple of the record size 3073; give the binary version of",
+        ),
+        (
+            b"0" * 3072,
+            "its 3072 bytes are not a multiple of the record size 3073; give the binary version",
+        ),
         (b"\x0b" * 3073, "the label 11 is not one of the 10 classes from 0; give the binary vers"),
     ],
 )
@@ -106,7 +112,7 @@ def test_a_folder_that_is_not_looked_into(problem: type[Mlp]) -> None:
     with pytest.raises(UserError) as caught:
         problem(data_dir=Path("x"))
     assert str(caught.value) == (
-        "--data-dir: 'x' is not looked into for digits, which travels with gdcli; "
+        "--data-dir: 'x' is not used for digits, which is part of gdcli; "
         "leave it out, or add --dataset mnist"
     )
 
@@ -147,16 +153,24 @@ def test_images_of_a_users_own(tmp_path: Path, pixels: Array, expected: Array) -
         (
             GREY.astype(np.uint8) // 4,
             255,
-            "pixels of uint8 are divided by 255; the largest to",
+            "pixels of uint8 are divided by 255; the largest in",
         ),
         (GREY.astype(np.uint16) * 300, 65535, "pixels of uint16 are divided by 65535; the largest"),
         (GREY > 100, 1, ""),
         (GREY / 400, 1, ""),
         ((GREY / 200).astype(np.float32), 1, ""),
         (GREY * 1.275, 255, ""),
-        (GREY, 200, "pixels are divided by 200, the largest to train on; for another scale save "),
+        (
+            GREY,
+            200,
+            "pixels are divided by 200, the largest in the training part; for another scale save ",
+        ),
         (GREY - 301.0, 300, "pixels are divided by 300, the largest"),
-        (GREY.astype(np.int16) * 100, 20000, "pixels are divided by 20000, the largest to train "),
+        (
+            GREY.astype(np.int16) * 100,
+            20000,
+            "pixels are divided by 20000, the largest in the train",
+        ),
     ],
 )
 def test_what_pixels_are_divided_by(
@@ -197,8 +211,8 @@ FORMS = [
         (4, 4, 3),
         3,
         (
-            "4 x 4 x 3 are read as 4 x 4 pixels of 3 colours, which are last, though the "
-            "first axis could be them, too"
+            "4 x 4 x 3 are read as 4 x 4 pixels of 3 colours, which are last, although the "
+            "first axis could also be the colours"
         ),
     ),
 ]
@@ -225,17 +239,20 @@ def test_where_the_colours_are_is_said(
     [
         (
             {"x": np.ones((12, 1, 4, 4, 1))},
-            "'x' has the shape 12 x 1 x 4 x 4 x 1, which is none of",
+            "'x' has the shape 12 x 1 x 4 x 4 x 1, which is not that",
         ),
         (
             {"x": np.ones((12, 8, 6, 5))},
-            "the images have the shape 8 x 6 x 5, of which none is seen",
+            "the images have the shape 8 x 6 x 5, and no axis can be r",
         ),
         (
             {"x": GREY, "w": np.ones(12)},
             "besides 'kind' it has 2 arrays, 'x', 'w'; give --",
         ),
-        ({"x": np.ones((12, 0, 4))}, "'x' has the shape 12 x 0 x 4, which is none of images; give"),
+        (
+            {"x": np.ones((12, 0, 4))},
+            "'x' has the shape 12 x 0 x 4, which is not that of images; give",
+        ),
     ],
 )
 def test_arrays_that_are_no_images(tmp_path: Path, arrays: dict[str, Array], error: str) -> None:
@@ -253,10 +270,16 @@ def test_a_test_part_is_of_the_same_images(tmp_path: Path) -> None:
     }
     np.savez(tmp_path / "i.npz", x=GREY.astype(np.uint8), k=KINDS)
     np.savez(tmp_path / "t.npz", x=GREY[:, :5].astype(np.uint8), k=KINDS)
-    with pytest.raises(UserError, match=r"its test images are of 1 x 5 x 6 \(colours, height, wid"):
+    with pytest.raises(
+        UserError,
+        match=r"its test images are 1 x 5 x 6 \(colours, "
+        r"height, wid",
+    ):
         Cnn(**given).load(rng())
     np.savez(tmp_path / "t.npz", x=GREY / 255, k=KINDS)
-    with pytest.raises(UserError, match="its test images are of float64, the others of uint8; s"):
+    with pytest.raises(
+        UserError, match="its test images have the type float64, the others uint8; s"
+    ):
         Cnn(**given).load(rng())
 
 
@@ -272,7 +295,9 @@ def test_the_classes_of_images_may_be_one_column(tmp_path: Path) -> None:
 
 def test_columns_that_are_no_image(tmp_path: Path) -> None:
     np.savez(tmp_path / "i.npz", images=np.ones((12, 35)), kind=KINDS)
-    with pytest.raises(UserError, match="the 35 columns besides 'kind' are no square image; give"):
+    with pytest.raises(
+        UserError, match="the 35 columns besides 'kind' are not a square image; give"
+    ):
         Cnn(data=tmp_path / "i.npz", target="kind").load(rng())
     with pytest.raises(UserError, match=r"^--data: it needs --target; add --target$"):
         Cnn(data=tmp_path / "i.npz")

@@ -40,7 +40,8 @@ def test_what_are_no_ratings(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         MatrixFactorization(data=file, target="b").load(np.random.default_rng(0))
     assert str(caught.value) == (
-        f"--data: {file} has 1 column besides 'b'; give two: what was rated, and by whom"
+        f"--data: {file} has 1 column besides 'b'; give a file with two: the rated item, and "
+        f"the rater"
     )
     with pytest.raises(UserError, match=r"^--target: it needs --data; add --data$"):
         MatrixFactorization(target="b")

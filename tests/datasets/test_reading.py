@@ -53,7 +53,7 @@ def read(file: Path, target: str = "y", **options: Any) -> tuple[list[Any], list
 
 
 TABLE = [[1.5, 2.0], [3.0, 4.25], [-5.0, 6.0]], [0.5, 1.5, 2.5]
-SO = "FILE is read so: "
+SO = "FILE is read as follows: "
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,22 @@ def test_numbers_with_signs_of_all_kinds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("5.1,3.5,setosa\n4.9,3.0,virginica\n", "FILE:1: the first row holds numbers, no names; g"),
-        ("39,State-gov,13,x\n50,Private,9,y\n", "FILE:1: the first row holds numbers, no names; g"),
-        ("1,2\n3,4\n", "FILE:1: the first row holds numbers, no names; give --no-header, by which"),
-        ("NA,0.5,a\n1,2,b\n", "FILE:1: the first row holds numbers, no names; give --no-header, b"),
+        (
+            "5.1,3.5,setosa\n4.9,3.0,virginica\n",
+            "FILE:1: the first row holds numbers, not names; g",
+        ),
+        (
+            "39,State-gov,13,x\n50,Private,9,y\n",
+            "FILE:1: the first row holds numbers, not names; g",
+        ),
+        (
+            "1,2\n3,4\n",
+            "FILE:1: the first row holds numbers, not names; give --no-header, by which",
+        ),
+        (
+            "NA,0.5,a\n1,2,b\n",
+            "FILE:1: the first row holds numbers, not names; give --no-header, b",
+        ),
         ("a,b,y,\n1,2,3,4\n", "FILE:1: column 4 has no name; name it, or give --drop 'Unnamed: 3'"),
         ("a,b,y\n1,2,3,4\n4,5,6,\n", "FILE:2: values in the row: 4, columns in the header: 3; gi"),
         ("a,a,y\n1,2,3\n", "FILE:1: two columns are named 'a'; rename one, or give --drop 'a', "),
@@ -150,7 +162,7 @@ def test_numbers_with_signs_of_all_kinds(tmp_path: Path) -> None:
         ),
         (
             "a\0,y\n1,2\n",
-            "FILE:1: there is a byte of 0, which no text has; give a text file, or it",
+            "FILE:1: there is a zero byte, which no text has; give a text file, or it",
         ),
     ],
 )
@@ -176,23 +188,23 @@ def test_a_column_that_is_an_index_is_told(tmp_path: Path) -> None:
     frame.to_csv(tmp_path / "named.csv", index=False)
     _, _, said = read(tmp_path / "named.csv")
     assert said == [
-        "FILE: column 'n' rises from row to row, as an index does; --drop 'n' leaves it out",
-        "FILE: column 'k' has each number once of a range, as an index; --drop 'k' leaves it out",
+        "FILE: column 'n' rises from row to row, like an index; --drop 'n' leaves it out",
+        "FILE: column 'k' has each number of a range once, like an index; --drop 'k' leaves it out",
     ]
     assert read(tmp_path / "named.csv", drop="n,k")[2] == []
     frame[["a", "y"]].to_csv(tmp_path / "unnamed.csv")
     x, _, said = read(tmp_path / "unnamed.csv")
     assert x == frame[["a"]].to_numpy().tolist()
-    assert said == ["FILE: the first column has no name, and is taken for an index: no feature"]
+    assert said == ["FILE: the first column has no name, and is read as an index, not as a feature"]
     frame[["a", "y"]].set_index([frame["n"], frame["k"]]).to_parquet(tmp_path / "p.parquet")
     x, _, said = read(tmp_path / "p.parquet")
     assert x == frame[["a"]].to_numpy().tolist()
-    assert said == ["FILE: 'n', 'k' are taken for an index, and no feature"]
+    assert said == ["FILE: 'n', 'k' are read as an index, not as a feature"]
 
 
 def test_integers_that_are_too_large_are_told(tmp_path: Path) -> None:
     values = np.array([2**53 + 1, 5, 7])
-    said = "FILE: column 'a' holds integers beyond 2^53, such as 9007199254740993, whose last "
+    said = "FILE: column 'a' holds integers beyond 2^53, such as 9007199254740993, which float"
     frame = pd.DataFrame({"a": values, "b": [0.1, 0.2, 0.7], "y": [0, 1, 0]})
     frame.to_csv(tmp_path / "t.csv", index=False)
     assert read(tmp_path / "t.csv")[2][0].startswith(said)
@@ -209,9 +221,7 @@ def test_a_class_may_be_called_na(tmp_path: Path) -> None:
         _, classes = Source("", file, "y").classified()
     assert classes.names == ("EU", "NA", "none")
     assert classes.places.tolist() == [0, 1, 2, 0]
-    assert list(lines) == [
-        f"{file}: in column 'y' 'NA' and 'none' are taken for names, as they stand"
-    ]
+    assert list(lines) == [f"{file}: in column 'y' 'NA' and 'none' are read as names"]
     write(tmp_path, "a,y\n1,0\n2,NA\n3,1\n")  # of numbers, NA is none
     with pytest.raises(UserError, match=r"t\.csv:3: the value of column 'y' is missing"):
         Source("", file, "y").classified()
@@ -262,13 +272,19 @@ def test_a_mean_is_that_of_the_training_part(tmp_path: Path) -> None:
         ({"drop": "x,"}, "--drop: there is an empty name in the list; remove the extra comma"),
         ({"drop": "c,x"}, "--data: FILE has no column besides 'y' and those dropped; give a file"),
         ({"categorical": "z"}, "--categorical: FILE has no column 'z'; its columns are c, x, y"),
-        ({"categorical": "y"}, "--categorical: 'y' is no feature: it is the target, or dropped; l"),
-        ({"separator": "ab"}, "--separator: 'ab' is no single character; give one, or a word: tab"),
-        ({"separator": ""}, "--separator: '' is no single character; give one, or a word: tab"),
-        ({"encoding": "utf-88"}, "--encoding: there is no encoding 'utf-88'; give one such as utf"),
-        ({"encoding": "base64"}, "--encoding: there is no encoding 'base64'; give one such as utf"),
+        (
+            {"categorical": "y"},
+            "--categorical: 'y' is not a feature: it is the target, or dropped; l",
+        ),
+        (
+            {"separator": "ab"},
+            "--separator: 'ab' is not a single character; give one, or a word: tab",
+        ),
+        ({"separator": ""}, "--separator: '' is not a single character; give one, or a word: tab"),
+        ({"encoding": "utf-88"}, "--encoding: there is no encoding 'utf-88'; give an encoding su"),
+        ({"encoding": "base64"}, "--encoding: there is no encoding 'base64'; give an encoding su"),
         ({"comment": " "}, "--comment: it is empty; give a mark such as #"),
-        ({"decimal": ",", "thousands": ","}, "--thousands: ',' is the decimal sign, too; give two"),
+        ({"decimal": ",", "thousands": ","}, "--thousands: ',' is also the decimal sign; give two"),
     ],
 )
 def test_options_that_cannot_be(tmp_path: Path, options: dict[str, Any], error: str) -> None:
@@ -280,7 +296,7 @@ def test_options_that_cannot_be(tmp_path: Path, options: dict[str, Any], error: 
 
 @pytest.mark.parametrize("name", ["separator", "drop", "categorical", "encoding", "comment"])
 def test_an_option_needs_its_file(name: str) -> None:
-    option = rf"^--{name}: there is no file that it could be about; add --data"
+    option = rf"^--{name}: it is about a file, but there is no --data; add --data"
     for problem in (LinearRegression, SoftmaxRegression, Cnn, MatrixFactorization):
         with pytest.raises(UserError, match=option):
             problem(**{name: "auto"})  # type: ignore[arg-type]
@@ -346,7 +362,7 @@ def test_other_formats_may_be_packed_too(tmp_path: Path, pack: Any) -> None:
         file = write(tmp_path, pack((tmp_path / name).read_bytes()), "packed")
         assert read(file, target)[:2] == TABLE
     file = write(tmp_path, pack((tmp_path / "m.npy").read_bytes()), "packed.npy")
-    with pytest.raises(UserError, match=r"^--stream: .* is read whole"):
+    with pytest.raises(UserError, match=r"^--stream: .* cannot be read in parts"):
         LinearRegression(data=file, target="2", stream=True)
 
 
@@ -355,35 +371,47 @@ def test_other_formats_may_be_packed_too(tmp_path: Path, pack: Any) -> None:
     [
         (
             b"\x89HDF\r\n\x1a\n" + bytes(99),
-            "it is an HDF5 file, which is not read; open it with pan",
+            "it is an HDF5 file, which gdcli does not read; open it with pan",
         ),
-        (pickle.dumps([1, 2]), "it is a pickle, which could run any program when it is read; open"),
+        (pickle.dumps([1, 2]), "it is a pickle, which can run any program when it is read; open"),
         (
             b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-            "it is a workbook of Excel's before 2007, which is n",
+            "it is a workbook of Excel's before 2007, which gdc",
         ),
         (
             b"\0\0\x08\x03" + bytes(40),
-            "it is an IDX file, and its name does not tell that of its la",
+            "it is an IDX file, but its name does not lead to the file of",
         ),
-        (b"\x89PNG\r\n\x1a\n", "it is an image, which is not read; put images and their classes"),
-        (b"\xff\xd8\xff\xe0", "it is an image, which is not read"),
-        (b"RIFF\x24\0\0\0WEBPVP8 ", "it is an image, which is not read"),
-        (b"BM\x9a\0\0\0\0\0\0\0\x36\0\0\0", "it is an image, which is not read"),
-        (b"\x28\xb5\x2f\xfd" + bytes(20), "it is packed with zstd, which is not read; unpack it"),
-        (b"SQLite format 3\0", "it is an SQLite database, which is not read"),
-        (b"<!DOCTYPE html><html>", "it is a web page, which is not read; fetch the file itself"),
+        (
+            b"\x89PNG\r\n\x1a\n",
+            "it is an image, which gdcli does not read; put images and their classes",
+        ),
+        (b"\xff\xd8\xff\xe0", "it is an image, which gdcli does not read"),
+        (b"RIFF\x24\0\0\0WEBPVP8 ", "it is an image, which gdcli does not read"),
+        (b"BM\x9a\0\0\0\0\0\0\0\x36\0\0\0", "it is an image, which gdcli does not read"),
+        (
+            b"\x28\xb5\x2f\xfd" + bytes(20),
+            "it is packed with zstd, which gdcli does not read; unpack it",
+        ),
+        (b"SQLite format 3\0", "it is an SQLite database, which gdcli does not read"),
+        (
+            b"<!DOCTYPE html><html>",
+            "it is a web page, which gdcli does not read; fetch the file itself",
+        ),
         (
             b'{"a": [1, 2]}',
-            "it is JSON, which is not read; open it with pandas, and save it as CSV",
+            "it is JSON, which gdcli does not read; open it with pandas, and save it as CSV",
         ),
-        (tar(PLAIN), "it is a tar archive, which is not read; unpack it"),
-        (gzip.compress(tar(PLAIN), mtime=0), "it is a tar archive, which is not read; unpack it"),
+        (tar(PLAIN), "it is a tar archive, which gdcli does not read; unpack it"),
+        (
+            gzip.compress(tar(PLAIN), mtime=0),
+            "it is a tar archive, which gdcli does not read; unpack it",
+        ),
         (
             gzip.compress(gzip.compress(PLAIN, mtime=0), mtime=0),
-            "it is packed twice, which is not read; unpack it",
+            "it is packed twice, which gdcli does not read; unpack it",
         ),
-        (archive("a.csv", PLAIN)[:-30], "the zip data is damaged; fetch or compress it anew"),
+        (archive("a.csv", PLAIN)[:-30], "the zip data is damaged; download or compress it again"),
     ],
 )
 @pytest.mark.parametrize("name", ["t.csv", "t.npy"])
@@ -410,7 +438,7 @@ def test_an_archive_of_several_files(tmp_path: Path) -> None:
 
 def test_a_file_of_torch_is_not_unpickled(tmp_path: Path) -> None:
     torch.save({"x": torch.zeros(3)}, tmp_path / "a.pt")
-    with pytest.raises(UserError, match=r"a\.pt: it is a file of PyTorch.*, which could run any "):
+    with pytest.raises(UserError, match=r"a\.pt: it is a file of PyTorch.*, which can run any "):
         read_file(tmp_path / "a.pt")
 
 
@@ -420,15 +448,15 @@ def test_libsvm_is_known_by_its_lines(tmp_path: Path) -> None:
     assert x.tolist() == [[0.5, 0, 2], [0, 1e-3, 0]]
     assert classes.names == ("-1", "1")
     assert Source("", file, "label").measured()[1].tolist() == [1, -1]
-    with pytest.raises(UserError, match=r":1: '1_0' is no finite number; "):
+    with pytest.raises(UserError, match=r":1: '1_0' is not a finite number; "):
         read_file(write(tmp_path, b"1 1:1_0\n", "t.svm"))
-    with pytest.raises(UserError, match=r":1: the label 9007199254740993 is more than 2\^53, bey"):
+    with pytest.raises(UserError, match=r":1: the label 9007199254740993 is more than 2\^53, too"):
         read_file(write(tmp_path, b"9007199254740993 1:1\n", "t.svm"))
 
 
 def test_options_of_text_are_for_text(tmp_path: Path) -> None:
     np.save(tmp_path / "m.npy", np.ones((3, 3)))
-    with pytest.raises(UserError, match=r"^--separator: .*m\.npy' is a \.npy file, which needs no"):
+    with pytest.raises(UserError, match=r"^--separator: .*m\.npy' is a \.npy file, which does not"):
         Source("", tmp_path / "m.npy", "0", separator=";").measured()
 
 
@@ -439,7 +467,7 @@ def test_excel_is_read_as_a_table_of_text(tmp_path: Path, monkeypatch: pytest.Mo
         frame.to_excel(book, sheet_name="one", index=False, startrow=2)
         frame.to_excel(book, sheet_name="two")
     (tmp_path / "b.xlsx").rename(file)
-    assert read(file) == (*TABLE, ["FILE is read so: of its sheets, 'one'"])
+    assert read(file) == (*TABLE, ["FILE is read as follows: its sheet 'one'"])
     frame.loc[1, "a"] = np.nan
     frame.to_excel(tmp_path / "b.xlsx", index=False)
     with pytest.raises(UserError, match=r"b\.xlsx:3: the value of column 'a' is missing; fill it"):
@@ -448,7 +476,7 @@ def test_excel_is_read_as_a_table_of_text(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(UserError) as caught:
         read(file)
     what = (
-        f"--data: {show(str(file))} is a workbook of Excel's, which openpyxl reads; "
+        f"--data: {show(str(file))} is an Excel workbook, and openpyxl is not installed; "
         "install gdcli[excel], "
     )
     assert str(caught.value).startswith(what)
@@ -459,7 +487,7 @@ def test_a_damaged_workbook(tmp_path: Path) -> None:
     with zipfile.ZipFile(held, "w") as file:
         file.writestr("xl/workbook.xml", b"none")
         file.writestr("[Content_Types].xml", b"none")
-    with pytest.raises(UserError, match="it begins as a workbook of Excel's, but openpyxl cannot "):
+    with pytest.raises(UserError, match="it begins like an Excel workbook, but openpyxl cannot "):
         read_file(write(tmp_path, held.getvalue(), "b.xlsx"))
 
 
@@ -497,7 +525,9 @@ def test_a_file_in_parts_is_the_file_as_a_whole(
 
 def test_what_is_learnt_of_a_part_is_not_streamed(tmp_path: Path) -> None:
     file = write(tmp_path, CATEGORIES)
-    with pytest.raises(UserError, match="--stream: a part of a file has no means or categories"):
+    with pytest.raises(
+        UserError, match="--stream: --stream cannot compute means or categories of the whole file"
+    ):
         LinearRegression(data=file, target="y", categorical="auto", stream=True)
     assert not LinearRegression(data=file, target="y", missing="mean").streams
 
@@ -534,8 +564,8 @@ def test_a_class_that_no_training_example_has_is_told(tmp_path: Path) -> None:
     rows = "".join(f"{i * 7 % 11},{'rare' if i == 5 else 'usual'}\n" for i in range(20))
     file = write(tmp_path, f"a,y\n{rows}")
     said = [
-        ["no training example is of the class 'rare'; --stratify splits each class"],
-        ["no test example is of the class 'rare'"],  # of one example no split helps
+        ["there is no training example of the class 'rare'; --stratify splits each class"],
+        ["there is no test example of the class 'rare'"],  # of one example no split helps
     ]
     for problem in ("logistic-regression", "softmax-regression", "mlp"):
         told = [
@@ -549,7 +579,7 @@ def test_a_class_that_no_training_example_has_is_told(tmp_path: Path) -> None:
 def test_a_class_that_no_test_example_has_is_told(tmp_path: Path) -> None:
     rows = "".join(f"{i * 7 % 11},{'rare' if i in (5, 6) else 'usual'}\n" for i in range(40))
     given = {"data": str(write(tmp_path, f"a,y\n{rows}")), "target": "y"}
-    said = "no test example is of the class 'rare'; --stratify splits each class"
+    said = "there is no test example of the class 'rare'; --stratify splits each class"
     told = [noted("svm", given, data_seed=str(seed)) for seed in range(12)]
     assert [said] in told
     assert [] in told
@@ -579,7 +609,7 @@ def test_the_axis_of_the_colours(
     problem = Cnn(data=tmp_path / "i.npz", target="kind", channels=(2,))
     if expected is None:
         sizes = " x ".join(map(str, shape))
-        with pytest.raises(UserError, match=f"the images have the shape {sizes}, of which none is"):
+        with pytest.raises(UserError, match=f"the images have the shape {sizes}, and no axis can"):
             problem.load(rng())
     else:
         assert problem.load(rng()).train["x"].shape == (8, *expected)

@@ -23,7 +23,7 @@ from gdcli.problems.logistic_regression import LogisticRegression
 
 ROWS = "1.5,2,0.5\n3,4.25,1.5\n-5,6,2.5\n"
 TABLE = [[1.5, 2.0], [3.0, 4.25], [-5.0, 6.0]], [0.5, 1.5, 2.5]
-SO = "FILE is read so: "
+SO = "FILE is read as follows: "
 
 
 def write(folder: Path, content: str | bytes, name: str = "t.csv") -> Path:
@@ -59,12 +59,12 @@ def classes(file: Path, *, stream: bool = False, **options: Any) -> tuple[list[s
     [
         (
             "#a,b,y\n" + ROWS,
-            ["lines that begin with # are comments, of which line 1 names the columns"],
+            ["lines that begin with # are comments, and line 1 names the columns"],
         ),
         (
             "# by me\n# a b y\n" + ROWS.replace(",", " "),
             [
-                "lines that begin with # are comments, of which line 2 names the columns",
+                "lines that begin with # are comments, and line 2 names the columns",
                 "blanks between columns",
             ],
         ),
@@ -96,9 +96,9 @@ def test_wide_characters_are_known_without_a_mark(tmp_path: Path, encoding: str)
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (",Unnamed: 0,a,b,y\n", "the first 2 columns have no names, and are taken for an index"),
-        ("Unnamed: 0,Unnamed: 0.1,a,b,y\n", "the first 2 columns have no names, and are taken f"),
-        ("a b y\n", "the first column has no name, and is taken for an index: no feature"),
+        (",Unnamed: 0,a,b,y\n", "the first 2 columns have no names, and are read as an index"),
+        ("Unnamed: 0,Unnamed: 0.1,a,b,y\n", "the first 2 columns have no names, and are read as"),
+        ("a b y\n", "the first column has no name, and is read as an index, not as a feature"),
     ],
 )
 def test_an_index_without_a_name_is_no_feature(
@@ -144,10 +144,10 @@ def test_an_index_without_a_name_is_no_feature(
         (
             "a,y\n1,2\n",
             {"separator": '"'},
-            """--separator: '"' cannot stand between columns; give""",
+            """--separator: '"' cannot separate columns; give""",
         ),
-        (" \n\n", {}, "FILE: it holds nothing but blanks; give a header and at least one row"),
-        ("# a\n# b\n", {}, "FILE: it holds comments alone; give a header and at least one row"),
+        (" \n\n", {}, "FILE: it holds only blanks; give a header and at least one row"),
+        ("# a\n# b\n", {}, "FILE: it holds only comments; give a header and at least one row"),
         (
             "a,y\n1,x\n",
             {},
@@ -222,12 +222,16 @@ def test_thousands_with_blanks_and_a_decimal_comma(tmp_path: Path) -> None:
             ["\xe9", "e\u0301"],
             r"in column 'y' 'e\u0301' and '\xe9' are two classes, as they are written differently",
         ),
-        (["1 ", "1", "2"], ["1", "1", "2"], "FILE: in column 'y' '1' and '1 ' are one: blanks aro"),
+        (
+            ["1 ", "1", "2"],
+            ["1", "1", "2"],
+            "FILE: in column 'y' '1' and '1 ' are one class: blanks",
+        ),
         (["007", "7"], ["007", "7"], "in column 'y' '007' and '7' are two classes, as they are"),
         (
             ["NA", "?", "b"],
             ["NA", "?", "b"],
-            "FILE: in column 'y' '?' and 'NA' are taken for names",
+            "FILE: in column 'y' '?' and 'NA' are read as names",
         ),
     ],
 )
@@ -258,7 +262,9 @@ def test_identifiers_are_told(tmp_path: Path, *, stream: bool) -> None:
     frame = pd.DataFrame({"code": ids, "a": rng.random(60), "n": rng.integers(0, 50, 60)})
     frame["y"] = rng.random(60)
     frame.to_csv(tmp_path / "t.csv", index=False)
-    said = "FILE: column 'code' has another whole number in each row, as an identifier; --drop "
+    said = (
+        "FILE: column 'code' has a different whole number in each row, like an identifier; --drop "
+    )
     assert numbers(tmp_path / "t.csv", stream=stream)[2] == [f"{said}'code' leaves it out"]
     np.save(tmp_path / "t.npy", frame.to_numpy())
     assert numbers(tmp_path / "t.npy", stream=stream, target="3")[2] == [
@@ -266,7 +272,7 @@ def test_identifiers_are_told(tmp_path: Path, *, stream: bool) -> None:
     ]
     few = frame.sort_values("code").iloc[[1, 0, 2, 9]].rename(columns={"code": "user_id"})
     few.to_csv(tmp_path / "t.csv", index=False)
-    assert "'user_id' has another whole" in numbers(tmp_path / "t.csv", stream=stream)[2][0]
+    assert "'user_id' has a different whole" in numbers(tmp_path / "t.csv", stream=stream)[2][0]
 
 
 def test_of_many_indices_a_few_are_told(tmp_path: Path) -> None:
@@ -276,13 +282,13 @@ def test_of_many_indices_a_few_are_told(tmp_path: Path) -> None:
     for stream in (False, True):
         notes = numbers(file, stream=stream)[2]
         assert len(notes) == 6
-        assert notes[-1] == "FILE: 35 other columns are so, too"
+        assert notes[-1] == "FILE: 35 other columns look like that, too"
 
 
 def test_an_array_of_several_columns_tells_the_index_in_it(tmp_path: Path) -> None:
     x = np.stack([np.arange(20) ** 2 % 7, np.arange(20)], axis=1)
     np.savez(tmp_path / "t.npz", x=x, y=np.arange(20) % 3)
-    said = "FILE: column 1 of 'x', counted from 0, rises from row to row, as an index does"
+    said = "FILE: column 1 of 'x', counted from 0, rises from row to row, like an index"
     assert numbers(tmp_path / "t.npz", stream=False)[2] == [said]
 
 
@@ -299,7 +305,7 @@ def test_integers_of_an_array_that_stays_on_disk_keep_their_digits(
         assert len(notes) == 1
         assert "such as 9007199254740993" in notes[0]
     (said,) = numbers(tmp_path / "t.npy", stream=True, target="1", header=False)
-    assert said.startswith("--header: 'FILE' is a .npy file, which needs no such option")
+    assert said.startswith("--header: 'FILE' is a .npy file, which does not use this option")
 
 
 def store(file: Path, **columns: Any) -> Path:
@@ -321,7 +327,7 @@ def test_labels_in_parquet_keep_what_they_are(tmp_path: Path) -> None:
     ]
     for values, names in kinds:
         assert classes(store(tmp_path / "t", a=[1.0, 2.0, 3.5], y=values))[0] == names
-    with pytest.raises(UserError, match="and neither text nor numbers; save it as text or numbers"):
+    with pytest.raises(UserError, match="not text or numbers; save it as text or numbers"):
         classes(store(tmp_path / "t", a=[1.0, 2.0], y=[[1], [2]]))
 
 
@@ -331,7 +337,7 @@ def test_what_pandas_says_in_parquet(tmp_path: Path) -> None:
     frame.to_parquet(file)
     (said,) = numbers(file, stream=False)
     assert said == (
-        "FILE: column 'a' holds categories and no numbers; give --categorical 'a', or --drop 'a'"
+        "FILE: column 'a' holds categories, not numbers; give --categorical 'a', or --drop 'a'"
     )
     x, _ = Source("", file, "y", categorical="auto").measured()
     assert x.parts(np.arange(3), np.arange(0))[0].tolist() == [[0, 1], [1, 0], [0, 1]]
@@ -351,7 +357,7 @@ def test_an_empty_parquet_file_and_one_that_pyarrow_has_no_type_for(tmp_path: Pa
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_header_that_stands_in_the_file_twice(tmp_path: Path, *, stream: bool) -> None:
     file = write(tmp_path, "a,b,y\n" + ROWS + "a, b,y\n" + ROWS)
-    said = "FILE:5: the names of the columns stand here again; take out the row"
+    said = "FILE:5: the names of the columns are repeated here; take out the row"
     assert numbers(file, stream=stream) == (said,)
 
 
@@ -359,7 +365,7 @@ def test_a_second_header_among_text_is_told(tmp_path: Path) -> None:
     file = write(tmp_path, "k,y\nu,p\nv,q\nk,y\nu,q\n")
     with collected() as notes:
         Source("", file, "y", categorical="auto").classified()
-    assert f"{file}:4: the names of the columns stand here again, as an example" in notes
+    assert f"{file}:4: the names of the columns are repeated here, and read as an example" in notes
     with collected() as notes:
         Source("", file, "1", header=False, categorical="auto").classified()
     assert not any("again" in said for said in notes)
@@ -382,7 +388,7 @@ def test_arrays_that_are_dropped_may_be_of_any_shape(tmp_path: Path) -> None:
     file = tmp_path / "t.npz"
     np.savez(file, x=np.array(TABLE[0]), y=np.array(TABLE[1]), names=np.array(["a", "b"]), n=3)
     (said,) = numbers(file, stream=False)
-    assert said.endswith("leave arrays of one row an example, or give --drop 'names'")
+    assert said.endswith("keep only arrays with a row for each example, or give --drop 'names'")
     assert numbers(file, stream=False, drop="names,n") == (*TABLE, [])
 
 
@@ -401,7 +407,7 @@ def test_examples_that_are_not_along_the_first_axis(
     (said,) = numbers(file, stream=False)
     axis, name = moved
     assert said.endswith(
-        "; leave arrays of one row an example, or save "
+        "; keep only arrays with a row for each example, or save "
         f"numpy.moveaxis(ARRAY, {axis}, 0), if axis {axis} of {name} counts them"
     )
 
@@ -417,7 +423,7 @@ def test_an_array_that_is_too_long_is_not_turned(tmp_path: Path, arrays: dict[st
     file = tmp_path / "t.npz"
     np.savez(file, **arrays)
     (said,) = numbers(file, stream=False)
-    assert said.endswith("; leave arrays of one row an example, or give --drop 'z'")
+    assert said.endswith("; keep only arrays with a row for each example, or give --drop 'z'")
 
 
 @pytest.mark.parametrize(
@@ -434,7 +440,7 @@ def test_records_are_refused_by_name(
     else:
         np.savez(file, x=records)
     (said,) = numbers(file, stream=stream)
-    assert said.startswith(f"FILE: {whose} holds records, whose fields have names; save it as CSV")
+    assert said.startswith(f"FILE: {whose} holds records with named fields; save it as CSV")
 
 
 def test_classes_in_arrays(tmp_path: Path) -> None:
@@ -445,12 +451,12 @@ def test_classes_in_arrays(tmp_path: Path) -> None:
     np.savez(file, x=x, y=np.array(["nan", "1", "nan"]))
     names, notes = classes(file)
     assert names == ["nan", "1", "nan"]
-    assert notes == ["FILE: in column 'y' 'nan' is taken for a name, as it stands"]
+    assert notes == ["FILE: in column 'y' 'nan' is read as a name"]
     np.savez(file, x=x, y=np.array(["", "1", "b"]))
     with pytest.raises(UserError, match="row 0, counted from 0, has no value in column 'y'; fill"):
         classes(file)
     np.savez(file, x=x, y=np.array([b"ab", b"cd", b"ab"]).view("V2"))
-    with pytest.raises(UserError, match="and neither text nor numbers; save its classes as text"):
+    with pytest.raises(UserError, match="not text or numbers; save its classes as text"):
         classes(file)
 
 
@@ -472,7 +478,7 @@ def test_the_sheet_that_holds_a_table_is_read(tmp_path: Path) -> None:
     other: list[list[Any]] = [["a", "y"], [1, 2], [3, 4]]
     notes: list[list[Any]] = [["About this file"], ["made by me"]]
     file = book(tmp_path / "t", ("hidden", other), ("notes", notes), ("data", table))
-    assert numbers(file, stream=False) == (*TABLE, [f"{SO}of its sheets, 'data'"])
+    assert numbers(file, stream=False) == (*TABLE, [f"{SO}its sheet 'data'"])
     shifted = [[], *([None, None, *row] for row in table)]
     assert numbers(book(tmp_path / "t", ("data", shifted)), stream=False) == (*TABLE, [])
 
@@ -481,7 +487,9 @@ def test_numbers_in_a_workbook_have_no_decimal_sign_of_their_own(tmp_path: Path)
     file = book(tmp_path / "t", ("data", [["a", "y"], ["1,5", 0.5], ["2,5", 1.5]]))
     assert numbers(file, stream=False, decimal=",") == ([[1.5], [2.5]], [0.5, 1.5], [])
     (said,) = numbers(file, stream=False, separator=";")
-    assert said == "--separator: 'FILE' is a .xlsx file, which needs no such option; leave it out"
+    assert said == (
+        "--separator: 'FILE' is a .xlsx file, which does not use this option; leave it out"
+    )
 
 
 def test_a_formula_that_was_never_computed_is_told(tmp_path: Path) -> None:
@@ -497,7 +505,9 @@ def test_labels_of_libsvm_are_numbers(tmp_path: Path) -> None:
     file = write(tmp_path, "+1 1:2\n1 1:3\n-1 1:5\n", "t.svm")
     with collected() as lines:
         assert len(Source("", file).classified()[1].names) == 2
-    assert list(lines) == [f"{file}: the labels '+1' and '1' are one number, and one class"]
+    assert list(lines) == [
+        f"{file}: the labels '+1' and '1' are the same number, so they are one class"
+    ]
     for text, said in (("1,2 1:3\n", "are several labels"), (" 1:3\n", "there is no label")):
         with pytest.raises(UserError, match=said):
             read_file(write(tmp_path, text, "t.svm"), Reading())
@@ -517,4 +527,4 @@ def test_what_is_no_table_is_known_by_its_first_bytes(tmp_path: Path) -> None:
         (said,) = numbers(write(tmp_path, content), stream=False)
         assert said.startswith(f"FILE: it is {name}, which ")
     (said,) = numbers(write(tmp_path, b"r\x01\xfd\x02\xb0\n"), stream=False)
-    assert "it seems to be no text" in said
+    assert "it does not look like text" in said

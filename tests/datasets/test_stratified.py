@@ -116,10 +116,10 @@ def test_examples_on_disk_are_split_alike(tmp_path: Path) -> None:
 
 
 def test_where_nothing_is_split_it_is_refused() -> None:
-    with pytest.raises(UserError, match="mnist has a test part of its own"):
+    with pytest.raises(UserError, match="mnist has its own test part"):
         Mlp(dataset="mnist", stratify=True)
-    with pytest.raises(UserError, match="fashion-mnist has a test part of its own"):
+    with pytest.raises(UserError, match="fashion-mnist has its own test part"):
         Cnn(dataset="fashion-mnist", stratify=True)
     for problem in (Svm, Cnn, SoftmaxRegression):
-        with pytest.raises(UserError, match="no example is held out"):
+        with pytest.raises(UserError, match="--test-fraction 0 holds out no example"):
             problem(stratify=True, test_fraction=0.0)

@@ -98,19 +98,19 @@ def test_classes_and_categories_are_those_of_both_parts(tmp_path: Path) -> None:
     assert data.train["x"].tolist() == [[1, 0, 1], [2, 1, 0], [3, 0, 1], [2, 1, 0]]
     assert data.test["x"].tolist() == [[10, 0, 0], [2, 0, 1]]  # the mean of 1, 2 and 3
     assert list(said) == [
-        f"{other}: not used, as there is no such feature in --data: 'id'",
+        f"{other}: not used, because --data has no such feature: 'id'",
         (
-            f"{file}: column 'colour' has 1 category in the test part alone, such as 'green'; "
-            "there the columns made of it are 0"
+            f"{file}: column 'colour' has 1 category in the test part only, such as 'green'; "
+            "all columns made of it are 0 there"
         ),
-        "no training example is of the class 'cow'",
-        "no test example is of the class 'cat'",
+        "there is no training example of the class 'cow'",
+        "there is no test example of the class 'cat'",
     ]
     with collected() as said:
         data = Mlp(**given, drop="colour", missing="drop").load(rng())
     assert data.train["x"].tolist() == [[1], [2], [3]]
     assert data.test["y"].tolist() == [1]
-    assert f"{other}: 1 row misses a value and is not used, of 2" in said
+    assert f"{other}: 1 row has a missing value and is not used, of 2" in said
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -162,7 +162,7 @@ def test_ratings_have_a_test_part(tmp_path: Path) -> None:
             "--test-fraction: the test part is the file 'TEST' of --test-data; leave out one of",
         ),
         ("abcy", {"test_fraction": 0.0}, "--test-fraction: the test part is the file 'TEST' of"),
-        ("abcy", {"data": None, "target": None}, "--test-data: there is no file to train on besi"),
+        ("abcy", {"data": None, "target": None}, "--test-data: there is no file to train on; a"),
     ],
 )
 def test_what_a_test_part_lacks(
@@ -211,7 +211,11 @@ def test_a_test_part_that_is_read_whole_is_not_streamed(tmp_path: Path) -> None:
     other = write(tmp_path / "t.npz", np.s_[20:])
     given: dict[str, Any] = {"data": file, "target": "y", "test_data": other}
     assert LinearRegression(**given).whole() == 0
-    with pytest.raises(UserError, match=r"--stream: '.*t\.npz' of --test-data is read whole; give"):
+    with pytest.raises(
+        UserError,
+        match=r"--stream: '.*t\.npz' of --test-data cannot be read "
+        r"in parts; give",
+    ):
         LinearRegression(**given, stream=True)
 
 
@@ -224,7 +228,11 @@ def test_options_of_text_may_be_of_one_file_alone(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.test["x"], X[20:])
     data = LinearRegression(data=other, test_data=file, **given).load(rng())
     np.testing.assert_array_equal(data.test["x"], X[:20])
-    with pytest.raises(UserError, match=r"t\.npz' is a \.npz file, which needs no such option; le"):
+    with pytest.raises(
+        UserError,
+        match=r"t\.npz' is a \.npz file, which does not use this "
+        r"option; le",
+    ):
         LinearRegression(data=other, test_data=other, **given).load(rng())
 
 
@@ -233,7 +241,7 @@ def test_the_same_file_twice_is_told(tmp_path: Path) -> None:
     with collected() as said:
         LinearRegression(data=file, target="y", test_data=file).load(rng())
     assert list(said) == [
-        f"{file} is --data and --test-data: what is tested is what was trained on"
+        f"{file} is --data and --test-data, so the test would use the training examples"
     ]
 
 
@@ -277,17 +285,17 @@ def test_an_archive_may_have_a_test_part(tmp_path: Path, names: tuple[str, ...])
     with collected() as said:
         check_parts(Cnn(data=file, target=target).load(rng()))
     (line,) = said
-    assert line.startswith(f"{file} has a test part of its own, which is used: 6 examples of '")
+    assert line.startswith(f"{file} has its own test part: 6 examples of '")
     with collected() as said:
         assert Cnn(data=file, target=target, test_fraction=0).load(rng()).test == {}
     assert not said
     with pytest.raises(UserError) as caught:
         Cnn(data=file, target=target, test_fraction=0.3).load(rng())
     assert str(caught.value) == (
-        f"--test-fraction: 0.3 is not held out of {file}, which has a test part of its own; "
+        f"--test-fraction: 0.3 is not held out of {file}, which has its own test part; "
         "leave it out, or give 0 for no test part"
     )
-    with pytest.raises(UserError, match=r"--test-data: '.*' has a test part of its own; leave it"):
+    with pytest.raises(UserError, match=r"--test-data: '.*' has its own test part; leave it"):
         Cnn(data=file, target=target, test_data=file).load(rng())
 
 
@@ -305,7 +313,7 @@ def test_a_validation_part_is_not_used_beside_a_test_part(tmp_path: Path) -> Non
     with collected() as said:
         check_parts(Cnn(data=file, target=target).load(rng()))
     assert next(iter(said)) == (
-        f"{file}: not used, beside the test part: 'val_images', 'val_labels'"
+        f"{file}: not used, because there is a test part: 'val_images', 'val_labels'"
     )
 
 
@@ -315,7 +323,7 @@ def test_what_has_no_test_part_is_named_and_may_be_dropped(tmp_path: Path) -> No
     with pytest.raises(UserError) as caught:
         Cnn(data=file, target=target, drop="weight_train").load(rng())
     assert str(caught.value) == (
-        f"{file}: 'classes' holds pickled Python objects, which could run any program when they "
+        f"{file}: 'classes' holds pickled Python objects, which can run any program when they "
         "are read; make them numbers or texts, or give --drop 'classes'"
     )
     check_parts(Cnn(data=file, target=target, drop="classes,weight_train").load(rng()))
@@ -323,7 +331,7 @@ def test_what_has_no_test_part_is_named_and_may_be_dropped(tmp_path: Path) -> No
     with pytest.raises(UserError) as caught:
         Cnn(data=file, target=target).load(rng())
     assert str(caught.value) == (
-        f"{file}: 'x_train' has a test part, 'x_test', and 'classes' has none; "
+        f"{file}: 'x_train' has a test part, 'x_test', but 'classes' has none; "
         "save one, or give --drop 'classes'"
     )
 
@@ -335,10 +343,7 @@ def test_arrays_that_are_no_test_part(tmp_path: Path) -> None:
         data = LinearRegression(data=file, target="y", scale="none").load(rng())
     assert data.train["x"].shape == (24, 2)
     assert list(said) == [
-        (
-            f"{file}: 'test_time' is read as a column like any other, and as no test part, as 'y' "
-            "has none"
-        )
+        (f"{file}: 'test_time' is read as a feature, not as a test part, because 'y' has none")
     ]
     np.savez(file, x_train=IMAGES, y_train=KINDS, x_test=IMAGES[:, :5], y_test=KINDS)
     with pytest.raises(UserError, match="'x_train' has the shape 18 x 6 x 6, 'x_test' 18 x 5 x 6"):

@@ -34,11 +34,11 @@ def test_the_characters_of_a_text(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"", "--data: 'FILE' has 0 different characters; give a text of 2 to 1000 different "),
-        (b"aaa", "--data: 'FILE' has 1 different characters; give a text of 2 to 1000 differen"),
+        (b"", "--data: 'FILE' has 0 different characters; give a text with 2 to 1000 different "),
+        (b"aaa", "--data: 'FILE' has 1 different characters; give a text with 2 to 1000 differen"),
         (
             "".join(map(chr, range(0x4E00, 0x5300))).encode(),
-            "--data: 'FILE' has 1280 different characters; give a text of 2 to 1000 different",
+            "--data: 'FILE' has 1280 different characters; give a text with 2 to 1000 different",
         ),
         (b"one\ntwo\xff", "FILE:2: the byte 0xff is not UTF-8; save the file as UTF-8"),
     ],

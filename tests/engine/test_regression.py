@@ -193,7 +193,7 @@ def test_what_does_not_go_together(smooth: Path) -> None:
     }
     for name, value in of_classes.items():
         option = f"--{name.replace('_', '-')}"
-        said = f"{option}: a number is predicted: there are no classes; .* --task classification"
+        said = f"{option}: the task is regression, which has no classes; .* --task classification"
         with pytest.raises(UserError, match=said):
             Mlp(**given, **{name: value})
     text = ["a", "b"] * 20

@@ -201,7 +201,7 @@ def test_a_file_that_shrinks_under_the_run(tmp_path: Path) -> None:
     assert isinstance(features, OnDisk)
     with file.open("r+b") as stream:
         stream.truncate(2000)
-    with pytest.raises(RunError, match="row 299 is gone; the file has been changed"):
+    with pytest.raises(RunError, match="row 299 is missing; the file has changed"):
         features.read(np.array([0, 299]))
 
 
@@ -210,11 +210,19 @@ def test_a_file_that_shrinks_under_the_run(tmp_path: Path) -> None:
     [
         ("t.csv", "a,y\n1,2\n2,x\n", "FILE:3: 'x' in column 'y' is not a number; correct it, t"),
         ("t.csv", "a,y\n1,2\n,3\n", "FILE:3: the value of column 'a' is missing; fill it in, take"),
-        ("t.csv", "y\n1\n", "--data: FILE has no column besides 'y'; give a file with columns to"),
+        ("t.csv", "y\n1\n", "--data: FILE has no column besides 'y'; give a file with features"),
         ("t.csv", "a,b\n1,2\n", "--target: FILE has no column 'y'; its columns are a, b"),
         ("m.npy", [[1.0, 2.0], [3.0, np.inf]], "FILE: row 1, counted from 0, holds inf, which is "),
-        ("m.npy", [[1.0], [2.0]], "--data: FILE has no column besides '0'; give a file with colum"),
-        ("m.npy", [1.0, 2.0], "FILE: its array has the shape 2, and is no matrix; give one row an"),
+        (
+            "m.npy",
+            [[1.0], [2.0]],
+            "--data: FILE has no column besides '0'; give a file with features",
+        ),
+        (
+            "m.npy",
+            [1.0, 2.0],
+            "FILE: its array has the shape 2, so it holds no matrix of examples; give",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_as_of_a_file_read_whole(
@@ -273,7 +281,7 @@ def test_size_and_memory_decide_and_never_the_grid(tmp_path: Path) -> None:
         ({}, "--stream: there is no --data; give a .npy or CSV file, or leave it out"),
         (
             {"data": Path("a.npz"), "target": "y"},
-            "--stream: 'a.npz' is read whole; give a .npy or CSV ",
+            "--stream: 'a.npz' cannot be read in parts; give a .npy or CSV ",
         ),
     ],
 )

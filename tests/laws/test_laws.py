@@ -59,9 +59,9 @@ METRIC = """    def metrics(self, params, batch):
 """
 # A text, what in it is replaced by what, the law that this breaks, and what is said.
 BROKEN: dict[str, tuple[str, str, str, str, str]] = {
-    "phrase": (BOWL, "how steep it is", "", "options", "--stiffness has no phrase"),
+    "phrase": (BOWL, "how steep it is", "", "options", "--stiffness has no help text"),
     "default": (BOWL, "] = 2.0", "] = -2.0", "options", "-2.0 is not more than 0"),
-    "gradient": (BOWL, "self.stiffness * point\n", "point\n", "gradient", "it says"),
+    "gradient": (BOWL, "self.stiffness * point\n", "point\n", "gradient", "the slope is"),
     "dtype": (NET, '"x": x,', '"x": x.astype("f4"),', "data", "is float32: make it float64"),
     "infinite": (NET, '"x": x,', '"x": x / 0,', "data", "is not finite everywhere"),
     "lengths": (NET, '"x": x,', '"x": x[1:],', "data", '"x" has 39, "y" has 40'),
@@ -92,14 +92,14 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
         "    stiffness",
         "    default_lr = 5.0\n    stiffness",
         "descent",
-        "give it another default_lr",
+        "choose another default_lr",
     ),
     "neighbours": (
         BOWL,
         "return self.stiffness * point",
         "return self.stiffness * point + 1e-9 * point.mean()",
         "grid",
-        "is another one in a grid than alone",
+        "differs between a grid and the trial alone",
     ),
     "raises": (
         BOWL,
@@ -108,17 +108,17 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
         "purity",
         "my_file.py:26: ValueError: ouch",
     ),
-    "shape": (RULE, "self.share * grad", "(self.share * grad).sum()", "shapes", "is of shape ()"),
+    "shape": (RULE, "self.share * grad", "(self.share * grad).sum()", "shapes", "has the shape ()"),
     "state": (RULE, "grad, state\n", "grad, {'last': grad}\n", "shapes", "['last'] after step 1"),
     "nan": (RULE, "self.share * grad", "grad / 0", "shapes", "direction is not finite"),
     "grad": (RULE, "return self", "grad *= 2\n        return self", "purity", "changes grad in"),
-    "calls": (COUNT, "", "", "purity", "the same step has another result"),
+    "calls": (COUNT, "", "", "purity", "repeating a step gives another result"),
     "rows": (RULE, "* grad,", "* grad / abs(grad).max(),", "elementwise", "on the other rows"),
     "numpy": (RULE, "self.share * grad", "__import__('numpy').sign(grad)", "libraries", ""),
-    "linear": (LINEAR, "* grad,", "* grad / (1 + abs(grad)),", "linear", "it says linear = True"),
-    "uphill": (RULE, "self.share", "-self.share", "descent", "at no rate"),
+    "linear": (LINEAR, "* grad,", "* grad / (1 + abs(grad)),", "linear", "it sets linear = True"),
+    "uphill": (RULE, "self.share", "-self.share", "descent", "at none of the rates"),
     "negative": (SCHEDULE, "return 0.5", "return -0.5", "values", "at step 0 of 1 is -"),
-    "complex": (SCHEDULE, "return 0.5 **", "return 1j *", "values", "is a complex, no number"),
+    "complex": (SCHEDULE, "return 0.5 **", "return 1j *", "values", "is a complex, not a number"),
 }
 
 

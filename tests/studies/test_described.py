@@ -1,4 +1,4 @@
-"""Examples are called as the user calls them: each row of these files holds its own place."""
+"""Examples are called as the user calls them: every row of these files holds its own place."""
 
 from __future__ import annotations
 

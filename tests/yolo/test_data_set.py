@@ -99,7 +99,7 @@ def test_paths_of_roboflow_lead_into_the_folder(tmp_path: Path, prefix: str) -> 
     with collected() as said:
         data = read_yolo(file, 64, None)
     assert data.train["class"].tolist() == data.test["class"].tolist() == [[0]]
-    told = [f"{file}: train: '{prefix}train/images' is taken for 'train/images', which is there"]
+    told = [f"{file}: train: '{prefix}train/images' is read as 'train/images', which exists"]
     assert list(said)[:1] == (told if ".." in prefix else [])
 
 
@@ -163,8 +163,8 @@ def test_polygons_and_what_is_there_twice(tmp_path: Path) -> None:
     with collected() as said:
         data = read_yolo(file, 64, None)
     assert list(said) == [
-        f"{file}: labels that are polygons, for which the boxes around them are taken: 8",
-        f"{file}: labels that are there twice, of which one is left out: 4",
+        f"{file}: labels that are polygons, replaced by the boxes around them: 8",
+        f"{file}: duplicate labels, which are ignored: 4",
     ]
     boxes = data.train["box"][0] * [1, 64 / 48, 1, 64 / 48] - [0, 8 / 48, 0, 0]  # not letterboxed
     found = np.column_stack([data.train["class"][0], boxes])
@@ -183,7 +183,7 @@ def test_key_points_are_left_out(tmp_path: Path) -> None:
     with collected() as lines:
         data = read_yolo(file, 64, None)
     assert data.train["class"].tolist() == [[1]]
-    assert list(lines) == [f"{file}: labels with key points, which are left out: 1"]
+    assert list(lines) == [f"{file}: labels with key points, which are ignored: 1"]
 
 
 def test_a_box_may_reach_out_by_rounding(tmp_path: Path) -> None:
@@ -198,9 +198,7 @@ def test_images_of_nothing_are_told(tmp_path: Path) -> None:
     with collected() as said:
         assert read_yolo(file, 64, None).train["class"].tolist() == [[0], [-1]]
     (line,) = said
-    assert line == (
-        f"{file}: images without a file of labels, which are taken for images of nothing: 2"
-    )
+    assert line == (f"{file}: images without a file of labels, which show no object: 2")
 
 
 def test_images_of_every_kind_are_those_that_ultralytics_reads(tmp_path: Path) -> None:
@@ -231,7 +229,7 @@ def test_images_of_every_kind_are_those_that_ultralytics_reads(tmp_path: Path) -
         theirs = imread(str(path), cv2.IMREAD_COLOR)
         assert theirs is not None
         np.testing.assert_array_equal(found[place].transpose(1, 2, 0), theirs[..., ::-1])
-    assert f"{file}: images with an alpha channel, which is left out: 4" in said  # in both parts
+    assert f"{file}: images with an alpha channel, which is ignored: 4" in said  # in both parts
     assert f"{file}: images of 16 bits, of which the upper 8 are used: 4" in said
 
 
@@ -257,10 +255,14 @@ def test_what_needs_more_memory_than_there_is_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(tmp_path, "0 0.5 0.5 0.2 0.2\n" * 500_000)
-    with pytest.raises(UserError, match=r"a\.txt: 9000000 bytes are more than the labels of an im"):
+    with pytest.raises(
+        UserError,
+        match=r"a\.txt: 9000000 bytes are too many for the labels of "
+        r"an im",
+    ):
         read_yolo(file, 64, None)
     monkeypatch.setattr("gdcli.datasets.contents.free", lambda: 10**6)
-    with pytest.raises(UserError, match=r"its values take 201MB, more than the 500kB that may be"):
+    with pytest.raises(UserError, match=r"its values take 201MB, but only 500kB of memory may be"):
         read_yolo(file, 4096, None)
 
 
@@ -268,20 +270,20 @@ def test_an_image_of_no_shades(tmp_path: Path) -> None:
     file = write(tmp_path)
     (tmp_path / "images" / "a.png").unlink()
     cv2.imwrite(str(tmp_path / "images" / "a.tif"), np.zeros((8, 8), np.float32))
-    with pytest.raises(UserError, match=r"a\.tif: its pixels are numbers of 32 bits, which are no"):
+    with pytest.raises(UserError, match=r"a\.tif: its pixels are numbers of 32 bits, not shades"):
         read_yolo(file, 64, None)
 
 
 WRONG_LABELS = {
     "2 0.5 0.5 0.2 0.2": "class '2' is not one of the 2 in data.yaml; give a whole number",
     "0.5 0.5 0.5 0.2 0.2": "class '0.5' is not one of",
-    "0 0.5 0.5 -0.2 0.2": "width '-0.2' is not a part of the image",
-    "0 0.5 0.5 0.2 0": "height '0' is not a part",
-    "0 32 0.5 0.2 0.2": "x '32' is not a part of the image; give pixels divided",
-    "0 nan 0.5 0.2 0.2": "x 'nan' is not a part",
+    "0 0.5 0.5 -0.2 0.2": "width '-0.2' is not a fraction of the image",
+    "0 0.5 0.5 0.2 0": "height '0' is not a fraction",
+    "0 32 0.5 0.2 0.2": "x '32' is not a fraction of the image; divide",
+    "0 nan 0.5 0.2 0.2": "x 'nan' is not a fraction",
     "0 0.5 0.5 0.2 0.2 0.9 1 1": "8 values are not class, x, y, width and height",
-    "0 1.011 0.5 0.2 0.2": "x '1.011' is not a part",
-    "0 0.5 -0.011 0.2 0.2": "y '-0.011' is not a part",
+    "0 1.011 0.5 0.2 0.2": "x '1.011' is not a fraction",
+    "0 0.5 -0.011 0.2 0.2": "y '-0.011' is not a fraction",
     "0 0.5 0_5 0.2 0.2": "y '0_5' is not a number",
     "0 0.5 0.\u0665 0.2 0.2": "y '0.\u0665' is not a number",
     "-1 0.5 0.5 0.2 0.2": "class '-1' is not one of",
@@ -307,9 +309,9 @@ WRONG_FILES = {
     f"train: nowhere\n{NAMES}": "train: there is no folder",
     f"train: labels\n{NAMES}": "train: there are no images",
     f"train: images\nval: gone.txt\n{NAMES}": "val: there is no folder",
-    f"train: [images, 3]\n{NAMES}": "train holds a number, no path",
-    f"train: {{a: b}}\n{NAMES}": "train holds a table, no path",
-    f"path: [a]\ntrain: images\n{NAMES}": "path is a list, no text",
+    f"train: [images, 3]\n{NAMES}": "train holds a number, not a path",
+    f"train: {{a: b}}\n{NAMES}": "train holds a table, not a path",
+    f"path: [a]\ntrain: images\n{NAMES}": "path is a list, not text",
     "train: images\n": "it has no classes",
     "train: images\nnames: []\n": "it has no classes",
     "train: images\nnc: true\n": "it has no classes",
@@ -322,15 +324,15 @@ WRONG_FILES = {
     f"train: images\nval: a/../../labels/x\n{NAMES}": "val: 'a/../../labels/x' leads out of",
     f"train: out.txt\n{NAMES}": "'../other/images/a.png' leads out of",
     f"train: dot.txt\n{NAMES}": "'./../other/images/a.png' leads out of",
-    f"train: images\nkpt_shape: 17\n{NAMES}": "kpt_shape is no list of two integers",
+    f"train: images\nkpt_shape: 17\n{NAMES}": "kpt_shape is not a list of two integers",
     f"train: bare\n{NAMES}": "none of 1 images has a file of labels, such as",
     f"train: images\n{NAMES}x: !!python/object/apply:os.system [touch hacked]\n": ":3: this is not",
     "train: [images\n": "this is not plain YAML",
     "train: \x01\n": "this is not plain YAML",
     "train: " + "[" * 5000: "this is not plain YAML",
     f"a: &a [x, x]\nb: &b [*a, *a]\nnames: &c [*b, *b]\ntrain: *c\n{NAMES}": "train holds a list",
-    f"train: &t [*t]\n{NAMES}": "train holds a list, no path",
-    "#" * 2_000_000: "2000000 bytes are more than a data.yaml has",
+    f"train: &t [*t]\n{NAMES}": "train holds a list, not a path",
+    "#" * 2_000_000: "2000000 bytes are too many for a data.yaml",
 }
 
 
@@ -370,7 +372,7 @@ def test_a_damaged_image_is_named_and_nothing_else_said(
     flipped = whole[:1800] + bytes(20) + whole[1820:]
     for content in (b"", b"GIF89a", whole[:8] + bytes(30), whole[:900], flipped, jpeg[:900]):
         image.write_bytes(content)
-        with pytest.raises(UserError, match=r"a\.png: this is no image"):
+        with pytest.raises(UserError, match=r"a\.png: this is not an image"):
             read_yolo(file, 64, None)
     assert capfd.readouterr() == ("", "")
     os.write(2, b"heard\n")

@@ -110,8 +110,8 @@ def test_a_run_without_its_spec_has_not_begun(run: Shell) -> None:
         (run.folder / "results/a" / file).unlink()
     (line,) = run.refuses("export", "a")
     assert (
-        line == "'results/a': the run has not begun; give its command again, which goes on with "
-        "it; of several shards, gdcli merge them"
+        line == "'results/a': the run has not begun; give its command again to continue "
+        "it, or gdcli merge its shards"
     )
 
 

@@ -355,9 +355,7 @@ def test_a_run_that_is_not_finished_has_no_weights_yet(shell: Shell) -> None:
     (trial,) = ran(shell, "quadratic").trial
     Path("results/a/manifest.json").unlink()
     (line,) = shell.refuses("export", "a", "--to", "npz", "--trial", trial, "-o", "w.npz")
-    assert line.endswith(
-        "give its command again, which goes on with it; of several shards, gdcli merge them"
-    )
+    assert line.endswith("give its command again to continue it, or gdcli merge its shards")
 
 
 def test_a_file_is_replaced_only_when_asked(shell: Shell) -> None:
