@@ -179,6 +179,13 @@ KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "text
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """An annotation: a value is one of the names that are found when options are first read."""
+
+    names: Callable[[], Iterable[str]]
+
+
+@dataclass(frozen=True)
 class Option:
     """One option: a field of a problem, an optimizer, a schedule or the experiment itself."""
 
@@ -281,6 +288,8 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
     many = get_origin(hint) is tuple
     kind = get_args(hint)[0] if many else hint
     choices = get_args(kind) if get_origin(kind) is Literal else ()
+    for note in notes:
+        choices = tuple(note.names()) if isinstance(note, OneOf) else choices
     default = (
         field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     )

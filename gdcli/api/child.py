@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import pickle
 import sys
-import threading
-import time
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from gdcli.errors import GdcliError
-from gdcli.executors.choice import executor_of
 from gdcli.executors.execute import execute
-from gdcli.executors.worker import portable
+from gdcli.executors.worker import StepReports, end_with_parent, portable
 from gdcli.experiment.toml import loads
 from gdcli.fields import counted
 from gdcli.runs.signals import listen
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.runs.options import RunOptions
-
-INTERVAL = 0.1  # seconds between two messages of progress
 
 
 def main() -> None:
@@ -35,7 +31,7 @@ def main() -> None:
     telling = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever else is printed must not come between
     word, *given = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process that began us
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent(_wait_for_end)
     listen()
     told = _Told(telling)
     try:
@@ -60,18 +56,17 @@ def _execute(told: _Told, text: str, options: RunOptions) -> str:
     name = [f"--name={options.name}"] if options.name else []
     # What manifest.json says that would do the same.
     sys.argv = ["gdcli", *experiment.command(), f"--output={options.output}", *name]
-    outcome = execute(experiment, options, told, executor_of(options))
+    outcome = execute(experiment, options, told)
     if outcome.failed:
         what = f"{outcome.failed} of {counted(outcome.trials, 'trial', 'trials')} failed"
         told.warn(f"{what}: see {outcome.folder / 'summary.csv'}")
     return str(outcome.folder)
 
 
-def _end_with_parent() -> None:
-    """End this process with the one that began it, whose end closes stdin."""
+def _wait_for_end() -> None:
+    """Wait until stdin is closed, as it is when the parent ends."""
     while os.read(0, 1):
         pass
-    os._exit(1)
 
 
 class _Told:
@@ -79,8 +74,7 @@ class _Told:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._steps: dict[str, tuple[int, float | None]] = {}
-        self._next = 0.0
+        self._steps = StepReports(partial(self.send, "advance"))
 
     def send(self, word: str, *given: object) -> None:
         """Send one message."""
@@ -91,16 +85,7 @@ class _Told:
         self.send("start", total)
 
     def advance(self, label: str, steps: int, loss: float | None = None) -> None:
-        before, last = self._steps.get(label, (0, None))
-        self._steps[label] = before + steps, last if loss is None else loss
-        if time.monotonic() >= self._next:
-            self._send_steps()
-
-    def _send_steps(self) -> None:
-        for label, (steps, loss) in self._steps.items():
-            self.send("advance", label, steps, loss)
-        self._steps.clear()
-        self._next = time.monotonic() + INTERVAL
+        self._steps.add(label, steps, loss)
 
     def note(self, line: str) -> None:
         self.send("note", line)
@@ -109,5 +94,5 @@ class _Told:
         self.send("warn", line)
 
     def stop(self) -> None:
-        self._send_steps()
+        self._steps.flush()
         self.send("stop")

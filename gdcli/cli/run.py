@@ -117,7 +117,7 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
         return show_plan(experiment, options, screen)
     from gdcli.executors.execute import execute
 
-    outcome = execute(experiment, options, screen.progress(), executor_of(options))
+    outcome = execute(experiment, options, screen.progress())
     if outcome.missing:  # there are no tables yet
         missing = "batch of another shard is", "batches of other shards are"
         what = f"{counted(outcome.missing, *missing)} not there yet"

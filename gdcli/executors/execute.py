@@ -1,13 +1,4 @@
-"""Runs an experiment: every batch that is not stored yet, then the tables.
-
-What a run would do and take, without running it.
-
-Whether an experiment's file is read whole or in parts: its size and the memory decide.
-
-Never the grid: a trial has the same bits in every grid that is run with the same memory. What was
-decided is part of the experiment (`--stream`), so that workers, `verify` and whoever runs the
-folder's experiment.toml compute the same.
-"""
+"""Runs an experiment: computes every batch that is not stored yet, then writes the tables."""
 
 from __future__ import annotations
 
@@ -20,7 +11,7 @@ from gdcli.engine.estimate import Estimate, allowance, check_memory, estimate
 from gdcli.engine.examples import notes_of
 from gdcli.engine.families import needs_torch, not_stacked
 from gdcli.errors import RunError
-from gdcli.executors.supervisor import Tally, inline
+from gdcli.executors.supervisor import RunMonitor, executor_of, supervise
 from gdcli.fields import show
 from gdcli.problem import LinearModel
 from gdcli.runs import manifest
@@ -39,28 +30,6 @@ if TYPE_CHECKING:
     from gdcli.runs.progress import Progress
 
 
-def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]:
-    """Return the experiment as it fits into the memory, and what there is to say about it.
-
-    A file is read in parts if reading it whole would take more than is allowed, unless --stream
-    or --no-stream says what to do.
-    """
-    problems = {cohort.trials[0].problem for cohort in experiment.grid.cohorts}
-    if not any(isinstance(problem, LinearModel) for problem in problems):
-        return experiment, ""
-    from gdcli.datasets.tabular import Streamable  # it brings readers along
-
-    files = [p for p in problems if isinstance(p, Streamable) and p.stream is None and p.streams]
-    needed, file = max(((p.whole(), str(p.data)) for p in files), default=(0, ""))
-    if not needed or needed <= (allowed := allowance(memory)):
-        return experiment, ""
-    options = {**experiment.grid.options, "stream": True}
-    what = f"{show(file)} takes {human(needed)} in memory, more than {human(allowed)}"
-    csv = "" if file.lower().endswith(".npy") else "; it becomes a temporary .npy file first"
-    grid = replace(experiment.grid, options=options)
-    return replace(experiment, grid=grid), f"{what}: it is read in parts (--stream){csv}"
-
-
 class Outcome(NamedTuple):
     """Where the results are, and how the trials ended."""
 
@@ -68,76 +37,79 @@ class Outcome(NamedTuple):
     trials: int
     failed: int
     diverged: int
-    computed: int  # batches that this call trained; the others were there
-    missing: int = 0  # batches of other shards: until they are there, no tables are written
-    ready: bool = False  # all was there before
+    computed: int  # batches that this call trained; the others were stored before
+    missing: int = 0  # batches of other parts: until they are stored, no tables are written
+    ready: bool = False  # the run was finished before
 
 
 class LostBatches(RunError):  # noqa: N818 -- not an error of one batch: the report of all of them
-    """Batches that ended the process that computed them, more than once."""
+    """Batches that were given up: each ended the process that computed it, more than once."""
 
     def __init__(self, lost: Sequence[str]) -> None:
-        """Take what is to be said of each."""
+        """Take a line for each batch."""
         super().__init__("; ".join(lost))
         self.lost = tuple(lost)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Be the same in another process."""
+        """Return what pickle rebuilds the error from."""
         return type(self), (self.lost,), self.__dict__
 
     @property
     def lines(self) -> tuple[str, ...]:
         """One line a batch."""
-        fix = "all others are kept: mend the cause, then give the same command"
+        fix = "all others are kept: remove the cause, then give the same command"
         return tuple(f"{line}; {fix}" for line in self.lost)
 
 
-def execute(
-    experiment: Experiment, options: RunOptions, progress: Progress, executor: Executor = inline
-) -> Outcome:
+def execute(experiment: Experiment, options: RunOptions, progress: Progress) -> Outcome:
     """Run an experiment in its folder and return how it went.
 
-    Raises UserError before anything is written for a batch larger than the data, a device that
-    is not there, memory that does not suffice, and a folder that holds something else.
+    Raises UserError before anything is written for an executor that cannot be used, a batch larger
+    than the data, a device that is not there, too little memory, and a folder that holds something
+    else.
     """
-    experiment, said = _fitted(experiment, options)
+    executor = executor_of(options)
+    experiment, said = _fitted(experiment, executor)
     if counts := _unless_retried(finished_unread(experiment, options), options):
         return _outcome(experiment, options, counts)._replace(ready=True)
     run = Run(experiment, options)
     if counts := _finished(run):
         remember(run.store, experiment)
         return _outcome(experiment, options, counts)._replace(ready=True)
-    _check_memory(run)
-    for line in (*([said] if said else []), *_notes(run)):
+    _check_memory(run, executor)
+    for line in (*([said] if said else []), *_notes(run, executor)):
         progress.note(line)
     run.open()
-    with run.attended():
-        tally = _train(run, progress, executor)
+    with run.locked():
+        monitor = _train(run, progress, executor)
         if missing := _missing(run):
             found = _outcome(experiment, options, _counts_here(run))
-            return found._replace(computed=tally.computed, missing=missing)
+            return found._replace(computed=monitor.computed, missing=missing)
         found = _outcome(experiment, options, write_tables(run, progress.note))
-        return found._replace(computed=tally.computed)
+        return found._replace(computed=monitor.computed)
 
 
 def check(experiment: Experiment, options: RunOptions) -> None:
     """Raise the UserError that `execute` would raise before it writes anything."""
-    experiment, _ = _fitted(experiment, options)
+    executor = executor_of(options)
+    experiment, _ = _fitted(experiment, executor)
     if _unless_retried(finished_unread(experiment, options), options):
         return
     run = Run(experiment, options)
     if not _finished(run):
-        _check_memory(run)
+        _check_memory(run, executor)
 
 
-def _fitted(experiment: Experiment, options: RunOptions) -> tuple[Experiment, str]:
-    """Return the experiment as it fits into this machine; a cluster's nodes have their own."""
-    return fitted(experiment, options.memory) if options.executor == "local" else (experiment, "")
+def _fitted(experiment: Experiment, executor: Executor) -> tuple[Experiment, str]:
+    """Return the experiment as it fits into this machine, where its memory counts."""
+    if "memory" in executor.owns:
+        return experiment, ""
+    return fitted(experiment, executor.options.memory)
 
 
-def _notes(run: Run) -> list[str]:
-    """Return what there is to say of the examples that this process has read."""
-    if run.options.executor != "local":
+def _notes(run: Run, executor: Executor) -> list[str]:
+    """Return notes on the examples that this process has read, where it trains on them."""
+    if "data" in executor.owns:
         return []
     return notes_of(cohort.trials[0] for cohort in run.experiment.grid.cohorts)
 
@@ -154,30 +126,28 @@ def _unless_retried(counts: dict[str, int] | None, options: RunOptions) -> dict[
     return None if counts and counts["failed"] and options.retry_failed else counts
 
 
-def _check_memory(run: Run) -> None:
-    """Raise UserError where a batch does not fit; a cluster knows the memory of its nodes."""
-    if run.options.executor == "local":
+def _check_memory(run: Run, executor: Executor) -> None:
+    """Raise UserError for a batch that does not fit into this machine, where its memory counts."""
+    if "memory" not in executor.owns:
         check_memory(run.batches, run.options.memory, run.device)
 
 
-def _train(run: Run, progress: Progress, executor: Executor) -> Tally:
-    """Train the batches of this process's share that are not stored."""
-    share = [batch.index for batch in run.batches if run.share.takes(batch.index)]
-    tally = Tally(run, progress)
+def _train(run: Run, progress: Progress, executor: Executor) -> RunMonitor:
+    """Train the batches of this process's part that are not stored."""
+    part = [batch.index for batch in run.batches if run.partition.takes(batch.index)]
+    monitor = RunMonitor(run, progress)
     for line in _one_by_one(run):
         progress.note(line)
-    progress.start(sum(map(tally.steps, share)))
+    progress.start(sum(map(monitor.steps, part)))
     try:
-        todo = _todo(run, share, tally)
-        for first in todo[:1]:  # workers take seconds to start
-            tally.begin(first)
+        todo = _todo(run, part, monitor)
         with patience() as stopping:
-            executor(run, todo, tally, stopping)
+            supervise(executor, run, todo, monitor, stopping)
     finally:
         progress.stop()
-    if tally.lost:
-        raise LostBatches(tally.lost)
-    return tally
+    if monitor.lost:
+        raise LostBatches(monitor.lost)
+    return monitor
 
 
 def _one_by_one(run: Run) -> list[str]:
@@ -188,28 +158,27 @@ def _one_by_one(run: Run) -> list[str]:
     return [line for trial in trials.values() if (line := not_stacked(trial))]
 
 
-def _todo(run: Run, share: Sequence[int], tally: Tally) -> list[int]:
-    """Return the batches that are still to be computed; tell of the failures in the others."""
+def _todo(run: Run, part: Sequence[int], monitor: RunMonitor) -> list[int]:
+    """Return the batches that are still to be computed; show the failures in the others."""
     todo = []
-    for index in share:
+    for index in part:
         shard = run.store.load(index)
         if shard is None or run.wanted(shard):
             todo.append(index)
             continue
-        tally.advance(index, tally.steps(index))
-        tally.failed(run.failures(index, shard))
+        monitor.done(index, run.failures(index, shard), computed=False)
     return todo
 
 
 def _missing(run: Run) -> int:
-    """Return how many batches of other shares are not there."""
-    others = (batch.index for batch in run.batches if not run.share.takes(batch.index))
+    """Return how many batches of other parts are not there."""
+    others = (batch.index for batch in run.batches if not run.partition.takes(batch.index))
     return sum(run.store.load(index) is None for index in others)
 
 
 def _counts_here(run: Run) -> dict[str, int]:
-    """Return the trials of this process's share by how they ended."""
-    own = (batch.index for batch in run.batches if run.share.takes(batch.index))
+    """Return the trials of this process's part by how they ended."""
+    own = (batch.index for batch in run.batches if run.partition.takes(batch.index))
     shards = [shard for index in own if (shard := run.store.load(index))]
     return {name: sum(getattr(s, name) for s in shards) for name in ("failed", "diverged")}
 
@@ -225,7 +194,31 @@ def plan_run(experiment: Experiment, options: RunOptions) -> Estimate:
     Raises the UserError that running it would raise before anything is written.
     """
     check(experiment, options)
-    experiment, _ = fitted(experiment, options.memory)
+    experiment, _ = _fitted(experiment, executor_of(options))
     networks = needs_torch(experiment.grid.trials[0].problem)
     device = resolve(options.device, networks=networks)
     return estimate(experiment.grid.cohorts, device, options.engine, options.memory)
+
+
+def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]:
+    """Return the experiment as it fits into the memory, and a note on it, "" if there is none.
+
+    A file is read in parts if reading it whole would take more than is allowed, unless --stream
+    or --no-stream is given. The grid does not matter: a trial has the same bits in every grid that
+    is run with the same memory. The decision becomes part of the experiment (`--stream`), so that
+    workers, `verify` and a run of the folder's experiment.toml compute the same.
+    """
+    problems = {cohort.trials[0].problem for cohort in experiment.grid.cohorts}
+    if not any(isinstance(problem, LinearModel) for problem in problems):
+        return experiment, ""
+    from gdcli.datasets.tabular import Streamable  # it brings readers along
+
+    files = [p for p in problems if isinstance(p, Streamable) and p.stream is None and p.streams]
+    needed, file = max(((p.whole(), str(p.data)) for p in files), default=(0, ""))
+    if not needed or needed <= (allowed := allowance(memory)):
+        return experiment, ""
+    options = {**experiment.grid.options, "stream": True}
+    what = f"{show(file)} takes {human(needed)} in memory, more than {human(allowed)}"
+    csv = "" if file.lower().endswith(".npy") else "; it becomes a temporary .npy file first"
+    grid = replace(experiment.grid, options=options)
+    return replace(experiment, grid=grid), f"{what}: it is read in parts (--stream){csv}"

@@ -185,7 +185,7 @@ class Claims:
         with suppress(OSError):
             lockf(self._descriptor, LOCK_UN, 1, byte)
 
-    def attend(self) -> None:
+    def lock_folder(self) -> None:
         """Show that this process is at work here, until it closes the claims or ends."""
         next(filter(self.take, SEATS), None)
 

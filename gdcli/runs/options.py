@@ -1,9 +1,4 @@
-"""Where and how an experiment runs.
-
-`--shard i/n`: which of the fixed batches are one process's part.
-
-The name of a run: its folder's.
-"""
+"""Where and how an experiment runs: the options, the part of `--shard`, the name of a run."""
 
 from __future__ import annotations
 
@@ -15,66 +10,76 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 
 from gdcli.errors import UserError
-from gdcli.fields import show, suggestion
+from gdcli.fields import OneOf, show, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 COUNTED = ("failed", "diverged")  # by a run itself, before its tables are written, too
+FOR_EXECUTORS = ("workers", "ray_address")  # options that only some executors read
+EXECUTOR = re.compile(r"^class \w+\(.*\bExecutor\b", re.MULTILINE)
+
+
+def executor_names() -> tuple[str, ...]:
+    """Return the names of the executors: of the files in executors/ that define one."""
+    files = sorted((Path(__file__).parents[1] / "executors").glob("[!_]*.py"))
+    texts = {file.stem.replace("_", "-"): file.read_text(encoding="utf-8") for file in files}
+    return tuple(name for name, text in texts.items() if EXECUTOR.search(text))
 
 
 @dataclass(frozen=True)
 class RunOptions:
     """The options of `run` and `sweep` that are not the experiment's own."""
 
-    output: Annotated[Path, "folder that the run's own folder is made in"] = Path("results")
-    name: Annotated[str | None, "the run's folder in --output"] = None
-    resume: Annotated[bool, "continue an unfinished run (always done)"] = False
-    overwrite: Annotated[bool, "start again where results lie already"] = False
-    retry_failed: Annotated[bool, "run the trials again that failed, and only those"] = False
-    executor: Annotated[
-        Literal["local", "ray"], "where the batches are computed: here, or on a cluster"
-    ] = "local"
+    output: Annotated[Path, "folder in which the run's own folder is made"] = Path("results")
+    name: Annotated[str | None, "name of the run's folder in --output"] = None
+    resume: Annotated[bool, "(default) continue an unfinished run"] = False
+    overwrite: Annotated[bool, "delete the run's earlier results and start again"] = False
+    retry_failed: Annotated[bool, "run again the trials that failed, and no others"] = False
+    executor: Annotated[str, "where the batches of trials are computed", OneOf(executor_names)] = (
+        "local"
+    )
     ray_address: Annotated[
-        str | None, "HOST:PORT of the cluster; RAY_ADDRESS, or the one this machine is in"
+        str | None,
+        "HOST:PORT of a Ray cluster; by default RAY_ADDRESS, else this machine's cluster",
     ] = None
-    workers: Annotated[int | None, "local processes; the cores, where it pays", Ge(1)] = None
+    workers: Annotated[
+        int | None, "worker processes; by default up to one a core, if they save time", Ge(1)
+    ] = None
     shard: Annotated[
-        str | None, "this process's part of the batches, i/n; SLURM's job array says it, too"
+        str | None,
+        "i/n: compute part i of n of the batches; by default all, or a SLURM array task's part",
     ] = None
-    reuse: Annotated[tuple[str, ...], "runs that hold some of the trials, to copy these from"] = ()
-    trust: Annotated[bool, "run code that the runs of --reuse name, too"] = False
+    reuse: Annotated[tuple[str, ...], "runs to copy trials from instead of computing them"] = ()
+    trust: Annotated[bool, "allow --reuse to execute code that its runs name"] = False
     device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
     engine: Annotated[
-        Literal["auto", "reference"], "stacked trials, or one by one by plain autograd, slowly"
+        Literal["auto", "reference"],
+        "auto: many trials at a time; reference: one at a time by plain autograd, slower",
     ] = "auto"
-    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
-        None
-    )
+    memory: Annotated[
+        str | None, "memory to use, such as 4GB (default: half of the free memory)"
+    ] = None
     fail_on: Annotated[
         tuple[str, ...],
-        "what makes the exit code 1 where a trial has it: failed, diverged, or a state or quality "
-        "such as still-falling or chance-level; none: nothing does",
+        "outcomes of a trial that make the exit code 1: failed, diverged, or a state or quality "
+        "such as still-falling or chance-level; none: never",
     ] = ("failed",)
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself; raises UserError."""
+        """Raise UserError for options that contradict each other."""
         for name in ("resume", "retry_failed"):
             if self.overwrite and getattr(self, name):
-                what = f"--{name.replace('_', '-')} goes on with what is there"
+                what = f"--{name.replace('_', '-')} keeps results that --overwrite deletes"
                 raise UserError("--overwrite", what, "leave one of them out")
         _check_words(self.fail_on)
         if "none" in self.fail_on and len(self.fail_on) > 1:
-            raise UserError("--fail-on", "none leaves nothing to list", "give none alone")
-        if self.executor == "ray" and self.workers:
-            fix = "leave it out: the cluster's CPUs count"
-            raise UserError("--workers", "it counts local processes, and --executor is ray", fix)
-        if self.executor != "ray" and self.ray_address:
-            raise UserError("--ray-address", "the batches are computed here", "add --executor ray")
+            what = "none stands beside other outcomes"
+            raise UserError("--fail-on", what, "give none alone, or leave it out")
 
 
 def _check_words(words: tuple[str, ...]) -> None:
-    """Raise UserError for a word of --fail-on that means nothing."""
+    """Raise UserError for a word of --fail-on that is not known."""
     if set(words) <= {*COUNTED, "none"}:
         return
     known = (*COUNTED, *diagnosed(), "none")
@@ -85,7 +90,7 @@ def _check_words(words: tuple[str, ...]) -> None:
 
 
 def diagnosed() -> dict[str, str]:
-    """Return the words of --fail-on that a diagnosis says, and what they are there."""
+    """Return the states and qualities of a diagnosis by their words in --fail-on."""
     from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES
 
     return {one.word.replace(" ", "-"): one.word for one in (*STATES, *QUALITIES)}
@@ -97,51 +102,51 @@ FIX = "give i/n, such as 1/4 to 4/4"
 
 
 @dataclass(frozen=True)
-class Share:
-    """Every `count`-th batch, counted from `place`, which is 1 for the first."""
+class Partition:
+    """Every `count`-th batch, from the `place`-th on, counted from 1."""
 
     place: int = 1
     count: int = 1
 
     def takes(self, index: int) -> bool:
-        """Return whether a batch is of this share."""
+        """Return whether a batch belongs to this part."""
         return index % self.count == self.place - 1
 
     def __str__(self) -> str:
         return f"{self.place}/{self.count}"
 
 
-def share_of(given: str | None, environment: Mapping[str, str]) -> Share:
-    """Return the share that --shard names, or a SLURM job array; else all.
+def partition_of(given: str | None, environment: Mapping[str, str]) -> Partition:
+    """Return the part of the batches that --shard names, or a task of a SLURM array; else all.
 
-    Raises UserError for what is no share.
+    Raises UserError for other text.
     """
     if given is None:
         return _of_slurm(environment)
     found = FORM.fullmatch(given.strip())
     if not found:
-        raise UserError("--shard", f"{show(given)} is no share of the batches", FIX)
-    share = Share(int(found[1]), int(found[2]))
-    if not 1 <= share.place <= share.count:
-        raise UserError("--shard", f"there is no {share.place} of {share.count}", FIX)
-    return share
+        raise UserError("--shard", f"{show(given)} is not a part of the batches", FIX)
+    part = Partition(int(found[1]), int(found[2]))
+    if not 1 <= part.place <= part.count:
+        raise UserError("--shard", f"there is no part {part.place} of {part.count}", FIX)
+    return part
 
 
-def _of_slurm(environment: Mapping[str, str]) -> Share:
-    """Return the share of a task in a job array, of whatever numbers evenly apart."""
+def _of_slurm(environment: Mapping[str, str]) -> Partition:
+    """Return the part of a task in a job array, whose numbers must be evenly apart."""
     names = [f"SLURM_ARRAY_TASK_{name}" for name in ("ID", "COUNT", "MIN", "STEP")]
     task, count, first, step = (environment.get(name, "") for name in names)
     if not (task and count):
-        return Share()
+        return Partition()
     first, step = first or "1", step or "1"
     for name, value in zip(names, (task, count, first, step), strict=True):
         if not NUMBER.fullmatch(value):
-            raise UserError(name, f"{show(value)} is no number of a job array", "give --shard")
+            raise UserError(name, f"{show(value)} is not a number of a job array", "give --shard")
     place, rest = divmod(int(task) - int(first), max(int(step), 1))
     if rest or not 0 <= place < int(count):
-        what = f"{task} is none of {count} tasks numbered evenly from {first}"
+        what = f"task {task} is not one of {count} tasks numbered evenly from {first}"
         raise UserError(names[0], what, f"use --array=1-{count}, or give --shard")
-    return Share(place + 1, int(count))
+    return Partition(place + 1, int(count))
 
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")

@@ -26,7 +26,7 @@ from gdcli.runs.finish import write_tables
 from gdcli.runs.options import RunOptions
 from gdcli.runs.spec import AGAIN, differences, experiment_of, identity, read_spec, spec_file
 from gdcli.runs.store import Shard, Store
-from gdcli.runs.work import Work, plan_for
+from gdcli.runs.work import BatchRunner, plan_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,7 +88,7 @@ def merge(folders: Sequence[Path], out: Path, *, trust: bool = False) -> list[Tr
         _refuse_conflict(batch, sources)
     _open(assembly.store)
     with closing(assembly.claims) as claims:
-        claims.attend()
+        claims.lock_folder()
         missing = [batch for batch in assembly.batches if not _copied(assembly, batch, sources)]
         if not missing:
             write_tables(assembly)
@@ -246,8 +246,8 @@ def _without(prefix: bytes, lines: bytes) -> list[bytes]:
 
 
 @dataclass(frozen=True)
-class Reusing(Work):
-    """Work of which a part has been done elsewhere."""
+class ReusingRunner(BatchRunner):
+    """Trains what other runs do not hold, and copies the rest from them."""
 
     sources: Sequence[Source] = ()
     data: dict[str, str] | None = None  # the checksums of the examples, by the problem's key
@@ -300,22 +300,24 @@ class Reusing(Work):
 
 
 def reusing(
-    work: Work, spec: dict[str, Any], options: RunOptions, batches: Sequence[TrialBatch]
-) -> Work:
-    """Return work that takes from the runs of `--reuse` the trials that they hold.
+    runner: BatchRunner, spec: dict[str, Any], options: RunOptions, batches: Sequence[TrialBatch]
+) -> BatchRunner:
+    """Return a runner that copies from the runs of `--reuse` the trials that they hold.
 
     A run that takes longer to read than the batches to compute is left alone.
 
     Raises UserError for a run that is none, or whose numbers would not be those of this one.
     """
-    if work.device != "cpu":
-        what = f"on {work.device} a trial's last digits depend on the others of its batch"
+    if runner.device != "cpu":
+        what = f"on {runner.device} a trial's last digits depend on the others of its batch"
         raise UserError("--reuse", what, "give --device cpu, or leave it out")
     held = [_source(name, spec, options) for name in options.reuse]
     sources = [source for source in held if _pays(source, batches)]
     for source in sources:
         _ = source.experiment  # what is wrong with it is said before anything is written
-    return Reusing(work.varied, work.metrics, work.device, work.memory, sources, spec["data"])
+    return ReusingRunner(
+        runner.varied, runner.metrics, runner.device, runner.memory, sources, spec["data"]
+    )
 
 
 def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:

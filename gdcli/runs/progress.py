@@ -1,4 +1,4 @@
-"""What a run tells while it goes on."""
+"""Progress: what a run reports while it is computed."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of every piece of work as it is done; what it shows is its own affair."""
+    """Receives every piece of work as it is done, and shows what it likes."""
 
     def start(self, total: int) -> None:
         """Begin: `total` trial-steps are to be done."""
 
     def advance(self, label: str, steps: int, loss: float | None = None) -> None:
-        """Add trial-steps done, of trials named `label`, and, now and then, their lowest loss."""
+        """Add trial-steps done by the trials named `label`; `loss` is their lowest loss."""
 
     def note(self, line: str) -> None:
-        """Tell what the run does, such as whom it waits for."""
+        """Show a note, such as that the run waits for another process."""
 
     def warn(self, line: str) -> None:
-        """Tell what went wrong and does not end the run, such as a trial that failed."""
+        """Show what went wrong without ending the run, such as a trial that failed."""
 
     def stop(self) -> None:
         """End, whether the work is done or not."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
@@ -16,10 +16,10 @@ from gdcli.runs import manifest
 from gdcli.runs.atomic import Claims, Signs, at_work
 from gdcli.runs.csv_write import curve_columns, summary_columns
 from gdcli.runs.fingerprint import data_checksums, fingerprint, known_checksums, remember
-from gdcli.runs.options import share_of
+from gdcli.runs.options import partition_of
 from gdcli.runs.spec import FORMAT, code_checksums, spec_id
 from gdcli.runs.store import Checkpoint, Store
-from gdcli.runs.work import Work, failure_lines
+from gdcli.runs.work import BatchRunner, failure_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -32,13 +32,6 @@ if TYPE_CHECKING:
     from gdcli.runs.options import RunOptions
     from gdcli.runs.store import Shard
     from gdcli.runs.work import Keep
-
-
-class Done(NamedTuple):
-    """A batch that is in the store."""
-
-    computed: bool  # now, by this process
-    failures: tuple[str, ...] = ()  # a line for each trial that failed
 
 
 def device_of(experiment: Experiment, options: RunOptions) -> str:
@@ -102,10 +95,10 @@ class Run:
         `known` are checksums of examples that need not be computed, by the problem's key.
         """
         self.experiment, self.options = experiment, options
-        self.share = share_of(options.shard, os.environ)
+        self.partition = partition_of(options.shard, os.environ)
         self.metrics = experiment.grid.metrics
         self.device = device_of(experiment, options)
-        self.work = Work(experiment.varied, self.metrics, self.device, options.memory)
+        self.runner = BatchRunner(experiment.varied, self.metrics, self.device, options.memory)
         self.batches = batches_of(experiment.grid.cohorts, options.engine)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
@@ -115,7 +108,7 @@ class Run:
         if options.reuse:
             from gdcli.runs.others import reusing
 
-            self.work = reusing(self.work, spec, options, self.batches)
+            self.runner = reusing(self.runner, spec, options, self.batches)
         self.store = Store(self.folder, spec)
 
     def open(self) -> None:
@@ -143,11 +136,11 @@ class Run:
         return {place: data for place, data in held.items() if is_streamed(data)}
 
     @contextmanager
-    def attended(self) -> Iterator[None]:
-        """Hold this process's claim on the folder, so that others see that it is in use."""
+    def locked(self) -> Iterator[None]:
+        """Hold this process's lock on the folder, so that others see that it is in use."""
         self.claims, self.signs = Claims(self.folder), Signs(self.folder)
         try:
-            self.claims.attend()
+            self.claims.lock_folder()
             yield
         finally:
             self.claims.close()
@@ -156,23 +149,11 @@ class Run:
         """Return whether a batch is still to be computed, or again for its failures."""
         return shard is None or (self.options.retry_failed and shard.failed > 0)
 
-    def complete(
-        self, index: int, advance: Callable[[int], None], hear: Hear | None = None
-    ) -> Done | None:
-        """See that a batch is in the store; return None if another process is computing it."""
-        if not self.claims.take(index) and not self.signs.missing(index):
-            return None
-        try:
-            held = self.store.load(index)  # another process may have put it there
-            if held is not None and not self.wanted(held):
-                return Done(computed=False, failures=self.failures(index, held))
-            shard = self.compute(index, held, advance, self._checkpoint, hear)
-            self.store.save(index, shard)
-            for state in self.store.checkpoints.glob(f"{index:06d}*"):
-                state.unlink(missing_ok=True)
-            return Done(computed=True, failures=self.failures(index, shard))
-        finally:
-            self.claims.release(index)
+    def save(self, index: int, shard: Shard) -> None:
+        """Store a batch that is computed; the state it was kept in meanwhile is removed."""
+        self.store.save(index, shard)
+        for state in self.store.checkpoints.glob(f"{index:06d}*"):
+            state.unlink(missing_ok=True)
 
     def compute(
         self,
@@ -185,10 +166,10 @@ class Run:
         """Return the shard of a batch, or the held one with its failed trials trained again."""
         batch = self.batches[index]
         if held:
-            return self.work.again(batch, held)
-        return self.work.shard(batch, advance, keep, hear)
+            return self.runner.again(batch, held)
+        return self.runner.shard(batch, advance, keep, hear)
 
-    def _checkpoint(self, batch: TrialBatch) -> Checkpoint:
+    def checkpoint(self, batch: TrialBatch) -> Checkpoint:
         """Return where the state of a batch, or of a stack of it, is kept while it is computed."""
         first = self.batches[batch.index].trials.index(batch.trials[0])
         name = f"{batch.index:06d}" + (f".{first}" if first else "")

@@ -29,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass
 class _Received:
-    """The signals of this process: there is one set of handlers, whoever asks."""
+    """The signals that this process received; it has one set of handlers."""
 
     count: int = 0
     first: int = 0
@@ -41,7 +41,7 @@ _received = _Received()
 
 
 def listen() -> None:
-    """Handle the signals, but for those that the process was told to ignore, as by nohup."""
+    """Handle the signals, except those that the process ignores, as under nohup."""
     _received.count = _received.first = 0
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
@@ -56,7 +56,7 @@ def _handle(number: int, _frame: FrameType | None) -> None:
         with suppress(OSError):
             # Not by way of sys.stderr, which may be in the middle of a line.
             os.write(2, (CLEAR if os.isatty(2) else b"") + NOTE)
-    elif _received.count > 2:  # what the second one raised has not come through
+    elif _received.count > 2:  # what the second signal raised was swallowed
         os._exit(128 + number)
     else:
         raise Interrupted(number)
@@ -64,9 +64,10 @@ def _handle(number: int, _frame: FrameType | None) -> None:
 
 @contextmanager
 def patience() -> Iterator[Callable[[], bool]]:
-    """Hold back the first signal, and yield what tells whether it came; a second one is raised.
+    """Hold back the first signal; yield a function that returns whether it came.
 
-    Raises Interrupted at the end, when the work in hand is finished, if a signal came.
+    A second signal raises Interrupted at once. After the first, Interrupted is raised at the end
+    of the block, when the work in hand is finished.
     """
     _received.patient = True
     try:
@@ -83,7 +84,7 @@ def patience() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def shielded() -> Iterator[None]:
-    """Let the signals wait; a process that is started meanwhile never sees them."""
+    """Block the signals; a process that is started meanwhile never receives them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -26,7 +26,7 @@ from gdcli.runs.manifest import changed
 from gdcli.runs.overview import state_of
 from gdcli.runs.spec import FORMAT, SHOWN, changed_code, read_spec
 from gdcli.runs.store import Store
-from gdcli.runs.work import Work, plan_for
+from gdcli.runs.work import BatchRunner, plan_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -154,7 +154,7 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
         return Finding("rerun", "different", "the data are not those that the run was trained on")
     batches = _chosen(batches_of(run.experiment.grid.cohorts, run.engine), sample, seed)
     check_memory(batches, None, device)
-    work = Work(run.experiment.varied, run.experiment.grid.metrics, device)
+    work = BatchRunner(run.experiment.varied, run.experiment.grid.metrics, device)
     again = _Rerun(run, work, Judge(run, exact=not changes))
     again.train(batches, progress)
     return again.finding(changes)
@@ -189,7 +189,7 @@ def _chosen(batches: list[TrialBatch], sample: int | None, seed: int) -> list[Tr
 class _Rerun:
     """Batches on their way through training and comparison."""
 
-    def __init__(self, run: Recorded, work: Work, judge: Judge) -> None:
+    def __init__(self, run: Recorded, work: BatchRunner, judge: Judge) -> None:
         self.run, self.work, self.judge = run, work, judge
         self.ways: Counter[str] = Counter()  # trials by how they were found to be the same
         self.differing = 0

@@ -1,6 +1,6 @@
-"""The work of one batch: train it, and write its lines of both tables.
+"""One batch: its trials are trained, and become lines of both tables.
 
-Trials that raised an exception: what is said of them, and how they get another chance.
+A trial that raises an exception fails alone; `again` trains the failed trials once more.
 """
 
 from __future__ import annotations
@@ -32,71 +32,14 @@ if TYPE_CHECKING:
     Keep = Callable[[TrialBatch], Keeper]
 
 
-def failed_trials(batch: TrialBatch, shard: Shard) -> Iterator[tuple[Trial, str]]:
-    """Yield the trials of a batch that failed, each with its message."""
-    if shard.failed:
-        summary = lines_of(shard.summary)
-        for trial in batch.trials:
-            # Only a trial that failed has a message, in the last column.
-            if message := next(iter(cells(summary.get(trial.id, b""))), [""])[-1]:
-                yield trial, message
-
-
-def failure_lines(batch: TrialBatch, shard: Shard, varied: Sequence[str]) -> list[str]:
-    """Return a line for each trial of a batch that failed: its settings, and what it raised."""
-    return [
-        f"failed: trial {trial.id} ({_described(trial, varied)}): {message}"
-        for trial, message in failed_trials(batch, shard)
-    ]
-
-
-def left_out(failed: Mapping[Trial, str], varied: Sequence[str]) -> list[str]:
-    """Return a line for each thing that trials of a study raised: how many did, and the first."""
-    groups: dict[str, list[Trial]] = {}
-    for trial, message in failed.items():
-        groups.setdefault(message, []).append(trial)
-    return [
-        f"left out: {counted(len(trials), 'trial', 'trials')} that failed"
-        f" ({'' if len(trials) == 1 else 'the first: '}{_described(trials[0], varied)}): {message}"
-        for message, trials in groups.items()
-    ]
-
-
-def _described(trial: Trial, varied: Sequence[str]) -> str:
-    size = f" {trial.batch_size}" if trial.batch_size else ""
-    own = [(name, setting(trial, name)) for name in varied]
-    return ", ".join(
-        [
-            f"{trial.method}{size} {name_of(trial.optimizer)}",
-            f"lr {trial.lr!r}",
-            *(f"{name} {text(value)}" for name, value in own if value is not None),
-            f"seed {trial.seed}",
-        ]
-    )
-
-
-def spliced(batch: TrialBatch, held: Shard, again: Mapping[str, Shard]) -> Shard:
-    """Return a batch's shard with the trials that were trained again, by id, in their places."""
-    curves = lines_of(held.curves) | {i: shard.curves for i, shard in again.items()}
-    summary = lines_of(held.summary) | {i: shard.summary for i, shard in again.items()}
-    return Shard(
-        b"".join(curves.get(trial.id, b"") for trial in batch.trials),
-        b"".join(summary.get(trial.id, b"") for trial in batch.trials),
-        held.seconds + sum(shard.seconds for shard in again.values()),
-        failed=sum(shard.failed for shard in again.values()),
-        diverged=held.diverged + sum(shard.diverged for shard in again.values()),
-        path=held.path or next((shard.path for shard in again.values() if shard.path), ""),
-    )
-
-
 @dataclass(frozen=True)
-class Work:
-    """What the batches of a run have in common."""
+class BatchRunner:
+    """Trains batches of a run and writes their lines of both tables."""
 
     varied: Sequence[str]  # settings with a column of their own
     metrics: Sequence[str]
     device: str  # a resolved name
-    memory: str | None = None  # that may be used, as it was asked for
+    memory: str | None = None  # the value of --memory
 
     def shard(
         self,
@@ -105,10 +48,11 @@ class Work:
         keep: Keep | None = None,
         hear: Hear | None = None,
     ) -> Shard:
-        """Train a batch and return its shard; `keep` is asked for the keeper of its state.
+        """Train a batch and return its shard.
 
-        The trials that raise an exception have failed; those beside them have not. As many of them
-        are stacked as the memory is enough for.
+        A trial that raises an exception fails alone. As many trials are stacked as fit into the
+        memory. `advance` is called with trial-steps done, `hear` with the lowest loss, `keep`
+        returns what keeps the state of a stack.
         """
         begun = time.perf_counter()
         room = allowance(self.memory, self.device)
@@ -129,7 +73,7 @@ class Work:
         return shard._replace(seconds=time.perf_counter() - begun)
 
     def again(self, batch: TrialBatch, held: Shard) -> Shard:
-        """Return a batch's shard after its failed trials, and they alone, were trained again."""
+        """Return a batch's shard after training its failed trials again, and no others."""
         failed = [replace(batch, trials=(trial,)) for trial, _ in failed_trials(batch, held)]
         shards = {one.trials[0].id: self.shard(one, lambda _: None) for one in failed}
         return spliced(batch, held, shards)
@@ -169,4 +113,61 @@ def joined(shards: Sequence[Shard]) -> Shard:
         failed=sum(shard.failed for shard in shards),
         diverged=sum(shard.diverged for shard in shards),
         path=next((shard.path for shard in shards if shard.path), ""),
+    )
+
+
+def failed_trials(batch: TrialBatch, shard: Shard) -> Iterator[tuple[Trial, str]]:
+    """Yield the trials of a batch that failed, each with its message."""
+    if shard.failed:
+        summary = lines_of(shard.summary)
+        for trial in batch.trials:
+            # Only a trial that failed has a message, in the last column.
+            if message := next(iter(cells(summary.get(trial.id, b""))), [""])[-1]:
+                yield trial, message
+
+
+def failure_lines(batch: TrialBatch, shard: Shard, varied: Sequence[str]) -> list[str]:
+    """Return a line for each trial of a batch that failed: its settings, and what it raised."""
+    return [
+        f"failed: trial {trial.id} ({_described(trial, varied)}): {message}"
+        for trial, message in failed_trials(batch, shard)
+    ]
+
+
+def left_out(failed: Mapping[Trial, str], varied: Sequence[str]) -> list[str]:
+    """Return a line for each message of a study's failed trials, with their number."""
+    groups: dict[str, list[Trial]] = {}
+    for trial, message in failed.items():
+        groups.setdefault(message, []).append(trial)
+    return [
+        f"left out: {counted(len(trials), 'trial', 'trials')} that failed"
+        f" ({'' if len(trials) == 1 else 'the first: '}{_described(trials[0], varied)}): {message}"
+        for message, trials in groups.items()
+    ]
+
+
+def _described(trial: Trial, varied: Sequence[str]) -> str:
+    size = f" {trial.batch_size}" if trial.batch_size else ""
+    own = [(name, setting(trial, name)) for name in varied]
+    return ", ".join(
+        [
+            f"{trial.method}{size} {name_of(trial.optimizer)}",
+            f"lr {trial.lr!r}",
+            *(f"{name} {text(value)}" for name, value in own if value is not None),
+            f"seed {trial.seed}",
+        ]
+    )
+
+
+def spliced(batch: TrialBatch, held: Shard, again: Mapping[str, Shard]) -> Shard:
+    """Return a batch's shard with the lines of the trials in `again`, by id, replaced."""
+    curves = lines_of(held.curves) | {i: shard.curves for i, shard in again.items()}
+    summary = lines_of(held.summary) | {i: shard.summary for i, shard in again.items()}
+    return Shard(
+        b"".join(curves.get(trial.id, b"") for trial in batch.trials),
+        b"".join(summary.get(trial.id, b"") for trial in batch.trials),
+        held.seconds + sum(shard.seconds for shard in again.values()),
+        failed=sum(shard.failed for shard in again.values()),
+        diverged=held.diverged + sum(shard.diverged for shard in again.values()),
+        path=held.path or next((shard.path for shard in again.values() if shard.path), ""),
     )

@@ -118,7 +118,7 @@ def test_the_manifest_has_a_command_that_does_the_same(tmp_path: Path) -> None:
         ({"workers": 0}, "--workers: 0 is less than 1; give an integer of at least 1"),
         ({"device": "gpu"}, "--device: 'gpu' is no device; did you mean 'cuda'?"),
         ({"engine": "fast"}, "--engine: 'fast' is not one of auto, reference; "),
-        ({"overwrite": True, "retry_failed": True}, "--overwrite: --retry-failed goes on with"),
+        ({"overwrite": True, "retry_failed": True}, "--overwrite: --retry-failed keeps results"),
         ({"reuse": ["x"]}, "--reuse: 'x' is no run with its hidden folder .gdcli; "),
         ({"memory": "1B"}, "--memory: "),
     ],
@@ -152,7 +152,9 @@ def test_a_process_that_is_killed_is_a_run_error(
         sabotaged.syspath_prepend(str(SABOTEUR))
         with pytest.raises(RunError, match="the experiment ended by SIGKILL; run it again"):
             run(SMALL, tmp_path, name="run", workers=1)
-        with pytest.raises(LostBatches, match=r"batch 2 .* at last by SIGKILL") as raised:
+        with pytest.raises(
+            LostBatches, match=r"batch 2 .* at last its worker ended by SIGKILL"
+        ) as raised:
             run(SMALL, tmp_path, name="run", workers=2)
     assert len(raised.value.lines) == 1
     assert tables(run(SMALL, tmp_path, name="run").path) == whole

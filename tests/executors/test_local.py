@@ -12,7 +12,7 @@ from gdcli.engine.batch import TrialBatch, batches_of
 from gdcli.engine.estimate import batch_memory, quick_estimate
 from gdcli.engine.examples import examples_of
 from gdcli.executors import local
-from gdcli.executors.supervisor import Tally
+from gdcli.executors.supervisor import RunMonitor
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
 from tests.executors.test_execute import Counting
@@ -30,7 +30,7 @@ def workers(folder: Path, progress: Counting, epochs: str = "50", **options: Any
     """Return how many workers a grid of three batches gets."""
     given = experiment("quadratic", optimizer="vanilla,adam,momentum", epochs=epochs)
     run = Run(given, RunOptions(output=folder, **options))
-    return local._workers(run, [0, 1, 2], Tally(run, progress))
+    return local.workers_for(run, [0, 1, 2], RunMonitor(run, progress))
 
 
 def test_workers_are_as_many_as_asked_for_and_never_more_than_batches(
@@ -50,7 +50,7 @@ def test_unasked_there_are_workers_only_where_they_pay(tmp_path: Path, counting:
 def test_a_grid_that_numpy_does_at_once_is_not_tried_out(
     tmp_path: Path, counting: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "quick_estimate", lambda *_, **__: 1e9)
+    monkeypatch.setattr(local, "quick_estimate", lambda *_, **__: 1e9)
     assert workers(tmp_path, counting) == 1
     assert workers(tmp_path, counting, epochs="99999", memory="1TB") == 3
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gdcli.cli.app import main
 from gdcli.executors.execute import execute as _executed  # noqa: F401
-from gdcli.executors.local import local as _  # noqa: F401 -- imported once, not by every child
+from gdcli.executors.local import Local as _  # noqa: F401 -- imported once, not by every child
 from gdcli.report.results import print_results as _shown  # noqa: F401
 from tests.faults.inject import Faults
 

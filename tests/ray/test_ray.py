@@ -93,7 +93,7 @@ def test_a_node_that_is_killed_costs_its_batches_a_retry(
     wait_for(tmp_path, 3)
     nodes.kill()
     assert run.stderr is not None
-    assert re.fullmatch(r"batch \d is given again: the .* ended\n", run.stderr.readline())
+    assert re.fullmatch(r"batch \d is tried again: its .* ended\n", run.stderr.readline())
     (tmp_path / "go on").touch()
     assert ended(run) == (0, whole[0], ["the results are in results/run"])
     assert tables(tmp_path / "results" / "run") == whole[1]
@@ -105,9 +105,9 @@ def test_a_batch_that_ends_its_workers_is_named_and_the_rest_is_done(
     sabotage = "index == 1 and os.kill(os.getpid(), 9)"
     code, out, lines = ended(nodes.begin(tmp_path, *SMALL, sabotage=sabotage))
     assert (code, out) == (1, "")
-    assert lines[:-1] == ["batch 1 is given again: the worker ended"] * 3
+    assert lines[:-1] == ["batch 1 is tried again: its worker ended"] * 3
     assert lines[-1].startswith("error: batch 1 of gd momentum (trials ")
-    assert "it was given 4 times, at last the worker ended; all others are kept" in lines[-1]
+    assert "it was tried 4 times; at last its worker ended; all others are kept" in lines[-1]
     assert state_of(tmp_path / "results" / "run") == State("partial", 3, 4)
     assert ended(nodes.begin(tmp_path, *SMALL))[0] == 0
     assert tables(tmp_path / "results" / "run") == whole[1]
@@ -184,7 +184,9 @@ def test_a_node_that_would_compute_other_bits_is_refused(tmp_path: Path, nodes: 
     code, (line,) = gdcli(tmp_path, *SMALL, *where, **LOOPBACK, PYTHONPATH=path)
     assert code == 1
     assert line.startswith("error: node ")
-    assert "would compute other bits than this machine: fingerprint.gdcli 0.0.9 -> " in line
+    assert (
+        "would compute other bits than the machine of the run: fingerprint.gdcli 0.0.9 -> " in line
+    )
     assert state_of(tmp_path / "results" / "run") == State("partial", 0, 4)
 
 
@@ -196,3 +198,11 @@ def test_a_cluster_that_is_not_there_is_no_reason_to_start_one(tmp_path: Path, b
     )
     assert code == 1
     assert line.startswith(f"error: {by}: there is no Ray cluster at 127.0.0.1:1 (")
+
+
+def test_the_reference_engine_computes_the_same_bytes(tmp_path: Path, nodes: Nodes) -> None:
+    run = (*SMALL, "--engine", "reference")
+    assert ended(nodes.begin(tmp_path, *run))[::2] == (0, ["the results are in results/run"])
+    (tmp_path / "alone").mkdir()
+    assert gdcli(tmp_path / "alone", *run, "--workers", "1")[0] == 0
+    assert tables(tmp_path / "results" / "run") == tables(tmp_path / "alone" / "results" / "run")

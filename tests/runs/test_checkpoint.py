@@ -134,7 +134,7 @@ def test_a_killed_batch_goes_on_from_its_checkpoint(tmp_path: Path, *, damaged: 
 
 def test_the_next_worker_goes_on_from_a_killed_ones_checkpoint(tmp_path: Path) -> None:
     code, lines = gdcli(tmp_path, *TWO, sabotage=KILLED + TOLD)
-    again = [f"a worker ended by SIGKILL: batch {index} is given again" for index in (0, 1)]
+    again = [f"batch {index} is tried again: its worker ended by SIGKILL" for index in (0, 1)]
     assert (code, sorted(lines)[:2]) == (0, again)
     # Killed after four epochs of 120 examples in batches of 8 or 9, whichever was told of last.
     assert int((tmp_path / "resumed").read_text()) in (4 * 15, 4 * 14)

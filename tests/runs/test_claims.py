@@ -21,7 +21,7 @@ from pathlib import Path
 from gdcli.runs.atomic import Claims
 held = Claims(Path(sys.argv[1]))
 for action in sys.argv[2:]:
-    held.attend() if action == "attend" else print(held.take(int(action)), flush=True)
+    held.lock_folder() if action == "lock_folder" else print(held.take(int(action)), flush=True)
 print("done", flush=True)
 sys.stdin.read()
 """
@@ -59,7 +59,7 @@ def test_a_byte_is_one_processs(folder: Path) -> None:
 
 def test_a_dead_process_holds_nothing(folder: Path) -> None:
     mine = Claims(folder)
-    with another(folder, "3", "attend") as (process, _):
+    with another(folder, "3", "lock_folder") as (process, _):
         assert not mine.take(3)
         process.kill()
         process.wait()
@@ -70,7 +70,7 @@ def test_a_dead_process_holds_nothing(folder: Path) -> None:
 
 def test_who_is_at_work_is_seen_between_batches_too(folder: Path) -> None:
     assert not at_work(folder)
-    with another(folder, "attend"), another(folder, "attend") as (second, _):
+    with another(folder, "lock_folder"), another(folder, "lock_folder") as (second, _):
         assert at_work(folder)
         second.kill()
         second.wait()
@@ -100,7 +100,7 @@ def test_without_a_lock_service_everyone_goes_on(
     mine, other = Claims(folder), Claims(folder)
     assert mine.take(0)
     assert other.take(0)
-    mine.attend()
+    mine.lock_folder()
     assert not at_work(folder)
     with mine.tables(print) as certain, other.tables(print):
         assert not certain

@@ -18,7 +18,7 @@ from gdcli.runs.options import RunOptions
 from gdcli.runs.others import reusing
 from gdcli.runs.progress import Silent
 from gdcli.runs.store import Shard, Store
-from gdcli.runs.work import Work
+from gdcli.runs.work import BatchRunner
 from tests.grids import experiment
 
 TABLES = ("curves.csv", "summary.csv")
@@ -221,6 +221,6 @@ def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_gpu_is_refused() -> None:
-    work = Work((), (), "cuda:0")
+    work = BatchRunner((), (), "cuda:0")
     with pytest.raises(UserError, match="last digits depend on the others"):
         reusing(work, {}, RunOptions(reuse=("a",)), [])

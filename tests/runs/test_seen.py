@@ -15,7 +15,6 @@ from gdcli.datasets.reading import Reading
 from gdcli.engine import examples
 from gdcli.errors import UserError
 from gdcli.executors.execute import Outcome, check, execute
-from gdcli.executors.processes import processes
 from gdcli.experiment.experiment import Experiment
 from gdcli.runs import fingerprint
 from gdcli.runs.options import RunOptions
@@ -138,6 +137,6 @@ def test_workers_share_one_conversion(file: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(Run, "open", without_file)
     options = RunOptions(output=file.parent, name="shared", workers=2)
-    shared = execute(made, options, Silent(), processes(2))
+    shared = execute(made, options, Silent())
     for name in ("curves.csv", "summary.csv"):
         assert (shared.folder / name).read_bytes() == (alone.folder / name).read_bytes()

@@ -51,8 +51,8 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
     code = (
         "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN);"
         "from gdcli.cli.app import main; import os;"
-        "from gdcli.runs.work import Work; begin = Work.shard;"
-        "Work.shard = lambda *given: os.kill(os.getpid(), signal.SIGHUP) or begin(*given);"
+        "from gdcli.runs.work import BatchRunner; begin = BatchRunner.shard;"
+        "BatchRunner.shard = lambda *given: os.kill(os.getpid(), signal.SIGHUP) or begin(*given);"
         "sys.exit(main())"
     )
     done = subprocess.run(

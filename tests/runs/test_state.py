@@ -60,7 +60,7 @@ def test_a_run_that_is_not_finished_is_counted(folder: Path) -> None:
     shard.unlink()
     assert state_of(folder) == State("partial", 1, 2)
     assert state_of(folder).trials == 2
-    with another(folder, "attend"):
+    with another(folder, "lock_folder"):
         assert state_of(folder) == State("in progress", 1, 2)
     assert state_of(folder) == State("partial", 1, 2)
 
@@ -68,7 +68,7 @@ def test_a_run_that_is_not_finished_is_counted(folder: Path) -> None:
 def test_a_run_that_was_killed_before_it_began_is_partial(tmp_path: Path) -> None:
     (tmp_path / ".gdcli" / "shards").mkdir(parents=True)
     assert state_of(tmp_path) == State("partial", 0, 0)
-    with another(tmp_path, "attend"):
+    with another(tmp_path, "lock_folder"):
         assert state_of(tmp_path) == State("in progress", 0, 0)
 
 

@@ -76,7 +76,7 @@ def test_a_part_has_its_trials_counted(shell: Shell) -> None:
 
 
 def test_a_run_is_in_progress_while_a_process_works_on_it(shell: Shell, results: Path) -> None:
-    with another(results / "busy", "attend"):
+    with another(results / "busy", "lock_folder"):
         assert listed(shell)["busy"]["state"] == "in progress"
     assert listed(shell)["busy"]["state"] == "partial"
 

@@ -235,7 +235,7 @@ def test_a_shard_without_the_others_is_judged_by_what_it_counts(shell: Shell) ->
 
 def test_none_and_a_state_contradict_each_other(shell: Shell) -> None:
     (error,) = shell.refuses("run", "quadratic", "--fail-on", "none,flat")
-    assert error == "--fail-on: none leaves nothing to list; give none alone"
+    assert error == "--fail-on: none stands beside other outcomes; give none alone, or leave it out"
 
 
 def test_a_dry_run_refuses_what_the_run_would_refuse(shell: Shell) -> None:

@@ -9,13 +9,13 @@ import os
 from typing import Any
 
 if sabotage := os.environ.get("SABOTAGE"):
-    from gdcli.runs.work import Work
+    from gdcli.runs.work import BatchRunner
 
-    code, begin = compile(sabotage, "SABOTAGE", "exec"), Work._trained
+    code, begin = compile(sabotage, "SABOTAGE", "exec"), BatchRunner._trained
 
-    def sabotaged(work: Work, batch: Any, *given: Any) -> Any:
+    def sabotaged(work: BatchRunner, batch: Any, *given: Any) -> Any:
         """Run the sabotage, then do the work."""
         exec(code, {"index": batch.index, "trials": batch.trials, "os": os})  # noqa: S102
         return begin(work, batch, *given)
 
-    setattr(Work, "_trained", sabotaged)  # noqa: B010 -- mypy lets nobody replace a method
+    setattr(BatchRunner, "_trained", sabotaged)  # noqa: B010 -- mypy lets nobody replace a method

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from gdcli.errors import UserError
-from gdcli.executors import choice
-from gdcli.executors.cluster import Address, address_of
-from gdcli.executors.local import local
+from gdcli.executors import ray
+from gdcli.executors.local import Local
+from gdcli.executors.ray import Address, address_of
+from gdcli.executors.supervisor import executor_of
 from gdcli.runs.options import RunOptions
 from tests.runs.command import SMALL, gdcli
 
@@ -32,17 +33,19 @@ def test_another_address_is_refused(text: str) -> None:
 
 
 def test_options_that_contradict_each_other_are_refused() -> None:
-    with pytest.raises(UserError, match=r"^--workers: it counts local processes"):
-        RunOptions(executor="ray", workers=2)
-    with pytest.raises(UserError, match=r"^--ray-address: .*; add --executor ray"):
-        RunOptions(ray_address="head:6379")
+    line = "--workers: --executor ray does not use it; leave it out, or give --executor local"
+    with pytest.raises(UserError, match=line):
+        executor_of(RunOptions(executor="ray", workers=2))
+    line = "--ray-address: --executor local does not use it; leave it out, or give --executor ray"
+    with pytest.raises(UserError, match=line):
+        executor_of(RunOptions(ray_address="head:6379"))
 
 
 def test_without_ray_its_executor_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choice, "find_spec", lambda _: None)
-    assert choice.executor_of(RunOptions()) is local
+    monkeypatch.setattr(ray, "find_spec", lambda _: None)
+    assert isinstance(executor_of(RunOptions()), Local)
     with pytest.raises(UserError, match=r"^--executor: ray is not installed; pip install"):
-        choice.executor_of(RunOptions(executor="ray"))
+        executor_of(RunOptions(executor="ray"))
 
 
 def test_a_refusal_touches_nothing(tmp_path: Path) -> None:

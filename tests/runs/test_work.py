@@ -133,9 +133,9 @@ def test_many_failures_are_not_all_told(tmp_path: Path) -> None:
 
 
 def test_starting_again_and_going_on_are_not_asked_at_once() -> None:
-    with pytest.raises(UserError, match=r"--resume goes on .*; leave one of them out"):
+    with pytest.raises(UserError, match=r"--resume keeps .*; leave one of them out"):
         RunOptions(overwrite=True, resume=True)
-    with pytest.raises(UserError, match=r"--retry-failed goes on .*; leave one of them out"):
+    with pytest.raises(UserError, match=r"--retry-failed keeps .*; leave one of them out"):
         RunOptions(overwrite=True, retry_failed=True)
 
 

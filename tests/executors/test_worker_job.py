@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import platform
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,11 +16,13 @@ import pytest
 from gdcli.catalog import user_code
 from gdcli.engine.examples import load
 from gdcli.errors import RunError, UserError
-from gdcli.executors import remote
-from gdcli.executors.remote import Refusal, compute, order_of
+from gdcli.executors import worker
+from gdcli.executors.ray import Ray
+from gdcli.executors.worker import JobSpec, compute, job_of
 from gdcli.experiment.experiment import read
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
+from gdcli.runs.spec import line
 from gdcli.runs.store import Shard
 from tests.experiments import given
 from tests.own_code import BOWL, write
@@ -41,22 +45,22 @@ def run_of(problem: str = "quadratic", **options: object) -> Run:
 
 def test_a_node_computes_the_shard_of_this_machine() -> None:
     run = run_of()
-    order = pickle.loads(pickle.dumps(order_of(run)))  # noqa: S301 -- our own
+    job: JobSpec = pickle.loads(pickle.dumps(job_of(run, Ray.owns)))  # noqa: S301 -- our own
     for index in (0, 1):
-        shard = compute(order, index, None)
+        shard = compute(job, index, None)
         here = run.compute(index, None, lambda _: None)
         assert isinstance(shard, Shard)
         assert here._replace(seconds=0) == shard._replace(seconds=0)
 
 
 def test_a_node_that_differs_says_in_what() -> None:
-    run = run_of()
-    refusal = compute(replace(order_of(run), spec_id="another"), 0, None)
-    assert isinstance(refusal, Refusal)
-    other = {**refusal.spec, "fingerprint": {**refusal.spec["fingerprint"], "numpy": "1.0"}}
-    text = str(replace(refusal, node="n7", spec=other).error(run))
-    assert text.startswith("node n7 would compute other bits than this machine: fingerprint.numpy ")
-    assert " -> 1.0; " in text
+    job = job_of(run_of(), Ray.owns)
+    spec = json.loads(job.spec)
+    spec["fingerprint"]["numpy"] = "1.0"
+    error = compute(replace(job, spec=line(spec), spec_id="another"), 0, None)
+    assert isinstance(error, RunError)
+    what = "it would compute other bits than the machine of the run: fingerprint.numpy 1.0 -> "
+    assert str(error).startswith(f"node {platform.node()}: {what}")
 
 
 def test_data_that_a_node_lacks_are_its_error(
@@ -65,13 +69,13 @@ def test_data_that_a_node_lacks_are_its_error(
     monkeypatch.chdir(tmp_path)
     file = tmp_path / "own.csv"
     file.write_text("x,y\n" + "".join(f"{i},{i * i}\n" for i in range(20)))
-    order = order_of(run_of("linear-regression", data="own.csv", target="y"))
+    job = job_of(run_of("linear-regression", data="own.csv", target="y"), Ray.owns)
     os.chdir("/")
-    assert not isinstance(compute(order, 0, None), RunError)  # it goes where the driver is
+    assert not isinstance(compute(job, 0, None), RunError)  # it goes where the driver is
     file.unlink()
-    remote._run.cache_clear()
+    worker._opened.cache_clear()
     load.cache_clear()
-    error = compute(order, 0, None)
+    error = compute(job, 0, None)
     assert isinstance(error, RunError)
     assert str(error).startswith("node ")
     assert "own.csv" in str(error)
@@ -82,12 +86,12 @@ def test_a_node_need_not_see_the_users_own_files(
 ) -> None:
     file = write(tmp_path, "my_bowl.py", BOWL)
     run = run_of(str(file))
-    order = order_of(run)
+    job = job_of(run, Ray.owns)
     here = run.compute(0, None, lambda _: None)
     file.unlink()
     monkeypatch.setattr(user_code, "_sent", {})
-    remote._run.cache_clear()
-    shard = compute(order, 0, None)
+    worker._opened.cache_clear()
+    shard = compute(job, 0, None)
     assert isinstance(shard, Shard)
     assert here._replace(seconds=0) == shard._replace(seconds=0)
 
@@ -97,4 +101,4 @@ def test_a_file_that_was_edited_meanwhile_is_not_sent(tmp_path: Path) -> None:
     run = run_of(str(file))
     file.write_text(f"{BOWL}\n")
     with pytest.raises(UserError, match="it was changed while the run began"):
-        order_of(run)
+        job_of(run, Ray.owns)

@@ -53,7 +53,7 @@ def test_a_worker_that_is_killed_costs_its_batch_a_retry(
         "(mark.touch(), os.kill(os.getpid(), signal.SIGKILL))"
     )
     code, lines = gdcli(tmp_path, *WORKERS, sabotage=sabotage)
-    assert (code, lines[0]) == (0, "a worker ended by SIGKILL: batch 2 is given again")
+    assert (code, lines[0]) == (0, "batch 2 is tried again: its worker ended by SIGKILL")
     assert tables(tmp_path / "results" / "run") == whole
 
 
@@ -69,7 +69,7 @@ def test_a_batch_that_kills_two_workers_is_named_and_the_rest_is_done(
     errors = [line for line in lines if line.startswith("error: ")]
     assert len(errors) == 1
     assert errors[0].startswith("error: batch 1 of gd momentum (trials ")
-    assert f"it ended its worker twice, at last by {cause}" in errors[0]
+    assert f"it was tried 2 times; at last its worker ended by {cause}" in errors[0]
     assert state_of(tmp_path / "results" / "run") == State("partial", 3, 4)
     assert gdcli(tmp_path, *WORKERS)[0] == 0
     assert tables(tmp_path / "results" / "run") == whole
