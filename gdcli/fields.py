@@ -17,6 +17,7 @@ import math
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException, localcontext
 from functools import cache

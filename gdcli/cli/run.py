@@ -23,7 +23,6 @@ from gdcli.cli.options import (
 from gdcli.cli.problem_commands import ReadExperiment, Set, problem_command
 from gdcli.door import given_content
 from gdcli.errors import GdcliError, MissingData, UserError
-from gdcli.executors.choice import executor_of
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Axes, Training
 from gdcli.experiment.toml import NAMES_SCHEMA, SCHEMA_FILE, dump, load
@@ -236,6 +235,7 @@ def sweep(
 def _check(files: list[str], runs: list[tuple[Experiment, RunOptions]]) -> None:
     """Raise every mistake that only the data or the machine tell, before anything runs."""
     from gdcli.executors.execute import check
+    from gdcli.executors.supervisor import executor_of
 
     def check_one(file: str, experiment: Experiment, options: RunOptions) -> None:
         try:
