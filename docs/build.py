@@ -1,4 +1,4 @@
-"""Writes the reference pages, one a command, problem, optimizer and schedule, as `gdcli` has them.
+"""Writes the reference pages: commands, problems, optimizers, schedules and verdicts.
 
 Run from the project's root: python docs/build.py FOLDER
 """
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gdcli.analysis.diagnosis.verdict import qualities, states
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.cli.app import COMMANDS
 
@@ -43,9 +44,20 @@ def write_help(folder: Path) -> None:
         (pages / f"{name}.md").write_text(text, encoding="utf-8")
 
 
+def write_verdicts(folder: Path) -> None:
+    """Write the page of all states and qualities."""
+    lines = ["# States and qualities"]
+    for kind, verdicts in {"state": states(), "quality": qualities()}.items():
+        lines += ["", f"| {kind} | it holds when |", "|---|---|"]
+        lines += [f"| {word} | {one.definition()} |" for word, one in verdicts.items()]
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "verdicts.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def main(folder: Path) -> None:
     """Write every page below a folder."""
     write_help(folder)
+    write_verdicts(folder)
     for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
         write(folder, catalogue)
 

@@ -1,4 +1,4 @@
-"""Write anew what the commands of README.md and of docs/ print, where they show it.
+"""Write anew what the commands of README.md and of docs/ print, and the tables of verdicts.
 
 python docs/transcripts.py [PAGE.md ...]
 """
@@ -16,9 +16,11 @@ import tempfile
 from pathlib import Path
 from textwrap import dedent, indent
 
+from gdcli.analysis.diagnosis.verdict import qualities, states
 from gdcli.cli.app import main
 
 ROOT = Path(__file__).parents[1]
+VERDICTS = re.compile(r"^(\| (state|quality) \| .*\n\|---\|---\|\n)(?:\|.*\n)+", flags=re.MULTILINE)
 FENCED = re.compile(r"^( *)```console\n(.*?)^ *```", flags=re.DOTALL | re.MULTILINE)
 ALL = "tutorial.md"  # shows what every command prints that prints the same each time
 VARYING = ("gdcli verify", "--dry-run")
@@ -47,12 +49,19 @@ def block(match: re.Match[str], *, everything: bool) -> str:
     return f"{match[1]}```console\n{body}\n{match[1]}```"
 
 
+def verdicts(match: re.Match[str]) -> str:
+    """Return a table of all states or qualities, each with its definition."""
+    kinds = {"state": states, "quality": qualities}[match[2]]()
+    return match[1] + "".join(f"| {word} | {one.definition()} |\n" for word, one in kinds.items())
+
+
 def write(page: Path) -> None:
     """Run a page's commands in an empty folder with the experiments, in order; write them anew."""
     text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for part in ("experiments", "gdcli/datasets"):
             shutil.copytree(ROOT / part, Path(folder, part))
+        text = VERDICTS.sub(verdicts, text)
         text = FENCED.sub(lambda match: block(match, everything=page.name == ALL), text)
     page.write_text(text, encoding="utf-8")
 

@@ -109,7 +109,7 @@ SLOW = (
             "tests/engine/test_published.py",
             "tests/engine/test_quantization.py::test_rounding_costs_what_is_published*",
             "tests/engine/test_sharpness.py::test_full_batch_descent_trains_a_network_at_the_edge*",
-            "tests/test_edge.py::test_larger_rates_train_at_the_edge_and_small_ones_below",
+            "tests/analysis/test_edge.py::test_larger_rates_train_at_the_edge_and_small_ones_below",
         ),
     ),
     Slow(
@@ -180,6 +180,13 @@ SLOW = (
     Slow(
         "a copy of gdcli and its tests",
         ("tests/test_one_file.py", "tests/report/test_one_view.py"),
+    ),
+    Slow(
+        "copies of gdcli with one more file",
+        (
+            "tests/analysis/diagnosis/test_verdict.py::test_one_more_file_*",
+            "tests/exports/test_exporter.py::test_one_more_file_*",
+        ),
     ),
     Slow(
         "starters, whose own tests are run",

@@ -1,8 +1,7 @@
-"""Which learning rate is best for each setting, and how sure the seeds make that.
+"""Which learning rate is best for each setting, over the seeds.
 
-The results of several runs side by side: each method and optimizer at its best in each.
-
-What a few bits cost a network: accuracy against bytes, in floats, after and while training.
+Besides: the best of each method and optimizer in several runs, and what rounding to a few bits
+costs a network.
 """
 
 from __future__ import annotations
@@ -104,10 +103,10 @@ class Setting:
 
 
 def tied(cells: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Return the cells that end as low as the lowest: within TIED of the fall above it.
+    """Return the candidates that end as low as the lowest: within TIED of the fall above it.
 
-    The loss is the median final training loss over the seeds, the fall that from the start. None at
-    all where in every cell half of the seeds diverged or none has a result.
+    The loss is the median final training loss over the seeds, and the fall is counted from the
+    start. The result is empty where at every rate half of the seeds diverged or all failed.
     """
     lowest = min((cell.median for cell in cells), default=inf)
     if not isfinite(lowest):
@@ -117,15 +116,15 @@ def tied(cells: Sequence[Candidate]) -> tuple[Candidate, ...]:
 
 
 def best(cells: Sequence[Candidate]) -> Candidate | None:
-    """Return the cell that is there the soonest, of those that end as low as the lowest.
+    """Return the candidate that gets there soonest, of those that end as low as the lowest.
 
-    Of two as soon the one with the lower loss, of two as low the first. None: there is none.
+    Equally soon: the one with the lower loss; equally low: the first. None: there is none.
     """
     return min(tied(cells), key=lambda cell: (cell.fallen, cell.median), default=None)
 
 
 def _margin(cells: Sequence[Candidate], loss: float) -> float:
-    """Return the loss that counts as nothing, beside the fall from the start to a loss."""
+    """Return the difference in loss that counts as none: TIED of the fall from the start."""
     starts = [trial.fact("initial_train_loss") for cell in cells for trial in cell.trials]
     known = [start for start in starts if start is not None and isfinite(start)]
     return TIED * max(0.0, median(known) - loss) if known else 0.0
@@ -211,10 +210,10 @@ def quantization_rows(
 ) -> list[Mapping[str, Value]]:
     """Return one row a setting: what the network scores in floats, rounded, and its bytes.
 
-    Scores are medians over the seeds at the best learning rate, of the test examples where there
-    are some: accuracies, or losses. A network that is rounded while it trains has no floats of its
-    own: theirs are those of the setting that is the same but for the rounding. The drop is
-    positive where rounding costs something.
+    A score is the median accuracy, or loss, over the seeds at the best learning rate, on the test
+    examples if there are any. A network that is rounded while it trains has no score in floats:
+    that of the same setting without rounding stands there. The drop is positive where rounding
+    makes the score worse.
     """
     held = [(setting, theory.of(run.names, setting.values)) for setting in settings]
     rounded = [(setting, facts.quantized) for setting, facts in held if facts and facts.quantized]

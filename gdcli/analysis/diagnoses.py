@@ -1,10 +1,8 @@
-"""The diagnosis of every trial of a run, from its summary and what its manifest knows.
+"""The diagnosis of each trial of a run, and of each learning rate of a setting beside theory.
 
-Why settings did what they did: each learning rate's diagnosis, beside the figures of theory.
-
-The rate at which a trial converged, from its curve alone.
-
-How near full-batch descent ended to the edge of stability (Cohen et al., ICLR 2021).
+A trial's diagnosis is made of its facts in summary.csv and of what manifest.json knows of the
+problem. Where theory knows a rate of convergence, a noise floor or the edge of stability (Cohen et
+al., ICLR 2021), the curves are measured to stand beside it.
 """
 
 from __future__ import annotations
@@ -20,8 +18,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from gdcli.analysis.best import Candidate, Setting
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose, words
-from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.verdicts import STATES
+from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.verdict import states
 from gdcli.analysis.quantiles import last_quarter, median
 from gdcli.analysis.theory import (
     Expectation,
@@ -42,7 +40,7 @@ from gdcli.runs.trials import Points, Trial, read_points
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gdcli.analysis.diagnosis.limits import Limits
+    from gdcli.analysis.diagnosis.case import Limits
     from gdcli.analysis.theory import RunConstants
     from gdcli.optimizer import Optimizer
     from gdcli.runs.trials import Trials
@@ -94,10 +92,12 @@ class Diagnoses:
     def _given(self, setting: tuple[Value, ...]) -> Mapping[str, Value]:
         return dict(zip(self.run.names, setting, strict=True))
 
-    def _descent_of(self, setting: tuple[Value, ...], lr: float, horizon: int | None) -> Descent:
+    def _descent_of(
+        self, setting: tuple[Value, ...], lr: float, horizon: int | None
+    ) -> DescentSettings:
         given, goals = self._given(setting), self.theory.goals if self.theory else None
         rule = optimizer_of(given)
-        return Descent(
+        return DescentSettings(
             lr,
             str(given["method"]),
             str(given["optimizer"]),
@@ -176,6 +176,217 @@ def _best_beta(rule: Optimizer | None, lr: float, facts: ProblemConstants) -> fl
     return best.beta if best else None
 
 
+WORDS = (*states(), "failed")  # of two as frequent, the first is told
+
+Said: TypeAlias = tuple[str, str | None]  # a state and the quality that leads
+
+
+@dataclass(frozen=True)
+class CurveFigures:
+    """What one trial's curve shows beside theory; None where there is nothing to compare."""
+
+    rate: float | None = None
+    level: float | None = None  # the mean of the last quarter's losses
+    sharpness: float | None = None  # the mean of the last quarter's
+
+
+@dataclass(frozen=True)
+class RateDiagnosis:
+    """One setting at one learning rate, and what is to be said of it."""
+
+    setting: Setting
+    cell: Candidate
+    given: Mapping[str, Value]  # the setting, by name
+    facts: ProblemConstants | None
+    expected: Expectation | None
+    groups: list[tuple[Said, list[Trial]]]  # the trials that the same is said of: `_groups`
+    diagnoses: Diagnoses
+    rate: float | None = None  # measured: the median over seeds
+    excess: float | None = None  # measured: the mean level over seeds less the minimum
+    sharpness: float | None = None  # measured late: the median over the trials with the state
+
+    @property
+    def state(self) -> str:
+        """The state of the largest group."""
+        return self.groups[0][0][0]
+
+    @property
+    def lost(self) -> bool:
+        """Whether most trials failed, or have no loss that is worth a comparison."""
+        return self.state == "failed" or states()[self.state].lost
+
+    @cached_property
+    def states(self) -> Counter[str]:
+        """The trials by state, those that failed among them."""
+        found: Counter[str] = Counter()
+        for (state, _), held in self.groups:
+            found[state] += len(held)
+        return found
+
+    @cached_property
+    def example(self) -> Trial:
+        """The trial of the largest group with its median loss, or step at which it blew up."""
+        own = sorted(self.of_the_state(), key=lambda t: (t.loss, t.fact("diverged_at") or 0.0))
+        return own[(len(own) - 1) // 2]
+
+    @property
+    def typical(self) -> Diagnosis | None:
+        """What is said of the example; None: it failed."""
+        return None if self.example.status == "failed" else self.diagnoses.of(self.example)
+
+    def fact(self, name: str) -> float | None:
+        """Return a fact's median over the trials that have the state; None: none has it."""
+        values = (trial.fact(name) for trial in self.of_the_state())
+        known = [value for value in values if value is not None and not isnan(value)]
+        return median(known) if known else None
+
+    def of_the_state(self) -> list[Trial]:
+        """Return the trials of the largest group."""
+        return self.groups[0][1]
+
+
+def rate_diagnoses(
+    folder: Path, diagnoses: Diagnoses, cells: Sequence[tuple[Setting, Candidate]]
+) -> list[RateDiagnosis]:
+    """Return the diagnoses of some cells of a run, in their order.
+
+    curves.csv is read only where theory has something to compare a curve with.
+    """
+    told = [rate_diagnosis(diagnoses, setting, cell) for setting, cell in cells]
+    curves = CurveComparison(told)
+    if curves.columns:
+        few = 2 * len(curves.wanted) < len(diagnoses.run.trials)  # the others are passed over
+        points = read_points(folder, curves.columns, curves.wanted if few else None)
+        for _ in curves.measuring(points):
+            pass
+    return curves.measured()
+
+
+def rate_diagnosis(diagnoses: Diagnoses, setting: Setting, cell: Candidate) -> RateDiagnosis:
+    """Return the diagnosis of one cell, without what its curves show."""
+    names, theory = diagnoses.run.names, diagnoses.theory
+    return RateDiagnosis(
+        setting,
+        cell,
+        dict(zip(names, setting.values, strict=True)),
+        theory.of(names, setting.values) if theory else None,
+        diagnoses.expected(setting.values, cell.lr),
+        _groups(diagnoses, cell),
+        diagnoses,
+    )
+
+
+def _groups(diagnoses: Diagnoses, cell: Candidate) -> list[tuple[Said, list[Trial]]]:
+    """Return the trials that the same is said of, the largest group first; of equals as in WORDS.
+
+    Of trials that failed nothing but that is said.
+    """
+    found: dict[Said, list[Trial]] = {}
+    for trial in cell.trials:
+        state, quality = diagnoses.words(trial)
+        found.setdefault((state or "failed", quality), []).append(trial)
+    order = {group: (-len(held), WORDS.index(group[0])) for group, held in found.items()}
+    return sorted(found.items(), key=lambda item: order[item[0]])
+
+
+class CurveComparison:
+    """Diagnoses whose curves are still to be compared with theory, by whoever reads curves.csv."""
+
+    def __init__(self, told: Sequence[RateDiagnosis]) -> None:
+        """Take the diagnoses."""
+        self._told = told
+        compared = {trial.id: trial for diagnosis in told for trial in _compared(diagnosis)}
+        sharpness = any(map(_has_sharpness, compared.values()))
+        self.wanted = compared.keys()  # the trials
+        self._measured: dict[str, CurveFigures] = {}
+        names = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
+        self.columns = names if compared else ()  # of curves.csv
+
+    def measuring(self, curves: Iterable[Points]) -> Iterator[Points]:
+        """Yield curves with the values of `columns`, measuring those that are wanted."""
+        for points in curves:
+            if points.trial in self.wanted:
+                self._measured[points.trial] = _measure(points)
+            yield points
+
+    def measured(self) -> list[RateDiagnosis]:
+        """Return the diagnoses with what was measured."""
+        return [_with_measured(diagnosis, self._measured) for diagnosis in self._told]
+
+
+def _compared(diagnosis: RateDiagnosis) -> Iterator[Trial]:
+    """Yield the trials of a cell whose curve theory says something of."""
+    expected = diagnosis.expected
+    if expected and (expected.rate is not None or expected.floor is not None):
+        yield from diagnosis.cell.ran
+    else:
+        yield from (trial for trial in diagnosis.cell.ran if _has_sharpness(trial))
+
+
+def _has_sharpness(trial: Trial) -> bool:
+    return trial.fact("final_sharpness") is not None
+
+
+def _measure(points: Points) -> CurveFigures:
+    rate = measured_rate(points.steps, points.values["grad_norm"])
+    losses, sharpness = points.values["train_loss"], points.values.get("sharpness", ())
+    return CurveFigures(rate, _level(losses), _level(sharpness))
+
+
+def _level(values: Sequence[float]) -> float | None:
+    """Return the mean of the last quarter: what swings around a level is at it."""
+    last = last_quarter(values) if len(values) > 1 else ()
+    return sum(last) / len(last) if last else None
+
+
+def _with_measured(diagnosis: RateDiagnosis, measured: Mapping[str, CurveFigures]) -> RateDiagnosis:
+    """Return a diagnosis with the figures that stand beside those of theory."""
+    late = [measured[t.id].sharpness for t in diagnosis.of_the_state() if t.id in measured]
+    swings = [value for value in late if value is not None and isfinite(value)]
+    diagnosis = replace(diagnosis, sharpness=median(swings) if swings else None)
+    expected, facts = diagnosis.expected, diagnosis.facts
+    found = [measured[trial.id] for trial in diagnosis.cell.ran if trial.id in measured]
+    if not found or expected is None or facts is None:
+        return diagnosis
+    rates = [one.rate for one in found if one.rate is not None]
+    levels = [one.level for one in found if one.level is not None and isfinite(one.level)]
+    rate = median(rates) if expected.rate is not None and rates else None
+    excess = None
+    if expected.floor and facts.minimum is not None and levels:
+        excess = sum(levels) / len(levels) - facts.minimum
+    return replace(diagnosis, rate=rate, excess=excess)
+
+
+NEAR = 0.9, 1.25  # sharpness over that at the edge: it swings around 1, a little above
+
+
+class EdgeOfStability(NamedTuple):
+    """The sharpness of a setting at a learning rate, medians over its trials."""
+
+    start: float
+    end: float  # the mean of the last quarter of the recorded points
+    edge: float  # up to which steps at this rate are stable, were the loss quadratic
+
+    @property
+    def place(self) -> Literal["below", "at", "above"]:
+        """Where the end is."""
+        least, most = NEAR
+        share = self.end / self.edge
+        return "below" if share < least else "at" if share <= most else "above"
+
+
+def edge_of_stability(diagnosis: RateDiagnosis) -> EdgeOfStability | None:
+    """Return where a setting is; None where its sharpness was not measured or has no edge.
+
+    Of trials that diverged nothing is said: sharpness at one point is no proof of why.
+    """
+    expected = diagnosis.expected
+    if expected is None or not expected.edge or diagnosis.lost:
+        return None
+    start, end = diagnosis.fact("initial_sharpness"), diagnosis.sharpness
+    return None if start is None or end is None else EdgeOfStability(start, end, expected.edge)
+
+
 Point: TypeAlias = tuple[int, float]
 
 ROUNDING = 1e-10  # of the gradient norm at the start: below it, rounding may be what is left
@@ -225,209 +436,3 @@ def _peaks(points: Sequence[Point], slope: float) -> Iterator[Point]:
 def _slope(points: Iterable[Point]) -> float:
     """Return the slope of the line that is closest in least squares."""
     return linear_regression(*zip(*points, strict=True)).slope
-
-
-WORDS = (*(state.word for state in STATES), "failed")  # of two as frequent, the first is told
-
-Said: TypeAlias = tuple[str, str | None]  # a state and the quality that leads
-
-
-@dataclass(frozen=True)
-class CurveFigures:
-    """What one trial's curve shows beside theory; None where there is nothing to compare."""
-
-    rate: float | None = None
-    level: float | None = None  # the mean of the last quarter's losses
-    sharpness: float | None = None  # the mean of the last quarter's
-
-
-@dataclass(frozen=True)
-class RateDiagnosis:
-    """One setting at one learning rate, and what is to be said of it."""
-
-    setting: Setting
-    cell: Candidate
-    given: Mapping[str, Value]  # the setting, by name
-    facts: ProblemConstants | None
-    expected: Expectation | None
-    groups: list[tuple[Said, list[Trial]]]  # the trials that the same is said of: `_groups`
-    diagnoses: Diagnoses
-    rate: float | None = None  # measured: the median over seeds
-    excess: float | None = None  # measured: the mean level over seeds less the minimum
-    sharpness: float | None = None  # measured late: the median over the trials with the state
-
-    @property
-    def state(self) -> str:
-        """The state of the largest group."""
-        return self.groups[0][0][0]
-
-    @cached_property
-    def states(self) -> Counter[str]:
-        """The trials by state, those that failed among them."""
-        found: Counter[str] = Counter()
-        for (state, _), held in self.groups:
-            found[state] += len(held)
-        return found
-
-    @cached_property
-    def example(self) -> Trial:
-        """The trial of the largest group with its median loss, or step at which it blew up."""
-        own = sorted(self.of_the_state(), key=lambda t: (t.loss, t.fact("diverged_at") or 0.0))
-        return own[(len(own) - 1) // 2]
-
-    @property
-    def typical(self) -> Diagnosis | None:
-        """What is said of the example; None: it failed."""
-        return None if self.example.status == "failed" else self.diagnoses.of(self.example)
-
-    def fact(self, name: str) -> float | None:
-        """Return a fact's median over the trials that have the state; None: none has it."""
-        values = (trial.fact(name) for trial in self.of_the_state())
-        known = [value for value in values if value is not None and not isnan(value)]
-        return median(known) if known else None
-
-    def of_the_state(self) -> list[Trial]:
-        """Return the trials of the largest group."""
-        return self.groups[0][1]
-
-
-def rate_diagnoses(
-    folder: Path, diagnoses: Diagnoses, cells: Sequence[tuple[Setting, Candidate]]
-) -> list[RateDiagnosis]:
-    """Return the accounts of some cells of a run, in their order.
-
-    curves.csv is read only where theory has something to compare a curve with.
-    """
-    told = [rate_diagnosis(diagnoses, setting, cell) for setting, cell in cells]
-    curves = CurveComparison(told)
-    if curves.columns:
-        few = 2 * len(curves.wanted) < len(diagnoses.run.trials)  # the others are passed over
-        points = read_points(folder, curves.columns, curves.wanted if few else None)
-        for _ in curves.measuring(points):
-            pass
-    return curves.accounts()
-
-
-def rate_diagnosis(diagnoses: Diagnoses, setting: Setting, cell: Candidate) -> RateDiagnosis:
-    """Return the account of one cell, without what its curves show."""
-    names, theory = diagnoses.run.names, diagnoses.theory
-    return RateDiagnosis(
-        setting,
-        cell,
-        dict(zip(names, setting.values, strict=True)),
-        theory.of(names, setting.values) if theory else None,
-        diagnoses.expected(setting.values, cell.lr),
-        _groups(diagnoses, cell),
-        diagnoses,
-    )
-
-
-def _groups(diagnoses: Diagnoses, cell: Candidate) -> list[tuple[Said, list[Trial]]]:
-    """Return the trials that the same is said of, the largest group first; of equals as in WORDS.
-
-    Of trials that failed nothing but that is said.
-    """
-    found: dict[Said, list[Trial]] = {}
-    for trial in cell.trials:
-        state, quality = diagnoses.words(trial)
-        found.setdefault((state or "failed", quality), []).append(trial)
-    order = {group: (-len(held), WORDS.index(group[0])) for group, held in found.items()}
-    return sorted(found.items(), key=lambda item: order[item[0]])
-
-
-class CurveComparison:
-    """Accounts whose curves are still to be compared with theory, by whoever reads curves.csv."""
-
-    def __init__(self, told: Sequence[RateDiagnosis]) -> None:
-        """Take the accounts."""
-        self._told = told
-        compared = {trial.id: trial for account in told for trial in _compared(account)}
-        sharpness = any(map(_has_sharpness, compared.values()))
-        self.wanted = compared.keys()  # the trials
-        self._measured: dict[str, CurveFigures] = {}
-        names = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
-        self.columns = names if compared else ()  # of curves.csv
-
-    def measuring(self, curves: Iterable[Points]) -> Iterator[Points]:
-        """Yield curves with the values of `columns`, measuring those that are wanted."""
-        for points in curves:
-            if points.trial in self.wanted:
-                self._measured[points.trial] = _measure(points)
-            yield points
-
-    def accounts(self) -> list[RateDiagnosis]:
-        """Return the accounts with what was measured."""
-        return [_with_measured(account, self._measured) for account in self._told]
-
-
-def _compared(account: RateDiagnosis) -> Iterator[Trial]:
-    """Yield the trials of a cell whose curve theory says something of."""
-    expected = account.expected
-    if expected and (expected.rate is not None or expected.floor is not None):
-        yield from account.cell.ran
-    else:
-        yield from (trial for trial in account.cell.ran if _has_sharpness(trial))
-
-
-def _has_sharpness(trial: Trial) -> bool:
-    return trial.fact("final_sharpness") is not None
-
-
-def _measure(points: Points) -> CurveFigures:
-    rate = measured_rate(points.steps, points.values["grad_norm"])
-    losses, sharpness = points.values["train_loss"], points.values.get("sharpness", ())
-    return CurveFigures(rate, _level(losses), _level(sharpness))
-
-
-def _level(values: Sequence[float]) -> float | None:
-    """Return the mean of the last quarter: what swings around a level is at it."""
-    last = last_quarter(values) if len(values) > 1 else ()
-    return sum(last) / len(last) if last else None
-
-
-def _with_measured(account: RateDiagnosis, measured: Mapping[str, CurveFigures]) -> RateDiagnosis:
-    """Return an account with the figures that stand beside those of theory."""
-    late = [measured[t.id].sharpness for t in account.of_the_state() if t.id in measured]
-    swings = [value for value in late if value is not None and isfinite(value)]
-    account = replace(account, sharpness=median(swings) if swings else None)
-    expected, facts = account.expected, account.facts
-    found = [measured[trial.id] for trial in account.cell.ran if trial.id in measured]
-    if not found or expected is None or facts is None:
-        return account
-    rates = [one.rate for one in found if one.rate is not None]
-    levels = [one.level for one in found if one.level is not None and isfinite(one.level)]
-    rate = median(rates) if expected.rate is not None and rates else None
-    excess = None
-    if expected.floor and facts.minimum is not None and levels:
-        excess = sum(levels) / len(levels) - facts.minimum
-    return replace(account, rate=rate, excess=excess)
-
-
-NEAR = 0.9, 1.25  # sharpness over that at the edge: it swings around 1, a little above
-
-
-class EdgeOfStability(NamedTuple):
-    """The sharpness of a setting at a learning rate, medians over its trials."""
-
-    start: float
-    end: float  # the mean of the last quarter of the recorded points
-    edge: float  # up to which steps at this rate are stable, were the loss quadratic
-
-    @property
-    def place(self) -> Literal["below", "at", "above"]:
-        """Where the end is."""
-        least, most = NEAR
-        share = self.end / self.edge
-        return "below" if share < least else "at" if share <= most else "above"
-
-
-def edge_of_stability(account: RateDiagnosis) -> EdgeOfStability | None:
-    """Return where a setting is; None where its sharpness was not measured or has no edge.
-
-    Of trials that diverged nothing is said: sharpness at one point is no proof of why.
-    """
-    expected = account.expected
-    if expected is None or not expected.edge or account.state in ("blew up", "failed"):
-        return None
-    start, end = account.fact("initial_sharpness"), account.sharpness
-    return None if start is None or end is None else EdgeOfStability(start, end, expected.edge)

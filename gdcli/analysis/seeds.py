@@ -1,10 +1,7 @@
-"""How sure the seeds make a result: intervals, a choice that is not its own judge, sensitivity.
+"""How sure the seeds make a result.
 
-Bootstrap intervals of a median: the same numbers give the same interval everywhere.
-
-Two settings over the seeds they share, each at its best learning rate.
-
-Wilcoxon's signed-rank test (1945): whether paired differences are centred at 0.
+Bootstrap intervals of a median, the learning rate that some seeds choose and others judge, good
+regions, and two settings over the seeds they share, with Wilcoxon's signed-rank test (1945).
 """
 
 from __future__ import annotations
@@ -46,9 +43,9 @@ class Interval:
 def median_interval(values: Sequence[float]) -> Interval | None:
     """Return the percentile bootstrap 95% interval of the median; None of too few numbers.
 
-    None may be NaN. Its ends are medians of resamples, never between two of them: some are inf.
-    Of fewer than six numbers it covers the median less often than it says, for no interval
-    between the least and the largest of them does.
+    No number may be NaN. The ends are medians of resamples, not interpolated, since some are inf.
+    With fewer than six numbers the interval covers the median less often than 95%: no interval
+    between the smallest and the largest number does.
     """
     if len(values) < FEWEST:
         return None
@@ -65,7 +62,8 @@ def median_interval(values: Sequence[float]) -> Interval | None:
 @lru_cache(maxsize=64)
 def _resamples(count: int) -> NDArray[np.int64]:
     """Return which of `count` numbers each resample has, shape (RESAMPLES, count)."""
-    # Python promises the same sequence in every version; NumPy's generators do not.
+    # Python promises the same sequence in every version; NumPy's generators, which SciPy's
+    # bootstrap draws from, do not.
     draw = random.Random(count).random  # noqa: S311 -- no secret
     uniform = [[draw() for _ in range(count)] for _ in range(RESAMPLES)]
     return (np.array(uniform) * count).astype(np.int64)
@@ -113,8 +111,8 @@ def seed_statistics(setting: Setting) -> SeedStatistics:
 def held_out(setting: Setting) -> HeldOut | None:
     """Return the best learning rate of every other seed, with the losses of the rest there.
 
-    The lowest of several medians is lower by luck: over the seeds that did not choose it, it is
-    not. None for fewer than four seeds, or where at no rate all of them ran.
+    The lowest of several medians is partly luck; over the seeds that did not choose the rate it is
+    not. None for fewer than four seeds, or where at no rate all the seeds that choose ran.
     """
     seeds = list(dict.fromkeys(trial.seed for cell in setting.cells for trial in cell.trials))
     if len(seeds) < SPLIT_FROM:
@@ -133,14 +131,14 @@ def _of(cell: Candidate, seeds: set[Value]) -> list[Trial]:
 
 
 def _median(trials: Sequence[Trial], wanted: int) -> float:
-    """Return the median loss of trials, inf unless all that are wanted ran."""
+    """Return the median loss of the trials; inf unless there are as many as `wanted`."""
     return median([trial.loss for trial in trials]) if len(trials) == wanted else inf
 
 
 def good_region(setting: Setting) -> Region | None:
     """Return the rates next to the best one that come nine tenths of the way from start to best.
 
-    By medians over the seeds. None where the loss at the start is not known.
+    Losses are medians over the seeds. None where the loss at the start is not known.
     """
     best, start = setting.best, _start(setting)
     if best is None or start is None or not isfinite(start):
@@ -162,6 +160,8 @@ def _start(setting: Setting) -> float | None:
     return median(known) if known else None
 
 
+# SciPy's own test gives the same values where it is exact, which is not its default where
+# differences tie; it takes 0.8 s of processor time to import, twice that of the whole view.
 MOST_EXACT = 50  # differences; of more the normal approximation is as good
 
 
@@ -252,7 +252,8 @@ def pair(first: Setting, second: Setting) -> Pair:
 def holm(values: Sequence[float | None]) -> list[float | None]:
     """Return p-values corrected for how many they are (Holm 1979); None stays so, and counts not.
 
-    Below a level they all hold together: the chance that any of the equal pairs is there is it.
+    If all pairs were equal, the chance that any corrected value is below a level is at most that
+    level.
     """
     order = sorted((p, place) for place, p in enumerate(values) if p is not None)
     corrected: list[float | None] = [None] * len(values)
@@ -270,6 +271,6 @@ def _losses(setting: Setting) -> dict[Value, float]:
 
 
 def _difference(loss: float, other: float) -> float:
-    """Return how much one loss is above another: of two that diverged neither."""
+    """Return how much one loss is above another; 0 where both trials diverged."""
     difference = loss - other
     return 0.0 if isnan(difference) else difference

@@ -1,10 +1,9 @@
-"""Time to target: when each trial first was at a loss or a metric.
+"""When trials reach a target: times to a loss or a metric, and the share of problems solved.
 
-Performance profiles (Dolan and More 2002) and data profiles (More and Wild 2009) of methods.
-
-A solver is a setting at its best learning rate; an instance is a problem with one seed. It is
-solved at the first recorded point whose loss is within `tau` of the fall from the start to the
-lowest loss that any trial has on that instance.
+In a performance profile (Dolan and More 2002) or data profile (More and Wild 2009) a solver is a
+setting at its best learning rate, and an instance a problem with one seed. It is solved at the
+first recorded point whose loss is within `tau` of the fall from the start to the lowest loss that
+any trial has on that instance.
 """
 
 from __future__ import annotations
@@ -17,8 +16,11 @@ from pathlib import Path
 from gdcli.analysis.best import Candidate, Setting
 from gdcli.analysis.quantiles import median
 from gdcli.analysis.theory import RunConstants
+from gdcli.numbers import settings_in_words
 from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import Points, Trial, Trials, read_points, seconds_of
+
+SOLVER = ("method", "batch_size", "optimizer", "schedule", "weight_decay", "clip_norm")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Cost:
+class TimeToTarget:
     """What a trial took to its target: inf where it was never there."""
 
     steps: float = inf
@@ -47,10 +49,10 @@ class Reached:
     setting: Setting
     cell: Candidate | None  # None: at no rate most seeds are
     reached: int  # trials there
-    cost: Cost  # medians over the seeds
+    cost: TimeToTarget  # medians over the seeds
 
 
-def costs(folder: Path, run: Trials, target: Target) -> dict[str, Cost]:
+def costs(folder: Path, run: Trials, target: Target) -> dict[str, TimeToTarget]:
     """Return what every trial with a curve took, by id: to the first recorded point at the target.
 
     A metric is at its target once it has come there from the side on which most trials start; a
@@ -87,12 +89,12 @@ def _first(values: Sequence[float], target: Target, *, rising: bool) -> int | No
     return next((place for place, there in enumerate(sides) if there), None)
 
 
-def _cost(points: Points, place: int | None, seconds: Mapping[str, float]) -> Cost:
+def _cost(points: Points, place: int | None, seconds: Mapping[str, float]) -> TimeToTarget:
     if place is None:
-        return Cost()
+        return TimeToTarget()
     steps, whole = points.steps[place], seconds.get(points.trial)
     share = steps / points.steps[-1] if points.steps[-1] else 0.0
-    return Cost(
+    return TimeToTarget(
         steps,
         points.values["epoch"][place],
         points.values["examples"][place],
@@ -100,21 +102,23 @@ def _cost(points: Points, place: int | None, seconds: Mapping[str, float]) -> Co
     )
 
 
-def times_to_target(settings: Sequence[Setting], taken: Mapping[str, Cost]) -> Iterator[Reached]:
+def times_to_target(
+    settings: Sequence[Setting], taken: Mapping[str, TimeToTarget]
+) -> Iterator[Reached]:
     """Yield every setting at the learning rate with the lowest median of examples."""
     for setting in settings:
         cell = min(setting.cells, key=lambda cell: _median(cell.ran, taken).examples)
         cost = _median(cell.ran, taken)
-        there = sum(taken.get(trial.id, Cost()).steps < inf for trial in cell.ran)
+        there = sum(taken.get(trial.id, TimeToTarget()).steps < inf for trial in cell.ran)
         yield Reached(setting, cell if cost.examples < inf else None, there, cost)
 
 
-def _median(trials: Sequence[Trial], taken: Mapping[str, Cost]) -> Cost:
-    held = [taken.get(trial.id, Cost()) for trial in trials]
+def _median(trials: Sequence[Trial], taken: Mapping[str, TimeToTarget]) -> TimeToTarget:
+    held = [taken.get(trial.id, TimeToTarget()) for trial in trials]
     if not held:
-        return Cost()
+        return TimeToTarget()
     seconds = [cost.seconds for cost in held if cost.seconds is not None]
-    return Cost(
+    return TimeToTarget(
         median([cost.steps for cost in held]),
         median([cost.epochs for cost in held]),
         median([cost.examples for cost in held]),
@@ -127,7 +131,7 @@ Steps = Sequence[tuple[float, float]]  # where a share rises, and to what
 
 
 @dataclass(frozen=True)
-class Source:
+class ProfiledRun:
     """A run as profiles need it."""
 
     folder: Path
@@ -164,7 +168,7 @@ class Profile:
 
 
 def profiles(
-    sources: Sequence[Source], tau: float, target_loss: float | None = None
+    sources: Sequence[ProfiledRun], tau: float, target_loss: float | None = None
 ) -> list[Profile]:
     """Return the profile of every solver, in the order of the first trial of each.
 
@@ -188,7 +192,7 @@ def profiles(
 
 
 def _targets(
-    sources: Sequence[Source], tau: float, target_loss: float | None
+    sources: Sequence[ProfiledRun], tau: float, target_loss: float | None
 ) -> dict[Instance, float]:
     """Return the loss at which each instance is solved."""
     ends: dict[Instance, tuple[float, float]] = {}
@@ -204,7 +208,7 @@ def _targets(
     return {key: low + tau * (start - low) for key, (start, low) in ends.items()}
 
 
-def _instances(source: Source) -> Iterator[tuple[Trial, Instance]]:
+def _instances(source: ProfiledRun) -> Iterator[tuple[Trial, Instance]]:
     for trial in source.run.trials:
         facts = source.theory.of(source.run.names, trial.setting)
         if facts is not None:
@@ -212,7 +216,7 @@ def _instances(source: Source) -> Iterator[tuple[Trial, Instance]]:
 
 
 def _solved(
-    source: Source, targets: Mapping[Instance, float]
+    source: ProfiledRun, targets: Mapping[Instance, float]
 ) -> Iterator[tuple[str, Trial, Instance, float]]:
     """Yield what every trial of an instance took: a failed one, inf."""
     epochs = {}
@@ -230,16 +234,11 @@ def _epochs(points: Points, target: float) -> float:
     return next((epoch for epoch, loss in pairs if loss <= target), inf)
 
 
-def _solver(source: Source, trial: Trial) -> str:
+def _solver(source: ProfiledRun, trial: Trial) -> str:
     """Return what a setting says but of the problem: "minibatch 32 momentum momentum.beta=0.5"."""
     given = dict(zip(source.run.names, trial.setting, strict=True))
-    method, size = given.pop("method"), given.pop("batch_size")
-    optimizer, schedule = given.pop("optimizer"), given.pop("schedule")
-    words = [method, size if method == "minibatch" else None, optimizer]
-    words.append(None if schedule == "constant" else schedule)
-    of_rules = {n: v for n, v in given.items() if "." in n or n in ("weight_decay", "clip_norm")}
-    words += [f"{name}={value}" for name, value in of_rules.items() if value is not None]
-    return " ".join(str(word) for word in words if word is not None)
+    of_rules = {n: v for n, v in given.items() if n in SOLVER or "." in n}
+    return settings_in_words(of_rules, schedule=given["schedule"] != "constant")
 
 
 def _at_best(

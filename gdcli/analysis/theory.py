@@ -1,12 +1,9 @@
-"""What is known of descent on a quadratic: stability limits and rates, from its curvatures.
+"""What theory expects of a setting at a learning rate, from what manifest.json knows of a problem.
 
-The curvatures are the eigenvalues of the Hessian; L is the largest, mu the smallest. Along an axis
-of curvature h, a step of a linear optimizer multiplies the gap to the minimiser, and the velocity,
-by a matrix that depends on h alone (Lessard, Recht and Packard 2016; Goh, Distill 2017).
-
-What theory expects of a setting at a learning rate.
-
-What a run's manifest says of its problems: what theory starts from, and the trials' goals.
+On a quadratic the curvatures, the eigenvalues of the Hessian, say nearly all; L is the largest, mu
+the smallest. Along an axis of curvature h, a step of a linear optimizer multiplies the gap to the
+minimiser, and the velocity, by a matrix that depends on h alone (Lessard, Recht and Packard 2016;
+Goh, Distill 2017).
 """
 
 from __future__ import annotations
@@ -38,8 +35,8 @@ if TYPE_CHECKING:
 AT = 2e-15  # a relative difference from a limit that is rounding
 
 
-class Best(NamedTuple):
-    """The fastest momentum at a rate, and its factor of the distance a step in the long run."""
+class FastestMomentum(NamedTuple):
+    """The fastest momentum at a learning rate, and the factor of the distance in each step."""
 
     lr: float
     beta: float
@@ -57,8 +54,8 @@ class Limit(NamedTuple):
 def limit_of(optimizer: Optimizer, method: str, curvature: Curvature) -> Limit | None:
     """Return the limit of a setting, None where none is known.
 
-    Where the Hessian is bounded only, plain descent on all examples converges below 2/L; batches
-    with a Hessian of their own have a limit of their own.
+    If the Hessian is only bounded, plain descent on all examples converges below 2/L. Batches
+    whose Hessians differ have another limit, which is not known.
     """
     if method != "gd" and not curvature.every_batch:
         return None
@@ -76,7 +73,7 @@ def limit_formula(optimizer: Optimizer) -> str:
 
 
 def stability_limit(optimizer: Optimizer, largest: float) -> float | None:
-    """Return the learning rate below which full-batch descent converges, and above which not.
+    """Return the learning rate up to which full-batch descent converges.
 
     2/L, for heavy ball 2(1+beta)/L, for Nesterov 2(1+beta)/(L(1+2 beta)). Weight decay adds to the
     curvature. None: it is not known, as for adaptive optimizers and clipped gradients.
@@ -120,12 +117,12 @@ def condition_number(curvature: Curvature) -> float | None:
     return curvature.largest / curvature.slowest if curvature.slowest else None
 
 
-def best_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> Best | None:
+def best_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> FastestMomentum | None:
     """Return the momentum at which a heavy ball or Nesterov is fastest at this learning rate.
 
-    With more the slowest axis swings: the rate is then as slow as the momentum fades, the square
-    root of beta for heavy ball. None of other optimizers, where curvatures are bounded only, and
-    where no momentum makes this rate stable.
+    With more momentum the slowest axis swings, and the rate is that at which momentum fades: the
+    square root of beta for heavy ball. None for other optimizers, for curvatures that are only
+    bounded, and where no momentum makes this learning rate stable.
     """
     condition = condition_number(curvature)
     beta = _momentum(optimizer)
@@ -135,7 +132,7 @@ def best_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> Best
     ahead = isinstance(optimizer, Nesterov)
     best = _best_nesterov(*steps) if ahead else max((1 - math.sqrt(s)) ** 2 for s in steps)
     rate = max((_nesterov if ahead else _heavy_ball)(step, best) for step in steps)
-    return Best(lr, best, rate) if rate < 1 else None
+    return FastestMomentum(lr, best, rate) if rate < 1 else None
 
 
 def has_too_much_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> bool:
@@ -339,7 +336,7 @@ class Settled(TypedDict):
     mean: float | None
 
 
-class Entry(TypedDict):
+class ProblemEntry(TypedDict):
     """One problem of a run, as its manifest has it."""
 
     problem: str
@@ -384,7 +381,7 @@ class RunConstants:
     def __init__(self, manifest: Mapping[str, Any]) -> None:
         """Take the content of manifest.json; raises UserError where it is damaged."""
         grid, entries = manifest["experiment"]["settings"]["grid"], manifest.get("theory")
-        if not (fits(grid, Ending) and fits(entries, list[Entry])):
+        if not (fits(grid, Ending) and fits(entries, list[ProblemEntry])):
             what = "it does not say what theory needs of the problem"
             raise UserError("manifest.json", what, REPAIR)
         self.goals = _goals(grid)

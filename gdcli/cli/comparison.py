@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from gdcli.analysis.best import best_of_each
-from gdcli.analysis.targets import Source, profiles
+from gdcli.analysis.targets import ProfiledRun, profiles
 from gdcli.analysis.theory import RunConstants
 from gdcli.cli.pictures import draw_on
 from gdcli.report import comparison
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from gdcli.cli.options import Screen
 
 
-def read_run(folder: Path) -> Source:
+def read_run(folder: Path) -> ProfiledRun:
     """Return a run as it is compared: its folder, its trials and what theory says of them."""
-    return Source(folder, read_trials(folder), RunConstants(read_manifest(folder)))
+    return ProfiledRun(folder, read_trials(folder), RunConstants(read_manifest(folder)))
 
 
-def print_comparison(runs: Mapping[str, Source], options: RunCurves, screen: Screen) -> None:
+def print_comparison(runs: Mapping[str, ProfiledRun], options: RunCurves, screen: Screen) -> None:
     """Print what differs between runs and the best setting of each; draw or write their curves."""
     file, chart = options.output, None
     if screen.format == "table" or file is not None:
@@ -54,7 +54,7 @@ def print_comparison(runs: Mapping[str, Source], options: RunCurves, screen: Scr
         screen.tell(f"the curves are in {file}")
 
 
-def print_pair(runs: Mapping[str, Source], pair: tuple[str, str], screen: Screen) -> None:
+def print_pair(runs: Mapping[str, ProfiledRun], pair: tuple[str, str], screen: Screen) -> None:
     """Print two settings of the runs beside each other, seed by seed."""
     rates = [trial.lr for run in runs.values() for trial in run.run.trials]
     rows = pair_of_runs({name: (run.run, run.theory) for name, run in runs.items()}, pair)
@@ -62,7 +62,7 @@ def print_pair(runs: Mapping[str, Source], pair: tuple[str, str], screen: Screen
 
 
 def print_profiles(
-    runs: Mapping[str, Source], tau: float, target_loss: float | None, screen: Screen
+    runs: Mapping[str, ProfiledRun], tau: float, target_loss: float | None, screen: Screen
 ) -> None:
     """Print the performance and data profiles of the methods of the runs."""
     found = profiles(list(runs.values()), tau, target_loss)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from annotated_types import Ge
@@ -23,7 +22,16 @@ from gdcli.cli.options import (
     read,
 )
 from gdcli.errors import RunError, UserError
+from gdcli.exports.exporter import (
+    RunExporter,
+    WeightsExporter,
+    find,
+    names,
+    refuse_existing,
+    summary,
+)
 from gdcli.fields import counted, show
+from gdcli.runs import atomic
 from gdcli.runs.differences import Tolerance
 from gdcli.runs.run_folder import any_folder_of
 
@@ -141,29 +149,22 @@ def merge(
     return 0
 
 
-MODULES = {"parquet": "pyarrow", "tensorboard": "tensorboardX", "mlflow": "mlflow"}
-PLACES = {"parquet": "a folder", "tensorboard": "a folder", "mlflow": "http://HOST:PORT"}
-# What is of one trial's weights, and the endings that its file may have.
-WEIGHTS = {
-    "npz": (".npz",),
-    "torch": (".pt", ".pth"),
-    "coefficients": (".csv",),
-    "int8": (".npz",),
-}
-PRINTED = ("json", "coefficients")
+if TYPE_CHECKING:
+    from gdcli.runs.folder import Contents
+
+    Form = str
+else:
+    Form = Literal[tuple(names())]  # found: one more file is one more choice
+
+SUMMARIES = {name: summary(name) for name in names()}
+FORMS = "; ".join(f"{name}: {text[:1].lower()}{text[1:]}" for name, text in SUMMARIES.items())
 
 
 @dataclass(frozen=True)
 class Export:
     """What is exported, and where to."""
 
-    to: Annotated[
-        Literal["json", "parquet", "tensorboard", "mlflow", "npz", "torch", "coefficients", "int8"],
-        "what to write: json, one JSON text; parquet, two Parquet files; tensorboard, event files; "
-        "mlflow, MLflow runs; or of one trial, which is trained again: npz or torch, its weights "
-        "as arrays or as a PyTorch state_dict; coefficients, those of a linear model as CSV; int8, "
-        "the integers of a quantized network",
-    ] = "json"
+    to: Annotated[Form, FORMS] = "json"
     output: Annotated[
         str | None,
         "file (.json, .csv, .npz, .pt), folder (parquet, tensorboard) or address of an MLflow "
@@ -191,69 +192,66 @@ def export(
     """
     with collect_errors() as collect:
         screen = collect(read, Screen, given)
-        options = collect(_options, given)
+        chosen = collect(_options, given)
         trust = collect(read, Trust, given)
         folder = collect(any_folder_of, run)
+    options, exporter = chosen
     from gdcli.runs.folder import Contents
 
     contents = Contents(folder, trust=trust.trust)
     contents.check_trials(options.trial, "--trial")
-    if options.to in WEIGHTS:
-        return _weights(contents, options, screen, trust=trust.trust)
+    if isinstance(exporter, WeightsExporter):
+        return _weights(contents, options, exporter, screen, trust=trust.trust)
     if options.output is None:
-        _print(contents, options, screen)
+        write = screen.console().file.write
+        for line in exporter.lines(contents, options.trial):
+            write(line)
         return 0
-    for note in _write(contents, options, options.output):
+    output, overwrite = options.output, options.overwrite
+    for note in exporter.write(contents, options.trial, output, overwrite=overwrite):
         screen.warn(note)
     told = counted(len(options.trial) or contents.count(), "trial is", "trials are")
     part = " (the run is not finished)" if contents.state == "partial" else ""
-    screen.tell(f"{told} in {options.output}{part}")
+    screen.tell(f"{told} in {output}{part}")
     return 0
 
 
-def _options(given: Mapping[str, object]) -> Export:
-    """Return the options; raises UserError for those that do not go together."""
+def _options(given: Mapping[str, object]) -> tuple[Export, RunExporter | WeightsExporter]:
+    """Return the options and the exporter; raises UserError for those that do not go together."""
     options = read(Export, given)
-    module = MODULES.get(options.to)
-    if module and find_spec(module) is None:
-        fix = f"pip install 'gdcli[{options.to}]'"
-        raise UserError("--to", f"{options.to} needs {module}, which is not installed", fix)
-    if module and not options.output:
-        what = f"{options.to} cannot be printed"
-        raise UserError("--output", what, f"give {PLACES[options.to]}")
-    if options.to == "json" and options.output is not None:
-        checked_file(Path(options.output), (".json",))
-    if options.to in WEIGHTS:
-        _check_weights(options)
+    exporter = cast("RunExporter | WeightsExporter", find(options.to))
+    if isinstance(exporter, WeightsExporter) and len(options.trial) > 1:
+        what = f"{options.to} takes one trial, and {len(options.trial)} are given"
+        raise UserError("--trial", what, "give one id, from the first column of summary.csv")
+    if options.output is None and not exporter.printed:
+        wanted = exporter.place or f"a file that ends in {exporter.endings[0]}"
+        raise UserError("--output", f"{options.to} cannot be printed", f"give {wanted}")
+    if options.output is not None and exporter.endings:
+        checked_file(Path(options.output), exporter.endings)
     repeated = [trial for trial in options.trial if options.trial.count(trial) > 1]
     if repeated:
         raise UserError("--trial", f"{show(repeated[0])} is given twice", "give it once")
-    return options
+    return options, exporter
 
 
-def _check_weights(options: Export) -> None:
-    if len(options.trial) > 1:
-        what = f"{options.to} takes one trial, and {len(options.trial)} are given"
-        raise UserError("--trial", what, "give one id, from the first column of summary.csv")
-    endings = WEIGHTS[options.to]
-    if options.output is not None:
-        checked_file(Path(options.output), endings)
-    elif options.to not in PRINTED:
-        fix = f"give a file that ends in {endings[0]}"
-        raise UserError("--output", f"{options.to} cannot be printed", fix)
-
-
-def _weights(run: Contents, options: Export, screen: Screen, *, trust: bool) -> int:
-    """Write the weights of a trial, or print them."""
-    from gdcli.exports.weights import export as write
+def _weights(
+    run: Contents, options: Export, exporter: WeightsExporter, screen: Screen, *, trust: bool
+) -> int:
+    """Train a trial again and write its weights, or print them."""
+    from gdcli.studies.again import trained_again
 
     file = None if options.output is None else Path(options.output)
     trial = _one_trial(run, options)
-    given = {"trust": trust, "overwrite": options.overwrite}
-    content, said = write(options.to, run.folder, trial, file, screen.progress, **given)
+    if file is not None:
+        refuse_existing([file], overwrite=options.overwrite)
+    weights = trained_again(run.folder, trial, screen.progress, trust=trust, check=exporter.check)
+    content = exporter.content(weights)
     if file is None:
         screen.console().file.write(content.decode())
-    screen.tell(said)
+    else:
+        atomic.write(file, [content])
+    said = f"after step {weights.step}, with a training loss of {weights.loss:.6g}"
+    screen.tell(f"trial {trial} was trained again, and {weights.how}: its weights are those {said}")
     if file is not None:
         screen.tell(f"they are in {options.output}")
     return 0
@@ -266,33 +264,3 @@ def _one_trial(run: Contents, options: Export) -> str:
         what = f"{options.to} takes one trial, and the run has {len(ids)}"
         raise UserError("--trial", what, "give one id, from the first column of summary.csv")
     return ids[0]
-
-
-def _print(run: Contents, options: Export, screen: Screen) -> None:
-    from gdcli.exports.to_json import lines
-
-    write = screen.console().file.write
-    for line in lines(run, options.trial):
-        write(line)
-
-
-def _write(run: Contents, options: Export, output: str) -> list[str]:
-    """Write the export; return what is to be told of it."""
-    given = {"overwrite": options.overwrite}
-    if options.to == "mlflow":
-        from gdcli.exports.to_mlflow import export as to_mlflow
-
-        return to_mlflow(run, options.trial, output, **given)
-    if options.to == "tensorboard":
-        from gdcli.exports.to_tensorboard import export as to_tensorboard
-
-        return to_tensorboard(run, options.trial, Path(output), **given)
-    if options.to == "parquet":
-        from gdcli.exports.to_parquet import export as to_parquet
-
-        to_parquet(run, options.trial, Path(output), **given)
-    else:
-        from gdcli.exports.to_json import export as to_json
-
-        to_json(run, options.trial, Path(output), **given)
-    return []

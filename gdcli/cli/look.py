@@ -22,7 +22,7 @@ from gdcli.cli.options import (
 )
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.report.labels import bytes_in_words
+from gdcli.numbers import bytes_in_words
 from gdcli.runs import atomic
 from gdcli.runs.run_folder import intact
 

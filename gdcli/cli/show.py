@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from inspect import getdoc
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from gdcli.analysis.diagnosis.limits import Limits
+from gdcli.analysis.diagnosis.verdict import limits_class
 from gdcli.cli.options import (
     RUN,
     RunArgument,
@@ -38,6 +38,9 @@ def _summary(view: type[RunView]) -> str:
 SUMMARIES = "; ".join(f"{name}: {_summary(view)}" for name, view in VIEWS.items())
 
 
+LIMITS = limits_class()
+
+
 @dataclass(frozen=True)
 class Chosen:
     """Which view of a run is printed."""
@@ -54,7 +57,7 @@ class Chosen:
         return read(view, given)
 
 
-@options_from({"View": (Chosen, *VIEWS.values()), "Diagnosis": (Limits,), RUN: (Screen,)})
+@options_from({"View": (Chosen, *VIEWS.values()), "Diagnosis": (LIMITS,), RUN: (Screen,)})
 def show(
     *,
     run: RunArgument,
@@ -68,7 +71,7 @@ def show(
     with collect_errors() as collect:
         screen = collect(read, Screen, given)
         view = collect(lambda: read(Chosen, given).read(given))
-        limits = collect(read, Limits, given)
+        limits = collect(read, LIMITS, given)
         folder = collect(intact, run)
     from gdcli.report.results import diagnoses_of
 

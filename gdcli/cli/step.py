@@ -23,7 +23,7 @@ from gdcli.cli.options import (
 from gdcli.errors import UserError
 from gdcli.fields import convert, show, suggestion
 from gdcli.formula import Formula, parse
-from gdcli.report.labels import bytes_in_words
+from gdcli.numbers import bytes_in_words
 from gdcli.report.text_tables import write_lines
 from gdcli.runs import atomic
 

@@ -14,7 +14,7 @@ from gdcli.cli.options import GRID, RUN, Screen, checked_file, collect_errors, r
 from gdcli.cli.problem_commands import ReadExperiment, problem_command
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Axes, Training, Trial
-from gdcli.report.labels import bytes_in_words
+from gdcli.numbers import bytes_in_words
 from gdcli.runs import atomic
 from gdcli.studies.options import Compute, DataMap, GradientCheck, RangeTest, View
 

@@ -226,6 +226,7 @@ def dump(experiment: Experiment, *, local: bool = False) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+# tomli-w writes each item of a list on a line of its own: an experiment would be many lines long.
 def _value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(item) for item in value) + "]"

@@ -1,1 +1,5 @@
-"""Runs in the forms that other tools read; each file writes one, from a run's files alone."""
+"""How other tools read a run.
+
+A file to_NAME.py holds the exporter NAME; the files are found, and listed nowhere.
+It may import runs, analysis, studies and everything below them.
+"""

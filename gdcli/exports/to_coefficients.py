@@ -1,4 +1,4 @@
-"""One trial's linear model as a CSV file: a coefficient for each feature, in the file's own units.
+"""The coefficients of one trial's linear model as CSV, in the units of the data file.
 
 The scaling of the features is undone: a prediction is the intercept and the sum of coefficient
 times feature, of the numbers as the data file has them. A column of categories is one feature of 0
@@ -20,6 +20,7 @@ from gdcli.datasets.split import scaling
 from gdcli.datasets.tabular import Classified, Source, TwoClasses, described
 from gdcli.engine.examples import examples_of, load
 from gdcli.errors import UserError
+from gdcli.exports.exporter import WeightsExporter
 from gdcli.problem import Array, LinearModel
 
 if TYPE_CHECKING:
@@ -33,19 +34,24 @@ if TYPE_CHECKING:
 INTERCEPT = "(intercept)"
 
 
-def check(trial: Trial) -> None:
-    """Raise UserError for a trial that is no linear model of a table's columns."""
-    problem = trial.problem
-    if not isinstance(problem, LinearModel):
-        what = f"coefficients are of linear models, and {name_of(problem)} is none"
-        raise UserError("--to", what, "give --to npz")
-    _scaling(trial)
-    _features(trial)
+class ToCoefficients(WeightsExporter):
+    """A CSV file."""
 
+    endings = (".csv",)
+    printed = True
 
-def content(weights: Weights) -> bytes:
-    """Return the file."""
-    return "".join(_lines(weights)).encode()
+    def check(self, trial: Trial) -> None:
+        """Raise UserError for a trial that is no linear model of a table's columns."""
+        problem = trial.problem
+        if not isinstance(problem, LinearModel):
+            what = f"coefficients are of linear models, and {name_of(problem)} is none"
+            raise UserError("--to", what, "give --to npz")
+        _scaling(trial)
+        _features(trial)
+
+    def content(self, weights: Weights) -> bytes:
+        """Return the file."""
+        return "".join(_lines(weights)).encode()
 
 
 def _lines(weights: Weights) -> Iterator[str]:

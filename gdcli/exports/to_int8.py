@@ -1,4 +1,4 @@
-"""One trial's network as integers: an .npz file from which NumPy alone can predict.
+"""One trial's network as integers, in an .npz file from which NumPy alone can predict.
 
 For each linear layer or convolution NAME it holds NAME.weight, int8; NAME.scale, one float32 for
 each output, by which its weights are multiplied; and NAME.bias, float32. "layers" names all layers
@@ -16,7 +16,8 @@ from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.weights import integers_of, layers_of
 from gdcli.errors import UserError
-from gdcli.exports.weights import npz
+from gdcli.exports.exporter import WeightsExporter
+from gdcli.exports.to_npz import npz
 from gdcli.problem import Network
 
 if TYPE_CHECKING:
@@ -24,15 +25,19 @@ if TYPE_CHECKING:
     from gdcli.studies.again import Weights
 
 
-def check(trial: Trial) -> None:
-    """Raise UserError for a trial that is no network, or whose layers are no integers."""
-    layers_of(_rounded(trial), examples_of(trial))
+class ToInt8(WeightsExporter):
+    """An .npz file of integers."""
 
+    endings = (".npz",)
 
-def content(weights: Weights) -> bytes:
-    """Return the file."""
-    problem, data = _rounded(weights.trial), examples_of(weights.trial)
-    return npz(integers_of(problem, layers_of(problem, data), weights.params))
+    def check(self, trial: Trial) -> None:
+        """Raise UserError for a trial that is no network, or whose layers are no integers."""
+        layers_of(_rounded(trial), examples_of(trial))
+
+    def content(self, weights: Weights) -> bytes:
+        """Return the file."""
+        problem, data = _rounded(weights.trial), examples_of(weights.trial)
+        return npz(integers_of(problem, layers_of(problem, data), weights.params))
 
 
 def _rounded(trial: Trial) -> Network:

@@ -1,21 +1,21 @@
-"""A run as one strict JSON text, a line a trial.
+"""The run as one JSON text, a line for each trial.
 
-JSON has no nan and no inf: they are the texts "nan", "inf" and "-inf". What was not measured is
-null.
+It is strict JSON, which has no nan and no inf: they are the texts "nan", "inf" and "-inf". What
+was not measured is null.
 """
 
 from __future__ import annotations
 
 import json
-from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdcli.exports.target import refuse_existing
+from gdcli.exports.exporter import RunExporter, refuse_existing
+from gdcli.numbers import for_json
 from gdcli.runs import atomic
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
-    from pathlib import Path
 
     from gdcli.runs.csv_read import Value
     from gdcli.runs.folder import Contents, TrialContents
@@ -23,21 +23,30 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 
-def export(run: Contents, trials: Collection[str], file: Path, *, overwrite: bool) -> None:
-    """Write the file; raises UserError where it is there already."""
-    refuse_existing([file], overwrite=overwrite)
-    atomic.write(file, (line.encode() for line in lines(run, trials)))
+class ToJson(RunExporter):
+    """A JSON text."""
 
+    endings = (".json",)
+    printed = True
 
-def lines(run: Contents, trials: Collection[str]) -> Iterator[str]:
-    """Yield the text line by line: the run, and then each of its trials."""
-    about = {"format": FORMAT, "run": run.name, "state": run.state, "manifest": run.manifest}
-    yield f'{_text(about)[:-1]}, "trials": [\n'
-    before = ""
-    for trial in run.trials(trials):
-        yield f"{before}{_text(_trial(trial))}"
-        before = ",\n"
-    yield "\n]}\n"
+    def write(
+        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+    ) -> list[str]:
+        """Write the file; raises UserError where it is there already."""
+        file = Path(output)
+        refuse_existing([file], overwrite=overwrite)
+        atomic.write(file, (line.encode() for line in self.lines(run, trials)))
+        return []
+
+    def lines(self, run: Contents, trials: Collection[str]) -> Iterator[str]:
+        """Yield the text line by line: the run, and then each of its trials."""
+        about = {"format": FORMAT, "run": run.name, "state": run.state, "manifest": run.manifest}
+        yield f'{_text(about)[:-1]}, "trials": [\n'
+        before = ""
+        for trial in run.trials(trials):
+            yield f"{before}{_text(_trial(trial))}"
+            before = ",\n"
+        yield "\n]}\n"
 
 
 def _text(value: object) -> str:
@@ -50,13 +59,9 @@ def _trial(trial: TrialContents) -> dict[str, Any]:
         "trial": trial.id,
         "settings": _plain(trial.settings),
         "summary": _plain(trial.ends),
-        "curve": {name: [_number(value) for value in held] for name, held in trial.curve.items()},
+        "curve": {name: [for_json(value) for value in held] for name, held in trial.curve.items()},
     }
 
 
 def _plain(values: Mapping[str, Value]) -> dict[str, Value]:
-    return {name: _number(value) for name, value in values.items()}
-
-
-def _number(value: Value) -> Value:
-    return str(value) if isinstance(value, float) and not isfinite(value) else value
+    return {name: for_json(value) for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""A run as an experiment of MLflow: an MLflow run a trial, with its settings and its curve.
+"""The run as an experiment of MLflow, with an MLflow run for each trial.
 
 MLflow keeps nan, but makes the largest number there is of inf: infinite values are left out, and
 a tag of the trial says which.
@@ -28,7 +28,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402
 from mlflow.tracking import MlflowClient  # noqa: E402
 
 from gdcli.errors import RunError, UserError  # noqa: E402
-from gdcli.exports.target import OUTPUT, label  # noqa: E402
+from gdcli.exports.exporter import OUTPUT, RunExporter, label  # noqa: E402
 from gdcli.fields import counted, show  # noqa: E402
 
 if TYPE_CHECKING:
@@ -44,21 +44,28 @@ PLACES = ("epoch", "step", "examples")  # what is no measure in a curve
 TRIAL, RUN, LEFT_OUT = "gdcli.trial", "gdcli.run", "gdcli.left_out"
 
 
-def export(run: Contents, trials: Collection[str], uri: str, *, overwrite: bool) -> list[str]:
-    """Log the trials to the experiment named as the run; return what is to be told.
+class ToMlflow(RunExporter):
+    """An experiment on a server, or in a database."""
 
-    Trials that are there already are left alone, or replaced with `overwrite`; what an
-    interrupted export began is logged anew. Raises UserError for an address that is none, RunError
-    where the server cannot be reached or refuses.
-    """
-    _check(uri)
-    logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table it makes
-    try:
-        return _Log(MlflowClient(uri), run, overwrite=overwrite).add(trials)
-    except MlflowException as error:
-        what = str(error).partition("\n")[0].strip().rstrip(".")
-        fix = "see that a server is there"
-        raise RunError(f"{OUTPUT}: {uri}: MLflow says: {what}; {fix}") from error
+    place = "http://HOST:PORT"
+
+    def write(
+        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+    ) -> list[str]:
+        """Log the trials to the experiment named as the run; return what is to be told.
+
+        Trials that are there already are left alone, or replaced with `overwrite`; what an
+        interrupted export began is logged anew. Raises UserError for an address that is none,
+        RunError where the server cannot be reached or refuses.
+        """
+        _check(output)
+        logging.getLogger("mlflow").setLevel(logging.WARNING)  # it tells of every table it makes
+        try:
+            return _Log(MlflowClient(output), run, overwrite=overwrite).add(trials)
+        except MlflowException as error:
+            what = str(error).partition("\n")[0].strip().rstrip(".")
+            fix = "see that a server is there"
+            raise RunError(f"{OUTPUT}: {output}: MLflow says: {what}; {fix}") from error
 
 
 def _check(uri: str) -> None:

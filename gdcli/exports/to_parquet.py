@@ -1,4 +1,4 @@
-"""A run as two Parquet files, curves.parquet and summary.parquet, whose columns have types.
+"""The run as two Parquet files with typed columns: curves.parquet and summary.parquet.
 
 nan and inf stay what they are; what was not measured is null.
 """
@@ -6,20 +6,20 @@ nan and inf stay what they are; what was not measured is null.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyarrow import parquet
 
 from gdcli.errors import UserError
-from gdcli.exports.target import OUTPUT, refuse_existing, refuse_no_folder
+from gdcli.exports.exporter import OUTPUT, RunExporter, refuse_existing, refuse_no_folder
 from gdcli.fields import show
 from gdcli.runs import atomic
 from gdcli.runs.folder import TableName, blocks, kinds_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-    from pathlib import Path
 
     from gdcli.runs.folder import Contents
 
@@ -28,16 +28,25 @@ TYPES = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string()}
 FILES: dict[str, TableName] = {"curves.parquet": "curves.csv", "summary.parquet": "summary.csv"}
 
 
-def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: bool) -> None:
-    """Write both files into a folder, or none; raises UserError where one is there already."""
-    if folder.suffix == ".parquet":
-        what = f"{show(str(folder))} names a file, and two are written"
-        raise UserError(OUTPUT, what, f"give a folder, such as {folder.stem}")
-    refuse_no_folder(folder)
-    refuse_existing((folder / name for name in FILES), overwrite=overwrite)
-    with atomic.together(folder) as staging:
-        for name, table in FILES.items():
-            _write(staging / name, run, table, trials)
+class ToParquet(RunExporter):
+    """A folder with both files."""
+
+    place = "a folder"
+
+    def write(
+        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+    ) -> list[str]:
+        """Write both files, or none; raises UserError where one is there already."""
+        folder = Path(output)
+        if folder.suffix == ".parquet":
+            what = f"{show(str(folder))} names a file, and two are written"
+            raise UserError(OUTPUT, what, f"give a folder, such as {folder.stem}")
+        refuse_no_folder(folder)
+        refuse_existing((folder / name for name in FILES), overwrite=overwrite)
+        with atomic.together(folder) as staging:
+            for name, table in FILES.items():
+                _write(staging / name, run, table, trials)
+        return []
 
 
 def _write(file: Path, run: Contents, table: TableName, trials: Collection[str]) -> None:

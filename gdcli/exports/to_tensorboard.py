@@ -1,4 +1,4 @@
-"""A run as TensorBoard's event files: a folder a trial, with its curve and its settings.
+"""The run as TensorBoard's event files, a folder for each trial.
 
 An event holds a number of 32 bits: nan and inf stay what they are, and a number that 32 bits have
 no likeness of, which would become inf or 0, is left out.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gdcli.errors import UserError
-from gdcli.exports.target import OUTPUT, folder_name, refuse_no_folder
+from gdcli.exports.exporter import OUTPUT, RunExporter, folder_name, refuse_no_folder
 from gdcli.fields import counted, show
 from gdcli.runs import atomic
 
@@ -51,29 +51,37 @@ with _without_torch():
     from tensorboardX.summary import hparams
 
 
-def export(run: Contents, trials: Collection[str], folder: Path, *, overwrite: bool) -> list[str]:
-    """Write the files, all or none; return what is to be told of what they do not hold.
+class ToTensorboard(RunExporter):
+    """A folder of event files."""
 
-    Raises UserError where a folder holds event files already. Those of an earlier export are
-    replaced with `overwrite`; others never.
-    """
-    refuse_no_folder(folder)
-    before = _event_files(folder, overwrite=overwrite)
-    left_out = 0
-    with atomic.together(folder) as staging:
-        for trial in run.trials(trials):
-            events = _Events(run.time.timestamp())
-            events.settings(trial)
-            events.curve(trial)
-            left_out += events.left_out
-            place = Path(folder_name(trial.settings), f"{PREFIX}{int(events.time)}{OURS}")
-            events.write(staging / place)
-            before.discard(folder / place)
-    for file in before:
-        file.unlink()
-        with suppress(OSError):  # it holds other files, too
-            file.parent.rmdir()
-    return _notes(left_out)
+    place = "a folder"
+
+    def write(
+        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+    ) -> list[str]:
+        """Write the files, all or none; return what is to be told of what they do not hold.
+
+        Raises UserError where a folder holds event files already. Those of an earlier export are
+        replaced with `overwrite`; others never.
+        """
+        folder = Path(output)
+        refuse_no_folder(folder)
+        before = _event_files(folder, overwrite=overwrite)
+        left_out = 0
+        with atomic.together(folder) as staging:
+            for trial in run.trials(trials):
+                events = _Events(run.time.timestamp())
+                events.settings(trial)
+                events.curve(trial)
+                left_out += events.left_out
+                place = Path(folder_name(trial.settings), f"{PREFIX}{int(events.time)}{OURS}")
+                events.write(staging / place)
+                before.discard(folder / place)
+        for file in before:
+            file.unlink()
+            with suppress(OSError):  # it holds other files, too
+                file.parent.rmdir()
+        return _notes(left_out)
 
 
 def _event_files(folder: Path, *, overwrite: bool) -> set[Path]:

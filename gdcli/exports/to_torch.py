@@ -1,6 +1,6 @@
-"""One trial's network as a file of PyTorch's, which the problem's module takes.
+"""One trial's network as a state_dict of PyTorch.
 
-It holds a state_dict: module.load_state_dict(torch.load(file, weights_only=True)).
+The problem's module takes it: module.load_state_dict(torch.load(file, weights_only=True)).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import precision
 from gdcli.errors import UserError
+from gdcli.exports.exporter import WeightsExporter
 from gdcli.problem import Network, StatefulNetwork
 
 if TYPE_CHECKING:
@@ -18,19 +19,23 @@ if TYPE_CHECKING:
     from gdcli.studies.again import Weights
 
 
-def check(trial: Trial) -> None:
-    """Raise UserError for a trial that is no network."""
-    if not isinstance(trial.problem, Network | StatefulNetwork):
-        what = f"torch is of networks, and {name_of(trial.problem)} is none"
-        raise UserError("--to", what, "give --to npz")
+class ToTorch(WeightsExporter):
+    """A state_dict."""
 
+    endings = (".pt", ".pth")
 
-def content(weights: Weights) -> bytes:
-    """Return the file."""
-    from gdcli.engine.weights import state_dict
+    def check(self, trial: Trial) -> None:
+        """Raise UserError for a trial that is no network."""
+        if not isinstance(trial.problem, Network | StatefulNetwork):
+            what = f"torch is of networks, and {name_of(trial.problem)} is none"
+            raise UserError("--to", what, "give --to npz")
 
-    trial = weights.trial
-    problem = trial.problem
-    assert isinstance(problem, Network | StatefulNetwork)  # noqa: S101 -- others are refused before
-    numbers = weights.params | weights.carried
-    return state_dict(problem, examples_of(trial), precision(trial), numbers)
+    def content(self, weights: Weights) -> bytes:
+        """Return the file."""
+        from gdcli.engine.weights import state_dict
+
+        trial = weights.trial
+        problem = trial.problem
+        assert isinstance(problem, Network | StatefulNetwork)  # noqa: S101 -- others are refused before
+        numbers = weights.params | weights.carried
+        return state_dict(problem, examples_of(trial), precision(trial), numbers)

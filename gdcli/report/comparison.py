@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.best import KIND, Best
 from gdcli.fields import shortened
+from gdcli.numbers import all_digits, for_json
 from gdcli.report.charts.chart import MOST_LINES
 from gdcli.report.charts.scale import SHARES
 from gdcli.report.charts.terminal import PlotCurve, plot
-from gdcli.report.console import literal, print_lines
-from gdcli.report.labels import all_digits, for_json, texts_of
+from gdcli.report.console import literal, picture_width, print_lines
+from gdcli.report.labels import texts_of
 from gdcli.report.pairs import TRIED
 from gdcli.report.text_tables import print_json, print_listing, print_rows, write_lines
 
@@ -111,7 +112,6 @@ def _columns(rows: Sequence[Mapping[str, Value]]) -> list[str]:
 
 
 Row: TypeAlias = "Mapping[str, Value]"
-OFF_TERMINAL = 80  # columns of a plot in a file or a pipe
 RATIOS = (1, 2, 5, 10)
 
 
@@ -154,7 +154,7 @@ def _lines(found: Sequence[Profile], console: Console) -> Iterator[str | Text]:
     if console.options.ascii_only:
         yield f"\nThe plots need UTF-8, and the output is {console.encoding}"
         return
-    width = console.width if console.is_terminal else OFF_TERMINAL
+    width = picture_width(console)
     shown = sorted(found, key=lambda profile: -profile.solved)[:MOST_LINES]
     ratios = {p.solver: [(log2(x), y) for x, y in p.performance] for p in shown}
     yield "\nPerformance profile: share solved within 2^x times the fewest epochs"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+PICTURE = 80  # columns of a picture in a file or a pipe
 UNBROKEN = 10_000  # columns: wider than any line, so that nothing is wrapped or cut
 
 
@@ -63,6 +64,11 @@ def print_lines(lines: Iterable[str | Text], console: Console) -> None:
     for line in lines:
         sentence = isinstance(line, str) or line.no_wrap is False
         console.print(line, soft_wrap=not (sentence and console.is_terminal))
+
+
+def picture_width(console: Console) -> int:
+    """Return the columns that a picture takes: those of the terminal, or PICTURE off it."""
+    return console.width if console.is_terminal else PICTURE
 
 
 def has_colors(console: Console) -> bool:

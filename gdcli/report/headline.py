@@ -1,18 +1,15 @@
-"""What comes of a run, in its first sentences: a sentence for settings whose losses compare.
-
-What a constant answer reaches, beside what was trained, and who does no better.
-"""
+"""The result of a run in its first sentences, and what a constant answer reaches beside it."""
 
 from __future__ import annotations
 
 from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
+from gdcli.analysis.best import TIED
 from gdcli.analysis.diagnosis.case import SHARE_ROUNDING
 from gdcli.fields import show
+from gdcli.numbers import distinct_labels, rounded
 from gdcli.report.console import literal
-from gdcli.report.labels import rounded
-from gdcli.report.why import result_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,23 +18,90 @@ if TYPE_CHECKING:
     from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.engine.theory.baseline import Baseline
     from gdcli.runs.csv_read import Value
+    from gdcli.runs.trials import Trial
 
 PARTS = ("train", "test")
 NAMED = 3  # settings, of those that do no better
-
 Figures: TypeAlias = "dict[str, Value]"
+_PART = {"train": "training", "test": "test"}
+OTHER_LOSSES = ("class_weights", "data", "dataset", "target")  # options
+MOST = 3  # groups of settings that have a sentence of their own
 
 
-def answer(base: Baseline) -> str:
-    """Return the constant answer of a classifier, in words: always answering 'no'."""
-    return f"always answering {name(base)}"
+def headline(diagnoses: Diagnoses, settings: Sequence[Setting], labels: Sequence[str]) -> list[str]:
+    """Return which setting has the lowest training loss, among those whose losses compare.
+
+    Where the best constant prediction has another loss, the data or the loss are others, as with
+    weights of the classes: the lower of two such losses is not the better one.
+    """
+    groups: dict[object, list[tuple[Setting, str]]] = {}
+    for pair in zip(settings, labels, strict=True):
+        named = dict(zip(diagnoses.run.names, pair[0].values, strict=True))
+        # Where no constant is known, as of a hinge, the options tell.
+        key = (constant_loss(diagnoses, pair[0]), *(named.get(name) for name in OTHER_LOSSES))
+        groups.setdefault(key, []).append(pair)
+    ran = [group for group in groups.values() if any(isfinite(one.median) for one, _ in group)]
+    if len(ran) < 2:
+        return result_lines(settings, labels)
+    lines = []
+    for group in ran[:MOST]:
+        lines += result_lines([one for one, _ in group], [label for _, label in group], part=True)
+    more = f"and those of {len(ran) - MOST} more groups of settings " if len(ran) > MOST else ""
+    return [*lines, f"These losses {more}do not compare: their data or loss functions differ."]
 
 
-def name(base: Baseline) -> str:
-    """Return what the most frequent class is called."""
-    if base.name is None:
-        return f"class {base.majority}, counted from 0"
-    return literal(show(base.name))
+def result_lines(
+    settings: Sequence[Setting], labels: Sequence[str], *, part: bool = False
+) -> list[str]:
+    """Return which setting has the lowest training loss, at which rate, and who ends as low.
+
+    `part`: they are some of the run's settings, and are named in any case.
+    """
+    ranked = sorted(zip(settings, labels, strict=True), key=lambda pair: pair[0].median)
+    first, label = ranked[0]
+    if first.best is None or not isfinite(first.median):
+        return [_without_result([trial for one in settings for trial in one.trials])]
+    if not any(trial.falls for setting in settings for trial in setting.trials):
+        whose = f" of {label}{' and the like' * (len(ranked) > 1)}" if part else ""
+        end = rounded(first.median)
+        return [f"No learning rate tried lowers the loss{whose}: the best ends at {end}."]
+    seeds = len(first.best.ran)
+    over = f" (the median over {seeds} seeds)" if seeds > 1 else ""
+    loss = f"{rounded(first.median)}{over}"
+    if len(ranked) == 1:
+        if len(first.cells) == 1:
+            return [f"{label} at learning rate {_rate(first)} ends at training loss {loss}."]
+        return [f"The best learning rate of {label} is {_rate(first)}: training loss {loss}."]
+    near = first.median + TIED * max(0.0, _start(first) - first.median)
+    tied = [f"{name} at {_rate(one)}" for one, name in ranked[1:] if one.median <= near]
+    others = ""
+    if tied:
+        more = f" and {len(tied) - 3} more" if len(tied) > 3 else ""
+        end = "ends" if len(tied) == 1 else "end"
+        names = f"{', '.join(tied[:3])}{more}"
+        others = f"; {names} {end} as low, within {TIED:.2%} of the fall"
+    return [f"{label} at learning rate {_rate(first)} has the lowest loss: {loss}{others}."]
+
+
+def _without_result(trials: Sequence[Trial]) -> str:
+    """Return what became of the trials of a run in which no learning rate has a median."""
+    ends = {trial.status for trial in trials if trial.status != "finished"}
+    what = " or ".join(sorted(ends or {"diverged", "failed"}))
+    if any(trial.status == "finished" for trial in trials):
+        return f"At every learning rate at least half of the seeds {what}."
+    return f"The trial {what}." if len(trials) == 1 else f"Every trial {what}."
+
+
+def _rate(setting: Setting) -> str:
+    """Return the best rate, told apart from the others of its row."""
+    best = setting.best
+    return distinct_labels(cell.lr for cell in setting.cells)[best.lr] if best else "none"
+
+
+def _start(setting: Setting) -> float:
+    """Return the lowest loss that a trial of a setting starts at."""
+    starts = (trial.fact("initial_train_loss") for trial in setting.trials)
+    return min((start for start in starts if start is not None), default=0.0)
 
 
 def baseline_lines(
@@ -69,6 +133,18 @@ def baseline_columns(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[
         rows.append({key: value for key, value in row.items() if value is not None})
     keys = list(dict.fromkeys(key for row in rows for key in row))
     return [{key: row.get(key) for key in keys} for row in rows]
+
+
+def answer(base: Baseline) -> str:
+    """Return the constant answer of a classifier, in words: always answering 'no'."""
+    return f"always answering {name(base)}"
+
+
+def name(base: Baseline) -> str:
+    """Return what the most frequent class is called."""
+    if base.name is None:
+        return f"class {base.majority}, counted from 0"
+    return literal(show(base.name))
 
 
 def constant_loss(diagnoses: Diagnoses, setting: Setting) -> float | None:
@@ -140,9 +216,6 @@ def _no_better(base: Baseline, those: Sequence[tuple[Setting, str]]) -> Iterator
         yield f"{_listed(labels)} {no_better}, on {where}."
 
 
-_PART = {"train": "training", "test": "test"}
-
-
 def _is_no_better(base: Baseline, setting: Setting, part: str) -> bool:
     """Return whether the medians at the best rate are no better than the constant on a part."""
     best = setting.best
@@ -177,29 +250,3 @@ def _listed(labels: Sequence[str]) -> str:
     if len(labels) <= NAMED:
         return ", ".join(labels)
     return f"{', '.join(labels[:NAMED])} and {len(labels) - NAMED} more"
-
-
-OTHER_LOSSES = ("class_weights", "data", "dataset", "target")  # options
-MOST = 3  # groups of settings that have a sentence of their own
-
-
-def headline(diagnoses: Diagnoses, settings: Sequence[Setting], labels: Sequence[str]) -> list[str]:
-    """Return which setting has the lowest training loss, among those whose losses compare.
-
-    Where the best constant prediction has another loss, the data or the loss are others, as with
-    weights of the classes: the lower of two such losses is not the better one.
-    """
-    groups: dict[object, list[tuple[Setting, str]]] = {}
-    for pair in zip(settings, labels, strict=True):
-        named = dict(zip(diagnoses.run.names, pair[0].values, strict=True))
-        # Where no constant is known, as of a hinge, the options tell.
-        key = (constant_loss(diagnoses, pair[0]), *(named.get(name) for name in OTHER_LOSSES))
-        groups.setdefault(key, []).append(pair)
-    ran = [group for group in groups.values() if any(isfinite(one.median) for one, _ in group)]
-    if len(ran) < 2:
-        return result_lines(settings, labels)
-    lines = []
-    for group in ran[:MOST]:
-        lines += result_lines([one for one, _ in group], [label for _, label in group], part=True)
-    more = f"and those of {len(ran) - MOST} more groups of settings " if len(ran) > MOST else ""
-    return [*lines, f"These losses {more}do not compare: their data or loss functions differ."]

@@ -1,7 +1,4 @@
-"""What a dry run prints: the cohorts of a grid, what they would cost, and every trial.
-
-What tells trials of one grid apart, in a few words.
-"""
+"""What a dry run prints: the cohorts of a grid, what they would cost, and every trial."""
 
 from __future__ import annotations
 
@@ -11,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from gdcli.catalog.catalog import name_of
 from gdcli.experiment.axis import text
 from gdcli.fields import counted
+from gdcli.numbers import bytes_in_words, duration
 from gdcli.report.console import literal, print_lines
-from gdcli.report.labels import bytes_in_words, duration, texts_of
+from gdcli.report.labels import texts_of
 from gdcli.report.text_tables import print_json, print_listing
 
 if TYPE_CHECKING:

@@ -1,11 +1,4 @@
-"""What is printed of a run: its best learning rates, its losses over them, its curves.
-
-The table of a run's settings, each at its best learning rate.
-
-What a verification found, check by check.
-
-What is printed of networks of a few bits.
-"""
+"""What is printed of a run: its best learning rates, its losses over them, its curves."""
 
 from __future__ import annotations
 
@@ -18,15 +11,20 @@ from rich.text import Text
 
 from gdcli.analysis.best import Setting, quantization_rows, settings_of
 from gdcli.analysis.diagnoses import Diagnoses, rate_diagnosis
+from gdcli.analysis.diagnosis.case import Limits
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT
+from gdcli.analysis.diagnosis.verdict import qualities, states
+from gdcli.analysis.diagnosis.verdicts.ends import ReachedItsGoal
 from gdcli.analysis.theory import RunConstants
 from gdcli.errors import UserError
+from gdcli.fields import counted
+from gdcli.numbers import distinct_labels, rounded
 from gdcli.report.charts.charts import Source, curves, of_settings
 from gdcli.report.charts.terminal import print_picture
 from gdcli.report.console import literal, print_lines
 from gdcli.report.headline import baseline_columns, baseline_lines, headline
-from gdcli.report.labels import distinct_labels, namer, rounded
-from gdcli.report.text_tables import Column, blocks, print_listing, print_rows
+from gdcli.report.labels import namer
+from gdcli.report.text_tables import TableColumn, blocks, print_listing, print_rows
 from gdcli.report.why import MORE, why_lines, why_notes, why_rows, why_table
 from gdcli.runs.csv_read import Value
 from gdcli.runs.manifest import read as read_manifest
@@ -37,21 +35,126 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from gdcli.analysis.diagnosis.limits import Limits
     from gdcli.runs.differences import Finding
     from gdcli.runs.trials import Trials
 
-SIGNS = {  # which tell the states apart without colour, too
-    "blew up": ("x", "red"),
-    "reached its goal": ("*", "green"),
-    "bouncing": ("~", "magenta"),
-    "too few points to tell": ("?", "default"),
-    "still falling": ("v", "yellow"),
-    "flat": ("=", "default"),
-}
-GOOD = ("at the minimum", "all examples right")
-
 Row: TypeAlias = Mapping[str, Value]
+PLACE = ("table", "trial", "step", "column", "recorded", "found")
+QUANTIZATION_NOTES = (
+    "scores: medians over the seeds at the best lr; drop: how much rounding worsens them",
+    "bytes: weights of the given bits, a float for each output's scale, and the other parameters",
+)
+MOST_ROWS = 40  # of a table for people: more would hide what comes first
+MOST_MESSAGES = 5
+
+
+def print_results(
+    folder: Path,
+    form: str,
+    console: Console,
+    diagnoses: Diagnoses | None = None,
+) -> None:
+    """Print the results of a run's folder as the `form` table, csv, json or md.
+
+    table: the result in a sentence, why, the best learning rates, the losses over all of them, and
+    the curves at the best. The other forms: the best learning rates alone, one row a setting. The
+    diagnoses are made with the usual limits unless they are given. Raises UserError where a file
+    is missing or damaged.
+    """
+    diagnoses = diagnoses or diagnoses_of(folder)
+    settings = settings_of(diagnoses.run.trials)
+    if form == "table":
+        _print_all(folder, diagnoses, settings, console)
+    else:
+        _print_rows(diagnoses, settings, form, console)
+
+
+def _print_all(
+    folder: Path, diagnoses: Diagnoses, settings: Sequence[Setting], console: Console
+) -> None:
+    if not settings:
+        console.print("The run has no trials.")
+        return
+    run, theory = diagnoses.run, diagnoses.theory
+    shown, source = _lowest(settings), Source(folder, run)
+    labels = list(map(source.name, shown))
+    _print(console, *(Text(literal(line), "bold") for line in headline(diagnoses, shown, labels)))
+    why = why_lines(folder, diagnoses, shown, labels)
+    _print(console, *(("", "Why", *why) if why else ()), "")
+    title = "Best learning rate of each setting, by median final training loss over seeds"
+    _print(console, title, *best_lines(diagnoses, shown, labels, console.width))
+    _print(console, *baseline_lines(diagnoses, shown, labels))
+    if len(shown) < len(settings):
+        more = counted(len(settings) - len(shown), "setting has a", "settings have")
+        losses = "higher loss" if len(settings) - len(shown) == 1 else "higher losses"
+        whole = f"--format csv, or {folder / 'summary.csv'}"
+        _print(console, f"{more} {losses} and no row here; all: {whole}")
+    if len({cell.lr for setting in shown for cell in setting.cells}) > 1:
+        _print(console, "")
+        print_picture(of_settings(source, shown), console)
+    if theory is not None and (rows := quantization_rows(run, shown, theory)):
+        _print(console, "\nWhat rounding costs")
+        print_rows(rows, "table", console, QUANTIZATION_NOTES)
+    if any(cell.ran for setting in settings for cell in setting.cells):
+        _print(console, "")
+        print_picture(curves(source), console)
+    _print(console, *_failures(run.trials))
+
+
+def _print_rows(
+    diagnoses: Diagnoses, settings: Sequence[Setting], form: str, console: Console
+) -> None:
+    """Print the best learning rates alone; a table for people has the baseline in a line."""
+    rates = [trial.lr for trial in diagnoses.run.trials]
+    rows = best_rows(diagnoses, settings)
+    if form != "md":
+        columns = baseline_columns(diagnoses, settings)
+        rows = [{**row, **more} for row, more in zip(rows, columns, strict=True)]
+    print_rows(rows, form, console, rates=rates)
+    if form == "md" and settings:
+        lines = baseline_lines(diagnoses, settings, _names(diagnoses, settings))
+        _print(console, *(("", *lines) if lines else ()))
+
+
+def _lowest(settings: Sequence[Setting]) -> list[Setting]:
+    """Return the settings that are shown, those with the lowest losses, in their order."""
+    ranked = sorted(range(len(settings)), key=lambda place: settings[place].median)
+    return [settings[place] for place in sorted(ranked[:MOST_ROWS])]
+
+
+def _names(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[str]:
+    return list(map(namer(diagnoses.run.names, settings), settings))
+
+
+def _failures(trials: Sequence[Trial]) -> list[str]:
+    """Return a line for each message that trials failed with, and how many they are."""
+    failed: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.status == "failed":
+            failed.setdefault(trial.message, []).append(trial.id)
+    lines = [
+        f"{len(ids)} failed: {literal(message)} (trial {literal(ids[0])})"
+        for message, ids in failed.items()
+    ]
+    rest = len(lines) - MOST_MESSAGES
+    return lines if rest <= 0 else [*lines[:MOST_MESSAGES], f"and {rest} more messages"]
+
+
+def print_failures(folder: Path, console: Console) -> None:
+    """Print the messages that trials of a run failed with, a line each."""
+    _print(console, *_failures(read_trials(folder).trials))
+
+
+def _print(console: Console, *lines: str | Text) -> None:
+    """Print sentences and rows; no word or number is broken."""
+    print_lines(lines, console)
+
+
+def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
+    """Return the diagnoses of a run's trials; raises UserError where a file is damaged."""
+    there = (folder / "manifest.json").is_file()
+    theory = RunConstants(read_manifest(folder)) if there else None
+    return Diagnoses(read_trials(folder), theory, limits)
 
 
 def best_rows(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[Row]:
@@ -118,41 +221,52 @@ def best_lines(
         for row in rows
     ]
     columns = [
-        Column("best lr", [rates[s.best.lr] if s.best else "none" for s in settings]),
+        TableColumn("best lr", [rates[s.best.lr] if s.best else "none" for s in settings]),
         _column("seeds", rows),
         _column("train_loss", rows),
-        *([Column("quartiles", quartiles)] if any(quartiles) else []),
+        *([TableColumn("quartiles", quartiles)] if any(quartiles) else []),
         *(_column(name, rows) for name in measured),
         _state_column(rows),
         *(_counted(word, rows) for word in ("diverged", "failed") if any(r[word] for r in rows)),
     ]
-    return blocks(Column("setting", labels), columns, width)
+    return blocks(TableColumn("setting", labels), columns, width)
 
 
-def _state_column(rows: Sequence[Row]) -> Column:
+def _state_column(rows: Sequence[Row]) -> TableColumn:
     """Return what most seeds do at the best rate, with a sign and a colour."""
     cells, styles = [], []
     for row in rows:
         state, quality = str(row["state"] or ""), str(row["quality"] or "")
-        sign, style = SIGNS.get(state, ("", "default"))
         words = [word for word in (state, quality) if word]
-        if state == "flat" and quality in GOOD:
-            sign, style, words = "*", "green", [quality]
+        kind = states().get(state)
+        if kind and kind.rests and quality and qualities()[quality].good:
+            kind, words = ReachedItsGoal, [quality]
+        sign, style = (kind.sign, kind.color) if kind else ("", "default")
         cells.append(f"{sign} {', '.join(words)}".strip())
         styles.append(style)
-    return Column("at the best lr", cells, styles)
+    return TableColumn("at the best lr", cells, styles)
 
 
-def _counted(word: str, rows: Sequence[Row]) -> Column:
+def _counted(word: str, rows: Sequence[Row]) -> TableColumn:
     """Return how many of all trials ended so."""
-    return Column(word, [f"{row[word]} of {row['trials']}" if row[word] else "" for row in rows])
+    return TableColumn(
+        word, [f"{row[word]} of {row['trials']}" if row[word] else "" for row in rows]
+    )
 
 
-def _column(name: str, rows: Sequence[Row]) -> Column:
-    return Column(literal(name).replace("_", " "), [rounded(row[name]) for row in rows])
+def _column(name: str, rows: Sequence[Row]) -> TableColumn:
+    return TableColumn(literal(name).replace("_", " "), [rounded(row[name]) for row in rows])
 
 
-PLACE = ("table", "trial", "step", "column", "recorded", "found")
+def quantized_rows(
+    run: Trials, settings: Sequence[Setting], theory: RunConstants
+) -> list[Mapping[str, Value]]:
+    """Return the rows of networks that are rounded; raises UserError where none is."""
+    rows = quantization_rows(run, settings, theory)
+    if not rows:
+        what = "no network of the run is rounded"
+        raise UserError("--view", what, "give gdcli run --vary quantize=none,ptq,qat")
+    return rows
 
 
 def print_findings(findings: Sequence[Finding], form: str, console: Console) -> None:
@@ -168,74 +282,6 @@ def _row(finding: Finding, *, apart: bool) -> dict[str, str]:
     return row
 
 
-QUANTIZATION_NOTES = (
-    "scores are medians over the seeds at the best lr; drop: what rounding costs of them",
-    "bytes: weights of the given bits, a float for each output's scale, and the other parameters",
-)
-
-
-def quantized_rows(
-    run: Trials, settings: Sequence[Setting], theory: RunConstants
-) -> list[Mapping[str, Value]]:
-    """Return the rows of networks that are rounded; raises UserError where none is."""
-    rows = quantization_rows(run, settings, theory)
-    if not rows:
-        what = "no network of the run is rounded"
-        raise UserError("--view", what, "give gdcli run --vary quantize=none,ptq,qat")
-    return rows
-
-
-MOST_ROWS = 40  # of a table for people: more would hide what comes first
-MOST_MESSAGES = 5
-
-
-def print_results(
-    folder: Path,
-    form: str,
-    console: Console,
-    diagnoses: Diagnoses | None = None,
-) -> None:
-    """Print the results of a run's folder as the `form` table, csv, json or md.
-
-    table: the result in a sentence, why, the best learning rates, the losses over all of them, and
-    the curves at the best. The other forms: the best learning rates alone, one row a setting. The
-    diagnoses are made with the usual limits unless they are given. Raises UserError where a file
-    is missing or damaged.
-    """
-    diagnoses = diagnoses or diagnoses_of(folder)
-    settings = settings_of(diagnoses.run.trials)
-    if form == "table":
-        _print_all(folder, diagnoses, settings, console)
-    else:
-        _print_rows(diagnoses, settings, form, console)
-
-
-def _print_rows(
-    diagnoses: Diagnoses, settings: Sequence[Setting], form: str, console: Console
-) -> None:
-    """Print the best learning rates alone; a table for people has the baseline in a line."""
-    rates = [trial.lr for trial in diagnoses.run.trials]
-    rows = best_rows(diagnoses, settings)
-    if form != "md":
-        columns = baseline_columns(diagnoses, settings)
-        rows = [{**row, **more} for row, more in zip(rows, columns, strict=True)]
-    print_rows(rows, form, console, rates=rates)
-    if form == "md" and settings:
-        lines = baseline_lines(diagnoses, settings, _names(diagnoses, settings))
-        _print(console, *(("", *lines) if lines else ()))
-
-
-def _names(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[str]:
-    return list(map(namer(diagnoses.run.names, settings), settings))
-
-
-def diagnoses_of(folder: Path, limits: Limits = DEFAULT) -> Diagnoses:
-    """Return the diagnoses of a run's trials; raises UserError where a file is damaged."""
-    there = (folder / "manifest.json").is_file()
-    theory = RunConstants(read_manifest(folder)) if there else None
-    return Diagnoses(read_trials(folder), theory, limits)
-
-
 def print_why(folder: Path, diagnoses: Diagnoses, form: str, console: Console) -> None:
     """Print the table, or as csv or json the figures in full."""
     rows = (why_table if form in ("table", "md") else why_rows)(folder, diagnoses)
@@ -243,63 +289,3 @@ def print_why(folder: Path, diagnoses: Diagnoses, form: str, console: Console) -
     base = baseline_lines(diagnoses, settings, _names(diagnoses, settings))
     rates = [trial.lr for trial in diagnoses.run.trials]
     print_rows(rows, form, console, [*why_notes(rows), *base, MORE], rates)
-
-
-def print_failures(folder: Path, console: Console) -> None:
-    """Print the messages that trials of a run failed with, a line each."""
-    _print(console, *_failures(read_trials(folder).trials))
-
-
-def _print_all(
-    folder: Path, diagnoses: Diagnoses, settings: Sequence[Setting], console: Console
-) -> None:
-    if not settings:
-        console.print("The run has no trials.")
-        return
-    run, theory = diagnoses.run, diagnoses.theory
-    shown, source = _lowest(settings), Source(folder, run)
-    labels = list(map(source.name, shown))
-    _print(console, *(Text(literal(line), "bold") for line in headline(diagnoses, shown, labels)))
-    why = why_lines(folder, diagnoses, shown, labels)
-    _print(console, *(("", "Why", *why) if why else ()), "")
-    title = "Best learning rate of each setting, by median final training loss over seeds"
-    _print(console, title, *best_lines(diagnoses, shown, labels, console.width))
-    _print(console, *baseline_lines(diagnoses, shown, labels))
-    if len(shown) < len(settings):
-        rest = f"{len(settings) - len(shown)} settings with higher losses"
-        _print(console, f"{rest} are not shown; all: --format csv, or {folder / 'summary.csv'}")
-    if len({cell.lr for setting in shown for cell in setting.cells}) > 1:
-        _print(console, "")
-        print_picture(of_settings(source, shown), console)
-    if theory is not None and (rows := quantization_rows(run, shown, theory)):
-        _print(console, "\nWhat rounding costs")
-        print_rows(rows, "table", console, QUANTIZATION_NOTES)
-    if any(cell.ran for setting in settings for cell in setting.cells):
-        _print(console, "")
-        print_picture(curves(source), console)
-    _print(console, *_failures(run.trials))
-
-
-def _lowest(settings: Sequence[Setting]) -> list[Setting]:
-    """Return the settings that are shown, those with the lowest losses, in their order."""
-    ranked = sorted(range(len(settings)), key=lambda place: settings[place].median)
-    return [settings[place] for place in sorted(ranked[:MOST_ROWS])]
-
-
-def _failures(trials: Sequence[Trial]) -> list[str]:
-    """Return a line for each message that trials failed with, and how many they are."""
-    failed: dict[str, list[str]] = {}
-    for trial in trials:
-        if trial.status == "failed":
-            failed.setdefault(trial.message, []).append(trial.id)
-    lines = [
-        f"{len(ids)} failed: {literal(message)} (trial {literal(ids[0])})"
-        for message, ids in failed.items()
-    ]
-    rest = len(lines) - MOST_MESSAGES
-    return lines if rest <= 0 else [*lines[:MOST_MESSAGES], f"and {rest} more messages"]
-
-
-def _print(console: Console, *lines: str | Text) -> None:
-    """Print sentences and rows, no word or number broken."""
-    print_lines(lines, console)

@@ -82,18 +82,23 @@ def _check_words(words: tuple[str, ...]) -> None:
     """Raise UserError for a word of --fail-on that is not known."""
     if set(words) <= {*COUNTED, "none"}:
         return
-    known = (*COUNTED, *diagnosed(), "none")
+    known = fail_on_words()
     for word in words:
         if word not in known:
             fix = suggestion(word, known) or f"give some of {', '.join(known)}"
             raise UserError("--fail-on", f"{show(word)} is not a state or quality", fix)
 
 
-def diagnosed() -> dict[str, str]:
-    """Return the states and qualities of a diagnosis by their words in --fail-on."""
-    from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES
+def fail_on_words() -> tuple[str, ...]:
+    """Return all words that --fail-on takes."""
+    return (*COUNTED, *diagnosed(), "none")
 
-    return {one.word.replace(" ", "-"): one.word for one in (*STATES, *QUALITIES)}
+
+def diagnosed() -> dict[str, str]:
+    """Return the words of --fail-on that a diagnosis says, and what they are there."""
+    from gdcli.analysis.diagnosis.verdict import qualities, states
+
+    return {word.replace(" ", "-"): word for word in (*states(), *qualities())}
 
 
 FORM = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)

@@ -19,8 +19,8 @@ from gdcli.engine.initial import starting_point
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Trial
+from gdcli.numbers import distinct_labels
 from gdcli.problem import Network
-from gdcli.report.labels import distinct_labels
 from gdcli.report.text_tables import print_rows
 from gdcli.studies.landscape.surface import losses_at
 from gdcli.studies.training import Layout, layout_of

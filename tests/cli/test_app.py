@@ -138,6 +138,7 @@ OFFERED = {
     "gdcli run quadratic --optimizer adamw,mom": ["adamw,momentum"],
     "gdcli run quadratic --schedule cos": ["cosine"],
     "gdcli run quadratic --method gd,s": ["gd,sgd"],
+    "gdcli run quadratic --fail-on failed,still": ["failed,still-falling"],
     "gdcli run mlp --activation t": ["tanh"],
     "gdcli optimizers sign": ["sign-sgd"],
     "gdcli show m": ["mine"],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gdcli.errors import UserError
-from gdcli.exports.to_json import export, lines
+from gdcli.exports.to_json import ToJson
 from gdcli.runs.folder import Contents
 from gdcli.runs.trials import read_points
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, partial_run, real_run
@@ -18,7 +18,9 @@ from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, par
 
 def read(run: Contents, trials: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the export, read strictly."""
-    content: dict[str, Any] = json.loads("".join(lines(run, trials)), parse_constant=pytest.fail)
+    content: dict[str, Any] = json.loads(
+        "".join(ToJson().lines(run, trials)), parse_constant=pytest.fail
+    )
     return content
 
 
@@ -39,7 +41,7 @@ def test_settings_and_messages_are_literal_and_can_do_nothing_to_a_terminal(tmp_
     assert first["settings"]["data"] == LABEL
     assert third["settings"] | {"seed": 2**70, "data": "nan"} == third["settings"]
     assert (failed["summary"]["status"], failed["summary"]["message"]) == ("failed", MESSAGE)
-    text = "".join(lines(run, ()))
+    text = "".join(ToJson().lines(run, ()))
     assert all(char.isprintable() or char == "\n" for char in text)
     assert text.isascii()
 
@@ -78,13 +80,13 @@ def test_of_a_run_that_is_not_finished_the_stored_trials_are_there(tmp_path: Pat
 
 def test_a_file_is_not_replaced_unasked(tmp_path: Path) -> None:
     run, file = odd_run(tmp_path / "odd"), tmp_path / "a.json"
-    export(run, (), file, overwrite=False)
+    ToJson().write(run, (), str(file), overwrite=False)
     written = file.read_bytes()
-    assert written == "".join(lines(run, ())).encode()
+    assert written == "".join(ToJson().lines(run, ())).encode()
     with pytest.raises(UserError, match="is there already; give another name, or --overwrite"):
-        export(run, IDS[:1], file, overwrite=False)
+        ToJson().write(run, IDS[:1], str(file), overwrite=False)
     assert file.read_bytes() == written
-    export(run, IDS[:1], file, overwrite=True)
+    ToJson().write(run, IDS[:1], str(file), overwrite=True)
     assert len(json.loads(file.read_text())["trials"]) == 1
 
 

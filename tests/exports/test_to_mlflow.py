@@ -22,7 +22,7 @@ from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, par
 pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed: make test-export")
 
 from gdcli.exports import to_mlflow
-from gdcli.exports.to_mlflow import export
+from gdcli.exports.to_mlflow import ToMlflow
 
 COMMAND = os.environ.get("MLFLOW_SERVER", "")
 needs_server = pytest.mark.skipif(not COMMAND, reason="MLFLOW_SERVER is not set: make test-export")
@@ -74,7 +74,7 @@ def history(uri: str, run: Any, name: str) -> list[tuple[int, float]]:
 @needs_server
 def test_every_point_of_a_real_run_is_there(tmp_path: Path, uri: str) -> None:
     run = named(real_run(tmp_path), "real")
-    assert export(run, (), uri, overwrite=False) == []
+    assert ToMlflow().write(run, (), uri, overwrite=False) == []
     found = logged(uri, "real")
     for trial in run.trials():
         held = found[trial.id]
@@ -92,7 +92,7 @@ def test_every_point_of_a_real_run_is_there(tmp_path: Path, uri: str) -> None:
 def test_nan_is_kept_and_inf_is_left_out_and_told(
     tmp_path: Path, uri: str, database: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (note,) = export(named(odd_run(tmp_path / "odd"), "odd"), (), uri, overwrite=False)
+    (note,) = ToMlflow().write(named(odd_run(tmp_path / "odd"), "odd"), (), uri, overwrite=False)
     assert note == (
         "5 infinite values are left out, which MLflow has no number for: see the tags "
         "gdcli.left_out.*"
@@ -125,7 +125,7 @@ def test_a_curve_longer_than_a_request_is_there(
 ) -> None:
     monkeypatch.setattr(to_mlflow, "MOST_METRICS", 2)
     monkeypatch.setattr(to_mlflow, "MOST_OTHERS", 3)
-    export(named(partial_run(tmp_path), "parts"), (), uri, overwrite=False)
+    ToMlflow().write(named(partial_run(tmp_path), "parts"), (), uri, overwrite=False)
     for held in logged(uri, "parts").values():
         assert len(held.data.params) == 6
         assert len(history(uri, held, "train_loss")) == len(history(uri, held, "grad_norm")) > 2
@@ -134,14 +134,14 @@ def test_a_curve_longer_than_a_request_is_there(
 @needs_server
 def test_a_second_export_adds_what_is_missing_and_nothing_twice(tmp_path: Path, uri: str) -> None:
     run = named(odd_run(tmp_path / "odd"), "twice")
-    export(run, IDS[:1], uri, overwrite=False)
+    ToMlflow().write(run, IDS[:1], uri, overwrite=False)
     first = logged(uri, "twice")[IDS[0]]
-    notes = export(run, (), uri, overwrite=False)
+    notes = ToMlflow().write(run, (), uri, overwrite=False)
     assert notes[0] == "1 trial was there already and left alone; --overwrite replaces them"
     found = logged(uri, "twice")
     assert sorted(found) == sorted(IDS)
     assert found[IDS[0]].info.run_id == first.info.run_id
-    export(run, IDS[:1], uri, overwrite=True)
+    ToMlflow().write(run, IDS[:1], uri, overwrite=True)
     assert logged(uri, "twice")[IDS[0]].info.run_id != first.info.run_id
 
 
@@ -156,10 +156,10 @@ def test_what_an_interrupted_export_began_is_logged_anew(
 
     monkeypatch.setattr("mlflow.tracking.MlflowClient.set_terminated", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        export(run, (), uri, overwrite=False)
+        ToMlflow().write(run, (), uri, overwrite=False)
     monkeypatch.undo()
     assert [held.info.status for held in logged(uri, "interrupted").values()] == ["RUNNING"]
-    export(run, (), uri, overwrite=False)
+    ToMlflow().write(run, (), uri, overwrite=False)
     assert {held.info.status for held in logged(uri, "interrupted").values()} == {
         *("FINISHED", "FAILED"),
     }
@@ -171,17 +171,17 @@ def test_an_experiment_that_was_deleted_is_not_written_to(tmp_path: Path, uri: s
     identity = client.create_experiment("deleted")
     client.delete_experiment(identity)
     with pytest.raises(UserError, match=f"bring it back: mlflow experiments restore -x {identity}"):
-        export(named(odd_run(tmp_path / "odd"), "deleted"), (), uri, overwrite=True)
+        ToMlflow().write(named(odd_run(tmp_path / "odd"), "deleted"), (), uri, overwrite=True)
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--output: 'mlruns' is no address of MLflow's; give http"):
-        export(odd_run(tmp_path / "odd"), (), "mlruns", overwrite=False)
+        ToMlflow().write(odd_run(tmp_path / "odd"), (), "mlruns", overwrite=False)
 
 
 def test_a_folder_is_refused_as_mlflow_has_given_up_folders(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"'file:///x' is a folder, which MLflow .*; give http"):
-        export(odd_run(tmp_path / "odd"), (), "file:///x", overwrite=False)
+        ToMlflow().write(odd_run(tmp_path / "odd"), (), "file:///x", overwrite=False)
 
 
 @pytest.mark.parametrize("address", ["sqlite:///x.db", "postgresql+psycopg2://u@h/d"])
@@ -191,7 +191,7 @@ def test_a_database_is_refused_where_only_a_part_of_mlflow_is_installed(
     monkeypatch.setattr(to_mlflow, "find_spec", lambda name: {"sqlalchemy": None}[name])
     wanted = f"'{address}' is a database, for which all of MLflow is needed; pip install mlflow, or"
     with pytest.raises(UserError, match=re.escape(wanted)):
-        export(odd_run(tmp_path / "odd"), (), address, overwrite=False)
+        ToMlflow().write(odd_run(tmp_path / "odd"), (), address, overwrite=False)
 
 
 # With all of MLflow, which the server's Python has, and what is installed here for the rest.
@@ -226,6 +226,6 @@ def test_a_database_without_a_server_is_written_where_all_of_mlflow_is(tmp_path:
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9", "odd://x"])
 def test_a_server_that_is_not_there_is_one_line(tmp_path: Path, address: str) -> None:
     with pytest.raises(RunError, match=f"--output: {address}: MLflow says: ") as raised:
-        export(odd_run(tmp_path / "odd"), (), address, overwrite=False)
+        ToMlflow().write(odd_run(tmp_path / "odd"), (), address, overwrite=False)
     assert len(raised.value.lines) == 1
     assert "\n" not in str(raised.value)

@@ -22,7 +22,7 @@ TYPES = {"text": "string", "whole": "int64", "number": "double"}
 
 def test_columns_have_types(tmp_path: Path) -> None:
     run = real_run(tmp_path)
-    to_parquet.export(run, (), tmp_path / "out", overwrite=False)
+    to_parquet.ToParquet().write(run, (), str(tmp_path / "out"), overwrite=False)
     curves = parquet.read_schema(tmp_path / "out/curves.parquet")
     summary = parquet.read_schema(tmp_path / "out/summary.parquet")
     for table, schema in (("curves.csv", curves), ("summary.csv", summary)):
@@ -38,7 +38,7 @@ def test_columns_have_types(tmp_path: Path) -> None:
 
 def test_values_are_those_of_the_csv(tmp_path: Path) -> None:
     run = real_run(tmp_path)
-    to_parquet.export(run, (), tmp_path / "out", overwrite=False)
+    to_parquet.ToParquet().write(run, (), str(tmp_path / "out"), overwrite=False)
     for name in ("curves", "summary"):
         _, *rows = read_rows(run.folder / f"{name}.csv")
         table = parquet.read_table(tmp_path / f"out/{name}.parquet")
@@ -50,7 +50,9 @@ def test_values_are_those_of_the_csv(tmp_path: Path) -> None:
 
 
 def test_odd_numbers_and_labels_are_kept(tmp_path: Path) -> None:
-    to_parquet.export(odd_run(tmp_path / "odd"), (), tmp_path / "out", overwrite=False)
+    to_parquet.ToParquet().write(
+        odd_run(tmp_path / "odd"), (), str(tmp_path / "out"), overwrite=False
+    )
     curves = parquet.read_table(tmp_path / "out/curves.parquet").to_pydict()
     losses = curves["train_loss"]
     assert losses[:6] == [9.0, 0.1, TINY, 9.0, HUGE, inf]
@@ -67,20 +69,22 @@ def test_odd_numbers_and_labels_are_kept(tmp_path: Path) -> None:
 
 def test_many_rows_make_several_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(to_parquet, "ROWS", 5)
-    to_parquet.export(odd_run(tmp_path / "odd"), (), tmp_path / "out", overwrite=False)
+    to_parquet.ToParquet().write(
+        odd_run(tmp_path / "odd"), (), str(tmp_path / "out"), overwrite=False
+    )
     file = parquet.ParquetFile(tmp_path / "out/curves.parquet")
     assert [file.metadata.row_group(i).num_rows for i in range(2)] == [6, 3]
 
 
 def test_a_part_of_a_run_and_of_its_trials(tmp_path: Path) -> None:
     run = partial_run(tmp_path)
-    to_parquet.export(run, (), tmp_path / "out", overwrite=False)
+    to_parquet.ToParquet().write(run, (), str(tmp_path / "out"), overwrite=False)
     summary = parquet.read_table(tmp_path / "out/summary.parquet").to_pydict()
     assert summary["optimizer"] == ["vanilla"] * 4
     first = summary["trial"][0]
     with pytest.raises(UserError, match="is there already"):
-        to_parquet.export(run, [first], tmp_path / "out", overwrite=False)
-    to_parquet.export(run, [first], tmp_path / "out", overwrite=True)
+        to_parquet.ToParquet().write(run, [first], str(tmp_path / "out"), overwrite=False)
+    to_parquet.ToParquet().write(run, [first], str(tmp_path / "out"), overwrite=True)
     curves = parquet.read_table(tmp_path / "out/curves.parquet").to_pydict()
     assert set(curves["trial"]) == {first}
     assert len(curves["trial"]) == 5
@@ -100,5 +104,7 @@ def test_a_place_that_is_none_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     with pytest.raises(UserError) as raised:
-        to_parquet.export(odd_run(tmp_path / "odd"), (), Path(output), overwrite=True)
+        to_parquet.ToParquet().write(
+            odd_run(tmp_path / "odd"), (), str(Path(output)), overwrite=True
+        )
     assert str(raised.value) == f"--output: {error}"

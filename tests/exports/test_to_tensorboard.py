@@ -19,7 +19,7 @@ pytest.importorskip("tensorboard", reason=WHY)
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # noqa: E402
 
-from gdcli.exports.to_tensorboard import export  # noqa: E402
+from gdcli.exports.to_tensorboard import ToTensorboard  # noqa: E402
 
 
 def read(folder: Path, trial: str) -> EventAccumulator:
@@ -47,7 +47,7 @@ def rounded(value: Any) -> float:
 
 def test_every_point_of_a_real_run_is_there(tmp_path: Path) -> None:
     run = real_run(tmp_path)
-    assert export(run, (), tmp_path / "logs", overwrite=False) == []
+    assert ToTensorboard().write(run, (), str(tmp_path / "logs"), overwrite=False) == []
     for trial in run.trials():
         events = read(tmp_path / "logs", trial.id)
         for name in ("train_loss", "grad_norm", "test_loss", "train_accuracy", "test_accuracy"):
@@ -58,7 +58,7 @@ def test_every_point_of_a_real_run_is_there(tmp_path: Path) -> None:
 
 def test_settings_and_ends_are_hyperparameters_and_their_metrics(tmp_path: Path) -> None:
     run = real_run(tmp_path)
-    export(run, (), tmp_path / "logs", overwrite=False)
+    ToTensorboard().write(run, (), str(tmp_path / "logs"), overwrite=False)
     for trial in run.trials():
         events = read(tmp_path / "logs", trial.id)
         given = plugin(events, "session_start_info").hparams
@@ -71,7 +71,9 @@ def test_settings_and_ends_are_hyperparameters_and_their_metrics(tmp_path: Path)
 
 
 def test_nan_and_inf_stay_and_what_32_bits_lack_is_left_out(tmp_path: Path) -> None:
-    notes = export(odd_run(tmp_path / "odd"), (), tmp_path / "logs", overwrite=False)
+    notes = ToTensorboard().write(
+        odd_run(tmp_path / "odd"), (), str(tmp_path / "logs"), overwrite=False
+    )
     said = "left out: in 32 bits, which TensorBoard has, they would be inf or 0"
     # 1e-300 and 1e300 of the curve; of 1e-300 its places in the summary, facts among them.
     assert notes == [f"8 values are {said}"]
@@ -84,7 +86,9 @@ def test_nan_and_inf_stay_and_what_32_bits_lack_is_left_out(tmp_path: Path) -> N
 
 
 def test_a_failed_trial_has_its_settings_and_its_end(tmp_path: Path) -> None:
-    export(odd_run(tmp_path / "odd"), IDS[3:], tmp_path / "logs", overwrite=False)
+    ToTensorboard().write(
+        odd_run(tmp_path / "odd"), IDS[3:], str(tmp_path / "logs"), overwrite=False
+    )
     events = read(tmp_path / "logs", IDS[3])
     assert events.Tags()["scalars"] == []
     assert plugin(events, "session_start_info").hparams["status"].string_value == "failed"
@@ -92,7 +96,7 @@ def test_a_failed_trial_has_its_settings_and_its_end(tmp_path: Path) -> None:
 
 
 def test_labels_cannot_name_a_place_outside(tmp_path: Path) -> None:
-    export(odd_run(tmp_path / "odd"), (), tmp_path / "logs", overwrite=False)
+    ToTensorboard().write(odd_run(tmp_path / "odd"), (), str(tmp_path / "logs"), overwrite=False)
     names = [folder.name for folder in (tmp_path / "logs").iterdir()]
     assert len(names) == 4
     assert all(name.isascii() and name.isprintable() for name in names)
@@ -101,13 +105,13 @@ def test_labels_cannot_name_a_place_outside(tmp_path: Path) -> None:
 
 def test_a_second_export_replaces_the_first_only_when_asked(tmp_path: Path) -> None:
     run, logs = odd_run(tmp_path / "odd"), tmp_path / "logs"
-    export(run, (), logs, overwrite=False)
+    ToTensorboard().write(run, (), str(logs), overwrite=False)
     first = {file: file.read_bytes() for file in logs.rglob("events*")}
     with pytest.raises(UserError, match="holds event files; give another folder, or --overwrite"):
-        export(run, (), logs, overwrite=False)
-    export(run, (), logs, overwrite=True)
+        ToTensorboard().write(run, (), str(logs), overwrite=False)
+    ToTensorboard().write(run, (), str(logs), overwrite=True)
     assert {file: file.read_bytes() for file in logs.rglob("events*")} == first
-    export(run, IDS[:1], logs, overwrite=True)
+    ToTensorboard().write(run, IDS[:1], str(logs), overwrite=True)
     assert [path.name.rpartition("_")[2] for path in logs.iterdir()] == IDS[:1]
 
 
@@ -116,10 +120,10 @@ def test_what_others_wrote_is_never_replaced(tmp_path: Path) -> None:
     logs.mkdir()
     (logs / "events.out.tfevents.1.host").write_text("mine")
     with pytest.raises(UserError, match="that are not gdcli's; give another folder"):
-        export(odd_run(tmp_path / "odd"), (), logs, overwrite=True)
+        ToTensorboard().write(odd_run(tmp_path / "odd"), (), str(logs), overwrite=True)
     assert [path.name for path in logs.iterdir()] == ["events.out.tfevents.1.host"]
 
 
 def test_of_a_run_that_is_not_finished_the_stored_trials_are_there(tmp_path: Path) -> None:
-    export(partial_run(tmp_path), (), tmp_path / "logs", overwrite=False)
+    ToTensorboard().write(partial_run(tmp_path), (), str(tmp_path / "logs"), overwrite=False)
     assert len(list((tmp_path / "logs").iterdir())) == 4

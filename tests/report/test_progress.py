@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from rich.console import Console
 
-from gdcli.report import bar as live
-from gdcli.report.bar import Bar, short
-from gdcli.report.progress import Lines, progress_bar
+from gdcli.numbers import compact
+from gdcli.report import progress as live
+from gdcli.report.progress import Bar, Lines, progress_bar
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_a_bar_can_be_stopped_at_any_time() -> None:
     bar.stop()
 
 
-def test_numbers_are_short() -> None:
+def test_numbers_are_compact() -> None:
     numbers = {
         0: "0",
         999: "999",
@@ -129,4 +129,4 @@ def test_numbers_are_short() -> None:
         3.5e9: "3.5G",
         1e12: "1T",
     }
-    assert {number: short(number) for number in numbers} == numbers
+    assert {number: compact(number) for number in numbers} == numbers

@@ -11,7 +11,7 @@ from math import sqrt
 from pathlib import Path
 
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis, Forecast, diagnose
-from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
 from tests.words.truth import MATTERS, Row, falls_on, further, needed, qualities, states
 
 STORED = Path(__file__).with_name("trials.jsonl.gz")
@@ -44,7 +44,7 @@ def _rounded(value: object) -> object:
 def evidence(row: Row) -> Evidence:
     """Return what a diagnosis starts from."""
     seen = {**row["observed"], "levels": tuple(row["observed"]["levels"])}
-    return Evidence(Observed(**seen), Descent(**row["descent"]), Known(**row["known"]))
+    return Evidence(Observed(**seen), DescentSettings(**row["descent"]), Known(**row["known"]))
 
 
 def part(row: Row) -> str:

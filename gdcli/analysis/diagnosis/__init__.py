@@ -1,5 +1,5 @@
 """How a trial went: its state, its qualities, its forecast.
 
-The evidence of a trial, and the two lists of words with the tests that give them.
+Evidence, the figures derived from it, the contract of a verdict, and the folder of verdicts.
 It may import what gdcli/analysis may import.
 """

@@ -1,6 +1,6 @@
 """The figures that verdicts are made of: derived once from the evidence.
 
-Whether a loss falls on, from its means over equal stretches of the budget.
+Whether a loss still falls is told from its means over equal stretches of the budget.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from math import ceil, inf, isfinite, prod, sqrt
-from typing import TYPE_CHECKING, NamedTuple
+from math import inf, isfinite, prod, sqrt
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-from gdcli.analysis.diagnosis.evidence import STRETCHES, Descent, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.limits import Limits
+from annotated_types import Gt, Lt
+
+from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ FEWEST = 8  # stretches that a trend is told from
 
 
 class Trend(NamedTuple):
-    """What the levels of the second half say."""
+    """What the mean losses of the second half of the budget show."""
 
     ahead: float  # fall to expect over AHEAD budgets more; negative: it rises
     sure: float  # standard errors by which the last quarter is below the one before
@@ -31,8 +32,9 @@ class Trend(NamedTuple):
 def smooth_trend(levels: Sequence[float]) -> Trend:
     """Return the trend of a loss without noise.
 
-    The fall a stretch is taken to shrink by the same factor each time, as it does near a minimum.
-    Levels two and four stretches apart say which; what counts is the geometric mean of both falls.
+    The fall of each stretch is assumed to shrink by a constant factor, as it does near a minimum.
+    The factor is estimated from levels two stretches apart and from levels four stretches apart;
+    the trend is the geometric mean of both falls.
     """
     falls = [_geometric(levels, apart) for apart in (2, 4) if len(levels) > 2 * apart]
     if min(falls) <= 0:
@@ -41,14 +43,14 @@ def smooth_trend(levels: Sequence[float]) -> Trend:
 
 
 def _geometric(levels: Sequence[float], apart: int) -> float:
-    """Return the fall ahead that levels so many stretches apart say."""
+    """Return the fall ahead, estimated from levels `apart` stretches apart."""
     before = levels[-1 - 2 * apart] - levels[-1 - apart]
     now = levels[-1 - apart] - levels[-1]
     return _series(before, now, AHEAD * len(levels) / apart)
 
 
 def _series(before: float, now: float, terms: float) -> float:
-    """Return the sum of falls to come, each the same multiple of the one before it."""
+    """Return the sum of the next `terms` falls of a geometric series."""
     if now <= 0 or before <= 0:
         return min(now, 0.0) * terms
     factor = min(now / before, 1.0)
@@ -60,10 +62,10 @@ def _series(before: float, now: float, terms: float) -> float:
 def noisy_trend(levels: Sequence[float]) -> Trend:
     """Return the trend of a loss that swings, or has noise with a memory.
 
-    The fall ahead is that of the means over quarters of the budget. The standard error is that of
-    what is left of the second half around a straight line, widened for the correlation of
-    neighbours: Bartlett's factor for an autoregression of order one, whose coefficient is taken
-    larger by what a short series underestimates it.
+    The fall ahead is estimated from the means over quarters of the budget. The standard error is
+    that of the residuals of the second half around a straight line, widened for the correlation of
+    neighbours by Bartlett's factor for an autoregression of order one. The coefficient is
+    corrected for the bias of a short series.
     """
     half = list(levels[len(levels) // 2 :])
     count = len(half)
@@ -82,7 +84,7 @@ def noisy_trend(levels: Sequence[float]) -> Trend:
 
 
 def _ahead(levels: Sequence[float]) -> float:
-    """Return the fall ahead by the means over the last three quarters of the budget."""
+    """Return the fall ahead, estimated from the means over the last three quarters."""
     size = len(levels) // 4
     parts = [levels[-3 * size : -2 * size], levels[-2 * size : -size], levels[-size:]]
     first, second, third = (sum(part) / size for part in parts)
@@ -91,6 +93,7 @@ def _ahead(levels: Sequence[float]) -> float:
 
 
 FEWEST_POINTS = 7
+SAME = 1e-9  # two learning rates this close, relatively, are the same
 LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums of gradients
 EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
 NOISY = 3  # times as large a fall is asked of what is noisy
@@ -100,14 +103,39 @@ PART = 0.01  # of a loss, or of a limit: what is small beside it
 TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it
 SHARE_ROUNDING = 2e-7  # of a share of right answers in float32, less than one of a million examples
 CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
-TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
-NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
 AHEAD_COSINE = 0.9  # cosine of two gradients that point the same way
 LARGE_SLOPE = 0.5  # a gradient norm, over its largest, that has not shrunk
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
 NO_CURVATURE = 1e-18  # of a curvature: less than its rounding error leaves of a flat direction
 ROUNDING = 1e-12  # of the loss's size: smaller falls may be rounding
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where one verdict ends and the next begins: ratios, so that no unit matters."""
+
+    near: Annotated[
+        float, "a gap to the least loss below this share of the fall so far counts as none", Gt(0)
+    ] = 1e-3
+    flat: Annotated[
+        float,
+        "a loss that would fall by less than this share of its fall so far in ten times as many "
+        "steps counts as flat",
+        Gt(0),
+    ] = 1e-3
+    swing: Annotated[
+        float, "late swings larger than this share of the fall so far count as bouncing", Gt(0)
+    ] = 1e-2
+    sure: Annotated[
+        float, "standard errors by which a fall of sgd or minibatch must exceed its noise", Gt(0)
+    ] = 3.0
+    steep: Annotated[
+        float,
+        "a gradient norm below this share of its largest counts as vanished",
+        Gt(0),
+        Lt(1),
+    ] = 1e-3
 
 
 @dataclass(frozen=True)
@@ -123,7 +151,7 @@ class Case:
         return self.evidence.observed
 
     @property
-    def descent(self) -> Descent:
+    def descent(self) -> DescentSettings:
         """How it descended."""
         return self.evidence.descent
 
@@ -134,18 +162,8 @@ class Case:
 
     @property
     def horizon(self) -> float:
-        """The steps of the budget, or those that were taken."""
+        """The steps of the budget; where it was not spent, the steps that were taken."""
         return self.descent.horizon or self.observed.steps or 1.0
-
-    @property
-    def overshoots(self) -> bool:
-        """Whether the last step went too far: a larger learning rate would be worse."""
-        turn, near = self.observed.gradient_turn, self.over_limit
-        return bool(
-            (turn is not None and turn < TOO_FAR)
-            or self.observed.late_rises
-            or (near is not None and near > NEAR_LIMIT)
-        )
 
     @cached_property
     def levels(self) -> list[float]:
@@ -175,7 +193,7 @@ class Case:
 
     @cached_property
     def gap(self) -> float | None:
-        """What the loss is above the least one, or its infimum."""
+        """The loss at the end less the least loss, or its infimum; None: not known."""
         least = self.known.minimum
         return None if least is None else self.level - least
 
@@ -201,7 +219,7 @@ class Case:
 
     @cached_property
     def trend(self) -> Trend:
-        """Where the levels go."""
+        """The trend of the levels."""
         if not self.enough:
             return Trend(0.0, 0.0)
         if self.descent.stochastic or (self.wavers and self.known.rate is None):
@@ -216,13 +234,13 @@ class Case:
 
     @cached_property
     def wavers(self) -> bool:
-        """Whether full-batch descent raised the loss late, by what is no rounding."""
+        """Whether full-batch descent raised the loss late, by more than rounding."""
         single = self.swing if self.observed.late_rises else 0.0
         return max(single, self.late_rise) > WAVERS
 
     @cached_property
     def pull(self) -> float | None:
-        """The fall of one more budget if gradient and rate stay as they are; None: not known."""
+        """The fall in as many steps again if gradient and rate stay the same; None: not known."""
         descent, norm, horizon = self.descent, self.observed.final_grad_norm, self.descent.horizon
         plain = descent.optimizer in LINEAR and descent.clip_norm is None
         if not plain or descent.weight_decay or norm is None or not horizon:
@@ -232,7 +250,7 @@ class Case:
 
     @cached_property
     def falls_on(self) -> bool:
-        """Whether the loss still falls by more than noise, and by what matters."""
+        """Whether the loss still falls by more than the noise, and by an amount that matters."""
         size = max(abs(self.level), abs(self.start))
         flat = self.limits.flat * (NOISY if self.descent.stochastic else 1)
         least = flat * self.fall
@@ -257,16 +275,15 @@ class Case:
 
     @property
     def least(self) -> float | None:
-        """The least loss, its infimum, or what no loss is below."""
+        """The least loss, its infimum, or a lower bound of all losses."""
         return self.known.bound if self.known.minimum is None else self.known.minimum
 
     @cached_property
     def near_gap(self) -> float | None:
-        """The gap to the least loss, or its bound, that counts as none.
+        """The largest gap to the least loss, or its bound, that counts as none.
 
-        It is `near` of the fall, but no more than PART of the loss: where a loss goes to 0, a
-        thousandth of the fall may be all that a flat direction has. There it is `near` times PART
-        of the fall.
+        It is `near` of the fall, but at most PART of the least loss. Where that is 0, a thousandth
+        of the fall may be all that a flat direction has: there it is `near` times PART of the fall.
         """
         if self.least is None or self.fall <= 0:
             return None
@@ -275,7 +292,7 @@ class Case:
 
     @cached_property
     def at_least(self) -> bool:
-        """Whether the loss is at its least, or at a bound of it."""
+        """Whether the gap to the least loss, or to its bound, counts as none."""
         if self.least is None:
             return False
         near = self.near_gap or 0.0
@@ -283,7 +300,7 @@ class Case:
 
     @cached_property
     def ended_wild(self) -> bool:
-        """Whether the trial has no finite level at its end that a quality could be told of."""
+        """Whether the trial did not finish with a finite loss, so that few qualities can hold."""
         return self.observed.status != "finished" or not isfinite(self.level)
 
     @cached_property
@@ -293,7 +310,19 @@ class Case:
         return turn is not None and turn < BACK and slope is not None and slope > BACK_SLOPE
 
     @cached_property
-    def bounces(self) -> bool:
+    def bouncing(self) -> bool:
+        """Whether the loss swings, or its steps go to and fro, for good."""
+        ratio = self.over_limit
+        if ratio is not None and ratio > 1 + SAME:
+            return True
+        if self.descent.stochastic:
+            return False
+        if ratio is not None and ratio >= 1 - SAME and (self.slope or 0.0) > self.limits.steep:
+            return True
+        return self.enough and self._bounces
+
+    @property
+    def _bounces(self) -> bool:
         """Whether a loss of full-batch descent swings, or its steps go to and fro, for good."""
         below = self.over_limit is not None and self.over_limit < 1
         if self.falls_on or below:  # theory: it converges
@@ -311,17 +340,8 @@ class Case:
 
     @cached_property
     def unmoved(self) -> bool:
-        """Whether the loss is what it was at the start."""
+        """Whether the loss is within 1% of the loss at the start."""
         return abs(self.fall) <= 0.01 * abs(self.start)
-
-    @cached_property
-    def undefined(self) -> bool:
-        """Whether a function became NaN though no loss was above its start."""
-        seen = self.observed
-        low, high = seen.lowest_train_loss, seen.highest_train_loss
-        if self.known.network or seen.diverged_by != "nan" or low is None or high is None:
-            return False
-        return low < self.start and high <= self.start
 
     @cached_property
     def unhurried(self) -> bool:
@@ -346,8 +366,8 @@ class Case:
     def beside_majority(self) -> tuple[float | None, float | None]:
         """The training accuracy, and that of always answering the most frequent class.
 
-        The balanced one where it is recorded: where rare classes count, a lower accuracy may be
-        the better answer.
+        Both are balanced accuracies if these are recorded: where rare classes count, a lower
+        accuracy may be the better answer.
         """
         known, seen = self.known, self.observed
         if self.recalls:
@@ -362,7 +382,7 @@ class Case:
 
     @cached_property
     def curvature_size(self) -> float | None:
-        """The size of curvatures here: the square of the largest gradient over twice the fall."""
+        """A scale for curvatures: the square of the largest gradient norm over twice the fall."""
         seen = self.observed
         most, low = seen.highest_train_loss, seen.lowest_train_loss
         if most is None or low is None or seen.largest_grad_norm is None or most <= low:
@@ -386,9 +406,9 @@ class Case:
     def at_local(self) -> bool:
         """Whether the gradient vanished, below the start, where the loss curves down nowhere.
 
-        Where it does not clearly curve up, either, as at an inflection, the gradient must have
-        vanished as it only does near a minimum: there, in n steps, by more than the n squared that
-        w**3 takes.
+        Where the loss does not clearly curve up, as at an inflection, the gradient must have
+        vanished as fast as it only does near a minimum: in n steps by more than a factor of n
+        squared, which is the rate at an inflection like that of w**3.
         """
         lowest, size, horizon = self.observed.lowest_curvature, self.curvature_size, self.horizon
         if lowest is None or size is None or self.gap is not None or self.slope is None:
@@ -401,43 +421,3 @@ class Case:
             return False  # a far plateau, such as the tail of exp(-w): nothing curves there
         curves = lowest > PART * size or self.slope * horizon**2 < PART
         return curves and self.slope <= self.limits.steep**1.5 and lowest >= -1e-6 * size
-
-    @cached_property
-    def excess(self) -> float | None:
-        """What a noisy loss is above its least one on average, over the second half."""
-        late = self.levels[len(self.levels) // 2 :]
-        return sum(late) / len(late) - self.least if late and self.least is not None else None
-
-    @cached_property
-    def at_floor(self) -> bool:
-        """Whether the noise of batches holds the loss above its least.
-
-        The loss is flat, though its gradient would have taken it all the way down; and it is where
-        theory says, if theory does.
-        """
-        descent = self.descent
-        noisy = descent.stochastic and descent.steady and not self.ended_wild
-        if descent.weight_decay or descent.clip_norm is not None:  # they hold a loss up, too
-            return False
-        if not noisy or not self.enough or self.trend.sure >= self.limits.sure:
-            return False
-        if self.at_least or not self.known.attained or self.excess is None:
-            return False
-        if self.pull is None:  # an adaptive rule: its steps do not shrink with the gradient
-            return self.known.convex is True and self.gap is not None
-        floor = self.known.floor
-        there = floor is None or floor / 3 <= self.excess <= 3 * floor
-        return there and self.pull >= self.excess
-
-    @cached_property
-    def overfits(self) -> bool:
-        """Whether the test loss is above its lowest though the training loss fell meanwhile."""
-        seen, horizon = self.observed, self.descent.horizon
-        low, late, at = seen.lowest_test_loss, seen.late_test_loss, seen.lowest_test_step
-        if low is None or late is None or at is None or not horizon or not self.enough:
-            return False
-        place = ceil(max(1.0, min(STRETCHES, at * STRETCHES / horizon)))
-        then = seen.levels[place - 1]
-        fell = then is not None and self.level < then - CLOSE * abs(then)
-        over = place < STRETCHES  # else the test loss still falls
-        return late - low > self.limits.worse * abs(low) and fell and over

@@ -1,18 +1,19 @@
 """What is said of a trial: its state, its qualities, the sentence, the advice, the forecast.
 
-How many more steps a loss that falls needs to a goal: a range, or nothing.
+A forecast says how many more steps a loss that falls needs to a goal: a range, or nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, floor, inf, log, log10, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, Case
+from gdcli.analysis.diagnosis.case import EQUAL_STEPS, LINEAR, Case, Limits
 from gdcli.analysis.diagnosis.evidence import STRETCHES
-from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, number, percent, suits
+from gdcli.analysis.diagnosis.verdict import TrialQuality, TrialState, Verdict, number, verdicts
+from gdcli.numbers import percent
 
 if TYPE_CHECKING:
     from gdcli.analysis.diagnosis.evidence import Evidence
@@ -35,10 +36,10 @@ class Forecast(NamedTuple):
 
 
 def forecast(case: Case) -> Forecast | None:
-    """Return how much longer the trial needs; None where nothing can be told.
+    """Return how many more steps the trial needs to its goal; None where nothing is known.
 
-    The gap to the least loss is taken to shrink by the same factor in equal times: that of the
-    last quarter of the budget, where that of the quarter before is the same within STABLE.
+    The gap to the least loss is assumed to shrink by a constant factor in equal times: the factor
+    of the last quarter of the budget, if that of the quarter before agrees within STABLE.
     """
     goal, horizon = _goal(case), case.descent.horizon
     if goal is None or not horizon or not _lawful(case, goal):
@@ -54,14 +55,14 @@ def forecast(case: Case) -> Forecast | None:
 
 
 def _reach(case: Case) -> float:
-    """Return the budgets ahead that a pace is relied on: of theory, where convex, elsewhere."""
+    """Return for how many more budgets the pace is trusted: most where theory knows the rate."""
     if case.known.rate is not None:
         return 2 * FARTHEST
     return 3.0 if case.known.convex else 1.0
 
 
 def _lawful(case: Case, goal: float) -> bool:
-    """Return whether the gap can be taken to shrink as it did until the goal."""
+    """Return whether the gap can be expected to shrink as before until it is at the goal."""
     descent = case.descent
     if not descent.steady or descent.weight_decay or descent.clip_norm is not None:
         return False
@@ -73,7 +74,7 @@ def _lawful(case: Case, goal: float) -> bool:
 
 
 def _goal(case: Case) -> float | None:
-    """Return the target, else the highest loss that counts as the least one."""
+    """Return the target loss; without one, the highest loss that counts as the least one."""
     least, target = case.known.minimum, case.descent.target_loss
     if least is None or not case.known.attained:
         return None
@@ -90,7 +91,7 @@ def _above_floor(case: Case, goal: float) -> bool:
 
 
 def _range(case: Case, goal: float, horizon: float) -> tuple[float, float] | None:
-    """Return the least and the most steps to the goal, as several ways to see the pace say."""
+    """Return the least and the most steps to the goal, over several estimates of the pace."""
     least, now = case.known.minimum, case.gap
     if least is None or now is None:
         return None
@@ -123,7 +124,7 @@ def _range(case: Case, goal: float, horizon: float) -> tuple[float, float] | Non
 def _evenly(
     gaps: list[float], goal: float, now: float, horizon: float
 ) -> tuple[float, float] | None:
-    """Return the steps to the goal of steps of one size: the root of the gap falls evenly."""
+    """Return the range for steps of a fixed size, where the root of the gap falls evenly."""
     early, late = ((sqrt(gaps[a]) - sqrt(gaps[b])) * 4 / horizon for a, b in ((7, 11), (11, 15)))
     if not (late > 0 and early > 0 and 1 / STABLE <= early / late <= STABLE):
         return None
@@ -135,13 +136,13 @@ def _evenly(
 
 
 def _power(gaps: list[float], folds: float, horizon: float) -> float:
-    """Return the steps to a gap that is e**folds smaller, if it falls like a power of the steps."""
+    """Return the steps until the gap is e**folds smaller, if it is a power of the steps."""
     power = log(gaps[11] / gaps[15]) / log(15.5 / 11.5)
     return horizon * (exp(folds / power) - 1) if folds < LARGEST * power else inf
 
 
 def rounded(low: float, high: float) -> tuple[float, float]:
-    """Return the ends of a range, with two digits each."""
+    """Return a range with two digits for each end, widened where it is too narrow."""
     middle = sqrt(low * high)
     return _digits(min(low, middle / NARROWEST)), _digits(max(high, middle * NARROWEST))
 
@@ -154,10 +155,6 @@ def _digits(value: float) -> float:
 
 
 DEFAULT = Limits()
-ENOUGH = ("at the minimum",)  # what says so much that "is flat" adds nothing
-ALONE = ("dead", "never moved", "chance level")  # beside which nothing else matters
-SOONER = ("ill-conditioned", "too much momentum")  # whose advice shortens what is forecast
-BESIDES = ("past its best test loss", "target below the minimum")  # told though others lead
 
 
 @dataclass(frozen=True, slots=True)  # runs have many trials
@@ -188,10 +185,15 @@ def words(evidence: Evidence, limits: Limits = DEFAULT) -> tuple[str | None, str
     """
     if evidence.observed.status == "failed":
         return None, None
-    case = Case(evidence, limits)
-    state = next(one for one in STATES if one.holds(case))
-    holding = (one.word for one in QUALITIES if suits(state, one) and one.holds(case))
-    return state.word, next(holding, None)
+    state, qualities = _holding(Case(evidence, limits))
+    return state.word, next((one.word for one in qualities), None)
+
+
+def _holding(case: Case) -> tuple[TrialState, Iterator[TrialQuality]]:
+    """Return the state of a trial, and the qualities that hold."""
+    states, qualities = verdicts(case.limits)
+    state = next(one for one in states if one.holds(case))
+    return state, (one for one in qualities if (one.of_lost or not state.lost) and one.holds(case))
 
 
 def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
@@ -199,22 +201,18 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
     case = Case(evidence, limits)
     if evidence.observed.status == "failed":
         return Diagnosis(None)
-    state = next(one for one in STATES if one.holds(case))
-    qualities = [one for one in QUALITIES if suits(state, one) and one.holds(case)]
-    phrases = [state.phrase(case)]
-    told = [one for one in qualities if one is qualities[0] or one.word in BESIDES]
-    if qualities and qualities[0].word in ALONE:
-        told = qualities[:1]
-    phrases += [one.phrase(case) for one in told]
-    if state.word == "flat" and qualities and qualities[0].word in ENOUGH:
+    state, holding = _holding(case)
+    qualities = list(holding)
+    told = _told(qualities)
+    phrases = [one.phrase(case) for one in (state, *told)]
+    if state.rests and qualities and qualities[0].says_it_rests:
         phrases.pop(0)
     coming = forecast(case)
-    state_falls = state.word == "still falling"
-    advising = [state] if state.word == "bouncing" else told or [state]
+    advising: Sequence[Verdict] = [state] if state.swings else told or [state]
     advice = next((text for one in advising if (text := one.advice(case))), "")
-    other_lr = _other_lr(advice) or _other_lr(state.advice(case) if state_falls else "")
-    if coming is not None and state_falls:
-        others = [one for one in told if one.word in SOONER]
+    other_lr = _other_lr(advice) or _other_lr(state.advice(case) if state.falls else "")
+    if coming is not None and state.falls:
+        others = [one for one in told if one.sooner]
         advice = " ".join([_sentence(case, coming), *(one.advice(case) for one in others)])
     return Diagnosis(
         state.word,
@@ -228,6 +226,13 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
         case.slope,
         other_lr,
     )
+
+
+def _told(qualities: Sequence[TrialQuality]) -> list[TrialQuality]:
+    """Return the qualities that the sentence names: the one that leads, and some besides."""
+    if qualities and qualities[0].alone:
+        return [qualities[0]]
+    return [one for one in qualities if one is qualities[0] or one.beside]
 
 
 def _other_lr(advice: str) -> str:
@@ -249,4 +254,4 @@ def _sentence(case: Case, coming: Forecast) -> str:
         return f"It needs more than ten times as many {unit} {goal}."
     low, high = rounded(coming.least / per_epoch, coming.most / per_epoch)
     count = f"{low:.0f} to {high:.0f}" if low < high else f"{low:.0f}"
-    return f"About {count} more {unit} {goal}."
+    return f"It needs about {count} more {unit} {goal}."

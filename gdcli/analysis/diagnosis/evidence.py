@@ -1,6 +1,6 @@
 """What a diagnosis starts from: what a trial did, how it descended, what its problem is known for.
 
-None is what is not known, everywhere.
+Everywhere None means: not known.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Observed:
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Observed:
-        """Return the facts of a row by column name; NaN is not known but as the final loss."""
+        """Return the facts of a row by column name; NaN means not known, but for the final loss."""
         kept = {
             name: value
             for name, value in zip(NAMES, map(row.get, NAMES), strict=True)
@@ -67,7 +67,7 @@ NAMES = tuple(f.name for f in fields(Observed) if f.name != "levels")
 
 
 @dataclass(frozen=True)
-class Descent:
+class DescentSettings:
     """How a trial descended."""
 
     lr: float
@@ -96,7 +96,7 @@ class Descent:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of the problem, and of this descent on it by theory."""
+    """What is known of the problem, and what theory knows of this descent on it."""
 
     minimum: float | None = None  # the least training loss, or its infimum
     attained: bool = True  # whether some point has it
@@ -123,5 +123,5 @@ class Evidence:
     """All that a diagnosis is made of."""
 
     observed: Observed
-    descent: Descent
+    descent: DescentSettings
     known: Known = Known()

@@ -9,7 +9,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.best import Candidate, best
-from gdcli.report.labels import all_digits, for_json, rounded
+from gdcli.numbers import all_digits, for_json, rounded
 from gdcli.report.text_tables import print_json, print_listing
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ from gdcli.analysis.best import Candidate, Setting, best, settings_of
 from gdcli.analysis.quantiles import Band, Spread, read_curves, spread, spread_curve
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
+from gdcli.numbers import distinct_labels
 from gdcli.report.charts.chart import (
     DIVERGED,
     MOST_LINES,
@@ -34,7 +35,7 @@ from gdcli.report.charts.chart import (
     panel_of,
 )
 from gdcli.report.console import literal
-from gdcli.report.labels import distinct_labels, namer
+from gdcli.report.labels import namer
 from gdcli.runs.trials import Trials, read_trials
 
 if TYPE_CHECKING:

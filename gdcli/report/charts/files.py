@@ -16,9 +16,9 @@ from math import ceil, isfinite, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
 from warnings import catch_warnings, filterwarnings
 
+from gdcli.numbers import distinct_labels, rounded
 from gdcli.report.charts.chart import DIVERGED, MOST_LINES, Chart, HeatMap, Line, Panel
 from gdcli.report.charts.scale import LANE, Axis, axis_for, axis_of, rate_ticks
-from gdcli.report.labels import distinct_labels, rounded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

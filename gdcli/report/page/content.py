@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gdcli.analysis.theory import Expectation, expectation
 from gdcli.engine.watched import FACTS
+from gdcli.numbers import distinct_labels
 from gdcli.report.charts.charts import NAMES, Source, label_of, metrics_of
-from gdcli.report.labels import distinct_labels
 from gdcli.report.page.html import own_markup
 from gdcli.runs.csv_read import Row, read_blocks
 

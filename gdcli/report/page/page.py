@@ -65,7 +65,7 @@ def _read(folder: Path) -> tuple[list[Section], dict[str, object]]:
     points = read_points(folder, dict.fromkeys(("epoch", *metrics, *told.columns)))
     curves = thinned_curves(folder, told.measuring(points), metrics, len(source.run.trials))
     whole = content(source, curves, theory)
-    run = PageRun(source, manifest, theory, diagnoses, told.accounts(), curves, whole["facets"])
+    run = PageRun(source, manifest, theory, diagnoses, told.measured(), curves, whole["facets"])
     sections = [_section(view, shown) for view in page_views() if (shown := view.content(run))]
     views = {s.view.name: s.content.data for s in sections if s.content.data is not None}
     charts = {s.view.name: chart_content(s.content.chart) for s in sections if s.content.chart}

@@ -14,12 +14,12 @@ from rich.text import Text
 
 from gdcli.csv_cell import csv_line
 from gdcli.fields import counted
+from gdcli.numbers import all_digits, rounded
 from gdcli.report.charts.scale import SHARES, scale_of
 from gdcli.report.charts.terminal import TERMINAL_COLORS, Frame, scatter
-from gdcli.report.console import print_lines
-from gdcli.report.labels import all_digits, rounded
+from gdcli.report.console import picture_width, print_lines
 from gdcli.report.plan import trial_labels, trial_rows
-from gdcli.report.text_tables import Column, blocks, print_rows
+from gdcli.report.text_tables import TableColumn, blocks, print_rows
 from gdcli.studies.explore.files import REGIONS, counts_of, rank_correlation
 
 if TYPE_CHECKING:
@@ -219,11 +219,11 @@ def _table(
     rows, labels = examples.described.rows, examples.labels
     counted_by = examples.described.counted.replace("_", " ")
     columns = [
-        *([Column(counted_by, [str(rows[i]) for i in places])] if rows else []),
-        Column("labelled", [_name(examples, labels[i]) for i in places]),  # type: ignore[index]
-        Column("model expects", [_name(examples, own["predicted"][i]) for i in places]),
+        *([TableColumn(counted_by, [str(rows[i]) for i in places])] if rows else []),
+        TableColumn("labelled", [_name(examples, labels[i]) for i in places]),  # type: ignore[index]
+        TableColumn("model expects", [_name(examples, own["predicted"][i]) for i in places]),
         *(
-            Column(name, [rounded(float(own[name][i])) for i in places])
+            TableColumn(name, [rounded(float(own[name][i])) for i in places])
             for name in (
                 "margin",
                 "confidence",
@@ -233,8 +233,8 @@ def _table(
     ]
     flipped = examples.flipped
     if flipped is not None and flipped.any():
-        columns.append(Column("made wrong", ["yes" if flipped[i] else "no" for i in places]))
-    yield from blocks(Column("example", [str(i) for i in places]), columns, 80)
+        columns.append(TableColumn("made wrong", ["yes" if flipped[i] else "no" for i in places]))
+    yield from blocks(TableColumn("example", [str(i) for i in places]), columns, 80)
 
 
 def _name(examples: Examples, place: int) -> str:
@@ -251,7 +251,6 @@ def about(expected: float) -> str:
     return str(round(expected)) if expected >= 1 else "1"
 
 
-OFF_TERMINAL = 80  # columns of a plot in a file or a pipe
 MOST_SETTINGS = 12  # whose correlations are printed
 PERCENT = {*REGIONS, "never_learned", "unforgettable", "precision", "recall"}
 SHOWN = (
@@ -286,7 +285,7 @@ def _lines(
     yield _title(found)
     names = [n for n in SHOWN if n in rows[0] and (n != "rank_correlation" or len(rows) > 1)]
     columns = [_column(name, rows) for name in names]
-    yield from blocks(Column("setting", labels), columns, console.width)
+    yield from blocks(TableColumn("setting", labels), columns, console.width)
     yield from _key(found)
     if len(rows) > 1:
         what = "confidence" if found.examples.labels is not None else "mean losses"
@@ -301,7 +300,7 @@ def _lines(
         yield f"\nThe data map needs UTF-8, and the output is {console.encoding}"
     else:
         yield f"\n{_map_title(found)} of {name}{lowest_of}"
-        yield from _map(lowest, console.width if console.is_terminal else OFF_TERMINAL)
+        yield from _map(lowest, picture_width(console))
     yield from suspect_lines(found, lowest)
 
 
@@ -313,9 +312,9 @@ def _title(found: Exploration) -> str:
     return f"{found.experiment.name}: {count}, looked at after every epoch{wrong}"
 
 
-def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> Column:
+def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> TableColumn:
     cells = [_said(name, row) for row in rows]
-    return Column(name.replace("_", " "), cells)
+    return TableColumn(name.replace("_", " "), cells)
 
 
 def in_percent(row: Mapping[str, Value]) -> dict[str, Value]:
@@ -362,11 +361,11 @@ def _correlations(found: Exploration, labels: Sequence[str], width: int) -> Iter
         return
     yield Text("\nRank correlation of the examples between settings")
     columns = [
-        Column(f"({place})", [_correlation(other, one) for _, other in pairs])
+        TableColumn(f"({place})", [_correlation(other, one) for _, other in pairs])
         for place, (_, one) in enumerate(pairs, start=1)
     ]
     names = [f"({place}) {name}" for place, (name, _) in enumerate(pairs, start=1)]
-    yield from blocks(Column("", names), columns, width)
+    yield from blocks(TableColumn("", names), columns, width)
 
 
 def _correlation(one: Explored, other: Explored) -> str:

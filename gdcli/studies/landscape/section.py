@@ -16,7 +16,7 @@ import numpy as np
 from gdcli import door
 from gdcli.analysis.quantiles import column_of
 from gdcli.errors import UserError
-from gdcli.report.labels import rounded
+from gdcli.numbers import rounded
 from gdcli.report.page.content import plain
 from gdcli.report.page.page_view import Content, PageRun, PageView
 from gdcli.runs.csv_read import Row, read_rows

@@ -23,12 +23,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import Normal, Stroke
 from rich.text import Text
 
+from gdcli.numbers import all_digits, for_json, rounded
 from gdcli.report.charts.chart import MOST_LINES
 from gdcli.report.charts.files import COLORS
 from gdcli.report.charts.scale import Scale, scale_of
 from gdcli.report.charts.terminal import DOTS, HEIGHT, LETTERS, TERMINAL_COLORS, Cell, Frame
-from gdcli.report.console import has_colors, print_lines
-from gdcli.report.labels import all_digits, for_json, rounded
+from gdcli.report.console import has_colors, picture_width, print_lines
 from gdcli.report.plan import trial_labels, trial_rows
 from gdcli.report.text_tables import print_json, print_listing
 from gdcli.runs import atomic
@@ -199,9 +199,6 @@ def _contour_legend(order: int, label: str, way: Way) -> Text:
     return Text.assemble((letter, TERMINAL_COLORS[order]), said, no_wrap=False)
 
 
-OFF_TERMINAL = 80  # columns of a picture in a file or a pipe
-
-
 def print_landscape(scene: Landscape, form: str, console: Console) -> None:
     """Print the picture; in the other forms a row a trial: its settings, and where it ends."""
     if form == "table":
@@ -221,7 +218,7 @@ def _lines(scene: Landscape, console: Console) -> Iterator[str | Text]:
     if console.options.ascii_only:
         yield f"The picture needs UTF-8, and the output is {console.encoding}"
         return
-    width = console.width if console.is_terminal else OFF_TERMINAL
+    width = picture_width(console)
     yield from contour(scene, labels, width, colored=has_colors(console))
     if len(labels) > MOST_LINES:
         yield f"   the {MOST_LINES} of {len(labels)} trials with the lowest losses"

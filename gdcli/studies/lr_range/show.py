@@ -17,12 +17,12 @@ from gdcli.analysis.quantiles import Spread, spread
 from gdcli.catalog.catalog import name_of
 from gdcli.experiment.grid import Trial, setting
 from gdcli.fields import counted
+from gdcli.numbers import all_digits, for_json, rounded
 from gdcli.report.charts.chart import MOST_LINES, Chart, Line, Panel
 from gdcli.report.charts.files import figure_bytes
 from gdcli.report.charts.terminal import picture_lines
 from gdcli.report.console import literal
-from gdcli.report.labels import all_digits, for_json, rounded
-from gdcli.report.text_tables import Column, blocks, print_json, print_listing
+from gdcli.report.text_tables import TableColumn, blocks, print_json, print_listing
 from gdcli.studies.lr_range.search import GOOD, HIGHEST, LOWEST, place_of, rate_at
 
 if TYPE_CHECKING:
@@ -256,10 +256,12 @@ def held(ranges: Sequence[SettingRange], labels: Sequence[str], width: int) -> I
     """Yield the table of the rates that were held, with the loss after each in every setting."""
     rates = _telling(ranges)
     columns = [
-        Column(label, [_start(found), *(_cell(found, rate) for rate in rates)])
+        TableColumn(label, [_start(found), *(_cell(found, rate) for rate in rates)])
         for found, label in zip(ranges, labels, strict=True)
     ]
-    yield from blocks(Column("lr", ["start", *(f"{rate:g}" for rate in rates)]), columns, width)
+    yield from blocks(
+        TableColumn("lr", ["start", *(f"{rate:g}" for rate in rates)]), columns, width
+    )
 
 
 def _telling(ranges: Sequence[SettingRange]) -> list[float]:

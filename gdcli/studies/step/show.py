@@ -15,10 +15,10 @@ import numpy as np
 from rich.text import Text
 
 from gdcli.fields import counted
+from gdcli.numbers import distinct_labels
 from gdcli.report.charts.scale import Scale
 from gdcli.report.charts.terminal import DOTS, HEIGHT, TERMINAL_COLORS, Cell, Frame, PlotCurve, plot
-from gdcli.report.console import has_colors
-from gdcli.report.labels import distinct_labels
+from gdcli.report.console import has_colors, picture_width
 from gdcli.report.text_tables import print_rows, write_lines
 from gdcli.studies.landscape.show import cell_of, ground, height_scale, key
 from gdcli.studies.step.descent import Link, descend, disagreement, losses_at
@@ -158,7 +158,6 @@ def _mark_of(order: int, count: int) -> str:
     return LAST if order == count - 1 else LATER
 
 
-OFF_TERMINAL = 80  # columns of a picture in a file or a pipe
 SOUND = 1e-6  # central differences in float64 agree to some 1e-10; at a kink to nothing
 
 
@@ -170,7 +169,7 @@ def print_descent(descent: Descent, form: str, console: Console) -> None:
         if console.options.ascii_only:
             write_lines([f"The picture needs UTF-8, and the output is {console.encoding}"], console)
             return
-        width = console.width if console.is_terminal else OFF_TERMINAL
+        width = picture_width(console)
         for line in descent_picture(descent, width, colored=has_colors(console)):
             console.print(line, soft_wrap=True)
 

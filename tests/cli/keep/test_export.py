@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from importlib.util import find_spec
 
 import pytest
 
-from gdcli.cli import keep as command
 from tests.cli.command_line import Shell, gdcli
 
 RUN = ("run", "mlp", "--dataset", "iris", "--lr", "0.1,0.2", "--epochs", "2", "--quiet")
+PACKAGES = {"parquet": "pyarrow", "tensorboard": "tensorboardX", "mlflow": "mlflow"}
 TARGETS = {"json": "json", "parquet": "pyarrow", "tensorboard": "tensorboardX"}  # what each needs
 
 
@@ -125,7 +126,7 @@ def test_a_damaged_run_is_refused(run: Shell) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (("--to", "csv"), "--to: 'csv' is not one of json, parquet, tensorboard, mlflow, npz, "),
+        (("--to", "csv"), "--to: 'csv' is not one of coefficients, int8, json, mlflow, npz, "),
         (("-o", "a.txt"), "--output: 'a.txt' does not end in .json; name it a.json"),
         (("-o", "no/a.json"), "--output: 'no/a.json' is in no folder that exists; "),
         (("--trial", "x"), "--trial: the run holds no trial 'x'; give ids of summary.csv's first"),
@@ -150,14 +151,19 @@ def test_a_file_is_replaced_only_when_asked(run: Shell) -> None:
     assert run("export", "a", "-o", "a.json", "--overwrite") == 0
 
 
-@pytest.mark.parametrize("target", ["parquet", "tensorboard", "mlflow"])
-def test_what_is_not_installed_or_has_no_place_is_told(
+@pytest.mark.parametrize("target", PACKAGES)
+def test_what_is_not_installed_is_told(
     run: Shell, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
-    monkeypatch.setattr(command, "find_spec", lambda _: None)
+    monkeypatch.delitem(sys.modules, f"gdcli.exports.to_{target}", raising=False)
+    monkeypatch.setitem(sys.modules, PACKAGES[target], None)
     (line,) = run.refuses("export", "a", "--to", target, "-o", "x")
-    assert line.startswith(f"--to: {target} needs ")
-    assert line.endswith(f"which is not installed; pip install 'gdcli[{target}]'")
-    monkeypatch.setattr(command, "find_spec", lambda _: object())
+    assert line.startswith(f"--to: {target} needs {PACKAGES[target]}, which is not installed; ")
+    assert line.endswith(f"pip install 'gdcli[{target}]'")
+
+
+@pytest.mark.parametrize("target", PACKAGES)
+def test_what_has_no_place_is_told(run: Shell, target: str) -> None:
+    pytest.importorskip(PACKAGES[target], reason=f"the extra `{target}` is not installed")
     (line,) = run.refuses("export", "a", "--to", target)
     assert line.startswith(f"--output: {target} cannot be printed; give ")

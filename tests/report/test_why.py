@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gdcli.analysis.best import settings_of
 from gdcli.analysis.diagnoses import Diagnoses, RateDiagnosis, measured_rate, rate_diagnoses
-from gdcli.analysis.diagnosis.limits import Limits
+from gdcli.analysis.diagnosis.case import Limits
 from gdcli.analysis.theory import (
     Expectation,
     Goals,
@@ -80,7 +80,7 @@ def test_a_bound_that_is_only_sufficient_is_never_given_as_the_proof(tmp_path: P
     bound = {"largest": 10.0, "smallest": 0.0, "exact": False, "every_batch": False}
     line = said(tmp_path, [lost(0.5)], bowl(curvature=bound))
     assert line.startswith("lr 0.5 blew up at step 7: its loss or a weight overflowed; ")
-    assert "rates up to 0.2 are safe in theory, and 0.5 is above" in line
+    assert "in theory rates up to 0.2 are safe, and 0.5 is larger" in line
     assert "limit" not in line
 
 
@@ -91,7 +91,7 @@ def test_a_bound_that_is_only_sufficient_is_never_given_as_the_proof(tmp_path: P
         (
             Made([1.05**k for k in range(30)]),
             "blew up",
-            "blew up: its loss is above its start from",
+            "blew up: from about step ",
         ),
         (Made(FALLING, stopped_by="tol"), "reached its goal", "reached --tol after 29 steps."),
         (Made(FALLING, stopped_by="target"), "reached its goal", "reached --target-loss after 29"),
@@ -119,21 +119,21 @@ def test_of_most_seeds_that_failed_the_message_is_told(tmp_path: Path) -> None:
     failed = [Made([], seed=k, status="failed", message="boom") for k in (1, 2)]
     found = account(tmp_path, [Made(FALLING), *failed])
     assert (found.state, found.states) == ("failed", {"failed": 2, "still falling": 1})
-    assert explanation(found) == "lr 0.1 failed: boom (2 of 3 seeds; 1: still falling)"
+    assert explanation(found) == "lr 0.1 failed: boom (2 of 3 seeds; 1 seed: still falling)"
 
 
 def test_a_trial_at_the_least_loss_is_said_to_be_there(tmp_path: Path) -> None:
     there = account(tmp_path, [Made([0.5**k for k in range(40)])], bowl())
     assert there.state == "flat"
     assert explanation(there).startswith("lr 0.1 is at the minimum")
-    assert "loss 1.819e-12, the least is 0" in explanation(there)
+    assert "loss 1.819e-12, the least possible is 0" in explanation(there)
 
 
 def test_a_trial_that_falls_is_told_with_the_steps_to_go(tmp_path: Path) -> None:
     line = said(tmp_path, [descent(0.02, epochs=64)], bowl({"target-loss": 1e-3}))
-    assert line.startswith("lr 0.02 still falls. About ")
+    assert line.startswith("lr 0.02 still falls. It needs about ")
     assert " more steps until the loss is at its target 0.001." in line
-    low, high = map(float, line.partition("About ")[2].partition(" more")[0].split(" to "))
+    low, high = map(float, line.partition(" about ")[2].partition(" more")[0].split(" to "))
     longer = descent(0.02, epochs=1000).losses
     assert low <= next(k for k, loss in enumerate(longer) if loss <= 1e-3) - 64 <= high
 
@@ -147,10 +147,10 @@ def test_a_target_below_the_minimum_is_said_to_be_there(tmp_path: Path) -> None:
 def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None:
     good = [Made(FALLING, lr=0.5, seed=seed) for seed in (1, 2)]
     assert said(tmp_path, [lost(0.5), *good]).startswith(
-        "lr 0.5 still falls (2 of 3 seeds; figures of seed 1; 1: blew up)."
+        "lr 0.5 still falls (2 of 3 seeds; the figures are of seed 1; 1 seed: blew up)."
     )
     assert said(tmp_path, [lost(0.5), good[0]]).startswith(
-        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds; 1: still "
+        "lr 0.5 blew up at step 7: its loss or a weight overflowed (1 of 2 seeds; 1 seed: still "
     )
 
 
@@ -167,12 +167,12 @@ def test_of_seeds_that_blew_up_the_one_with_the_median_step_is_told(tmp_path: Pa
     made = [Made([*[1.0] * k, inf], seed=seed, status="diverged") for seed, k in steps.items()]
     line = said(tmp_path, made)
     assert line.startswith("lr 0.1 blew up at step 5: its loss or a weight overflowed (all 3 seeds")
-    assert "(all 3 seeds; figures of seed 2)." in line
+    assert "(all 3 seeds; the figures are of seed 2)." in line
 
 
 def test_the_rate_and_the_floor_stand_beside_the_measured_ones(tmp_path: Path) -> None:
     one = account(tmp_path, [descent(0.05, epochs=200)], bowl())
-    change = "A step now changes the gradient norm by -5%; in the long run -5%, in theory."
+    change = "Each step now changes the gradient norm by -5%; theory says -5% in the long run."
     assert explanation(one).endswith(change)
     assert "A step" not in explanation(replace(one, rate=None))
     floor = [{"batch_size": 4, "lr": 0.1, "excess": 0.01, "mean": 0.01}]
@@ -324,7 +324,7 @@ def test_of_many_settings_the_best_are_explained(tmp_path: Path) -> None:
     labels = [f"width {k}" for k in range(1, 15)]
     *lines, rest = why_lines(folder, Diagnoses(run, RunConstants(NOTHING)), settings, labels)
     assert [line.partition(":")[0] for line in lines] == labels[:10]
-    assert rest == "the other 4 settings: --view why"
+    assert rest == "4 more settings: --view why"
 
 
 def test_a_run_without_facts_is_explained_without_theory(tmp_path: Path) -> None:

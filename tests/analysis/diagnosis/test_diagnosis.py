@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from gdcli.analysis.diagnosis.case import Case
+from gdcli.analysis.diagnosis.case import Case, Limits
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis, diagnose
-from gdcli.analysis.diagnosis.evidence import Descent, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES, percent
+from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.verdict import found, qualities, states, verdicts
+from gdcli.numbers import percent
 from tests.grids import experiment
 from tests.words.measure import evidence_of
 
-DATA = Path(__file__).parents[1] / "words/data"
+DATA = Path(__file__).parents[2] / "words/data"
 HOUSING = {"data": str(DATA / "housing.csv"), "target": "value", "scale": "none"}
 SLOPE = {"formula": "x**2 - y**2", "start": "1,0.0001"}
 NOISY = {"condition": 10, "noise": 1, "examples": 512}
@@ -90,9 +90,16 @@ def only(problem: str, options: dict[str, Any], **grid: Any) -> Diagnosis:
             {"lr": [0.3162], "epochs": 50},
             "flat",
             "at the minimum",
-            "loss 1427, the least is 1421",
+            "loss 1427, the least possible is 1421",
         ),
-        ("quadratic", {}, {"lr": [0.1], "epochs": 60}, "flat", "at the minimum", "the least is 0"),
+        (
+            "quadratic",
+            {},
+            {"lr": [0.1], "epochs": 60},
+            "flat",
+            "at the minimum",
+            "the least possible is 0",
+        ),
         # The rate has run out.
         (
             "quadratic",
@@ -153,7 +160,7 @@ def only(problem: str, options: dict[str, Any], **grid: Any) -> Diagnosis:
             {"lr": [1], "epochs": 50},
             "blew up",
             None,
-            "above its start from about step",
+            "its loss is above its start; it starts at ",
         ),
         (
             "logistic-regression",
@@ -220,7 +227,7 @@ def test_a_test_loss_that_still_falls_is_no_overfitting() -> None:
         lowest_test_step=100.0,
         late_test_loss=fall[-1],
     )
-    evidence = Evidence(seen, Descent(0.1, horizon=100))
+    evidence = Evidence(seen, DescentSettings(0.1, horizon=100))
     assert "past its best test loss" not in diagnose(evidence).qualities
     risen = replace(seen, lowest_test_step=50.0)
     assert "past its best test loss" in diagnose(replace(evidence, observed=risen)).qualities
@@ -238,8 +245,8 @@ def test_a_forecast_names_its_goal_and_comes_true() -> None:
     one = only("quadratic", {"condition": 1000}, lr=[0.0015], epochs=500)
     assert one.forecast is not None
     assert one.advice == (
-        "About 880 to 1200 more steps until the gap to the least loss is 0.001% of the fall so far."
-        " Use momentum or Adam."
+        "It needs about 880 to 1200 more steps until the gap to the least loss is 0.001% of the "
+        "fall so far. Use momentum or Adam."
     )
     longer = only("quadratic", {"condition": 1000}, lr=[0.0015], epochs=500 + 1200)
     assert longer.level is not None
@@ -261,28 +268,43 @@ def test_where_the_gap_keeps_no_pace_there_is_no_forecast(grid: dict[str, Any]) 
 
 
 def test_a_failed_trial_has_no_words() -> None:
-    one = diagnose(Evidence(Observed("failed"), Descent(0.1)))
+    one = diagnose(Evidence(Observed("failed"), DescentSettings(0.1)))
     assert (one.state, one.qualities, one.phrase, one.advice) == (None, (), "", "")
 
 
 @pytest.mark.parametrize("status", ["finished", "diverged"])
 def test_a_trial_that_nothing_is_known_of_raises_nothing(status: str) -> None:
-    one = diagnose(Evidence(Observed(status), Descent(0.1)))
+    one = diagnose(Evidence(Observed(status), DescentSettings(0.1)))
     assert one.state == "blew up"  # without a last loss
 
 
-def test_every_word_is_one_of_a_list_and_has_a_phrase_and_advice() -> None:
-    words = [one.word for one in (*STATES, *QUALITIES)]
-    assert len(set(words)) == len(words)
-    evidence = _flat()
-    for one in STATES[1:]:
-        assert one.word == "reached its goal" or one.phrase(_case(evidence))
+def test_every_verdict_has_a_word_a_place_and_a_phrase() -> None:
+    assert [*states(), *qualities()] == sorted(found(), key=lambda word: word in qualities())
+    for kinds in (states(), qualities()):
+        orders = [kind.order for kind in kinds.values()]
+        assert orders == sorted(set(orders))  # one place each
+    assert all(kind.__doc__ for kind in found().values())
+    for one in verdicts(Limits()).states[1:]:
+        assert one.word == "reached its goal" or one.phrase(_case(_flat()))
+
+
+def test_the_order_of_the_verdicts() -> None:
+    assert [*states()] == [
+        *("blew up", "reached its goal", "bouncing", "too few points to tell", "still falling"),
+        "flat",
+    ]
+    assert [*qualities()] == [
+        *("unbounded below", "dead", "at a saddle", "at the minimum", "never moved"),
+        *("all examples right", "ended by its schedule", "at its noise floor", "ill-conditioned"),
+        *("chance level", "held by weight decay", "too much momentum", "clipped"),
+        *("above its start", "past its best test loss", "target below the minimum"),
+    ]
 
 
 def _flat() -> Evidence:
     levels = (1.0,) * 16
     seen = Observed("finished", "", 100, 65, 2.0, 1.0, 3.0, 0.5, levels=levels)
-    return Evidence(seen, Descent(0.1, horizon=100), Known())
+    return Evidence(seen, DescentSettings(0.1, horizon=100), Known())
 
 
 def _case(evidence: Evidence) -> Case:
@@ -296,14 +318,14 @@ def test_a_blow_up_is_dated_as_closely_as_it_is_known(after: int, at: int, words
     seen = replace(
         _flat().observed, status="diverged", diverged_after=after, diverged_at=at, diverged_by="nan"
     )
-    one = diagnose(Evidence(seen, Descent(0.1)))
+    one = diagnose(Evidence(seen, DescentSettings(0.1)))
     assert words in one.phrase
     assert "NaN" in one.phrase
 
 
 def test_no_learning_rate_is_advised_where_no_step_was_taken() -> None:
     seen = replace(_flat().observed, status="diverged", diverged_after=0, diverged_at=0)
-    one = diagnose(Evidence(replace(seen, diverged_by="nan"), Descent(0.1)))
+    one = diagnose(Evidence(replace(seen, diverged_by="nan"), DescentSettings(0.1)))
     assert one.advice.startswith("No step was taken, so no learning rate helps")
 
 
@@ -311,7 +333,7 @@ def test_growth_is_no_overflow() -> None:
     seen = replace(
         _flat().observed, status="diverged", diverged_at=9, diverged_by="growth", diverged_after=8
     )
-    phrase = diagnose(Evidence(seen, Descent(0.1))).phrase
+    phrase = diagnose(Evidence(seen, DescentSettings(0.1))).phrase
     assert "--diverge-at" in phrase
     assert "overflow" not in phrase
 
@@ -320,7 +342,7 @@ def test_growth_is_no_overflow() -> None:
 def test_below_seven_points_nothing_is_told(levels: int) -> None:
     known = tuple([1.0] * levels + [None] * (16 - levels))
     seen = replace(_flat().observed, watched=levels + 1, levels=known)
-    one = diagnose(Evidence(seen, Descent(0.1, horizon=100)))
+    one = diagnose(Evidence(seen, DescentSettings(0.1, horizon=100)))
     assert one.state == ("flat" if levels + 1 >= 7 else "too few points to tell")
 
 
@@ -453,7 +475,7 @@ def test_a_classifier_is_compared_with_always_the_same_answer(
         majority="no",
         majority_recall=0.5 if recall is not None else None,
     )
-    found = diagnose(Evidence(observed, Descent(lr=0.1, horizon=100), known))
+    found = diagnose(Evidence(observed, DescentSettings(lr=0.1, horizon=100), known))
     assert ("chance level" in found.qualities) == bool(words)
     assert words in found.phrase
 
@@ -464,4 +486,5 @@ def test_what_is_a_little_below_the_mean_is_hardly_better(base: float, said: str
     network = Known(network=True, baseline_loss=base)
     one = diagnose(Evidence(flat.observed, flat.descent, network))
     assert one.qualities == ("chance level",)
-    assert f"is {said} than predicting the mean: loss 1, the mean's {base:.4g}" in one.phrase
+    losses = f"loss 1, that of the mean is {base:.4g}"
+    assert f"is {said} than predicting the mean: {losses}" in one.phrase

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gdcli.analysis.theory import (
-    Best,
+    FastestMomentum,
     best_momentum,
     condition_number,
     convergence_rate,
@@ -137,18 +137,18 @@ def test_the_condition_number_is_that_of_the_curvatures_above_0() -> None:
     assert condition_number(Curvature(10.0, 0.5, exact=True, every_batch=False)) == 20
 
 
-def fastest(kind: type[Optimizer], curvature: Curvature) -> Best:
+def fastest(kind: type[Optimizer], curvature: Curvature) -> FastestMomentum:
     """Return the fastest learning rate and momentum, as in docs/explanation.md."""
     largest, smallest = curvature.largest, curvature.smallest
     condition = largest / smallest
     if kind is Nesterov:
         root = math.sqrt(3 * condition + 1)
-        return Best(4 / (3 * largest + smallest), (root - 2) / (root + 2), 1 - 2 / root)
+        return FastestMomentum(4 / (3 * largest + smallest), (root - 2) / (root + 2), 1 - 2 / root)
     if kind is Momentum:
         root = math.sqrt(condition)
         best = (root - 1) / (root + 1)
-        return Best(4 / (math.sqrt(largest) + math.sqrt(smallest)) ** 2, best**2, best)
-    return Best(2 / (largest + smallest), 0.0, (condition - 1) / (condition + 1))
+        return FastestMomentum(4 / (math.sqrt(largest) + math.sqrt(smallest)) ** 2, best**2, best)
+    return FastestMomentum(2 / (largest + smallest), 0.0, (condition - 1) / (condition + 1))
 
 
 @pytest.mark.parametrize("condition", [2.0, 10.0, 100.0, 1000.0])

@@ -11,21 +11,21 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gdcli.analysis.targets import Profile, Source, profiles
+from gdcli.analysis.targets import Profile, ProfiledRun, profiles
 from gdcli.analysis.theory import RunConstants
 from gdcli.report.comparison import print_profiles
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, write_run
 
 
-def source(folder: Path, trials: list[Made], *problems: str) -> Source:
+def source(folder: Path, trials: list[Made], *problems: str) -> ProfiledRun:
     """Return a run whose trials' last setting, `problem`, says of which problem they are."""
     run = read_trials(write_run(folder, trials, ["problem"]))
     empty = {"examples": 9, "minimum": None, "curvature": None, "noise": None}
     entries = [{"problem": p, "options": {"problem": p}, **empty} for p in problems]
     experiment = {"problem": "bowl", "settings": {"grid": {}}}
     data = dict.fromkeys(problems, "0")
-    return Source(
+    return ProfiledRun(
         folder, run, RunConstants({"experiment": experiment, "data": data, "theory": entries})
     )
 

@@ -8,8 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gdcli.analysis.diagnosis.diagnosis import diagnose
-from gdcli.analysis.diagnosis.evidence import STRETCHES, Descent, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.verdicts import QUALITIES, STATES
+from gdcli.analysis.diagnosis.evidence import (
+    STRETCHES,
+    DescentSettings,
+    Evidence,
+    Known,
+    Observed,
+)
+from gdcli.analysis.diagnosis.verdict import qualities, states
 
 numbers = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, 1e-300, 1e300, float("inf")]), st.floats(-1e6, 1e6)
@@ -48,7 +54,7 @@ observed = st.builds(
     ),
 )
 descents = st.builds(
-    Descent,
+    DescentSettings,
     lr=st.floats(1e-9, 1e9),
     method=st.sampled_from(["gd", "sgd", "minibatch"]),
     optimizer=st.sampled_from(["vanilla", "momentum", "adam", "sign-sgd"]),
@@ -86,8 +92,8 @@ knowns = st.builds(
 def test_any_facts_have_a_diagnosis(evidence: Evidence) -> None:
     one = diagnose(evidence)
     assert (one.state is None) == (evidence.observed.status == "failed")
-    assert one.state is None or one.state in {state.word for state in STATES}
-    assert set(one.qualities) <= {quality.word for quality in QUALITIES}
+    assert one.state is None or one.state in set(states())
+    assert set(one.qualities) <= set(qualities())
     for text in (one.phrase, one.advice):
         assert "None" not in text
         assert "nan" not in text

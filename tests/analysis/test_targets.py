@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.analysis.best import settings_of
-from gdcli.analysis.targets import Cost, Reached, Target, costs, times_to_target
+from gdcli.analysis.targets import Reached, Target, TimeToTarget, costs, times_to_target
 from gdcli.errors import UserError
 from gdcli.runs.trials import read_trials, seconds_of
 from tests.run_folders import EXAMPLES, Made, write_run
@@ -25,7 +25,7 @@ def loss(value: float) -> Target:
 
 def test_the_first_recorded_point_at_the_target_counts(tmp_path: Path) -> None:
     (found,) = times(tmp_path, [Made([9.0, nan, 4.0, 3.0, 5.0, 1.0])], loss(3.0))
-    assert (found.cost, found.reached) == (Cost(3, 3.0, 3 * EXAMPLES, None), 1)
+    assert (found.cost, found.reached) == (TimeToTarget(3, 3.0, 3 * EXAMPLES, None), 1)
 
 
 def test_the_rate_with_the_fewest_examples_is_shown_by_its_medians(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from gdcli.engine.estimate import CohortEstimate, Estimate
-from gdcli.report.labels import bytes_in_words, duration
+from gdcli.numbers import bytes_in_words, duration
 from gdcli.report.plan import MOST_TRIALS, print_plan
 from tests.grids import experiment
 

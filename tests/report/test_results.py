@@ -11,9 +11,10 @@ from rich.console import Console
 
 from gdcli.analysis.best import settings_of
 from gdcli.errors import UserError
+from gdcli.numbers import distinct_labels, factor
 from gdcli.report.charts.charts import heatmap, read_source
 from gdcli.report.charts.terminal import BEST, MOST_COLUMNS, SHADES, heatmap_lines
-from gdcli.report.labels import distinct_labels, factor, texts_of
+from gdcli.report.labels import texts_of
 from gdcli.report.results import MOST_ROWS, print_results
 from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import read_trials
@@ -125,7 +126,7 @@ def test_the_result_of_many_settings_names_the_lowest_and_who_ends_as_low(tmp_pa
     ends = {"vanilla": 0.5, "adam": 0.500001, "momentum": 0.7}
     trials = [Made([1.0, loss], optimizer=name) for name, loss in ends.items()]
     first = shown(write_run(tmp_path, trials)).splitlines()[0]
-    tied = "as low within 0.01% of the fall: gd adam at 0.1"
+    tied = "gd adam at 0.1 ends as low, within 0.01% of the fall"
     assert first == f"gd vanilla at learning rate 0.1 has the lowest loss: 0.5; {tied}."
 
 
@@ -136,7 +137,7 @@ def test_a_run_without_a_result_says_so_first(tmp_path: Path) -> None:
         "The trial diverged.": [lost],
         "Every trial diverged.": [lost, descent(10.0)],
         "Every trial diverged or failed.": [lost, Made([], lr=1.0, status="failed")],
-        "At every learning rate half of the seeds or more diverged.": half,
+        "At every learning rate at least half of the seeds diverged.": half,
     }
     for line, trials in said.items():
         folder = write_run(tmp_path / str(len(line)), trials)
@@ -208,7 +209,7 @@ def test_a_smaller_rate_that_ended_higher_is_not_advised(tmp_path: Path) -> None
     bouncing = [Made([1.0, *[0.3, 0.95] * 15], lr=0.1), Made([1.0, *[0.9, 0.2] * 15], lr=0.2)]
     text = shown(write_run(tmp_path, bouncing))
     assert "the best lr, 0.2, bounces" in text
-    assert "Use a schedule that lowers the learning rate: lr 0.1 throughout ends higher." in text
+    assert "Use a schedule that lowers the learning rate: a constant lr of 0.1 ends higher." in text
 
 
 def test_the_heat_map_has_a_row_a_setting_and_a_column_a_learning_rate(tmp_path: Path) -> None:
@@ -343,7 +344,7 @@ def test_of_many_settings_the_best_are_shown_in_their_order(tmp_path: Path) -> N
     rows = [row for row in cells(text, "Best learning rate") if row[0] == "gd"]
     expected = [f"width={k}" for k, loss in enumerate(losses) if loss <= MOST_ROWS]
     assert [row[2] for row in rows] == expected
-    assert f"60 settings with higher losses are not shown; all: --format csv, or {folder}" in text
+    assert f"60 settings have higher losses and no row here; all: --format csv, or {folder}" in text
     assert "the 6 of 100 settings with the lowest losses" in text
     assert len(shown(folder, "csv").splitlines()) == 101
 

@@ -1,0 +1,147 @@
+"""What a verdict is, and which there are: the classes in the files of the folder verdicts/."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import ClassVar, NamedTuple, get_type_hints
+
+from gdcli.analysis.diagnosis.case import Case, Limits
+from gdcli.numbers import rounded
+
+
+@dataclass(frozen=True)
+class Verdict(ABC):
+    """One thing that may be said of a trial; its docstring says when it holds, in the docs too.
+
+    The fields of a verdict are limits of its own, which become options of `gdcli show`.
+    """
+
+    word: ClassVar[str]  # what tables call it, and --fail-on with hyphens
+    order: ClassVar[int]  # of those that hold, the one with the lowest order is said first
+    smaller_rate: ClassVar[bool] = False  # it means that the learning rate is too large
+
+    @classmethod
+    def definition(cls) -> str:
+        """Return when it holds, as a cell of a table."""
+        return " ".join((cls.__doc__ or "").split())
+
+    @abstractmethod
+    def holds(self, case: Case) -> bool:
+        """Return whether this is true of a trial; no other trial is asked about."""
+
+    @abstractmethod
+    def phrase(self, case: Case) -> str:
+        """Return what a sentence says of the trial, such as "is flat"."""
+
+    def advice(self, case: Case) -> str:
+        """Return what to do about it, in sentences; "" where another verdict says more."""
+        return ""
+
+
+class TrialState(Verdict):
+    """What a loss does at its end: a trial has the first state that holds."""
+
+    sign: ClassVar[str] = "="  # in tables: it tells the states apart without colour
+    color: ClassVar[str] = "default"  # one of Rich's
+    lost: ClassVar[bool] = False  # the trial has no loss that is worth a comparison
+    rests: ClassVar[bool] = False  # the loss no longer changes
+    falls: ClassVar[bool] = False  # the loss falls: a forecast says how long
+    swings: ClassVar[bool] = False  # the loss goes up and down: its advice comes before all other
+    reached: ClassVar[bool] = False  # the trial ended where it was told to end
+
+
+class TrialQuality(Verdict):
+    """What a trial's end is worth: of the qualities that hold the first one leads."""
+
+    alone: ClassVar[bool] = False  # where it leads, no other quality is in the sentence
+    beside: ClassVar[bool] = False  # it is in the sentence even where another one leads
+    says_it_rests: ClassVar[bool] = False  # the sentence does not say that the loss is flat, too
+    good: ClassVar[bool] = False  # as good as a reached goal
+    final: ClassVar[bool] = False  # other learning rates change little
+    sooner: ClassVar[bool] = False  # its advice shortens what is forecast
+    of_lost: ClassVar[bool] = False  # it can be said of a trial without a loss
+
+
+class Verdicts(NamedTuple):
+    """All verdicts with their limits set, each kind in its order."""
+
+    states: tuple[TrialState, ...]
+    qualities: tuple[TrialQuality, ...]
+
+
+@cache
+def found() -> Mapping[str, type[Verdict]]:
+    """Return the classes of all verdicts by their words, in their order."""
+    package = import_module("gdcli.analysis.diagnosis.verdicts")
+    names = sorted(one.name for one in iter_modules(package.__path__))
+    classes = [
+        kind
+        for name in names
+        for kind in vars(import_module(f"{package.__name__}.{name}")).values()
+        if isinstance(kind, type) and issubclass(kind, Verdict) and not inspect.isabstract(kind)
+    ]
+    classes.sort(key=lambda kind: (kind.order, kind.word))
+    return {kind.word: kind for kind in classes}
+
+
+@cache
+def states() -> dict[str, type[TrialState]]:
+    """Return the classes of the states by their words, in their order."""
+    return {word: kind for word, kind in found().items() if issubclass(kind, TrialState)}
+
+
+@cache
+def qualities() -> dict[str, type[TrialQuality]]:
+    """Return the classes of the qualities by their words, in their order."""
+    return {word: kind for word, kind in found().items() if issubclass(kind, TrialQuality)}
+
+
+@cache
+def limits_class() -> type[Limits]:
+    """Return the limits that verdicts share and those of each, as one class of options."""
+    shared = {one.name for one in fields(Limits)}
+    own = {
+        one.name: (one.name, get_type_hints(kind, include_extras=True)[one.name], one)
+        for kind in found().values()
+        for one in fields(kind)
+        if one.name not in shared
+    }
+    extra = [(name, hint, field(default=one.default)) for name, hint, one in own.values()]
+    return make_dataclass("Limits", extra, bases=(Limits,), frozen=True)
+
+
+@cache
+def verdicts(limits: Limits) -> Verdicts:
+    """Return all verdicts with these limits; what `limits` lacks has its usual value."""
+    made = [
+        kind(**{f.name: getattr(limits, f.name, f.default) for f in fields(kind)})
+        for kind in found().values()
+    ]
+    return Verdicts(
+        tuple(one for one in made if isinstance(one, TrialState)),
+        tuple(one for one in made if isinstance(one, TrialQuality)),
+    )
+
+
+def number(value: float | None) -> str:
+    """Return a number for a sentence."""
+    return "unknown" if value is None else rounded(float(value))
+
+
+def limit_in_words(case: Case) -> str:
+    """Return the stability limit of theory with its formula."""
+    return f"the limit {case.known.limit_formula} = {number(case.known.limit)}"
+
+
+def steps_in_words(case: Case, steps: float) -> str:
+    """Return a number of steps, as epochs where an epoch has several."""
+    per_epoch = case.descent.steps_per_epoch
+    unit = "epoch" if case.descent.stochastic or per_epoch > 1 else "step"
+    count = steps / per_epoch if unit == "epoch" else steps
+    return f"{count:.4g} {unit}{'' if count == 1 else 's'}"
