@@ -11,8 +11,7 @@ import numpy as np
 from benchmarks.workload import Task
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import precision
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import precision, starting_point
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.sampling import Orders
 from gdcli.experiment.experiment import Given, read

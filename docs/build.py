@@ -1,4 +1,4 @@
-"""Writes the reference pages: commands, problems, optimizers, schedules and verdicts.
+"""Writes the reference pages: commands, problems, optimizers, schedules, measures and verdicts.
 
 Run from the project's root: python docs/build.py FOLDER
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gdcli.analysis.diagnosis.verdict import qualities, states
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.cli.app import COMMANDS
 
 
@@ -58,7 +58,7 @@ def main(folder: Path) -> None:
     """Write every page below a folder."""
     write_help(folder)
     write_verdicts(folder)
-    for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES):
+    for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES, MEASURES):
         write(folder, catalogue)
 
 

@@ -82,17 +82,17 @@ SLOW = (
     ),
     Slow(
         "sharpness, of which one of char-lm takes seconds",
-        ("tests/engine/test_sharpness.py::test_sharpness_in_a_grid_is_that_of_the_trial_alone",),
+        ("tests/engine/test_hessian.py::test_sharpness_in_a_grid_is_that_of_the_trial_alone",),
         lambda case: of_a_program(case) and case["problem"] != "char-lm",
     ),
     Slow(
         "every setting of a plain loop in PyTorch",
-        ("tests/engine/test_reference.py::test_a_grid_is_its_trials_trained_one_by_one",),
+        ("tests/engine/reference/test_textbook.py::test_a_grid_is_its_trials_trained_one_by_one",),
         lambda case: case["name"] in ("linear-regression", "mlp-relu") or case["how"] == "sgd",
     ),
     Slow(
         "products of layers with precisions and methods",
-        ("tests/engine/test_modules.py::test_a_trial_in_a_grid_equals_the_trial_alone",),
+        ("tests/engine/layers/test_modules.py::test_a_trial_in_a_grid_equals_the_trial_alone",),
         lambda case: (case["dtype"], case["method"]) == ("float64", "minibatch"),
     ),
     Slow(
@@ -107,14 +107,14 @@ SLOW = (
             "tests/datasets/test_text.py::test_a_text_that_repeats_is_learnt",
             "tests/engine/test_contract.py::test_gradient_descent_lowers_the_loss_by_default",
             "tests/engine/test_published.py",
-            "tests/engine/test_quantization.py::test_rounding_costs_what_is_published*",
-            "tests/engine/test_sharpness.py::test_full_batch_descent_trains_a_network_at_the_edge*",
+            "tests/engine/layers/test_quantized.py::test_rounding_costs_what_is_published*",
+            "tests/engine/test_hessian.py::test_full_batch_descent_trains_a_network_at_the_edge*",
             "tests/analysis/test_edge.py::test_larger_rates_train_at_the_edge_and_small_ones_below",
         ),
     ),
     Slow(
         "twenty gradients a step",
-        ("tests/engine/test_torch_optimizers.py::test_it_is_the_torch_loop",),
+        ("tests/engine/reference/test_torch_optimizers.py::test_it_is_the_torch_loop",),
         lambda case: case["name"] != "LBFGS",
     ),
     Slow(
@@ -170,7 +170,9 @@ SLOW = (
     ),
     Slow(
         "networks, in one piece and in many",
-        ("tests/engine/test_pieces.py::test_pieces_change_nothing_but_the_last_digits",),
+        (
+            "tests/engine/families/test_footprint.py::test_pieces_change_nothing_but_the_last_digits",
+        ),
         lambda case: case["problem"].__name__ == "Line",
     ),
     Slow(

@@ -105,7 +105,7 @@ def test_the_gallery_says_what_its_experiments_say_and_shows_them() -> None:
 
 def test_the_reference_is_built(tmp_path: Path) -> None:
     subprocess.run([sys.executable, DOCS / "build.py", tmp_path], check=True, cwd=ROOT)
-    for folder in ("commands", "problems", "optimizers", "schedules"):
+    for folder in ("commands", "problems", "optimizers", "schedules", "measures"):
         names = {file.stem for file in (tmp_path / folder).iterdir()} - {"README"}
         listed = re.findall(r"\]\(([\w-]+)\.md\)", (tmp_path / folder / "README.md").read_text())
         assert names == {*listed}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, Catalogue
 from gdcli.door import fits
 from gdcli.engine.quantized_size import Quantized
-from gdcli.engine.theory.baseline import Baseline, Spread
+from gdcli.engine.theory.baseline import Baseline, FeatureSpread
 from gdcli.engine.theory.curvature import Curvature
 from gdcli.engine.theory.noise_floor import Floor
 from gdcli.errors import UserError
@@ -315,7 +315,7 @@ class ProblemConstants(NamedTuple):
     infimum: float | None = None  # where there is no minimum: what the loss may fall towards for
     # ever, as that of separable classes without a penalty does to 0
     baseline: Baseline | None = None
-    spread: Spread | None = None
+    spread: FeatureSpread | None = None
     network: bool = False
     convex: bool | None = None
     bound: float | None = None  # a loss that no parameters are below
@@ -348,7 +348,7 @@ class ProblemEntry(TypedDict):
     quantized: NotRequired[Quantized | None]
     infimum: NotRequired[float | None]
     baseline: NotRequired[Baseline | None]
-    spread: NotRequired[Spread | None]
+    spread: NotRequired[FeatureSpread | None]
     network: NotRequired[bool]
     convex: NotRequired[bool | None]
     bound: NotRequired[float | None]
@@ -428,7 +428,7 @@ def _facts(entry: Mapping[str, Any], identity: str) -> ProblemConstants:
         Quantized(**entry["quantized"]) if entry.get("quantized") else None,
         entry.get("infimum"),
         Baseline(**baseline) if baseline else None,
-        Spread(**spread) if spread else None,
+        FeatureSpread(**spread) if spread else None,
         bool(entry.get("network")),
         entry.get("convex"),
         entry.get("bound"),

@@ -27,6 +27,7 @@ from gdcli.catalog import user_code
 from gdcli.catalog.user_code import NAME, TORCH, is_own, name_in, only_class
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
+from gdcli.measure import Measure
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
@@ -266,6 +267,7 @@ def _parsed(file: Path) -> ast.Module:
 PROBLEMS: Catalogue[Problem] = Catalogue("problems", Problem)  # type: ignore[type-abstract]
 OPTIMIZERS: Catalogue[Optimizer] = Catalogue("optimizers", Optimizer)  # type: ignore[type-abstract]
 SCHEDULES: Catalogue[Schedule] = Catalogue("schedules", Schedule)  # type: ignore[type-abstract]
+MEASURES: Catalogue[Measure] = Catalogue("measures", Measure)  # type: ignore[type-abstract]
 
 
 def name_of(entry: object) -> str:

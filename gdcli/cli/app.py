@@ -163,6 +163,10 @@ GROUPS = {
             "listing:schedules",
             "List the schedules, or describe one with all of its options.",
         ),
+        "measures": (
+            "listing:measures",
+            "List the measures, or describe one with its columns.",
+        ),
         "step": ("step:step", "Take steps of gradient descent on a formula, and print each."),
         "lr-range": ("studies:lr_range", "Find a good learning rate for each setting of a grid."),
         "landscape": ("studies:landscape", "Draw the loss around the paths that training takes."),

@@ -1,4 +1,4 @@
-"""What there is: `gdcli problems`, `optimizers`, `schedules`, `runs` and `doctor`."""
+"""What there is: `gdcli problems`, `optimizers`, `schedules`, `measures`, `runs` and `doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.catalog.user_code import is_own
 from gdcli.cli.options import RUN, Screen, default_of, limits_of, metavar, options_from, read
 from gdcli.errors import UserError
@@ -56,8 +56,8 @@ def _row(catalogue: Catalogue[Any], owner: str, option: Option) -> dict[str, str
 
 def _names(ctx: typer.Context) -> list[str]:
     """Return what a shell completes the argument of one of the commands by."""
-    catalogues = {catalogue.folder: catalogue for catalogue in (PROBLEMS, OPTIMIZERS, SCHEDULES)}
-    return catalogues[str(ctx.info_name)].names()
+    kinds: tuple[Catalogue[Any], ...] = (PROBLEMS, OPTIMIZERS, SCHEDULES, MEASURES)
+    return {kind.folder: kind for kind in kinds}[str(ctx.info_name)].names()
 
 
 def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
@@ -89,6 +89,7 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
 
 
 problems, optimizers, schedules = listing(PROBLEMS), listing(OPTIMIZERS), listing(SCHEDULES)
+measures = listing(MEASURES)
 
 
 @options_from({RUN: (Screen,)})

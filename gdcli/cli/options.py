@@ -22,7 +22,7 @@ from typing import (
 import typer
 from annotated_types import Le
 
-from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import one, text, texts
 from gdcli.experiment.grid import MOST_STEPS
@@ -44,7 +44,7 @@ METAVARS = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}
 SHORT = {"output": "-o", "dry-run": "-n", "quiet": "-q", "verbose": "-v"}
 # Headings of the help: a problem's own options, those of every grid, those that change no number.
 PROBLEM, GRID, RUN = "Problem", "Grid", "Run"
-NAMES = {catalogue.word: catalogue.names for catalogue in (OPTIMIZERS, SCHEDULES)}
+NAMES = {catalogue.word: catalogue.names for catalogue in (OPTIMIZERS, SCHEDULES, MEASURES)}
 
 
 class Collect(Protocol):
@@ -206,9 +206,17 @@ def _described(option: Option) -> str:
     what, bracket, own = option.summary.removesuffix(")").rpartition(" (default: ")
     if bracket:  # a default in words
         notes.append(f"default: {own}")
-    return (
-        f"{what if bracket else option.summary} ({'; '.join(notes)})" if notes else option.summary
-    )
+    summary = what if bracket else option.summary
+    if option.name == MEASURES.word:
+        # Plugins are left to `gdcli measures`: to ask for them takes longer than all the rest.
+        summary += ": " + "; ".join(map(_of_measure, MEASURES.built_in()))
+    return f"{summary} ({'; '.join(notes)})" if notes else summary
+
+
+def _of_measure(name: str) -> str:
+    """Return a measure and its summary, in a sentence."""
+    summary = MEASURES.summary(name)
+    return f"{name} ({summary[:1].lower()}{summary[1:]})"
 
 
 def limits_of(option: Option) -> str:

@@ -1,8 +1,9 @@
-"""What rare classes count: the weights of the loss, and the mean recall of the classes.
+"""Rare classes: their weights in the loss, and the mean recall over all classes.
 
-The loss is the mean over the examples of weight times cost, divided by their number and not, as
-torch's CrossEntropyLoss has it, by the sum of their weights. Over all training examples these are
-the same. Over a batch the one by the number is right in the mean, and parts of the examples add up.
+The loss is the mean of weight times cost over the examples. It is divided by the number of
+examples; torch's CrossEntropyLoss divides by the sum of their weights. Over all training examples
+both are the same. Over a batch, the mean over the examples has the right expectation, and parts of
+the examples add up.
 """
 
 from __future__ import annotations
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
     from gdcli.problem import Batch, Data, Problem
 
 BALANCED = "balanced_accuracy"  # its column, after the name of the part
-HITS = "hits"  # how many examples of each class are right, until that is divided by how many are
+HITS = (
+    "hits"  # how many examples of each class are right, until they are divided by all of the class
+)
 
 
 def classes_in(part: Batch) -> NDArray[np.int64]:
-    """Return the class of each target of a part, flat, without those that do not count.
+    """Return the class of each target, flat; targets that do not count are left out.
 
-    Targets are class indices, below 0 where they do not count, or rows of 0 and 1: one-hot, or a
+    Targets are class indices, negative where they do not count, or rows of 0 and 1: one-hot, or a
     single column.
     """
     if not part:
@@ -43,17 +46,18 @@ def classes_in(part: Batch) -> NDArray[np.int64]:
 
 
 def class_counts(part: Batch, classes: int = 0) -> NDArray[np.int64]:
-    """Return how many examples of a part are of each class, of so many classes at least."""
+    """Return how many examples of a part each class has; at least `classes` classes are counted."""
     found: NDArray[np.int64] = np.bincount(classes_in(part), minlength=classes)
     return found
 
 
 def class_weights(problem: Problem, data: Data, classes: int = 0) -> NDArray[np.float64] | None:
-    """Return what an example of each class counts in the loss; None: all count alike.
+    """Return the weight of an example of each class in the loss; None: all weights are 1.
 
-    scikit-learn's class_weight="balanced": n / (classes x examples of the class), of the training
-    part and the classes in it (King and Zeng 2001). One that is not in it counts 1. Of `classes` at
-    least, as a network may have more outputs than there are.
+    As scikit-learn's class_weight="balanced": n / (classes x examples of the class), from the
+    classes in the training part (King and Zeng 2001). A class without a training example has weight
+    1. There are at least `classes` weights, since a network may have more outputs than there are
+    classes.
     """
     if not (isinstance(problem, OfClasses) and problem.weighs):
         return None
@@ -69,9 +73,9 @@ def class_weights(problem: Problem, data: Data, classes: int = 0) -> NDArray[np.
 def weighted(
     problem: LinearModel, data: Data, place: Callable[[Any], Array] = np.asarray
 ) -> LinearModel:
-    """Return a linear model whose costs are weighed by the classes, if they are.
+    """Return a linear model whose costs have the weights of the classes, if it asks for them.
 
-    `place` brings the weights to where the predictions are.
+    `place` moves the weights to the device of the predictions.
     """
     weights = class_weights(problem, data)
     if weights is None:
@@ -88,11 +92,11 @@ class Weighted(LinearModel):
 
     @property
     def convex(self) -> bool:
-        """That of the model."""
+        """Whether the model's cost is convex."""
         return self.model.convex
 
     def of_each(self, y: Array) -> Array:
-        """Return the weight of each example, shape (..., 1, columns), of its targets."""
+        """Return the weight of each example, shape (..., 1, columns), from its targets."""
         xp = namespace(y)
         if y.shape[-2] == 1:
             return xp.where(y > 0.5, self.weights[1], self.weights[0])
@@ -112,7 +116,7 @@ class Weighted(LinearModel):
         return None if bent is None else self.of_each(y) * bent
 
     def probabilities(self, z: Array) -> Array | None:
-        """Return the model's."""
+        """Return the model's probabilities."""
         return self.model.probabilities(z)
 
     def scores(self, z: Array, y: Array) -> dict[str, Array]:
@@ -156,10 +160,10 @@ def counts_of(data: Data) -> dict[str, NDArray[np.int64]]:
 def recalled(
     values: dict[str, Array], counts: Mapping[str, NDArray[np.int64]], data: Data
 ) -> dict[str, Array]:
-    """Return measures with the mean recall in the place of how many are right, over the examples.
+    """Replace the numbers of right examples by the mean recall over the classes.
 
-    These, (..., classes), may have been added up from parts of the examples, of which each may have
-    several targets.
+    The numbers, (..., classes), may be sums over parts of the examples; an example may have several
+    targets.
     """
     found = dict(values)
     for part, of_each in counts.items():

@@ -1,9 +1,7 @@
-"""What a network's outputs cost: the trial-axis form of a criterion.
+"""What a network's outputs cost: stacked criteria, and the criterion of one trial.
 
-Outputs have shape (trials, outputs, batch); targets (trials or 1, outputs, batch), one-hot for
-cross_entropy.
-
-What the outputs of one trial's network cost, by its criterion.
+The outputs of stacked criteria have shape (trials, outputs, batch); targets have shape (trials or
+1, outputs, batch), one-hot for cross_entropy.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ Measures: TypeAlias = "dict[str, Tensor]"
 
 
 class Criterion(ABC):
-    """A cost, its slope and what else is measured; each is computed only where it is wanted."""
+    """A criterion of stacked networks; each quantity is computed only where it is needed."""
 
     @abstractmethod
     def cost(self, z: Tensor, y: Tensor) -> Tensor:
@@ -50,7 +48,7 @@ class Criterion(ABC):
 
     @abstractmethod
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the slope of the summed cost in z."""
+        """Return the derivative of the summed cost with respect to z."""
 
     @abstractmethod
     def costs(self, z: Tensor, y: Tensor) -> Tensor:
@@ -73,7 +71,7 @@ class CrossEntropy(Criterion):
         return -(torch.log_softmax(z, 1) * y).sum((1, 2))
 
     def slope(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return the predicted probabilities, less the targets."""
+        """Return the predicted probabilities minus the targets."""
         return self.probabilities(z) - y
 
     def costs(self, z: Tensor, y: Tensor) -> Tensor:
@@ -85,14 +83,14 @@ class CrossEntropy(Criterion):
         return torch.softmax(z, 1)
 
     def scores(self, z: Tensor, y: Tensor) -> Measures:
-        """Return how often no other class has as large an output as the right one.
+        """Return in how many examples no other class has as large an output as the right one.
 
         Comparisons run over the whole batch at once; an argmax over the outputs does not.
         """
         return {"accuracy": self.right(z, y).sum(1).to(z.dtype)}
 
     def right(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return which examples are right, (trials, batch)."""
+        """Return which examples are classified rightly, (trials, batch)."""
         right = (z * y).sum(1, keepdim=True)
         return (z >= right).sum(1) == 1
 
@@ -137,7 +135,7 @@ CRITERIA: dict[str, Criterion] = {"cross_entropy": CrossEntropy(), "mse": Square
 
 
 def one_hot(classes: Tensor, count: int, dtype: torch.dtype) -> Tensor:
-    """Return class indices (examples,) as `count` numbers each: zeros and a one."""
+    """Return class indices (examples,) as one-hot columns of `count` numbers."""
     return torch.nn.functional.one_hot(classes.long(), count).to(dtype)
 
 
@@ -155,8 +153,8 @@ SEEN, TRIED = 2, 256  # examples
 SAME = 1e-6  # of two ways to add up a mean in float64
 
 
-class Cost:
-    """A loss of torch.nn.functional, or a user's own: a mean over the examples or their places."""
+class TrialCriterion:
+    """The criterion of one trial: torch's or the user's own mean over examples or their places."""
 
     def __init__(
         self, problem: Network, device: Torch | None = None, weights: Tensor | None = None
@@ -210,7 +208,7 @@ class Cost:
         return cast("Tensor", costs.flatten(1).mean(1) if costs.ndim > 1 else costs)
 
     def right(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return where the largest output is the target's, and where a target counts at all."""
+        """Return where the largest output is the target's, and which targets count at all."""
         z, y = self.aligned(z, y)
         counts = torch.ones_like(y, dtype=torch.bool)
         if y.is_floating_point():
@@ -220,13 +218,13 @@ class Cost:
 
     @property
     def ignored(self) -> int:
-        """The class that is left out."""
+        """The class index that the criterion ignores."""
         keywords = getattr(self.function, "keywords", {})  # of a functools.partial
         found = keywords.get("ignore_index", getattr(self.function, "ignore_index", IGNORED))
         return cast("int", found)
 
     def hits(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return how many targets of each class the largest output is right about, (classes,)."""
+        """Return for how many targets of each class the largest output is right, (classes,)."""
         z, y = self.aligned(z, y)
         if y.is_floating_point():
             y = y.argmax(1)
@@ -235,9 +233,10 @@ class Cost:
         return (classes * right[..., None]).flatten(0, -2).sum(0)
 
     def aligned(self, z: Any, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return outputs and targets as torch has them: classes second, a number for each output.
+        """Return outputs and targets in torch's layout: classes second, one number for each output.
 
-        A user's own function is given them as they are. Raises ValueError for what does not fit.
+        A user's own function is given both as they are. Raises ValueError for shapes that do not
+        fit.
         """
         if not isinstance(z, torch.Tensor):
             what = f"{self.name} has no tensor of outputs, but {type(z).__name__}"
@@ -263,7 +262,7 @@ class Cost:
         raise ValueError(f"{self.name} has {shapes}: it takes {fix}")
 
     def check_classes(self, data: Data, classes: int) -> None:
-        """Raise ValueError where a class has no output, of which there are so many."""
+        """Raise ValueError where a class has no output; there are `count` outputs."""
         for y in (part["y"] for part in (data.train, data.test) if part):
             if y.dtype.kind == "f" or not y.size:
                 continue
@@ -277,14 +276,14 @@ class Cost:
 
 
 def _unbound(problem: Network, given: Function) -> Function:
-    """Return a function that is an attribute of the class; of two arguments it is no method."""
+    """Return a function of two arguments that is a class attribute, not as a bound method."""
     if not inspect.ismethod(given) or given.__self__ is not problem:
         return given
     return given.__func__ if len(_needed(given.__func__)) == MEAN else given
 
 
 def _placed(function: Function, device: Torch) -> Function:
-    """Return a function whose own tensors, such as weights of classes, are where the trial is."""
+    """Return a function whose own tensors, such as class weights, are on the trial's device."""
     dtype = getattr(torch, device.dtype)
     if isinstance(function, torch.nn.Module):
         return copy.deepcopy(function).to(device.name, dtype)
@@ -300,7 +299,7 @@ def _placed(function: Function, device: Torch) -> Function:
 
 
 def _of_torch(function: Function) -> bool:
-    """Return whether a function, a module or a partial is of torch's losses."""
+    """Return whether a function, a module or a partial is one of torch's losses."""
     made_of = getattr(function, "func", function)
     known = made_of if inspect.isfunction(made_of) else type(made_of)
     return known.__module__ in {"torch.nn.functional", "torch.nn.modules.loss"}
@@ -312,7 +311,7 @@ def _needed(function: Function) -> list[str]:
 
 
 def _is_loss(function: object) -> bool:
-    """Return whether a function is of outputs and targets, and averages by itself."""
+    """Return whether a function takes outputs and targets, and averages by itself."""
     if not inspect.isfunction(function) or function.__name__.startswith("_"):
         return False
     known, needed = inspect.signature(function).parameters, _needed(function)
@@ -324,11 +323,10 @@ def _is_loss(function: object) -> bool:
 def check_criterion(problem: Network, data_seed: int) -> None:
     """Raise UserError for a network whose outputs and targets do not fit its criterion.
 
-    So does one whose targets have no class that could be weighed.
-
-    It is seen on two examples; a network that raises is left to the run, which tells of it.
+    The check computes two examples. Targets without classes cannot be weighed by them, which is an
+    error, too. A network that raises is left to the run, which reports it.
     """
-    cost, data = Cost(problem), load(problem, data_seed)
+    cost, data = TrialCriterion(problem), load(problem, data_seed)
     if "y" not in data.train or data.train["y"].dtype.kind not in "iufb":
         held = f"targets of type {data.train['y'].dtype}" if "y" in data.train else 'no "y"'
         fix = 'give classes as integers, or targets as numbers, as "y"'
@@ -353,9 +351,9 @@ def check_criterion(problem: Network, data_seed: int) -> None:
 
 
 def _outputs(problem: Network, data: Data) -> Any:
-    """Return what two examples make of a network as it begins.
+    """Return the outputs of a new network for two examples.
 
-    Raises UserError for one that changes them.
+    Raises UserError for a network that changes its inputs.
     """
     x = torch.from_numpy(data.train["x"][:SEEN].copy())
     x = x.to(torch.get_default_dtype()) if x.is_floating_point() else x
@@ -371,8 +369,8 @@ def _outputs(problem: Network, data: Data) -> Any:
     return z
 
 
-def _check_cost(cost: Cost, z: Any, y: Tensor) -> None:
-    """Raise ValueError where a criterion does not take outputs and targets, or repeats some."""
+def _check_cost(cost: TrialCriterion, z: Any, y: Tensor) -> None:
+    """Raise ValueError for a criterion that refuses, or repeats, some outputs or targets."""
     cost.aligned(z, y)
     try:
         with warnings.catch_warnings():
@@ -389,12 +387,12 @@ def _check_cost(cost: Cost, z: Any, y: Tensor) -> None:
 
 @lru_cache(maxsize=16)
 def adds_up(problem: Network, data_seed: int) -> bool:
-    """Return whether a mean cost is the mean of those of parts of the examples.
+    """Return whether the mean cost of all examples is the mean of those of parts of them.
 
-    It is not where a class is left out. Of a criterion that is given as a function it is tried
-    whether classes weigh more than others, or costs are summed.
+    It is not where the criterion ignores a class. A criterion that is given as a function is tried:
+    classes may have weights, or costs may be summed.
     """
-    cost, data = Cost(problem, Torch("float64")), load(problem, data_seed)
+    cost, data = TrialCriterion(problem, Torch("float64")), load(problem, data_seed)
     targets = [part["y"] for part in (data.train, data.test) if part]
     if cost.name in IGNORING and any((y == cost.ignored).any() for y in targets):
         return False
@@ -407,7 +405,7 @@ def adds_up(problem: Network, data_seed: int) -> bool:
         return False
 
 
-def _is_mean_of_parts(cost: Cost, like: torch.Size, y: NDArray[Any]) -> bool:
+def _is_mean_of_parts(cost: TrialCriterion, like: torch.Size, y: NDArray[Any]) -> bool:
     """Return whether the cost of drawn outputs and some targets is the mean of its parts."""
     order = np.argsort(y, kind="stable") if y.ndim == 1 else np.arange(len(y))
     # In this order the parts have other classes.

@@ -1,7 +1,4 @@
-"""Where arrays live: NumPy on the CPU, torch on the CPU or a GPU.
-
-How the C library hands out memory.
-"""
+"""Where arrays live: NumPy on the CPU, torch on the CPU or a GPU; how glibc hands out memory."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ if TYPE_CHECKING:
 
 # NVIDIA's driver on Linux and Windows, AMD's runtime, which PyTorch calls CUDA too.
 DRIVERS = ("libcuda.so.1", "nvcuda.dll", "libamdhip64.so")
-CACHE = 2**17  # numbers that fit one
+CACHE = 2**17  # numbers that fit a processor's cache
 
 
 @dataclass(frozen=True)
@@ -33,11 +30,11 @@ class Device(ABC):
 
     dtype: str  # "float32" or "float64"
 
-    eager: bool = True  # looking at an array costs nothing
+    eager: bool = True  # reading a number waits for no other device
 
     @property
     def at_once(self) -> int:
-        """The numbers that are best worked on at a time: a cacheful, or plenty for a GPU."""
+        """How many numbers are best computed at a time: a cacheful, or plenty for a GPU."""
         return CACHE if self.eager else 2**24
 
     @abstractmethod
@@ -109,7 +106,7 @@ def resolve(name: str, *, networks: bool) -> str:
 
 
 def _devices() -> int:
-    """Return how many CUDA devices PyTorch sees; without a driver it need not be asked."""
+    """Return how many CUDA devices PyTorch sees; without a driver torch is not imported for it."""
     if not any(map(_loads, DRIVERS)):
         return 0
     import torch
@@ -133,7 +130,7 @@ def device_for(name: str, dtype: str, *, networks: bool) -> Device:
 
 
 def torch_facts(name: str) -> dict[str, str]:
-    """Return what torch's results on a resolved device depend on besides its version."""
+    """Return what torch's bits on a resolved device depend on."""
     import torch
 
     facts = {
@@ -148,15 +145,15 @@ def torch_facts(name: str) -> dict[str, str]:
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1  # mallopt's names for them, in malloc.h
 LARGEST = 2**31 - 1
-OFTEN = 2**29  # bytes of arrays, after which what lies free between others is given back
+OFTEN = 2**29  # bytes of freed arrays, after which free memory is returned
 
 
 @cache
 def keep_memory() -> None:
-    """Have glibc keep freed memory for the next array instead of returning it to the system.
+    """Make glibc keep freed memory for the next array instead of returning it to the system.
 
-    A step makes and frees the same arrays over and over; fetching each anew from the system, page
-    by page, costs up to half of the time of a pass. Elsewhere this does nothing.
+    A step makes and frees the same arrays again and again. Fetching each from the system, page by
+    page, costs up to half of the time of a pass. On other systems this does nothing.
     """
     if sys.platform != "linux":
         return
@@ -173,10 +170,10 @@ class _Spent:
 
 
 def give_back(made: int) -> None:
-    """Note so many bytes of arrays that were freed; now and then return them to the system.
+    """Count freed bytes; now and then return free memory to the system.
 
-    Between the few numbers that are kept of each pass the freed arrays leave gaps that the next do
-    not fit into: without this, what is held grows to several times what is in use.
+    Freed arrays leave gaps between the few numbers that are kept of each pass, and the next arrays
+    do not fit into the gaps: without this, the process holds several times what it uses.
     """
     _Spent.count += made
     if _Spent.count < OFTEN or sys.platform != "linux":

@@ -1,13 +1,7 @@
-"""What a grid would cost: steps, seconds, memory and disk, before anything is run or written.
-
-How much memory a batch needs, and how much there is.
-
-How long NumPy takes for batches at most, which is known without trying any.
-"""
+"""What a grid would cost: steps, seconds, memory and disk, before anything runs or is written."""
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from contextlib import suppress
@@ -20,14 +14,20 @@ from gdcli.datasets.out_of_core import numbers_held, some_of, streamed
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of, load
-from gdcli.engine.families import alone, needs_torch, pieces_for, precision
-from gdcli.engine.hessian import MOST
-from gdcli.engine.layout import BENT, NARROWEST, by_seed
+from gdcli.engine.families.find import (
+    alone,
+    needs_torch,
+    pieces_for,
+    precision,
+    stacked_trials,
+    starting_point,
+)
+from gdcli.engine.layout import BENT, ON_A_GPU
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.fields import show
-from gdcli.problem import Problem, StatefulNetwork
+from gdcli.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,7 +39,7 @@ SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)
 
 
 def check_memory(batches: Iterable[TrialBatch], allowed: str | None, device: str = "cpu") -> None:
-    """Raise UserError for the first batch of which not even one trial fits into what is allowed."""
+    """Raise UserError for the first batch whose single trials need more memory than allowed."""
     limit = allowance(allowed, device)
     for batch in batches:
         one = replace(batch, trials=batch.trials[:1])
@@ -50,7 +50,7 @@ def check_memory(batches: Iterable[TrialBatch], allowed: str | None, device: str
 
 
 def _fix(one: TrialBatch, needed: int, limit: int, device: str) -> str:
-    """Return what would help: more memory, and what of a trial's settings makes it fit."""
+    """Return what would help: more memory, or settings of the trial that take less."""
     enough = int(1.01 * needed)  # rounding takes half a percent at most
     ways = [f"allow --memory {human(enough)}"]
     if device == "cpu" and enough > (there := free()):
@@ -68,7 +68,7 @@ def _fix(one: TrialBatch, needed: int, limit: int, device: str) -> str:
 
 
 def _others(trial: Trial, examples: int) -> Iterator[tuple[str, Trial]]:
-    """Yield settings that take less, in words and as a trial: of each kind the nearest first."""
+    """Yield settings that take less memory, in words and as a trial, the nearest first."""
     training = trial.training
     steps = plan_of(trial, examples).steps
     yield "record less often", replace(trial, training=replace(training, record=str(steps)))
@@ -86,10 +86,10 @@ def _others(trial: Trial, examples: int) -> Iterator[tuple[str, Trial]]:
 
 
 def stacks_of(batch: TrialBatch, data: Data, room: int, device: str = "cpu") -> list[TrialBatch]:
-    """Return a batch in equal parts that each fit into so many bytes, or are a trial each.
+    """Return a batch in equal parts that each fit into `room` bytes, or are a single trial.
 
-    A trial's bits do not depend on those beside it, so that no other cut is asked for: the batch
-    stays what is stored.
+    A trial's bits do not depend on the trials beside it, so the parts may have any size; the batch
+    stays the unit that is stored.
     """
     count = size = len(batch.trials)
     most = room
@@ -113,15 +113,15 @@ def stack_memory(batch: TrialBatch, room: int, device: str = "cpu") -> int:
 
 
 def _could_stream(problem: Problem) -> bool:
-    from gdcli.datasets.tabular import Streamable  # it brings readers along
+    from gdcli.datasets.tabular import Streamable  # it imports the readers of files
 
     return isinstance(problem, Streamable) and problem.streams and not problem.stream
 
 
 def allowance(allowed: str | None, device: str = "cpu") -> int:
-    """Return the bytes that --memory allows, or else half of those that are free.
+    """Return the bytes that --memory allows; by default half of the free memory.
 
-    Of a GPU it is three quarters of what it has, or what other processes leave of it.
+    Of a GPU it is three quarters of its memory, or what other processes leave free.
     """
     if allowed is not None:
         return parse(allowed)
@@ -143,75 +143,63 @@ def batch_memory(batch: TrialBatch, data: Data, device: str = "cpu") -> int:
     size = 4 if precision(trial) == "float32" else 8
     seeds = len({t.seed for t in batch.trials})
     row = sum(array[:1].size for array in data.train.values())
-    lanes = lanes_of(batch)
-    held_weights = 10
-    if trial.training.measure:  # the vectors of the search
-        held_weights += MOST
-    weights = lanes * held_weights * _parameters(trial.problem, trial.training.data_seed) * size
+    stacked = stacked_trials(batch.trials, batch.engine)
+    measures = trial.training.measures
+    held_weights = 10 + sum(measure.vectors for measure in measures)
+    weights = stacked * held_weights * _parameters(trial.problem, trial.training.data_seed) * size
     orders = 0 if trial.method == "gd" else 16 * seeds * plan.examples
     columns = 3 + len(trial.curve_columns)
     # A recorded number is held as an array, as text of some 20 characters, and joined to a file.
-    recorded = plan.recorded * (lanes * size + len(batch.trials) * 60) * columns
+    recorded = plan.recorded * (stacked * size + len(batch.trials) * 60) * columns
     if needs_torch(trial.problem):
-        at_a_step = 0 if trial.method == "gd" else lanes * plan.batch_size * row
+        at_a_step = 0 if trial.method == "gd" else stacked * plan.batch_size * row
         held = _loaded(data, size) + _activations(batch, data, plan, device)
     else:
         apart = streamed(data) and batch.engine != "reference"  # all examples on its device
         at_a_step = 0 if apart or trial.method == "gd" else seeds * plan.batch_size * row
-        active = lanes * (plan.batch_size if trial.method != "gd" else 1) * row * PREDICTED
+        active = stacked * (plan.batch_size if trial.method != "gd" else 1) * row * PREDICTED
         if batch.engine == "reference" or alone(trial):
             active = plan.examples * row * PREDICTED
-        active *= BENT if trial.training.measure else 1
+        active *= BENT if any(measure.second_order for measure in measures) else 1
         held = (_held(data, apart=apart) + active) * size
     gathered = max(CACHE, at_a_step) * size
     return int(held + gathered + weights + orders + recorded)
 
 
 PREDICTED = 4  # numbers for each of an example that a linear model predicts, and projects
-SLACK = 1.6  # of activations: what lies free between those in use, and kernels' own buffers
-STACK = 2**31  # bytes of a stack's trials on a CPU, beyond one's: more take no less time
+SLACK = 1.6  # times the activations: gaps between them, and the kernels' own buffers
+STACK = 2**31  # bytes of a CPU's stack beyond one trial: larger stacks are no faster
 
 
 def _loaded(data: Data, size: int) -> int:
-    """Return the bytes of the data as they were loaded, and of their copy in a program."""
+    """Return the bytes of the data as loaded, and of their copy in a program."""
     arrays = [a for part in (data.train, data.test, data.constants) for a in part.values()]
     return sum(a.nbytes + a.size * (size if a.dtype.kind == "f" else 8) for a in arrays)
 
 
 def _activations(batch: TrialBatch, data: Data, plan: Plan, device: str) -> int:
-    """Return the bytes that all trials hold at a time while a step or a point is computed."""
-    trial, lanes = batch.trials[0], lanes_of(batch)
+    """Return the bytes that all trials hold at a time in a step or at a recorded point."""
+    trial, stacked = batch.trials[0], stacked_trials(batch.trials, batch.engine)
     plain = batch.engine == "reference" or alone(trial)
-    found = pieces_for(trial, data, eager=device == "cpu", plain=plain)
+    found = pieces_for(trial, data, plain=plain)
+    if device != "cpu":
+        found = found._replace(room=ON_A_GPU)
     counts = (len(next(iter(part.values()))) for part in (data.train, data.test) if part)
     point = found.at_a_point(max(counts, default=1))
-    point *= BENT if trial.training.measure else 1
+    point *= BENT if any(m.second_order for m in trial.training.measures) else 1
     step = found.at_a_step(plan.batch_size, full=trial.method == "gd")
-    return int(SLACK * max(min(lanes, found.trials(held)) * held for held in (point, step)))
+    return int(SLACK * max(min(stacked, found.trials(held)) * held for held in (point, step)))
 
 
 def _held(data: Data, *, apart: bool) -> int:
-    """Return the numbers of the data that are in memory: as loaded, scaled, and in a program."""
+    """Return how many numbers of the data are in memory: as loaded, scaled, and in a program."""
     arrays = [a for part in (data.train, data.test, data.constants) for a in part.values()]
     return sum(numbers_held(a) if apart else 3 * a.size for a in arrays)
-
-
-def lanes_of(batch: TrialBatch) -> int:
-    """Return the trials that are computed, padding among them; wide products have little more."""
-    trial = batch.trials[0]
-    apart = alone(trial) or isinstance(trial.problem, StatefulNetwork)
-    if batch.engine == "reference" or apart:
-        return 1
-    if needs_torch(trial.problem):
-        return len(batch.trials) + len(batch.trials) % 2
-    return math.prod(by_seed(batch.trials, NARROWEST).shape)
 
 
 @lru_cache(maxsize=16)
 def _parameters(problem: Problem, data_seed: int) -> int:
     """Return the number of parameters of one trial."""
-    from gdcli.engine.initial import starting_point
-
     start = starting_point(problem, load(problem, data_seed), 0)
     return sum(value.size for value in start.values())
 
@@ -225,10 +213,10 @@ def parse(text: str) -> int:
 
 
 SAMPLE = 32  # steps that are timed
-LOOK = 1.0  # seconds that an estimate may take, or little more
-LOOK_AT = 2**24  # bytes of a trial's activations that it may hold: a piece of examples
-FEWEST = 2  # examples that it looks at first: batch norm needs more than one
-GROWTH = 4  # times as many, where those were quick
+LOOK = 1.0  # seconds that an estimate may take, or a little more
+LOOK_AT = 2**24  # bytes of a trial's activations in a timing
+FEWEST = 2  # examples of the first timing: batch norm needs more than one
+GROWTH = 4  # times as many examples, where the timing was quick
 ROW = 130  # bytes of a line of curves.csv
 
 
@@ -272,7 +260,7 @@ def estimate(
 ) -> Estimate:
     """Return what the cohorts would cost on a resolved device, by timing a few steps of each.
 
-    Looks at no further cohorts once it has looked for a while: they are taken for like the others.
+    After LOOK seconds the remaining cohorts are not timed: they are assumed to be like the others.
     """
     begun, room = time.perf_counter(), allowance(memory, device)
     times: list[Times] = []
@@ -289,7 +277,7 @@ def estimate(
 def quick_estimate(batches: Sequence[TrialBatch], device: str, enough: float) -> float:
     """Return about how many seconds batches would take on one core.
 
-    Looks no further once it has found `enough`, or has looked for a while.
+    It stops once it has found `enough` seconds, or after LOOK seconds.
     """
     cohorts: dict[str, list[TrialBatch]] = {}
     for batch in batches:
@@ -311,7 +299,7 @@ def _steps(batches: Sequence[TrialBatch]) -> int:
 
 
 def _quickly(batch: TrialBatch, device: str) -> float:
-    """Return about how many seconds a batch takes, from some of its steps."""
+    """Return about how many seconds a batch takes, by timing some of its steps."""
     plan = plan_of(batch.trials[0], examples_of(batch.trials[0]).examples)
     try:
         found = _timed(batch, device, LOOK / 4)
@@ -350,9 +338,9 @@ def _mean(times: Sequence[Times]) -> Times:
 
 
 def _timed(batch: TrialBatch, device: str, budget: float) -> Times:
-    """Return the seconds of a batch, from short runs of what is computed at a time, or less.
+    """Return the seconds of a batch, from short runs of the examples that are computed at a time.
 
-    They take about the seconds of the budget, or those of the shortest that there are.
+    The runs take about `budget` seconds, or as long as the shortest possible run.
     """
     data, examples = examples_of(batch.trials[0]), FEWEST
     sample = _sample_of(batch, data, examples)
@@ -373,7 +361,7 @@ def _timed(batch: TrialBatch, device: str, budget: float) -> Times:
 
 
 class Sample(NamedTuple):
-    """A part of a batch's trials on a part of its examples, and what it is of the whole."""
+    """Some trials of a batch on some of its examples, and how their times relate to the whole."""
 
     batch: TrialBatch
     data: Data
@@ -383,7 +371,7 @@ class Sample(NamedTuple):
 
 
 def _sample_of(batch: TrialBatch, data: Data, examples: int) -> Sample:
-    """Return at most so many examples; programs that are not torch's do all at once."""
+    """Return at most `examples` examples; programs without torch compute all at once."""
     trial = batch.trials[0]
     if not needs_torch(trial.problem) or not data.train:
         return Sample(batch, data, 1.0, 1.0, whole=True)
@@ -422,18 +410,17 @@ def _shortened(batch: TrialBatch, steps: int, record: int) -> TrialBatch:
 def _seconds(sample: Sample, steps: int, record: int, device: str) -> float:
     begun = time.perf_counter()
     batch = _shortened(sample.batch, steps, record)
-    # Some examples may end where all do not: what an end is like takes seconds to find out.
+    # On some of the examples a trial may end early, and analysing its end takes seconds.
     train_batch(batch, sample.data, device, lambda _: None, watches=False)
     return time.perf_counter() - begun
 
 
-# Seconds, rather too many: of a trial's step, of its recorded point with the row that is written,
-# and of each number that they see.
+# Upper bounds in seconds: of a step, of a recorded point with its row, and of each number read.
 STEP, POINT, NUMBER = 4e-6, 8e-5, 1e-8
 
 
 def numpy_seconds(batches: Sequence[TrialBatch]) -> float:
-    """Return more seconds than NumPy takes for the steps of batches."""
+    """Return an upper bound of the seconds that NumPy takes for batches, without trying any."""
     seconds = 0.0
     for batch in batches:
         data = examples_of(batch.trials[0])

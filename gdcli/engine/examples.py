@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from gdcli.experiment.grid import Trial
     from gdcli.problem import Problem
 
-MOST_HELD = 8  # examples of as many problems are held
+MOST_HELD = 8  # problems whose examples stay in memory
 
 
 def examples_of(trial: Trial) -> Data:
-    """Return the examples: drawn, and split, from the data seed alone."""
+    """Return a trial's examples, which depend on its problem and its data seed alone."""
     return load(trial.problem, trial.training.data_seed)
 
 
 def take(trial: Trial, data: Data) -> None:
-    """Take a trial's examples as the process that started this one has read them."""
+    """Use a trial's examples as the parent process has read them."""
     key = trial.problem, trial.training.data_seed
-    _TAKEN[key], _SAID[key] = data, ()  # it has said what there is to say
+    _TAKEN[key], _SAID[key] = data, ()  # the parent has printed the notes
 
 
 def is_streamed(data: Data) -> bool:
@@ -48,7 +48,7 @@ def stamp_when_read(trial: Trial) -> Stamp | None:
 
 
 def notes_of(trials: Iterable[Trial]) -> list[str]:
-    """Return what there is to say about the examples of trials, each line once."""
+    """Return the notes on reading the examples of trials, each line once."""
     asked = {(trial.problem, trial.training.data_seed): None for trial in trials}
     for one in asked:
         if one not in _SAID:
@@ -61,14 +61,16 @@ _STAMPS: dict[tuple[Problem, int], Stamp | None] = {}  # of the files that they 
 _TAKEN: dict[tuple[Problem, int], Data] = {}
 
 
-@lru_cache(maxsize=MOST_HELD)  # a grid over problem options has a data set each; they come in order
+@lru_cache(
+    maxsize=MOST_HELD
+)  # a grid over problem options has one data set for each; they come in order
 def load(problem: Problem, data_seed: int) -> Data:
-    """Return the examples of a problem that this seed of the data makes."""
+    """Return a problem's examples for a data seed, read or drawn once."""
     if (problem, data_seed) in _TAKEN:
         return _TAKEN[problem, data_seed]
     file = getattr(problem, "data", None)
     _STAMPS[problem, data_seed] = stamp_of(file) if isinstance(file, Path) else None
-    # Extreme data are the user's; what they lead to is shown.
+    # Extreme data may overflow: the run shows what follows.
     with np.errstate(all="ignore"), collected() as notes:
         data = problem.load(stream(name_of(problem), data_seed, "data"))
     _check(problem, data)
@@ -77,7 +79,7 @@ def load(problem: Problem, data_seed: int) -> Data:
 
 
 def _check(problem: Problem, data: Data) -> None:
-    """Raise UserError for what `load` of a user's own returned, if it is no examples."""
+    """Raise UserError for a user's `load` that returned no valid examples."""
     fix = (
         "mend `load`: Data(train, test), each a dict of NumPy arrays by name, as long as each other"
     )

@@ -1,7 +1,4 @@
-"""Sharpness: the largest eigenvalue of the Hessian of the full training loss.
-
-The largest eigenvalue of a symmetric matrix that is known by its products, for many at once.
-"""
+"""The extreme eigenvalues of Hessians that are known by their products, for many trials at once."""
 
 from __future__ import annotations
 
@@ -13,41 +10,44 @@ import numpy as np
 from gdcli.arrays import namespace
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.sampling import stream
-from gdcli.engine.theory.curvature import curvature_of
 from gdcli.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
-    from gdcli.engine.initial import Start
-    from gdcli.engine.programs.program import Program
+    from gdcli.engine.programs.program import Stack
     from gdcli.problem import Array, Params, Problem
 
     Floats: TypeAlias = NDArray[np.float64]
 
-MOST = 64  # products at most; the estimate is then a little low, as it is on the way
-EVERY = 5  # products from one look at the eigenvalues to the next
-ROUNDING = 10  # times the precision: what is left of a product is no direction, but rounding
+MOST = 64  # products at most; after fewer than it takes the estimate is a little low
+EVERY = 5  # products between two computations of the eigenvalues
+ROUNDING = 10  # times the precision: a shorter rest is rounding, not a direction
 CLOSE = 1e-5  # residual of an eigenvector, over its eigenvalue, that is small enough
 
 
 def largest_eigenvalue(
-    product: Callable[[Array], Array], start: Array, wanted: NDArray[np.bool_], device: Device
+    product: Callable[[Array], Array],
+    start: Array,
+    wanted: NDArray[np.bool_],
+    device: Device,
+    most: int = MOST,
 ) -> Floats:
     """Return the largest eigenvalue of each matrix, nan where it is not finite or not wanted.
 
-    `start` holds a vector for each matrix, shape (..., size), and `product` multiplies each by its
-    own. Lanczos's iteration with full reorthogonalisation (Parlett, The Symmetric Eigenvalue
-    Problem, 1980): without it eigenvalues that have been found come again. A matrix has its value
-    when that is accurate enough, so that it does not depend on the others.
+    `start` holds a vector for each matrix, shape (..., size); `product` multiplies each by its own
+    matrix, `most` times at most. Lanczos's iteration with full reorthogonalisation (Parlett, The
+    Symmetric Eigenvalue Problem, 1980): without it eigenvalues that have been found come again.
+    The search for a matrix ends when its own value is accurate enough, so that the value does not
+    depend on the other matrices.
     """
     xp, size = namespace(start), start.shape[-1]
     found, sought = np.full(wanted.shape, np.nan), wanted.copy()
     vector = start / _length(start)[..., None]
-    most = min(MOST, size)
+    most = min(most, size)
     basis = xp.zeros((*start.shape[:-1], most, size), dtype=start.dtype, device=start.device)
     diagonal: list[Floats] = []
     beside: list[Floats] = []
@@ -59,7 +59,7 @@ def largest_eigenvalue(
         if count % EVERY == 0 or count == most:
             values, errors = _largest(diagonal, beside, sought)
             found = np.where(sought, values, found)
-            sought = sought & (errors > CLOSE * abs(values))  # nan is no error worth another look
+            sought = sought & (errors > CLOSE * abs(values))  # False for nan: the search ends
             if not sought.any():
                 break
         vector = xp.where(length > 0, 1 / length, 0.0)[..., None] * rest
@@ -67,9 +67,9 @@ def largest_eigenvalue(
 
 
 def _apart(image: Array, basis: Array) -> tuple[Array, Array, Array]:
-    """Return what of an image is orthogonal to a basis, its length, and the share of the last.
+    """Return the part of an image orthogonal to a basis, its length, and the share of the last.
 
-    Once leaves rounding errors along the basis; twice is enough.
+    One pass leaves rounding errors along the basis; two passes are enough.
     """
     xp, along = namespace(image), 0.0
     rounding = ROUNDING * xp.finfo(image.dtype).eps * _length(image)
@@ -98,7 +98,7 @@ def _largest(
     last (Parlett 1980). Both are nan where they are not wanted or an entry is not finite.
     """
     main, side = np.stack(diagonal, -1), np.stack(beside, -1)
-    # After an entry of 0 nothing follows: the vectors, and all that is made of them, are 0.
+    # After an entry of 0 the following vectors, and all entries from them, are 0.
     over = np.cumsum(side[..., :-1] == 0, axis=-1) > 0
     main[..., 1:] = np.where(over, main[..., :1], main[..., 1:])
     sound = wanted & np.isfinite(main).all(-1) & np.isfinite(side).all(-1)
@@ -112,47 +112,37 @@ def _largest(
     return values, errors
 
 
-class Sharpness:
-    """Measures every trial of a program, at any point.
+class HessianEigenvalues:
+    """The extreme eigenvalues of the Hessians of a stack's training losses, at any point."""
 
-    It is exact where the Hessian is the same everywhere; elsewhere Lanczos's iteration finds it.
-    """
+    def __init__(self, stack: Stack, params: Params, most: int = MOST) -> None:
+        """Draw the first direction of each seed's search; `most` bounds the products of one."""
+        self.stack, self.most = stack, most
+        shapes = {name: array.shape[1:] for name, array in stack.by_trial(params).items()}
+        seeds = stack.layout.seeds
+        first = stack.start([_direction(stack.problem, seed, shapes) for seed in seeds])
+        self.first = stack.flatten(first)
 
-    def __init__(self, program: Program, starts: Sequence[Start]) -> None:
-        """Draw the direction that each seed's search begins with; `starts` is one a seed."""
-        self.program, problem = program, program.problem
-        known = curvature_of(problem, program.data)
-        self.everywhere = known.largest if known and known.exact else None
-        seeds = zip(program.lanes.seeds, starts, strict=True)
-        first = program.start([direction(problem, seed, start) for seed, start in seeds])
-        self.first = program.vectors(first)
-
-    def at(self, params: Params, wanted: Array) -> Array:
-        """Return the sharpness of the trials that are wanted, of the lanes' shape; else nan."""
-        device = self.program.device
-        if self.everywhere is not None:
-            return device.array(np.where(device.host(wanted), self.everywhere, np.nan))
-        return self._largest(params, wanted, 1.0)
-
-    def smallest(self, params: Params, wanted: Array) -> Array:
-        """Return the smallest eigenvalue of the trials that are wanted, as `at` the largest."""
-        return -self._largest(params, wanted, -1.0)
-
-    def _largest(self, params: Params, wanted: Array, factor: float) -> Array:
-        """Return the largest eigenvalue of the Hessian times a factor."""
-        device = self.program.device
+    def largest(self, params: Params, wanted: Array, factor: float = 1.0) -> Array:
+        """Return the largest eigenvalue of the Hessian times a factor, nan where it is unwanted."""
+        stack, device = self.stack, self.stack.device
 
         def product(vectors: Array) -> Array:
-            along = self.program.parted(vectors, params)
-            return factor * self.program.vectors(self.program.hessian_product(params, along))
+            along = stack.unflatten(vectors, params)
+            return factor * stack.flatten(stack.hessian_product(params, along))
 
-        with twice_differentiable(self.program.problem):
-            found = largest_eigenvalue(product, self.first, device.host(wanted), device)
+        with _twice_differentiable(stack.problem):
+            wanted = device.host(wanted)
+            found = largest_eigenvalue(product, self.first, wanted, device, self.most)
         return device.array(found)
+
+    def smallest(self, params: Params, wanted: Array) -> Array:
+        """Return the smallest eigenvalue of the Hessian, nan where it is unwanted."""
+        return -self.largest(params, wanted, -1.0)
 
 
 @contextmanager
-def twice_differentiable(problem: Problem) -> Iterator[None]:
+def _twice_differentiable(problem: Problem) -> Iterator[None]:
     """Raise RunError where PyTorch says that a loss has no second derivative."""
     try:
         yield
@@ -163,7 +153,9 @@ def twice_differentiable(problem: Problem) -> Iterator[None]:
         raise RunError(f"--measure: {what}; leave it out") from None
 
 
-def direction(problem: Problem, seed: int, start: Start) -> dict[str, NDArray[np.float64]]:
-    """Return a random direction for the parameters that a seed starts from."""
+def _direction(
+    problem: Problem, seed: int, shapes: dict[str, tuple[int, ...]]
+) -> dict[str, NDArray[np.float64]]:
+    """Return a random direction of a seed's parameters."""
     rng = stream(name_of(problem), seed, "sharpness")
-    return {name: rng.standard_normal(value.shape) for name, value in start.items()}
+    return {name: rng.standard_normal(shape) for name, shape in shapes.items()}

@@ -1,7 +1,4 @@
-"""Where a trial starts: one starting point a seed, drawn on the CPU in float64.
-
-Which parameters of linear layers and convolutions the layers made, and which they were given.
-"""
+"""Where a network starts: one starting point a seed, drawn on the CPU in float64."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import whole_of
-from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
@@ -21,25 +17,15 @@ if TYPE_CHECKING:
 Start = dict[str, "NDArray[np.float64]"]
 
 
-def starting_point(problem: Problem, data: Data, seed: int) -> Start:
-    """Return the parameters by name that every trial of a seed starts from."""
-    rng = stream(name_of(problem), seed, "start")
-    if isinstance(problem, Network):
-        return _network(problem, data, rng)
-    if isinstance(problem, StatefulNetwork):
-        return _parameters(module_of(problem, data, int(rng.integers(2**32))))
-    return problem.init(rng, whole_of(data))
-
-
-def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
-    """Return a network's parameters; what no known layer draws is the module's own."""
+def network_start(problem: Network, data: Data, rng: np.random.Generator) -> Start:
+    """Return a network's parameters: drawn here for known layers, else as the module made them."""
     import torch
     from torch.nn.modules.module import register_module_parameter_registration_hook
 
     registrations = Registrations()
     with register_module_parameter_registration_hook(registrations.note):
         module = module_of(problem, data, int(rng.integers(2**32)))
-    own = _parameters(module)
+    own = parameters_of(module)
     drawn: Start = {}
     for name, layer in module.named_modules():
         if isinstance(layer, torch.nn.Linear | torch.nn.Conv2d):
@@ -56,10 +42,10 @@ def _network(problem: Network, data: Data, rng: np.random.Generator) -> Start:
 def _written_copies(
     problem: Network, data: Data, module: nn.Module, noted: set[nn.Parameter]
 ) -> set[nn.Parameter]:
-    """Return the parameters of copied layers that were written to since they were copied.
+    """Return the parameters of copied layers that were written to after the copy.
 
-    Nothing is noted of a copy, and its first write is no draw. The same is true of a layer that
-    torch drew before the module was built; but that is one and the same in each module.
+    torch registers nothing of a copy, and its first write is no draw. The same holds for a layer
+    that torch drew before the module was built, but such a layer is the same in every module.
     """
     # torch counts the writes to a tensor, and a copy begins with none.
     found = {p for p in module.parameters() if p not in noted and p._version == 1}  # noqa: SLF001
@@ -72,14 +58,16 @@ def _was_written(parameter: nn.Parameter) -> bool:
     return parameter._version > 1  # noqa: SLF001 -- there is no other way to ask
 
 
-def _parameters(module: nn.Module) -> Start:
+def parameters_of(module: nn.Module) -> Start:
+    """Return a module's parameters by name, in float64."""
     return {name: p.detach().double().numpy() for name, p in module.named_parameters()}
 
 
 def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> nn.Module:
     """Return the module of one trial.
 
-    It draws its parameters from torch's global stream, so that is seeded for it and put back.
+    The module draws its parameters from torch's global stream: the stream is seeded for it and
+    restored afterwards.
     """
     import torch
 
@@ -96,12 +84,12 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
             _check_frozen(problem, module)
             return with_rounding(module, problem)
         except RuntimeError as error:
-            # torch says so in its own words, and as no error of its own.
+            # torch has no class of error for a lack of memory on the CPU.
             raise MemoryError(str(error)) if "alloc" in str(error) else error from None
 
 
 def _check_lazy(problem: Problem, module: nn.Module) -> None:
-    """Raise UserError for a lazy layer that has seen no examples: its parameters have no shape."""
+    """Raise UserError for a lazy layer that has seen no examples: it has no shapes yet."""
     from torch.nn.parameter import is_lazy
 
     for name, array in (*module.named_parameters(), *module.named_buffers()):
@@ -112,7 +100,7 @@ def _check_lazy(problem: Problem, module: nn.Module) -> None:
 
 
 def _check_frozen(problem: Problem, module: nn.Module) -> None:
-    """Raise UserError for a parameter that is not to be trained: all of them are."""
+    """Raise UserError for a parameter that is frozen: every parameter is trained."""
     frozen = next((n for n, p in module.named_parameters() if not p.requires_grad), None)
     if frozen is not None:
         what = f"its {frozen} has requires_grad=False, but every parameter is trained"
@@ -121,7 +109,7 @@ def _check_frozen(problem: Problem, module: nn.Module) -> None:
 
 
 def _uniform(problem: Network, layer: nn.Linear | nn.Conv2d, rng: np.random.Generator) -> Start:
-    """Return a layer's weights and biases, uniform within the bound that the problem says."""
+    """Return a layer's weights and biases, uniform within the bound of the problem."""
     each = layer.weight[0, 0].numel()  # numbers of a convolution's kernel, 1 of a linear layer
     bound = problem.bound(layer.weight[0].numel(), layer.weight.shape[0] * each)
     return {
@@ -144,7 +132,7 @@ class Registrations:
         self.others: set[nn.Parameter] = set()
 
     def note(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
-        """Note a parameter that a module is about to take by a name."""
+        """Note a parameter that a module is about to register under a name."""
         from torch import nn
         from torch.nn.parameter import is_lazy
 
@@ -165,5 +153,8 @@ class Registrations:
 
     @property
     def assigned(self) -> set[nn.Parameter]:
-        """The parameters that the module's own code assigned to a layer, without tied ones."""
+        """Parameters that the module's own code assigned to a layer.
+
+        Layers' own and tied parameters are not among them.
+        """
         return self.others - set(self.made.values())

@@ -1,4 +1,4 @@
-"""Trials that raise an exception, kept apart from those that are trained with them."""
+"""Trials that raise an exception are separated from the other trials of their batch."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def isolated(
     train: Callable[[TrialBatch], T],
     failed: Callable[[Trial, str], T],
 ) -> list[T]:
-    """Return what `train` makes of a batch, or of its parts where the whole batch raises.
+    """Return what `train` gives for a batch, or for its parts where the whole batch raises.
 
-    An exception is some trial's: the halves are trained apart, and their halves, down to the
-    trials that raise it alone; of those `failed` makes the result, from the exception's message.
-    Where memory does not suffice, less is computed at a time in the same way; but no trial fails
-    by it. Raises what is the machine's doing: GdcliError, OSError, and a lack of memory for one.
+    An exception belongs to some trial: the batch is halved, again and again, down to the trials
+    that raise it alone; `failed` makes their results from the exception's message. Where memory
+    runs out, the batch is halved in the same way, but no trial fails for that. Raises errors of the
+    machine: GdcliError, OSError, and a lack of memory for a single trial.
     """
     one = len(batch.trials) == 1
     try:
@@ -51,7 +51,7 @@ def isolated(
 
 
 def lacks_memory(error: Exception) -> bool:
-    """Return whether an exception says that memory was asked for in vain."""
+    """Return whether an exception reports a lack of memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True  # the latter is torch's; it may not be imported
     what = said(error) if isinstance(error, RuntimeError) else ""
@@ -59,7 +59,7 @@ def lacks_memory(error: Exception) -> bool:
 
 
 def message_of(error: Exception) -> str:
-    """Return what an exception says, in one line."""
+    """Return an exception's message in one line."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in said(error)
     )

@@ -1,18 +1,16 @@
-"""Where each trial sits in a stacked array.
+"""Where each trial is in a stacked array, and how much is computed at a time.
 
-How many trials of a seed share a matrix product.
+Trials of a seed share matrix products. A trial's bits must not depend on the other trials. BLAS
+kernels compute eight columns, of one or two vector registers, by the same instructions, so a
+product of always eight trials is safe. Wider products are faster. In float64 most kernels give each
+eight of any number of columns the bits of eight columns alone; a product of equal columns shows
+which kernels do. Kernels for float32 rarely do. Where a row times a column is a long sum, OpenBLAS
+may split it by the size of the whole product (on AVX-512, from some 400 numbers on): such products
+stay narrow without a test.
 
-Their bits must not depend on their company. BLAS kernels compute the eight columns of one or two
-vector registers by the same instructions, so that a product of always eight trials is safe. Wider
-ones are faster. In float64 most kernels give each eight of any number of columns the bits that they
-give eight alone; which do is seen at once from a product of equal columns. Those for float32 rarely
-do. And where a row times a column is a long sum, OpenBLAS cuts it, or not, by the size of the whole
-product (on AVX-512, from some 400 numbers on): such products stay narrow unseen.
-
-How many examples, and how many trials, a program on torch computes at a time.
-
-How many examples is part of what is computed: a sum has other bits in other pieces. So it follows
-from the problem alone. The trials' bits do not depend on their company, so that any number will do.
+Programs on torch compute examples in pieces. The size of a piece is part of the result, since a sum
+has other bits in other pieces: it follows from the problem alone. The trials' bits do not depend on
+how many are computed at a time, so any number will do.
 """
 
 from __future__ import annotations
@@ -35,39 +33,39 @@ if TYPE_CHECKING:
     from gdcli.problem import Array, Batch
 
 
-class Lanes(NamedTuple):
+class TrialLayout(NamedTuple):
     """The axes of trials of a stacked array, and each trial's place on them.
 
-    Places that no trial fills repeat the first trial of their seed: a stack then always has the
-    shapes that its matrix products need to give every trial the same bits in any company.
+    Places without a trial repeat the first trial of their seed (padding). A stack then always has
+    the shapes that its matrix products need to give a trial the same bits among any other trials.
     """
 
     shape: tuple[int, ...]
-    place: Array  # each trial's index in the flattened lanes
+    place: Array  # each trial's index in the flattened axes
     seeds: tuple[int, ...]  # the distinct seeds
-    seed: Array  # each lane's index among them, of the lanes' shape
-    filler: Array  # the trial whose settings each lane has, of the lanes' shape
+    seed: Array  # each place's index among them, of the layout's shape
+    source_trial: Array  # the trial whose settings each place has, of the layout's shape
 
-    def spread(self, values: Sequence[Any]) -> NDArray[Any]:
-        """Return one value a trial as an array of the lanes' shape."""
-        return np.asarray(values)[self.filler]
+    def scatter(self, values: Sequence[Any]) -> NDArray[Any]:
+        """Return one value a trial as an array of the layout's shape, padding included."""
+        return np.asarray(values)[self.source_trial]
 
-    def gather(self, lanes: NDArray[Any]) -> NDArray[Any]:
-        """Return the trials' values, shape (..., trials), of an array (..., *lanes)."""
-        flat = lanes.reshape(*lanes.shape[: lanes.ndim - len(self.shape)], -1)
+    def gather(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return the trials' values, shape (..., trials), of an array (..., *shape)."""
+        flat = array.reshape(*array.shape[: array.ndim - len(self.shape)], -1)
         return flat[..., self.place]
 
     def filled(self) -> NDArray[np.bool_]:
-        """Return which lanes hold a trial."""
+        """Return which places hold a trial, not padding."""
         mask = np.zeros(self.seed.size, dtype=bool)
         mask[self.place] = True
         return mask.reshape(self.shape)
 
 
-def by_seed(trials: Sequence[Trial], width: int) -> Lanes:
-    """Place trials on (seeds, tiles, width): those of one seed side by side, to share its batch.
+def tiled_by_seed(trials: Sequence[Trial], width: int) -> TrialLayout:
+    """Place trials on axes (seeds, tiles, width): those of one seed share its batch.
 
-    There are as many tiles as the seed with most trials needs.
+    The seed with most trials determines the number of tiles.
     """
     groups: dict[int, list[int]] = {}
     for i, trial in enumerate(trials):
@@ -80,32 +78,32 @@ def by_seed(trials: Sequence[Trial], width: int) -> Lanes:
         place[group] = row * tiles * width + np.arange(len(group))
     shape = (len(groups), tiles, width)
     seed = np.broadcast_to(np.arange(len(groups))[:, None, None], shape)
-    return Lanes(shape, place, tuple(groups), seed, filler.reshape(shape))
+    return TrialLayout(shape, place, tuple(groups), seed, filler.reshape(shape))
 
 
-def in_line(trials: Sequence[Trial], multiple: int) -> Lanes:
-    """Place trials on one axis, filled up with the first of them to a multiple of a length."""
+def one_axis(trials: Sequence[Trial], multiple: int) -> TrialLayout:
+    """Place trials on one axis, padded with the first of them to a multiple of a length."""
     count = -(-len(trials) // multiple) * multiple
     filler = np.zeros(count, dtype=np.int64)
     filler[: len(trials)] = np.arange(len(trials))
     seeds = tuple(dict.fromkeys(trial.seed for trial in trials))
     seed = np.array([seeds.index(trials[int(i)].seed) for i in filler])
-    return Lanes((count,), np.arange(len(trials)), seeds, seed, filler)
+    return TrialLayout((count,), np.arange(len(trials)), seeds, seed, filler)
 
 
 NARROWEST = 8
-WIDEST = 64  # more take a step no faster
-LONGEST = 256  # sum of a wide product
-STEPS_AT_ONCE = 16  # of the steppers that take several steps on single examples as one
+WIDEST = 64  # wider products are no faster
+LONGEST = 256  # terms of a sum in a wide product, at most
+STEPS_AT_ONCE = 16  # of the steppers that fuse steps on single examples
 
 
 def width_for(
     trials: Sequence[Trial], device: Device, outputs: int, shapes: set[tuple[int, int]]
 ) -> int:
-    """Return how many of the trials of one seed a product has: a multiple of eight.
+    """Return how many trials of one seed a product has: a multiple of eight.
 
-    `shapes`, (rows, columns), are those of the matrices that a step multiplies by the trials'
-    (columns, outputs * width). With none of them it is eight.
+    `shapes`, (rows, columns), are the shapes of the matrices that a step multiplies by the trials'
+    (columns, outputs * width). Without shapes the width is eight.
     """
     most = max(Counter(trial.seed for trial in trials).values())
     tiles = -(-most // WIDEST)
@@ -119,10 +117,10 @@ def width_for(
 
 @lru_cache(maxsize=64)
 def same_bits(rows: int, inner: int, narrow: int, wide: int) -> bool:
-    """Return whether a (rows, inner) matrix times equal columns is the same in each of them.
+    """Return whether a (rows, inner) matrix times equal columns gives equal columns.
 
-    All of the `wide` columns of one product are compared with the first of `narrow`; the matrix
-    once as it lies in memory, once transposed there.
+    All of the `wide` columns of one product are compared with the first of `narrow`, for a matrix
+    as it lies in memory and for a transposed one.
     """
     rng = np.random.default_rng(0)
     column = rng.standard_normal((inner, 1))
@@ -131,43 +129,44 @@ def same_bits(rows: int, inner: int, narrow: int, wide: int) -> bool:
     return all(((left @ many) == (left @ few)[:, :1]).all() for left in (plain, transposed))
 
 
-BENT = 3  # times what an evaluation holds: a gradient of the gradient
-LEAST = 2  # examples: what is written for many may not take one
+BENT = 3  # times the memory of an evaluation: a gradient of the gradient
+LEAST = 2  # examples: code written for many may not accept one
 TOGETHER = 2**26  # bytes of all trials that are computed at a time
+ON_A_GPU = 2**32  # the same, on a GPU
 
 
 class Footprint(NamedTuple):
-    """Bytes for each example of each trial."""
+    """Bytes of an example of a trial."""
 
-    point: int  # where it is evaluated
-    step: int  # where a step's gradient is taken
+    point: int  # at a recorded point
+    step: int  # in a step
 
 
 class Pieces(NamedTuple):
-    """Examples of a piece, None for all, and what each of them takes in a trial."""
+    """How many examples are computed at a time, None: all, and the memory of one."""
 
-    point: int | None = None  # where all examples are evaluated
-    step: int | None = None  # where a step sees all examples
+    point: int | None = None  # at a recorded point
+    step: int | None = None  # in a step on all examples
     each: Footprint = Footprint(1, 1)
     room: int = TOGETHER
 
     def trials(self, held: int) -> int:
-        """Return how many trials, an even number, hold so many bytes each at a time."""
+        """Return how many trials to compute at a time, if each holds `held` bytes: 2, 4, 6..."""
         return max(2, self.room // max(held, 1) // 2 * 2)
 
     def at_a_point(self, examples: int) -> int:
-        """Return the bytes that a trial holds where so many examples are evaluated."""
+        """Return the bytes that a trial holds while `examples` examples are evaluated."""
         return self.each.point * min(examples, self.point or examples)
 
     def at_a_step(self, examples: int, *, full: bool) -> int:
-        """Return the bytes that a trial holds in a step on so many examples, or on all."""
+        """Return the bytes that a trial holds in a step on `examples` examples; `full`: on all."""
         return self.each.step * (min(examples, self.step or examples) if full else examples)
 
 
 def pieces(part: Batch, size: int | None, least: int = LEAST) -> Iterator[tuple[float, Batch]]:
-    """Yield all examples of a part, so many at a time, with the share of all that they are.
+    """Yield all examples of a part, `size` at a time, each piece with its share of the examples.
 
-    A rest of fewer than `least` joins those before it.
+    A rest of fewer than `least` examples joins the piece before it.
     """
     count = len(next(iter(part.values()))) if part else 0
     if not size or size >= count:

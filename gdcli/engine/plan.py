@@ -1,4 +1,4 @@
-"""How many steps a trial takes, what each of them sees, and which are recorded."""
+"""How many steps a trial takes, how many examples each step sees, and which steps are recorded."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.errors import UserError
 from gdcli.experiment.grid import MOST_STEPS
-from gdcli.problem import Network, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,7 +49,7 @@ class Plan(NamedTuple):
 
     @property
     def interval(self) -> int | None:
-        """The steps from one recorded point to the next; None of `log`, where it grows."""
+        """The steps between two recorded points; None for `log`, where they grow."""
         words = {"epoch": self.steps_per_epoch, "step": 1, "log": None}
         return words[self.record] if self.record in words else int(self.record)
 
@@ -66,10 +65,10 @@ class Plan(NamedTuple):
 
 
 def plan_of(trial: Trial, examples: int) -> Plan:
-    """Return the plan of a trial on that many training examples.
+    """Return the plan of a trial on a number of training examples.
 
-    Raises UserError for a batch larger than the data, a stochastic method on a function that has
-    no data, and budgets beyond 2^53 - 1 steps or 10 million recorded points a trial.
+    Raises UserError for a batch larger than the data, a stochastic method on a function without
+    data, and budgets beyond 2^53 - 1 steps or 10 million recorded points a trial.
     """
     training = trial.training
     if examples == 1 and trial.method != "gd":
@@ -90,9 +89,3 @@ def plan_of(trial: Trial, examples: int) -> Plan:
         what = f"{training.record} records {plan.recorded} points a trial"
         raise UserError("--record", what, f"record less often: at most {MOST_POINTS}")
     return plan
-
-
-def turn_of(problem: Problem, plan: Plan) -> int:
-    """Return the step from which on a network is rounded while it trains."""
-    epochs = problem.float_epochs if isinstance(problem, Network) else None
-    return (epochs or 0) * plan.steps_per_epoch

@@ -9,11 +9,11 @@ from gdcli.engine.initial import module_of
 if TYPE_CHECKING:
     from gdcli.problem import Data, Network
 
-FLOAT = 4  # bytes of a float32: of a parameter that is not rounded, and of a scale
+FLOAT = 4  # bytes of a float32: a parameter that is not rounded, or a scale
 
 
 class Quantized(NamedTuple):
-    """What is rounded of a network, and the bytes of its parameters before and after."""
+    """How a network is rounded, and the bytes of its parameters before and after."""
 
     how: str  # none, ptq or qat
     weight_bits: int | None
@@ -23,9 +23,9 @@ class Quantized(NamedTuple):
 
 
 def quantized_of(problem: Network, data: Data) -> Quantized:
-    """Return the size of a network: rounded weights, a scale for each of their outputs, the rest.
+    """Return a network's bytes: rounded weights, a scale for each output, the rest in floats.
 
-    The weights of a layer are packed, so that its last byte may be part empty.
+    The weights of a layer are packed, so its last byte may be partly empty.
     """
     from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
 

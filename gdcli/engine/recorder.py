@@ -5,18 +5,23 @@ The state of a batch between two steps, as named arrays that training can go on 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from gdcli.arrays import namespace
+from gdcli.catalog.catalog import name_of
+from gdcli.errors import UserError
+from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.engine.programs.program import Evaluation, Program
+    from gdcli.engine.programs.program import Evaluation, Program, Stack
     from gdcli.engine.watcher import Trajectory
     from gdcli.experiment.grid import Training
+    from gdcli.measure import Measure
     from gdcli.optimizer import State
     from gdcli.problem import Array, Params
 
@@ -24,47 +29,47 @@ FLUSH = 64  # recorded points that stay on a GPU before they leave it together
 RUNNING, CONVERGED, DIVERGED = 0, 1, 2
 
 
-class Curves(NamedTuple):
+class BatchHistory(NamedTuple):
     """The recorded points of the trials of one batch."""
 
     steps: list[int]
     values: dict[str, Array]  # NumPy arrays by column, shape (points, trials)
-    length: Array  # points that each trial has: its last one is where it ended
+    length: Array  # recorded points of each trial; it ended at the last
     ended: Array  # RUNNING (the budget was spent), CONVERGED or DIVERGED
-    path: str = ""  # which way the engine computed them
-    trajectory: Trajectory | None = None  # what was watched besides, of a run's trials
-    seen: list[int] | None = None  # examples before each point, where they are not the plan's
+    path: str = ""  # how the engine computed them
+    trajectory: Trajectory | None = None  # what was watched between recorded points
+    seen: list[int] | None = None  # examples seen before each point, where the plan does not tell
 
 
 class Recorder:
-    """Collects evaluations and decides, at each, which trials end there.
+    """Collects evaluations and decides which trials end at each.
 
     A trial diverges when its loss or a parameter is not finite, or when its loss exceeds
-    `diverge_at` times max(1, |loss at the start|). It converges when its gradient norm is at
-    most `tol`, or its loss at most `target_loss`.
+    `diverge_at` times max(1, |loss at the start|). It converges when its gradient norm is at most
+    `tol`, or its loss at most `target_loss`.
     """
 
     def __init__(self, program: Program, training: Training) -> None:
         """Begin with every trial running."""
         self.program, self.training = program, training
         self.steps: list[int] = []
-        self.pending: list[Array] = []  # measures of points that have not left the device
+        self.pending: list[Array] = []  # values of points that are still on the device
         self.blocks: list[NDArray[np.floating]] = []
         self.names: list[str] = []
-        self.filled = program.device.array(program.lanes.filled())
-        # An array of integers where the lanes are, in whichever library they are.
+        self.filled = program.device.array(program.layout.filled())
+        # An array of integers on the program's device.
         self.ended = namespace(self.filled).where(self.filled, RUNNING, RUNNING)
         self.length = self.ended
         self.limit: Array = None
         self.over = False
 
     def running(self, evaluation: Evaluation) -> Array:
-        """Return which trials have a point to record, and a finite loss there."""
+        """Return which trials still run and have a finite loss."""
         loss = evaluation.values["train_loss"]
         return (self.ended == RUNNING) & namespace(loss).isfinite(loss)
 
     def record(self, step: int, evaluation: Evaluation, params: Params) -> Array:
-        """Keep a point; return which lanes end with it, of the lanes' shape."""
+        """Keep a point; return which trials end with it, of the layout's shape."""
         running = self.ended == RUNNING
         self.length = self.length + running
         if self.limit is None:
@@ -80,7 +85,7 @@ class Recorder:
         return running & (self.ended != RUNNING)
 
     def _begin(self, evaluation: Evaluation) -> None:
-        """Take the names and the limits from the start; lanes without a trial end there."""
+        """Take the names and the limits from the start; padding ends there."""
         loss = evaluation.values["train_loss"]
         self.names = list(evaluation.values)
         height = namespace(loss).where(abs(loss) > 1, abs(loss), 1.0)
@@ -99,26 +104,26 @@ class Recorder:
             self._end(CONVERGED, loss <= self.training.target_loss)
 
     def _end(self, reason: int, stops: Array) -> None:
-        """End those of the running trials that stop."""
+        """End the running trials that `stops` marks."""
         stops = (self.ended == RUNNING) & stops
         self.ended = namespace(stops).where(stops, reason, self.ended)
 
     def lowest(self) -> float | None:
-        """Return the lowest training loss of the last point; None: none is finite."""
+        """Return the lowest training loss of the last point; None: no loss is finite."""
         last = self.program.device.host(self.pending[-1]) if self.pending else self.blocks[-1][-1]
-        losses = self.program.lanes.gather(last)[self.names.index("train_loss")]
+        losses = self.program.layout.gather(last)[self.names.index("train_loss")]
         finite = losses[np.isfinite(losses)]
         return float(finite.min()) if finite.size else None
 
     def _flush(self) -> None:
-        """Bring the pending points to the host."""
+        """Move the pending points to the host."""
         if self.pending:
             stacked = namespace(self.ended).stack(self.pending)
             self.blocks.append(self.program.device.host(stacked))
             self.pending = []
 
     def packed(self) -> dict[str, NDArray[Any]]:
-        """Return what was recorded, as named arrays."""
+        """Return what was recorded as named arrays, for a checkpoint."""
         self._flush()
         held = {"ended": self.ended, "length": self.length, "limit": self.limit}
         return {
@@ -129,7 +134,7 @@ class Recorder:
         }
 
     def unpack(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Go on from what was packed."""
+        """Restore what was packed."""
         array = self.program.device.array
         self.names, self.steps = arrays["names"].tolist(), arrays["steps"].tolist()
         self.blocks, self.pending = [arrays["recorded"]], []
@@ -137,49 +142,75 @@ class Recorder:
             array(arrays[name]) for name in ("ended", "length", "limit")
         )
 
-    def curves(self) -> Curves:
+    def curves(self) -> BatchHistory:
         """Return what was recorded."""
         self._flush()
-        lanes, host = self.program.lanes, self.program.device.host
-        values = lanes.gather(np.concatenate(self.blocks))
-        return Curves(
+        layout, host = self.program.layout, self.program.device.host
+        values = layout.gather(np.concatenate(self.blocks))
+        return BatchHistory(
             steps=self.steps,
             values={name: values[:, i] for i, name in enumerate(self.names)},
-            length=lanes.gather(host(self.length)),
-            ended=lanes.gather(host(self.ended)),
+            length=layout.gather(host(self.length)),
+            ended=layout.gather(host(self.ended)),
         )
 
 
 Arrays: TypeAlias = "dict[str, NDArray[Any]]"
 
 
-class Keeper(Protocol):
-    """Keeps the last state of one batch; how long, and where, is its own affair."""
+class Checkpointer(Protocol):
+    """Stores the last checkpoint of one batch; it decides where, and how long."""
 
     def due(self) -> bool:
-        """Return whether it is time for another state."""
+        """Return whether the next checkpoint is due."""
 
     def save(self, arrays: Arrays) -> None:
-        """Keep a state instead of the one before."""
+        """Store a checkpoint in the place of the one before."""
 
     def load(self) -> Arrays | None:
-        """Return the state that is kept; None, if there is none to be trusted."""
+        """Return the stored checkpoint; None: there is none, or it is damaged."""
 
 
 def packed(step: int, params: Params, states: dict[str, State], program: Program) -> Arrays:
-    """Return the parameters, the optimizer's state and what is carried after a number of steps."""
+    """Return the parameters, optimizer state and buffers after `step` steps, as named arrays."""
     held = {f"param {name}": array for name, array in params.items()}
     for name, state in states.items():
         held |= {f"state {name} {key}": array for key, array in state.items()}
-    held |= {f"carried {name}": array for name, array in program.carried.items()}
+    held |= {f"carried {name}": array for name, array in program.buffers.items()}
     return {"step": np.array(step), **{name: program.device.host(a) for name, a in held.items()}}
 
 
 def unpack(arrays: Arrays, params: Params, states: dict[str, State], program: Program) -> int:
-    """Put a state in the place of another of the same batch; return its step."""
+    """Load such arrays of the same batch in place; return their step."""
     array = program.device.array
     for name in params:
         params[name] = array(arrays[f"param {name}"])
         states[name] = {k: array(arrays[f"state {name} {k}"]) for k in states[name]}
-    program.carried = {name: array(arrays[f"carried {name}"]) for name in program.carried}
+    program.buffers = {name: array(arrays[f"carried {name}"]) for name in program.buffers}
     return int(arrays["step"])
+
+
+class Measures:
+    """The measures that were asked for, each prepared for one stack of trials."""
+
+    def __init__(self, kinds: Sequence[type[Measure]], stack: Stack, params: Params) -> None:
+        """Prepare every measure at the starting points."""
+        self.stack = stack
+        measures = [kind() for kind in kinds]
+        self.prepared = [(measure, measure.prepare(stack, params)) for measure in measures]
+
+    def added(self, params: Params, evaluation: Evaluation) -> Evaluation:
+        """Return an evaluation with the columns of every measure.
+
+        Raises UserError for a measure whose values are not those of its columns.
+        """
+        values = dict(evaluation.values)
+        for measure, prepared in self.prepared:
+            found = measure.values(self.stack, params, evaluation, prepared)
+            columns = [column.name for column in measure.columns]
+            if sorted(found) != sorted(columns) or not values.keys().isdisjoint(columns):
+                what = f"it gives {', '.join(found)}, and declares {', '.join(columns)}"
+                fix = "give the values of its columns, under names that no other column has"
+                raise UserError(f"--measure {name_of(measure)}", what, fix)
+            values |= {name: found[name] for name in columns}
+        return evaluation._replace(values=values)

@@ -1,9 +1,7 @@
-"""Which examples each step sees. Trials with equal seeds see equal batches.
+"""Random streams, keyed by their purpose, and the order in which steps see the examples.
 
-Random streams keyed by what they are for, never by a place in the grid.
-
-Philox (Salmon et al. 2011) is a function of its key and a counter: a trial draws the same
-numbers alone, in any grid, on any worker.
+Philox (Salmon et al. 2011) is a function of a key and a counter: a trial draws the same numbers
+alone, in any grid and on any worker. Trials with equal seeds see equal batches.
 """
 
 from __future__ import annotations
@@ -21,11 +19,11 @@ if TYPE_CHECKING:
     from gdcli.engine.plan import Plan
 
 FORMAT = "gdcli/1"
-BUFFER = 4  # numbers that Philox makes at a time: at this place all of them are used up
+BUFFER = 4  # numbers that Philox makes at a time: at this position all of them are used
 
 
 def layer_seed(problem: str, seed: int, step: int) -> int:
-    """Return the seed of what layers draw from torch's own stream in a step."""
+    """Return the seed of torch's own stream for what layers draw in a step."""
     return int(at_block(stream(problem, seed, "layers"), step).integers(2**32))
 
 
@@ -37,9 +35,9 @@ def stream(*key: object) -> np.random.Generator:
 
 
 def at_block(generator: np.random.Generator, block: int) -> np.random.Generator:
-    """Return a stream's generator, put to the block-th of 2^64 disjoint parts of its sequence.
+    """Move a generator to the block-th of 2^64 disjoint parts of its sequence, and return it.
 
-    A block is an epoch, say: a resumed run need not draw what came before.
+    A block is an epoch, for example: a resumed run does not repeat the draws before it.
     """
     state: Any = generator.bit_generator.state
     state["state"]["counter"] = np.array([0, 0, 0, block], dtype=np.uint64)
@@ -54,7 +52,7 @@ class Orders:
         """Take the plan of the cohort and the order policy: shuffle, fixed or replacement."""
         self.seeds, self.plan, self.order = seeds, plan, order
         self.streams = [stream(problem, seed, "order") for seed in seeds]
-        self.held = -1  # the epoch whose order is held
+        self.held = -1  # the epoch whose order was drawn last
 
     def blocks(self, first: int, last: int, most: int) -> Iterator[NDArray[np.int64]]:
         """Yield example indices of the steps first..last-1, shape (steps, seeds, batch).

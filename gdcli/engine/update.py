@@ -1,4 +1,4 @@
-"""How the trials of a cohort take a step: one optimizer, one value a trial for each setting."""
+"""The optimizer of a cohort: one update rule, with one value a trial for each setting."""
 
 from __future__ import annotations
 
@@ -20,104 +20,104 @@ if TYPE_CHECKING:
     from gdcli.problem import Array, Params
 
 
-class Rule:
-    """The update of every parameter of every trial."""
+class StackedOptimizer:
+    """Updates every parameter of every trial in one step."""
 
     def __init__(
         self, program: Program, trials: Sequence[Trial], params: Params, horizon: int
     ) -> None:
-        """Spread every trial's settings over the lanes, once for the shape of each parameter."""
+        """Make arrays of all trials' settings, once for the shape of each parameter."""
         self.program, self.horizon = program, horizon
-        rules = [trial.optimizer for trial in trials]
-        self.optimizer = rules[0]
-        self.rules = {name: self._stacked(rules, param) for name, param in params.items()}
-        # Trials that decay, clip or follow a schedule are in other cohorts than those that do not.
-        self.decays = rules[0].weight_decay > 0
-        self.clips = rules[0].clip_norm is not None
+        optimizers = [trial.optimizer for trial in trials]
+        self.first = optimizers[0]
+        self.optimizers = {name: self._stacked(optimizers, param) for name, param in params.items()}
+        # All trials of a cohort decay, clip or follow a schedule, or none does.
+        self.decays = optimizers[0].weight_decay > 0
+        self.clips = optimizers[0].clip_norm is not None
         self.constant = isinstance(trials[0].schedule, Constant)
-        self.limit = self._spread([rule.clip_norm or math.inf for rule in rules])
+        self.limit = self._spread([optimizer.clip_norm or math.inf for optimizer in optimizers])
         self.schedules = tuple(dict.fromkeys(trial.schedule for trial in trials))
         chosen = [self.schedules.index(trial.schedule) for trial in trials]
-        self.schedule = program.lanes.spread(chosen)
-        self.lr = program.lanes.spread([trial.lr for trial in trials])
+        self.schedule = program.layout.scatter(chosen)
+        self.lr = program.layout.scatter([trial.lr for trial in trials])
         self.running = self._spread([1.0] * len(trials))
-        self.multipliers: list[float] = []  # of the schedules, at the step that follows
-        self.by_lane: Array = None  # learning rates with those multipliers
-        self.by_param: Params = {}  # the same, spread over each parameter
+        self.multipliers: list[float] = []  # of the schedules, at the last step that was asked for
+        self.by_trial: Array = None  # learning rates with these multipliers
+        self.by_param: Params = {}  # the same, shaped for each parameter
 
-    def _stacked(self, rules: Sequence[Optimizer], param: Array) -> Optimizer:
+    def _stacked(self, optimizers: Sequence[Optimizer], param: Array) -> Optimizer:
         """Return the optimizer with an array of one value a trial in every field that may vary."""
-        stacked = copy(rules[0])
+        stacked = copy(optimizers[0])
         for name in type(stacked).stacked_fields():
-            values = self._spread([getattr(rule, name) for rule in rules])
-            # The options were checked when each rule was made; they are frozen for everyone else.
-            object.__setattr__(stacked, name, self.program.over(values, param))
+            values = self._spread([getattr(optimizer, name) for optimizer in optimizers])
+            # The options were checked when each optimizer was made; the dataclass is frozen.
+            object.__setattr__(stacked, name, self.program.broadcast(values, param))
         return stacked
 
     def _spread(self, values: Sequence[Any]) -> Array:
-        lanes = self.program.lanes.spread([float(value) for value in values])
-        return self.program.device.array(lanes)
+        spread = self.program.layout.scatter([float(value) for value in values])
+        return self.program.device.array(spread)
 
     def init(self, params: Params) -> dict[str, State]:
         """Return the optimizer's state of every parameter."""
-        return {name: rule.init(params[name]) for name, rule in self.rules.items()}
+        return {name: optimizer.init(params[name]) for name, optimizer in self.optimizers.items()}
 
     def step(self, params: Params, grads: Params, states: dict[str, State], step: int) -> None:
         """Move the parameters, in place, along the direction of step `step`, counted from 0."""
         scale = self._clipping(grads) if self.clips else None
         rates = self.rates(step, params)
-        for name, rule in self.rules.items():
+        for name, optimizer in self.optimizers.items():
             param, grad = params[name], grads[name]
             if scale is not None:
-                grad = grad * self.program.over(scale, param)
-            if self.decays and not rule.decoupled:
-                grad = grad + rule.weight_decay * param
-            direction, states[name] = rule.update(grad, states[name], param, step + 1)
-            if self.decays and rule.decoupled:
-                direction = direction + rule.weight_decay * param
-            # Not in place: a rule may keep the parameter in its state.
+                grad = grad * self.program.broadcast(scale, param)
+            if self.decays and not optimizer.decoupled:
+                grad = grad + optimizer.weight_decay * param
+            direction, states[name] = optimizer.update(grad, states[name], param, step + 1)
+            if self.decays and optimizer.decoupled:
+                direction = direction + optimizer.weight_decay * param
+            # Not in place: an optimizer may store the parameter in its state.
             params[name] = param - rates[name] * direction
 
     def _clipping(self, grads: Params) -> Array:
-        """Return the factor that brings each trial's gradient to its largest norm."""
+        """Return the factor that clips each trial's gradient to its largest norm."""
         norm = self.program.norm(grads)
         return namespace(norm).where(norm > self.limit, self.limit / norm, 1.0)
 
     def learning_rates(self, step: int) -> Array:
-        """Return the learning rates at a step, of the lanes' shape; 0 where a trial has ended.
+        """Return the learning rates at a step, of the layout's shape; 0 for trials that have ended.
 
-        It is the same array until a multiplier changes or a trial ends.
+        The array stays the same object until a multiplier changes or a trial ends.
         """
         multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
         if multipliers != self.multipliers:
             self.multipliers = multipliers
             rates = self.lr * np.array(multipliers)[self.schedule]
-            self.by_lane = self.program.device.array(rates) * self.running
+            self.by_trial = self.program.device.array(rates) * self.running
             self.by_param = {}
-        return self.by_lane
+        return self.by_trial
 
     def rates(self, step: int, params: Params) -> Params:
         """Return the learning rates at a step, shaped to broadcast against each parameter."""
-        lanes = self.learning_rates(step)
+        rates = self.learning_rates(step)
         if not self.by_param:
-            self.by_param = {name: self.program.over(lanes, p) for name, p in params.items()}
+            self.by_param = {name: self.program.broadcast(rates, p) for name, p in params.items()}
         return self.by_param
 
-    def at(self, rates: Array) -> Rule:
-        """Return the same rule with the learning rates that an array holds, whatever the step."""
+    def at(self, rates: Array) -> StackedOptimizer:
+        """Return a copy with fixed learning rates, whatever the step."""
         fixed = copy(self)
         fixed.schedules, fixed.multipliers = (), []  # no schedule: no multiplier ever changes
-        fixed.by_lane, fixed.by_param = rates, {}
+        fixed.by_trial, fixed.by_param = rates, {}
         return fixed
 
     def freeze(
         self, ended: Array, params: Params, gradient: Params, states: dict[str, State]
     ) -> None:
-        """Set what ended trials hold to zero, so that they go on as harmless, finite numbers."""
+        """Set parameters, gradient and state of ended trials to zero: harmless, finite numbers."""
         self.stop(ended)
         where = namespace(ended).where
         for name, param in list(params.items()):
-            mask = self.program.over(ended, param)
+            mask = self.program.broadcast(ended, param)
             params[name] = where(mask, 0.0, param)
             gradient[name] = where(mask, 0.0, gradient[name])
             states[name] = {key: where(mask, 0.0, value) for key, value in states[name].items()}

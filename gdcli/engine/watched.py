@@ -1,4 +1,4 @@
-"""Which steps of a trial are watched whatever is recorded, and the facts that are kept of them."""
+"""Which steps of a trial are watched whatever is recorded, and the names of the facts from them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 POINTS = 64  # regular points at most, besides the start
 STRETCHES = 16  # equal parts of the budget, each with a mean loss
 SINGLES = 8  # last steps of full-batch descent that are watched one by one
-CAUSES = ("", "growth", "overflow", "nan")  # of a loss that is out of bounds, by code
+CAUSES = ("", "growth", "overflow", "nan")  # why a loss left its bounds, by code
 
 
 class Watched(NamedTuple):
@@ -22,15 +22,15 @@ class Watched(NamedTuple):
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """All of them, each once."""
+        """All watched steps, each once, ascending."""
         return tuple(sorted({*self.regular, *self.singles, *self.early}))
 
 
 def watched(plan: Plan, *, stochastic: bool) -> Watched:
-    """Return the steps at which a trial is watched: some hundred of them at most.
+    """Return the steps at which a trial is watched: some hundred at most.
 
-    Descent on mini-batches is watched at ends of epochs, where recording it by epochs costs
-    nothing more; descent on all examples also at its last single steps.
+    Descent on mini-batches is watched at ends of epochs, where a record by epochs is evaluated
+    anyway. Descent on all examples is also watched at its last single steps.
     """
     unit = plan.steps_per_epoch if stochastic else 1
     interval = unit * -(-plan.steps // (unit * POINTS))

@@ -1,10 +1,8 @@
-"""Watches the trials of a batch at fixed steps, and finds the step at which a loss breaks out.
+"""Watches the trials of a batch at fixed steps: the facts that a diagnosis starts from.
 
-What a trial's loss does at steps that do not depend on what is recorded: facts for a diagnosis.
-
-Two runs of one trajectory that are recorded differently have the same facts.
-
-What the point is like at which a trial ended: asked only where its gradient has vanished.
+The steps do not depend on what is recorded, so runs of one trajectory that are recorded differently
+have the same facts. The watcher finds the step at which a loss leaves its bounds, and what the last
+point is like where the gradient has vanished.
 """
 
 from __future__ import annotations
@@ -14,33 +12,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.engine.hessian import MOST, Sharpness
-from gdcli.engine.theory.curvature import curvature_of
+from gdcli.engine.hessian import MOST, HessianEigenvalues
 from gdcli.engine.watched import CAUSES, FACTS, STRETCHES, Watched
 from gdcli.errors import RunError
-from gdcli.problem import Array, LinearModel, Params
+from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-    from gdcli.engine.initial import Start
     from gdcli.engine.programs.program import Evaluation, Program
 
     Floats = NDArray[np.floating]
 
-FALLEN = 0.999  # of the fall to the lowest loss: then the rest is details
+FALLEN = 0.999  # of the fall to the lowest loss
 
 
 class Trajectory(NamedTuple):
-    """What was watched of the trials of a batch; arrays have an axis of trials, last."""
+    """The watched steps of the trials of a batch; arrays have an axis of trials, last."""
 
     watched: Watched
     horizon: int  # steps of the budget
     steps: NDArray[np.int64]  # (points,)
     values: dict[str, Floats]  # train_loss, grad_norm, test_loss: (points, trials)
-    last: NDArray[np.int64]  # each trial's last step: what is watched later means nothing
+    last: NDArray[np.int64]  # each trial's last step: later values mean nothing
     crossed: NDArray[np.int64]  # first step at which the loss was out of bounds, -1: never
     within: NDArray[np.int64]  # last step before it at which the loss is known to be in bounds
     cause: NDArray[np.int64]  # of the crossing, a place in CAUSES
@@ -67,7 +61,7 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
     """
     steps, horizon = trajectory.steps, trajectory.horizon
     lost = trajectory.crossed >= 0
-    # What follows a crossing depends on when it was noticed, and so on what is recorded.
+    # What follows a crossing depends on when it was noticed, and so on the recorded steps.
     end = np.where(lost, trajectory.crossed - 1, trajectory.last)
     there = steps[:, None] <= end
     values = {n: np.where(there, v, np.nan) for n, v in trajectory.values.items()}
@@ -105,7 +99,7 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
 
 
 def _lowest(part: str, steps: NDArray[np.int64], losses: Floats) -> dict[str, Floats]:
-    """Return the lowest loss and the first step that has it; a NaN is none."""
+    """Return the lowest loss and the first step that has it; NaN does not count."""
     places = np.where(np.isnan(losses), np.inf, losses).argmin(0)
     lowest = losses[places, np.arange(losses.shape[1])]
     where = np.where(np.isnan(lowest), np.nan, steps[places])
@@ -121,14 +115,14 @@ def _highest(steps: NDArray[np.int64], losses: Floats) -> dict[str, Floats]:
 
 
 def _fallen(steps: NDArray[np.int64], losses: Floats) -> Floats:
-    """Return the first step at which FALLEN of the fall was done; nan: there was no fall."""
+    """Return the first step at which FALLEN of the fall was done; nan: the loss did not fall."""
     lowest = np.fmin.reduce(losses)
     fallen = losses <= losses[0] - FALLEN * (losses[0] - lowest)
     return np.where(lowest < losses[0], steps[fallen.argmax(0)], np.nan)
 
 
 def _above(steps: NDArray[np.int64], losses: Floats, there: NDArray[np.bool_]) -> Floats:
-    """Return the first step of the last stretch above the start; nan: it ends at or below."""
+    """Return the first step of the last stretch above the start; nan: it ends at or below it."""
     count = there.sum(0)
     below = there & (losses <= losses[0])  # a NaN is not below
     after = np.where(below.any(0), len(steps) - below[::-1].argmax(0), 0)
@@ -142,7 +136,7 @@ def _largest_rise(losses: Floats) -> Floats:
 
 
 def _singles(trajectory: Trajectory, losses: Floats, spent: NDArray[np.bool_]) -> dict[str, Floats]:
-    """Return what the last single steps do to the loss, where they were watched."""
+    """Return what the last single steps do to the loss, where they are watched."""
     if not trajectory.watched.singles:
         return {}
     single = losses[trajectory.steps >= trajectory.watched.singles[0]]
@@ -158,7 +152,7 @@ def _levels(steps: NDArray[np.int64], losses: Floats, horizon: int) -> list[Floa
     """Return the mean loss of each stretch of the budget, nan where it has no point.
 
     Stretch k has the steps after (k - 1) / STRETCHES of the budget up to k / STRETCHES: the start
-    is in none.
+    belongs to none.
     """
     stretch = -(-steps * STRETCHES // horizon)
     empty = np.full(losses.shape[1], np.nan)
@@ -171,12 +165,12 @@ GROWTH, OVERFLOW, NAN = (CAUSES.index(cause) for cause in ("growth", "overflow",
 
 
 def copied(arrays: Params) -> Params:
-    """Return arrays that no step changes."""
+    """Return copies of arrays."""
     return {name: namespace(a).asarray(a, copy=True) for name, a in arrays.items()}
 
 
 class Watcher:
-    """Collects what is evaluated at the watched steps; arrays have the shape of the lanes."""
+    """Collects the evaluations at the watched steps; arrays have the layout's shape."""
 
     def __init__(self, program: Program, watched: Watched, horizon: int) -> None:
         """Begin before the start, with every loss in bounds."""
@@ -185,10 +179,10 @@ class Watcher:
         self.steps: list[int] = []
         self.points: list[Array] = []  # measures of a step, stacked: they stay on the device
         self.names: list[str] = []
-        lanes = program.device.array(np.full(program.lanes.shape, -1))
-        self.crossed, self.within, self.cause = lanes, lanes, lanes + 1
+        never = program.device.array(np.full(program.layout.shape, -1))
+        self.crossed, self.within, self.cause = never, never, never + 1
         self.gradient: Params = {}  # one step before the end, of full-batch descent
-        self.turn = program.device.array(np.full(program.lanes.shape, np.nan))
+        self.turn = program.device.array(np.full(program.layout.shape, np.nan))
 
     @property
     def last(self) -> int:
@@ -196,7 +190,7 @@ class Watcher:
         return self.steps[-1] if self.steps else 0
 
     def add(self, step: int, evaluation: Evaluation) -> None:
-        """Keep a watched step; any other is none of it."""
+        """Keep an evaluation if its step is watched."""
         if step not in self.wanted:
             return
         values = evaluation.values
@@ -213,29 +207,31 @@ class Watcher:
         """Return the cosine of the angle between two gradients, nan where one of them is 0."""
         # Divided by their lengths first: the square of a small gradient is 0.
         first, second = (self._unit(gradient) for gradient in (before, after))
-        return sum(self.program.total(first[name] * second[name]) for name in first)
+        return sum(self.program.sum_per_trial(first[name] * second[name]) for name in first)
 
     def _unit(self, gradient: Params) -> Params:
         norm = self.program.norm(gradient)
-        return {name: array / self.program.over(norm, array) for name, array in gradient.items()}
+        return {
+            name: array / self.program.broadcast(norm, array) for name, array in gradient.items()
+        }
 
     def beyond(self, loss: Array, limit: Array, params: Params) -> Array:
-        """Return which lanes are out of bounds: not finite, or a loss above its limit."""
+        """Return which trials are out of bounds: not finite, or with a loss above the limit."""
         xp = namespace(loss)
         return ~((abs(loss) <= limit) & xp.isfinite(loss) & self.program.finite(params))
 
-    def cross(self, lanes: Array, after: int, step: int, loss: Array, limit: Array) -> None:
-        """Note that lanes whose crossing is not known yet are out of bounds from `step` on."""
+    def cross(self, trials: Array, after: int, step: int, loss: Array, limit: Array) -> None:
+        """Note the step at which trials were first found out of bounds."""
         xp = namespace(loss)
-        lanes = lanes & (self.crossed < 0)
+        trials = trials & (self.crossed < 0)
         grown = xp.isfinite(loss) & (abs(loss) > limit)  # else a parameter is not finite
         cause = xp.where(xp.isnan(loss), NAN, xp.where(grown, GROWTH, OVERFLOW))
-        self.crossed = xp.where(lanes, step, self.crossed)
-        self.within = xp.where(lanes, after, self.within)
-        self.cause = xp.where(lanes, cause, self.cause)
+        self.crossed = xp.where(trials, step, self.crossed)
+        self.within = xp.where(trials, after, self.within)
+        self.cause = xp.where(trials, cause, self.cause)
 
     def packed(self) -> dict[str, NDArray[Any]]:
-        """Return what was watched, as named arrays."""
+        """Return what was watched as named arrays, for a checkpoint."""
         host = self.program.device.host
         held = {"crossed": self.crossed, "within": self.within, "cause": self.cause}
         return {
@@ -247,7 +243,7 @@ class Watcher:
         }
 
     def unpack(self, arrays: dict[str, NDArray[Any]]) -> None:
-        """Go on from what was packed."""
+        """Restore what was packed."""
         array, prefix = self.program.device.array, "watched gradient "
         self.steps = arrays["watched steps"].tolist()
         self.names = arrays["watched names"].tolist()
@@ -259,9 +255,9 @@ class Watcher:
         self.gradient = {name.removeprefix(prefix): array(arrays[name]) for name in own}
 
     def trajectory(self, last: NDArray[np.int64], curvature: Array, dead: Array) -> Trajectory:
-        """Return what was watched of the trials, whose last steps are given."""
-        lanes, host = self.program.lanes, self.program.device.host
-        points = lanes.gather(np.stack([host(point) for point in self.points]))
+        """Return what was watched of the trials; `last` has their last steps."""
+        layout, host = self.program.layout, self.program.device.host
+        points = layout.gather(np.stack([host(point) for point in self.points]))
         held = (self.crossed, self.within, self.cause, self.turn, curvature, dead)
         return Trajectory(
             self.watched,
@@ -269,20 +265,20 @@ class Watcher:
             np.array(self.steps, np.int64),
             {name: points[:, i] for i, name in enumerate(self.names)},
             last,
-            *(lanes.gather(host(array)) for array in held),
+            *(layout.gather(host(array)) for array in held),
         )
 
 
-VANISHED = 1e-3  # of the largest gradient norm: what stands still, or nearly
-MOST_NUMBERS = 2**25  # that the search for curvature may hold
+VANISHED = 1e-3  # of the largest gradient norm: a trial hardly moves
+MOST_NUMBERS = 2**25  # numbers that the search for eigenvalues may hold
 UNLEARNED = 0.9  # of the loss at the start: above it, a network may have learned nothing
 
 
 class Ending:
-    """The last points of the trials of a batch; arrays have the shape of the lanes."""
+    """The last points of the trials of a batch; arrays have the layout's shape."""
 
     def __init__(self, program: Program, params: Params, watcher: Watcher, spent: Array) -> None:
-        """Take the trials that spent their budget; of others the last point is not kept."""
+        """Take the trials that spent their whole budget; the last point of others is not kept."""
         self.program, self.params = program, params
         self.spent = program.device.host(spent)
         losses, norms = (
@@ -292,11 +288,12 @@ class Ending:
         self.still = norms[-1] <= VANISHED * np.fmax.reduce(norms)
         self.learned = losses[-1] < UNLEARNED * losses[0]
 
-    def curvature(self, starts: Sequence[Start]) -> Array:
-        """Return the smallest eigenvalue of the Hessian, nan where it is not asked for.
+    def curvature(self) -> Array:
+        """Return the smallest eigenvalue of the Hessian, nan where it is not computed.
 
-        It is asked where a gradient has vanished and the loss is not known to be convex. Lanczos's
-        value lies above the smallest eigenvalue or at it, so that a negative one is a proof.
+        It is computed where the gradient has vanished and the loss is not known to be convex.
+        Lanczos's value is at least the smallest eigenvalue, so a negative value proves a direction
+        of descent.
         """
         program, wanted = self.program, self.spent & self.still
         unknown = program.device.array(np.full(wanted.shape, np.nan))
@@ -304,22 +301,21 @@ class Ending:
             array.size if isinstance(array, np.ndarray) else array.numel()
             for array in self.params.values()
         )
-        convex = isinstance(program.problem, LinearModel)
-        if not wanted.any() or convex or MOST * size > MOST_NUMBERS:
+        if not wanted.any() or program.convex or MOST * size > MOST_NUMBERS:
             return unknown
-        known = curvature_of(program.problem, program.data)
-        if known and known.exact:
+        if program.constant_curvature():
             return unknown
         try:
-            return Sharpness(program, starts).smallest(self.params, program.device.array(wanted))
+            found = HessianEigenvalues(program, self.params)
+            return found.smallest(self.params, program.device.array(wanted))
         except (RunError, NotImplementedError):  # the loss has no second derivative
             return unknown
 
     def dead_units(self) -> Array:
         """Return the share of ReLU units that are 0 for all training examples.
 
-        It is asked where a network's gradient has vanished or its loss is about the start's. nan:
-        not asked for, or there are no such units.
+        It is computed where a network's gradient has vanished or its loss is about that of the
+        start; nan elsewhere, and without ReLU units.
         """
         program, wanted = self.program, self.spent & (self.still | ~self.learned)
         unknown = program.device.array(np.full(wanted.shape, np.nan))

@@ -1,7 +1,4 @@
-"""A network's weights as integers and scales.
-
-A network's numbers as PyTorch keeps them.
-"""
+"""A network's weights for other programs: as integers and scales, or as PyTorch's state_dict."""
 
 from __future__ import annotations
 
@@ -25,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def layers_of(problem: Network, data: Data) -> dict[str, torch.nn.Module]:
-    """Return the layers by name, in their order; raises UserError for what has no integers."""
+    """Return the layers by name, in order; raises UserError for a layer without integers."""
     module = module_of(problem, data)
     plain = isinstance(module, torch.nn.Sequential)
     layers = dict(module.named_children()) if plain else {"": module}
@@ -44,7 +41,8 @@ def integers_of(
 ) -> dict[str, Any]:
     """Return the weights as int8, their scales and the biases as float32, by name.
 
-    "layers" has the names and kinds of all layers, "bits" those of a weight and an activation.
+    "layers" has the names and kinds of all layers, "bits" the bits of a weight and of an
+    activation.
     """
     bits = problem.weight_bits or BITS
     held: dict[str, Any] = {
@@ -63,7 +61,7 @@ def integers_of(
 
 
 def _kind(layer: torch.nn.Module) -> str:
-    """Return a layer as PyTorch writes it, without what it adds to round."""
+    """Return a layer as PyTorch prints it, without the word Rounded."""
     return repr(layer).replace("Rounded", "")
 
 
@@ -73,10 +71,10 @@ def state_dict(
     dtype: str,
     numbers: Mapping[str, NDArray[Any]],
 ) -> bytes:
-    """Return what torch.save makes of the state_dict of the problem's module.
+    """Return the bytes that torch.save writes for the state_dict of the problem's module.
 
-    `numbers` are its parameters and buffers by name. A buffer that is not among them is as the
-    module makes it.
+    `numbers` are its parameters and buffers by name. A buffer without numbers stays as the module
+    makes it.
     """
     module = module_of(problem, data).to(getattr(torch, dtype))
     held = dict(module.named_parameters()) | dict(module.named_buffers())

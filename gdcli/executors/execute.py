@@ -9,11 +9,10 @@ from gdcli.datasets.contents import human
 from gdcli.engine.device import resolve
 from gdcli.engine.estimate import Estimate, allowance, check_memory, estimate
 from gdcli.engine.examples import notes_of
-from gdcli.engine.families import needs_torch, not_stacked
+from gdcli.engine.families.find import family_of, needs_torch, not_stacked
 from gdcli.errors import RunError
 from gdcli.executors.supervisor import RunMonitor, executor_of, supervise
 from gdcli.fields import show
-from gdcli.problem import LinearModel
 from gdcli.runs import manifest
 from gdcli.runs.fingerprint import remember
 from gdcli.runs.finish import write_tables
@@ -209,7 +208,7 @@ def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]
     workers, `verify` and a run of the folder's experiment.toml compute the same.
     """
     problems = {cohort.trials[0].problem for cohort in experiment.grid.cohorts}
-    if not any(isinstance(problem, LinearModel) for problem in problems):
+    if not any(family_of(problem).reads_in_parts for problem in problems):
         return experiment, ""
     from gdcli.datasets.tabular import Streamable  # it brings readers along
 

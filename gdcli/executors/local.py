@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdcli.engine.estimate import allowance, numpy_seconds, quick_estimate, stack_memory
-from gdcli.engine.families import on_torch
+from gdcli.engine.families.find import on_torch
 from gdcli.errors import RunError
 from gdcli.executors.supervisor import Executor, Unit, WorkerDied
 from gdcli.runs.store import Shard

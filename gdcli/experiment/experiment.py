@@ -13,7 +13,7 @@ from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.catalog.user_code import absolute, name_in, relative
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
-from gdcli.experiment.grid import Axes, Grid, Training, Where, digest
+from gdcli.experiment.grid import Axes, Grid, Training, Where, digest, measures_named, spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
 
@@ -146,6 +146,9 @@ class _Reader:
         training = Training(
             **{f.name: values[f.name] for f in fields(Training) if f.name in values}
         )
+        if training.measure is not None:
+            training = replace(training, measure=spelt(training.measure))
+            self._try(measures_named, training.measure, given.where("measure"))
         self._try(training.check, given.where("steps"))
         self._try(training.record_every, given.where("record"))
         vary = self._vary(known, rules, options) if problem else {}
@@ -331,7 +334,10 @@ def _checked(grid: Grid, where: Where) -> Grid:
     except UserError as error:
         name = error.where.removeprefix("--")
         raise UserError(where(f"problem {name}"), error.what, error.fix) from None
-    if first.training.measure in first.problem.curve_columns:
-        what = f"the problem has a column {first.training.measure} of its own"
-        raise UserError(where("measure"), what, "leave it out, or rename the problem's")
+    named = [*first.problem.curve_columns, *first.training.columns]
+    doubled = next((name for name in named if named.count(name) > 1), None)
+    if doubled:
+        other = "problem" if doubled in first.problem.curve_columns else "other measure"
+        what = f"the {other} has a column {doubled}, too"
+        raise UserError(where("measure"), what, "leave one of them out, or rename its column")
     return grid

@@ -11,18 +11,21 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
-from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, name_of
-from gdcli.catalog.user_code import name_in
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, name_of
+from gdcli.catalog.user_code import is_own, name_in
 from gdcli.errors import UserError
 from gdcli.fields import AXIS, LATER, WHOLE, settings_of, show
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
+
+if TYPE_CHECKING:
+    from gdcli.measure import Measure
 
 MOST_STEPS = 2**53 - 1  # beyond it a float64 no longer counts in ones
 
@@ -61,11 +64,7 @@ class Training:
         Literal["keep", "drop"],
         "keep or drop the last batch of an epoch where it is smaller than the others",
     ] = "keep"
-    measure: Annotated[
-        Literal["sharpness"] | None,
-        LATER,
-        "what else to record: sharpness, the largest eigenvalue of the loss's Hessian",
-    ] = None
+    measure: Annotated[str | None, LATER, "what else to record at every point"] = None
     data_seed: Annotated[
         int, "seed of generated data and of the split into training and test examples", Ge(0)
     ] = 0
@@ -75,9 +74,14 @@ class Training:
     ] = None
 
     @property
+    def measures(self) -> tuple[type[Measure], ...]:
+        """The measures that were asked for."""
+        return () if self.measure is None else measures_named(self.measure, "--measure")
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns of a curve that were asked for."""
-        return (self.measure,) if self.measure else ()
+        return tuple(column.name for measure in self.measures for column in measure.columns)
 
     def check(self, where: str) -> None:
         """Raise UserError, naming `where`, for settings that do not go together."""
@@ -93,6 +97,28 @@ class Training:
             return int(self.record)
         fix = "give epoch, step, log, or a number of steps"
         raise UserError(where, f"{show(self.record)} is no interval", fix)
+
+
+def spelt(measures: str) -> str:
+    """Return the names of measures as the catalogue spells them: "param-norm,sharpness"."""
+    return ",".join(name.strip().replace("_", "-") for name in measures.split(","))
+
+
+@cache
+def measures_named(names: str, where: str) -> tuple[type[Measure], ...]:
+    """Return measures by their names, with commas between them; raises UserError, naming `where`.
+
+    A file of the user's own is not among them: it would be run for a folder that names it.
+    """
+    found: dict[str, type[Measure]] = {}
+    for name in names.split(","):
+        if is_own(name):
+            fix = f"give {', '.join(MEASURES.names())}, or a plugin's"
+            raise UserError(where, f"{show(name)} is a file, not the name of a measure", fix)
+        if name in found:
+            raise UserError(where, f"{name} is named twice", "name every measure once")
+        found[name] = MEASURES.find(name, where)
+    return tuple(found.values())
 
 
 MOST_TRIALS = 1_000_000

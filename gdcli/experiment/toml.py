@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gdcli import door
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
 from gdcli.catalog.user_code import Stranger
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.experiment import Experiment, Given, read
@@ -318,6 +318,7 @@ def _grid() -> Schema:
         **{name: _axis(o) if o.axis else _value_schema(o) for name, o in options.items()},
         "optimizer": _rules_named(options["optimizer"], OPTIMIZERS.names()),
         "schedule": _rules_named(options["schedule"], SCHEDULES.names()),
+        "measure": {**_value_schema(options["measure"]), "pattern": _measures()},
         "zip": _zip(),
         "vary": {
             "description": 'further axes: options of the problem, and "momentum.beta"',
@@ -331,6 +332,12 @@ def _grid() -> Schema:
         "additionalProperties": False,
         "not": {"required": ["epochs", "steps"]},
     }
+
+
+def _measures() -> str:
+    """Return the pattern of measures' names with commas between them."""
+    one = "|".join(name.replace("-", "[-_]") for name in MEASURES.names())
+    return _listed(f"\\s*({one})\\s*")
 
 
 def _zip() -> Schema:

@@ -21,8 +21,8 @@ from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, na
 from gdcli.catalog.user_code import absolute, holds, is_file
 from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch, program_for, why_not_stacked
-from gdcli.engine.initial import Start, starting_point
+from gdcli.engine.families.find import needs_torch, program_for, starting_point, why_not_stacked
+from gdcli.engine.initial import Start
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Training
@@ -343,7 +343,7 @@ class ProblemLaws:
         """Require that the gradient agrees with difference quotients along random directions."""
         program, rng = self.program(), np.random.default_rng(0)
         point = program.evaluate(program.start([self.start]))
-        slopes = {n: a[0] for n, a in program.unstacked(point.gradient).items()}
+        slopes = {n: a[0] for n, a in program.by_trial(point.gradient).items()}
         length = sum(float((a * a).sum()) for a in slopes.values()) ** 0.5
         worst = 0.0
         for _ in range(3):
@@ -361,7 +361,7 @@ class ProblemLaws:
     def _loss(self, program: Program, way: Start, by: float) -> float:
         moved = {name: array + by * way[name] for name, array in self.start.items()}
         value = program.evaluate(program.start([moved])).values["train_loss"]
-        return float(program.lanes.gather(program.device.host(value))[0])
+        return float(program.layout.gather(program.device.host(value))[0])
 
     def columns(self) -> str:
         """Require that the columns of the curves are those that the problem names."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.plan import Plan
-    from gdcli.engine.recorder import Curves
+    from gdcli.engine.recorder import BatchHistory
     from gdcli.engine.watcher import Trajectory
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Training
@@ -101,14 +101,14 @@ class Rows:
         self.places: list[str] = []
         self.diverged = 0  # trials so far
 
-    def curve(self, trial: Trial, curves: Curves, i: int) -> str:
+    def curve(self, trial: Trial, curves: BatchHistory, i: int) -> str:
         """Return the lines of the i-th trial of the batch, one a recorded point; one at least."""
         first = f"{self.prefix(trial)},"
         columns = self._columns(curves, i)
         rows = map(",".join, zip(self._places(curves), *columns, strict=False))
         return first + f"\n{first}".join(rows) + "\n"
 
-    def _places(self, curves: Curves) -> list[str]:
+    def _places(self, curves: BatchHistory) -> list[str]:
         """Return "epoch,step,examples" of every recorded point; the trials share them.
 
         A trial whose steps take several gradients has places of its own: passes over the data.
@@ -123,7 +123,7 @@ class Rows:
             self.places = [f"{plan.epoch_at(s)},{s},{plan.examples_at(s)}" for s in curves.steps]
         return self.places
 
-    def _columns(self, curves: Curves, i: int) -> list[list[str]]:
+    def _columns(self, curves: BatchHistory, i: int) -> list[list[str]]:
         """Return the cells of every measure, "" where it was not measured."""
         import numpy as np
 
@@ -135,19 +135,19 @@ class Rows:
         cells = {name: texts[k * length : (k + 1) * length] for k, name in enumerate(held)}
         return [cells.get(name) or [""] * length for name in self.names]
 
-    def _end(self, curves: Curves, name: str, i: int, *, first: bool = False) -> str:
+    def _end(self, curves: BatchHistory, name: str, i: int, *, first: bool = False) -> str:
         """Return a measure at the last recorded point of a trial, or at the first."""
         if name not in curves.values:
             return ""
         point = 0 if first else int(curves.length[i]) - 1
         return number(curves.values[name][point, i])
 
-    def summaries(self, trials: Sequence[Trial], curves: Curves) -> list[str]:
+    def summaries(self, trials: Sequence[Trial], curves: BatchHistory) -> list[str]:
         """Return the lines of the trials of a batch, in their order."""
         own = _facts(curves)
         return [self._summary(trial, curves, i, own[i]) for i, trial in enumerate(trials)]
 
-    def _summary(self, trial: Trial, curves: Curves, i: int, facts: Sequence[str]) -> str:
+    def _summary(self, trial: Trial, curves: BatchHistory, i: int, facts: Sequence[str]) -> str:
         length, ended = int(curves.length[i]), int(curves.ended[i])
         last = {name: self._end(curves, name, i) for name in self.names}
         losses = curves.values["train_loss"][:length, i]
@@ -200,7 +200,7 @@ def _stopped_by(training: Training, ended: int, loss: np.floating) -> str:
     return "target" if target is not None and loss <= target else "tol"
 
 
-def _facts(curves: Curves) -> list[list[str]]:
+def _facts(curves: BatchHistory) -> list[list[str]]:
     """Return the cells of FACTS of every trial."""
     import numpy as np
 

@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 
 # Where numbers and the lines of the tables are made.
 FOLDERS = (
-    *("datasets", "engine"),
+    *("datasets", "engine", "measures"),
     *("optimizers", "problem", "problems", "schedules"),
 )
 FILES = (
-    *("arrays.py", "formula.py", "optimizer.py", "schedule.py"),
+    *("arrays.py", "formula.py", "measure.py", "optimizer.py", "schedule.py"),
     *("catalog/catalog.py", "experiment/grid.py", "runs/csv_write.py", "runs/work.py"),
 )
 OPENBLAS = "scipy_openblas_get_corename64_"  # as the wheels of NumPy bring it along

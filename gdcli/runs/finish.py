@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.csv_cell import harmless
 from gdcli.engine.examples import examples_of
-from gdcli.engine.theory.baseline import baseline_of, spread_of
-from gdcli.engine.theory.curvature import curvature_of, greatest_bound_of
-from gdcli.engine.theory.noise_floor import floors_of
+from gdcli.engine.families.find import family_of, floors_of, greatest_bound_of
 from gdcli.errors import RunError
 from gdcli.experiment import toml
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import setting
-from gdcli.problem import LinearModel, Network, StatefulNetwork
 from gdcli.runs import atomic, manifest
 from gdcli.runs.csv_write import curve_columns, header, summary_columns
 from gdcli.runs.fingerprint import problem_key
@@ -33,8 +30,6 @@ if TYPE_CHECKING:
     from gdcli.runs.run import Run
     from gdcli.runs.store import Shard
 
-CRITERIA_FROM_0 = ("cross_entropy", "mse")  # no loss is below 0
-
 
 def theory_of(experiment: Experiment) -> list[dict[str, Any]]:
     """Return the facts of every problem of an experiment, told by the options that vary."""
@@ -50,11 +45,8 @@ def theory_of(experiment: Experiment) -> list[dict[str, Any]]:
 
 def _quantized(trial: Trial) -> dict[str, Any]:
     """Return what is rounded of a network, and its bytes."""
-    if not isinstance(trial.problem, Network):
-        return {}
-    from gdcli.engine.quantized_size import quantized_of
-
-    return {"quantized": quantized_of(trial.problem, examples_of(trial))._asdict()}
+    size = family_of(trial.problem).size(trial.problem, examples_of(trial))
+    return {"quantized": size._asdict()} if size else {}
 
 
 def _options(experiment: Experiment) -> Iterator[str]:
@@ -67,11 +59,11 @@ def _facts(trials: Sequence[Trial], names: list[str]) -> dict[str, Any]:
     """Return the facts of the problem that some trials share."""
     trial, data = trials[0], examples_of(trials[0])
     problem, least = trial.problem, greatest_bound_of(trial)
-    curvature = curvature_of(problem, data)
+    curvature = family_of(problem).curvature(problem, data)
     facts = {
         "curvature": curvature,
-        "baseline": baseline_of(problem, data),
-        "spread": spread_of(problem, data),
+        "baseline": family_of(problem).baseline(problem, data),
+        "spread": family_of(problem).spread(problem, data),
     }
     return {
         "problem": problem_key(problem),
@@ -87,14 +79,12 @@ def _facts(trials: Sequence[Trial], names: list[str]) -> dict[str, Any]:
 
 def _kind(problem: Problem, curvature: Curvature | None) -> dict[str, Any]:
     """Return what the kind of a problem tells: None is what is not known."""
-    network = isinstance(problem, Network | StatefulNetwork)
+    family = family_of(problem)
     quadratic = curvature is not None and curvature.exact and curvature.smallest >= 0
-    convex = quadratic or (isinstance(problem, LinearModel) and problem.convex)
-    known = isinstance(problem, Network) and problem.criterion in CRITERIA_FROM_0
     return {
-        "network": network,
-        "convex": True if convex else None,
-        "bound": 0.0 if known else None,
+        "network": family.is_network,
+        "convex": True if quadratic or family.is_convex(problem) else None,
+        "bound": family.never_below(problem),
         "scale": getattr(problem, "scale", None),
     }
 

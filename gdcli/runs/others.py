@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.batch import batches_of
 from gdcli.engine.estimate import numpy_seconds
-from gdcli.engine.families import on_torch
+from gdcli.engine.families.find import on_torch
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.runs.atomic import Claims
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gdcli.engine.batch import TrialBatch
-    from gdcli.engine.train import Hear
+    from gdcli.engine.train import OnLoss
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Trial
     from gdcli.runs.work import Keep
@@ -257,7 +257,7 @@ class ReusingRunner(BatchRunner):
         batch: TrialBatch,
         advance: Callable[[int], None],
         keep: Keep | None = None,
-        hear: Hear | None = None,
+        hear: OnLoss | None = None,
     ) -> Shard:
         """Return a batch's shard, of which only the trials are trained that no source holds."""
         held = {trial.id: found for trial in batch.trials if (found := self._held(trial))}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import MOST_HELD, examples_of, is_streamed
-from gdcli.engine.families import check_network, needs_torch, on_torch
+from gdcli.engine.families.find import check_network, needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs import manifest
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gdcli.engine.batch import TrialBatch
-    from gdcli.engine.train import Hear
+    from gdcli.engine.train import OnLoss
     from gdcli.experiment.experiment import Experiment
     from gdcli.problem import Data
     from gdcli.runs.options import RunOptions
@@ -161,7 +161,7 @@ class Run:
         held: Shard | None,
         advance: Callable[[int], None],
         keep: Keep | None = None,
-        hear: Hear | None = None,
+        hear: OnLoss | None = None,
     ) -> Shard:
         """Return the shard of a batch, or the held one with its failed trials trained again."""
         batch = self.batches[index]

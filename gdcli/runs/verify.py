@@ -14,7 +14,7 @@ from gdcli.catalog.user_code import Untrusted
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
 from gdcli.engine.estimate import check_memory
-from gdcli.engine.families import needs_torch, on_torch
+from gdcli.engine.families.find import needs_torch, on_torch
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.runs.csv_read import lines_of

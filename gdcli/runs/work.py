@@ -26,10 +26,10 @@ from gdcli.runs.store import Shard
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gdcli.engine.recorder import Keeper
-    from gdcli.engine.train import Hear
+    from gdcli.engine.recorder import Checkpointer
+    from gdcli.engine.train import OnLoss
 
-    Keep = Callable[[TrialBatch], Keeper]
+    Keep = Callable[[TrialBatch], Checkpointer]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class BatchRunner:
         batch: TrialBatch,
         advance: Callable[[int], None],
         keep: Keep | None = None,
-        hear: Hear | None = None,
+        hear: OnLoss | None = None,
     ) -> Shard:
         """Train a batch and return its shard.
 
@@ -82,8 +82,8 @@ class BatchRunner:
         self,
         batch: TrialBatch,
         advance: Callable[[int], None],
-        keeper: Keeper | None,
-        hear: Hear | None,
+        keeper: Checkpointer | None,
+        hear: OnLoss | None,
     ) -> Shard:
         data, rows = examples_of(batch.trials[0]), Rows(self.varied, self.metrics, plan_for(batch))
         _, curves = train_batch(batch, data, self.device, advance, keeper, hear)

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch, program_for
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import family_of, needs_torch, program_for, starting_point
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Trial
 from gdcli.numbers import distinct_labels
-from gdcli.problem import Network
 from gdcli.report.text_tables import print_rows
 from gdcli.studies.landscape.surface import losses_at
 from gdcli.studies.training import Layout, layout_of
@@ -144,7 +142,7 @@ def gradient_check(trial: Trial, check: GradientCheck) -> list[Checked]:
     in a random direction, which every entry takes part in. Raises UserError where the loss is not
     finite at the start, and where the gradient is another one on purpose.
     """
-    if isinstance(trial.problem, Network) and trial.problem.quantize == "qat":
+    if family_of(trial.problem).own_gradient(trial.problem):
         what = "the slopes of rounding pass straight through it: they are not the loss's on purpose"
         raise UserError("--quantize", what, "leave it out")
     if trial.problem.constant:
@@ -262,14 +260,14 @@ def _slopes(trial: Trial, layout: Layout) -> NDArray[np.float64]:
         program = program_for([trial], data, device, width=1)
         point = program.evaluate(
             program.start(
-                [starting_point(trial.problem, data, seed) for seed in program.lanes.seeds]
+                [starting_point(trial.problem, data, seed) for seed in program.layout.seeds]
             )
         )
-    loss = program.lanes.gather(device.host(point.values["train_loss"]))[0]
+    loss = program.layout.gather(device.host(point.values["train_loss"]))[0]
     if not np.isfinite(loss):
         fix = "choose options with which it is a number"
         raise UserError("gdcli gradcheck", f"the loss is {loss} at the start", fix)
-    slopes = program.unstacked(point.gradient)
+    slopes = program.by_trial(point.gradient)
     return np.concatenate([np.ravel(slopes[name][0]) for name in layout.shapes]).astype(float)
 
 

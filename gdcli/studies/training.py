@@ -18,17 +18,18 @@ from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.device import keep_memory, resolve
 from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of, notes_of
-from gdcli.engine.families import alone, check_network, needs_torch, not_stacked
+from gdcli.engine.families.find import alone, check_network, needs_torch, not_stacked
 from gdcli.engine.isolation import isolated
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
+from gdcli.engine.train import Hooks
 from gdcli.errors import RunError
 from gdcli.experiment.grid import Trial, cohorts_of
 
 if TYPE_CHECKING:
     from gdcli.engine.programs.program import Program
-    from gdcli.engine.recorder import Curves
-    from gdcli.engine.train import Watch
+    from gdcli.engine.recorder import BatchHistory
+    from gdcli.engine.train import OnRecord
     from gdcli.problem import Data, Params
     from gdcli.runs.progress import Progress
     from gdcli.studies.options import Compute
@@ -189,8 +190,8 @@ def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> d
     carried: list[Carried] = []
 
     def watch(program: Program, params: Params) -> None:
-        kept.append(flat(program.unstacked(params)))
-        carried.append(program.held())
+        kept.append(flat(program.by_trial(params)))
+        carried.append(program.buffers_by_trial())
 
     data = examples_of(batch.trials[0])
     _, curves = watched(batch, data, device, advance, watch if keep else None)
@@ -208,14 +209,14 @@ def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> d
 
 
 def watched(
-    batch: TrialBatch, data: Data, device: str, advance: Advance, watch: Watch | None
-) -> tuple[Program, Curves]:
+    batch: TrialBatch, data: Data, device: str, advance: Advance, watch: OnRecord | None
+) -> tuple[Program, BatchHistory]:
     """Train a batch on these data, watched; return its program and its curves."""
     trials = batch.trials
     keep_memory()
     with np.errstate(all="ignore"):  # a diverging trial overflows; that is its result
-        loop = loop_for(trials, data, plan_of(trials[0], data.examples), device)
-        loop.watch = watch
+        plan, hooks = plan_of(trials[0], data.examples), Hooks(on_record=watch)
+        loop = loop_for(trials, data, plan, device, hooks)
         return loop.program, loop.run(lambda steps: advance(steps * len(trials)))
 
 

@@ -9,9 +9,7 @@ import pytest
 
 from gdcli.analysis.theory import ProblemConstants, RunConstants
 from gdcli.engine.examples import examples_of
-from gdcli.engine.theory.baseline import baseline_of, spread_of
-from gdcli.engine.theory.curvature import curvature_of
-from gdcli.engine.theory.noise_floor import floors_of
+from gdcli.engine.families.find import family_of, floors_of
 from gdcli.executors.execute import execute
 from gdcli.runs import manifest
 from gdcli.runs.csv_read import Value
@@ -47,9 +45,9 @@ def test_what_is_computed_comes_back(tmp_path: Path) -> None:
     found = facts(tmp_path, "linear-regression", {}, **grid)
     trials = experiment("linear-regression", {}, epochs="1", **grid).grid.trials
     problem, data = trials[0].problem, examples_of(trials[0])
-    assert found.curvature == curvature_of(problem, data)
-    assert found.baseline == baseline_of(problem, data)
-    assert found.spread == spread_of(problem, data)
+    assert found.curvature == family_of(problem).curvature(problem, data)
+    assert found.baseline == family_of(problem).baseline(problem, data)
+    assert found.spread == family_of(problem).spread(problem, data)
     assert found.floors == tuple(floors_of(trials, data))
     assert len(found.floors) == 6
     floor = found.floor(32, 0.1)

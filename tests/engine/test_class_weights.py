@@ -14,12 +14,14 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from gdcli.engine.class_weights import balanced, class_counts, class_weights, classes_in, recalled
 from gdcli.engine.examples import examples_of, load
-from gdcli.engine.families import check_network
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import (
+    check_network,
+    family_of,
+    greatest_bound_of,
+    starting_point,
+)
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
-from gdcli.engine.theory.baseline import baseline_of
-from gdcli.engine.theory.curvature import curvature_of, greatest_bound_of
 from gdcli.errors import UserError
 from gdcli.problem import Array, Data, Network, OfClasses
 from gdcli.problems.autoencoder import Autoencoder
@@ -133,7 +135,7 @@ def test_the_curvature_bounds_the_weighted_hessian(
 ) -> None:
     given = problem(data=two, target="kind", l2=0.0, class_weights="balanced")
     data = load(given, 0)
-    found = curvature_of(given, data)
+    found = family_of(given).curvature(given, data)
     assert found is not None
     x = np.column_stack([data.train["x"], np.ones(data.examples)])
     y = classes_in(data.train)
@@ -358,7 +360,7 @@ def test_examples_on_disk_are_weighed_alike(two: Path) -> None:
 def test_a_constant_is_judged_by_the_weighted_loss(rare: Path) -> None:
     problem = Mlp(data=rare, target="kind", class_weights="balanced")
     data = load(problem, 0)
-    base = baseline_of(problem, data)
+    base = family_of(problem).baseline(problem, data)
     assert base is not None
     assert base.train_loss == pytest.approx(np.log(3), rel=1e-12)  # all classes count alike
     assert base.train_recall == pytest.approx(1 / 3)

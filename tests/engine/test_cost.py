@@ -14,11 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from gdcli.engine.criteria import Cost, check_criterion
+from gdcli.engine.criteria import TrialCriterion, check_criterion
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families import footprint as footprints
+from gdcli.engine.families.find import starting_point
 from gdcli.engine.layers.modules import penalised
-from gdcli.engine.programs import footprint as footprints
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Training
 from gdcli.laws.law import train, trials_of
@@ -96,7 +96,7 @@ def test_every_engine_scores_every_place(options: dict[str, Any]) -> None:
 def test_what_is_left_out_is_neither_right_nor_wrong() -> None:
     z = torch.eye(3)[None].repeat(2, 1, 1)  # the largest is that of the place
     y = torch.tensor([[0, 1, -100], [0, 0, 2]])
-    right, counted = Cost(Places()).right(z, y)
+    right, counted = TrialCriterion(Places()).right(z, y)
     assert right.tolist() == [[True, True, False], [True, False, True]]
     assert counted.tolist() == [[True, True, False], [True, True, True]]
 
@@ -113,7 +113,7 @@ def test_a_loss_is_torch_s_everywhere_alike(criterion: str, *, flat: bool) -> No
         np.testing.assert_allclose(values, ways[1][name], rtol=1e-9, err_msg=name)
     z, y = torch.rand(6, 1), torch.rand(6, 1)
     name = "mse_loss" if criterion == "mse" else criterion
-    cost = Cost(problem())
+    cost = TrialCriterion(problem())
     assert cost(z, y[:, 0]) == getattr(functional, name)(z, y)
     assert cost.of_each(z, y).mean().item() == pytest.approx(cost(z, y).item())
 
@@ -248,7 +248,7 @@ def test_what_a_criterion_makes_of_each_example_has_its_mean() -> None:
     z, y = torch.rand(6, 3), torch.rand(6, 3)
     for criterion, kind in GIVEN:
         if kind == "numbers" and getattr(criterion, "reduction", "mean") == "mean":
-            cost = Cost(given(criterion, kind)())
+            cost = TrialCriterion(given(criterion, kind)())
             assert cost.of_each(z, y).mean().item() == pytest.approx(cost(z, y).item())
 
 

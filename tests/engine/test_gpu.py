@@ -18,7 +18,7 @@ from gdcli.engine.sampling import Orders
 from gdcli.engine.steps.choose import stepper_for
 from gdcli.engine.steps.cuda_graph import Graphed
 from gdcli.engine.steps.stepper import Stepper, Stepwise
-from gdcli.engine.update import Rule
+from gdcli.engine.update import StackedOptimizer
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import explore
 from gdcli.studies.options import Compute, DataMap
@@ -105,7 +105,7 @@ def test_a_cuda_graph_takes_the_plain_steps(
     grid |= {"method": "gd,minibatch", "batch_size": "32", "remainder": "keep"}
     steppers: list[Stepper[Any]] = []
 
-    def graphed(program: Program, rule: Rule, orders: Orders | None) -> Stepper[Any]:
+    def graphed(program: Program, rule: StackedOptimizer, orders: Orders | None) -> Stepper[Any]:
         steppers.append(stepper_for(program, rule, orders))
         return steppers[-1]
 

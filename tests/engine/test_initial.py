@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn.modules import module
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import Start, starting_point
+from gdcli.engine.families.find import starting_point
+from gdcli.engine.initial import Start
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Trial

@@ -14,7 +14,7 @@ from sklearn.neural_network import _multilayer_perceptron as perceptron
 from sklearn.preprocessing import MinMaxScaler
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED
 from gdcli.engine.sampling import Orders

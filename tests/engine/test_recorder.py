@@ -16,9 +16,9 @@ from gdcli.engine import batch
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.device import Device, NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import program_for
+from gdcli.engine.families.find import program_for
 from gdcli.engine.programs.program import Evaluation
-from gdcli.engine.recorder import CONVERGED, DIVERGED, FLUSH, RUNNING, Curves, Recorder
+from gdcli.engine.recorder import CONVERGED, DIVERGED, FLUSH, RUNNING, BatchHistory, Recorder
 from gdcli.experiment.grid import Training
 from tests.grids import Trained, experiment, only, train
 
@@ -37,7 +37,7 @@ class Point:
 
 def record(
     device: Device, training: Training, trials: Sequence[Sequence[Point]], padding: float = 1.0
-) -> Curves:
+) -> BatchHistory:
     """Record curves of equal length, one a trial; the lanes that no trial fills hold `padding`."""
     rates = ",".join(str(i + 1) for i in range(len(trials)))
     given = experiment("quadratic", {"dim": "1"}, lr=rates).grid.trials
@@ -45,8 +45,8 @@ def record(
     recorder = Recorder(program, training)
 
     def lanes(values: Sequence[float]) -> Any:
-        array = np.full(program.lanes.shape, padding)
-        array.flat[program.lanes.place] = values
+        array = np.full(program.layout.shape, padding)
+        array.flat[program.layout.place] = values
         return device.array(array)
 
     with np.errstate(all="ignore"):

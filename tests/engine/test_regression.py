@@ -16,10 +16,9 @@ from gdcli.datasets.cells import collected
 from gdcli.datasets.features import is_measured
 from gdcli.datasets.reading import Reading
 from gdcli.engine.examples import examples_of, load
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import family_of, starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
-from gdcli.engine.theory.baseline import baseline_of
 from gdcli.errors import UserError
 from gdcli.experiment.toml import dump
 from gdcli.problem import Network
@@ -101,7 +100,7 @@ def test_it_learns_as_well_as_scikit_learns(smooth: Path) -> None:
 def test_the_baseline_is_the_mean(smooth: Path) -> None:
     problem = Mlp(data=smooth, target="y", task="regression")
     data = load(problem, 0)
-    base = baseline_of(problem, data)
+    base = family_of(problem).baseline(problem, data)
     assert base is not None
     assert base.train_loss == pytest.approx(data.train["y"].var(), rel=1e-12)
     held = ((data.test["y"] - data.train["y"].mean()) ** 2).mean()

@@ -19,9 +19,7 @@ from gdcli.datasets.tabular import COPIES, Streamable
 from gdcli.engine.batch import batches_of
 from gdcli.engine.estimate import batch_memory, check_memory
 from gdcli.engine.examples import examples_of
-from gdcli.engine.theory.baseline import spread_of
-from gdcli.engine.theory.curvature import curvature_of, greatest_bound_of
-from gdcli.engine.theory.noise_floor import floors_of
+from gdcli.engine.families.find import family_of, floors_of, greatest_bound_of
 from gdcli.errors import RunError, UserError
 from gdcli.executors.execute import fitted
 from gdcli.experiment.grid import Trial
@@ -143,7 +141,7 @@ def test_theory_knows_the_same(tmp_path: Path, problem: str, l2: str) -> None:
     given = {**write(tmp_path, "c.npy"), "l2": l2}
     found = [trial({**given, "stream": stream}, problem) for stream in ("true", "false")]
     (a, data), (b, whole) = ((t.problem, examples_of(t)) for t in found)
-    one, other = curvature_of(a, data), curvature_of(b, whole)
+    one, other = family_of(a).curvature(a, data), family_of(b).curvature(b, whole)
     assert one is not None
     assert other is not None
     assert one.largest == pytest.approx(other.largest, rel=1e-10)
@@ -153,7 +151,7 @@ def test_theory_knows_the_same(tmp_path: Path, problem: str, l2: str) -> None:
     assert known is not None
     assert lowest.loss == pytest.approx(known.loss, rel=1e-10, abs=1e-10)
     assert lowest.attained == known.attained
-    spread, expected = spread_of(a, data), spread_of(b, whole)
+    spread, expected = family_of(a).spread(a, data), family_of(b).spread(b, whole)
     assert spread is not None
     assert expected is not None
     assert spread.ratio == pytest.approx(expected.ratio, rel=1e-10)

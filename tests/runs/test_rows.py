@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gdcli.csv_cell import as_given
 from gdcli.engine.plan import Plan
-from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
+from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory
 from gdcli.engine.watched import CAUSES, FACTS, Watched
 from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Training, Trial
@@ -104,7 +104,7 @@ def curves(
     length: Sequence[int],
     ended: Sequence[int],
     dtype: str = "float64",
-) -> Curves:
+) -> BatchHistory:
     """Return what a recorder would of a batch; each column holds a list of each trial's values.
 
     What is recorded is watched, too.
@@ -129,7 +129,7 @@ def curves(
         curvature=unknown,
         dead=unknown,
     )
-    return Curves(steps.tolist(), values, lengths, ends, trajectory=trajectory)
+    return BatchHistory(steps.tolist(), values, lengths, ends, trajectory=trajectory)
 
 
 PLAN = Plan(examples=10, batch_size=4, steps_per_epoch=3, steps=6, record="2")
@@ -165,12 +165,12 @@ def test_a_shared_table_of_places_serves_batches_of_other_lengths() -> None:
         assert [line[8] for line in parsed(lines)] == [str(2 * i) for i in range(points)]
 
 
-def line_of(rows: Rows, one: Trial, held: Curves, i: int) -> str:
+def line_of(rows: Rows, one: Trial, held: BatchHistory, i: int) -> str:
     """Return the summary line of the i-th trial of a batch, as if its settings were those."""
     return rows.summaries([one] * len(held.length), held)[i]
 
 
-def cells_of(rows: Rows, one: Trial, held: Curves, i: int) -> dict[str, str]:
+def cells_of(rows: Rows, one: Trial, held: BatchHistory, i: int) -> dict[str, str]:
     """Return a summary line by column."""
     given = experiment("linear-regression")
     columns = [name for name in summary_columns(given, METRICS) if name in rows_columns(rows)]

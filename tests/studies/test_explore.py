@@ -14,8 +14,7 @@ from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.batch import TrialBatch
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import program_for
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import program_for, starting_point
 from gdcli.errors import UserError
 from gdcli.problem import Data, LinearModel
 from gdcli.problems.mlp import Mlp
@@ -83,7 +82,7 @@ def test_a_module_without_a_trial_axis_has_the_same_measures() -> None:
     batch = TrialBatch(0, "", (odd,))
     program, curves = watched(batch, data, "cpu", lambda _: None, dynamics.add)
     found = dynamics.measures(program)
-    assert program.words == "vmap of the module"
+    assert program.description == "vmap of the module"
     means = [found[name].mean() for name in ("final_loss", "correctness")]
     values = curves.values
     expected = [values["train_loss"][-1, 0], values["train_accuracy"][1:, 0].mean()]
@@ -99,7 +98,7 @@ def test_torch_measures_what_numpy_does(problem: str) -> None:
     found = []
     for device in (NumPy("float64"), Torch("float64")):
         program = program_for(trials, data, device)
-        starts = [starting_point(trials[0].problem, data, seed) for seed in program.lanes.seeds]
+        starts = [starting_point(trials[0].problem, data, seed) for seed in program.layout.seeds]
         dynamics = Dynamics(labels_of(trials[0], data), 1)
         for scale in (0, 1, -2, 5):
             moved = [{name: scale * array for name, array in start.items()} for start in starts]

@@ -9,8 +9,8 @@ import pytest
 
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import starting_point
-from gdcli.engine.reference.objective import objective_of, tensors
+from gdcli.engine.families.find import objective_of, starting_point
+from gdcli.engine.families.objective import tensors
 from gdcli.errors import UserError
 from gdcli.runs.progress import Silent
 from gdcli.studies.landscape.surface import (
@@ -99,7 +99,7 @@ def test_stacked_losses_are_those_of_one_at_a_time(problem: str, options: dict[s
     little = np.concatenate([*losses_at(points[:3], layout, trial, "cpu", memory="1")])
     np.testing.assert_allclose(little, alone[:3], rtol=1e-13)
     objective = objective_of(trial.problem, data, Torch("float64"))
-    objective.reach(0)
+    objective.set_step(0)
     plain = [
         float(objective.loss(tensors(layout.split(p), Torch("float64")), objective.train))
         for p in points

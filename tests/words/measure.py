@@ -18,7 +18,8 @@ from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import loop_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
-from gdcli.engine.recorder import DIVERGED, Curves
+from gdcli.engine.recorder import DIVERGED, BatchHistory
+from gdcli.engine.train import Hooks
 from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Trial
@@ -99,7 +100,7 @@ def _bare(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _trained(trials: tuple[Trial, ...], short: Plan) -> tuple[Curves, dict[str, np.ndarray]]:
+def _trained(trials: tuple[Trial, ...], short: Plan) -> tuple[BatchHistory, dict[str, np.ndarray]]:
     """Train ten times as long; return the curves, and what is measured at the shorter end."""
     longer = tuple(_prolonged(trial, short.steps) for trial in trials)
     data = examples_of(trials[0])
@@ -113,11 +114,10 @@ def _trained(trials: tuple[Trial, ...], short: Plan) -> tuple[Curves, dict[str, 
             ends.update(_curvatures(program, params))
 
     with np.errstate(all="ignore"):
-        loop = loop_for(longer, data, plan, "cpu")
-        loop.watch = watch
+        loop = loop_for(longer, data, plan, "cpu", Hooks(on_record=watch))
         curves = loop.run(lambda _: None)
-    lanes = loop.program.lanes
-    return curves, {name: lanes.gather(values[None])[0] for name, values in ends.items()}
+    layout = loop.program.layout
+    return curves, {name: layout.gather(values[None])[0] for name, values in ends.items()}
 
 
 def _prolonged(trial: Trial, horizon: int) -> Trial:
@@ -129,7 +129,7 @@ def _prolonged(trial: Trial, horizon: int) -> Trial:
 
 def _curvatures(program: Any, params: Any) -> dict[str, np.ndarray]:
     """Return the ends of the Hessian's eigenvalues, nan where it is too large."""
-    start = program.vectors(params)
+    start = program.flatten(params)
     size = start.shape[-1]
     lowest = np.full(start.shape[:-1], np.nan)
     highest = lowest.copy()
@@ -138,9 +138,9 @@ def _curvatures(program: Any, params: Any) -> dict[str, np.ndarray]:
         for i in range(size):
             unit = np.zeros(start.shape)
             unit[..., i] = 1
-            along = program.parted(_like(start, unit), params)
+            along = program.unflatten(_like(start, unit), params)
             product = program.hessian_product(params, along)
-            columns.append(np.asarray(program.vectors(product), np.float64))
+            columns.append(np.asarray(program.flatten(product), np.float64))
         hessian = np.stack(columns, -1)
         sound = np.isfinite(hessian).all((-1, -2))
         values = np.linalg.eigvalsh((hessian + hessian.swapaxes(-1, -2))[sound] / 2)
@@ -157,7 +157,7 @@ def _like(array: Any, values: np.ndarray) -> Any:
     return torch.tensor(values, dtype=array.dtype)
 
 
-def _truth(curves: Curves, i: int, plan: Plan, known: Evidence) -> dict[str, Any]:
+def _truth(curves: BatchHistory, i: int, plan: Plan, known: Evidence) -> dict[str, Any]:
     """Return what becomes of a trial."""
     steps = np.asarray(curves.steps[: int(curves.length[i])])
     values = {name: column[: len(steps), i] for name, column in curves.values.items()}

@@ -35,11 +35,11 @@ def test_the_first_steps_are_the_same(tmp_path: Path, optimizer: str, momentum: 
     loop = loop_for([trial], data, plan_of(trial, data.examples), "cpu")
     program = loop.program
     assert isinstance(program, StatefulProgram)
-    params, program.carried = (
-        {name: theirs.start[name][None] for name in held} for held in (loop.params, program.carried)
+    params, program.buffers = (
+        {name: theirs.start[name][None] for name in held} for held in (loop.params, program.buffers)
     )
     assert problem.curve_columns[:3] == tuple(f"train_{name}" for name in theirs.names)
-    states = loop.rule.init(params)
+    states = loop.optimizer.init(params)
     for step in range(len(theirs.states)):
         chosen = np.array([[[int(Path(f).stem) for f in theirs.files[step]]]])
         (batch,) = program.batches(chosen)
@@ -47,10 +47,10 @@ def test_the_first_steps_are_the_same(tmp_path: Path, optimizer: str, momentum: 
         slopes = program.gradient(params, batch)
         mean = sum(problem.losses(program.module, {k: v[0] for k, v in batch.items()}).values())
         assert float(mean * BATCH) == pytest.approx(theirs.losses[step], rel=close(step))
-        loop.rule.step(params, slopes, states, step)
+        loop.optimizer.step(params, slopes, states, step)
         assert_moved_alike(params, theirs, step)
         assert_moved_alike(
-            {n: a for n, a in program.carried.items() if a.is_floating_point()}, theirs, step
+            {n: a for n, a in program.buffers.items() if a.is_floating_point()}, theirs, step
         )
 
 

@@ -18,10 +18,10 @@ import torch
 from gdcli.datasets.bundled import draw_shapes
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.hessian import direction
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import starting_point
+from gdcli.engine.hessian import _direction
 from gdcli.engine.plan import plan_of
-from gdcli.engine.recorder import Curves
+from gdcli.engine.recorder import BatchHistory
 from gdcli.problem import Batch
 from gdcli.problems.yolo26 import PARTS, Yolo26
 from gdcli.runs.progress import Silent
@@ -137,7 +137,8 @@ def test_hessian_products_are_differences_of_the_gradient(
     hold_the_targets(monkeypatch)
     start = starting_point(trial.problem, data, 0)
     # The start has predictions on a kink: their distances are whole, as are those of the boxes.
-    off, way = (direction(trial.problem, seed, start) for seed in (1, 0))
+    shapes = {name: value.shape for name, value in start.items()}
+    off, way = (_direction(trial.problem, seed, shapes) for seed in (1, 0))
     # The one-to-one head is given features that it does not train: they are held constant, too.
     own = {n for n in start if ("one2one" in n) == (head == "one2one")}
     way = {n: a if n in own else 0 * a for n, a in way.items()}
@@ -147,8 +148,8 @@ def test_hessian_products_are_differences_of_the_gradient(
     ]
     there, back = (program.evaluate(point).gradient for point in points[1:])
     found = program.hessian_product(points[0], program.start([way]))
-    vectors = program.vectors({n: (there[n] - back[n]) / 2e-6 for n in own})
-    gap = program.vectors({n: found[n] for n in own}) - vectors
+    vectors = program.flatten({n: (there[n] - back[n]) / 2e-6 for n in own})
+    gap = program.flatten({n: found[n] for n in own}) - vectors
     assert 0 < gap.norm() < 1e-5 * vectors.norm()
 
 
@@ -177,7 +178,7 @@ def test_it_goes_on_from_a_checkpoint_with_the_same_bits() -> None:
     (batch,) = batches_of(experiment("yolo26", FEW, epochs="2", **GRID).grid.cohorts)
     data = examples_of(batch.trials[0])
 
-    def run(memory: Memory) -> Curves:
+    def run(memory: Memory) -> BatchHistory:
         return train_batch(batch, data, "cpu", lambda _: None, memory)[1]
 
     expected, memory = run(Memory()), Memory(stop=2)
@@ -186,7 +187,7 @@ def test_it_goes_on_from_a_checkpoint_with_the_same_bits() -> None:
     assert same(run(Memory(memory.held)), expected)
 
 
-def same(one: Curves, other: Curves) -> bool:
+def same(one: BatchHistory, other: BatchHistory) -> bool:
     """Return whether the curves of one trial have the same bits."""
     bits = [{name: curve.tobytes() for name, curve in c.values.items()} for c in (one, other)]  # noqa: PD011 -- no data frame
     return one.steps == other.steps and bits[0] == bits[1]

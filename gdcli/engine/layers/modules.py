@@ -1,16 +1,10 @@
-"""Batch norm in plain arithmetic: torch's own kernel has other bits for other stacks of trials.
+"""PyTorch's modules as pure functions: parameters, buffers and masks go in and come out.
 
-Dropout whose masks follow from the seed, the step and the layer, not from what was drawn before.
-
-Trials with the same seed have the same masks, in any grid and after any interruption.
-
-Layer norm whose weights see the examples as rows, which are then added up in one order.
-
-Of other layouts torch adds up the weights' gradients in an order that depends on the stack.
-
-Which parameters of a network --l2 penalises.
-
-A module as a function: what goes in is all that comes out depends on.
+Batch norm is written in plain arithmetic, since torch's kernel has other bits for other stacks of
+trials. Dropout draws its masks from the seed, the step and the layer, not from what was drawn
+before: trials with the same seed have the same masks in any grid and after any interruption. Layer
+norm sees examples as rows and adds them up in one order; in other layouts torch adds up the
+weights' gradients in an order that depends on the stack.
 """
 
 from __future__ import annotations
@@ -45,7 +39,7 @@ class BatchNorm(torch.nn.Module):
     num_batches_tracked: Tensor | None
 
     def __init__(self, layer: torch.nn.BatchNorm1d) -> None:
-        """Take the parameters and running statistics of the layer in whose place this one is."""
+        """Take the parameters and running statistics of the layer that this one replaces."""
         super().__init__()
         self.eps, self.momentum = layer.eps, layer.momentum
         self.weight: Tensor | None = layer.weight
@@ -59,7 +53,7 @@ class BatchNorm(torch.nn.Module):
         return type(layer) in KINDS
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise every channel, the second axis, over the other ones."""
+        """Normalise every channel (the second axis) over the other axes."""
         axes = [0, *range(2, x.ndim)]
         shape = [-1, *[1] * (x.ndim - 2)]
         if self.training or self.running_mean is None or self.running_var is None:
@@ -93,15 +87,15 @@ class BatchNorm(torch.nn.Module):
 
 
 Shape: TypeAlias = tuple[int, ...]
-Masks: TypeAlias = "dict[str, list[Tensor]]"  # by layer, one for each time that it is called
+Masks: TypeAlias = "dict[str, list[Tensor]]"  # by layer, one for each of its calls
 WHOLE_CHANNELS = (torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.Dropout3d)
 
 
 class KeyedDropout(torch.nn.Module):
-    """Dropout (Srivastava et al. 2014) by masks that it is told of; the first axis is the batch."""
+    """Dropout (Srivastava et al. 2014) by given masks; the first axis is the batch."""
 
     def __init__(self, layer: torch.nn.Dropout) -> None:
-        """Take the share that is dropped from the layer in whose place this one is."""
+        """Take the dropout rate of the layer that this one replaces."""
         super().__init__()
         self.p, self.channels = layer.p, isinstance(layer, WHOLE_CHANNELS)
         self.mask: Callable[[Shape], Tensor] | None = None
@@ -119,13 +113,13 @@ class KeyedDropout(torch.nn.Module):
         return x * self.mask(tuple(shape)).to(x.dtype)
 
     def drawn(self, rng: np.random.Generator, shape: Shape) -> NDArray[np.float64]:
-        """Return a mask: 0 for what is dropped, and for the rest what keeps the mean."""
+        """Return a mask: 0 for dropped elements, and 1 / (1 - rate) for the others."""
         kept = (rng.random(shape) >= self.p).astype(np.float64)
         return kept / (1 - self.p) if self.p < 1 else kept
 
 
 def mask_stream(problem: str, seed: int, step: int, layer: str) -> np.random.Generator:
-    """Return the stream of a layer's masks in a step, one after the other as it is called."""
+    """Return the stream of a layer's masks in a step, in the order of its calls."""
     return at_block(stream(problem, seed, "dropout", layer), step)
 
 
@@ -133,7 +127,7 @@ class LayerNorm(torch.nn.Module):
     """What torch's layer of the same settings computes (Ba, Kiros and Hinton 2016)."""
 
     def __init__(self, layer: torch.nn.LayerNorm) -> None:
-        """Take the parameters of the layer in whose place this one is."""
+        """Take the parameters of the layer that this one replaces."""
         super().__init__()
         self.shape, self.eps = layer.normalized_shape, layer.eps
         self.weight: Tensor = layer.weight
@@ -154,7 +148,7 @@ class LayerNorm(torch.nn.Module):
 
 
 def penalised(module: nn.Module) -> list[str]:
-    """Return the names of a module's weights; the scales of norm layers are none."""
+    """Return the names of the weights that --l2 penalises; scales of norm layers are not."""
     norms = {n for n, layer in module.named_modules() if "norm" in type(layer).__name__.lower()}
     places = ((name, *name.rpartition(".")[::2]) for name, _ in module.named_parameters())
     return [name for name, layer, own in places if "weight" in own and layer not in norms]
@@ -165,33 +159,32 @@ REPLACED = (KeyedDropout, BatchNorm, LayerNorm)
 
 
 class PureModule:
-    """A network of one trial, whose parameters and buffers are given at every call.
+    """A network of one trial, whose parameters and buffers are arguments of every call.
 
-    Dropout is keyed; running statistics, and any other buffers, are `carried`: they go in and
-    come out.
+    Dropout is keyed. Running statistics, and any other buffers, go in and come out.
     """
 
     def __init__(self, module: torch.nn.Module, name: str, device: Torch) -> None:
-        """Take a module, which becomes this one's, and the problem's name, which keys draws."""
+        """Take ownership of a module; the problem's name keys its draws."""
         self.name, self.device = name, device
         self.module = _replaced(module, {}).to(device.name, getattr(torch, device.dtype))
-        self.carried = {n: b.detach().clone() for n, b in self.module.named_buffers()}
+        self.buffers = {n: b.detach().clone() for n, b in self.module.named_buffers()}
         self.recurrent = any(isinstance(m, RECURRENT) for m in self.module.modules())
         self.dropouts = {
             n: layer for n, layer in self.module.named_modules() if isinstance(layer, KeyedDropout)
         }
         self._known: dict[tuple[Shape, torch.dtype], dict[str, list[Shape]]] = {}
 
-    def __call__(self, params: Params, carried: Params, x: Tensor, *, training: bool) -> Any:
-        """Return the outputs and what is carried on."""
-        held = {n: array.clone() for n, array in carried.items()} if training else carried
+    def __call__(self, params: Params, buffers: Params, x: Tensor, *, training: bool) -> Any:
+        """Return the outputs and the buffers after the call."""
+        held = {n: array.clone() for n, array in buffers.items()} if training else buffers
         self.module.train(training)
         with _plain_kernels(recurrent=self.recurrent):
             z = torch.func.functional_call(self.module, {**params, **held}, (x,))
         return z, {n: array.detach() for n, array in held.items()}
 
     def begin(self, seed: int, step: int) -> None:
-        """Have the masks of a step drawn when a layer asks for them."""
+        """Prepare a step: its masks are drawn when a layer needs them."""
         for name, layer in self.dropouts.items():
             rng = mask_stream(self.name, seed, step, name)
             layer.mask = partial(self._mask, layer, rng)
@@ -200,7 +193,7 @@ class PureModule:
         return self.device.array(layer.drawn(rng, shape))
 
     def give(self, masks: Masks) -> None:
-        """Have the layers take masks that were drawn before."""
+        """Give the layers masks that were drawn before."""
         for name, layer in self.dropouts.items():
             layer.mask = _taking(iter(masks[name]))
 
@@ -214,14 +207,14 @@ class PureModule:
         return found
 
     def _shapes(self, x: Tensor) -> dict[str, list[Shape]]:
-        """Return the shapes that each dropout is called with, of examples of one trial."""
+        """Return the shapes of each dropout's inputs, for examples of one trial."""
         key = tuple(x.shape), x.dtype
         if key not in self._known:
             shapes: dict[str, list[Shape]] = {name: [] for name in self.dropouts}
             for name, layer in self.dropouts.items():
                 layer.mask = _noting(shapes[name], x.device)
             with torch.no_grad():
-                self({}, self.carried, x, training=True)
+                self({}, self.buffers, x, training=True)
             self._known[key] = shapes
         return self._known[key]
 
@@ -239,7 +232,7 @@ def _noting(shapes: list[Shape], device: torch.device) -> Callable[[Shape], Tens
 
 
 def _replaced(module: torch.nn.Module, done: dict[int, torch.nn.Module]) -> torch.nn.Module:
-    """Return a module whose dropouts and batch norms are ours; a shared one stays shared."""
+    """Replace dropouts and batch norms by ours; a shared layer stays shared."""
     for name, child in module.named_children():
         setattr(module, name, _replaced(child, done))
     kind = next((kind for kind in REPLACED if kind.fits(module)), None)
@@ -250,7 +243,7 @@ def _replaced(module: torch.nn.Module, done: dict[int, torch.nn.Module]) -> torc
 
 @contextmanager
 def _plain_kernels(*, recurrent: bool) -> Iterator[None]:
-    """Let torch take no kernels of its own for attention and LSTM: they cannot be mapped."""
+    """Keep torch from fused kernels for attention and LSTM, which vmap cannot map."""
     attention, onednn = torch.backends.mha, torch.backends.mkldnn
     held = attention.get_fastpath_enabled(), onednn.enabled
     try:

@@ -1,6 +1,6 @@
-"""nn.Linear and nn.Conv2d that round their weights and what they are given.
+"""Quantization: nn.Linear and nn.Conv2d that round their weights and inputs.
 
-Numbers as a few integer levels and a scale.
+A rounded number is one of a few integer levels, times a scale.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ FLOAT = 32  # bits: not rounded at all
 
 
 def levels(x: Tensor, bits: int, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return whole numbers of the given bits, and the scale that they are to be multiplied by.
+    """Return integers of the given bits, and the scale to multiply them by.
 
     Each slice along `axes` has a scale of its own, symmetric about 0: the largest magnitude is the
-    largest level, 2^(bits - 1) - 1 (Jacob et al. 2018). Of two bits the largest magnitude would
+    largest level, 2^(bits - 1) - 1 (Jacob et al. 2018). With two bits, the largest magnitude would
     round almost everything to 0: there the scale is the mean magnitude (Ma et al. 2024).
     """
     largest = 2 ** (bits - 1) - 1
@@ -39,10 +39,10 @@ def levels(x: Tensor, bits: int, axes: tuple[int, ...]) -> tuple[Tensor, Tensor]
 
 
 def rounded(x: Tensor, bits: int, axes: tuple[int, ...]) -> Tensor:
-    """Return the numbers that the levels stand for; autograd passes their slopes straight through.
+    """Return the rounded numbers; gradients pass straight through.
 
-    The straight-through estimator (Bengio, Leonard and Courville 2013): rounding has the slope 0
-    almost everywhere, and is differentiated as if it were not there, clamping included.
+    The straight-through estimator (Bengio, Leonard and Courville 2013): the derivative of rounding
+    is 0 almost everywhere, so rounding, and clamping with it, is differentiated as the identity.
     """
     if bits == FLOAT:
         return x
@@ -52,21 +52,21 @@ def rounded(x: Tensor, bits: int, axes: tuple[int, ...]) -> Tensor:
 
 @dataclass
 class Rounding:
-    """How the layers of one network round; they share it, to be switched on and off together."""
+    """How the layers of one network round: they share it, and are switched together."""
 
     weight_bits: int
     activation_bits: int
-    trains: bool  # with rounding on; else it is on to measure only
+    trains: bool  # with rounding on; else it is on for evaluation only
     on: bool = False
 
-    def reach(self, step: int, turn: int) -> None:
-        """Round from a turn on, where the network is trained so."""
+    def set_step(self, step: int, from_step: int) -> None:
+        """Switch rounding on once its step is reached, if the network is trained with it."""
         if self.trains:
-            self.on = step >= turn
+            self.on = step >= from_step
 
     @contextmanager
     def switched_on(self) -> Iterator[None]:
-        """Round for a while, to measure what it does."""
+        """Switch rounding on within a `with` block, to evaluate the rounded network."""
         before, self.on = self.on, True
         try:
             yield
@@ -74,13 +74,13 @@ class Rounding:
             self.on = before
 
     def weight(self, weight: Tensor, outputs: int = 0) -> Tensor:
-        """Return weights, rounded with a scale for each of the outputs, the axis of that number."""
+        """Return rounded weights, with a scale for each index of the axis of outputs."""
         return rounded(weight, self.weight_bits, tuple(range(outputs + 1, weight.ndim)))
 
     def activation(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        """Return activations, rounded with a scale for each example: `axes` are all others.
+        """Return rounded activations, with a scale for each example: `axes` are all other axes.
 
-        It depends on no other example, so neither on the batch nor on anything seen before.
+        The scale depends on no other example, neither of the batch nor seen before.
         """
         return rounded(x, self.activation_bits, axes)
 
@@ -91,7 +91,7 @@ class RoundedLinear(torch.nn.Linear):
     rounding: Rounding
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return W x + b, with W and x rounded, b as it is."""
+        """Return W x + b with rounded W and x; b is not rounded."""
         if not self.rounding.on:
             return super().forward(x)
         weight, x = _rounded_inputs(self, x)
@@ -122,9 +122,9 @@ ROUNDED: dict[type, type] = {torch.nn.Linear: RoundedLinear, torch.nn.Conv2d: Ro
 
 
 def with_rounding(module: torch.nn.Module, problem: Network) -> torch.nn.Module:
-    """Return a network's module with its linear layers and convolutions rounding, where asked for.
+    """Return a network's module, with rounding linear layers and convolutions if it asks for them.
 
-    It is off until an engine switches it on: to train, or to measure what it does.
+    Rounding is off until an engine switches it on: to train, or to evaluate.
     """
     if problem.quantize == "none":
         return module
@@ -133,13 +133,13 @@ def with_rounding(module: torch.nn.Module, problem: Network) -> torch.nn.Module:
     rounding = Rounding(*bits, trains=problem.quantize == "qat")
     for layer in module.modules():
         if type(layer) in ROUNDED:
-            # The parameters, their names and hooks stay; only what forward does is another.
+            # The parameters, their names and hooks stay; only `forward` changes.
             layer.__class__ = ROUNDED[type(layer)]
             cast("Any", layer).rounding = rounding
     return module
 
 
 def rounding_of(module: torch.nn.Module) -> Rounding | None:
-    """Return what the layers of a module share; None where none rounds."""
+    """Return the rounding that a module's layers share; None: no layer rounds."""
     found = (getattr(layer, "rounding", None) for layer in module.modules())
     return next((rounding for rounding in found if isinstance(rounding, Rounding)), None)

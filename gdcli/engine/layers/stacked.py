@@ -1,21 +1,7 @@
-"""The contract of a stacked layer: one nn layer with an axis of trials before all others.
+"""Stacked layers: nn layers for many trials at once, forward and backward passes.
 
-Activations have shape (trials, features, batch) or (trials, channels, height, width, batch): with
+Activations have shape (trials, features, batch) or (trials, channels, height, width, batch). With
 the batch last, a trial's layer is one matrix product and elementwise work runs over long rows.
-
-nn.Linear: weight (trials, out, in), bias (trials, out).
-
-nn.ReLU, nn.Tanh, nn.Sigmoid and nn.GELU.
-
-nn.Flatten of everything but the batch.
-
-Linear layers and convolutions that round, for every trial at once.
-
-nn.Conv2d with stride 1: weight (trials, out, in, height, width), bias (trials, out).
-
-nn.MaxPool2d and nn.AvgPool2d without padding or dilation.
-
-The trial-axis forms of known nn layers, one file a kind.
 """
 
 from __future__ import annotations
@@ -36,7 +22,7 @@ Gradients = list["Tensor"]
 
 
 class StackedLayer(ABC):
-    """Forward and backward pass of one layer for every trial at once."""
+    """The contract: forward and backward pass of one layer for every trial at once."""
 
     parameters: ClassVar[tuple[str, ...]] = ()  # names, as the nn layer has them
 
@@ -51,23 +37,23 @@ class StackedLayer(ABC):
 
     @abstractmethod
     def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, Any]:
-        """Return the output, and what the backward pass needs of this one."""
+        """Return the output, and what the backward pass needs."""
 
     @abstractmethod
     def backward(
         self, params: list[Tensor], kept: Any, slope: Tensor, *, first: bool
     ) -> tuple[Tensor | None, Gradients]:
-        """Return the slope of the loss in the input and in the parameters, given it in the output.
+        """Return the gradients of the input and of the parameters, given that of the output.
 
-        The first layer of a network need not return the former.
+        The first layer of a network need not return the gradient of its input.
         """
 
     def descend(
         self, params: list[Tensor], kept: Any, slope: Tensor, shrink: Tensor | None, *, first: bool
     ) -> Tensor | None:
-        """Move the parameters by their slopes, in place; return the slope in the input.
+        """Move the parameters by their gradients, in place; return the gradient of the input.
 
-        `shrink` holds the factor that the penalty takes each trial's weights down by first.
+        `shrink` holds the factor of the penalty, which multiplies each trial's weights first.
         """
         back, gradients = self.backward(params, kept, slope, first=first)
         for name, param, gradient in zip(self.parameters, params, gradients, strict=True):
@@ -77,10 +63,10 @@ class StackedLayer(ABC):
         return back
 
 
-class Linear(StackedLayer):
-    """x -> W x + b, one matrix product a trial.
+class StackedLinear(StackedLayer):
+    """nn.Linear: x -> W x + b, one matrix product a trial; weight (trials, out, in).
 
-    A single example is a row, as x' W' is several times as fast as W x.
+    A single example is a row, since x' W' is several times as fast as W x.
     """
 
     parameters = ("weight", "bias")
@@ -88,7 +74,7 @@ class Linear(StackedLayer):
     @staticmethod
     def fits(layer: nn.Module) -> bool:
         """Accept a linear layer with a bias."""
-        return type(layer) is torch.nn.Linear and Linear.takes(layer)
+        return type(layer) is torch.nn.Linear and StackedLinear.takes(layer)
 
     @staticmethod
     def takes(layer: nn.Linear) -> bool:
@@ -105,7 +91,7 @@ class Linear(StackedLayer):
     def backward(
         self, params: list[Tensor], kept: Tensor, slope: Tensor, *, first: bool
     ) -> tuple[Tensor | None, Gradients]:
-        """Return W' slope, and slope x' and its row sums."""
+        """Return W' slope, slope x' and its row sums."""
         gradients = [torch.bmm(slope, kept.mT), slope.sum(2)]
         return None if first else self._back(params[0], slope), gradients
 
@@ -118,7 +104,7 @@ class Linear(StackedLayer):
         *,
         first: bool,
     ) -> Tensor | None:
-        """Add the product into the weights, without storing it."""
+        """Add the product to the weights without storing it."""
         weight, bias = params
         back = None if first else self._back(weight, slope)
         if shrink is not None:
@@ -131,7 +117,7 @@ class Linear(StackedLayer):
         return back
 
     def _back(self, weight: Tensor, slope: Tensor) -> Tensor:
-        """Return the slope in the input, (trials, in, batch)."""
+        """Return the gradient of the input, (trials, in, batch)."""
         if slope.shape[2] == 1:
             return torch.bmm(slope.mT, weight).mT
         return torch.bmm(weight.mT, slope)
@@ -142,7 +128,7 @@ REGISTERS = 64  # elements: a multiple of what any processor handles at once
 
 
 class Activation(StackedLayer):
-    """An elementwise function; its slope follows from its output, or its input for gelu."""
+    """nn.ReLU, nn.Tanh, nn.Sigmoid or nn.GELU; `backward` uses the output, of GELU the input."""
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
@@ -165,7 +151,7 @@ class Activation(StackedLayer):
     def backward(
         self, params: list[Tensor], kept: Tensor, slope: Tensor, *, first: bool
     ) -> tuple[Tensor, Gradients]:
-        """Return the slope times the function's derivative."""
+        """Return the gradient times the function's derivative."""
         if isinstance(self.layer, torch.nn.ReLU):
             return aten.threshold_backward(slope, kept, 0.0), []
         if isinstance(self.layer, torch.nn.Tanh):
@@ -176,10 +162,10 @@ class Activation(StackedLayer):
 
 
 def _in_registers(function: Callable[..., Tensor], *arrays: Tensor) -> Tensor:
-    """Return an elementwise function of arrays, whole registers of each trial at a time.
+    """Return an elementwise function that computes whole registers of each trial.
 
-    torch computes what is left over at the end of an array by other instructions, with other
-    bits; without padding, the end's place would depend on how many trials there are.
+    torch computes the rest at the end of an array by other instructions, with other bits; without
+    padding, the place of that end would depend on the number of trials.
     """
     size = arrays[0][0].numel()
     missing = -size % REGISTERS
@@ -190,7 +176,7 @@ def _in_registers(function: Callable[..., Tensor], *arrays: Tensor) -> Tensor:
 
 
 class Flatten(StackedLayer):
-    """(trials, channels, height, width, batch) -> (trials, features, batch)."""
+    """nn.Flatten: (trials, channels, height, width, batch) -> (trials, features, batch)."""
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
@@ -198,21 +184,24 @@ class Flatten(StackedLayer):
         return type(layer) is torch.nn.Flatten and (layer.start_dim, layer.end_dim) == (1, -1)
 
     def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, torch.Size]:
-        """Return one axis of features, in the order in which torch flattens."""
+        """Return one axis of features, in torch's order."""
         return x.reshape(x.shape[0], -1, x.shape[-1]), x.shape
 
     def backward(
         self, params: list[Tensor], kept: torch.Size, slope: Tensor, *, first: bool
     ) -> tuple[Tensor, Gradients]:
-        """Return the slope in the input's shape."""
+        """Return the gradient in the input's shape."""
         return slope.reshape(kept), []
 
 
-SHORT = 16  # numbers in a row of patches, below which gathering them one by one is faster
+SHORT = 16  # numbers in a row of patches, below which a gather is faster than copies
 
 
 class Conv2d(StackedLayer):
-    """Cross-correlation as one matrix product a trial, over columns of image patches (im2col)."""
+    """nn.Conv2d with stride 1: one matrix product a trial, over columns of image patches (im2col).
+
+    weight (trials, out, in, height, width), bias (trials, out).
+    """
 
     parameters = ("weight", "bias")
 
@@ -224,7 +213,9 @@ class Conv2d(StackedLayer):
         if padding == "same":
             padding = tuple(size // 2 for size in convolution.kernel_size)
         self.padding: tuple[int, int] = (0, 0) if padding == "valid" else padding
-        self.known: tuple[torch.Size, Tensor] | None = None  # an input's shape and its indices
+        self.known: tuple[torch.Size, Tensor] | None = (
+            None  # the last input's shape and its indices
+        )
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
@@ -260,7 +251,7 @@ class Conv2d(StackedLayer):
         return z.view(trials, out, height, width, batch), (columns, x.shape)
 
     def _indices(self, x: Tensor, size: Sequence[int]) -> Tensor:
-        """Return where in a trial's flattened input each number of its flattened patches stands."""
+        """Return the index, in a trial's flattened input, of each number of its patches."""
         if self.known is None or self.known[0] != x.shape[1:]:
             one = torch.arange(x[0].numel(), device=x.device).view(1, *x.shape[1:])
             self.known = x.shape[1:], _patches(one, size).flatten()
@@ -269,7 +260,7 @@ class Conv2d(StackedLayer):
     def backward(
         self, params: list[Tensor], kept: tuple[Tensor, torch.Size], slope: Tensor, *, first: bool
     ) -> tuple[Tensor | None, Gradients]:
-        """Return the patches' slopes, added up where patches overlap, and those of W and b."""
+        """Return the patches' gradients, added up where patches overlap, and those of W and b."""
         columns, padded = kept
         weight = params[0]
         trials, out, channels, tall, wide = weight.shape
@@ -294,25 +285,25 @@ def _patches(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 class Rounded(StackedLayer):
-    """A layer that sees its weights and its input rounded, and is differentiated as if not."""
+    """A layer with rounded weights and inputs, differentiated as if it did not round."""
 
     parameters = ("weight", "bias")
 
     def __init__(self, layer: nn.Module) -> None:
-        """Take the stacked form of the layer without its rounding."""
+        """Take the stacked layer that does not round."""
         super().__init__(layer)
-        self.inner = Linear(layer) if isinstance(layer, RoundedLinear) else Conv2d(layer)
+        self.inner = StackedLinear(layer) if isinstance(layer, RoundedLinear) else Conv2d(layer)
         self.rounding = cast("RoundedLinear | RoundedConv2d", layer).rounding
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
         """Accept the two that round, where their plain forms would be accepted."""
-        return (type(layer) is RoundedLinear and Linear.takes(layer)) or (
+        return (type(layer) is RoundedLinear and StackedLinear.takes(layer)) or (
             type(layer) is RoundedConv2d and Conv2d.takes(layer)
         )
 
     def forward(self, params: list[Tensor], x: Tensor) -> tuple[Tensor, Any]:
-        """Return what the layer makes of rounded numbers; keep them for the way back."""
+        """Return the layer's output for rounded numbers; keep them for the backward pass."""
         if not self.rounding.on:
             y, kept = self.inner.forward(params, x)
             return y, (None, kept)
@@ -324,7 +315,7 @@ class Rounded(StackedLayer):
     def backward(
         self, params: list[Tensor], kept: Any, slope: Tensor, *, first: bool
     ) -> tuple[Tensor | None, Gradients]:
-        """Return the slopes at the rounded numbers: those at the others, straight through."""
+        """Return the gradients at the rounded numbers, which pass straight through."""
         weight, needed = kept
         seen = params if weight is None else [weight, params[1]]
         return self.inner.backward(seen, needed, slope, first=first)
@@ -332,7 +323,7 @@ class Rounded(StackedLayer):
     def descend(
         self, params: list[Tensor], kept: Any, slope: Tensor, shrink: Tensor | None, *, first: bool
     ) -> Tensor | None:
-        """Move the weights behind the rounding."""
+        """Move the weights before rounding."""
         weight, needed = kept
         if weight is None:
             return self.inner.descend(params, needed, slope, shrink, first=first)
@@ -340,11 +331,11 @@ class Rounded(StackedLayer):
 
 
 class Pooling(StackedLayer):
-    """Pooling by torch's own kernels, which take the batch, last in memory, for channels.
+    """nn.MaxPool2d and nn.AvgPool2d by torch's own kernels, which see the batch as channels.
 
-    Those channels-last kernels are vectorised over the batch, 13 times as fast as the plain ones. A
-    batch of one leaves them nothing to vectorise over: the plain ones, on its true channels, are
-    faster there.
+    The batch is last in memory, so the channels-last kernels are vectorised over it, 13 times as
+    fast as the plain ones. For a batch of one there is nothing to vectorise over: the plain
+    kernels, on its true channels, are faster.
     """
 
     def __init__(self, layer: nn.Module) -> None:
@@ -383,7 +374,7 @@ class Pooling(StackedLayer):
         *,
         first: bool,
     ) -> tuple[Tensor, Gradients]:
-        """Return the slopes, at each window's greatest element or spread over the window."""
+        """Return the gradient, at each window's greatest element or spread over the window."""
         x, chosen = kept
         seen, y = _as_channels(x), _as_channels(slope.contiguous())
         if self.greatest:
@@ -416,7 +407,7 @@ def _as_batch(y: Tensor, x: Tensor) -> Tensor:
 
 
 KNOWN: tuple[type[StackedLayer], ...] = (
-    Linear,
+    StackedLinear,
     Conv2d,
     Activation,
     Pooling,
@@ -432,7 +423,7 @@ def stacked(module: torch.nn.Module) -> dict[str, StackedLayer] | None:
     """
     if type(module) is not torch.nn.Sequential:
         return None
-    own = {name for name, _ in module.named_parameters()}  # a shared one is there once
+    own = {name for name, _ in module.named_parameters()}  # a shared parameter is listed once
     layers = {}
     for name, layer in module.named_modules(remove_duplicate=False):
         if layer is module:

@@ -1,5 +1,5 @@
-"""How a family of problems computes losses and gradients for a stack of trials.
+"""How a stack of trials computes losses and gradients.
 
-One file a family; gdcli/engine/families.py chooses among them.
-It may import gdcli/engine's layers, devices and data.
+One file a way: closed forms, linear models, stacked layers, autograd; the family chooses.
+It may import gdcli/engine's layers, theory, devices and data.
 """

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdcli.engine.programs.program import Evaluation, Program, derivative_along
+from gdcli.engine.theory.curvature import quadratic_curvature
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,31 +15,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
-    from gdcli.engine.layout import Lanes
+    from gdcli.engine.layout import TrialLayout
+    from gdcli.engine.theory.curvature import Curvature
     from gdcli.problem import Analytic, Array, Batch, Data, Params
 
 
 class AnalyticProgram(Program):
-    """Value and gradient as the problem gives them, for all trials at once.
+    """Value and gradient in closed form, for all trials at once.
 
-    Where the problem has simpler axes and the optimizer knows none, the points are rotated there.
+    Where the problem has simpler axes and the optimizer treats all axes alike, points are rotated
+    to these axes.
     """
 
-    words = "value and gradient in closed form"
+    problem: Analytic
+    description = "value and gradient in closed form"
 
     def __init__(
-        self, problem: Analytic, data: Data, lanes: Lanes, device: Device, *, rotate: bool
+        self, problem: Analytic, data: Data, layout: TrialLayout, device: Device, *, rotate: bool
     ) -> None:
-        """Rotate the data, if allowed to and if that helps, and move them to the device."""
+        """Rotate the data, if it is allowed and helps, and move them to the device."""
         self.rotation: Array = None
         if rotate and (found := problem.aligned(data)) is not None:
             self.rotation, data = found
-        super().__init__(problem, data, lanes, device)
-
-    @property
-    def function(self) -> Analytic:
-        """The problem, as the family it belongs to."""
-        return cast("Analytic", self.problem)
+        super().__init__(problem, data, layout, device)
 
     @property
     def everything(self) -> Batch:
@@ -50,21 +49,25 @@ class AnalyticProgram(Program):
         ahead = (start["point"] for start in starts)
         rotated = [point if self.rotation is None else self.rotation @ point for point in ahead]
         points = np.stack(rotated)[:, None, :, None]
-        seeds, tiles, width = self.lanes.shape
+        seeds, tiles, width = self.layout.shape
         shape = (seeds, tiles, points.shape[2], width)
         return {"point": self.device.array(np.array(np.broadcast_to(points, shape)))}
 
-    def unstacked(self, params: Params) -> dict[str, NDArray[np.floating]]:
+    def by_trial(self, params: Params) -> dict[str, NDArray[np.floating]]:
         """Return {"point": (trials, dimension)}, rotated back."""
         points = self.device.host(params["point"]).swapaxes(-2, -1)
-        points = points.reshape(-1, points.shape[-1])[self.lanes.place]
+        points = points.reshape(-1, points.shape[-1])[self.layout.place]
         return {"point": points if self.rotation is None else points @ self.rotation}
 
-    def over(self, values: Array, param: Array) -> Array:
+    def constant_curvature(self) -> Curvature | None:
+        """Return the curvature of a quadratic."""
+        return quadratic_curvature(self.problem, self.data)
+
+    def broadcast(self, values: Array, param: Array) -> Array:
         """Return values with an axis for the dimension."""
         return values[:, :, None, :]
 
-    def total(self, array: Array) -> Array:
+    def sum_per_trial(self, array: Array) -> Array:
         """Return the sum over the dimension."""
         return array.sum(-2)
 
@@ -78,21 +81,21 @@ class AnalyticProgram(Program):
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return {"point": gradient}."""
         batch = self.everything if batch is None else batch
-        return {"point": self.function.gradient(params["point"], batch)}
+        return {"point": self.problem.gradient(params["point"], batch)}
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return {"point": product}, by a difference of two gradients."""
         point, batch = params["point"], self.everything
         product = derivative_along(
-            lambda x: self.function.gradient(x, batch), point, direction["point"]
+            lambda x: self.problem.gradient(x, batch), point, direction["point"]
         )
         return {"point": product}
 
-    def vectors(self, params: Params) -> Array:
+    def flatten(self, params: Params) -> Array:
         """Return the points, (seeds, tiles, width, dimension)."""
         return params["point"].mT
 
-    def parted(self, vectors: Array, params: Params) -> Params:
+    def unflatten(self, vectors: Array, params: Params) -> Params:
         """Return {"point": (seeds, tiles, dimension, width)}."""
         return {"point": vectors.mT}
 
@@ -101,11 +104,11 @@ class AnalyticProgram(Program):
         everything = self.everything
         gradient = self.gradient(params, None)
         values = {
-            "train_loss": self.function.value(params["point"], everything),
+            "train_loss": self.problem.value(params["point"], everything),
             "grad_norm": self.norm(gradient),
         }
         if self.test:
-            values["test_loss"] = self.function.value(
+            values["test_loss"] = self.problem.value(
                 params["point"], {**self.test, **self.constants}
             )
         return Evaluation({**values, **self.problem.metrics(params, everything)}, gradient)

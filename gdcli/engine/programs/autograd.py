@@ -1,7 +1,4 @@
-"""Any loss in PyTorch: differentiated by autograd, and mapped over the trials.
-
-A module with a loss of its own: one trial after the other, by plain autograd.
-"""
+"""Any loss in PyTorch: autograd's gradient of one trial, mapped over the trials."""
 
 from __future__ import annotations
 
@@ -13,14 +10,14 @@ import torch
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import add_to, mean_of, scaled
 from gdcli.engine.class_weights import HITS, class_weights, counts_of, recalled
-from gdcli.engine.criteria import Cost
+from gdcli.engine.criteria import TrialCriterion
 from gdcli.engine.device import give_back
 from gdcli.engine.initial import module_of
 from gdcli.engine.layers.modules import PureModule, penalised
 from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layout import BENT, pieces
 from gdcli.engine.programs.first_axis import FirstAxisProgram
-from gdcli.engine.programs.program import CHUNK, Evaluation, Outcome
+from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses
 from gdcli.engine.programs.vmap import OneByOne, as_differentiated, hessian_product, stacked
 from gdcli.engine.sampling import layer_seed
 
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 
     from gdcli.engine.device import Torch
     from gdcli.engine.layers.modules import Masks
-    from gdcli.engine.layout import Lanes
+    from gdcli.engine.layout import TrialLayout
     from gdcli.engine.programs.vmap import Mapping
     from gdcli.problem import Batch, Data, Network, Params, Problem, StatefulNetwork
 
@@ -40,47 +37,47 @@ if TYPE_CHECKING:
 class AutogradProgram(FirstAxisProgram):
     """A problem's own loss and metrics, written for one trial."""
 
-    mapped = "loss"  # what is mapped, in words
+    mapped = "loss"  # what is mapped, for the description
 
     def __init__(
-        self, problem: Problem, data: Data, lanes: Lanes, device: Torch, mapping: Mapping
+        self, problem: Problem, data: Data, layout: TrialLayout, device: Torch, mapping: Mapping
     ) -> None:
-        """Take the way in which one trial's functions are computed for all."""
-        super().__init__(problem, data, lanes, device)
-        self.mapping, self.words = mapping, mapping.words.format(self.mapped)
-        self.steady = mapping.steady
+        """Take the mapping: how functions of one trial are computed for all."""
+        super().__init__(problem, data, layout, device)
+        self.mapping, self.description = mapping, mapping.description.format(self.mapped)
+        self.reuses_recorded_gradient = mapping.reuses_recorded_gradient
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return every parameter with an axis of trials."""
-        seed = self.lanes.seed
+        seed = self.layout.seed
         return {
             name: self.device.array(np.stack([s[name] for s in starts])[seed]) for name in starts[0]
         }
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
         """Yield batches of arrays (trials, batch, ...)."""
-        seed = self.device.array(self.lanes.seed)
+        seed = self.device.array(self.layout.seed)
         for places in self.device.array(indices):
             yield {name: array[places[seed]] for name, array in self.train.items()}
 
-    def loss(self, params: Params, carried: Params, batch: Batch) -> Tensor:
+    def loss(self, params: Params, buffers: Params, batch: Batch) -> Tensor:
         """Return the loss of one trial."""
         return cast("Tensor", self.problem.loss(params, {**batch, **self.constants}))
 
     def step_loss(
-        self, params: Params, carried: Params, masks: Masks, batch: Batch
+        self, params: Params, buffers: Params, masks: Masks, batch: Batch
     ) -> tuple[Tensor, Params]:
-        """Return the loss that a step of one trial descends, and what it carries on."""
-        return self.loss(params, carried, batch), carried
+        """Return the loss of one trial's step, and the buffers after it."""
+        return self.loss(params, buffers, batch), buffers
 
-    def metrics(self, params: Params, carried: Params, batch: Batch, part: str) -> Params:
-        """Return what is recorded of one trial besides the loss; `part` is "train" or "test"."""
+    def metrics(self, params: Params, buffers: Params, batch: Batch, part: str) -> Params:
+        """Return the values that are recorded of one trial besides the loss."""
         if part == "test":
             return {}
         return self.problem.metrics(params, {**batch, **self.constants})
 
     def masks(self, batch: Batch, *, shared: bool) -> Masks:
-        """Return what a step draws ahead of it, for every trial."""
+        """Return the random masks of a step, for every trial."""
         return {}
 
     def gradient(self, params: Params, batch: Any) -> Params:
@@ -91,20 +88,20 @@ class AutogradProgram(FirstAxisProgram):
         return mean_of((share, self._descended(params, p, shared=True)) for share, p in parts)
 
     def _descended(self, params: Params, batch: Batch, *, shared: bool) -> Params:
-        """Return the gradient of a step's loss; take over what the trials carry on."""
+        """Return the gradient of a step's loss; keep the buffers after the step."""
         masks = self.masks(batch, shared=shared)
         slopes = self.mapping.slopes(self.step_loss)
         count = _count(batch) if shared else next(iter(batch.values())).shape[1]
         at_once = self._at_once(count * self.pieces.each.step)
         mapped = self.mapping.each(slopes, (False, False, False, shared), self._begin, at_once)
-        gradient, (_, self.carried) = mapped(params, self.carried, masks, batch)
-        give_back(self.lanes.shape[0] * count * self.pieces.each.step)
+        gradient, (_, self.buffers) = mapped(params, self.buffers, masks, batch)
+        give_back(self.layout.shape[0] * count * self.pieces.each.step)
         return cast("Params", gradient)
 
     def _at_once(self, held: int) -> int | None:
-        """Return how many trials to compute at a time that hold so many bytes each; None: all."""
+        """Return how many trials to compute at a time if each holds `held` bytes; None: all."""
         trials = self.pieces.trials(held)
-        return trials if trials < self.lanes.shape[0] else None
+        return trials if trials < self.layout.shape[0] else None
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return the product by parameter: the gradient of the gradient along the direction."""
@@ -114,7 +111,7 @@ class AutogradProgram(FirstAxisProgram):
             held = BENT * self.pieces.at_a_point(_count(batch))
             shared = (False, False, False, True)
             mapped = self.mapping.each(product, shared, self._begin, self._at_once(held))
-            return cast("Params", mapped(params, direction, self.carried, batch))
+            return cast("Params", mapped(params, direction, self.buffers, batch))
 
         return mean_of((share, along(p)) for share, p in pieces(self.train, self.pieces.point))
 
@@ -137,98 +134,98 @@ class AutogradProgram(FirstAxisProgram):
         return Evaluation(first | values, gradient)
 
     def measured(self, params: Params, batch: Batch, part: str) -> Params:
-        """Return the loss, and what else is recorded, of some examples of a part."""
+        """Return the values that are recorded, on some examples of a part."""
         loss = self._each(self.loss, params, batch)
         return {f"{part}_loss": loss} | self._metrics(params, batch, part)
 
     def _metrics(self, params: Params, batch: Batch, part: str) -> Params:
-        """Return what is recorded of every trial besides the loss."""
+        """Return the values of every trial besides the loss."""
         found = self._each(lambda p, c, b: self.metrics(p, c, b, part), params, batch)
         return cast("Params", found)
 
     def _each(self, function: Callable[..., Any], params: Params, batch: Batch) -> Any:
-        """Return a function of one trial, for every trial, on the same examples."""
+        """Return a function of one trial mapped over all trials, on the same examples."""
         held = self.pieces.at_a_point(_count(batch))
         mapped = self.mapping.each(function, (False, False, True), self._begin, self._at_once(held))
-        found = mapped(params, self.carried, batch)
-        give_back(self.lanes.shape[0] * held)
+        found = mapped(params, self.buffers, batch)
+        give_back(self.layout.shape[0] * held)
         return found
 
-    def _begin(self, lane: int) -> None:
-        """Have what the trial draws by itself follow from its seed and the step."""
-        seed = self.lanes.seeds[self.lanes.seed[lane]]
+    def _begin(self, place: int) -> None:
+        """Seed torch's stream for a trial and the current step."""
+        seed = self.layout.seeds[self.layout.seed[place]]
         torch.manual_seed(layer_seed(name_of(self.problem), seed, self.step))
 
 
 class ModuleProgram(AutogradProgram):
-    """A network with a layer that has no trial-axis form."""
+    """A network with a layer that has no stacked form."""
 
     mapped = "module"
 
     def __init__(
-        self, problem: Network, data: Data, lanes: Lanes, device: Torch, mapping: Mapping
+        self, problem: Network, data: Data, layout: TrialLayout, device: Torch, mapping: Mapping
     ) -> None:
-        """Make the module of one trial, for its structure."""
-        super().__init__(problem, data, lanes, device, mapping)
+        """Make the module of one trial: its layers serve all trials."""
+        super().__init__(problem, data, layout, device, mapping)
         module = module_of(problem, data)
         self.measure, self.rounding = problem.measure, rounding_of(module)
         self.module = PureModule(module, name_of(problem), device)
         each = class_weights(problem, data)
-        self.cost = Cost(problem, device, None if each is None else device.array(each))
+        self.cost = TrialCriterion(problem, device, None if each is None else device.array(each))
         self.l2, self.weights = problem.l2, penalised(module)
         self.classifies = problem.classifies
         self.counts = counts_of(data) if self.classifies and problem.recalls else None
-        self.seed = device.array(lanes.seed)
-        count = lanes.shape[0]
-        held = self.module.carried.items()
-        self.carried = {n: array.expand(count, *array.shape).clone() for n, array in held}
-        # A layer may compute otherwise in a step than where it is evaluated.
-        self.steady = False
+        self.seed = device.array(layout.seed)
+        count = layout.shape[0]
+        held = self.module.buffers.items()
+        self.buffers = {n: array.expand(count, *array.shape).clone() for n, array in held}
+        # A layer may compute something else in training mode than in evaluation mode.
+        self.reuses_recorded_gradient = False
 
-    def reach(self, step: int) -> None:
-        """Round from the turn on, if it is trained so."""
+    def set_step(self, step: int) -> None:
+        """Switch quantization on once its step is reached."""
         if self.rounding:
-            self.rounding.reach(step, self.turn)
+            self.rounding.set_step(step, self.quantize_from_step)
 
     def masks(self, batch: Batch, *, shared: bool) -> Masks:
-        """Return the masks of the dropouts; those of trials one by one are drawn on the way."""
-        if not self.mapping.steady:
+        """Return the masks of dropout layers; trials that run one by one draw them on the way."""
+        if not self.mapping.reuses_recorded_gradient:
             return {}
         drawn = self.module.masks(
-            self.lanes.seeds, self.step, batch["x"] if shared else batch["x"][0]
+            self.layout.seeds, self.step, batch["x"] if shared else batch["x"][0]
         )
         return {name: [mask[self.seed] for mask in masks] for name, masks in drawn.items()}
 
-    def loss(self, params: Params, carried: Params, batch: Batch) -> Tensor:
+    def loss(self, params: Params, buffers: Params, batch: Batch) -> Tensor:
         """Return the criterion of the module's outputs, and the penalty."""
-        z, _ = self.module(params, carried, batch["x"], training=False)
+        z, _ = self.module(params, buffers, batch["x"], training=False)
         return self._cost(params, z, batch)
 
     def step_loss(
-        self, params: Params, carried: Params, masks: Masks, batch: Batch
+        self, params: Params, buffers: Params, masks: Masks, batch: Batch
     ) -> tuple[Tensor, Params]:
-        """Return the same with dropout and the batch's own statistics."""
-        if self.mapping.steady:
+        """Return the loss with dropout and batch statistics, and the buffers after it."""
+        if self.mapping.reuses_recorded_gradient:
             self.module.give(masks)
-        z, carried = self.module(params, carried, batch["x"], training=True)
-        return self._cost(params, z, batch), carried
+        z, buffers = self.module(params, buffers, batch["x"], training=True)
+        return self._cost(params, z, batch), buffers
 
     def _cost(self, params: Params, z: Tensor, batch: Batch) -> Tensor:
         penalty = sum(params[name].square().sum() for name in self.weights)
         return cast("Tensor", self.cost(z, batch["y"]) + 0.5 * self.l2 * penalty)
 
     def evaluate(self, params: Params) -> Evaluation:
-        """Return the same, and the mean recall of the classes."""
+        """Return the evaluation with the mean recall of the classes."""
         found = super().evaluate(params)
         if not self.counts:
             return found
         return found._replace(values=recalled(found.values, self.counts, self.data))
 
-    def outcomes(self, params: Params) -> Iterator[Outcome]:
-        """Yield the costs, and the probabilities of a classifier of whole examples."""
+    def per_example(self, params: Params) -> Iterator[ExampleLosses]:
+        """Yield the costs, and the probabilities where each example has one class."""
 
-        def outcome(params: Params, carried: Params, batch: Batch) -> Params:
-            z, y = self.cost.aligned(self._outputs(params, carried, batch), batch["y"])
+        def outcome(params: Params, buffers: Params, batch: Batch) -> Params:
+            z, y = self.cost.aligned(self._outputs(params, buffers, batch), batch["y"])
             found = {"loss": self.cost.of_each(z, y)}
             if self.classifies and y.ndim == 1:
                 found["probability"] = torch.softmax(z, 1).mT
@@ -236,39 +233,39 @@ class ModuleProgram(AutogradProgram):
 
         for _, batch in pieces(self.train, min(self.pieces.point or CHUNK, CHUNK), least=1):
             found = self._each(outcome, params, batch)
-            yield Outcome(found["loss"], found.get("probability"))
+            yield ExampleLosses(found["loss"], found.get("probability"))
 
-    def metrics(self, params: Params, carried: Params, batch: Batch, part: str) -> Params:
-        """Return the accuracy of a classifier, and the measure of the rounded network."""
+    def metrics(self, params: Params, buffers: Params, batch: Batch, part: str) -> Params:
+        """Return a classifier's accuracy, and the values of the quantized network."""
         measure = self._accuracy if self.measure == "accuracy" else self.loss
         found: Params = {}
         if self.measure == "accuracy":
-            found[f"{part}_accuracy"] = measure(params, carried, batch)
+            found[f"{part}_accuracy"] = measure(params, buffers, batch)
         if self.counts:
-            z, y = self._outputs(params, carried, batch), batch["y"]
+            z, y = self._outputs(params, buffers, batch), batch["y"]
             found[f"{part}_{HITS}"] = self.cost.hits(z, y).to(z.dtype) / len(y)
         if self.rounding:
             with self.rounding.switched_on():
-                found[f"{part}_quantized_{self.measure}"] = measure(params, carried, batch)
+                found[f"{part}_quantized_{self.measure}"] = measure(params, buffers, batch)
         return found
 
-    def _accuracy(self, params: Params, carried: Params, batch: Batch) -> Tensor:
-        z = self._outputs(params, carried, batch)
+    def _accuracy(self, params: Params, buffers: Params, batch: Batch) -> Tensor:
+        z = self._outputs(params, buffers, batch)
         right, counted = self.cost.right(z, batch["y"]).to(z.dtype).flatten(1).sum(1)
         return cast("Tensor", right / counted)
 
-    def _outputs(self, params: Params, carried: Params, batch: Batch) -> Tensor:
-        z, _ = self.module(params, carried, batch["x"], training=False)
+    def _outputs(self, params: Params, buffers: Params, batch: Batch) -> Tensor:
+        z, _ = self.module(params, buffers, batch["x"], training=False)
         return cast("Tensor", z)
 
     def _each(self, function: Callable[..., Any], params: Params, batch: Batch) -> Any:
-        if self.mapping.steady and self.module.recurrent:
+        if self.mapping.reuses_recorded_gradient and self.module.recurrent:
             function = as_differentiated(function)
         return super()._each(function, params, batch)
 
-    def _begin(self, lane: int) -> None:
-        super()._begin(lane)
-        self.module.begin(self.lanes.seeds[self.lanes.seed[lane]], self.step)
+    def _begin(self, place: int) -> None:
+        super()._begin(place)
+        self.module.begin(self.layout.seeds[self.layout.seed[place]], self.step)
 
 
 def _count(batch: Batch) -> int:
@@ -277,38 +274,40 @@ def _count(batch: Batch) -> int:
 
 
 class StatefulProgram(AutogradProgram):
-    """A problem's own module: a step's pass moves the buffers that are carried on."""
+    """A module with a loss of its own: a step's pass moves its buffers."""
 
     mapped = "module"
     problem: StatefulNetwork
 
-    def __init__(self, problem: StatefulNetwork, data: Data, lanes: Lanes, device: Torch) -> None:
-        """Make a module for its structure; every pass puts a trial's numbers into it."""
-        super().__init__(problem, data, lanes, device, OneByOne())
+    def __init__(
+        self, problem: StatefulNetwork, data: Data, layout: TrialLayout, device: Torch
+    ) -> None:
+        """Make the module; every pass loads a trial's numbers into it."""
+        super().__init__(problem, data, layout, device, OneByOne())
         module = module_of(problem, data).requires_grad_()
         self.module = module.to(device.name, getattr(torch, device.dtype))
-        count = lanes.shape[0]
+        count = layout.shape[0]
         kept = self.module.state_dict()
         held = {name: kept[name] for name, _ in self.module.named_buffers() if name in kept}
-        self.carried = {n: array.expand(count, *array.shape).clone() for n, array in held.items()}
+        self.buffers = {n: array.expand(count, *array.shape).clone() for n, array in held.items()}
 
     def gradient(self, params: Params, batch: Any) -> Params:
-        """Return the gradient by parameter, of a pass in training mode."""
-        gradient, self.carried = self._for_each(params, lambda lane: self._pass(batch, lane))
+        """Return the gradient of a pass in training mode."""
+        gradient, self.buffers = self._for_each(params, lambda place: self._pass(batch, place))
         return gradient
 
     @property
     def replays(self) -> bool:
-        """False: a step costs too much to be taken twice."""
+        """False: a step costs too much to be repeated."""
         return False
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
-        """Return the product by parameter, of the loss as a recorded point has it."""
+        """Return the product with the Hessian of the recorded loss."""
 
-        def product(lane: int) -> tuple[Params, Params]:
+        def product(place: int) -> tuple[Params, Params]:
             self.module.eval()
             leaves = dict(self.module.named_parameters())
-            along = {name: array[lane] for name, array in direction.items()}
+            along = {name: array[place] for name, array in direction.items()}
             found: Params = {}
             for share, batch in self._chunks(self.train):
                 add_to(found, hessian_product(share * self._total(batch), leaves, along))
@@ -317,7 +316,7 @@ class StatefulProgram(AutogradProgram):
         return self._for_each(params, product)[0]
 
     def training_loss(self, params: Params) -> Any:
-        """Return the loss without its gradient, and without what else is recorded."""
+        """Return the full training loss, and compute nothing else."""
 
         def loss(_: int) -> tuple[Params, Params]:
             self.module.eval()
@@ -330,7 +329,7 @@ class StatefulProgram(AutogradProgram):
         return self._for_each(params, loss)[0]["train_loss"]
 
     def evaluate(self, params: Params) -> Evaluation:
-        """Return losses with their parts, the gradient norm, and the problem's own measures."""
+        """Return losses with their parts, the gradient norm, and the problem's own values."""
         values, gradient = self._for_each(params, lambda _: self._point())
         first = {"train_loss": values.pop("train_loss"), "grad_norm": self.norm(gradient)}
         return Evaluation(first | values, gradient)
@@ -338,26 +337,26 @@ class StatefulProgram(AutogradProgram):
     def _for_each(
         self, params: Params, function: Callable[[int], tuple[Params, Params]]
     ) -> tuple[Params, Params]:
-        """Return what a function gives for every trial, whose numbers are in the module then."""
+        """Return a function's values for every trial, with the trial's numbers in the module."""
         found = []
         with torch.random.fork_rng(devices=[]):
-            for lane in range(self.lanes.shape[0]):
-                self._begin(lane)
-                held = {name: array[lane] for name, array in (params | self.carried).items()}
+            for place in range(self.layout.shape[0]):
+                self._begin(place)
+                held = {name: array[place] for name, array in (params | self.buffers).items()}
                 self.module.load_state_dict(held)
-                found.append(function(lane))
+                found.append(function(place))
         return cast("tuple[Params, Params]", stacked(found))
 
-    def _pass(self, batch: Batch | None, lane: int) -> tuple[Params, Params]:
-        """Return a step's gradient, and the buffers as its pass leaves them."""
-        own = self.train if batch is None else {name: array[lane] for name, array in batch.items()}
+    def _pass(self, batch: Batch | None, place: int) -> tuple[Params, Params]:
+        """Return a step's gradient, and the buffers after its pass."""
+        own = self.train if batch is None else {name: array[place] for name, array in batch.items()}
         self.module.train()
         gradient = self._slopes(self._total(own))
         left = self.module.state_dict()
-        return gradient, {name: left[name].clone() for name in self.carried}
+        return gradient, {name: left[name].clone() for name in self.buffers}
 
     def _point(self) -> tuple[Params, Params]:
-        """Return the measures of a recorded point, and the gradient of the training loss."""
+        """Return the values of a recorded point, and the gradient of the training loss."""
         self.module.eval()
         gradient: Params = {}
         values = self._means("train", gradient)
@@ -370,7 +369,7 @@ class StatefulProgram(AutogradProgram):
         return values, gradient
 
     def _means(self, part: str, gradient: Params | None = None) -> Params:
-        """Return a part's loss and what it consists of; add up its gradient, if it is wanted."""
+        """Return a part's loss and its parts; add its gradient to `gradient`, if that is given."""
         sums: Params = {}
         for share, batch in self._chunks(getattr(self, part)):
             losses = {name: share * loss for name, loss in self._losses(batch).items()}
@@ -382,7 +381,7 @@ class StatefulProgram(AutogradProgram):
         return {f"{part}_{name}": value for name, value in sums.items()}
 
     def _chunks(self, part: Batch) -> Iterator[tuple[float, Batch]]:
-        """Yield all examples of a part, some at a time, with the share of all that they are."""
+        """Yield all examples of a part, some at a time, each piece with its share."""
         count = len(next(iter(part.values())))
         for first in range(0, count, self.problem.at_once):
             some = slice(first, min(first + self.problem.at_once, count))

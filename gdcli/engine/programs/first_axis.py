@@ -1,14 +1,14 @@
-"""Programs on torch whose parameters have the trials on their first axis."""
+"""Stacks on torch whose parameters have the trials on their first axis."""
 
 from __future__ import annotations
 
 from abc import ABC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import torch
 
 from gdcli.engine.layout import Pieces
-from gdcli.engine.programs.program import Program
+from gdcli.engine.programs.program import Program, Stack
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,25 +16,34 @@ if TYPE_CHECKING:
     from gdcli.problem import Params
 
 
-class FirstAxisProgram(Program, ABC):
+class FirstAxis(Stack, ABC):
     """Parameters of shape (trials, ...), by name."""
 
-    pieces = Pieces()  # what is computed at a time: all, unless it is said
-
-    def over(self, values: Tensor, param: Tensor) -> Tensor:
+    def broadcast(self, values: Tensor, param: Tensor) -> Tensor:
         """Return values with an axis for each of the parameter's own."""
         return values.view(-1, *[1] * (param.ndim - 1))
 
-    def total(self, array: Tensor) -> Tensor:
+    def sum_per_trial(self, array: Tensor) -> Tensor:
         """Return the sum over all axes but the trials."""
         return array.flatten(1).sum(1)
 
-    def vectors(self, params: Params) -> Tensor:
+    def flatten(self, params: Params) -> Tensor:
         """Return the parameters one after another, in the order of their names."""
         return torch.cat([param.flatten(1) for param in params.values()], 1)
 
-    def parted(self, vectors: Tensor, params: Params) -> Params:
-        """Return what stands in the place of each parameter."""
+    def unflatten(self, vectors: Tensor, params: Params) -> Params:
+        """Return the part of each parameter, in its shape."""
         sizes = [param[0].numel() for param in params.values()]
         parts = torch.split(vectors, sizes, 1)
         return {n: part.view_as(p) for (n, p), part in zip(params.items(), parts, strict=True)}
+
+
+class FirstAxisProgram(FirstAxis, Program, ABC):
+    """A program on torch."""
+
+    pieces = Pieces()  # how many examples are computed at a time: all, unless it is configured
+
+    def configured(self, pieces: Pieces, quantize_from_step: int) -> Self:
+        """Return this program, once it is made, with the size of its pieces and its switch."""
+        self.pieces, self.quantize_from_step = pieces, quantize_from_step
+        return self

@@ -1,21 +1,20 @@
 """Linear models: weights of shape (seeds, tiles, features + 1, outputs * width).
 
-The bias is the last row of the weights, its feature a column of ones. Trials of one seed see the
+The bias is the last row of the weights; its feature is a column of ones. Trials of one seed see the
 same batch, so one matrix product serves `width` of them. Predictions have shape (..., outputs,
-examples * width): examples lie side by side, so that elementwise work and the sums over outputs
-run along rows of some length.
+examples * width): examples lie side by side, so elementwise work and the sums over outputs run
+along long rows.
 
-Trials are always the last axis of a product: in other places of it their bits depended on the
-place. `width` counts those that a step multiplies at a time. A pass over all examples multiplies no
-more than eight, the pass width, so that a cache holds their predictions: the weights are cut into
-groups of (tiles, features + 1, outputs * pass width) for it.
+Trials are always the last axis of a product: on other axes their bits depended on their place.
+`width` is the number of trials that a step multiplies at a time. A pass over all examples
+multiplies at most eight trials, the pass width, so that their predictions fit a cache: for such a
+pass the weights are cut into groups of (tiles, features + 1, outputs * pass width).
 
-Least squares on more examples than features: the loss is a bowl, known by its Hessian.
-
-Around a centre c the loss is value + slope' (w - c) + (w - c)' A (w - c) / 2, A = X'X / n + l2: no
-pass over the examples is needed once A is known. The centre matters. Around 0 the terms are large
-and cancel; around the minimiser too where features nearly depend on each other, as it is far away
-then. So the centre is the minimiser among what the data determine well.
+Least squares on more examples than features is a quadratic that its Hessian describes. Around a
+centre c the loss is value + slope' (w - c) + (w - c)' A (w - c) / 2, A = X'X / n + l2: once A is
+known, no pass over the examples is needed. The centre matters. Around 0 the terms are large and
+cancel. So they do around the minimiser where features are nearly collinear, since it is far away
+then. The centre is therefore the minimiser within the directions that the data determine well.
 """
 
 from __future__ import annotations
@@ -29,7 +28,14 @@ from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, add_to, parts, total
 from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_counts, hits, weighted
 from gdcli.engine.layout import NARROWEST
-from gdcli.engine.programs.program import CHUNK, Evaluation, Outcome, Program, derivative_along
+from gdcli.engine.programs.program import (
+    CHUNK,
+    Evaluation,
+    ExampleLosses,
+    Program,
+    derivative_along,
+)
+from gdcli.engine.theory.curvature import linear_model_curvature
 from gdcli.problem import Array, Batch, Data, LinearModel, OfClasses, Params
 
 if TYPE_CHECKING:
@@ -38,18 +44,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
-    from gdcli.engine.layout import Lanes
+    from gdcli.engine.layout import TrialLayout
+    from gdcli.engine.theory.curvature import Curvature
 
 
 class LinearModelProgram(Program):
-    """Predictions by matrix products; costs and slopes as the problem gives them."""
+    """Predictions by matrix products; the problem computes costs and slopes."""
 
-    words = "linear model"
+    problem: LinearModel
+    description = "linear model"
+    convex = True
 
-    def __init__(self, problem: LinearModel, data: Data, lanes: Lanes, device: Device) -> None:
-        """Add the bias's feature, and lay the examples side by side."""
-        super().__init__(problem, data, lanes, device)
-        self.model, self.width = weighted(problem, data, device.array), lanes.shape[-1]
+    def __init__(
+        self, problem: LinearModel, data: Data, layout: TrialLayout, device: Device
+    ) -> None:
+        """Add the bias's feature, and put the examples side by side."""
+        super().__init__(problem, data, layout, device)
+        self.model, self.width = weighted(problem, data, device.array), layout.shape[-1]
         self.recalls = isinstance(problem, OfClasses) and problem.recalls
         self.pass_width = min(self.width, NARROWEST)
         self.outputs = data.train["y"].shape[1]
@@ -60,25 +71,30 @@ class LinearModelProgram(Program):
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
         weights = np.stack([np.vstack([start["weight"], start["bias"]]) for start in starts])
-        tiled = np.repeat(weights[:, None], self.lanes.shape[1], axis=1)
+        tiled = np.repeat(weights[:, None], self.layout.shape[1], axis=1)
         return {"weight": self.device.array(np.repeat(tiled, self.width, axis=3))}
 
-    def unstacked(self, params: Params) -> dict[str, NDArray[np.floating]]:
+    def by_trial(self, params: Params) -> dict[str, NDArray[np.floating]]:
         """Return {"weight": (trials, features, outputs), "bias": (trials, outputs)}."""
         held = self.device.host(params["weight"])
         held = held.reshape(*held.shape[:-1], self.outputs, self.width)
-        rows = np.moveaxis(held, -1, 2).reshape(-1, *held.shape[2:4])[self.lanes.place]
+        rows = np.moveaxis(held, -1, 2).reshape(-1, *held.shape[2:4])[self.layout.place]
         return {"weight": rows[:, :-1], "bias": rows[:, -1]}
 
     def _side_by_side(self, part: Batch) -> Batch:
-        """Return a part with its targets as the predictions of a pass lie."""
+        """Return a part with its targets in the layout of a pass's predictions."""
         return {**part, "y": repeated(part["y"], self.pass_width)} if part else part
 
-    def over(self, values: Array, param: Array) -> Array:
+    def constant_curvature(self) -> Curvature | None:
+        """Return the curvature of least squares."""
+        known = linear_model_curvature(self.problem, self.data)
+        return known if known and known.exact else None
+
+    def broadcast(self, values: Array, param: Array) -> Array:
         """Return values with an axis for the features, repeated for each output."""
         return namespace(values).tile(values, (1, 1, self.outputs))[:, :, None, :]
 
-    def total(self, array: Array) -> Array:
+    def sum_per_trial(self, array: Array) -> Array:
         """Return the sum over features and outputs."""
         return array.reshape(*array.shape[:-1], self.outputs, self.width).sum((-3, -2))
 
@@ -91,7 +107,7 @@ class LinearModelProgram(Program):
             yield {"x": x, "y": y}
 
     def _gathered(self, indices: NDArray[np.int64], places: Array) -> Array:
-        """Return the features of training examples, by their indices here and on the device."""
+        """Return the features of the training examples at some indices, on the device."""
         x = self.train["x"]
         return self.device.array(x[indices]) if self.streamed else x[places]
 
@@ -120,21 +136,21 @@ class LinearModelProgram(Program):
         return self._joined(self._sums("train", bent, params["weight"], way), way)
 
     def _bending(self, z: Array, y: Array, along: Array) -> Array:
-        """Return the cost's Hessian in z times a direction, as the problem has it or its slopes."""
+        """Return the cost's Hessian in z times a direction: the problem's, or by differences."""
         exact = self.model.bending(z, y, along)
         if exact is not None:
             return exact
         return derivative_along(lambda moved: self.model.slope(moved, y), z, along)
 
-    def vectors(self, params: Params) -> Array:
+    def flatten(self, params: Params) -> Array:
         """Return the weights, (seeds, tiles, width, (features + 1) * outputs)."""
         held = params["weight"]
         split = held.reshape(*held.shape[:-1], self.outputs, self.width)
-        return namespace(held).moveaxis(split, -1, 2).reshape(*self.lanes.shape, -1)
+        return namespace(held).moveaxis(split, -1, 2).reshape(*self.layout.shape, -1)
 
-    def parted(self, vectors: Array, params: Params) -> Params:
+    def unflatten(self, vectors: Array, params: Params) -> Params:
         """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
-        split = vectors.reshape(*self.lanes.shape, -1, self.outputs)
+        split = vectors.reshape(*self.layout.shape, -1, self.outputs)
         weight = namespace(vectors).moveaxis(split, 2, -1)
         return {"weight": weight.reshape(params["weight"].shape)}
 
@@ -152,7 +168,7 @@ class LinearModelProgram(Program):
             values |= self._means("test", self._sums("test", measures, weight), weight)
         return Evaluation(values | {"grad_norm": self.norm(gradient)}, gradient)
 
-    def outcomes(self, params: Params) -> Iterator[Outcome]:
+    def per_example(self, params: Params) -> Iterator[ExampleLosses]:
         """Yield the costs, and the probabilities where the model is a classifier."""
         tiles = params["weight"].reshape(-1, *params["weight"].shape[2:])
         for first in range(0, self.examples, CHUNK):
@@ -160,16 +176,18 @@ class LinearModelProgram(Program):
             z = self.predict(x, tiles)
             cost = self.model.cost(z, repeated(y, self.width)).sum(-2)
             likely = self.model.probabilities(z)
-            yield Outcome(self._by_lane(cost), None if likely is None else self._by_lane(likely))
+            yield ExampleLosses(
+                self._by_place(cost), None if likely is None else self._by_place(likely)
+            )
 
-    def _by_lane(self, columns: Array) -> Array:
-        """Return values (tiles, ..., examples * width) as (lanes, ..., examples)."""
+    def _by_place(self, columns: Array) -> Array:
+        """Return values (tiles, ..., examples * width) as (*layout, ..., examples)."""
         split = columns.reshape(*columns.shape[:-1], -1, self.width)
         apart = namespace(columns).moveaxis(split, -1, 1)
         return apart.reshape(-1, *apart.shape[2:])
 
     def _sums(self, part: str, function: Callable[..., Batch], *weights: Array) -> list[Batch]:
-        """Return what a function of weights and examples gives, summed over a part, by group."""
+        """Return a function's values, summed over a part, for each group of weights."""
         groups = list(zip(*map(self._groups, weights), strict=True))
         sums: list[Batch] = [{} for _ in groups]
         for x, y in self._parts(part):
@@ -178,7 +196,7 @@ class LinearModelProgram(Program):
         return sums
 
     def _parts(self, part: str) -> Iterator[tuple[Array, Array]]:
-        """Yield all examples of a part: x, and y as the predictions lie."""
+        """Yield all examples of a part: x, and y in the layout of the predictions."""
         if not self.streamed:
             whole = self.all_train if part == "train" else self.all_test
             yield whole["x"], whole["y"]
@@ -187,7 +205,7 @@ class LinearModelProgram(Program):
             yield self.device.array(x), repeated(y, self.pass_width)
 
     def _groups(self, weight: Array) -> Iterator[Array]:
-        """Yield the groups of the weights whose predictions are worked on at a time."""
+        """Yield the groups of weights whose predictions are computed at a time."""
         xp, narrow, features = namespace(weight), self.pass_width, weight.shape[2]
         columns = self.outputs * narrow
         split = weight.reshape(-1, features, self.outputs, self.width // narrow, narrow)
@@ -196,7 +214,7 @@ class LinearModelProgram(Program):
         yield from (tiles[first : first + size] for first in range(0, len(tiles), size))
 
     def _joined(self, sums: list[Batch], weight: Array) -> Params:
-        """Return {"weight": gradient} of the groups' sums, with the penalty's."""
+        """Return {"weight": gradient} from the groups' sums, with that of the penalty."""
         xp = namespace(weight)
         tiles = xp.concat([held["gradient"] for held in sums])
         narrow, features = self.pass_width, weight.shape[2]
@@ -210,15 +228,15 @@ class LinearModelProgram(Program):
 
     def by_output(self, z: Array) -> Array:
         """Return (..., examples, outputs * width) as (..., outputs, examples * width)."""
-        lanes, examples = z.shape[:-2], z.shape[-2]
-        split = z.reshape(*lanes, examples, self.outputs, -1).swapaxes(-3, -2)
-        return split.reshape(*lanes, self.outputs, -1)
+        axes, examples = z.shape[:-2], z.shape[-2]
+        split = z.reshape(*axes, examples, self.outputs, -1).swapaxes(-3, -2)
+        return split.reshape(*axes, self.outputs, -1)
 
     def by_example(self, z: Array, examples: int) -> Array:
         """Return (..., outputs, examples * width) as (..., examples, outputs * width)."""
-        lanes = z.shape[:-2]
-        split = z.reshape(*lanes, self.outputs, examples, -1).swapaxes(-3, -2)
-        return split.reshape(*lanes, examples, -1)
+        axes = z.shape[:-2]
+        split = z.reshape(*axes, self.outputs, examples, -1).swapaxes(-3, -2)
+        return split.reshape(*axes, examples, -1)
 
     def _slope(self, x: Array, slope: Array, count: int) -> Array:
         """Return the gradient of the summed cost over a count, of the weight's shape."""
@@ -243,10 +261,10 @@ class LinearModelProgram(Program):
         return columns.reshape(*columns.shape[:-1], -1, self.pass_width).sum(-2)
 
     def _means(self, part: str, sums: list[Batch], weight: Array) -> dict[str, Array]:
-        """Return the mean loss, with the penalty, and scores of a part, of the lanes' shape."""
+        """Return the mean loss, with the penalty, and scores of a part, of the layout's shape."""
         xp, count = namespace(weight), len(getattr(self, part)["x"])
         found = [held.pop(HITS) for held in sums if HITS in held]
-        shape = self.lanes.shape
+        shape = self.layout.shape
         means = {
             f"{part}_{name}": xp.concat([held[name] for held in sums]).reshape(shape) / count
             for name in sums[0]
@@ -256,7 +274,7 @@ class LinearModelProgram(Program):
             counts = class_counts(getattr(self.data, part))
             recalled = xp.concat([balanced(hit, counts) for hit in found])
             means[f"{part}_{BALANCED}"] = recalled.reshape(shape)
-        means[f"{part}_loss"] += 0.5 * self.model.l2 * self.total(weight[..., :-1, :] ** 2)
+        means[f"{part}_loss"] += 0.5 * self.model.l2 * self.sum_per_trial(weight[..., :-1, :] ** 2)
         return means
 
 
@@ -266,7 +284,7 @@ def repeated(y: Array, width: int) -> Array:
 
 
 def with_ones(batch: Batch) -> Batch:
-    """Return a part of the data with a last column of ones in x, the bias's feature."""
+    """Return a part of the data with a column of ones added to x, the bias's feature."""
     if not batch:
         return batch
     x = batch["x"]
@@ -276,13 +294,13 @@ def with_ones(batch: Batch) -> Batch:
     return {**batch, "x": xp.concat([x, xp.ones_like(x[:, :1])], axis=1)}
 
 
-MOST_FEATURES = 256  # the Hessian is factored for every batch of trials
-LARGEST = 1e100  # a feature or a target: no square of it may overflow
-DETERMINED = 1e-6  # least curvature, over the largest, along which the centre is moved
+MOST_FEATURES = 256  # since the Hessian is factored for every batch of trials
+LARGEST = 1e100  # of features and targets: their squares must not overflow
+DETERMINED = 1e-6  # least curvature over the largest: the centre moves only along larger ones
 
 
 @dataclass(frozen=True)
-class Bowl:
+class QuadraticForm:
     """A quadratic loss: value + slope' gap + gap' hessian gap / 2, gap = w - centre."""
 
     hessian: Array  # (features, features)
@@ -295,13 +313,13 @@ class Bowl:
 
 
 class LeastSquaresProgram(LinearModelProgram):
-    """The same losses and gradients as the plain program's, of all examples at once."""
+    """The plain program's losses and gradients; over all examples they come from the Hessian."""
 
-    words = "least squares by its Hessian"
+    description = "least squares by its Hessian"
 
     @staticmethod
     def fits(problem: LinearModel, data: Data, device: Device) -> bool:
-        """Return whether a float64 bowl of the data is worth its making."""
+        """Return whether the Hessian in float64 is worth computing."""
         x = data.train["x"]
         suits = problem.squared and device.dtype == "float64" and len(x) > x.shape[1] + 1
         if not suits or x.shape[1] > MOST_FEATURES:
@@ -311,50 +329,54 @@ class LeastSquaresProgram(LinearModelProgram):
         )
         return bool(max(largest) < LARGEST)
 
-    def __init__(self, problem: LinearModel, data: Data, lanes: Lanes, device: Device) -> None:
-        """Find the centre and the bowls around it."""
-        super().__init__(problem, data, lanes, device)
+    def __init__(
+        self, problem: LinearModel, data: Data, layout: TrialLayout, device: Device
+    ) -> None:
+        """Compute the centre and the quadratics around it."""
+        super().__init__(problem, data, layout, device)
         penalty = np.full(self.train["x"].shape[1], problem.l2)
         penalty[-1] = 0.0
         train = with_ones(data.train)
         centre = _centre(train, penalty)
         self.centre = self.device.array(np.repeat(centre, self.width, axis=1))
-        self.bowl = self._bowl(train, penalty, centre)
-        self.test_bowl = None
+        self.quadratic = self._quadratic(train, penalty, centre)
+        self.test_quadratic = None
         if self.test:
-            self.test_bowl = self._bowl(with_ones(data.test), penalty, centre)
+            self.test_quadratic = self._quadratic(with_ones(data.test), penalty, centre)
 
-    def _bowl(self, part: Batch, penalty: NDArray[np.float64], centre: NDArray[np.float64]) -> Bowl:
+    def _quadratic(
+        self, part: Batch, penalty: NDArray[np.float64], centre: NDArray[np.float64]
+    ) -> QuadraticForm:
         """Return a part's loss around the centre."""
         count = len(part["x"])
         squares = total(part, lambda x, y: ((x @ centre - y) ** 2).sum())
         slope = _slope(part, penalty, centre)
         value = 0.5 * squares / count + 0.5 * (penalty @ centre**2).sum()
-        return Bowl(
+        return QuadraticForm(
             self.device.array(_hessian(part, penalty)),
             self.device.array(np.repeat(slope, self.width, axis=1)),
             self.device.array(value[None]),
         )
 
     def gradient(self, params: Params, batch: Any) -> Params:
-        """Return {"weight": gradient}; that of all examples comes from the bowl."""
+        """Return {"weight": gradient}; over all examples it comes from the quadratic."""
         if batch is not None:
             return super().gradient(params, batch)
-        return {"weight": self.bowl.gradient(params["weight"] - self.centre)}
+        return {"weight": self.quadratic.gradient(params["weight"] - self.centre)}
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses and gradient norm on all training and test examples."""
         gap = params["weight"] - self.centre
-        gradient = {"weight": self.bowl.gradient(gap)}
-        values = {"train_loss": self._loss(self.bowl, gap), "grad_norm": self.norm(gradient)}
-        if self.test_bowl is not None:
-            values["test_loss"] = self._loss(self.test_bowl, gap)
+        gradient = {"weight": self.quadratic.gradient(gap)}
+        values = {"train_loss": self._loss(self.quadratic, gap), "grad_norm": self.norm(gradient)}
+        if self.test_quadratic is not None:
+            values["test_loss"] = self._loss(self.test_quadratic, gap)
         return Evaluation(values, gradient)
 
-    def _loss(self, bowl: Bowl, gap: Array) -> Array:
-        """Return the loss at centre + gap, of the lanes' shape."""
-        mean_slope = 0.5 * (bowl.gradient(gap) + bowl.slope)
-        return self.total(gap * mean_slope) + bowl.value
+    def _loss(self, quadratic: QuadraticForm, gap: Array) -> Array:
+        """Return the loss at centre + gap, of the layout's shape."""
+        mean_slope = 0.5 * (quadratic.gradient(gap) + quadratic.slope)
+        return self.sum_per_trial(gap * mean_slope) + quadratic.value
 
 
 def _hessian(part: Batch, penalty: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -370,9 +392,9 @@ def _slope(
 
 
 def _centre(part: Batch, penalty: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the minimiser, (features, outputs), along the well determined directions.
+    """Return the minimiser, (features, outputs), within the well determined directions.
 
-    Normal equations lose digits; a second solve, for the slope that is left, brings them back.
+    Normal equations lose digits; a second solve, for the remaining slope, restores them.
     """
     hessian = _hessian(part, penalty)
     centre = np.zeros((part["x"].shape[1], part["y"].shape[1]))

@@ -1,4 +1,4 @@
-"""Networks of known layers, forward and backward written out: parameters (trials, ...)."""
+"""Networks of known layers: forward and backward passes for parameters (trials, ...)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layers.stacked import stacked
 from gdcli.engine.layout import BENT, Pieces, pieces
 from gdcli.engine.programs.first_axis import FirstAxisProgram
-from gdcli.engine.programs.program import CHUNK, Evaluation, Outcome
+from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.layers.quantized import Rounding
     from gdcli.engine.layers.stacked import StackedLayer
-    from gdcli.engine.layout import Lanes
+    from gdcli.engine.layout import TrialLayout
     from gdcli.problem import Data, Network, Params
 
 
 class NetworkProgram(FirstAxisProgram):
     """A sequence of stacked layers and a criterion."""
 
-    words = "stacked layers"
+    description = "stacked layers"
     counts: dict[str, NDArray[np.int64]] | None = None  # of each class, where recall is recorded
     pieces = Pieces(CHUNK, CHUNK)
 
@@ -42,23 +42,23 @@ class NetworkProgram(FirstAxisProgram):
         self,
         problem: Network,
         data: Data,
-        lanes: Lanes,
+        layout: TrialLayout,
         device: Device,
         module: torch.nn.Module,
     ) -> None:
-        """Take the module of one trial, all of whose layers have a trial-axis form."""
-        super().__init__(problem, data, lanes, device)
+        """Take the module of one trial; every layer of it has a stacked form."""
+        super().__init__(problem, data, layout, device)
         self.layers, self.l2 = stacked(module) or {}, problem.l2
         self.criterion, self.measure = CRITERIA[str(problem.criterion)], problem.measure
         self.rounding, self.weights = rounding_of(module), penalised(module)
-        self.seed = device.array(lanes.seed)
+        self.seed = device.array(layout.seed)
         if self.train["y"].ndim == 1 and problem.criterion != "cross_entropy":
             self.train, self.test = (
                 {**part, "y": part["y"][:, None]} if part else part
                 for part in (self.train, self.test)
             )
         if problem.criterion == "cross_entropy":
-            # As wide as the outputs: a part may lack a class.
+            # As many columns as outputs: a part may lack a class.
             one = torch.from_numpy(data.train["x"][:1]).to(torch.get_default_dtype())
             outputs, dtype = module(one).shape[1], self.train["x"].dtype
             self.train, self.test = (
@@ -106,9 +106,9 @@ class NetworkProgram(FirstAxisProgram):
         examples: tuple[Tensor, Tensor],
         *stacks: Params,
     ) -> Params:
-        """Return what a function makes of stacks of trials and examples, some trials at a time.
+        """Return a function's values for stacks of trials and examples, some trials at a time.
 
-        `held` is how many bytes each of them takes meanwhile.
+        `held` is the number of bytes that each trial holds meanwhile.
         """
         groups = self._groups(held)
         if not groups:
@@ -121,8 +121,8 @@ class NetworkProgram(FirstAxisProgram):
         return {name: torch.cat([part[name] for part in found]) for name in found[0]}
 
     def _groups(self, held: int) -> list[slice]:
-        """Return the trials to compute at a time that hold so many bytes each; none: all."""
-        size, count = self.pieces.trials(held), self.lanes.shape[0]
+        """Return the trials to compute at a time if each holds `held` bytes; none: all."""
+        size, count = self.pieces.trials(held), self.layout.shape[0]
         if size >= count:
             return []
         return [slice(first, first + size) for first in range(0, count, size)]
@@ -130,7 +130,7 @@ class NetworkProgram(FirstAxisProgram):
     def _at_a_point(
         self, function: Callable[..., Params], part: Params, *stacks: Params, times: int = 1
     ) -> Iterator[Params]:
-        """Yield what a function makes of each chunk of a part, where all of them are evaluated."""
+        """Yield a function's values for each chunk of a part at a recorded point."""
         held = times * self.pieces.at_a_point(len(part["x"]))
         for chunk in self._chunks(part, self.pieces.point):
             yield self._by_trials(function, held, chunk, *stacks)
@@ -172,20 +172,20 @@ class NetworkProgram(FirstAxisProgram):
             return None
         return 1 - torch.cat(list(alive.values()), 1).to(self.train["x"].dtype).mean(1)
 
-    def reach(self, step: int) -> None:
-        """Round from the turn on, if it is trained so."""
+    def set_step(self, step: int) -> None:
+        """Switch quantization on once its step is reached."""
         if self.rounding:
-            self.rounding.reach(step, self.turn)
+            self.rounding.set_step(step, self.quantize_from_step)
 
     def _rounded(self, params: Params, rounding: Rounding) -> Params:
-        """Return the measure of the rounded network, whether or not it rounds now."""
+        """Return the values of the quantized network, even before training quantizes it."""
         with rounding.switched_on():
             means = self._means("train", params)
             means |= self._means("test", params) if self.test else {}
         names = (name for name in ("train", "test") if f"{name}_{self.measure}" in means)
         return {f"{n}_quantized_{self.measure}": means[f"{n}_{self.measure}"] for n in names}
 
-    def outcomes(self, params: Params) -> Iterator[Outcome]:
+    def per_example(self, params: Params) -> Iterator[ExampleLosses]:
         """Yield the costs, and the probabilities of a classifier."""
 
         def costs(own: Params, x: Tensor, y: Tensor) -> Params:
@@ -195,10 +195,10 @@ class NetworkProgram(FirstAxisProgram):
             return found if likely is None else found | {"probability": likely}
 
         for found in self._at_a_point(costs, self.train, params):
-            yield Outcome(found["loss"], found.get("probability"))
+            yield ExampleLosses(found["loss"], found.get("probability"))
 
     def _means(self, part: str, params: Params, sums: Params | None = None) -> Params:
-        """Return the measures of a part's examples, given their sums or not."""
+        """Return the mean values over a part's examples, from their sums if they are given."""
         examples = getattr(self, part)
         if sums is None:
             sums = _summed(self._at_a_point(self._measures, examples, params))
@@ -223,22 +223,22 @@ class NetworkProgram(FirstAxisProgram):
         return scores
 
     def _sloped(self, params: Params, x: Tensor, y: Tensor) -> Params:
-        """Return the same, and the slopes of the summed cost by parameter."""
+        """Return the same, and the gradient of the summed cost by parameter."""
         z, kept = self._forward(params, x)
         found = {"loss": self.criterion.cost(z, y)} | self._scores(z, y)
         return found | self._backward(params, kept, self.criterion.slope(z, y))
 
     def _chunks(self, part: Params, size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield all examples of a part, so many at a time, for every trial."""
+        """Yield all examples of a part, some at a time, for every trial."""
         for _, some in pieces(part, size, least=1):
             x, y = (_batch_last(some[name][None], 1) for name in ("x", "y"))
-            yield x.expand(self.lanes.shape[0], *x.shape[1:]), y
+            yield x.expand(self.layout.shape[0], *x.shape[1:]), y
 
     def descend(self, params: Params, x: Tensor, y: Tensor, rate: Tensor, scale: Tensor) -> None:
         """Take a step of plain descent on a batch.
 
-        `rate` holds the learning rates, of the lanes' shape; `scale` is rate / batch, (trials,
-        1, 1): it seldom changes from step to step.
+        `rate` holds the learning rates, of the layout's shape; `scale` is rate / batch, (trials, 1,
+        1), which seldom changes from step to step.
         """
         groups = self._groups(x.shape[-1] * self.pieces.each.step)
         for group in groups:
@@ -260,7 +260,7 @@ class NetworkProgram(FirstAxisProgram):
             slope = cast("Tensor", back)
 
     def _forward(self, params: Params, x: Tensor) -> tuple[Tensor, list[Any]]:
-        """Return the outputs, and what each layer keeps for its backward pass."""
+        """Return the outputs, and what each layer stores for its backward pass."""
         kept = []
         for name, layer in self.layers.items():
             x, needed = layer.forward(_own(params, name, layer), x)
@@ -273,7 +273,7 @@ class NetworkProgram(FirstAxisProgram):
         return self._backward(params, kept, self.criterion.slope(z, y))
 
     def _backward(self, params: Params, kept: list[Any], slope: Tensor) -> Params:
-        """Return the slopes in the parameters, given those in the outputs."""
+        """Return the gradients by parameter, from the gradient of the outputs."""
         gradients: Params = {}
         first = next(iter(self.layers))
         for (name, layer), needed in zip(
@@ -286,7 +286,7 @@ class NetworkProgram(FirstAxisProgram):
         return gradients
 
     def _bent(self, params: Params, direction: Params, x: Tensor, y: Tensor) -> Params:
-        """Return the Hessian of the cost summed over a batch, times the direction."""
+        """Return the Hessian of the summed cost times the direction."""
         leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
         z, _ = self._forward(leaves, x)
         inputs, along = list(leaves.values()), [direction[name] for name in leaves]
@@ -295,7 +295,7 @@ class NetworkProgram(FirstAxisProgram):
         return dict(zip(leaves, products, strict=True))
 
     def _finished(self, gradients: Params, params: Params, count: int) -> Params:
-        """Return mean gradients with the penalty's added."""
+        """Return mean gradients, with the gradient of the penalty."""
         means = {name: gradient / count for name, gradient in gradients.items()}
         if self.l2:
             means |= {name: means[name] + self.l2 * params[name] for name in self.weights}
@@ -304,7 +304,9 @@ class NetworkProgram(FirstAxisProgram):
     def _penalty(self, params: Params) -> Any:
         if not self.l2:
             return 0.0
-        return 0.5 * self.l2 * sum(self.total(params[name].square()) for name in self.weights)
+        return (
+            0.5 * self.l2 * sum(self.sum_per_trial(params[name].square()) for name in self.weights)
+        )
 
 
 def _summed(parts: Iterable[Params]) -> Params:
@@ -319,7 +321,7 @@ def _some(stack: Params, group: slice) -> Params:
 
 
 def _shared(examples: tuple[Tensor, Tensor], group: slice) -> tuple[Tensor, Tensor]:
-    """Return the examples of some trials, or those of all."""
+    """Return the examples of some trials, or the examples that all share."""
     x, y = (array if len(array) == 1 else array[group] for array in examples)
     return x, y
 
@@ -329,6 +331,6 @@ def _own(params: Params, name: str, layer: StackedLayer) -> list[Tensor]:
 
 
 def _batch_last(x: Tensor, axis: int) -> Tensor:
-    """Return an array with the batch, now at an axis, last; images are copied into that order."""
+    """Return an array with its batch axis moved last; images are copied into that order."""
     moved = x.movedim(axis, -1)
     return moved if x.ndim - axis == 2 else moved.contiguous()

@@ -1,7 +1,4 @@
-"""The contract of a stacked program: a problem with the axes of trials added.
-
-Derivatives of functions that are known by their values alone.
-"""
+"""The contract of a stacked program: losses and gradients of many trials at once."""
 
 from __future__ import annotations
 
@@ -19,62 +16,105 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
-    from gdcli.engine.layout import Lanes
+    from gdcli.engine.layout import TrialLayout
+    from gdcli.engine.theory.curvature import Curvature
     from gdcli.problem import Array, Batch, Data, Params, Problem
 
-CHUNK = 512  # examples of a network's full pass that are held at a time
+CHUNK = 512  # examples of a network's full pass at a time
 
 
 class Evaluation(NamedTuple):
-    """What a recorded point holds: measures by column name, of the lanes' shape, and gradients."""
+    """What a recorded point holds; arrays of the layout's shape, one value a trial."""
 
-    values: dict[str, Array]
+    values: dict[str, Array]  # by column name
     gradient: Params  # of the full training loss
+    running: Array = None  # for measures: which trials still run and have a finite loss
 
 
-class Outcome(NamedTuple):
-    """What every lane, the lanes flattened, makes of training examples that follow one another."""
+class ExampleLosses(NamedTuple):
+    """What each trial of a stack, padding included, makes of some consecutive training examples."""
 
-    loss: Array  # (lanes, examples), without the penalty
-    probability: Array | None  # of each class, (lanes, classes, examples); None: no classifier
+    loss: Array  # (trials, examples), without the penalty
+    probability: Array | None  # (trials, classes, examples); None: the problem is no classifier
 
 
-class Program(ABC):
-    """Losses and gradients of the trials of one cohort, computed together.
+class Stack(ABC):
+    """Trials whose parameters are stacked: optimizer, records and measures compute with it.
 
-    Parameters are arrays by name with the lanes among their axes; `over` says where.
+    A parameter is one array for all trials. Only the stack knows which of its axes are those of the
+    trials.
     """
 
-    words: str  # what it does, for the manifest
-    turn: int = 0  # the step at which quantization switches on; 0: it never changes
-    steady = True  # a recorded point's full gradient can be reused by the next step of gd
+    problem: Problem
+    data: Data
+    layout: TrialLayout
+    device: Device
+
+    @abstractmethod
+    def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
+        """Return the stacked starting points, given one for each seed of the layout."""
+
+    def by_trial(self, params: Params) -> dict[str, NDArray[np.floating]]:
+        """Return the trials' parameters as `start` takes them, with a first axis of trials."""
+        return {name: self.device.host(a)[self.layout.place] for name, a in params.items()}
+
+    @abstractmethod
+    def broadcast(self, values: Array, param: Array) -> Array:
+        """Return one value a trial, of the layout's shape, so that it broadcasts with `param`."""
+
+    @abstractmethod
+    def sum_per_trial(self, array: Array) -> Array:
+        """Return the sum of each trial's part of a parameter, of the layout's shape."""
+
+    @abstractmethod
+    def flatten(self, params: Params) -> Array:
+        """Return each trial's parameters as one vector, shape (*layout.shape, size)."""
+
+    @abstractmethod
+    def unflatten(self, vectors: Array, params: Params) -> Params:
+        """Return vectors as arrays of the shapes of `params`: the inverse of `flatten`."""
+
+    @abstractmethod
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return each trial's direction times the Hessian of its full training loss."""
+
+    def constant_curvature(self) -> Curvature | None:
+        """Return the curvature of a loss whose Hessian is constant; None: it varies, or may."""
+        return None
+
+    def norm(self, params: Params) -> Array:
+        """Return the Euclidean norm over all parameters, of the layout's shape."""
+        return sum(self.sum_per_trial(array * array) for array in params.values()) ** 0.5
+
+    def finite(self, params: Params) -> Array:
+        """Return which trials have finite parameters only, of the layout's shape."""
+        broken = sum(self.sum_per_trial(~namespace(a).isfinite(a)) for a in params.values())
+        return broken == 0
+
+
+class Program(Stack):
+    """Losses and gradients of the trials of one cohort, computed together."""
+
+    description: str  # for the manifest
+    quantize_from_step: int = 0  # step at which quantization switches on; 0: never changes
+    # True if the full-batch gradient of a recorded point can be reused by the next gd step.
+    reuses_recorded_gradient = True
+    convex = False  # the loss is known to have no direction of negative curvature
     step = 0  # the step that a gradient is taken for, counted from 0: what is drawn follows from it
 
-    def __init__(self, problem: Problem, data: Data, lanes: Lanes, device: Device) -> None:
+    def __init__(self, problem: Problem, data: Data, layout: TrialLayout, device: Device) -> None:
         """Move the data to the device."""
-        self.problem, self.data, self.lanes, self.device = problem, data, lanes, device
+        self.problem, self.data, self.layout, self.device = problem, data, layout, device
         self.train: Batch = {name: self._placed(a) for name, a in data.train.items()}
         self.test: Batch = {name: self._placed(a) for name, a in data.test.items()}
         self.constants: Batch = {name: device.array(a) for name, a in data.constants.items()}
         self.examples = data.examples
         self.streamed = streamed(data)
-        self.carried: Params = {}  # from step to step besides the parameters: running statistics
+        self.buffers: Params = {}  # change from step to step, as running statistics do
 
     def _placed(self, array: Array) -> Array:
         """Return an array on the device, unless it stays on disk."""
         return array if isinstance(array, Streamed) else self.device.array(array)
-
-    @abstractmethod
-    def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
-        """Return the stacked starting points, given one for each of the lanes' seeds."""
-
-    def unstacked(self, params: Params) -> dict[str, NDArray[np.floating]]:
-        """Return the trials' parameters as `start` takes them, with a first axis of trials."""
-        return {name: self.device.host(a)[self.lanes.place] for name, a in params.items()}
-
-    @abstractmethod
-    def over(self, values: Array, param: Array) -> Array:
-        """Return values of the lanes' shape, shaped to broadcast against a parameter."""
 
     @abstractmethod
     def batches(self, indices: NDArray[np.int64]) -> Iterator[Any]:
@@ -82,44 +122,35 @@ class Program(ABC):
 
     @abstractmethod
     def gradient(self, params: Params, batch: Any) -> Params:
-        """Return the gradient of the mean loss over a batch; None is all training examples."""
-
-    @abstractmethod
-    def hessian_product(self, params: Params, direction: Params) -> Params:
-        """Return each trial's direction times the Hessian of its full training loss."""
-
-    @abstractmethod
-    def vectors(self, params: Params) -> Array:
-        """Return every trial's parameters as one vector, shape (*lanes, parameters)."""
-
-    @abstractmethod
-    def parted(self, vectors: Array, params: Params) -> Params:
-        """Return vectors, as `vectors` makes them, as arrays of the parameters' shapes."""
+        """Return the gradient of the mean loss over a batch; None means all training examples."""
 
     @abstractmethod
     def evaluate(self, params: Params) -> Evaluation:
         """Return the full training loss with its gradient, and what else is recorded."""
 
     def training_loss(self, params: Params) -> Array:
-        """Return the full training loss alone, of the lanes' shape."""
+        """Return the full training loss alone, of the layout's shape."""
         return self.evaluate(params).values["train_loss"]
 
-    def held(self) -> dict[str, NDArray[Any]]:
-        """Return what the trials carry along, with a first axis of trials."""
-        return {name: self.device.host(a)[self.lanes.place] for name, a in self.carried.items()}
+    def buffers_by_trial(self) -> dict[str, NDArray[Any]]:
+        """Return the buffers, with a first axis of trials."""
+        return {name: self.device.host(a)[self.layout.place] for name, a in self.buffers.items()}
 
-    def carry(self, one: dict[str, NDArray[Any]]) -> None:
-        """Have every trial carry along what one trial does."""
-        self.carried = {
-            name: self.device.array(np.stack([value] * self.lanes.shape[0]))
+    def load_buffers(self, one: dict[str, NDArray[Any]]) -> None:
+        """Give every trial the same buffers: those of one trial."""
+        self.buffers = {
+            name: self.device.array(np.stack([value] * self.layout.shape[0]))
             for name, value in one.items()
         }
 
-    def reach(self, step: int) -> None:  # noqa: B027 -- most are the same at every step
-        """Prepare for a step: called before every step, and before every evaluation."""
+    def set_step(self, step: int) -> None:
+        """Prepare for a step: switch quantization on once its step is reached.
 
-    def outcomes(self, params: Params) -> Iterator[Outcome]:
-        """Yield what becomes of all training examples, in their order, some of them at a time.
+        Called before every step and before every evaluation.
+        """
+
+    def per_example(self, params: Params) -> Iterator[ExampleLosses]:
+        """Yield the losses of all training examples, in their order, some at a time.
 
         Raises NotImplementedError where the loss is no mean over examples.
         """
@@ -127,33 +158,20 @@ class Program(ABC):
 
     @property
     def replays(self) -> bool:
-        """Whether steps may be taken again from a state that was kept, at little cost."""
+        """Whether steps can be repeated from a stored state at little cost."""
         return self.device.eager and not self.streamed
 
     def dead_units(self, params: Params) -> Array | None:
-        """Return the share of ReLU units that are 0 for all training examples; None: no such."""
+        """Return the share of ReLU units that are 0 for all training examples; None: no ReLU."""
         return None
-
-    def norm(self, params: Params) -> Array:
-        """Return the Euclidean norm over all parameters, of the lanes' shape."""
-        return sum(self.total(array * array) for array in params.values()) ** 0.5
-
-    def finite(self, params: Params) -> Array:
-        """Return which trials have finite parameters only, of the lanes' shape."""
-        broken = sum(self.total(~namespace(a).isfinite(a)) for a in params.values())
-        return broken == 0
-
-    @abstractmethod
-    def total(self, array: Array) -> Array:
-        """Return the sum over a parameter's own axes, of the lanes' shape."""
 
 
 def derivative_along(function: Callable[[Array], Array], point: Array, direction: Array) -> Array:
     """Return the derivative of a function along a direction, by a central difference.
 
-    Points have shape (..., dimension, columns), and the function takes each column for itself. The
-    step is the third root of the precision, where rounding and the third derivative weigh alike:
-    about ten digits hold in float64, three in float32.
+    Points have shape (..., dimension, columns); the function treats each column by itself. The step
+    is the third root of the precision, where rounding and the third derivative have equal weight:
+    about ten digits are right in float64, three in float32.
     """
     xp = namespace(point)
     length, size = _largest(direction), _largest(point)
@@ -164,6 +182,6 @@ def derivative_along(function: Callable[[Array], Array], point: Array, direction
 
 
 def _largest(array: Array) -> Array:
-    """Return the largest number of each column, in size, shape (..., 1, columns)."""
+    """Return the largest absolute value of each column, shape (..., 1, columns)."""
     xp = namespace(array)
     return xp.max(xp.abs(array), axis=-2, keepdims=True)

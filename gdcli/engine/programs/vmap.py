@@ -1,8 +1,7 @@
-"""How a function written for one trial is computed for all: together, or one by one.
+"""How a function of one trial is computed for all trials: together by vmap, or one by one.
 
-Whether a loss can be computed for all trials together: it is tried, on a few examples.
-
-Derivatives by torch.func without what they import of torch's compiler and never use.
+Whether trials can be computed together is tried on a few examples. Derivatives by torch.func come
+without the import of torch's compiler, which they never use.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ Build = Callable[["Data", "Mapping", int], "AutogradProgram"]
 
 
 def obstacle(build: Build, data: Data, start: Start) -> str | None:
-    """Return why a program cannot compute its trials together, None where it can.
+    """Return why a program cannot compute its trials together; None: it can.
 
-    `build` makes the program of so many trials, which all begin at `start`. A loss that cannot be
-    computed for one trial either is no obstacle to stacking: it is the trials' own failure.
+    `build` makes the program of a number of trials that all begin at `start`. A loss that cannot be
+    computed for one trial either is no obstacle to stacking: then the trials fail by themselves.
     """
     few = replace(some_of(data, 0, FEW), test={})
     try:
@@ -61,7 +60,7 @@ def obstacle(build: Build, data: Data, start: Start) -> str | None:
 
 
 def _tried(program: AutogradProgram, start: Start) -> dict[str, np.ndarray]:
-    """Return what is recorded at a point and the gradients of a step, as numbers."""
+    """Return the values of a point and the gradients of a step, as numbers."""
     params = program.start([start])
     with warnings.catch_warnings():
         # Where torch has no batching rule it warns, and is as slow as one by one.
@@ -84,19 +83,18 @@ COMPILER = "torch._dynamo"
 
 
 class _Later(ModuleType):
-    """A module that is imported when something is asked of it that it does not hold."""
+    """A stand-in for a module, which is imported when an attribute is missing."""
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the module itself has."""
+        """Return the module's own attribute."""
         return getattr(import_module(self.__name__), name)
 
 
 @contextmanager
 def uncompiled() -> Iterator[None]:
-    """Have torch._dynamo not imported: it takes 1.5 s and 75 MB, and nothing is compiled here.
+    """Avoid the import of torch._dynamo: it takes 1.5 s and 75 MB, and nothing here is compiled.
 
-    torch.func switches compiled autograd off while it differentiates. Where the compiler was never
-    imported it is off.
+    torch.func switches compiled autograd off while it differentiates. Without the import it is off.
     """
     with _symbols_unread():
         yield from _compiler_unread()
@@ -120,7 +118,7 @@ def _compiler_unread() -> Iterator[None]:
 
 @contextmanager
 def _symbols_unread() -> Iterator[None]:
-    """Have torch check what is true without its algebra of sizes: sympy takes 1 s and 60 MB."""
+    """Let torch check shapes without its symbolic algebra: sympy takes 1 s and 60 MB."""
     check = torch._check_with  # noqa: SLF001 -- what all of its checks go through
 
     def checked(error: type[Exception], cond: Any, message: Callable[[], str]) -> None:
@@ -140,8 +138,8 @@ Function = Callable[..., Any]
 class Mapping(ABC):
     """A way to compute a function of one trial for every trial of a stack."""
 
-    words: ClassVar[str]  # "{}" stands for what is mapped
-    steady: ClassVar[bool]  # the same call has the same result
+    description: ClassVar[str]  # "{}" stands for the mapped function
+    reuses_recorded_gradient: ClassVar[bool]  # the same call gives the same result
 
     @abstractmethod
     def each(
@@ -151,25 +149,25 @@ class Mapping(ABC):
         begin: Callable[[int], None],
         at_once: int | None = None,
     ) -> Any:
-        """Return the function of stacked arguments, but for those that all trials share.
+        """Return the function of stacked arguments; some arguments may be shared by all trials.
 
-        `begin` is told of a trial's place before it is computed, where that is done by itself; no
-        more than `at_once` are computed at a time.
+        `begin` is called with a trial's index before the trial is computed, where trials are
+        computed one by one; at most `at_once` trials are computed at a time.
         """
 
     @abstractmethod
     def slopes(self, loss: Function) -> Function:
-        """Return what gives gradient, and (loss, rest), of a function that gives (loss, rest)."""
+        """Return a function for gradient and (loss, rest), from a function for (loss, rest)."""
 
     @abstractmethod
     def product(self, loss: Function) -> Function:
-        """Return what gives the Hessian's product, of (parameters, direction, rest)."""
+        """Return a function for the Hessian's product, of (parameters, direction, rest)."""
 
 
 def as_differentiated(function: Function) -> Function:
-    """Return a function as it is computed where gradients are wanted.
+    """Return a function as it is computed where gradients are needed.
 
-    Only there does torch take recurrent layers apart into what can be mapped.
+    Only there does torch split recurrent layers into operations that vmap can map.
     """
 
     def computed(params: Params, *rest: Any) -> Any:
@@ -181,8 +179,8 @@ def as_differentiated(function: Function) -> Function:
 class Together(Mapping):
     """All trials at once, by torch.func.vmap."""
 
-    words = "vmap of the {}"
-    steady = True
+    description = "vmap of the {}"
+    reuses_recorded_gradient = True
 
     def each(
         self,
@@ -212,13 +210,13 @@ class Together(Mapping):
 
 
 class OneByOne(Mapping):
-    """One trial after another: nothing is asked of the function but that it can be differentiated.
+    """One trial after another: the function need only be differentiable.
 
-    What it draws from torch's own stream follows from the trial.
+    Draws from torch's own stream follow from the trial.
     """
 
-    words = "{} of one trial at a time"
-    steady = False
+    description = "{} of one trial at a time"
+    reuses_recorded_gradient = False
 
     def each(
         self,
@@ -227,7 +225,7 @@ class OneByOne(Mapping):
         begin: Callable[[int], None],
         at_once: int | None = None,
     ) -> Any:
-        """Return the function that goes from trial to trial."""
+        """Return the function applied to one trial after the other."""
 
         def mapped(params: Params, *rest: Any) -> Any:
             found = []
@@ -262,7 +260,7 @@ class OneByOne(Mapping):
 
 
 def hessian_product(loss: Any, leaves: Params, direction: Params) -> Params:
-    """Return the product of a loss's Hessian with a direction, by plain autograd, twice over."""
+    """Return the product of a loss's Hessian with a direction, by autograd applied twice."""
     held = list(leaves.values())
     slopes = torch.autograd.grad(loss, held, create_graph=True, materialize_grads=True)
     along = _along(dict(zip(leaves, slopes, strict=True)), direction)

@@ -1,15 +1,7 @@
 """One trial, step by step: a batch, the gradient of its loss by autograd, the update, a record.
 
-Nothing is stacked, fused or differentiated by hand. What a trial is given (its start, the order of
-its examples, its update rule) it is given by any engine; how it is computed is all here.
-
-What is kept of one trial: its recorded points, and how it ended.
-
-Steps that a class of torch.optim takes: on the parameters of one trial, as a tutorial has it.
-
-The sharpness of one trial: products with its Hessian by autograd, twice over.
-
-What is watched of one trial at steps that do not depend on what is recorded.
+Nothing is stacked, fused or differentiated by hand. Starting point, order of examples and update
+rule are those of any engine; how a trial is computed with them is all in this file.
 """
 
 from __future__ import annotations
@@ -25,12 +17,19 @@ import torch
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.device import Torch
-from gdcli.engine.families import needs_torch, pieces_for, precision
-from gdcli.engine.hessian import direction, largest_eigenvalue, twice_differentiable
-from gdcli.engine.initial import starting_point
-from gdcli.engine.plan import Plan, plan_of, turn_of
-from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, Curves
-from gdcli.engine.reference.objective import Objective, Slopes, Tensors, norm, objective_of, tensors
+from gdcli.engine.families.find import family_of, pieces_for, precision
+from gdcli.engine.families.objective import (
+    Objective,
+    Slopes,
+    Tensors,
+    norm,
+    tensors,
+)
+from gdcli.engine.layout import TrialLayout
+from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.programs.first_axis import FirstAxis
+from gdcli.engine.programs.program import Evaluation
+from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watched import CAUSES, Watched, watched
 from gdcli.engine.watcher import Trajectory
@@ -43,17 +42,17 @@ if TYPE_CHECKING:
     from gdcli.engine.initial import Start
     from gdcli.experiment.grid import Training, Trial
     from gdcli.optimizer import Optimizer, State
-    from gdcli.problem import Data
+    from gdcli.problem import Data, Params
 
 
 class Curve:
-    """One trial's points, until one of them ends it."""
+    """The recorded points of one trial."""
 
     def __init__(self, training: Training) -> None:
         """Begin without a point, running."""
         self.training = training
         self.steps: list[int] = []
-        self.seen: list[int] = []  # examples whose gradient was taken, each as often as it was
+        self.seen: list[int] = []  # examples whose gradients were computed, with repetitions
         self.columns: dict[str, list[float]] = {}
         self.ended = RUNNING
 
@@ -66,7 +65,7 @@ class Curve:
         self.ended = self._ended(measures, params)
 
     def beyond(self, measures: Tensors, params: Tensors) -> bool:
-        """Return whether a point is out of the bounds of a trial that goes on."""
+        """Return whether a point is out of bounds: the trial diverges there."""
         loss = measures["train_loss"]
         limit = self.training.diverge_at * max(1.0, abs(self.columns["train_loss"][0]))
         finite = all(array.isfinite().all() for array in (loss, *params.values()))
@@ -82,10 +81,10 @@ class Curve:
         low = training.target_loss is not None and loss <= training.target_loss
         return CONVERGED if flat or low else RUNNING
 
-    def curves(self, dtype: str, plan: Plan) -> Curves:
-        """Return the curves of a batch of this trial alone."""
+    def curves(self, dtype: str, plan: Plan) -> BatchHistory:
+        """Return the history of a batch that has only this trial."""
         planned = self.seen == list(map(plan.examples_at, self.steps))
-        return Curves(
+        return BatchHistory(
             steps=self.steps,
             values={name: np.array([c], dtype).T for name, c in self.columns.items()},
             length=np.array([len(self.steps)]),
@@ -103,7 +102,7 @@ class TorchSteps:
     def __init__(
         self, trial: Trial, rule: TorchOptimizer, params: Tensors, rates: Callable[[int], float]
     ) -> None:
-        """Take copies of the parameters; `rates` says the multiplier of the rate at a step."""
+        """Copy the parameters; `rates` returns the schedule's multiplier at a step."""
         self.lr, self.clip_norm, self.rates = trial.lr, rule.clip_norm, rates
         self.params = {name: param.detach().clone() for name, param in params.items()}
         for param in self.params.values():
@@ -111,7 +110,7 @@ class TorchSteps:
         self.optimizer = rule.made(list(self.params.values()), trial.lr)
 
     def __call__(self, params: Tensors, slopes: Callable[[Tensors], Slopes], step: int) -> Tensors:
-        """Take a step; return the parameters as they are then."""
+        """Take a step; return the parameters after it."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * self.rates(step)
 
@@ -133,42 +132,52 @@ def clipped(gradient: Tensors, longest: float | None) -> Tensors:
     return {name: slope * (longest / length) for name, slope in gradient.items()}
 
 
-class Sharpness:
-    """Measures one trial, at any point."""
+class OneTrial(FirstAxis):
+    """The trial as a stack of one, for measures."""
 
-    def __init__(self, objective: Objective[Any], seed: int, start: Start, device: Torch) -> None:
-        """Draw the direction that the search begins with: any engine's."""
-        self.objective, self.device = objective, device
-        first = tensors(direction(objective.problem, seed, start), device)
-        self.first = _vector(list(first.values()))
+    def __init__(self, objective: Objective[Any], seed: int, device: Torch) -> None:
+        """Take what the trial minimises."""
+        self.objective, self.problem, self.data = objective, objective.problem, objective.data
+        only = np.zeros(1, np.int64)
+        self.layout = TrialLayout((1,), only, (seed,), only, only)
+        self.device: Torch = device
 
-    def at(self, params: Tensors) -> Tensor:
-        """Return the sharpness, nan where it is not finite."""
+    def start(self, starts: list[Start]) -> Params:
+        """Return the starting point of the only seed."""
+        return _stacked(tensors(starts[0], self.device))
 
-        def product(vector: Tensor) -> Tensor:
-            sums = torch.zeros_like(vector)
-            for share, leaves, slopes in self.objective.curved(params):
-                gradient = _vector(slopes)
-                if gradient.requires_grad:  # else the loss is linear
-                    bent = torch.autograd.grad(gradient, leaves, vector, materialize_grads=True)
-                    sums += share * _vector(bent)
-            return sums
-
-        with twice_differentiable(self.objective.problem):
-            found = largest_eigenvalue(product, self.first, np.array([True]), self.device)
-        return self.first.new_tensor(found[0])
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return the derivative of the gradient along the direction, by autograd."""
+        vector = self.flatten(direction)
+        product = torch.zeros_like(vector)
+        for share, leaves, slopes in self.objective.curved(_only(params)):
+            gradient = _vector(slopes)
+            if gradient.requires_grad:  # else the loss is linear
+                bent = torch.autograd.grad(gradient, leaves, vector, materialize_grads=True)
+                product += share * _vector(bent)
+        return self.unflatten(product, params)
 
 
-def _vector(parts: tuple[Tensor, ...] | list[Tensor]) -> Tensor:
+def _vector(parts: tuple[Tensor, ...]) -> Tensor:
     """Return tensors as one vector, of the only trial: shape (1, size)."""
     return torch.cat([part.flatten() for part in parts])[None]
+
+
+def _stacked(params: Tensors) -> Tensors:
+    """Return parameters of one trial with an axis of trials."""
+    return {name: param[None] for name, param in params.items()}
+
+
+def _only(params: Tensors) -> Tensors:
+    """Return the parameters of the only trial, without an axis of trials."""
+    return {name: param[0] for name, param in params.items()}
 
 
 MEASURES = ("train_loss", "grad_norm", "test_loss")
 
 
-class Watcher:
-    """Collects the measures of the watched steps."""
+class TrialWatcher:
+    """Collects the values at the watched steps."""
 
     def __init__(self, watched: Watched, horizon: int) -> None:
         """Begin before the start."""
@@ -195,7 +204,7 @@ class Watcher:
                     self.values.setdefault(name, []).append(float(measures[name]))
 
     def trajectory(self, last: int) -> Trajectory:
-        """Return what was watched, as that of a batch of this trial alone."""
+        """Return what was watched, as a batch that has only this trial."""
         unknown = np.array([np.nan])
         return Trajectory(
             self.watched,
@@ -218,11 +227,11 @@ def train(
     device_name: str,
     advance: Callable[[int], None],
     watch: Callable[[Tensors, Tensors], None] = lambda *_: None,
-) -> Curves:
+) -> BatchHistory:
     """Train one trial on a resolved device.
 
-    `advance` is told of the steps done, `watch` of the parameters at every recorded point, and
-    of what the layers carry along.
+    `advance` is called with the number of steps done, `watch` with parameters and buffers at every
+    recorded point.
     """
     with torch.random.fork_rng(devices=[]):  # a problem may draw numbers of its own
         return _train(trial, data, device_name, advance, watch)
@@ -234,50 +243,54 @@ def _train(
     device_name: str,
     advance: Callable[[int], None],
     watch: Callable[[Tensors, Tensors], None],
-) -> Curves:
+) -> BatchHistory:
     device = Torch(precision(trial), name=device_name)
     plan = plan_of(trial, data.examples)
-    parts = pieces_for(trial, data, plain=True) if needs_torch(trial.problem) else None
-    objective = objective_of(trial.problem, data, device, turn_of(trial.problem, plan), parts)
-    start = starting_point(trial.problem, data, trial.seed)
+    family, problem = family_of(trial.problem), trial.problem
+    from_step = family.quantize_from_step(trial, data)
+    objective = family.objective(problem, data, device, from_step)
+    objective.pieces = pieces_for(trial, data, plain=True)
+    start = family.starting_point(problem, data, trial.seed)
     params = tensors(start, device)
     move = _mover(trial, params, plan)
     batches = _batches(trial, plan, objective)
-    sharpness = Sharpness(objective, trial.seed, start, device) if trial.training.measure else None
+    kinds = trial.training.measures
+    one = OneTrial(objective, trial.seed, device)
+    measures = Measures(kinds, one, _stacked(params)) if kinds else None
     curve = Curve(trial.training)
-    watcher = Watcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
-    watch(params, objective.carried)
-    objective.reach(0)
-    seen, measures = 0, _measures(objective, sharpness, params)
-    curve.add(0, seen, measures, params)
-    watcher.add(0, measures, beyond=curve.ended == DIVERGED)
+    watcher = TrialWatcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
+    watch(params, objective.buffers)
+    objective.set_step(0)
+    seen, values = 0, _measured(objective, measures, params)
+    curve.add(0, seen, values, params)
+    watcher.add(0, values, beyond=curve.ended == DIVERGED)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
             break
         for step in range(here, there):
             if step > here and step in watcher.wanted:
-                objective.reach(step)
-                measures = objective.measures(params)
-                watcher.add(step, measures, beyond=curve.beyond(measures, params))
-            objective.reach(step)
+                objective.set_step(step)
+                values, _ = objective.evaluate(params)
+                watcher.add(step, values, beyond=curve.beyond(values, params))
+            objective.set_step(step)
             batch = next(batches)
             slopes = _Counted(
                 partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
             )
             params = move(params, slopes, step)
             seen += slopes.calls * (plan.examples_at(step + 1) - plan.examples_at(step))
-        objective.reach(there)
-        watch(params, objective.carried)
-        measures = _measures(objective, sharpness, params)
-        curve.add(there, seen, measures, params)
-        watcher.add(there, measures, beyond=curve.ended == DIVERGED)
+        objective.set_step(there)
+        watch(params, objective.buffers)
+        values = _measured(objective, measures, params)
+        curve.add(there, seen, values, params)
+        watcher.add(there, values, beyond=curve.ended == DIVERGED)
         advance(there - here)
     curves = curve.curves(device.dtype, plan)
     return curves._replace(trajectory=watcher.trajectory(curve.steps[-1]))
 
 
 class _Counted:
-    """A gradient that counts how often a step takes it: L-BFGS does many times."""
+    """A gradient function that counts its calls: a step of L-BFGS makes many."""
 
     def __init__(self, slopes: Callable[[Tensors], Slopes]) -> None:
         self.slopes, self.calls = slopes, 0
@@ -287,17 +300,18 @@ class _Counted:
         return self.slopes(params)
 
 
-def _measures(objective: Objective[Any], sharpness: Sharpness | None, params: Tensors) -> Tensors:
-    """Return what is recorded at a point, by column; of a loss that is not finite no sharpness."""
-    found = objective.measures(params)
-    if sharpness:
-        loss = found["train_loss"]
-        found["sharpness"] = sharpness.at(params) if loss.isfinite() else loss.new_tensor(math.nan)
-    return found
+def _measured(objective: Objective[Any], measures: Measures | None, params: Tensors) -> Tensors:
+    """Return what is recorded at a point, by column."""
+    values, gradient = objective.evaluate(params)
+    if measures is None:
+        return values
+    running = values["train_loss"].isfinite().reshape(1)
+    point = Evaluation(_stacked(values), _stacked(gradient), running)
+    return _only(measures.added(_stacked(params), point).values)
 
 
 def _mover(trial: Trial, params: Tensors, plan: Plan) -> Mover:
-    """Return what takes the parameters one step on."""
+    """Return a function that takes one step with the parameters."""
     rates = partial(trial.schedule.multiplier, horizon=plan.steps)
     if isinstance(trial.optimizer, TorchOptimizer):
         return TorchSteps(trial, trial.optimizer, params, rates)
@@ -313,7 +327,7 @@ def _mover(trial: Trial, params: Tensors, plan: Plan) -> Mover:
 
 
 def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Tensors]:
-    """Yield what each step sees: all examples, or the next ones in the order of the seed."""
+    """Yield the batch of each step: all examples, or the next ones in the order of the seed."""
     if trial.method == "gd":
         yield from repeat(objective.train)
     orders = Orders(name_of(trial.problem), (trial.seed,), plan, trial.training.order)
@@ -324,7 +338,7 @@ def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Te
 def _directions(
     rule: Optimizer, params: Tensors, gradient: Tensors, states: dict[str, State], step: int
 ) -> Tensors:
-    """Clip the gradient, decay the weights, and return where the rule goes; it moves its states."""
+    """Clip the gradient, decay the weights, return the directions; update the states in place."""
     gradient, directions = clipped(gradient, rule.clip_norm), {}
     for name, param in params.items():
         slope = gradient[name]

@@ -1,4 +1,4 @@
-"""The steps of a GPU as a CUDA graph: each launched at once, not kernel by kernel."""
+"""Steps on a GPU as a CUDA graph: all kernels of a step are launched at once."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 Step: TypeAlias = Callable[[], None]
 
 WARM_UP = 3  # steps that PyTorch wants on a side stream before a capture
-FEWEST = 2  # steps for which copying in and out pays
+FEWEST = 2  # steps for which the copies in and out pay
 
 
 def captured(step: Step, device: str) -> Step:
-    """Return what replays a step's kernels, on the memory that the step works on.
+    """Return a function that replays a step's kernels, on the memory that the step uses.
 
-    As PyTorch's notes on CUDA semantics have it. Raises what torch does for a step that cannot be
-    recorded, such as one that waits for a number of the GPU's.
+    As in PyTorch's notes on CUDA semantics. Raises torch's error for a step that cannot be
+    recorded, such as one that waits for a number of the GPU.
     """
     with torch.cuda.device(device):  # only the streams of the current device are recorded
         aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
@@ -47,19 +47,19 @@ def captured(step: Step, device: str) -> Step:
 
 @dataclass
 class Memory:
-    """What changes from step to step, where a graph reads and writes it."""
+    """The arrays that change from step to step, in the memory that a graph reads and writes."""
 
     params: Params
     states: dict[str, State]
     step: Tensor  # its number
 
     def copy(self) -> Memory:
-        """Return the same on memory of its own."""
+        """Return a copy in memory of its own."""
         states = {name: _clones(state) for name, state in self.states.items()}
         return Memory(_clones(self.params), states, self.step.clone())
 
     def load(self, other: Memory) -> None:
-        """Take the values of another."""
+        """Copy the values of another."""
         _copy(other.params, self.params)
         for name, state in other.states.items():
             _copy(state, self.states[name])
@@ -69,29 +69,31 @@ class Memory:
 class Graphed(Stepper[Program]):
     """The steps of another stepper, whose kernels are recorded once and then replayed.
 
-    A graph reads and writes the same memory each time. Parameters, states, learning rates, the
-    number of the step and its batch are copied there, and the first two back after the last step.
+    A graph reads and writes the same memory each time. Parameters, states, learning rates, step
+    number and batch are copied there; parameters and states are copied back after the last step.
     """
 
     def __init__(
         self, plain: Stepwise[Any], capture: Callable[[Step, str], Step] = captured
     ) -> None:
-        """Take the steps, and what records one; nothing is recorded yet."""
-        super().__init__(plain.program, plain.rule, plain.orders)
-        self.words = f"{plain.words}, as a CUDA graph"
+        """Take the stepper, and the function that records a step; nothing is recorded yet."""
+        super().__init__(plain.program, plain.optimizer, plain.orders)
+        self.description = f"{plain.description}, as a CUDA graph"
         self.plain, self.capture = plain, capture
         self.recorded: dict[tuple[Any, ...], tuple[Step, list[Tensor]]] = {}  # by batches' shapes
         self.memory: Memory | None = None
-        self.impossible = False  # to record
+        self.impossible = False  # whether a step could not be recorded
 
     @staticmethod
     def fits(program: Program) -> bool:
-        """Return whether every step runs the same kernels, on what is there from the first.
+        """Return whether every step runs the same kernels on data that are there from the start.
 
-        A network that is rounded later on is another one then.
+        A network that is quantized later runs other kernels then.
         """
         known = isinstance(program, LinearModelProgram) or bool(getattr(program, "layers", None))
-        return known and not (program.turn or program.streamed or program.device.eager)
+        return known and not (
+            program.quantize_from_step or program.streamed or program.device.eager
+        )
 
     def advance(
         self,
@@ -101,7 +103,7 @@ class Graphed(Stepper[Program]):
         last: int,
         gradient: Params | None,
     ) -> None:
-        """Take the step whose gradient is known as it is, and replay the others."""
+        """Take a step whose gradient is known without a graph, and replay the others."""
         if gradient and not self.orders:
             self.plain.advance(params, states, first, first + 1, gradient)
             first += 1
@@ -114,8 +116,8 @@ class Graphed(Stepper[Program]):
         self.plain.advance(params, states, first, last, None)
 
     def _loaded(self, params: Params, states: dict[str, State], step: int) -> Memory:
-        """Return the graph's memory with the values of a step."""
-        rates = self.rule.learning_rates(step)
+        """Return the graph's memory, loaded for a step."""
+        rates = self.optimizer.learning_rates(step)
         # As float64, b**step is that of a number b, and an array b keeps its own precision.
         now = Memory(params, states, rates.new_tensor(step, dtype=torch.float64))
         if self.memory is None:
@@ -124,9 +126,9 @@ class Graphed(Stepper[Program]):
         return self.memory
 
     def _replay(self, memory: Memory, first: int, last: int) -> int:
-        """Take steps on the graph's memory; return the first that is still to take."""
+        """Take steps in the graph's memory; return the first that is still to take."""
         for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
-            rates = self.rule.learning_rates(step)
+            rates = self.optimizer.learning_rates(step)
             if rates is not self.loaded:
                 self.loaded = rates
                 self.rates.copy_(rates)
@@ -149,16 +151,16 @@ class Graphed(Stepper[Program]):
                 self.capture(lambda: self._step(memory, own), device),
                 _tensors(own),
             )
-        except Exception:  # noqa: BLE001 -- a rule of anyone's; the plain steps tell what is wrong
+        except Exception:  # noqa: BLE001 -- a user's own optimizer; the plain steps tell what is wrong
             self.impossible = True
         memory.load(before)
         return not self.impossible
 
     def _step(self, memory: Memory, batch: Any) -> None:
-        """Take a step on the graph's memory."""
+        """Take a step in the graph's memory."""
         params, states = dict(memory.params), dict(memory.states)
-        taker = copy(self.plain)  # anew: nothing that is made of the rates may be kept
-        taker.rule = self.rule.at(self.rates)
+        taker = copy(self.plain)  # a fresh one: it must not cache what depends on the rates
+        taker.optimizer = self.optimizer.at(self.rates)
         taker.take(params, states, cast("int", memory.step), batch)
         # Copies: a state may be the old parameter itself, or another state.
         after = {name: _clones(state) for name, state in states.items()}

@@ -1,12 +1,6 @@
-"""Plain stochastic descent on a linear model: the learning rate goes into the slopes.
+"""Fused steps: several steps, or the parts of one, in fewer operations with the same result.
 
-Single-example descent on a linear model of many weights: the weights move once a block.
-
-Single-example descent on least squares: many steps as a few matrix products.
-
-Full-batch descent on a bowl along its axes: all steps to the next recorded point at once.
-
-Plain stochastic descent on a network: the learning rate goes into the slopes.
+Each stepper says in its docstring which steps it fuses, and by which algebra.
 """
 
 from __future__ import annotations
@@ -27,16 +21,19 @@ if TYPE_CHECKING:
 
     from gdcli.engine.programs.network import NetworkProgram
     from gdcli.engine.sampling import Orders
-    from gdcli.engine.update import Rule
+    from gdcli.engine.update import StackedOptimizer
     from gdcli.optimizer import State
     from gdcli.problem import Array, Params
 
 
 class FusedLinearModel(Stepper[LinearModelProgram]):
-    """W -= x' (lr / batch * slope): one pass over the weights less, and no gradient."""
+    """Plain stochastic descent on a linear model: W -= x' (lr / batch * slope).
 
-    words = "gradient and update fused"
-    # Rates, a batch's size, and the former over it.
+    One pass over the weights fewer than gradient and update apart, and no array for the gradient.
+    """
+
+    description = "gradient and update fused"
+    # The last rates, batch size, and rates / size.
     known: tuple[NDArray[np.floating], int, NDArray[np.floating]] | None = None
 
     def advance(
@@ -55,7 +52,7 @@ class FusedLinearModel(Stepper[LinearModelProgram]):
             count = indices.shape[2]
             z = np.empty((*weight.shape[:2], count, weight.shape[3]), weight.dtype)
             for batch in program.batches(indices):
-                x, rates = batch["x"], self.rule.rates(step, params)["weight"]
+                x, rates = batch["x"], self.optimizer.rates(step, params)["weight"]
                 np.matmul(x, weight, out=z)
                 slope = program.model.slope(program.by_output(z), batch["y"])
                 slope = program.by_example(slope, count)
@@ -67,37 +64,34 @@ class FusedLinearModel(Stepper[LinearModelProgram]):
                 step += 1
 
     def _scale(self, rates: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
-        """Return rates / batch of the shape of predictions, (seeds, tiles, batch, columns)."""
+        """Return rate / batch in the shape of predictions, (seeds, tiles, batch, columns)."""
         count = shape[-2]
         if self.known is None or self.known[0] is not rates or self.known[1] != count:
-            # Written out: NumPy is slow where it has to repeat a row.
+            # In full: NumPy is slow where it broadcasts a row.
             self.known = rates, count, np.broadcast_to(rates / count, shape).copy()
         return self.known[2]
 
 
-MANY = 256  # weights of a trial from which moving them costs more than looking back
+MANY = 256  # weights of a trial, from which on moving them costs more than the inner products
 
 
 class BlockedLinearModel(Stepper[LinearModelProgram]):
-    """Sixteen steps between two passes over the weights.
+    """Single-example descent on many weights: sixteen steps between two passes over the weights.
 
     A prediction needs the weights w only through x w. With q = 1 - lr l2 the penalty's factor, and
-    e_i = lr slope_i q^(j - 1 - i) the move of step i as it is before step j of a block,
-
-        z_j = q^j x_j w - sum_{i < j} (x_j . x_i) e_i + b_j,
-
-    where the bias b, which has no penalty, moves by itself. Nothing is divided by q, which is 0 at
-    lr = 1 / l2.
+    e_i = lr slope_i q^(j - 1 - i) the move of step i as it is before step j of a block, z_j = q^j
+    x_j w - sum_{i < j} (x_j . x_i) e_i + b_j, where the bias b, which has no penalty, moves by
+    itself. Nothing is divided by q, which is 0 at lr = 1 / l2.
     """
 
-    words = "weights moved every sixteen steps"
-    together = STEPS_AT_ONCE
+    description = "weights moved every sixteen steps"
+    steps_fused = STEPS_AT_ONCE
 
     @staticmethod
-    def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
+    def fits(program: LinearModelProgram, optimizer: StackedOptimizer, orders: Orders) -> bool:
         """Return whether single examples move many weights, at a constant rate."""
         weights = program.train["x"].shape[1] * program.outputs
-        return orders.plan.batch_size == 1 and weights >= MANY and rule.constant
+        return orders.plan.batch_size == 1 and weights >= MANY and optimizer.constant
 
     def advance(
         self,
@@ -109,7 +103,7 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
     ) -> None:
         """Take the steps in blocks of sixteen, the last of an epoch shorter."""
         weight = params["weight"]
-        rates = self.rule.rates(first, params)["weight"]
+        rates = self.optimizer.rates(first, params)["weight"]
         factor = 1 - rates * self.program.model.l2
         factors = [np.ones_like(rates)]
         while len(factors) <= STEPS_AT_ONCE:
@@ -158,7 +152,7 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
         """Return x, (seeds, 1, steps, features), and y, (steps, seeds, 1, outputs, width)."""
         train = self.program.train
         x = np.ascontiguousarray(train["x"][places.T][:, None, :, :-1])
-        # Written out: NumPy is slow where it has to repeat a number.
+        # In full: NumPy is slow where it broadcasts a number.
         return x, train["y"][places][:, :, None, :, None].repeat(self.program.width, axis=-1)
 
 
@@ -166,22 +160,22 @@ DOUBLINGS = STEPS_AT_ONCE.bit_length() - 1
 
 
 class LeastSquares(Stepper[LinearModelProgram]):
-    """Sixteen steps at once.
+    """Single-example descent on least squares: sixteen steps at once.
 
     The residuals r of consecutive steps on examples X depend on each other only through the
-    examples' inner products: with L the part of X X' below its diagonal and c the learning rate,
-    (I + c L) r = X w - y. As L is nilpotent, the inverse is a short product,
-    (I - c L)(I + c^2 L^2)(I + c^4 L^4)(I + c^8 L^8), whose matrices all trials of a seed share.
+    examples' inner products: with L the part of X X' below its diagonal and c the learning rate, (I
+    + c L) r = X w - y. As L is nilpotent, the inverse is a short product, (I - c L)(I + c^2 L^2)(I
+    + c^4 L^4)(I + c^8 L^8), whose matrices all trials of a seed share.
     """
 
-    words = "sixteen steps at once"
-    together = STEPS_AT_ONCE
+    description = "sixteen steps at once"
+    steps_fused = STEPS_AT_ONCE
 
     @staticmethod
-    def fits(program: LinearModelProgram, rule: Rule, orders: Orders) -> bool:
+    def fits(program: LinearModelProgram, optimizer: StackedOptimizer, orders: Orders) -> bool:
         """Return whether the steps are those of least squares, one example at a constant rate."""
         plain = program.model.squared and not program.model.l2 and program.outputs == 1
-        alone = orders.plan.batch_size == 1 and rule.constant
+        alone = orders.plan.batch_size == 1 and optimizer.constant
         return plain and alone and program.device.dtype == "float64"
 
     def advance(
@@ -192,12 +186,12 @@ class LeastSquares(Stepper[LinearModelProgram]):
         last: int,
         gradient: Params | None,
     ) -> None:
-        """Take the steps in sixteens; the last of an epoch are filled up with empty examples."""
+        """Take sixteen steps at a time; the last of an epoch are padded with empty examples."""
         weight = params["weight"]
         shape = (*weight.shape[:2], STEPS_AT_ONCE, weight.shape[3])
         # c L = (c m) (L / m): with m the largest |x|^2, the powers of neither factor overflow.
         largest = (self.program.train["x"] ** 2).sum(1).max()
-        rates = self.rule.rates(first, params)["weight"]
+        rates = self.optimizer.rates(first, params)["weight"]
         powers = [_written_out(power, shape) for power in _powers(rates * largest)]
         rates = _written_out(rates, weight.shape)
         residual, step = np.empty(shape, weight.dtype), np.empty(shape, weight.dtype)
@@ -249,41 +243,50 @@ def _powers(factor: NDArray[np.floating]) -> list[NDArray[np.floating]]:
 
 
 def _written_out(values: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
-    """Return values repeated in memory: NumPy is several times as slow where it repeats a row."""
+    """Return values repeated in memory: NumPy broadcasts rows several times as slowly."""
     return np.ascontiguousarray(np.broadcast_to(values, shape))
 
 
-Matrix: TypeAlias = "list[list[Array]]"  # rows of entries, each an array over coordinates and lanes
+Matrix: TypeAlias = (
+    "list[list[Array]]"  # rows of entries, each an array over coordinates and trials
+)
 
-PART = 2048  # coordinates at a time: their matrices fit a cache
+PART = 2048  # coordinates at a time, whose matrices fit a cache
 
 
 class ClosedForm(Stepper[AnalyticProgram]):
-    """n steps as the n-th power of one.
+    """Full-batch descent on a quadratic along its axes: n steps as the n-th power of one.
 
-    Along an axis with curvature h, the gap g to the minimiser and what a linear optimizer keeps
-    are a vector that each step multiplies by the same small matrix: for plain descent the number
-    1 - lr h, with a velocity two by two (Lessard, Recht and Packard 2016). The optimizer itself
-    says what the matrix is, by its update of unit vectors.
+    Along an axis with curvature h, the gap g to the minimiser and the state of a linear optimizer
+    are a vector that each step multiplies by the same small matrix: for plain descent the number 1
+    - lr h, with a velocity a two by two matrix (Lessard, Recht and Packard 2016). The optimizer's
+    update of unit vectors gives the matrix.
     """
 
-    words = "all steps to a recorded point as one power"
+    description = "all steps to a recorded point as one power"
 
-    def __init__(self, program: AnalyticProgram, rule: Rule, orders: Orders | None) -> None:
-        """Take a program and a rule that fit."""
-        super().__init__(program, rule, orders)
-        bowl = program.function.curvature(program.everything)
+    def __init__(
+        self, program: AnalyticProgram, optimizer: StackedOptimizer, orders: Orders | None
+    ) -> None:
+        """Take a program and a optimizer that fit."""
+        super().__init__(program, optimizer, orders)
+        bowl = program.problem.curvature(program.everything)
         self.curvature, self.minimiser = cast("tuple[Array, Array]", bowl)
 
     @staticmethod
-    def fits(program: AnalyticProgram, rule: Rule) -> bool:
+    def fits(program: AnalyticProgram, optimizer: StackedOptimizer) -> bool:
         """Return whether every step multiplies by the same matrix."""
-        bowl = program.function.curvature(program.everything) is not None
-        return bowl and rule.optimizer.linear and rule.constant and not (rule.clips or rule.decays)
+        bowl = program.problem.curvature(program.everything) is not None
+        return (
+            bowl
+            and optimizer.first.linear
+            and optimizer.constant
+            and not (optimizer.clips or optimizer.decays)
+        )
 
     @property
-    def pause(self) -> None:
-        """None: a power of a power has other bits."""
+    def checkpoint_every(self) -> None:
+        """None: a power of a power has other bits, so a trial cannot be resumed between."""
         return
 
     def advance(
@@ -294,9 +297,9 @@ class ClosedForm(Stepper[AnalyticProgram]):
         last: int,
         gradient: Params | None,
     ) -> None:
-        """Take all steps at once, some coordinates after others."""
+        """Take all steps at once, some coordinates at a time."""
         point, state = params["point"], states["point"]
-        rates = self.rule.rates(first, params)["point"]
+        rates = self.optimizer.rates(first, params)["point"]
         names, gap = list(state), point - self.minimiser
         for start in range(0, gap.shape[-2], PART):
             here = (..., slice(start, start + PART), slice(None))
@@ -308,14 +311,14 @@ class ClosedForm(Stepper[AnalyticProgram]):
         params["point"] = self.minimiser + gap
 
     def _step(self, curvature: Array, rates: Array, names: list[str]) -> Matrix:
-        """Return the matrix of one step, from what it makes of a gap alone and of each state."""
-        rule = self.rule.rules["point"]
+        """Return the matrix of one step, from its effect on a gap and on each state."""
+        optimizer = self.optimizer.optimizers["point"]
         one = namespace(rates).ones_like(curvature * rates)
         columns = []
         for unit in (None, *names):
             gap = one if unit is None else 0 * one
             state = {name: one if name == unit else 0 * one for name in names}
-            direction, after = rule.update(curvature * gap, state, gap, 1)
+            direction, after = optimizer.update(curvature * gap, state, gap, 1)
             columns.append([gap - rates * direction, *(after[name] for name in names)])
         return [list(row) for row in zip(*columns, strict=True)]
 
@@ -340,11 +343,14 @@ def _applied(matrix: Matrix, vector: list[Array]) -> list[Array]:
 
 
 class FusedNetwork(Stepwise[Any]):
-    """Each layer moves its own parameters on the way back: no gradient is ever stored."""
+    """Plain stochastic descent on a network: each layer moves its own parameters.
+
+    The parameters move during the backward pass, so no gradient is ever stored.
+    """
 
     program: NetworkProgram
-    words = "gradient and update fused"
-    # Rates, a batch's size, and the former over it.
+    description = "gradient and update fused"
+    # The last rates, batch size, and rates / size.
     known: tuple[Tensor, int, Tensor] | None = None
 
     def take(
@@ -357,7 +363,7 @@ class FusedNetwork(Stepwise[Any]):
     ) -> None:
         """Take a step with the slopes times the learning rate over the batch size."""
         x, y = batch
-        rate, count = self.rule.learning_rates(step), x.shape[-1]
+        rate, count = self.optimizer.learning_rates(step), x.shape[-1]
         if self.known is None or self.known[0] is not rate or self.known[1] != count:
             self.known = rate, count, (rate / count)[:, None, None]
         self.program.descend(params, x, y, rate, self.known[2])

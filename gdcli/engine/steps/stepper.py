@@ -1,7 +1,4 @@
-"""The contract of a stepper.
-
-Any program with any rule: gradient, then update, step by step.
-"""
+"""How steps are taken: the contract of a stepper, and the plain way, step by step."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.sampling import Orders
-    from gdcli.engine.update import Rule
+    from gdcli.engine.update import StackedOptimizer
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
@@ -28,14 +25,16 @@ P = TypeVar("P", bound=Program)
 
 
 class Stepper(ABC, Generic[P]):
-    """Takes the steps of all trials of a batch."""
+    """Takes steps with all trials of a batch."""
 
-    words: str  # what it does, for the manifest
-    together: ClassVar[int] = 1  # steps that are taken as one, however many seeds share the cache
+    description: str  # for the manifest
+    steps_fused: ClassVar[int] = (
+        1  # steps that are always computed together, whatever fits the cache
+    )
 
-    def __init__(self, program: P, rule: Rule, orders: Orders | None) -> None:
-        """Take the program, its rule, and the orders of the examples; None for full batches."""
-        self.program, self.rule, self.orders = program, rule, orders
+    def __init__(self, program: P, optimizer: StackedOptimizer, orders: Orders | None) -> None:
+        """Take the program, its optimizer, and the examples' orders; None for full batches."""
+        self.program, self.optimizer, self.orders = program, optimizer, orders
 
     @abstractmethod
     def advance(
@@ -46,28 +45,29 @@ class Stepper(ABC, Generic[P]):
         last: int,
         gradient: Params | None,
     ) -> None:
-        """Take the steps first..last-1, changing parameters and states in place.
+        """Take the steps first..last-1, and change parameters and states in place.
 
-        `gradient` is that of the full training loss before the first of them, where it is known.
+        `gradient` is the gradient of the full training loss before the first step, where it is
+        known.
         """
 
     @property
-    def pause(self) -> int | None:
-        """The steps between checkpoints: to resume at a multiple of it gives the same bits.
+    def checkpoint_every(self) -> int | None:
+        """Checkpoint interval in steps; None: the trial cannot be resumed.
 
-        A block of batches ends with its epoch; full batches are taken one by one. None: the trial
-        cannot be resumed.
+        Resuming at a multiple of it gives identical bits. A block of batches ends with its epoch;
+        full batches are taken one by one.
         """
         return PAUSE if self.orders is None else self.orders.plan.steps_per_epoch
 
     def blocks(self, first: int, last: int) -> Iterator[NDArray[np.int64]]:
-        """Yield the steps' example indices, shape (steps, seeds, batch), some at a time."""
+        """Yield the example indices of steps, shape (steps, seeds, batch), in blocks."""
         orders = self.orders
         if orders is None:
             return
         row = sum(array[:1].size for array in self.program.data.train.values())
         step = len(orders.seeds) * orders.plan.batch_size * row
-        most = max(1, self.program.device.at_once // (step * self.together)) * self.together
+        most = max(1, self.program.device.at_once // (step * self.steps_fused)) * self.steps_fused
         yield from orders.blocks(first, last, most)
 
     def batches(self, first: int, last: int) -> Iterator[Any]:
@@ -79,9 +79,9 @@ class Stepper(ABC, Generic[P]):
 
 
 class Stepwise(Stepper[P]):
-    """The plain way, which every other must agree with."""
+    """Gradient, then update, step by step: every other stepper must agree with it."""
 
-    words = "step by step"
+    description = "step by step"
 
     def advance(
         self,
@@ -106,6 +106,6 @@ class Stepwise(Stepper[P]):
         batch: Any,
         gradient: Params | None = None,
     ) -> None:
-        """Take one step on a batch, whose gradient may be known."""
+        """Take one step on a batch; `gradient` is its gradient, where it is known."""
         gradient = gradient or self.program.gradient(params, batch)
-        self.rule.step(params, gradient, states, step)
+        self.optimizer.step(params, gradient, states, step)

@@ -1,7 +1,4 @@
-"""What the best constant prediction reaches: a model that does no better has learnt nothing.
-
-How much the units of the features differ: what makes unscaled least squares slow.
-"""
+"""Facts of the data: what the best constant prediction reaches, how features differ in scale."""
 
 from __future__ import annotations
 
@@ -26,24 +23,20 @@ CLASSES = "cross_entropy"
 
 
 class Baseline(NamedTuple):
-    """The best constant prediction of a part's targets; None is what is not known."""
+    """The best constant prediction of the targets; None: not known."""
 
-    train_loss: float | None = None  # the least one of a constant, without a penalty
+    train_loss: float | None = None  # the least loss of a constant, without a penalty
     test_loss: float | None = None  # of that constant
     majority: int | None = None  # the most frequent training class, counted from 0
-    train_share: float | None = None  # of the training examples, that are of that class
+    train_share: float | None = None  # share of the training examples of that class
     test_share: float | None = None
     name: str | None = None  # what that class is called
-    train_recall: float | None = None  # its balanced accuracy, where that is recorded
+    train_recall: float | None = None  # balanced accuracy of that answer, where it is recorded
     test_recall: float | None = None
 
 
-def baseline_of(problem: Problem, data: Data) -> Baseline | None:
-    """Return what a constant reaches; None of a problem that does not predict."""
-    if isinstance(problem, Network):
-        return _of_network(problem, data)
-    if not isinstance(problem, LinearModel):
-        return None
+def linear_model_baseline(problem: LinearModel, data: Data) -> Baseline:
+    """Return what the best bias without weights reaches."""
     with np.errstate(all="ignore"):  # of extreme targets nothing is known
         if "accuracy" not in problem.metric_names:
             return _of_targets(problem, data)
@@ -54,7 +47,8 @@ def baseline_of(problem: Problem, data: Data) -> Baseline | None:
         return classes._replace(train_loss=losses.train_loss, test_loss=losses.test_loss)
 
 
-def _of_network(problem: Network, data: Data) -> Baseline | None:
+def network_baseline(problem: Network, data: Data) -> Baseline | None:
+    """Return what the best constant output reaches; None for a criterion that is not known."""
     if problem.classifies:
         counted = data.train["y"].dtype.kind in "iub" and len(class_counts(data.train))
         found = _of_classes(problem, data) if counted else None
@@ -80,7 +74,7 @@ def _of_classes(problem: Problem, data: Data) -> Baseline:
     majority, examples = int(counts.argmax()), counts.sum()
     each = class_weights(problem, data)
     recalls = isinstance(problem, OfClasses) and problem.recalls
-    heavy = counts if each is None else counts * each  # what each class counts in the loss
+    heavy = counts if each is None else counts * each  # weight of each class in the loss
     shares = heavy / heavy.sum()
     with np.errstate(divide="ignore", invalid="ignore"):
         costs = -np.log(shares) if each is None else -np.log(shares) * each
@@ -99,7 +93,7 @@ def _of_classes(problem: Problem, data: Data) -> Baseline:
 
 
 def _recall(counts: NDArray[np.int64], answer: int) -> float:
-    """Return the mean recall of the classes that there are, of always the same answer."""
+    """Return the mean recall over the classes of a constant answer."""
     return float((counts[answer] > 0) / (counts > 0).sum())
 
 
@@ -128,7 +122,7 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-class Spread(NamedTuple):
+class FeatureSpread(NamedTuple):
     """The largest standard deviation of a training feature over the smallest above 0."""
 
     ratio: float
@@ -137,10 +131,8 @@ class Spread(NamedTuple):
     standardised: float | None  # L / mu of least squares with features of mean 0 and deviation 1
 
 
-def spread_of(problem: Problem, data: Data) -> Spread | None:
-    """Return the spread of a linear model's features; None of others, and of constant ones."""
-    if not isinstance(problem, LinearModel):
-        return None
+def linear_model_spread(problem: LinearModel, data: Data) -> FeatureSpread | None:
+    """Return the spread of a linear model's features; None where they are constant."""
     with np.errstate(all="ignore"):  # extreme features overflow: then nothing is known
         mean = total(data.train, lambda x, _: x.sum(0)) / data.examples
         squares = total(data.train, lambda x, _: ((x - mean) ** 2).sum(0)) / data.examples
@@ -159,7 +151,7 @@ def spread_of(problem: Problem, data: Data) -> Spread | None:
             unit = np.where(varies, deviation, np.inf)
             sums = total(data.train, lambda x, _: ((x - mean) / unit).T @ ((x - mean) / unit))
             standard = _condition(sums / data.examples + problem.l2 * np.eye(len(unit)))
-    return Spread(ratio, largest, smallest, standard)
+    return FeatureSpread(ratio, largest, smallest, standard)
 
 
 def _condition(hessian: NDArray[np.float64]) -> float | None:

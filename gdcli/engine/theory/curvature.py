@@ -1,35 +1,29 @@
-"""The largest and the smallest curvature of a convex problem: what its theory starts from.
-
-The least training loss there is: of bowls, of least squares and of convex linear models.
-"""
+"""Curvature and least loss: of quadratics, least squares and convex linear models."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from gdcli.datasets.out_of_core import streamed, total
 from gdcli.engine.class_weights import class_weights, classes_in, weighted
-from gdcli.engine.examples import load
 from gdcli.engine.theory.newton import minimize
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.experiment.grid import Trial
-    from gdcli.problem import Data, Problem
+    from gdcli.problem import Data
 
 MOST_FEATURES = 2000  # of a Hessian whose eigenvalues take seconds
-DEGENERATE = 1e-13  # mu over L: so small, it is rounding, and no rate can be told from it
-ZERO, DOUBTFUL = 1e-15, 1e-7  # singular values over the largest: rounding, and too close to it
+DEGENERATE = 1e-13  # mu / L below which mu is rounding, and tells no rate
+ZERO, DOUBTFUL = 1e-15, 1e-7  # singular values / the largest: rounding, and too close to rounding
 MOST_DECOMPOSED = 1e9  # examples times squared features whose singular values are found
 
 
 class Curvature(NamedTuple):
-    """The ends of the Hessian's eigenvalues, of the loss over all training examples."""
+    """The extreme eigenvalues of the Hessian of the loss over all training examples."""
 
     largest: float  # L
     smallest: float  # mu
@@ -40,29 +34,15 @@ class Curvature(NamedTuple):
 
     @property
     def slowest(self) -> float | None:
-        """The curvature that decides how fast descent is in the long run; None: not known."""
+        """The curvature that limits the rate of descent in the long run; None: not known."""
         if not self.exact or self.smallest_positive is not None:
             return self.smallest_positive
         # A manifest of an earlier version has the smallest alone.
         return self.smallest if self.smallest > DEGENERATE * self.largest else None
 
 
-def curvature_of(problem: Problem, data: Data) -> Curvature | None:
-    """Return the curvature of a problem with these data; None where it has no bound that is known.
-
-    Exact for bowls and least squares. A linear model whose cost bends by at most b (1/4 for
-    logistic, 1/2 for softmax regression) is bounded by b times the eigenvalues of X'X / n; each
-    example counts there as it does in the loss.
-    """
-    if isinstance(problem, Analytic):
-        return _curvature_of(problem, data)
-    if isinstance(problem, LinearModel) and problem.bend is not None:
-        return _linear_model(problem, problem.bend, data)
-    return None
-
-
-def _curvature_of(problem: Analytic, data: Data) -> Curvature | None:
-    """Return the curvature of a bowl along its axes."""
+def quadratic_curvature(problem: Analytic, data: Data) -> Curvature | None:
+    """Return the curvature of a quadratic along its axes; None of another function."""
     turned = problem.aligned(data)
     simple = turned[1] if turned else data
     found = problem.curvature({**simple.train, **simple.constants})
@@ -74,8 +54,16 @@ def _curvature_of(problem: Analytic, data: Data) -> Curvature | None:
     return Curvature(largest, smallest, exact=True, every_batch=True, smallest_positive=least)
 
 
-def _linear_model(problem: LinearModel, bend: float, data: Data) -> Curvature | None:
-    """Return the ends of the eigenvalues of bend X'X / n + l2, X with a column of ones."""
+def linear_model_curvature(problem: LinearModel, data: Data) -> Curvature | None:
+    """Return the ends of the eigenvalues of b X'X / n + l2, X with a column of ones.
+
+    b is the largest second derivative of the cost (1 for least squares, where the ends are exact,
+    1/4 for logistic, 1/2 for softmax regression); None: it has no bound that is known. Each example
+    counts as it does in the loss.
+    """
+    bend = problem.bend
+    if bend is None:
+        return None
     features = data.train["x"].shape[1] + 1
     if features > MOST_FEATURES:
         return None
@@ -97,7 +85,7 @@ def _linear_model(problem: LinearModel, bend: float, data: Data) -> Curvature | 
     except np.linalg.LinAlgError:  # the iteration of LAPACK may not converge
         return None
     if not problem.squared:
-        # How much a cost bends at least is another matter: nothing, far from where it is least.
+        # Other costs have no least second derivative above 0: it vanishes far from the minimum.
         return Curvature(float(ends[1]), 0.0, exact=False, every_batch=False)
     smallest, largest = map(float, ends)
     positive = smallest if smallest > DEGENERATE * largest else _smallest_positive(problem, data)
@@ -107,8 +95,8 @@ def _linear_model(problem: LinearModel, bend: float, data: Data) -> Curvature | 
 def _smallest_positive(problem: LinearModel, data: Data) -> float | None:
     """Return the smallest curvature above 0 of least squares with collinear features.
 
-    From the singular values of X, whose squares are too inexact in X'X to tell a small one from 0.
-    None where they leave the rank in doubt, or take too long.
+    It comes from the singular values of X: their squares in X'X are too inexact to tell a small one
+    from 0. None where the rank stays in doubt, or the decomposition takes too long.
     """
     rows, width = data.examples, data.train["x"].shape[1] + 1
     if problem.l2 or streamed(data) or rows * width**2 > MOST_DECOMPOSED:
@@ -119,19 +107,19 @@ def _smallest_positive(problem: LinearModel, data: Data) -> float | None:
         return None
     zero = values <= ZERO * max(rows, width) * values[0]
     kept = values[~zero]
-    # A value that is as good as 0 beside the largest, and is not 0, cannot be told from rounding.
+    # A tiny value that is not 0 cannot be told from rounding.
     if kept[-1] <= DOUBTFUL * values[0]:
         return None
     return float(kept[-1] ** 2 / rows)
 
 
 def with_ones(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return features with a column of ones, of which the bias is the weight."""
+    """Return features with a column of ones, whose weight is the bias."""
     return np.concatenate([x, np.ones_like(x[:, :1])], axis=1)
 
 
 def penalty(l2: float, size: int) -> NDArray[np.float64]:
-    """Return what the penalty adds to each curvature: nothing to the bias's, which is last."""
+    """Return the penalty's curvature along each weight: 0 for the bias, which is last."""
     added = np.full(size, l2)
     added[-1] = 0.0
     return added
@@ -147,21 +135,8 @@ class Least(NamedTuple):
     attained: bool  # at some parameters; else it is approached without end, and never reached
 
 
-def greatest_bound_of(trial: Trial) -> Least | None:
-    """Return the least training loss of a trial's problem, or what it tends to; None: not known.
-
-    Where there is no closed form, Newton's method finds it, of convex linear models.
-    """
-    if (known := least_loss_of(trial)) is not None:
-        return Least(known, attained=True)
-    return _found(trial.problem, trial.training.data_seed)
-
-
-@lru_cache(maxsize=8)
-def _found(problem: Problem, data_seed: int) -> Least | None:
-    if not isinstance(problem, LinearModel) or not problem.convex:
-        return None
-    data = load(problem, data_seed)
+def convex_least(problem: LinearModel, data: Data) -> Least | None:
+    """Return the least training loss of a convex cost, or what it tends to, by Newton's method."""
     x, y = data.train["x"], data.train["y"]
     if streamed(data) and x.size > MOST_STREAMED:
         return None
@@ -169,32 +144,8 @@ def _found(problem: Problem, data_seed: int) -> Least | None:
     return Least(found.loss, found.attained) if found else None
 
 
-def least_loss_of(trial: Trial) -> float | None:
-    """Return the least training loss of a trial's problem; None where it has no closed form."""
-    if trial.problem.minimum is not None:
-        return trial.problem.minimum
-    return _known(trial.problem, trial.training.data_seed)
-
-
-@lru_cache(maxsize=8)
-def _known(problem: Problem, data_seed: int) -> float | None:
-    return least_loss(problem, load(problem, data_seed))
-
-
-def least_loss(problem: Problem, data: Data) -> float | None:
-    """Return the least loss with these data, of bowls and least squares; None of others."""
-    found = None
-    with np.errstate(all="ignore"):  # of extreme data nothing is known
-        if isinstance(problem, Analytic):
-            found = _least_of(problem, data)
-        elif isinstance(problem, LinearModel) and problem.squared:
-            solution = least_squares(problem, data)
-            found = None if solution is None else _loss(problem, data, solution)
-    return found if found is not None and np.isfinite(found) else None
-
-
-def _least_of(problem: Analytic, data: Data) -> float | None:
-    """Return the height of a bowl at its minimiser."""
+def quadratic_least(problem: Analytic, data: Data) -> float | None:
+    """Return the height of a quadratic at its minimiser; None of another function."""
     turned = problem.aligned(data)
     simple = turned[1] if turned else data
     batch = {**simple.train, **simple.constants}
@@ -225,7 +176,12 @@ def least_squares(problem: LinearModel, data: Data) -> np.ndarray | None:
     return solution
 
 
-def _loss(problem: LinearModel, data: Data, solution: np.ndarray) -> float:
+def least_squares_loss(problem: LinearModel, data: Data) -> float | None:
+    """Return the least training loss of least squares; None where there is no solution."""
+    solution = least_squares(problem, data)
+    if solution is None:
+        return None
+
     def squares(x: np.ndarray, y: np.ndarray) -> float:
         return float(((with_ones(x) @ solution - y) ** 2).sum(1).sum())
 

@@ -40,14 +40,15 @@ class Minimum(NamedTuple):
     """The greatest lower bound of the loss."""
 
     loss: float
-    attained: bool  # by some weights; else the loss comes as near as one likes, and never there
+    attained: bool  # at some weights; else the loss comes as near as one likes, and never there
     weights: Matrix  # (features + 1, outputs) where it is attained; the bias is last
 
 
 def minimize(problem: LinearModel, x: Matrix, y: Matrix) -> Minimum | None:
-    """Return the minimum of a convex model, None where there is none or it is not found.
+    """Return the minimum of a convex model; None: there is none, or it was not found.
 
-    x: (examples, features), without any for the best constant prediction; y: (examples, outputs).
+    x: (examples, features), without features for the best constant prediction; y: (examples,
+    outputs).
     """
     if not problem.convex or not (np.isfinite(x).all() and np.isfinite(y).all()):
         return None
@@ -65,7 +66,7 @@ class _Point(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A direction, and by how much the loss is to fall along the whole of it."""
+    """A direction, and the decrease of the loss that the full step predicts."""
 
     weights: Matrix
     scores: Matrix
@@ -89,7 +90,7 @@ class _Search:
 
     @classmethod
     def of(cls, problem: LinearModel, x: Matrix, y: Matrix) -> _Search:
-        """Return a search on features that are scaled."""
+        """Return a search on scaled features."""
         origin = x.mean(0)
         centred = x - origin
         size = np.sqrt((centred**2).mean(0))
@@ -119,7 +120,7 @@ class _Search:
 
     @property
     def is_too_long(self) -> bool:
-        """Whether it would not be done in time."""
+        """Whether the search would exceed WORK."""
         return 50 * self.product_work + 2 * self.inverse_work(coupled=False) > WORK
 
     def run(self) -> Minimum | None:
@@ -159,7 +160,7 @@ class _Search:
         return _Point(weights, scores, float(cost + 0.5 * (self.penalty * weights**2).sum()))
 
     def _pulled(self, slopes: Matrix, weights: Matrix) -> Matrix:
-        """Return slopes of predictions as those of the weights, with the penalty's."""
+        """Return the gradient of the weights from that of the predictions, with the penalty."""
         examples = slopes.shape[1]
         held: Matrix = slopes @ self.features.T / examples + self.penalty * weights
         return held
@@ -167,7 +168,7 @@ class _Search:
     def _separates(self, scores: Matrix) -> bool:
         """Return whether larger weights of the same direction bring every cost to 0.
 
-        Then 0 is the greatest lower bound, and a likelihood, never certain, has not got there.
+        Then 0 is the greatest lower bound, which a likelihood never reaches.
         """
         if self.problem.l2 or self.problem.probabilities(scores) is None:
             return False
@@ -175,9 +176,9 @@ class _Search:
 
     @cached_property
     def fades(self) -> bool:
-        """Whether a cost bends everywhere, and ever less: its minimum may be at infinity.
+        """Whether a cost's second derivative is positive and fades: its minimum may be at infinity.
 
-        A cost that is bounded, and straight in places, as Huber's, has its minimum somewhere.
+        A cost like Huber's, which is straight in places, has its minimum at some point.
         """
         targets = self.targets[:, :1]
         far = [sign * FAR * _only(targets, j) for sign in (-1, 1) for j in range(len(targets))]
@@ -185,10 +186,10 @@ class _Search:
         return bool(((bends > 0) & (bends < FADED)).any())
 
     def _recedes(self, scores: Matrix) -> bool:
-        """Return whether some cost has all but ceased to bend: its prediction may go on for ever.
+        """Return whether some cost has almost no second derivative: its prediction may diverge.
 
-        Then what looks like the minimum may be approached only: by a class that planes separate
-        from the others, or that has no training example.
+        Then the apparent minimum may only be approached: a plane separates a class from the others,
+        or a class has no training example.
         """
         if not self.fades:
             return False
@@ -209,7 +210,7 @@ class _Search:
         return bent + self.damping * along if self.damping else bent
 
     def _direction(self, point: _Point, tolerance: float) -> _Step:
-        """Return the Newton step at a point, solved for to this part of the gradient."""
+        """Return the Newton step at a point, solved for to a fraction of the gradient."""
         gradient = self._pulled(self.problem.slope(point.scores, self.targets), point.weights)
         if self.inverse is None:
             self.inverse = self._inverted(point.scores)
@@ -230,7 +231,7 @@ class _Search:
         return _Step(step, step @ self.features, -0.5 * float((gradient * step).sum()))
 
     def _renew(self, scores: Matrix, work: float) -> None:
-        """Invert anew where the conjugate gradients took more work than that takes."""
+        """Compute the inverse again where conjugate gradients took more work than that."""
         if work > self.inverse_work(coupled=self.coupled):
             self.coupled |= work > self.inverse_work(coupled=True)
             self.inverse = self._inverted(scores)
@@ -267,7 +268,7 @@ class _Search:
         return share
 
     def _damp(self, share: float) -> None:
-        """Add curvature after a step that was cut short, and take it away after a whole one."""
+        """Increase the damping after a shortened step, decrease it after a full one."""
         before, unit = self.damping, self.problem.bend or 1.0
         if share < 0.1:
             self.damping = max(10 * self.damping, 1e-3 * unit)
@@ -277,16 +278,16 @@ class _Search:
             self.inverse = None
 
     def _given(self, weights: Matrix) -> Matrix:
-        """Return weights of the features as they were given, (features + 1, outputs)."""
+        """Return the weights of the unscaled features, (features + 1, outputs)."""
         slopes = weights[:, :-1] / self.unit
         bias = weights[:, -1:] - slopes @ self.origin[:, None]
         return np.concatenate([slopes, bias], axis=1).T
 
 
 def _tolerance(coming: float, before: float) -> float:
-    """Return how exactly to solve for a step: ever more so, as far as there is something to gain.
+    """Return how exactly to solve for a step: more exactly the smaller the remaining decrease.
 
-    `coming` is the decrease that the last step foresaw, over the loss, `before` its tolerance.
+    `coming` is the decrease that the last step predicted, over the loss, `before` its tolerance.
     """
     closer = float(np.clip(np.sqrt(coming), 1e-4, 0.1))
     left = coming * max(coming, before**2)  # what this step has to gain
@@ -312,9 +313,9 @@ def _conjugate_gradients(
     tolerance: float,
     most: int,
 ) -> Matrix:
-    """Return about the x of which `product` makes the target, after `most` products at most.
+    """Return an approximate x with `product`(x) = target, after at most `most` products.
 
-    The matrix need not be invertible.
+    The matrix may be singular.
     """
     x, residual = np.zeros_like(target), target
     ready = preconditioned(residual)

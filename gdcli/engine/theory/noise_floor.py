@@ -1,8 +1,8 @@
-"""How far above the minimum plain SGD stays, exactly: the fixed point of its second moment.
+"""How far above the minimum plain SGD stays: the exact fixed point of its second moment.
 
-Batches are drawn with replacement, at a constant rate. What a step makes of the mean square of the
-gap to the minimiser is then a linear map and a constant; an epoch is some steps with whole batches,
-and maybe one with fewer examples, which is noisier.
+Batches are drawn with replacement, at a constant rate. A step maps the mean square of the gap to
+the minimiser by a linear map plus a constant. An epoch is some steps on whole batches, and maybe
+one on fewer examples, which is noisier.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from gdcli.optimizers.vanilla import Vanilla
 from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
     Matrix = NDArray[np.float64]
 
-MOST_CURVATURES = 10_000  # of a bowl
+MOST_CURVATURES = 10_000  # of a quadratic
 MOST_MOMENTS = 500  # of least squares: 30 features; the work grows with their sixth power
 MOST_PRODUCTS = 200
 ROUNDING = 1e-10
 MOST_WIDE = 3e9  # examples times squared features, times the products that conjugate gradients take
-FLAT = 1e-12  # over the largest curvature: an axis that no example pulls along
+FLAT = 1e-12  # curvature / the largest: no example has a gradient along such an axis
 
 
 class Floor(NamedTuple):
@@ -47,17 +47,19 @@ class Floor(NamedTuple):
     mean: float  # over all steps
 
 
-def floors_of(trials: Sequence[Trial], data: Data) -> list[Floor]:
+def floors(
+    trials: Sequence[Trial], data: Data, noise_of: Callable[[Problem, Data], Noise | None]
+) -> list[Floor]:
     """Return the floors of trials on one problem, where theory knows them: none is a guess.
 
-    It does for plain steps with batches drawn with replacement at a constant rate, on bowls and
-    on least squares.
+    Theory knows those of plain steps at a constant rate, on batches drawn with replacement, where
+    `noise_of` knows the noise: on quadratics and on least squares.
     """
     plans = {(plan_of(t, data.examples), t.lr) for t in trials if _is_plain(t)}
-    noise = _noise_of(trials[0].problem, data) if plans else None
-    if noise is None:
-        return []
     with np.errstate(all="ignore"):  # of extreme data nothing is known
+        noise = noise_of(trials[0].problem, data) if plans else None
+        if noise is None:
+            return []
         found = [_floor(noise, lr, plan) for plan, lr in sorted(plans)]
     return [floor for floor in found if not math.isnan(floor.excess)]
 
@@ -67,7 +69,7 @@ def _is_plain(trial: Trial) -> bool:
     return drawn and trial.optimizer == Vanilla() and name_of(trial.schedule) == "constant"
 
 
-def _floor(noise: _Noise, lr: float, plan: Plan) -> Floor:
+def _floor(noise: Noise, lr: float, plan: Plan) -> Floor:
     """Return the floor of one rate and batch size."""
     whole, last = divmod(plan.examples_per_epoch, plan.batch_size)
     epoch = noise.epoch(lr, _Batches(plan.batch_size, whole, last))
@@ -86,15 +88,15 @@ class _Batches(NamedTuple):
 
 
 class _Epoch(NamedTuple):
-    """The second moment, which is the same at the start and at the end of an epoch.
+    """The second moment in an epoch; it is the same at the start and at the end.
 
     After k whole batches it is `settled` + shrinking^k `beyond`, along some axes.
     """
 
     weights: Matrix  # twice the excess is their sum over the second moment
-    settled: Matrix  # what it would be without the last, smaller batch
+    settled: Matrix  # the fixed point without the last, smaller batch
     shrinking: Matrix
-    beyond: Matrix  # how far above that it is at the end
+    beyond: Matrix  # the excess over `settled` at the end
     steps: int
 
     def excess(self, every: int) -> float:
@@ -105,18 +107,8 @@ class _Epoch(NamedTuple):
         return float(0.5 * (self.weights * (self.settled + sums / count * self.beyond)).sum())
 
 
-def _noise_of(problem: Problem, data: Data) -> _Noise | None:
-    """Return the noise of a bowl with examples and of least squares; None of others."""
-    with np.errstate(all="ignore"):
-        if isinstance(problem, Analytic) and data.train:
-            return _bowl(problem, data)
-        if isinstance(problem, LinearModel) and problem.squared:
-            return _least_squares(problem, data)
-    return None
-
-
-class _Bowl(NamedTuple):
-    """Axes of these curvatures, along which an example's gradient has that variance anywhere."""
+class _Quadratic(NamedTuple):
+    """A quadratic: curvatures of its axes, and the variance of an example's gradient along each."""
 
     curvatures: Matrix
     variances: Matrix
@@ -136,8 +128,8 @@ class _Bowl(NamedTuple):
         return _Epoch(self.curvatures, settled, shrinking, beyond, steps)
 
 
-def _bowl(problem: Analytic, data: Data) -> _Bowl | None:
-    """Return the noise of examples of which each is a bowl of the same curvature."""
+def quadratic_noise(problem: Analytic, data: Data) -> _Quadratic | None:
+    """Return the noise of examples that are quadratics of the same curvature; None of others."""
     turned = problem.aligned(data)
     simple = turned[1] if turned else data
     batch = {**simple.train, **simple.constants}
@@ -148,7 +140,7 @@ def _bowl(problem: Analytic, data: Data) -> _Bowl | None:
     at_each = {name: array[:, None] for name, array in simple.train.items()}
     point = np.broadcast_to(minimiser, eigenvalues.shape)
     gradients = problem.gradient(point, {**at_each, **simple.constants})[..., 0]
-    return _Bowl(eigenvalues[:, 0], gradients.var(0))
+    return _Quadratic(eigenvalues[:, 0], gradients.var(0))
 
 
 class _LeastSquares(NamedTuple):
@@ -183,16 +175,16 @@ class _LeastSquares(NamedTuple):
         return _Epoch(weights, settled, shrinking, beyond, steps)
 
     def _step(self, lr: float, size: int) -> Matrix:
-        """Return what a step makes of a second moment, but for the noise at the minimiser."""
+        """Return the map of a second moment by a step, without the noise at the minimiser."""
         mean = _both_sides(np.diag(1 - lr * self.curvatures))
         return mean + lr**2 / size * (self.fourth - _both_sides(self.hessian))
 
 
 class _Wide(NamedTuple):
-    """Least squares with too many features for a matrix of their moments.
+    """Least squares with too many features for a matrix that maps their moments.
 
-    Of second moments that are matrices, the step is applied and not written out. Only what whole
-    batches settle at is found.
+    Second moments are matrices; the step is applied to them without writing out its matrix. Only
+    the fixed point for whole batches is found.
     """
 
     curvatures: Matrix
@@ -211,7 +203,7 @@ class _Wide(NamedTuple):
         if settled is None:
             settled = np.full_like(self.hessian, np.nan)
         elif not np.linalg.eigvalsh(settled)[0] > -ROUNDING * abs(settled).max():
-            return None  # no mean square: it would grow for ever
+            return None  # the mean square grows without bound
         along = settled.diagonal()
         still = np.zeros_like(along)
         return _Epoch(self.curvatures, along, still, still, batches.whole)
@@ -245,10 +237,11 @@ class _Wide(NamedTuple):
         return None
 
 
-_Noise: TypeAlias = _Bowl | _LeastSquares | _Wide
+Noise: TypeAlias = _Quadratic | _LeastSquares | _Wide
 
 
-def _least_squares(problem: LinearModel, data: Data) -> _LeastSquares | _Wide | None:
+def least_squares_noise(problem: LinearModel, data: Data) -> _LeastSquares | _Wide | None:
+    """Return the noise of least squares; None where it has no solution, or too many features."""
     solution, width = least_squares(problem, data), data.train["x"].shape[1] + 1
     if solution is None:
         return None
@@ -294,7 +287,7 @@ def _vector(matrix: Matrix) -> Matrix:
 
 
 def _both_sides(matrix: Matrix) -> Matrix:
-    """Return what makes A M A of a vector M, for a symmetric matrix A."""
+    """Return the matrix that maps a vector M to A M A, for a symmetric matrix A."""
     rows, columns = np.triu_indices(len(matrix))
     unit = np.where(rows == columns, math.sqrt(0.5), 1.0)
     straight = matrix[rows][:, rows] * matrix[columns][:, columns]

@@ -152,9 +152,8 @@ SHARPNESS = "sharpness"
 
 
 def curve_metrics(source: Source) -> list[str]:
-    """Return what curves.csv has of each trial: the metrics, and the sharpness if measured."""
-    measured = any(t.fact(f"final_{SHARPNESS}") is not None for t in source.run.trials)
-    return [*metrics_of(source.run), *([SHARPNESS] if measured else [])]
+    """Return what curves.csv has of each trial: losses, metrics and measures."""
+    return metrics_of(source.run)
 
 
 def content(source: Source, curves: Thinned, theory: RunConstants | None) -> dict[str, Any]:

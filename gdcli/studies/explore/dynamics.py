@@ -23,16 +23,16 @@ from gdcli.catalog.catalog import name_of
 from gdcli.datasets.contents import human
 from gdcli.datasets.tabular import Described, described
 from gdcli.engine.batch import batches_of
-from gdcli.engine.estimate import allowance, lanes_of
+from gdcli.engine.estimate import allowance
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import alone
+from gdcli.engine.families.find import alone, family_of, stacked_trials
 from gdcli.engine.plan import plan_of
-from gdcli.engine.recorder import DIVERGED, Curves
+from gdcli.engine.recorder import DIVERGED, BatchHistory
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Trial, cohorts_of
-from gdcli.problem import Array, Data, LinearModel, Network
+from gdcli.problem import Array, Data, Problem
 from gdcli.studies.explore.files import LabelNoise, label_noise, margins_of, regions_of
 from gdcli.studies.options import DataMap
 from gdcli.studies.training import Advance, MakeBar, in_batches, none_trained, watched
@@ -50,13 +50,7 @@ Labels: TypeAlias = "NDArray[np.int64]"
 
 def labels_of(trial: Trial, data: Data) -> Labels | None:
     """Return the training examples' classes, (examples,); None where there are no classes."""
-    y = data.train["y"]
-    if isinstance(trial.problem, Network):
-        return y.astype(np.int64) if trial.problem.classifies else None
-    assert isinstance(trial.problem, LinearModel)  # noqa: S101 -- others are refused before
-    if trial.problem.probabilities(np.zeros((y.shape[1], 1))) is None:
-        return None
-    return np.asarray(y[:, 0] if y.shape[1] == 1 else y.argmax(1), np.int64)
+    return family_of(trial.problem).labels(trial.problem, data.train["y"])
 
 
 def classes_of(data: Data, labels: Labels) -> int:
@@ -114,7 +108,7 @@ class Dynamics:
         self.epochs += 1
         if not self.epochs:
             return
-        for place, outcome in enumerate(program.outcomes(params)):
+        for place, outcome in enumerate(program.per_example(params)):
             if place == len(self.chunks):
                 self.chunks.append({})
             sums = self.chunks[place]
@@ -169,9 +163,9 @@ class Dynamics:
 
         `first_learned` is 0 for never, `right` whether an example is so after the last epoch.
         """
-        host, lanes = program.device.host, program.lanes
+        host, layout = program.device.host, program.layout
         joined = {
-            name: np.concatenate([host(sums[name]) for sums in self.chunks], axis=-1)[lanes.place]
+            name: np.concatenate([host(sums[name]) for sums in self.chunks], axis=-1)[layout.place]
             for name in self.chunks[0]
         }
         squares = joined.pop("squares")
@@ -217,9 +211,9 @@ def examples_for(trials: Sequence[Trial], flip_labels: float) -> Examples:
     for problem in dict.fromkeys(trial.problem for trial in trials):
         _check_kind(problem)
     data = examples_of(first)
-    if data.train["y"].ndim > 2 or (data.train["y"].ndim == 2 and _classifies(first.problem)):
+    labels = labels_of(first, data) if data.train["y"].ndim <= 2 else None
+    if data.train["y"].ndim > 2 or (labels is not None and labels.ndim > 1):
         raise UserError(WHERE, "an example has several targets", "explore one with a class each")
-    labels = labels_of(first, data)
     _check_same(trials, data)
     if labels is None:
         if flip_labels:
@@ -232,13 +226,9 @@ def examples_for(trials: Sequence[Trial], flip_labels: float) -> Examples:
     return Examples(with_labels(data, wrong), wrong, labels, classes, about)
 
 
-def _classifies(problem: object) -> bool:
-    return isinstance(problem, Network) and problem.classifies
-
-
-def _check_kind(problem: object) -> None:
+def _check_kind(problem: Problem) -> None:
     """Raise UserError for a problem whose loss is not a mean over examples with a target each."""
-    if not isinstance(problem, LinearModel | Network):
+    if not family_of(problem).has_examples:
         what = f"{name_of(problem)} has no loss of a single example"
         fix = "take a linear model or a network, such as softmax-regression or mlp"
         raise UserError(WHERE, what, fix)
@@ -352,7 +342,7 @@ def explore(
 
 def _watched(
     batch: TrialBatch, device: str, advance: Advance, examples: Examples, el2n_epoch: int
-) -> tuple[Curves, Measures]:
+) -> tuple[BatchHistory, Measures]:
     """Train a batch; return its curves and what its trials make of the examples."""
     first = batch.trials[0]
     data = examples_of(first)  # of its own problem, whose options may scale them
@@ -367,7 +357,7 @@ def _watched(
 
 def _check_room(trials: Sequence[Trial], examples: Examples, machine: Compute) -> None:
     """Raise UserError where the sums of a batch, and those of the settings, need too much."""
-    lanes = max(map(lanes_of, batches_of(cohorts_of(trials))))
+    lanes = max(stacked_trials(batch.trials) for batch in batches_of(cohorts_of(trials)))
     settings = len({replace(trial, seed=0) for trial in trials})
     numbers = NUMBERS + examples.classes
     needed = 8 * numbers * examples.data.examples * (2 * lanes + settings)

@@ -32,7 +32,7 @@ from gdcli import door
 from gdcli.analysis.quantiles import column_of
 from gdcli.csv_cell import as_given
 from gdcli.engine.device import resolve
-from gdcli.engine.families import needs_torch
+from gdcli.engine.families.find import needs_torch
 from gdcli.errors import UserError
 from gdcli.experiment.grid import digest
 from gdcli.fields import show

@@ -22,14 +22,20 @@ from gdcli.engine.batch import TrialBatch
 from gdcli.engine.device import device_for
 from gdcli.engine.estimate import allowance, stacks_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import batch_limit, needs_torch, precision, program_for
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import (
+    batch_limit,
+    family_of,
+    needs_torch,
+    precision,
+    program_for,
+    starting_point,
+)
 from gdcli.engine.isolation import lacks_memory, message_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import stream
 from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Trial
-from gdcli.problem import LinearModel, Network, Problem, StatefulNetwork, Surface
+from gdcli.problem import Problem, Surface
 from gdcli.studies.training import (
     Carried,
     Layout,
@@ -71,15 +77,17 @@ def losses_at(  # noqa: PLR0913, PLR0917 -- what is asked, and where it is compu
     place = device_for(device, precision(trial), networks=needs_torch(trial.problem))
     program = program_for(tile, examples_of(trial), place, width=1)
     if carried:
-        program.carry(carried)
-    program.reach(program.turn)  # as it is trained in the end: a network may be rounded
+        program.load_buffers(carried)
+    program.set_step(
+        program.quantize_from_step
+    )  # as it is trained in the end: a network may be rounded
     for first in range(0, len(points), size):
         part = points[first : first + size]
         starts = [layout.split(point) for point in part]
         starts += starts[:1] * (size - len(part))  # every stack has the same shapes
         with np.errstate(all="ignore"):  # a loss may overflow: then it is inf, or nan
             values = place.host(program.training_loss(program.start(starts)))
-        yield program.lanes.gather(values)[: len(part)].astype(np.float64)
+        yield program.layout.gather(values)[: len(part)].astype(np.float64)
 
 
 def normalised(
@@ -101,11 +109,7 @@ def normalised(
 
 def filters(array: NDArray[np.float64], problem: Problem) -> list[NDArray[np.float64]]:
     """Return the filters of a parameter, as views."""
-    if array.ndim < 2:
-        return [array]
-    if isinstance(problem, LinearModel):
-        return list(array.T)
-    return list(array) if isinstance(problem, Network | StatefulNetwork) else [array]
+    return [array] if array.ndim < 2 else family_of(problem).filters(array)
 
 
 STRAIGHT = 1e-9  # of the way from start to end: what is off it by less is rounding

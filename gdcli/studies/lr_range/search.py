@@ -28,8 +28,8 @@ import numpy as np
 from gdcli.analysis.quantiles import median
 from gdcli.analysis.theory import Limit, limit_of
 from gdcli.engine.examples import examples_of
+from gdcli.engine.families.find import family_of
 from gdcli.engine.plan import Plan, plan_of
-from gdcli.engine.theory.curvature import curvature_of
 from gdcli.experiment.grid import Trial
 from gdcli.schedule import Schedule
 from gdcli.schedules.constant import Constant
@@ -432,7 +432,7 @@ def _budget(trial: Trial, test: RangeTest) -> Plan:
 
 def _limit(trial: Trial) -> Limit | None:
     """Return the limit of a setting in theory, None where none is known."""
-    found = curvature_of(trial.problem, examples_of(trial))
+    found = family_of(trial.problem).curvature(trial.problem, examples_of(trial))
     return limit_of(trial.optimizer, trial.method, found) if found else None
 
 

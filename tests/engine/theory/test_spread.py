@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.theory.baseline import Spread, spread_of
-from gdcli.engine.theory.curvature import curvature_of
+from gdcli.engine.families.find import family_of
+from gdcli.engine.theory.baseline import FeatureSpread
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 
@@ -20,9 +20,9 @@ def trial(problem: str, **options: Any) -> Trial:
     return experiment(problem, named).grid.trials[0]
 
 
-def spread(problem: str, **options: Any) -> Spread | None:
+def spread(problem: str, **options: Any) -> FeatureSpread | None:
     one = trial(problem, **options)
-    return spread_of(one.problem, examples_of(one))
+    return family_of(one.problem).spread(one.problem, examples_of(one))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_standardising_would_make_of_the_condition_number_comes_true(l2: fl
     before = spread("linear-regression", scale="none", l2=l2)
     assert before is not None
     after = trial("linear-regression", scale="standard", l2=l2)
-    curvature = curvature_of(after.problem, examples_of(after))
+    curvature = family_of(after.problem).curvature(after.problem, examples_of(after))
     assert curvature is not None
     assert before.standardised == pytest.approx(curvature.largest / curvature.smallest, rel=1e-9)
     scaled = spread("linear-regression", l2=l2)

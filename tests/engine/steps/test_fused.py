@@ -29,7 +29,7 @@ from gdcli.engine.steps.fused import (
     LeastSquares,
 )
 from gdcli.engine.steps.stepper import Stepwise
-from gdcli.engine.update import Rule
+from gdcli.engine.update import StackedOptimizer
 from gdcli.problem import Data
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic
@@ -184,7 +184,7 @@ def test_steps_on_the_memory_of_a_graph_are_the_plain_steps(
     grid = {"optimizer": "vanilla,nesterov,lion", "lr": "0.01,0.1,1e12", "record": "7", **rule}
     grid |= {"method": "gd,minibatch", "batch_size": "16", "schedule": "constant,cosine"}
 
-    def graphed(program: Program, rule: Rule, orders: Orders | None) -> Graphed:
+    def graphed(program: Program, rule: StackedOptimizer, orders: Orders | None) -> Graphed:
         return Graphed(Stepwise(program, rule, orders), capture)
 
     monkeypatch.setattr(batch, "stepper_for", graphed)

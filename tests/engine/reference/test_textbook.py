@@ -17,7 +17,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
 from gdcli.experiment.grid import Trial

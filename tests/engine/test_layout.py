@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.engine.layout import Lanes, by_seed, in_line
+from gdcli.engine.layout import TrialLayout, one_axis, tiled_by_seed
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 
 (TRIAL,) = experiment("rosenbrock").grid.trials
-Place = Callable[[list[Trial], int], Lanes]
-places = pytest.mark.parametrize("place", [by_seed, in_line])
+Place = Callable[[list[Trial], int], TrialLayout]
+places = pytest.mark.parametrize("place", [tiled_by_seed, one_axis])
 seeds = st.lists(st.integers(0, 5) | st.just(2**90), min_size=1, max_size=40)
 
 
@@ -30,13 +30,13 @@ def trials_of(drawn: list[int]) -> list[Trial]:
 def test_what_is_spread_over_lanes_is_gathered_again(
     place: Place, drawn: list[int], width: int
 ) -> None:
-    lanes = place(trials_of(drawn), width)
+    layout = place(trials_of(drawn), width)
     values = list(range(100, 100 + len(drawn)))
-    spread = lanes.spread(values)
-    assert spread.shape == lanes.shape == lanes.seed.shape == lanes.filled().shape
-    assert lanes.gather(spread).tolist() == values
+    spread = layout.scatter(values)
+    assert spread.shape == layout.shape == layout.seed.shape == layout.filled().shape
+    assert layout.gather(spread).tolist() == values
     points = np.stack([spread, 2 * spread, 3 * spread])  # as a recorder stacks them
-    assert lanes.gather(points).tolist() == [[k * v for v in values] for k in (1, 2, 3)]
+    assert layout.gather(points).tolist() == [[k * v for v in values] for k in (1, 2, 3)]
 
 
 @places
@@ -44,29 +44,31 @@ def test_what_is_spread_over_lanes_is_gathered_again(
 def test_every_trial_has_one_lane_of_its_own_seed(
     place: Place, drawn: list[int], width: int
 ) -> None:
-    lanes = place(trials_of(drawn), width)
-    assert lanes.seeds == tuple(dict.fromkeys(drawn))
-    assert len(set(lanes.place.tolist())) == len(drawn) == lanes.filled().sum()
-    assert [lanes.seeds[i] for i in lanes.gather(lanes.seed)] == drawn
+    layout = place(trials_of(drawn), width)
+    assert layout.seeds == tuple(dict.fromkeys(drawn))
+    assert len(set(layout.place.tolist())) == len(drawn) == layout.filled().sum()
+    assert [layout.seeds[i] for i in layout.gather(layout.seed)] == drawn
     # What fills a lane that no trial has is a trial of the lane's seed: its batch fits.
-    assert [lanes.seeds[i] for i in lanes.seed.flat] == [drawn[i] for i in lanes.filler.flat]
+    assert [layout.seeds[i] for i in layout.seed.flat] == [
+        drawn[i] for i in layout.source_trial.flat
+    ]
 
 
 @given(drawn=seeds, width=st.integers(1, 9))
 def test_lanes_by_seed_are_as_few_tiles_as_the_largest_seed_needs(
     drawn: list[int], width: int
 ) -> None:
-    lanes = by_seed(trials_of(drawn), width)
+    layout = tiled_by_seed(trials_of(drawn), width)
     most = max(drawn.count(seed) for seed in drawn)
-    assert lanes.shape == (len(set(drawn)), -(-most // width), width)
-    for row, seed in zip(lanes.seed, range(len(lanes.seeds)), strict=True):
+    assert layout.shape == (len(set(drawn)), -(-most // width), width)
+    for row, seed in zip(layout.seed, range(len(layout.seeds)), strict=True):
         assert (row == seed).all()
 
 
 @given(drawn=seeds, multiple=st.integers(1, 9))
 def test_lanes_in_line_are_padded_to_a_multiple(drawn: list[int], multiple: int) -> None:
-    lanes = in_line(trials_of(drawn), multiple)
-    (count,) = lanes.shape
+    layout = one_axis(trials_of(drawn), multiple)
+    (count,) = layout.shape
     assert count % multiple == 0
     assert len(drawn) <= count < len(drawn) + multiple
-    assert lanes.place.tolist() == list(range(len(drawn)))
+    assert layout.place.tolist() == list(range(len(drawn)))

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import module_of, starting_point
+from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.on_torch import PAIR
+from gdcli.engine.initial import module_of
 from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear, levels, rounded, rounding_of
-from gdcli.engine.layout import in_line
+from gdcli.engine.layout import one_axis
 from gdcli.engine.programs.autograd import ModuleProgram
 from gdcli.engine.programs.network import NetworkProgram
-from gdcli.engine.programs.torch_programs import PAIR
 from gdcli.engine.programs.vmap import Together
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.mlp import Mlp
@@ -182,14 +183,14 @@ def test_a_module_that_is_not_stacked_rounds_too() -> None:
     ).grid.trials
     problem, data = trials[0].problem, examples_of(trials[0])
     assert isinstance(problem, Mlp)
-    lanes, device = in_line(trials, PAIR), Torch("float64")
-    start = [starting_point(problem, data, seed) for seed in lanes.seeds]
+    layout, device = one_axis(trials, PAIR), Torch("float64")
+    start = [starting_point(problem, data, seed) for seed in layout.seeds]
     found = []
     for program in (
-        ModuleProgram(problem, data, lanes, device, Together()),
-        NetworkProgram(problem, data, lanes, device, module_of(problem, data)),
+        ModuleProgram(problem, data, layout, device, Together()),
+        NetworkProgram(problem, data, layout, device, module_of(problem, data)),
     ):
-        program.reach(0)
+        program.set_step(0)
         found.append(program.evaluate(program.start(start)))
     for name, values in found[0].values.items():
         torch.testing.assert_close(values, found[1].values[name], rtol=1e-12, atol=1e-14)

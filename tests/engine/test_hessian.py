@@ -13,10 +13,10 @@ import torch
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
+from gdcli.engine.families.find import objective_of, starting_point
+from gdcli.engine.families.objective import tensors
 from gdcli.engine.hessian import largest_eigenvalue
-from gdcli.engine.initial import starting_point
 from gdcli.engine.programs.program import derivative_along
-from gdcli.engine.reference.objective import objective_of, tensors
 from gdcli.errors import RunError
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Axes, Grid, Trial

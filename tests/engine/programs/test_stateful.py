@@ -101,10 +101,10 @@ def test_it_trains_as_plain_pytorch_does(method: str) -> None:
     seed = int(stream(NAME, 3, "start").integers(2**32))
     module = module_of(Normalized(), DATA, seed)
     start = {key: value.clone() for key, value in module.state_dict().items()}
-    assert start.keys() == (loop.params | loop.program.carried).keys()
+    assert start.keys() == (loop.params | loop.program.buffers).keys()
     loop.run(lambda _: None)
     by_hand(module, trial)
-    found = loop.params | loop.program.carried
+    found = loop.params | loop.program.buffers
     for key, expected in module.state_dict().items():
         np.testing.assert_allclose(found[key][0], expected, rtol=1e-5, atol=1e-6, err_msg=key)
         assert not torch.equal(expected, start[key]), key
@@ -115,7 +115,7 @@ def test_a_recorded_point_is_of_the_module_in_evaluation_mode() -> None:
     loop = loop_for([trial], DATA, plan_of(trial, 20), "cpu")
     curves = loop.run(lambda _: None)
     module = module_of(Normalized(), DATA).eval()
-    found = loop.params | loop.program.carried
+    found = loop.params | loop.program.buffers
     module.load_state_dict({name: value[0] for name, value in found.items()})
     for part, arrays in (("train", DATA.train), ("test", DATA.test)):
         whole = {name: torch.tensor(v, dtype=torch.float32) for name, v in arrays.items()}
@@ -177,7 +177,7 @@ def test_its_sharpness_is_that_of_the_dense_hessian_of_the_recorded_loss() -> No
     loop = loop_for([trial], DATA, plan_of(trial, 20), "cpu")
     curves = loop.run(lambda _: None)
     module = module_of(Normalized(), DATA).double().eval()
-    held = {name: value[0] for name, value in (loop.params | loop.program.carried).items()}
+    held = {name: value[0] for name, value in (loop.params | loop.program.buffers).items()}
     module.load_state_dict(held)
     batch = {n: torch.tensor(v) for n, v in DATA.train.items()} | {"share": torch.tensor([0.01])}
 

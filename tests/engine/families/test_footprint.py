@@ -13,11 +13,11 @@ from torch import nn
 from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.estimate import batch_memory, check_memory, stacks_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import pieces_for
+from gdcli.engine.families import footprint as footprints
+from gdcli.engine.families.find import family_of, pieces_for
+from gdcli.engine.families.footprint import Count, footprint, parted
 from gdcli.engine.layout import Pieces
 from gdcli.engine.plan import plan_of
-from gdcli.engine.programs import footprint as footprints
-from gdcli.engine.programs.footprint import Count, footprint, parted
 from gdcli.engine.programs.program import CHUNK
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Training
@@ -153,7 +153,9 @@ def test_trials_by_groups_have_the_same_bits(
 
 def test_what_is_no_mean_over_parts_is_not_taken_apart() -> None:
     def may(problem: Problem) -> tuple[bool, bool]:
-        return parted(problem, 0, step=False), parted(problem, 0, step=True)
+        family = family_of(problem)
+        point = parted(family, problem, 0, step=False)
+        return point, parted(family, problem, 0, step=True)
 
     assert may(Images()) == (True, True)
     assert may(Images(normed=True)) == (True, False)  # a step sees the whole batch's statistics
@@ -164,7 +166,7 @@ def test_what_is_no_mean_over_parts_is_not_taken_apart() -> None:
 
 @pytest.mark.parametrize("problem", [Images(), Images(normed=True), Line()])
 def test_what_few_examples_take_tells_what_all_take(problem: Problem) -> None:
-    each = footprint(problem, 0, "float32")
+    each = footprint(family_of(problem), problem, 0, "float32")
     assert each is not None
     (trial,) = trials_of(
         type(problem),
@@ -174,7 +176,7 @@ def test_what_few_examples_take_tells_what_all_take(problem: Problem) -> None:
     trial = replace(trial, training=replace(trial.training, dtype="float32"))
     data = replace(examples_of(trial), test={})
     loop = loop_for([trial], data, plan_of(trial, data.examples), "cpu")
-    lanes = loop.program.lanes.shape[0]
+    lanes = loop.program.layout.shape[0]
     for size, compute in (
         (each.point, lambda: loop.program.evaluate(loop.params)),
         (each.step, lambda: loop.program.gradient(loop.params, None)),

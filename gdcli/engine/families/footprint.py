@@ -1,7 +1,7 @@
-"""What a problem on torch holds while it is computed, seen on a trial and few examples.
+"""How much memory a problem on torch takes, counted on one trial and a few examples.
 
-It is counted, tensor by tensor, as torch makes and frees them: no clock, no machine and no other
-trial has a part in it, so that what follows from it is the same everywhere.
+Bytes are counted, tensor by tensor, as torch makes and frees them: no clock, no machine and no
+other trial has an influence, so the pieces that follow from the count are the same everywhere.
 """
 
 from __future__ import annotations
@@ -21,57 +21,55 @@ from torch.utils._pytree import tree_leaves
 
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import Part, some_of, whole_of
-from gdcli.engine.criteria import adds_up
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
-from gdcli.engine.initial import module_of, starting_point
+from gdcli.engine.initial import module_of
 from gdcli.engine.layers.modules import PureModule
 from gdcli.engine.layers.quantized import rounding_of
-from gdcli.engine.layout import LEAST, Footprint, Lanes, Pieces
+from gdcli.engine.layout import LEAST, Footprint, Pieces, TrialLayout
 from gdcli.engine.programs.program import CHUNK
-from gdcli.engine.programs.torch_programs import of_known_layers, program_on_torch
-from gdcli.problem import Network, StatefulNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from gdcli.engine.families.on_torch import TorchFamily
+    from gdcli.engine.programs.first_axis import FirstAxisProgram
     from gdcli.experiment.grid import Trial
-    from gdcli.problem import Data, Params, Problem
+    from gdcli.problem import Data, Network, Params, Problem
 
-# Bytes of a trial up to which all of its examples are computed at a time, or all of a CHUNK.
+Build: TypeAlias = "Callable[[Data, Torch], FirstAxisProgram]"
+# Up to so many bytes of a trial, all examples, or all of a CHUNK, are computed at a time.
 WHOLE, OF_A_CHUNK = 2**27, 2**29
-PIECE = 2**24  # bytes of a trial that would have more: less take as long, and more a little longer
-FEWEST, MOST = 2, 512  # examples that are looked at
-LOOK = 2**23  # bytes that a look may take, or little more
-KERNELS = 1.1  # what a kernel takes for itself while it runs, over what it is seen to make
-SAME = 1e-6  # of two ways to add up a mean in float64
+PIECE = 2**24  # bytes of a piece of a larger trial: smaller pieces take as long, larger ones longer
+FEWEST, MOST = 2, 512  # examples of a measurement
+LOOK = 2**23  # bytes that a measurement may take, or a little more
+KERNELS = 1.1  # factor for the memory that a kernel uses while it runs
+SAME = 1e-6  # relative difference between two ways to add up a mean in float64
 
 
-def pieces_of(trial: Trial, data: Data, dtype: str, *, plain: bool) -> Pieces:
-    """Return the pieces of a trial: layered networks have CHUNK examples in each as it is.
-
-    `plain`: as the reference computes, which knows no layers.
-    """
-    problem, data_seed = trial.problem, trial.training.data_seed
-    layered = (
-        not plain and isinstance(problem, Network) and of_known_layers(problem, data, data_seed)
-    )
-    each = footprint(problem, data_seed, dtype)
+def in_chunks(family: TorchFamily[Any], trial: Trial, dtype: str) -> Pieces:
+    """Return pieces of at most CHUNK examples: stacked layers see no others at a time."""
+    each = footprint(family, trial.problem, trial.training.data_seed, dtype)
     if each is None:
-        return Pieces(CHUNK if layered else None, CHUNK if layered else None)
-    if isinstance(problem, StatefulNetwork):
-        return Pieces(problem.at_once, None, each)
-    if layered:
-        point, step = (_fitting(size, CHUNK, OF_A_CHUNK) for size in each)
-        return Pieces(point, step, each)
+        return Pieces(CHUNK, CHUNK)
+    point, step = (_fitting(size, CHUNK, OF_A_CHUNK) for size in each)
+    return Pieces(point, step, each)
+
+
+def in_pieces(family: TorchFamily[Any], trial: Trial, data: Data, dtype: str) -> Pieces:
+    """Return pieces of a few examples where all of them take much memory, and it can be done."""
+    problem, data_seed = trial.problem, trial.training.data_seed
+    each = footprint(family, problem, data_seed, dtype)
+    if each is None:
+        return Pieces()
     count = max((len(a) for part in (data.train, data.test) for a in part.values()), default=1)
     if count * max(each) <= WHOLE:
         return Pieces(None, None, each)
-    mean = not isinstance(problem, Network) or adds_up(problem, data_seed)
-    steps = trial.method == "gd" and mean and parted(problem, data_seed, step=True)
-    points = mean and parted(problem, data_seed, step=False)
+    mean = family.adds_up(problem, data_seed)
+    steps = trial.method == "gd" and mean and parted(family, problem, data_seed, step=True)
+    points = mean and parted(family, problem, data_seed, step=False)
     return Pieces(
         _fitting(each.point, count, WHOLE) if points else None,
         _fitting(each.step, count, WHOLE) if steps else None,
@@ -80,21 +78,23 @@ def pieces_of(trial: Trial, data: Data, dtype: str, *, plain: bool) -> Pieces:
 
 
 def _fitting(size: int, count: int, whole: int) -> int:
-    """Return how many examples of so many bytes there are in a piece: `count`, or a power of 2."""
+    """Return how many examples of `size` bytes a piece has: `count`, or a power of 2."""
     if size * count <= whole:
         return count
     return max(LEAST, 1 << max((PIECE // size).bit_length() - 1, 0))
 
 
 @lru_cache(maxsize=16)
-def footprint(problem: Problem, data_seed: int, dtype: str) -> Footprint | None:
-    """Return what an example takes; None where a trial cannot be computed, as the run will tell."""
+def footprint(
+    family: TorchFamily[Any], problem: Problem, data_seed: int, dtype: str
+) -> Footprint | None:
+    """Return the bytes of an example; None where computing a trial raises, as the run reports."""
     data = load(problem, data_seed)
     try:
-        start = starting_point(problem, data, 0)
+        start, build = family.starting_point(problem, data, 0), _builder(family, problem, data_seed)
 
         def looked(few: int) -> tuple[int, int]:
-            return _looked(problem, _trained(data, 0, few), start, dtype, data_seed)
+            return _looked(build, _trained(data, 0, few), start, dtype)
 
         few = min(FEWEST, data.examples)
         rough = looked(few)
@@ -109,21 +109,26 @@ def footprint(problem: Problem, data_seed: int, dtype: str) -> Footprint | None:
     return Footprint(*(_each(gap, most - most // 2) for gap in gaps))
 
 
+def _builder(family: TorchFamily[Any], problem: Problem, data_seed: int) -> Build:
+    """Return what makes the program of one trial on some examples: its bits do not matter here."""
+    return lambda few, device: family.program_on(problem, few, device, _alone, data_seed)
+
+
 def _each(size: int, count: int) -> int:
-    """Return the bytes of one example, of so many of theirs."""
+    """Return the bytes of one example, from those of `count` examples."""
     return max(1, int(KERNELS * size / count))
 
 
-def _looked(problem: Problem, few: Data, start: Params, dtype: str, seed: int) -> tuple[int, int]:
+def _looked(build: Build, few: Data, start: Params, dtype: str) -> tuple[int, int]:
     """Return the bytes that a trial takes at a recorded point and in a step."""
-    program = program_on_torch(problem, few, Torch(dtype), alone, seed)
+    program = build(few, Torch(dtype))
     params = program.start([start])
     point = _most(lambda: program.evaluate(params))
     return point, _most(lambda: program.gradient(params, None))
 
 
 def _most(compute: Callable[[], Any]) -> int:
-    """Return the most bytes of new tensors that there are at a time."""
+    """Return the largest number of bytes of new tensors at a time."""
     with _uncollected(), Count() as count:
         compute()
     most: int = count.most
@@ -132,7 +137,7 @@ def _most(compute: Callable[[], Any]) -> int:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Have tensors freed where nothing refers to them, and at no other time."""
+    """Switch the garbage collector off: tensors are freed only when nothing refers to them."""
     collects = gc.isenabled()
     gc.disable()
     try:
@@ -143,7 +148,7 @@ def _uncollected() -> Iterator[None]:
 
 
 class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the tensors that are made within it while they live."""
+    """Counts the bytes of living tensors that are made within it."""
 
     def __init__(self) -> None:
         """Begin with none."""
@@ -154,13 +159,13 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Have torch.compile not imported, which takes a second: nothing here is compiled."""
+        """Avoid the import of torch.compile, which takes a second: nothing here is compiled."""
         return False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        """Compute as without it, and note what is new."""
+        """Run the operation, and note its new tensors."""
         made = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(made):
             if isinstance(tensor, torch.Tensor):
@@ -180,33 +185,35 @@ class Count(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.now -= self.known.pop(key)
 
 
-def alone(_: int) -> Lanes:
-    """Return lanes of one trial: its bits do not matter here."""
+def _alone(_: int) -> TrialLayout:
+    """Return the layout of one trial."""
     place = np.zeros(1, int)
-    return Lanes((1,), place, (0,), place, place)
+    return TrialLayout((1,), place, (0,), place, place)
 
 
 Numbers: TypeAlias = "dict[str, float]"
 
 
 @lru_cache(maxsize=16)
-def parted(problem: Problem, data_seed: int, *, step: bool) -> bool:
-    """Return whether a recorded point, or a step, may be computed some examples at a time.
+def parted(family: TorchFamily[Any], problem: Problem, data_seed: int, *, step: bool) -> bool:
+    """Return whether a recorded point, or a step, can be computed some examples at a time.
 
-    It may where everything is the mean of what it is of parts of the examples, which is tried on a
-    few: not where examples have to do with each other, as in batch norm while it trains, nor where
-    numbers are drawn or buffers moved.
+    It can where all results are means over parts of the examples, which is tried on a few. It
+    cannot where examples depend on each other, as in batch norm while training, nor where numbers
+    are drawn or buffers move.
     """
     data = load(problem, data_seed)
     if data.examples < 2 * FEWEST:
         return False
     try:
-        start = _moved(starting_point(problem, data, 0))
+        start = _moved(family.starting_point(problem, data, 0))
+        build = _builder(family, problem, data_seed)
         chosen = _unlike(data)
-        if isinstance(problem, Network):
-            return _each_by_itself(problem, _chosen(data, chosen), start, training=step)
+        known = family.each_by_itself(problem, _chosen(data, chosen), start, training=step)
+        if known is not None:
+            return known
         whole, one, other = (
-            _tried(problem, _chosen(data, places), start, data_seed, step=step)
+            _tried(build, _chosen(data, places), start, step=step)
             for places in (chosen, chosen[:FEWEST], chosen[FEWEST:])
         )
     except Exception:  # noqa: BLE001 -- the run tells of it
@@ -217,10 +224,10 @@ def parted(problem: Problem, data_seed: int, *, step: bool) -> bool:
     )
 
 
-def _each_by_itself(problem: Network, data: Data, start: Params, *, training: bool) -> bool:
-    """Return whether a network makes of its first examples what it makes of them among others.
+def each_by_itself(problem: Network, data: Data, start: Params, *, training: bool) -> bool:
+    """Return whether a network's outputs for its first examples are the same among others.
 
-    Then so are gradients and metrics, where its criterion adds up, and there is less to compute.
+    Then gradients and metrics are, too, if its criterion adds up; this takes less to compute.
     """
     device = Torch("float64")
     network = PureModule(module_of(problem, data), name_of(problem), device)
@@ -234,9 +241,9 @@ def _each_by_itself(problem: Network, data: Data, start: Params, *, training: bo
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         for way in ways:
             with way:
-                z, held = network(params, network.carried, x, training=training)
-                own, _ = network(params, network.carried, x[:FEWEST], training=training)
-            if any(not torch.equal(a, network.carried[name]) for name, a in held.items()):
+                z, held = network(params, network.buffers, x, training=training)
+                own, _ = network(params, network.buffers, x[:FEWEST], training=training)
+            if any(not torch.equal(a, network.buffers[name]) for name, a in held.items()):
                 return False
             if not torch.allclose(own, z[:FEWEST], rtol=SAME, atol=SAME * float(z.abs().max())):
                 return False
@@ -244,9 +251,9 @@ def _each_by_itself(problem: Network, data: Data, start: Params, *, training: bo
 
 
 def _unlike(data: Data) -> NDArray[np.int64]:
-    """Return which few examples to try: the last ones have other targets than the first.
+    """Return indices of a few examples to try: the last ones have other targets than the first.
 
-    A loss whose classes have weights is a mean over parts where all are of one class.
+    A loss with class weights is a mean over parts if all parts have the same class.
     """
     spread = np.linspace(0, data.examples - 1, 2 * FEWEST).astype(np.int64)
     for _, array in sorted(data.train.items(), key=lambda item: item[0] != "y"):
@@ -256,25 +263,25 @@ def _unlike(data: Data) -> NDArray[np.int64]:
 
 
 def _chosen(data: Data, places: NDArray[np.int64]) -> Data:
-    """Return the training examples at some places alone."""
+    """Return data with some training examples alone, given by their indices."""
     train = {name: array[places] for name, array in data.train.items()}
     return Part(train, {}, data.constants, whole_of(data))
 
 
 def _moved(start: Params) -> Params:
-    """Return a start where little is 0, as much is where parameters begin."""
+    """Return starting points with small random changes: few numbers are 0, as in training."""
     rng = np.random.default_rng(0)
     return {name: a + 0.01 * rng.standard_normal(np.shape(a)) for name, a in start.items()}
 
 
-def _tried(problem: Problem, few: Data, start: Params, seed: int, *, step: bool) -> Numbers:
-    """Return what is recorded at a point, or the gradient of a step and how far buffers move."""
-    program = program_on_torch(problem, few, Torch("float64"), alone, seed)
-    params, held = program.start([start]), program.carried
+def _tried(build: Build, few: Data, start: Params, *, step: bool) -> Numbers:
+    """Return the values of a point, or the gradient of a step and whether buffers moved."""
+    program = build(few, Torch("float64"))
+    params, held = program.start([start]), program.buffers
     if step:
         slopes = program.gradient(params, None)
-        moves = {f"moved {n}": abs(a - held[n]).sum() for n, a in program.carried.items()}
-        # What moved is nan, and so no mean.
+        moves = {f"moved {n}": abs(a - held[n]).sum() for n, a in program.buffers.items()}
+        # A buffer that moved gives nan, which equals no mean.
         found = {name: math.nan if float(by) else 0.0 for name, by in moves.items()}
     else:
         point = program.evaluate(params)
@@ -284,11 +291,11 @@ def _tried(problem: Problem, few: Data, start: Params, seed: int, *, step: bool)
 
 
 def _seen(array: torch.Tensor) -> float:
-    """Return one number that all of an array have a part in, linear in it."""
+    """Return one number that depends on every element, linearly."""
     weights = torch.linspace(1, 2, array.numel(), dtype=array.dtype).sin_()
     return float(array.flatten() @ weights)
 
 
 def _trained(data: Data, first: int, last: int) -> Data:
-    """Return some of the training examples alone."""
+    """Return data with the training examples first..last-1 alone."""
     return replace(some_of(data, first, last), test={})

@@ -16,11 +16,10 @@ from torch import nn
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families import needs_torch, program_for
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import needs_torch, program_for, starting_point
 from gdcli.engine.programs.program import Evaluation, Program
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING
-from gdcli.engine.update import Rule
+from gdcli.engine.update import StackedOptimizer
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Array, Params
 from tests.grids import experiment
@@ -40,10 +39,10 @@ class Stepped:
         networks = needs_torch(self.trials[0].problem)
         device = Torch("float64") if networks else NumPy("float64")
         self.program: Program = program_for(self.trials, data, device)
-        seeds = self.program.lanes.seeds
+        seeds = self.program.layout.seeds
         starts = [starting_point(self.trials[0].problem, data, seed) for seed in seeds]
         self.params: Params = self.program.start(starts)
-        self.rule = Rule(self.program, self.trials, self.params, HORIZON)
+        self.rule = StackedOptimizer(self.program, self.trials, self.params, HORIZON)
         self.states = self.rule.init(self.params)
 
     def step(self, gradient: dict[str, np.ndarray], number: int = 0) -> list[np.ndarray]:
@@ -55,7 +54,7 @@ class Stepped:
 
     def spread(self, value: np.ndarray, param: Array) -> Array:
         """Return one trial's value for every lane."""
-        if self.program.lanes.shape == param.shape[:1]:  # a network: the lanes come first
+        if self.program.layout.shape == param.shape[:1]:  # a network: the lanes come first
             return torch.from_numpy(np.broadcast_to(value, param.shape).copy())
         return np.broadcast_to(value[:, None], param.shape).copy()
 
@@ -64,9 +63,9 @@ class Stepped:
         rows: list[list[np.ndarray]] = [[] for _ in self.trials]
         for param in params.values():
             array = self.program.device.host(param)
-            if self.program.lanes.shape != array.shape[:1]:
+            if self.program.layout.shape != array.shape[:1]:
                 array = np.moveaxis(array, 2, 3).reshape(-1, array.shape[2])
-            for row, i in zip(rows, self.program.lanes.place, strict=True):
+            for row, i in zip(rows, self.program.layout.place, strict=True):
                 row.append(array[i].flatten())
         return [np.concatenate(row) for row in rows]
 
@@ -213,7 +212,7 @@ class Watched:
 
         def program(*arguments: Any) -> Program:
             made = make(*arguments)
-            self.place, evaluate = made.lanes.place, made.evaluate
+            self.place, evaluate = made.layout.place, made.evaluate
 
             def watched(params: Params) -> Evaluation:
                 self.points.append({n: made.device.host(p).copy() for n, p in params.items()})

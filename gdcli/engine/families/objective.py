@@ -1,4 +1,4 @@
-"""What one trial minimises, and what is measured of it: a problem in PyTorch, without stacking."""
+"""What one trial minimises and records: a problem in plain PyTorch, without stacking."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gdcli.engine.class_weights import (
     recalled,
     weighted,
 )
-from gdcli.engine.criteria import Cost
+from gdcli.engine.criteria import TrialCriterion
 from gdcli.engine.initial import module_of
 from gdcli.engine.layers.modules import PureModule, penalised
 from gdcli.engine.layers.quantized import rounding_of
@@ -48,30 +48,6 @@ Slopes: TypeAlias = "tuple[Tensor, Tensors]"  # a loss and its gradient by param
 P = TypeVar("P", bound=Problem)
 
 
-def objective_of(
-    problem: Problem, data: Data, device: Torch, turn: int = 0, parts: Pieces | None = None
-) -> Objective[Any]:
-    """Return the objective of a problem, by the family it belongs to.
-
-    `parts` says how many examples are seen at a time where all are; None: all.
-    """
-    made = _made(problem, data, device, turn)
-    made.pieces = parts or Pieces()
-    return made
-
-
-def _made(problem: Problem, data: Data, device: Torch, turn: int) -> Objective[Any]:
-    if isinstance(problem, Network):
-        return OfNetwork(problem, data, device, turn)
-    if isinstance(problem, StatefulNetwork):
-        return OfStatefulNetwork(problem, data, device)
-    if isinstance(problem, LinearModel):
-        return OfLinearModel(problem, data, device)
-    if isinstance(problem, Analytic):
-        return OfAnalytic(problem, data, device)
-    return Objective(problem, data, device)
-
-
 class Objective(Generic[P]):
     """The mean loss that a problem states, its gradient by autograd, and its metrics."""
 
@@ -88,12 +64,12 @@ class Objective(Generic[P]):
         self.test = self.held_out and self.held_out | self.constants
 
     @property
-    def carried(self) -> Tensors:
-        """What the layers carry along from step to step besides the parameters."""
+    def buffers(self) -> Tensors:
+        """Tensors besides the parameters that change from step to step."""
         return {}
 
-    def reach(self, step: int) -> None:
-        """Prepare for a step: a network may be quantized from some step on."""
+    def set_step(self, step: int) -> None:
+        """Prepare for `step`: switch quantization on once its step is reached."""
 
     def batch(self, chosen: Tensor) -> Tensors:
         """Return the chosen training examples, given by their indices."""
@@ -126,7 +102,7 @@ class Objective(Generic[P]):
         return loss["loss"], gradient
 
     def _means(self, measure: Callable[[Tensors], Tensors], examples: Tensors) -> Tensors:
-        """Return means over all examples of what a function measures of some."""
+        """Return the means over all examples of a function's values."""
         parts = pieces(examples, self.pieces.point)
         return mean_of((share, measure(part | self.constants)) for share, part in parts)
 
@@ -138,29 +114,29 @@ class Objective(Generic[P]):
         return loss.detach(), dict(zip(leaves, slopes, strict=True))
 
     def curved(self, params: Tensors) -> Iterator[Curved]:
-        """Yield what to differentiate again, by parts of the examples that are seen at a time."""
+        """Yield share, leaves and gradient to differentiate again, for pieces of the examples."""
         for share, part in pieces(self.examples, self.pieces.point):
             leaves = [param.detach().requires_grad_() for param in params.values()]
             named = dict(zip(params, leaves, strict=True))
             loss = self.loss(named, part | self.constants)
             yield share, leaves, _bendable(loss, leaves)
 
-    def measures(self, params: Tensors) -> Tensors:
-        """Return what is recorded at a point, by column: on all training and test examples."""
+    def evaluate(self, params: Tensors) -> tuple[Tensors, Tensors]:
+        """Return what is recorded at a point, by column, and the full gradient."""
         loss, gradient = self._gradient_of_all(params, self.pieces.point)
         found = {"train_loss": loss, "grad_norm": norm(gradient)}
         with torch.no_grad():
             found |= self._means(lambda part: self.metrics(params, part, "train"), self.examples)
             if self.held_out:
                 found |= self._means(lambda part: self._tested(params, part), self.held_out)
-        return recalled(found, self.counts, self.data) if self.counts else found
+        return recalled(found, self.counts, self.data) if self.counts else found, gradient
 
     def _tested(self, params: Tensors, part: Tensors) -> Tensors:
         return {"test_loss": self.loss(params, part)} | self.metrics(params, part, "test")
 
 
 def _bendable(loss: Tensor, leaves: list[Tensor]) -> tuple[Tensor, ...]:
-    """Return the gradient of a loss, to be differentiated again."""
+    """Return the gradient of a loss with its graph, to differentiate it again."""
     return torch.autograd.grad(loss, leaves, create_graph=True, materialize_grads=True)
 
 
@@ -176,7 +152,7 @@ class OfLinearModel(Objective[LinearModel]):
     """A linear model, which scores its predictions."""
 
     def __init__(self, problem: LinearModel, data: Data, device: Torch) -> None:
-        """Weigh the costs by the classes, if they are."""
+        """Take the problem with the weights of the classes, if it asks for them."""
         super().__init__(weighted(problem, data, device.array), data, device)
         if isinstance(problem, OfClasses) and problem.recalls:
             self.counts = counts_of(data)
@@ -195,32 +171,34 @@ class OfLinearModel(Objective[LinearModel]):
 class OfNetwork(Objective[Network]):
     """A module, its criterion, and a penalty on its weights."""
 
-    def __init__(self, problem: Network, data: Data, device: Torch, turn: int = 0) -> None:
-        """Make the module, in the precision of the trial; `turn` is the step it is rounded from."""
+    def __init__(
+        self, problem: Network, data: Data, device: Torch, quantize_from_step: int = 0
+    ) -> None:
+        """Make the module; it is quantized from the step `quantize_from_step` on."""
         super().__init__(problem, data, device)
         module = module_of(problem, data)
-        self.rounding, self.turn = rounding_of(module), turn
+        self.rounding, self.quantize_from_step = rounding_of(module), quantize_from_step
         each = class_weights(problem, data)
-        self.cost = Cost(problem, device, None if each is None else device.array(each))
+        self.cost = TrialCriterion(problem, device, None if each is None else device.array(each))
         self.weights = penalised(module)
         if problem.recalls and problem.measure == "accuracy":
             self.counts = counts_of(data)
         self.module = PureModule(module, name_of(problem), device)
-        self.buffers = self.module.carried
+        self._buffers = self.module.buffers
         self.training = False
 
     @property
-    def carried(self) -> Tensors:
+    def buffers(self) -> Tensors:
         """The buffers of the layers, such as running statistics."""
-        return self.buffers
+        return self._buffers
 
-    def reach(self, step: int) -> None:
-        """Round from the turn on, if the network is trained so."""
+    def set_step(self, step: int) -> None:
+        """Switch quantization on once its step is reached."""
         if self.rounding:
-            self.rounding.reach(step, self.turn)
+            self.rounding.set_step(step, self.quantize_from_step)
 
     def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
-        """Return both with dropout and the batch's own statistics, which are kept."""
+        """Return loss and gradient with dropout and batch statistics; keep the new buffers."""
         self.module.begin(seed, step)
         self.training = True
         try:
@@ -229,8 +207,8 @@ class OfNetwork(Objective[Network]):
             self.training = False
 
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
-        """Return what the module with these parameters makes of the examples."""
-        z, self.buffers = self.module(params, self.buffers, batch["x"], training=self.training)
+        """Return the module's outputs for a batch."""
+        z, self._buffers = self.module(params, self._buffers, batch["x"], training=self.training)
         return z
 
     def loss(self, params: Tensors, batch: Tensors) -> Any:
@@ -240,7 +218,7 @@ class OfNetwork(Objective[Network]):
         return cost + 0.5 * self.problem.l2 * sum(squares)
 
     def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
-        """Return a classifier's accuracy, and the measure of the rounded network."""
+        """Return a classifier's accuracy, and the values of the quantized network."""
         measure = self._accuracy if self.problem.measure == "accuracy" else self.loss
         found = {} if measure == self.loss else {f"{part}_accuracy": measure(params, batch)}
         if self.counts:
@@ -267,7 +245,7 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
         self.module = module_of(problem, data).to(device=device.name, dtype=dtype)
 
     @property
-    def carried(self) -> Tensors:
+    def buffers(self) -> Tensors:
         """The buffers of the module, such as running statistics."""
         parameters = {name for name, _ in self.module.named_parameters()}
         return {n: a for n, a in self.module.state_dict().items() if n not in parameters}
@@ -282,7 +260,7 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
         return self.problem.losses(self.module, batch)
 
     def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
-        """Return both of a pass in training mode, which moves the buffers."""
+        """Return loss and gradient of a pass in training mode, which moves the buffers."""
         self.module.train()
         return super().step_gradient(params, batch, seed, step)
 
@@ -297,15 +275,15 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
         return dict(zip(params, slopes, strict=True))
 
     def curved(self, params: Tensors) -> Iterator[Curved]:
-        """Yield the same of the loss as it is recorded, in evaluation mode."""
+        """Yield the same for the recorded loss, in evaluation mode."""
         self.module.eval()
         for share, batch in self._chunks(self.examples):
             loss = torch.stack([*self._parts(params, batch).values()]).sum()
             leaves = [self.module.get_parameter(name) for name in params]
             yield share, [*leaves], _bendable(loss, [*leaves])
 
-    def measures(self, params: Tensors) -> Tensors:
-        """Return what is recorded, in evaluation mode: means over passes of so many examples."""
+    def evaluate(self, params: Tensors) -> tuple[Tensors, Tensors]:
+        """Return both in evaluation mode, as means over passes of a few examples."""
         self.module.eval()
         found, gradient = self._losses(params, "train")
         found = {"train_loss": found["train_loss"], "grad_norm": norm(gradient), **found}
@@ -314,7 +292,7 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
             with torch.no_grad():
                 own = self.problem.measure(self.module, self.test)
             found |= {name: torch.tensor(value) for name, value in own.items()}
-        return found
+        return found, gradient
 
     def _losses(self, params: Tensors, part: str) -> tuple[Tensors, Tensors]:
         """Return a part's losses and the gradient of their sum."""
@@ -330,7 +308,7 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
         return {f"{part}_{name}": value for name, value in losses.items()}, gradient
 
     def _chunks(self, examples: Tensors) -> Iterator[tuple[float, Tensors]]:
-        """Yield all examples, so many at a time, with the share of all that they are."""
+        """Yield all examples, some at a time, each piece with its share of the examples."""
         count = len(next(iter(examples.values())))
         for first in range(0, count, self.problem.at_once):
             some = slice(first, first + self.problem.at_once)

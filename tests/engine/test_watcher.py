@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import Plan, plan_of
-from gdcli.engine.recorder import Curves
+from gdcli.engine.recorder import BatchHistory
 from gdcli.engine.watched import CAUSES, FACTS, POINTS, SINGLES, watched
 from gdcli.engine.watcher import Trajectory, facts
 from tests.grids import experiment
@@ -37,7 +37,7 @@ def budgeted(grid: dict[str, Any]) -> dict[str, Any]:
     return grid if "steps" in grid else {"epochs": "10"} | grid
 
 
-def trained(problem: str, options: dict[str, Any], **grid: Any) -> list[Curves]:
+def trained(problem: str, options: dict[str, Any], **grid: Any) -> list[BatchHistory]:
     given = experiment(problem, options, **budgeted({"seed": "0:1"} | grid))
     return [
         train_batch(batch, examples_of(batch.trials[0]), "cpu", lambda _: None)[1]
@@ -45,7 +45,7 @@ def trained(problem: str, options: dict[str, Any], **grid: Any) -> list[Curves]:
     ]
 
 
-def facts_of(curves: Curves) -> Facts:
+def facts_of(curves: BatchHistory) -> Facts:
     assert curves.trajectory is not None
     with np.errstate(all="ignore"):
         return facts(curves.trajectory)

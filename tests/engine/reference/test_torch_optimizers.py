@@ -13,7 +13,7 @@ from torch.nn import functional
 from gdcli.catalog.catalog import OPTIMIZERS, name_of
 from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import starting_point
+from gdcli.engine.families.find import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.reference.textbook import train as train_alone
 from gdcli.engine.sampling import Orders

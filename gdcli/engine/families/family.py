@@ -1,0 +1,139 @@
+"""The contract of a family: all that the engine, and what reads its results, asks of a problem."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from gdcli.catalog.catalog import name_of
+from gdcli.datasets.out_of_core import whole_of
+from gdcli.engine.layout import Pieces
+from gdcli.engine.sampling import stream
+from gdcli.problem import Data, Problem
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from gdcli.engine.device import Device, Torch
+    from gdcli.engine.families.objective import Objective
+    from gdcli.engine.initial import Start
+    from gdcli.engine.programs.program import Program
+    from gdcli.engine.quantized_size import Quantized
+    from gdcli.engine.theory.baseline import Baseline, FeatureSpread
+    from gdcli.engine.theory.curvature import Curvature, Least
+    from gdcli.engine.theory.noise_floor import Noise
+    from gdcli.experiment.grid import Trial
+
+P = TypeVar("P", bound=Problem)
+
+
+class Family(ABC, Generic[P]):
+    """The answers for the problems of one class; what is not known of a family is None.
+
+    The families of NumPy are imported without torch: many problems need NumPy alone.
+    """
+
+    needs_torch: ClassVar[bool] = True  # wherever the problem runs
+    trains_alone: ClassVar[bool] = False  # a batch is one trial
+    is_network: ClassVar[bool] = False  # it has layers of units
+    reads_in_parts: ClassVar[bool] = False  # a file of examples may stay on disk
+    has_examples: ClassVar[bool] = False  # the loss is a mean over examples with a target each
+
+    # How it is trained.
+
+    @abstractmethod
+    def batch_limit(self, method: str) -> int:
+        """Return how many trials of a cohort are trained together, at most."""
+
+    @abstractmethod
+    def program(
+        self, trials: Sequence[Trial], data: Data, device: Device, width: int | None
+    ) -> Program:
+        """Return the program of some trials of one cohort; `width` as `program_for` takes it."""
+
+    @abstractmethod
+    def objective(
+        self, problem: P, data: Data, device: Torch, quantize_from_step: int
+    ) -> Objective[Any]:
+        """Return what the reference engine minimises."""
+
+    @abstractmethod
+    def stacked(self, trials: Sequence[Trial]) -> int:
+        """Return how many trials are computed, padding included."""
+
+    def starting_point(self, problem: P, data: Data, seed: int) -> Start:
+        """Return the parameters by name that every trial of a seed starts from."""
+        return self.start(problem, data, stream(name_of(problem), seed, "start"))
+
+    def start(self, problem: P, data: Data, rng: np.random.Generator) -> Start:
+        """Return the same, drawn by a generator."""
+        return problem.init(rng, whole_of(data))
+
+    def pieces(self, trial: Trial, data: Data, dtype: str, *, plain: bool) -> Pieces:
+        """Return how many examples are computed at a time; `plain`: by the reference engine."""
+        return Pieces()
+
+    def check(self, problem: P, data_seed: int) -> None:
+        """Raise UserError for outputs and targets that do not fit together."""
+
+    def why_one_by_one(self, problem: P, data_seed: int) -> str | None:
+        """Return why trials are computed one by one; None: they are stacked."""
+        return None
+
+    def quantize_from_step(self, trial: Trial, data: Data) -> int:
+        """Return the step at which quantization switches on while it trains; 0: never changes."""
+        return 0
+
+    # What is known of it.
+
+    def curvature(self, problem: P, data: Data) -> Curvature | None:
+        """Return the ends of the eigenvalues of the Hessian, or bounds of them."""
+        return None
+
+    def least_loss(self, problem: P, data: Data) -> float | None:
+        """Return the least training loss in closed form."""
+        return None
+
+    def bound(self, problem: P, data: Data) -> Least | None:
+        """Return the greatest lower bound of the training loss, by iteration."""
+        return None
+
+    def noise(self, problem: P, data: Data) -> Noise | None:
+        """Return the noise of a step on a batch, from which the floor of SGD follows."""
+        return None
+
+    def baseline(self, problem: P, data: Data) -> Baseline | None:
+        """Return what the best constant prediction reaches."""
+        return None
+
+    def spread(self, problem: P, data: Data) -> FeatureSpread | None:
+        """Return how much the units of the features differ."""
+        return None
+
+    def size(self, problem: P, data: Data) -> Quantized | None:
+        """Return how many bytes a network takes, rounded and not."""
+        return None
+
+    def is_convex(self, problem: P) -> bool:
+        """Return whether the training loss is known to be convex, whatever the data."""
+        return False
+
+    def never_below(self, problem: P) -> float | None:
+        """Return a number that no loss is below."""
+        return None
+
+    def own_gradient(self, problem: P) -> bool:
+        """Return whether the gradient is, on purpose, not the derivative of the loss."""
+        return False
+
+    # What its parameters and targets mean.
+
+    def labels(self, problem: P, targets: NDArray[Any]) -> NDArray[np.int64] | None:
+        """Return the class of each target, shape (examples,); None: there are no classes."""
+        return None
+
+    def filters(self, array: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+        """Return the parts of a matrix of weights that feed one output each, as views."""
+        return [array]

@@ -1,0 +1,151 @@
+"""Which family a problem belongs to, and what its trials need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from gdcli.catalog.catalog import TorchOptimizer, name_of
+from gdcli.engine.examples import load
+from gdcli.engine.families.on_numpy import AnalyticFamily, LinearModelFamily
+from gdcli.engine.theory.curvature import Least
+from gdcli.engine.theory.noise_floor import Floor, floors
+from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
+
+if TYPE_CHECKING:
+    from gdcli.engine.device import Device, Torch
+    from gdcli.engine.families.family import Family
+    from gdcli.engine.families.objective import Objective
+    from gdcli.engine.initial import Start
+    from gdcli.engine.layout import Pieces
+    from gdcli.engine.programs.program import Program
+    from gdcli.experiment.grid import Trial
+
+
+def family_of(problem: Problem) -> Family[Any]:
+    """Return the family of a problem, of which there is one object."""
+    return _family_of(type(problem))
+
+
+@cache
+def _family_of(kind: type[Problem]) -> Family[Any]:
+    """Return the most specific family of a class."""
+    if issubclass(kind, Analytic):
+        return AnalyticFamily()
+    if issubclass(kind, LinearModel):
+        return LinearModelFamily()
+    from gdcli.engine.families.on_torch import NetworkFamily, StatefulFamily, TorchFamily
+
+    if issubclass(kind, Network):
+        return NetworkFamily()
+    return StatefulFamily() if issubclass(kind, StatefulNetwork) else TorchFamily()
+
+
+def needs_torch(problem: Problem) -> bool:
+    """Return whether a problem runs on torch wherever it runs."""
+    return family_of(problem).needs_torch
+
+
+def on_torch(trial: Trial) -> bool:
+    """Return whether a trial runs on torch wherever it runs."""
+    return needs_torch(trial.problem) or trial.optimizer.needs_torch
+
+
+def alone(trial: Trial) -> bool:
+    """Return whether a trial's optimizer is torch's own, which trains it by itself."""
+    return isinstance(trial.optimizer, TorchOptimizer)
+
+
+def precision(trial: Trial) -> str:
+    """Return a trial's dtype: what was asked for, or what suits the problem."""
+    return trial.training.dtype or trial.problem.default_dtype
+
+
+def batch_limit(trial: Trial) -> int:
+    """Return how many trials of a cohort are trained together, at most."""
+    return 1 if alone(trial) else family_of(trial.problem).batch_limit(trial.method)
+
+
+def stacked_trials(trials: Sequence[Trial], engine: str = "auto") -> int:
+    """Return how many trials are computed where these are trained together, padding included."""
+    if engine == "reference" or alone(trials[0]):
+        return 1
+    return family_of(trials[0].problem).stacked(trials)
+
+
+def starting_point(problem: Problem, data: Data, seed: int) -> Start:
+    """Return the parameters by name that every trial of a seed starts from."""
+    return family_of(problem).starting_point(problem, data, seed)
+
+
+def program_for(
+    trials: Sequence[Trial], data: Data, device: Device, width: int | None = None
+) -> Program:
+    """Return the program of some trials of one cohort.
+
+    Linear models and functions in closed form have `width` trials of a seed side by side; None: as
+    many as are fastest.
+    """
+    return family_of(trials[0].problem).program(trials, data, device, width)
+
+
+def objective_of(
+    problem: Problem, data: Data, device: Torch, quantize_from_step: int = 0
+) -> Objective[Any]:
+    """Return what the reference engine minimises; it computes all examples at a time."""
+    return family_of(problem).objective(problem, data, device, quantize_from_step)
+
+
+def check_network(trial: Trial) -> None:
+    """Raise UserError for a network whose outputs and targets do not fit its criterion."""
+    family_of(trial.problem).check(trial.problem, trial.training.data_seed)
+
+
+def pieces_for(trial: Trial, data: Data, *, plain: bool = False) -> Pieces:
+    """Return how many examples are computed at a time; `plain`: by the reference engine."""
+    return family_of(trial.problem).pieces(trial, data, precision(trial), plain=plain)
+
+
+def not_stacked(trial: Trial) -> str | None:
+    """Return a line that tells why trials run one at a time; None: they do not."""
+    why = why_not_stacked(trial.problem, trial.training.data_seed)
+    name = name_of(trial.problem)
+    return f"{name} cannot be stacked ({why}): its trials run one at a time" if why else None
+
+
+def why_not_stacked(problem: Problem, data_seed: int) -> str | None:
+    """Return why the trials of a problem are computed one by one; None: they are not."""
+    return family_of(problem).why_one_by_one(problem, data_seed)
+
+
+def least_loss_of(trial: Trial) -> float | None:
+    """Return the least training loss of a trial's problem; None where it has no closed form."""
+    if trial.problem.minimum is not None:
+        return trial.problem.minimum
+    return _least_loss(trial.problem, trial.training.data_seed)
+
+
+@lru_cache(maxsize=8)
+def _least_loss(problem: Problem, data_seed: int) -> float | None:
+    return family_of(problem).least_loss(problem, load(problem, data_seed))
+
+
+def greatest_bound_of(trial: Trial) -> Least | None:
+    """Return the least training loss of a trial's problem, or what it tends to; None: not known.
+
+    Where there is no closed form, an iteration finds it, where the family has one.
+    """
+    if (known := least_loss_of(trial)) is not None:
+        return Least(known, attained=True)
+    return _bound(trial.problem, trial.training.data_seed)
+
+
+@lru_cache(maxsize=8)
+def _bound(problem: Problem, data_seed: int) -> Least | None:
+    return family_of(problem).bound(problem, load(problem, data_seed))
+
+
+def floors_of(trials: Sequence[Trial], data: Data) -> list[Floor]:
+    """Return the losses that SGD does not get below, of trials on one problem, where known."""
+    return floors(trials, data, family_of(trials[0].problem).noise)
