@@ -11,7 +11,7 @@ from gdcli.analysis.best import Setting, settings_of
 from gdcli.analysis.quantiles import Recorded, median, quantile, read_curves, spread, spread_curve
 from gdcli.errors import UserError
 from gdcli.runs.csv_read import value_of
-from gdcli.runs.trials import Trial, read_trials
+from gdcli.runs.trials import TrialResult, read_trials
 from tests.run_folders import Made, grid, write_run
 
 
@@ -19,7 +19,9 @@ def settings(folder: Path, trials: list[Made], *varied: str) -> tuple[Setting, .
     return settings_of(read_trials(write_run(folder, trials, varied)).trials)
 
 
-def medians(trials: Iterable[Trial], curves: dict[str, Recorded]) -> list[tuple[float, float]]:
+def medians(
+    trials: Iterable[TrialResult], curves: dict[str, Recorded]
+) -> list[tuple[float, float]]:
     return [(epoch, losses.median) for epoch, losses in spread_curve(trials, curves)]
 
 

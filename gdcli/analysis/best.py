@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.analysis.quantiles import Spread, median, spread
 from gdcli.runs.csv_read import Value
-from gdcli.runs.trials import OWN, Trial, Trials
+from gdcli.runs.trials import OWN, TrialResult, Trials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,10 +30,10 @@ class Candidate:
     """One setting at one learning rate: its trials, one a seed."""
 
     lr: float
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialResult, ...]
 
     @cached_property
-    def ran(self) -> tuple[Trial, ...]:
+    def ran(self) -> tuple[TrialResult, ...]:
         """The trials with a result: all but the failed ones."""
         return tuple(trial for trial in self.trials if trial.status != "failed")
 
@@ -97,7 +97,7 @@ class Setting:
         return self.best.median if self.best else inf
 
     @property
-    def trials(self) -> Iterable[Trial]:
+    def trials(self) -> Iterable[TrialResult]:
         """The trials at every learning rate."""
         return (trial for cell in self.cells for trial in cell.trials)
 
@@ -130,9 +130,9 @@ def _margin(cells: Sequence[Candidate], loss: float) -> float:
     return TIED * max(0.0, median(known) - loss) if known else 0.0
 
 
-def settings_of(trials: Sequence[Trial]) -> tuple[Setting, ...]:
+def settings_of(trials: Sequence[TrialResult]) -> tuple[Setting, ...]:
     """Group trials by setting, in the order of the first of each, and by learning rate."""
-    groups: dict[tuple[Value, ...], dict[float, list[Trial]]] = {}
+    groups: dict[tuple[Value, ...], dict[float, list[TrialResult]]] = {}
     for trial in trials:
         groups.setdefault(trial.setting, {}).setdefault(trial.lr, []).append(trial)
     return tuple(

@@ -35,7 +35,7 @@ from gdcli.analysis.theory import (
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.runs.csv_read import Value
-from gdcli.runs.trials import Points, Trial, read_points
+from gdcli.runs.trials import Curve, TrialResult, read_curves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,24 +59,24 @@ class Diagnoses:
         self._known = cache(self._known_of)
         self._descent = cache(self._descent_of)
 
-    def of(self, trial: Trial) -> Diagnosis:
+    def of(self, trial: TrialResult) -> Diagnosis:
         """Return what is said of a trial."""
         if trial.id not in self._found:
             self._found[trial.id] = diagnose(self.evidence(trial), self.limits)
         return self._found[trial.id]
 
-    def words(self, trial: Trial) -> tuple[str | None, str | None]:
+    def words(self, trial: TrialResult) -> tuple[str | None, str | None]:
         """Return a trial's state and the quality that leads: less than `of`, and sooner."""
         if trial.id not in self._words:
             self._words[trial.id] = words(self.evidence(trial), self.limits)
         return self._words[trial.id]
 
-    def all(self) -> Iterator[tuple[Trial, Diagnosis]]:
+    def all(self) -> Iterator[tuple[TrialResult, Diagnosis]]:
         """Yield every trial and what is said of it, in the run's order."""
         for trial in self.run.trials:
             yield trial, self.of(trial)
 
-    def evidence(self, trial: Trial) -> Evidence:
+    def evidence(self, trial: TrialResult) -> Evidence:
         """Return what a diagnosis of a trial starts from."""
         observed = Observed.of(trial.facts)
         descent = self._descent(trial.setting, trial.lr, _horizon(trial))
@@ -150,7 +150,7 @@ class Diagnoses:
         )
 
 
-def _horizon(trial: Trial) -> int | None:
+def _horizon(trial: TrialResult) -> int | None:
     """Return the steps of the budget; None of a trial that did not spend it."""
     steps = trial.fact("steps")
     spent = trial.status == "finished" and not trial.facts.get("stopped_by")
@@ -199,7 +199,7 @@ class RateDiagnosis:
     given: Mapping[str, Value]  # the setting, by name
     facts: ProblemConstants | None
     expected: Expectation | None
-    groups: list[tuple[Said, list[Trial]]]  # the trials that the same is said of: `_groups`
+    groups: list[tuple[Said, list[TrialResult]]]  # the trials that the same is said of: `_groups`
     diagnoses: Diagnoses
     rate: float | None = None  # measured: the median over seeds
     excess: float | None = None  # measured: the mean level over seeds less the minimum
@@ -224,7 +224,7 @@ class RateDiagnosis:
         return found
 
     @cached_property
-    def example(self) -> Trial:
+    def example(self) -> TrialResult:
         """The trial of the largest group with its median loss, or step at which it blew up."""
         own = sorted(self.of_the_state(), key=lambda t: (t.loss, t.fact("diverged_at") or 0.0))
         return own[(len(own) - 1) // 2]
@@ -240,7 +240,7 @@ class RateDiagnosis:
         known = [value for value in values if value is not None and not isnan(value)]
         return median(known) if known else None
 
-    def of_the_state(self) -> list[Trial]:
+    def of_the_state(self) -> list[TrialResult]:
         """Return the trials of the largest group."""
         return self.groups[0][1]
 
@@ -256,7 +256,7 @@ def rate_diagnoses(
     curves = CurveComparison(told)
     if curves.columns:
         few = 2 * len(curves.wanted) < len(diagnoses.run.trials)  # the others are passed over
-        points = read_points(folder, curves.columns, curves.wanted if few else None)
+        points = read_curves(folder, curves.columns, curves.wanted if few else None)
         for _ in curves.measuring(points):
             pass
     return curves.measured()
@@ -276,12 +276,12 @@ def rate_diagnosis(diagnoses: Diagnoses, setting: Setting, cell: Candidate) -> R
     )
 
 
-def _groups(diagnoses: Diagnoses, cell: Candidate) -> list[tuple[Said, list[Trial]]]:
+def _groups(diagnoses: Diagnoses, cell: Candidate) -> list[tuple[Said, list[TrialResult]]]:
     """Return the trials that the same is said of, the largest group first; of equals as in WORDS.
 
     Of trials that failed nothing but that is said.
     """
-    found: dict[Said, list[Trial]] = {}
+    found: dict[Said, list[TrialResult]] = {}
     for trial in cell.trials:
         state, quality = diagnoses.words(trial)
         found.setdefault((state or "failed", quality), []).append(trial)
@@ -302,7 +302,7 @@ class CurveComparison:
         names = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
         self.columns = names if compared else ()  # of curves.csv
 
-    def measuring(self, curves: Iterable[Points]) -> Iterator[Points]:
+    def measuring(self, curves: Iterable[Curve]) -> Iterator[Curve]:
         """Yield curves with the values of `columns`, measuring those that are wanted."""
         for points in curves:
             if points.trial in self.wanted:
@@ -314,7 +314,7 @@ class CurveComparison:
         return [_with_measured(diagnosis, self._measured) for diagnosis in self._told]
 
 
-def _compared(diagnosis: RateDiagnosis) -> Iterator[Trial]:
+def _compared(diagnosis: RateDiagnosis) -> Iterator[TrialResult]:
     """Yield the trials of a cell whose curve theory says something of."""
     expected = diagnosis.expected
     if expected and (expected.rate is not None or expected.floor is not None):
@@ -323,11 +323,11 @@ def _compared(diagnosis: RateDiagnosis) -> Iterator[Trial]:
         yield from (trial for trial in diagnosis.cell.ran if _has_sharpness(trial))
 
 
-def _has_sharpness(trial: Trial) -> bool:
+def _has_sharpness(trial: TrialResult) -> bool:
     return trial.fact("final_sharpness") is not None
 
 
-def _measure(points: Points) -> CurveFigures:
+def _measure(points: Curve) -> CurveFigures:
     rate = measured_rate(points.steps, points.values["grad_norm"])
     losses, sharpness = points.values["train_loss"], points.values.get("sharpness", ())
     return CurveFigures(rate, _level(losses), _level(sharpness))

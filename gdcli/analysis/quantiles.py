@@ -12,7 +12,7 @@ from gdcli.runs.csv_read import Row, read_rows
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gdcli.runs.trials import Trial
+    from gdcli.runs.trials import TrialResult
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def column_of(header: Row, name: str) -> int:
     return len(header.cells) - 1 - header.cells[::-1].index(name)
 
 
-def spread_curve(trials: Iterable[Trial], curves: dict[str, Recorded]) -> Band:
+def spread_curve(trials: Iterable[TrialResult], curves: dict[str, Recorded]) -> Band:
     """Return how the losses of trials are spread at every epoch that one of them recorded.
 
     Between its points a trial counts with the last of them; after its end with its last loss,

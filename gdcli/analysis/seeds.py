@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from gdcli.analysis.best import Candidate
     from gdcli.runs.csv_read import Value
-    from gdcli.runs.trials import Trial
+    from gdcli.runs.trials import TrialResult
 
 RESAMPLES = 4000
 LEVEL = 0.95
@@ -126,11 +126,11 @@ def held_out(setting: Setting) -> HeldOut | None:
     return HeldOut(best.lr, spread([trial.loss for trial in rest]))
 
 
-def _of(cell: Candidate, seeds: set[Value]) -> list[Trial]:
+def _of(cell: Candidate, seeds: set[Value]) -> list[TrialResult]:
     return [trial for trial in cell.ran if trial.seed in seeds]
 
 
-def _median(trials: Sequence[Trial], wanted: int) -> float:
+def _median(trials: Sequence[TrialResult], wanted: int) -> float:
     """Return the median loss of the trials; inf unless there are as many as `wanted`."""
     return median([trial.loss for trial in trials]) if len(trials) == wanted else inf
 

@@ -18,7 +18,7 @@ from gdcli.analysis.quantiles import median
 from gdcli.analysis.theory import RunConstants
 from gdcli.numbers import settings_in_words
 from gdcli.runs.csv_read import Value
-from gdcli.runs.trials import Points, Trial, Trials, read_points, seconds_of
+from gdcli.runs.trials import Curve, TrialResult, Trials, read_curves, seconds_of
 
 SOLVER = ("method", "batch_size", "optimizer", "schedule", "weight_decay", "clip_norm")
 
@@ -59,7 +59,7 @@ def costs(folder: Path, run: Trials, target: Target) -> dict[str, TimeToTarget]:
     loss once it is as low. Raises UserError where the column is not there.
     """
     seconds = seconds_of(folder, run)
-    curves = list(read_points(folder, ("epoch", "examples", target.column)))
+    curves = list(read_curves(folder, ("epoch", "examples", target.column)))
     if target.own:
         at = {t.id: t.fact("steps_to_target") for t in run.trials}
         places = [_place(points, at.get(points.trial)) for points in curves]
@@ -70,12 +70,12 @@ def costs(folder: Path, run: Trials, target: Target) -> dict[str, TimeToTarget]:
     return {points.trial: _cost(points, place, seconds) for points, place in pairs}
 
 
-def _place(points: Points, step: float | None) -> int | None:
+def _place(points: Curve, step: float | None) -> int | None:
     """Return where a step was recorded: the engine compared losses in their own precision."""
     return None if step is None else points.steps.index(int(step))
 
 
-def _rises(curves: Sequence[Points], target: Target) -> bool:
+def _rises(curves: Sequence[Curve], target: Target) -> bool:
     """Return whether most trials start below the target of a metric."""
     if target.column.endswith("loss"):
         return False
@@ -89,7 +89,7 @@ def _first(values: Sequence[float], target: Target, *, rising: bool) -> int | No
     return next((place for place, there in enumerate(sides) if there), None)
 
 
-def _cost(points: Points, place: int | None, seconds: Mapping[str, float]) -> TimeToTarget:
+def _cost(points: Curve, place: int | None, seconds: Mapping[str, float]) -> TimeToTarget:
     if place is None:
         return TimeToTarget()
     steps, whole = points.steps[place], seconds.get(points.trial)
@@ -113,7 +113,7 @@ def times_to_target(
         yield Reached(setting, cell if cost.examples < inf else None, there, cost)
 
 
-def _median(trials: Sequence[Trial], taken: Mapping[str, TimeToTarget]) -> TimeToTarget:
+def _median(trials: Sequence[TrialResult], taken: Mapping[str, TimeToTarget]) -> TimeToTarget:
     held = [taken.get(trial.id, TimeToTarget()) for trial in trials]
     if not held:
         return TimeToTarget()
@@ -208,7 +208,7 @@ def _targets(
     return {key: low + tau * (start - low) for key, (start, low) in ends.items()}
 
 
-def _instances(source: ProfiledRun) -> Iterator[tuple[Trial, Instance]]:
+def _instances(source: ProfiledRun) -> Iterator[tuple[TrialResult, Instance]]:
     for trial in source.run.trials:
         facts = source.theory.of(source.run.names, trial.setting)
         if facts is not None:
@@ -217,11 +217,11 @@ def _instances(source: ProfiledRun) -> Iterator[tuple[Trial, Instance]]:
 
 def _solved(
     source: ProfiledRun, targets: Mapping[Instance, float]
-) -> Iterator[tuple[str, Trial, Instance, float]]:
+) -> Iterator[tuple[str, TrialResult, Instance, float]]:
     """Yield what every trial of an instance took: a failed one, inf."""
     epochs = {}
     known = {trial.id: targets[key] for trial, key in _instances(source) if key in targets}
-    for points in read_points(source.folder, ("epoch", "train_loss")):
+    for points in read_curves(source.folder, ("epoch", "train_loss")):
         if points.trial in known:
             epochs[points.trial] = _epochs(points, known[points.trial])
     for trial, instance in _instances(source):
@@ -229,12 +229,12 @@ def _solved(
             yield _solver(source, trial), trial, instance, epochs.get(trial.id, inf)
 
 
-def _epochs(points: Points, target: float) -> float:
+def _epochs(points: Curve, target: float) -> float:
     pairs = zip(points.values["epoch"], points.values["train_loss"], strict=True)
     return next((epoch for epoch, loss in pairs if loss <= target), inf)
 
 
-def _solver(source: ProfiledRun, trial: Trial) -> str:
+def _solver(source: ProfiledRun, trial: TrialResult) -> str:
     """Return what a setting says but of the problem: "minibatch 32 momentum momentum.beta=0.5"."""
     given = dict(zip(source.run.names, trial.setting, strict=True))
     of_rules = {n: v for n, v in given.items() if n in SOLVER or "." in n}

@@ -23,10 +23,10 @@ from gdcli.experiment.toml import dump
 from gdcli.fields import counted, options_of, show
 from gdcli.report.progress import progress_bar
 from gdcli.runs import manifest
-from gdcli.runs.folder import Contents
+from gdcli.runs.find import any_folder_of, folder_of
+from gdcli.runs.folder import RunFolder
 from gdcli.runs.options import RunOptions, checked_name
 from gdcli.runs.overview import state_of
-from gdcli.runs.run_folder import any_folder_of, folder_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -128,7 +128,7 @@ class Run:
 
         from gdcli.runs.folder import blocks, kinds_of
 
-        run = Contents(self.path)
+        run = RunFolder(self.path)
         dtypes = {name: _dtype(name, kind) for name, kind in kinds_of(run, table).items()}
         frames = [
             pd.DataFrame({n: pd.Series(values, dtype=dtypes[n]) for n, values in block.items()})
@@ -162,7 +162,7 @@ def load(path: str | Path, *, partial: bool = False) -> Run:
     if not partial and not (folder / "manifest.json").exists():
         fix = "give its command again, which goes on with it, or partial=True for what is there"
         raise UserError(show(str(path)), state_of(folder).unfinished, fix)
-    Contents(folder)
+    RunFolder(folder)
     return Run(folder)
 
 

@@ -33,10 +33,10 @@ from gdcli.exports.exporter import (
 from gdcli.fields import counted, show
 from gdcli.runs import atomic
 from gdcli.runs.differences import Tolerance
-from gdcli.runs.run_folder import any_folder_of
+from gdcli.runs.find import any_folder_of
 
 if TYPE_CHECKING:
-    from gdcli.runs.folder import Contents
+    from gdcli.runs.folder import RunFolder
 
 NOT_DONE, DIFFERENT = 1, 3
 
@@ -150,7 +150,7 @@ def merge(
 
 
 if TYPE_CHECKING:
-    from gdcli.runs.folder import Contents
+    from gdcli.runs.folder import RunFolder
 
     Form = str
 else:
@@ -196,9 +196,9 @@ def export(
         trust = collect(read, Trust, given)
         folder = collect(any_folder_of, run)
     options, exporter = chosen
-    from gdcli.runs.folder import Contents
+    from gdcli.runs.folder import RunFolder
 
-    contents = Contents(folder, trust=trust.trust)
+    contents = RunFolder(folder, trust=trust.trust)
     contents.check_trials(options.trial, "--trial")
     if isinstance(exporter, WeightsExporter):
         return _weights(contents, options, exporter, screen, trust=trust.trust)
@@ -235,7 +235,7 @@ def _options(given: Mapping[str, object]) -> tuple[Export, RunExporter | Weights
 
 
 def _weights(
-    run: Contents, options: Export, exporter: WeightsExporter, screen: Screen, *, trust: bool
+    run: RunFolder, options: Export, exporter: WeightsExporter, screen: Screen, *, trust: bool
 ) -> int:
     """Train a trial again and write its weights, or print them."""
     from gdcli.studies.again import trained_again
@@ -257,7 +257,7 @@ def _weights(
     return 0
 
 
-def _one_trial(run: Contents, options: Export) -> str:
+def _one_trial(run: RunFolder, options: Export) -> str:
     """Return the trial whose weights are wanted: the one given, or the run's only one."""
     ids = options.trial or tuple(run.ids())
     if len(ids) != 1:

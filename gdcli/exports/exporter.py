@@ -19,7 +19,7 @@ from gdcli.numbers import settings_in_words
 if TYPE_CHECKING:
     from gdcli.experiment.grid import Trial
     from gdcli.runs.csv_read import Value
-    from gdcli.runs.folder import Contents
+    from gdcli.runs.folder import RunFolder
     from gdcli.studies.again import Weights
 
 OUTPUT = "--output"
@@ -40,7 +40,7 @@ class RunExporter(Exporter, ABC):
 
     @abstractmethod
     def write(
-        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+        self, run: RunFolder, trials: Collection[str], output: str, *, overwrite: bool
     ) -> list[str]:
         """Write the trials with these ids, all of them where none is given.
 
@@ -48,7 +48,7 @@ class RunExporter(Exporter, ABC):
         written, or that is there already unless `overwrite`.
         """
 
-    def lines(self, run: Contents, trials: Collection[str]) -> Iterator[str]:
+    def lines(self, run: RunFolder, trials: Collection[str]) -> Iterator[str]:
         """Yield what is printed without an output, of an exporter that is `printed`."""
         raise NotImplementedError
 

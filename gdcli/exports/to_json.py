@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
     from gdcli.runs.csv_read import Value
-    from gdcli.runs.folder import Contents, TrialContents
+    from gdcli.runs.folder import RunFolder, TrialRecord
 
 FORMAT = 1
 
@@ -30,7 +30,7 @@ class ToJson(RunExporter):
     printed = True
 
     def write(
-        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+        self, run: RunFolder, trials: Collection[str], output: str, *, overwrite: bool
     ) -> list[str]:
         """Write the file; raises UserError where it is there already."""
         file = Path(output)
@@ -38,7 +38,7 @@ class ToJson(RunExporter):
         atomic.write(file, (line.encode() for line in self.lines(run, trials)))
         return []
 
-    def lines(self, run: Contents, trials: Collection[str]) -> Iterator[str]:
+    def lines(self, run: RunFolder, trials: Collection[str]) -> Iterator[str]:
         """Yield the text line by line: the run, and then each of its trials."""
         about = {"format": FORMAT, "run": run.name, "state": run.state, "manifest": run.manifest}
         yield f'{_text(about)[:-1]}, "trials": [\n'
@@ -54,7 +54,7 @@ def _text(value: object) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def _trial(trial: TrialContents) -> dict[str, Any]:
+def _trial(trial: TrialRecord) -> dict[str, Any]:
     return {
         "trial": trial.id,
         "settings": _plain(trial.settings),

@@ -34,7 +34,7 @@ from gdcli.fields import counted, show  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from gdcli.runs.folder import Contents, TrialContents
+    from gdcli.runs.folder import RunFolder, TrialRecord
 
 T = TypeVar("T")
 MOST_METRICS, MOST_OTHERS = 1000, 100  # in one request
@@ -50,7 +50,7 @@ class ToMlflow(RunExporter):
     place = "http://HOST:PORT"
 
     def write(
-        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+        self, run: RunFolder, trials: Collection[str], output: str, *, overwrite: bool
     ) -> list[str]:
         """Log the trials to the experiment named as the run; return what is to be told.
 
@@ -88,7 +88,7 @@ def _check(uri: str) -> None:
 class _Log:
     """The MLflow runs of the trials of one run."""
 
-    def __init__(self, client: MlflowClient, run: Contents, *, overwrite: bool) -> None:
+    def __init__(self, client: MlflowClient, run: RunFolder, *, overwrite: bool) -> None:
         self.client, self.run, self.overwrite = client, run, overwrite
         self.time = int(run.time.timestamp() * 1000)
         self.left_out = 0
@@ -133,7 +133,7 @@ class _Log:
             if not token:
                 return there, begun
 
-    def _log(self, experiment: str, trial: TrialContents) -> None:
+    def _log(self, experiment: str, trial: TrialRecord) -> None:
         """Log one trial; only then is its MLflow run at its end."""
         tags = {TRIAL: trial.id, RUN: self.run.hash}
         name = label(trial.settings)
@@ -154,7 +154,7 @@ class _Log:
         self.client.set_terminated(identity, end, self.time)
         self.left_out += sum(map(len, left_out.values()))
 
-    def _metrics(self, trial: TrialContents) -> tuple[list[Metric], dict[str, list[str]]]:
+    def _metrics(self, trial: TrialRecord) -> tuple[list[Metric], dict[str, list[str]]]:
         """Return what a trial measured, and by name the infinite values: "inf at step 16"."""
         metrics, left_out = [], defaultdict(list)
         for name, value, step in _measured(trial):
@@ -173,7 +173,7 @@ class _Log:
             yield f"{values} left out, which MLflow has no number for: see the tags {LEFT_OUT}.*"
 
 
-def _measured(trial: TrialContents) -> Iterator[tuple[str, float, int]]:
+def _measured(trial: TrialRecord) -> Iterator[tuple[str, float, int]]:
     """Yield name, value and step of every point of a curve, and of the numbers at its end."""
     for name in (name for name in trial.curve if name not in PLACES):
         for step, value in zip(trial.curve["step"], trial.curve[name], strict=True):

@@ -21,7 +21,7 @@ from gdcli.runs.folder import TableName, blocks, kinds_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from gdcli.runs.folder import Contents
+    from gdcli.runs.folder import RunFolder
 
 ROWS = 100_000  # of a row group: what is in memory at a time
 TYPES = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string()}
@@ -34,7 +34,7 @@ class ToParquet(RunExporter):
     place = "a folder"
 
     def write(
-        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+        self, run: RunFolder, trials: Collection[str], output: str, *, overwrite: bool
     ) -> list[str]:
         """Write both files, or none; raises UserError where one is there already."""
         folder = Path(output)
@@ -49,7 +49,7 @@ class ToParquet(RunExporter):
         return []
 
 
-def _write(file: Path, run: Contents, table: TableName, trials: Collection[str]) -> None:
+def _write(file: Path, run: RunFolder, table: TableName, trials: Collection[str]) -> None:
     about = {"run": run.name, "state": run.state, "manifest": run.manifest}
     schema = pa.schema(
         [(name, TYPES[kind]) for name, kind in kinds_of(run, table).items()],

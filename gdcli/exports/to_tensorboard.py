@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from gdcli.runs.csv_read import Value
-    from gdcli.runs.folder import Contents, TrialContents
+    from gdcli.runs.folder import RunFolder, TrialRecord
 
 PREFIX = "events.out.tfevents."  # by which TensorBoard knows its files
 OURS = ".gdcli"
@@ -57,7 +57,7 @@ class ToTensorboard(RunExporter):
     place = "a folder"
 
     def write(
-        self, run: Contents, trials: Collection[str], output: str, *, overwrite: bool
+        self, run: RunFolder, trials: Collection[str], output: str, *, overwrite: bool
     ) -> list[str]:
         """Write the files, all or none; return what is to be told of what they do not hold.
 
@@ -117,7 +117,7 @@ class _Events:
         self.left_out = 0
         self._records = [Event(wall_time=time, file_version="brain.Event:2").SerializeToString()]
 
-    def settings(self, trial: TrialContents) -> None:
+    def settings(self, trial: TrialRecord) -> None:
         """Add the settings and the numbers of summary.csv to TensorBoard's HPARAMS."""
         told = {n: _told(v) for n, v in trial.settings.items() if v is not None}
         told |= {n: v for n in ("status", "stopped_by") if (v := trial.ends.get(n)) is not None}
@@ -128,7 +128,7 @@ class _Events:
         for name, value in ends.items():
             self._scalar(name, value, int(trial.ends["steps"] or 0))
 
-    def curve(self, trial: TrialContents) -> None:
+    def curve(self, trial: TrialRecord) -> None:
         """Add every recorded point of every measure."""
         for name in (name for name in trial.curve if name not in PLACES):
             for step, value in zip(trial.curve["step"], trial.curve[name], strict=True):
@@ -160,7 +160,7 @@ def _told(value: float | str) -> float | str:
     return str(value) if isinstance(value, int) and abs(value) > EXACT else value
 
 
-def _end(trial: TrialContents) -> Any:
+def _end(trial: TrialRecord) -> Any:
     """Return what says whether a trial failed."""
     failed = trial.ends["status"] == "failed"
     status = Status.Value("STATUS_FAILURE" if failed else "STATUS_SUCCESS")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.engine.theory.baseline import Baseline
     from gdcli.runs.csv_read import Value
-    from gdcli.runs.trials import Trial
+    from gdcli.runs.trials import TrialResult
 
 PARTS = ("train", "test")
 NAMED = 3  # settings, of those that do no better
@@ -83,7 +83,7 @@ def result_lines(
     return [f"{label} at learning rate {_rate(first)} has the lowest loss: {loss}{others}."]
 
 
-def _without_result(trials: Sequence[Trial]) -> str:
+def _without_result(trials: Sequence[TrialResult]) -> str:
     """Return what became of the trials of a run in which no learning rate has a median."""
     ends = {trial.status for trial in trials if trial.status != "finished"}
     what = " or ".join(sorted(ends or {"diverged", "failed"}))

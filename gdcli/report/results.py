@@ -28,14 +28,14 @@ from gdcli.report.text_tables import TableColumn, blocks, print_listing, print_r
 from gdcli.report.why import MORE, why_lines, why_notes, why_rows, why_table
 from gdcli.runs.csv_read import Value
 from gdcli.runs.manifest import read as read_manifest
-from gdcli.runs.trials import Trial, read_trials
+from gdcli.runs.trials import TrialResult, read_trials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-    from gdcli.runs.differences import Finding
+    from gdcli.runs.differences import CheckResult
     from gdcli.runs.trials import Trials
 
 Row: TypeAlias = Mapping[str, Value]
@@ -126,7 +126,7 @@ def _names(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[str]:
     return list(map(namer(diagnoses.run.names, settings), settings))
 
 
-def _failures(trials: Sequence[Trial]) -> list[str]:
+def _failures(trials: Sequence[TrialResult]) -> list[str]:
     """Return a line for each message that trials failed with, and how many they are."""
     failed: dict[str, list[str]] = {}
     for trial in trials:
@@ -269,12 +269,12 @@ def quantized_rows(
     return rows
 
 
-def print_findings(findings: Sequence[Finding], form: str, console: Console) -> None:
+def print_findings(findings: Sequence[CheckResult], form: str, console: Console) -> None:
     """Print a row a check; csv and json have the place of the first difference apart, too."""
     print_listing([_row(f, apart=form in ("csv", "json")) for f in findings], form, console)
 
 
-def _row(finding: Finding, *, apart: bool) -> dict[str, str]:
+def _row(finding: CheckResult, *, apart: bool) -> dict[str, str]:
     row = {"check": finding.check, "result": finding.result, "detail": finding.detail}
     if apart:
         place = asdict(finding.difference) if finding.difference else {}

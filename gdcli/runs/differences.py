@@ -44,7 +44,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Finding:
+class CheckResult:
     """One check, its result and what was seen."""
 
     check: str
@@ -139,7 +139,7 @@ STATUS = "by start and status alone, for their loss does not fall at every point
 
 
 @dataclass(frozen=True)
-class Judge:
+class TrialComparison:
     """Compares trials: by their bytes, and where those need not be the same by tolerance.
 
     By tolerance, a trial whose recorded loss never rises has its losses compared, to 1e-10 in
@@ -274,7 +274,7 @@ def _never(_column: str, _recorded: str, _found: str) -> bool:
     return False
 
 
-def compare_runs(run: Recorded, other: Recorded, tolerance: Tolerance) -> list[Finding]:
+def compare_runs(run: Recorded, other: Recorded, tolerance: Tolerance) -> list[CheckResult]:
     """Compare which trials two runs have, and what those of both have measured.
 
     Trials are told by their ids, whatever their order and the columns that name their settings.
@@ -284,12 +284,14 @@ def compare_runs(run: Recorded, other: Recorded, tolerance: Tolerance) -> list[F
     common = [trial for trial in own if trial in theirs]
     trials = f"{len(common)} of both runs"
     if len(common) == len(own) == len(theirs):
-        findings = [Finding("trials", "ok", trials)]
+        findings = [CheckResult("trials", "ok", trials)]
     else:
         more = f"{len(own) - len(common)} and {len(theirs) - len(common)} of one alone"
-        findings = [Finding("trials", "different", f"{trials}, {more}")]
+        findings = [CheckResult("trials", "different", f"{trials}, {more}")]
     if alone := _alone(run, other):
-        findings.append(Finding("columns", "different", f"{', '.join(alone)}: of one run alone"))
+        findings.append(
+            CheckResult("columns", "different", f"{', '.join(alone)}: of one run alone")
+        )
     return [*findings, _Against(run, other, tolerance).values(common)]
 
 
@@ -303,16 +305,16 @@ class _Against:
     exact: int = field(default=0, init=False)  # trials with the same text in every cell
     close: int = field(default=0, init=False)
 
-    def values(self, trials: Sequence[str]) -> Finding:
+    def values(self, trials: Sequence[str]) -> CheckResult:
         """Compare trials in both tables."""
         differences = [found for trial in trials if (found := self._trial(trial))]
         if differences:
             what = f"{len(differences)} of {len(trials)} trials differ, the first in"
-            return Finding("values", "different", f"{what} {differences[0]}", differences[0])
+            return CheckResult("values", "different", f"{what} {differences[0]}", differences[0])
         within = f"rtol {self.tolerance.rtol:g} and atol {self.tolerance.atol:g}"
         close = f", {self.close} within {within}" if self.close else ""
         equal = counted(self.exact, "trial is equal", "trials are equal")
-        return Finding("values", "same", f"{equal}{close}")
+        return CheckResult("values", "same", f"{equal}{close}")
 
     def _trial(self, trial: str) -> Difference | None:
         equal = True

@@ -92,7 +92,7 @@ FIRST = {"summary.csv": "status", "curves.csv": "epoch"}  # the columns after th
 
 
 @dataclass(frozen=True)
-class TrialContents:
+class TrialRecord:
     """A trial's settings, how it ended, and its recorded points: a value a point, by measure."""
 
     id: str
@@ -101,7 +101,7 @@ class TrialContents:
     curve: Mapping[str, Sequence[Value]]
 
 
-class Contents:
+class RunFolder:
     """The trials of a run's folder: those of its tables, or of the batches that are stored."""
 
     def __init__(self, folder: Path, *, trust: bool = False) -> None:
@@ -151,7 +151,7 @@ class Contents:
         """Return the columns of curves.csv or summary.csv: settings, and measures."""
         return columns_of(next(self._rows(table)), FIRST[table])
 
-    def trials(self, wanted: Collection[str] = ()) -> Iterator[TrialContents]:
+    def trials(self, wanted: Collection[str] = ()) -> Iterator[TrialRecord]:
         """Yield the trials, or those `wanted`, in the grid's order; one at a time is in memory.
 
         Raises UserError naming the line that is wrong.
@@ -166,7 +166,7 @@ class Contents:
                 lines, upcoming = upcoming[1], None
             if not wanted or row.cells[0] in wanted:
                 held = list(lines)
-                yield TrialContents(
+                yield TrialRecord(
                     row.cells[0],
                     {column.name: column.read(row) for column in settings},
                     {column.name: column.read(row) for column in ends},
@@ -218,7 +218,7 @@ Block: TypeAlias = dict[str, list["Value"]]  # columns of equal length, by name
 WIDEST = 2**63  # a signed integer of 64 bits is less
 
 
-def kinds_of(run: Contents, table: TableName) -> dict[str, Kind]:
+def kinds_of(run: RunFolder, table: TableName) -> dict[str, Kind]:
     """Return what each column of a table holds, by name and in order.
 
     A whole number that 64 bits do not hold, as a seed may be, makes its column one of text.
@@ -240,7 +240,7 @@ def _is_wide(value: Value) -> bool:
     return isinstance(value, int) and not -WIDEST <= value < WIDEST
 
 
-def blocks(run: Contents, table: TableName, trials: Collection[str], most: int) -> Iterator[Block]:
+def blocks(run: RunFolder, table: TableName, trials: Collection[str], most: int) -> Iterator[Block]:
     """Yield a table in blocks of about `most` rows, whole trials each; one at least."""
     kinds = kinds_of(run, table)
     block: Block = {name: [] for name in kinds}

@@ -28,7 +28,7 @@ Fact: TypeAlias = float | str | None
 STATUSES = ("finished", "diverged", "failed")
 
 
-class Trial(NamedTuple):
+class TrialResult(NamedTuple):
     """One row of summary.csv."""
 
     id: str
@@ -118,7 +118,7 @@ class Trials(NamedTuple):
 
     names: tuple[str, ...]  # of the settings but the learning rate and the seed
     metrics: tuple[str, ...]
-    trials: tuple[Trial, ...]
+    trials: tuple[TrialResult, ...]
 
 
 def read_trials(folder: Path) -> Trials:
@@ -161,7 +161,7 @@ class _Columns:
         self.metrics = tuple(name for name in finals if name not in others)
         self.finals = {name: self.places[f"final_{name}"] for name in (*losses, *self.metrics)}
 
-    def trials(self, rows: Iterator[Row]) -> Iterator[Trial]:
+    def trials(self, rows: Iterator[Row]) -> Iterator[TrialResult]:
         """Return the trials of the rows after the header."""
         for row in rows:
             cells = row.cells
@@ -172,7 +172,7 @@ class _Columns:
             status = str(facts["status"])
             if status not in STATUSES:
                 row.refuse(f"status is {show(status)}, not one of {', '.join(STATUSES)}")
-            yield Trial(
+            yield TrialResult(
                 cells[0],
                 self._read([cells[place] for place in (*self.own, *self.varied)]),
                 lr,
@@ -206,7 +206,7 @@ class _Columns:
         return self.values[key]
 
 
-class Points(NamedTuple):
+class Curve(NamedTuple):
     """One trial's points, the oldest first; a value that was not measured is nan."""
 
     trial: str
@@ -215,9 +215,9 @@ class Points(NamedTuple):
     line: int  # of the first, in the file
 
 
-def read_points(
+def read_curves(
     folder: Path, columns: Iterable[str], wanted: Iterable[str] | None = None
-) -> Iterator[Points]:
+) -> Iterator[Curve]:
     """Yield the points of every trial that has some and is wanted, in the order of the file.
 
     Raises UserError naming the line that is wrong, or a column that is not there.
@@ -233,13 +233,13 @@ def read_points(
         held = list(lines)
         cells = {name: _numbers(held, place, name) for name, place in at.items()}
         steps = [_step(row, value) for row, value in zip(held, cells.pop("step"), strict=True)]
-        yield Points(trial, steps, dict(cells), held[0].line)
+        yield Curve(trial, steps, dict(cells), held[0].line)
 
 
-def _all_points(blocks: Iterator[Block], columns: Iterable[str]) -> Iterator[Points]:
+def _all_points(blocks: Iterator[Block], columns: Iterable[str]) -> Iterator[Curve]:
     header = next(blocks).row(0)
     at = {name: place_of(header, name) for name in ("step", *columns)}
-    held: Points | None = None  # whose rows the next block may go on with
+    held: Curve | None = None  # whose rows the next block may go on with
     for block in blocks:
         trials = block.column(0)
         values = {name: block.numbers(place, name) for name, place in at.items()}
@@ -251,7 +251,7 @@ def _all_points(blocks: Iterator[Block], columns: Iterable[str]) -> Iterator[Poi
         edges = [k for k, (one, other) in enumerate(pairwise(trials), 1) if one != other]
         for first, last in pairwise((0, *edges, len(trials))):
             part = {name: of[first:last] for name, of in values.items()}
-            found = Points(trials[first], steps[first:last], dict(part), block.lines[first])
+            found = Curve(trials[first], steps[first:last], dict(part), block.lines[first])
             if held and held.trial == found.trial:
                 held = _joined(held, found)
             else:
@@ -262,9 +262,9 @@ def _all_points(blocks: Iterator[Block], columns: Iterable[str]) -> Iterator[Poi
         yield held
 
 
-def _joined(one: Points, other: Points) -> Points:
+def _joined(one: Curve, other: Curve) -> Curve:
     values = {name: [*of, *other.values[name]] for name, of in one.values.items()}
-    return Points(one.trial, [*one.steps, *other.steps], dict(values), one.line)
+    return Curve(one.trial, [*one.steps, *other.steps], dict(values), one.line)
 
 
 def place_of(header: Row, name: str) -> int:

@@ -19,7 +19,7 @@ from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.runs.csv_read import lines_of
 from gdcli.runs.csv_write import curve_columns, summary_columns
-from gdcli.runs.differences import Difference, Finding, Judge, compare_runs
+from gdcli.runs.differences import CheckResult, Difference, TrialComparison, compare_runs
 from gdcli.runs.fingerprint import data_checksums, fingerprint
 from gdcli.runs.folder import Recorded
 from gdcli.runs.manifest import changed
@@ -37,42 +37,44 @@ if TYPE_CHECKING:
     from gdcli.runs.progress import Progress
 
 
-def inspect(run: Recorded) -> Iterator[Finding]:
+def inspect(run: Recorded) -> Iterator[CheckResult]:
     """Yield what every check of a finished run's files finds, the cheapest first.
 
     A check that needs code which the folder names, and which is not to be run, is not done.
     """
-    yield Finding("manifest", "ok", f"finished {run.manifest.get('finished', 'at a time unknown')}")
+    yield CheckResult(
+        "manifest", "ok", f"finished {run.manifest.get('finished', 'at a time unknown')}"
+    )
     yield _files(run)
     for check in (_experiment, _columns, _trials, _shards):
         name = check.__name__.strip("_")
         try:
             yield check(run)
         except Untrusted as error:
-            yield Finding(name, "not done", f"{error.what}; {error.fix}")
+            yield CheckResult(name, "not done", f"{error.what}; {error.fix}")
         except (UserError, OSError) as error:
-            yield Finding(name, "damaged", str(error))
+            yield CheckResult(name, "damaged", str(error))
 
 
-def _files(run: Recorded) -> Finding:
+def _files(run: Recorded) -> CheckResult:
     files = changed(run.folder, run.manifest)
     if not files:
-        return Finding("files", "ok", f"{', '.join(run.manifest['files'])}: checksums hold")
+        return CheckResult("files", "ok", f"{', '.join(run.manifest['files'])}: checksums hold")
     missing = [file.name for file in files if not file.exists()]
     if missing:
-        return Finding("files", "missing", f"{', '.join(missing)}: not there")
+        return CheckResult("files", "missing", f"{', '.join(missing)}: not there")
     names = ", ".join(file.name for file in files)
-    return Finding("files", "damaged", f"{names}: not what the run wrote")
+    return CheckResult("files", "damaged", f"{names}: not what the run wrote")
 
 
-def _experiment(run: Recorded) -> Finding:
+def _experiment(run: Recorded) -> CheckResult:
     if run.experiment.hash == run.manifest["experiment"]["hash"]:
-        return Finding("experiment", "ok", "experiment.toml gives the trials of the manifest")
+        return CheckResult("experiment", "ok", "experiment.toml gives the trials of the manifest")
     what = "experiment.toml gives other trials than those of the manifest"
-    return Finding("experiment", "different", what)
+    return CheckResult("experiment", "different", what)
 
 
-def _columns(run: Recorded) -> Finding:
+def _columns(run: Recorded) -> CheckResult:
     """Compare the headers of both tables with those that the run would write."""
     experiment, exact = run.experiment, run.manifest["format"] == FORMAT
     metrics = experiment.grid.metrics
@@ -88,36 +90,38 @@ def _columns(run: Recorded) -> Finding:
         for found, name in zip_longest(held, wanted, fillvalue=""):
             if found != name:
                 what = f"{table.path.name}: column {show(found)} is where {show(name)} belongs"
-                return Finding("columns", "different", what)
-    return Finding("columns", "ok", "both tables have the columns of the experiment, in order")
+                return CheckResult("columns", "different", what)
+    return CheckResult("columns", "ok", "both tables have the columns of the experiment, in order")
 
 
-def _trials(run: Recorded) -> Finding:
+def _trials(run: Recorded) -> CheckResult:
     """Compare the trials of both tables, in order, with those of the experiment."""
     wanted = [trial.id for trial in run.experiment.grid.trials]
     if missing := [trial for trial in wanted if trial not in run.summary.places]:
         what = f"summary.csv lacks {len(missing)} of {len(wanted)} trials, {missing[0]} first"
-        return Finding("trials", "missing", what)
+        return CheckResult("trials", "missing", what)
     if list(run.summary.places) != wanted:
-        return Finding("trials", "different", "summary.csv has more trials, or another order")
+        return CheckResult("trials", "different", "summary.csv has more trials, or another order")
     # A trial that failed has no curve.
     if list(run.curves.places) != [trial for trial in wanted if trial in run.curves.places]:
-        return Finding("trials", "different", "curves.csv has more trials, or another order")
-    return Finding("trials", "ok", f"all {len(wanted)}, in the experiment's order")
+        return CheckResult("trials", "different", "curves.csv has more trials, or another order")
+    return CheckResult("trials", "ok", f"all {len(wanted)}, in the experiment's order")
 
 
-def _shards(run: Recorded) -> Finding:
+def _shards(run: Recorded) -> CheckResult:
     """Check that the shards are whole, and that the tables are made of them."""
     hidden = run.folder / ".gdcli"
     if not hidden.is_dir():
-        return Finding("shards", "skipped", "the folder has none; the tables stand for themselves")
+        return CheckResult(
+            "shards", "skipped", "the folder has none; the tables stand for themselves"
+        )
     try:
         spec = read_spec(run.folder, SHOWN)
     except (UserError, OSError):
-        return Finding("shards", "damaged", ".gdcli/spec.json is not what the run wrote")
+        return CheckResult("shards", "damaged", ".gdcli/spec.json is not what the run wrote")
     store, total = Store(run.folder, spec), spec["batches"]
     if store.id != run.manifest.get("spec"):
-        return Finding("shards", "different", ".gdcli is of another run than manifest.json")
+        return CheckResult("shards", "different", ".gdcli is of another run than manifest.json")
     whole, made = 0, [hashlib.sha256(table.header()) for table in run.tables]
     broken = None
     there = set(store.there(total))
@@ -130,17 +134,17 @@ def _shards(run: Recorded) -> Finding:
             broken = index
     if broken is not None:
         what = f"{total - whole} of {total} are not whole, {broken:06d} first"
-        return Finding("shards", "damaged", what)
+        return CheckResult("shards", "damaged", what)
     for table, digest in zip(run.tables, made, strict=True):
         if digest.hexdigest() != run.manifest["files"][table.path.name]["sha256"]:
-            return Finding("shards", "different", f"{table.path.name} is not made of them")
-    return Finding("shards", "ok", f"{total} of {total} whole; they make the tables")
+            return CheckResult("shards", "different", f"{table.path.name} is not made of them")
+    return CheckResult("shards", "ok", f"{total} of {total} whole; they make the tables")
 
 
 UNKNOWN = "not recorded"
 
 
-def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) -> Finding:
+def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) -> CheckResult:
     """Train a finished run's batches again, or a `sample` of them, and compare every trial.
 
     Where the fingerprint is that of the run, the bytes must be the same; elsewhere the values,
@@ -148,14 +152,16 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
     """
     device, changes = surroundings(run)
     if changed := changed_code(run.experiment, run.manifest):
-        return Finding("rerun", "different", changed)
+        return CheckResult("rerun", "different", changed)
     # Elsewhere the means that the features are scaled by may differ in the last digit.
     if not changes and data_checksums(run.experiment) != run.manifest.get("data"):
-        return Finding("rerun", "different", "the data are not those that the run was trained on")
+        return CheckResult(
+            "rerun", "different", "the data are not those that the run was trained on"
+        )
     batches = _chosen(batches_of(run.experiment.grid.cohorts, run.engine), sample, seed)
     check_memory(batches, None, device)
     work = BatchRunner(run.experiment.varied, run.experiment.grid.metrics, device)
-    again = _Rerun(run, work, Judge(run, exact=not changes))
+    again = _Rerun(run, work, TrialComparison(run, exact=not changes))
     again.train(batches, progress)
     return again.finding(changes)
 
@@ -189,7 +195,7 @@ def _chosen(batches: list[TrialBatch], sample: int | None, seed: int) -> list[Tr
 class _Rerun:
     """Batches on their way through training and comparison."""
 
-    def __init__(self, run: Recorded, work: BatchRunner, judge: Judge) -> None:
+    def __init__(self, run: Recorded, work: BatchRunner, judge: TrialComparison) -> None:
         self.run, self.work, self.judge = run, work, judge
         self.ways: Counter[str] = Counter()  # trials by how they were found to be the same
         self.differing = 0
@@ -215,16 +221,18 @@ class _Rerun:
             else:
                 self.ways[verdict] += 1
 
-    def finding(self, changes: Sequence[str]) -> Finding:
+    def finding(self, changes: Sequence[str]) -> CheckResult:
         """Return what the comparison came to, how it was made and why so."""
         why = "; ".join(changes)
         why = f"not of the same fingerprint: {why}" if changes else "the fingerprint is the run's"
         ways = ", ".join(f"{count} {way}" for way, count in self.ways.items())
         total = self.differing + self.ways.total()
         if self.first is None:
-            return Finding("rerun", "same", f"{counted(total, 'trial', 'trials')}: {ways} ({why})")
+            return CheckResult(
+                "rerun", "same", f"{counted(total, 'trial', 'trials')}: {ways} ({why})"
+            )
         what = f"{self.differing} of {total} trials differ, the first in {self.first} ({why})"
-        return Finding("rerun", "different", what, self.first)
+        return CheckResult("rerun", "different", what, self.first)
 
 
 NEEDED = ("experiment", "columns", "trials")  # by those that are run again
@@ -232,7 +240,7 @@ NEEDED = ("experiment", "columns", "trials")  # by those that are run again
 
 def verify(
     folder: Path, sample: int | None, seed: int, progress: Progress, *, trust: bool = False
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Check a run's folder, then run it again, or `sample` of its batches, and compare.
 
     Code that the folder names is run only if `trust` is: else nothing is run again.
@@ -240,40 +248,43 @@ def verify(
     run, findings = _inspected(folder, trust=trust)
     needed = [f for f in findings if f.check in NEEDED]
     if run is None or not all(f.sound for f in needed):
-        return [*findings, Finding("rerun", "skipped", "there is nothing whole to compare with")]
+        return [
+            *findings,
+            CheckResult("rerun", "skipped", "there is nothing whole to compare with"),
+        ]
     if not all(f.done for f in needed):
-        return [*findings, Finding("rerun", "not done", "its code is not run without --trust")]
+        return [*findings, CheckResult("rerun", "not done", "its code is not run without --trust")]
     return [*findings, run_again(run, sample, seed, progress)]
 
 
-def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[Finding]:
+def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[CheckResult]:
     """Check the folders of two runs and compare what they recorded; nothing is run."""
     (run, findings), (held, more) = (_inspected(f, trust=False) for f in (folder, other))
     broken = [*_broken(folder, findings), *_broken(other, more)]
-    files = broken or [Finding("files", "ok", f"{folder} and {other} are whole")]
+    files = broken or [CheckResult("files", "ok", f"{folder} and {other} are whole")]
     if run is None or held is None:
         return files
     try:
         return [*files, *compare_runs(run, held, tolerance)]
     except UserError as error:
-        return [*files, Finding("values", "damaged", str(error))]
+        return [*files, CheckResult("values", "damaged", str(error))]
 
 
-def _broken(folder: Path, findings: list[Finding]) -> list[Finding]:
+def _broken(folder: Path, findings: list[CheckResult]) -> list[CheckResult]:
     """Return what speaks against a run, with its folder."""
     return [replace(f, detail=f"{folder}: {f.detail}") for f in findings if not f.sound]
 
 
-def _inspected(folder: Path, *, trust: bool) -> tuple[Recorded | None, list[Finding]]:
+def _inspected(folder: Path, *, trust: bool) -> tuple[Recorded | None, list[CheckResult]]:
     """Return a run with what its files show; None for one without a manifest that can be read."""
     if not (folder / "manifest.json").exists():
         try:
             said = state_of(folder).unfinished
         except OSError as error:
             said = str(error)
-        return None, [Finding("manifest", "missing", said)]
+        return None, [CheckResult("manifest", "missing", said)]
     try:
         run = Recorded.read(folder, trust=trust)
     except UserError as error:
-        return None, [Finding("manifest", "damaged", str(error))]
+        return None, [CheckResult("manifest", "damaged", str(error))]
     return run, list(inspect(run))

@@ -22,7 +22,7 @@ from gdcli.errors import RunError, UserError
 from gdcli.experiment.grid import Trial
 from gdcli.fields import show
 from gdcli.runs.csv_write import Rows
-from gdcli.runs.differences import BYTES, Difference, Judge
+from gdcli.runs.differences import BYTES, Difference, TrialComparison
 from gdcli.runs.fingerprint import data_checksum, problem_key
 from gdcli.runs.folder import Recorded
 from gdcli.runs.overview import state_of
@@ -80,7 +80,7 @@ def trained_again(
     check(chosen)
     found = _trained(run, chosen, device, make_bar)
     exact = device == "cpu" and not changes
-    same = Judge(run, exact=exact).curve(chosen, found.curve)
+    same = TrialComparison(run, exact=exact).curve(chosen, found.curve)
     if isinstance(same, Difference):
         raise _another(same, changes)
     how = "its curve is the recorded one, byte for byte"

@@ -8,7 +8,7 @@ from typing import Any
 
 from gdcli.executors.execute import execute
 from gdcli.runs import manifest
-from gdcli.runs.folder import Contents
+from gdcli.runs.folder import RunFolder
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from tests.grids import experiment
@@ -26,7 +26,7 @@ TRIALS = [
 IDS = [trial.identity for trial in TRIALS]
 
 
-def odd_run(folder: Path) -> Contents:
+def odd_run(folder: Path) -> RunFolder:
     """Write a finished run of such trials."""
     write_run(folder, TRIALS, varied=["data"])
     (folder / "experiment.toml").write_text("")
@@ -43,20 +43,20 @@ def odd_run(folder: Path) -> Contents:
         },
         manifest.FILES,
     )
-    return Contents(folder)
+    return RunFolder(folder)
 
 
-def partial_run(folder: Path) -> Contents:
+def partial_run(folder: Path) -> RunFolder:
     """Write half of a run: one batch of two, with a measure of its own."""
     axes: dict[str, Any] = {"optimizer": "vanilla,adam", "lr": "0.1,3", "seed": "0:1"}
     grid = experiment("quadratic", **axes, epochs="4", measure="sharpness")
     execute(grid, RunOptions(output=folder, name="half", shard="1/2"), Silent())
-    return Contents(folder / "half")
+    return RunFolder(folder / "half")
 
 
-def real_run(folder: Path) -> Contents:
+def real_run(folder: Path) -> RunFolder:
     """Write a run of a network."""
     options = {"dataset": "iris", "hidden": [3]}
     grid = experiment("mlp", options, lr="0.1,0.2", epochs="3")
     execute(grid, RunOptions(output=folder, name="net"), Silent())
-    return Contents(folder / "net")
+    return RunFolder(folder / "net")

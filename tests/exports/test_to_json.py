@@ -11,12 +11,12 @@ import pytest
 
 from gdcli.errors import UserError
 from gdcli.exports.to_json import ToJson
-from gdcli.runs.folder import Contents
-from gdcli.runs.trials import read_points
+from gdcli.runs.folder import RunFolder
+from gdcli.runs.trials import read_curves
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, partial_run, real_run
 
 
-def read(run: Contents, trials: tuple[str, ...] = ()) -> dict[str, Any]:
+def read(run: RunFolder, trials: tuple[str, ...] = ()) -> dict[str, Any]:
     """Return the export, read strictly."""
     content: dict[str, Any] = json.loads(
         "".join(ToJson().lines(run, trials)), parse_constant=pytest.fail
@@ -57,7 +57,7 @@ def test_a_run_is_told_with_its_manifest_and_read_back_exactly(tmp_path: Path) -
     content = read(run)
     assert (content["format"], content["run"], content["state"]) == (1, "net", "complete")
     assert content["manifest"] == json.loads((run.folder / "manifest.json").read_text())
-    points = read_points(run.folder, ("train_loss", "test_accuracy"))
+    points = read_curves(run.folder, ("train_loss", "test_accuracy"))
     for trial, recorded in zip(content["trials"], points, strict=True):
         assert trial["trial"] == recorded.trial
         assert trial["curve"]["step"] == recorded.steps

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gdcli.errors import RunError, UserError
-from gdcli.runs.folder import Contents
+from gdcli.runs.folder import RunFolder
 from tests.exports.mlflow_server import server
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, partial_run, real_run
 
@@ -48,7 +48,7 @@ def client_of(uri: str) -> Any:
     return MlflowClient(uri)
 
 
-def named(run: Contents, name: str) -> Contents:
+def named(run: RunFolder, name: str) -> RunFolder:
     """Give a run a name of its own: all tests share the server."""
     run.name = name
     return run

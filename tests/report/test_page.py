@@ -13,7 +13,7 @@ import pytest
 
 from gdcli.errors import UserError
 from gdcli.report.page.content import MOST_VALUES, packed, thinned_curves
-from gdcli.runs.trials import read_points
+from gdcli.runs.trials import read_curves
 from gdcli.studies.landscape.section import SavedLandscape, SavedPath, landscape_content
 from tests.report.pages import (
     EXPERIMENT,
@@ -157,7 +157,7 @@ def test_curves_keep_their_ends_and_points_that_others_have(tmp_path: Path) -> N
     lengths = [2_000_000 // MOST_VALUES * 1000, 1001, 3, 1]
     trials = [Made([9.0] * n, seed=n, identity=str(n)) for n in lengths]
     folder = write_run(tmp_path, trials)
-    points = read_points(folder, ("epoch", "train_loss"))
+    points = read_curves(folder, ("epoch", "train_loss"))
     curves = thinned_curves(folder, points, ["train_loss"], 2000)  # as if there were more
     assert curves.most == 250
     kept = {name: set(epochs) for name, epochs in curves.epochs.items()}
@@ -212,7 +212,7 @@ def test_rows_of_a_trial_that_are_apart_are_refused(tmp_path: Path) -> None:
     file = folder / "curves.csv"
     header, first, *rest = file.read_text().splitlines()
     file.write_text("\n".join([header, *rest, first, ""]))
-    points = read_points(folder, ("epoch", "train_loss"))
+    points = read_curves(folder, ("epoch", "train_loss"))
     with pytest.raises(UserError, match=r"curves\.csv:5: the rows of its trial do not follow one"):
         thinned_curves(folder, points, ["train_loss"], 2)
 

@@ -13,7 +13,7 @@ from gdcli.engine import examples
 from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
 from gdcli.runs import differences, manifest
-from gdcli.runs.differences import Difference, Finding, Tolerance
+from gdcli.runs.differences import CheckResult, Difference, Tolerance
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from gdcli.runs.verify import verify, verify_against
@@ -40,7 +40,7 @@ def run(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "bowls"))
 
 
-def found(folder: Path, sample: int | None = None, seed: int = 0) -> dict[str, Finding]:
+def found(folder: Path, sample: int | None = None, seed: int = 0) -> dict[str, CheckResult]:
     """Verify a run; return the findings by check."""
     return {finding.check: finding for finding in verify(folder, sample, seed, Silent())}
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from gdcli.runs.csv_read import Value
-    from gdcli.runs.trials import Trial
+    from gdcli.runs.trials import TrialResult
 
 
 def curves(source: Source) -> Chart:
@@ -302,7 +302,7 @@ class _Axis(NamedTuple):
     """An axis of the grid: a trial's value on it, and the labels of its values in their order."""
 
     name: str
-    value: Callable[[Trial], object]
+    value: Callable[[TrialResult], object]
     labels: Mapping[Any, str]
 
 
@@ -315,7 +315,7 @@ def heatmap(source: Source, x: str = "lr", y: str = SETTING) -> HeatMap:
     across, down = _axis(source, x, "--x"), _axis(source, y, "--y")
     if across.name == down.name:
         raise UserError("--y", f"{show(y)} is the other axis, too", "give two different axes")
-    groups: dict[tuple[object, object], list[Trial]] = {}
+    groups: dict[tuple[object, object], list[TrialResult]] = {}
     for trial in source.run.trials:
         groups.setdefault((down.value(trial), across.value(trial)), []).append(trial)
     squares = [
@@ -351,7 +351,7 @@ def of_settings(source: Source, settings: Sequence[Setting]) -> HeatMap:
     )
 
 
-def _square(source: Source, trials: Sequence[Trial]) -> Square | None:
+def _square(source: Source, trials: Sequence[TrialResult]) -> Square | None:
     cells = [cell for setting in settings_of(trials) for cell in setting.cells]
     if not cells:
         return None

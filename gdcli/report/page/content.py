@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gdcli.analysis.best import Setting
     from gdcli.analysis.theory import RunConstants
     from gdcli.report.charts.chart import Chart
-    from gdcli.runs.trials import Points
+    from gdcli.runs.trials import Curve
 
 DIGITS = 4  # of a value of a curve
 LARGEST = 9999  # the digits as a whole number
@@ -108,7 +108,7 @@ class Thinned:
 
 
 def thinned_curves(
-    folder: Path, curves: Iterable[Points], metrics: Sequence[str], trials: int
+    folder: Path, curves: Iterable[Curve], metrics: Sequence[str], trials: int
 ) -> Thinned:
     """Keep as many points of each of the curves of a run's curves.csv as fit.
 

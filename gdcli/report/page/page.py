@@ -19,7 +19,7 @@ from gdcli.report.page.content import (
 from gdcli.report.page.html import DRAWING, asset, document, rendered, scripts_of
 from gdcli.report.page.page_view import Content, PageRun, PageView, page_views
 from gdcli.runs.manifest import read as read_manifest
-from gdcli.runs.trials import STATUSES, read_points
+from gdcli.runs.trials import STATUSES, read_curves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ def _read(folder: Path) -> tuple[list[Section], dict[str, object]]:
     theory = RunConstants(manifest) if manifest.get("theory") else None
     diagnoses, metrics = Diagnoses(source.run, theory), curve_metrics(source)
     told = theory_accounts(source, diagnoses)
-    points = read_points(folder, dict.fromkeys(("epoch", *metrics, *told.columns)))
+    points = read_curves(folder, dict.fromkeys(("epoch", *metrics, *told.columns)))
     curves = thinned_curves(folder, told.measuring(points), metrics, len(source.run.trials))
     whole = content(source, curves, theory)
     run = PageRun(source, manifest, theory, diagnoses, told.measured(), curves, whole["facets"])
