@@ -10,11 +10,8 @@ from itertools import count, pairwise
 from math import ceil, hypot, isfinite, isnan
 from pathlib import Path
 
-from gdcli.engine.watched import FACTS
+from gdcli.runs.table import FACTS, curves_table, summary_table
 
-SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
-LOSSES = ("initial_train_loss", "final_train_loss", "best_train_loss", "final_grad_norm")
-TESTS = ("final_test_loss", "best_test_loss")
 EXAMPLES = 100
 CURVATURES = (1.0, 3.0, 10.0)
 
@@ -51,14 +48,11 @@ def write_run(
 ) -> Path:
     """Write summary.csv and curves.csv as a run does; return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    finals = [f"final_{name}" for name in metrics]
-    losses = (*LOSSES, *TESTS, *finals)
-    ends = ("steps_to_target", *FACTS, "message")
-    summary = (*SETTINGS, *varied, "status", "stopped_by", "steps", *losses, *ends)
-    points = ("epoch", "step", "examples", "train_loss", "grad_norm", "test_loss")
-    _write(folder / "summary.csv", summary, [_ended(made, len(metrics)) for made in trials])
-    lines = [line for made in trials for line in _recorded(made, len(metrics))]
-    _write(folder / "curves.csv", (*SETTINGS, *varied, *points, *metrics), lines)
+    names = tuple(varied), tuple(metrics)
+    ends, points = summary_table(*names, ()).names, curves_table(*names).names
+    _write(folder / "summary.csv", ends, [_ended(made, names) for made in trials])
+    lines = [line for made in trials for line in _recorded(made, metrics)]
+    _write(folder / "curves.csv", points, lines)
     return folder
 
 
@@ -69,20 +63,26 @@ def _write(path: Path, header: Sequence[str], lines: Sequence[Sequence[object]])
         writer.writerows(lines)
 
 
-def _ended(made: Made, metrics: int) -> list[object]:
+def _ended(made: Made, names: tuple[tuple[str, ...], tuple[str, ...]]) -> list[object]:
     """Return the line of summary.csv."""
-    if made.status == "failed":
-        blanks = [""] * (len(LOSSES) + len(TESTS) + metrics + 3 + len(FACTS))
-        return [*made.settings, "failed", *blanks, made.message]
-    tests = [made.test_losses[-1], min(made.test_losses)] if made.test_losses else ["", ""]
-    norm = made.grad_norms[-1] if made.grad_norms else ""
-    facts = facts_of(made)
-    return [
-        *(*made.settings, made.status, made.stopped_by, len(made.losses) - 1),
-        *(made.losses[0], made.losses[-1], min(made.losses), norm),
-        *(*tests, *made.metrics, *[""] * (metrics - len(made.metrics))),
-        *("", *(_cell(facts.get(name)) for name in FACTS), made.message),
-    ]
+    cells: dict[str, object] = {"status": made.status, "message": made.message}
+    if made.status != "failed":
+        finals = dict(zip((f"final_{name}" for name in names[1]), made.metrics, strict=False))
+        facts = facts_of(made)
+        cells |= {
+            "stopped_by": made.stopped_by,
+            "steps": len(made.losses) - 1,
+            "initial_train_loss": made.losses[0],
+            "final_train_loss": made.losses[-1],
+            "best_train_loss": min(made.losses),
+            "final_grad_norm": made.grad_norms[-1] if made.grad_norms else "",
+            **finals,
+            **{end.name: _cell(facts.get(end.name)) for end in FACTS},
+        }
+    if made.test_losses and made.status != "failed":
+        cells |= {"final_test_loss": made.test_losses[-1], "best_test_loss": min(made.test_losses)}
+    measures = summary_table(*names, ()).measures
+    return [*made.settings, *(cells.get(column.name, "") for column in measures)]
 
 
 def _cell(fact: object) -> object:
@@ -138,12 +138,21 @@ def _levels(name: str, losses: Sequence[float], horizon: int) -> dict[str, objec
     return {key: sum(part) / len(part) for key, part in parts.items()}
 
 
-def _recorded(made: Made, metrics: int) -> Iterator[list[object]]:
+def _recorded(made: Made, metrics: Sequence[str]) -> Iterator[list[object]]:
     """Yield the lines of curves.csv; metrics are recorded at the end only."""
     for epoch, loss in enumerate(made.losses):
         test = made.test_losses[epoch] if made.test_losses else ""
         norm = made.grad_norms[epoch] if made.grad_norms else ""
-        yield [*made.settings, epoch, epoch, epoch * EXAMPLES, loss, norm, test, *[""] * metrics]
+        yield [
+            *made.settings,
+            epoch,
+            epoch,
+            epoch * EXAMPLES,
+            loss,
+            norm,
+            test,
+            *[""] * len(metrics),
+        ]
 
 
 def descent(lr: float, seed: int = 0, epochs: int = 20, beta: float = 0.0) -> Made:

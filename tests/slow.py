@@ -131,9 +131,9 @@ SLOW = (
     Slow(
         "processes that are killed, and faults",
         (
-            "tests/api/test_run.py::test_a*interrupt*",
-            "tests/runs/test_checkpoint.py::test_a_killed_batch_goes_on_from_its_checkpoint",
-            "tests/runs/test_checkpoint.py::test_the_next_worker_goes_on_from_a_killed_ones_*",
+            "tests/api/test_frames_run.py::test_a*interrupt*",
+            "tests/runs/test_store_checkpoint.py::test_a_killed_batch_goes_on_from_its_checkpoint",
+            "tests/runs/test_store_checkpoint.py::test_the_next_worker_goes_on_from_a_killed_ones_*",
             "tests/runs/test_faults.py",
             "tests/runs/test_work.py::test_a_retry_that_is_killed_leaves_an_unfinished_run",
         ),
@@ -154,7 +154,7 @@ SLOW = (
     Slow(
         "many processes that compute a run together",
         (
-            "tests/api/test_run.py::test_a_network_has_the_bytes_of_the_command_line",
+            "tests/api/test_frames_run.py::test_a_network_has_the_bytes_of_the_command_line",
             "tests/cli/test_quantization.py::test_workers_shards_and_a_rerun_agree",
             "tests/cli/test_seams.py::test_the_reference_engines_runs_are_shared_merged_*",
             "tests/executors/test_worker.py::test_a_network_has_the_same_bytes_too",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs.overview import state_of
+from gdcli.runs.folder import state_of
 from tests.unmeasured import unmeasured
 
 ROOT = Path(__file__).parents[1]

@@ -1,5 +1,5 @@
 """What the results of a run say.
 
-Reading of summary.csv and curves.csv, statistics over seeds, theory, targets; no printing.
+Statistics over seeds, diagnosis, theory and targets; runs reads the files, report prints.
 It may import runs, engine and what is below them.
 """

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from gdcli.analysis.quantiles import Spread, median, spread
 from gdcli.runs.csv_read import Value
-from gdcli.runs.trials import OWN, TrialResult, Trials
+from gdcli.runs.table import SETTINGS
+from gdcli.runs.trials import TrialResult, Trials
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -195,7 +196,8 @@ def problem_of(names: Sequence[str], setting: Setting) -> str:
 
 def _is_of_the_problem(name: str) -> bool:
     """Return whether a setting is an option of the problem that was varied."""
-    return name not in (*OWN, *OPTIMIZERS) and "." not in name
+    own = {column.name for column in SETTINGS}
+    return name not in (*own, *OPTIMIZERS) and "." not in name
 
 
 def _said(values: Mapping[str, Value]) -> str:

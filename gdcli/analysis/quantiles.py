@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf, isnan
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.runs.csv_read import Row, read_rows
-
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from gdcli.runs.trials import TrialResult
+    from gdcli.runs.trials import Curve, TrialResult
 
 
 @dataclass(frozen=True)
@@ -53,68 +49,32 @@ def quantile(ordered: Sequence[float], share: float) -> float:
 Band: TypeAlias = Sequence[tuple[float, Spread]]  # (epoch, the losses of several seeds)
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """The recorded points of one trial, the oldest first."""
+def spread_curve(trials: Iterable[TrialResult], curves: Mapping[str, Curve], measure: str) -> Band:
+    """Return how a measure of trials is spread at every epoch that one of them recorded.
 
-    epochs: list[float] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-
-
-def read_curves(
-    folder: Path, wanted: Collection[str], measure: str = "train_loss"
-) -> dict[str, Recorded]:
-    """Read the curves of the wanted trials, by id, from a run's curves.csv.
-
-    A trial without a row has no entry. Raises UserError naming the line that is wrong, where it is
-    one of theirs.
-    """
-    rows = read_rows(folder / "curves.csv", {trial.encode() for trial in wanted})
-    header = next(rows)
-    epoch, loss = (column_of(header, name) for name in ("epoch", measure))
-    curves: dict[str, Recorded] = {}
-    for row in rows:
-        curve = curves.setdefault(row.cells[0], Recorded())
-        at, value = row.number(epoch, "epoch"), row.number(loss, measure)
-        if at is None or isnan(at):
-            row.refuse("it has no epoch")
-        curve.epochs.append(at)
-        curve.losses.append(inf if value is None or isnan(value) else value)
-    return curves
-
-
-def column_of(header: Row, name: str) -> int:
-    """Return where a measure is; raises UserError where there is none of that name."""
-    if name not in header.cells:
-        header.refuse(f"there is no column {name}")
-    # The last one named so: a varied setting, to the left, may have that name too.
-    return len(header.cells) - 1 - header.cells[::-1].index(name)
-
-
-def spread_curve(trials: Iterable[TrialResult], curves: dict[str, Recorded]) -> Band:
-    """Return how the losses of trials are spread at every epoch that one of them recorded.
-
-    Between its points a trial counts with the last of them; after its end with its last loss,
+    Between its points a trial counts with the last of them; after its end with its last value,
     or with inf where it diverged. NaN counts as inf.
     """
     known = [(curves[trial.id], trial.status) for trial in trials if trial.id in curves]
-    epochs = sorted({epoch for curve, _ in known for epoch in curve.epochs})
-    held = [_held(curve, status, epochs) for curve, status in known]
-    return [(epoch, spread(losses)) for epoch, *losses in zip(epochs, *held, strict=True)]
+    epochs = sorted({epoch for curve, _ in known for epoch in curve.values["epoch"]})
+    held = [_held(curve, status, measure, epochs) for curve, status in known]
+    return [(epoch, spread(values)) for epoch, *values in zip(epochs, *held, strict=True)]
 
 
-def _held(curve: Recorded, status: str, epochs: Sequence[float]) -> list[float]:
-    """Return a trial's loss at each of the epochs."""
-    if curve.epochs == epochs:
-        return curve.losses
-    after = inf if status == "diverged" else curve.losses[-1]
-    points = iter(zip(curve.epochs, curve.losses, strict=True))
+def _held(curve: Curve, status: str, measure: str, epochs: Sequence[float]) -> list[float]:
+    """Return a trial's measure at each of the epochs."""
+    own = curve.values["epoch"]
+    values = [inf if isnan(value) else value for value in curve.values[measure]]
+    if own == epochs:
+        return values
+    after = inf if status == "diverged" else values[-1]
+    points = iter(zip(own, values, strict=True))
     held = []
-    last, upcoming = curve.losses[0], next(points, None)
+    last, upcoming = values[0], next(points, None)
     for epoch in epochs:
         while upcoming is not None and upcoming[0] <= epoch:
             last, upcoming = upcoming[1], next(points, None)
-        held.append(last if upcoming or epoch <= curve.epochs[-1] else after)
+        held.append(last if upcoming or epoch <= own[-1] else after)
     return held
 
 

@@ -1,4 +1,4 @@
-"""The process that trains for Python: what it is told, and what it tells."""
+"""The child process that trains for `gdcli.run` and `Run.weights`."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Do what stdin says, "run" or "weights" and its arguments, and tell of it on stdout.
+    """Read a request from stdin, "run" or "weights" and its arguments; report on stdout.
 
     What is told is a word and its arguments: what `Progress` is to be told, and at the end "done"
     and the folder or the weights, or "raise" and the error.
     """
     telling = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else is printed must not come between
+    os.dup2(2, 1)  # other output must not mix with the messages
     word, *given = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from the process that began us
     end_with_parent(_wait_for_end)
     listen()
@@ -37,7 +37,7 @@ def main() -> None:
     try:
         told.send("done", _execute(told, *given) if word == "run" else _weights(told, *given))
     except KeyboardInterrupt:
-        return  # who asked for it knows
+        return  # the parent asked for it
     except GdcliError as error:
         told.send("raise", error)
     except BaseException as error:  # noqa: BLE001 -- it is raised where the user is
@@ -54,7 +54,7 @@ def _weights(told: _Told, folder: Path, trial: str, trust: bool) -> dict[str, ND
 def _execute(told: _Told, text: str, options: RunOptions) -> str:
     experiment = loads(text, Path("experiment.toml"))
     name = [f"--name={options.name}"] if options.name else []
-    # What manifest.json says that would do the same.
+    # The command that would do the same, for manifest.json.
     sys.argv = ["gdcli", *experiment.command(), f"--output={options.output}", *name]
     outcome = execute(experiment, options, told)
     if outcome.failed:
@@ -70,7 +70,7 @@ def _wait_for_end() -> None:
 
 
 class _Told:
-    """Progress that another process shows; it is told of steps a few times a second."""
+    """Progress that the parent shows; steps are sent a few times a second."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""An experiment said in Python: the words are those of the command line."""
+"""An experiment in Python; its arguments have the names of the command line's options."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Experiment(experiment.Experiment):
         return toml.dump(self)
 
     def __repr__(self) -> str:
-        """Return what was given, as one writes it."""
+        """Return the call that makes this experiment."""
         tables = self.tables()
         name = tables["problem"].pop("name")
         given = {**tables["problem"], **tables["grid"]}
@@ -112,7 +112,7 @@ def _said(name: str, value: object) -> str:
 
 
 def _plain(values: Mapping[str, object]) -> dict[str, object]:
-    """Return values as a TOML file would have them: NumPy's and ranges as lists."""
+    """Return values as TOML has them: arrays and ranges become lists."""
     return {name: _as_toml(value) for name, value in values.items()}
 
 
@@ -127,7 +127,7 @@ def _as_toml(value: Any) -> object:
 
 
 def _where(name: str) -> str:
-    """Return how an error names a setting: as the command line does."""
+    """Return the name of a setting in an error, which is that of its option."""
     if name in ("problem", "grid"):
         return {"problem": "problem", "grid": "the grid"}[name]
     return f"--{name.removeprefix('problem ').replace('_', '-')}"

@@ -24,9 +24,8 @@ from gdcli.fields import counted, options_of, show
 from gdcli.report.progress import progress_bar
 from gdcli.runs import manifest
 from gdcli.runs.find import any_folder_of, folder_of
-from gdcli.runs.folder import RunFolder
+from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.options import RunOptions, checked_name
-from gdcli.runs.overview import state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,22 +34,21 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.experiment.experiment import Experiment
-    from gdcli.runs.folder import TableName
     from gdcli.runs.progress import Progress
+    from gdcli.runs.table import TableName
 
 ROWS = 100_000  # of a block that is read at a time
-ALWAYS = {"batch_size", "seed", "step", "examples"}  # whole numbers that no row lacks
 
 
 class Run:
-    """A run: its folder, and what is in it.
+    """The results of a run: its folder, manifest and tables.
 
-    The tables are read when they are first asked for. Of a run that is not finished they hold the
-    trials that are stored by then.
+    The tables are read when they are first used. Of an unfinished run they hold the trials that are
+    stored by then.
     """
 
     def __init__(self, path: Path) -> None:
-        """Take the folder of a run."""
+        """Take the folder of a run; `gdcli.run` and `gdcli.load` return a Run."""
         self.path = path
 
     @property
@@ -60,12 +58,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all of its trials are there."""
+        """Whether the run has results for all of its trials."""
         return (self.path / "manifest.json").exists()
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
-        """What manifest.json says: the experiment, versions, device, trials by how they ended.
+        """The content of manifest.json: the experiment, versions, device, trials by status.
 
         Raises UserError where the run is not finished: it has none yet.
         """
@@ -73,17 +71,17 @@ class Run:
 
     @cached_property
     def curves(self) -> pd.DataFrame:
-        """A row a recorded point, with the columns of curves.csv."""
+        """One row for each recorded point, with the columns of curves.csv."""
         return self._frame("curves.csv")
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """A row a trial, with the columns of summary.csv."""
+        """One row for each trial, with the columns of summary.csv."""
         return self._frame("summary.csv")
 
     @cached_property
     def diagnoses(self) -> pd.DataFrame:
-        """What is said of each trial, by its id: state, quality, explanation, advice, qualities.
+        """The diagnosis of each trial, by its id: state, quality, explanation, advice, qualities.
 
         The state of a trial that failed is "failed". Raises UserError where the run is not
         finished.
@@ -105,11 +103,11 @@ class Run:
         return pd.DataFrame({**columns, "qualities": qualities})
 
     def weights(self, trial: str | None = None, *, trust: bool = False) -> dict[str, NDArray[Any]]:
-        """Return the parameters of a trial after its last step, and buffers, by their names.
+        """Return the parameters and buffers of a trial after its last step, by name.
 
-        Runs keep none: the trial is trained again, in a process of its own, and its curve must be
-        the recorded one. `trial` is an id of the summary, and may be left out where there is one
-        trial alone; `trust` lets code be run that the run's folder names.
+        Runs keep no weights: the trial is trained again in a process of its own, and its curve must
+        be the recorded one. `trial` is an id of the summary, optional if the run has one trial;
+        with `trust`, code that the run's folder names may run.
 
         Raises UserError for a run that is not finished and a trial that failed or diverged,
         RunError where the curve is another one.
@@ -126,18 +124,18 @@ class Run:
         # pandas takes half a second to import: an experiment can be made and run without it.
         import pandas as pd
 
-        from gdcli.runs.folder import blocks, kinds_of
-
         run = RunFolder(self.path)
-        dtypes = {name: _dtype(name, kind) for name, kind in kinds_of(run, table).items()}
+        run.check()
+        columns = run.table(table).columns
+        dtypes = {n: _dtype(kind, always=columns[n].always) for n, kind in run.kinds(table).items()}
         frames = [
             pd.DataFrame({n: pd.Series(values, dtype=dtypes[n]) for n, values in block.items()})
-            for block in blocks(run, table, (), ROWS)
+            for block in run.blocks(table, (), ROWS)
         ]
         return pd.concat(frames, ignore_index=True)
 
     def __repr__(self) -> str:
-        """Return where the run is and how its trials ended, or how many are there."""
+        """Return the folder, and how the trials ended or how many are stored."""
         if not self.finished:
             return f"<Run {str(self.path)!r}: {state_of(self.path).unfinished}>"
         trials = self.manifest["trials"]
@@ -146,23 +144,23 @@ class Run:
         return f"<Run {str(self.path)!r}: {count}{ends}>"
 
 
-def _dtype(name: str, kind: str) -> Any:
+def _dtype(kind: str, *, always: bool) -> Any:
     if kind == "whole":
-        return "int64" if name in ALWAYS else "Int64"  # which has missing values
+        return "int64" if always else "Int64"  # which has missing values
     return {"number": "float64", "text": "str"}[kind]
 
 
 def load(path: str | Path, *, partial: bool = False) -> Run:
-    """Return the run of a folder, or of a name in results.
+    """Return the run in a folder, given by its path or by its name in results.
 
-    Raises UserError where there is none, its files are not what it wrote, or it is not finished,
-    unless `partial` asks for the trials that are there.
+    Raises UserError if there is no such run, if its files were changed, or if it is not finished;
+    with `partial`, an unfinished run has the trials that are stored.
     """
     folder = any_folder_of(str(path))
     if not partial and not (folder / "manifest.json").exists():
         fix = "give its command again, which goes on with it, or partial=True for what is there"
         raise UserError(show(str(path)), state_of(folder).unfinished, fix)
-    RunFolder(folder)
+    RunFolder(folder).check()
     return Run(folder)
 
 
@@ -183,7 +181,7 @@ def weights_apart(folder: Path, trial: str, *, trust: bool) -> dict[str, NDArray
 
 
 def _apart(request: tuple[Any, ...], *, quiet: bool) -> Any:
-    """Return what a process of its own makes of a request, or raise what it raised."""
+    """Return the answer of a child process to a request, or raise the error that it raised."""
     progress = progress_bar(quiet=quiet)
     with _child() as child:
         try:
@@ -204,13 +202,13 @@ def _child() -> subprocess.Popen[bytes]:
         env={**os.environ, **SETTINGS, "PYTHONPATH": path},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # a terminal's Ctrl-C comes to it by way of this process
+        start_new_session=True,  # this process passes Ctrl-C on to it
     )
 
 
 def _hear(child: subprocess.Popen[bytes], request: object, progress: Progress) -> Any:
-    """Tell the process what to do, and take in what it tells: see `child` for what there is."""
-    with suppress(BrokenPipeError):  # that it has died is heard, too
+    """Send the request to the child, and receive its messages: `child.main` describes them."""
+    with suppress(BrokenPipeError):  # its end is noticed below
         pickle.dump(request, _pipe(child.stdin))
         _pipe(child.stdin).flush()  # and stays open: its end would end the process
     while True:
@@ -226,7 +224,7 @@ def _hear(child: subprocess.Popen[bytes], request: object, progress: Progress) -
 
 
 def _interrupt(child: subprocess.Popen[bytes]) -> None:
-    """Let the process finish the batches in hand; another interrupt ends it at once."""
+    """Let the child finish the batches in hand; a second interrupt ends it at once."""
     child.send_signal(signal.SIGINT)
     try:
         _pipe(child.stdout).read()
@@ -265,10 +263,10 @@ def run(  # noqa: PLR0913 -- options of the command line, each with its type
 ) -> Run:
     """Run an experiment in its folder in `output`, and return its results.
 
-    The arguments mean what the options of the same names do: a run that is there already is not
-    run again, an interrupted one is gone on with. The trials are trained in processes of their
-    own, whatever this one has loaded. An interrupt lets the batches in hand be finished, a second
-    one ends at once; what is finished is kept.
+    The arguments mean the same as the options of those names. A finished run is not run again, an
+    interrupted one is continued. The trials are trained in processes of their own, whatever this
+    one has loaded. After an interrupt the batches in hand are finished; a second interrupt ends the
+    run at once. Finished batches are kept.
 
     Raises UserError for what the command line would refuse, and RunError where the machine fails.
     """

@@ -199,6 +199,7 @@ def export(
     from gdcli.runs.folder import RunFolder
 
     contents = RunFolder(folder, trust=trust.trust)
+    contents.check()
     contents.check_trials(options.trial, "--trial")
     if isinstance(exporter, WeightsExporter):
         return _weights(contents, options, exporter, screen, trust=trust.trust)
@@ -210,7 +211,7 @@ def export(
     output, overwrite = options.output, options.overwrite
     for note in exporter.write(contents, options.trial, output, overwrite=overwrite):
         screen.warn(note)
-    told = counted(len(options.trial) or contents.count(), "trial is", "trials are")
+    told = counted(len(options.trial) or sum(1 for _ in contents.ids()), "trial is", "trials are")
     part = " (the run is not finished)" if contents.state == "partial" else ""
     screen.tell(f"{told} in {output}{part}")
     return 0
@@ -244,7 +245,7 @@ def _weights(
     trial = _one_trial(run, options)
     if file is not None:
         refuse_existing([file], overwrite=options.overwrite)
-    weights = trained_again(run.folder, trial, screen.progress, trust=trust, check=exporter.check)
+    weights = trained_again(run.path, trial, screen.progress, trust=trust, check=exporter.check)
     content = exporter.content(weights)
     if file is None:
         screen.console().file.write(content.decode())

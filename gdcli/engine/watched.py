@@ -39,18 +39,3 @@ def watched(plan: Plan, *, stochastic: bool) -> Watched:
     last = min(plan.steps, unit * POINTS) // unit
     early = tuple(unit * 2**k for k in range(last.bit_length()))
     return Watched(regular, tuple(range(first, plan.steps)), early)
-
-
-FACTS = (
-    *("watched", "initial_grad_norm", "largest_grad_norm"),
-    *("lowest_train_loss", "lowest_train_step", "highest_train_loss", "highest_train_step"),
-    "fallen_step",
-    *("above_start_from", "largest_late_rise", "late_rises", "late_swing", "gradient_turn"),
-    *("lowest_test_loss", "lowest_test_step", "late_test_loss"),
-    *("lowest_curvature", "dead_units"),
-    *(f"level_{i}" for i in range(1, STRETCHES + 1)),
-    *("diverged_after", "diverged_at", "diverged_by"),
-)
-COUNTS = frozenset(
-    name for name in FACTS if name.endswith(("_step", "_from", "_rises", "_after", "_at"))
-) | {"watched"}

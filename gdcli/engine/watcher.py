@@ -13,7 +13,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.engine.hessian import MOST, HessianEigenvalues
-from gdcli.engine.watched import CAUSES, FACTS, STRETCHES, Watched
+from gdcli.engine.watched import CAUSES, STRETCHES, Watched
 from gdcli.errors import RunError
 from gdcli.problem import Array, Params
 
@@ -44,20 +44,10 @@ class Trajectory(NamedTuple):
 
 
 def facts(trajectory: Trajectory) -> dict[str, Floats]:
-    """Return the FACTS of all trials by name, float64 arrays of shape (trials,); nan: not known.
+    """Return the facts of all trials by name, float64 arrays of shape (trials,); nan: not known.
 
-    watched               points up to the trial's end, or before its crossing, the start among them
-    lowest_, highest_     extremes over them, and the first step that has each
-    fallen_step           first step at which FALLEN of the fall to the lowest loss was done
-    above_start_from      first step of the last stretch in which the loss stays above the start
-    largest_late_rise     largest rise from a low to a later high in the second half of the budget
-    late_rises            how many of the last single steps raised the loss, full batches only
-    late_swing            range of the loss over these steps
-    gradient_turn         cosine between the last two full gradients: -1 is straight back
-    late_test_loss        mean over the last stretch
-    level_1 ... level_16  mean training loss of equal parts of the budget
-    diverged_after, _at   the loss left its bounds after the former step, at the latter at most
-    diverged_by           a place in CAUSES
+    runs/table.py says what each holds; diverged_by is a place in CAUSES. Without test examples,
+    those of the test loss are not there.
     """
     steps, horizon = trajectory.steps, trajectory.horizon
     lost = trajectory.crossed >= 0
@@ -94,8 +84,7 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
         tests = values["test_loss"].astype(np.float64)
         found |= _lowest("test", steps, tests)
         found["late_test_loss"] = _levels(steps[regular], tests[regular], horizon)[-1]
-    unknown = np.full(len(trajectory.last), np.nan)
-    return {name: np.asarray(found.get(name, unknown), np.float64) for name in FACTS}
+    return {name: np.asarray(values, np.float64) for name, values in found.items()}
 
 
 def _lowest(part: str, steps: NDArray[np.int64], losses: Floats) -> dict[str, Floats]:

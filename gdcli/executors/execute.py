@@ -15,7 +15,6 @@ from gdcli.executors.supervisor import RunMonitor, executor_of, supervise
 from gdcli.fields import show
 from gdcli.runs import manifest
 from gdcli.runs.fingerprint import remember
-from gdcli.runs.finish import write_tables
 from gdcli.runs.run import Run, finished_unread, folder_of
 from gdcli.runs.signals import patience
 
@@ -84,7 +83,7 @@ def execute(experiment: Experiment, options: RunOptions, progress: Progress) -> 
         if missing := _missing(run):
             found = _outcome(experiment, options, _counts_here(run))
             return found._replace(computed=monitor.computed, missing=missing)
-        found = _outcome(experiment, options, write_tables(run, progress.note))
+        found = _outcome(experiment, options, run.write_tables(progress.note))
         return found._replace(computed=monitor.computed)
 
 

@@ -40,10 +40,10 @@ class ToJson(RunExporter):
 
     def lines(self, run: RunFolder, trials: Collection[str]) -> Iterator[str]:
         """Yield the text line by line: the run, and then each of its trials."""
-        about = {"format": FORMAT, "run": run.name, "state": run.state, "manifest": run.manifest}
+        about = {"format": FORMAT, **run.about()}
         yield f'{_text(about)[:-1]}, "trials": [\n'
         before = ""
-        for trial in run.trials(trials):
+        for trial in run.records(trials):
             yield f"{before}{_text(_trial(trial))}"
             before = ",\n"
         yield "\n]}\n"

@@ -40,7 +40,6 @@ T = TypeVar("T")
 MOST_METRICS, MOST_OTHERS = 1000, 100  # in one request
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 LONGEST_TAG = 5000  # characters that every version takes
-PLACES = ("epoch", "step", "examples")  # what is no measure in a curve
 TRIAL, RUN, LEFT_OUT = "gdcli.trial", "gdcli.run", "gdcli.left_out"
 
 
@@ -98,7 +97,7 @@ class _Log:
         experiment = self._experiment()
         there, begun = self._found(experiment)
         kept = 0
-        for trial in self.run.trials(trials):
+        for trial in self.run.records(trials):
             if trial.id in there and not self.overwrite:
                 kept += 1
                 continue
@@ -175,10 +174,7 @@ class _Log:
 
 def _measured(trial: TrialRecord) -> Iterator[tuple[str, float, int]]:
     """Yield name, value and step of every point of a curve, and of the numbers at its end."""
-    for name in (name for name in trial.curve if name not in PLACES):
-        for step, value in zip(trial.curve["step"], trial.curve[name], strict=True):
-            if isinstance(value, int | float):
-                yield name, float(value), int(step or 0)
+    yield from trial.points()
     for name, value in trial.ends.items():
         if isinstance(value, int | float):
             yield name, float(value), int(trial.ends["steps"] or 0)

@@ -16,12 +16,12 @@ from gdcli.errors import UserError
 from gdcli.exports.exporter import OUTPUT, RunExporter, refuse_existing, refuse_no_folder
 from gdcli.fields import show
 from gdcli.runs import atomic
-from gdcli.runs.folder import TableName, blocks, kinds_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from gdcli.runs.folder import RunFolder
+    from gdcli.runs.table import TableName
 
 ROWS = 100_000  # of a row group: what is in memory at a time
 TYPES = {"whole": pa.int64(), "number": pa.float64(), "text": pa.string()}
@@ -50,11 +50,10 @@ class ToParquet(RunExporter):
 
 
 def _write(file: Path, run: RunFolder, table: TableName, trials: Collection[str]) -> None:
-    about = {"run": run.name, "state": run.state, "manifest": run.manifest}
     schema = pa.schema(
-        [(name, TYPES[kind]) for name, kind in kinds_of(run, table).items()],
-        metadata={"gdcli": json.dumps(about, allow_nan=False)},
+        [(name, TYPES[kind]) for name, kind in run.kinds(table).items()],
+        metadata={"gdcli": json.dumps(run.about(), allow_nan=False)},
     )
     with file.open("xb") as sink, parquet.ParquetWriter(sink, schema) as writer:
-        for block in blocks(run, table, trials, ROWS):
+        for block in run.blocks(table, trials, ROWS):
             writer.write_table(pa.table(block, schema=schema))

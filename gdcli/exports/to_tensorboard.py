@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 PREFIX = "events.out.tfevents."  # by which TensorBoard knows its files
 OURS = ".gdcli"
 EXACT = 2**53  # beyond it a float no longer counts in ones
-PLACES = ("epoch", "step", "examples")  # what is no measure in a curve
 
 
 @contextmanager
@@ -69,7 +68,7 @@ class ToTensorboard(RunExporter):
         before = _event_files(folder, overwrite=overwrite)
         left_out = 0
         with atomic.together(folder) as staging:
-            for trial in run.trials(trials):
+            for trial in run.records(trials):
                 events = _Events(run.time.timestamp())
                 events.settings(trial)
                 events.curve(trial)
@@ -130,10 +129,8 @@ class _Events:
 
     def curve(self, trial: TrialRecord) -> None:
         """Add every recorded point of every measure."""
-        for name in (name for name in trial.curve if name not in PLACES):
-            for step, value in zip(trial.curve["step"], trial.curve[name], strict=True):
-                if value is not None:
-                    self._scalar(name, value, int(step or 0))
+        for name, value, step in trial.points():
+            self._scalar(name, value, step)
 
     def _scalar(self, tag: str, value: Value, step: int) -> None:
         if _fits(float(value or 0)):

@@ -43,6 +43,7 @@ from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Data, Network, Problem
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic
+from gdcli.runs.table import LOSSES
 from gdcli.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -366,7 +367,7 @@ class ProblemLaws:
     def columns(self) -> str:
         """Require that the columns of the curves are those that the problem names."""
         (curve,) = train((self.trial,)).values()
-        known = {"train_loss", "grad_norm", "test_loss", *self.trial.problem.curve_columns}
+        known = {*(column.name for column in LOSSES), *self.trial.problem.curve_columns}
         strange = sorted(set(curve) - known)
         require(not strange, f"metric_names lacks {', '.join(strange)}")
         return ", ".join(name for name in curve if name not in ("train_loss", "grad_norm")) or "-"

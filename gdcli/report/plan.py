@@ -12,6 +12,7 @@ from gdcli.numbers import bytes_in_words, duration
 from gdcli.report.console import literal, print_lines
 from gdcli.report.labels import texts_of
 from gdcli.report.text_tables import print_json, print_listing
+from gdcli.runs.table import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -79,16 +80,7 @@ def trial_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
             found.setdefault(name, set()).add(repr(value))
     varied = [name for name, values in found.items() if len(values) > 1]
     return [
-        {
-            "trial": trial.id,
-            "method": trial.method,
-            "batch_size": trial.batch_size,
-            "optimizer": name_of(trial.optimizer),
-            "lr": trial.lr,
-            "schedule": name_of(trial.schedule),
-            "seed": trial.seed,
-            **{name: values.get(name) for name in varied},
-        }
+        {**settings_of(trial), **{name: values.get(name) for name in varied}}
         for trial, values in zip(trials, own, strict=True)
     ]
 

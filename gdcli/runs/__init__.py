@@ -1,5 +1,5 @@
 """What a run's folder holds.
 
-Writing, keeping, reading, checking, reusing and merging of runs.
+The columns of its tables, and writing, reading, checking, reusing and merging of runs.
 It may import engine and what is below it.
 """

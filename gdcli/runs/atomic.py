@@ -58,7 +58,7 @@ def _temporary_name() -> str:
 def is_being_written(temporary: Path) -> bool:
     """Return whether another process of this host, which is alive, made a temporary file.
 
-    Its locks may be lost, or there are none: what it writes is left to it.
+    Its locks may be lost, or locks do not exist here: its file is left alone.
     """
     number = temporary.name.removeprefix(TEMPORARY).partition("-")[0]
     if not number.isdecimal() or int(number) == os.getpid() or os.name != "posix":
@@ -119,7 +119,7 @@ def together(folder: Path) -> Iterator[Path]:
 
 
 def make(folder: Path) -> None:
-    """Make a folder, and those that it is to be in, so that they last."""
+    """Make a folder and its parents, and fsync them."""
     for each in reversed([folder, *folder.parents]):
         if not each.is_dir():
             each.mkdir(exist_ok=True)
@@ -132,7 +132,7 @@ def _sync_file(file: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make a rename last; where folders cannot be opened (Windows) the system sees to it."""
+    """Fsync a folder; where folders cannot be opened (Windows), the system does it."""
     if not hasattr(os, "O_DIRECTORY"):
         return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -181,7 +181,7 @@ class Claims:
         return _lock(self._descriptor, LOCK_EX, 1, byte)
 
     def release(self, byte: int) -> None:
-        """Let others have a byte."""
+        """Release a byte."""
         with suppress(OSError):
             lockf(self._descriptor, LOCK_UN, 1, byte)
 
@@ -190,11 +190,11 @@ class Claims:
         next(filter(self.take, SEATS), None)
 
     @contextmanager
-    def tables(self, note: Callable[[str], object]) -> Iterator[bool]:
+    def tables(self, note: Callable[[str], object] = lambda _: None) -> Iterator[bool]:
         """Wait to be the only one that writes the tables; yield whether that is certain.
 
-        For one that shows no sign of work, as on a host that is gone, is not waited for ever.
-        `note` is told, once, that it is waited.
+        A process that shows no sign of work, as on a host that is gone, is waited for a while only.
+        `note` is called once if this process has to wait.
         """
         signs, certain, told = Signs(self._folder), False, False
         with suppress(OSError):
@@ -213,17 +213,17 @@ class Claims:
             self.release(TABLES)
 
     def close(self) -> None:
-        """Give up every claim."""
+        """Release every claim."""
         os.close(self._descriptor)
 
 
 def patience_said() -> str:
-    """Return in words how long is waited for others."""
+    """Return in words how long this process waits for others."""
     return f"unless there is no sign of work from it for {PATIENCE:.0f} s"
 
 
 class Signs:
-    """Whether those that hold claims in a run's folder show that they are at work.
+    """Signs that the holders of claims in a run's folder are at work.
 
     Files change there when a batch is done, once a minute while it is computed, and while the
     tables are written. A claim may outlive its process: a host that is gone does not give it up.
@@ -259,7 +259,7 @@ class Signs:
 def at_work(folder: Path) -> bool:
     """Return whether another process is at work in a run's folder.
 
-    To be asked only by a process that holds no claims there: it would lose them.
+    Only for a process that holds no claims there: it would lose them.
     """
     try:
         descriptor = os.open(_file(folder), SAFE | os.O_RDONLY)
@@ -282,5 +282,5 @@ def _lock(descriptor: int, kind: int, length: int, start: int) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     except OSError:
-        return True  # no lock service here: nobody can be seen, nor waited for
+        return True  # no lock service: other processes cannot be seen
     return True

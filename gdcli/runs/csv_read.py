@@ -1,4 +1,4 @@
-"""The tables of a run's folder: rows, columns, and the lines of each trial.
+"""The reader of a run's tables: rows, columns, and where each trial's lines are.
 
 Every mistake is named by file and line.
 """
@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import groupby, islice
+from functools import cached_property
+from itertools import chain, groupby, islice
 from math import nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, cast
 
 from gdcli import door
 from gdcli.csv_cell import as_given
-from gdcli.door import LONGEST_LINE
-from gdcli.engine.watched import COUNTS
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import NUMBER, WHOLE, show
+from gdcli.runs.table import RunTable, TableColumn, TableName, last_place, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -59,13 +59,19 @@ class Row(NamedTuple):
         value = self.number(column, name)
         return nan if value is None else value
 
+    def place(self, name: str) -> int:
+        """Return where a column is in this header; raises UserError where there is none."""
+        if name not in self.cells:
+            self.refuse(f"there is no column {name}")
+        return last_place(self.cells, name)
+
     def refuse(self, what: str) -> NoReturn:
         """Raise UserError for this line."""
         raise UserError(f"{self.path}:{self.line}", what, REPAIR)
 
 
 class Block(NamedTuple):
-    """Some rows of a file one after another: what is done to many cells at once is done soon."""
+    """Rows that follow one another: converting many cells at once takes less time."""
 
     path: Path
     lines: Sequence[int]  # of the rows, in the file
@@ -85,47 +91,133 @@ class Block(NamedTuple):
         try:
             return [float(cell) if cell else nan for cell in self.column(place)]
         except ValueError:
-            return [self.row(at).number_or_nan(place, name) for at in range(len(self.lines))]
+            self._refuse_text(place, name)
+
+    def values(self, place: int, column: TableColumn) -> list[Value]:
+        """Return the cells of a column as values of its kind, None for empty ones."""
+        cells = self.column(place)
+        if column.kind == "text":
+            return [as_given(cell) or None for cell in cells]
+        if column.kind == "any":
+            return list(map(value_of, cells))
+        try:
+            if column.kind == "whole":
+                return [int(cell) if cell else None for cell in cells]
+            return [float(cell) if cell else None for cell in cells]
+        except ValueError:
+            self._refuse_text(place, column.name, int if column.kind == "whole" else float)
+
+    def _refuse_text(self, place: int, name: str, kind: type = float) -> NoReturn:
+        """Raise UserError for the first cell of a column that is not of a kind."""
+        for at, cell in enumerate(self.column(place)):
+            try:
+                kind(cell or 0)
+            except ValueError:
+                whole = "whole " if kind is int else ""
+                self.row(at).refuse(f"{name} is {show(cell)}, not a {whole}number")
+        raise AssertionError(name)
 
 
-def read_blocks(path: Path) -> Iterator[Block]:
-    """Return the rows of a CSV file in blocks, its header alone in the first; raises as read_rows.
+@dataclass(frozen=True)
+class CsvFile:
+    """Lines of CSV, header first: those of a file, or of what `parts` yields as if it were one."""
 
-    Where nothing is quoted, which `csv` would have to look for cell by cell, it takes a third of
-    the time of `read_rows`.
-    """
-    done = 0
-    try:
-        for block in _plain_blocks(path):
-            yield block
-            done += len(block.lines)
-    except (_NotPlainError, OSError):
-        rows = islice(read_rows(path), done, None)
-        while held := list(islice(rows, ROWS if done else 1)):
-            cells = [cell for row in held for cell in row.cells]
-            yield Block(path, [row.line for row in held], len(held[0].cells), cells)
-            done += len(held)
+    path: Path  # which errors name
+    parts: Callable[[], Iterator[bytes]] | None = None  # of whole lines each
+
+    def rows(self, wanted: Container[bytes] | None = None) -> Iterator[Row]:
+        """Yield the rows, the header first, all of the header's length.
+
+        A row whose first cell is not wanted is passed over unread. Raises UserError where the file
+        is missing, is no CSV, or has a row of another length, and RunError where it cannot be read.
+        """
+        lines = self._lines()
+        counted = None if wanted is None else _Lines(lines, wanted)
+        try:
+            yield from self._rows(map(bytes.decode, counted or lines), counted)
+        except FileNotFoundError:
+            raise UserError(
+                str(self.path), "there is no such file", "name a run's folder"
+            ) from None
+        except OSError as error:
+            what = f"it cannot be read: {error.strerror}"
+            raise RunError(f"{self.path}: {what}; {REPAIR}") from None
+        except UnicodeDecodeError as error:
+            raise UserError(str(self.path), f"byte {error.start} is not UTF-8", REPAIR) from None
+
+    def _lines(self) -> Iterable[bytes]:
+        if self.parts is None:
+            return door.lines(self.path)
+        return chain.from_iterable(map(io.BytesIO, self.parts()))
+
+    def _rows(self, lines: Iterable[str], counted: _Lines | None) -> Iterator[Row]:
+        """Yield the rows of lines; `counted` numbers the lines where some are passed over."""
+        reader = csv.reader(lines, strict=True)
+        number = counted or reader
+        width = None
+        try:
+            for cells in reader:
+                row = Row(self.path, number.line_num, cells)
+                width = width or len(cells)
+                if not cells:
+                    row.refuse("the line is empty")
+                if len(cells) != width:
+                    row.refuse(f"it has {len(cells)} cells, the header {width}")
+                yield row
+        except csv.Error as error:
+            Row(self.path, number.line_num, []).refuse(f"it is no CSV: {error}")
+        if width is None:
+            Row(self.path, 1, []).refuse("it is empty")
+
+    def blocks(self, wanted: Container[bytes] | None = None) -> Iterator[Block]:
+        """Yield the rows in blocks, the header alone in the first; raises as `rows`.
+
+        Where nothing is quoted, which `csv` would have to look for cell by cell, it takes a third
+        of the time of `rows`.
+        """
+        done = 0
+        try:
+            for block in self._plain_blocks(wanted):
+                yield block
+                done += len(block.lines)
+        except (_NotPlainError, OSError):
+            rows = islice(self.rows(wanted), done, None)
+            while held := list(islice(rows, ROWS if done else 1)):
+                cells = [cell for row in held for cell in row.cells]
+                yield Block(self.path, [row.line for row in held], len(held[0].cells), cells)
+                done += len(held)
+
+    def _plain_blocks(self, wanted: Container[bytes] | None) -> Iterator[Block]:
+        """Yield the rows up to those that csv has to read."""
+        line, width = 1, 0
+        for part in self.parts() if self.parts else door.parts(self.path):
+            rest = part
+            if not width:
+                header, _, rest = part.partition(b"\n")
+                width = header.count(b",") + 1
+                yield Block(self.path, (1,), width, _cells(header, width))
+            if not rest:
+                continue
+            first = line + 1
+            if wanted is None:
+                cells = _cells(rest, width)
+                line += len(cells) // width
+                yield Block(self.path, range(first, line + 1), width, cells)
+                continue
+            if b'"' in rest:
+                raise _NotPlainError
+            every = rest.removesuffix(b"\n").split(b"\n")
+            line += len(every)
+            kept = [at for at, one in enumerate(every) if one.partition(b",")[0] in wanted]
+            if kept:
+                cells = _cells(b"\n".join([every[at] for at in kept]), width)
+                yield Block(self.path, [first + at for at in kept], width, cells)
+        if not width:
+            raise _NotPlainError
 
 
 class _NotPlainError(Exception):
     """Lines that csv has to read."""
-
-
-def _plain_blocks(path: Path) -> Iterator[Block]:
-    """Return the rows up to those that csv has to read, as `read_blocks` does."""
-    line, width = 1, 0
-    for part in door.parts(path):
-        rest = part
-        if not width:
-            header, _, rest = part.partition(b"\n")
-            width = header.count(b",") + 1
-            yield Block(path, (1,), width, _cells(header, width))
-        if rest:
-            cells = _cells(rest, width)
-            first, line = line + 1, line + len(cells) // width
-            yield Block(path, range(first, line + 1), width, cells)
-    if not width:
-        raise _NotPlainError
 
 
 def _cells(lines: bytes, width: int) -> list[str]:
@@ -146,24 +238,6 @@ def _cells(lines: bytes, width: int) -> list[str]:
         return lines[:-1].decode().replace("\n", ",").split(",")
     except UnicodeDecodeError:
         raise _NotPlainError from None
-
-
-def read_rows(path: Path, wanted: Container[bytes] | None = None) -> Iterator[Row]:
-    """Return the rows of a CSV file, its header first, all of its header's length.
-
-    Of the rows whose first cell is not wanted, nothing is read. Raises UserError where the file is
-    missing, is no CSV, or has a row of another length, and RunError where it cannot be read.
-    """
-    lines: Iterable[bytes] = door.lines(path)
-    counted = None if wanted is None else _Lines(lines, wanted)
-    try:
-        yield from rows_of(path, map(bytes.decode, counted or lines), counted)
-    except FileNotFoundError:
-        raise UserError(str(path), "there is no such file", "name a run's folder") from None
-    except OSError as error:
-        raise RunError(f"{path}: it cannot be read: {error.strerror}; {REPAIR}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(str(path), f"byte {error.start} is not UTF-8", REPAIR) from None
 
 
 class _Lines:
@@ -189,27 +263,25 @@ class _Lines:
             raise csv.Error("unexpected end of data")  # as csv says it of a row that is wanted
 
 
-def rows_of(path: Path, lines: Iterable[str], counted: _Lines | None = None) -> Iterator[Row]:
-    """Return the rows of lines of CSV, their header first; an error names `path`.
+def read_rows(path: Path) -> Iterator[Row]:
+    """Return the rows of a CSV file, the header first; raises as `CsvFile.rows`."""
+    return CsvFile(path).rows()
 
-    `counted` knows the number of a line where lines are passed over.
-    """
-    reader = csv.reader(lines, strict=True)
-    number = counted or reader
-    width = None
+
+def table_of(file: TableName, header: Row) -> RunTable:
+    """Return the columns of a run's table; raises UserError for a header that no run writes."""
     try:
-        for cells in reader:
-            row = Row(path, number.line_num, cells)
-            width = width or len(cells)
-            if not cells:
-                row.refuse("the line is empty")
-            if len(cells) != width:
-                row.refuse(f"it has {len(cells)} cells, the header {width}")
-            yield row
-    except csv.Error as error:
-        Row(path, number.line_num, []).refuse(f"it is no CSV: {error}")
-    if width is None:
-        Row(path, 1, []).refuse("it is empty")
+        return parsed(file, header.cells)
+    except ValueError as error:
+        header.refuse(str(error))
+
+
+def place_of(table: RunTable, name: str, header: Row) -> int:
+    """Return where a measure is in a table; raises UserError, naming the header, if nowhere."""
+    try:
+        return table.place(name)
+    except KeyError:
+        header.refuse(f"there is no column {name}")
 
 
 def value_of(text: str) -> Value:
@@ -221,77 +293,13 @@ def value_of(text: str) -> Value:
     return as_given(text) or None
 
 
-Kind: TypeAlias = Literal["whole", "number", "text"]
-TEXT = {
-    *("trial", "method", "optimizer", "schedule"),
-    *("status", "stopped_by", "diverged_by", "message"),
-    "verdict",  # in tables of format 2 and before
-}
-WHOLE_COLUMNS = {"batch_size", "seed", "step", "examples", "steps", "steps_to_target", *COUNTS}
-OWN = 7  # settings that every run has: the trial's id to its seed
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column."""
-
-    name: str
-    place: int
-    kind: Kind | None  # None: a varied setting's, which its cells tell
-
-    def read(self, row: Row) -> Value:
-        """Return a row's value, None for an empty cell; raises UserError for one of no sense."""
-        cell = row.cells[self.place]
-        if self.kind == "number":
-            return row.number(self.place, self.name)
-        if not cell or self.kind == "text":
-            return as_given(cell) or None
-        value = value_of(cell)
-        if self.kind == "whole" and not isinstance(value, int):
-            row.refuse(f"{self.name} is {cell!r}, not a whole number")
-        return value
-
-
-def columns_of(header: Row, first: str) -> tuple[list[Column], list[Column]]:
-    """Return the columns of the settings, and those of the measures, `first` of which is given.
-
-    A varied setting may be named as a measure is: it is then "steps (varied)".
-    """
-    cells = header.cells
-    if first not in cells:
-        header.refuse(f"there is no column {first}")
-    begin = len(cells) - 1 - cells[::-1].index(first)
-    own, measured = cells[:OWN], cells[begin:]
-    varied = [f"{n} (varied)" if n in (*own, *measured) else n for n in cells[OWN:begin]]
-    settings = [Column(name, place, _kind(name)) for place, name in enumerate(own)]
-    settings += [Column(name, place, None) for place, name in enumerate(varied, start=OWN)]
-    measures = [Column(name, place, _kind(name)) for place, name in enumerate(measured, begin)]
-    return settings, measures
-
-
-def _kind(name: str) -> Kind:
-    if name in TEXT:
-        return "text"
-    return "whole" if name in WHOLE_COLUMNS else "number"
-
-
-def kind_of(values: Iterable[Value]) -> Kind:
-    """Return what a varied setting's values are, all of them."""
-    types = {type(value) for value in values if value is not None}
-    if types <= {int}:
-        return "whole" if types else "text"
-    return "number" if types <= {int, float} else "text"
-
-
-def by_trial(lines: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
-    """Yield every trial's id and its lines, as they stand, in their order."""
-    for trial, group in groupby(records(lines), key=_trial_of):
-        yield trial, b"".join(group)
+# The lines of single trials, as bytes: the first cell of a line is its trial's id.
 
 
 def lines_of(part: bytes) -> dict[str, bytes]:
     """Return the lines of every trial in a part of a table, by its id."""
-    return dict(by_trial(io.BytesIO(part)))
+    groups = groupby(records(io.BytesIO(part)), key=_trial_of)
+    return {trial: b"".join(group) for trial, group in groups}
 
 
 def records(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -302,7 +310,8 @@ def records(lines: Iterable[bytes]) -> Iterator[bytes]:
         held.append(line)
         quotes += line.count(b'"')
         length += len(line)
-        if quotes % 2 == 0 or length > LONGEST_LINE:  # such a one is not closed, or no record
+        # A longer one is not closed, or no record.
+        if quotes % 2 == 0 or length > door.LONGEST_LINE:
             yield b"".join(held)
             held, quotes, length = [], 0, 0
     if held:
@@ -315,23 +324,19 @@ def _trial_of(record: bytes) -> str:
 
 def cells(lines: bytes) -> list[list[str]]:
     """Return the cells of lines; what is no UTF-8 in them is replaced, not refused."""
+    text = io.StringIO(lines.decode(errors="replace"), newline="\n")
     try:
-        return list(csv.reader(split(lines.decode(errors="replace"))))
+        return list(csv.reader(text))
     except csv.Error:  # a line break that is neither quoted nor an end, or a cell without end
         return []
 
 
-def split(text: str) -> Iterable[str]:
-    """Return the lines of a text, each with its end: a newline, and no other character."""
-    return io.StringIO(text, newline="\n")
-
-
 @dataclass(frozen=True)
-class ByteTable:
-    """curves.csv or summary.csv of a run, of which one trial at a time is in memory."""
+class TrialLines:
+    """Where each trial's lines are in curves.csv or summary.csv, of which one is read at a time."""
 
     path: Path
-    columns: tuple[str, ...]
+    table: RunTable
     places: Mapping[str, tuple[int, int]]  # trial -> offset and length of its lines
 
     def lines(self, trial: str) -> bytes:
@@ -345,26 +350,19 @@ class ByteTable:
         """Return the first line."""
         return next(door.lines(self.path), b"")
 
-    @property
+    @cached_property
     def measures(self) -> tuple[str, ...]:
-        """The columns after the settings."""
-        return self.columns[self.settings :]
-
-    @property
-    def settings(self) -> int:
-        """How many columns hold settings: the first ones."""
-        first = "epoch" if "epoch" in self.columns else "status"
-        # The last one named so: a varied setting, to the left, may have that name too.
-        return len(self.columns) - 1 - self.columns[::-1].index(first)
+        """The names of the columns after the settings."""
+        return self.table.names[len(self.table.settings) :]
 
     def measured(self, lines: bytes) -> list[list[str]]:
         """Return the cells of lines after the settings; those that a row lacks are empty."""
-        width = len(self.columns)
+        first, width = len(self.table.settings), len(self.table.names)
         rows = (row + [""] * (width - len(row)) for row in cells(lines))
-        return [row[self.settings : width] for row in rows]
+        return [row[first:width] for row in rows]
 
 
-def read_table(path: Path) -> ByteTable:
+def find_lines(path: Path) -> TrialLines:
     """Find every trial's lines in a table.
 
     Raises UserError for a file that is missing or empty, for columns that no run writes, and for
@@ -377,10 +375,8 @@ def read_table(path: Path) -> ByteTable:
     except OSError as error:
         what = f"it cannot be read: {(error.strerror or 'no reason given').lower()}"
         raise UserError(str(path), what, REPAIR) from None
-    columns = tuple(next(iter(cells(header)), ()))
-    if columns[:1] != ("trial",) or not {"epoch", "status"} & set(columns):
-        raise UserError(f"{path}:1", "these are not the columns of a run's table", REPAIR)
-    return ByteTable(path, columns, places)
+    names = Row(path, 1, next(iter(cells(header)), []))
+    return TrialLines(path, table_of(cast("TableName", path.name), names), places)
 
 
 def _places(path: Path, file: Iterable[bytes], header: bytes) -> dict[str, tuple[int, int]]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from gdcli.catalog.catalog import name_of
 from gdcli.csv_cell import harmless, quoted
 from gdcli.engine.recorder import CONVERGED, DIVERGED
-from gdcli.engine.watched import CAUSES, COUNTS, FACTS
+from gdcli.engine.watched import CAUSES
 from gdcli.engine.watcher import facts
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import Trial, setting
+from gdcli.runs.table import PLACES, End, curves_table, settings_of, summary_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from gdcli.engine.plan import Plan
     from gdcli.engine.recorder import BatchHistory
     from gdcli.engine.watcher import Trajectory
-    from gdcli.experiment.experiment import Experiment
-    from gdcli.experiment.grid import Training
+    from gdcli.runs.table import RunTable, TableColumn
 
 # Sizes, from and to, that orjson may write without an exponent and NumPy and `repr` with one.
 OTHERWISE = {
@@ -64,40 +63,14 @@ def number(value: np.floating) -> str:
     return repr(value.item()) if value.dtype == "float64" else str(value)
 
 
-SETTINGS = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
-MEASURES = ("train_loss", "grad_norm", "test_loss")
-
-
-def curve_columns(experiment: Experiment, metrics: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns of curves.csv."""
-    varied = (name.replace("-", "_") for name in experiment.varied)
-    return (*SETTINGS, *varied, "epoch", "step", "examples", *MEASURES, *metrics)
-
-
-def summary_columns(experiment: Experiment, metrics: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns of summary.csv."""
-    varied = (name.replace("-", "_") for name in experiment.varied)
-    finals = ("final_train_loss", "best_train_loss", "final_grad_norm", "final_test_loss")
-    ends = (
-        *("initial_train_loss", *finals, "best_test_loss"),
-        *(f"final_{name}" for name in metrics),
-        *(f"initial_{name}" for name in experiment.grid.training.columns),
-    )
-    before = (*SETTINGS, *varied, "status", "stopped_by", "steps", *ends, "steps_to_target")
-    return (*before, *FACTS, "message")
-
-
 class Rows:
-    """Writes the trials of one batch, whose plan they share, as lines of CSV."""
+    """Writes the trials of one batch, which share their plan, as lines of the two tables."""
 
-    def __init__(
-        self,
-        varied: Sequence[str],
-        metrics: Sequence[str],
-        plan: Plan,
-    ) -> None:
+    def __init__(self, varied: Sequence[str], metrics: Sequence[str], plan: Plan) -> None:
         """Take the varied settings and the metrics by name."""
-        self.varied, self.names, self.plan = varied, (*MEASURES, *metrics), plan
+        self.varied, self.metrics, self.plan = tuple(varied), tuple(metrics), plan
+        self.table = curves_table(self.varied, self.metrics)
+        self.measures = [column.name for column in self.table.measures[len(PLACES) :]]
         self.places: list[str] = []
         self.diverged = 0  # trials so far
 
@@ -128,118 +101,130 @@ class Rows:
         import numpy as np
 
         length = int(curves.length[i])
-        held = {
-            name: curves.values[name][:length, i] for name in self.names if name in curves.values
-        }
-        texts = shortest(np.concatenate(list(held.values())))
-        cells = {name: texts[k * length : (k + 1) * length] for k, name in enumerate(held)}
-        return [cells.get(name) or [""] * length for name in self.names]
-
-    def _end(self, curves: BatchHistory, name: str, i: int, *, first: bool = False) -> str:
-        """Return a measure at the last recorded point of a trial, or at the first."""
-        if name not in curves.values:
-            return ""
-        point = 0 if first else int(curves.length[i]) - 1
-        return number(curves.values[name][point, i])
+        known = [name for name in self.measures if name in curves.values]
+        texts = shortest(np.concatenate([curves.values[name][:length, i] for name in known]))
+        cells = {name: texts[k * length : (k + 1) * length] for k, name in enumerate(known)}
+        return [cells.get(name) or [""] * length for name in self.measures]
 
     def summaries(self, trials: Sequence[Trial], curves: BatchHistory) -> list[str]:
         """Return the lines of the trials of a batch, in their order."""
-        own = _facts(curves)
-        return [self._summary(trial, curves, i, own[i]) for i, trial in enumerate(trials)]
-
-    def _summary(self, trial: Trial, curves: BatchHistory, i: int, facts: Sequence[str]) -> str:
-        length, ended = int(curves.length[i]), int(curves.ended[i])
-        last = {name: self._end(curves, name, i) for name in self.names}
-        losses = curves.values["train_loss"][:length, i]
-        tests = curves.values["test_loss"][:length, i] if "test_loss" in curves.values else None
-        self.diverged += ended == DIVERGED
-        cells = [
-            "diverged" if ended == DIVERGED else "finished",
-            _stopped_by(trial.training, ended, losses[-1]),
-            str(curves.steps[length - 1]),
-            number(losses[0]),
-            last["train_loss"],
-            _least(losses),
-            last["grad_norm"],
-            last["test_loss"],
-            "" if tests is None else _least(tests),
-            *(last[name] for name in self.names[len(MEASURES) :]),
-            *(self._end(curves, name, i, first=True) for name in trial.training.columns),
-            _steps_to(trial.training.target_loss, curves.steps, losses),
-            *facts,
-            "",
+        self.diverged += int((curves.ended == DIVERGED).sum())
+        ends = _Ends(trials, curves)
+        columns = [ends.column(end) for end in self.summary_table(trials[0]).measures]
+        return [
+            f"{self.prefix(trial)},{','.join(cells)}\n"
+            for trial, *cells in zip(trials, *columns, strict=True)
         ]
-        return ",".join([self.prefix(trial), *cells]) + "\n"
 
     def failed(self, trial: Trial, message: str) -> str:
         """Return the summary line of a trial that raised an exception."""
-        measured = len(self.names) + len(trial.training.columns)
-        blanks = [""] * (measured + 6 + len(FACTS))
-        return ",".join([self.prefix(trial), "failed", *blanks, quoted(harmless(message))]) + "\n"
+        known = {"status": "failed", "message": quoted(harmless(message))}
+        cells = (known.get(end.name, "") for end in self.summary_table(trial).measures)
+        return ",".join([self.prefix(trial), *cells]) + "\n"
+
+    def summary_table(self, trial: Trial) -> RunTable:
+        """Return the columns of the summary line of a trial."""
+        return summary_table(self.varied, self.metrics, trial.training.columns)
 
     def prefix(self, trial: Trial) -> str:
         """Return what every line of a trial begins with: its settings, without the comma."""
-        settings = [
-            trial.id,
-            trial.method,
-            str(self.plan.batch_size),
-            name_of(trial.optimizer),
-            repr(trial.lr),
-            name_of(trial.schedule),
-            str(trial.seed),
-            *("" if (v := setting(trial, name)) is None else text(v) for name in self.varied),
-        ]
-        return ",".join(quoted(harmless(cell)) for cell in settings)
+        settings = settings_of(trial) | {"batch_size": self.plan.batch_size}
+        cells = list(map(str, settings.values()))
+        cells += ["" if (v := setting(trial, name)) is None else text(v) for name in self.varied]
+        return ",".join(quoted(harmless(cell)) for cell in cells)
 
 
-def _stopped_by(training: Training, ended: int, loss: np.floating) -> str:
+class _Ends:
+    """The columns of summary.csv after the settings, as text, a cell for each trial of a batch."""
+
+    def __init__(self, trials: Sequence[Trial], curves: BatchHistory) -> None:
+        import numpy as np
+
+        self.trials, self.curves = trials, curves
+        self.lengths: list[int] = curves.length.tolist()
+        self.blank = [""] * len(trials)
+        trajectory = cast("Trajectory", curves.trajectory)
+        self.precision = trajectory.values["train_loss"].dtype
+        with np.errstate(all="ignore"):  # the losses of a diverging trial overflow
+            self.facts = facts(trajectory)
+
+    def column(self, end: TableColumn) -> list[str]:
+        """Return the cells of a column."""
+        if not isinstance(end, End) or end.take == "own":
+            return [OWN[end.name](trial, self, i) for i, trial in enumerate(self.trials)]
+        if end.take == "fact":
+            return self._fact(end)
+        if end.of not in self.curves.values:
+            return self.blank
+        values = self.curves.values[end.of]
+        if end.take == "lowest":
+            return [_lowest(values[:length, i]) for i, length in enumerate(self.lengths)]
+        points = [0 if end.take == "first" else length - 1 for length in self.lengths]
+        return shortest(values[points, range(len(points))])
+
+    def _fact(self, end: End) -> list[str]:
+        import numpy as np
+
+        if end.name not in self.facts:
+            return self.blank
+        values = self.facts[end.name]
+        if end.kind == "text":
+            return [CAUSES[int(value)] for value in values]
+        if end.kind == "whole":
+            return ["" if np.isnan(value) else str(int(value)) for value in values.tolist()]
+        return ["" if cell == "nan" else cell for cell in shortest(values.astype(self.precision))]
+
+    def losses(self, i: int) -> NDArray[np.floating]:
+        """Return the recorded training losses of a trial."""
+        recorded: NDArray[np.floating] = self.curves.values["train_loss"][: self.lengths[i], i]
+        return recorded
+
+    def step(self, i: int) -> int:
+        """Return the last step of a trial."""
+        return self.curves.steps[self.lengths[i] - 1]
+
+
+def _status(_trial: Trial, ends: _Ends, i: int) -> str:
+    return "diverged" if ends.curves.ended[i] == DIVERGED else "finished"
+
+
+def _stopped_by(trial: Trial, ends: _Ends, i: int) -> str:
     """Return which goal ended a trial before its budget, "" where none did."""
-    if ended != CONVERGED:
+    if ends.curves.ended[i] != CONVERGED:
         return ""
-    target = training.target_loss
-    return "target" if target is not None and loss <= target else "tol"
+    target = trial.training.target_loss
+    return "target" if target is not None and ends.losses(i)[-1] <= target else "tol"
 
 
-def _facts(curves: BatchHistory) -> list[list[str]]:
-    """Return the cells of FACTS of every trial."""
-    import numpy as np
-
-    trajectory = cast("Trajectory", curves.trajectory)
-    precision = trajectory.values["train_loss"].dtype
-    with np.errstate(all="ignore"):  # the losses of a diverging trial overflow
-        found = facts(trajectory)
-    rows = []
-    for name in FACTS:
-        values = found[name]
-        if name == "diverged_by":
-            rows.append([CAUSES[int(value)] for value in values])
-        elif name in COUNTS:
-            rows.append(["" if np.isnan(value) else str(int(value)) for value in values.tolist()])
-        else:
-            texts = shortest(values.astype(precision))
-            rows.append(["" if text == "nan" else text for text in texts])
-    return list(map(list, zip(*rows, strict=True)))
+def _steps(_trial: Trial, ends: _Ends, i: int) -> str:
+    return str(ends.step(i))
 
 
-def _least(values: NDArray[np.floating]) -> str:
+def _steps_to_target(trial: Trial, ends: _Ends, i: int) -> str:
+    """Return the first recorded step at which the loss was at most the target, or "".
+
+    Compared in the losses' own precision, as the engine does that ends a trial there.
+    """
+    target = trial.training.target_loss
+    if target is None:
+        return ""
+    (reached,) = (ends.losses(i) <= target).nonzero()
+    return str(ends.curves.steps[reached[0]]) if reached.size else ""
+
+
+# The columns that are taken in no common way.
+OWN: dict[str, Callable[[Trial, _Ends, int], str]] = {
+    "status": _status,
+    "stopped_by": _stopped_by,
+    "steps": _steps,
+    "steps_to_target": _steps_to_target,
+    "message": lambda *_: "",  # of trials that failed alone
+}
+
+
+def _lowest(values: NDArray[np.floating]) -> str:
     """Return the least number, nan if there is none."""
     import numpy as np
 
     finite = values[~np.isnan(values)]
     return number(finite[finite.argmin()]) if finite.size else "nan"
-
-
-def _steps_to(target: float | None, steps: Sequence[int], losses: NDArray[np.floating]) -> str:
-    """Return the first recorded step at which the loss was at most the target, or "".
-
-    Compared in the losses' own precision, as the engine does that ends a trial there.
-    """
-    if target is None:
-        return ""
-    (reached,) = (losses <= target).nonzero()
-    return str(steps[reached[0]]) if reached.size else ""
-
-
-def header(columns: Sequence[str]) -> str:
-    """Return the first line of a CSV file."""
-    return ",".join(map(quoted, columns)) + "\n"

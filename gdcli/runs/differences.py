@@ -15,14 +15,22 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gdcli.fields import counted
 from gdcli.runs.csv_read import cells, value_of
-from gdcli.runs.folder import Recorded
+from gdcli.runs.folder import RunFolder
+from gdcli.runs.table import End
 
 if TYPE_CHECKING:
     from gdcli.experiment.grid import Trial
-    from gdcli.runs.csv_read import ByteTable
+    from gdcli.runs.csv_read import TrialLines
 
 Result: TypeAlias = Literal["ok", "same", "skipped", "not done", "damaged", "missing", "different"]
 SOUND = ("ok", "same", "skipped", "not done")
+BYTES = "byte for byte"
+STATUS = "by start and status alone, for their loss does not fall at every point"
+# How far columns that must be close may differ elsewhere, of the largest value, by precision.
+ELSEWHERE = {"float64": 1e-10, "float32": 1e-4}
+
+Cells: TypeAlias = Sequence[str]
+Same: TypeAlias = Callable[[str, str, str], bool]  # (column, recorded, found)
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check, its result and what was seen."""
+    """One check of a run, its result and what was seen."""
 
     check: str
     result: Result
@@ -61,40 +69,6 @@ class CheckResult:
     def done(self) -> bool:
         """Whether what was asked was done."""
         return self.result != "not done"
-
-
-Cells: TypeAlias = Sequence[str]
-Same: TypeAlias = Callable[[str, str, str], bool]  # (column, recorded, found)
-
-
-def first_difference(
-    place: tuple[str, str],
-    columns: Cells,
-    recorded: Sequence[Cells],
-    found: Sequence[Cells],
-    same: Same,
-) -> Difference | None:
-    """Return the first cell at which a trial's rows differ, row by row; None where none does.
-
-    `place` is the table and the trial. Where one side has a row more, it differs in its step.
-    """
-    counted = columns.index("step") if "step" in columns else None
-    for left, right in zip_longest(recorded, found):
-        row = left or right
-        step = row[counted] if counted is not None and len(row) > counted else ""
-        if left is None or right is None:
-            ends = (step or "a row", "") if left else ("", step or "a row")
-            return Difference(*place, step, "step", *ends)
-        for column, a, b in zip_longest(columns, left, right, fillvalue=""):
-            if a != b and not same(column, a, b):
-                return Difference(*place, step, column, a, b)
-    return None
-
-
-ELSEWHERE = {"float64": 1e-10, "float32": 1e-4}  # of the largest value, by precision
-# What a problem adds, such as an accuracy, may jump where these change in the last digit; the
-# gradient's norm, near a minimum, loses twice as many digits as the loss.
-LOSSES = ("train_loss", "test_loss")
 
 
 @dataclass(frozen=True)
@@ -133,26 +107,46 @@ def monotone(losses: Sequence[str], rtol: float) -> bool:
     return finite and all(after <= before + room for before, after in pairwise(values))
 
 
-BYTES = "byte for byte"
-PLACE = ("epoch", "step", "examples")
-STATUS = "by start and status alone, for their loss does not fall at every point"
+def first_difference(
+    place: tuple[str, str],
+    columns: Cells,
+    recorded: Sequence[Cells],
+    found: Sequence[Cells],
+    same: Same = lambda *_: False,
+) -> Difference | None:
+    """Return the first cell at which a trial's rows differ, row by row; None where none does.
+
+    `place` is the table and the trial. Cells with other text may be the `same` all the same. Where
+    one side has a row more, it differs in its step.
+    """
+    counted = columns.index("step") if "step" in columns else None
+    for left, right in zip_longest(recorded, found):
+        row = left or right
+        step = row[counted] if counted is not None and len(row) > counted else ""
+        if left is None or right is None:
+            ends = (step or "a row", "") if left else ("", step or "a row")
+            return Difference(*place, step, "step", *ends)
+        for column, a, b in zip_longest(columns, left, right, fillvalue=""):
+            if a != b and not same(column, a, b):
+                return Difference(*place, step, column, a, b)
+    return None
 
 
 @dataclass(frozen=True)
 class TrialComparison:
-    """Compares trials: by their bytes, and where those need not be the same by tolerance.
+    """Compares trials that were computed again with a run's: by bytes, or else by tolerance.
 
     By tolerance, a trial whose recorded loss never rises has its losses compared, to 1e-10 in
     float64 and 1e-4 in float32 of the largest value; any other its losses at the start, and its
-    status.
+    status. How a column is compared, runs/table.py declares.
     """
 
-    run: Recorded
+    run: RunFolder
     exact: bool  # bytes, and nothing else
 
     def compare(self, trial: Trial, curves: bytes, summary: bytes) -> str | Difference:
         """Return in what way the trial is the same, or where it first differs."""
-        pairs = tuple(zip(self.run.tables, (curves, summary), strict=True))
+        pairs = tuple(zip(self.run.lines, (curves, summary), strict=True))
         if all(table.lines(trial.id) == found for table, found in pairs):
             return BYTES
         if self.exact:
@@ -171,7 +165,7 @@ class TrialComparison:
 
         By tolerance, its losses are compared at every point, whether or not they fall.
         """
-        table = self.run.curves
+        table = self.run.curve_lines
         if table.lines(trial.id) == curves:
             return BYTES
         if self.exact:
@@ -180,18 +174,19 @@ class TrialComparison:
         recorded, found = table.measured(table.lines(trial.id)), table.measured(curves)
         return self._losses(trial.id, recorded, found, rtol) or f"within {rtol:g}"
 
-    def _differing(self, table: ByteTable, trial: str, lines: bytes) -> Difference | None:
+    def _differing(self, table: TrialLines, trial: str, lines: bytes) -> Difference | None:
         recorded = table.lines(trial)
         if recorded == lines:
             return None
         place = table.path.name, trial
-        found = first_difference(place, table.columns, cells(recorded), cells(lines), _never)
+        found = first_difference(place, table.table.names, cells(recorded), cells(lines))
         # Quotes, say, that need not be there.
         return found or Difference(*place, "", "bytes", "other bytes", "the same values")
 
-    def _settings(self, table: ByteTable, trial: str, lines: bytes) -> Difference | None:
+    def _settings(self, table: TrialLines, trial: str, lines: bytes) -> Difference | None:
         """Compare what every line of the trial begins with."""
-        columns, found = table.columns[: table.settings], cells(lines)[:1]
+        columns = [column.name for column in table.table.settings]
+        found = cells(lines)[:1]
         recorded = [row[: len(columns)] for row in cells(table.lines(trial))]
         wanted = [row[: len(columns)] for row in found] * len(recorded)
 
@@ -203,30 +198,33 @@ class TrialComparison:
 
     def _ends(self, trial: str, summary: bytes) -> Difference | None:
         """Compare how the trial ended."""
-        table = self.run.summary
+        table = self.run.summary_lines
+        equal = {column.name for column in table.table.measures if column.elsewhere == "equal"}
+        place, recorded = (table.path.name, trial), table.measured(table.lines(trial))
         return first_difference(
-            (table.path.name, trial),
-            table.columns,
-            cells(table.lines(trial)),
-            cells(summary),
-            lambda column, _, __: column != "status",
+            place,
+            table.measures,
+            recorded,
+            table.measured(summary),
+            lambda column, _, __: column not in equal,
         )
 
     def _last(self, trial: str) -> Difference | None:
         """Compare the end that summary.csv tells with the last point of curves.csv: one text."""
-        curves, summary = self.run.tables
+        curves, summary = self.run.lines
         points = curves.measured(curves.lines(trial))
         last = dict(zip(curves.measures, points[-1], strict=True)) if points else {}
-        names = {name: f"final_{name}" for name in last} | {"step": "steps"}
-        known = [name for name in last if names[name] in summary.measures]
+        taken = [end for end in summary.table.measures if isinstance(end, End)]
+        names = {end.of: end.name for end in taken if end.take == "last"} | {"step": "steps"}
+        known = [name for name in last if name in names]
         end = dict(zip(summary.measures, *summary.measured(summary.lines(trial)), strict=True))
         told, wanted = [end[names[name]] for name in known], [last[name] for name in known]
         columns = [names[name] for name in known]
         place = summary.path.name, trial
-        return first_difference(place, columns, [told], [wanted], _never) if known else None
+        return first_difference(place, columns, [told], [wanted]) if known else None
 
     def _close(self, trial: str, curves: bytes, rtol: float) -> str | Difference:
-        table = self.run.curves
+        table = self.run.curve_lines
         recorded, found = table.measured(table.lines(trial)), table.measured(curves)
         losses = table.measures.index("train_loss")
         falls = monotone([row[losses] for row in recorded], rtol)
@@ -240,25 +238,25 @@ class TrialComparison:
     def _losses(
         self, trial: str, recorded: list[list[str]], found: list[list[str]], rtol: float
     ) -> Difference | None:
-        """Compare losses at every point."""
-        table, tolerance = self.run.curves, Tolerance(rtol)
+        """Compare every point: as its columns declare it."""
+        table, tolerance = self.run.curve_lines, Tolerance(rtol)
+        columns = {column.name: column for column in table.table.measures}
         scales = dict(zip(table.measures, map(_scale, *recorded[:1]), strict=False))
 
-        def same(column: str, a: str, b: str) -> bool:
-            if column not in LOSSES:
-                return column not in PLACE
-            return tolerance.same(a, b, scales[column])
+        def same(name: str, a: str, b: str) -> bool:
+            how = columns[name].elsewhere
+            return how == "any" or (how == "close" and tolerance.same(a, b, scales[name]))
 
         return first_difference((table.path.name, trial), table.measures, recorded, found, same)
 
     def _steps(
-        self, trial: str, recorded: Sequence[Sequence[str]], found: Sequence[Sequence[str]]
+        self, trial: str, recorded: Sequence[Cells], found: Sequence[Cells]
     ) -> Difference | None:
         """Compare at which steps both have points, but for the last, at which one may diverge."""
-        table, least = self.run.curves, min(len(recorded), len(found)) - 1
+        table, least = self.run.curve_lines, min(len(recorded), len(found)) - 1
         at = table.measures.index("step")
         held, again = ([[row[at]] for row in rows[: max(least, 0)]] for rows in (recorded, found))
-        return first_difference((table.path.name, trial), ("step",), held, again, _never)
+        return first_difference((table.path.name, trial), ("step",), held, again)
 
 
 def _scale(cell: str) -> float:
@@ -270,37 +268,32 @@ def _scale(cell: str) -> float:
     return abs(value) if isfinite(value) else 0.0
 
 
-def _never(_column: str, _recorded: str, _found: str) -> bool:
-    return False
-
-
-def compare_runs(run: Recorded, other: Recorded, tolerance: Tolerance) -> list[CheckResult]:
+def compare_runs(run: RunFolder, other: RunFolder, tolerance: Tolerance) -> list[CheckResult]:
     """Compare which trials two runs have, and what those of both have measured.
 
     Trials are told by their ids, whatever their order and the columns that name their settings.
     Texts, such as a status, must be equal; numbers close enough.
     """
-    own, theirs = run.summary.places, other.summary.places
+    own, theirs = run.summary_lines.places, other.summary_lines.places
     common = [trial for trial in own if trial in theirs]
     trials = f"{len(common)} of both runs"
     if len(common) == len(own) == len(theirs):
-        findings = [CheckResult("trials", "ok", trials)]
+        results = [CheckResult("trials", "ok", trials)]
     else:
         more = f"{len(own) - len(common)} and {len(theirs) - len(common)} of one alone"
-        findings = [CheckResult("trials", "different", f"{trials}, {more}")]
+        results = [CheckResult("trials", "different", f"{trials}, {more}")]
     if alone := _alone(run, other):
-        findings.append(
-            CheckResult("columns", "different", f"{', '.join(alone)}: of one run alone")
-        )
-    return [*findings, _Against(run, other, tolerance).values(common)]
+        what = f"{', '.join(alone)}: of one run alone"
+        results.append(CheckResult("columns", "different", what))
+    return [*results, _RunComparison(run, other, tolerance).values(common)]
 
 
 @dataclass
-class _Against:
+class _RunComparison:
     """The comparison of what two runs measured."""
 
-    run: Recorded
-    other: Recorded
+    run: RunFolder
+    other: RunFolder
     tolerance: Tolerance
     exact: int = field(default=0, init=False)  # trials with the same text in every cell
     close: int = field(default=0, init=False)
@@ -310,7 +303,8 @@ class _Against:
         differences = [found for trial in trials if (found := self._trial(trial))]
         if differences:
             what = f"{len(differences)} of {len(trials)} trials differ, the first in"
-            return CheckResult("values", "different", f"{what} {differences[0]}", differences[0])
+            detail = f"{what} {differences[0]}"
+            return CheckResult("values", "different", detail, differences[0])
         within = f"rtol {self.tolerance.rtol:g} and atol {self.tolerance.atol:g}"
         close = f", {self.close} within {within}" if self.close else ""
         equal = counted(self.exact, "trial is equal", "trials are equal")
@@ -318,7 +312,7 @@ class _Against:
 
     def _trial(self, trial: str) -> Difference | None:
         equal = True
-        for table, others in zip(self.run.tables, self.other.tables, strict=True):
+        for table, others in zip(self.run.lines, self.other.lines, strict=True):
             columns = [name for name in table.measures if name in others.measures]
             recorded, found = (_columns(t, columns, trial) for t in (table, others))
             if recorded == found:
@@ -334,13 +328,13 @@ class _Against:
         return self.tolerance.same(recorded, found)
 
 
-def _columns(table: ByteTable, columns: Sequence[str], trial: str) -> list[list[str]]:
+def _columns(table: TrialLines, columns: Sequence[str], trial: str) -> list[list[str]]:
     """Return a trial's cells in these columns."""
     at = [table.measures.index(name) for name in columns]
     return [[row[place] for place in at] for row in table.measured(table.lines(trial))]
 
 
-def _alone(run: Recorded, other: Recorded) -> list[str]:
+def _alone(run: RunFolder, other: RunFolder) -> list[str]:
     """Return the measures that one run alone has."""
-    pairs = zip(run.tables, other.tables, strict=True)
+    pairs = zip(run.lines, other.lines, strict=True)
     return sorted(name for a, b in pairs for name in {*a.measures} ^ {*b.measures})

@@ -47,7 +47,8 @@ FOLDERS = (
 )
 FILES = (
     *("arrays.py", "formula.py", "measure.py", "optimizer.py", "schedule.py"),
-    *("catalog/catalog.py", "experiment/grid.py", "runs/csv_write.py", "runs/work.py"),
+    *("catalog/catalog.py", "experiment/grid.py", "runs/csv_write.py"),
+    *("runs/table.py", "runs/work.py"),
 )
 OPENBLAS = "scipy_openblas_get_corename64_"  # as the wheels of NumPy bring it along
 
@@ -77,7 +78,7 @@ def fingerprint(device: str, *, torch: bool, packages: tuple[str, ...] = ()) -> 
 
 @cache
 def source() -> str:
-    """Return 12 hex digits that stand for the code that makes the numbers, whatever its version."""
+    """Return 12 hex digits of the hash of the code that makes the numbers."""
     digest, home = hashlib.sha256(), Path(gdcli.__file__).parent
     files = [home / name for name in FILES]
     files += [file for folder in FOLDERS for file in (home / folder).rglob("*.py")]
@@ -90,7 +91,7 @@ def source() -> str:
 
 @cache
 def _libm() -> str:
-    """Return 12 hex digits that stand for how the C library rounds what it approximates."""
+    """Return 12 hex digits of the hash of some values of the C library's functions."""
     numbers = [0.37 * k for k in range(1, 60)]
     found = [f(x) for f in (math.exp, math.log, math.sin, math.cos, math.tanh) for x in numbers]
     found += [math.pow(x, y) for x, y in pairwise(numbers)]
@@ -106,7 +107,7 @@ def _version(package: str) -> str:
 
 
 def _blas() -> str:
-    """Return what NumPy multiplies matrices with, and for which processor it does.
+    """Return the library that NumPy multiplies matrices with, and the processor it chose.
 
     OpenBLAS has a kernel for each kind of processor, chosen when it is loaded, and each adds up
     in an order of its own. Where the library is another one, its name must do.
@@ -158,7 +159,7 @@ def _checksum(data: Data) -> str:
 
 
 def _add_streamed(digest: Any, name: str, array: Streamed) -> None:
-    """Add what is read from disk in parts, in the order of the file."""
+    """Add an array that is read from disk in parts, in the order of the file."""
     digest.update(f"{name} streamed {array.shape}\n".encode())
     for positions, part in array.parts():
         digest.update(positions.tobytes())

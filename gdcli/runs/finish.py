@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -14,25 +16,23 @@ from gdcli.experiment import toml
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import setting
 from gdcli.runs import atomic, manifest
-from gdcli.runs.csv_write import curve_columns, header, summary_columns
 from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.manifest import commit
+from gdcli.runs.table import header, tables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from gdcli.engine.batch import TrialBatch
     from gdcli.engine.theory.curvature import Curvature
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Trial
     from gdcli.problem import Problem
-    from gdcli.runs.others import Assembly
-    from gdcli.runs.run import Run
-    from gdcli.runs.store import Shard
+    from gdcli.runs.store import Shard, Store
 
 
 def theory_of(experiment: Experiment) -> list[dict[str, Any]]:
-    """Return the facts of every problem of an experiment, told by the options that vary."""
+    """Return the facts of every problem of an experiment, with the options that vary."""
     trials: dict[Problem, list[Trial]] = {}
     for trial in experiment.grid.trials:
         trials.setdefault(trial.problem, []).append(trial)
@@ -44,13 +44,13 @@ def theory_of(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def _quantized(trial: Trial) -> dict[str, Any]:
-    """Return what is rounded of a network, and its bytes."""
+    """Return which parts of a network are rounded, and its size in bytes."""
     size = family_of(trial.problem).size(trial.problem, examples_of(trial))
     return {"quantized": size._asdict()} if size else {}
 
 
 def _options(experiment: Experiment) -> Iterator[str]:
-    """Yield the varied settings that are the problem's."""
+    """Yield the varied options of the problem."""
     of_all_rules = ("weight_decay", "clip_norm")
     yield from (n for n in experiment.varied if "." not in n and n not in of_all_rules)
 
@@ -78,7 +78,7 @@ def _facts(trials: Sequence[Trial], names: list[str]) -> dict[str, Any]:
 
 
 def _kind(problem: Problem, curvature: Curvature | None) -> dict[str, Any]:
-    """Return what the kind of a problem tells: None is what is not known."""
+    """Return what follows from the kind of a problem; None: not known."""
     family = family_of(problem)
     quadratic = curvature is not None and curvature.exact and curvature.smallest >= 0
     return {
@@ -95,52 +95,51 @@ def _strict(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def _cell(trial: Trial, name: str) -> str:
-    """Return a setting as the cells of the tables have it."""
+    """Return a setting as it stands in a cell of the tables."""
     return "" if (value := setting(trial, name)) is None else harmless(text(value))
 
 
 def write_tables(
-    run: Run | Assembly, note: Callable[[str], object] = lambda _: None
+    experiment: Experiment,
+    batches: Sequence[TrialBatch],
+    store: Store,
+    *,
+    clear: bool,
+    again: bool = False,
 ) -> dict[str, int]:
     """Write the results unless another process has; return the trials by how they ended.
 
-    `note` is told where another process is waited for.
-    Raises RunError where a shard was damaged, UserError where the folder became another run's.
+    The process holds the claim on the tables. `clear`: no other process is at work in the folder;
+    `again`: write them even if they are there. Raises RunError where a shard was damaged, UserError
+    where the folder became another run's.
     """
-    with run.claims.tables(note) as certain:
-        run.store.check_spec()
-        written = manifest.counts(run.folder, run.store.id)
-        if written and not run.options.retry_failed:
-            return written
-        return _written(run, clear=certain)
-
-
-def _written(run: Run | Assembly, *, clear: bool) -> dict[str, int]:
-    experiment, folder = run.experiment, run.folder
+    store.check_spec()
+    written = manifest.counts(store.folder, store.id)
+    if written and not again:
+        return written
     with commit() as name:
-        rest = _write_files(run)
+        rest = _write_files(experiment, batches, store)
         if clear:
-            # Before the manifest, with which the run is finished: nobody would come back for them.
-            run.store.clear_temporaries()
+            # Before the manifest: once it is there, no process returns to a finished run.
+            store.clear_temporaries()
         made_at = manifest.made_at(name)
     counts = {"all": len(experiment.grid.trials), "failed": rest.failed, "diverged": rest.diverged}
-    content = manifest.manifest(experiment, run.store.id, run.store.spec, counts, rest.paths)
+    content = manifest.manifest(experiment, store.id, store.spec, counts, rest.paths)
     content |= {**made_at, "theory": theory_of(experiment)}
-    manifest.write(folder, content, manifest.FILES)
+    manifest.write(store.folder, content, manifest.FILES)
     return counts
 
 
-def _write_files(run: Run | Assembly) -> _Rest:
+def _write_files(experiment: Experiment, batches: Sequence[TrialBatch], store: Store) -> _Rest:
     """Write the tables, durable once the manifest is; return the shards' counts and timings."""
-    experiment, rest = run.experiment, _Rest()
+    rest = _Rest()
 
     def write(name: str, chunks: Iterable[bytes]) -> None:
-        atomic.write(run.folder / name, chunks, lasting=False)
+        atomic.write(store.folder / name, chunks, lasting=False)
 
-    columns = curve_columns(experiment, run.metrics)
-    write("curves.csv", _lines(run, header(columns), rest))
-    columns = summary_columns(experiment, run.metrics)
-    write("summary.csv", [header(columns).encode(), *rest.summary])
+    curves, summary = (header(table.names) for table in tables_of(experiment))
+    write("curves.csv", chain([curves.encode()], _curves(batches, store, rest)))
+    write("summary.csv", [summary.encode(), *rest.summary])
     write("experiment.toml", [toml.dump(experiment).encode()])
     timings = ["batch,cohort,trials,seconds\n", *rest.timings]
     write("timings.csv", ["".join(timings).encode()])
@@ -149,7 +148,7 @@ def _write_files(run: Run | Assembly) -> _Rest:
 
 @dataclass
 class _Rest:
-    """What the shards hold besides the curves: little enough to keep."""
+    """The parts of the shards besides the curves, which fit into memory."""
 
     summary: list[bytes] = field(default_factory=list)
     timings: list[str] = field(default_factory=list)
@@ -167,13 +166,12 @@ class _Rest:
         self.diverged += shard.diverged
 
 
-def _lines(run: Run | Assembly, head: str, rest: _Rest) -> Iterator[bytes]:
+def _curves(batches: Sequence[TrialBatch], store: Store, rest: _Rest) -> Iterator[bytes]:
     """Yield the curves, and keep the rest of every shard."""
-    yield head.encode()
-    for batch in run.batches:
-        shard = run.store.load(batch.index)
+    for batch in batches:
+        shard = store.load(batch.index)
         if shard is None:
-            what = f"{run.folder}: batch {batch.index} was damaged while the run went on"
+            what = f"{store.folder}: batch {batch.index} was damaged while the run went on"
             raise RunError(f"{what}; run the same command again to compute it anew")
         rest.add(batch, shard)
         yield shard.curves

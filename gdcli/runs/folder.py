@@ -1,12 +1,12 @@
-"""What a run's folder holds, whether the run is finished or not."""
+"""A run's folder for every reader: what the run is, how far it is, and its tables."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
-from itertools import chain, groupby
+from functools import cached_property, partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -14,181 +14,201 @@ from gdcli.door import GO_ON, REPAIR
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.runs import manifest
+from gdcli.runs.atomic import at_work
 from gdcli.runs.csv_read import (
-    ByteTable,
-    Column,
-    Kind,
+    Block,
+    CsvFile,
     Row,
+    TrialLines,
     Value,
-    columns_of,
-    kind_of,
-    read_rows,
-    read_table,
-    rows_of,
-    split,
+    find_lines,
+    lines_of,
+    table_of,
 )
-from gdcli.runs.csv_write import curve_columns, header, summary_columns
-from gdcli.runs.spec import AGAIN, experiment_of, read_spec, spec_file
+from gdcli.runs.spec import SHOWN, experiment_of, read_spec, spec_file
 from gdcli.runs.store import Store
+from gdcli.runs.table import PLACES, Kind, RunTable, TableName, header, tables_of
+from gdcli.runs.trials import Curve, Trials, curves_of, trials_in, trials_of
+
+Columns: TypeAlias = dict[str, list[Value]]  # of equal length, by name
+WIDEST = 2**63  # a signed integer of 64 bits is less
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from gdcli.experiment.experiment import Experiment
 
 
-class Stored:
-    """The whole shards of a run that is not finished."""
+@dataclass(frozen=True)
+class State:
+    """A word for a run, and how many of its batches are there."""
 
-    def __init__(self, folder: Path, *, trust: bool) -> None:
-        """Find the shards; raises UserError where there are none to be found.
+    word: Literal["complete", "in progress", "damaged", "partial"]
+    done: int
+    total: int  # 0 where it cannot be told
+    # Trials of the batches that are there: they follow from those. None: all, or unknown.
+    trials: int | None = field(default=None, compare=False)
 
-        `trust` lets code be run that the folder names, where only the experiment tells something.
-        """
-        self.spec_file = spec_file(folder)
-        try:
-            spec = read_spec(folder)
-        except FileNotFoundError:
-            raise UserError(show(str(folder)), "the run has not begun", GO_ON) from None
-        self.store, self.trust = Store(folder, spec), trust
-
-    def rows(self, table: str) -> Iterator[Row]:
-        """Return the rows of curves.csv or summary.csv as far as they are known."""
-        head = self._headers[table]
-        lines = chain([head], chain.from_iterable(self._parts(table)))
-        return rows_of(self.store.shards, lines)
-
-    @cached_property
-    def _headers(self) -> dict[str, str]:
-        if columns := self.store.spec.get("columns"):
-            return {f"{name}.csv": header(columns[name]) for name in ("curves", "summary")}
-        experiment = self.experiment
-        metrics = experiment.grid.metrics
-        return {
-            "curves.csv": header(curve_columns(experiment, metrics)),
-            "summary.csv": header(summary_columns(experiment, metrics)),
-        }
-
-    @cached_property
-    def experiment(self) -> Experiment:
-        """The experiment that the spec says; raises UserError where it does not."""
-        return experiment_of(self.store.spec, str(self.spec_file), trust=self.trust)
-
-    def _parts(self, table: str) -> Iterator[Iterable[str]]:
-        for index in self.store.there(self.store.spec["batches"]):
-            if shard := self.store.load(index):
-                part = shard.curves if table == "curves.csv" else shard.summary
-                yield split(_text(part, self.store.shards))
-
-
-def _text(part: bytes, where: Path) -> str:
-    try:
-        return part.decode()
-    except UnicodeDecodeError as error:
-        raise UserError(str(where), f"byte {error.start} of a batch is not UTF-8", AGAIN) from None
-
-
-FIRST = {"summary.csv": "status", "curves.csv": "epoch"}  # the columns after the settings
+    @property
+    def unfinished(self) -> str:
+        """What there is of a run that is not finished, in words."""
+        return f"the run is not finished: {self.done} of {self.total or 'its'} batches are there"
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """A trial's settings, how it ended, and its recorded points: a value a point, by measure."""
+    """All that the tables say of a trial: values by column, and of the curve a value a point."""
 
     id: str
     settings: Mapping[str, Value]
     ends: Mapping[str, Value]
-    curve: Mapping[str, Sequence[Value]]
+    curve: Mapping[str, list[Value]]
+
+    def points(self) -> Iterator[tuple[str, float, int]]:
+        """Yield name, value and step of whatever was measured at a recorded point."""
+        places = {place.name for place in PLACES}
+        for name in (name for name in self.curve if name not in places):
+            for step, value in zip(self.curve["step"], self.curve[name], strict=True):
+                if isinstance(value, int | float):
+                    yield name, float(value), int(step or 0)
 
 
 class RunFolder:
-    """The trials of a run's folder: those of its tables, or of the batches that are stored."""
+    """The folder of a run, finished or not; each part is read when it is first asked for.
 
-    def __init__(self, folder: Path, *, trust: bool = False) -> None:
-        """Check the folder; raises UserError where its files are damaged or not a run's.
+    The trials of a run that is not finished are those of the batches that are stored.
+    """
 
-        Code that the folder names is run for `experiment` alone, and only if `trust` is.
-        """
-        self._trust = trust
-        self.folder, self.name = folder, folder.resolve().name
-        self.manifest: Mapping[str, Any] | None = None
-        self._stored: Stored | None = None
-        if (folder / "manifest.json").exists():
-            manifest.check_files(folder)
-            self.manifest = manifest.read(folder)
-        else:
-            self._stored = Stored(folder, trust=trust)
+    def __init__(self, path: Path, *, trust: bool = False) -> None:
+        """Take the folder; code that it names is run for `experiment` alone, and if `trust` is."""
+        self.path, self.name, self._trust = path, path.resolve().name, trust
+
+    @cached_property
+    def finished(self) -> bool:
+        """Whether the run says that it is finished."""
+        return (self.path / "manifest.json").exists()
 
     @property
     def state(self) -> Literal["complete", "partial"]:
         """Whether all of the run's trials are there."""
-        return "partial" if self._stored else "complete"
+        return "complete" if self.finished else "partial"
 
-    @property
+    @cached_property
+    def manifest(self) -> Mapping[str, Any]:
+        """What manifest.json says; raises UserError where it is not that of a finished run."""
+        return manifest.read(self.path)
+
+    def about(self) -> dict[str, Any]:
+        """Return what an export says of the run: name, state and manifest; None: not finished."""
+        known = self.manifest if self.finished else None
+        return {"run": self.name, "state": self.state, "manifest": known}
+
+    @cached_property
+    def store(self) -> Store:
+        """The batches that are stored; raises UserError where none can be read."""
+        try:
+            return Store(self.path, read_spec(self.path))
+        except FileNotFoundError:
+            raise UserError(show(str(self.path)), "the run has not begun", GO_ON) from None
+
+    @cached_property
     def experiment(self) -> Experiment:
-        """The experiment that the run is of; raises UserError where its file does not say it."""
-        if self._stored:
-            return self._stored.experiment
-        return manifest.experiment_of(self.folder, self.manifest or {}, trust=self._trust)
+        """The experiment that the run is of; raises UserError where the files do not say it."""
+        if self.finished:
+            return manifest.experiment_of(self.path, self.manifest, trust=self._trust)
+        return experiment_of(self.store.spec, str(spec_file(self.path)), trust=self._trust)
 
     @property
     def hash(self) -> str:
         """The experiment's hash."""
-        if self._stored:
-            return str(self._stored.store.spec["experiment"])
-        return str((self.manifest or {})["experiment"]["hash"])
+        if self.finished:
+            return str(self.manifest["experiment"]["hash"])
+        return str(self.store.spec["experiment"])
+
+    @cached_property
+    def engine(self) -> str:
+        """The engine that a finished run asked for; raises UserError where it does not say."""
+        if "engine" not in self.manifest:
+            where = str(self.path / "manifest.json")
+            raise UserError(where, "it does not say which engine ran", REPAIR)
+        return str(self.manifest["engine"]["asked"])
 
     @property
     def time(self) -> datetime:
         """When the run was finished; of one that is not, when it was begun."""
+        file = self.path / "manifest.json" if self.finished else spec_file(self.path)
         try:
-            return datetime.strptime((self.manifest or {})["finished"], "%Y-%m-%dT%H:%M:%S%z")
+            finished = self.manifest["finished"] if self.finished else ""
+            return datetime.strptime(finished, "%Y-%m-%dT%H:%M:%S%z")
         except (KeyError, TypeError, ValueError):
-            file = self._stored.spec_file if self._stored else self.folder / "manifest.json"
             return datetime.fromtimestamp(int(file.stat().st_mtime), UTC)
 
-    def columns(self, table: str) -> tuple[list[Column], list[Column]]:
-        """Return the columns of curves.csv or summary.csv: settings, and measures."""
-        return columns_of(next(self._rows(table)), FIRST[table])
+    def check(self) -> None:
+        """Raise UserError unless the files are what a run wrote, or batches are stored."""
+        if self.finished:
+            manifest.check_files(self.path)
+        else:
+            _ = self.store
 
-    def trials(self, wanted: Collection[str] = ()) -> Iterator[TrialRecord]:
-        """Yield the trials, or those `wanted`, in the grid's order; one at a time is in memory.
+    def file(self, name: TableName) -> CsvFile:
+        """Return curves.csv or summary.csv; of a run that is not finished, what is known of it.
 
-        Raises UserError naming the line that is wrong.
+        Of a copy without manifest and batches, it is the file that is there.
         """
-        settings, ends = self.columns("summary.csv")
-        _, points = self.columns("curves.csv")
-        curves = self._curves()
-        upcoming = next(curves, None)
-        for row in self._summary():
-            lines: Iterator[Row] = iter(())
-            if upcoming and upcoming[0] == row.cells[0]:  # a trial that failed has none
-                lines, upcoming = upcoming[1], None
-            if not wanted or row.cells[0] in wanted:
-                held = list(lines)
-                yield TrialRecord(
-                    row.cells[0],
-                    {column.name: column.read(row) for column in settings},
-                    {column.name: column.read(row) for column in ends},
-                    {column.name: [column.read(line) for line in held] for column in points},
-                )
-            upcoming = upcoming or next(curves, None)
-        if upcoming:
-            next(upcoming[1]).refuse(f"trial {show(upcoming[0])} has no such place in summary.csv")
+        if self.finished or not spec_file(self.path).parent.exists():
+            return CsvFile(self.path / name)
+        return CsvFile(self.store.shards, partial(self._parts, name))
+
+    def _parts(self, name: TableName) -> Iterator[bytes]:
+        yield self._headers[name].encode()
+        for index in self.store.there(self.store.spec["batches"]):
+            if shard := self.store.load(index):
+                yield shard.curves if name == "curves.csv" else shard.summary
+
+    @cached_property
+    def _headers(self) -> dict[TableName, str]:
+        """The headers that an unfinished run will write."""
+        names = self.store.spec.get("columns")
+        if names is None:  # as of runs of format 3 that were begun early
+            curves, summary = (table.names for table in tables_of(self.experiment))
+        else:
+            curves, summary = names["curves"], names["summary"]
+        return {"curves.csv": header(curves), "summary.csv": header(summary)}
+
+    def table(self, name: TableName) -> RunTable:
+        """Return the columns of curves.csv or summary.csv."""
+        return table_of(name, next(self.file(name).rows()))
+
+    @cached_property
+    def trials(self) -> Trials:
+        """The rows of summary.csv; raises UserError naming the line that is wrong."""
+        return trials_of(self.file("summary.csv"))
+
+    def curves(
+        self, columns: Collection[str], wanted: Collection[str] | None = None
+    ) -> Iterator[Curve]:
+        """Yield the recorded points of every trial, or of those that are wanted."""
+        return curves_of(self.file("curves.csv"), columns, wanted)
+
+    @cached_property
+    def curve_lines(self) -> TrialLines:
+        """Where each trial's lines are in curves.csv of a finished run."""
+        return find_lines(self.path / "curves.csv")
+
+    @cached_property
+    def summary_lines(self) -> TrialLines:
+        """Where each trial's line is in summary.csv of a finished run."""
+        return find_lines(self.path / "summary.csv")
+
+    @property
+    def lines(self) -> tuple[TrialLines, TrialLines]:
+        """Both."""
+        return self.curve_lines, self.summary_lines
 
     def ids(self) -> Iterator[str]:
         """Yield the id of every trial."""
-        yield from (row.cells[0] for row in self._summary())
-
-    def count(self) -> int:
-        """Return how many trials there are."""
-        return sum(1 for _ in self._summary())
-
-    def settings(self) -> Iterator[dict[str, Value]]:
-        """Yield every trial's settings."""
-        columns, _ = self.columns("summary.csv")
-        for row in self._summary():
-            yield {column.name: column.read(row) for column in columns}
+        blocks = self.file("summary.csv").blocks()
+        next(blocks)
+        for block in blocks:
+            yield from block.column(0)
 
     def check_trials(self, wanted: Collection[str], where: str) -> None:
         """Raise UserError, naming `where`, unless the run holds all of these trials."""
@@ -198,105 +218,134 @@ class RunFolder:
                 hint = suggestion(trial, held) or "give ids of summary.csv's first column"
                 raise UserError(where, f"the run holds no trial {show(trial)}", hint)
 
-    def _rows(self, table: str) -> Iterator[Row]:
-        return self._stored.rows(table) if self._stored else read_rows(self.folder / table)
+    def kinds(self, name: TableName) -> dict[str, Kind]:
+        """Return what each column of a table holds, by name and in order.
 
-    def _summary(self) -> Iterator[Row]:
-        rows = self._rows("summary.csv")
-        next(rows)
-        return rows
+        What a varied setting holds, its cells tell. A whole number that 64 bits do not hold, as a
+        seed may be, makes its column one of text.
+        """
+        kinds = {label: column.kind for label, column in self.table(name).columns.items()}
+        told = [label for label, kind in kinds.items() if kind == "any" or label == "seed"]
+        seen: dict[str, set[Value]] = {label: set() for label in told}
+        for _, columns in self._blocks("summary.csv", (), told):
+            for label in told:
+                seen[label].update(columns[label])
+        for label, values in seen.items():
+            wide = any(isinstance(v, int) and not -WIDEST <= v < WIDEST for v in values)
+            kinds[label] = "text" if wide else _kind_of(values)
+        return kinds
 
-    def _curves(self) -> Iterator[tuple[str, Iterator[Row]]]:
-        """Yield every trial's lines of curves.csv."""
-        rows = self._rows("curves.csv")
-        next(rows)
-        return groupby(rows, key=lambda row: row.cells[0])
+    def blocks(self, name: TableName, trials: Collection[str], most: int) -> Iterator[Columns]:
+        """Yield columns of a table, of those trials or of all, `most` rows at a time."""
+        kinds = self.kinds(name)
+        held: Columns = {label: [] for label in kinds}
+        count = 0
+        for _, columns in self._blocks(name, trials):
+            for label, values in columns.items():
+                held[label] += _as(kinds[label], values)
+            while len(held["trial"]) >= most:
+                yield {label: values[:most] for label, values in held.items()}
+                held = {label: values[most:] for label, values in held.items()}
+                count += 1
+        if held["trial"] or not count:
+            yield held
+
+    def _blocks(
+        self, name: TableName, trials: Collection[str], only: Collection[str] | None = None
+    ) -> Iterator[tuple[Block, Columns]]:
+        """Yield a table's rows of those trials, or of all, and its columns or some, as values."""
+        blocks = self.file(name).blocks({t.encode() for t in trials} if trials else None)
+        columns = table_of(name, next(blocks).row(0)).columns
+        places = {label: at for at, label in enumerate(columns) if only is None or label in only}
+        for block in blocks:
+            yield block, {label: block.values(at, columns[label]) for label, at in places.items()}
+
+    def records(self, trials: Collection[str] = ()) -> Iterator[TrialRecord]:
+        """Yield all that is known of the trials, or of those given, in the grid's order.
+
+        Raises UserError naming the line that is wrong.
+        """
+        count = len(self.table("summary.csv").settings)
+        curves = groupby(self._points(trials), key=lambda part: part[0])
+        upcoming = next(curves, None)
+        for block, columns in self._blocks("summary.csv", trials):
+            for at, trial in enumerate(block.column(0)):
+                pairs = [(label, values[at]) for label, values in columns.items()]
+                points: Columns = {label: [] for label in self._point_columns}
+                if upcoming and upcoming[0] == trial:  # a trial that failed has none
+                    for _, _, part in upcoming[1]:
+                        for label, values in part.items():
+                            points[label] += values
+                    upcoming = next(curves, None)
+                yield TrialRecord(trial, dict(pairs[:count]), dict(pairs[count:]), points)
+        if upcoming:
+            row = next(upcoming[1])[1]
+            row.refuse(f"trial {show(upcoming[0])} has no such place in summary.csv")
+
+    @cached_property
+    def _point_columns(self) -> list[str]:
+        table = self.table("curves.csv")
+        return list(table.columns)[len(table.settings) :]
+
+    def _points(self, trials: Collection[str]) -> Iterator[tuple[str, Row, Columns]]:
+        """Yield the points of trials, those of one trial perhaps in several parts."""
+        for block, columns in self._blocks("curves.csv", trials, self._point_columns):
+            for first, last in trials_in(block):
+                part = {label: values[first:last] for label, values in columns.items()}
+                yield block.cells[first * block.width], block.row(first), part
 
 
-TableName: TypeAlias = Literal["curves.csv", "summary.csv"]
-Block: TypeAlias = dict[str, list["Value"]]  # columns of equal length, by name
-WIDEST = 2**63  # a signed integer of 64 bits is less
+def _kind_of(values: Collection[Value]) -> Kind:
+    """Return what a varied setting's values are, all of them."""
+    types = {type(value) for value in values if value is not None}
+    if types <= {int}:
+        return "whole" if types else "text"
+    return "number" if types <= {int, float} else "text"
 
 
-def kinds_of(run: RunFolder, table: TableName) -> dict[str, Kind]:
-    """Return what each column of a table holds, by name and in order.
+def _as(kind: Kind, values: list[Value]) -> list[Value]:
+    """Return values as a column of a kind has them."""
+    if kind == "number":
+        return [None if value is None else float(value) for value in values]
+    if kind == "text":
+        return [None if value is None else str(value) for value in values]
+    return values
 
-    A whole number that 64 bits do not hold, as a seed may be, makes its column one of text.
+
+def state_of(folder: Path) -> State:
+    """Return the state of a run's folder, from its files and locks alone.
+
+    complete: the results are there and are what was written. in progress: a process holds a lock
+    in it. damaged: a file is not what was written; the same command makes it anew. partial: the
+    same command goes on with it. Raises OSError where a file cannot be read.
     """
-    settings, measures = run.columns(table)
-    seen: dict[str, set[Value]] = {column.name: set() for column in settings}
-    for held in run.settings():
-        for name, value in held.items():
-            seen[name].add(value)
-    kinds = {c.name: c.kind or kind_of(seen[c.name]) for c in settings}
-    wide = {n for n, kind in kinds.items() if kind == "whole" and any(map(_is_wide, seen[n]))}
-    return {
-        **{name: "text" if name in wide else kind for name, kind in kinds.items()},
-        **{column.name: column.kind or "text" for column in measures},
-    }
+    try:
+        spec = read_spec(folder, SHOWN)
+    except FileNotFoundError:  # killed before it began, or copied without its hidden folder
+        return _without_spec(folder, "partial")
+    except UserError:
+        return _without_spec(folder, "damaged")
+    store, total = Store(folder, spec), spec["batches"]
+    if manifest.counts(folder, store.id):
+        return State("complete", total, total)
+    there = store.there(total)
+    # One at a time: together they may be larger than the memory.
+    held = [len(lines_of(shard.summary)) for i in there if (shard := store.load(i)) is not None]
+    done, trials = len(held), sum(held)
+    if at_work(folder):
+        return State("in progress", done, total, trials)
+    sound = done == len(there) and not (folder / "manifest.json").exists()
+    return State("partial" if sound else "damaged", done, total, trials)
 
 
-def _is_wide(value: Value) -> bool:
-    return isinstance(value, int) and not -WIDEST <= value < WIDEST
-
-
-def blocks(run: RunFolder, table: TableName, trials: Collection[str], most: int) -> Iterator[Block]:
-    """Yield a table in blocks of about `most` rows, whole trials each; one at least."""
-    kinds = kinds_of(run, table)
-    block: Block = {name: [] for name in kinds}
-    for trial in run.trials(trials):
-        measured = trial.curve if table == "curves.csv" else {n: [v] for n, v in trial.ends.items()}
-        rows = len(next(iter(measured.values())))
-        for name, value in trial.settings.items():
-            block[name] += [_as(kinds[name], value)] * rows
-        for name, values in measured.items():
-            block[name] += values
-        if len(block["trial"]) >= most:
-            yield block
-            block = {name: [] for name in kinds}
-    yield block
-
-
-def _as(kind: Kind, value: Value) -> Value:
-    if value is None or kind == "whole":
-        return value
-    return float(value) if kind == "number" else str(value)
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A run's folder and its manifest; the rest is read when it is asked for."""
-
-    folder: Path
-    manifest: Mapping[str, Any]
-    engine: str
-    trust: bool  # code that the folder names may be run
-
-    @classmethod
-    def read(cls, folder: Path, *, trust: bool) -> Recorded:
-        """Return the run of a folder; raises UserError where its manifest does not say enough."""
-        content = manifest.read(folder)
-        if "engine" not in content:
-            where = str(folder / "manifest.json")
-            raise UserError(where, "it does not say which engine ran", REPAIR)
-        return cls(folder, content, content["engine"]["asked"], trust)
-
-    @cached_property
-    def experiment(self) -> Experiment:
-        """The experiment that the folder's own file says; raises UserError naming its mistake."""
-        return manifest.experiment_of(self.folder, self.manifest, trust=self.trust)
-
-    @cached_property
-    def curves(self) -> ByteTable:
-        """The recorded points."""
-        return read_table(self.folder / "curves.csv")
-
-    @cached_property
-    def summary(self) -> ByteTable:
-        """How the trials ended."""
-        return read_table(self.folder / "summary.csv")
-
-    @property
-    def tables(self) -> tuple[ByteTable, ByteTable]:
-        """Both tables."""
-        return self.curves, self.summary
+def _without_spec(folder: Path, unfinished: Literal["damaged", "partial"]) -> State:
+    """Return the state of a run that its tables alone can vouch for."""
+    if at_work(folder):
+        return State("in progress", 0, 0)
+    if not (folder / "manifest.json").exists():
+        return State(unfinished, 0, 0)
+    try:
+        manifest.check_files(folder)
+    except UserError:
+        return State("damaged", 0, 0)
+    return State("complete", 0, 0)

@@ -18,7 +18,7 @@ from gdcli.datasets.images import SETS, installed, system_folders
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# In processes of their own: what is broken there may end them, as an illegal instruction does.
+# Each in a process of its own: a broken library may end it, as by an illegal instruction.
 NUMPY = """
 from gdcli.runs.fingerprint import fingerprint
 print(json.dumps(fingerprint("cpu", torch=False)))
@@ -35,7 +35,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def diagnose() -> dict[str, str]:
-    """Return what there is, by name; what is broken or missing says so in its place."""
+    """Return versions, devices, threads and data by name; broken or missing parts say so."""
     facts: dict[str, Any] = {
         "gdcli": __version__,
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -55,7 +55,7 @@ def _text(value: Any) -> str:
 
 
 def _asked(code: str, name: str, leave: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return what a process prints that runs `code`, or under `name` why it could not."""
+    """Return the JSON that `code` prints in a process of its own, or under `name` why it failed."""
     here = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-P", "-c", f"import json\n{code}"]
     try:
@@ -75,7 +75,7 @@ def _asked(code: str, name: str, leave: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _requirements() -> Iterator[tuple[str, str]]:
-    """Yield the versions of the dependencies, and of each extra what it lacks."""
+    """Yield the versions of the dependencies, and the missing packages of each extra."""
     try:
         required = metadata.requires("gdcli") or []
     except metadata.PackageNotFoundError:

@@ -49,7 +49,7 @@ STATUS = (
 )
 HEAD = (*GIT, "rev-parse", "--verify", "--quiet", "HEAD")
 COMMIT = "# branch.oid "
-WAIT = 5  # seconds; a slow disk is no reason to wait longer for a name
+WAIT = 5  # seconds for git; on a slow disk the manifest goes without a commit
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def commit() -> Iterator[Callable[[], str | None]]:
 
 
 def _plain() -> bool:
-    """Return whether the repository names no program that files are read through."""
+    """Return whether the repository has no filter programs."""
     git = _started(FILTERS)
     with git:
         try:
@@ -159,7 +159,7 @@ class Engine(TypedDict):
 
 
 class Surroundings(TypedDict):
-    """The fingerprint, of which more is compared than is read."""
+    """The part of the fingerprint that is read; all of it is compared."""
 
     device: str
 
@@ -193,7 +193,7 @@ def manifest(
     counts: Mapping[str, int],
     paths: Mapping[str, list[str]],
 ) -> dict[str, Any]:
-    """Return what manifest.json says, but for the circumstances and the files' checksums.
+    """Return the content of manifest.json without circumstances and checksums of files.
 
     `spec` identifies the numbers, by what they depend on; `counts` holds the trials by status,
     `paths` which ways the trials of each cohort were computed.
@@ -217,13 +217,13 @@ def manifest(
 
 
 def circumstances() -> dict[str, Any]:
-    """Return by what command results were made, where, from which commit, and when."""
+    """Return the command, the machine, the commit and the time, for a manifest."""
     with commit() as name:
         return made_at(name)
 
 
 def made_at(name: Callable[[], str | None]) -> dict[str, Any]:
-    """Return the same, given what tells the commit."""
+    """Return the circumstances; `name` returns the commit."""
     return {
         "host": platform.node(),
         "system": _system(),
@@ -267,7 +267,7 @@ def counts(folder: Path, spec_id: str) -> dict[str, int] | None:
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """Return what manifest.json says.
+    """Return the content of manifest.json.
 
     Raises UserError unless it is that of a finished run, RunError if the system does not read it.
     """
@@ -285,7 +285,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def experiment_of(folder: Path, content: Mapping[str, Any], *, trust: bool) -> Experiment:
-    """Return the experiment of a finished run; raises UserError where its file does not say it.
+    """Return the experiment of a finished run; raises UserError naming the mistake in its file.
 
     Code of the user's own is not run for it unless `trust` is, and the file is what it was.
     """
@@ -294,12 +294,12 @@ def experiment_of(folder: Path, content: Mapping[str, Any], *, trust: bool) -> E
 
 
 def changed(folder: Path, content: Mapping[str, Any]) -> list[Path]:
-    """Return the files that are not what the manifest's content says that the run wrote."""
+    """Return the files whose size or checksum is not that of the manifest."""
     return [folder / name for name in FILES if not _holds(folder / name, content["files"][name])]
 
 
 def _holds(file: Path, held: Mapping[str, Any]) -> bool:
-    """Return whether a file is plain, of a size and of a checksum."""
+    """Return whether a file is a plain one with the recorded size and checksum."""
     digest = hashlib.sha256()
     try:
         with door.opened(file) as stream:
@@ -308,7 +308,7 @@ def _holds(file: Path, held: Mapping[str, Any]) -> bool:
             if file.suffix == ".csv":
                 for block in door.blocks(stream, held["bytes"]):
                     digest.update(block)
-            else:  # of an axis a line may be long
+            else:  # a line of experiment.toml may be long
                 digest.update(stream.read(door.MOST_JSON))
     except (UserError, FileNotFoundError):
         return False
@@ -317,7 +317,7 @@ def _holds(file: Path, held: Mapping[str, Any]) -> bool:
 
 
 def check_files(folder: Path) -> None:
-    """Raise UserError unless a run's files are what its manifest says that it wrote."""
+    """Raise UserError if a file of a run is not what its manifest recorded."""
     for file in changed(folder, read(folder)):
         raise UserError(str(file), "it is not what the run wrote", REPAIR)
 
@@ -329,7 +329,7 @@ def _checksum(file: Path) -> dict[str, Any]:
 
 
 DEFAULT = "default"
-MOST_PAIRS = 3  # of runs that are named
+MOST_PAIRS = 3  # pairs of runs that a line names
 
 
 def differing_settings(manifests: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str]]:
@@ -378,14 +378,14 @@ def _apart(one: set[str], other: set[str]) -> bool:
 
 
 def _weights(manifest: Mapping[str, Any]) -> set[str]:
-    """Return how the classes are weighed, where no constant prediction tells: of a hinge."""
+    """Return the class weights; the baseline of a hinge loss does not show them."""
     settings = manifest["experiment"].get("settings", {})
     varied = settings.get("vary", {}).get("class-weights")
     return set(varied or [settings.get("problem", {}).get("class-weights", "none")])
 
 
 def _losses(manifest: Mapping[str, Any]) -> set[str]:
-    """Return what tells the loss functions of a run: what the best constant prediction has.
+    """Return what identifies the loss functions of a run: losses of the best constant prediction.
 
     To six digits: that in float32 is the same.
     """
@@ -399,7 +399,7 @@ def _losses(manifest: Mapping[str, Any]) -> set[str]:
 
 
 def _problems(manifest: Mapping[str, Any]) -> set[str]:
-    """Return what tells the problems of a run: their data; of a pure function its options, too.
+    """Return what identifies the problems of a run: their data, and options of pure functions.
 
     Networks of different sizes on the same data are of one problem.
     """
@@ -409,11 +409,11 @@ def _problems(manifest: Mapping[str, Any]) -> set[str]:
 
 
 def _settings_of(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what a manifest says of its experiment, and where it ran."""
+    """Yield the settings of a manifest, and the machine that it ran on, as texts by name."""
     yield from _flat(manifest["experiment"].get("settings", {}), "")
     if (engine := manifest.get("engine", {}).get("asked")) is not None:
         yield "engine", str(engine)
-    # Of checksums, those that begin alike are alike.
+    # The first digits of a checksum are enough to tell data apart.
     data = manifest.get("data") or {}
     yield "data", ",".join(sorted({str(checksum)[:8] for checksum in data.values()}))
     yield from _flat(manifest["fingerprint"], "fingerprint.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,7 +19,7 @@ from gdcli.engine.families.find import on_torch
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.runs.atomic import Claims
-from gdcli.runs.csv_read import lines_of
+from gdcli.runs.csv_read import cells, lines_of
 from gdcli.runs.csv_write import Rows
 from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.finish import write_tables
@@ -38,37 +38,6 @@ if TYPE_CHECKING:
     from gdcli.runs.work import Keep
 
 
-@dataclass
-class Assembly:
-    """A run whose batches come from elsewhere."""
-
-    folder: Path
-    store: Store
-    origin: Path  # the folder that the spec comes from
-    trust: bool = False
-    options: RunOptions = field(default_factory=RunOptions)
-
-    @cached_property
-    def experiment(self) -> Experiment:
-        """The experiment that the spec says."""
-        return experiment_of(self.store.spec, str(spec_file(self.origin)), trust=self.trust)
-
-    @cached_property
-    def batches(self) -> list[TrialBatch]:
-        """The fixed batches of the experiment."""
-        return batches_of(self.experiment.grid.cohorts, self.store.spec["engine"])
-
-    @cached_property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of what the problem measures besides losses."""
-        return self.experiment.grid.metrics
-
-    @cached_property
-    def claims(self) -> Claims:
-        """The locks of this process in the folder."""
-        return Claims(self.folder)
-
-
 def merge(folders: Sequence[Path], out: Path, *, trust: bool = False) -> list[Trial]:
     """Put the whole shards of several folders into one; return the trials that are missing.
 
@@ -83,15 +52,18 @@ def merge(folders: Sequence[Path], out: Path, *, trust: bool = False) -> list[Tr
         sources.append(_store(out))
     for other in sources[1:]:
         _refuse_another(sources[0], other)
-    assembly = Assembly(out, Store(out, sources[0].spec), sources[0].folder, trust)
-    for batch in assembly.batches:
+    spec, origin = sources[0].spec, str(spec_file(sources[0].folder))
+    experiment, store = experiment_of(spec, origin, trust=trust), Store(out, spec)
+    batches = batches_of(experiment.grid.cohorts, spec["engine"])
+    for batch in batches:
         _refuse_conflict(batch, sources)
-    _open(assembly.store)
-    with closing(assembly.claims) as claims:
+    _open(store)
+    with closing(Claims(out)) as claims:
         claims.lock_folder()
-        missing = [batch for batch in assembly.batches if not _copied(assembly, batch, sources)]
+        missing = [batch for batch in batches if not _copied(store, batch, sources)]
         if not missing:
-            write_tables(assembly)
+            with claims.tables() as certain:
+                write_tables(experiment, batches, store, clear=certain)
     return [trial for batch in missing for trial in batch.trials]
 
 
@@ -143,12 +115,12 @@ def _open(store: Store) -> None:
         raise UserError("--output", error.what, "give another --output") from None
 
 
-def _copied(assembly: Assembly, batch: TrialBatch, sources: Sequence[Store]) -> bool:
-    """See that a batch is in the folder; return False where no source has it."""
-    if assembly.store.load(batch.index):
+def _copied(store: Store, batch: TrialBatch, sources: Sequence[Store]) -> bool:
+    """See that a batch is stored; return False where no source has it."""
+    if store.load(batch.index):
         return True
     for _, shard in _shards(batch.index, sources):
-        assembly.store.save(batch.index, shard)
+        store.save(batch.index, shard)
         return True
     return False
 
@@ -160,21 +132,16 @@ TOO_MANY = 100  # times as long as batches take, at most, is what `numpy_seconds
 NOTHING = Shard(b"", b"", seconds=0.0, failed=0, diverged=0)
 
 
-@dataclass(frozen=True)
-class Measured:
+class CopiedTrial(NamedTuple):
     """What a run recorded of a trial: its lines without the settings they begin with."""
 
     curves: tuple[bytes, ...]
     summary: bytes
+    diverged: bool
     path: str  # which way the engine computed it
 
-    @property
-    def diverged(self) -> bool:
-        """Whether its status is that it diverged."""
-        return self.summary.startswith(b"diverged,")
 
-
-class Source:
+class ReusedRun:
     """A run that trials can be copied from, finished or not."""
 
     def __init__(self, folder: Path, spec: dict[str, Any], *, trust: bool) -> None:
@@ -193,7 +160,7 @@ class Source:
         batches = batches_of(self.experiment.grid.cohorts, self.spec["engine"])
         return {trial.id: batch for batch in batches for trial in batch.trials}
 
-    def measured(self, trial: Trial, data: str) -> Measured | None:
+    def measured(self, trial: Trial, data: str) -> CopiedTrial | None:
         """Return what the run recorded of a trial on data of this checksum.
 
         None for a trial that it does not hold, or that failed there.
@@ -202,11 +169,14 @@ class Source:
         if batch is None or self.spec["data"].get(problem_key(trial.problem)) != data:
             return None
         path, curves, summary = self._lines(batch.index, trial)
-        rows = Rows(self.experiment.varied, trial.curve_columns, plan_for(batch))
+        rows = Rows(self.experiment.varied, self.experiment.grid.metrics, plan_for(batch))
         prefix = f"{rows.prefix(trial)},".encode()
-        points = tuple(_without(prefix, curves))
-        ends = tuple(_without(prefix, summary))
-        return Measured(points, ends[0], path) if points and len(ends) == 1 else None
+        points, ends = tuple(_without(prefix, curves)), _without(prefix, summary)
+        if not points or len(ends) != 1:
+            return None
+        table = rows.summary_table(trial)
+        status = cells(ends[0])[0][table.place("status") - len(table.settings)]
+        return CopiedTrial(points, ends[0], status == "diverged", path)
 
     def _lines(self, index: int, trial: Trial) -> tuple[str, bytes, bytes]:
         """Return the way that a batch was computed, and a trial's lines of both tables.
@@ -249,7 +219,7 @@ def _without(prefix: bytes, lines: bytes) -> list[bytes]:
 class ReusingRunner(BatchRunner):
     """Trains what other runs do not hold, and copies the rest from them."""
 
-    sources: Sequence[Source] = ()
+    sources: Sequence[ReusedRun] = ()
     data: dict[str, str] | None = None  # the checksums of the examples, by the problem's key
 
     def shard(
@@ -269,13 +239,13 @@ class ReusingRunner(BatchRunner):
         trained = super().shard(left, advance, keep, hear) if rest else NOTHING
         return self._woven(batch, held, trained)
 
-    def _held(self, trial: Trial) -> Measured | None:
+    def _held(self, trial: Trial) -> CopiedTrial | None:
         checksum = (self.data or {}).get(problem_key(trial.problem), "")
         alike = [s for s in self.sources if s.experiment.grid.metrics == tuple(self.metrics)]
         found = (source.measured(trial, checksum) for source in alike)
         return next((measured for measured in found if measured), None)
 
-    def _woven(self, batch: TrialBatch, held: dict[str, Measured], trained: Shard) -> Shard:
+    def _woven(self, batch: TrialBatch, held: dict[str, CopiedTrial], trained: Shard) -> Shard:
         """Return one shard of trials that were copied and trials that were trained, in order."""
         own = [lines_of(part) for part in (trained.curves, trained.summary)]
         rows = Rows(self.varied, self.metrics, plan_for(batch))
@@ -320,7 +290,7 @@ def reusing(
     )
 
 
-def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
+def _source(name: str, spec: dict[str, Any], options: RunOptions) -> ReusedRun:
     for folder in (Path(name), options.output / name):
         if (folder / ".gdcli").is_dir():
             break
@@ -338,10 +308,10 @@ def _source(name: str, spec: dict[str, Any], options: RunOptions) -> Source:
     if other := [what for what in own if what in theirs and own[what] != theirs[what]]:
         what = f"{folder} has other code of {other[0]}"
         raise UserError("--reuse", what, "leave it out")
-    return Source(folder, held, trust=options.trust)
+    return ReusedRun(folder, held, trust=options.trust)
 
 
-def _pays(source: Source, batches: Sequence[TrialBatch]) -> bool:
+def _pays(source: ReusedRun, batches: Sequence[TrialBatch]) -> bool:
     """Return whether a run is read in less time than batches are computed in.
 
     Where neither the most nor the least that they may take tells, a few of their steps are timed.

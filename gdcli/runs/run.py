@@ -1,4 +1,4 @@
-"""One experiment on its way into one folder: its batches, and how each gets there."""
+"""One experiment being run into one folder: its batches, and how each is computed."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs import manifest
 from gdcli.runs.atomic import Claims, Signs, at_work
-from gdcli.runs.csv_write import curve_columns, summary_columns
 from gdcli.runs.fingerprint import data_checksums, fingerprint, known_checksums, remember
+from gdcli.runs.finish import write_tables
 from gdcli.runs.options import partition_of
 from gdcli.runs.spec import FORMAT, code_checksums, spec_id
 from gdcli.runs.store import Checkpoint, Store
+from gdcli.runs.table import tables_of
 from gdcli.runs.work import BatchRunner, failure_lines
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def device_of(experiment: Experiment, options: RunOptions) -> str:
-    """Return the device that an experiment is run on, by its resolved name."""
+    """Return the resolved name of the device that an experiment is run on."""
     return resolve(options.device, networks=needs_torch(experiment.grid.trials[0].problem))
 
 
@@ -48,7 +49,7 @@ def spec_of(
     experiment: Experiment, options: RunOptions, batches: int, known: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return what a run's numbers depend on; `known` are checksums of examples."""
-    device, metrics = device_of(experiment, options), experiment.grid.metrics
+    device, (curves, summary) = device_of(experiment, options), tables_of(experiment)
     torch = device != "cpu" or options.engine == "reference"
     torch = torch or any(on_torch(cohort.trials[0]) for cohort in experiment.grid.cohorts)
     packages = experiment.grid.trials[0].problem.packages
@@ -59,8 +60,8 @@ def spec_of(
         "batches": batches,
         "trials": len(experiment.grid.trials),
         "columns": {
-            "curves": list(curve_columns(experiment, metrics)),
-            "summary": list(summary_columns(experiment, metrics)),
+            "curves": list(curves.names),
+            "summary": list(summary.names),
         },
         "data": data_checksums(experiment, known),
         "engine": options.engine,
@@ -121,7 +122,7 @@ class Run:
         self.store.open(overwrite=self.options.overwrite)
         remember(self.store, self.experiment)
         if self.options.retry_failed:
-            # Killed on the way, the run is unfinished: its tables are of the trials before.
+            # If this process is killed, the run counts as unfinished: its tables are the old ones.
             (self.folder / "manifest.json").unlink(missing_ok=True)
 
     def streamed(self) -> dict[int, Data]:
@@ -175,6 +176,16 @@ class Run:
         name = f"{batch.index:06d}" + (f".{first}" if first else "")
         key = [self.store.id, str(batch.index), *(trial.id for trial in batch.trials)]
         return Checkpoint(self.store.checkpoints / name, " ".join(key))
+
+    def write_tables(self, note: Callable[[str], object]) -> dict[str, int]:
+        """Write the results once all batches are there; return the trials by how they ended.
+
+        `note` is told where another process is waited for. Raises as `finish.write_tables`.
+        """
+        again = self.options.retry_failed
+        with self.claims.tables(note) as certain:
+            given = (self.experiment, self.batches, self.store)
+            return write_tables(*given, clear=certain, again=again)
 
     def failures(self, index: int, shard: Shard) -> tuple[str, ...]:
         """Return a line for each trial of a batch that failed."""

@@ -18,13 +18,13 @@ from gdcli.fields import show
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 3  # of what a run writes
-SHOWN = (2, FORMAT)  # of what is shown, too: the release before wrote 2
+FORMAT = 3  # that a run writes
+SHOWN = (2, FORMAT)  # that `show` and its like read: the release before wrote 2
 AGAIN = "run the same experiment again with --overwrite"
 LONGEST = 60  # characters of a value in a difference
 
 
-class Columns(TypedDict):
+class SpecColumns(TypedDict):
     """The columns of the tables."""
 
     curves: list[str]
@@ -44,19 +44,19 @@ class Spec(TypedDict):
     code: NotRequired[dict[str, str]]
     # These came after the first runs of format 3.
     trials: NotRequired[Annotated[int, lambda count: 0 < count <= MOST_TRIALS]]
-    columns: NotRequired[Columns]
+    columns: NotRequired[SpecColumns]
 
 
 def identity(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what tells runs apart; `settings` only says it in words.
+    """Return the parts of a spec that identify a run.
 
-    The same trials can be said in several ways.
+    `settings` is not among them: it describes the same trials in words, which may differ.
     """
     return {key: value for key, value in spec.items() if key != "settings"}
 
 
 def spec_id(spec: Mapping[str, Any]) -> str:
-    """Return 16 hex digits that stand for what tells a run apart."""
+    """Return 16 hex digits of the hash of a spec's identity."""
     return hashlib.sha256(line(identity(spec))).hexdigest()[:16]
 
 
@@ -102,9 +102,9 @@ def differing(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> I
 
 
 def differences(held: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
-    """Return the settings that differ, if none does whatever else does: "numpy 2.3 -> 2.4".
+    """Return the settings that differ, or else what else differs, as "numpy 2.3 -> 2.4".
 
-    Another engine has other batches and may need other libraries: it alone is said.
+    Where the engines differ, only they are named: an engine brings its batches and libraries.
     """
     keys = list(differing(held, spec))
     keys = [key for key in keys if key.startswith("settings.")] or keys
@@ -113,7 +113,7 @@ def differences(held: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
 
 
 def _said(key: str, held: Mapping[str, Any], spec: Mapping[str, Any]) -> str:
-    if key.startswith("data."):  # checksums say nothing to anyone
+    if key.startswith("data."):  # a checksum means nothing to a reader
         return "data: the examples are others"
     if key.startswith(("data", "experiment")):
         return key
@@ -135,7 +135,7 @@ def _value(spec: Mapping[str, Any], key: str) -> str:
 
 
 def sources_of(experiment: Experiment) -> dict[str, Source]:
-    """Return where the classes of an experiment come from that are not gdcli's.
+    """Return the sources of an experiment's classes that are not gdcli's own.
 
     By what each is: "problem my-bowl", "optimizer my-rule".
     """
@@ -146,7 +146,7 @@ def sources_of(experiment: Experiment) -> dict[str, Source]:
 
 
 def code_checksums(experiment: Experiment) -> dict[str, dict[str, str]]:
-    """Return {"code": the SHA-256 of each such file}, nothing at all where there is none.
+    """Return {"code": SHA-256 by class}, or {} where all classes are gdcli's own.
 
     As a part of a run's spec, it tells runs of different versions of a file apart.
     """
@@ -155,7 +155,7 @@ def code_checksums(experiment: Experiment) -> dict[str, dict[str, str]]:
 
 
 def changed_code(experiment: Experiment, held: Mapping[str, Any]) -> str:
-    """Return what is no longer as a spec or a manifest has it, in words, "" if nothing is."""
+    """Return in words which code differs from that of a spec or manifest, "" if none does."""
     then, now = held.get("code", {}), code_checksums(experiment).get("code", {})
     changed = [what for what in now if now[what] != then.get(what)]
     return f"the code of {changed[0]} is not what it was made with" if changed else ""
@@ -167,27 +167,27 @@ class ProblemSettings(TypedDict):
     name: str
 
 
-class Grid(TypedDict):
-    """The axes, of which those in step are read here."""
+class GridSettings(TypedDict):
+    """The axes; only `zip` is read here."""
 
     zip: NotRequired[list[str]]
 
 
-class Settings(TypedDict):
+class SpecSettings(TypedDict):
     """An experiment in words."""
 
     problem: ProblemSettings
-    grid: Grid
+    grid: GridSettings
     vary: dict[str, Any]
 
 
 def experiment_of(spec: Mapping[str, Any], where: str, *, trust: bool) -> Experiment:
-    """Return the experiment of a spec; raises UserError, naming `where`, if it says none.
+    """Return the experiment of a spec; raises UserError, naming `where`, if it has none.
 
     Code of the user's own is not run for it unless `trust` is, and the file is what it was.
     """
     tables = spec["settings"]
-    if not fits(tables, Settings):
+    if not fits(tables, SpecSettings):
         raise UserError(where, "it says no experiment", AGAIN)
     problem, grid, vary = dict(tables["problem"]), dict(tables["grid"]), dict(tables["vary"])
     name, zips = problem.pop("name"), tuple(grid.pop("zip", ()))

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 
-class Head(TypedDict):
+class BatchHead(TypedDict):
     """The first line of a batch's file."""
 
     spec: str
@@ -58,7 +58,7 @@ class Head(TypedDict):
 
 
 class Shard(NamedTuple):
-    """What a batch came to: lines of the two tables, and how it went."""
+    """The result of a batch: its lines of the two tables, and how it went."""
 
     curves: bytes
     summary: bytes
@@ -88,13 +88,13 @@ def packed(shard: Shard, spec_id: str, index: int) -> list[bytes]:
 def read(file: Path, spec_id: str, index: int) -> Shard | None:
     """Return the shard of a batch's file, None unless it is there, whole and this batch's.
 
-    What is no table is given up at its first line, however large it is. Raises OSError.
+    Reading stops at the first line of a file that is no shard, however large. Raises OSError.
     """
     try:
         with door.opened(file) as stream:
             first = stream.readline(door.LONGEST_LINE)
             head = door.strict_json(first)
-            if not door.fits(head, Head) or (head["spec"], head["batch"]) != (spec_id, index):
+            if not door.fits(head, BatchHead) or (head["spec"], head["batch"]) != (spec_id, index):
                 return None
             lengths = [head["curves"], head["summary"]]
             if os.fstat(stream.fileno()).st_size != len(first) + sum(lengths):
@@ -130,7 +130,7 @@ class Store:
         self._spec_file = spec_file(folder)
 
     def open(self, *, overwrite: bool) -> None:
-        """Make the folder, or take up what lies there.
+        """Make the folder, or continue the run in it.
 
         Raises UserError when the folder holds something else, unless `overwrite`.
         """

@@ -3,29 +3,22 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, islice, pairwise
-from math import inf, isfinite, isnan, nan
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice, pairwise
+from math import inf, isfinite, isnan
+from pathlib import Path
 from sys import intern
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from gdcli.csv_cell import as_given
-from gdcli.engine.watched import COUNTS
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
-from gdcli.runs.csv_read import Block, Row, Value, read_blocks, read_rows, value_of
+from gdcli.runs.csv_read import Block, CsvFile, Value, place_of, read_rows, table_of, value_of
+from gdcli.runs.table import LOSSES, SETTINGS, RunTable, TableColumn
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-OWN = ("method", "batch_size", "optimizer", "schedule")  # settings that every run has
-FIRST = ("trial", "method", "batch_size", "optimizer", "lr", "schedule", "seed")
-NEEDED = ("status", "steps", "initial_train_loss", "final_train_loss", "final_test_loss")
-TEXTS = ("status", "stopped_by", "verdict", "diverged_by", "message")
-WHOLE_FIGURES = {"steps", "steps_to_target", *COUNTS}
-Fact: TypeAlias = float | str | None
+NEEDED = ("steps", "initial_train_loss", "final_train_loss", "final_test_loss", "message")
 STATUSES = ("finished", "diverged", "failed")
+Fact: TypeAlias = float | str | None
 
 
 class TrialResult(NamedTuple):
@@ -62,57 +55,6 @@ class TrialResult(NamedTuple):
         return None if isinstance(value, str) else value
 
 
-class _Facts(Mapping[str, Fact]):
-    """The columns of one row from the status on.
-
-    It takes a fifth of a dictionary's memory, and runs have many trials.
-    """
-
-    __slots__ = "_given", "_numbers", "_places", "_texts"
-
-    def __init__(
-        self,
-        places: Mapping[str, int],
-        numbers: array[float],
-        given: bytes,
-        texts: tuple[str, ...],
-    ) -> None:
-        """Take where columns are: among the numbers, or, as -1 and less, among the texts.
-
-        `given` is 0 where there is no number.
-        """
-        self._places, self._numbers, self._given, self._texts = places, numbers, given, texts
-
-    def named(self, places: Mapping[str, int]) -> Mapping[str, float | None]:
-        """Return the numbers among the same cells that are at these places, by other names."""
-        found = _Facts(places, self._numbers, self._given, self._texts)
-        return cast("Mapping[str, float | None]", found)
-
-    def __getitem__(self, name: str) -> Fact:
-        """Return a fact, None for an empty cell of a number; raises KeyError."""
-        place = self._places[name]
-        if place < 0:
-            return self._texts[~place]
-        return self._numbers[place] if self._given[place] else None
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the columns' names."""
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        """Return the number of columns."""
-        return len(self._places)
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return a fact, without the KeyError that a Mapping would catch."""
-        place = self._places.get(name)
-        if place is None:
-            return default
-        if place < 0:
-            return self._texts[~place]
-        return self._numbers[place] if self._given[place] else None
-
-
 class Trials(NamedTuple):
     """The rows of summary.csv, and what its columns are named."""
 
@@ -121,171 +63,225 @@ class Trials(NamedTuple):
     trials: tuple[TrialResult, ...]
 
 
+class _Numbers:
+    """A column of numbers, some of which may be missing."""
+
+    __slots__ = "given", "values"
+
+    def __init__(self) -> None:
+        self.values, self.given = array("d"), bytearray()
+
+    def extend(self, values: Sequence[float], cells: Sequence[str]) -> None:
+        """Add numbers; an empty cell has none."""
+        self.values.extend(values)
+        self.given.extend(map(bool, cells))
+
+    def __getitem__(self, row: int) -> float | None:
+        return self.values[row] if self.given[row] else None
+
+
+class _Facts(Mapping[str, Fact]):
+    """One row of some columns.
+
+    It takes a tenth of a dictionary's memory, and runs have many trials.
+    """
+
+    __slots__ = "_columns", "_row"
+
+    def __init__(self, columns: Mapping[str, _Numbers | list[str]], row: int) -> None:
+        """Take the columns, and which of their rows it is."""
+        self._columns, self._row = columns, row
+
+    def __getitem__(self, name: str) -> Fact:
+        """Return a fact, None for an empty cell of a number; raises KeyError."""
+        return self._columns[name][self._row]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the columns' names."""
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        """Return the number of columns."""
+        return len(self._columns)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a fact, without the KeyError that a Mapping would catch."""
+        column = self._columns.get(name)
+        return default if column is None else column[self._row]
+
+
 def read_trials(folder: Path) -> Trials:
     """Read a run's summary.csv; raises UserError naming the line that is wrong."""
-    rows = read_rows(folder / "summary.csv")
-    columns = _Columns(next(rows))
-    return Trials(columns.names, columns.metrics, tuple(columns.trials(rows)))
+    return trials_of(CsvFile(folder / "summary.csv"))
 
 
-class _Columns:
-    """Where summary.csv keeps what; the columns between seed and status are what varies."""
+def trials_of(file: CsvFile) -> Trials:
+    """Return the trials of a summary.csv; raises UserError naming the line that is wrong."""
+    blocks = file.blocks()
+    header = next(blocks).row(0)
+    table = table_of("summary.csv", header)
+    for name in NEEDED:
+        place_of(table, name, header)
+    reader = _Reader(table)
+    trials = tuple(trial for block in blocks for trial in reader.trials(block))
+    return Trials(reader.names, reader.metrics, trials)
 
-    def __init__(self, header: Row) -> None:
-        cells = header.cells
-        missing = [name for name in (*FIRST, *NEEDED, "message") if name not in cells]
-        if missing:
-            header.refuse(f"there is no column {missing[0]}")
-        if tuple(cells[: len(FIRST)]) != FIRST:
-            header.refuse(f"the columns do not begin with {', '.join(FIRST)}")
-        # The last one named so: a varied setting may have that name too.
-        end = len(cells) - 1 - cells[::-1].index("status")
-        self.varied = range(len(FIRST), end)
-        # Without facts, in tables of format 2 and before, divergence has the step that recorded it.
-        unknown = () if "watched" in cells[end:] else ("diverged_at", "diverged_by")
-        ending = [(name, end + place) for place, name in enumerate(cells[end:])]
-        ending = [(name, place) for name, place in ending if name not in unknown]
-        self.numbers = [(name, place) for name, place in ending if name not in TEXTS]
-        self.texts = [(name, place) for name, place in ending if name in TEXTS]
-        self.whole = [i for i, (name, _) in enumerate(self.numbers) if name in WHOLE_FIGURES]
-        at = {name: place for place, (name, _) in enumerate(self.numbers)}
-        at |= {name: ~place for place, (name, _) in enumerate(self.texts)}
-        self.places = {name: at[name] for name, _ in ending}
-        self.given: dict[bytes, bytes] = {}
-        self.values: dict[tuple[str, ...], tuple[Value, ...]] = {}
-        self.own = [FIRST.index(name) for name in OWN]
-        self.names = (*OWN, *(cells[place] for place in self.varied))
+
+class _Reader:
+    """Reads the trials of summary.csv block by block."""
+
+    def __init__(self, table: RunTable) -> None:
+        self.table, self.count = table, 0
+        own = [column.name for column in SETTINGS]
+        kept = [at for at, name in enumerate(own) if name not in ("trial", "lr", "seed")]
+        self.settings = [*kept, *range(len(own), len(table.settings))]
+        self.names = tuple(table.names[at] for at in self.settings)
+        self.lr, self.seed = own.index("lr"), own.index("seed")
+        self.columns: dict[str, _Numbers | list[str]] = {
+            column.name: [] if column.kind == "text" else _Numbers() for column in table.measures
+        }
+        finals = [name.removeprefix("final_") for name in self.columns if name[:6] == "final_"]
         losses = ("train_loss", "test_loss")
-        finals = [name[6:] for name in cells[end:] if name.startswith("final_")]
-        others = (*losses, "grad_norm")
-        self.metrics = tuple(name for name in finals if name not in others)
-        self.finals = {name: self.places[f"final_{name}"] for name in (*losses, *self.metrics)}
+        measured = {column.name for column in LOSSES}
+        self.metrics = tuple(name for name in finals if name not in measured)
+        self.finals = {name: self.columns[f"final_{name}"] for name in (*losses, *self.metrics)}
+        # Without facts, in tables of format 2 and before, divergence has the step that recorded it.
+        unknown = () if "watched" in self.columns else ("diverged_at", "diverged_by")
+        self.facts = {name: of for name, of in self.columns.items() if name not in unknown}
+        self.values: dict[tuple[str, ...], tuple[Value, ...]] = {}
 
-    def trials(self, rows: Iterator[Row]) -> Iterator[TrialResult]:
-        """Return the trials of the rows after the header."""
-        for row in rows:
-            cells = row.cells
-            lr = row.number(FIRST.index("lr"), "lr")
-            if lr is None or not isfinite(lr):
-                row.refuse(f"lr is {lr}, not a finite number")
-            facts = self._facts(row)
-            status = str(facts["status"])
+    def trials(self, block: Block) -> Iterator[TrialResult]:
+        """Yield the trials of a block."""
+        self._add(block)
+        rates = self._rates(block)
+        messages = cast("list[str]", self.columns["message"])
+        first, self.count = self.count, self.count + len(block.lines)
+        rows = zip(
+            range(first, self.count),
+            block.column(0),
+            zip(*map(block.column, self.settings), strict=True),
+            rates,
+            map(value_of, block.column(self.seed)),
+            cast("list[str]", self.columns["status"])[first:],
+            strict=True,
+        )
+        for row, trial, cells, lr, seed, status in rows:
+            facts = _Facts(self.facts, row)
+            final = cast("Mapping[str, float | None]", _Facts(self.finals, row))
+            setting, message = self._setting(cells), as_given(messages[row])
+            yield TrialResult(trial, setting, lr, seed, status, facts, final, message)
+
+    def _add(self, block: Block) -> None:
+        """Add a block's cells to the columns."""
+        for place, column in enumerate(self.table.measures, len(self.table.settings)):
+            cells, held = block.column(place), self.columns[column.name]
+            if isinstance(held, list):
+                held.extend(map(intern, cells))
+                continue
+            values = block.numbers(place, column.name)
+            held.extend(values, cells)
+            if column.kind == "whole" and not all(map(float.is_integer, values)):
+                _check_whole(block, column, cells, values)
+        place = self.table.place("status")
+        for at, status in enumerate(block.column(place)):
             if status not in STATUSES:
-                row.refuse(f"status is {show(status)}, not one of {', '.join(STATUSES)}")
-            yield TrialResult(
-                cells[0],
-                self._read([cells[place] for place in (*self.own, *self.varied)]),
-                lr,
-                value_of(cells[FIRST.index("seed")]),
-                status,
-                facts,
-                facts.named(self.finals),
-                as_given(str(facts["message"])),
-            )
+                what = f"status is {show(status)}, not one of {', '.join(STATUSES)}"
+                block.row(at).refuse(what)
 
-    def _facts(self, row: Row) -> _Facts:
-        cells = [row.cells[place] for _, place in self.numbers]
-        try:
-            numbers = array("d", [float(cell) if cell else nan for cell in cells])
-        except ValueError:
-            for name, place in self.numbers:
-                row.number(place, name)  # which says what is wrong with the first that is
-            raise
-        given = bytes(map(bool, cells))
-        for i in self.whole:
-            if given[i] and not numbers[i].is_integer():
-                row.refuse(f"{self.numbers[i][0]} is {show(cells[i])}, not a whole number")
-        texts = tuple(intern(row.cells[place]) for _, place in self.texts)
-        return _Facts(self.places, numbers, self.given.setdefault(given, given), texts)
+    def _rates(self, block: Block) -> list[float]:
+        rates = block.numbers(self.lr, "lr")
+        for at, rate in enumerate(rates):
+            if not isfinite(rate):
+                row = block.row(at)
+                row.refuse(f"lr is {row.number(self.lr, 'lr')}, not a finite number")
+        return rates
 
-    def _read(self, cells: Sequence[str]) -> tuple[Value, ...]:
+    def _setting(self, cells: tuple[str, ...]) -> tuple[Value, ...]:
         """Return the values of cells, the same ones for the same cells."""
-        key = tuple(cells)
-        if key not in self.values:
-            self.values[key] = tuple(map(value_of, key))
-        return self.values[key]
+        if cells not in self.values:
+            self.values[cells] = tuple(map(value_of, cells))
+        return self.values[cells]
+
+
+def _check_whole(
+    block: Block, column: TableColumn, cells: Sequence[str], values: Sequence[float]
+) -> None:
+    """Raise UserError for the first number of a column that is not whole."""
+    for at, (cell, value) in enumerate(zip(cells, values, strict=True)):
+        if cell and not value.is_integer():
+            block.row(at).refuse(f"{column.name} is {show(cell)}, not a whole number")
 
 
 class Curve(NamedTuple):
-    """One trial's points, the oldest first; a value that was not measured is nan."""
+    """One trial's recorded points, the oldest first; a value that was not measured is nan."""
 
     trial: str
     steps: Sequence[int]
     values: dict[str, Sequence[float]]  # by column
-    line: int  # of the first, in the file
 
 
 def read_curves(
-    folder: Path, columns: Iterable[str], wanted: Iterable[str] | None = None
+    folder: Path, columns: Iterable[str], wanted: Collection[str] | None = None
 ) -> Iterator[Curve]:
-    """Yield the points of every trial that has some and is wanted, in the order of the file.
+    """Yield the points of every trial that has some and is wanted, in the order of curves.csv.
 
     Raises UserError naming the line that is wrong, or a column that is not there.
     """
-    file = folder / "curves.csv"
-    if wanted is None:
-        yield from _all_points(read_blocks(file), columns)
-        return
-    rows = read_rows(file, {trial.encode() for trial in wanted})
-    header = next(rows)
-    at = {name: place_of(header, name) for name in ("step", *columns)}
-    for trial, lines in groupby(rows, key=lambda row: row.cells[0]):
-        held = list(lines)
-        cells = {name: _numbers(held, place, name) for name, place in at.items()}
-        steps = [_step(row, value) for row, value in zip(held, cells.pop("step"), strict=True)]
-        yield Curve(trial, steps, dict(cells), held[0].line)
+    return curves_of(CsvFile(folder / "curves.csv"), columns, wanted)
 
 
-def _all_points(blocks: Iterator[Block], columns: Iterable[str]) -> Iterator[Curve]:
+def curves_of(
+    file: CsvFile, columns: Iterable[str], wanted: Collection[str] | None = None
+) -> Iterator[Curve]:
+    """Yield the points of a curves.csv as `read_curves` does."""
+    blocks = file.blocks(None if wanted is None else {trial.encode() for trial in wanted})
     header = next(blocks).row(0)
-    at = {name: place_of(header, name) for name in ("step", *columns)}
+    table = table_of("curves.csv", header)
+    at = {name: place_of(table, name, header) for name in ("step", *columns)}
     held: Curve | None = None  # whose rows the next block may go on with
+    seen: set[str] = set()
     for block in blocks:
-        trials = block.column(0)
         values = {name: block.numbers(place, name) for name, place in at.items()}
-        numbers = values.pop("step")
-        if not all(map(float.is_integer, numbers)):
-            for place, number in enumerate(numbers):
-                _step(block.row(place), number)
-        steps = list(map(int, numbers))
-        edges = [k for k, (one, other) in enumerate(pairwise(trials), 1) if one != other]
-        for first, last in pairwise((0, *edges, len(trials))):
-            part = {name: of[first:last] for name, of in values.items()}
-            found = Curve(trials[first], steps[first:last], dict(part), block.lines[first])
-            if held and held.trial == found.trial:
+        _check_epochs(block, values.get("epoch", ()))
+        steps = _steps(block, values.pop("step"))
+        for first, last in trials_in(block):
+            trial = block.cells[first * block.width]
+            found = Curve(trial, steps[first:last], {n: of[first:last] for n, of in values.items()})
+            if held and held.trial == trial:
                 held = _joined(held, found)
-            else:
-                if held:
-                    yield held
-                held = found
+                continue
+            if held:
+                yield held
+            if trial in seen:
+                block.row(first).refuse("the rows of its trial do not follow one another")
+            seen.add(trial)
+            held = found
     if held:
         yield held
 
 
+def trials_in(block: Block) -> Iterator[tuple[int, int]]:
+    """Yield where the rows of each trial begin and end in a block."""
+    edges = [k for k, (one, other) in enumerate(pairwise(block.column(0)), 1) if one != other]
+    return pairwise((0, *edges, len(block.lines)))
+
+
+def _steps(block: Block, numbers: Sequence[float]) -> list[int]:
+    for at, number in enumerate(numbers):
+        if not number.is_integer():
+            block.row(at).refuse("it has no step")
+    return list(map(int, numbers))
+
+
+def _check_epochs(block: Block, epochs: Sequence[float]) -> None:
+    for at, epoch in enumerate(epochs):
+        if isnan(epoch):
+            block.row(at).refuse("it has no epoch")
+
+
 def _joined(one: Curve, other: Curve) -> Curve:
     values = {name: [*of, *other.values[name]] for name, of in one.values.items()}
-    return Curve(one.trial, [*one.steps, *other.steps], dict(values), one.line)
-
-
-def place_of(header: Row, name: str) -> int:
-    """Return a measure's place in the header; raises UserError if it is not there."""
-    if name not in header.cells:
-        header.refuse(f"there is no column {name}")
-    # The last one named so: a varied setting, to the left, may have that name too.
-    return len(header.cells) - 1 - header.cells[::-1].index(name)
-
-
-def _numbers(rows: Sequence[Row], place: int, name: str) -> list[float]:
-    try:
-        return [float(row.cells[place]) for row in rows]
-    except ValueError:  # one is empty, or wrong
-        return [row.number_or_nan(place, name) for row in rows]
-
-
-def _step(row: Row, value: float) -> int:
-    if not value.is_integer():
-        row.refuse("it has no step")
-    return int(value)
+    return Curve(one.trial, [*one.steps, *other.steps], dict(values))
 
 
 def seconds_of(folder: Path, run: Trials) -> dict[str, float]:

@@ -18,14 +18,13 @@ from gdcli.engine.families.find import needs_torch, on_torch
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.runs.csv_read import lines_of
-from gdcli.runs.csv_write import curve_columns, summary_columns
 from gdcli.runs.differences import CheckResult, Difference, TrialComparison, compare_runs
 from gdcli.runs.fingerprint import data_checksums, fingerprint
-from gdcli.runs.folder import Recorded
+from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.manifest import changed
-from gdcli.runs.overview import state_of
 from gdcli.runs.spec import FORMAT, SHOWN, changed_code, read_spec
 from gdcli.runs.store import Store
+from gdcli.runs.table import tables_of
 from gdcli.runs.work import BatchRunner, plan_for
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from gdcli.runs.progress import Progress
 
 
-def inspect(run: Recorded) -> Iterator[CheckResult]:
+def check_files(run: RunFolder) -> Iterator[CheckResult]:
     """Yield what every check of a finished run's files finds, the cheapest first.
 
     A check that needs code which the folder names, and which is not to be run, is not done.
@@ -56,8 +55,8 @@ def inspect(run: Recorded) -> Iterator[CheckResult]:
             yield CheckResult(name, "damaged", str(error))
 
 
-def _files(run: Recorded) -> CheckResult:
-    files = changed(run.folder, run.manifest)
+def _files(run: RunFolder) -> CheckResult:
+    files = changed(run.path, run.manifest)
     if not files:
         return CheckResult("files", "ok", f"{', '.join(run.manifest['files'])}: checksums hold")
     missing = [file.name for file in files if not file.exists()]
@@ -67,26 +66,21 @@ def _files(run: Recorded) -> CheckResult:
     return CheckResult("files", "damaged", f"{names}: not what the run wrote")
 
 
-def _experiment(run: Recorded) -> CheckResult:
+def _experiment(run: RunFolder) -> CheckResult:
     if run.experiment.hash == run.manifest["experiment"]["hash"]:
         return CheckResult("experiment", "ok", "experiment.toml gives the trials of the manifest")
     what = "experiment.toml gives other trials than those of the manifest"
     return CheckResult("experiment", "different", what)
 
 
-def _columns(run: Recorded) -> CheckResult:
+def _columns(run: RunFolder) -> CheckResult:
     """Compare the headers of both tables with those that the run would write."""
-    experiment, exact = run.experiment, run.manifest["format"] == FORMAT
-    metrics = experiment.grid.metrics
-    for table, columns in zip(
-        run.tables,
-        (curve_columns(experiment, metrics), summary_columns(experiment, metrics)),
-        strict=True,
-    ):
-        held, wanted = table.columns, columns
+    exact = run.manifest["format"] == FORMAT
+    for table, columns in zip(run.lines, tables_of(run.experiment), strict=True):
+        held, wanted = table.table.names, columns.names
         if not exact:  # other columns there may be, but what is named alike is in the same order
-            held = tuple(name for name in held if name in columns)
-            wanted = tuple(name for name in columns if name in table.columns)
+            held = tuple(name for name in held if name in columns.names)
+            wanted = tuple(name for name in columns.names if name in table.table.names)
         for found, name in zip_longest(held, wanted, fillvalue=""):
             if found != name:
                 what = f"{table.path.name}: column {show(found)} is where {show(name)} belongs"
@@ -94,35 +88,37 @@ def _columns(run: Recorded) -> CheckResult:
     return CheckResult("columns", "ok", "both tables have the columns of the experiment, in order")
 
 
-def _trials(run: Recorded) -> CheckResult:
+def _trials(run: RunFolder) -> CheckResult:
     """Compare the trials of both tables, in order, with those of the experiment."""
     wanted = [trial.id for trial in run.experiment.grid.trials]
-    if missing := [trial for trial in wanted if trial not in run.summary.places]:
+    if missing := [trial for trial in wanted if trial not in run.summary_lines.places]:
         what = f"summary.csv lacks {len(missing)} of {len(wanted)} trials, {missing[0]} first"
         return CheckResult("trials", "missing", what)
-    if list(run.summary.places) != wanted:
+    if list(run.summary_lines.places) != wanted:
         return CheckResult("trials", "different", "summary.csv has more trials, or another order")
     # A trial that failed has no curve.
-    if list(run.curves.places) != [trial for trial in wanted if trial in run.curves.places]:
+    if list(run.curve_lines.places) != [
+        trial for trial in wanted if trial in run.curve_lines.places
+    ]:
         return CheckResult("trials", "different", "curves.csv has more trials, or another order")
     return CheckResult("trials", "ok", f"all {len(wanted)}, in the experiment's order")
 
 
-def _shards(run: Recorded) -> CheckResult:
+def _shards(run: RunFolder) -> CheckResult:
     """Check that the shards are whole, and that the tables are made of them."""
-    hidden = run.folder / ".gdcli"
+    hidden = run.path / ".gdcli"
     if not hidden.is_dir():
         return CheckResult(
             "shards", "skipped", "the folder has none; the tables stand for themselves"
         )
     try:
-        spec = read_spec(run.folder, SHOWN)
+        spec = read_spec(run.path, SHOWN)
     except (UserError, OSError):
         return CheckResult("shards", "damaged", ".gdcli/spec.json is not what the run wrote")
-    store, total = Store(run.folder, spec), spec["batches"]
+    store, total = Store(run.path, spec), spec["batches"]
     if store.id != run.manifest.get("spec"):
         return CheckResult("shards", "different", ".gdcli is of another run than manifest.json")
-    whole, made = 0, [hashlib.sha256(table.header()) for table in run.tables]
+    whole, made = 0, [hashlib.sha256(table.header()) for table in run.lines]
     broken = None
     there = set(store.there(total))
     for index in range(total):
@@ -135,7 +131,7 @@ def _shards(run: Recorded) -> CheckResult:
     if broken is not None:
         what = f"{total - whole} of {total} are not whole, {broken:06d} first"
         return CheckResult("shards", "damaged", what)
-    for table, digest in zip(run.tables, made, strict=True):
+    for table, digest in zip(run.lines, made, strict=True):
         if digest.hexdigest() != run.manifest["files"][table.path.name]["sha256"]:
             return CheckResult("shards", "different", f"{table.path.name} is not made of them")
     return CheckResult("shards", "ok", f"{total} of {total} whole; they make the tables")
@@ -144,11 +140,11 @@ def _shards(run: Recorded) -> CheckResult:
 UNKNOWN = "not recorded"
 
 
-def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) -> CheckResult:
+def recompute(run: RunFolder, sample: int | None, seed: int, progress: Progress) -> CheckResult:
     """Train a finished run's batches again, or a `sample` of them, and compare every trial.
 
     Where the fingerprint is that of the run, the bytes must be the same; elsewhere the values,
-    as closely as `Judge` says. Nothing is written.
+    as closely as `TrialComparison` says. Nothing is written.
     """
     device, changes = surroundings(run)
     if changed := changed_code(run.experiment, run.manifest):
@@ -163,10 +159,10 @@ def run_again(run: Recorded, sample: int | None, seed: int, progress: Progress) 
     work = BatchRunner(run.experiment.varied, run.experiment.grid.metrics, device)
     again = _Rerun(run, work, TrialComparison(run, exact=not changes))
     again.train(batches, progress)
-    return again.finding(changes)
+    return again.result(changes)
 
 
-def surroundings(run: Recorded) -> tuple[str, list[str]]:
+def surroundings(run: RunFolder) -> tuple[str, list[str]]:
     """Return the device to run on, and where the fingerprint differs from the run's, in words."""
     was: dict[str, Any] = run.manifest["fingerprint"]
     problem = run.experiment.grid.trials[0].problem
@@ -195,7 +191,7 @@ def _chosen(batches: list[TrialBatch], sample: int | None, seed: int) -> list[Tr
 class _Rerun:
     """Batches on their way through training and comparison."""
 
-    def __init__(self, run: Recorded, work: BatchRunner, judge: TrialComparison) -> None:
+    def __init__(self, run: RunFolder, work: BatchRunner, judge: TrialComparison) -> None:
         self.run, self.work, self.judge = run, work, judge
         self.ways: Counter[str] = Counter()  # trials by how they were found to be the same
         self.differing = 0
@@ -221,7 +217,7 @@ class _Rerun:
             else:
                 self.ways[verdict] += 1
 
-    def finding(self, changes: Sequence[str]) -> CheckResult:
+    def result(self, changes: Sequence[str]) -> CheckResult:
         """Return what the comparison came to, how it was made and why so."""
         why = "; ".join(changes)
         why = f"not of the same fingerprint: {why}" if changes else "the fingerprint is the run's"
@@ -245,22 +241,19 @@ def verify(
 
     Code that the folder names is run only if `trust` is: else nothing is run again.
     """
-    run, findings = _inspected(folder, trust=trust)
-    needed = [f for f in findings if f.check in NEEDED]
+    run, results = _inspected(folder, trust=trust)
+    needed = [f for f in results if f.check in NEEDED]
     if run is None or not all(f.sound for f in needed):
-        return [
-            *findings,
-            CheckResult("rerun", "skipped", "there is nothing whole to compare with"),
-        ]
+        return [*results, CheckResult("rerun", "skipped", "there is nothing whole to compare with")]
     if not all(f.done for f in needed):
-        return [*findings, CheckResult("rerun", "not done", "its code is not run without --trust")]
-    return [*findings, run_again(run, sample, seed, progress)]
+        return [*results, CheckResult("rerun", "not done", "its code is not run without --trust")]
+    return [*results, recompute(run, sample, seed, progress)]
 
 
 def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[CheckResult]:
     """Check the folders of two runs and compare what they recorded; nothing is run."""
-    (run, findings), (held, more) = (_inspected(f, trust=False) for f in (folder, other))
-    broken = [*_broken(folder, findings), *_broken(other, more)]
+    (run, results), (held, more) = (_inspected(f, trust=False) for f in (folder, other))
+    broken = [*_broken(folder, results), *_broken(other, more)]
     files = broken or [CheckResult("files", "ok", f"{folder} and {other} are whole")]
     if run is None or held is None:
         return files
@@ -270,12 +263,12 @@ def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[Chec
         return [*files, CheckResult("values", "damaged", str(error))]
 
 
-def _broken(folder: Path, findings: list[CheckResult]) -> list[CheckResult]:
+def _broken(folder: Path, results: list[CheckResult]) -> list[CheckResult]:
     """Return what speaks against a run, with its folder."""
-    return [replace(f, detail=f"{folder}: {f.detail}") for f in findings if not f.sound]
+    return [replace(f, detail=f"{folder}: {f.detail}") for f in results if not f.sound]
 
 
-def _inspected(folder: Path, *, trust: bool) -> tuple[Recorded | None, list[CheckResult]]:
+def _inspected(folder: Path, *, trust: bool) -> tuple[RunFolder | None, list[CheckResult]]:
     """Return a run with what its files show; None for one without a manifest that can be read."""
     if not (folder / "manifest.json").exists():
         try:
@@ -283,8 +276,9 @@ def _inspected(folder: Path, *, trust: bool) -> tuple[Recorded | None, list[Chec
         except OSError as error:
             said = str(error)
         return None, [CheckResult("manifest", "missing", said)]
+    run = RunFolder(folder, trust=trust)
     try:
-        run = Recorded.read(folder, trust=trust)
+        _ = run.engine
     except UserError as error:
         return None, [CheckResult("manifest", "damaged", str(error))]
-    return run, list(inspect(run))
+    return run, list(check_files(run))

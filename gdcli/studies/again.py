@@ -24,8 +24,7 @@ from gdcli.fields import show
 from gdcli.runs.csv_write import Rows
 from gdcli.runs.differences import BYTES, Difference, TrialComparison
 from gdcli.runs.fingerprint import data_checksum, problem_key
-from gdcli.runs.folder import Recorded
-from gdcli.runs.overview import state_of
+from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.spec import changed_code
 from gdcli.runs.verify import surroundings
 
@@ -69,7 +68,7 @@ def trained_again(
     """
     if not (folder / "manifest.json").exists():
         raise UserError(show(str(folder)), state_of(folder).unfinished, GO_ON)
-    run = Recorded.read(folder, trust=trust)
+    run = RunFolder(folder, trust=trust)
     _check_ended(run, trial)
     chosen = next((t for t in run.experiment.grid.trials if t.id == trial), None)
     if chosen is None:
@@ -110,32 +109,30 @@ def _another(difference: Difference, changes: list[str]) -> RunError:
     return RunError(f"{what}: {difference}; {fix}")
 
 
-def _check_ended(run: Recorded, trial: str) -> None:
+def _check_ended(run: RunFolder, trial: str) -> None:
     """Raise UserError unless the run has the trial, and it was trained to its end."""
-    table = run.summary
-    if trial not in table.places:
+    held = next((one for one in run.trials.trials if one.id == trial), None)
+    if held is None:
         what = f"the run holds no trial {show(trial)}"
         raise UserError("--trial", what, "give an id of summary.csv's first column")
-    (row,) = table.measured(table.lines(trial))[:1]
-    status = row[table.measures.index("status")]
-    if status != "finished":
-        what = f"trial {trial} {status}: it has no trained weights"
+    if held.status != "finished":
+        what = f"trial {trial} {held.status}: it has no trained weights"
         raise UserError("--trial", what, "choose one that finished")
 
 
-def _check_same(run: Recorded, trial: Trial, changes: list[str]) -> None:
+def _check_same(run: RunFolder, trial: Trial, changes: list[str]) -> None:
     """Raise UserError where the code or the data are not those of the run."""
     if changed := changed_code(run.experiment, run.manifest):
-        raise UserError(str(run.folder), changed, "bring back the file as it was")
+        raise UserError(str(run.path), changed, "bring back the file as it was")
     # Elsewhere the means that the features are scaled by may differ in the last digit.
     recorded = run.manifest.get("data", {}).get(problem_key(trial.problem))
     if not changes and data_checksum(trial) != recorded:
         what = "the data are not those that the run was trained on"
-        raise UserError(str(run.folder), what, "bring back the file as it was")
+        raise UserError(str(run.path), what, "bring back the file as it was")
 
 
 def _trained(
-    run: Recorded, trial: Trial, device: str, make_bar: Callable[[], Progress]
+    run: RunFolder, trial: Trial, device: str, make_bar: Callable[[], Progress]
 ) -> _Trained:
     """Train a trial, on a GPU beside those that were beside it: its bits depend on them there."""
     data = examples_of(trial)
@@ -163,7 +160,7 @@ def _trained(
 
 
 def _of_part(
-    run: Recorded, batch: TrialBatch, trial: Trial, device: str, bar: Progress
+    run: RunFolder, batch: TrialBatch, trial: Trial, device: str, bar: Progress
 ) -> _Trained:
     """Train a batch; return what became of one trial."""
     place, points = batch.trials.index(trial), 0

@@ -13,11 +13,11 @@ import pytest
 from gdcli import load
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis
 from gdcli.cli.app import main
-from gdcli.engine.watched import FACTS
 from gdcli.executors.execute import execute
 from gdcli.report.results import diagnoses_of
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
+from gdcli.runs.table import FACTS
 from gdcli.runs.trials import read_trials
 from tests.grids import experiment
 from tests.run_folders import Made, facts_of
@@ -139,7 +139,7 @@ def as_format_2(folder: Path) -> None:
     path = folder / "summary.csv"
     summary = pd.read_csv(path, dtype=str, keep_default_na=False)
     summary = summary.rename(columns={"stopped_by": "verdict"}).assign(verdict="slow")
-    summary = summary.drop(columns=[name for name in FACTS if name not in OLD])
+    summary = summary.drop(columns=[end.name for end in FACTS if end.name not in OLD])
     summary[[name for name in OLD if name not in summary]] = "0"
     rest = [name for name in summary if name not in OLD]
     summary[[*rest, *OLD]].to_csv(path, index=False, lineterminator="\n")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs.overview import State, state_of
+from gdcli.runs.folder import State, state_of
 from tests.cli.command_line import Shell
 from tests.runs.command import tables
 

@@ -12,8 +12,8 @@ import pytest
 from gdcli.errors import RunError
 from gdcli.executors.supervisor import Executor, RunMonitor, Unit, WorkerDied, supervise
 from gdcli.runs import atomic
+from gdcli.runs.folder import State, state_of
 from gdcli.runs.options import RunOptions
-from gdcli.runs.overview import State, state_of
 from gdcli.runs.run import Run
 from gdcli.runs.store import Shard
 from tests.executors.test_execute import Counting

@@ -56,8 +56,8 @@ def test_a_run_is_told_with_its_manifest_and_read_back_exactly(tmp_path: Path) -
     run = real_run(tmp_path)
     content = read(run)
     assert (content["format"], content["run"], content["state"]) == (1, "net", "complete")
-    assert content["manifest"] == json.loads((run.folder / "manifest.json").read_text())
-    points = read_curves(run.folder, ("train_loss", "test_accuracy"))
+    assert content["manifest"] == json.loads((run.path / "manifest.json").read_text())
+    points = read_curves(run.path, ("train_loss", "test_accuracy"))
     for trial, recorded in zip(content["trials"], points, strict=True):
         assert trial["trial"] == recorded.trial
         assert trial["curve"]["step"] == recorded.steps

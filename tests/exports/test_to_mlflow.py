@@ -76,7 +76,7 @@ def test_every_point_of_a_real_run_is_there(tmp_path: Path, uri: str) -> None:
     run = named(real_run(tmp_path), "real")
     assert ToMlflow().write(run, (), uri, overwrite=False) == []
     found = logged(uri, "real")
-    for trial in run.trials():
+    for trial in run.records():
         held = found[trial.id]
         assert held.info.status == "FINISHED"
         assert held.info.run_name == f"gd vanilla lr={trial.settings['lr']} seed=0"

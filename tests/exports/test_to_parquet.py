@@ -26,7 +26,7 @@ def test_columns_have_types(tmp_path: Path) -> None:
     curves = parquet.read_schema(tmp_path / "out/curves.parquet")
     summary = parquet.read_schema(tmp_path / "out/summary.parquet")
     for table, schema in (("curves.csv", curves), ("summary.csv", summary)):
-        assert schema.names == next(read_rows(run.folder / table)).cells
+        assert schema.names == next(read_rows(run.path / table)).cells
     texts = ["trial", "method", "optimizer", "schedule"]
     assert [n for n in curves.names if str(curves.field(n).type) == "string"] == texts
     whole = ["batch_size", "seed", "step", "examples"]
@@ -40,7 +40,7 @@ def test_values_are_those_of_the_csv(tmp_path: Path) -> None:
     run = real_run(tmp_path)
     to_parquet.ToParquet().write(run, (), str(tmp_path / "out"), overwrite=False)
     for name in ("curves", "summary"):
-        _, *rows = read_rows(run.folder / f"{name}.csv")
+        _, *rows = read_rows(run.path / f"{name}.csv")
         table = parquet.read_table(tmp_path / f"out/{name}.parquet")
         for place, column in enumerate(table.columns):
             as_text = str(column.type) == "string"
@@ -73,7 +73,7 @@ def test_many_rows_make_several_row_groups(tmp_path: Path, monkeypatch: pytest.M
         odd_run(tmp_path / "odd"), (), str(tmp_path / "out"), overwrite=False
     )
     file = parquet.ParquetFile(tmp_path / "out/curves.parquet")
-    assert [file.metadata.row_group(i).num_rows for i in range(2)] == [6, 3]
+    assert [file.metadata.row_group(i).num_rows for i in range(2)] == [5, 4]
 
 
 def test_a_part_of_a_run_and_of_its_trials(tmp_path: Path) -> None:

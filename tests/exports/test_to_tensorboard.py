@@ -48,7 +48,7 @@ def rounded(value: Any) -> float:
 def test_every_point_of_a_real_run_is_there(tmp_path: Path) -> None:
     run = real_run(tmp_path)
     assert ToTensorboard().write(run, (), str(tmp_path / "logs"), overwrite=False) == []
-    for trial in run.trials():
+    for trial in run.records():
         events = read(tmp_path / "logs", trial.id)
         for name in ("train_loss", "grad_norm", "test_loss", "train_accuracy", "test_accuracy"):
             points = zip(trial.curve["step"], trial.curve[name], strict=True)
@@ -59,7 +59,7 @@ def test_every_point_of_a_real_run_is_there(tmp_path: Path) -> None:
 def test_settings_and_ends_are_hyperparameters_and_their_metrics(tmp_path: Path) -> None:
     run = real_run(tmp_path)
     ToTensorboard().write(run, (), str(tmp_path / "logs"), overwrite=False)
-    for trial in run.trials():
+    for trial in run.records():
         events = read(tmp_path / "logs", trial.id)
         given = plugin(events, "session_start_info").hparams
         assert given["lr"].number_value == trial.settings["lr"]

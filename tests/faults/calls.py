@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gdcli.runs.overview import state_of
+from gdcli.runs.folder import state_of
 from tests.faults.child import Ended, run
 from tests.faults.inject import MODES
 from tests.runs.command import SMALL, leftovers, tables

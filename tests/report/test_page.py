@@ -158,7 +158,7 @@ def test_curves_keep_their_ends_and_points_that_others_have(tmp_path: Path) -> N
     trials = [Made([9.0] * n, seed=n, identity=str(n)) for n in lengths]
     folder = write_run(tmp_path, trials)
     points = read_curves(folder, ("epoch", "train_loss"))
-    curves = thinned_curves(folder, points, ["train_loss"], 2000)  # as if there were more
+    curves = thinned_curves(points, ["train_loss"], 2000)  # as if there were more
     assert curves.most == 250
     kept = {name: set(epochs) for name, epochs in curves.epochs.items()}
     for length in lengths:
@@ -214,7 +214,7 @@ def test_rows_of_a_trial_that_are_apart_are_refused(tmp_path: Path) -> None:
     file.write_text("\n".join([header, *rest, first, ""]))
     points = read_curves(folder, ("epoch", "train_loss"))
     with pytest.raises(UserError, match=r"curves\.csv:5: the rows of its trial do not follow one"):
-        thinned_curves(folder, points, ["train_loss"], 2)
+        thinned_curves(points, ["train_loss"], 2)
 
 
 def test_what_theory_says_stands_beside_what_was_measured(tmp_path: Path) -> None:

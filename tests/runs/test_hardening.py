@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs.overview import State, state_of
+from gdcli.runs.folder import State, state_of
 from gdcli.runs.spec import FORMAT
 from tests.executors.test_execute import run
 from tests.grids import experiment

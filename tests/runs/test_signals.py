@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs.overview import State, state_of
+from gdcli.runs.folder import State, state_of
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
 
 ALONE = (*SMALL, "--workers", "1")

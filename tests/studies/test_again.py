@@ -8,7 +8,7 @@ import numpy as np
 
 from gdcli.engine.batch import batches_of
 from gdcli.executors.execute import execute
-from gdcli.runs.folder import Recorded
+from gdcli.runs.folder import RunFolder
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from gdcli.studies.again import _of_part, trained_again
@@ -19,13 +19,13 @@ def test_company_changes_no_weight_even_where_a_trial_ends_first(tmp_path: Path)
     grid = {"method": "minibatch", "lr": "0.02,0.5,0.1", "epochs": "6", "target_loss": "0.8"}
     given = experiment("mlp", {"dataset": "iris"}, **grid)
     execute(given, RunOptions(output=tmp_path, name="a"), Silent())
-    run = Recorded.read(tmp_path / "a", trust=False)
+    run = RunFolder(tmp_path / "a")
     (batch,) = batches_of(run.experiment.grid.cohorts)
     steps = set()
     for trial in batch.trials:
         alone = trained_again(tmp_path / "a", trial.id, Silent, trust=False)
         beside = _of_part(run, batch, trial, "cpu", Silent())
-        assert beside.curve == run.curves.lines(trial.id)
+        assert beside.curve == run.curve_lines.lines(trial.id)
         assert (beside.step, beside.loss) == (alone.step, alone.loss)
         for name, array in alone.params.items():
             np.testing.assert_array_equal(beside.params[name], array)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.analysis.best import Candidate, Setting, best, settings_of
-from gdcli.analysis.quantiles import Band, Spread, read_curves, spread, spread_curve
+from gdcli.analysis.quantiles import Band, Spread, spread, spread_curve
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.numbers import distinct_labels
@@ -36,7 +36,7 @@ from gdcli.report.charts.chart import (
 )
 from gdcli.report.console import literal
 from gdcli.report.labels import namer
-from gdcli.runs.trials import Trials, read_trials
+from gdcli.runs.trials import Trials, read_curves, read_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -259,8 +259,9 @@ class Source:
     def bands(self, cells: Sequence[Candidate]) -> list[Band]:
         """Return the metric over the epochs of each cell; reads curves.csv once."""
         wanted = {trial.id for cell in cells for trial in cell.ran}
-        curves = read_curves(self.folder, wanted, self.metric)
-        return [spread_curve(cell.ran, curves) for cell in cells]
+        columns = dict.fromkeys(("epoch", self.metric))
+        curves = {curve.trial: curve for curve in read_curves(self.folder, columns, wanted)}
+        return [spread_curve(cell.ran, curves, self.metric) for cell in cells]
 
 
 def read_source(folder: Path, metric: str) -> Source:

@@ -15,11 +15,11 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gdcli.analysis.theory import Expectation, expectation
-from gdcli.engine.watched import FACTS
 from gdcli.numbers import distinct_labels
 from gdcli.report.charts.charts import NAMES, Source, label_of, metrics_of
 from gdcli.report.page.html import own_markup
-from gdcli.runs.csv_read import Row, read_blocks
+from gdcli.runs.csv_read import CsvFile, table_of
+from gdcli.runs.table import FACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,23 +107,18 @@ class Thinned:
         return found
 
 
-def thinned_curves(
-    folder: Path, curves: Iterable[Curve], metrics: Sequence[str], trials: int
-) -> Thinned:
+def thinned_curves(curves: Iterable[Curve], metrics: Sequence[str], trials: int) -> Thinned:
     """Keep as many points of each of the curves of a run's curves.csv as fit.
 
     Of a trial are kept its first and last point and every 2nd, 4th or 8th ..., so that those of a
     trial that ended early are among those of the others. `curves` have the values of "epoch" and
-    the metrics. Raises UserError naming a wrong line.
+    the metrics.
     """
     most = min(MOST_POINTS, max(2, MOST_VALUES // (trials * len(metrics))))
     kept = Thinned(most, {name: array("d") for name in metrics})
     axes: dict[tuple[float, ...], tuple[float, ...]] = {}
     filled = 0
     for points in curves:
-        if points.trial in kept.epochs:
-            row = Row(folder / "curves.csv", points.line, [])
-            row.refuse("the rows of its trial do not follow one another")
         count = len(points.steps)
         step = 1
         while -(-count // step) > most:
@@ -146,7 +141,7 @@ def _every(values: Sequence[float], step: int, *, last: bool) -> Sequence[float]
 _Place = TypeVar("_Place", int, int | None)
 
 # What diagnoses start from, and nobody looks for in a table.
-OWN_FACTS = {name for name in FACTS if not name.startswith("diverged")}
+OWN_FACTS = {end.name for end in FACTS if not end.name.startswith("diverged")}
 
 SHARPNESS = "sharpness"
 
@@ -290,9 +285,8 @@ class _Column:
 
 def _table(folder: Path, trials: int) -> list[_Column]:
     """Return the columns of summary.csv but OWN_FACTS, of which one block at a time is read."""
-    blocks = read_blocks(folder / "summary.csv")
-    header = next(blocks).cells
-    names = [f"{n} (varied)" if n in header[at + 1 :] else n for at, n in enumerate(header)]
+    blocks = CsvFile(folder / "summary.csv").blocks()
+    names = table_of("summary.csv", next(blocks).row(0)).columns
     most = max(1, trials // 3)
     kept = [(at, _Column(name, most)) for at, name in enumerate(names) if name not in OWN_FACTS]
     for block in blocks:

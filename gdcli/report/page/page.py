@@ -63,7 +63,7 @@ def _read(folder: Path) -> tuple[list[Section], dict[str, object]]:
     diagnoses, metrics = Diagnoses(source.run, theory), curve_metrics(source)
     told = theory_accounts(source, diagnoses)
     points = read_curves(folder, dict.fromkeys(("epoch", *metrics, *told.columns)))
-    curves = thinned_curves(folder, told.measuring(points), metrics, len(source.run.trials))
+    curves = thinned_curves(told.measuring(points), metrics, len(source.run.trials))
     whole = content(source, curves, theory)
     run = PageRun(source, manifest, theory, diagnoses, told.measured(), curves, whole["facets"])
     sections = [_section(view, shown) for view in page_views() if (shown := view.content(run))]

@@ -29,7 +29,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdcli import door
-from gdcli.analysis.quantiles import column_of
 from gdcli.csv_cell import as_given
 from gdcli.engine.device import resolve
 from gdcli.engine.families.find import needs_torch
@@ -231,7 +230,7 @@ def read_explored(folder: Path) -> ExploredRun | None:
     table, losses = _table(place / "settings.csv")
     rows = read_rows(place / "examples.csv")
     header = next(rows)
-    count = column_of(header, "example")
+    count = header.place("example")
     classified = "region" in header.cells
     found = list(_settings(rows, header, count, classified=classified))
     order = sorted(found, key=lambda setting: losses.get(setting.values, inf))
@@ -275,7 +274,7 @@ def _table(file: Path) -> tuple[list[dict[str, Value]], dict[tuple[str, ...], fl
     header, *rows = read_rows(file)
     if not rows:
         header.refuse("it has no settings")
-    count = column_of(header, "seeds")
+    count = header.place("seeds")
     # Where no setting was trained to the end there is none.
     loss = header.cells.index("train_loss") if "train_loss" in header.cells else count
     losses = {tuple(row.cells[:count]): row.number(loss, "train_loss") for row in rows}
@@ -286,9 +285,9 @@ def _table(file: Path) -> tuple[list[dict[str, Value]], dict[tuple[str, ...], fl
 def _settings(
     rows: Iterator[Row], header: Row, count: int, *, classified: bool
 ) -> Iterator[ExploredSetting]:
-    measures = {name: column_of(header, name) for name in (CLASSIFIED if classified else REGRESSED)}
+    measures = {name: header.place(name) for name in (CLASSIFIED if classified else REGRESSED)}
     named = ("label", "predicted", "region", "likely_error") if classified else ("target",)
-    words = {name: column_of(header, name) for name in named}
+    words = {name: header.place(name) for name in named}
     # By the names of the classes, and the rows of the file, where there are such columns.
     known = {"class": "label", "predicted_class": "predicted", **dict.fromkeys(COUNTED, "row")}
     words |= {

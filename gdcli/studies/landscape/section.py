@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdcli import door
-from gdcli.analysis.quantiles import column_of
 from gdcli.errors import UserError
 from gdcli.numbers import rounded
 from gdcli.report.page.content import plain
@@ -124,7 +123,7 @@ def _plane(file: Path) -> tuple[list[float], list[float], list[list[float]]]:
     """Return both axes and the losses, y by y."""
     rows = read_rows(file)
     header = next(rows)
-    places = [column_of(header, name) for name in ("x", "y", "train_loss")]
+    places = [header.place(name) for name in ("x", "y", "train_loss")]
     xs: list[float] = []
     ys: list[float] = []
     losses: list[list[float]] = []
@@ -145,7 +144,7 @@ def _paths(file: Path) -> Iterator[SavedPath]:
     rows = read_rows(file)
     header = next(rows)
     names = "step", "x", "y", "train_loss", "off_plane"
-    places = {name: column_of(header, name) for name in names}
+    places = {name: header.place(name) for name in names}
     for trial, line in groupby(rows, key=lambda row: row.cells[0]):
         held = list(line)
         values = {n: [row.number_or_nan(at, n) for row in held] for n, at in places.items()}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from gdcli.runs import overview
-from gdcli.runs.overview import State, state_of
+from gdcli.runs.folder import State, state_of
 from tests.cli.command_line import Shell
-from tests.runs.test_claims import another
+from tests.runs.test_atomic_claims import another
 
 RUN = ("run", "quadratic", "--lr", "0.1,0.05", "--epochs", "3", "--quiet", "--name")
 

@@ -1,4 +1,4 @@
-"""Rows in blocks are those that are read one by one, and so are their mistakes."""
+"""Rows in blocks are those that are read one by one, and so are mistakes; lines of trials."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from gdcli import door
 from gdcli.errors import UserError
-from gdcli.runs.csv_read import read_blocks, read_rows
+from gdcli.runs.csv_read import CsvFile, cells, find_lines, lines_of, read_rows
 
 LONG = "a,b\n" + "".join(f"t{k},{k}\n" for k in range(3000))
 FILES = {
@@ -32,7 +32,7 @@ def rows(path: Path, *, blocks: bool) -> object:
     try:
         if not blocks:
             return [(row.line, row.cells) for row in read_rows(path)]
-        held = [(block, at) for block in read_blocks(path) for at in range(len(block.lines))]
+        held = [(block, at) for block in CsvFile(path).blocks() for at in range(len(block.lines))]
         return [(block.row(at).line, block.row(at).cells) for block, at in held]
     except UserError as error:
         return str(error)
@@ -53,3 +53,23 @@ def test_what_is_not_utf8_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"a,b\n1,\xff\n")
     assert "is not UTF-8" in str(rows(path, blocks=True))
     assert "no such file" in str(rows(tmp_path / "b.csv", blocks=True))
+
+
+HEADER = "trial,status,steps\n"
+
+
+def test_a_table_of_many_short_lines_is_given_up_at_the_first(tmp_path: Path) -> None:
+    file = tmp_path / "summary.csv"
+    file.write_text(HEADER + "a,finished,3\n" + "b\n" * 3 + "c,finished,3\n")
+    with pytest.raises(UserError, match="a line has fewer cells than the header"):
+        find_lines(file)
+
+
+def test_only_a_newline_ends_a_line() -> None:
+    part = b'a,1\x0b2\na,"x\ny"\r\nb,\xc2\x85\xe2\x80\xa8\nc,end'
+    assert lines_of(part) == {
+        "a": b'a,1\x0b2\na,"x\ny"\r\n',
+        "b": b"b,\xc2\x85\xe2\x80\xa8\n",
+        "c": b"c,end",
+    }
+    assert cells(b"b,\xc2\x85\xe2\x80\xa8\nc,end") == [["b", "\x85\u2028"], ["c", "end"]]

@@ -16,7 +16,7 @@ import torch
 
 from gdcli import Experiment, RunError, UserError, run
 from gdcli.executors.execute import LostBatches
-from gdcli.runs.overview import State, state_of
+from gdcli.runs.folder import State, state_of
 from tests.runs.command import SABOTEUR, gdcli, leftovers, tables
 
 NETWORK = ("run", "mlp", "--dataset", "iris", "--method", "gd,minibatch", "--lr", "0.1,1")

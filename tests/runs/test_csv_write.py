@@ -19,19 +19,12 @@ from hypothesis import strategies as st
 from gdcli.csv_cell import as_given
 from gdcli.engine.plan import Plan
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory
-from gdcli.engine.watched import CAUSES, FACTS, Watched
+from gdcli.engine.watched import CAUSES, Watched
 from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Training, Trial
 from gdcli.problems.linear_regression import LinearRegression
-from gdcli.runs.csv_write import (
-    MEASURES,
-    Rows,
-    curve_columns,
-    header,
-    number,
-    shortest,
-    summary_columns,
-)
+from gdcli.runs.csv_write import Rows, number, shortest
+from gdcli.runs.table import FACTS, LOSSES, header, summary_table, tables_of
 from tests.grids import experiment
 
 doubles = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2])
@@ -40,6 +33,7 @@ odd = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"
 # From version 3.1 on pandas reads floats exactly, and deprecates the option.
 EXACT: Any = {"float_precision": "round_trip"} if pd.__version__ < "3.1" else {}
 METRICS = ("train_accuracy", "test_accuracy")
+MEASURES = [column.name for column in LOSSES]
 
 
 def read_back(cells: list[str]) -> np.ndarray:
@@ -172,18 +166,11 @@ def line_of(rows: Rows, one: Trial, held: BatchHistory, i: int) -> str:
 
 def cells_of(rows: Rows, one: Trial, held: BatchHistory, i: int) -> dict[str, str]:
     """Return a summary line by column."""
-    given = experiment("linear-regression")
-    columns = [name for name in summary_columns(given, METRICS) if name in rows_columns(rows)]
     line = line_of(rows, one, held, i)
     assert line.endswith("\n")
     (values,) = parsed([line])
+    columns = summary_table(rows.varied, rows.metrics, one.training.columns).names
     return dict(zip(columns, values, strict=True))
-
-
-def rows_columns(rows: Rows) -> set[str]:
-    """Return the summary's columns, less metrics that the rows do not have."""
-    missing = {f"final_{name}" for name in METRICS if name not in rows.names}
-    return set(summary_columns(experiment("linear-regression"), METRICS)) - missing
 
 
 def test_a_summary_tells_the_end_and_the_best() -> None:
@@ -305,9 +292,9 @@ def test_points_after_a_trials_end_are_not_its_own() -> None:
 
 def test_a_trial_that_failed_has_its_settings_and_a_message() -> None:
     given = experiment("linear-regression", vary={"l2": "0.5"})
-    line = Rows(["l2"], METRICS, PLAN).failed(given.grid.trials[0], 'ValueError: "x", not y')
+    line = Rows(["l2"], (), PLAN).failed(given.grid.trials[0], 'ValueError: "x", not y')
     (values,) = parsed([line])
-    found = dict(zip(summary_columns(given, METRICS), values, strict=True))
+    found = dict(zip(tables_of(given)[1].names, values, strict=True))
     assert found["status"] == "failed"
     assert found["message"] == 'ValueError: "x", not y'
     assert found["l2"] == "0.5"
@@ -341,13 +328,14 @@ def test_columns_name_settings_first_then_what_varies_then_measures() -> None:
     settings = "trial method batch_size optimizer lr schedule seed"
     varied = "l2 momentum.beta weight_decay clip_norm"
     measures = "epoch step examples train_loss grad_norm test_loss train_accuracy test_accuracy"
-    assert " ".join(curve_columns(given, METRICS)) == f"{settings} {varied} {measures}"
+    curves, summary = (" ".join(table.names) for table in tables_of(given))
+    assert curves == f"{settings} {varied} {measures}"
     ends = "initial_train_loss final_train_loss best_train_loss final_grad_norm"
     ends += " final_test_loss best_test_loss"
     metrics = "final_train_accuracy final_test_accuracy"
-    last = f"steps_to_target {' '.join(FACTS)} message"
+    last = f"steps_to_target {' '.join(end.name for end in FACTS)} message"
     expected = f"{settings} {varied} status stopped_by steps {ends} {metrics} {last}"
-    assert " ".join(summary_columns(given, METRICS)) == expected
+    assert summary == expected
 
 
 def test_settings_that_do_not_apply_are_empty() -> None:

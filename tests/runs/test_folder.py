@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from gdcli.executors.execute import execute
+from gdcli.runs.folder import RunFolder, State, state_of
 from gdcli.runs.options import RunOptions
-from gdcli.runs.overview import State, state_of
 from gdcli.runs.progress import Silent
 from tests.grids import experiment
-from tests.runs.test_claims import another
+from tests.runs.test_atomic_claims import another
 
 
 @pytest.fixture
@@ -76,3 +76,20 @@ def test_visible_files_that_were_changed_are_damaged(folder: Path) -> None:
     shutil.rmtree(folder / ".gdcli")
     change(folder / "curves.csv")
     assert state_of(folder) == State("damaged", 0, 0)
+
+
+def test_a_run_that_is_not_finished_has_the_trials_that_are_stored(folder: Path) -> None:
+    whole = RunFolder(folder)
+    records, ids = list(whole.records()), [trial.id for trial in whole.trials.trials]
+    (folder / "manifest.json").unlink()
+    (folder / ".gdcli" / "shards" / "000000").unlink()
+    part = RunFolder(folder)
+    part.check()
+    held = ids[2:]
+    assert (whole.state, part.state) == ("complete", "partial")
+    assert list(part.ids()) == [trial.id for trial in part.trials.trials] == held
+    assert list(part.records()) == records[2:]
+    assert [curve.trial for curve in part.curves(("train_loss",))] == held
+    (block,) = part.blocks("curves.csv", held[:1], 1000)
+    assert set(block["trial"]) == {held[0]}
+    assert block["train_loss"] == records[2].curve["train_loss"]
