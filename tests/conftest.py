@@ -24,6 +24,7 @@ FULL = settings(settings.get_profile(settings.get_current_profile_name()), deadl
 settings.register_profile("full", FULL)
 settings.register_profile("quick", FULL, max_examples=20)
 settings.load_profile("full")  # but for --hypothesis-profile
+pytest_plugins = ("tests.browser",)
 UNFITTING = pytest.StashKey[list[str]]()
 
 

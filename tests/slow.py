@@ -125,7 +125,7 @@ SLOW = (
         "files of hundreds of megabytes, pages of thousands of trials",
         (
             "tests/engine/test_streaming.py::test_a_file_of_400_megabytes_in_100",
-            "tests/report/test_page.py::test_a_page_of_ten_thousand_trials_is_small",
+            "tests/report/page/test_page.py::test_a_page_of_ten_thousand_trials_is_small",
         ),
     ),
     Slow(
@@ -210,7 +210,7 @@ SLOW = (
             "tests/test_readme.py::test_the_commands_of_a_block_do_what_it_shows",
         ),
     ),
-    Slow("browsers", ("tests/report/test_*_in_a_browser.py",)),
+    Slow("browsers", ("tests/*_in_a_browser.py",)),
     Slow(
         "a batch of every reference run: make verify runs all of them",
         ("tests/test_reference.py::test_a_reference_is_what_its_experiment_gives",),
@@ -218,8 +218,8 @@ SLOW = (
 )
 # What is not slow, whatever a pattern above says of it: one page of everything, in a browser.
 KEPT = (
-    "tests/report/test_page_in_a_browser.py::test_boxes_choose_what_all_parts_show",
-    "tests/report/test_page_in_a_browser.py::test_it_draws_without_a_network",
+    "tests/report/page/test_page_in_a_browser.py::test_boxes_choose_what_all_parts_show",
+    "tests/report/page/test_page_in_a_browser.py::test_it_draws_without_a_network",
 )
 
 

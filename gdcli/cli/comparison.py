@@ -12,7 +12,7 @@ from gdcli.cli.pictures import draw_on
 from gdcli.report import comparison
 from gdcli.report.charts.charts import best_of_runs, settings_of_runs, source_of
 from gdcli.report.comparison import print_profiles as print_found
-from gdcli.report.pairs import NAMED_NOTES, pair_of_runs
+from gdcli.report.paired_settings import NAMED_NOTES, pair_of_runs
 from gdcli.report.text_tables import print_rows
 from gdcli.runs.manifest import differing_settings, unlike_problems
 from gdcli.runs.manifest import read as read_manifest

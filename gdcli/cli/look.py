@@ -101,7 +101,7 @@ def report(*, run: RunArgument, **given: object) -> int:
         page = collect(read, ReportFile, given)
     file = checked_file(page.output, PAGES)
     folder = intact(run)
-    from gdcli.report.page.page import page_bytes
+    from gdcli.report.page.run_page import page_bytes
 
     content = page_bytes(folder)
     atomic.write(file, [content])

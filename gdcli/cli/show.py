@@ -65,8 +65,8 @@ def show(
 ) -> int:
     """Print the results of a run again: its tables and its curves.
 
-    The options under Diagnosis set where one word ends and the next begins; the run's files stay
-    as they are.
+    Options under Diagnosis change the limits between the words of a diagnosis, such as flat and
+    still falling. The files of the run do not change.
     """
     with collect_errors() as collect:
         screen = collect(read, Screen, given)

@@ -1,7 +1,4 @@
-"""What is printed of several runs: the settings that differ, and their results side by side.
-
-What is printed of performance and data profiles.
-"""
+"""Several runs: the settings that differ, their results side by side, and their profiles."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from gdcli.report.charts.scale import SHARES
 from gdcli.report.charts.terminal import PlotCurve, plot
 from gdcli.report.console import literal, picture_width, print_lines
 from gdcli.report.labels import texts_of
-from gdcli.report.pairs import TRIED
+from gdcli.report.paired_settings import TRIED
 from gdcli.report.text_tables import print_json, print_listing, print_rows, write_lines
 
 if TYPE_CHECKING:

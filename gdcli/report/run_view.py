@@ -7,13 +7,16 @@ view: what takes long to import, such as numpy, is imported inside of methods.
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias, cast
 
-from gdcli.catalog.user_code import only_class
+from gdcli.catalog.user_code import check_class, classes_in
+from gdcli.errors import UserError
+from gdcli.fields import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,7 +44,7 @@ class RunView(ABC):
         """
 
 
-class Table(NamedTuple):
+class ViewTable(NamedTuple):
     """Rows, dictionaries with the same keys, and the lines below them: what the columns mean."""
 
     rows: Sequence[Row]
@@ -52,7 +55,7 @@ class TableView(RunView):
     """A view that is one table."""
 
     @abstractmethod
-    def table(self, folder: Path, diagnoses: Diagnoses) -> Table:
+    def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return the table, as `print` is given the run."""
 
     def print(self, folder: Path, diagnoses: Diagnoses, form: str, console: Console) -> None:
@@ -73,6 +76,11 @@ def run_views() -> Mapping[str, type[RunView]]:
     """Return the views by their names, in the order of the help."""
     found: dict[str, type[RunView]] = {}
     for file in Path(__file__).with_name("views").glob("[!_]*.py"):
-        view = only_class(import_module(f"{__package__}.views.{file.stem}"), RunView)
-        found[file.stem.replace("_", "-")] = view
+        module = import_module(f"{__package__}.views.{file.stem}")
+        classes = [cls for cls in classes_in(module, RunView) if not inspect.isabstract(cls)]
+        if len(classes) != 1:
+            what = f"it has {counted(len(classes), 'class', 'classes')} of RunView"
+            raise UserError(str(file), what, "give the file exactly one")
+        check_class(classes[0])
+        found[file.stem.replace("_", "-")] = classes[0]
     return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))

@@ -9,7 +9,7 @@ from math import inf, nan
 from pathlib import Path
 from typing import Any
 
-from gdcli.report.page.page import page_bytes
+from gdcli.report.page.run_page import page_bytes
 from tests.run_folders import CURVATURES, EXAMPLES, Made, write_run
 
 MANIFEST = {

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Annotated
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.report.run_view import Table, TableView
+from gdcli.report.run_view import ViewTable, TableView
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Falls(TableView):
     order = 15
     least_fall: Annotated[float, "smallest fall that is listed"] = 0.0
 
-    def table(self, folder: Path, diagnoses: Diagnoses) -> Table:
+    def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return one row a trial."""
         falls = [(t, t.fact("initial_train_loss") - t.loss) for t in diagnoses.run.trials]
         rows = [{"lr": t.lr, "fall": fall} for t, fall in falls if fall >= self.least_fall]
-        return Table(rows, ["fall: the loss at the start minus the loss at the end"])
+        return ViewTable(rows, ["fall: the loss at the start minus the loss at the end"])
 '''
 PAGED = '''"""How far the loss of each trial fell."""
 
@@ -142,6 +142,16 @@ def test_a_view_of_show_has_help_options_and_every_form(copy: Path) -> None:
 def test_its_options_are_refused_elsewhere(copy: Path) -> None:
     said = gdcli(copy, "show", "bowl", "--view", "why", "--least-fall", "1", code=2)
     assert said == "error: --least-fall: --view why does not take it; give --view falls\n"
+
+
+def test_a_file_without_a_view_is_named(copy: Path) -> None:
+    empty = copy / "gdcli/report/views/empty.py"
+    empty.write_text("")
+    try:
+        said = gdcli(copy, "show", "bowl", code=2)
+    finally:
+        empty.unlink()
+    assert said.startswith(f"error: {empty}: it has 0 classes of RunView; ")
 
 
 def test_a_view_of_the_page_is_drawn_without_html_or_a_script(copy: Path, open_page: Opens) -> None:

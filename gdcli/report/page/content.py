@@ -1,9 +1,4 @@
-"""What the page's script knows of a run, as JSON that is safe inside HTML.
-
-Numbers as the page's JSON has them.
-
-A run's curves, thinned to what a page can hold.
-"""
+"""What a page's script knows, as JSON that is safe inside HTML: a run's trials and its curves."""
 
 from __future__ import annotations
 
@@ -44,6 +39,11 @@ def plain(value: float, digits: int = DIGITS) -> float | str:
         return str(value)
     short = float(f"{value:.{digits}g}")
     return int(short) if short.is_integer() and abs(short) < 10**digits else short
+
+
+def plain_or_none(value: float, digits: int = DIGITS) -> float | str | None:
+    """Return the same, None where the number is not finite."""
+    return plain(value, digits) if isfinite(value) else None
 
 
 def packed(values: Sequence[float]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from gdcli.report.run_view import Table, TableView, theory_of_run
+from gdcli.report.run_view import TableView, ViewTable, theory_of_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pairs(TableView):
-    """Each setting beside the best over shared seeds."""
+class PairsView(TableView):
+    """Each setting compared with the best one, seed by seed."""
 
     order: ClassVar[float] = 40
     pair: Annotated[
         tuple[str, str] | None,
-        "two settings to compare instead, by name or row of the results: 'gd vanilla,gd adam'",
+        "compare these two settings instead, by name or row of the results: 'gd vanilla,gd adam'",
     ] = None
 
-    def table(self, folder: Path, diagnoses: Diagnoses) -> Table:
+    def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return a row for each setting but the best, or one row of the two that are named."""
-        from gdcli.report import pairs
+        from gdcli.report import paired_settings
 
         del folder
         if self.pair is not None:
-            rows = pairs.pair_of_run(diagnoses.run, self.pair, theory_of_run(diagnoses))
-            return Table(rows, pairs.NAMED_NOTES)
-        rows = pairs.pair_rows(diagnoses.run)
-        return Table(rows, pairs.PAIR_NOTES if rows else pairs.NO_PAIRS)
+            rows = paired_settings.pair_of_run(diagnoses.run, self.pair, theory_of_run(diagnoses))
+            return ViewTable(rows, paired_settings.NAMED_NOTES)
+        rows = paired_settings.pair_rows(diagnoses.run)
+        return ViewTable(rows, paired_settings.PAIR_NOTES if rows else paired_settings.NO_PAIRS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from gdcli.report.run_view import Table, TableView, theory_of_run
+from gdcli.report.run_view import TableView, ViewTable, theory_of_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Quantization(TableView):
+class QuantizationView(TableView):
     """What rounding a network to a few bits costs."""
 
     order: ClassVar[float] = 60
 
-    def table(self, folder: Path, diagnoses: Diagnoses) -> Table:
+    def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return one row for each way of rounding a network."""
         from gdcli.analysis.best import settings_of
         from gdcli.report.results import QUANTIZATION_NOTES, quantized_rows
@@ -27,4 +27,4 @@ class Quantization(TableView):
         del folder
         settings = settings_of(diagnoses.run.trials)
         rows = quantized_rows(diagnoses.run, settings, theory_of_run(diagnoses))
-        return Table(rows, QUANTIZATION_NOTES)
+        return ViewTable(rows, QUANTIZATION_NOTES)

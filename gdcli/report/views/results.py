@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Results(RunView):
+class ResultsView(RunView):
     """Best learning rates and curves."""
 
     order: ClassVar[float] = 10

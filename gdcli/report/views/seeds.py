@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from gdcli.report.run_view import Row, Table, TableView
+from gdcli.report.run_view import Row, TableView, ViewTable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from gdcli.runs.trials import Trials
 
 SEED_NOTES = (
-    "held_out: one half of the seeds chooses the lr, held_out_loss is the median of the other half",
-    "  there: not lower by luck. train_loss is the median final training loss at the best of all",
-    "  lr_tried rates; q1 and q3 are its quartiles; low and high are its bootstrap 95% interval,",
-    "  which is too narrow for fewer than 6 seeds, and ignores that the same seeds chose the lr",
-    "good: the rates next to the best that come 90% of the way from the start to the best loss",
+    "held_out: one half of the seeds chooses the lr; held_out_loss is the median loss of the other",
+    "  half at this lr, so it is not low by luck",
+    "train_loss: median final training loss at the best of lr_tried rates; q1, q3: its quartiles",
+    "low, high: bootstrap 95% interval of train_loss; it is too narrow for fewer than 6 seeds, and",
+    "  ignores that the same seeds chose the lr",
+    "good: rates next to the best at which the loss falls at least 90% as far as at the best",
 )
 
 
 @dataclass(frozen=True)
-class Seeds(TableView):
-    """How sure the seeds make the best."""
+class SeedsView(TableView):
+    """How certain the best learning rates are, given the seeds."""
 
     order: ClassVar[float] = 30
 
-    def table(self, folder: Path, diagnoses: Diagnoses) -> Table:
+    def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return one row a setting."""
         del folder
-        return Table(seed_rows(diagnoses.run), SEED_NOTES)
+        return ViewTable(seed_rows(diagnoses.run), SEED_NOTES)
 
 
 def seed_rows(run: Trials) -> list[Row]:

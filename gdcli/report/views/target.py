@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from gdcli.errors import UserError
 from gdcli.fields import convert, show, suggestion
-from gdcli.report.run_view import Row, Table, TableView, theory_of_run
+from gdcli.report.run_view import Row, TableView, ViewTable, theory_of_run
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from gdcli.runs.trials import Trials
 
 TARGET_NOTES = (
-    "each setting at the lr that is at the target after the fewest examples; steps to seconds are",
-    "  medians over the seeds up to the first recorded point there, inf where most never are;",
-    "  seconds are a trial's share of the batch that it was computed in",
+    "each setting is shown at the lr that reaches the target after the fewest examples",
+    "steps, epochs, examples, seconds: medians over the seeds at the first recorded point that",
+    "  reaches the target; inf: most seeds never do",
+    "seconds: a trial's share of the time of the batch that it was computed in",
 )
 
 
 @dataclass(frozen=True)
-class TimeToTarget(TableView):
-    """Time to a target."""
+class TargetView(TableView):
+    """How long each setting takes to reach a loss or a metric."""
 
     order: ClassVar[float] = 50
     target_loss: Annotated[float | None, "training loss to reach (default: the run's own)"] = None
@@ -40,14 +41,14 @@ class TimeToTarget(TableView):
                 "--target-metric", "--target-loss is given, too", "leave one of them out"
             )
 
-    def table(self, folder: Path, diagnoses: Diagnoses) -> Table:
+    def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return one row a setting."""
         from gdcli.analysis.best import settings_of
         from gdcli.analysis.targets import Target, costs, times_to_target
 
         run, target = diagnoses.run, Target(*self._target(diagnoses))
         found = times_to_target(settings_of(run.trials), costs(folder, run, target))
-        return Table([_row(run, one, target) for one in found], TARGET_NOTES)
+        return ViewTable([_row(run, one, target) for one in found], TARGET_NOTES)
 
     def _target(self, diagnoses: Diagnoses) -> tuple[str, float, bool]:
         """Return the column, its value, and whether the run's trials ended there."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Why(RunView):
+class WhyView(RunView):
     """Why each learning rate did what it did."""
 
     order: ClassVar[float] = 20

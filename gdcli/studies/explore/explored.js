@@ -31,7 +31,7 @@ function drawDataMap(setting) {
   const ringed = { name: "likely label error", key: "errors", symbol: "circle", open: true, color: "var(--ink)", line: false };
   const layers = regions.map(([name, among], order) => layer(among, name, {
     ...looks[order], size: 3.5, opacity: 0.75,
-    say: (at) => `${exampleOf(setting, among[at])}, label ${setting.label[among[at]]}, rather ${setting.predicted[among[at]]}\n${setting.variability[among[at]]}, ${setting.confidence[among[at]]}`,
+    say: (at) => `${exampleOf(setting, among[at])}, label ${setting.label[among[at]]}, the model expects ${setting.predicted[among[at]]}\n${setting.variability[among[at]]}, ${setting.confidence[among[at]]}`,
   }));
   const chart = {
     panels: [{ layers: [...layers, layer(errors, ringed.name, { ...ringed, size: 6 })] }], legend: [...looks, ringed],
@@ -41,7 +41,7 @@ function drawDataMap(setting) {
   const caption = `Data map of ${setting.name}: ${shownOf(setting)}; ${said}; ${counted(errors.length, "likely label error")}, ringed. gdcli explore -o FILE.html shows each example itself.`;
   const ranked = errors.sort((a, b) => setting.margin[a] - setting.margin[b]);
   const rows = ranked.map((place) => [...numbersOf(setting, place), setting.label[place], setting.predicted[place], ...[setting.margin, setting.confidence, setting.variability].map((side) => short(side[place]))]);
-  draw("explored", chart, caption, [...numberNames(), "label", "rather", "margin", "confidence", "variability"], rows);
+  draw("explored", chart, caption, [...numberNames(), "label", "model expects", "margin", "confidence", "variability"], rows);
 }
 
 function drawLosses(setting) {
@@ -53,7 +53,7 @@ function drawLosses(setting) {
   const chart = { panels: [{ layers: [points] }], x: { title: "deviation of the loss over the epochs", fromZero: true }, y: { title: "mean loss", fromZero: true } };
   const ranked = places.sort((a, b) => setting.loss[b] - setting.loss[a]).slice(0, 50);
   const rows = ranked.map((place) => [...numbersOf(setting, place), setting.target[place], ...[setting.loss, setting.loss_deviation, setting.final_loss].map((side) => short(side[place]))]);
-  draw("explored", chart, `Mean loss over its deviation, of ${setting.name}: ${shownOf(setting)}.`, [...numberNames(), "target", "mean loss", "its deviation", "loss at the end"], rows);
+  draw("explored", chart, `Mean loss against its deviation over the epochs, ${setting.name}: ${shownOf(setting)}.`, [...numberNames(), "target", "mean loss", "deviation of the loss", "loss at the end"], rows);
 }
 
 /** Return which example it is, and its place in the user's file where that is known. */

@@ -49,7 +49,7 @@ function mute(layer) {
 function caption(among) {
   const setting = study.settings[document.getElementById("setting").selectedIndex] ?? "no setting";
   const count = `${among.length} of ${counted(places.length, "example")} of ${setting}`;
-  if (!study.classified) return `Mean loss over its deviation: ${count}.`;
+  if (!study.classified) return `Mean loss against its deviation over the epochs: ${count}.`;
   const regions = study.regions.map((name) => `${among.filter((place) => region(place) === name).length} ${name}`);
   const errors = among.filter((place) => measures().likely_error[place]).length;
   return `Data map: ${count}; ${regions.join(", ")}; ${counted(errors, "likely label error")}, ringed. `

@@ -15,7 +15,7 @@ import numpy as np
 
 from gdcli.engine.examples import load
 from gdcli.fields import counted
-from gdcli.report.page.content import embedded
+from gdcli.report.page.content import embedded, plain_or_none
 from gdcli.report.page.html import DRAWING, document, scripts_of
 from gdcli.runs.manifest import command
 from gdcli.studies.explore.files import REGIONS
@@ -53,7 +53,7 @@ def page_bytes(found: Exploration) -> bytes:
     )
     page = {
         "name": f"Examples of {found.experiment.name}",
-        "summary": f"{count}, looked at after every epoch.",
+        "summary": f"{count}, measured after every epoch.",
         "settings": rows,
         "thinned": thinned if len(examples) < total else "",
         "command": command(),
@@ -98,19 +98,11 @@ def _content(found: Exploration, examples: NDArray[np.int64]) -> dict[str, Any]:
 
 def _measures(
     setting: Explored, found: Exploration, examples: NDArray[np.int64]
-) -> dict[str, list[float | None]]:
+) -> dict[str, list[float | str | None]]:
     return {
-        name: [_plain(value) for value in setting.measures[name][examples].tolist()]
+        name: [plain_or_none(value) for value in setting.measures[name][examples].tolist()]
         for name in columns_of(found)
     }
-
-
-def _plain(value: float) -> float | None:
-    """Return a number short enough for a page; None for what is no number, as JSON has it."""
-    if not np.isfinite(value):
-        return None
-    short = float(f"{value:.{DIGITS}g}")
-    return int(short) if short.is_integer() else short
 
 
 def example_images(

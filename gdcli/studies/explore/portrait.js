@@ -20,7 +20,7 @@ function portray(place) {
 function said(place) {
   if (!study.classified) return `target ${target(place)}`;
   const own = measures();
-  const other = own.predicted[place] === study.targets.label[place] ? "" : `, rather ${className(own.predicted[place])}`;
+  const other = own.predicted[place] === study.targets.label[place] ? "" : `, the model expects ${className(own.predicted[place])}`;
   const flipped = study.targets.flipped[place] ? `, made wrong on purpose: it was ${className(study.targets.original_label[place])}` : "";
   return `label ${target(place)}${other}${flipped}`;
 }

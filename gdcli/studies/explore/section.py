@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import Any
 
-from gdcli.report.page.content import plain
+from gdcli.report.page.content import plain_or_none
 from gdcli.report.page.page_view import Content, PageRun, PageView
 from gdcli.studies.explore.files import (
     CLASSIFIED,
@@ -20,13 +19,14 @@ from gdcli.studies.explore.files import (
 MOST_EXAMPLES = 3_000  # of one setting
 MOST_POINTS = 30_000  # of all settings together
 WORDS = ("method", "optimizer", "schedule")  # settings that say themselves what they are
+OTHER = "The exploration in the run's folder is of another problem or data, and is not shown."
 TEXT = (
     "gdcli explore measured every training example after each epoch. Means are over the epochs; "
     "the rank correlation is with the setting of the lowest training loss."
 )
 
 
-class ExploredView(PageView):
+class ExploredSection(PageView):
     """What `gdcli explore` has found of a run's examples."""
 
     name = "explored"
@@ -41,8 +41,7 @@ class ExploredView(PageView):
         from gdcli.studies.explore.show import in_percent  # what few runs need
 
         if not same_examples(found.study, run.manifest):
-            note = "explore beside this run is of another problem, or other data: not shown."
-            return Content(notes=[note], scripted=False)
+            return Content(notes=[OTHER], scripted=False)
         told = [n for n in found.table[0] if any(row[n] is not None for row in found.table)]
         what = "Likely label errors" if found.classified else "The examples of the highest loss"
         return Content(
@@ -60,7 +59,9 @@ def _flips(found: ExploredRun) -> str:
     options = found.study.get("options")
     share = options.get("flip_labels", 0) if isinstance(options, dict) else 0
     return (
-        f" {share:.3g} of the labels were made wrong." if isinstance(share, float) and share else ""
+        f" {100 * share:.3g}% of the labels were made wrong."
+        if isinstance(share, float) and share
+        else ""
     )
 
 
@@ -104,10 +105,6 @@ def _setting(setting: ExploredSetting, most: int) -> dict[str, Any]:
     measures = CLASSIFIED if errors else REGRESSED
     return {
         "examples": [setting.examples[i] for i in kept],
-        **{name: [_plain(setting.measures[name][i]) for i in kept] for name in measures},
+        **{name: [plain_or_none(setting.measures[name][i]) for i in kept] for name in measures},
         **{name: [cells[i] for i in kept] for name, cells in setting.words.items()},
     }
-
-
-def _plain(value: float) -> float | str | None:
-    return plain(value) if isfinite(value) else None

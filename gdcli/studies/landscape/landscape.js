@@ -62,11 +62,11 @@ function landscapeCaption(landscape, paths, ranked) {
   const said = paths.map(pathRow).slice(0, MOST_SAID).map(([name, from, to]) => ` ${name}: from ${from} to ${to}.`);
   return `Training loss over ${landscape.plane}; x: ${landscape.axes[0]}, y: ${landscape.axes[1]}. `
     + (known.length ? `Lighter is lower: from ${low} to ${high}.` : "")
-    + (blank ? ` ${counted(blank, "point")} without a finite loss: blank.` : "")
+    + (blank ? ` Blank: ${counted(blank, "point")} without a finite loss.` : "")
     + share
-    + ` ${cut}: from a dot to a star, or to an x where it diverged.`
+    + ` ${cut}, each from a dot (start) to a star (end) or an x (diverged).`
     + (landscape.higher ? ` ${counted(landscape.higher, "path")} that end higher are not on this page.` : "")
-    + (landscape.others ? ` ${counted(landscape.others, "path")} of trials that this run does not have: left out.` : "")
+    + (landscape.others ? ` Left out: ${counted(landscape.others, "path")} of trials that this run does not have.` : "")
     + said.join("");
 }
 

@@ -32,7 +32,7 @@ MOST_POINTS = 500  # of one
 PLACES = 4  # decimals of a coordinate, of the side of the plane
 
 
-class LandscapeView(PageView):
+class LandscapeSection(PageView):
     """The loss around the run's trials."""
 
     name = "landscape"
@@ -46,7 +46,7 @@ class LandscapeView(PageView):
             return None
         data = landscape_content(landscape, [trial.id for trial in run.source.run.trials])
         if data is None:
-            note = f"{NAME} beside this run has none of its trials: not shown."
+            note = f"{NAME} in the run's folder has no path of its trials, and is not shown."
             return Content(notes=[note], scripted=False)
         return Content(figure="The landscape in numbers", data=data)
 

@@ -46,7 +46,7 @@ function descentCaption() {
   const what = ground ? `The loss over ${names[0]} and ${names[1]}, lighter where it is lower` : points ? `The loss over ${names[0]}` : "The loss over the steps";
   const left = points ? losses.length - points[0].length : 0;
   return `${what}, and ${counted(losses.length - 1, "step")} from a disc to a star: the loss goes from ${short(losses[0])} to ${short(losses[losses.length - 1])}.`
-    + (left ? ` ${counted(left, "point")} far outside: not drawn.` : "");
+    + (left ? ` Not drawn: ${counted(left, "point")} far outside.` : "");
 }
 
 drawDescent();

@@ -32,7 +32,7 @@ function drawGraph() {
   document.getElementById("graph-caption").textContent = `Backpropagation: ${counted(descent.graph.length, "node")}, inputs on the left, the loss on the right. The loss is ${last.name}, ${short(last.value)}; `
     + "values are computed from left to right, gradients from right to left.";
   const rows = descent.graph.map((node) => [node.name, node.is, node.of.join(", ")]);
-  document.getElementById("graph-numbers").replaceChildren(table(["node", "is", "of"], rows));
+  document.getElementById("graph-numbers").replaceChildren(table(["node", "computes", "from"], rows));
 }
 
 function columnOf(name) {

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.report.page.content import embedded, plain
+from gdcli.report.page.content import embedded, plain_or_none
 from gdcli.report.page.html import DRAWING, document, scripts_of
 from gdcli.runs.manifest import command
 from gdcli.studies.landscape.section import colours
@@ -104,5 +103,4 @@ def _plain_all(values: NDArray[np.float64]) -> list[float | str | None]:
 
 
 def _plain(value: float) -> float | str | None:
-    """Return a number short enough for a page; None for what is no number, as JSON has it."""
-    return plain(value, DIGITS) if isfinite(value) else None
+    return plain_or_none(value, DIGITS)

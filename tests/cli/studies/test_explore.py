@@ -193,7 +193,7 @@ def test_an_exploration_of_a_changed_file_is_not_on_the_report(shell: Shell) -> 
         assert shell(*explored) == 0
         assert shell("report", "r", "-o", "r.html", "--quiet") == 0
         page = (shell.folder / "r.html").read_text(encoding="utf-8")
-        assert ("of another problem, or other data: not shown" not in page) == shown
+        assert ("of another problem or data, and is not shown" not in page) == shown
     (line,) = shell.refuses("run", *same, "--name", "r")
     assert "holds another run, which differs in data: the examples are others" in line
 

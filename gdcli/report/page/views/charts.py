@@ -5,7 +5,7 @@ from __future__ import annotations
 from gdcli.report.page.page_view import Content, PageRun, PageView
 
 
-class Curves(PageView):
+class CurvesSection(PageView):
     """Each metric over the epochs."""
 
     name = "curves"
@@ -29,7 +29,7 @@ def _ordinal(step: int) -> str:
     return f"{step}{'nd' if step % 10 == 2 and step % 100 != 12 else 'th'}"
 
 
-class Sensitivity(PageView):
+class SensitivitySection(PageView):
     """Each metric at the end against the learning rate."""
 
     name = "sensitivity"
@@ -43,7 +43,7 @@ class Sensitivity(PageView):
         return Content(figure="The sensitivity in numbers") if several else None
 
 
-class HeatMap(PageView):
+class HeatMapSection(PageView):
     """Each metric at the end over two options."""
 
     name = "heatmap"
@@ -58,7 +58,7 @@ class HeatMap(PageView):
         return Content(selects=axes, figure="The heat map in numbers")
 
 
-class Trials(PageView):
+class TrialsSection(PageView):
     """The trials as a table that sorts and finds."""
 
     name = "trials"

@@ -1,7 +1,6 @@
 "use strict";
-// The curves: a panel a setting with a line for every learning rate, coloured by it; of a setting
-// at its best rate only, or where there is one rate, a colour for each setting.
-
+// The curves: a panel for each setting, with a line for each learning rate in a colour of its own.
+// Where each setting has one rate, there is one panel, with a colour for each setting.
 
 function drawCurves() {
   const shown = shownMetrics();
@@ -44,15 +43,15 @@ function curvesLegend(lines, settings, byRate, shown, thick) {
 function curvesSaid(lines, total, shown, byRate) {
   const rows = lines.flatMap((line) => shown.map((metric) => curveRow(line, metric, shown.length > 1))).filter(Boolean);
   const lost = lines.filter((line) => line.diverged).length;
-  const cut = lines.length < total ? `${lines.length} of ${total} lines, the lowest ${MOST_LINES} at most of each of the ${MOST_PANELS} settings with the lowest losses` : counted(total, "line");
+  const cut = lines.length < total ? `${lines.length} of ${total} lines: at most ${MOST_LINES} of each of the ${MOST_PANELS} settings with the lowest losses` : counted(total, "line");
   const values = lines.flatMap((line) => shown.flatMap((metric) => line.of(metric.name).map(({ median }) => median)));
   const low = values.filter((value) => value <= 0).length;
   const caption = capital(`${shown.length > 1 ? pairName(shown) : shown[0].label} over the epochs: ${cut}`)
-    + `${byRate ? ", a colour for each learning rate" : ""}.`
-    + (lines.some(({ count }) => count > 1) ? " A line is the median over the seeds, its band is between their quartiles." : "")
-    + (lines.length > 1 ? " Of full lines on one another the upper has long dashes." : "")
-    + (lost ? ` An x: diverged (${lost}); what is far above the rest is squeezed above the dashed line.` : "")
-    + (low && document.getElementById("log").checked ? ` Points at or below 0: ${low}; they have a lane of their own below the logarithmic axis.` : "")
+    + `.${byRate ? " Each learning rate has a colour." : ""}`
+    + (lines.some(({ count }) => count > 1) ? " A line is the median over the seeds; its band spans the quartiles." : "")
+    + (lines.length > 1 ? " Where two solid lines coincide, the upper one has long dashes." : "")
+    + (lost ? ` An x marks a line that diverged (${lost}). Values far above the rest are squeezed above a dashed line.` : "")
+    + (low && document.getElementById("log").checked ? ` Points at or below 0 (${low}) are drawn in a lane below the logarithmic axis.` : "")
     + rows.slice(0, MOST_SAID).map(([name, start, , end]) => ` ${name}: from ${start} to ${end}.`).join("");
   return [rows, caption];
 }

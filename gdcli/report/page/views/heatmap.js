@@ -48,9 +48,9 @@ function drawHeatmap() {
   const squares = squaresOf(metric, across, down, among);
   const [columnsShown, rowsShown] = [across.labels.slice(0, MOST_ACROSS), rankedRows(squares).slice(0, MOST_ACROSS)];
   const said = (name) => name.replaceAll("_", " ");
-  const cut = rowsShown.length < squares.length || columnsShown.length < across.labels.length ? ` Shown are ${rowsShown.length} of ${down.labels.length} down and ${columnsShown.length} of ${across.labels.length} across.` : "";
-  const caption = `Median final ${metric.label}, ${said(y)} down, ${said(x)} across, each cell at the best of the other options. `
-    + `A cell shows its number where there is room; grey: diverged or failed; blank: no trial.${cut}`;
+  const cut = rowsShown.length < squares.length || columnsShown.length < across.labels.length ? ` The map shows ${rowsShown.length} of ${down.labels.length} rows and ${columnsShown.length} of ${across.labels.length} columns.` : "";
+  const caption = `Median final ${metric.label}. Rows: ${said(y)}. Columns: ${said(x)}. Each cell is the best of the remaining options by training loss. `
+    + `A cell shows its number if there is room. Grey: diverged or failed. Blank: no trial.${cut}`;
   const { cells, bar } = heatmapCells(squares, rowsShown, columnsShown, log, down.labels, across.labels);
   const chart = {
     panels: [{ layers: [{ kind: "cells", x: [], y: [], cells, say: (place) => cells[place].said }] }],

@@ -20,7 +20,7 @@ BEST = (
 )
 
 
-class Result(PageView):
+class ResultSection(PageView):
     """The result in a sentence, and what trials failed with."""
 
     name = "result"
@@ -37,7 +37,7 @@ class Result(PageView):
         return Content(text=said, items=failed)
 
 
-class Why(PageView):
+class WhySection(PageView):
     """Why settings did what they did."""
 
     name = "why"
@@ -58,7 +58,7 @@ class Why(PageView):
         return Content(items=lines, rows=rows, notes=[f"{'; '.join(why_notes(rows))}."])
 
 
-class Best(PageView):
+class BestSection(PageView):
     """The settings, each at its best learning rate."""
 
     name = "best"

@@ -10,7 +10,7 @@ from gdcli.report.page.page_view import Content, PageRun, PageView
 FACTS = ("host", "system", "cores", "git", "command", "finished", "spec")  # of the manifest
 
 
-class Reproduce(PageView):
+class ReproduceSection(PageView):
     """The command and the file that run the experiment again."""
 
     name = "reproduce"
@@ -35,7 +35,7 @@ class Reproduce(PageView):
         return Content(fields={"command": command, "experiment": experiment})
 
 
-class Manifest(PageView):
+class ManifestSection(PageView):
     """Versions, machine and time of the run."""
 
     name = "manifest"

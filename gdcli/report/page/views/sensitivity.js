@@ -23,7 +23,7 @@ function drawSensitivity() {
   };
   const caption = `Final ${title} against the learning rate: median and quartiles over the seeds, `
     + `${drawn.size} of ${counted(settings.length, "setting")}${drawn.size < settings.length ? ", those with the lowest losses" : ""}.`
-    + (lost ? " An x at ∞: diverged." : "") + " Marks at one place stand side by side.";
+    + (lost ? " An x at ∞ marks a median that diverged." : "") + " Marks that would hide each other stand side by side.";
   const rows = all.flatMap(({ name, points }) =>
     points.map((p) => [name, String(p.x), short(p.low), short(p.median), short(p.high), p.count]));
   draw("sensitivity", chart, caption, ["setting", "learning rate", "first quartile", "median", "third quartile", "trials"], rows);

@@ -103,14 +103,16 @@ function rateCaption(rows, kind) {
     .filter(Number.isFinite)
     .sort((a, b) => a - b);
   const middle = gaps.length ? ` Of ${counted(gaps.length, "learning rate")} that did not diverge, half are within ${percent(quantile(gaps, 0.5))} of theory, all within ${percent(gaps[gaps.length - 1])}.` : "";
-  const above = rows.filter((row) => row.lost || !Number.isFinite(row[kind])).length;
+  const lost = rows.filter((row) => row.lost).length;
+  const expected = rows.filter((row) => !row.lost && !Number.isFinite(row[kind])).length;
   const known = rows.map((row) => row[`measured_${kind}`]).filter((value) => value !== null);
   const hidden = COMPARED[kind].log ? known.filter((value) => value <= 0).length : 0;
   const none = rows.filter((row) => row[`measured_${kind}`] === null).length;
-  return `${capital(COMPARED[kind].name)} against the learning rate: curves in theory, in the long run, marks measured, an x at ∞ where half of the seeds or more diverged.${middle}`
-    + (hidden ? ` Not above 0, which this axis does not have: ${hidden}.` : "")
-    + (none ? ` Not measured, for want of points: ${none}.` : "")
-    + (above ? ` At ∞, or above the chart: ${above}, which diverged or are to in theory.` : "");
+  return `${capital(COMPARED[kind].name)} against the learning rate. Curves: theory, in the long run. Marks: measured. An x at ∞: at least half of the seeds diverged.${middle}`
+    + (hidden ? ` ${counted(hidden, "measured value")} at or below 0: not drawn on this axis.` : "")
+    + (none ? ` ${counted(none, "learning rate")} without a measured value.` : "")
+    + (lost ? ` ${counted(lost, "learning rate")} diverged.` : "")
+    + (expected ? ` In theory, ${counted(expected, "learning rate")} more would diverge in the long run.` : "");
 }
 
 /** Return a chart of the learning rates, a row a setting, with the limit across. */
@@ -128,19 +130,19 @@ function limitChart(groups) {
     ];
   });
   const names = groups.map(([{ setting }]) => run.settings[setting]);
-  const legend = [["held", "circle"], ["diverged", "x"], ["limit in theory", "bar"]].map(([name, symbol]) => ({ name, symbol, color: "var(--ink)", line: false }));
+  const legend = [["did not diverge", "circle"], ["diverged", "x"], ["limit in theory", "bar"]].map(([name, symbol]) => ({ name, symbol, color: "var(--ink)", line: false }));
   return { panels: [{ layers }], x: rateAxis(), y: { categories: names }, height: (em) => (2 * Math.max(3, names.length) + 5) * em, legend };
 }
 
 function limitCaption(rows) {
   const exact = rows.filter((row) => row.exact);
   const as = exact.filter((row) => row.lost === row.lr > row.limit).length;
-  const said = exact.length ? ` Of ${counted(exact.length, "learning rate")} with an exact limit, ${as} did as it says: diverged above it, not below.` : "";
+  const said = exact.length ? ` Of ${counted(exact.length, "learning rate")} with an exact limit, ${as} did as theory says: they diverged above the limit and not below it.` : "";
   const bounded = rows.filter((row) => !row.exact);
   const below = bounded.filter((row) => row.lr <= row.limit);
   const held = below.filter((row) => !row.lost).length;
-  const open = bounded.length ? ` Below a limit that is only sufficient, ${held} of ${below.length} held; above it theory leaves it open.` : "";
-  return `Learning rates of each setting: a disc where most seeds held, an x where half of them or more diverged; the stroke is the limit in theory.${said}${open}`;
+  const open = bounded.length ? ` Below a limit that is only sufficient, ${held} of ${below.length} did not diverge; above it, theory says nothing.` : "";
+  return `Learning rates of each setting. A disc: most seeds did not diverge. An x: at least half of the seeds diverged. A stroke: the limit in theory.${said}${open}`;
 }
 
 addView({ draw: drawTheory, make: makeTheory });

@@ -1,15 +1,18 @@
-"""The machine's own Chromium, offline."""
+"""The machine's own Chromium, offline: fixtures that tests/conftest.py makes known."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
-from tests.report.opened import Opened, Opens
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext
+
+    from tests.report.opened import Opened, Opens
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
@@ -20,6 +23,8 @@ def browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, NAMES)), None)
     if program is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed")
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 -- few tests open a page
+
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=program)
         yield started
@@ -29,6 +34,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Opens]:
     """Return what opens a page offline; in the end nothing may have gone wrong in it."""
+    from tests.report.opened import Opened  # noqa: PLC0415 -- few tests open a page
+
     contexts: list[BrowserContext] = []
     pages: list[Opened] = []
 

@@ -32,7 +32,7 @@ TEXT = (
 )
 
 
-class TheoryView(PageView):
+class TheorySection(PageView):
     """What theory expects, beside what was measured."""
 
     name = "theory"
@@ -157,7 +157,7 @@ def problem_rows(theory: RunConstants) -> list[dict[str, Value]]:
 def _problem(options: Mapping[str, Value], facts: ProblemConstants) -> dict[str, Value]:
     curvature = facts.curvature
     return {
-        "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "of all trials",
+        "problem": " ".join(f"{k}={v}" for k, v in options.items()) or "all trials",
         "examples": facts.examples,
         "L, largest curvature": curvature.largest if curvature else None,
         "mu, smallest": curvature.smallest if curvature else None,

@@ -270,7 +270,10 @@ def test_the_landscape_is_that_of_the_runs_trials(tmp_path: Path) -> None:
 def test_a_landscape_of_other_trials_is_not_shown(tmp_path: Path) -> None:
     write_landscape(tmp_path, [Made([1.0], identity="of another grid")])
     page = Parsed(write_page(tmp_path, grid()))
-    assert "landscape.csv beside this run has none of its trials: not shown." in page.text
+    assert (
+        "landscape.csv in the run's folder has no path of its trials, and is not shown."
+        in page.text
+    )
     assert "landscape" not in page.data["views"]
 
 

@@ -146,7 +146,9 @@ def test_rows_of_features_are_shown_as_they_were_measured(open_page: Opens, tmp_
 
 def test_of_a_regression_the_losses_are_drawn(open_page: Opens, tmp_path: Path) -> None:
     opened = opened_page(open_page, tmp_path, exploration("linear-regression", epochs="5"))
-    assert opened.text("#map-caption").startswith("Mean loss over its deviation: 354 of 354 exam")
+    assert opened.text("#map-caption").startswith(
+        "Mean loss against its deviation over the epochs: 354 of "
+    )
     assert opened.drawn("#map-plot")
     assert not opened.page.is_visible("#errors-only")
     opened.page.click("#forth")

@@ -25,7 +25,7 @@ TEXT = (
 )
 
 
-class QuantizationView(PageView):
+class QuantizationSection(PageView):
     """What rounding a network to a few bits costs."""
 
     name = "quantization"

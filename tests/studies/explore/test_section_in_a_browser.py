@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gdcli.errors import UserError
-from gdcli.report.page.page import page_bytes
+from gdcli.report.page.run_page import page_bytes
 from gdcli.runs.progress import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.files import write
@@ -57,7 +57,7 @@ def test_the_map_and_the_likely_errors_are_those_of_explore(
     opened: Opened, wine: tuple[Path, Exploration]
 ) -> None:
     assert opened.texts("nav a[href='#explored']") == ["Examples"]
-    assert "0.1 of the labels were made wrong." in opened.texts("#explored > p")[0]
+    assert "10% of the labels were made wrong." in opened.texts("#explored > p")[0]
     assert opened.page.locator("#explored > div tbody tr").count() == 2
     assert opened.drawn("#explored-plot")
     assert opened.texts("#explored-setting option") == [
@@ -89,7 +89,12 @@ def test_rows_and_classes_of_a_file_have_the_users_names(open_page: Opens, tmp_p
     worst = int(own["margin"].argmin())
     assert own["likely_error"][worst]
     opened.page.locator("#explored summary").click()
-    assert opened.texts("#explored-numbers thead th")[:4] == ["example", "line", "label", "rather"]
+    assert opened.texts("#explored-numbers thead th")[:4] == [
+        "example",
+        "line",
+        "label",
+        "model expects",
+    ]
     first = opened.texts("#explored-numbers tbody tr")[0].split("\t")
     line = about.rows[worst]
     said = lines[line - 2].split(",")[1]
@@ -101,7 +106,10 @@ def test_of_a_regression_the_losses_are_drawn(open_page: Opens, tmp_path: Path) 
     found = explored(tmp_path, "linear-regression", epochs="5", lr="0.1,10")
     opened = open_page(page_of(tmp_path, found))
     caption = opened.text("#explored-caption")
-    assert caption == "Mean loss over its deviation, of the only setting: 354 of 354 examples."
+    assert (
+        caption
+        == "Mean loss against its deviation over the epochs, the only setting: 354 of 354 examples."
+    )
     assert opened.drawn("#explored-plot")
     worst = int(found.trained[0].measures["loss"].argmax())
     opened.page.locator("#explored summary").click()
@@ -120,7 +128,7 @@ def test_an_exploration_of_other_data_is_not_shown(
     write(tmp_path / "explore", wine[1], CPU, tables_of(wine[1]))
     opened = open_page(page_of(tmp_path, wine[1], **{"data-seed": 1}))
     assert opened.page.locator("#explored-plot").count() == 0
-    assert "of another problem, or other data: not shown" in opened.text("#explored")
+    assert "of another problem or data, and is not shown" in opened.text("#explored")
 
 
 @pytest.mark.parametrize(

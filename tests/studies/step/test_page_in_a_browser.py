@@ -1,4 +1,4 @@
-"""The page of `gdcli step` in a real Chromium: the way down, and the graph behind its gradient."""
+"""The page of `gdcli step` in a real Chromium: the steps, and the graph behind its gradient."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_two_weights_are_a_map_and_three_a_curve(open_page: Opens, tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "given", "says"),
     [
-        ("(w - 2)**2", {"lr": 1.5, "w": 5.0}, "points far outside: not drawn."),
+        ("(w - 2)**2", {"lr": 1.5, "w": 5.0}, "points far outside."),
         ("(w - 2)**2", {"lr": 1e308, "w": 5.0}, "1 step from a disc to a star: the loss goes"),
         ("0*w + 3", {"w": 1.0}, "the loss goes from 3 to 3."),
         ("log(w) + 1/w", {"lr": 0.01, "w": 0.2}, "and 30 steps from"),

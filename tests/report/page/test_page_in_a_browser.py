@@ -48,7 +48,9 @@ def test_every_picture_has_its_text(opened: Opened) -> None:
         assert len(opened.text(f"#{caption}")) > 40
         opened.page.locator(f"#{name} summary").click()
         assert opened.page.locator(f"#{name}-numbers tbody tr").count() >= 2
-    assert "Training and test loss over the epochs: 6 lines, a c" in opened.text("#curves-caption")
+    assert "Training and test loss over the epochs: 6 lines. Each l" in opened.text(
+        "#curves-caption"
+    )
     assert "gd momentum lr 0.1, training loss: from " in opened.text("#curves-caption")
 
 
@@ -91,13 +93,13 @@ def test_boxes_choose_what_all_parts_show(opened: Opened) -> None:
 def test_boxes_choose_the_paths_across_the_landscape(opened: Opened) -> None:
     caption = opened.text("#landscape-caption")
     assert "Lighter is lower: from 0 to 8." in caption
-    assert " 18 paths: from a dot to a star, or to an x where it diverged." in caption
+    assert " 18 paths, each from a dot (start) to a star (end) or an x (diverged)." in caption
     assert opened.page.locator("#landscape-numbers tbody tr").count() == 18
     opened.page.uncheck("#facets input[name=optimizer][value=momentum]")
-    assert " 9 paths: " in opened.text("#landscape-caption")
+    assert " 9 paths, " in opened.text("#landscape-caption")
     assert "momentum" not in opened.text("#landscape-caption")
     opened.page.get_by_role("button", name="none of seed").click()
-    assert " 0 paths: " in opened.text("#landscape-caption")
+    assert " 0 paths, " in opened.text("#landscape-caption")
 
 
 def test_theory_and_measurement_are_compared(opened: Opened) -> None:
@@ -112,7 +114,7 @@ def test_theory_and_measurement_are_compared(opened: Opened) -> None:
     opened.page.focus("#compare")
     opened.page.keyboard.press("s")
     caption = opened.text("#theory-caption")
-    assert "Of 6 learning rates with an exact limit, 6 did as it says" in caption
+    assert "Of 6 learning rates with an exact limit, 6 did as theory says" in caption
     opened.page.uncheck("#facets input[name=lr][value='1.0']")
     assert "Of 4 learning rates with an exact limit" in opened.text("#theory-caption")
 
@@ -132,10 +134,10 @@ def test_a_limit_that_is_only_sufficient_and_a_floor_are_said_to_be(
     opened = open_page(page)
     assert opened.texts("#compare option") == ["noise floor", "stability limit"]
     assert "Infinite" not in opened.text("#theory-caption")
-    assert "which diverged or are to in theory" in opened.text("#theory-caption")
+    assert "1 learning rate diverged." in opened.text("#theory-caption")
     opened.page.select_option("#compare", "limit")
     caption = opened.text("#theory-caption")
-    assert "Below a limit that is only sufficient, 2 of 2 held; above it theory leaves" in caption
+    assert "Below a limit that is only sufficient, 2 of 2 did not diverge; above it, the" in caption
 
 
 def test_what_rounding_costs_is_a_table_and_a_picture(open_page: Opens, tmp_path: Path) -> None:
@@ -192,7 +194,7 @@ def test_a_landscape_without_a_finite_loss_is_blank(open_page: Opens, tmp_path: 
     write_landscape(tmp_path, trials, lowest=inf)
     opened = open_page(write_page(tmp_path, trials))
     caption = opened.text("#landscape-caption")
-    assert "1681 points without a finite loss: blank. 2 paths" in caption
+    assert "Blank: 1681 points without a finite loss. 2 paths" in caption
     assert "gd vanilla lr 0.1 seed 0: from 4 to diverged." in caption
 
 
@@ -201,7 +203,7 @@ def test_lines_are_of_all_learning_rates_or_of_every_trial(opened: Opened) -> No
     opened.page.select_option("#lines", "trial")
     assert len(opened.lines()) == 18
     assert "gd vanilla lr 0.1 seed 2" in opened.lines()
-    assert "An x: diverged (6)" in opened.text("#curves-caption")
+    assert "An x marks a line that diverged (6)." in opened.text("#curves-caption")
 
 
 def test_a_point_says_its_numbers_under_the_pointer(opened: Opened) -> None:
@@ -287,9 +289,9 @@ FAILED = [Made([], status="failed", message="boom")]
     ("trials", "says"),
     [
         ([Made([1.0, 0.5])], "1 line."),
-        (ZERO, "Points at or below 0: 2; they have a lane of their own below the log"),
-        (LOST, "2 lines, a colour for each learning rate. Of full lines on one another"),
-        ([*ZERO, *FAILED, *LOST], "An x: diverged (2); what is far above the rest is squeezed"),
+        (ZERO, "Points at or below 0 (2) are drawn in a lane below the log"),
+        (LOST, "2 lines. Each learning rate has a colour. Where two solid lines"),
+        ([*ZERO, *FAILED, *LOST], "An x marks a line that diverged (2). Values far above the r"),
     ],
     ids=["two points", "not positive", "diverged", "all of them"],
 )
@@ -373,7 +375,7 @@ def test_of_many_settings_the_best_have_all_their_rates(open_page: Opens, tmp_pa
     opened = open_page(write_page(tmp_path, trials, ["condition"]))
     assert opened.page.locator("#curves-plot .panel").count() == 12
     assert opened.page.locator("#curves-plot .trace").count() == 36
-    assert ": 36 of 180 lines, the lowest 100 at most of each of" in opened.text("#curves-caption")
+    assert ": 36 of 180 lines: at most 100 of each of the 12" in opened.text("#curves-caption")
     assert opened.page.locator("#heatmap-plot .cells rect").count() == 180
     assert opened.texts("#result p") == [
         "gd vanilla condition=1 at learning rate 0.1 has the lowest loss: 0.1."
