@@ -18,10 +18,10 @@ def settings(folder: Path, trials: list[Made], *varied: str) -> tuple[Setting, .
 def test_the_best_learning_rate_has_the_lowest_median_loss(tmp_path: Path) -> None:
     vanilla, momentum = settings(tmp_path, grid())
     assert vanilla.values == ("gd", 100, "vanilla", "constant")
-    assert [cell.lr for cell in vanilla.cells] == [0.01, 0.1, 1.0]
-    assert vanilla.best is vanilla.cells[1]
-    assert vanilla.cells[2].median == inf
-    assert momentum.best is momentum.cells[1]
+    assert [cell.lr for cell in vanilla.candidates] == [0.01, 0.1, 1.0]
+    assert vanilla.best is vanilla.candidates[1]
+    assert vanilla.candidates[2].median == inf
+    assert momentum.best is momentum.candidates[1]
 
 
 def test_statistics_are_over_the_seeds_and_diverged_trials_count_as_infinite(
@@ -83,11 +83,11 @@ def test_rates_that_end_as_low_are_tied_and_the_soonest_is_best(tmp_path: Path) 
     rates = {0.1: slow, 0.2: [1.0, *[1e-5] * 32], 0.3: [1.0, *[1e-3] * 32]}
     (setting,) = settings(tmp_path, [Made(losses, lr=lr) for lr, losses in rates.items()])
     assert [cell.lr for cell in setting.tied] == [0.1, 0.2]
-    assert setting.best is setting.cells[1]
+    assert setting.best is setting.candidates[1]
     assert setting.median == 1e-5
-    assert (setting.cells[0].fallen, setting.cells[1].fallen) == (20, 1)
+    assert (setting.candidates[0].fallen, setting.candidates[1].fallen) == (20, 1)
 
 
 def test_a_cell_that_never_falls_takes_for_ever(tmp_path: Path) -> None:
     (setting,) = settings(tmp_path, [Made([1.0, 1.5]), Made([], lr=1, status="failed")])
-    assert [cell.fallen for cell in setting.cells] == [inf, inf]
+    assert [cell.fallen for cell in setting.candidates] == [inf, inf]

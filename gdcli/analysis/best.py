@@ -80,17 +80,17 @@ class Setting:
     """All that is fixed but the learning rate and the seed: one row of the tables."""
 
     values: tuple[Value, ...]
-    cells: tuple[Candidate, ...]  # by learning rate, the smallest first
+    candidates: tuple[Candidate, ...]  # by learning rate, the smallest first
 
     @cached_property
     def tied(self) -> tuple[Candidate, ...]:
         """The learning rates that end as low as the lowest: `tied`."""
-        return tied(self.cells)
+        return tied(self.candidates)
 
     @cached_property
     def best(self) -> Candidate | None:
         """The best learning rate: `best`."""
-        return best(self.cells)
+        return best(self.candidates)
 
     @property
     def median(self) -> float:
@@ -100,33 +100,37 @@ class Setting:
     @property
     def trials(self) -> Iterable[TrialResult]:
         """The trials at every learning rate."""
-        return (trial for cell in self.cells for trial in cell.trials)
+        return (trial for candidate in self.candidates for trial in candidate.trials)
 
 
-def tied(cells: Sequence[Candidate]) -> tuple[Candidate, ...]:
+def tied(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """Return the candidates that end as low as the lowest: within TIED of the fall above it.
 
     The loss is the median final training loss over the seeds, and the fall is counted from the
     start. The result is empty where at every rate half of the seeds diverged or all failed.
     """
-    lowest = min((cell.median for cell in cells), default=inf)
+    lowest = min((candidate.median for candidate in candidates), default=inf)
     if not isfinite(lowest):
         return ()
-    highest = lowest + _margin(cells, lowest)
-    return tuple(cell for cell in cells if cell.median <= highest)
+    highest = lowest + _margin(candidates, lowest)
+    return tuple(candidate for candidate in candidates if candidate.median <= highest)
 
 
-def best(cells: Sequence[Candidate]) -> Candidate | None:
+def best(candidates: Sequence[Candidate]) -> Candidate | None:
     """Return the candidate that gets there soonest, of those that end as low as the lowest.
 
     Equally soon: the one with the lower loss; equally low: the first. None: there is none.
     """
-    return min(tied(cells), key=lambda cell: (cell.fallen, cell.median), default=None)
+    return min(
+        tied(candidates), key=lambda candidate: (candidate.fallen, candidate.median), default=None
+    )
 
 
-def _margin(cells: Sequence[Candidate], loss: float) -> float:
+def _margin(candidates: Sequence[Candidate], loss: float) -> float:
     """Return the difference in loss that counts as none: TIED of the fall from the start."""
-    starts = [trial.fact("initial_train_loss") for cell in cells for trial in cell.trials]
+    starts = [
+        trial.fact("initial_train_loss") for candidate in candidates for trial in candidate.trials
+    ]
     known = [start for start in starts if start is not None and isfinite(start)]
     return TIED * max(0.0, median(known) - loss) if known else 0.0
 
@@ -178,7 +182,7 @@ def _best(name: str, run: Trials) -> Iterator[Best]:
         others = {n: v for n, v in given if n not in KIND and not _is_of_the_problem(n)}
         ends = Counter(trial.status for setting in settings for trial in setting.trials)
         counts = (ends.total(), ends["diverged"], ends["failed"])
-        tried = sum(len(setting.cells) for setting in settings)
+        tried = sum(len(setting.candidates) for setting in settings)
         yield Best(name, kind, best, _said(others), tried, *counts)
 
 

@@ -40,7 +40,7 @@ from gdcli.runs.trials import Curve, TrialResult, read_curves
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gdcli.analysis.diagnosis.case import Limits
+    from gdcli.analysis.diagnosis.limits import Limits
     from gdcli.analysis.theory import RunConstants
     from gdcli.optimizer import Optimizer
     from gdcli.runs.trials import Trials
@@ -195,7 +195,7 @@ class RateDiagnosis:
     """One setting at one learning rate, and what is to be said of it."""
 
     setting: Setting
-    cell: Candidate
+    candidate: Candidate
     given: Mapping[str, Value]  # the setting, by name
     facts: ProblemConstants | None
     expected: Expectation | None
@@ -246,13 +246,13 @@ class RateDiagnosis:
 
 
 def rate_diagnoses(
-    folder: Path, diagnoses: Diagnoses, cells: Sequence[tuple[Setting, Candidate]]
+    folder: Path, diagnoses: Diagnoses, candidates: Sequence[tuple[Setting, Candidate]]
 ) -> list[RateDiagnosis]:
-    """Return the diagnoses of some cells of a run, in their order.
+    """Return the diagnoses of some candidates of a run, in their order.
 
     curves.csv is read only where theory has something to compare a curve with.
     """
-    told = [rate_diagnosis(diagnoses, setting, cell) for setting, cell in cells]
+    told = [rate_diagnosis(diagnoses, setting, candidate) for setting, candidate in candidates]
     curves = CurveComparison(told)
     if curves.columns:
         few = 2 * len(curves.wanted) < len(diagnoses.run.trials)  # the others are passed over
@@ -262,27 +262,27 @@ def rate_diagnoses(
     return curves.measured()
 
 
-def rate_diagnosis(diagnoses: Diagnoses, setting: Setting, cell: Candidate) -> RateDiagnosis:
-    """Return the diagnosis of one cell, without what its curves show."""
+def rate_diagnosis(diagnoses: Diagnoses, setting: Setting, candidate: Candidate) -> RateDiagnosis:
+    """Return the diagnosis of one candidate, without what its curves show."""
     names, theory = diagnoses.run.names, diagnoses.theory
     return RateDiagnosis(
         setting,
-        cell,
+        candidate,
         dict(zip(names, setting.values, strict=True)),
         theory.of(names, setting.values) if theory else None,
-        diagnoses.expected(setting.values, cell.lr),
-        _groups(diagnoses, cell),
+        diagnoses.expected(setting.values, candidate.lr),
+        _groups(diagnoses, candidate),
         diagnoses,
     )
 
 
-def _groups(diagnoses: Diagnoses, cell: Candidate) -> list[tuple[Said, list[TrialResult]]]:
+def _groups(diagnoses: Diagnoses, candidate: Candidate) -> list[tuple[Said, list[TrialResult]]]:
     """Return the trials that the same is said of, the largest group first; of equals as in WORDS.
 
     Of trials that failed nothing but that is said.
     """
     found: dict[Said, list[TrialResult]] = {}
-    for trial in cell.trials:
+    for trial in candidate.trials:
         state, quality = diagnoses.words(trial)
         found.setdefault((state or "failed", quality), []).append(trial)
     order = {group: (-len(held), WORDS.index(group[0])) for group, held in found.items()}
@@ -315,12 +315,12 @@ class CurveComparison:
 
 
 def _compared(diagnosis: RateDiagnosis) -> Iterator[TrialResult]:
-    """Yield the trials of a cell whose curve theory says something of."""
+    """Yield the trials of a candidate whose curve theory says something of."""
     expected = diagnosis.expected
     if expected and (expected.rate is not None or expected.floor is not None):
-        yield from diagnosis.cell.ran
+        yield from diagnosis.candidate.ran
     else:
-        yield from (trial for trial in diagnosis.cell.ran if _has_sharpness(trial))
+        yield from (trial for trial in diagnosis.candidate.ran if _has_sharpness(trial))
 
 
 def _has_sharpness(trial: TrialResult) -> bool:
@@ -345,7 +345,7 @@ def _with_measured(diagnosis: RateDiagnosis, measured: Mapping[str, CurveFigures
     swings = [value for value in late if value is not None and isfinite(value)]
     diagnosis = replace(diagnosis, sharpness=median(swings) if swings else None)
     expected, facts = diagnosis.expected, diagnosis.facts
-    found = [measured[trial.id] for trial in diagnosis.cell.ran if trial.id in measured]
+    found = [measured[trial.id] for trial in diagnosis.candidate.ran if trial.id in measured]
     if not found or expected is None or facts is None:
         return diagnosis
     rates = [one.rate for one in found if one.rate is not None]

@@ -114,20 +114,25 @@ def held_out(setting: Setting) -> HeldOut | None:
     The lowest of several medians is partly luck; over the seeds that did not choose the rate it is
     not. None for fewer than four seeds, or where at no rate all the seeds that choose ran.
     """
-    seeds = list(dict.fromkeys(trial.seed for cell in setting.cells for trial in cell.trials))
+    seeds = list(
+        dict.fromkeys(trial.seed for candidate in setting.candidates for trial in candidate.trials)
+    )
     if len(seeds) < SPLIT_FROM:
         return None
     chosen_by, others = set(seeds[::2]), set(seeds[1::2])
-    medians = {cell.lr: _median(_of(cell, chosen_by), len(chosen_by)) for cell in setting.cells}
-    best = min(setting.cells, key=lambda cell: medians[cell.lr])
+    medians = {
+        candidate.lr: _median(_of(candidate, chosen_by), len(chosen_by))
+        for candidate in setting.candidates
+    }
+    best = min(setting.candidates, key=lambda candidate: medians[candidate.lr])
     rest = _of(best, others)
     if not isfinite(medians[best.lr]) or not rest:
         return None
     return HeldOut(best.lr, spread([trial.loss for trial in rest]))
 
 
-def _of(cell: Candidate, seeds: set[Value]) -> list[TrialResult]:
-    return [trial for trial in cell.ran if trial.seed in seeds]
+def _of(candidate: Candidate, seeds: set[Value]) -> list[TrialResult]:
+    return [trial for trial in candidate.ran if trial.seed in seeds]
 
 
 def _median(trials: Sequence[TrialResult], wanted: int) -> float:
@@ -144,13 +149,13 @@ def good_region(setting: Setting) -> Region | None:
     if best is None or start is None or not isfinite(start):
         return None
     limit = best.median + GOOD * max(start - best.median, 0.0)
-    place = setting.cells.index(best)
+    place = setting.candidates.index(best)
     first = last = place
-    while first > 0 and setting.cells[first - 1].median <= limit:
+    while first > 0 and setting.candidates[first - 1].median <= limit:
         first -= 1
-    while last + 1 < len(setting.cells) and setting.cells[last + 1].median <= limit:
+    while last + 1 < len(setting.candidates) and setting.candidates[last + 1].median <= limit:
         last += 1
-    return Region(setting.cells[first].lr, setting.cells[last].lr, last - first + 1)
+    return Region(setting.candidates[first].lr, setting.candidates[last].lr, last - first + 1)
 
 
 def _start(setting: Setting) -> float | None:
@@ -266,8 +271,8 @@ def holm(values: Sequence[float | None]) -> list[float | None]:
 
 def _losses(setting: Setting) -> dict[Value, float]:
     """Return the final losses at the best learning rate, by seed."""
-    cell = setting.best or setting.cells[0]
-    return {trial.seed: trial.loss for trial in cell.ran}
+    candidate = setting.best or setting.candidates[0]
+    return {trial.seed: trial.loss for trial in candidate.ran}
 
 
 def _difference(loss: float, other: float) -> float:

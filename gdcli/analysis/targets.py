@@ -47,7 +47,7 @@ class Reached:
     """A setting at the learning rate at which it is at the target after the fewest examples."""
 
     setting: Setting
-    cell: Candidate | None  # None: at no rate most seeds are
+    candidate: Candidate | None  # None: at no rate most seeds are
     reached: int  # trials there
     cost: TimeToTarget  # medians over the seeds
 
@@ -107,10 +107,12 @@ def times_to_target(
 ) -> Iterator[Reached]:
     """Yield every setting at the learning rate with the lowest median of examples."""
     for setting in settings:
-        cell = min(setting.cells, key=lambda cell: _median(cell.ran, taken).examples)
-        cost = _median(cell.ran, taken)
-        there = sum(taken.get(trial.id, TimeToTarget()).steps < inf for trial in cell.ran)
-        yield Reached(setting, cell if cost.examples < inf else None, there, cost)
+        candidate = min(
+            setting.candidates, key=lambda candidate: _median(candidate.ran, taken).examples
+        )
+        cost = _median(candidate.ran, taken)
+        there = sum(taken.get(trial.id, TimeToTarget()).steps < inf for trial in candidate.ran)
+        yield Reached(setting, candidate if cost.examples < inf else None, there, cost)
 
 
 def _median(trials: Sequence[TrialResult], taken: Mapping[str, TimeToTarget]) -> TimeToTarget:

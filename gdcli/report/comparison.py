@@ -49,7 +49,7 @@ def print_comparison(
         full = [{name: all_digits(row[name]) for name in shown} for row in rows]
         print_listing(full, form, console)
         return
-    rates = [cell.lr for best in results for cell in best.setting.cells]
+    rates = [cell.lr for best in results for cell in best.setting.candidates]
     print_listing(texts_of(rows, shown, rates), form, console)
     if len({best.tried for best in results}) > 1:
         what = "tried: learning rates and options of which each is the best:"

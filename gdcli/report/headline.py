@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.best import TIED
-from gdcli.analysis.diagnosis.case import SHARE_ROUNDING
+from gdcli.analysis.diagnosis.limits import SHARE_ROUNDING
 from gdcli.fields import show
 from gdcli.numbers import distinct_labels, rounded
 from gdcli.report.console import literal
@@ -69,7 +69,7 @@ def result_lines(
     over = f" (the median over {seeds} seeds)" if seeds > 1 else ""
     loss = f"{rounded(first.median)}{over}"
     if len(ranked) == 1:
-        if len(first.cells) == 1:
+        if len(first.candidates) == 1:
             return [f"{label} at learning rate {_rate(first)} ends at training loss {loss}."]
         return [f"The best learning rate of {label} is {_rate(first)}: training loss {loss}."]
     near = first.median + TIED * max(0.0, _start(first) - first.median)
@@ -95,7 +95,11 @@ def _without_result(trials: Sequence[TrialResult]) -> str:
 def _rate(setting: Setting) -> str:
     """Return the best rate, told apart from the others of its row."""
     best = setting.best
-    return distinct_labels(cell.lr for cell in setting.cells)[best.lr] if best else "none"
+    return (
+        distinct_labels(candidate.lr for candidate in setting.candidates)[best.lr]
+        if best
+        else "none"
+    )
 
 
 def _start(setting: Setting) -> float:

@@ -173,9 +173,9 @@ def _named_row(first: Side, second: Side) -> Row:
     return {
         "first": first.name,
         "first_lr": first.setting.best.lr if first.setting.best else None,
-        "first_tried": len(first.setting.cells),
+        "first_tried": len(first.setting.candidates),
         "second": second.name,
         "second_lr": second.setting.best.lr if second.setting.best else None,
-        "second_tried": len(second.setting.cells),
+        "second_tried": len(second.setting.candidates),
         **difference_row(pair(first.setting, second.setting)),
     }

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from gdcli.analysis.best import Setting, quantization_rows, settings_of
 from gdcli.analysis.diagnoses import Diagnoses, rate_diagnosis
-from gdcli.analysis.diagnosis.case import Limits
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT
+from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.diagnosis.verdict import qualities, states
 from gdcli.analysis.diagnosis.verdicts.ends import ReachedItsGoal
 from gdcli.analysis.theory import RunConstants
@@ -89,13 +89,13 @@ def _print_all(
         losses = "higher loss" if len(settings) - len(shown) == 1 else "higher losses"
         whole = f"--format csv, or {folder / 'summary.csv'}"
         _print(console, f"{more} {losses} and no row here; all: {whole}")
-    if len({cell.lr for setting in shown for cell in setting.cells}) > 1:
+    if len({candidate.lr for setting in shown for candidate in setting.candidates}) > 1:
         _print(console, "")
         print_picture(of_settings(source, shown), console)
     if theory is not None and (rows := quantization_rows(run, shown, theory)):
         _print(console, "\nWhat rounding costs")
         print_rows(rows, "table", console, QUANTIZATION_NOTES)
-    if any(cell.ran for setting in settings for cell in setting.cells):
+    if any(candidate.ran for setting in settings for candidate in setting.candidates):
         _print(console, "")
         print_picture(curves(source), console)
     _print(console, *_failures(run.trials))
@@ -211,7 +211,9 @@ def best_lines(
 ) -> list[Text]:
     """Return the same as a table for people: rounded, without columns that say nothing."""
     rows = best_rows(diagnoses, settings)
-    rates = distinct_labels(cell.lr for setting in settings for cell in setting.cells)
+    rates = distinct_labels(
+        candidate.lr for setting in settings for candidate in setting.candidates
+    )
     names = ("test_loss", *diagnoses.run.metrics)
     measured = [name for name in names if any(row[name] is not None for row in rows)]
     quartiles = [

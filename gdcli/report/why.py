@@ -46,11 +46,13 @@ def why_lines(
     """Return a line on each setting's best learning rate and on the least at which most blew up."""
     ranked = sorted(range(len(settings)), key=lambda place: settings[place].median)
     chosen = sorted(ranked[:MOST_SETTINGS])
-    cells = [(settings[place], cell) for place in chosen for cell in notable(settings[place])]
-    told = rate_diagnoses(folder, diagnoses, cells)
+    candidates = [
+        (settings[place], candidate) for place in chosen for candidate in notable(settings[place])
+    ]
+    told = rate_diagnoses(folder, diagnoses, candidates)
     names = {id(setting): label for setting, label in zip(settings, labels, strict=True)}
     rates = {
-        id(settings[place]): distinct_labels(c.lr for c in settings[place].cells)
+        id(settings[place]): distinct_labels(c.lr for c in settings[place].candidates)
         for place in chosen
     }
     lines = [f"{names[id(a.setting)]}: {_sentences(a, rates[id(a.setting)])}" for a in told]
@@ -62,8 +64,8 @@ def why_lines(
 
 def notable(setting: Setting) -> list[Candidate]:
     """Return the best learning rate and the least at which most seeds diverged."""
-    edge = next((c for c in setting.cells if 2 * c.diverged > len(c.ran) > 0), None)
-    return [cell for cell in (setting.best, edge) if cell is not None]
+    edge = next((c for c in setting.candidates if 2 * c.diverged > len(c.ran) > 0), None)
+    return [candidate for candidate in (setting.best, edge) if candidate is not None]
 
 
 def _sentences(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
@@ -79,8 +81,8 @@ def why_rows(folder: Path, diagnoses: Diagnoses) -> list[Row]:
     sufficient.
     """
     settings = settings_of(diagnoses.run.trials)
-    cells = [(setting, cell) for setting in settings for cell in setting.cells]
-    return [_why_row(diagnosis) for diagnosis in rate_diagnoses(folder, diagnoses, cells)]
+    candidates = [(setting, candidate) for setting in settings for candidate in setting.candidates]
+    return [_why_row(diagnosis) for diagnosis in rate_diagnoses(folder, diagnoses, candidates)]
 
 
 def _why_row(diagnosis: RateDiagnosis) -> Row:
@@ -88,12 +90,14 @@ def _why_row(diagnosis: RateDiagnosis) -> Row:
     limit, floor = (expected.limit, expected.floor) if expected else (None, None)
     facts, edge = diagnosis.facts, edge_of_stability(diagnosis)
     curvature = facts.curvature if facts else None
-    causes = sorted({str(trial.facts.get("diverged_by") or "") for trial in diagnosis.cell.ran})
+    causes = sorted(
+        {str(trial.facts.get("diverged_by") or "") for trial in diagnosis.candidate.ran}
+    )
     coming = said.forecast if said else None
     return {
         **diagnosis.given,
-        "lr": diagnosis.cell.lr,
-        "seeds": len(diagnosis.cell.trials),
+        "lr": diagnosis.candidate.lr,
+        "seeds": len(diagnosis.candidate.trials),
         "state": diagnosis.state,
         "quality": said.quality if said else None,
         "qualities": ", ".join(said.qualities) if said else None,
@@ -129,11 +133,13 @@ def why_table(folder: Path, diagnoses: Diagnoses) -> list[Row]:
     run = diagnoses.run
     settings = settings_of(run.trials)
     name = namer(run.names, settings)
-    rates = distinct_labels(cell.lr for setting in settings for cell in setting.cells)
-    cells = [(setting, cell) for setting in settings for cell in setting.cells]
-    told = rate_diagnoses(folder, diagnoses, cells)
+    rates = distinct_labels(
+        candidate.lr for setting in settings for candidate in setting.candidates
+    )
+    candidates = [(setting, candidate) for setting in settings for candidate in setting.candidates]
+    told = rate_diagnoses(folder, diagnoses, candidates)
     return _saying_something(
-        [{"setting": name(a.setting), "lr": rates[a.cell.lr], **_table_row(a)} for a in told]
+        [{"setting": name(a.setting), "lr": rates[a.candidate.lr], **_table_row(a)} for a in told]
     )
 
 
@@ -145,7 +151,7 @@ def why_notes(rows: Sequence[Row]) -> list[str]:
 def _table_row(diagnosis: RateDiagnosis) -> Row:
     expected, said = diagnosis.expected, diagnosis.typical
     limit, floor = (expected.limit, expected.floor) if expected else (None, None)
-    count, total = len(diagnosis.of_the_state()), len(diagnosis.cell.trials)
+    count, total = len(diagnosis.of_the_state()), len(diagnosis.candidate.trials)
     return {
         "state": f"{diagnosis.state} {count}/{total}" if count < total else diagnosis.state,
         "what": (said.quality if said else None) or _when(diagnosis),
@@ -179,10 +185,12 @@ def explanation(diagnosis: RateDiagnosis, name: str | None = None) -> str:
 
     `name` is what the learning rate is called.
     """
-    lr = f"lr {rounded(diagnosis.cell.lr)}" if name is None else name
+    lr = f"lr {rounded(diagnosis.candidate.lr)}" if name is None else name
     said = diagnosis.typical
     if said is None:
-        message = next(trial.message for trial in diagnosis.cell.trials if trial.status == "failed")
+        message = next(
+            trial.message for trial in diagnosis.candidate.trials if trial.status == "failed"
+        )
         return f"{lr} failed: {message}{_how_many(diagnosis)}"
     parts = [f"{lr} {said.phrase}{_how_many(diagnosis)}.", _advice(diagnosis, said)]
     return " ".join([*filter(None, parts), *_beside_theory(diagnosis), *_at_the_edge(diagnosis)])
@@ -192,15 +200,17 @@ def _advice(diagnosis: RateDiagnosis, said: Diagnosis) -> str:
     """Return the advice; instead of a rate that was tried, a better one of the same row."""
     best, tied = diagnosis.setting.best, diagnosis.setting.tied
     swings = states()[diagnosis.state].swings
-    if swings and diagnosis.cell is best and said.other_lr == "smaller":
-        half = 0.49 * diagnosis.cell.lr  # what is advised, but for rounding
-        lower = [one for one in diagnosis.setting.cells if half <= one.lr < diagnosis.cell.lr]
+    if swings and diagnosis.candidate is best and said.other_lr == "smaller":
+        half = 0.49 * diagnosis.candidate.lr  # what is advised, but for rounding
+        lower = [
+            one for one in diagnosis.setting.candidates if half <= one.lr < diagnosis.candidate.lr
+        ]
         if lower and lower[0] not in tied:
             higher = f"a constant lr of {rounded(lower[0].lr)} ends higher"
             return f"Use a schedule that lowers the learning rate: {higher}."
     if not diagnosis.lost or not said.advice.startswith(("Use a smaller", "Use a far smaller")):
         return said.advice
-    if best is None or best.lr >= diagnosis.cell.lr or not all(t.falls for t in best.trials):
+    if best is None or best.lr >= diagnosis.candidate.lr or not all(t.falls for t in best.trials):
         return said.advice
     return f"Use a smaller learning rate, such as {rounded(best.lr)}."
 
@@ -223,7 +233,7 @@ def _beside_theory(diagnosis: RateDiagnosis) -> Iterator[str]:
 
 def _at_the_edge(diagnosis: RateDiagnosis) -> Iterator[str]:
     """Yield how near the measured sharpness ended to the edge of stability."""
-    found, expected, lr = edge_of_stability(diagnosis), diagnosis.expected, diagnosis.cell.lr
+    found, expected, lr = edge_of_stability(diagnosis), diagnosis.expected, diagnosis.candidate.lr
     if found and expected:
         ends = f"{rounded(lr * found.start)} at the start and {rounded(lr * found.end)} at the end"
         formula = sharpness_formula(expected.optimizer)
@@ -235,7 +245,7 @@ def _at_the_edge(diagnosis: RateDiagnosis) -> Iterator[str]:
 def _how_many(diagnosis: RateDiagnosis) -> str:
     """Return how many seeds did so, which seed the figures are of, and what the others did."""
     (_, first), *others = diagnosis.groups
-    total = len(diagnosis.cell.trials)
+    total = len(diagnosis.candidate.trials)
     if total == 1:
         return ""
     told = [f"all {total} seeds" if len(first) == total else f"{len(first)} of {total} seeds"]
@@ -255,17 +265,21 @@ def change(rate: float) -> str:
 
 def named(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
     """Return what a learning rate is called at the head of a sentence: "the best lr, 0.1,"."""
-    setting, lr = diagnosis.setting, diagnosis.cell.lr
-    alone = diagnosis.cell is setting.best and len(setting.cells) > 1 and len(setting.tied) == 1
+    setting, lr = diagnosis.setting, diagnosis.candidate.lr
+    alone = (
+        diagnosis.candidate is setting.best
+        and len(setting.candidates) > 1
+        and len(setting.tied) == 1
+    )
     return f"the best lr, {rates[lr]}," if alone else f"lr {rates[lr]}"
 
 
 def ties(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
     """Return a sentence on the rates that end as low as the best one; "": there are none."""
     tied, best = diagnosis.setting.tied, diagnosis.setting.best
-    if best is None or diagnosis.cell is not best or len(tied) < 2:
+    if best is None or diagnosis.candidate is not best or len(tied) < 2:
         return ""
-    names = [rates[cell.lr] for cell in tied]
+    names = [rates[candidate.lr] for candidate in tied]
     both = "both" if len(tied) == 2 else "all"
     said = diagnosis.typical
     done = said is not None and said.quality == AtTheMinimum.word
@@ -276,28 +290,28 @@ def ties(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
 
 
 def _sooner(best: Candidate, tied: tuple[Candidate, ...], name: str) -> str:
-    slowest = max(cell.fallen for cell in tied)
+    slowest = max(candidate.fallen for candidate in tied)
     factor = slowest / best.fallen if isfinite(slowest) and best.fallen > 0 else 1.0
     return f"; {name} gets there {factor:.2g} times sooner" if factor > SOONER else ""
 
 
 def beyond(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
     """Return advice on where to look for a better rate than the best of a row, where it ends it."""
-    cells, said, lr = diagnosis.setting.cells, diagnosis.typical, diagnosis.cell.lr
-    if diagnosis.cell is not diagnosis.setting.best or len(cells) < 2 or said is None:
+    candidates, said, lr = diagnosis.setting.candidates, diagnosis.typical, diagnosis.candidate.lr
+    if diagnosis.candidate is not diagnosis.setting.best or len(candidates) < 2 or said is None:
         return ""
     state = states()[diagnosis.state]
     quality = qualities()[said.quality] if said.quality else None
     if state.reached or (state.rests and quality and quality.final):
         return ""
-    if said.other_lr == "larger" and lr < cells[-1].lr:
+    if said.other_lr == "larger" and lr < candidates[-1].lr:
         return _between(diagnosis, rates)
-    if lr == cells[0].lr:
+    if lr == candidates[0].lr:
         return f"No lr below {rates[lr]} was tried: try smaller ones, too."
     exact = _exact_limit(diagnosis)
     far = exact is None or lr < NEAR_LIMIT * exact
     large = said.other_lr == "smaller" or state.smaller_rate or (quality and quality.smaller_rate)
-    if lr < cells[-1].lr or not far or large:
+    if lr < candidates[-1].lr or not far or large:
         return ""
     below = f", below the limit {rounded(exact)}" if exact is not None else ""
     return f"No lr above {rates[lr]} was tried: try larger ones{below}."
@@ -305,8 +319,11 @@ def beyond(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
 
 def _between(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
     """Return advice for a rate that is too small, though the next one tried ends no lower."""
-    tied, tried = diagnosis.setting.tied, [cell.lr for cell in diagnosis.setting.cells]
-    lr = max(cell.lr for cell in (diagnosis.cell, *tied))
+    tied, tried = (
+        diagnosis.setting.tied,
+        [candidate.lr for candidate in diagnosis.setting.candidates],
+    )
+    lr = max(candidate.lr for candidate in (diagnosis.candidate, *tied))
     if lr == tried[-1]:
         return f"No lr above {rates[lr]} was tried: try larger ones."
     above, exact = tried[tried.index(lr) + 1], _exact_limit(diagnosis)

@@ -46,8 +46,8 @@ def told(folder: Path) -> dict[float, RateDiagnosis]:
     """Return the accounts of a run of one setting, by learning rate."""
     diagnoses = diagnoses_of(folder)
     (setting,) = settings_of(diagnoses.run.trials)
-    cells = [(setting, cell) for cell in setting.cells]
-    return {one.cell.lr: one for one in rate_diagnoses(folder, diagnoses, cells)}
+    cells = [(setting, cell) for cell in setting.candidates]
+    return {one.candidate.lr: one for one in rate_diagnoses(folder, diagnoses, cells)}
 
 
 def test_larger_rates_train_at_the_edge_and_small_ones_below(folder: Path) -> None:

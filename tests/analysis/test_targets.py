@@ -33,17 +33,17 @@ def test_the_rate_with_the_fewest_examples_is_shown_by_its_medians(tmp_path: Pat
     fast = [Made([9.0, 1.0], lr=0.2, seed=seed) for seed in range(2)]
     lost = Made([9.0, inf], lr=0.2, seed=2, status="diverged")
     (found,) = times(tmp_path, [*slow, *fast, lost], loss(1.0))
-    assert found.cell is not None
-    assert (found.cell.lr, found.reached, found.cost.steps) == (0.2, 2, 1)
+    assert found.candidate is not None
+    assert (found.candidate.lr, found.reached, found.cost.steps) == (0.2, 2, 1)
 
 
 def test_where_most_seeds_never_are_there_is_no_rate(tmp_path: Path) -> None:
     trials = [Made([9.0, 1.0]), *(Made([9.0, 5.0], seed=seed) for seed in (1, 2))]
     (found,) = times(tmp_path, [*trials, Made([], seed=3, status="failed")], loss(1.0))
-    assert (found.cell, found.cost.steps) == (None, inf)
+    assert (found.candidate, found.cost.steps) == (None, inf)
     failed = Made([], status="failed")
     (found,) = times(tmp_path, [failed], loss(1.0))
-    assert (found.cell, found.reached) == (None, 0)
+    assert (found.candidate, found.reached) == (None, 0)
 
 
 def test_a_metric_is_reached_from_the_side_on_which_most_start(tmp_path: Path) -> None:

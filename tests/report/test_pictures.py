@@ -61,7 +61,7 @@ def test_sensitivity_has_a_point_a_learning_rate_infinite_where_it_diverged(tmp_
     assert sorted(lines) == ["gd momentum", "gd vanilla"]
     for setting in settings_of(read.run.trials):
         found = lines[read.name(setting)]
-        assert found == [(cell.lr, cell.loss) for cell in setting.cells]
+        assert found == [(cell.lr, cell.loss) for cell in setting.candidates]
         assert found[-1][1].median == inf
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gdcli.analysis.best import settings_of
 from gdcli.analysis.diagnoses import Diagnoses, RateDiagnosis, measured_rate, rate_diagnoses
-from gdcli.analysis.diagnosis.case import Limits
+from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.analysis.theory import (
     Expectation,
     Goals,
@@ -50,7 +50,7 @@ def account(folder: Path, trials: list[Made], theory: RunConstants | None = None
     """Return the account of a run of one setting at one learning rate."""
     run = read_trials(write_run(folder, trials))
     (setting,) = settings_of(run.trials)
-    (cell,) = setting.cells
+    (cell,) = setting.candidates
     (found,) = rate_diagnoses(folder, Diagnoses(run, theory), [(setting, cell)])
     return found
 
@@ -157,8 +157,8 @@ def test_most_seeds_have_the_word_and_of_a_tie_the_worse(tmp_path: Path) -> None
 def test_of_the_seeds_with_the_state_the_one_with_the_median_loss_is_told(tmp_path: Path) -> None:
     trials = [Made([k * y for y in FALLING], seed=k) for k in (3, 1, 2)]
     found = account(tmp_path, [*trials, lost(0.1, seed=4)])
-    assert found.example is found.cell.trials[2]
-    assert found.typical is found.diagnoses.of(found.cell.trials[2])
+    assert found.example is found.candidate.trials[2]
+    assert found.typical is found.diagnoses.of(found.candidate.trials[2])
     assert found.fact("initial_train_loss") == 2.0
 
 

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import inf, isfinite, prod, sqrt
-from typing import TYPE_CHECKING, Annotated, NamedTuple
-
-from annotated_types import Gt, Lt
+from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.limits import CLOSE, LINEAR, SAME, SHARE_ROUNDING, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,49 +92,17 @@ def _ahead(levels: Sequence[float]) -> float:
 
 
 FEWEST_POINTS = 7
-SAME = 1e-9  # two learning rates this close, relatively, are the same
-LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums of gradients
-EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
 NOISY = 3  # times as large a fall is asked of what is noisy
 WAVERS = 1e-6  # of the fall: a late rise that is no rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
 PART = 0.01  # of a loss, or of a limit: what is small beside it
 TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it
-SHARE_ROUNDING = 2e-7  # of a share of right answers in float32, less than one of a million examples
-CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 AHEAD_COSINE = 0.9  # cosine of two gradients that point the same way
 LARGE_SLOPE = 0.5  # a gradient norm, over its largest, that has not shrunk
 BACK = -0.9  # cosine of two gradients that point against one another
 BACK_SLOPE = 0.01  # a gradient norm, over its largest, that is not small
 NO_CURVATURE = 1e-18  # of a curvature: less than its rounding error leaves of a flat direction
 ROUNDING = 1e-12  # of the loss's size: smaller falls may be rounding
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Where one verdict ends and the next begins: ratios, so that no unit matters."""
-
-    near: Annotated[
-        float, "a gap to the least loss below this share of the fall so far counts as none", Gt(0)
-    ] = 1e-3
-    flat: Annotated[
-        float,
-        "a loss that would fall by less than this share of its fall so far in ten times as many "
-        "steps counts as flat",
-        Gt(0),
-    ] = 1e-3
-    swing: Annotated[
-        float, "late swings larger than this share of the fall so far count as bouncing", Gt(0)
-    ] = 1e-2
-    sure: Annotated[
-        float, "standard errors by which a fall of sgd or minibatch must exceed its noise", Gt(0)
-    ] = 3.0
-    steep: Annotated[
-        float,
-        "a gradient norm below this share of its largest counts as vanished",
-        Gt(0),
-        Lt(1),
-    ] = 1e-3
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STRETCHES = 16  # equal parts of the budget, each with a mean loss
+from gdcli.analysis.diagnosis.limits import STRETCHES
+
 LEVELS = tuple(f"level_{k}" for k in range(1, STRETCHES + 1))
 BY_CODE = ("", "growth", "overflow", "nan")
 

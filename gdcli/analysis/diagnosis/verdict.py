@@ -9,10 +9,13 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import ClassVar, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, get_type_hints
 
-from gdcli.analysis.diagnosis.case import Case, Limits
+from gdcli.analysis.diagnosis.limits import Limits
 from gdcli.numbers import rounded
+
+if TYPE_CHECKING:
+    from gdcli.analysis.diagnosis.case import Case
 
 
 @dataclass(frozen=True)

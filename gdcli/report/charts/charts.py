@@ -53,7 +53,7 @@ def curves(source: Source) -> Chart:
     """
     chosen, notes = lowest(source.settings)
     cells = [drawn(setting) for setting in chosen]
-    rates = distinct_labels(cell.lr for setting in source.settings for cell in setting.cells)
+    rates = distinct_labels(cell.lr for setting in source.settings for cell in setting.candidates)
     labels = [f"{source.name(s)} lr {rates[c.lr]}" for s, c in zip(chosen, cells, strict=True)]
     lines = [
         Line(label, band, not setting.best)
@@ -74,7 +74,9 @@ def lowest(settings: Sequence[Setting]) -> tuple[list[Setting], list[str]]:
 
 def drawn(setting: Setting) -> Candidate:
     """Return the learning rate that is drawn: the best, or the smallest that ran."""
-    return setting.best or next((cell for cell in setting.cells if cell.ran), setting.cells[0])
+    return setting.best or next(
+        (cell for cell in setting.candidates if cell.ran), setting.candidates[0]
+    )
 
 
 MOST_PANELS = 12
@@ -83,7 +85,7 @@ MOST_PANELS = 12
 def multiples(source: Source) -> Chart:
     """Return a panel a setting, those with the lowest training losses, in the grid's order."""
     chosen = _chosen(source.settings)
-    rates = distinct_labels(cell.lr for setting in source.settings for cell in setting.cells)
+    rates = distinct_labels(cell.lr for setting in source.settings for cell in setting.candidates)
     shades = {lr: place / max(1, len(rates) - 1) for place, lr in enumerate(rates)}
     shown = [_thinned(setting) for setting in chosen]
     bands = iter(source.bands([cell for cells in shown for cell in cells]))
@@ -106,7 +108,7 @@ def _chosen(settings: Sequence[Setting]) -> list[Setting]:
 
 def _thinned(setting: Setting) -> list[Candidate]:
     """Return a setting's learning rates, or where they are many some of them and the best."""
-    cells = setting.cells
+    cells = setting.candidates
     if len(cells) <= MOST_LINES:
         return list(cells)
     last = MOST_LINES - 1
@@ -123,7 +125,7 @@ def _notes(
     notes = []
     if len(chosen) < len(settings):
         notes.append(f"the {len(chosen)} of {len(settings)} settings with the lowest losses")
-    if any(len(few) < len(s.cells) for s, few in zip(chosen, shown, strict=True)):
+    if any(len(few) < len(s.candidates) for s, few in zip(chosen, shown, strict=True)):
         notes.append(f"{MOST_LINES} learning rates of each, the best among them")
     return notes
 
@@ -133,7 +135,7 @@ def best_of_runs(sources: Mapping[str, Source]) -> Chart:
     best = {name: min(source.settings, key=_median) for name, source in sources.items()}
     shown = sorted(best, key=lambda name: best[name].median)[:MOST_LINES]
     rates = distinct_labels(
-        cell.lr for source in sources.values() for s in source.settings for cell in s.cells
+        cell.lr for source in sources.values() for s in source.settings for cell in s.candidates
     )
     lines = []
     for name in shown:
@@ -158,7 +160,7 @@ def settings_of_runs(sources: Mapping[str, Source]) -> Chart:
         shown = [held[run][name] for name in lines if name in held[run]]
         cells = list(map(drawn, shown))
         rates = distinct_labels(
-            cell.lr for setting in sources[run].settings for cell in setting.cells
+            cell.lr for setting in sources[run].settings for cell in setting.candidates
         )
         for setting, cell, band in zip(shown, cells, sources[run].bands(cells), strict=True):
             line = Line(f"{run} lr {rates[cell.lr]}", band, not setting.best)
@@ -187,7 +189,7 @@ def sensitivity(source: Source) -> Chart:
     chosen, notes = lowest(source.settings)
     lines = []
     for setting in chosen:
-        ends = [(cell.lr, source.final(cell)) for cell in setting.cells]
+        ends = [(cell.lr, source.final(cell)) for cell in setting.candidates]
         points = [(lr, end) for lr, end in ends if end]
         lines.append(Line(source.name(setting), points, not setting.best))
     title = f"Final {source.label} against the learning rate, median over seeds"
@@ -340,8 +342,8 @@ def heatmap(source: Source, x: str = "lr", y: str = SETTING) -> HeatMap:
 
 def of_settings(source: Source, settings: Sequence[Setting]) -> HeatMap:
     """Return a row for each of some settings, a column for each of their learning rates."""
-    rates = distinct_labels(cell.lr for setting in settings for cell in setting.cells)
-    cells = [{cell.lr: cell for cell in setting.cells} for setting in settings]
+    rates = distinct_labels(cell.lr for setting in settings for cell in setting.candidates)
+    cells = [{cell.lr: cell for cell in setting.candidates} for setting in settings]
     squares = [
         [Square(cell, cell.median) if (cell := row.get(lr)) else None for lr in rates]
         for row in cells
@@ -353,7 +355,7 @@ def of_settings(source: Source, settings: Sequence[Setting]) -> HeatMap:
 
 
 def _square(source: Source, trials: Sequence[TrialResult]) -> Square | None:
-    cells = [cell for setting in settings_of(trials) for cell in setting.cells]
+    cells = [cell for setting in settings_of(trials) for cell in setting.candidates]
     if not cells:
         return None
     chosen = best(cells) or min(cells, key=lambda cell: not cell.ran)

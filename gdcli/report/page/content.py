@@ -184,7 +184,7 @@ def edges(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
     return [
         {"setting": place, "lr": cell.lr, "edge": plain(expected.edge)}
         for place, setting in enumerate(source.settings)
-        for cell in setting.cells
+        for cell in setting.candidates
         if (expected := expected_at(source.run.names, setting, theory, cell.lr))
         and expected.edge is not None
     ]

@@ -89,7 +89,7 @@ def theory_accounts(source: Source, diagnoses: Diagnoses) -> CurveComparison:
         [
             rate_diagnosis(diagnoses, setting, cell)
             for setting in source.settings
-            for cell in setting.cells
+            for cell in setting.candidates
             if (expected := diagnoses.expected(setting.values, cell.lr))
             and any((expected.limit, expected.rate, expected.floor))
         ]

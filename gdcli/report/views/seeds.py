@@ -60,7 +60,7 @@ def _row(setting: Setting, found: SeedStatistics) -> Row:
         "held_out_lr": held.lr if held else None,
         "held_out_seeds": held.loss.count if held else None,
         "lr": best.lr if best else None,
-        "lr_tried": len(setting.cells) if best else None,
+        "lr_tried": len(setting.candidates) if best else None,
         "seeds": loss.count if loss else None,
         "train_loss": loss.median if loss else None,
         "q1": loss.low if loss and loss.count > 1 else None,

@@ -78,7 +78,7 @@ def _metric(given: str, run: Trials) -> tuple[str, float]:
 
 
 def _row(run: Trials, found: Reached, target: Target) -> Row:
-    cell, cost = found.cell, found.cost
+    cell, cost = found.candidate, found.cost
     return {
         **dict(zip(run.names, found.setting.values, strict=True)),
         "target": f"{target.column}={target.value!r}",

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from gdcli.analysis.diagnosis.diagnosis import diagnose
 from gdcli.analysis.diagnosis.evidence import (
-    STRETCHES,
     DescentSettings,
     Evidence,
     Known,
     Observed,
 )
+from gdcli.analysis.diagnosis.limits import STRETCHES
 from gdcli.analysis.diagnosis.verdict import qualities, states
 
 numbers = st.one_of(

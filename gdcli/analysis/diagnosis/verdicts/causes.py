@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from gdcli.analysis.diagnosis.case import Case
+from typing import TYPE_CHECKING
+
 from gdcli.analysis.diagnosis.verdict import TrialQuality, number
 from gdcli.numbers import percent
+
+if TYPE_CHECKING:
+    from gdcli.analysis.diagnosis.case import Case
+
 
 NEARLY_OVER = 0.05  # a multiplier this small, over the schedule's largest, has run out
 MANY = 1e3  # a condition number that is worth a word

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from math import isfinite
+from typing import TYPE_CHECKING
 
-from gdcli.analysis.diagnosis.case import SAME, Case
+from gdcli.analysis.diagnosis.limits import SAME
 from gdcli.analysis.diagnosis.verdict import (
     TrialQuality,
     TrialState,
@@ -12,6 +13,10 @@ from gdcli.analysis.diagnosis.verdict import (
     number,
     steps_in_words,
 )
+
+if TYPE_CHECKING:
+    from gdcli.analysis.diagnosis.case import Case
+
 
 UNDEFINED_ADVICE = (
     "Its loss had not risen: check whether the loss and its gradient are defined everywhere, unlike"

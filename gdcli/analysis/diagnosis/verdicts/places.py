@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from gdcli.analysis.diagnosis.case import Case
+from typing import TYPE_CHECKING
+
 from gdcli.analysis.diagnosis.verdict import TrialQuality, number
 from gdcli.numbers import percent
+
+if TYPE_CHECKING:
+    from gdcli.analysis.diagnosis.case import Case
 
 
 class Dead(TrialQuality):

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
-from gdcli.analysis.diagnosis.case import CLOSE, LINEAR, SHARE_ROUNDING, Case
-from gdcli.analysis.diagnosis.evidence import STRETCHES
+from gdcli.analysis.diagnosis.limits import CLOSE, LINEAR, SHARE_ROUNDING, STRETCHES
 from gdcli.analysis.diagnosis.verdict import TrialQuality, number, steps_in_words
 from gdcli.analysis.diagnosis.verdicts.trend import UNHURRIED_ADVICE
 from gdcli.fields import show
 from gdcli.numbers import percent
+
+if TYPE_CHECKING:
+    from gdcli.analysis.diagnosis.case import Case
 
 
 class ChanceLevel(TrialQuality):

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from gdcli.analysis.diagnosis.case import EQUAL_STEPS, SAME, Case
+from typing import TYPE_CHECKING
+
+from gdcli.analysis.diagnosis.limits import EQUAL_STEPS, SAME
 from gdcli.analysis.diagnosis.verdict import TrialState, limit_in_words, number
 from gdcli.numbers import percent
+
+if TYPE_CHECKING:
+    from gdcli.analysis.diagnosis.case import Case
+
 
 EQUAL_STEPS_ADVICE = (
     "Its steps have a fixed size: use a smaller learning rate or a schedule that ends at 0."

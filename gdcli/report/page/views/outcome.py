@@ -50,7 +50,7 @@ class WhySection(PageView):
         source = run.source
         labels = list(map(source.name, source.settings))
         lines = why_lines(source.folder, run.diagnoses, source.settings, labels)
-        cells = sum(len(setting.cells) for setting in source.settings)
+        cells = sum(len(setting.candidates) for setting in source.settings)
         if cells > MOST_CELLS:
             note = f"A page has no room for all {cells} rows: gdcli show --view why prints them."
             return Content(items=lines, notes=[note])

@@ -62,9 +62,9 @@ def theory_content(source: Source, told: Sequence[RateDiagnosis]) -> dict[str, A
     places = {setting.values: place for place, setting in enumerate(source.settings)}
     return {
         "setting": [places[account.setting.values] for account in told],
-        "lr": [account.cell.lr for account in told],
+        "lr": [account.candidate.lr for account in told],
         "state": [account.state for account in told],
-        "lost": [account.cell.median == inf for account in told],
+        "lost": [account.candidate.median == inf for account in told],
         **{name: [_plain(value(account)) for account in told] for name, value in COLUMNS.items()},
         "formula": [_formula(account) for account in told],
         "exact": [_is_exact(account) for account in told],
@@ -116,7 +116,7 @@ def theory_curves(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
 
 
 def _curve(setting: Setting, source: Source, theory: RunConstants) -> dict[str, Any] | None:
-    names, tried = source.run.names, [cell.lr for cell in setting.cells]
+    names, tried = source.run.names, [cell.lr for cell in setting.candidates]
     expect = partial(expected_at, names, setting, theory)
     if len(tried) < 2 or tried[0] <= 0 or not _turns(expect(tried[0])):
         return None
