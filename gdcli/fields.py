@@ -397,7 +397,7 @@ def refuse_zeros(text: str, kind: type, where: str) -> None:
     """
     found = ODD_ZEROS.search(text) if kind in (int, float) else None
     if found:
-        what = f"{show(text)} is no list: {show(found[1])} in it begins with 0"
+        what = f"{show(text)} is not a list of numbers: {show(found[1])} begins with 0"
         fix = " or ".join(meant(text, kind))
         raise UserError(where, what, f"write {fix}" if fix else "write numbers without commas")
 

@@ -33,7 +33,7 @@ def prepare_process() -> None:
     """Prepare the process, before anything heavy is imported."""
     os.environ.update(SETTINGS)
     listen()
-    _watch_room()
+    _watch_address_space()
     for descriptor in (0, 1, 2):
         _reopen(descriptor)
     if sys.__stdout__ is None:
@@ -42,37 +42,35 @@ def prepare_process() -> None:
         sys.stderr = os.fdopen(2, "w")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # What the terminal's encoding lacks is spelt out; it is no reason to fail.
+            # A character that the encoding of the terminal lacks is written as \x..: no error.
             stream.reconfigure(errors="backslashreplace")
 
 
-class _Room(MetaPathFinder):
-    """Lets libraries be loaded where a limit of the address space leaves room for them.
+class _AddressSpace(MetaPathFinder):
+    """Refuses to load a library for which a limit of the address space leaves too little.
 
-    Without room they end the process, with a line of their own or none.
+    The library itself would end the process, with a line of its own or none.
     """
 
     def __init__(self, limit: int) -> None:
-        """Take the limit, in bytes."""
+        """Take the limit in bytes."""
         self.limit = limit
 
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        """Find nothing; raises RunError where there is no room."""
+        """Find nothing; raises RunError where the library does not fit."""
         need = NEEDED.get(fullname, 0)
-        left = self.limit - _held() if need else 0
+        left = self.limit - _used() if need else 0
         if left < need:
-            said = (
-                f"{fullname} needs {need >> 20} MB to be loaded, and {max(left, 0) >> 20} are left"
-            )
-            raise RunError(f"memory: {said}; raise the limit of the address space (ulimit -v)")
+            what = f"{fullname} needs {need >> 20} MB to load, and {max(left, 0) >> 20} are left"
+            raise RunError(f"memory: {what}; raise the limit of the address space (ulimit -v)")
 
 
-def _watch_room() -> None:
-    """See to it that a limit of the address space is told, where there is one."""
+def _watch_address_space() -> None:
+    """Watch what is imported, where the address space has a limit."""
     limit = address_space()
-    watched = any(isinstance(finder, _Room) for finder in sys.meta_path)
+    watched = any(isinstance(finder, _AddressSpace) for finder in sys.meta_path)
     if limit is not None and Path("/proc/self/statm").exists() and not watched:
-        sys.meta_path.insert(0, _Room(limit))
+        sys.meta_path.insert(0, _AddressSpace(limit))
 
 
 def address_space() -> int | None:
@@ -85,14 +83,14 @@ def address_space() -> int | None:
     return None if limit == resource.RLIM_INFINITY else limit
 
 
-def _held() -> int:
+def _used() -> int:
     """Return the bytes of address space that this process has taken."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def _reopen(descriptor: int) -> None:
-    """Give a closed standard stream a place to go, lest a file of ours takes its number."""
+    """Open a closed standard stream on the null device, so that no file takes its number."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -108,7 +106,7 @@ def reader_gone() -> bool:
 
 
 def abandon_output() -> None:
-    """Send what is still to be written nowhere: Python would complain of it at the exit."""
+    """Discard what is not written yet: Python would complain of it at the exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         os.dup2(nowhere, descriptor)

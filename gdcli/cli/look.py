@@ -177,7 +177,7 @@ def compare(*, runs: RunArguments, **given: object) -> int:
     _check_used(mode, given)
     if curves.output is not None:
         checked_file(curves.output, PICTURES)
-    from gdcli.cli.comparison import print_comparison, print_pair, print_profiles, read_run
+    from gdcli.cli.compare import print_comparison, print_pair, print_profiles, read_run
 
     read_runs = {name: read_run(folder) for name, folder in named.items()}
     if mode.profile:

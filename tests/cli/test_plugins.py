@@ -73,6 +73,7 @@ def test_listings_have_plugins_and_do_not_import_them(site: Path) -> None:
         assert command[0] in ("run", "--help") or "plug-" in out
     _, out, _, _ = shell(site, "run", "--help")
     assert "A [bold]\\x1b[31mbowl of one's own" in " ".join(out.split())
+    assert "\n  From plugins (installed packages):\n    plug-bowl " in out
     _, out, _, _ = shell(site, "optimizers", "--format", "csv")
     assert "broken,Broken\n" in out
     assert "plug-rule,Descent by a share of the gradient\n" in out
