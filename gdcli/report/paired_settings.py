@@ -74,10 +74,10 @@ def _pair(shown: Pair, name: Namer, corrected: float | None) -> Row:
     return {
         "best": name(shown.first),
         "best_lr": best.lr if best else None,
-        "best_tried": len(shown.first.cells),
+        "best_tried": len(shown.first.candidates),
         "setting": name(shown.second),
         "lr": other.lr if other else None,
-        "tried": len(shown.second.cells),
+        "tried": len(shown.second.candidates),
         **difference_row(shown),
         "p_holm": corrected,
     }
