@@ -18,6 +18,7 @@ from gdcli.problem import Array, Params
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gdcli.engine.device import Device
     from gdcli.engine.programs.program import Evaluation, Program, Stack
     from gdcli.engine.watcher import Trajectory
     from gdcli.experiment.grid import Training
@@ -171,23 +172,44 @@ class Checkpointer(Protocol):
         """Return the stored checkpoint; None: there is none, or it is damaged."""
 
 
-def packed(step: int, params: Params, states: dict[str, State], program: Program) -> Arrays:
-    """Return the parameters, optimizer state and buffers after `step` steps, as named arrays."""
-    held = {f"param {name}": array for name, array in params.items()}
-    for name, state in states.items():
-        held |= {f"state {name} {key}": array for key, array in state.items()}
-    held |= {f"carried {name}": array for name, array in program.buffers.items()}
-    return {"step": np.array(step), **{name: program.device.host(a) for name, a in held.items()}}
+class TrainingState(NamedTuple):
+    """All that training goes on from; a stepper changes the arrays by name in place."""
+
+    step: int  # steps taken so far
+    params: Params
+    optimizer: dict[str, State]  # by parameter
+    buffers: Params
+
+    def copy(self) -> TrainingState:
+        """Return a state whose arrays no step changes."""
+        optimizer = {name: copied(state) for name, state in self.optimizer.items()}
+        return TrainingState(self.step, copied(self.params), optimizer, copied(self.buffers))
+
+    def packed(self, device: Device) -> Arrays:
+        """Return the state as named arrays on the host."""
+        held = {f"param {name}": array for name, array in self.params.items()}
+        for name, state in self.optimizer.items():
+            held |= {f"state {name} {key}": array for key, array in state.items()}
+        held |= {f"carried {name}": array for name, array in self.buffers.items()}
+        return {"step": np.array(self.step), **{name: device.host(a) for name, a in held.items()}}
+
+    def unpacked(self, arrays: Arrays, device: Device) -> TrainingState:
+        """Return the state of the same batch that named arrays hold."""
+        array = device.array
+        return TrainingState(
+            int(arrays["step"]),
+            {name: array(arrays[f"param {name}"]) for name in self.params},
+            {
+                name: {key: array(arrays[f"state {name} {key}"]) for key in state}
+                for name, state in self.optimizer.items()
+            },
+            {name: array(arrays[f"carried {name}"]) for name in self.buffers},
+        )
 
 
-def unpack(arrays: Arrays, params: Params, states: dict[str, State], program: Program) -> int:
-    """Load such arrays of the same batch in place; return their step."""
-    array = program.device.array
-    for name in params:
-        params[name] = array(arrays[f"param {name}"])
-        states[name] = {k: array(arrays[f"state {name} {k}"]) for k in states[name]}
-    program.buffers = {name: array(arrays[f"carried {name}"]) for name in program.buffers}
-    return int(arrays["step"])
+def copied(arrays: Params) -> Params:
+    """Return copies of arrays."""
+    return {name: namespace(a).asarray(a, copy=True) for name, a in arrays.items()}
 
 
 class Measures:

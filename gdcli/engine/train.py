@@ -7,30 +7,25 @@ from dataclasses import dataclass, field
 from heapq import merge
 from itertools import pairwise
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
 from gdcli.engine.plan import Plan
-from gdcli.engine.programs.program import Program
+from gdcli.engine.programs.program import Evaluation, Program
 from gdcli.engine.recorder import (
     DIVERGED,
     RUNNING,
-    Arrays,
     BatchHistory,
     Checkpointer,
     Measures,
     Recorder,
-    packed,
-    unpack,
+    TrainingState,
 )
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedOptimizer
-from gdcli.engine.watcher import Ending, Watcher, copied
+from gdcli.engine.watcher import Ending, Watcher
 from gdcli.problem import Array, Params
-
-if TYPE_CHECKING:
-    from gdcli.optimizer import State
 
 # Called with the parameters at every recorded point; those of ended trials mean nothing.
 OnRecord: TypeAlias = Callable[[Program, Params], None]
@@ -71,39 +66,41 @@ class Loop:
     measures: Measures | None = None  # of every recorded point
     watcher: Watcher | None = None
     hooks: Hooks = NO_HOOKS
-    due: float = field(default=0.0, init=False)  # when `on_loss` is called next
-    gradient: Params | None = field(default=None, init=False)  # at the last recorded point
-    before: Arrays | None = field(default=None, init=False)  # the state at the last evaluated point
+    # When `on_loss` is called next, the last recorded gradient, the state of the last evaluation.
+    due: float = field(default=0.0, init=False)
+    gradient: Params | None = field(default=None, init=False)
+    before: TrainingState | None = field(default=None, init=False)
 
     def run(self, advance: Callable[[int], None]) -> BatchHistory:
         """Train every trial and return its history; `advance` is called with the steps taken."""
-        states = self.optimizer.init(self.params)
-        taken = self._resume(states)
+        buffers = self.program.buffers
+        state = TrainingState(0, self.params, self.optimizer.init(self.params), buffers)
+        state = self._resumed(state)
+        taken = state.step
         if taken:
             advance(taken)
         else:
-            self._record(0, states)
+            self._record(state)
         for here, there in pairwise(self._stops()):
             if self.recorder.over:
                 break
             if there.step < taken:
                 continue
             if taken <= here.step:
-                self._remember(here.step, there.step, states)
-            self._peek(here.step, there.step, taken, states)
+                self._remember(state, there.step)
+            self._peek(state, there.step)
             known = here.recorded and taken <= here.step and self.program.reuses_recorded_gradient
             gradient = self.gradient if known else None
-            for first, last in self._stretches(max(here.step, taken), there.step):
-                self.program.set_step(first)
-                self.stepper.advance(self.params, states, first, last, gradient)
+            for pause in self._pauses(state.step, there.step):
+                before, state = state.step, self.stepper.advance(state, pause, gradient)
                 gradient = None
-                advance(last - first)
-                self._checkpoint(last, states)
+                advance(state.step - before)
+                self._checkpoint(state)
             if there.recorded:
-                self._record(there.step, states)
+                self._record(state)
             else:
-                self._look(there.step, self.params, states)
-        return self._curves()
+                self._look(state)
+        return self._history(state)
 
     def _stops(self) -> Iterator[Stop]:
         """Yield the steps after which the trials are evaluated, ascending: recorded or watched."""
@@ -117,61 +114,61 @@ class Loop:
                 yield stop
                 last = stop.step
 
-    def _record(self, step: int, states: dict[str, State]) -> None:
+    def _evaluate(self, state: TrainingState) -> Evaluation:
+        """Return the evaluation of a state."""
+        self.program.set_step(state.step)
+        self.program.buffers = state.buffers
+        return self.program.evaluate(state.params)
+
+    def _record(self, state: TrainingState) -> None:
         """Record a point; the trials that end there stand still from then on."""
-        self.program.set_step(step)
-        evaluation = self.program.evaluate(self.params)
+        evaluation = self._evaluate(state)
         self.gradient = evaluation.gradient  # of the full training loss: gd's next step uses it
         if self.measures:
             running = self.recorder.running(evaluation)
-            evaluation = self.measures.added(self.params, evaluation._replace(running=running))
-        ended = self.recorder.record(step, evaluation, self.params)
+            evaluation = self.measures.added(state.params, evaluation._replace(running=running))
+        ended = self.recorder.record(state.step, evaluation, state.params)
         some = not self.program.device.eager or bool(ended.any())
         if self.watcher:
             if some:
                 diverged = ended & (self.recorder.ended == DIVERGED)
-                self._cross(diverged, step, evaluation.values["train_loss"], states)
-            self.watcher.add(step, evaluation)
+                self._cross(diverged, state, evaluation.values["train_loss"])
+            self.watcher.add(state.step, evaluation)
         if self.hooks.on_loss and monotonic() >= self.due:
             if (loss := self.recorder.lowest()) is not None:
                 self.hooks.on_loss(loss)
             self.due = monotonic() + INTERVAL
         if self.hooks.on_record:
-            self.hooks.on_record(self.program, self.params)
+            self.hooks.on_record(self.program, state.params)
         if some:
-            self.optimizer.freeze(ended, self.params, self.gradient, states)
+            self.optimizer.freeze(ended, state.params, self.gradient, state.optimizer)
 
-    def _look(self, step: int, params: Params, states: dict[str, State]) -> None:
+    def _look(self, state: TrainingState) -> None:
         """Evaluate a watched step that is not recorded."""
-        self.program.set_step(step)
-        evaluation, watcher = self.program.evaluate(params), self.watcher
+        evaluation, watcher = self._evaluate(state), self.watcher
         if watcher is None:
             return
         loss, running = evaluation.values["train_loss"], self.recorder.ended == RUNNING
-        beyond = running & watcher.beyond(loss, self.recorder.limit, params)
-        self._cross(beyond, step, loss, states)
-        watcher.add(step, evaluation)
+        beyond = running & watcher.beyond(loss, self.recorder.limit, state.params)
+        self._cross(beyond, state, loss)
+        watcher.add(state.step, evaluation)
 
-    def _peek(self, here: int, there: int, taken: int, states: dict[str, State]) -> None:
+    def _peek(self, state: TrainingState, there: int) -> None:
         """Watch steps between two points on a copy, where the stepper cannot stop at them."""
         if self.watcher is None or self.stepper.checkpoint_every:
             return
         for step in self.watcher.watched.steps:
-            if max(here, taken) < step < there:
-                params, own = copied(self.params), {n: copied(s) for n, s in states.items()}
-                self.program.set_step(here)
-                self.stepper.advance(params, own, here, step, None)
-                self._look(step, params, states)
+            if state.step < step < there:
+                self._look(self.stepper.advance(state.copy(), step))
 
-    def _remember(self, here: int, there: int, states: dict[str, State]) -> None:
+    def _remember(self, state: TrainingState, there: int) -> None:
         """Keep the state of a point, from which a crossing may be searched for."""
-        if self.watcher and self.program.replays and there - here > 1:
-            held = packed(here, self.params, states, self.program)
-            self.before = {name: array.copy() for name, array in held.items()}
+        if self.watcher and self.program.replays and there - state.step > 1:
+            self.before = state.copy()
 
-    def _cross(self, trials: Array, step: int, loss: Array, states: dict[str, State]) -> None:
+    def _cross(self, trials: Array, state: TrainingState, loss: Array) -> None:
         """Find the step at which trials left their bounds that are out of bounds at a point."""
-        watcher = self.watcher
+        watcher, step = self.watcher, state.step
         if watcher is None:
             return
         if not self.program.device.eager:
@@ -180,89 +177,80 @@ class Loop:
         trials = trials & (watcher.crossed < 0)
         if not trials.any():
             return
-        if self.before is None or int(self.before["step"]) >= step - 1:
+        if self.before is None or self.before.step >= step - 1:
             watcher.cross(trials, max(0, step - 1), step, loss, self.recorder.limit)
             return
-        buffers = self.program.buffers
-        self._narrow(self.before, trials, step, loss, states)
-        self.program.buffers = buffers
+        self._narrow(self.before, trials, step, loss)
         self.program.set_step(step)
+        self.program.buffers = state.buffers
 
-    def _narrow(
-        self, start: Arrays, trials: Array, end: int, loss: Array, states: dict[str, State]
-    ) -> None:
+    def _narrow(self, start: TrainingState, trials: Array, end: int, loss: Array) -> None:
         """Find the crossing by bisection between a state in bounds and a point out of bounds.
 
         A loss that left its bounds is assumed to stay out of bounds until that point.
         """
-        watcher, limit, first = (
-            cast("Watcher", self.watcher),
-            self.recorder.limit,
-            int(start["step"]),
-        )
-        if end - first == 1:
-            watcher.cross(trials, first, end, loss, limit)
+        watcher, limit = cast("Watcher", self.watcher), self.recorder.limit
+        if end - start.step == 1:
+            watcher.cross(trials, start.step, end, loss, limit)
             return
-        middle = (first + end) // 2
-        params, own = dict(self.params), {name: dict(state) for name, state in states.items()}
-        unpack({name: array.copy() for name, array in start.items()}, params, own, self.program)
-        self.program.set_step(first)
-        for here, there in self._stretches(first, middle):
-            self.program.set_step(here)
-            self.stepper.advance(params, own, here, there, None)
-        self.program.set_step(middle)
-        found = self.program.training_loss(params)
-        beyond = watcher.beyond(found, limit, params)
-        held = packed(middle, params, own, self.program)
-        held = {name: array.copy() for name, array in held.items()}
+        middle = start.copy()
+        for pause in self._pauses(start.step, (start.step + end) // 2):
+            middle = self.stepper.advance(middle, pause)
+        self.program.set_step(middle.step)
+        found = self.program.training_loss(middle.params)
+        beyond = watcher.beyond(found, limit, middle.params)
         if (early := trials & beyond).any():
-            self._narrow(start, early, middle, found, states)
+            self._narrow(start, early, middle.step, found)
         if (late := trials & ~beyond).any():
-            self._narrow(held, late, end, loss, states)
+            self._narrow(middle, late, end, loss)
 
-    def _stretches(self, first: int, last: int) -> Iterator[tuple[int, int]]:
-        """Yield the first and last of steps that are taken without a pause."""
+    def _pauses(self, first: int, last: int) -> Iterator[int]:
+        """Yield the steps after `first` up to which the stepper goes at a time."""
         if first < self.program.quantize_from_step < last:
-            yield from self._stretches(first, self.program.quantize_from_step)
+            yield from self._pauses(first, self.program.quantize_from_step)
             first = self.program.quantize_from_step
-        pause = self.stepper.checkpoint_every if self.hooks.checkpointer else None
-        while pause and first // pause * pause + pause < last:
-            stop = first // pause * pause + pause
-            yield first, stop
-            first = stop
+        every = self.stepper.checkpoint_every if self.hooks.checkpointer else None
+        while every and first // every * every + every < last:
+            first = first // every * every + every
+            yield first
         if first < last:
-            yield first, last
+            yield last
 
-    def _checkpoint(self, step: int, states: dict[str, State]) -> None:
+    def _checkpoint(self, state: TrainingState) -> None:
         """Store a checkpoint if one is due."""
-        checkpointer = self.hooks.checkpointer
+        checkpointer, device = self.hooks.checkpointer, self.program.device
         if checkpointer and checkpointer.due():
-            state = packed(step, self.params, states, self.program) | self.recorder.packed()
+            arrays = state.packed(device) | self.recorder.packed()
             if self.watcher:
-                state |= self.watcher.packed()
-                state |= {f"before {name}": array for name, array in (self.before or {}).items()}
-            checkpointer.save(state)
+                arrays |= self.watcher.packed()
+                before = self.before.packed(device) if self.before else {}
+                arrays |= {f"before {name}": array for name, array in before.items()}
+            checkpointer.save(arrays)
 
-    def _resume(self, states: dict[str, State]) -> int:
-        """Restore the stored checkpoint, if there is one; return the steps taken before it."""
-        checkpointer = self.hooks.checkpointer
+    def _resumed(self, state: TrainingState) -> TrainingState:
+        """Return the stored checkpoint's state, or this one if there is none."""
+        checkpointer, device = self.hooks.checkpointer, self.program.device
         arrays = checkpointer.load() if checkpointer else None
         if arrays is None:
-            return 0
+            return state
         self.recorder.unpack(arrays)
         self.optimizer.stop(self.recorder.ended != RUNNING)
         if self.watcher:
             self.watcher.unpack(arrays)
             own = {n: a for n, a in arrays.items() if n.startswith("before ")}
-            self.before = {n.removeprefix("before "): a for n, a in own.items()} or None
-        return unpack(arrays, self.params, states, self.program)
+            before = {n.removeprefix("before "): a for n, a in own.items()}
+            self.before = state.unpacked(before, device) if before else None
+        found = state.unpacked(arrays, device)
+        self.params.update(found.params)
+        self.program.buffers = found.buffers
+        return found._replace(params=self.params)
 
-    def _curves(self) -> BatchHistory:
+    def _history(self, state: TrainingState) -> BatchHistory:
         """Return what was recorded and watched."""
-        curves = self.recorder.curves()
+        history = self.recorder.curves()
         if self.watcher is None:
-            return curves
-        last = np.array(curves.steps)[curves.length - 1]
-        end = Ending(self.program, self.params, self.watcher, self.recorder.ended == RUNNING)
+            return history
+        last = np.array(history.steps)[history.length - 1]
+        end = Ending(self.program, state.params, self.watcher, self.recorder.ended == RUNNING)
         trajectory = self.watcher.trajectory(last, end.curvature(), end.dead_units())
-        return curves._replace(trajectory=trajectory)
+        return history._replace(trajectory=trajectory)

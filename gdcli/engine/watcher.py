@@ -13,6 +13,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.engine.hessian import MOST, HessianEigenvalues
+from gdcli.engine.recorder import copied
 from gdcli.engine.watched import CAUSES, STRETCHES, Watched
 from gdcli.errors import RunError
 from gdcli.problem import Array, Params
@@ -73,6 +74,20 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
         "largest_late_rise": np.where(spent, _largest_rise(losses[late]), np.nan),
         **_singles(trajectory, losses, spent),
         **{f"level_{k}": level for k, level in enumerate(levels, start=1)},
+        **_end(trajectory, spent, lost),
+    }
+    if "test_loss" in values:
+        tests = values["test_loss"].astype(np.float64)
+        found |= _lowest("test", steps, tests)
+        found["late_test_loss"] = _levels(steps[regular], tests[regular], horizon)[-1]
+    return {name: np.asarray(values, np.float64) for name, values in found.items()}
+
+
+def _end(
+    trajectory: Trajectory, spent: NDArray[np.bool_], lost: NDArray[np.bool_]
+) -> dict[str, Floats]:
+    """Return what the last points are like, and where losses left their bounds."""
+    return {
         "gradient_turn": np.where(spent, trajectory.turn, np.nan),
         "lowest_curvature": np.where(spent, trajectory.curvature, np.nan),
         "dead_units": np.where(spent, trajectory.dead, np.nan),
@@ -80,11 +95,6 @@ def facts(trajectory: Trajectory) -> dict[str, Floats]:
         "diverged_at": np.where(lost, trajectory.crossed, np.nan),
         "diverged_by": trajectory.cause,
     }
-    if "test_loss" in values:
-        tests = values["test_loss"].astype(np.float64)
-        found |= _lowest("test", steps, tests)
-        found["late_test_loss"] = _levels(steps[regular], tests[regular], horizon)[-1]
-    return {name: np.asarray(values, np.float64) for name, values in found.items()}
 
 
 def _lowest(part: str, steps: NDArray[np.int64], losses: Floats) -> dict[str, Floats]:
@@ -151,11 +161,6 @@ def _levels(steps: NDArray[np.int64], losses: Floats, horizon: int) -> list[Floa
 
 MEASURES = ("train_loss", "grad_norm", "test_loss")
 GROWTH, OVERFLOW, NAN = (CAUSES.index(cause) for cause in ("growth", "overflow", "nan"))
-
-
-def copied(arrays: Params) -> Params:
-    """Return copies of arrays."""
-    return {name: namespace(a).asarray(a, copy=True) for name, a in arrays.items()}
 
 
 class Watcher:

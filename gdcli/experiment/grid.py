@@ -100,8 +100,13 @@ class Training:
 
 
 def spelt(measures: str) -> str:
-    """Return the names of measures as the catalogue spells them: "param-norm,sharpness"."""
-    return ",".join(name.strip().replace("_", "-") for name in measures.split(","))
+    """Return the names of measures with hyphens where built-in ones have them: "param-norm"."""
+    return ",".join(map(_spelt, measures.split(",")))
+
+
+def _spelt(name: str) -> str:
+    hyphened = name.strip().replace("_", "-")
+    return hyphened if hyphened in MEASURES.built_in() else name.strip()
 
 
 @cache

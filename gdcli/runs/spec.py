@@ -139,8 +139,9 @@ def sources_of(experiment: Experiment) -> dict[str, Source]:
 
     By what each is: "problem my-bowl", "optimizer my-rule".
     """
-    kinds = [("problem", experiment.grid.problem)]
+    kinds: list[tuple[str, type[Any]]] = [("problem", experiment.grid.problem)]
     kinds += [(word, rule) for (word, _), rule in experiment.grid.rules.items()]
+    kinds += [("measure", measure) for measure in experiment.grid.training.measures]
     found = ((word, source_of(kind)) for word, kind in kinds)
     return {f"{word} {source.name}": source for word, source in found if source}
 

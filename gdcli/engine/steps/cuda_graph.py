@@ -18,6 +18,7 @@ from gdcli.problem import Params
 
 if TYPE_CHECKING:
     from gdcli.engine.device import Torch
+    from gdcli.engine.recorder import TrainingState
     from gdcli.engine.steps.stepper import Stepwise
 
 Step: TypeAlias = Callable[[], None]
@@ -95,25 +96,18 @@ class Graphed(Stepper[Program]):
             program.quantize_from_step or program.streamed or program.device.eager
         )
 
-    def advance(
-        self,
-        params: Params,
-        states: dict[str, State],
-        first: int,
-        last: int,
-        gradient: Params | None,
-    ) -> None:
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
         """Take a step whose gradient is known without a graph, and replay the others."""
         if gradient and not self.orders:
-            self.plain.advance(params, states, first, first + 1, gradient)
-            first += 1
-        if last - first >= FEWEST and not self.impossible:
-            memory = self._loaded(params, states, first)
-            first = self._replay(memory, first, last)
+            state = self.plain.advance(state, state.step + 1, gradient)
+        if last - state.step >= FEWEST and not self.impossible:
+            memory = self._loaded(state.params, state.optimizer, state.step)
+            reached = self._replay(memory, state.step, last)
             after = memory.copy()
-            params.update(after.params)
-            states.update(after.states)
-        self.plain.advance(params, states, first, last, None)
+            state.params.update(after.params)
+            state.optimizer.update(after.states)
+            state = state._replace(step=reached)
+        self.plain.take_steps(state, last, None)
 
     def _loaded(self, params: Params, states: dict[str, State], step: int) -> Memory:
         """Return the graph's memory, loaded for a step."""

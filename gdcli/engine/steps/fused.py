@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdcli.engine.programs.network import NetworkProgram
+    from gdcli.engine.recorder import TrainingState
     from gdcli.engine.sampling import Orders
     from gdcli.engine.update import StackedOptimizer
     from gdcli.optimizer import State
@@ -36,23 +37,16 @@ class FusedLinearModel(Stepper[LinearModelProgram]):
     # The last rates, batch size, and rates / size.
     known: tuple[NDArray[np.floating], int, NDArray[np.floating]] | None = None
 
-    def advance(
-        self,
-        params: Params,
-        states: dict[str, State],
-        first: int,
-        last: int,
-        gradient: Params | None,
-    ) -> None:
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
         """Take each step with three array operations and the problem's slope."""
-        program, weight = self.program, params["weight"]
+        program, first, weight = self.program, state.step, state.params["weight"]
         l2, change = program.model.l2, np.empty_like(weight)
         step = first
         for indices in self.blocks(first, last):
             count = indices.shape[2]
             z = np.empty((*weight.shape[:2], count, weight.shape[3]), weight.dtype)
             for batch in program.batches(indices):
-                x, rates = batch["x"], self.optimizer.rates(step, params)["weight"]
+                x, rates = batch["x"], self.optimizer.rates(step, state.params)["weight"]
                 np.matmul(x, weight, out=z)
                 slope = program.model.slope(program.by_output(z), batch["y"])
                 slope = program.by_example(slope, count)
@@ -93,17 +87,10 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
         weights = program.train["x"].shape[1] * program.outputs
         return orders.plan.batch_size == 1 and weights >= MANY and optimizer.constant
 
-    def advance(
-        self,
-        params: Params,
-        states: dict[str, State],
-        first: int,
-        last: int,
-        gradient: Params | None,
-    ) -> None:
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
         """Take the steps in blocks of sixteen, the last of an epoch shorter."""
-        weight = params["weight"]
-        rates = self.optimizer.rates(first, params)["weight"]
+        first, weight = state.step, state.params["weight"]
+        rates = self.optimizer.rates(first, state.params)["weight"]
         factor = 1 - rates * self.program.model.l2
         factors = [np.ones_like(rates)]
         while len(factors) <= STEPS_AT_ONCE:
@@ -178,20 +165,13 @@ class LeastSquares(Stepper[LinearModelProgram]):
         alone = orders.plan.batch_size == 1 and optimizer.constant
         return plain and alone and program.device.dtype == "float64"
 
-    def advance(
-        self,
-        params: Params,
-        states: dict[str, State],
-        first: int,
-        last: int,
-        gradient: Params | None,
-    ) -> None:
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
         """Take sixteen steps at a time; the last of an epoch are padded with empty examples."""
-        weight = params["weight"]
+        first, weight = state.step, state.params["weight"]
         shape = (*weight.shape[:2], STEPS_AT_ONCE, weight.shape[3])
         # c L = (c m) (L / m): with m the largest |x|^2, the powers of neither factor overflow.
         largest = (self.program.train["x"] ** 2).sum(1).max()
-        rates = self.optimizer.rates(first, params)["weight"]
+        rates = self.optimizer.rates(first, state.params)["weight"]
         powers = [_written_out(power, shape) for power in _powers(rates * largest)]
         rates = _written_out(rates, weight.shape)
         residual, step = np.empty(shape, weight.dtype), np.empty(shape, weight.dtype)
@@ -289,26 +269,19 @@ class ClosedForm(Stepper[AnalyticProgram]):
         """None: a power of a power has other bits, so a trial cannot be resumed between."""
         return
 
-    def advance(
-        self,
-        params: Params,
-        states: dict[str, State],
-        first: int,
-        last: int,
-        gradient: Params | None,
-    ) -> None:
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
         """Take all steps at once, some coordinates at a time."""
-        point, state = params["point"], states["point"]
-        rates = self.optimizer.rates(first, params)["point"]
-        names, gap = list(state), point - self.minimiser
+        first, held = state.step, state.optimizer["point"]
+        rates = self.optimizer.rates(first, state.params)["point"]
+        names, gap = list(held), state.params["point"] - self.minimiser
         for start in range(0, gap.shape[-2], PART):
             here = (..., slice(start, start + PART), slice(None))
             step = self._step(self.curvature[here], rates, names)
-            vector = [gap[here], *(state[name][here] for name in names)]
+            vector = [gap[here], *(held[name][here] for name in names)]
             moved = _applied(_power(step, last - first), vector)
-            for whole, part in zip((gap, *state.values()), moved, strict=True):
+            for whole, part in zip((gap, *held.values()), moved, strict=True):
                 whole[here] = part
-        params["point"] = self.minimiser + gap
+        state.params["point"] = self.minimiser + gap
 
     def _step(self, curvature: Array, rates: Array, names: list[str]) -> Matrix:
         """Return the matrix of one step, from its effect on a gap and on each state."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gdcli.engine.recorder import TrainingState
     from gdcli.engine.sampling import Orders
     from gdcli.engine.update import StackedOptimizer
     from gdcli.optimizer import State
@@ -36,20 +37,21 @@ class Stepper(ABC, Generic[P]):
         """Take the program, its optimizer, and the examples' orders; None for full batches."""
         self.program, self.optimizer, self.orders = program, optimizer, orders
 
-    @abstractmethod
     def advance(
-        self,
-        params: Params,
-        states: dict[str, State],
-        first: int,
-        last: int,
-        gradient: Params | None,
-    ) -> None:
-        """Take the steps first..last-1, and change parameters and states in place.
+        self, state: TrainingState, last: int, gradient: Params | None = None
+    ) -> TrainingState:
+        """Return the state after `last` steps, whose arrays take the places of those before.
 
-        `gradient` is the gradient of the full training loss before the first step, where it is
-        known.
+        `gradient` is the gradient of the full training loss at `state`, where it is known.
         """
+        self.program.set_step(state.step)
+        self.program.buffers = state.buffers
+        self.take_steps(state, last, gradient)
+        return state._replace(step=last, buffers=self.program.buffers)
+
+    @abstractmethod
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
+        """Take the steps up to `last`, and change parameters and optimizer state in place."""
 
     @property
     def checkpoint_every(self) -> int | None:
@@ -83,19 +85,12 @@ class Stepwise(Stepper[P]):
 
     description = "step by step"
 
-    def advance(
-        self,
-        params: Params,
-        states: dict[str, State],
-        first: int,
-        last: int,
-        gradient: Params | None,
-    ) -> None:
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
         """Take each step by itself."""
-        gradient = None if self.orders else gradient
+        gradient, first = None if self.orders else gradient, state.step
         for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
             self.program.step = step
-            self.take(params, states, step, batch, gradient)
+            self.take(state.params, state.optimizer, step, batch, gradient)
             gradient = None
 
     def take(
