@@ -131,20 +131,19 @@ def merge(
         screen = collect(read, Screen, given)
         trust = collect(read, Trust, given)
         parts = [collect(any_folder_of, folder) for folder in folders]
-    from gdcli.report.plan import print_trials
-    from gdcli.report.results import print_results
-    from gdcli.runs.others import merge as merged
+    from gdcli.report import plan, results
+    from gdcli.runs import others
 
     out = Path(output)
-    missing = merged(parts, out, trust=trust.trust)
+    missing = others.merge(parts, out, trust=trust.trust)
     if missing:
-        print_trials(missing, screen.format, screen.console())
+        plan.print_trials(missing, screen.format, screen.console())
         what = f"{counted(len(missing), 'trial is', 'trials are')} missing"
         raise RunError(f"{out}: {what}; merge the other parts, too, or run the experiment there")
     if screen.terse:
         screen.print_path(out)
     else:
-        print_results(out, screen.format, screen.console())
+        results.print_results(out, screen.format, screen.console())
     screen.tell(f"the results are in {out}")
     return 0
 

@@ -234,16 +234,15 @@ def sweep(
 
 def _check(files: list[str], runs: list[tuple[Experiment, RunOptions]]) -> None:
     """Raise every mistake that only the data or the machine tell, before anything runs."""
-    from gdcli.executors.execute import check
-    from gdcli.executors.supervisor import executor_of
+    from gdcli.executors import execute, supervisor
 
     def check_one(file: str, experiment: Experiment, options: RunOptions) -> None:
         try:
-            check(experiment, options)
+            execute.check(experiment, options)
         except UserError as error:
             raise UserError(f"{file}: {error.where}", error.what, error.fix) from None
 
-    executor_of(runs[0][1])
+    supervisor.executor_of(runs[0][1])
     with collect_errors() as collect:
         for file, (experiment, options) in zip(files, runs, strict=True):
             collect(check_one, file, experiment, options)

@@ -20,7 +20,6 @@ from gdcli.studies.options import Compute, DataMap, GradientCheck, RangeTest, Vi
 
 if TYPE_CHECKING:
     from gdcli.studies.explore.dynamics import Exploration
-    from gdcli.studies.landscape.surface import Landscape
 
 PAGES = (".html", ".htm")
 PICTURES = (".png", ".svg", ".pdf")
@@ -80,14 +79,13 @@ def lr_range(
             collect(checked_file, Path(name), (".csv", *PICTURES, *PAGES)) for name in output or []
         ]
         grid = collect(experiment)
-    from gdcli.studies.lr_range.search import range_test
-    from gdcli.studies.lr_range.show import file_of, print_ranges
+    from gdcli.studies.lr_range import search, show
 
-    ranges = range_test(grid, test, compute, screen.progress)
+    ranges = search.range_test(grid, test, compute, screen.progress)
     # First of all: whoever reads what is printed may have enough of it early.
     for file in files:
-        atomic.write(file, [file_of(grid, ranges, test, file.suffix.lower())])
-    print_ranges(grid, ranges, test, screen.format, screen.console())
+        atomic.write(file, [show.file_of(grid, ranges, test, file.suffix.lower())])
+    show.print_ranges(grid, ranges, test, screen.format, screen.console())
     for file in files:
         screen.tell(f"written: {file}")
     failed = {trial: said for found in ranges for trial, said in found.failed.items()}
@@ -113,26 +111,18 @@ def landscape(
         view = collect(read, View, given)
         grid = collect(experiment)
         files = [collect(checked_file, Path(name), (".csv", *PICTURES)) for name in output or []]
-    from gdcli.studies.landscape.show import print_landscape, write_tables
-    from gdcli.studies.landscape.surface import landscape as trained
+    from gdcli.studies.landscape import show, surface
 
-    scene = trained(grid, view, compute, screen.progress)
-    print_landscape(scene, screen.format, screen.console())
+    scene = surface.landscape(grid, view, compute, screen.progress)
+    show.print_landscape(scene, screen.format, screen.console())
     for file in files:
-        written = write_tables(scene, file) if _is_table(file) else [_write_picture(scene, file)]
+        ending, written = file.suffix.lower(), [file]
+        if ending == ".csv":
+            written = show.write_tables(scene, file)
+        else:
+            atomic.write(file, [show.drawn(scene, ending[1:])])
         screen.tell(f"written: {', '.join(map(str, written))}")
     return _exit_code(scene.failed, grid.varied, screen)
-
-
-def _is_table(file: Path) -> bool:
-    return file.suffix.lower() == ".csv"
-
-
-def _write_picture(scene: Landscape, file: Path) -> Path:
-    from gdcli.studies.landscape.show import drawn
-
-    atomic.write(file, [drawn(scene, file.suffix.lower()[1:])])
-    return file
 
 
 @dataclass(frozen=True)
@@ -177,16 +167,15 @@ def explore(experiment: ReadExperiment, given: Mapping[str, Any]) -> int:
         grid = collect(experiment)
     if files.output:
         checked_file(files.output, PAGES)
-    from gdcli.studies.explore.dynamics import explore as trained
-    from gdcli.studies.explore.files import folder_for, write
-    from gdcli.studies.explore.show import print_exploration, tables_of
+    from gdcli.studies.explore import dynamics, show
+    from gdcli.studies.explore import files as tables
 
-    folder = folder_for(grid, options, files.folder)
-    found = trained(grid, options, compute, screen.progress)
+    folder = tables.folder_for(grid, options, files.folder)
+    found = dynamics.explore(grid, options, compute, screen.progress)
     # First of all: whoever reads what is printed may have enough of it early.
-    write(folder, found, compute, tables_of(found))
+    tables.write(folder, found, compute, show.tables_of(found))
     page_size = _write_maps(found, files.output) if files.output else ""
-    print_exploration(found, screen.format, screen.console())
+    show.print_exploration(found, screen.format, screen.console())
     screen.tell(f"the examples are in {folder / 'examples.csv'}")
     if files.output:
         screen.tell(f"the data maps are in {files.output} ({page_size})")

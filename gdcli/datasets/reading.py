@@ -54,31 +54,46 @@ class Reading:
     """The options about the format of a file; gdcli finds out what the user leaves out."""
 
     test_data: Annotated[
-        Path | None, LATER, "file of test examples; no example of --data is held out then"
+        Path | None,
+        LATER,
+        "file of test examples, read like --data; then no example of --data is held out",
     ] = None
     separator: Annotated[
-        str | None, LATER, "separator of columns in --data: a character, tab, or blanks"
+        str | None,
+        LATER,
+        "what separates the columns of a text file: a character, tab, or blanks (default: "
+        "recognized)",
     ] = None
-    header: Annotated[bool | None, LATER, "whether the first row of --data holds column names"] = (
+    header: Annotated[
+        bool | None, LATER, "take the first row of --data as names, or not (default: recognized)"
+    ] = None
+    decimal: Annotated[
+        Literal[".", ","] | None, LATER, "decimal sign in --data (default: recognized)"
+    ] = None
+    thousands: Annotated[
+        Literal[",", ".", "'", "blank"] | None, LATER, "separator of thousands in --data"
+    ] = None
+    encoding: Annotated[str | None, LATER, "text encoding of --data, such as cp1252 or utf-16"] = (
         None
     )
-    decimal: Annotated[Literal[".", ","] | None, LATER, "decimal sign of --data"] = None
-    thousands: Annotated[
-        Literal[",", ".", "'", "blank"] | None, LATER, "sign between thousands in --data"
+    comment: Annotated[
+        str | None, LATER, "mark, such as #, that begins a comment in a line of --data"
     ] = None
-    encoding: Annotated[str | None, LATER, "encoding of --data, such as cp1252 or utf-16"] = None
-    comment: Annotated[str | None, LATER, "sign that begins a comment in --data"] = None
-    skip_rows: Annotated[int, LATER, "number of lines to skip at the start of --data", Ge(0)] = 0
+    skip_rows: Annotated[int, LATER, "lines to skip at the start of --data", Ge(0)] = 0
     categorical: Annotated[
         str | None,
         LATER,
-        "columns to turn into a column of 0 and 1 for each category: auto, or names with commas",
+        "columns of categories, of which each category becomes a column of 0 and 1: auto, or "
+        "names separated by commas",
     ] = None
-    drop: Annotated[str | None, LATER, "columns of --data to leave out: names with commas"] = None
+    drop: Annotated[
+        str | None, LATER, "columns of --data not to use: names separated by commas"
+    ] = None
     missing: Annotated[
         Literal["error", "drop", "mean"],
         LATER,
-        "missing values: report an error, drop their rows, or use the training part's mean",
+        "what to do with a missing value: report an error, drop its row, or take the mean of "
+        "its column in the training part",
     ] = "error"
 
     def check_reading(self, data: Path | None, test_fraction: float) -> None:

@@ -177,7 +177,10 @@ class Stratified:
     """The option --stratify of a problem with classes."""
 
     stratify: Annotated[
-        bool, LATER, "split so that both parts have the same share of each class, up to one example"
+        bool,
+        LATER,
+        "split so that the training and the test part have the same share of each class, as far "
+        "as possible",
     ] = False
 
     def check_stratified(self, own_test_part: str | None, test_fraction: float) -> None:

@@ -54,18 +54,25 @@ if TYPE_CHECKING:
 class Source(Reading):
     """The options of a problem with tabular data, and the reading of the data."""
 
-    dataset: Annotated[str, "named data set"]
+    dataset: Annotated[str, "data set to train on"]
     data: Annotated[
         Path | None,
-        "file of examples, instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx or IDX",
+        "file of examples to use instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx "
+        "or IDX",
     ] = None
-    target: Annotated[str | None, "target column of --data: a name; for .npy a number from 0"] = (
-        None
-    )
-    scale: Annotated[Scale, "scaling of the features, from the training part"] = "standard"
-    test_fraction: Annotated[float, "part of the examples to hold out", Ge(0), Lt(1)] = (
-        TEST_FRACTION
-    )
+    target: Annotated[
+        str | None,
+        "column of --data to predict from the others: its name, or in a .npy file its number, "
+        "from 0",
+    ] = None
+    scale: Annotated[
+        Scale,
+        "scale each feature, by its values in the training part: standard, to mean 0 and "
+        "variance 1; minmax, to 0 to 1; or none",
+    ] = "standard"
+    test_fraction: Annotated[
+        float, "share of the examples that is held out for testing", Ge(0), Lt(1)
+    ] = TEST_FRACTION
 
     def __post_init__(self) -> None:
         """Raise UserError if only one of --data and --target is given."""
@@ -110,7 +117,7 @@ class Streamable(Source):
     stream: Annotated[
         bool | None,
         LATER,
-        "read --data from disk in parts; always done if it is larger than --memory",
+        "read --data in parts (default: only if it is larger than --memory)",
     ] = None
 
     def __post_init__(self) -> None:
@@ -178,10 +185,10 @@ class Streamable(Source):
 class Measured(Streamable):
     """The options of a problem that predicts a number, and the reading of its examples."""
 
-    dataset: Annotated[Literal["diabetes", "synthetic"], "named data set"] = "diabetes"
-    examples: Annotated[int, "examples of the synthetic set", Ge(1)] = 1000
-    features: Annotated[int, "features of the synthetic set", Ge(1)] = 10
-    noise: Annotated[float, "standard deviation of the noise in the synthetic targets", Ge(0)] = 0.1
+    dataset: Annotated[Literal["diabetes", "synthetic"], "data set to train on"] = "diabetes"
+    examples: Annotated[int, "examples of the synthetic data set", Ge(1)] = 1000
+    features: Annotated[int, "features of the synthetic data set", Ge(1)] = 10
+    noise: Annotated[float, "standard deviation of the noise of the synthetic targets", Ge(0)] = 0.1
 
     def load_measurements(self, rng: np.random.Generator) -> Data:
         """Return the split set: scaled features, and unscaled targets, (examples, 1)."""
@@ -202,7 +209,7 @@ class TwoClasses(Streamable, Stratified, OfClasses):
     In breast-cancer class 0 is malignant. In a file the larger value is class 1.
     """
 
-    dataset: Annotated[Literal["breast-cancer"], "named data set"] = "breast-cancer"
+    dataset: Annotated[Literal["breast-cancer"], "data set to train on"] = "breast-cancer"
 
     def __post_init__(self) -> None:
         """Raise UserError for options that exclude each other."""
@@ -237,7 +244,7 @@ class Classified(Source, Stratified, OfClasses):
     A named set of images has its own test part, and each pixel is a feature.
     """
 
-    dataset: Annotated[Name, "named data set"] = "digits"
+    dataset: Annotated[Name, "data set to train on"] = "digits"
     data_dir: Annotated[
         Path | None, LATER, "folder with the files of mnist, fashion-mnist or cifar10"
     ] = None

@@ -21,8 +21,12 @@ class AdaDelta(Optimizer):
     The paper has no learning rate. lr = 1 gives its rule, and is torch.optim's default.
     """
 
-    rho: Annotated[float, "share of both mean squares kept each step", Ge(0), Lt(1)] = 0.9
-    eps: Annotated[float, "added to both mean squares: sets the first steps", Gt(0)] = 1e-6
+    rho: Annotated[
+        float, "share of both running means of squares that is kept in each step", Ge(0), Lt(1)
+    ] = 0.9
+    eps: Annotated[
+        float, "added to both running means of squares; it sets the size of the first steps", Gt(0)
+    ] = 1e-6
 
     def init(self, param: Array) -> State:
         """Start with mean squares of 0."""

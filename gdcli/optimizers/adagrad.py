@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class AdaGrad(Optimizer):
     """param -= lr * grad / (sqrt(sum of grad**2) + eps) (Duchi, Hazan and Singer 2011)."""
 
-    eps: Annotated[float, "added to the root, so that it is never 0", Gt(0)] = 1e-10
+    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-10
 
     def init(self, param: Array) -> State:
         """Start with an empty sum."""

@@ -18,9 +18,16 @@ if TYPE_CHECKING:
 class Adam(Optimizer):
     """param -= lr * mean_hat / (sqrt(square_hat) + eps) (Kingma and Ba 2015, algorithm 1)."""
 
-    beta1: Annotated[float, "share of the mean gradient kept each step", Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, "share of the mean square kept each step", Ge(0), Lt(1)] = 0.999
-    eps: Annotated[float, "added to the root, so that it is never 0", Gt(0)] = 1e-8
+    beta1: Annotated[
+        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
+    ] = 0.9
+    beta2: Annotated[
+        float,
+        "share of the running mean of the squared gradient that is kept in each step",
+        Ge(0),
+        Lt(1),
+    ] = 0.999
+    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
 
     def init(self, param: Array) -> State:
         """Start with both averages at 0."""

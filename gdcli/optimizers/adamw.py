@@ -14,6 +14,8 @@ from gdcli.optimizers.adam import Adam
 class AdamW(Adam):
     """Adam's direction plus weight_decay * param (Loshchilov and Hutter 2019, algorithm 2)."""
 
-    weight_decay: Annotated[float, "weight decay, not part of the loss", Ge(0)] = 0.01
+    weight_decay: Annotated[
+        float, "weight decay by the optimizer, which is not part of the loss", Ge(0)
+    ] = 0.01
 
     decoupled: ClassVar[bool] = True

@@ -1,4 +1,4 @@
-"""Lion: each coordinate moves by the learning rate, against the sign of its mean gradient."""
+"""Lion: every coordinate moves by the learning rate, along the sign of a running mean."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 class Lion(Optimizer):
     """param -= lr * sign(beta1 * mean + (1 - beta1) * grad) (Chen et al. 2023, algorithm 2)."""
 
-    beta1: Annotated[float, "share of the mean gradient in the step", Ge(0), Lt(1)] = 0.9
-    beta2: Annotated[float, "share of the mean gradient kept each step", Ge(0), Lt(1)] = 0.99
+    beta1: Annotated[
+        float,
+        "share of the running mean in the direction of a step; the rest is the gradient",
+        Ge(0),
+        Lt(1),
+    ] = 0.9
+    beta2: Annotated[
+        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
+    ] = 0.99
 
     decoupled: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Momentum (heavy ball): each step keeps a share of the last step's velocity."""
+"""Momentum (heavy ball): each step keeps a share of the velocity of the last one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Momentum(Optimizer):
     """velocity = beta * velocity + grad; param -= lr * velocity (Polyak 1964)."""
 
-    beta: Annotated[float, "share of the velocity kept each step", Ge(0), Lt(1)] = 0.9
+    beta: Annotated[float, "share of the velocity that is kept in each step", Ge(0), Lt(1)] = 0.9
 
     linear: ClassVar[bool] = True
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class NAdam(Adam):
     """Adam's mean replaced by the mean one step ahead, under a warming beta1 (Dozat 2016)."""
 
-    psi: Annotated[float, "how fast beta1 grows from half its value", Ge(0)] = 0.004
+    psi: Annotated[float, "how fast beta1 grows from half of its value to all of it", Ge(0)] = 0.004
 
     def init(self, param: Array) -> State:
         """Start with both averages at 0 and the product of all momenta at 1."""

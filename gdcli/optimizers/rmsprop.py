@@ -21,8 +21,13 @@ class RMSprop(Optimizer):
     Not centred and without momentum, like torch.optim's defaults.
     """
 
-    alpha: Annotated[float, "share of the mean square kept each step", Ge(0), Lt(1)] = 0.99
-    eps: Annotated[float, "added to the root, so that it is never 0", Gt(0)] = 1e-8
+    alpha: Annotated[
+        float,
+        "share of the running mean of the squared gradient that is kept in each step",
+        Ge(0),
+        Lt(1),
+    ] = 0.99
+    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
 
     def init(self, param: Array) -> State:
         """Start with a mean square of 0."""

@@ -1,4 +1,4 @@
-"""Sign descent: each coordinate moves by the learning rate, against the sign of its gradient."""
+"""Sign descent: every coordinate moves by the learning rate, against its gradient's sign."""
 
 from __future__ import annotations
 

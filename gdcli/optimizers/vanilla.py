@@ -1,4 +1,4 @@
-"""Plain gradient descent: the step is the learning rate times the gradient."""
+"""Plain gradient descent: each step goes against the gradient, times the learning rate."""
 
 from __future__ import annotations
 

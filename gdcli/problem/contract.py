@@ -111,12 +111,13 @@ class OfClasses:
     class_weights: Annotated[
         Literal["none", "balanced"],
         LATER,
-        "weight of each example: balanced is n / (classes x training examples of its class)",
+        "balanced: weigh each example by n / (classes x examples of its class), of the training "
+        "part, so that rare classes count as much as common ones",
     ] = "none"
     balanced_accuracy: Annotated[
         bool,
         LATER,
-        "also record the mean recall of the classes; --class-weights and --stratify imply it",
+        "also record the mean recall of the classes; --class-weights and --stratify do so, too",
     ] = False
 
     @property
@@ -178,7 +179,9 @@ class Surface(Analytic):
     """A function of two variables with a given starting point."""
 
     start: Annotated[tuple[float, float], "starting point x,y"] = (1.0, 1.0)
-    spread: Annotated[float, "standard deviation of random starts around --start", Ge(0)] = 0.0
+    spread: Annotated[
+        float, "standard deviation of random starting points around --start", Ge(0)
+    ] = 0.0
 
     minima: ClassVar[tuple[tuple[float, float], ...]] = ()
     depth: ClassVar[float | None] = None  # the function's value at the minima
@@ -229,8 +232,13 @@ class LinearModel(Problem):
     Elementwise code works for any such shape.
     """
 
-    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
-    init_scale: Annotated[float, "standard deviation of the starting weights", Ge(0)] = 0.1
+    l2: Annotated[
+        float,
+        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
+        "the loss",
+        Ge(0),
+    ] = 0.0
+    init_scale: Annotated[float, "standard deviation of the random starting weights", Ge(0)] = 0.1
 
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float64"
     squared: ClassVar[bool] = False  # the cost is half the squared residual

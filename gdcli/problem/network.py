@@ -38,18 +38,30 @@ class Network(Problem, OfClasses):
     see what is written through `.data`, or what was set before copy.deepcopy.
     """
 
-    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 0.0
+    l2: Annotated[
+        float,
+        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
+        "the loss",
+        Ge(0),
+    ] = 0.0
     quantize: Annotated[
         Literal["none", "ptq", "qat"],
         LATER,
-        "round weights and activations: never, after training, or in training",
+        "round weights and activations to a few bits: none, ptq (after training) or qat (also "
+        "during training)",
     ] = "none"
-    weight_bits: Annotated[int | None, LATER, "bits of a rounded weight (8)", Ge(2), Le(8)] = None
+    weight_bits: Annotated[
+        int | None, LATER, "bits of each rounded weight (default: 8)", Ge(2), Le(8)
+    ] = None
     activation_bits: Annotated[
-        int | None, LATER, "bits of a rounded activation (8); 32: no rounding", Ge(2), Le(32)
+        int | None,
+        LATER,
+        "bits of each rounded activation; 32 leaves activations as they are (default: 8)",
+        Ge(2),
+        Le(32),
     ] = None
     float_epochs: Annotated[
-        int | None, LATER, "epochs of qat in floats before rounding starts (0)", Ge(0)
+        int | None, LATER, "epochs that qat trains first without rounding (default: 0)", Ge(0)
     ] = None
 
     criterion: ClassVar[str | Callable[..., Any]] = "cross_entropy"

@@ -1,4 +1,4 @@
-"""Autoencoder on digits, other tables, images or a file: describes a row by a few numbers."""
+"""Network that squeezes the rows of a table, or images, to a few numbers and restores them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,17 @@ class Autoencoder(Network, Classified):
     except the code and the output. The targets of the data set are not used.
     """
 
-    scale: Annotated[Scale, "scaling of the features, from the training part"] = "minmax"
-    hidden: Annotated[tuple[int, ...], "width of each layer before the narrow one", Ge(1)] = (32,)
-    code: Annotated[int, "width of the narrow layer", Ge(1)] = 8
+    scale: Annotated[
+        Scale,
+        "scale each feature, by its values in the training part: standard, to mean 0 and "
+        "variance 1; minmax, to 0 to 1; or none",
+    ] = "minmax"
+    hidden: Annotated[
+        tuple[int, ...],
+        "widths of the layers before the code; the layers after it mirror them",
+        Ge(1),
+    ] = (32,)
+    code: Annotated[int, "width of the code: how many numbers describe a row", Ge(1)] = 8
 
     criterion: ClassVar[str] = "mse"
     default_lr: ClassVar[float] = 1.0

@@ -1,4 +1,4 @@
-"""Beale's function: a flat plateau with sharp ridges at the corners."""
+"""Beale's function of two variables: a plateau with sharp ridges at the corners."""
 
 from __future__ import annotations
 

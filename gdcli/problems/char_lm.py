@@ -1,4 +1,4 @@
-"""Character-level language model of Shakespeare's sonnets or a text file."""
+"""Network that predicts the next character of Shakespeare's sonnets or of a text file."""
 
 from __future__ import annotations
 
@@ -26,13 +26,17 @@ class CharLm(Network):
     a uniform guess among n characters costs log n. The last part of the text is held out.
     """
 
-    data: Annotated[Path | None, "UTF-8 text file, or .gz, instead of the sonnets"] = None
+    data: Annotated[Path | None, "text file in UTF-8, or .gz, to use instead of the sonnets"] = None
     examples: Annotated[
-        int | None, "number of training characters to use, from the start", Ge(1)
+        int | None, "use only this many characters of the training part, from its start", Ge(1)
     ] = None
-    test_fraction: Annotated[float, "part of the text to hold out, at its end", Ge(0), Lt(1)] = 0.1
-    context: Annotated[int, "number of characters to predict the next one from", Ge(1)] = 8
-    embedding: Annotated[int, "width of the embedding of a character", Ge(1)] = 8
+    test_fraction: Annotated[
+        float, "share of the text, at its end, that is held out for testing", Ge(0), Lt(1)
+    ] = 0.1
+    context: Annotated[
+        int, "characters that the network sees before the one that it predicts", Ge(1)
+    ] = 8
+    embedding: Annotated[int, "numbers that each character is turned into", Ge(1)] = 8
     hidden: Annotated[int, "width of the hidden layer", Ge(1)] = 64
 
     default_lr: ClassVar[float] = 1.0

@@ -1,4 +1,4 @@
-"""Convolutional network on digits, mnist, fashion-mnist, cifar10 or a file of images."""
+"""Convolutional network that classifies digits, mnist, fashion-mnist, cifar10 or a file."""
 
 from __future__ import annotations
 
@@ -33,26 +33,32 @@ class Cnn(Network, Reading, Stratified):
     32 in three colours) have their own test part.
     """
 
-    dataset: Annotated[Literal["digits", "mnist", "fashion-mnist", "cifar10"], "named data set"] = (
-        "digits"
-    )
+    dataset: Annotated[
+        Literal["digits", "mnist", "fashion-mnist", "cifar10"], "images to train on"
+    ] = "digits"
     data_dir: Annotated[Path | None, "folder with the files of mnist, fashion-mnist or cifar10"] = (
         None
     )
     data: Annotated[
-        Path | None, LATER, "file of images, instead of --dataset: .npz, IDX, or rows of pixels"
+        Path | None,
+        LATER,
+        "file of images to use instead of --dataset: .npz, IDX, or rows of pixels",
     ] = None
-    target: Annotated[str | None, LATER, "column or array of --data with the classes"] = None
-    examples: Annotated[int | None, "number of training images to use, from the start", Ge(1)] = (
+    target: Annotated[str | None, LATER, "column or array of --data that holds the classes"] = None
+    examples: Annotated[int | None, "use only this many training images, from the first", Ge(1)] = (
         None
     )
     test_fraction: Annotated[
-        float, "part of digits or a file to hold out; 0: no test part, for any set", Ge(0), Lt(1)
+        float,
+        "share of digits or of --data that is held out for testing; with 0 no data set has a "
+        "test part",
+        Ge(0),
+        Lt(1),
     ] = TEST_FRACTION
     channels: Annotated[tuple[int, ...], "channels of each convolution", Ge(1)] = (8, 16)
-    kernel: Annotated[int, "width and height of the convolutions", Ge(1)] = 3
+    kernel: Annotated[int, "width and height of the filters of the convolutions", Ge(1)] = 3
     padding: Annotated[
-        Literal["same", "valid"], "same: keep the size of the image; valid: use whole windows only"
+        Literal["same", "valid"], "same keeps the size of the image; valid uses whole windows only"
     ] = "same"
 
     default_lr: ClassVar[float] = 0.05

@@ -1,4 +1,4 @@
-"""Your own formula as the loss, as in gdcli step."""
+"""A loss that you write as a formula, such as (w - 2)**2."""
 
 from __future__ import annotations
 
@@ -28,11 +28,13 @@ class Expression(Analytic):
     executed as Python. Backpropagation computes the gradient node by node.
     """
 
-    formula: Annotated[str, "the loss"] = "(w - 2)**2"
+    formula: Annotated[str, "the loss, as a formula; its names are the weights"] = "(w - 2)**2"
     start: Annotated[
-        tuple[float, ...], "starting values of the weights, in the formula's order"
+        tuple[float, ...], "where the weights start, in the order in which the formula has them"
     ] = (5.0,)
-    spread: Annotated[float, "standard deviation of random starts around --start", Ge(0)] = 0.0
+    spread: Annotated[
+        float, "standard deviation of random starting points around --start", Ge(0)
+    ] = 0.0
 
     metric_names: ClassVar[tuple[str, ...]] = ()
 

@@ -1,4 +1,4 @@
-"""Himmelblau's function: four equal minima; the start decides in which one descent ends."""
+"""Himmelblau's function of two variables: four equal minima; the start decides which."""
 
 from __future__ import annotations
 

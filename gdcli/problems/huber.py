@@ -1,4 +1,4 @@
-"""Robust regression with Huber's loss on diabetes, a synthetic set, or a file."""
+"""Predict a number with little harm from outliers (Huber): diabetes, synthetic, or a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ class Huber(LinearModel, Measured):
     """
 
     delta: Annotated[
-        float, "residual beyond which the loss is linear, in the target's unit", Gt(0)
+        float,
+        "residual, in units of the target, above which the loss grows linearly instead of "
+        "quadratically",
+        Gt(0),
     ] = 50.0
 
     bend: ClassVar[float | None] = 1.0

@@ -1,4 +1,4 @@
-"""Least squares on diabetes, a synthetic set, or a file."""
+"""Predict a number by least squares: diabetes, synthetic, or a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logistic regression of two classes on breast-cancer or a file."""
+"""Predict one of two classes by a linear model: breast-cancer or a file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ class LogisticRegression(LinearModel, TwoClasses):
     the classes. In breast-cancer class 0 is malignant. In a file the larger value is class 1.
     """
 
-    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-3
+    l2: Annotated[
+        float,
+        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
+        "the loss",
+        Ge(0),
+    ] = 1e-3
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100

@@ -1,4 +1,4 @@
-"""Matrix factorization: predict the missing ratings of a table, synthetic or from a file."""
+"""Fill in a table of ratings of which some are known: synthetic, or a file."""
 
 from __future__ import annotations
 
@@ -30,18 +30,23 @@ class MatrixFactorization(Problem, Reading):
     rotated, but with enough known ratings it has no bad local minimum; 0 is a saddle point.
     """
 
-    rows: Annotated[int, "rows of the table", Ge(1)] = 50
-    columns: Annotated[int, "columns of the table", Ge(1)] = 40
-    rank: Annotated[int, "rank of the true table and of the factors", Ge(1)] = 3
-    density: Annotated[float, "part of the table that is known", Gt(0), Le(1)] = 0.4
-    noise: Annotated[float, "standard deviation of the noise in the ratings", Ge(0)] = 0.1
-    test_fraction: Annotated[float, "part of the known ratings to hold out", Ge(0), Lt(1)] = (
-        TEST_FRACTION
-    )
-    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared factors", Ge(0)] = 0.0
-    init_scale: Annotated[float, "standard deviation of the starting factors", Ge(0)] = 0.3
-    data: Annotated[Path | None, LATER, "file of ratings, instead of synthetic ones"] = None
-    target: Annotated[str | None, LATER, "column of --data with the ratings"] = None
+    rows: Annotated[int, "rows of the synthetic table", Ge(1)] = 50
+    columns: Annotated[int, "columns of the synthetic table", Ge(1)] = 40
+    rank: Annotated[int, "rank of the synthetic table and of the factors", Ge(1)] = 3
+    density: Annotated[float, "share of the synthetic table that is known", Gt(0), Le(1)] = 0.4
+    noise: Annotated[float, "standard deviation of the noise of the synthetic ratings", Ge(0)] = 0.1
+    test_fraction: Annotated[
+        float, "share of the known ratings that is held out for testing", Ge(0), Lt(1)
+    ] = TEST_FRACTION
+    l2: Annotated[
+        float,
+        "strength of the L2 penalty: l2 / 2 times the sum of the squared factors is added to "
+        "the loss",
+        Ge(0),
+    ] = 0.0
+    init_scale: Annotated[float, "standard deviation of the random starting factors", Ge(0)] = 0.3
+    data: Annotated[Path | None, LATER, "file of ratings to use instead of synthetic ones"] = None
+    target: Annotated[str | None, LATER, "column of --data that holds the ratings"] = None
 
     default_lr: ClassVar[float] = 5.0
     default_epochs: ClassVar[int] = 300

@@ -1,4 +1,4 @@
-"""Fully connected network on digits, iris, wine, breast-cancer, images or a file."""
+"""Fully connected network: digits, iris, wine, breast-cancer, images, or a file."""
 
 from __future__ import annotations
 
@@ -33,20 +33,26 @@ class Mlp(Network, Classified):
     all whole or fewer than 5 rows on average share one; otherwise a class. Numbers are not scaled.
     """
 
-    scale: Annotated[Scale, "scaling of the features, from the training part"] = "minmax"
+    scale: Annotated[
+        Scale,
+        "scale each feature, by its values in the training part: standard, to mean 0 and "
+        "variance 1; minmax, to 0 to 1; or none",
+    ] = "minmax"
     hidden: Annotated[tuple[int, ...], "width of each hidden layer", Ge(1)] = (64,)
     activation: Annotated[
-        Literal["relu", "tanh", "sigmoid", "gelu"], "activation after each hidden layer"
+        Literal["relu", "tanh", "sigmoid", "gelu"], "function after each hidden layer"
     ] = "relu"
     initial: Annotated[
         Literal["torch", "glorot"],
         LATER,
-        "bound of the starting weights: 1 / sqrt(inputs), or sqrt(6 / (inputs + outputs))",
+        "range of the random starting weights: torch, 1 / sqrt(inputs); glorot, sqrt(6 / "
+        "(inputs + outputs))",
     ] = "torch"
     task: Annotated[
         Literal["auto", "classification", "regression"],
         LATER,
-        "predict a class, or a number (mean squared error); auto: decided by --target",
+        "predict a class (classification) or a number (regression, by the mean squared error); "
+        "auto: as the values of --target suggest",
     ] = "auto"
 
     default_lr: ClassVar[float] = 0.3

@@ -1,4 +1,4 @@
-"""Poisson regression of counts on a synthetic set or a file."""
+"""Predict counts: synthetic, or a file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class PoissonRegression(LinearModel, Streamable):
     set features are normal, and the logarithm of the mean count is linear in them.
     """
 
-    dataset: Annotated[Literal["synthetic"], "named data set"] = "synthetic"
-    examples: Annotated[int, "examples of the synthetic set", Ge(1)] = 1000
-    features: Annotated[int, "features of the synthetic set", Ge(1)] = 5
+    dataset: Annotated[Literal["synthetic"], "data set to train on"] = "synthetic"
+    examples: Annotated[int, "examples of the synthetic data set", Ge(1)] = 1000
+    features: Annotated[int, "features of the synthetic data set", Ge(1)] = 5
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100

@@ -1,4 +1,4 @@
-"""Quadratic bowl of any dimension and condition number, with or without noise."""
+"""Quadratic bowl with the dimension and condition number that you choose."""
 
 from __future__ import annotations
 
@@ -33,16 +33,23 @@ class Quadratic(Analytic):
 
     dim: Annotated[int, "number of parameters", Ge(1)] = 2
     condition: Annotated[
-        float, "condition number: the largest curvature; the smallest is 1", Ge(1)
+        float, "condition number: the largest curvature over the smallest, which is 1", Ge(1)
     ] = 10.0
-    noise: Annotated[float, "standard deviation of the examples around 0", Ge(0)] = 0.0
-    examples: Annotated[int, "training examples with noise, and as many test examples", Ge(1)] = (
-        1000
-    )
+    noise: Annotated[
+        float,
+        "standard deviation of the examples around 0; without noise every step sees the same loss",
+        Ge(0),
+    ] = 0.0
+    examples: Annotated[
+        int, "number of training examples, and of test examples, where there is noise", Ge(1)
+    ] = 1000
     rotate: Annotated[bool, "rotate the axes of the bowl at random"] = False
-    spread: Annotated[float, "standard deviation of random starts around 1, ..., 1", Ge(0)] = 0.0
+    spread: Annotated[
+        float, "standard deviation of random starting points around 1, ..., 1", Ge(0)
+    ] = 0.0
     instance: Annotated[
-        Literal["synthetic", "deepobs"], "a bowl with these options, or a published one"
+        Literal["synthetic", "deepobs"],
+        "synthetic: made from these options; deepobs: the published quadratic_deep",
     ] = "synthetic"
 
     default_lr: ClassVar[float] = 0.1

@@ -1,4 +1,4 @@
-"""Rastrigin's function: a bowl with a local minimum near every pair of whole numbers."""
+"""Rastrigin's function of two variables: a bowl full of local minima."""
 
 from __future__ import annotations
 

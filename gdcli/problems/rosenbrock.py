@@ -1,4 +1,4 @@
-"""Rosenbrock's function: a flat curved valley between steep walls."""
+"""Rosenbrock's function of two variables: a curved, flat valley between steep walls."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Rosenbrock(Surface):
     """(1 - x)^2 + b (y - x^2)^2, minimal at (1, 1): Rosenbrock 1960, with his start and b."""
 
     start: Annotated[tuple[float, float], "starting point x,y"] = (-1.2, 1.0)
-    b: Annotated[float, "steepness of the valley's walls", Gt(0)] = 100.0
+    b: Annotated[float, "steepness of the walls of the valley", Gt(0)] = 100.0
 
     default_lr: ClassVar[float] = 1e-3
     default_epochs: ClassVar[int] = 5000

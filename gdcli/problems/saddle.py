@@ -1,4 +1,4 @@
-"""A saddle point at the origin, between two minima."""
+"""Function of two variables with a saddle at the origin, between two minima."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Softmax regression of several classes on digits, iris, wine, breast-cancer, images or a file."""
+"""Predict one of several classes by a linear model: digits, iris, wine, images, or a file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,12 @@ class SoftmaxRegression(LinearModel, Classified):
     the classes.
     """
 
-    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-3
+    l2: Annotated[
+        float,
+        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
+        "the loss",
+        Ge(0),
+    ] = 1e-3
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100

@@ -1,4 +1,4 @@
-"""Linear support vector machine of two classes on breast-cancer or a file."""
+"""Predict one of two classes with a wide margin (linear SVM): breast-cancer or a file."""
 
 from __future__ import annotations
 
@@ -23,9 +23,15 @@ class Svm(LinearModel, TwoClasses):
     of the margin. The default penalty is above 0, because it makes the margin wide.
     """
 
-    l2: Annotated[float, "L2 penalty: l2 / 2 times the squared weights", Ge(0)] = 1e-2
+    l2: Annotated[
+        float,
+        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
+        "the loss",
+        Ge(0),
+    ] = 1e-2
     hinge: Annotated[
-        Literal["plain", "squared"], "cost of a violated margin: its size, or the square of that"
+        Literal["plain", "squared"],
+        "cost of a violated margin: plain, it grows linearly; squared, quadratically",
     ] = "plain"
 
     default_lr: ClassVar[float] = 0.01

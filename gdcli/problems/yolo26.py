@@ -1,4 +1,4 @@
-"""YOLO26, an object detector, on generated shapes or your own data set (AGPL-3.0)."""
+"""YOLO26, which finds objects in images: generated shapes or your own data set (AGPL-3.0)."""
 
 from __future__ import annotations
 
@@ -57,13 +57,19 @@ class Yolo26(StatefulNetwork):
     into the one-to-one head.
     """
 
-    data: Annotated[Path, "data.yaml of a data set in YOLO's format, or shapes"] = SHAPES
-    scale: Annotated[Literal["n", "s", "m", "l", "x"], "size of the network"] = "n"
-    image_size: Annotated[int, "width and height in pixels, a multiple of 32", Ge(64), Le(4096)] = (
-        64
-    )
+    data: Annotated[
+        Path, "data.yaml of a data set in YOLO format, or the word shapes for generated images"
+    ] = SHAPES
+    scale: Annotated[
+        Literal["n", "s", "m", "l", "x"], "size of the network, from n (smallest) to x (largest)"
+    ] = "n"
+    image_size: Annotated[
+        int, "width and height of the images in pixels, a multiple of 32", Ge(64), Le(4096)
+    ] = 64
     examples: Annotated[
-        int | None, "number of shapes to draw (256), or of images to use, from the start", Ge(1)
+        int | None,
+        "shapes to draw (default: 256), or training images to use, from the first (default: all)",
+        Ge(1),
     ] = None
 
     default_lr: ClassVar[float] = 0.1

@@ -34,8 +34,8 @@ class RunOptions:
     output: Annotated[Path, "folder in which the run's own folder is made"] = Path("results")
     name: Annotated[str | None, "name of the run's folder in --output"] = None
     resume: Annotated[bool, "(default) continue an unfinished run"] = False
-    overwrite: Annotated[bool, "delete the run's earlier results and start again"] = False
-    retry_failed: Annotated[bool, "run again the trials that failed, and no others"] = False
+    overwrite: Annotated[bool, "start again where results exist, and replace them"] = False
+    retry_failed: Annotated[bool, "run only the trials again that failed"] = False
     executor: Annotated[str, "where the batches of trials are computed", OneOf(executor_names)] = (
         "local"
     )
@@ -52,18 +52,23 @@ class RunOptions:
     ] = None
     reuse: Annotated[tuple[str, ...], "runs to copy trials from instead of computing them"] = ()
     trust: Annotated[bool, "allow --reuse to execute code that its runs name"] = False
-    device: Annotated[str, "auto, cpu, cuda or cuda:i"] = "auto"
+    device: Annotated[
+        str,
+        "where to compute: auto, cpu, cuda or one GPU, such as cuda:1; auto takes a GPU for "
+        "networks, if there is one",
+    ] = "auto"
     engine: Annotated[
         Literal["auto", "reference"],
-        "auto: many trials at a time; reference: one at a time by plain autograd, slower",
+        "auto trains many trials side by side; reference trains one after another in plain "
+        "PyTorch, slowly, as a check",
     ] = "auto"
-    memory: Annotated[
-        str | None, "memory to use, such as 4GB (default: half of the free memory)"
-    ] = None
+    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
+        None
+    )
     fail_on: Annotated[
         tuple[str, ...],
-        "outcomes of a trial that make the exit code 1: failed, diverged, or a state or quality "
-        "such as still-falling or chance-level; none: never",
+        "exit with code 1 if a trial ends like this: failed, diverged, or a state or quality "
+        "that show --view why prints, such as still-falling or chance-level; none: never",
     ] = ("failed",)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A constant learning rate."""
+"""Constant: the learning rate as given, in every step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half a cosine down: slow at first, fast midway, slow at the end."""
+"""Cosine decay: half a cosine from the learning rate down; slow at first and at the end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from gdcli.schedule import Schedule
 class Cosine(Schedule):
     """Half a cosine from 1 to `final`, the value after the run (Loshchilov and Hutter 2017)."""
 
-    final: Annotated[float, "multiplier at the end of the run", Ge(0), Le(1)] = 0.0
+    final: Annotated[
+        float, "multiplier of the learning rate at the end of the run", Ge(0), Le(1)
+    ] = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the value of the cosine at this share of the run."""

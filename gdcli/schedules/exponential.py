@@ -1,4 +1,4 @@
-"""Exponential decay: every step multiplies the rate by the same factor."""
+"""Exponential decay: the learning rate is multiplied by the same factor in every step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from gdcli.schedule import Schedule
 class Exponential(Schedule):
     """final**(step / horizon): geometric from 1 to `final`, which is the value after the run."""
 
-    final: Annotated[float, "multiplier at the end of the run", Gt(0), Le(1)] = 0.01
+    final: Annotated[
+        float, "multiplier of the learning rate at the end of the run", Gt(0), Le(1)
+    ] = 0.01
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return `final` to the power of the share of the run."""

@@ -1,4 +1,4 @@
-"""Inverse time: the multiplier falls like 1 / step, independent of the length of the run."""
+"""Inverse time: the learning rate falls like 1 / step, however long the run is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ class InverseTime(Schedule):
     It depends on the step, not on the share of the run: a longer run continues a shorter one.
     """
 
-    decay: Annotated[float, "decay per step; after 1 / decay steps the rate is half", Ge(0)] = 0.01
+    decay: Annotated[
+        float, "decay per step: after 1 / decay steps the learning rate is halved", Ge(0)
+    ] = 0.01
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return 1 / (1 + decay * step)."""

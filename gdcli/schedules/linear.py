@@ -1,4 +1,4 @@
-"""A straight line down to the final multiplier."""
+"""Linear decay: a straight line from the learning rate down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from gdcli.schedule import Schedule
 class Linear(Schedule):
     """1 - (1 - final) * step / horizon: from 1 to `final`, which is the value after the run."""
 
-    final: Annotated[float, "multiplier at the end of the run", Ge(0), Le(1)] = 0.0
+    final: Annotated[
+        float, "multiplier of the learning rate at the end of the run", Ge(0), Le(1)
+    ] = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the value of the line at this share of the run."""

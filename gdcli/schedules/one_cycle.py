@@ -18,9 +18,13 @@ class OneCycle(Schedule):
     Like torch.optim's OneCycleLR with cosine annealing, but the momentum does not change.
     """
 
-    start: Annotated[float, "multiplier of the first step", Gt(0), Le(1)] = 0.04
-    final: Annotated[float, "multiplier of the last step", Ge(0), Le(1)] = 1e-4
-    warmup: Annotated[float, "share of the run in which the rate rises", Ge(0), Le(1)] = 0.3
+    start: Annotated[float, "multiplier of the learning rate in the first step", Gt(0), Le(1)] = (
+        0.04
+    )
+    final: Annotated[float, "multiplier of the learning rate in the last step", Ge(0), Le(1)] = 1e-4
+    warmup: Annotated[float, "share of the run in which the learning rate rises", Ge(0), Le(1)] = (
+        0.3
+    )
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the value of the cycle; if the run is too short to rise, it starts at 1."""

@@ -1,4 +1,4 @@
-"""A few sudden drops at equal distances."""
+"""Step decay: a few sudden drops, evenly spaced."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ class Step(Schedule):
     He et al. (2016) use drops after one third and two thirds of the run.
     """
 
-    factor: Annotated[float, "multiplier of one drop", Gt(0), Le(1)] = 0.1
-    drops: Annotated[int, "number of drops", Ge(0)] = 2
+    factor: Annotated[
+        float, "factor by which each drop multiplies the learning rate", Gt(0), Le(1)
+    ] = 0.1
+    drops: Annotated[int, "number of drops, evenly spaced over the run", Ge(0)] = 2
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return factor**k after k drops."""

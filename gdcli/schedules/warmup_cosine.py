@@ -1,4 +1,4 @@
-"""A linear warm-up, then half a cosine down."""
+"""Warm-up and cosine decay: a straight line up, then half a cosine down."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from gdcli.schedules.cosine import Cosine
 class WarmupCosine(Cosine):
     """A linear rise that does not start at 0, then Cosine for the rest (Goyal et al. 2017)."""
 
-    warmup: Annotated[float, "share of the run in which the rate rises", Ge(0), Le(1)] = 0.1
+    warmup: Annotated[float, "share of the run in which the learning rate rises", Ge(0), Le(1)] = (
+        0.1
+    )
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return (step + 1) / (rising + 1) for the first `rising` steps, then the cosine."""
