@@ -13,7 +13,7 @@ from gdcli.studies.lr_range.search import (
     HIGHEST,
     LOWEST,
     Level,
-    Reading,
+    RangeReading,
     level_of,
     place_of,
     rate_at,
@@ -99,12 +99,12 @@ def test_a_fall_above_the_first_unstable_rate_does_not_win() -> None:
     levels = {place_of(0.01): Level("stable", 0.5), place_of(0.1): Level("unstable")}
     levels[place_of(1.0)] = Level("stable", 0.0)
     found = reading_of(levels, 1.0)
-    assert found == Reading(place_of(0.01), (place_of(0.01), place_of(0.01)), place_of(0.1))
+    assert found == RangeReading(place_of(0.01), (place_of(0.01), place_of(0.01)), place_of(0.1))
 
 
 def test_rates_that_all_blow_up_are_followed_down_to_the_lowest() -> None:
     levels = searched(lambda _: inf, 1e-5)
-    assert reading_of(levels, 1.0) == Reading(None, None, LOWEST)
+    assert reading_of(levels, 1.0) == RangeReading(None, None, LOWEST)
     tiny = searched(valley(1e-9, 2e-9), 1.0)
     found = reading_of(tiny, 1.0)
     assert found.suggested is not None
@@ -115,10 +115,10 @@ def test_rates_that_all_blow_up_are_followed_down_to_the_lowest() -> None:
 @pytest.mark.parametrize("loss", [1.0, 1.5])
 def test_where_the_loss_falls_nowhere_none_is_suggested(loss: float) -> None:
     levels = searched(lambda _: loss, 1e-3)
-    assert reading_of(levels, 1.0) == Reading(None, None, None)
+    assert reading_of(levels, 1.0) == RangeReading(None, None, None)
     assert max(levels) >= TOP
     both = searched(lambda rate: loss if rate < 1 else inf, 1e-3)
-    assert reading_of(both, 1.0) == Reading(None, None, place_of(1.0))
+    assert reading_of(both, 1.0) == RangeReading(None, None, place_of(1.0))
     assert min(both) <= LOWEST + 12
 
 

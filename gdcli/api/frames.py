@@ -16,15 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gdcli.engine.environment import SETTINGS
+from gdcli.engine.isolation import SETTINGS
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.axis import one
 from gdcli.experiment.toml import dump
 from gdcli.fields import counted, options_of, show
 from gdcli.report.progress import progress_bar
 from gdcli.runs import manifest
-from gdcli.runs.find import any_folder_of, folder_of
 from gdcli.runs.folder import RunFolder, state_of
+from gdcli.runs.lookup import any_folder_of, folder_of
 from gdcli.runs.options import RunOptions, checked_name
 
 if TYPE_CHECKING:

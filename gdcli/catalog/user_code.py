@@ -166,7 +166,7 @@ def _class_place(cls: type) -> str:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFile:
     """Where a class comes from that is not gdcli's."""
 
     name: str  # in results
@@ -214,7 +214,7 @@ class Stranger:
 
 
 _named: dict[str, str] = {}  # the SHA-256 of the code that was run, by how it was referred to
-_sources: dict[type, Source] = {}
+_sources: dict[type, SourceFile] = {}
 _run: set[str] = set()  # the files that were run, or are being run
 _sent: dict[str, bytes] = {}  # files of another machine, by their paths there
 
@@ -246,7 +246,7 @@ def spec_of(module: str) -> ModuleSpec | None:
     return spec
 
 
-def source_of(cls: type) -> Source | None:
+def source_of(cls: type) -> SourceFile | None:
     """Return where a class comes from, None for one of gdcli's."""
     return _sources.get(cls)
 
@@ -313,7 +313,7 @@ def _look_here_last() -> None:
 
 def _noted(cls: type[Any], name: str, content: bytes) -> type[Any]:
     file = sys.modules[cls.__module__].__file__ or ""
-    _sources[cls] = Source(name, file, hashlib.sha256(content).hexdigest())
+    _sources[cls] = SourceFile(name, file, hashlib.sha256(content).hexdigest())
     return cls
 
 
@@ -401,7 +401,7 @@ def run(reference: str, content: bytes) -> ModuleType:
     return module
 
 
-def content_of(source: Source) -> bytes:
+def content_of(source: SourceFile) -> bytes:
     """Return the file of a source; raises UserError if it is no longer what was run."""
     content = _read(Path(source.file), source.name)
     if hashlib.sha256(content).hexdigest() != source.sha256:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typer import TyperException
 
 from gdcli.catalog.user_code import fault_of
-from gdcli.engine.environment import SETTINGS
+from gdcli.engine.isolation import SETTINGS
 from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of, said, shortened

@@ -33,7 +33,7 @@ from gdcli.exports.exporter import (
 from gdcli.fields import counted, show
 from gdcli.runs import atomic
 from gdcli.runs.differences import Tolerance
-from gdcli.runs.find import any_folder_of
+from gdcli.runs.lookup import any_folder_of
 
 if TYPE_CHECKING:
     from gdcli.runs.folder import RunFolder
@@ -131,13 +131,13 @@ def merge(
         screen = collect(read, Screen, given)
         trust = collect(read, Trust, given)
         parts = [collect(any_folder_of, folder) for folder in folders]
-    from gdcli.report import plan, results
+    from gdcli.report import dry_run, results
     from gdcli.runs import others
 
     out = Path(output)
     missing = others.merge(parts, out, trust=trust.trust)
     if missing:
-        plan.print_trials(missing, screen.format, screen.console())
+        dry_run.print_trials(missing, screen.format, screen.console())
         what = f"{counted(len(missing), 'trial is', 'trials are')} missing"
         raise RunError(f"{out}: {what}; merge the other parts, too, or run the experiment there")
     if screen.terse:

@@ -24,7 +24,7 @@ from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.numbers import bytes_in_words
 from gdcli.runs import atomic
-from gdcli.runs.find import intact
+from gdcli.runs.lookup import intact
 
 if TYPE_CHECKING:
     pass

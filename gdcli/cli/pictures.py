@@ -33,7 +33,7 @@ def draw_on(picture: Chart | HeatMap, file: Path | None, screen: Screen) -> bool
     if file is None:
         print_picture(picture, screen.console())
         return False
-    from gdcli.report.charts.files import figure_bytes
+    from gdcli.report.charts.figure_files import figure_bytes
 
     atomic.write(file, [figure_bytes(picture, file.suffix[1:].lower())])
     return True

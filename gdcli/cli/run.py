@@ -180,7 +180,7 @@ def show_plan(experiment: Experiment, options: RunOptions, screen: Screen) -> in
     """
     from gdcli.engine.examples import notes_of
     from gdcli.executors.execute import plan_run
-    from gdcli.report.plan import print_plan, print_trials
+    from gdcli.report.dry_run import print_plan, print_trials
 
     try:
         plan = plan_run(experiment, options)

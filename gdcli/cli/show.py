@@ -20,7 +20,7 @@ from gdcli.cli.options import (
 from gdcli.errors import UserError
 from gdcli.fields import options_of
 from gdcli.report.run_view import RunView, run_views
-from gdcli.runs.find import intact
+from gdcli.runs.lookup import intact
 
 VIEWS = run_views()
 if TYPE_CHECKING:

@@ -1,15 +1,18 @@
-"""The fixed batches of trials that a grid is trained in, and the training of one."""
+"""The fixed batches of trials that a grid is trained in, and the training of one.
+
+Which way the steps of a cohort are taken: one by one, or fused where that is exact.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from gdcli.catalog.catalog import name_of
-from gdcli.engine.device import device_for, keep_memory
+from gdcli.engine.device import NumPy, device_for, keep_memory
 from gdcli.engine.families.find import (
     alone,
     batch_limit,
@@ -19,20 +22,31 @@ from gdcli.engine.families.find import (
     starting_point,
 )
 from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.programs.analytic import AnalyticProgram
+from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.recorder import BatchHistory, Measures, Recorder
 from gdcli.engine.sampling import Orders
-from gdcli.engine.steps.choose import stepper_for
+from gdcli.engine.steps.fused import (
+    BlockedLinearModel,
+    ClosedForm,
+    FusedLinearModel,
+    FusedNetwork,
+    LeastSquares,
+)
+from gdcli.engine.steps.stepper import Stepwise
 from gdcli.engine.train import NO_HOOKS, Hooks, Loop
 from gdcli.engine.update import StackedOptimizer
 from gdcli.engine.watched import watched
 from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
+from gdcli.optimizers.vanilla import Vanilla
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from gdcli.engine.programs.network import NetworkProgram
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import Checkpointer
     from gdcli.engine.steps.stepper import Stepper
@@ -40,6 +54,56 @@ if TYPE_CHECKING:
     from gdcli.problem import Data, Params
 
     Look: TypeAlias = Callable[[dict[str, NDArray[Any]], dict[str, NDArray[Any]]], None]
+
+
+def stepper_for(
+    program: Program, optimizer: StackedOptimizer, orders: Orders | None
+) -> Stepper[Any]:
+    """Return the fastest way to take the steps of a cohort.
+
+    The choice depends on the problem, the method, the batch size and the optimizer, never on the
+    size of the grid: a trial must have the same bits in every grid.
+    """
+    if (
+        orders is None
+        and isinstance(program, AnalyticProgram)
+        and ClosedForm.fits(program, optimizer)
+    ):
+        return ClosedForm(program, optimizer, None)
+    if not program.device.eager:
+        from gdcli.engine.steps.cuda_graph import Graphed
+
+        single = _single(program, optimizer, orders)
+        return Graphed(single) if Graphed.fits(program) else single
+    if isinstance(program, LinearModelProgram) and isinstance(program.device, NumPy):
+        return _of_linear_model(program, optimizer, orders)
+    return _single(program, optimizer, orders)
+
+
+def _of_linear_model(
+    program: LinearModelProgram, optimizer: StackedOptimizer, orders: Orders | None
+) -> Stepper[Any]:
+    """Return a stepper that fuses several steps, or the parts of one, into few products."""
+    if orders is None or not _plain(optimizer):
+        return Stepwise(program, optimizer, orders)
+    for kind in (LeastSquares, BlockedLinearModel):  # which need all examples in memory
+        if not program.streamed and kind.fits(program, optimizer, orders):
+            return kind(program, optimizer, orders)
+    return FusedLinearModel(program, optimizer, orders)
+
+
+def _single(program: Program, optimizer: StackedOptimizer, orders: Orders | None) -> Stepwise[Any]:
+    """Return a stepper that takes one step after the other."""
+    # Only a NetworkProgram has layers; its class would import torch.
+    if orders and _plain(optimizer) and getattr(program, "layers", None):
+        return FusedNetwork(cast("NetworkProgram", program), optimizer, orders)
+    return Stepwise(program, optimizer, orders)
+
+
+def _plain(optimizer: StackedOptimizer) -> bool:
+    """Return whether a step is the gradient times the learning rate, and nothing else."""
+    return isinstance(optimizer.first, Vanilla) and not (optimizer.clips or optimizer.decays)
+
 
 REFERENCE = "reference: autograd on torch, one trial at a time"
 

@@ -1,4 +1,7 @@
-"""Trials that raise an exception are separated from the other trials of their batch."""
+"""Trials that raise an exception are separated from the other trials of their batch.
+
+Environment variables of every process that computes.
+"""
 
 from __future__ import annotations
 
@@ -63,3 +66,13 @@ def message_of(error: Exception) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in said(error)
     )
+
+
+# One thread a process, and one path through MKL for all shapes: otherwise the bits of a trial
+# depend on its neighbours. NumPy and torch read them when they are imported.
+SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MKL_CBWR": "AUTO",
+}

@@ -13,9 +13,8 @@ from gdcli.report.charts.chart import MOST_LINES
 from gdcli.report.charts.scale import SHARES
 from gdcli.report.charts.terminal import PlotCurve, plot
 from gdcli.report.console import literal, picture_width, print_lines
-from gdcli.report.labels import texts_of
 from gdcli.report.paired_settings import TRIED
-from gdcli.report.text_tables import print_json, print_listing, print_rows, write_lines
+from gdcli.report.text_tables import print_json, print_listing, print_rows, texts_of, write_lines
 
 if TYPE_CHECKING:
     from rich.console import Console

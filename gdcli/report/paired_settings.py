@@ -11,7 +11,7 @@ from gdcli.analysis.best import Setting, problem_of, settings_of
 from gdcli.analysis.seeds import Pair, holm, pair, pairs
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
-from gdcli.report.labels import namer
+from gdcli.report.text_tables import namer
 
 if TYPE_CHECKING:
     from gdcli.analysis.seeds import Interval

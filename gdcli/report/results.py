@@ -19,12 +19,11 @@ from gdcli.analysis.theory import RunConstants
 from gdcli.errors import UserError
 from gdcli.fields import counted
 from gdcli.numbers import distinct_labels, rounded
-from gdcli.report.charts.charts import Source, curves, of_settings
+from gdcli.report.charts.charts import MetricOfRun, curves, of_settings
 from gdcli.report.charts.terminal import print_picture
 from gdcli.report.console import literal, print_lines
 from gdcli.report.headline import baseline_columns, baseline_lines, headline
-from gdcli.report.labels import namer
-from gdcli.report.text_tables import TableColumn, blocks, print_listing, print_rows
+from gdcli.report.text_tables import TableColumn, blocks, namer, print_listing, print_rows
 from gdcli.report.why import MORE, why_lines, why_notes, why_rows, why_table
 from gdcli.runs.csv_read import Value
 from gdcli.runs.manifest import read as read_manifest
@@ -76,7 +75,7 @@ def _print_all(
         console.print("The run has no trials.")
         return
     run, theory = diagnoses.run, diagnoses.theory
-    shown, source = _lowest(settings), Source(folder, run)
+    shown, source = _lowest(settings), MetricOfRun(folder, run)
     labels = list(map(source.name, shown))
     _print(console, *(Text(literal(line), "bold") for line in headline(diagnoses, shown, labels)))
     why = why_lines(folder, diagnoses, shown, labels)

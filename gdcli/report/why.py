@@ -15,7 +15,7 @@ from gdcli.analysis.theory import sharpness_formula
 from gdcli.fields import counted
 from gdcli.numbers import distinct_labels, rounded
 from gdcli.report.console import literal
-from gdcli.report.labels import namer
+from gdcli.report.text_tables import namer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

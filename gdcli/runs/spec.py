@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 from gdcli import door
-from gdcli.catalog.user_code import Source, Stranger, source_of
+from gdcli.catalog.user_code import SourceFile, Stranger, source_of
 from gdcli.door import fits
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment, Given, read
@@ -134,7 +134,7 @@ def _value(spec: Mapping[str, Any], key: str) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def sources_of(experiment: Experiment) -> dict[str, Source]:
+def sources_of(experiment: Experiment) -> dict[str, SourceFile]:
     """Return the sources of an experiment's classes that are not gdcli's own.
 
     By what each is: "problem my-bowl", "optimizer my-rule".

@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from gdcli.engine import batch
-from gdcli.engine.batch import batches_of, train_batch
+from gdcli.engine.batch import batches_of, stepper_for, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.programs.program import Program
 from gdcli.engine.recorder import DIVERGED
 from gdcli.engine.sampling import Orders
-from gdcli.engine.steps.choose import stepper_for
 from gdcli.engine.steps.cuda_graph import Graphed
 from gdcli.engine.steps.stepper import Stepper, Stepwise
 from gdcli.engine.update import StackedOptimizer

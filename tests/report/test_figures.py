@@ -17,8 +17,15 @@ from matplotlib.figure import Figure
 from gdcli.analysis.best import Candidate
 from gdcli.analysis.quantiles import Spread, spread
 from gdcli.report.charts.chart import MOST_LINES, Chart, HeatMap, Line, Panel, Square
-from gdcli.report.charts.charts import Source, curves, heatmap, multiples, read_source, sensitivity
-from gdcli.report.charts.files import (
+from gdcli.report.charts.charts import (
+    MetricOfRun,
+    curves,
+    heatmap,
+    multiples,
+    read_source,
+    sensitivity,
+)
+from gdcli.report.charts.figure_files import (
     COLORS,
     DASHES,
     MARKERS,
@@ -30,7 +37,7 @@ from gdcli.report.charts.files import (
 from gdcli.report.charts.scale import axis_of
 from tests.run_folders import Made, grid, write_run
 
-Kind: TypeAlias = Callable[[Source], Chart | HeatMap]
+Kind: TypeAlias = Callable[[MetricOfRun], Chart | HeatMap]
 
 KINDS: list[Kind] = [curves, sensitivity, heatmap, multiples]
 # The others are made of the same marks as curves: one form is enough of them.
@@ -65,12 +72,12 @@ def marks(picture: Chart, marker: object) -> list[tuple[float, float]]:
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Source:
+def read(tmp_path: Path) -> MetricOfRun:
     return read_source(write_run(tmp_path, grid()), "train_loss")
 
 
 @pytest.mark.parametrize(("kind", "form"), FORMS)
-def test_the_same_run_gives_the_same_bytes(read: Source, kind: Kind, form: str) -> None:
+def test_the_same_run_gives_the_same_bytes(read: MetricOfRun, kind: Kind, form: str) -> None:
     first = figure_bytes(kind(read), form)
     assert first == figure_bytes(kind(read), form)
     assert first.startswith(BEGINS[form])
@@ -300,7 +307,7 @@ def test_one_trial_is_enough(tmp_path: Path, trials: list[Made], kind: Kind) -> 
 
 
 def test_the_users_own_settings_do_not_matter(
-    read: Source, monkeypatch: pytest.MonkeyPatch
+    read: MetricOfRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = figure_bytes(curves(read), "svg")
     monkeypatch.setitem(mpl.rcParams, "font.size", 30)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gdcli.report.plan import trial_labels
+from gdcli.report.dry_run import trial_labels
 from gdcli.runs.progress import Silent
 from gdcli.studies.landscape.show import (
     MOST_NAMED,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from math import inf
 from pathlib import Path
 
-from gdcli.report.charts.charts import Source, best_of_runs, read_source, settings_of_runs
+from gdcli.report.charts.charts import MetricOfRun, best_of_runs, read_source, settings_of_runs
 from tests.run_folders import Made, descent, grid, write_run
 
 
-def sources(folder: Path, **runs: list[Made]) -> dict[str, Source]:
+def sources(folder: Path, **runs: list[Made]) -> dict[str, MetricOfRun]:
     return {
         name: read_source(write_run(folder / name, trials), "train_loss")
         for name, trials in runs.items()

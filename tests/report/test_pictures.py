@@ -9,7 +9,7 @@ from gdcli.errors import UserError
 from gdcli.report.charts.chart import MOST_LINES, HeatMap, points
 from gdcli.report.charts.charts import (
     MOST_PANELS,
-    Source,
+    MetricOfRun,
     curves,
     heatmap,
     multiples,
@@ -21,7 +21,7 @@ from tests.run_folders import Made, grid, write_run
 
 def source(
     folder: Path, trials: list[Made], metric: str = "train_loss", **names: list[str]
-) -> Source:
+) -> MetricOfRun:
     return read_source(write_run(folder, trials, **names), metric)
 
 

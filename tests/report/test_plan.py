@@ -7,7 +7,7 @@ from rich.console import Console
 
 from gdcli.engine.estimate import CohortEstimate, Estimate
 from gdcli.numbers import bytes_in_words, duration
-from gdcli.report.plan import MOST_TRIALS, print_plan
+from gdcli.report.dry_run import MOST_TRIALS, print_plan
 from tests.grids import experiment
 
 ONE = CohortEstimate("gd vanilla", 6, 50, 51, 0.5, 2_000_000, 40_000)

@@ -14,8 +14,8 @@ from gdcli.errors import UserError
 from gdcli.numbers import distinct_labels, factor
 from gdcli.report.charts.charts import heatmap, read_source
 from gdcli.report.charts.terminal import BEST, MOST_COLUMNS, SHADES, heatmap_lines
-from gdcli.report.labels import texts_of
 from gdcli.report.results import MOST_ROWS, print_results
+from gdcli.report.text_tables import texts_of
 from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, descent, grid, write_run

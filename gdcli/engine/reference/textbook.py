@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gdcli.problem import Data, Params
 
 
-class Curve:
+class ReferenceCurve:
     """The recorded points of one trial."""
 
     def __init__(self, training: Training) -> None:
@@ -257,7 +257,7 @@ def _train(
     kinds = trial.training.measures
     one = OneTrial(objective, trial.seed, device)
     measures = Measures(kinds, one, _stacked(params)) if kinds else None
-    curve = Curve(trial.training)
+    curve = ReferenceCurve(trial.training)
     watcher = TrialWatcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
     watch(params, objective.buffers)
     objective.set_step(0)

@@ -35,7 +35,7 @@ from gdcli.report.charts.chart import (
     panel_of,
 )
 from gdcli.report.console import literal
-from gdcli.report.labels import namer
+from gdcli.report.text_tables import namer
 from gdcli.runs.trials import Trials, read_curves, read_trials
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from gdcli.runs.trials import TrialResult
 
 
-def curves(source: Source) -> Chart:
+def curves(source: MetricOfRun) -> Chart:
     """Return the settings with the lowest training losses, the lowest first.
 
     A setting that diverged at every learning rate is drawn at the smallest. Raises UserError
@@ -82,7 +82,7 @@ def drawn(setting: Setting) -> Candidate:
 MOST_PANELS = 12
 
 
-def multiples(source: Source) -> Chart:
+def multiples(source: MetricOfRun) -> Chart:
     """Return a panel a setting, those with the lowest training losses, in the grid's order."""
     chosen = _chosen(source.settings)
     rates = distinct_labels(cell.lr for setting in source.settings for cell in setting.candidates)
@@ -130,7 +130,7 @@ def _notes(
     return notes
 
 
-def best_of_runs(sources: Mapping[str, Source]) -> Chart:
+def best_of_runs(sources: Mapping[str, MetricOfRun]) -> Chart:
     """Return a line a run, its best setting at its best learning rate, the lowest runs first."""
     best = {name: min(source.settings, key=_median) for name, source in sources.items()}
     shown = sorted(best, key=lambda name: best[name].median)[:MOST_LINES]
@@ -148,7 +148,7 @@ def best_of_runs(sources: Mapping[str, Source]) -> Chart:
     return _chart(sources, "the best setting of each run", [panel_of("", lines)], notes)
 
 
-def settings_of_runs(sources: Mapping[str, Source]) -> Chart:
+def settings_of_runs(sources: Mapping[str, MetricOfRun]) -> Chart:
     """Return a panel a setting, its runs over each other; the settings with the lowest losses."""
     runs = list(sources)[:MOST_LINES]
     held = {name: {sources[name].name(s): s for s in sources[name].settings} for name in runs}
@@ -177,14 +177,14 @@ def _median(setting: Setting | None) -> float:
 
 
 def _chart(
-    sources: Mapping[str, Source], what: str, panels: Sequence[Panel], notes: Sequence[str]
+    sources: Mapping[str, MetricOfRun], what: str, panels: Sequence[Panel], notes: Sequence[str]
 ) -> Chart:
     source = next(iter(sources.values()))
     title = f"Median {source.label} over seeds, {what}"
     return source.chart(title, panels, notes)
 
 
-def sensitivity(source: Source) -> Chart:
+def sensitivity(source: MetricOfRun) -> Chart:
     """Return a line a setting, over the learning rates at which a trial has a result."""
     chosen, notes = lowest(source.settings)
     lines = []
@@ -201,7 +201,7 @@ NAMES = {"train_loss": "training loss", "test_loss": "test loss"}
 
 
 @dataclass(frozen=True)
-class Source:
+class MetricOfRun:
     """A run and one of its metrics."""
 
     folder: Path
@@ -266,12 +266,12 @@ class Source:
         return [spread_curve(cell.ran, curves, self.metric) for cell in cells]
 
 
-def read_source(folder: Path, metric: str) -> Source:
+def read_source(folder: Path, metric: str) -> MetricOfRun:
     """Return a finished run and one of its metrics; raises UserError where it has none such."""
     return source_of(folder, read_trials(folder), metric)
 
 
-def source_of(folder: Path, run: Trials, metric: str) -> Source:
+def source_of(folder: Path, run: Trials, metric: str) -> MetricOfRun:
     """Return a run that has been read, and one of its metrics, as `read_source` does."""
     if not run.trials:
         raise UserError(str(folder / "summary.csv"), "it has no trials", "name another run")
@@ -280,7 +280,7 @@ def source_of(folder: Path, run: Trials, metric: str) -> Source:
     if name not in metrics:
         fix = suggestion(name, metrics) or f"give one of {', '.join(map(literal, metrics))}"
         raise UserError("--metric", f"the run has no {show(metric)}", fix)
-    return Source(folder, run, name)
+    return MetricOfRun(folder, run, name)
 
 
 def metrics_of(run: Trials) -> list[str]:
@@ -309,7 +309,7 @@ class _Axis(NamedTuple):
     labels: Mapping[Any, str]
 
 
-def heatmap(source: Source, x: str = "lr", y: str = SETTING) -> HeatMap:
+def heatmap(source: MetricOfRun, x: str = "lr", y: str = SETTING) -> HeatMap:
     """Return a column a value of `x`, a row a value of `y`.
 
     A square shows the best of its trials by training loss, its median over the seeds. Raises
@@ -340,7 +340,7 @@ def heatmap(source: Source, x: str = "lr", y: str = SETTING) -> HeatMap:
     )
 
 
-def of_settings(source: Source, settings: Sequence[Setting]) -> HeatMap:
+def of_settings(source: MetricOfRun, settings: Sequence[Setting]) -> HeatMap:
     """Return a row for each of some settings, a column for each of their learning rates."""
     rates = distinct_labels(cell.lr for setting in settings for cell in setting.candidates)
     cells = [{cell.lr: cell for cell in setting.candidates} for setting in settings]
@@ -354,7 +354,7 @@ def of_settings(source: Source, settings: Sequence[Setting]) -> HeatMap:
     )
 
 
-def _square(source: Source, trials: Sequence[TrialResult]) -> Square | None:
+def _square(source: MetricOfRun, trials: Sequence[TrialResult]) -> Square | None:
     cells = [cell for setting in settings_of(trials) for cell in setting.candidates]
     if not cells:
         return None
@@ -363,7 +363,7 @@ def _square(source: Source, trials: Sequence[TrialResult]) -> Square | None:
     return Square(chosen, final.median if final else inf)
 
 
-def _axis(source: Source, name: str, where: str) -> _Axis:
+def _axis(source: MetricOfRun, name: str, where: str) -> _Axis:
     key = name.replace("-", "_")
     names = ["lr", "seed", SETTING, *source.run.names]
     known = {other.replace("-", "_"): other for other in reversed(names)}
@@ -391,7 +391,7 @@ def _labels(values: Iterable[Value]) -> dict[Value, str]:
     return {value: "none" if value is None else literal(str(value)) for value in numbers + words}
 
 
-def _others(source: Source, *shown: str) -> list[str]:
+def _others(source: MetricOfRun, *shown: str) -> list[str]:
     """Return the axes over which the best is taken: those with several values, but the seed."""
     if SETTING in shown:
         return [] if "lr" in shown else ["learning rate"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gdcli.analysis.theory import Expectation, expectation
 from gdcli.numbers import distinct_labels
-from gdcli.report.charts.charts import NAMES, Source, label_of, metrics_of
+from gdcli.report.charts.charts import NAMES, MetricOfRun, label_of, metrics_of
 from gdcli.report.page.html import own_markup
 from gdcli.runs.csv_read import CsvFile, table_of
 from gdcli.runs.table import FACTS
@@ -146,12 +146,12 @@ OWN_FACTS = {end.name for end in FACTS if not end.name.startswith("diverged")}
 SHARPNESS = "sharpness"
 
 
-def curve_metrics(source: Source) -> list[str]:
+def curve_metrics(source: MetricOfRun) -> list[str]:
     """Return what curves.csv has of each trial: losses, metrics and measures."""
     return metrics_of(source.run)
 
 
-def content(source: Source, curves: Thinned, theory: RunConstants | None) -> dict[str, Any]:
+def content(source: MetricOfRun, curves: Thinned, theory: RunConstants | None) -> dict[str, Any]:
     """Return the trials as they stand in summary.csv, their settings' names and their curves."""
     columns = _table(source.folder, len(source.run.trials))
     places = {setting.values: place for place, setting in enumerate(source.settings)}
@@ -179,7 +179,7 @@ def content(source: Source, curves: Thinned, theory: RunConstants | None) -> dic
     }
 
 
-def edges(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
+def edges(source: MetricOfRun, theory: RunConstants) -> list[dict[str, Any]]:
     """Return the sharpness up to which steps are stable, where it is known."""
     return [
         {"setting": place, "lr": cell.lr, "edge": plain(expected.edge)}

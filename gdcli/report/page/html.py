@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 from gdcli import __version__
 from gdcli.report.console import literal
-from gdcli.report.labels import texts_of
+from gdcli.report.text_tables import texts_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,7 +21,7 @@ from gdcli.analysis.diagnoses import Diagnoses, RateDiagnosis
 from gdcli.analysis.theory import RunConstants
 from gdcli.catalog.user_code import classes_in
 from gdcli.report.charts.chart import Chart
-from gdcli.report.charts.charts import Source
+from gdcli.report.charts.charts import MetricOfRun
 from gdcli.report.page.content import Thinned
 from gdcli.report.page.html import PACKAGE
 
@@ -37,7 +37,7 @@ PLACES = get_args(Place)
 class PageRun:
     """A run as the views of its page see it."""
 
-    source: Source  # its folder, its trials, its settings and their names
+    source: MetricOfRun  # its folder, its trials, its settings and their names
     manifest: Mapping[str, Any]
     theory: RunConstants | None  # what the manifest knows of the problems
     diagnoses: Diagnoses

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from gdcli.analysis.diagnoses import CurveComparison, Diagnoses, rate_diagnosis
 from gdcli.analysis.theory import RunConstants
 from gdcli.fields import counted
-from gdcli.report.charts.charts import Source, read_source
+from gdcli.report.charts.charts import MetricOfRun, read_source
 from gdcli.report.page.content import (
     chart_content,
     content,
@@ -83,7 +83,7 @@ def _section(view: PageView, shown: Content) -> Section:
     return Section(view, shown, body)
 
 
-def theory_accounts(source: Source, diagnoses: Diagnoses) -> CurveComparison:
+def theory_accounts(source: MetricOfRun, diagnoses: Diagnoses) -> CurveComparison:
     """Return the settings and learning rates of which theory says something."""
     return CurveComparison(
         [
@@ -96,7 +96,7 @@ def theory_accounts(source: Source, diagnoses: Diagnoses) -> CurveComparison:
     )
 
 
-def _summary(source: Source, manifest: Mapping[str, Any]) -> str:
+def _summary(source: MetricOfRun, manifest: Mapping[str, Any]) -> str:
     """Return the sentence under the title."""
     counts = Counter(trial.status for trial in source.run.trials)
     ends = ", ".join(f"{counts[status]} {status}" for status in STATUSES)

@@ -18,7 +18,7 @@ from gdcli.numbers import all_digits, rounded
 from gdcli.report.charts.scale import SHARES, scale_of
 from gdcli.report.charts.terminal import TERMINAL_COLORS, Frame, scatter
 from gdcli.report.console import picture_width, print_lines
-from gdcli.report.plan import trial_labels, trial_rows
+from gdcli.report.dry_run import trial_labels, trial_rows
 from gdcli.report.text_tables import TableColumn, blocks, print_rows
 from gdcli.studies.explore.files import REGIONS, counts_of, rank_correlation
 

@@ -105,7 +105,7 @@ class Level(NamedTuple):
     loss: float = inf  # at the end, median over seeds; inf unless stable
 
 
-class Reading(NamedTuple):
+class RangeReading(NamedTuple):
     """What the held rates say, as places of the ladder."""
 
     suggested: int | None  # None: the loss falls at no stable rate
@@ -133,7 +133,7 @@ def level_of(ends: Sequence[float], limits: Sequence[float]) -> Level:
     return Level("stable", median(ends)) if stable else Level("unstable")
 
 
-def reading_of(levels: Mapping[int, Level], start: float) -> Reading:
+def reading_of(levels: Mapping[int, Level], start: float) -> RangeReading:
     """Return what the levels of the places say, given the loss at the start.
 
     No rate at or above one that is not stable counts, whatever its loss.
@@ -142,14 +142,14 @@ def reading_of(levels: Mapping[int, Level], start: float) -> Reading:
     losses = {p: levels[p].loss for p in _below(levels, edge)}
     lowest = min(losses.values(), default=inf)
     if not start - lowest > abs(start) * 1e-9:
-        return Reading(None, None, edge)
+        return RangeReading(None, None, edge)
     best = min(losses, key=lambda place: losses[place])
     same = _around(best, losses, lowest + SAME * (start - lowest))
     good = _around(best, losses, start - GOOD * (start - lowest))
     # The middle one; not far up where a loss cannot rise, and equal rates have no end.
     middle = min((same[0] + same[-1]) / 2, same[0] + DECADE)
     suggested = min(same, key=lambda place: abs(place - middle))
-    return Reading(suggested, (good[0], good[-1]), edge)
+    return RangeReading(suggested, (good[0], good[-1]), edge)
 
 
 def upcoming(levels: Mapping[int, Level], start: float, top: int) -> list[int]:
@@ -174,7 +174,7 @@ def upcoming(levels: Mapping[int, Level], start: float, top: int) -> list[int]:
     return wanted or _fine(levels, found)
 
 
-def _fine(levels: Mapping[int, Level], found: Reading) -> list[int]:
+def _fine(levels: Mapping[int, Level], found: RangeReading) -> list[int]:
     """Return the rungs beside the best rate, and the one below the first that is not stable."""
     places = [found.suggested - 1, found.suggested + 1] if found.suggested is not None else []
     if found.edge is not None and found.edge % 2 == 0:
@@ -249,7 +249,7 @@ class SettingRange:
     failed: dict[Trial, str]  # trials that raised, left out
 
     @cached_property
-    def reading(self) -> Reading:
+    def reading(self) -> RangeReading:
         """What the held rates say."""
         return reading_of(self.levels, self.start)
 

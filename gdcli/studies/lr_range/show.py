@@ -19,7 +19,7 @@ from gdcli.experiment.grid import Trial, setting
 from gdcli.fields import counted
 from gdcli.numbers import all_digits, for_json, rounded
 from gdcli.report.charts.chart import MOST_LINES, Chart, Line, Panel
-from gdcli.report.charts.files import figure_bytes
+from gdcli.report.charts.figure_files import figure_bytes
 from gdcli.report.charts.terminal import picture_lines
 from gdcli.report.console import literal
 from gdcli.report.text_tables import TableColumn, blocks, print_json, print_listing

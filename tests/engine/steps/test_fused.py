@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gdcli.engine import batch
+from gdcli.engine.batch import stepper_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.linear_model import LeastSquaresProgram
 from gdcli.engine.programs.program import Program
 from gdcli.engine.sampling import Orders
-from gdcli.engine.steps.choose import stepper_for
 from gdcli.engine.steps.cuda_graph import Graphed, Step
 from gdcli.engine.steps.fused import (
     BlockedLinearModel,

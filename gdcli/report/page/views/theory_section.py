@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gdcli.analysis.best import Setting
     from gdcli.analysis.diagnoses import RateDiagnosis
     from gdcli.analysis.theory import Expectation, ProblemConstants, RunConstants
-    from gdcli.report.charts.charts import Source
+    from gdcli.report.charts.charts import MetricOfRun
     from gdcli.runs.csv_read import Value
 
 DIGITS = 7  # of a rate, which is often close to 1
@@ -57,7 +57,7 @@ class TheorySection(PageView):
         )
 
 
-def theory_content(source: Source, told: Sequence[RateDiagnosis]) -> dict[str, Any]:
+def theory_content(source: MetricOfRun, told: Sequence[RateDiagnosis]) -> dict[str, Any]:
     """Return a list a column, an entry an account."""
     places = {setting.values: place for place, setting in enumerate(source.settings)}
     return {
@@ -105,7 +105,7 @@ def _is_exact(account: RateDiagnosis) -> bool:
     return bool(expected and expected.limit and expected.limit.exact)
 
 
-def theory_curves(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
+def theory_curves(source: MetricOfRun, theory: RunConstants) -> list[dict[str, Any]]:
     """Return theory's rate and floor of each setting over its learning rates, and those between.
 
     A curve is dense, and denser around the best rate: it may turn between two that were tried.
@@ -115,7 +115,7 @@ def theory_curves(source: Source, theory: RunConstants) -> list[dict[str, Any]]:
     )
 
 
-def _curve(setting: Setting, source: Source, theory: RunConstants) -> dict[str, Any] | None:
+def _curve(setting: Setting, source: MetricOfRun, theory: RunConstants) -> dict[str, Any] | None:
     names, tried = source.run.names, [cell.lr for cell in setting.candidates]
     expect = partial(expected_at, names, setting, theory)
     if len(tried) < 2 or tried[0] <= 0 or not _turns(expect(tried[0])):

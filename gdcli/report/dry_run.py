@@ -10,8 +10,7 @@ from gdcli.experiment.axis import text
 from gdcli.fields import counted
 from gdcli.numbers import bytes_in_words, duration
 from gdcli.report.console import literal, print_lines
-from gdcli.report.labels import texts_of
-from gdcli.report.text_tables import print_json, print_listing
+from gdcli.report.text_tables import print_json, print_listing, texts_of
 from gdcli.runs.table import settings_of
 
 if TYPE_CHECKING:
