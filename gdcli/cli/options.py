@@ -299,6 +299,11 @@ def completion(option: Option) -> Completion | None:
     """Return how a shell completes the values of an option, None where they are not known."""
     if option.axis and option.name in NAMES:
         return one_of(NAMES[option.name], many=True)
+    if option.name == "fail-on":
+        # Start-up: the commands without this option do not need the module.
+        from gdcli.runs.options import fail_on_words
+
+        return one_of(fail_on_words, many=True)
     return one_of(lambda: option.choices, many=option.many) if option.choices else None
 
 

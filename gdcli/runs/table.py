@@ -108,11 +108,11 @@ TARGET = End(
     take="own",
 )
 CURVATURE = (
-    "smallest eigenvalue of the Hessian at the end, where the gradient has vanished and the loss is"
+    "smallest eigenvalue of the Hessian at the end, if the gradient has vanished and the loss is"
     " not known to be convex"
 )
 DEAD = (
-    "share of ReLU units that are 0 for all training examples, where a network has stopped or"
+    "share of ReLU units that are 0 for all training examples, if a network has stopped or"
     " learned nothing"
 )
 FACTS = (

@@ -507,7 +507,7 @@ def test_a_table_of_very_many_columns(tmp_path: Path) -> None:
 def test_a_file_in_parts_is_the_file_as_a_whole(
     tmp_path: Path, missing: str, *, classes: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrices, "CELLS", 40)
+    monkeypatch.setattr(matrices, "CELLS_AT_A_TIME", 40)
     kinds = ["NA"] * 40 + ["a", "b"] * 30 if classes else list(range(100))
     rows = [
         f"{i},{'' if missing == 'drop' and i % 7 == 3 else i * i};{k}" for i, k in enumerate(kinds)

@@ -183,7 +183,7 @@ def test_what_a_test_part_lacks(
 def test_both_parts_may_stay_on_disk(
     tmp_path: Path, names: tuple[str, str], scale: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(matrices, "CELLS", 20)
+    monkeypatch.setattr(matrices, "CELLS_AT_A_TIME", 20)
     file = write(tmp_path / names[0], np.s_[:20], y=(Y[:20] > 0).astype(float))
     kinds = (Y[20:] > 0).astype(float)
     if file.suffix == ".csv":

@@ -35,7 +35,7 @@ PROBLEMS = ["linear-regression", "logistic-regression", "huber", "poisson-regres
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read some 40 examples at a time, so that there are several parts."""
     monkeypatch.setattr(out_of_core, "PART", 40 * (FEATURES + 1 + out_of_core.MADE))
-    monkeypatch.setattr(matrices, "CELLS", 50 * (FEATURES + 1))
+    monkeypatch.setattr(matrices, "CELLS_AT_A_TIME", 50 * (FEATURES + 1))
 
 
 def matrix() -> Array:

@@ -194,7 +194,7 @@ def test_a_sequence_of_known_layers_is_stacked_by_name_in_order() -> None:
         "Conv2d",
         "Activation",
         "Flatten",
-        "Linear",
+        "StackedLinear",
     ]
 
 
