@@ -109,4 +109,4 @@ def test_the_reference_is_built(tmp_path: Path) -> None:
         names = {file.stem for file in (tmp_path / folder).iterdir()} - {"README"}
         listed = re.findall(r"\]\(([\w-]+)\.md\)", (tmp_path / folder / "README.md").read_text())
         assert names == {*listed}
-        assert len(names) > 5
+        assert len(names) > (0 if folder == "measures" else 5)
