@@ -97,24 +97,24 @@ SLOW = (
     ),
     Slow(
         "every linear model in widths that differ, with every optimizer",
-        ("tests/engine/test_width.py::test_a_wide_product_changes_no_bit",),
+        ("tests/engine/test_layout_width.py::test_a_wide_product_changes_no_bit",),
         lambda case: case["optimizer"] == "vanilla",
     ),
     Slow(
         "long trainings: tests/laws has the same law, or one of the cases is enough",
         (
-            "tests/datasets/test_text.py::test_a_code_of_one_number_does_about_as_well_*",
-            "tests/datasets/test_text.py::test_a_text_that_repeats_is_learnt",
+            "tests/datasets/test_bundled_text.py::test_a_code_of_one_number_does_about_as_well_*",
+            "tests/datasets/test_bundled_text.py::test_a_text_that_repeats_is_learnt",
             "tests/engine/test_contract.py::test_gradient_descent_lowers_the_loss_by_default",
             "tests/engine/test_published.py",
             "tests/engine/layers/test_quantized.py::test_rounding_costs_what_is_published*",
             "tests/engine/test_hessian.py::test_full_batch_descent_trains_a_network_at_the_edge*",
-            "tests/analysis/test_edge.py::test_larger_rates_train_at_the_edge_and_small_ones_below",
+            "tests/analysis/test_diagnoses_edge.py::test_larger_rates_train_at_the_edge_and_small_ones_below",
         ),
     ),
     Slow(
         "twenty gradients a step",
-        ("tests/engine/reference/test_torch_optimizers.py::test_it_is_the_torch_loop",),
+        ("tests/engine/reference/test_textbook_torch_optimizers.py::test_it_is_the_torch_loop",),
         lambda case: case["name"] != "LBFGS",
     ),
     Slow(
@@ -197,10 +197,13 @@ SLOW = (
     ),
     Slow(
         "figures as files of every format",
-        ("tests/report/test_figures.py::test_the_same_run_gives_the_same_bytes",),
+        ("tests/report/charts/test_figure_files.py::test_the_same_run_gives_the_same_bytes",),
         lambda case: case["form"] == "svg",
     ),
-    Slow("figures of any values", ("tests/report/test_figures.py::test_any_values_can_be_drawn",)),
+    Slow(
+        "figures of any values",
+        ("tests/report/charts/test_figure_files.py::test_any_values_can_be_drawn",),
+    ),
     Slow(
         "documentation: every command is typed in",
         (

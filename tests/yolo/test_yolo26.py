@@ -27,7 +27,7 @@ from gdcli.problems.yolo26 import PARTS, Yolo26
 from gdcli.runs.progress import Silent
 from gdcli.studies.landscape.surface import landscape
 from gdcli.studies.options import Compute, View
-from tests.engine.test_checkpoint import Memory, Stopped
+from tests.engine.test_recorder_checkpoint import Memory, Stopped
 from tests.grids import assert_agree, experiment, only, train
 
 pytest.importorskip("ultralytics", reason="the extra `yolo` is not installed: make test-yolo")

@@ -23,7 +23,7 @@ from gdcli.engine.sampling import Orders
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Axes, Grid, Training, Trial
 from gdcli.problem import Array, Batch, Data, Network, Params, Problem
-from tests.engine.test_checkpoint import Memory, Stopped
+from tests.engine.test_recorder_checkpoint import Memory, Stopped
 from tests.grids import Trained, assert_agree, train_experiment
 
 NAME = "test-modules"

@@ -18,10 +18,10 @@ from gdcli.engine.sampling import Orders, stream
 from gdcli.experiment.grid import Trial, cohorts_of
 from gdcli.laws.laws import ProblemLaws
 from gdcli.problem import Array, Batch, Data, StatefulNetwork
-from tests.engine.test_checkpoint import Memory, Stopped
+from tests.engine.test_recorder_checkpoint import Memory, Stopped
 from tests.grids import Trained, assert_agree, experiment
 
-NAME = "test-stateful"  # its file's: the streams are keyed by it
+NAME = "test-autograd-stateful"  # the streams are keyed by the name of this file
 
 
 @dataclass(frozen=True)

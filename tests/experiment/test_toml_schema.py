@@ -22,7 +22,7 @@ from gdcli.experiment.toml import dump, load, schema
 from gdcli.fields import options_of
 from tests.experiments import experiments, written
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "experiments").glob("*.toml"))
 SCHEMA = Draft202012Validator(schema())
 
