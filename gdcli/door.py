@@ -6,8 +6,8 @@ with the size of the files, never with numbers inside them.
 
 Small files that the user names, read whole: experiments and code.
 
-A link is followed. What is no plain file is refused: a pipe may never be written to, a device may
-never end.
+A link is followed. What is not a plain file is refused: a pipe may never be written to, a device
+may never end.
 """
 
 from __future__ import annotations

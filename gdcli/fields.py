@@ -456,7 +456,7 @@ def split(text: str, where: str) -> list[str]:
 
 
 def written(value: str) -> str:
-    """Return a value as it stands in a list: in quotes where it needs them to be read back."""
+    """Return a value as text in a list: in quotes where it needs them to be read back."""
     try:
         bare = split(f"{value},", "") == [value, ""]
     except UserError:

@@ -105,7 +105,7 @@ def parse(text: str) -> Formula:
     tree = _tree(text)
     _check_size(tree)
     if odd := ODD_NUMBER.search(text):
-        raise UserError(WHERE, f"{show(odd[0])} is no plain number", "write it as 1000 or 1e3")
+        raise UserError(WHERE, f"{show(odd[0])} is not a plain number", "write it as 1000 or 1e3")
     reader = _Reader(text)
     reader.place(tree)
     formula = Formula(tree, tuple(reader.places))

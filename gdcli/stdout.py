@@ -33,7 +33,7 @@ _state = _State()
 
 @contextmanager
 def kept_apart() -> Iterator[None]:
-    """Let `divert` have its effect, until the end of what is done here."""
+    """Let `divert` have its effect, until the end of the block."""
     _state.kept = sys.stdout
     try:
         yield

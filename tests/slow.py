@@ -181,7 +181,7 @@ SLOW = (
     ),
     Slow(
         "a copy of gdcli and its tests",
-        ("tests/test_one_file.py", "tests/report/test_one_view.py"),
+        ("tests/test_one_file.py", "tests/report/test_one_view.py", "tests/test_contributing.py"),
     ),
     Slow(
         "copies of gdcli with one more file",

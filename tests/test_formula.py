@@ -90,9 +90,9 @@ def test_what_is_no_arithmetic_is_refused_in_a_line(
         ("w^2", "'w^2' at column 1: ^ is not a power; use ** for powers"),
         ("1 + sine(w)", "'sine(w)' at column 5: there is no function sine; did you mean 'sin'?"),
         ("2w", "'2w' is not a formula at column 1; write it as in (w - 2)**2 + 3*v"),
-        ("1_000*w", "'1_000' is no plain number; write it as 1000 or 1e3"),
-        ("w*.5_0", "'.5_0' is no plain number; write it as 1000 or 1e3"),
-        ("0x10*w", "'0x10' is no plain number; write it as 1000 or 1e3"),
+        ("1_000*w", "'1_000' is not a plain number; write it as 1000 or 1e3"),
+        ("w*.5_0", "'.5_0' is not a plain number; write it as 1000 or 1e3"),
+        ("0x10*w", "'0x10' is not a plain number; write it as 1000 or 1e3"),
         ("w**2 + max(w)", "'max(w)' at column 8: max has 1 operands; give it 2"),
     ],
 )

@@ -176,7 +176,7 @@ def _best_beta(rule: Optimizer | None, lr: float, facts: ProblemConstants) -> fl
     return best.beta if best else None
 
 
-WORDS = (*states(), "failed")  # of two as frequent, the first is told
+WORDS = (*states(), "failed")  # of two as frequent the first is named
 
 Said: TypeAlias = tuple[str, str | None]  # a state and the quality that leads
 
@@ -277,9 +277,9 @@ def rate_diagnosis(diagnoses: Diagnoses, setting: Setting, candidate: Candidate)
 
 
 def _groups(diagnoses: Diagnoses, candidate: Candidate) -> list[tuple[Said, list[TrialResult]]]:
-    """Return the trials that the same is said of, the largest group first; of equals as in WORDS.
+    """Return the trials by what is said of them, the largest group first; of equals as in WORDS.
 
-    Of trials that failed nothing but that is said.
+    Trials that failed have the state alone.
     """
     found: dict[Said, list[TrialResult]] = {}
     for trial in candidate.trials:

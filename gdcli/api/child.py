@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Read a request from stdin, "run" or "weights" and its arguments; report on stdout.
 
-    What is told is a word and its arguments: what `Progress` is to be told, and at the end "done"
+    A message is a word and its arguments: a method of `Progress`, and at the end "done"
     and the folder or the weights, or "raise" and the error.
     """
     telling = os.fdopen(os.dup(1), "wb")
@@ -40,7 +40,7 @@ def main() -> None:
         return  # the parent asked for it
     except GdcliError as error:
         told.send("raise", error)
-    except BaseException as error:  # noqa: BLE001 -- it is raised where the user is
+    except BaseException as error:  # noqa: BLE001 -- the user's process raises it
         told.send("raise", portable(error))
 
 

@@ -110,7 +110,7 @@ class Run:
         with `trust`, code that the run's folder names may run.
 
         Raises UserError for a run that is not finished and a trial that failed or diverged,
-        RunError where the curve is another one.
+        RunError where the curve differs.
         """
         if trial is None:
             ids = self.summary["trial"].tolist()
@@ -158,7 +158,7 @@ def load(path: str | Path, *, partial: bool = False) -> Run:
     """
     folder = any_folder_of(str(path))
     if not partial and not (folder / "manifest.json").exists():
-        fix = "give its command again, which goes on with it, or partial=True for what is there"
+        fix = "give its command again, which continues it, or partial=True for what is there"
         raise UserError(show(str(path)), state_of(folder).unfinished, fix)
     RunFolder(folder).check()
     return Run(folder)

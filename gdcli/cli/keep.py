@@ -217,7 +217,7 @@ def export(
 
 
 def _options(given: Mapping[str, object]) -> tuple[Export, RunExporter | WeightsExporter]:
-    """Return the options and the exporter; raises UserError for those that do not go together."""
+    """Return the options and the exporter; raises UserError for those that exclude each other."""
     options = read(Export, given)
     exporter = cast("RunExporter | WeightsExporter", find(options.to))
     if isinstance(exporter, WeightsExporter) and len(options.trial) > 1:

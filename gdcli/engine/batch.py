@@ -141,7 +141,7 @@ def batches_of(cohorts: tuple[Cohort, ...], engine: str = "auto") -> list[TrialB
     return batches
 
 
-def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
+def train_batch(  # noqa: PLR0913, PLR0917 -- what is reported, and kept, on the way
     batch: TrialBatch,
     data: Data,
     device_name: str,
@@ -152,11 +152,11 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is told, and kept, on the way
     *,
     watches: bool = True,
 ) -> tuple[Plan, BatchHistory]:
-    """Train the trials of a batch on a resolved device; `advance` is told of trial-steps done.
+    """Train the trials of a batch on a resolved device; `advance` is called with trial-steps done.
 
-    `keeper`, if given, is offered the state now and then, and asked for one to go on from; the
-    reference engine, one trial at a time, starts again instead. `hear` is told of the lowest loss
-    among the trials, a few times a second at most; `look` is given the parameters and what is
+    `checkpointer`, if given, stores the state now and then, and returns one to continue from; the
+    reference engine, one trial at a time, starts again instead. `hear` is called with the lowest
+    loss among the trials, a few times a second at most; `look` is given the parameters and what is
     carried along, such as running statistics, at every recorded point, with a first axis of trials.
     `watches`: whether to follow the trials between recorded points, and to look into their ends.
     """

@@ -146,7 +146,7 @@ OF_CLASSES |= {"CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"}
 OF_INTEGERS = {"multilabel_margin_loss", "MultiLabelMarginLoss"}
 # and these leave one class out of the mean.
 IGNORING = {"cross_entropy", "nll_loss", "CrossEntropyLoss", "NLLLoss"}
-IGNORED = -100  # unless it is said
+IGNORED = -100  # unless the criterion says otherwise
 MEAN = 2  # arguments of a loss that is a mean over examples: outputs and targets
 LONGEST = 100  # characters of torch's own words
 SEEN, TRIED = 2, 256  # examples

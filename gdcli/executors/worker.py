@@ -1,4 +1,4 @@
-"""Processes that compute batches for another one: what they are told, and what they do.
+"""Processes that compute batches for another one: what they know of a run, and what they do.
 
 `compute` is one batch in any process or node that knows no more of a run than a `JobSpec` tells it.
 `Worker` is a worker process of this machine as its parent sees it, `serve` is its inside.

@@ -116,7 +116,8 @@ def _spaced(form: str, parts: list[Decimal], text: str, where: str) -> list[Deci
     else:
         count = c
         if c != c.to_integral_value() or c < 2:
-            raise UserError(where, f"{show(text)}: {c} is no number of values", "give 2 or more")
+            what = f"{show(text)}: {c} cannot be a number of values"
+            raise UserError(where, what, "give 2 or more")
         if form == "log" and not (a > 0 and b > 0):
             raise UserError(
                 where, f"{show(text)}: a logarithmic range needs both ends above 0", FORMS

@@ -330,7 +330,7 @@ def _checked(grid: Grid, where: Where) -> Grid:
         raise UserError(where("zip"), f"{twice} is zipped twice", "name every axis once")
     grid.check(where)
     try:
-        first = grid.cohorts[0].trials[0]  # a problem may refuse options that do not go together
+        first = grid.cohorts[0].trials[0]  # a problem may refuse options that exclude each other
     except UserError as error:
         name = error.where.removeprefix("--")
         raise UserError(where(f"problem {name}"), error.what, error.fix) from None

@@ -84,7 +84,7 @@ class Training:
         return tuple(column.name for measure in self.measures for column in measure.columns)
 
     def check(self, where: str) -> None:
-        """Raise UserError, naming `where`, for settings that do not go together."""
+        """Raise UserError, naming `where`, for settings that exclude each other."""
         if self.epochs is not None and self.steps is not None:
             what = f"both epochs ({self.epochs}) and steps ({self.steps}) are given"
             raise UserError(where, what, "give one of them")

@@ -3,7 +3,7 @@
 The JSON Schema of experiment files: what editors complete and check them by.
 
 It refuses no file that gdcli reads. It lets some mistakes pass that only reading finds: ranges
-whose steps do not fit, options that do not go together, data that are not there.
+whose steps do not fit, options that exclude each other, data that are not there.
 """
 
 from __future__ import annotations

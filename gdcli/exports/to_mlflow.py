@@ -54,7 +54,7 @@ class ToMlflow(RunExporter):
         """Log the trials to the experiment named as the run; return what is to be told.
 
         Trials that are there already are left alone, or replaced with `overwrite`; what an
-        interrupted export began is logged anew. Raises UserError for an address that is none,
+        interrupted export began is logged anew. Raises UserError for what is not an address,
         RunError where the server cannot be reached or refuses.
         """
         _check(output)

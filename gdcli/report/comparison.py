@@ -112,7 +112,7 @@ RATIOS = (1, 2, 5, 10)
 
 
 def print_profiles(found: Sequence[Profile], form: str, console: Console) -> None:
-    """Print a row a solver as md, with both profiles as json, their steps as csv; or as `table`.
+    """Print the solvers as md or `table`, with both profiles as json, their steps as csv.
 
     csv has a row wherever a share rises: profile, solver, x and share.
     """

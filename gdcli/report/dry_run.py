@@ -33,7 +33,7 @@ def print_plan(plan: Estimate, form: str, console: Console) -> None:
 
 
 def print_trials(trials: Sequence[Trial], form: str, console: Console) -> None:
-    """Print a row a trial as the `form` table, which has the first ones alone, csv, json or md."""
+    """Print a row for each trial in a form; the `form` table has the first ones alone."""
     most = MOST_TRIALS if form == "table" else len(trials)
     rows = trial_rows(trials[:most])
     if form == "json":

@@ -129,7 +129,7 @@ def baseline_lines(
 
 
 def baseline_columns(diagnoses: Diagnoses, settings: Sequence[Setting]) -> list[Figures]:
-    """Return the same figures by column, a row a setting; only columns that some have."""
+    """Return the same figures by column, a row for each setting; only columns that some have."""
     rows: list[Figures] = []
     for setting in settings:
         base = _of(diagnoses, setting)

@@ -47,7 +47,7 @@ class Lines(Silent):
 class Bar:
     """Shows the trials at work and their lowest loss, the trial-steps done, and the time left.
 
-    It is told of work thousands of times a second, and draws ten times.
+    Its methods are called thousands of times a second, and it draws ten times.
     """
 
     def __init__(self, screen: Console) -> None:

@@ -271,7 +271,7 @@ def quantized_rows(
 
 
 def print_findings(findings: Sequence[CheckResult], form: str, console: Console) -> None:
-    """Print a row a check; csv and json have the place of the first difference apart, too."""
+    """Print a row for each check; csv and json have columns for the first difference's place."""
     print_listing([_row(f, apart=form in ("csv", "json")) for f in findings], form, console)
 
 

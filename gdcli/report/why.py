@@ -37,7 +37,7 @@ MEANINGS = {
 }
 MORE = "in sentences: --view results; every figure in full: --format csv"
 SOONER = 1.5  # times, that are worth a word
-MOST_SETTINGS = 10  # whose reasons are told
+MOST_SETTINGS = 10  # whose reasons are printed
 
 
 def why_lines(
@@ -201,7 +201,7 @@ def _advice(diagnosis: RateDiagnosis, said: Diagnosis) -> str:
     best, tied = diagnosis.setting.best, diagnosis.setting.tied
     swings = states()[diagnosis.state].swings
     if swings and diagnosis.candidate is best and said.other_lr == "smaller":
-        half = 0.49 * diagnosis.candidate.lr  # what is advised, but for rounding
+        half = 0.49 * diagnosis.candidate.lr  # what is advised, before rounding
         lower = [
             one for one in diagnosis.setting.candidates if half <= one.lr < diagnosis.candidate.lr
         ]

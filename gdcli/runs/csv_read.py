@@ -249,7 +249,7 @@ class _Lines:
 
     def __iter__(self) -> Iterator[bytes]:
         wanted, number = self._wanted, 0
-        kept, quoted = True, False  # the header is wanted; quoted: the next line goes on with a row
+        kept, quoted = True, False  # the header is wanted; quoted: the next line continues a row
         for number, line in enumerate(self._lines, 1):
             if number > 1 and not quoted:
                 kept = line.partition(b",")[0] in wanted

@@ -271,7 +271,7 @@ def _scale(cell: str) -> float:
 def compare_runs(run: RunFolder, other: RunFolder, tolerance: Tolerance) -> list[CheckResult]:
     """Compare which trials two runs have, and what those of both have measured.
 
-    Trials are told by their ids, whatever their order and the columns that name their settings.
+    Trials are matched by their ids, whatever their order and the columns that name their settings.
     Texts, such as a status, must be equal; numbers close enough.
     """
     own, theirs = run.summary_lines.places, other.summary_lines.places

@@ -110,7 +110,7 @@ def _blas() -> str:
     """Return the library that NumPy multiplies matrices with, and the processor it chose.
 
     OpenBLAS has a kernel for each kind of processor, chosen when it is loaded, and each adds up
-    in an order of its own. Where the library is another one, its name must do.
+    in an order of its own. Of another library only the name is known.
     """
     import numpy as np
 

@@ -95,7 +95,7 @@ def _strict(values: dict[str, float]) -> dict[str, float | None]:
 
 
 def _cell(trial: Trial, name: str) -> str:
-    """Return a setting as it stands in a cell of the tables."""
+    """Return a setting as the text of a cell of the tables."""
     return "" if (value := setting(trial, name)) is None else harmless(text(value))
 
 

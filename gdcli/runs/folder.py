@@ -317,7 +317,7 @@ def state_of(folder: Path) -> State:
 
     complete: the results are there and are what was written. in progress: a process holds a lock
     in it. damaged: a file is not what was written; the same command makes it anew. partial: the
-    same command goes on with it. Raises OSError where a file cannot be read.
+    same command continues it. Raises OSError where a file cannot be read.
     """
     try:
         spec = read_spec(folder, SHOWN)

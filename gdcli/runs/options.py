@@ -62,9 +62,9 @@ class RunOptions:
         "auto trains many trials side by side; reference trains one after another in plain "
         "PyTorch, slowly, as a check",
     ] = "auto"
-    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
-        None
-    )
+    memory: Annotated[
+        str | None, "memory to use, such as 4GB (default: half of the free memory)"
+    ] = None
     fail_on: Annotated[
         tuple[str, ...],
         "exit with code 1 if a trial ends like this: failed, diverged, or a state or quality "

@@ -276,7 +276,7 @@ def reusing(
 
     A run that takes longer to read than the batches to compute is left alone.
 
-    Raises UserError for a run that is none, or whose numbers would not be those of this one.
+    Raises UserError for what is not a run, or a run whose numbers would not be those of this one.
     """
     if runner.device != "cpu":
         what = f"on {runner.device} a trial's last digits depend on the others of its batch"
@@ -284,7 +284,7 @@ def reusing(
     held = [_source(name, spec, options) for name in options.reuse]
     sources = [source for source in held if _pays(source, batches)]
     for source in sources:
-        _ = source.experiment  # what is wrong with it is said before anything is written
+        _ = source.experiment  # an error in it is raised before anything is written
     return ReusingRunner(
         runner.varied, runner.metrics, runner.device, runner.memory, sources, spec["data"]
     )

@@ -180,7 +180,7 @@ class Run:
     def write_tables(self, note: Callable[[str], object]) -> dict[str, int]:
         """Write the results once all batches are there; return the trials by how they ended.
 
-        `note` is told where another process is waited for. Raises as `finish.write_tables`.
+        `note` is called where another process is waited for. Raises as `finish.write_tables`.
         """
         again = self.options.retry_failed
         with self.claims.tables(note) as certain:

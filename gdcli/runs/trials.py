@@ -238,7 +238,7 @@ def curves_of(
     header = next(blocks).row(0)
     table = table_of("curves.csv", header)
     at = {name: place_of(table, name, header) for name in ("step", *columns)}
-    held: Curve | None = None  # whose rows the next block may go on with
+    held: Curve | None = None  # whose rows the next block may continue
     seen: set[str] = set()
     for block in blocks:
         values = {name: block.numbers(place, name) for name, place in at.items()}

@@ -63,8 +63,8 @@ def trained_again(
 
     `check` is asked about the trial before it is trained. Code that the folder names is run only
     if `trust` is. Raises UserError for a run that is not finished, a trial that failed or
-    diverged, and code or data that are not those of the run; RunError where the curve is another
-    one than the recorded.
+    diverged, and code or data that are not those of the run; RunError where the curve is not
+    the recorded one.
     """
     if not (folder / "manifest.json").exists():
         raise UserError(show(str(folder)), state_of(folder).unfinished, GO_ON)
@@ -99,7 +99,7 @@ class _Trained(NamedTuple):
 
 
 def _another(difference: Difference, changes: list[str]) -> RunError:
-    """Return what to say of a trial whose curve is another one than the recorded."""
+    """Return the error for a trial whose curve is not the recorded one."""
     if not changes:
         what = f"trained again, its curve is not the recorded one: {difference}"
         return RunError(f"{what}; gdcli verify says whether the run can be trusted")

@@ -140,7 +140,7 @@ def gradient_check(trial: Trial, check: GradientCheck) -> list[Checked]:
     is within the tolerance of the larger slope and the rounding error of the quotient; and at a
     kink, where one-sided slopes differ, if it is one of them or between. The last row is the slope
     in a random direction, which every entry takes part in. Raises UserError where the loss is not
-    finite at the start, and where the gradient is another one on purpose.
+    finite at the start, and where the gradient is not the loss's on purpose.
     """
     if family_of(trial.problem).own_gradient(trial.problem):
         what = "the slopes of rounding pass straight through it: they are not the loss's on purpose"
@@ -219,7 +219,7 @@ def _judged(lines: _Lines, slopes: NDArray[np.float64], tolerance: float, least:
         odd = np.abs(wide.bend[doubtful] - NARROW * narrow.bend)
         bent = odd > NARROW * narrow.noise + wide.noise[doubtful] + tolerance * size
         again = np.isin(doubtful, wrong)
-        # Where both agree in any case, only a kink at the start itself is told from curvature.
+        # Where both agree in any case, only a kink at the start itself is not curvature.
         bent &= again | (4 * np.abs(narrow.bend) > np.abs(wide.bend[doubtful]))
         kinks = {i: (float(wide.left[i]), float(wide.right[i])) for i in doubtful[bent].tolist()}
         # The error of a smooth loss's quotient falls with the step's square; twice, for safety.
@@ -288,7 +288,7 @@ MOST_KINKS = 5  # that are named
 def print_checked(
     found: Sequence[Checked], check: GradientCheck, form: str, console: Console
 ) -> None:
-    """Print a row a parameter: its entry on which both ways agree least."""
+    """Print a row for each parameter: its entry on which both ways agree least."""
     rows: list[dict[str, Value]] = [
         {
             "parameter": one.name,

@@ -22,9 +22,9 @@ class Compute:
         "where to compute: auto, cpu, cuda or one GPU, such as cuda:1; auto takes a GPU for "
         "networks, if there is one",
     ] = "auto"
-    memory: Annotated[str | None, "memory to use, such as 4GB (default: half of what is free)"] = (
-        None
-    )
+    memory: Annotated[
+        str | None, "memory to use, such as 4GB (default: half of the free memory)"
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The figures that verdicts are made of: derived once from the evidence.
 
-Whether a loss still falls is told from its means over equal stretches of the budget.
+The means over equal stretches of the budget tell whether a loss still falls.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 AHEAD = 9.0  # budgets to come: ten times as long in all
-FEWEST = 8  # stretches that a trend is told from
+FEWEST = 8  # stretches that a trend needs
 
 
 class Trend(NamedTuple):
@@ -92,7 +92,7 @@ def _ahead(levels: Sequence[float]) -> float:
 
 
 FEWEST_POINTS = 7
-NOISY = 3  # times as large a fall is asked of what is noisy
+NOISY = 3  # times as large a fall is asked of a noisy loss
 WAVERS = 1e-6  # of the fall: a late rise that is no rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
 PART = 0.01  # of a loss, or of a limit: what is small beside it

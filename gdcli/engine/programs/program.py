@@ -100,7 +100,7 @@ class Program(Stack):
     # True if the full-batch gradient of a recorded point can be reused by the next gd step.
     reuses_recorded_gradient = True
     convex = False  # the loss is known to have no direction of negative curvature
-    step = 0  # the step that a gradient is taken for, counted from 0: what is drawn follows from it
+    step = 0  # the step that a gradient belongs to, counted from 0: what is drawn follows from it
 
     def __init__(self, problem: Problem, data: Data, layout: TrialLayout, device: Device) -> None:
         """Move the data to the device."""

@@ -56,7 +56,7 @@ def obstacle(build: Build, data: Data, start: Start) -> str | None:
         return _meaning(str(error))
     if all(np.allclose(together[k], alone[k], rtol=1e-3, atol=1e-5, equal_nan=True) for k in alone):
         return None
-    return "its loss is another one when it is"
+    return "its loss differs when it is"
 
 
 def _tried(program: AutogradProgram, start: Start) -> dict[str, np.ndarray]:

@@ -98,7 +98,7 @@ class HeatMap(NamedTuple):
 
 
 def points(picture: Chart | HeatMap) -> list[dict[str, Value]]:
-    """Return a row a point or a square, its numbers in full; inf where it diverged."""
+    """Return a row for each point or square, its numbers in full; inf where it diverged."""
     return _chart(picture) if isinstance(picture, Chart) else _heatmap(picture)
 
 

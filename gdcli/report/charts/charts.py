@@ -310,7 +310,7 @@ class _Axis(NamedTuple):
 
 
 def heatmap(source: MetricOfRun, x: str = "lr", y: str = SETTING) -> HeatMap:
-    """Return a column a value of `x`, a row a value of `y`.
+    """Return a column for each value of `x`, a row for each value of `y`.
 
     A square shows the best of its trials by training loss, its median over the seeds. Raises
     UserError for an axis that the grid does not have.

@@ -152,7 +152,7 @@ def curve_metrics(source: MetricOfRun) -> list[str]:
 
 
 def content(source: MetricOfRun, curves: Thinned, theory: RunConstants | None) -> dict[str, Any]:
-    """Return the trials as they stand in summary.csv, their settings' names and their curves."""
+    """Return the trials of summary.csv, their settings' names and their curves."""
     columns = _table(source.folder, len(source.run.trials))
     places = {setting.values: place for place, setting in enumerate(source.settings)}
     axes: dict[tuple[float, ...], int] = {}

@@ -159,7 +159,7 @@ class Dynamics:
         sums["right"] = right
 
     def measures(self, program: Program) -> Measures:
-        """Return means and counts by name, a row a trial.
+        """Return means and counts by name, a row for each trial.
 
         `first_learned` is 0 for never, `right` whether an example is so after the last epoch.
         """

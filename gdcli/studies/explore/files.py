@@ -9,7 +9,7 @@ What training dynamics say of examples: regions of a data map, likely label erro
 Whether labels that a model contradicts are more than the classes' own spread explains.
 
 A model contradicts right labels, too: where classes overlap, and where a rare one is hardly learnt.
-Each class is therefore its own yardstick. The margins of the examples with its label are taken for
+Each class is therefore its own yardstick. The margins of the examples with its label are taken as
 normal on the logit scale, with their median and the wider of their half-spreads, which a few wrong
 labels hardly move; the part of that curve below the bound is how many right labels the model would
 contradict. Wrong labels are a second hump, far from the class's own.
@@ -162,7 +162,7 @@ def margins_of(likely: Numbers, labels: Places) -> Numbers:
 def precision_and_recall(
     found: NDArray[np.bool_], wanted: NDArray[np.bool_]
 ) -> tuple[float | None, float | None]:
-    """Return which part of what is found is wanted, and of what is wanted is found."""
+    """Return the precision and the recall; None where they have no denominator."""
     both = int((found & wanted).sum())
     precision = both / int(found.sum()) if found.any() else None
     return precision, both / int(wanted.sum()) if wanted.any() else None
@@ -270,7 +270,7 @@ def _study(file: Path) -> Mapping[str, Any] | None:
 
 
 def _table(file: Path) -> tuple[list[dict[str, Value]], dict[tuple[str, ...], float]]:
-    """Return a row a setting, and the training losses by the values of a setting."""
+    """Return a row for each setting, and the training losses by the values of a setting."""
     header, *rows = read_rows(file)
     if not rows:
         header.refuse("it has no settings")

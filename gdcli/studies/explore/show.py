@@ -1,6 +1,6 @@
 """What is printed of an exploration: a table of the settings, a data map, and what looks wrong.
 
-An exploration as rows: a row a setting, and a row an example of each setting.
+An exploration as rows: a row for each setting, and a row for each example of each setting.
 
 The labels that are likely wrong, the likeliest first, and how many of them are right.
 """
@@ -50,7 +50,7 @@ def labels_of(found: Exploration) -> list[str]:
 
 
 def setting_rows(found: Exploration) -> list[dict[str, Value]]:
-    """Return a row a setting; what is not known of one is None.
+    """Return a row for each setting; what is not known of one is None.
 
     rank_correlation is Spearman's, of the examples' confidence (or loss, without classes) in this
     setting and in the one with the lowest training loss at the end.
@@ -97,7 +97,7 @@ def tables_of(found: Exploration) -> dict[str, Iterator[str]]:
 
 
 def settings_csv(found: Exploration) -> Iterator[str]:
-    """Yield the lines of a CSV file, a row a setting."""
+    """Yield the lines of a CSV file, a row for each setting."""
     rows = setting_rows(found)
     yield csv_line(list(rows[0]))
     yield from (csv_line([all_digits(value) for value in row.values()]) for row in rows)
@@ -270,7 +270,7 @@ MARKS = {
 
 
 def print_exploration(found: Exploration, form: str, console: Console) -> None:
-    """Print a row a setting as csv, json or md; as the `form` table, the map of one, too."""
+    """Print a row for each setting as csv, json or md; as the `form` table, the map of one, too."""
     rows = setting_rows(found)
     if form != "table":
         print_rows(rows, form, console)

@@ -72,7 +72,7 @@ class SavedLandscape:
     share: float | None  # of the variance of the paths' points that the plane holds
     xs: Sequence[float]
     ys: Sequence[float]
-    losses: Sequence[Sequence[float]]  # a row a y; inf or nan where there is none
+    losses: Sequence[Sequence[float]]  # a row for each y; inf or nan where there is none
     paths: Sequence[SavedPath]
     measured: Mapping[str, str] = field(default_factory=dict)  # trials, where sharpness is measured
 

@@ -200,7 +200,7 @@ def _contour_legend(order: int, label: str, way: Way) -> Text:
 
 
 def print_landscape(scene: Landscape, form: str, console: Console) -> None:
-    """Print the picture; in the other forms a row a trial: its settings, and where it ends."""
+    """Print the picture; the other forms have a row for each trial: settings and end."""
     if form == "table":
         print_lines(_lines(scene, console), console)
         return

@@ -96,7 +96,7 @@ def normalised(
     """Return the direction with every filter scaled to the norm of the point's.
 
     A filter is what feeds one output: of a network's layer a row of the weights, or a channel's
-    kernels; of a linear model a column. What is no matrix, such as the biases of a layer, is one
+    kernels; of a linear model a column. What is not a matrix, such as the biases of a layer, is one
     filter as a whole.
     """
     scaled = direction.copy()
@@ -158,8 +158,8 @@ def of_two_parameters(layout: Layout) -> Plane:
 def principal(start: Vector, end: Vector, points: Vector, problem: Problem) -> Plane:
     """Return the plane through start and end in the direction in which the points differ most.
 
-    The second direction is the first principal component of what is left of the points without
-    their share in the first one. Where nothing is left it is drawn at random.
+    The second direction is the first principal component of the points without their share
+    in the first one. Where nothing is left it is drawn at random.
     """
     length = float(np.linalg.norm(end - start))
     along = (end - start) / length

@@ -79,7 +79,7 @@ def print_ranges(
     form: str,
     console: Console,
 ) -> None:
-    """Print a row a setting as csv, json or md; as the `form` table, the held rates, too."""
+    """Print a row for each setting as csv, json or md; as the `form` table, the held rates, too."""
     rows = [{**_settings(r.trial, experiment.varied), **_found(r, test)} for r in ranges]
     if form == "json":
         print_json([{k: for_json(v) for k, v in row.items()} for row in rows], console)
@@ -322,7 +322,7 @@ def _label(trial: Trial, varied: Sequence[str]) -> str:
 
 
 def curve_csv(experiment: Experiment, ranges: Sequence[SettingRange]) -> str:
-    """Return the losses as CSV: a row a setting, a seed and a rate, of the ramp or held.
+    """Return the losses as CSV: a row for each setting, a seed and a rate, of the ramp or held.
 
     ramp_loss is the loss after the ramp's step at the rate, empty once it has ended; smooth_loss
     the smoothed median over seeds; held_loss the loss after holding the rate.

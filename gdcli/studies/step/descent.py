@@ -245,7 +245,7 @@ class _InTorch(ast.NodeTransformer):
         return ast.Call(_torch(ELSEWHERE.get(name, name)), operands, [])
 
     def _tensor(self, operand: ast.expr) -> ast.expr:
-        """Return an operand of a function, which takes no plain number."""
+        """Return an operand of a function of torch, which takes tensors alone."""
         varies = _varies(operand)
         inner: ast.expr = self.visit(operand)
         return inner if varies else ast.Call(_torch("tensor"), [inner], [])

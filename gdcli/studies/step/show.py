@@ -162,7 +162,7 @@ SOUND = 1e-6  # central differences in float64 agree to some 1e-10; at a kink to
 
 
 def print_descent(descent: Descent, form: str, console: Console) -> None:
-    """Print a row a step and weight; below the `form` table, how it went, and a picture."""
+    """Print a row for each step and weight; below the `form` table, how it went, and a picture."""
     print_rows(step_rows(descent.steps), form, console)
     if form == "table":
         write_lines(list(how_it_went(descent)), console)
@@ -175,7 +175,7 @@ def print_descent(descent: Descent, form: str, console: Console) -> None:
 
 
 def step_rows(steps: Sequence[Step]) -> list[dict[str, Value]]:
-    """Return a row a step and weight."""
+    """Return a row for each step and weight."""
     return [row for step in steps for row in _rows(step)]
 
 
@@ -235,12 +235,12 @@ def _point(weights: Mapping[str, float]) -> str:
 
 
 def print_chain(links: Sequence[Link], form: str, console: Console) -> None:
-    """Print the graph of backpropagation at one point, a row a node."""
+    """Print the graph of backpropagation at one point, a row for each node."""
     print_rows(chain_rows(links), form, console, list(checked(links)) if form == "table" else ())
 
 
 def chain_rows(links: Sequence[Link]) -> list[dict[str, Value]]:
-    """Return a row a node of the graph."""
+    """Return a row for each node of the graph."""
     return [
         {
             "node": link.name,

@@ -76,7 +76,7 @@ class TooFewPoints(TrialState):
     sign = "?"
 
     def holds(self, case: Case) -> bool:
-        """Return whether fewer points were watched than a trend is told from."""
+        """Return whether fewer points were watched than a trend needs."""
         return not case.enough
 
     def phrase(self, case: Case) -> str:

@@ -1,4 +1,4 @@
-"""What came of a run: in a sentence, why, and the best learning rate of each setting."""
+"""How a run went: in a sentence, why, and the best learning rate of each setting."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class BestSection(PageView):
     order = 30
 
     def content(self, run: PageRun) -> Content:
-        """Return a row a setting, that with the lowest loss first."""
+        """Return a row for each setting, that with the lowest loss first."""
         source = run.source
         settings = sorted(source.settings, key=lambda setting: setting.median)[:MOST_ROWS]
         labels = list(map(source.name, settings))

@@ -150,7 +150,7 @@ def _between(low: float, high: float) -> Iterator[float]:
 
 
 def problem_rows(theory: RunConstants) -> list[dict[str, Value]]:
-    """Return a row a problem: what tells it from the others, and what theory starts from."""
+    """Return a row for each problem: what tells it from the others, and what theory starts from."""
     return [_problem(options, facts) for options, facts in theory.problems]
 
 
