@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from gdcli.column import Column
 from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
     from gdcli.engine.programs.program import Evaluation, Stack
 
-NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the results: how it is called, what its values are, and how they compare."""
-
-    name: str  # as the header says it: a-z 0-9 _
-    kind: Literal["loss", "number", "count", "text"] = "number"
-    phrase: str = ""  # what a value says, for help and docs
-    rtol: float | None = None  # relative difference that verify accepts; None: the run's precision
-    atol: float = 0.0  # absolute difference that verify accepts
-    better: Literal["lower", "higher"] | None = None  # None: neither, or it is not known
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a name that no header can have."""
-        if not NAME.fullmatch(self.name):
-            raise ValueError(f"a column cannot be called {self.name!r}: use a-z 0-9 _")
+__all__ = ["Column", "Measure"]
 
 
 @dataclass(frozen=True)

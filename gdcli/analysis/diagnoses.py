@@ -54,6 +54,7 @@ class Diagnoses:
     def __init__(self, run: Trials, theory: RunConstants | None, limits: Limits = DEFAULT) -> None:
         """Take a run's trials, what its manifest knows, if it has one, and the limits."""
         self.run, self.theory, self.limits = run, theory, limits
+        self.figures: dict[str, CurveFigures] = {}  # of the curves that were read, by trial
         self._found: dict[str, Diagnosis] = {}
         self._words: dict[str, tuple[str | None, str | None]] = {}
         self._known = cache(self._known_of)
@@ -250,10 +251,11 @@ def rate_diagnoses(
 ) -> list[RateDiagnosis]:
     """Return the diagnoses of some candidates of a run, in their order.
 
-    curves.csv is read only where theory has something to compare a curve with.
+    curves.csv is read only where theory has something to compare a curve with that was not read.
     """
-    told = [rate_diagnosis(diagnoses, setting, candidate) for setting, candidate in candidates]
-    curves = CurveComparison(told)
+    curves = CurveComparison(
+        [rate_diagnosis(diagnoses, setting, candidate) for setting, candidate in candidates]
+    )
     if curves.columns:
         few = 2 * len(curves.wanted) < len(diagnoses.run.trials)  # the others are passed over
         points = read_curves(folder, curves.columns, curves.wanted if few else None)
@@ -293,19 +295,24 @@ class CurveComparison:
     """Diagnoses whose curves are still to be compared with theory, by whoever reads curves.csv."""
 
     def __init__(self, told: Sequence[RateDiagnosis]) -> None:
-        """Take the diagnoses."""
+        """Take the diagnoses, all of one run."""
         self._told = told
-        compared = {trial.id: trial for diagnosis in told for trial in _compared(diagnosis)}
+        self._measured = told[0].diagnoses.figures if told else {}
+        compared = {
+            trial.id: trial
+            for diagnosis in told
+            for trial in _compared(diagnosis)
+            if trial.id not in self._measured
+        }
         sharpness = any(map(_has_sharpness, compared.values()))
         self.wanted = compared.keys()  # the trials
-        self._measured: dict[str, CurveFigures] = {}
         names = ("train_loss", "grad_norm", *(("sharpness",) if sharpness else ()))
         self.columns = names if compared else ()  # of curves.csv
 
     def measuring(self, curves: Iterable[Curve]) -> Iterator[Curve]:
         """Yield curves with the values of `columns`, measuring those that are wanted."""
         for points in curves:
-            if points.trial in self.wanted:
+            if points.trial in self.wanted and points.trial not in self._measured:
                 self._measured[points.trial] = _measure(points)
             yield points
 

@@ -124,14 +124,15 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
         return exit_code(outcome, None, options, screen)
     from gdcli.report.results import diagnoses_of, print_failures, print_results
 
+    wanted = not screen.terse or outcome.failed or _words(options)
+    diagnoses = diagnoses_of(outcome.folder) if wanted else None
     if screen.terse:
         screen.print_path(outcome.folder)
     else:
-        print_results(outcome.folder, screen.format, screen.console())
-    if outcome.failed and (screen.terse or screen.format != "table"):  # which lists them itself
-        print_failures(outcome.folder, screen.console(stderr=True))
+        print_results(outcome.folder, screen.format, screen.console(), diagnoses)
+    if diagnoses and outcome.failed and (screen.terse or screen.format != "table"):
+        print_failures(diagnoses.run, screen.console(stderr=True))  # a table lists them itself
     _tell_where(outcome, screen)
-    diagnoses = diagnoses_of(outcome.folder) if _words(options) else None
     return exit_code(outcome, diagnoses, options, screen)
 
 
@@ -157,7 +158,7 @@ def exit_code(
     if "none" in options.fail_on:
         return 0
     counts = {word: outcome.diverged for word in options.fail_on if word == "diverged"}
-    if diagnoses is not None:
+    if diagnoses is not None and _words(options):
         meant = diagnosed()
         found = [{one.state, *one.qualities} for _, one in diagnoses.all()]
         counts |= {word: sum(meant[word] in of for of in found) for word in _words(options)}

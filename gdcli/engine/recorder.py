@@ -227,6 +227,7 @@ class Measures:
         Raises UserError for a measure whose values are not those of its columns.
         """
         values = dict(evaluation.values)
+        array, dtype = namespace(values["train_loss"]), values["train_loss"].dtype
         for measure, prepared in self.prepared:
             found = measure.values(self.stack, params, evaluation, prepared)
             columns = [column.name for column in measure.columns]
@@ -234,5 +235,6 @@ class Measures:
                 what = f"it gives {', '.join(found)}, and declares {', '.join(columns)}"
                 fix = "give the values of its columns, under names that no other column has"
                 raise UserError(f"--measure {name_of(measure)}", what, fix)
-            values |= {name: found[name] for name in columns}
+            # Stacked with wider numbers, the losses would be written with more digits.
+            values |= {name: array.asarray(found[name], dtype=dtype) for name in columns}
         return evaluation._replace(values=values)

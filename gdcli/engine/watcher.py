@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdcli.arrays import namespace
+from gdcli.column import MEASURED
 from gdcli.engine.hessian import MOST, HessianEigenvalues
 from gdcli.engine.recorder import copied
 from gdcli.engine.watched import CAUSES, STRETCHES, Watched
@@ -159,7 +160,6 @@ def _levels(steps: NDArray[np.int64], losses: Floats, horizon: int) -> list[Floa
     return [part.mean(0) if len(part) else empty for part in parts]
 
 
-MEASURES = ("train_loss", "grad_norm", "test_loss")
 GROWTH, OVERFLOW, NAN = (CAUSES.index(cause) for cause in ("growth", "overflow", "nan"))
 
 
@@ -188,7 +188,7 @@ class Watcher:
         if step not in self.wanted:
             return
         values = evaluation.values
-        self.names = [name for name in MEASURES if name in values]
+        self.names = [name for name in MEASURED if name in values]
         self.steps.append(step)
         self.points.append(namespace(self.turn).stack([values[name] for name in self.names]))
         if self.watched.singles:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, name_of
 from gdcli.catalog.user_code import absolute, name_in, relative
+from gdcli.column import OF_EVERY_RUN
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
 from gdcli.experiment.grid import Axes, Grid, Training, Where, digest, measures_named, spelt
@@ -162,7 +163,9 @@ class _Reader:
         if self.errors or problem is None:
             raise UserErrors(self.errors)
         grid = Grid(problem, options, axes, vary, zips, training)
-        return Experiment(reference, _checked(grid, given.where))
+        experiment = Experiment(reference, _checked(grid, given.where))
+        _check_measures(experiment, given.where("measure"))
+        return experiment
 
     def _rules(self, axes: Axes) -> dict[str, type[Any]]:
         """Return the optimizers and schedules of the grid by name."""
@@ -330,14 +333,32 @@ def _checked(grid: Grid, where: Where) -> Grid:
         raise UserError(where("zip"), f"{twice} is zipped twice", "name every axis once")
     grid.check(where)
     try:
-        first = grid.cohorts[0].trials[0]  # a problem may refuse options that exclude each other
+        _ = grid.cohorts[0].trials[0]  # a problem may refuse options that exclude each other
     except UserError as error:
         name = error.where.removeprefix("--")
         raise UserError(where(f"problem {name}"), error.what, error.fix) from None
-    named = [*first.problem.curve_columns, *first.training.columns]
-    doubled = next((name for name in named if named.count(name) > 1), None)
-    if doubled:
-        other = "problem" if doubled in first.problem.curve_columns else "other measure"
-        what = f"the {other} has a column {doubled}, too"
-        raise UserError(where("measure"), what, "leave one of them out, or rename its column")
     return grid
+
+
+def _check_measures(experiment: Experiment, where: str) -> None:
+    """Raise UserError for a measure with a column that something else of the results has."""
+    grid = experiment.grid
+    if not grid.training.measures:
+        return
+    taken = {name.replace("-", "_"): "a varied setting" for name in experiment.varied}
+    taken |= {column.name: "every run" for column in OF_EVERY_RUN}
+    taken |= dict.fromkeys(
+        (name for cohort in grid.cohorts for name in cohort.trials[0].problem.curve_columns),
+        "the problem",
+    )
+    for measure in grid.training.measures:
+        name = name_of(measure())
+        for column in measure.columns:
+            if other := taken.get(column.name):
+                what = f"{other} has a column {column.name} of its own"
+                fix = f"leave {name} out, or rename its column"
+                raise UserError(where, what, fix)
+            if column.kind not in ("whole", "number"):
+                what = f"the column {column.name} of {name} is of kind {column.kind}"
+                raise UserError(where, what, 'its kind must be "number" or "whole"')
+            taken[column.name] = name

@@ -19,6 +19,7 @@ import numpy as np
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, name_of
 from gdcli.catalog.user_code import absolute, holds, is_file
+from gdcli.column import MEASURED
 from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import needs_torch, program_for, starting_point, why_not_stacked
@@ -43,7 +44,6 @@ from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Data, Network, Problem
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic
-from gdcli.runs.table import LOSSES
 from gdcli.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -367,7 +367,7 @@ class ProblemLaws:
     def columns(self) -> str:
         """Require that the columns of the curves are those that the problem names."""
         (curve,) = train((self.trial,)).values()
-        known = {*(column.name for column in LOSSES), *self.trial.problem.curve_columns}
+        known = {*MEASURED, *self.trial.problem.curve_columns}
         strange = sorted(set(curve) - known)
         require(not strange, f"metric_names lacks {', '.join(strange)}")
         return ", ".join(name for name in curve if name not in ("train_loss", "grad_norm")) or "-"

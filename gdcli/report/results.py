@@ -23,8 +23,8 @@ from gdcli.report.charts.charts import MetricOfRun, curves, of_settings
 from gdcli.report.charts.terminal import print_picture
 from gdcli.report.console import literal, print_lines
 from gdcli.report.headline import baseline_columns, baseline_lines, headline
-from gdcli.report.text_tables import TableColumn, blocks, namer, print_listing, print_rows
-from gdcli.report.why import MORE, why_lines, why_notes, why_rows, why_table
+from gdcli.report.text_tables import TextColumn, blocks, namer, print_listing, print_rows
+from gdcli.report.why import MORE, lines_comparison, why_lines, why_notes, why_rows, why_table
 from gdcli.runs.csv_read import Value
 from gdcli.runs.manifest import read as read_manifest
 from gdcli.runs.trials import TrialResult, read_trials
@@ -77,7 +77,11 @@ def _print_all(
     run, theory = diagnoses.run, diagnoses.theory
     shown, source = _lowest(settings), MetricOfRun(folder, run)
     labels = list(map(source.name, shown))
-    _print(console, *(Text(literal(line), "bold") for line in headline(diagnoses, shown, labels)))
+    said = headline(diagnoses, shown, labels)
+    drawn = None
+    if any(candidate.ran for setting in settings for candidate in setting.candidates):
+        drawn = curves(source, lines_comparison(diagnoses, shown))  # what `why` needs is read, too
+    _print(console, *(Text(literal(line), "bold") for line in said))
     why = why_lines(folder, diagnoses, shown, labels)
     _print(console, *(("", "Why", *why) if why else ()), "")
     title = "Best learning rate of each setting, by median final training loss over seeds"
@@ -94,9 +98,9 @@ def _print_all(
     if theory is not None and (rows := quantization_rows(run, shown, theory)):
         _print(console, "\nWhat rounding costs")
         print_rows(rows, "table", console, QUANTIZATION_NOTES)
-    if any(candidate.ran for setting in settings for candidate in setting.candidates):
+    if drawn:
         _print(console, "")
-        print_picture(curves(source), console)
+        print_picture(drawn, console)
     _print(console, *_failures(run.trials))
 
 
@@ -139,9 +143,9 @@ def _failures(trials: Sequence[TrialResult]) -> list[str]:
     return lines if rest <= 0 else [*lines[:MOST_MESSAGES], f"and {rest} more messages"]
 
 
-def print_failures(folder: Path, console: Console) -> None:
+def print_failures(run: Trials, console: Console) -> None:
     """Print the messages that trials of a run failed with, a line each."""
-    _print(console, *_failures(read_trials(folder).trials))
+    _print(console, *_failures(run.trials))
 
 
 def _print(console: Console, *lines: str | Text) -> None:
@@ -222,18 +226,18 @@ def best_lines(
         for row in rows
     ]
     columns = [
-        TableColumn("best lr", [rates[s.best.lr] if s.best else "none" for s in settings]),
+        TextColumn("best lr", [rates[s.best.lr] if s.best else "none" for s in settings]),
         _column("seeds", rows),
         _column("train_loss", rows),
-        *([TableColumn("quartiles", quartiles)] if any(quartiles) else []),
+        *([TextColumn("quartiles", quartiles)] if any(quartiles) else []),
         *(_column(name, rows) for name in measured),
         _state_column(rows),
         *(_counted(word, rows) for word in ("diverged", "failed") if any(r[word] for r in rows)),
     ]
-    return blocks(TableColumn("setting", labels), columns, width)
+    return blocks(TextColumn("setting", labels), columns, width)
 
 
-def _state_column(rows: Sequence[Row]) -> TableColumn:
+def _state_column(rows: Sequence[Row]) -> TextColumn:
     """Return what most seeds do at the best rate, with a sign and a colour."""
     cells, styles = [], []
     for row in rows:
@@ -245,18 +249,18 @@ def _state_column(rows: Sequence[Row]) -> TableColumn:
         sign, style = (kind.sign, kind.color) if kind else ("", "default")
         cells.append(f"{sign} {', '.join(words)}".strip())
         styles.append(style)
-    return TableColumn("at the best lr", cells, styles)
+    return TextColumn("at the best lr", cells, styles)
 
 
-def _counted(word: str, rows: Sequence[Row]) -> TableColumn:
+def _counted(word: str, rows: Sequence[Row]) -> TextColumn:
     """Return how many of all trials ended so."""
-    return TableColumn(
+    return TextColumn(
         word, [f"{row[word]} of {row['trials']}" if row[word] else "" for row in rows]
     )
 
 
-def _column(name: str, rows: Sequence[Row]) -> TableColumn:
-    return TableColumn(literal(name).replace("_", " "), [rounded(row[name]) for row in rows])
+def _column(name: str, rows: Sequence[Row]) -> TextColumn:
+    return TextColumn(literal(name).replace("_", " "), [rounded(row[name]) for row in rows])
 
 
 def quantized_rows(

@@ -221,7 +221,7 @@ def _fold(cell: str, width: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class TableColumn:
+class TextColumn:
     """A header and its cells, aligned to the right."""
 
     header: str
@@ -240,7 +240,7 @@ class TableColumn:
         line.append(text, "bold" if row < 0 else self.styles[row] if self.styles else "")
 
 
-def blocks(side: TableColumn, columns: Sequence[TableColumn], width: int) -> list[Text]:
+def blocks(side: TextColumn, columns: Sequence[TextColumn], width: int) -> list[Text]:
     """Return the lines of a table with the names of its rows, aligned to the left, at its side.
 
     As many columns as fit the width stand next to each other, and one at least.
@@ -259,9 +259,9 @@ def blocks(side: TableColumn, columns: Sequence[TableColumn], width: int) -> lis
     return lines
 
 
-def _fitting(columns: Sequence[TableColumn], width: int) -> Iterator[list[TableColumn]]:
+def _fitting(columns: Sequence[TextColumn], width: int) -> Iterator[list[TextColumn]]:
     """Yield the columns in groups that fit the width."""
-    block: list[TableColumn] = []
+    block: list[TextColumn] = []
     for column in columns:
         if block and sum(other.width for other in block) + column.width > width:
             yield block

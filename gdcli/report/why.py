@@ -6,7 +6,14 @@ from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.best import TIED, Candidate, Setting, settings_of
-from gdcli.analysis.diagnoses import WORDS, RateDiagnosis, edge_of_stability, rate_diagnoses
+from gdcli.analysis.diagnoses import (
+    WORDS,
+    CurveComparison,
+    RateDiagnosis,
+    edge_of_stability,
+    rate_diagnoses,
+    rate_diagnosis,
+)
 from gdcli.analysis.diagnosis.verdict import qualities, states
 from gdcli.analysis.diagnosis.verdicts.causes import AtItsNoiseFloor
 from gdcli.analysis.diagnosis.verdicts.places import AtTheMinimum
@@ -43,23 +50,34 @@ MOST_SETTINGS = 10  # whose reasons are printed
 def why_lines(
     folder: Path, diagnoses: Diagnoses, settings: Sequence[Setting], labels: Sequence[str]
 ) -> list[str]:
-    """Return a line on each setting's best learning rate and on the least at which most blew up."""
-    ranked = sorted(range(len(settings)), key=lambda place: settings[place].median)
-    chosen = sorted(ranked[:MOST_SETTINGS])
-    candidates = [
-        (settings[place], candidate) for place in chosen for candidate in notable(settings[place])
-    ]
-    told = rate_diagnoses(folder, diagnoses, candidates)
+    """Return a line on each setting's best learning rate and on the least at which most blew up.
+
+    curves.csv is read unless it was read for the `lines_comparison`.
+    """
+    chosen = _chosen(settings)
+    told = rate_diagnoses(folder, diagnoses, _told(chosen))
     names = {id(setting): label for setting, label in zip(settings, labels, strict=True)}
-    rates = {
-        id(settings[place]): distinct_labels(c.lr for c in settings[place].candidates)
-        for place in chosen
-    }
+    rates = {id(one): distinct_labels(c.lr for c in one.candidates) for one in chosen}
     lines = [f"{names[id(a.setting)]}: {_sentences(a, rates[id(a.setting)])}" for a in told]
     if len(settings) > len(chosen):
         more = counted(len(settings) - len(chosen), "more setting", "more settings")
         lines.append(f"{more}: --view why")
     return lines
+
+
+def lines_comparison(diagnoses: Diagnoses, settings: Sequence[Setting]) -> CurveComparison:
+    """Return what the lines on these settings want to know of curves.csv."""
+    pairs = _told(_chosen(settings))
+    return CurveComparison([rate_diagnosis(diagnoses, *pair) for pair in pairs])
+
+
+def _chosen(settings: Sequence[Setting]) -> list[Setting]:
+    ranked = sorted(range(len(settings)), key=lambda place: settings[place].median)
+    return [settings[place] for place in sorted(ranked[:MOST_SETTINGS])]
+
+
+def _told(settings: Sequence[Setting]) -> list[tuple[Setting, Candidate]]:
+    return [(setting, candidate) for setting in settings for candidate in notable(setting)]
 
 
 def notable(setting: Setting) -> list[Candidate]:

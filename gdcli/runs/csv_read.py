@@ -21,10 +21,12 @@ from gdcli.csv_cell import as_given
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import NUMBER, WHOLE, show
-from gdcli.runs.table import RunTable, TableColumn, TableName, last_place, parsed
+from gdcli.runs.table import RunTable, TableName, last_place, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
+
+    from gdcli.column import Column
 
 Value: TypeAlias = int | float | str | None
 
@@ -93,7 +95,7 @@ class Block(NamedTuple):
         except ValueError:
             self._refuse_text(place, name)
 
-    def values(self, place: int, column: TableColumn) -> list[Value]:
+    def values(self, place: int, column: Column) -> list[Value]:
         """Return the cells of a column as values of its kind, None for empty ones."""
         cells = self.column(place)
         if column.kind == "text":

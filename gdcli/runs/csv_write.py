@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
+from gdcli.column import PLACES
 from gdcli.csv_cell import harmless, quoted
 from gdcli.engine.recorder import CONVERGED, DIVERGED
 from gdcli.engine.watched import CAUSES
 from gdcli.engine.watcher import facts
+from gdcli.errors import UserError
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import Trial, setting
-from gdcli.runs.table import PLACES, End, curves_table, settings_of, summary_table
+from gdcli.runs.table import End, curves_table, settings_of, summary_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gdcli.column import Column
     from gdcli.engine.plan import Plan
     from gdcli.engine.recorder import BatchHistory
     from gdcli.engine.watcher import Trajectory
-    from gdcli.runs.table import RunTable, TableColumn
+    from gdcli.runs.table import RunTable
 
 # Sizes, from and to, that orjson may write without an exponent and NumPy and `repr` with one.
 OTHERWISE = {
@@ -63,6 +66,23 @@ def number(value: np.floating) -> str:
     return repr(value.item()) if value.dtype == "float64" else str(value)
 
 
+def _of_kind(column: Column, texts: list[str]) -> list[str]:
+    """Return cells of a column of whole numbers without a point, nan as empty ones.
+
+    Raises UserError for a measure that says whole and gives another number.
+    """
+    return texts if column.kind != "whole" else [_whole(column.name, text) for text in texts]
+
+
+def _whole(name: str, text: str) -> str:
+    if text == "nan":
+        return ""
+    if not float(text).is_integer():
+        fix = 'change the measure, or the kind of its column to "number"'
+        raise UserError("--measure", f"{name} is {text}, and its column has whole numbers", fix)
+    return str(int(float(text)))
+
+
 class Rows:
     """Writes the trials of one batch, which share their plan, as lines of the two tables."""
 
@@ -70,7 +90,7 @@ class Rows:
         """Take the varied settings and the metrics by name."""
         self.varied, self.metrics, self.plan = tuple(varied), tuple(metrics), plan
         self.table = curves_table(self.varied, self.metrics)
-        self.measures = [column.name for column in self.table.measures[len(PLACES) :]]
+        self.measures = self.table.measures[len(PLACES) :]
         self.places: list[str] = []
         self.diverged = 0  # trials so far
 
@@ -101,10 +121,13 @@ class Rows:
         import numpy as np
 
         length = int(curves.length[i])
-        known = [name for name in self.measures if name in curves.values]
-        texts = shortest(np.concatenate([curves.values[name][:length, i] for name in known]))
-        cells = {name: texts[k * length : (k + 1) * length] for k, name in enumerate(known)}
-        return [cells.get(name) or [""] * length for name in self.measures]
+        known = [column for column in self.measures if column.name in curves.values]
+        texts = shortest(np.concatenate([curves.values[c.name][:length, i] for c in known]))
+        cells = {
+            column.name: _of_kind(column, texts[k * length : (k + 1) * length])
+            for k, column in enumerate(known)
+        }
+        return [cells.get(column.name) or [""] * length for column in self.measures]
 
     def summaries(self, trials: Sequence[Trial], curves: BatchHistory) -> list[str]:
         """Return the lines of the trials of a batch, in their order."""
@@ -148,7 +171,7 @@ class _Ends:
         with np.errstate(all="ignore"):  # the losses of a diverging trial overflow
             self.facts = facts(trajectory)
 
-    def column(self, end: TableColumn) -> list[str]:
+    def column(self, end: Column) -> list[str]:
         """Return the cells of a column."""
         if not isinstance(end, End) or end.take == "own":
             return [OWN[end.name](trial, self, i) for i, trial in enumerate(self.trials)]
@@ -160,7 +183,7 @@ class _Ends:
         if end.take == "lowest":
             return [_lowest(values[:length, i]) for i, length in enumerate(self.lengths)]
         points = [0 if end.take == "first" else length - 1 for length in self.lengths]
-        return shortest(values[points, range(len(points))])
+        return _of_kind(end, shortest(values[points, range(len(points))]))
 
     def _fact(self, end: End) -> list[str]:
         import numpy as np

@@ -239,13 +239,17 @@ class TrialComparison:
         self, trial: str, recorded: list[list[str]], found: list[list[str]], rtol: float
     ) -> Difference | None:
         """Compare every point: as its columns declare it."""
-        table, tolerance = self.run.curve_lines, Tolerance(rtol)
+        table = self.run.curve_lines
         columns = {column.name: column for column in table.table.measures}
+        close = {
+            name: Tolerance(rtol if column.rtol is None else column.rtol, column.atol)
+            for name, column in columns.items()
+        }
         scales = dict(zip(table.measures, map(_scale, *recorded[:1]), strict=False))
 
         def same(name: str, a: str, b: str) -> bool:
             how = columns[name].elsewhere
-            return how == "any" or (how == "close" and tolerance.same(a, b, scales[name]))
+            return how == "any" or (how == "close" and close[name].same(a, b, scales[name]))
 
         return first_difference((table.path.name, trial), table.measures, recorded, found, same)
 

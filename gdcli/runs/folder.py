@@ -10,6 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from gdcli.column import PLACES, Kind
 from gdcli.door import GO_ON, REPAIR
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
@@ -27,7 +28,7 @@ from gdcli.runs.csv_read import (
 )
 from gdcli.runs.spec import SHOWN, experiment_of, read_spec, spec_file
 from gdcli.runs.store import Store
-from gdcli.runs.table import PLACES, Kind, RunTable, TableName, header, tables_of
+from gdcli.runs.table import RunTable, TableName, header, tables_of
 from gdcli.runs.trials import Curve, Trials, curves_of, trials_in, trials_of
 
 Columns: TypeAlias = dict[str, list[Value]]  # of equal length, by name

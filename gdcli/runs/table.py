@@ -1,4 +1,4 @@
-"""The columns of curves.csv and summary.csv, each declared once.
+"""The columns of curves.csv and summary.csv, each declared once: here, or in gdcli/column.py.
 
 The header, the writer, the reader, the types of pandas, Parquet and JSON, the tolerance of
 `gdcli verify` and the tables of docs/results.md follow from what stands here.
@@ -6,68 +6,41 @@ The header, the writer, the reader, the types of pandas, Parquet and JSON, the t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from gdcli.catalog.catalog import name_of
+from gdcli.catalog.catalog import MEASURES, name_of, plugins
+from gdcli.column import LOSSES, PLACES, SETTINGS, Column
 from gdcli.csv_cell import quoted
 from gdcli.engine.watched import STRETCHES
+from gdcli.errors import UserError
 
 if TYPE_CHECKING:
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Trial
 
 TableName: TypeAlias = Literal["curves.csv", "summary.csv"]
-# any: what the cells of a varied setting hold, they tell themselves.
-Kind: TypeAlias = Literal["whole", "number", "text", "any"]
 
 
 @dataclass(frozen=True)
-class TableColumn:
-    """One column.
+class HeaderColumn(Column):
+    """A column as a header names it: a varied setting and a problem's metric have any name."""
 
-    `elsewhere` is how `gdcli verify` compares its cells on another processor or with other
-    versions, where the bits may differ: they must be equal, close (to the tolerance of the trial's
-    precision), or may be any.
-    """
-
-    name: str
-    kind: Kind
-    phrase: str  # what a cell holds, as docs/results.md says it
-    elsewhere: Literal["equal", "close", "any"] = "any"
-    always: bool = False  # no row lacks it
+    def __post_init__(self) -> None:
+        """Take every name."""
 
 
-SETTINGS = (  # of every run; what is varied besides has a column each after them
-    TableColumn("trial", "text", "hash of the trial's settings: the same in every grid", "equal"),
-    TableColumn("method", "text", "gd, sgd or minibatch", "equal"),
-    TableColumn("batch_size", "whole", "examples of a step", "equal", always=True),
-    TableColumn("optimizer", "text", "update rule", "equal"),
-    TableColumn("lr", "number", "learning rate", "equal"),
-    TableColumn("schedule", "text", "learning rate over time", "equal"),
-    TableColumn(
-        "seed", "whole", "seed of the start and of the order of examples", "equal", always=True
-    ),
-)
-PLACES = (  # of a recorded point
-    TableColumn("epoch", "number", "passes over the data", "equal"),
-    TableColumn("step", "whole", "steps taken", "equal", always=True),
-    TableColumn("examples", "whole", "examples seen", "equal", always=True),
-)
-LOSSES = (  # measured of every problem
-    TableColumn("train_loss", "number", "loss on all training examples", "close"),
-    TableColumn("grad_norm", "number", "Euclidean norm of its gradient on all training examples"),
-    TableColumn(
-        "test_loss", "number", "loss on the held-out examples; empty where there are none", "close"
-    ),
-)
+# Of the built-in problems.
+KNOWN_METRIC = re.compile(r"(train|test)_(\w+_)?accuracy|distance|at_\w+")
 METRIC = "a metric of the problem, such as an accuracy"
 
 
 @dataclass(frozen=True)
-class End(TableColumn):
+class End(HeaderColumn):
     """A column of summary.csv, and how it is taken from a trial."""
 
     # Of the measure `of`: at the first point, at the last, or the lowest. fact: of the points that
@@ -178,7 +151,7 @@ FACTS = (
     ),
 )
 MESSAGE = End("message", "text", "what a trial that failed raised", take="own")
-BEFORE = (TableColumn("verdict", "text", "a word for the trial, in tables of format 2 and before"),)
+BEFORE = (Column("verdict", "text", "a word for the trial, in tables of format 2 and before"),)
 KNOWN = {
     c.name: c for c in (*SETTINGS, *PLACES, *LOSSES, *STATUS, TARGET, *FACTS, MESSAGE, *BEFORE)
 }
@@ -195,8 +168,8 @@ class RunTable:
     """The columns of one of a run's tables, in order: settings first, then what was measured."""
 
     file: TableName
-    settings: tuple[TableColumn, ...]
-    measures: tuple[TableColumn, ...]
+    settings: tuple[Column, ...]
+    measures: tuple[Column, ...]
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -204,7 +177,7 @@ class RunTable:
         return tuple(column.name for column in (*self.settings, *self.measures))
 
     @cached_property
-    def columns(self) -> dict[str, TableColumn]:
+    def columns(self) -> dict[str, Column]:
         """The columns by names of which none is there twice.
 
         A varied setting may be named as a measure is: it is then "steps (varied)".
@@ -242,16 +215,32 @@ def summary_table(
     return RunTable("summary.csv", _settings(varied), ends)
 
 
-def measure_column(name: str) -> TableColumn:
-    """Return the column of a problem's metric, or of a measure that was asked for."""
-    return TableColumn(name, "number", METRIC)
+def measure_column(name: str) -> Column:
+    """Return the column of a measure, as the measure declares it, or of a problem's metric."""
+    if name in (built_in := _declared(*MEASURES.built_in())):
+        return built_in[name]
+    metric = HeaderColumn(name, "number", METRIC)
+    if KNOWN_METRIC.fullmatch(name):  # to look for plugins takes longer than to read a table
+        return metric
+    return _declared(*plugins(MEASURES.folder)).get(name, metric)
+
+
+@cache
+def _declared(*measures: str) -> dict[str, Column]:
+    """Return the columns of measures by name; of a plugin that cannot be loaded, none."""
+    found: dict[str, Column] = {}
+    for name in measures:
+        with suppress(UserError):
+            found |= {column.name: column for column in MEASURES.find(name, "").columns}
+    return found
 
 
 def _end(name: str) -> End:
     """Return the column of summary.csv of a metric or measure, "final_..." or "initial_..."."""
     when, _, of = name.partition("_")
     column = measure_column(of)
-    return End(name, column.kind, column.phrase, take="last" if when == "final" else "first", of=of)
+    take: Literal["first", "last"] = "last" if when == "final" else "first"
+    return End(name, column.kind, column.phrase, take=take, of=of)
 
 
 def tables_of(experiment: Experiment) -> tuple[RunTable, RunTable]:
@@ -272,12 +261,12 @@ def settings_of(trial: Trial) -> dict[str, Any]:
     return {name: said[name] if name in said else getattr(trial, name) for name in names}
 
 
-def _settings(varied: Iterable[str]) -> tuple[TableColumn, ...]:
+def _settings(varied: Iterable[str]) -> tuple[Column, ...]:
     return (*SETTINGS, *map(_varied, (name.replace("-", "_") for name in varied)))
 
 
-def _varied(name: str) -> TableColumn:
-    return TableColumn(name, "any", "a varied setting", "equal")
+def _varied(name: str) -> Column:
+    return HeaderColumn(name, "any", "a varied setting", "equal")
 
 
 def last_place(names: Sequence[str], name: str) -> int:

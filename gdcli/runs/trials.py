@@ -10,11 +10,12 @@ from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple, TypeAlias, cast
 
+from gdcli.column import MEASURED, SETTINGS, Column
 from gdcli.csv_cell import as_given
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
 from gdcli.runs.csv_read import Block, CsvFile, Value, place_of, read_rows, table_of, value_of
-from gdcli.runs.table import LOSSES, SETTINGS, RunTable, TableColumn
+from gdcli.runs.table import RunTable
 
 NEEDED = ("steps", "initial_train_loss", "final_train_loss", "final_test_loss", "message")
 STATUSES = ("finished", "diverged", "failed")
@@ -142,8 +143,7 @@ class _Reader:
         }
         finals = [name.removeprefix("final_") for name in self.columns if name[:6] == "final_"]
         losses = ("train_loss", "test_loss")
-        measured = {column.name for column in LOSSES}
-        self.metrics = tuple(name for name in finals if name not in measured)
+        self.metrics = tuple(name for name in finals if name not in MEASURED)
         self.finals = {name: self.columns[f"final_{name}"] for name in (*losses, *self.metrics)}
         # Without facts, in tables of format 2 and before, divergence has the step that recorded it.
         unknown = () if "watched" in self.columns else ("diverged_at", "diverged_by")
@@ -204,7 +204,7 @@ class _Reader:
 
 
 def _check_whole(
-    block: Block, column: TableColumn, cells: Sequence[str], values: Sequence[float]
+    block: Block, column: Column, cells: Sequence[str], values: Sequence[float]
 ) -> None:
     """Raise UserError for the first number of a column that is not whole."""
     for at, (cell, value) in enumerate(zip(cells, values, strict=True)):

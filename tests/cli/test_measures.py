@@ -139,3 +139,91 @@ def test_measures_can_be_taken_together(copy: Copy) -> None:
     done = copy("run", "linear-regression", *grid, "--measure", "sharpness,param-norm")
     assert done.returncode == 0, done.stderr
     assert copy.header("both")[-2:] == ["sharpness", "param_norm"]
+
+
+TWO = '''"""Two columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gdcli.measure import Column, Measure
+
+
+@dataclass(frozen=True)
+class Two(Measure):
+    """Counts its points, and gives the loss with an error that is allowed."""
+
+    columns = (
+        Column("called", "whole", phrase="points before this one, none at the start"),
+        Column("near_loss", phrase="about the loss", elsewhere="close", rtol=0.5),
+    )
+
+    def prepare(self, stack, params):
+        """Return what counts."""
+        return []
+
+    def values(self, stack, params, evaluation, prepared):
+        """Return the number of points so far, and the loss."""
+        prepared.append(None)
+        loss = evaluation.values["train_loss"]
+        first = float("nan") if len(prepared) == 1 else len(prepared) - 1
+        return {"called": 0 * loss + first, "near_loss": loss.astype("f8")}
+'''
+TAKEN = ("lr", "step", "examples", "grad_norm", "weight_decay", "train_accuracy", "near_loss")
+
+
+def test_header_types_and_comparison_follow_from_its_declaration(copy: Copy) -> None:
+    (copy.folder / "gdcli" / "measures" / "two.py").write_text(TWO)
+    grid = ("--lr", "0.1,1", "--epochs", "2", "--dtype", "float32", "--quiet")
+    done = copy("run", "linear-regression", *grid, "--measure", "two", "--name", "two")
+    assert done.returncode == 0, done.stderr
+    bare = copy("run", "linear-regression", *grid, "--name", "bare")
+    assert bare.returncode == 0, bare.stderr
+    lines, others = (
+        (copy.folder / "results" / name / "curves.csv").read_text().splitlines()
+        for name in ("two", "bare")
+    )
+    assert lines[0].split(",")[-2:] == ["called", "near_loss"]
+    measured = [line.rsplit(",", 2)[0] for line in lines]  # the measure is part of the trial's id
+    assert [line.partition(",")[2] for line in measured] == [
+        line.partition(",")[2] for line in others
+    ]
+    assert [line.split(",")[-2] for line in lines[1:4]] == ["", "1", "2"]
+    exported = json.loads(copy("export", "two", "--to", "json").stdout)
+    assert exported["trials"][0]["curve"]["called"] == [None, 1, 2]
+    asked = (
+        "from pathlib import Path\nfrom gdcli.runs.folder import RunFolder\n"
+        "table = RunFolder(Path('results/two')).table('curves.csv')\n"
+        "print([(c.name, c.kind, c.elsewhere, c.rtol) for c in table.measures[-2:]])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", asked],
+        cwd=copy.folder,
+        env=unmeasured(PYTHONPATH=str(copy.folder)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == (
+        "[('called', 'whole', 'any', None), ('near_loss', 'number', 'close', 0.5)]"
+    )
+
+
+@pytest.mark.parametrize("taken", TAKEN)
+def test_a_column_that_is_there_already_is_refused_at_the_start(copy: Copy, taken: str) -> None:
+    (copy.folder / "gdcli" / "measures" / "two.py").write_text(TWO)
+    text = TWO.replace('"called"', f'"{taken}"')
+    (copy.folder / "gdcli" / "measures" / "third.py").write_text(text)
+    grid = ("--weight-decay", "0,0.1")
+    taken_by = {
+        "weight_decay": "a varied setting",
+        "train_accuracy": "the problem",
+        "near_loss": "two",
+    }
+    done = copy("run", "logistic-regression", *grid, "--measure", "two,third", "--name", "no")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    owner = taken_by.get(taken, "every run")
+    assert f"--measure: {owner} has a column {taken} of its own; leave third out" in line
+    assert not (copy.folder / "results" / "no").exists()

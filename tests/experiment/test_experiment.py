@@ -72,7 +72,7 @@ def test_the_tables_say_the_same_experiment(experiment: Experiment) -> None:
 
 def test_a_measure_that_the_problem_has_already_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gdcli.problems.quadratic.Quadratic.metric_names", ("sharpness",))
-    line = "--measure: the problem has a column sharpness, too; leave one of them out, or rename"
+    line = "--measure: the problem has a column sharpness of its own; leave sharpness out, or"
     (found,) = mistakes(grid={"measure": "sharpness"})
     assert found.startswith(line)
 

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gdcli.column import LOSSES
 from gdcli.csv_cell import as_given
 from gdcli.engine.plan import Plan
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory
@@ -24,7 +25,7 @@ from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Training, Trial
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.runs.csv_write import Rows, number, shortest
-from gdcli.runs.table import FACTS, LOSSES, header, summary_table, tables_of
+from gdcli.runs.table import FACTS, header, summary_table, tables_of
 from tests.grids import experiment
 
 doubles = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2])

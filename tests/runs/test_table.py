@@ -8,15 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.column import LOSSES, PLACES, SETTINGS, Column
 from gdcli.runs.table import (
     FACTS,
-    LOSSES,
     MESSAGE,
-    PLACES,
-    SETTINGS,
     STATUS,
     TARGET,
-    TableColumn,
     curves_table,
     parsed,
     summary_table,
@@ -25,7 +22,7 @@ from gdcli.runs.table import (
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 
 
-def rows(columns: Iterable[TableColumn]) -> list[str]:
+def rows(columns: Iterable[Column]) -> list[str]:
     """Return the rows of docs/results.md, one for neighbours that hold the same."""
     found = []
     for phrase, group in groupby(columns, key=lambda column: column.phrase):
@@ -40,7 +37,7 @@ def rows(columns: Iterable[TableColumn]) -> list[str]:
     [(*SETTINGS,), (*PLACES, *LOSSES), STATUS, (TARGET,), FACTS, (MESSAGE,)],
     ids=["settings", "points", "status", "target", "facts", "message"],
 )
-def test_the_page_of_results_has_a_row_for_each_column(columns: tuple[TableColumn, ...]) -> None:
+def test_the_page_of_results_has_a_row_for_each_column(columns: tuple[Column, ...]) -> None:
     assert "".join(rows(columns)) in PAGE.read_text(encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
+from gdcli.column import MEASURED
 from gdcli.engine.device import Torch
 from gdcli.engine.families.find import family_of, pieces_for, precision
 from gdcli.engine.families.objective import (
@@ -173,9 +174,6 @@ def _only(params: Tensors) -> Tensors:
     return {name: param[0] for name, param in params.items()}
 
 
-MEASURES = ("train_loss", "grad_norm", "test_loss")
-
-
 class TrialWatcher:
     """Collects the values at the watched steps."""
 
@@ -199,7 +197,7 @@ class TrialWatcher:
             self.sound = step
         if step in self.wanted:
             self.steps.append(step)
-            for name in MEASURES:
+            for name in MEASURED:
                 if name in measures:
                     self.values.setdefault(name, []).append(float(measures[name]))
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.analysis.best import Candidate, Setting, best, settings_of
+from gdcli.analysis.diagnoses import CurveComparison
 from gdcli.analysis.quantiles import Band, Spread, spread, spread_curve
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
@@ -45,19 +46,21 @@ if TYPE_CHECKING:
     from gdcli.runs.trials import TrialResult
 
 
-def curves(source: MetricOfRun) -> Chart:
+def curves(source: MetricOfRun, comparison: CurveComparison | None = None) -> Chart:
     """Return the settings with the lowest training losses, the lowest first.
 
-    A setting that diverged at every learning rate is drawn at the smallest. Raises UserError
-    where curves.csv is missing or damaged.
+    A setting that diverged at every learning rate is drawn at the smallest. The one reading of
+    curves.csv serves a comparison with theory, too. Raises UserError where the file is missing or
+    damaged.
     """
     chosen, notes = lowest(source.settings)
     cells = [drawn(setting) for setting in chosen]
     rates = distinct_labels(cell.lr for setting in source.settings for cell in setting.candidates)
     labels = [f"{source.name(s)} lr {rates[c.lr]}" for s, c in zip(chosen, cells, strict=True)]
+    bands = source.bands(cells, comparison)
     lines = [
         Line(label, band, not setting.best)
-        for label, setting, band in zip(labels, chosen, source.bands(cells), strict=True)
+        for label, setting, band in zip(labels, chosen, bands, strict=True)
     ]
     title = f"Median {source.label} over seeds, each setting at its best learning rate"
     return source.chart(title, [panel_of("", lines)], notes)
@@ -258,11 +261,15 @@ class MetricOfRun:
         values = [trial.final_or_inf(self.metric) for trial in cell.ran]
         return spread(values) if values else None
 
-    def bands(self, cells: Sequence[Candidate]) -> list[Band]:
+    def bands(
+        self, cells: Sequence[Candidate], comparison: CurveComparison | None = None
+    ) -> list[Band]:
         """Return the metric over the epochs of each cell; reads curves.csv once."""
+        comparison = comparison or CurveComparison(())
         wanted = {trial.id for cell in cells for trial in cell.ran}
-        columns = dict.fromkeys(("epoch", self.metric))
-        curves = {curve.trial: curve for curve in read_curves(self.folder, columns, wanted)}
+        columns = dict.fromkeys(("epoch", self.metric, *comparison.columns))
+        points = read_curves(self.folder, columns, wanted | comparison.wanted)
+        curves = {p.trial: p for p in comparison.measuring(points) if p.trial in wanted}
         return [spread_curve(cell.ran, curves, self.metric) for cell in cells]
 
 

@@ -27,7 +27,7 @@ from gdcli.numbers import distinct_labels, rounded
 from gdcli.report.charts.chart import DIVERGED, MOST_LINES, NOT_FINITE, Chart, HeatMap, Line, Panel
 from gdcli.report.charts.scale import Axis, axis_for, axis_of, rate_ticks, steps, tick_labels
 from gdcli.report.console import has_colors, picture_width, print_lines
-from gdcli.report.text_tables import TableColumn, blocks
+from gdcli.report.text_tables import TextColumn, blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -306,7 +306,7 @@ def heatmap_lines(picture: HeatMap, width: int, *, colored: bool) -> list[Text]:
     styles = _styles(picture) if colored else {}
     shown = _shown(picture, best)
     columns = [_column(picture, place, best, styles) for place in shown]
-    lines = blocks(TableColumn(picture.x, picture.rows), columns, width)
+    lines = blocks(TextColumn(picture.x, picture.rows), columns, width)
     if len(shown) < len(picture.columns):
         lines.append(Text(f"{len(shown)} of {len(picture.columns)} columns are shown"))
     return [*lines, *_key(picture, best), *map(Text, picture.notes)]
@@ -326,7 +326,7 @@ def _shown(picture: HeatMap, best: Sequence[Square | None]) -> list[int]:
 
 def _column(
     picture: HeatMap, place: int, best: Sequence[Square | None], styles: dict[float, str]
-) -> TableColumn:
+) -> TextColumn:
     squares = [row[place] for row in picture.squares]
     marks = [BEST if s and s is lowest else " " for s, lowest in zip(squares, best, strict=True)]
     texts = [_text(square) + mark for square, mark in zip(squares, marks, strict=True)]
@@ -334,7 +334,7 @@ def _column(
     width = max(map(cell_len, [picture.columns[place], *texts]))
     # A square is coloured to its edges, so that those of a column are of one width.
     padded = [f"{text:>{width + len(text) - cell_len(text)}}" for text in texts]
-    return TableColumn(f"{picture.columns[place]} ".rjust(width), padded, colors)
+    return TextColumn(f"{picture.columns[place]} ".rjust(width), padded, colors)
 
 
 def _text(square: Square | None) -> str:

@@ -62,8 +62,10 @@ def _read(folder: Path) -> tuple[list[Section], dict[str, object]]:
     theory = RunConstants(manifest) if manifest.get("theory") else None
     diagnoses, metrics = Diagnoses(source.run, theory), curve_metrics(source)
     told = theory_accounts(source, diagnoses)
-    points = read_curves(folder, dict.fromkeys(("epoch", *metrics, *told.columns)))
-    curves = thinned_curves(told.measuring(points), metrics, len(source.run.trials))
+    why = sharpness_accounts(source, diagnoses)
+    columns = dict.fromkeys(("epoch", *metrics, *told.columns, *why.columns))
+    points = why.measuring(told.measuring(read_curves(folder, columns)))
+    curves = thinned_curves(points, metrics, len(source.run.trials))
     whole = content(source, curves, theory)
     run = PageRun(source, manifest, theory, diagnoses, told.measured(), curves, whole["facets"])
     sections = [_section(view, shown) for view in page_views() if (shown := view.content(run))]
@@ -94,6 +96,13 @@ def theory_accounts(source: MetricOfRun, diagnoses: Diagnoses) -> CurveCompariso
             and any((expected.limit, expected.rate, expected.floor))
         ]
     )
+
+
+def sharpness_accounts(source: MetricOfRun, diagnoses: Diagnoses) -> CurveComparison:
+    """Return all settings and learning rates, if the sharpness of the run was measured."""
+    settings = source.settings if "sharpness" in source.run.metrics else ()
+    pairs = [(setting, cell) for setting in settings for cell in setting.candidates]
+    return CurveComparison([rate_diagnosis(diagnoses, *pair) for pair in pairs])
 
 
 def _summary(source: MetricOfRun, manifest: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from gdcli.report.charts.scale import SHARES, scale_of
 from gdcli.report.charts.terminal import TERMINAL_COLORS, Frame, scatter
 from gdcli.report.console import picture_width, print_lines
 from gdcli.report.dry_run import trial_labels, trial_rows
-from gdcli.report.text_tables import TableColumn, blocks, print_rows
+from gdcli.report.text_tables import TextColumn, blocks, print_rows
 from gdcli.studies.explore.files import REGIONS, counts_of, rank_correlation
 
 if TYPE_CHECKING:
@@ -219,11 +219,11 @@ def _table(
     rows, labels = examples.described.rows, examples.labels
     counted_by = examples.described.counted.replace("_", " ")
     columns = [
-        *([TableColumn(counted_by, [str(rows[i]) for i in places])] if rows else []),
-        TableColumn("labelled", [_name(examples, labels[i]) for i in places]),  # type: ignore[index]
-        TableColumn("model expects", [_name(examples, own["predicted"][i]) for i in places]),
+        *([TextColumn(counted_by, [str(rows[i]) for i in places])] if rows else []),
+        TextColumn("labelled", [_name(examples, labels[i]) for i in places]),  # type: ignore[index]
+        TextColumn("model expects", [_name(examples, own["predicted"][i]) for i in places]),
         *(
-            TableColumn(name, [rounded(float(own[name][i])) for i in places])
+            TextColumn(name, [rounded(float(own[name][i])) for i in places])
             for name in (
                 "margin",
                 "confidence",
@@ -233,8 +233,8 @@ def _table(
     ]
     flipped = examples.flipped
     if flipped is not None and flipped.any():
-        columns.append(TableColumn("made wrong", ["yes" if flipped[i] else "no" for i in places]))
-    yield from blocks(TableColumn("example", [str(i) for i in places]), columns, 80)
+        columns.append(TextColumn("made wrong", ["yes" if flipped[i] else "no" for i in places]))
+    yield from blocks(TextColumn("example", [str(i) for i in places]), columns, 80)
 
 
 def _name(examples: Examples, place: int) -> str:
@@ -285,7 +285,7 @@ def _lines(
     yield _title(found)
     names = [n for n in SHOWN if n in rows[0] and (n != "rank_correlation" or len(rows) > 1)]
     columns = [_column(name, rows) for name in names]
-    yield from blocks(TableColumn("setting", labels), columns, console.width)
+    yield from blocks(TextColumn("setting", labels), columns, console.width)
     yield from _key(found)
     if len(rows) > 1:
         what = "confidence" if found.examples.labels is not None else "mean losses"
@@ -312,9 +312,9 @@ def _title(found: Exploration) -> str:
     return f"{found.experiment.name}: {count}, looked at after every epoch{wrong}"
 
 
-def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> TableColumn:
+def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> TextColumn:
     cells = [_said(name, row) for row in rows]
-    return TableColumn(name.replace("_", " "), cells)
+    return TextColumn(name.replace("_", " "), cells)
 
 
 def in_percent(row: Mapping[str, Value]) -> dict[str, Value]:
@@ -361,11 +361,11 @@ def _correlations(found: Exploration, labels: Sequence[str], width: int) -> Iter
         return
     yield Text("\nRank correlation of the examples between settings")
     columns = [
-        TableColumn(f"({place})", [_correlation(other, one) for _, other in pairs])
+        TextColumn(f"({place})", [_correlation(other, one) for _, other in pairs])
         for place, (_, one) in enumerate(pairs, start=1)
     ]
     names = [f"({place}) {name}" for place, (name, _) in enumerate(pairs, start=1)]
-    yield from blocks(TableColumn("", names), columns, width)
+    yield from blocks(TextColumn("", names), columns, width)
 
 
 def _correlation(one: Explored, other: Explored) -> str:

@@ -22,7 +22,7 @@ from gdcli.report.charts.chart import MOST_LINES, Chart, Line, Panel
 from gdcli.report.charts.figure_files import figure_bytes
 from gdcli.report.charts.terminal import picture_lines
 from gdcli.report.console import literal
-from gdcli.report.text_tables import TableColumn, blocks, print_json, print_listing
+from gdcli.report.text_tables import TextColumn, blocks, print_json, print_listing
 from gdcli.studies.lr_range.search import GOOD, HIGHEST, LOWEST, place_of, rate_at
 
 if TYPE_CHECKING:
@@ -256,12 +256,10 @@ def held(ranges: Sequence[SettingRange], labels: Sequence[str], width: int) -> I
     """Yield the table of the rates that were held, with the loss after each in every setting."""
     rates = _telling(ranges)
     columns = [
-        TableColumn(label, [_start(found), *(_cell(found, rate) for rate in rates)])
+        TextColumn(label, [_start(found), *(_cell(found, rate) for rate in rates)])
         for found, label in zip(ranges, labels, strict=True)
     ]
-    yield from blocks(
-        TableColumn("lr", ["start", *(f"{rate:g}" for rate in rates)]), columns, width
-    )
+    yield from blocks(TextColumn("lr", ["start", *(f"{rate:g}" for rate in rates)]), columns, width)
 
 
 def _telling(ranges: Sequence[SettingRange]) -> list[float]:
