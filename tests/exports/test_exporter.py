@@ -50,7 +50,7 @@ class ToRows(RunExporter):
         return ["written in rows"]
 
     def lines(self, run, trials):
-        for trial in run.trials(trials):
+        for trial in run.records(trials):
             yield f"{trial.id} {trial.ends['final_train_loss']}\\n"
 '''
 SIGNS = '''"""One trial's weights as their signs."""

@@ -122,7 +122,7 @@ def test_a_view_of_show_has_help_options_and_every_form(copy: Path) -> None:
     said = " ".join(gdcli(copy, "show", "--help").split())
     assert "--view results|falls|why|" in said
     assert "falls: how far each loss fell;" in said
-    assert "--least-fall NUMBER smallest fall that is listed (default 0)" in said
+    assert "--least-fall NUMBER smallest fall that is listed (default: 0)" in said
     table = gdcli(copy, "show", "bowl", "--view", "falls")
     assert "fall: the loss at the start minus the loss at the end" in table
     rows = list(
