@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import operator
 import re
 import sys
 import unicodedata
@@ -77,7 +78,9 @@ def meant(raw: object, kind: type) -> tuple[str, ...]:
         return ()
     with localcontext(EXACT):
         try:
-            found = [_written(number, kind) for number in _numbers(_plain(text), kind)]
+            plain = _plain(text)
+            numbers = _separated(plain, kind) or _marked(plain)
+            found = [_written(number, kind) for number in numbers]
         except (DecimalException, ValueError):
             return ()
     return tuple(dict.fromkeys(number for number in found if number))
@@ -111,12 +114,8 @@ def _digit(char: str) -> str:
     return char if value is None else str(value)
 
 
-def _numbers(text: str, kind: type) -> list[Decimal]:
-    """Return the numbers that a text may be, by how it separates digits, then by its marks."""
-    return _separated(text, kind) or _marked(text)
-
-
 def _separated(text: str, kind: type) -> list[Decimal]:
+    """Return the numbers that a text may be, by how it separates digits."""
     if NUMBER.fullmatch(text):
         number = Decimal(text)
         # 1.000 of a count is one thousand where a point stands between thousands.
@@ -134,6 +133,7 @@ def _separated(text: str, kind: type) -> list[Decimal]:
 
 
 def _marked(text: str) -> list[Decimal]:  # noqa: PLR0911 -- one a way of writing
+    """Return the number that a text is with a mark: a power, a suffix, a fraction."""
     if found := TIMES.fullmatch(text):
         return [_scaled(Decimal(found[1]), int(found[2]))]
     if found := FORTRAN.fullmatch(text):
@@ -168,10 +168,10 @@ LONGEST = 80  # characters of a value in an error message
 MOST_SAID = 1000  # of what an exception says
 MOST_DIGITS = 1000  # of an integer; Python converts no more than 4300
 LIMITS = {
-    Ge: ("ge", "at least", "less than"),
-    Gt: ("gt", "more than", "not more than"),
-    Le: ("le", "at most", "more than"),
-    Lt: ("lt", "less than", "not less than"),
+    Ge: ("ge", "at least", "less than", operator.ge),
+    Gt: ("gt", "more than", "not more than", operator.gt),
+    Le: ("le", "at most", "more than", operator.le),
+    Lt: ("lt", "less than", "not less than", operator.lt),
 }
 ODD_ZEROS = re.compile(r",\s*(0\d+)", re.ASCII)
 AXIS = "axis"  # an annotation: the field is an axis of the grid
@@ -243,14 +243,9 @@ class Option:
             fix = hint or ("give one of them" if self.choices else f"give {self.wanted}")
             raise UserError(where, f"{show(raw)} is not {self.wanted}", fix)
         for limit in self.limits:
-            attribute, _, broken = LIMITS[type(limit)]
+            attribute, _, broken, holds = LIMITS[type(limit)]
             bound = getattr(limit, attribute)
-            if not {
-                "ge": value >= bound,
-                "gt": value > bound,
-                "le": value <= bound,
-                "lt": value < bound,
-            }[attribute]:
+            if not holds(value, bound):
                 raise UserError(where, f"{show(value)} is {broken} {bound}", f"give {self.wanted}")
         return value
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gdcli.analysis.theory import RunConstants
-    from gdcli.engine.quantized_size import Quantized
+    from gdcli.problem import Quantized
 
 TIED = 1e-4  # of the fall from the start: two losses this close are the same
 

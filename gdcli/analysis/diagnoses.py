@@ -16,7 +16,7 @@ from math import exp, isfinite, isnan, log
 from statistics import linear_regression
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from gdcli.analysis.best import Candidate, Setting
+from gdcli.analysis.best import Candidate, Setting, settings_of
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose, words
 from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
 from gdcli.analysis.diagnosis.verdict import states
@@ -59,6 +59,11 @@ class Diagnoses:
         self._words: dict[str, tuple[str | None, str | None]] = {}
         self._known = cache(self._known_of)
         self._descent = cache(self._descent_of)
+
+    @cached_property
+    def settings(self) -> Sequence[Setting]:
+        """The settings of the trials, in their order."""
+        return settings_of(self.run.trials)
 
     def of(self, trial: TrialResult) -> Diagnosis:
         """Return what is said of a trial."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 
 from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, Catalogue
 from gdcli.door import fits
-from gdcli.engine.quantized_size import Quantized
 from gdcli.engine.theory.baseline import Baseline, FeatureSpread
 from gdcli.engine.theory.curvature import Curvature
 from gdcli.engine.theory.noise_floor import Floor
@@ -24,6 +23,7 @@ from gdcli.fields import Option, options_of
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
+from gdcli.problem import Quantized
 from gdcli.runs.csv_read import REPAIR, Value, value_of
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from gdcli.executors.worker import StepReports, end_with_parent, portable
 from gdcli.experiment.toml import loads
 from gdcli.fields import counted
 from gdcli.runs.signals import listen
+from gdcli.studies.again import trained_again
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,8 +46,6 @@ def main() -> None:
 
 
 def _weights(told: _Told, folder: Path, trial: str, trust: bool) -> dict[str, NDArray[Any]]:  # noqa: FBT001 -- as it was sent
-    from gdcli.studies.again import trained_again
-
     found = trained_again(folder, trial, lambda: told, trust=trust)
     return found.params | found.carried
 

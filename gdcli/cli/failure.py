@@ -17,7 +17,7 @@ from pathlib import Path
 from typer import TyperException
 
 from gdcli.catalog.user_code import fault_of
-from gdcli.engine.isolation import SETTINGS
+from gdcli.engine.isolation import SETTINGS, lacks_memory
 from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of, said, shortened
@@ -182,7 +182,7 @@ def _lines(error: BaseException) -> tuple[str, ...]:
             return error.lines
         case TyperException():
             return (_usage(error),)
-        case Exception() if _lacks_memory(error):
+        case Exception() if lacks_memory(error):
             return (f"{FULL}; {_room()}",)
         case OSError(errno=int()):
             return (_environment(error),)
@@ -197,13 +197,6 @@ def _room() -> str:
     if address_space() is not None:
         return "raise the limit of the address space (ulimit -v), or compute less at once"
     return "free some memory, or make the problem or its batches smaller"
-
-
-def _lacks_memory(error: Exception) -> bool:
-    """Return whether memory was asked for in vain: torch's errors are of no kind of their own."""
-    from gdcli.engine.isolation import lacks_memory
-
-    return lacks_memory(error)
 
 
 def _not_loaded(error: ImportError) -> str:

@@ -33,10 +33,8 @@ from gdcli.exports.exporter import (
 from gdcli.fields import counted, show
 from gdcli.runs import atomic
 from gdcli.runs.differences import Tolerance
+from gdcli.runs.folder import RunFolder
 from gdcli.runs.lookup import any_folder_of
-
-if TYPE_CHECKING:
-    from gdcli.runs.folder import RunFolder
 
 NOT_DONE, DIFFERENT = 1, 3
 
@@ -149,8 +147,6 @@ def merge(
 
 
 if TYPE_CHECKING:
-    from gdcli.runs.folder import RunFolder
-
     Form = str
 else:
     Form = Literal[tuple(names())]  # found: one more file is one more choice
@@ -195,8 +191,6 @@ def export(
         trust = collect(read, Trust, given)
         folder = collect(any_folder_of, run)
     options, exporter = chosen
-    from gdcli.runs.folder import RunFolder
-
     contents = RunFolder(folder, trust=trust.trust)
     contents.check()
     contents.check_trials(options.trial, "--trial")

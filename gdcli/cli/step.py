@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from annotated_types import Ge, Gt, Le
 
+from gdcli import fields
 from gdcli.cli.options import (
     RUN,
     Screen,
@@ -21,11 +22,13 @@ from gdcli.cli.options import (
     read,
 )
 from gdcli.errors import UserError
-from gdcli.fields import convert, show, suggestion
 from gdcli.formula import Formula, parse
 from gdcli.numbers import bytes_in_words
 from gdcli.report.text_tables import write_lines
 from gdcli.runs import atomic
+
+if TYPE_CHECKING:
+    from gdcli.studies.step.descent import Descent
 
 AT = "--at"
 DESCENT = "Descent"  # a heading of the help
@@ -102,26 +105,29 @@ def step(
         screen = collect(read, Screen, given)
     if files.output:
         checked_file(files.output, ENDINGS)
-    from gdcli.studies.step.descent import descend, explain, losses_at, torch_script
-    from gdcli.studies.step.show import print_chain, print_descent
+    from gdcli.studies.step import descent, show
 
     start = _start(formula, starts)
-    _check_loss(float(losses_at(formula, start)), start)
-    descent = descend(formula, start, options.lr, options.steps)
+    _check_loss(float(descent.losses_at(formula, start)), start)
+    steps = descent.descend(formula, start, options.lr, options.steps)
     if files.output:  # first of all: whoever reads what is printed may have enough of it early
-        from gdcli.studies.step.page import page_bytes
-
-        page = page_bytes(expression, descent, options.lr)
-        atomic.write(files.output, [page])
-        screen.tell(f"the page is in {files.output} ({bytes_in_words(len(page))})")
+        _write_page(files.output, expression, steps, options.lr, screen)
     if display.torch:
-        script = torch_script(formula, start, options.lr, options.steps)
+        script = descent.torch_script(formula, start, options.lr, options.steps)
         write_lines(script.splitlines(), screen.console())
     elif display.explain:
-        print_chain(explain(formula, start), screen.format, screen.console())
+        show.print_chain(descent.explain(formula, start), screen.format, screen.console())
     else:
-        print_descent(descent, screen.format, screen.console())
+        show.print_descent(steps, screen.format, screen.console())
     return 0
+
+
+def _write_page(file: Path, text: str, descent: Descent, lr: float, screen: Screen) -> None:
+    from gdcli.studies.step.page import page_bytes
+
+    page = page_bytes(text, descent, lr)
+    atomic.write(file, [page])
+    screen.tell(f"the page is in {file} ({bytes_in_words(len(page))})")
 
 
 def _starts(typed: Sequence[str]) -> dict[str, float]:
@@ -131,9 +137,11 @@ def _starts(typed: Sequence[str]) -> dict[str, float]:
 
 
 def _number(name: str, text: str) -> float:
-    value: float | None = convert(text, float)
+    value: float | None = fields.convert(text, float)
     if value is None:
-        raise UserError(AT, f"{show(f'{name}={text}')} is not a number", f"write {name}=1.5, say")
+        raise UserError(
+            AT, f"{fields.show(f'{name}={text}')} is not a number", f"write {name}=1.5, say"
+        )
     return value
 
 
@@ -143,8 +151,8 @@ def _start(formula: Formula, given: Mapping[str, float]) -> dict[str, float]:
 
     def check(name: str) -> None:
         if name not in names:
-            fix = suggestion(name, names) or f"its weights are {', '.join(names)}"
-            raise UserError(AT, f"{show(name)} is not in the formula", fix)
+            fix = fields.suggestion(name, names) or f"its weights are {', '.join(names)}"
+            raise UserError(AT, f"{fields.show(name)} is not in the formula", fix)
         if name not in given:
             raise UserError(AT, f"{name} has no start", f"add --at {name}=1")
 

@@ -13,7 +13,8 @@ from annotated_types import Ge
 from gdcli.cli.options import GRID, RUN, Screen, checked_file, collect_errors, read
 from gdcli.cli.problem_commands import ReadExperiment, problem_command
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Axes, Training, Trial
+from gdcli.experiment.grid import Axes, Training, Trial, described
+from gdcli.fields import counted
 from gdcli.numbers import bytes_in_words
 from gdcli.runs import atomic
 from gdcli.studies.options import Compute, DataMap, GradientCheck, RangeTest, View
@@ -162,23 +163,22 @@ def explore(experiment: ReadExperiment, given: Mapping[str, Any]) -> int:
     with collect_errors() as collect:
         screen = collect(read, Screen, given)
         compute = collect(read, Compute, given)
-        files = collect(read, ExploreFiles, given)
+        wanted = collect(read, ExploreFiles, given)
         options = collect(read, DataMap, given)
         grid = collect(experiment)
-    if files.output:
-        checked_file(files.output, PAGES)
-    from gdcli.studies.explore import dynamics, show
-    from gdcli.studies.explore import files as tables
+    if wanted.output:
+        checked_file(wanted.output, PAGES)
+    from gdcli.studies.explore import dynamics, files, show
 
-    folder = tables.folder_for(grid, options, files.folder)
+    folder = files.folder_for(grid, options, wanted.folder)
     found = dynamics.explore(grid, options, compute, screen.progress)
     # First of all: whoever reads what is printed may have enough of it early.
-    tables.write(folder, found, compute, show.tables_of(found))
-    page_size = _write_maps(found, files.output) if files.output else ""
+    files.write(folder, found, compute, show.tables_of(found))
+    page_size = _write_maps(found, wanted.output) if wanted.output else ""
     show.print_exploration(found, screen.format, screen.console())
     screen.tell(f"the examples are in {folder / 'examples.csv'}")
-    if files.output:
-        screen.tell(f"the data maps are in {files.output} ({page_size})")
+    if wanted.output:
+        screen.tell(f"the data maps are in {wanted.output} ({page_size})")
     return _exit_code(found.failed, grid.varied, screen)
 
 
@@ -223,10 +223,18 @@ def gradcheck(experiment: ReadExperiment, given: Mapping[str, Any]) -> int:
 
 def _exit_code(failed: Mapping[Trial, str], varied: Sequence[str], screen: Screen) -> int:
     """Warn of the trials that failed, which a study leaves out; return 1 if there are any."""
-    if not failed:
-        return 0
-    from gdcli.runs.work import left_out
-
-    for line in left_out(failed, varied):
+    for line in _left_out(failed, varied):
         screen.warn(line)
-    return 1
+    return int(bool(failed))
+
+
+def _left_out(failed: Mapping[Trial, str], varied: Sequence[str]) -> list[str]:
+    """Return a line for each message of a study's failed trials, with their number."""
+    groups: dict[str, list[Trial]] = {}
+    for trial, message in failed.items():
+        groups.setdefault(message, []).append(trial)
+    return [
+        f"left out: {counted(len(trials), 'trial', 'trials')} that failed"
+        f" ({'' if len(trials) == 1 else 'the first: '}{described(trials[0], varied)}): {message}"
+        for message, trials in groups.items()
+    ]

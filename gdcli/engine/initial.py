@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
+
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import whole_of
+from gdcli.engine.layers.quantized import with_rounding
 from gdcli.errors import UserError
 from gdcli.problem import Data, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-    from torch import nn
 
 Start = dict[str, "NDArray[np.float64]"]
 
 
 def network_start(problem: Network, data: Data, rng: np.random.Generator) -> Start:
     """Return a network's parameters: drawn here for known layers, else as the module made them."""
-    import torch
-    from torch.nn.modules.module import register_module_parameter_registration_hook
-
     registrations = Registrations()
     with register_module_parameter_registration_hook(registrations.note):
         module = module_of(problem, data, int(rng.integers(2**32)))
@@ -69,10 +71,6 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
     The module draws its parameters from torch's global stream: the stream is seeded for it and
     restored afterwards.
     """
-    import torch
-
-    from gdcli.engine.layers.quantized import with_rounding
-
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed would reseed every GPU, too.
         torch.default_generator.manual_seed(seed)
@@ -90,8 +88,6 @@ def module_of(problem: Network | StatefulNetwork, data: Data, seed: int = 0) -> 
 
 def _check_lazy(problem: Problem, module: nn.Module) -> None:
     """Raise UserError for a lazy layer that has seen no examples: it has no shapes yet."""
-    from torch.nn.parameter import is_lazy
-
     for name, array in (*module.named_parameters(), *module.named_buffers()):
         if is_lazy(array):
             what = f"its {name} has no shape yet: a lazy layer waits for examples"
@@ -133,9 +129,6 @@ class Registrations:
 
     def note(self, module: nn.Module, name: str, parameter: nn.Parameter) -> None:
         """Note a parameter that a module is about to register under a name."""
-        from torch import nn
-        from torch.nn.parameter import is_lazy
-
         if not isinstance(module, nn.Linear | nn.Conv2d):
             return
         place = module, name

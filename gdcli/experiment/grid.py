@@ -19,6 +19,7 @@ from annotated_types import Ge, Gt, Le
 from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, name_of
 from gdcli.catalog.user_code import is_own, name_in
 from gdcli.errors import UserError
+from gdcli.experiment.axis import text
 from gdcli.fields import AXIS, LATER, WHOLE, settings_of, show
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
@@ -439,3 +440,17 @@ def setting(trial: Trial, name: str) -> Any:
         )
     parts = [part for part in (trial.optimizer, trial.schedule) if name_of(part) == owner]
     return getattr(parts[0], field) if parts else None
+
+
+def described(trial: Trial, varied: Sequence[str]) -> str:
+    """Return the settings that tell a trial from the others of its problem, in words."""
+    size = f" {trial.batch_size}" if trial.batch_size else ""
+    own = [(name, setting(trial, name)) for name in varied]
+    return ", ".join(
+        [
+            f"{trial.method}{size} {name_of(trial.optimizer)}",
+            f"lr {trial.lr!r}",
+            *(f"{name} {text(value)}" for name, value in own if value is not None),
+            f"seed {trial.seed}",
+        ]
+    )

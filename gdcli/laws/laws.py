@@ -20,10 +20,9 @@ import numpy as np
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, name_of
 from gdcli.catalog.user_code import absolute, holds, is_file
 from gdcli.column import MEASURED
-from gdcli.engine.device import device_for
+from gdcli.engine.device import Torch, device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import needs_torch, program_for, starting_point, why_not_stacked
-from gdcli.engine.initial import Start
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Training
@@ -47,6 +46,7 @@ from gdcli.problems.quadratic import Quadratic
 from gdcli.schedule import Schedule
 
 if TYPE_CHECKING:
+    from gdcli.engine.initial import Start
     from gdcli.engine.programs.program import Program
     from gdcli.experiment.grid import Trial
 
@@ -190,8 +190,6 @@ class OptimizerLaws:
 
 
 def _torch(values: np.ndarray) -> Any:
-    from gdcli.engine.device import Torch
-
     return Torch("float64").array(values)
 
 

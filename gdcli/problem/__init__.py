@@ -23,7 +23,7 @@ from gdcli.problem.contract import (
     Surface,
     of_both_parts,
 )
-from gdcli.problem.network import BITS, Network, StatefulNetwork
+from gdcli.problem.network import BITS, Network, Quantized, StatefulNetwork
 
 __all__ = [
     "BITS",
@@ -36,6 +36,7 @@ __all__ = [
     "OfClasses",
     "Params",
     "Problem",
+    "Quantized",
     "StatefulNetwork",
     "Surface",
     "of_both_parts",

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple
 
 from annotated_types import Ge, Le
 
@@ -128,6 +128,16 @@ class Network(Problem, OfClasses):
     def loss(self, params: Params, batch: Batch) -> Array:
         """Raise NotImplementedError: the engine computes the loss with the criterion."""
         raise NotImplementedError
+
+
+class Quantized(NamedTuple):
+    """How a network is rounded, and the bytes of its parameters before and after."""
+
+    how: str  # none, ptq or qat
+    weight_bits: int | None
+    activation_bits: int | None
+    float_bytes: int
+    bytes: int
 
 
 def criterion_name(criterion: str | Callable[..., Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rich.text import Text
 
-from gdcli.analysis.best import Setting, quantization_rows, settings_of
+from gdcli.analysis.best import Setting, quantization_rows
 from gdcli.analysis.diagnoses import Diagnoses, rate_diagnosis
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT
 from gdcli.analysis.diagnosis.limits import Limits
@@ -61,7 +61,7 @@ def print_results(
     is missing or damaged.
     """
     diagnoses = diagnoses or diagnoses_of(folder)
-    settings = settings_of(diagnoses.run.trials)
+    settings = diagnoses.settings
     if form == "table":
         _print_all(folder, diagnoses, settings, console)
     else:
@@ -290,7 +290,7 @@ def _row(finding: CheckResult, *, apart: bool) -> dict[str, str]:
 def print_why(folder: Path, diagnoses: Diagnoses, form: str, console: Console) -> None:
     """Print the table, or as csv or json the figures in full."""
     rows = (why_table if form in ("table", "md") else why_rows)(folder, diagnoses)
-    settings = settings_of(diagnoses.run.trials)
+    settings = diagnoses.settings
     base = baseline_lines(diagnoses, settings, _names(diagnoses, settings))
     rates = [trial.lr for trial in diagnoses.run.trials]
     print_rows(rows, form, console, [*why_notes(rows), *base, MORE], rates)

@@ -98,7 +98,7 @@ def why_rows(folder: Path, diagnoses: Diagnoses) -> list[Row]:
     Figures are medians over the trials with the most frequent state. limit_is exact or
     sufficient.
     """
-    settings = settings_of(diagnoses.run.trials)
+    settings = diagnoses.settings
     candidates = [(setting, candidate) for setting in settings for candidate in setting.candidates]
     return [_why_row(diagnosis) for diagnosis in rate_diagnoses(folder, diagnoses, candidates)]
 

@@ -8,6 +8,15 @@ from gdcli.door import GO_ON
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 
+MARKS = ("summary.csv", "manifest.json", ".gdcli")  # a run has one of them from its first moment
+STUDY = "examples.csv"  # what gdcli explore leaves is no run
+
+
+def is_run(folder: Path) -> bool:
+    """Return whether a folder is a run's."""
+    marked = any((folder / mark).exists() for mark in MARKS)
+    return marked and not (folder / STUDY).exists()
+
 
 def folder_of(run: str) -> Path:
     """Return the folder of a finished run; raises UserError if it is none."""
@@ -28,8 +37,6 @@ def intact(run: str) -> Path:
 
 def any_folder_of(run: str) -> Path:
     """Return the folder of a run, finished or not; raises UserError if it is none."""
-    from gdcli.runs.overview import MARKS, is_run
-
     for folder in (Path(run), Path("results", run)):
         if is_run(folder):
             return folder

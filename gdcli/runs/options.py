@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
+from gdcli.analysis.diagnosis.verdict import qualities, states
 from gdcli.errors import UserError
 from gdcli.fields import OneOf, show, suggestion
 
@@ -101,8 +102,6 @@ def fail_on_words() -> tuple[str, ...]:
 
 def diagnosed() -> dict[str, str]:
     """Return the words of --fail-on that a diagnosis says, and what they are there."""
-    from gdcli.analysis.diagnosis.verdict import qualities, states
-
     return {word.replace(" ", "-"): word for word in (*states(), *qualities())}
 
 

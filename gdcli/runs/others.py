@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.batch import batches_of
-from gdcli.engine.estimate import numpy_seconds
+from gdcli.engine.estimate import numpy_seconds, quick_estimate
 from gdcli.engine.families.find import on_torch
 from gdcli.errors import UserError
 from gdcli.fields import show
@@ -323,8 +323,6 @@ def _pays(source: ReusedRun, batches: Sequence[TrialBatch]) -> bool:
     most = numpy_seconds(batches)
     if not most / TOO_MANY < reading < most:
         return reading < most
-    from gdcli.engine.estimate import quick_estimate
-
     return reading < quick_estimate(batches, "cpu", enough=2 * reading)
 
 

@@ -11,12 +11,9 @@ from typing import Any
 from gdcli.catalog.user_code import name_in
 from gdcli.errors import UserError
 from gdcli.runs.folder import State, state_of
+from gdcli.runs.lookup import is_run
 from gdcli.runs.manifest import read as read_manifest
 from gdcli.runs.spec import SHOWN, read_spec
-
-MARKS = ("summary.csv", "manifest.json", ".gdcli")  # a run has one of them from its first moment
-
-STUDY = "examples.csv"  # what gdcli explore leaves is no run
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,6 @@ class RunEntry:
     state: str
     batches: str  # as the trials
     finished: str
-
-
-def is_run(folder: Path) -> bool:
-    """Return whether a folder is a run's."""
-    marked = any((folder / mark).exists() for mark in MARKS)
-    return marked and not (folder / STUDY).exists()
 
 
 def overview(folder: Path) -> list[RunEntry]:

@@ -10,15 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.estimate import allowance, stacks_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.isolation import isolated
 from gdcli.engine.plan import Plan, plan_of
-from gdcli.experiment.axis import text
-from gdcli.experiment.grid import Trial, setting
-from gdcli.fields import counted
+from gdcli.experiment.grid import Trial, described
 from gdcli.runs.csv_read import cells, lines_of
 from gdcli.runs.csv_write import Rows
 from gdcli.runs.store import Shard
@@ -129,34 +126,9 @@ def failed_trials(batch: TrialBatch, shard: Shard) -> Iterator[tuple[Trial, str]
 def failure_lines(batch: TrialBatch, shard: Shard, varied: Sequence[str]) -> list[str]:
     """Return a line for each trial of a batch that failed: its settings, and what it raised."""
     return [
-        f"failed: trial {trial.id} ({_described(trial, varied)}): {message}"
+        f"failed: trial {trial.id} ({described(trial, varied)}): {message}"
         for trial, message in failed_trials(batch, shard)
     ]
-
-
-def left_out(failed: Mapping[Trial, str], varied: Sequence[str]) -> list[str]:
-    """Return a line for each message of a study's failed trials, with their number."""
-    groups: dict[str, list[Trial]] = {}
-    for trial, message in failed.items():
-        groups.setdefault(message, []).append(trial)
-    return [
-        f"left out: {counted(len(trials), 'trial', 'trials')} that failed"
-        f" ({'' if len(trials) == 1 else 'the first: '}{_described(trials[0], varied)}): {message}"
-        for message, trials in groups.items()
-    ]
-
-
-def _described(trial: Trial, varied: Sequence[str]) -> str:
-    size = f" {trial.batch_size}" if trial.batch_size else ""
-    own = [(name, setting(trial, name)) for name in varied]
-    return ", ".join(
-        [
-            f"{trial.method}{size} {name_of(trial.optimizer)}",
-            f"lr {trial.lr!r}",
-            *(f"{name} {text(value)}" for name, value in own if value is not None),
-            f"seed {trial.seed}",
-        ]
-    )
 
 
 def spliced(batch: TrialBatch, held: Shard, again: Mapping[str, Shard]) -> Shard:

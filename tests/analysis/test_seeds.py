@@ -196,7 +196,7 @@ def len_of(setting: Setting) -> int:
 
 def test_rows_have_the_figures_in_full(tmp_path: Path) -> None:
     run = read_trials(write_run(tmp_path, grid(seeds=6)))
-    first, second = seed_rows(run)
+    first, second = seed_rows(Diagnoses(run, None))
     assert (first["optimizer"], first["lr"], first["seeds"]) == ("vanilla", 0.1, 6)
     assert first["held_out_seeds"] == 3
     assert (second["good_from"], second["good_to"], second["good_rates"]) == (0.1, 0.1, 1)
@@ -239,7 +239,7 @@ def test_pairs_are_corrected_within_their_problem(tmp_path: Path) -> None:
 
 def test_one_seed_has_no_quartiles(tmp_path: Path) -> None:
     run = read_trials(write_run(tmp_path, [Made([9.0, 1.0]), Made([9.0, 2.0], optimizer="adam")]))
-    for row in seed_rows(run):
+    for row in seed_rows(Diagnoses(run, None)):
         assert (row["train_loss"], row["q1"], row["q3"]) == (row["train_loss"], None, None)
     diagnoses = Diagnoses(run, None)
     for row in best_rows(diagnoses, settings_of(run.trials)):
@@ -259,6 +259,6 @@ def test_the_least_p_is_what_the_note_says(count: int) -> None:
 
 def test_a_run_that_diverged_everywhere_has_rows_without_figures(tmp_path: Path) -> None:
     run = read_trials(write_run(tmp_path, [Made([1.0, inf], status="diverged")]))
-    (row,) = seed_rows(run)
+    (row,) = seed_rows(Diagnoses(run, None))
     assert {value for name, value in row.items() if name not in run.names} == {None}
     assert pair_rows(run) == []

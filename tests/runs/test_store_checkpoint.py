@@ -110,13 +110,14 @@ def saving(self, arrays):
 checkpoint.Checkpoint.save = saving
 """
 TOLD = """
-from gdcli.engine import train
-unpack = train.unpack
+from gdcli.engine.recorder import TrainingState
+unpacked = TrainingState.unpacked
 def unpacking(*given):
+    state = unpacked(*given)
     with open("resumed", "w") as file:
-        file.write(str(step := unpack(*given)))
-    return step
-train.unpack = unpacking
+        file.write(str(state.step))
+    return state
+TrainingState.unpacked = unpacking
 """
 
 

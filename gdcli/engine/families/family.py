@@ -10,7 +10,7 @@ from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import whole_of
 from gdcli.engine.layout import Pieces
 from gdcli.engine.sampling import stream
-from gdcli.problem import Data, Problem
+from gdcli.problem import Data, Problem, Quantized
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gdcli.engine.families.objective import Objective
     from gdcli.engine.initial import Start
     from gdcli.engine.programs.program import Program
-    from gdcli.engine.quantized_size import Quantized
     from gdcli.engine.theory.baseline import Baseline, FeatureSpread
     from gdcli.engine.theory.curvature import Curvature, Least
     from gdcli.engine.theory.noise_floor import Noise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 import torch
 
@@ -166,6 +166,13 @@ class OfLinearModel(Objective[LinearModel]):
             right = hits(scores["accuracy"], batch["y"][..., None])[..., 0]
             found[f"{part}_{HITS}"] = right.sum(0) / len(z)
         return found
+
+
+def on_torch(problem: Problem, data: Data, device: Torch) -> Objective[Any]:
+    """Return the objective of a problem that other engines compute on NumPy."""
+    if isinstance(problem, Analytic):
+        return OfAnalytic(problem, data, device)
+    return OfLinearModel(cast("LinearModel", problem), data, device)
 
 
 class OfNetwork(Objective[Network]):

@@ -51,6 +51,14 @@ class NumPyFamily(Family[P], ABC):
 
     needs_torch = False
 
+    def objective(
+        self, problem: P, data: Data, device: Torch, quantize_from_step: int
+    ) -> Objective[Any]:
+        """Return the function of one point, or the mean cost of the predictions of one trial."""
+        from gdcli.engine.families.objective import on_torch
+
+        return on_torch(problem, data, device)
+
     def batch_limit(self, method: str) -> int:
         """Return a fixed number: a step costs little."""
         return MOST_TRIALS
@@ -70,14 +78,6 @@ class AnalyticFamily(NumPyFamily[Analytic]):
         first, layout = trials[0], tiled_by_seed(trials, width or NARROWEST)
         problem: Any = first.problem
         return AnalyticProgram(problem, data, layout, device, rotate=first.optimizer.linear)
-
-    def objective(
-        self, problem: Analytic, data: Data, device: Torch, quantize_from_step: int
-    ) -> Objective[Analytic]:
-        """Return the function of one point."""
-        from gdcli.engine.families.objective import OfAnalytic
-
-        return OfAnalytic(problem, data, device)
 
     def curvature(self, problem: Analytic, data: Data) -> Curvature | None:
         """Return the exact curvature of a quadratic."""
@@ -111,14 +111,6 @@ class LinearModelFamily(NumPyFamily[LinearModel]):
             shapes = _multiplied(trials[0], data, by_hessian=fits)
             width = width_for(trials, device, data.train["y"].shape[1], shapes)
         return kind(problem, data, tiled_by_seed(trials, width), device)
-
-    def objective(
-        self, problem: LinearModel, data: Data, device: Torch, quantize_from_step: int
-    ) -> Objective[LinearModel]:
-        """Return the mean cost of the predictions of one trial."""
-        from gdcli.engine.families.objective import OfLinearModel
-
-        return OfLinearModel(problem, data, device)
 
     def curvature(self, problem: LinearModel, data: Data) -> Curvature | None:
         """Return the exact curvature of least squares, a bound of other costs."""

@@ -16,15 +16,15 @@ from gdcli.engine.families.family import Family
 from gdcli.engine.families.footprint import each_by_itself, footprint, in_chunks, in_pieces
 from gdcli.engine.families.objective import Objective, OfNetwork, OfStatefulNetwork
 from gdcli.engine.initial import Start, module_of, network_start, parameters_of
+from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
 from gdcli.engine.layers.stacked import stacked
 from gdcli.engine.layout import ON_A_GPU, Pieces, TrialLayout, one_axis
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram, StatefulProgram
 from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.programs.vmap import OneByOne, Together, obstacle
-from gdcli.engine.quantized_size import quantized_of
 from gdcli.engine.theory.baseline import network_baseline
-from gdcli.problem import Data, Network, Problem, StatefulNetwork
+from gdcli.problem import Data, Network, Problem, Quantized, StatefulNetwork
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.programs.first_axis import FirstAxisProgram
     from gdcli.engine.programs.vmap import Mapping
-    from gdcli.engine.quantized_size import Quantized
     from gdcli.engine.theory.baseline import Baseline
     from gdcli.experiment.grid import Trial
 
 P = TypeVar("P", bound=Problem)
 FEATURES, IMAGES = 2, 4  # axes of their examples
+FLOAT = 4  # bytes of a float32: a parameter that is not rounded, or a scale
 PAIR = 2  # trials: bmm takes another path for a stack of one
 CRITERIA_FROM_0 = ("cross_entropy", "mse")  # no loss is below 0
 
@@ -188,8 +188,19 @@ class NetworkFamily(TorchFamily[Network]):
         return network_baseline(problem, data)
 
     def size(self, problem: Network, data: Data) -> Quantized:
-        """Return the bytes of the parameters, in floats and rounded."""
-        return quantized_of(problem, data)
+        """Return the bytes: rounded weights, a scale for each output, the rest in floats.
+
+        The weights of a layer are packed, so its last byte may be partly empty.
+        """
+        module = module_of(problem, data)
+        whole = sum(parameter.numel() for parameter in module.parameters()) * FLOAT
+        size = whole
+        for layer in module.modules():
+            if isinstance(layer, RoundedLinear | RoundedConv2d):
+                weights, outputs = layer.weight.numel(), len(layer.weight)
+                size += -(-weights * layer.rounding.weight_bits // 8) + FLOAT * (outputs - weights)
+        bits = problem.weight_bits, problem.activation_bits
+        return Quantized(problem.quantize, *bits, whole, size)
 
     def never_below(self, problem: Network) -> float | None:
         """Return 0 for the criteria that are known."""

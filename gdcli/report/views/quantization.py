@@ -21,10 +21,8 @@ class QuantizationView(TableView):
 
     def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return one row for each way of rounding a network."""
-        from gdcli.analysis.best import settings_of
         from gdcli.report.results import QUANTIZATION_NOTES, quantized_rows
 
         del folder
-        settings = settings_of(diagnoses.run.trials)
-        rows = quantized_rows(diagnoses.run, settings, theory_of_run(diagnoses))
+        rows = quantized_rows(diagnoses.run, diagnoses.settings, theory_of_run(diagnoses))
         return ViewTable(rows, QUANTIZATION_NOTES)

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from gdcli.analysis.best import Setting
     from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.analysis.seeds import SeedStatistics
-    from gdcli.runs.trials import Trials
 
 SEED_NOTES = (
     "held_out: one half of the seeds chooses the lr; held_out_loss is the median loss of the other",
@@ -34,20 +33,19 @@ class SeedsView(TableView):
     def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return one row a setting."""
         del folder
-        return ViewTable(seed_rows(diagnoses.run), SEED_NOTES)
+        return ViewTable(seed_rows(diagnoses), SEED_NOTES)
 
 
-def seed_rows(run: Trials) -> list[Row]:
+def seed_rows(diagnoses: Diagnoses) -> list[Row]:
     """Return one row a setting: its best learning rate, and how sure the seeds make it."""
-    from gdcli.analysis.best import settings_of
     from gdcli.analysis.seeds import seed_statistics
 
     return [
         {
-            **dict(zip(run.names, setting.values, strict=True)),
+            **dict(zip(diagnoses.run.names, setting.values, strict=True)),
             **_row(setting, seed_statistics(setting)),
         }
-        for setting in settings_of(run.trials)
+        for setting in diagnoses.settings
     ]
 
 

@@ -43,11 +43,10 @@ class TargetView(TableView):
 
     def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return one row a setting."""
-        from gdcli.analysis.best import settings_of
         from gdcli.analysis.targets import Target, costs, times_to_target
 
         run, target = diagnoses.run, Target(*self._target(diagnoses))
-        found = times_to_target(settings_of(run.trials), costs(folder, run, target))
+        found = times_to_target(diagnoses.settings, costs(folder, run, target))
         return ViewTable([_row(run, one, target) for one in found], TARGET_NOTES)
 
     def _target(self, diagnoses: Diagnoses) -> tuple[str, float, bool]:

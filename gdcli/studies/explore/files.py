@@ -130,7 +130,16 @@ def _content(found: Exploration, machine: Compute) -> dict[str, Any]:
 
 
 REGIONS = ("easy", "ambiguous", "hard")
+PERCENT = {*REGIONS, "never_learned", "unforgettable", "precision", "recall"}  # columns
 CONFIDENT = 0.5  # mean probability of the label from which an example that is sure is easy
+
+
+def in_percent(row: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a row with its shares as a person reads them: 7.7%."""
+    return {
+        name: f"{value:.1%}" if name in PERCENT and isinstance(value, float) else value
+        for name, value in row.items()
+    }
 
 
 def regions_of(

@@ -18,8 +18,8 @@ from gdcli.fields import counted
 from gdcli.report.page.content import embedded, plain_or_none
 from gdcli.report.page.html import DRAWING, document, scripts_of
 from gdcli.runs.manifest import command
-from gdcli.studies.explore.files import REGIONS
-from gdcli.studies.explore.show import columns_of, count_rows, in_percent, labels_of, target_columns
+from gdcli.studies.explore.files import REGIONS, in_percent
+from gdcli.studies.explore.show import columns_of, count_rows, labels_of, target_columns
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,6 +12,7 @@ from gdcli.studies.explore.files import (
     REGRESSED,
     ExploredRun,
     ExploredSetting,
+    in_percent,
     read_explored,
     same_examples,
 )
@@ -38,8 +39,6 @@ class ExploredSection(PageView):
         found = read_explored(run.source.folder)
         if found is None:
             return None
-        from gdcli.studies.explore.show import in_percent  # what few runs need
-
         if not same_examples(found.study, run.manifest):
             return Content(notes=[OTHER], scripted=False)
         told = [n for n in found.table[0] if any(row[n] is not None for row in found.table)]

@@ -20,7 +20,7 @@ from gdcli.report.charts.terminal import TERMINAL_COLORS, Frame, scatter
 from gdcli.report.console import picture_width, print_lines
 from gdcli.report.dry_run import trial_labels, trial_rows
 from gdcli.report.text_tables import TextColumn, blocks, print_rows
-from gdcli.studies.explore.files import REGIONS, counts_of, rank_correlation
+from gdcli.studies.explore.files import PERCENT, REGIONS, counts_of, rank_correlation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -252,7 +252,6 @@ def about(expected: float) -> str:
 
 
 MOST_SETTINGS = 12  # whose correlations are printed
-PERCENT = {*REGIONS, "never_learned", "unforgettable", "precision", "recall"}
 SHOWN = (
     *("train_loss", *REGIONS, "never_learned", "unforgettable", "forgetting"),
     *(
@@ -315,14 +314,6 @@ def _title(found: Exploration) -> str:
 def _column(name: str, rows: Sequence[Mapping[str, Value]]) -> TextColumn:
     cells = [_said(name, row) for row in rows]
     return TextColumn(name.replace("_", " "), cells)
-
-
-def in_percent(row: Mapping[str, Value]) -> dict[str, Value]:
-    """Return a row with its shares as a person reads them: 7.7%."""
-    return {
-        name: f"{value:.1%}" if name in PERCENT and isinstance(value, float) else value
-        for name, value in row.items()
-    }
 
 
 def _said(name: str, row: Mapping[str, Value]) -> str:

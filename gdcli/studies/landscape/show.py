@@ -16,11 +16,7 @@ from math import isfinite, isnan
 from textwrap import wrap
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.patheffects import Normal, Stroke
 from rich.text import Text
 
 from gdcli.numbers import all_digits, for_json, rounded
@@ -39,6 +35,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
     from rich.console import Console
 
@@ -313,6 +310,8 @@ DATELESS: dict[str, dict[str, None]] = {"svg": {"Date": None}, "pdf": {"Creation
 
 def drawn(scene: Landscape, form: str) -> bytes:
     """Return the picture as a file of the `form` png, svg or pdf."""
+    import matplotlib as mpl
+
     figure = figure_of(scene)
     file = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "gdcli", "svg.fonttype": "none"}):
@@ -322,6 +321,8 @@ def drawn(scene: Landscape, form: str) -> bytes:
 
 def figure_of(scene: Landscape) -> Figure:
     """Return the picture."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(8, 6), layout="constrained")
     axes = figure.add_subplot()
     axes.set_facecolor("0.5")  # where there is no finite loss
@@ -368,6 +369,8 @@ def _cells(scene: Landscape) -> tuple[float, float, float, float]:
 
 def _walk(scene: Landscape, axes: Axes) -> None:
     """Draw the ways, with a dot where they start and a star, or a cross, where they end."""
+    from matplotlib.patheffects import Normal, Stroke
+
     ways = scene.ranked
     labels = trial_labels([way.trial for way in ways])
     size = np.array([scene.xs[-1] - scene.xs[0], scene.ys[-1] - scene.ys[0]])
@@ -396,6 +399,8 @@ def _look(order: int) -> tuple[str, Style]:
 
 def _figure_legend(axes: Axes, labels: Sequence[str]) -> None:
     """Name the ways that end lowest; a dollar is a dollar, and begins no formula."""
+    from matplotlib.lines import Line2D
+
     lines = []
     for order, label in enumerate(labels[:MOST_NAMED]):
         color, style = _look(order)
