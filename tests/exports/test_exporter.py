@@ -114,7 +114,7 @@ def test_one_more_file_is_one_more_exporter(copy: Path) -> None:
     run(copy, "export", "a", "--to", "signs", "-o", "signs.txt")
     assert set((copy / "signs.txt").read_text()) <= {"0", "1", " "}
     _, mistake = run(copy, "export", "a", "--to", "signs", code=2)
-    assert "signs is not printed; give a file that ends in .txt" in mistake
+    assert "signs cannot be printed; give a file that ends in .txt" in mistake
     _, mistake = run(copy, "export", "a", "--to", "needy", code=2)
     assert "needy needs no_such_package, which is not installed" in mistake
     _, mistake = run(copy, "export", "a", "--to", "row", code=2)
