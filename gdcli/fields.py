@@ -331,7 +331,7 @@ def convert(raw: object, kind: type) -> Any:
     """Return `raw` as a value of `kind`, or None where it is not one.
 
     Text is parsed; a value that TOML has typed already must be of the kind (an integer is a
-    number too). nan and inf are no numbers here.
+    number too). nan and inf are not numbers here.
     """
     if kind is Path:  # none has a NUL, which a file of TOML may say
         text = str(raw) if isinstance(raw, str | Path) else ""

@@ -38,7 +38,7 @@ MEANINGS = {
     "state": "state, what: what most seeds do",
     "limit": "limit: largest stable learning rate; 'or more': a safe lower bound of it",
     "step": "step: measured change of the gradient norm in a step",
-    "theory": "theory: the same in the long run, in theory",
+    "theory": "theory: change of the gradient norm in a step, in the long run, in theory",
     "floor": "floor: how far above the least loss SGD stays, measured",
     "theory_floor": "theory floor: how far above the least loss SGD stays, in theory",
 }

@@ -147,7 +147,7 @@ FACTS = (
         "diverged_by",
         "text",
         "`growth`: the loss exceeded `--diverge-at`; `overflow` or `nan`: the loss or a parameter"
-        " was no finite number",
+        " was not finite",
     ),
 )
 MESSAGE = End("message", "text", "what a trial that failed raised", take="own")

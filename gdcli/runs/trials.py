@@ -302,7 +302,7 @@ def seconds_of(folder: Path, run: Trials) -> dict[str, float]:
     for row in rows:
         count, seconds = (row.number(place, header.cells[place]) or 0.0 for place in places)
         if not (isfinite(count) and isfinite(seconds) and 0 <= count <= MOST_TRIALS):
-            row.refuse("its trials and seconds are no numbers that a batch has")
+            row.refuse("its trials and seconds cannot be those of a batch")
         for trial in islice(trials, int(count)):
             if seconds > 0:
                 found[trial.id] = seconds / count
