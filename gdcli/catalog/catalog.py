@@ -16,7 +16,6 @@ Its options are those arguments of the class that have a number, a flag or numbe
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 from dataclasses import dataclass, field, make_dataclass
 from functools import cache
@@ -24,7 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from gdcli.catalog import user_code
-from gdcli.catalog.user_code import NAME, TORCH, is_own, name_in, only_class
+from gdcli.catalog.classes import NAME, document_line, import_part, only_class, parsed
+from gdcli.catalog.user_code import TORCH, is_own, name_in
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.measure import Measure
@@ -63,8 +63,7 @@ def summary(entry: EntryPoint) -> str:
         tree = ast.parse(Path((spec and spec.origin) or "").read_bytes())
     except (OSError, SyntaxError, ValueError):
         return f"from {_package(entry)}"
-    line = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
-    return line or f"from {_package(entry)}"
+    return document_line(tree) or f"from {_package(entry)}"
 
 
 def find_plugin(folder: str, name: str, contract: type, where: str) -> type[Any]:
@@ -222,7 +221,7 @@ class Catalogue(Generic[T]):
             return f"torch.optim.{name.removeprefix(TORCH)}, one trial at a time"
         if name not in self.built_in():
             return summary(plugins(self.folder)[name][0])
-        return (ast.get_docstring(self._tree(name)) or "").partition("\n")[0].rstrip(".")
+        return document_line(self._tree(name))
 
     def bases(self, name: str) -> set[str]:
         """Return the names of the classes that those of a built-in file derive from, unimported.
@@ -234,7 +233,7 @@ class Catalogue(Generic[T]):
         return {ast.unparse(base).rpartition(".")[2] for base in bases}
 
     def _tree(self, name: str) -> ast.Module:
-        return _parsed(Path(__file__).parents[1] / self.folder / f"{name.replace('-', '_')}.py")
+        return _tree(Path(__file__).parents[1] / self.folder / f"{name.replace('-', '_')}.py")
 
     def find(self, reference: str, where: str) -> type[T]:
         """Return the class referred to; raises UserError, naming `where`, if there is none."""
@@ -244,7 +243,7 @@ class Catalogue(Generic[T]):
             return find_torch(reference, where)  # type: ignore[return-value]
         if reference in self.built_in():
             module = f"gdcli.{self.folder}.{reference.replace('-', '_')}"
-            return only_class(importlib.import_module(module), self.contract)
+            return only_class(import_part(module), self.contract)
         if reference in plugins(self.folder):
             return find_plugin(self.folder, reference, self.contract, where)
         hint = entry_meant(self.folder, reference, self.names()) or f"see: gdcli {self.folder}"
@@ -258,9 +257,7 @@ class Catalogue(Generic[T]):
         return user_code.find(reference, self.contract, where)
 
 
-@cache
-def _parsed(file: Path) -> ast.Module:
-    return ast.parse(file.read_text(encoding="utf-8"))
+_tree = cache(parsed)
 
 
 # mypy asks for a concrete class where type[T] is wanted; the contracts are abstract on purpose.

@@ -3,8 +3,6 @@
 A file is run when a command needs what it holds, and at no other time. It is known by its
 content: what a run computed belongs to the SHA-256 of the file that it was computed with.
 
-The one class of a contract in a module, and whether its fields can be options.
-
 How a problem, an optimizer or a schedule is referred to.
 
 quadratic              by its name: gdcli's own, or a plugin's
@@ -21,12 +19,10 @@ import importlib
 import inspect
 import linecache
 import os
-import re
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout, suppress
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -34,12 +30,20 @@ from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from gdcli import door, stdout
+from gdcli.catalog.classes import (
+    HUMP,
+    NAME,
+    check_class,
+    classes_in,
+    error_place,
+    in_line,
+    only_class,
+    shown,
+)
 from gdcli.errors import RunError, UserError
-from gdcli.fields import KINDS, options_of, said, show
+from gdcli.fields import said, show
 
 TORCH = "torch:"
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def is_file(reference: str) -> bool:
@@ -65,13 +69,6 @@ def relative(reference: str) -> str:
     return f"./{Path(short).as_posix()}"
 
 
-def shown(file: str | Path) -> str:
-    """Return a path as short as the working directory allows."""
-    with suppress(OSError, ValueError):  # no such directory any more, or the file is elsewhere
-        return str(Path(file).relative_to(Path.cwd()))
-    return str(file)
-
-
 def name_in(reference: str) -> str:
     """Return the name that results have for what is referred to, without importing it."""
     if is_file(reference):
@@ -93,76 +90,6 @@ def check(reference: str, where: str) -> None:
     if "," in reference:  # which separates the values of an axis
         what = f"there is a comma in {show(reference)}"
         raise UserError(where, what, "move the file to a folder without one")
-
-
-FIELDS = "bool, int, float, str, Path, a Literal or a tuple of one"
-
-
-def only_class(module: ModuleType, contract: type) -> type[Any]:
-    """Return the only class of a contract that a module defines; raises UserError."""
-    found = classes_in(module, contract)
-    word = contract.__name__.lower()
-    ready: list[type[Any]] = [cls for cls in found if not inspect.isabstract(cls)]
-    if len(ready) > 1:
-        names = " and ".join(cls.__name__ for cls in ready)
-        fix = f"leave one {word} to a file"
-        raise UserError(_class_place(ready[1]), f"it holds more than one {word}: {names}", fix)
-    if not found:
-        what = f"it holds no {word}: no class of gdcli's {contract.__name__}"
-        fix = f"see how gdcli new {word} NAME begins"
-        raise UserError(f"{shown(module.__file__ or '')}:1", what, fix)
-    if not ready:
-        what = f"its class {found[-1].__name__} lacks {', '.join(found[-1].__abstractmethods__)}"
-        raise UserError(_class_place(found[-1]), what, f"see gdcli/{word}.py")
-    (cls,) = ready
-    check_class(cls)
-    return cls
-
-
-def classes_in(module: ModuleType, contract: type) -> list[Any]:
-    """Return the classes of a contract that a module defines, abstract ones among them."""
-    return [
-        member
-        for member in dict.fromkeys(filter(inspect.isclass, vars(module).values()))
-        if issubclass(member, contract) and member.__module__ == module.__name__
-    ]
-
-
-def check_class(cls: type[Any]) -> None:
-    """Raise UserError for a class whose fields cannot be options."""
-    settings = vars(cls).get("__dataclass_params__")
-    if settings is None or not settings.frozen:
-        what = f"its class {cls.__name__} is no frozen dataclass"
-        raise UserError(_class_place(cls), what, "write @dataclass(frozen=True) above it")
-    for field in fields(cls):
-        if field.default is MISSING and field.default_factory is MISSING:
-            fix = "give it one: every option has a default"
-            raise UserError(_class_place(cls), f"its field {field.name} has no default", fix)
-        if not NAME.fullmatch(field.name):
-            what = f"its field {show(field.name)} cannot be an option"
-            raise UserError(_class_place(cls), what, "name it with a-z 0-9 _ alone")
-    try:
-        options = options_of(cls).values()
-    except Exception as error:
-        what = f"its fields are no options: {said(error)}"
-        raise UserError(_class_place(cls), what, f"annotate them with {FIELDS}") from error
-    for option in options:
-        if option.kind not in KINDS:
-            kind = getattr(option.kind, "__name__", option.kind)
-            what = f"its field {option.field} is of a kind that no option has, {kind}"
-            raise UserError(_class_place(cls), what, f"make it {FIELDS}")
-
-
-def _class_place(cls: type) -> str:
-    """Return where a class begins, as file:line."""
-    file = sys.modules[cls.__module__].__file__ or ""
-    tree = ast.parse("".join(linecache.getlines(file)))
-    lines = [
-        min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and node.name == cls.__name__
-    ]
-    return f"{shown(file)}:{lines[-1] if lines else 1}"
 
 
 @dataclass(frozen=True)
@@ -294,7 +221,7 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
     try:
         held = importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        what = f"{show(module)} cannot be imported: {_said(error)}"
+        what = f"{show(module)} cannot be imported: {in_line(error)}"
         raise UserError(where, what, "install it, or mend it") from error
     found = getattr(held, attribute, None) if attribute else only_class(held, contract)
     if not inspect.isclass(found) or not issubclass(found, contract) or inspect.isabstract(found):
@@ -379,7 +306,7 @@ def run(reference: str, content: bytes) -> ModuleType:
         where = f"{shown(reference)}:{error.lineno or 1}"
         raise UserError(where, f"it is not Python: {error.msg}", "mend it") from None
     except (ValueError, RecursionError, MemoryError) as error:
-        what = f"it is not Python: {_said(error)}"
+        what = f"it is not Python: {in_line(error)}"
         raise UserError(f"{shown(reference)}:1", what, "mend it") from None
     # Under a name that nothing can import.
     module = ModuleType(f"{Path(reference).stem}@{hashlib.sha256(content).hexdigest()[:12]}")
@@ -396,8 +323,8 @@ def run(reference: str, content: bytes) -> ModuleType:
         raise
     except BaseException as error:
         del sys.modules[module.__name__]
-        where = _error_place(error, {reference}) or f"{shown(reference)}:1"
-        raise UserError(where, f"running it raised {_said(error)}", "mend it") from error
+        where = error_place(error, {reference}) or f"{shown(reference)}:1"
+        raise UserError(where, f"running it raised {in_line(error)}", "mend it") from error
     return module
 
 
@@ -412,9 +339,9 @@ def content_of(source: SourceFile) -> bytes:
 
 def fault_of(error: BaseException) -> UserError | None:
     """Return an exception as a mistake in the user's own code that raised it, None of others."""
-    where = _error_place(error, {source.file for source in _sources.values()}) or _called(error)
+    where = error_place(error, {source.file for source in _sources.values()}) or _called(error)
     return (
-        UserError(where, _said(error), "mend it, or see what gdcli check says") if where else None
+        UserError(where, in_line(error), "mend it, or see what gdcli check says") if where else None
     )
 
 
@@ -427,16 +354,6 @@ def _called(error: BaseException) -> str:
         if called and code is not None and text.startswith(f"{cls.__qualname__}.{name}() "):
             return f"{shown(source.file)}:{code.co_firstlineno}"
     return ""
-
-
-def _error_place(error: BaseException, files: set[str]) -> str:
-    """Return the innermost place, in one of some files, at which an exception passed, or ""."""
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
-    return f"{shown(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
-
-
-def _said(error: BaseException) -> str:
-    return " ".join(said(error).split())
 
 
 def _read(file: Path, where: str) -> bytes:

@@ -16,6 +16,7 @@ from gdcli.cli.options import RUN, Screen, default_of, limits_of, metavar, optio
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Axes
 from gdcli.fields import Option, options_of, show
+from gdcli.measure import Measure
 from gdcli.report.text_tables import print_json, print_listing, write_lines
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Console) -> None:
-    """Print the text and the options of an entry; csv is the options alone."""
+    """Print the text and the options of an entry, the columns of a measure; csv is these alone."""
     where = f"gdcli {catalogue.folder}"
     if is_own(name):  # a listing runs nobody's file
         fix = f"to run it and see its options: gdcli run {name} --help"
@@ -33,9 +34,12 @@ def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Cons
     refused = getattr(cls, "refused", ())
     options = (option for option in options_of(cls).values() if option.field not in refused)
     rows = [_row(catalogue, name, option) for option in options]
+    what = "options"
+    if issubclass(cls, Measure):
+        what, rows = "columns", [{"column": c.name, "summary": c.phrase} for c in cls.columns]
     if form == "json":
         entry = {"name": name, "summary": catalogue.summary(name), "description": about}
-        print_json({**entry, "options": rows}, console)
+        print_json({**entry, what: rows}, console)
         return
     if form != "csv":
         write_lines([f"{name}: {catalogue.summary(name)}", "", about, ""], console)
@@ -62,6 +66,7 @@ def _names(ctx: typer.Context) -> list[str]:
 
 def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
     """Return the command that lists a catalogue."""
+    whole = "its columns" if catalogue is MEASURES else "all of its options"
 
     @options_from({RUN: (Screen,)})
     def command(
@@ -70,7 +75,7 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
             str | None,
             typer.Argument(
                 metavar="NAME",
-                help="one of them, to describe with all of its options",
+                help="one of them, to describe in full",
                 autocompletion=_names,
             ),
         ] = None,
@@ -84,7 +89,7 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
         print_listing(rows, screen.format, screen.console())
         return 0
 
-    command.__doc__ = f"List the {catalogue.folder}, or describe one with all of its options."
+    command.__doc__ = f"List the {catalogue.folder}, or describe one with {whole}."
     return command
 
 

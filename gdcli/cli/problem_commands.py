@@ -17,7 +17,8 @@ import typer
 from typer.main import get_command
 
 from gdcli.catalog.catalog import PROBLEMS
-from gdcli.catalog.user_code import absolute, first_line, is_own, name_in, shown, source_of
+from gdcli.catalog.classes import shown
+from gdcli.catalog.user_code import absolute, first_line, is_own, name_in, source_of
 from gdcli.cli.app import Command, Group
 from gdcli.cli.options import GRID, PROBLEM, assignments, collect_errors, given_of, parameters
 from gdcli.errors import UserError

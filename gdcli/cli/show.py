@@ -8,6 +8,7 @@ from inspect import getdoc
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from gdcli.analysis.diagnosis.verdict import limits_class
+from gdcli.catalog.classes import class_place
 from gdcli.cli.options import (
     RUN,
     RunArgument,
@@ -39,6 +40,18 @@ SUMMARIES = "; ".join(f"{name}: {_summary(view)}" for name, view in VIEWS.items(
 
 
 LIMITS = limits_class()
+
+
+def _refuse_clashes(views: Mapping[str, type[RunView]], *others: type) -> None:
+    """Raise UserError for a view with an option that every view has, or that `others` take."""
+    taken = {"run", "view"}.union(*map(options_of, others))
+    for view in views.values():
+        if clash := sorted(taken & options_of(view).keys()):
+            what = f"its field {clash[0]} is an option of gdcli show already"
+            raise UserError(class_place(view), what, "give it another name")
+
+
+_refuse_clashes(VIEWS, LIMITS, Screen)
 
 
 @dataclass(frozen=True)

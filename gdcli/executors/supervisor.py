@@ -10,13 +10,13 @@ name of the file. Such a file is all that a new one needs.
 
 from __future__ import annotations
 
-import importlib
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
+from gdcli.catalog.classes import import_part, only_class
 from gdcli.errors import UserError
 from gdcli.fields import counted
 from gdcli.runs.atomic import patience_said
@@ -111,10 +111,8 @@ class Executor(ABC):
 
 def executor_class(name: str) -> type[Executor]:
     """Return the executor class of a file in this folder."""
-    module = importlib.import_module(f"{__package__}.{name.replace('-', '_')}")
-    classes = (member for member in vars(module).values() if isinstance(member, type))
-    own = (cls for cls in classes if cls.__module__ == module.__name__)
-    return next(cls for cls in own if issubclass(cls, Executor))
+    module = import_part(f"{__package__}.{name.replace('-', '_')}")
+    return only_class(module, Executor, options=False)
 
 
 def executor_of(options: RunOptions) -> Executor:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from importlib import import_module
 from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from gdcli.catalog.user_code import classes_in
+from gdcli.catalog.classes import document_line, import_part, only_class, parsed
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.numbers import settings_in_words
@@ -71,22 +69,22 @@ def names() -> list[str]:
 
 def summary(name: str) -> str:
     """Return the first line of an exporter's docstring, without importing it."""
-    text = Path(__file__).with_name(f"to_{name}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0].rstrip(".")
+    return document_line(parsed(Path(__file__).with_name(f"to_{name}.py")))
 
 
 def find(name: str) -> Exporter:
     """Return an exporter; raises UserError where a package that it needs is not installed."""
     try:
-        module = import_module(f"gdcli.exports.to_{name}")
-    except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
+        module = import_part(f"{__package__}.to_{name}")
+    except UserError as error:
+        if not isinstance(error.__cause__, ModuleNotFoundError):
+            raise
+        package = (error.__cause__.name or "").partition(".")[0]
         what = f"{name} needs {package}, which is not installed"
         extras = metadata("gdcli").get_all("Provides-Extra") or ()
         fix = f"pip install 'gdcli[{name}]'" if name in extras else "install it with pip"
         raise UserError("--to", what, fix) from None
-    (exporter,) = classes_in(module, Exporter)
-    return cast("Exporter", exporter())
+    return cast("Exporter", only_class(module, Exporter, options=False)())
 
 
 def refuse_existing(files: Iterable[Path], *, overwrite: bool) -> None:

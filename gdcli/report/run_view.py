@@ -7,16 +7,12 @@ view: what takes long to import, such as numpy, is imported inside of methods.
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias, cast
 
-from gdcli.catalog.user_code import check_class, classes_in
-from gdcli.errors import UserError
-from gdcli.fields import counted
+from gdcli.catalog.classes import import_part, only_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -76,11 +72,6 @@ def run_views() -> Mapping[str, type[RunView]]:
     """Return the views by their names, in the order of the help."""
     found: dict[str, type[RunView]] = {}
     for file in Path(__file__).with_name("views").glob("[!_]*.py"):
-        module = import_module(f"{__package__}.views.{file.stem}")
-        classes = [cls for cls in classes_in(module, RunView) if not inspect.isabstract(cls)]
-        if len(classes) != 1:
-            what = f"it has {counted(len(classes), 'class', 'classes')} of RunView"
-            raise UserError(str(file), what, "give the file exactly one")
-        check_class(classes[0])
-        found[file.stem.replace("_", "-")] = classes[0]
+        module = import_part(f"{__package__}.views.{file.stem}")
+        found[file.stem.replace("_", "-")] = only_class(module, RunView)
     return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))

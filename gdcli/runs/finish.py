@@ -8,6 +8,7 @@ from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from gdcli.catalog.user_code import source_of
 from gdcli.csv_cell import harmless
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import family_of, floors_of, greatest_bound_of
@@ -80,12 +81,14 @@ def _facts(trials: Sequence[Trial], names: list[str]) -> dict[str, Any]:
 def _kind(problem: Problem, curvature: Curvature | None) -> dict[str, Any]:
     """Return what follows from the kind of a problem; None: not known."""
     family = family_of(problem)
+    # The user's own problem may have an option of this name that says something else.
+    scale = None if source_of(type(problem)) else getattr(problem, "scale", None)
     quadratic = curvature is not None and curvature.exact and curvature.smallest >= 0
     return {
         "network": family.is_network,
         "convex": True if quadratic or family.is_convex(problem) else None,
         "bound": family.never_below(problem),
-        "scale": getattr(problem, "scale", None),
+        "scale": scale,
     }
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
-from importlib import import_module
-from pkgutil import iter_modules
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, get_type_hints
 
 from gdcli.analysis.diagnosis.limits import Limits
+from gdcli.catalog.classes import classes_by, import_part
 from gdcli.numbers import rounded
 
 if TYPE_CHECKING:
@@ -81,15 +80,10 @@ class Verdicts(NamedTuple):
 @cache
 def found() -> Mapping[str, type[Verdict]]:
     """Return the classes of all verdicts by their words, in their order."""
-    package = import_module("gdcli.analysis.diagnosis.verdicts")
-    names = sorted(one.name for one in iter_modules(package.__path__))
-    classes = [
-        kind
-        for name in names
-        for kind in vars(import_module(f"{package.__name__}.{name}")).values()
-        if isinstance(kind, type) and issubclass(kind, Verdict) and not inspect.isabstract(kind)
-    ]
-    classes.sort(key=lambda kind: (kind.order, kind.word))
+    names = sorted(file.stem for file in Path(__file__).with_name("verdicts").glob("[!_]*.py"))
+    modules = (import_part(f"{__package__}.verdicts.{name}") for name in names)
+    kinds = classes_by(modules, Verdict, "word").values()
+    classes = sorted(kinds, key=lambda kind: (kind.order, kind.word))
     return {kind.word: kind for kind in classes}
 
 

@@ -8,18 +8,16 @@ beside its own, called after it: NAME.html and NAME.js.
 
 from __future__ import annotations
 
-import inspect
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 from gdcli.analysis.diagnoses import Diagnoses, RateDiagnosis
 from gdcli.analysis.theory import RunConstants
-from gdcli.catalog.user_code import classes_in
+from gdcli.catalog.classes import classes_by, import_part
 from gdcli.report.charts.chart import Chart
 from gdcli.report.charts.charts import MetricOfRun
 from gdcli.report.page.content import Thinned
@@ -90,13 +88,12 @@ class PageView(ABC):
 
 
 def page_views() -> list[PageView]:
-    """Return the views in the order of the page."""
-    found: list[PageView] = []
-    for file in (
-        *PACKAGE.glob("report/page/views/[!_]*.py"),
-        *PACKAGE.glob("studies/*/section.py"),
-    ):
-        name = ".".join(("gdcli", *file.relative_to(PACKAGE).with_suffix("").parts))
-        classes = classes_in(import_module(name), PageView)
-        found += [cls() for cls in classes if not inspect.isabstract(cls)]
-    return sorted(found, key=lambda view: (PLACES.index(view.place), view.order, view.name))
+    """Return the views in the order of the page; raises UserError for a file that holds none."""
+    files = (*PACKAGE.glob("report/page/views/[!_]*.py"), *PACKAGE.glob("studies/*/section.py"))
+    names = (
+        ".".join(("gdcli", *file.relative_to(PACKAGE).with_suffix("").parts))
+        for file in sorted(files)
+    )
+    found = classes_by(map(import_part, names), PageView, "name")
+    views: list[PageView] = [cls() for cls in found.values()]
+    return sorted(views, key=lambda view: (PLACES.index(view.place), view.order, view.name))
