@@ -56,4 +56,5 @@ LOSSES = (  # measured of every problem
     ),
 )
 MEASURED = tuple(column.name for column in LOSSES)
+LOSS_NAMES = tuple(name for name in MEASURED if name.endswith("_loss"))
 OF_EVERY_RUN = (*SETTINGS, *PLACES, *LOSSES)  # whose names no measure may take

@@ -142,16 +142,18 @@ def check(
     file: Annotated[
         str,
         typer.Argument(
-            metavar="FILE", help="file with a problem, optimizer or schedule, or the name of one"
+            metavar="FILE",
+            help="file with a problem, optimizer, schedule or measure, or its name",
         ),
     ],
     **given: object,
 ) -> int:
-    """Check a problem, an optimizer or a schedule of your own.
+    """Check a problem, optimizer, schedule or measure of your own.
 
     It must keep the laws that the built-in ones keep: the gradient is that of the loss, nothing is
     changed in place, what is drawn follows from the seed, a trial alone gives the same result as in
-    a grid, and more. The exit code is 1 if a law is broken, 2 if the file cannot be run.
+    a grid, a measure changes no other column, and more. The exit code is 1 if a law is broken, 2 if
+    the file cannot be run.
     """
     screen = read(Screen, given)
     from gdcli.laws.laws import check as checked

@@ -16,15 +16,16 @@ from gdcli.cli.options import RUN, Screen, default_of, limits_of, metavar, optio
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Axes
 from gdcli.fields import Option, options_of, show
-from gdcli.measure import Measure
 from gdcli.report.text_tables import print_json, print_listing, write_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gdcli.column import Column
+
 
 def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Console) -> None:
-    """Print the text and the options of an entry, the columns of a measure; csv is these alone."""
+    """Print the text and the options of an entry, of a measure its columns; csv is those alone."""
     where = f"gdcli {catalogue.folder}"
     if is_own(name):  # a listing runs nobody's file
         fix = f"to run it and see its options: gdcli run {name} --help"
@@ -34,12 +35,11 @@ def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Cons
     refused = getattr(cls, "refused", ())
     options = (option for option in options_of(cls).values() if option.field not in refused)
     rows = [_row(catalogue, name, option) for option in options]
-    what = "options"
-    if issubclass(cls, Measure):
-        what, rows = "columns", [{"column": c.name, "summary": c.phrase} for c in cls.columns]
+    if catalogue is MEASURES:
+        rows = [_column_row(column) for column in cls.columns]
     if form == "json":
         entry = {"name": name, "summary": catalogue.summary(name), "description": about}
-        print_json({**entry, what: rows}, console)
+        print_json({**entry, "columns" if catalogue is MEASURES else "options": rows}, console)
         return
     if form != "csv":
         write_lines([f"{name}: {catalogue.summary(name)}", "", about, ""], console)
@@ -55,6 +55,19 @@ def _row(catalogue: Catalogue[Any], owner: str, option: Option) -> dict[str, str
         "range": limits_of(option),
         "default": default_of(option),
         "summary": option.summary,
+    }
+
+
+def _column_row(column: Column) -> dict[str, str]:
+    """Return a column as the listing shows it; `elsewhere` is on another processor."""
+    rtol = "the precision's" if column.rtol is None else f"{column.rtol:g}"
+    close = f"close: rtol {rtol}, atol {column.atol:g}"
+    elsewhere = close if column.elsewhere == "close" else column.elsewhere
+    return {
+        "column": column.name,
+        "type": column.kind,
+        "elsewhere": elsewhere,
+        "summary": column.phrase,
     }
 
 

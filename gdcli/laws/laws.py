@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, name_of
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, name_of
 from gdcli.catalog.user_code import absolute, holds, is_file
 from gdcli.column import MEASURED
 from gdcli.engine.device import Torch, device_for
@@ -39,6 +39,7 @@ from gdcli.laws.law import (
     train,
     trials_of,
 )
+from gdcli.laws.of_measures import MeasureLaws
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Data, Network, Problem
 from gdcli.problems.linear_regression import LinearRegression
@@ -433,20 +434,21 @@ LAWS: dict[str, Any] = {
     "problem": ProblemLaws,
     "optimizer": OptimizerLaws,
     "schedule": ScheduleLaws,
+    "measure": MeasureLaws,
 }
 
 
 def check(reference: str, where: str) -> dict[str, list[Kept]]:
-    """Return the results of the laws, by "problem", "optimizer" and "schedule".
+    """Return the results of the laws, by "problem", "optimizer", "schedule" and "measure".
 
     Raises UserError, naming `where`, for a reference to none of them, and for a file that cannot
     be run.
     """
     reference = absolute(reference)
-    catalogues: tuple[Catalogue[Any], ...] = (PROBLEMS, OPTIMIZERS, SCHEDULES)
+    catalogues: tuple[Catalogue[Any], ...] = (PROBLEMS, OPTIMIZERS, SCHEDULES, MEASURES)
     found = {c.word: c.find(reference, where) for c in catalogues if _has(c, reference, where)}
     if not found:
-        what = f"{show(reference)} holds no problem, optimizer or schedule"
+        what = f"{show(reference)} holds no problem, optimizer, schedule or measure"
         raise UserError(where, what, "give a file that does; gdcli new writes one")
     return {word: kept(LAWS[word](cls)) for word, cls in found.items()}
 

@@ -7,6 +7,7 @@ from math import log2
 from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.best import KIND, Best
+from gdcli.column import LOSS_NAMES
 from gdcli.fields import shortened
 from gdcli.numbers import all_digits, for_json
 from gdcli.report.charts.chart import MOST_LINES
@@ -76,7 +77,7 @@ def _result_rows(results: Sequence[Best]) -> list[dict[str, Value]]:
 
 
 def _metrics(final: Mapping[str, object]) -> list[str]:
-    return [name for name in final if name not in ("train_loss", "test_loss")]
+    return [name for name in final if name not in LOSS_NAMES]
 
 
 def _result_row(best: Best, metrics: Sequence[str]) -> dict[str, Value]:

@@ -189,4 +189,4 @@ class Run:
 
     def failures(self, index: int, shard: Shard) -> tuple[str, ...]:
         """Return a line for each trial of a batch that failed."""
-        return tuple(failure_lines(self.batches[index], shard, self.experiment.varied))
+        return tuple(failure_lines(self.batches[index], shard, self.experiment))

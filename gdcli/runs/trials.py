@@ -10,7 +10,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from gdcli.column import MEASURED, SETTINGS, Column
+from gdcli.column import LOSS_NAMES, MEASURED, SETTINGS, Column
 from gdcli.csv_cell import as_given
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
@@ -142,9 +142,8 @@ class _Reader:
             column.name: [] if column.kind == "text" else _Numbers() for column in table.measures
         }
         finals = [name.removeprefix("final_") for name in self.columns if name[:6] == "final_"]
-        losses = ("train_loss", "test_loss")
         self.metrics = tuple(name for name in finals if name not in MEASURED)
-        self.finals = {name: self.columns[f"final_{name}"] for name in (*losses, *self.metrics)}
+        self.finals = {name: self.columns[f"final_{name}"] for name in (*LOSS_NAMES, *self.metrics)}
         # Without facts, in tables of format 2 and before, divergence has the step that recorded it.
         unknown = () if "watched" in self.columns else ("diverged_at", "diverged_by")
         self.facts = {name: of for name, of in self.columns.items() if name not in unknown}

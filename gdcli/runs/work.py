@@ -19,12 +19,15 @@ from gdcli.experiment.grid import Trial, described
 from gdcli.runs.csv_read import cells, lines_of
 from gdcli.runs.csv_write import Rows
 from gdcli.runs.store import Shard
+from gdcli.runs.table import MESSAGE, summary_table, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gdcli.engine.recorder import Checkpointer
     from gdcli.engine.train import OnLoss
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.runs.table import RunTable
 
     Keep = Callable[[TrialBatch], Checkpointer]
 
@@ -71,7 +74,9 @@ class BatchRunner:
 
     def again(self, batch: TrialBatch, held: Shard) -> Shard:
         """Return a batch's shard after training its failed trials again, and no others."""
-        failed = [replace(batch, trials=(trial,)) for trial, _ in failed_trials(batch, held)]
+        asked = batch.trials[0].training.columns
+        table = summary_table(tuple(self.varied), tuple(self.metrics), asked)
+        failed = [replace(batch, trials=(trial,)) for trial, _ in failed_trials(batch, held, table)]
         shards = {one.trials[0].id: self.shard(one, lambda _: None) for one in failed}
         return spliced(batch, held, shards)
 
@@ -113,21 +118,22 @@ def joined(shards: Sequence[Shard]) -> Shard:
     )
 
 
-def failed_trials(batch: TrialBatch, shard: Shard) -> Iterator[tuple[Trial, str]]:
-    """Yield the trials of a batch that failed, each with its message."""
+def failed_trials(batch: TrialBatch, shard: Shard, table: RunTable) -> Iterator[tuple[Trial, str]]:
+    """Yield the trials of a batch that failed, each with its message, a column of `table`."""
     if shard.failed:
-        summary = lines_of(shard.summary)
+        summary, place = lines_of(shard.summary), table.place(MESSAGE.name)
         for trial in batch.trials:
-            # Only a trial that failed has a message, in the last column.
-            if message := next(iter(cells(summary.get(trial.id, b""))), [""])[-1]:
+            rows = cells(summary.get(trial.id, b""))
+            if rows and (message := rows[0][place]):  # only a trial that failed has one
                 yield trial, message
 
 
-def failure_lines(batch: TrialBatch, shard: Shard, varied: Sequence[str]) -> list[str]:
+def failure_lines(batch: TrialBatch, shard: Shard, experiment: Experiment) -> list[str]:
     """Return a line for each trial of a batch that failed: its settings, and what it raised."""
+    _, table = tables_of(experiment)
     return [
-        f"failed: trial {trial.id} ({described(trial, varied)}): {message}"
-        for trial, message in failed_trials(batch, shard)
+        f"failed: trial {trial.id} ({described(trial, experiment.varied)}): {message}"
+        for trial, message in failed_trials(batch, shard, table)
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
+from gdcli.column import MEASURED
 from gdcli.errors import UserError
 from gdcli.fields import convert, show, suggestion
 from gdcli.report.run_view import Row, TableView, ViewTable, theory_of_run
@@ -68,7 +69,7 @@ def _metric(given: str, run: Trials) -> tuple[str, float]:
     if value is None:
         fix = "give NAME=VALUE, such as test_accuracy=0.9"
         raise UserError("--target-metric", f"{show(given)} is no name and a number", fix)
-    known = ("grad_norm", "test_loss", *run.metrics)
+    known = (*(name for name in MEASURED if name != "train_loss"), *run.metrics)
     column = name.strip().replace("-", "_")
     if column not in known:
         hint = suggestion(name, known) or f"give one of {', '.join(known)}"
