@@ -18,15 +18,11 @@ def main() -> int:
     """Run the command line and return its exit code."""
     gc.set_threshold(OBJECTS)
     try:
-        from gdcli.cli.app import main as command_line  # noqa: PLC0415 -- long enough for a Ctrl-C
-        from gdcli.stdout import finish  # noqa: PLC0415 -- the same
+        from gdcli.cli.app import only_command  # noqa: PLC0415 -- long enough for a Ctrl-C
 
-        code = command_line()
-        finish()
+        return only_command()
     except KeyboardInterrupt:  # before there was anyone to report it
         return INTERRUPTED
-    else:
-        return code
     finally:
         gc.freeze()  # the process ends: nothing need be looked through once more
 

@@ -18,7 +18,7 @@ from gdcli import __version__
 from gdcli.cli.failure import prepare_process, report
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.stdout import join, kept_apart
+from gdcli.stdout import finish, join, kept_apart
 from gdcli.words import command_meant
 
 WIDEST = 100  # columns of the help, on a terminal that has as many
@@ -299,6 +299,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BaseException as error:  # noqa: BLE001 - every way to end has its line and its code
         verbose = not {"-v", "--verbose"}.isdisjoint(given)
         return report(error, verbose=verbose, resumes=NOT_RESUMABLE.isdisjoint(given[:1]))
+    return code
+
+
+def only_command() -> int:
+    """Run the command line as all that this process does, and return its exit code."""
+    code = main()
+    finish()
     return code
 
 

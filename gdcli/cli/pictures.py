@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.report.charts.chart import print_points
 from gdcli.report.charts.charts import curves, heatmap, multiples, read_source, sensitivity
+from gdcli.report.charts.figure_files import figure_bytes
 from gdcli.report.charts.terminal import print_picture
 from gdcli.runs import atomic
 
@@ -33,7 +34,5 @@ def draw_on(picture: Chart | HeatMap, file: Path | None, screen: Screen) -> bool
     if file is None:
         print_picture(picture, screen.console())
         return False
-    from gdcli.report.charts.figure_files import figure_bytes
-
     atomic.write(file, [figure_bytes(picture, file.suffix[1:].lower())])
     return True

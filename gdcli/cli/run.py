@@ -179,18 +179,17 @@ def show_plan(experiment: Experiment, options: RunOptions, screen: Screen) -> in
 
     Where the data are not there, what it would take is not known: only the trials are printed.
     """
-    from gdcli.engine.examples import notes_of
     from gdcli.executors.execute import plan_run
     from gdcli.report.dry_run import print_plan, print_trials
 
     try:
-        plan = plan_run(experiment, options)
+        plan, notes = plan_run(experiment, options)
     except MissingData as missing:
         print_trials(experiment.grid.trials, screen.format, screen.console())
         absent = f"the data are not there, so that time, memory and disk are not known: {missing}"
         screen.warn(f"{counted(len(experiment.grid.trials), 'trial', 'trials')}; {absent}")
     else:
-        for line in notes_of(cohort.trials[0] for cohort in experiment.grid.cohorts):
+        for line in notes:
             screen.tell(line)
         print_plan(plan, screen.format, screen.console())
     return 0

@@ -2,6 +2,8 @@
 
 Shapes: generated images of coloured rectangles; the class of a rectangle is its colour.
 
+Images with the boxes of the objects in them, as arrays of one shape.
+
 Ratings from a data file: two categories and the rating.
 
 The characters of a text as numbers.
@@ -17,13 +19,14 @@ from typing import TYPE_CHECKING
 from gdcli.datasets.cells import ranked
 from gdcli.datasets.contents import read_contents
 from gdcli.datasets.features import used
-from gdcli.datasets.images import padded
 from gdcli.datasets.reading import Both, read_both
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
 
     from gdcli.datasets.reading import Reading
@@ -105,6 +108,28 @@ def _free(rng: np.random.Generator, taken: Array) -> tuple[int, int, int, int] |
         if not taken[top : top + height, left : left + width].any():
             return int(left), int(top), width, height
     return None
+
+
+NOTHING = -1  # class number for "no object"
+
+
+def padded(images: Sequence[Array], objects: Sequence[Array], places: int) -> Batch:
+    """Return images and objects as arrays with images along the first axis.
+
+    images: (height, width, 3) uint8 each. objects: (count, 5) float64 each, rows of class,
+    centre, width and height as parts of the image. "image" has shape (n, 3, height, width), uint8;
+    "class" (n, places) int64, NOTHING where an image has fewer objects; "box" (n, places, 4)
+    float64.
+    """
+    import numpy as np
+
+    classes = np.full((len(images), places), NOTHING, dtype=np.int64)
+    boxes = np.zeros((len(images), places, 4))
+    for i, rows in enumerate(objects):
+        classes[i, : len(rows)] = rows[:, 0]
+        boxes[i, : len(rows)] = rows[:, 1:]
+    pixels = np.stack(images).transpose(0, 3, 1, 2)
+    return {"image": np.ascontiguousarray(pixels), "class": classes, "box": boxes}
 
 
 def read_ratings(file: Path, target: str, reading: Reading) -> tuple[Batch, Both]:

@@ -1,8 +1,6 @@
 """Examples from a table: the target, and the other columns as numbers.
 
 Recognizes columns that number or identify the rows: they are not useful features.
-
-Decides whether the target of a file is a number or a class.
 """
 
 from __future__ import annotations
@@ -13,9 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from gdcli.datasets.cells import EXACT, MOST, Classes, note, number_classes, ranks, tell_alike
-from gdcli.datasets.delimited import read_parts
-from gdcli.datasets.reading import AUTO, CSV, Both, Reading, guessed, matched, read_file
-from gdcli.datasets.tables import Table
+from gdcli.datasets.reading import AUTO, Both, Reading, matched
 from gdcli.errors import UserError
 from gdcli.fields import counted, show, typed
 from gdcli.problem import Array
@@ -26,6 +22,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from gdcli.datasets.tables import Table
 
 ENOUGH = 10  # rows; so many are not in order by chance
 FEW_ROWS = 64
@@ -118,7 +116,7 @@ class Indices:
         return "has a different whole number in each row, like an identifier" if many else ""
 
 
-T = TypeVar("T", bound=Table)
+T = TypeVar("T", bound="Table")
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +248,7 @@ def used(both: Both, target: str, reading: Reading) -> tuple[Both, list[str]]:
     for table in both.tables:
         kept.append(whole_rows(table, (target, *names), reading))
         tell_dropped(len(table) - len(kept[-1]), len(table), table.file)
-    return replace(both, table=kept[0], test=kept[1] if kept[1:] else None), names
+    return both._replace(table=kept[0], test=kept[1] if kept[1:] else None), names
 
 
 def whole_rows(table: T, names: Sequence[str], reading: Reading, *, text: str | None = None) -> T:
@@ -382,40 +380,3 @@ def tell_indices(table: Table, names: Sequence[str], numbers: Array) -> None:
     indices = Indices(numbers.shape[1])
     indices.add(numbers)
     indices.tell(table, names, lambda place: numbers[:, place])
-
-
-CELLS = 2**17  # rows of a text file to look at
-FEW = 20  # so many different numbers or fewer may always be classes
-EACH = 5  # rows of a class, on average; with fewer, whole numbers are not classes
-
-
-def is_measured(file: Path, target: str, reading: Reading) -> bool:
-    """Return whether a target column is a number; of a text file, only the first part is read.
-
-    It is a number if it has more than 20 different numbers, and they are not all whole or fewer
-    than 5 rows on average share one. False for a file that cannot be read.
-    """
-    try:
-        table = _first(file, reading)
-        table.place(target)
-        if table.is_text(target):
-            return False
-        return _vary(table.numbers([target], holes=True)[:, 0])
-    except UserError:
-        return False
-
-
-def _first(file: Path, reading: Reading) -> Table:
-    if guessed(file, reading) != CSV:
-        return read_file(file, reading)
-    return next(read_parts(file, reading, CELLS))
-
-
-def _vary(values: NDArray[np.float64]) -> bool:
-    import numpy as np
-
-    there = values[np.isfinite(values)]
-    different = np.unique(there)
-    if len(different) <= FEW:
-        return False
-    return bool((different % 1).any()) or EACH * len(different) > len(there)

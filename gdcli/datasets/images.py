@@ -2,7 +2,7 @@
 
 Images and their classes from a data file of the user's own.
 
-Images with the boxes of the objects in them, as arrays of one shape.
+Examples with classes, from a named table, a named set of images, or a file.
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
 from gdcli.datasets import idx
 from gdcli.datasets.cells import note
 from gdcli.datasets.features import Apart, classes_of, used
 from gdcli.datasets.npy import ArrayTable
 from gdcli.datasets.reading import Both, read_both
+from gdcli.datasets.split import Stratified, keeps_test_part, scaled
+from gdcli.datasets.tabular import Source
 from gdcli.errors import MissingData, UserError
-from gdcli.fields import counted, show
-from gdcli.problem import Batch
+from gdcli.fields import LATER, counted, show
+from gdcli.problem import Batch, Data, OfClasses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import numpy as np
 
     from gdcli.datasets.cells import Classes
     from gdcli.datasets.reading import Reading
@@ -214,23 +218,43 @@ def _colours_last(shape: tuple[int, ...], file: Path) -> bool:
     return taken
 
 
-NOTHING = -1  # class number for "no object"
+Name: TypeAlias = Literal[
+    "digits", "iris", "wine", "breast-cancer", "fashion-mnist", "mnist", "cifar10"
+]
 
 
-def padded(images: Sequence[Array], objects: Sequence[Array], places: int) -> Batch:
-    """Return images and objects as arrays with images along the first axis.
+@dataclass(frozen=True)
+class Classified(Source, Stratified, OfClasses):
+    """The options of a problem with classes: --dataset may name a set of images, too.
 
-    images: (height, width, 3) uint8 each. objects: (count, 5) float64 each, rows of class,
-    centre, width and height as parts of the image. "image" has shape (n, 3, height, width), uint8;
-    "class" (n, places) int64, NOTHING where an image has fewer objects; "box" (n, places, 4)
-    float64.
+    A named set of images has its own test part, and each pixel is a feature.
     """
-    import numpy as np
 
-    classes = np.full((len(images), places), NOTHING, dtype=np.int64)
-    boxes = np.zeros((len(images), places, 4))
-    for i, rows in enumerate(objects):
-        classes[i, : len(rows)] = rows[:, 0]
-        boxes[i, : len(rows)] = rows[:, 1:]
-    pixels = np.stack(images).transpose(0, 3, 1, 2)
-    return {"image": np.ascontiguousarray(pixels), "class": classes, "box": boxes}
+    dataset: Annotated[Name, "data set to train on"] = "digits"
+    data_dir: Annotated[
+        Path | None, LATER, "folder with the files of mnist, fashion-mnist or cifar10"
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Raise UserError for options that exclude each other."""
+        super().__post_init__()
+        if self.data_dir is not None and (self.data is not None or self.dataset not in SETS):
+            own = "the file of --data" if self.data else f"{self.dataset}, which is part of gdcli"
+            what = f"{show(str(self.data_dir))} is not used for {own}"
+            raise UserError("--data-dir", what, "leave it out, or add --dataset mnist")
+        whole = self.dataset if self.data is None and self.dataset in SETS else None
+        self.check_stratified(whole, self.test_fraction)
+
+    def load_classes(self, rng: np.random.Generator) -> Data:
+        """Return the split set: scaled features, and classes, (examples,) int64."""
+        if self.data is None and self.dataset in SETS:
+            train, test = map(_as_rows, read_images(self.dataset, self.data_dir))
+            tests = keeps_test_part(self.test_fraction, self.dataset, "")
+            return scaled(train, test if tests else {}, self.scale)
+        x, classes = self.classified()
+        return self.split(x, classes.places, classes, (self.test_fraction, self.scale), rng)
+
+
+def _as_rows(part: Batch) -> Batch:
+    """Return images as rows of numbers."""
+    return {**part, "x": part["x"].reshape(len(part["x"]), -1).astype(float)}

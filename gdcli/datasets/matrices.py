@@ -11,6 +11,7 @@ Importing pandas takes longer than reading a small file.
 from __future__ import annotations
 
 import io
+import math
 import tempfile
 import warnings
 import weakref
@@ -19,15 +20,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from gdcli.datasets.cells import EXACT, MOST, Classes, Style, is_missing, number_classes
 from gdcli.datasets.contents import check_room, opened
 from gdcli.datasets.delimited import CELLS, Head, head_of, read_parts, read_table
 from gdcli.datasets.dialect import BLANK
 from gdcli.datasets.features import Apart, Indices, tell_dropped, whole_rows
-from gdcli.datasets.npy import ArrayTable, Header, check_columns, check_finite, read_header
-from gdcli.datasets.out_of_core import OnDisk
+from gdcli.datasets.npy import ArrayTable, check_columns, check_finite, read_header
+from gdcli.datasets.out_of_core import Header, OnDisk
 from gdcli.datasets.reading import NPY, check_options, features_of, guessed
 from gdcli.datasets.tables import TextTable, names_of
 from gdcli.errors import UserError
@@ -267,39 +268,70 @@ class _Labels:
         return [names[cell] for cell in self.known]
 
 
-def matrix_measured(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Array]:
-    """Return the features of a file, which stay on disk, and the values of the target.
-
-    Raises UserError in the same cases as reading the whole file.
-    """
-    import numpy as np
-
-    x, y = _measured(file, target, reading)
-    if reading.test_data is None:
-        return x, y
-    test, more = _measured(reading.test_data, target, reading, x.names)
-    return Apart(x, test, str(file), ""), np.concatenate([y, more])
+TEXT = 20  # bytes in memory for a byte of a CSV file that is read as text
+COPIES = 3  # copies of the numbers: read, scaled, and in a program
+PART = 2**20
 
 
-def matrix_classified(file: Path, target: str, reading: Reading) -> tuple[OnDisk | Apart, Classes]:
-    """Return the features of a file, which stay on disk, and the classes of the target.
+class FileInParts(NamedTuple):
+    """A file that is read in parts; its features stay on disk."""
 
-    Raises UserError in the same cases as reading the whole file.
-    """
-    import numpy as np
+    file: Path
+    target: str
+    reading: Reading
 
-    x, known, codes = _classified(file, target, reading)
-    if reading.test_data is None:
-        found = number_classes(known, target)
-        return x, replace(found, places=found.places[codes])
-    test, others, more = _classified(reading.test_data, target, reading, x.names)
-    if isinstance(known, Sequence) or isinstance(others, Sequence):
-        found = number_classes([*map(str, known), *map(str, others)], target)
-    else:
-        found = number_classes(np.concatenate([known, others]), target)
-    places = np.concatenate([codes, len(known) + more])
-    classes = replace(found, places=found.places[places], fixed=True)
-    return Apart(x, test, str(file), ""), classes
+    def whole(self) -> int:
+        """Return roughly the bytes that the whole file would take, with that of --test-data."""
+        files = (self.file, self.reading.test_data)
+        return sum(_whole(file, self.reading) for file in files if file is not None)
+
+    def measured(self) -> tuple[OnDisk | Apart, Array]:
+        """Return the features, and the values of the target.
+
+        Raises UserError in the same cases as reading the whole file.
+        """
+        import numpy as np
+
+        file, target, reading = self
+        x, y = _measured(file, target, reading)
+        if reading.test_data is None:
+            return x, y
+        test, more = _measured(reading.test_data, target, reading, x.names)
+        return Apart(x, test, str(file), ""), np.concatenate([y, more])
+
+    def classified(self) -> tuple[OnDisk | Apart, Classes]:
+        """Return the features, and the classes of the target.
+
+        Raises UserError in the same cases as reading the whole file.
+        """
+        import numpy as np
+
+        file, target, reading = self
+        x, known, codes = _classified(file, target, reading)
+        if reading.test_data is None:
+            found = number_classes(known, target)
+            return x, replace(found, places=found.places[codes])
+        test, others, more = _classified(reading.test_data, target, reading, x.names)
+        if isinstance(known, Sequence) or isinstance(others, Sequence):
+            found = number_classes([*map(str, known), *map(str, others)], target)
+        else:
+            found = number_classes(np.concatenate([known, others]), target)
+        places = np.concatenate([codes, len(known) + more])
+        classes = replace(found, places=found.places[places], fixed=True)
+        return Apart(x, test, str(file), ""), classes
+
+
+def _whole(file: Path, reading: Reading) -> int:
+    with opened(file, "--data") as stream:
+        if guessed(file, reading) == NPY:
+            header = read_header(stream, file, stream.seek(0, 2))
+            return 8 * COPIES * math.prod(header.shape)
+        if isinstance(stream.raw, io.FileIO):  # it is not compressed
+            return TEXT * stream.seek(0, io.SEEK_END)
+        size = 0
+        while part := stream.read(PART):
+            size += len(part)
+    return TEXT * size
 
 
 def _measured(

@@ -15,10 +15,11 @@ import tokenize
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from gdcli.datasets.cells import instead, is_missing, note
 from gdcli.datasets.contents import WRONG_ZIP, check_ratio, check_room, seekable
+from gdcli.datasets.out_of_core import Header
 from gdcli.datasets.tables import FILL, Table, tell_words
 from gdcli.errors import UserError
 from gdcli.fields import counted, show, typed
@@ -31,20 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.datasets.reading import Reading
-
-
-class Header(NamedTuple):
-    """The header of an array file."""
-
-    shape: tuple[int, ...]
-    order: str  # "C" or "F"
-    dtype: Any  # np.dtype
-    start: int  # bytes before the values
-
-    @property
-    def size(self) -> int:
-        """The number of bytes of the values."""
-        return math.prod(self.shape) * int(self.dtype.itemsize)
 
 
 NUMBERS = "biuf"  # kinds of dtype: booleans, integers, floating point

@@ -8,15 +8,15 @@ All examples of a part, as many at a time as are in memory: all at once, or read
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from operator import add
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from gdcli.datasets.npy import Header
 from gdcli.errors import RunError
 from gdcli.problem import Array, Batch, Data, Params
 
@@ -29,6 +29,20 @@ if TYPE_CHECKING:
 PART = 2**19  # numbers in a part, 4 MB: its features, and about 64 more for results of each row
 MADE = 64
 DENSE = 8  # map all rows if at most so many are in the file for each wanted one
+
+
+class Header(NamedTuple):
+    """The header of an array file."""
+
+    shape: tuple[int, ...]
+    order: str  # "C" or "F"
+    dtype: Any  # np.dtype
+    start: int  # bytes before the values
+
+    @property
+    def size(self) -> int:
+        """The number of bytes of the values."""
+        return math.prod(self.shape) * int(self.dtype.itemsize)
 
 
 @dataclass(frozen=True, eq=False)

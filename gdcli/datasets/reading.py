@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from annotated_types import Ge
 
 from gdcli.datasets.cells import note
 from gdcli.datasets.contents import WRONG_ZIP, opened, packed, seekable
-from gdcli.datasets.tables import Table
 from gdcli.errors import MissingData, UserError
 from gdcli.fields import LATER, show, split
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gdcli.datasets.tables import Table
     from gdcli.problem import Array
 
 AUTO = "auto"
@@ -383,8 +383,7 @@ def _suffix(file: Path) -> str:
 LISTED = 5  # columns that a note names
 
 
-@dataclass(frozen=True)
-class Both:
+class Both(NamedTuple):
     """One table whose rows are split later, or two tables, the second of which is the test part."""
 
     table: Table

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gdcli.datasets.bundled import padded
 from gdcli.datasets.cells import note, number
 from gdcli.datasets.contents import check_room, read_contents
-from gdcli.datasets.images import padded
 from gdcli.errors import UserError
 from gdcli.fields import convert, show
 from gdcli.problem import Array, Data

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.datasets.contents import free, human
 from gdcli.datasets.out_of_core import numbers_held, some_of, streamed
+from gdcli.datasets.tabular import Streamable
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of, load
@@ -113,8 +114,6 @@ def stack_memory(batch: TrialBatch, room: int, device: str = "cpu") -> int:
 
 
 def _could_stream(problem: Problem) -> bool:
-    from gdcli.datasets.tabular import Streamable  # it imports the readers of files
-
     return isinstance(problem, Streamable) and problem.streams and not problem.stream
 
 

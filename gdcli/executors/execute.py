@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.datasets.contents import human
+from gdcli.datasets.tabular import Streamable
 from gdcli.engine.device import resolve
 from gdcli.engine.estimate import Estimate, allowance, check_memory, estimate
 from gdcli.engine.examples import notes_of
@@ -186,16 +187,16 @@ def _outcome(experiment: Experiment, options: RunOptions, counts: dict[str, int]
     return Outcome(folder, trials, counts["failed"], counts["diverged"], computed=0)
 
 
-def plan_run(experiment: Experiment, options: RunOptions) -> Estimate:
-    """Return the estimate of an experiment on the device that the options name.
+def plan_run(experiment: Experiment, options: RunOptions) -> tuple[Estimate, list[str]]:
+    """Return the estimate on the device that the options name, and notes on the examples.
 
     Raises the UserError that running it would raise before anything is written.
     """
     check(experiment, options)
-    experiment, _ = _fitted(experiment, executor_of(options))
-    networks = needs_torch(experiment.grid.trials[0].problem)
-    device = resolve(options.device, networks=networks)
-    return estimate(experiment.grid.cohorts, device, options.engine, options.memory)
+    cohorts = _fitted(experiment, executor_of(options))[0].grid.cohorts
+    device = resolve(options.device, networks=needs_torch(cohorts[0].trials[0].problem))
+    found = estimate(cohorts, device, options.engine, options.memory)
+    return found, notes_of(cohort.trials[0] for cohort in experiment.grid.cohorts)
 
 
 def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]:
@@ -209,8 +210,6 @@ def fitted(experiment: Experiment, memory: str | None) -> tuple[Experiment, str]
     problems = {cohort.trials[0].problem for cohort in experiment.grid.cohorts}
     if not any(family_of(problem).reads_in_parts for problem in problems):
         return experiment, ""
-    from gdcli.datasets.tabular import Streamable  # it brings readers along
-
     files = [p for p in problems if isinstance(p, Streamable) and p.stream is None and p.streams]
     needed, file = max(((p.whole(), str(p.data)) for p in files), default=(0, ""))
     if not needed or needed <= (allowed := allowance(memory)):

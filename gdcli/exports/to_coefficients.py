@@ -15,9 +15,11 @@ import numpy as np
 
 from gdcli.catalog.catalog import name_of
 from gdcli.csv_cell import csv_line
+from gdcli.datasets.described import described
+from gdcli.datasets.images import Classified
 from gdcli.datasets.out_of_core import Streamed
 from gdcli.datasets.split import scaling
-from gdcli.datasets.tabular import Classified, Source, TwoClasses, described
+from gdcli.datasets.tabular import Source, TwoClasses
 from gdcli.engine.examples import examples_of, load
 from gdcli.errors import UserError
 from gdcli.exports.exporter import WeightsExporter

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import precision
+from gdcli.engine.weights import state_dict
 from gdcli.errors import UserError
 from gdcli.exports.exporter import WeightsExporter
 from gdcli.problem import Network, StatefulNetwork
@@ -32,8 +33,6 @@ class ToTorch(WeightsExporter):
 
     def content(self, weights: Weights) -> bytes:
         """Return the file."""
-        from gdcli.engine.weights import state_dict
-
         trial = weights.trial
         problem = trial.problem
         assert isinstance(problem, Network | StatefulNetwork)  # noqa: S101 -- others are refused before

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
+from gdcli.datasets.images import Classified
 from gdcli.datasets.split import Scale
-from gdcli.datasets.tabular import Classified
 from gdcli.problem import Batch, Data, Network
 
 if TYPE_CHECKING:

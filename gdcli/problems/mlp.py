@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 
 from gdcli.datasets.cells import count_classes, mostly_apart, note, number
-from gdcli.datasets.features import FEW, is_measured
+from gdcli.datasets.described import FEW, is_measured
+from gdcli.datasets.images import Classified
 from gdcli.datasets.reading import Reading, own_target
 from gdcli.datasets.split import Scale, prepare
-from gdcli.datasets.tabular import Classified
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 from gdcli.problem import Data, Network

@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from gdcli.arrays import namespace
 from gdcli.datasets.cells import with_one_hot
-from gdcli.datasets.tabular import Classified
+from gdcli.datasets.images import Classified
 from gdcli.problem import Array, Data, LinearModel
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from gdcli import __version__, door
 from gdcli.catalog.user_code import source_of
 from gdcli.datasets.contents import Stamp, stamp_of
 from gdcli.datasets.out_of_core import Streamed
+from gdcli.datasets.tabular import Source
 from gdcli.engine.device import torch_facts
 from gdcli.engine.examples import examples_of, stamp_when_read
 from gdcli.errors import UserError
@@ -221,8 +222,6 @@ def _trials(experiment: Experiment) -> list[tuple[str, Trial]]:
     firsts = [cohort.trials[0] for cohort in experiment.grid.cohorts]
     if not any(isinstance(getattr(trial.problem, "data", None), Path) for trial in firsts):
         return []
-    from gdcli.datasets.tabular import Source  # it brings readers along
-
     return [
         (problem_key(trial.problem), trial)
         for trial in {trial.problem: trial for trial in firsts}.values()

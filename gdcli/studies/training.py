@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gdcli.engine.batch import TrialBatch, batches_of, loop_for
+from gdcli.engine.batch import TrialBatch, batches_of, loop_for, train_batch
 from gdcli.engine.device import keep_memory, resolve
 from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of, notes_of
-from gdcli.engine.families.find import alone, check_network, needs_torch, not_stacked
+from gdcli.engine.families.find import check_network, needs_torch, not_stacked
 from gdcli.engine.isolation import isolated
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import BatchHistory
     from gdcli.engine.train import OnRecord
-    from gdcli.problem import Data, Params
+    from gdcli.problem import Data
     from gdcli.runs.progress import Progress
     from gdcli.studies.options import Compute
 
@@ -183,18 +183,15 @@ def _plan(batch: TrialBatch) -> Plan:
 
 
 def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> dict[Trial, Trained]:
-    trials = batch.trials
-    if alone(trials[0]):
-        return {trials[0]: _train_alone(trials[0], device, advance, keep=keep)}
     kept: list[NDArray[np.floating]] = []
     carried: list[Carried] = []
 
-    def watch(program: Program, params: Params) -> None:
-        kept.append(flat(program.by_trial(params)))
-        carried.append(program.buffers_by_trial())
+    def look(params: Carried, buffers: Carried) -> None:
+        kept.append(flat(params))
+        carried.append(buffers)
 
-    data = examples_of(batch.trials[0])
-    _, curves = watched(batch, data, device, advance, watch if keep else None)
+    data, looks = examples_of(batch.trials[0]), look if keep else None
+    _, curves = train_batch(batch, data, device, advance, look=looks, watches=False)
     losses = curves.values["train_loss"]
     return {
         trial: Trained(
@@ -218,25 +215,3 @@ def watched(
         plan, hooks = plan_of(trials[0], data.examples), Hooks(on_record=watch)
         loop = loop_for(trials, data, plan, device, hooks)
         return loop.program, loop.run(lambda steps: advance(steps * len(trials)))
-
-
-def _train_alone(trial: Trial, device: str, advance: Advance, *, keep: bool) -> Trained:
-    """Train a trial that an optimizer of torch's own moves."""
-    from gdcli.engine.reference.textbook import train as train_one
-
-    kept: list[NDArray[np.floating]] = []
-    carried: list[Carried] = []
-
-    def watch(params: Params, buffers: Params) -> None:
-        kept.append(flat({name: a.detach().cpu().numpy()[None] for name, a in params.items()})[0])
-        carried.append({name: a.cpu().numpy().copy() for name, a in buffers.items()})
-
-    with np.errstate(all="ignore"):
-        curves = train_one(trial, examples_of(trial), device, advance, watch)
-    return Trained(
-        steps=tuple(curves.steps),
-        losses=tuple(curves.values["train_loss"][:, 0].tolist()),
-        diverged=bool(curves.ended[0] == DIVERGED),
-        params=np.stack(kept) if keep else None,
-        carried=tuple(carried),
-    )

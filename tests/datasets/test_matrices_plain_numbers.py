@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 from gdcli.datasets import matrices
 from gdcli.datasets.delimited import read_table
 from gdcli.datasets.matrices import (
+    FileInParts,
     NotPlainError,
     PlainTable,
-    matrix_classified,
-    matrix_measured,
     plain_parts,
     read_text,
 )
@@ -103,18 +102,20 @@ def test_a_file_in_parts(tmp_path: Path) -> None:
     file.write_text("a,b,y\n" + "".join(f"{i},{i / 8},{i % 3}\n" for i in range(100)))
     parts = list(plain_parts(file, Reading(), None, 30))
     assert [len(part) for part in parts] == [10] * 10
-    matrix, y = matrix_measured(file, "y", Reading())
+    matrix, y = FileInParts(file, "y", Reading()).measured()
     assert isinstance(matrix, OnDisk)
     np.testing.assert_array_equal(matrix.read(np.arange(100))[:, 1], np.arange(100) / 8)
     np.testing.assert_array_equal(y, np.arange(100) % 3)
-    assert matrix_classified(file, "y", Reading())[1].places.tolist() == [i % 3 for i in range(100)]
+    assert FileInParts(file, "y", Reading()).classified()[1].places.tolist() == [
+        i % 3 for i in range(100)
+    ]
     with file.open("a") as stream:
         stream.write("1,2,x\n")  # in the last part
     with pytest.raises(NotPlainError):
         list(plain_parts(file, Reading(), None, 30))
     with pytest.raises(UserError, match=r"t\.csv:102: 'x' in column 'y' is not a number"):
-        matrix_measured(file, "y", Reading())
-    classes = matrix_classified(file, "y", Reading())[1]
+        FileInParts(file, "y", Reading()).measured()
+    classes = FileInParts(file, "y", Reading()).classified()[1]
     assert classes.names == ("0", "1", "2", "x")
     assert len(classes.places) == 101
 

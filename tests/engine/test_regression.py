@@ -13,7 +13,7 @@ from sklearn.datasets import load_diabetes
 from sklearn.neural_network import MLPRegressor
 
 from gdcli.datasets.cells import collected
-from gdcli.datasets.features import is_measured
+from gdcli.datasets.described import is_measured
 from gdcli.datasets.reading import Reading
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.families.find import family_of, starting_point

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from gdcli.datasets import matrices, out_of_core
-from gdcli.datasets.matrices import matrix_classified, matrix_measured
+from gdcli.datasets.matrices import COPIES, FileInParts
 from gdcli.datasets.out_of_core import OnDisk, Streamed
 from gdcli.datasets.reading import Reading
-from gdcli.datasets.tabular import COPIES, Streamable
+from gdcli.datasets.tabular import Streamable
 from gdcli.engine.batch import batches_of
 from gdcli.engine.estimate import batch_memory, check_memory
 from gdcli.engine.examples import examples_of
@@ -195,7 +195,7 @@ def test_examples_on_disk_are_indexed_like_an_array(tmp_path: Path, name: str) -
 
 def test_a_file_that_shrinks_under_the_run(tmp_path: Path) -> None:
     file = Path(write(tmp_path, "c.npy")["data"])
-    features, _ = matrix_measured(file, "0", Reading())
+    features, _ = FileInParts(file, "0", Reading()).measured()
     assert isinstance(features, OnDisk)
     with file.open("r+b") as stream:
         stream.truncate(2000)
@@ -241,13 +241,13 @@ def test_what_is_wrong_is_told_as_of_a_file_read_whole(
 def test_classes_of_a_file_that_stays_on_disk(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_text("a,y\n" + "".join(f"{i},{'no' if i % 3 else 'yes'}\n" for i in range(200)))
-    _, classes = matrix_classified(file, "y", Reading())
+    _, classes = FileInParts(file, "y", Reading()).classified()
     assert classes.places.tolist() == [0 if i % 3 else 1 for i in range(200)]
     file.write_text("a,y\n1,1\n2,2\n3,1.0\n")
-    assert matrix_classified(file, "y", Reading())[1].places.tolist() == [0, 1, 0]
+    assert FileInParts(file, "y", Reading()).classified()[1].places.tolist() == [0, 1, 0]
     file.write_text("a,y\n" + "".join(f"{i},{i}\n" for i in range(20_000)))
     with pytest.raises(UserError, match=r"'y' has 1\d{4} different values, more than 1000"):
-        matrix_classified(file, "y", Reading())
+        FileInParts(file, "y", Reading()).classified()
     assert file.stat().st_size > 0
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.datasets import contents
-from gdcli.datasets.matrices import matrix_measured
-from gdcli.datasets.reading import Reading
+from gdcli.datasets.matrices import FileInParts
 from gdcli.engine import examples
 from gdcli.errors import UserError
 from gdcli.executors.execute import Outcome, check, execute
@@ -40,11 +39,13 @@ def converted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Return the files that are converted from here on, each time that one is."""
     files: list[Path] = []
 
-    def noting(name: Path, target: str, reading: Reading) -> object:
-        files.append(name)
-        return matrix_measured(name, target, reading)
+    measured = FileInParts.measured
 
-    monkeypatch.setattr("gdcli.datasets.tabular.matrix_measured", noting)
+    def noting(self: FileInParts) -> object:
+        files.append(self.file)
+        return measured(self)
+
+    monkeypatch.setattr(FileInParts, "measured", noting)
     return files
 
 

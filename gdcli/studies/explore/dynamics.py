@@ -21,7 +21,7 @@ import numpy as np
 from gdcli.arrays import namespace
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.contents import human
-from gdcli.datasets.tabular import Described, described
+from gdcli.datasets.described import Described, described
 from gdcli.engine.batch import batches_of
 from gdcli.engine.estimate import allowance
 from gdcli.engine.examples import examples_of

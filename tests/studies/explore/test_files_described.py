@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from gdcli.datasets.described import Described, described
 from gdcli.datasets.matrices import LARGE
-from gdcli.datasets.tabular import Described, described
 from gdcli.engine.examples import examples_of
 from gdcli.report.console import console
 from gdcli.runs.progress import Silent
@@ -39,7 +39,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import nn
 
-from gdcli.datasets.tabular import Classified
+from gdcli.datasets.images import Classified
 from gdcli.problem import Data, Network
 
 

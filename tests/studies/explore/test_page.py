@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from gdcli.datasets.bundled import read_named
-from gdcli.datasets.tabular import described
+from gdcli.datasets.described import described
 from gdcli.engine.examples import examples_of
 from gdcli.experiment.grid import Trial
 from gdcli.studies.explore.page import MOST_FEATURES, example_images, png
