@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gdcli.column import Column
 from gdcli.engine import examples
 from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
@@ -158,6 +159,18 @@ def test_elsewhere_a_falling_loss_is_compared_by_tolerance(run: Path) -> None:
     assert rerun.result == "different"
     assert rerun.difference is not None
     assert (rerun.difference.trial, rerun.difference.step) == (trial, "9")
+
+
+def test_elsewhere_a_column_is_compared_as_it_is_declared(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere(run)
+    cell(run, 0, 9, "distance", lambda text: repr(float(text) * 1.2))
+    assert results(run) == {}
+    for rtol, result in ((0.5, {}), (0.01, {"rerun": "different"})):
+        declared = {"distance": Column("distance", elsewhere="close", rtol=rtol)}
+        monkeypatch.setattr("gdcli.runs.table._declared", lambda *_, d=declared: d)
+        assert results(run) == result
 
 
 def test_elsewhere_a_loss_that_rises_is_compared_in_its_start_and_status(run: Path) -> None:
