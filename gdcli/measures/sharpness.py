@@ -25,10 +25,8 @@ class Sharpness(Measure):
 
     def prepare(self, stack: Stack, params: Params) -> HessianEigenvalues | float:
         """Return the one value of a constant Hessian, else the iteration."""
-        from gdcli.engine.hessian import HessianEigenvalues
-
         known = stack.constant_curvature()
-        return known.largest if known else HessianEigenvalues(stack, params, self.vectors)
+        return known.largest if known else stack.hessian_eigenvalues(params, self.vectors)
 
     def values(
         self,

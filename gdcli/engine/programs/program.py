@@ -9,6 +9,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, streamed
+from gdcli.engine.hessian import HessianEigenvalues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,6 +78,10 @@ class Stack(ABC):
     @abstractmethod
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return each trial's direction times the Hessian of its full training loss."""
+
+    def hessian_eigenvalues(self, params: Params, most: int) -> HessianEigenvalues:
+        """Return what finds the extreme eigenvalues at any point, by `most` products at most."""
+        return HessianEigenvalues(self, params, most)
 
     def constant_curvature(self) -> Curvature | None:
         """Return the curvature of a loss whose Hessian is constant; None: it varies, or may."""
