@@ -61,7 +61,7 @@ def new(
     """
     screen = read(Screen, given)
     if kind not in TRIES:
-        hint = suggestion(kind, TRIES) or f"give {', '.join(TRIES)}"
+        hint = suggestion(kind, TRIES) or f"give one of {', '.join(TRIES)}"
         raise UserError(WHERE, f"there is no starter for {show(kind)}", hint)
     files = _files(kind, _checked(kind, name))
     for file in files:

@@ -183,7 +183,7 @@ def export(
     A run keeps no weights. For npz, torch, coefficients and int8 the trial is therefore trained
     again from its seed; nothing is written unless its curve is the recorded one.
 
-    Of an unfinished run the trials that are stored already can be exported, but no weights.
+    If a run is not finished, its stored trials can be exported, but no weights.
     """
     with collect_errors() as collect:
         screen = collect(read, Screen, given)

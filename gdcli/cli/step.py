@@ -50,7 +50,7 @@ class Display:
     explain: Annotated[
         bool, "print the chain rule at the start, operation by operation, instead of the steps"
     ] = False
-    torch: Annotated[bool, "print a PyTorch script that takes the same steps, instead of them"] = (
+    torch: Annotated[bool, "print a PyTorch script that takes the same steps, not the steps"] = (
         False
     )
 

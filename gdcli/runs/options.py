@@ -36,7 +36,7 @@ class RunOptions:
     name: Annotated[str | None, "name of the run's folder in --output"] = None
     resume: Annotated[bool, "(default) continue an unfinished run"] = False
     overwrite: Annotated[bool, "start again where results exist, and replace them"] = False
-    retry_failed: Annotated[bool, "run only the trials again that failed"] = False
+    retry_failed: Annotated[bool, "run only the failed trials again"] = False
     executor: Annotated[str, "where the batches of trials are computed", OneOf(executor_names)] = (
         "local"
     )

@@ -65,6 +65,13 @@ def test_files_are_run_as_gdclis_own_are(shell: Shell) -> None:
         assert shell(*command) == 0
 
 
+def test_an_option_may_have_the_name_of_a_built_in_one(shell: Shell) -> None:
+    text = BOWL.replace("stiffness", "scale")
+    Path("scaled.py").write_text(text)
+    assert shell("run", "./scaled.py", "--epochs", "2", "--name", "scaled", "-q") == 0
+    assert shell("show", "scaled") == 0
+
+
 def test_a_class_that_can_be_imported_is_a_problem_too(shell: Shell) -> None:
     done = gdcli("run", "my_bowl:MyBowl", "-q", "--format", "csv", folder=shell.folder)
     assert (done.returncode, done.stderr) == (0, "")
