@@ -122,18 +122,25 @@ def perform(experiment: Experiment, options: RunOptions, screen: Screen, *, dry_
         what = f"{counted(outcome.missing, *missing)} not there yet"
         screen.tell(f"{what}: whoever computes the last writes the results to {outcome.folder}")
         return exit_code(outcome, None, options, screen)
-    from gdcli.report.results import diagnoses_of, print_failures, print_results
-
-    wanted = not screen.terse or outcome.failed or _words(options)
-    diagnoses = diagnoses_of(outcome.folder) if wanted else None
-    if screen.terse:
-        screen.print_path(outcome.folder)
-    else:
-        print_results(outcome.folder, screen.format, screen.console(), diagnoses)
-    if diagnoses and outcome.failed and (screen.terse or screen.format != "table"):
-        print_failures(diagnoses.run, screen.console(stderr=True))  # a table lists them itself
+    diagnoses = _print(outcome, options, screen)
     _tell_where(outcome, screen)
     return exit_code(outcome, diagnoses, options, screen)
+
+
+def _print(outcome: Outcome, options: RunOptions, screen: Screen) -> Diagnoses | None:
+    """Print the results, or the folder alone; return the diagnoses of the trials if it has them."""
+    if screen.terse:
+        screen.print_path(outcome.folder)
+        if not outcome.failed and not _words(options):
+            return None
+    from gdcli.report.results import diagnoses_of, print_failures, print_results
+
+    diagnoses = diagnoses_of(outcome.folder)
+    if not screen.terse:
+        print_results(outcome.folder, screen.format, screen.console(), diagnoses)
+    if outcome.failed and (screen.terse or screen.format != "table"):
+        print_failures(diagnoses.run, screen.console(stderr=True))  # a table lists them itself
+    return diagnoses
 
 
 def _tell_where(outcome: Outcome, screen: Screen) -> None:

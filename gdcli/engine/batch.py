@@ -21,7 +21,7 @@ from gdcli.engine.families.find import (
     program_for,
     starting_point,
 )
-from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.plan import Plan, plan_of, watched
 from gdcli.engine.programs.analytic import AnalyticProgram
 from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.recorder import BatchHistory, Measures, Recorder
@@ -36,7 +36,6 @@ from gdcli.engine.steps.fused import (
 from gdcli.engine.steps.stepper import Stepwise
 from gdcli.engine.train import NO_HOOKS, Hooks, Loop
 from gdcli.engine.update import StackedOptimizer
-from gdcli.engine.watched import watched
 from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.optimizers.vanilla import Vanilla

@@ -14,8 +14,8 @@ import numpy as np
 from gdcli.arrays import namespace
 from gdcli.column import MEASURED
 from gdcli.engine.hessian import MOST, HessianEigenvalues
+from gdcli.engine.plan import CAUSES, STRETCHES, Watched
 from gdcli.engine.recorder import copied
-from gdcli.engine.watched import CAUSES, STRETCHES, Watched
 from gdcli.errors import RunError
 from gdcli.problem import Array, Params
 

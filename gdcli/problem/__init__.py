@@ -12,18 +12,21 @@ engine adds the axis of trials. The more specific the family, the faster it runs
 """
 
 from gdcli.problem.contract import (
+    BITS,
     Analytic,
     Array,
     Batch,
     Data,
     LinearModel,
+    Network,
     OfClasses,
     Params,
     Problem,
+    Quantized,
+    StatefulNetwork,
     Surface,
     of_both_parts,
 )
-from gdcli.problem.network import BITS, Network, Quantized, StatefulNetwork
 
 __all__ = [
     "BITS",

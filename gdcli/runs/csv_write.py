@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, cast
 
 from gdcli.column import PLACES
 from gdcli.csv_cell import harmless, quoted
+from gdcli.engine.plan import CAUSES
 from gdcli.engine.recorder import CONVERGED, DIVERGED
-from gdcli.engine.watched import CAUSES
 from gdcli.engine.watcher import facts
 from gdcli.errors import UserError
 from gdcli.experiment.axis import text

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from annotated_types import Ge
 
-from gdcli.analysis.diagnosis.verdict import qualities, states
 from gdcli.errors import UserError
 from gdcli.fields import OneOf, show, suggestion
 
@@ -102,6 +101,8 @@ def fail_on_words() -> tuple[str, ...]:
 
 def diagnosed() -> dict[str, str]:
     """Return the words of --fail-on that a diagnosis says, and what they are there."""
+    from gdcli.analysis.diagnosis.verdict import qualities, states  # start-up: most runs need none
+
     return {word.replace(" ", "-"): word for word in (*states(), *qualities())}
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from gdcli.catalog.catalog import MEASURES, name_of, plugins
 from gdcli.column import LOSSES, PLACES, SETTINGS, Column
 from gdcli.csv_cell import quoted
-from gdcli.engine.watched import STRETCHES
+from gdcli.engine.plan import STRETCHES
 from gdcli.errors import UserError
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.plan import CAUSES, POINTS, SINGLES, Plan, plan_of, watched
 from gdcli.engine.recorder import BatchHistory
-from gdcli.engine.watched import CAUSES, POINTS, SINGLES, watched
 from gdcli.engine.watcher import Trajectory, facts
 from gdcli.runs.table import FACTS
 from tests.grids import experiment

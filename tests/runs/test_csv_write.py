@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 
 from gdcli.column import LOSSES
 from gdcli.csv_cell import as_given
-from gdcli.engine.plan import Plan
+from gdcli.engine.plan import CAUSES, Plan, Watched
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory
-from gdcli.engine.watched import CAUSES, Watched
 from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Training, Trial
 from gdcli.problems.linear_regression import LinearRegression

@@ -27,12 +27,11 @@ from gdcli.engine.families.objective import (
     tensors,
 )
 from gdcli.engine.layout import TrialLayout
-from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.plan import CAUSES, Plan, Watched, plan_of, watched
 from gdcli.engine.programs.first_axis import FirstAxis
 from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
 from gdcli.engine.sampling import Orders
-from gdcli.engine.watched import CAUSES, Watched, watched
 from gdcli.engine.watcher import Trajectory
 
 if TYPE_CHECKING:
