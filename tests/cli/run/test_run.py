@@ -188,6 +188,7 @@ def test_the_exit_code_is_what_fail_on_says(
     outcome = Outcome(**{**fields, "folder": Path("x"), "failed": failed, "diverged": diverged})
     with (
         mock.patch("gdcli.executors.execute.execute", return_value=outcome),
+        mock.patch("gdcli.report.results.diagnoses_of"),
         mock.patch("gdcli.report.results.print_results"),
     ):
         assert shell("run", "quadratic", "--fail-on", fail_on) == code
