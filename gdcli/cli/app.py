@@ -165,7 +165,7 @@ GROUPS = {
         ),
         "measures": (
             "listing:measures",
-            "List the measures, or describe one with all of its options.",
+            "List the measures, or describe one with its columns.",
         ),
         "step": ("step:step", "Take steps of gradient descent on a formula, and print each."),
         "lr-range": ("studies:lr_range", "Find a good learning rate for each setting of a grid."),

@@ -77,5 +77,5 @@ def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
         seconds_of(tmp_path, run)
     for count in ("1e308", "-1", "nan"):
         (tmp_path / "timings.csv").write_text(f"batch,trials,seconds\n0,{count},1\n")
-        with pytest.raises(UserError, match=r"timings\.csv:2: its trials and seconds are no"):
+        with pytest.raises(UserError, match=r"timings\.csv:2: its trials and seconds cannot be"):
             seconds_of(tmp_path, run)

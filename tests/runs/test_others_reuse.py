@@ -151,7 +151,7 @@ def test_a_run_that_takes_longer_to_read_than_to_compute_is_left_alone(
     monkeypatch.setattr("gdcli.runs.others.TRIAL", 1.0)  # two seconds
     monkeypatch.setattr("gdcli.runs.others.numpy_seconds", lambda _: took[0])
     # Where it is None it is not asked.
-    monkeypatch.setattr("gdcli.engine.estimate.quick_estimate", lambda *_, **__: took[1])
+    monkeypatch.setattr("gdcli.runs.others.quick_estimate", lambda *_, **__: took[1])
     trained.clear()
     assert run(bowls("0.1"), tmp_path / "new", "a") == expected
     assert len(trained) == new
