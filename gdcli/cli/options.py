@@ -30,6 +30,7 @@ from gdcli.fields import Option, options_of, show
 from gdcli.report.console import console, literal, print_lines
 from gdcli.report.progress import progress_bar
 from gdcli.runs.options import NAME as RUN_NAME
+from gdcli.runs.options import fail_on_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -300,9 +301,6 @@ def completion(option: Option) -> Completion | None:
     if option.axis and option.name in NAMES:
         return one_of(NAMES[option.name], many=True)
     if option.name == "fail-on":
-        # Start-up: the commands without this option do not need the module.
-        from gdcli.runs.options import fail_on_words
-
         return one_of(fail_on_words, many=True)
     return one_of(lambda: option.choices, many=option.many) if option.choices else None
 
