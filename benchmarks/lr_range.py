@@ -32,7 +32,7 @@ from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.runs.progress import Silent
 from gdcli.studies.lr_range.search import SettingRange, range_test
 from gdcli.studies.lr_range.show import answer
-from gdcli.studies.options import Machine, RangeTest
+from gdcli.studies.options import Compute, RangeTest
 from gdcli.studies.training import train
 
 TABLE = Path(__file__).with_name("lr-range.md")
@@ -40,7 +40,7 @@ SEARCHED, JUDGED = "0:2", "3:5"  # seeds: a suggestion must hold on others
 GRID = "log:1e-5:100:29"  # four rates a decade
 GOOD, NEAR, SAME = 0.9, 3.0, 1e-3
 GOALS = {"good": 0.95, "near": 0.9}
-CPU = Machine(device="cpu")
+CPU = Compute(device="cpu")
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gdcli.cli.failure import settle
+from gdcli.cli.failure import prepare_process
 
-settle()
+prepare_process()
 
 from gdcli.executors.execute import execute  # noqa: E402
 from gdcli.experiment.experiment import Experiment, Given, read  # noqa: E402 -- after the environment
-from gdcli.runs.csv_write import curve_columns, header, summary_columns  # noqa: E402
 from gdcli.runs.options import RunOptions  # noqa: E402
 from gdcli.runs.progress import Silent  # noqa: E402
 from gdcli.runs.run import Run  # noqa: E402
+from gdcli.runs.table import header, tables_of  # noqa: E402
 
 GRID = {"lr": "log:1e-4:1e-1:1000", "steps": "199", "optimizer": "adam"}
 
@@ -36,10 +36,10 @@ def plain(experiment: Experiment, options: RunOptions) -> None:
     run.folder.mkdir(parents=True)
     curves, summary = run.folder / "curves.csv", run.folder / "summary.csv"
     with curves.open("wb") as points, summary.open("wb") as trials:
-        points.write(header(curve_columns(experiment, run.metrics)).encode())
-        trials.write(header(summary_columns(experiment, run.metrics)).encode())
+        for file, table in zip((points, trials), tables_of(experiment), strict=True):
+            file.write(header(table.names).encode())
         for batch in run.batches:
-            shard = run.work.shard(batch, lambda _: None)
+            shard = run.runner.shard(batch, lambda _: None)
             points.write(shard.curves)
             trials.write(shard.summary)
 
