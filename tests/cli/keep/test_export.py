@@ -156,7 +156,9 @@ def test_what_is_not_installed_is_told(
     run: Shell, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
     monkeypatch.delitem(sys.modules, f"gdcli.exports.to_{target}", raising=False)
-    monkeypatch.setitem(sys.modules, PACKAGES[target], None)
+    package = PACKAGES[target]
+    for name in [package, *(m for m in sys.modules if m.startswith(f"{package}."))]:
+        monkeypatch.setitem(sys.modules, name, None)
     (line,) = run.refuses("export", "a", "--to", target, "-o", "x")
     assert line.startswith(f"--to: {target} needs {PACKAGES[target]}, which is not installed; ")
     assert line.endswith(f"pip install 'gdcli[{target}]'")
