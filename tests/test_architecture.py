@@ -81,7 +81,8 @@ def test_a_run_takes_the_reading_path(tmp_path: Path) -> None:
         walk, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert set(path) <= {file.partition("/gdcli/")[2] for file in done.stdout.splitlines()}
+    ran = set(done.stdout.splitlines())
+    assert {str(PACKAGE / file) for file in path} <= ran
 
 
 def test_a_loss_passes_through_few_places() -> None:
