@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.workload import Task
-from gdcli.engine.isolation import SETTINGS
+from gdcli.engine.environment import SETTINGS
 
 OURS = "gdcli"
 MODULES = {

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import datasets as sklearn_datasets
 
-from gdcli.datasets import idx, images
+from gdcli.datasets import image_formats, images
 from gdcli.datasets.bundled import read_named
 from gdcli.datasets.cells import MOST, count_classes, number_classes, one_hot
 from gdcli.datasets.delimited import read_table
-from gdcli.datasets.idx import read_idx
+from gdcli.datasets.image_formats import read_idx
 from gdcli.datasets.images import read_images
 from gdcli.datasets.reading import Reading, read_file
 from gdcli.datasets.split import Scale, prepare
@@ -28,7 +28,7 @@ ORACLES = {
     "wine": sklearn_datasets.load_wine,
     "iris": sklearn_datasets.load_iris,
 }
-FOLDER = Path(idx.__file__).parent
+FOLDER = Path(image_formats.__file__).parent
 
 
 def rng(seed: int = 0) -> np.random.Generator:

@@ -93,7 +93,7 @@ def test_every_option_has_a_phrase_and_reads_its_default(name: str) -> None:
 def test_what_is_found_by_its_name_imports_neither_numpy_nor_torch() -> None:
     code = (
         "import sys\n"
-        "import gdcli.datasets, gdcli.datasets.idx, gdcli.datasets.tabular\n"
+        "import gdcli.datasets, gdcli.datasets.image_formats, gdcli.datasets.tabular\n"
         "from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES\n"
         "from gdcli.fields import options_of\n"
         "for catalogue in (OPTIMIZERS, SCHEDULES, PROBLEMS):\n"

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gdcli.engine.isolation import SETTINGS
+from gdcli.engine.environment import SETTINGS
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.axis import one
 from gdcli.experiment.toml import dump

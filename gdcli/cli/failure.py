@@ -17,7 +17,8 @@ from pathlib import Path
 from typer import TyperException
 
 from gdcli.catalog.user_code import fault_of
-from gdcli.engine.isolation import SETTINGS, lacks_memory
+from gdcli.engine.environment import SETTINGS
+from gdcli.engine.isolation import lacks_memory
 from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Axes, Training
 from gdcli.fields import options_of, said, shortened

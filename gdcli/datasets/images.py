@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, TypeAlias
 
-from gdcli.datasets import idx
+from gdcli.datasets import image_formats
 from gdcli.datasets.cells import note
 from gdcli.datasets.features import Apart, classes_of, used
 from gdcli.datasets.npy import ArrayTable
@@ -48,11 +48,16 @@ class ImageSet:
     package: str | None = None
 
 
-IDX = idx.holds_idx, "four idx-ubyte files"
+IDX = image_formats.holds_idx, "four idx-ubyte files"
 SETS = {
-    "mnist": ImageSet(*IDX, idx.read_mnist),
-    "fashion-mnist": ImageSet(*IDX, idx.read_mnist, package="dataset-fashion-mnist"),
-    "cifar10": ImageSet(idx.holds_cifar, "six .bin files", idx.read_cifar, "cifar-10-batches-bin"),
+    "mnist": ImageSet(*IDX, image_formats.read_mnist),
+    "fashion-mnist": ImageSet(*IDX, image_formats.read_mnist, package="dataset-fashion-mnist"),
+    "cifar10": ImageSet(
+        image_formats.holds_cifar,
+        "six .bin files",
+        image_formats.read_cifar,
+        "cifar-10-batches-bin",
+    ),
 }
 
 

@@ -182,9 +182,9 @@ READERS = {
     LIBSVM: ("libsvm", "read_libsvm"),
     NPY: ("npy", "read_matrix"),
     NPZ: ("npy", "read_arrays"),
-    PARQUET: ("parquet", "read_parquet"),
-    EXCEL: ("parquet", "read_workbook"),
-    IDX: ("idx", "read_pair"),
+    PARQUET: ("typed_tables", "read_parquet"),
+    EXCEL: ("typed_tables", "read_workbook"),
+    IDX: ("image_formats", "read_pair"),
 }
 MAGIC = {b"\x93NUMPY": NPY, b"PAR1": PARQUET}
 IMAGE = "an image", "put images and their classes into an .npz file"

@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 
 from gdcli import __version__
 from gdcli.datasets.contents import human
+from gdcli.engine.environment import SETTINGS
 from gdcli.engine.estimate import stack_memory
-from gdcli.engine.isolation import SETTINGS
 from gdcli.errors import RunError, UserError
 from gdcli.executors.supervisor import Executor, WorkerDied
 from gdcli.executors.worker import compute, job_of

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.engine.isolation import SETTINGS
+from gdcli.engine.environment import SETTINGS
 from gdcli.runs.folder import State, state_of
 from tests.ray.cluster import LOOPBACK, Nodes, cluster
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables

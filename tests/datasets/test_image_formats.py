@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gdcli.datasets.cells import collected
-from gdcli.datasets.idx import read_idx
+from gdcli.datasets.image_formats import read_idx
 from gdcli.datasets.images import read_images
 from gdcli.errors import UserError
 from gdcli.problem import Array
