@@ -1,13 +1,10 @@
-"""Reads the files of a run's folder, which may come from a stranger; all reading goes through here.
+"""Reads small files: those of a run's folder, which may come from a stranger, and the user's own.
 
-Only plain files are read, no links, devices or pipes. JSON must be strict, of bounded size and
-depth, and of the expected types. The lines of a table have a bounded length. Time and memory grow
-with the size of the files, never with numbers inside them.
-
-Small files that the user names, read whole: experiments and code.
-
-A link is followed. What is not a plain file is refused: a pipe may never be written to, a device
-may never end.
+Of a run's folder only plain files are read, no links, devices or pipes. JSON must be strict, of
+bounded size and depth, and of the expected types. The lines of a table have a bounded length. Time
+and memory grow with the size of the files, never with numbers inside them. Of the files that a user
+names, experiments and code, links are followed; a pipe or a device is refused, since reading it may
+never end.
 """
 
 from __future__ import annotations

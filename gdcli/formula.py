@@ -1,12 +1,7 @@
-"""A formula as it was typed, read through an allow-list: nothing in it is ever executed.
+"""A loss written as a formula: read through an allow-list, and differentiated node by node.
 
-What a formula is made of: a graph of numbers, weights and operations.
-
-What a formula may do: the value and the derivatives of each operation, elementwise.
-
-The graph of a formula: forward for its value, backward for its gradient.
-
-A loss written as a formula: read safely, evaluated, and differentiated node by node.
+Nothing of the text is ever executed. A formula becomes a graph of numbers, weights and operations;
+its value is computed forward, its gradient backward. Operations work elementwise on arrays.
 """
 
 from __future__ import annotations

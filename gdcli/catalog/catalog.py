@@ -1,16 +1,10 @@
-"""What there is to choose from: a file in a folder is its registration.
+"""What there is to choose from: gdcli's files, plugins, a user's own code, and torch.optim.
 
-Names and summaries are read without importing the files, so that a listing answers at once;
-only `find` imports, and only what is asked for. Besides gdcli's own files there are those of
-plugins, and files and classes of the user's own, which are referred to by where they are.
-
-What installed packages add: their entry points `gdcli.problems`, `.optimizers`, `.schedules`.
-
-A listing reads their names and the first lines of their docstrings; it imports none of them.
-
-Any class of torch.optim as an optimizer, to compare with: `--optimizer torch:Adamax`.
-
-Its options are those arguments of the class that have a number, a flag or numbers as default.
+A file in one of gdcli's folders is its own registration. Installed packages add names by the entry
+points `gdcli.problems`, `.optimizers`, `.schedules` and `.measures`. A listing reads names and the
+first lines of docstrings, and imports nothing; `find` imports only what is asked for. An optimizer
+`torch:NAME` is that class of torch.optim; the arguments of the class that have a number, a flag or
+numbers as default are its options.
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
-"""Code of the user's own: a class in a file, or one that Python can import.
-
-A file is run when a command needs what it holds, and at no other time. It is known by its
-content: what a run computed belongs to the SHA-256 of the file that it was computed with.
-
-How a problem, an optimizer or a schedule is referred to.
+"""Code of the user's own: how it is referred to, found and run.
 
 quadratic              by its name: gdcli's own, or a plugin's
 ./my_problem.py        by its file; its name is then my-problem
 package.module:MyBowl  by its class, which Python can import; its name is then my-bowl
-torch:Adamax           a class of torch.optim, whose name that is
+torch:Adamax           a class of torch.optim
+
+A file is run when a command needs what it holds, and at no other time. It is known by its content:
+the results of a run belong to the SHA-256 of the file that they were computed with.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""The small classic data sets of gdcli; README.md names their sources and licences.
+"""The data that travel with gdcli: small classic sets, ratings, texts, and drawn shapes.
 
-Shapes: generated images of coloured rectangles; the class of a rectangle is its colour.
-
-Images with the boxes of the objects in them, as arrays of one shape.
-
-Ratings from a data file: two categories and the rating.
-
-The characters of a text as numbers.
+README.md names their sources and licences. The shapes are images of coloured rectangles, with the
+boxes of the rectangles; the class of a rectangle is its colour. A text is given as numbers, one for
+each character.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""What a cell of text means: a number, a name, or nothing.
+"""What a cell of text means: a number, a class, or nothing; and the classes of a target.
 
 A number is written in ASCII; only Python reads other digits, and underscores between them. A class
 keeps its text, because 007 and 7, 2.10 and 2.1, and two identifiers of 20 digits are different
 classes. 1 and 1.0 are the same class: a number that is written as it is printed is that number.
-
-Notes of the data readers that are not errors, such as which separator they found.
-
-The classes of a target, and the class of each example.
 """
 
 from __future__ import annotations

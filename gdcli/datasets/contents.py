@@ -1,9 +1,4 @@
-"""The bytes of a data file, unpacked if it is compressed, and limited by the free memory.
-
-The free memory, and whether a file's values fit into it.
-
-Recognizes an unchanged file by its metadata, without reading its content.
-"""
+"""The bytes of a data file: unpacked, limited by the free memory, recognised when unchanged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Examples from a table: the target, and the other columns as numbers.
 
-Recognizes columns that number or identify the rows: they are not useful features.
+Columns that number or identify the rows are recognised and told: they are not useful features.
 """
 
 from __future__ import annotations

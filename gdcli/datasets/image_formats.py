@@ -1,13 +1,9 @@
-"""Images and classes from IDX files: MNIST, Fashion-MNIST, EMNIST and similar sets.
+"""Images and classes in two binary formats: IDX (MNIST and its kin), and that of CIFAR-10.
 
-The format is described on LeCun, Cortes and Burges's MNIST page: two zero bytes, a type, the
-number of axes, the size of each axis as a big-endian integer of four bytes, and the values.
-EMNIST's images are transposed, and stay so.
-
-Images from the binary version of CIFAR-10 (Krizhevsky 2009).
-
-There are five training files and one test file. A record is a byte for the class, from 0 to 9,
-then the red, the green and the blue bytes of 32 x 32 pixels, row by row.
+IDX is described on LeCun, Cortes and Burges's MNIST page: two zero bytes, a type, the number of
+axes, the size of each axis as a big-endian integer of four bytes, and the values. EMNIST's images
+are transposed, and stay so. CIFAR-10 (Krizhevsky 2009) has five training files and one test file; a
+record is a byte for the class, then the red, the green and the blue bytes of 32 x 32 pixels.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""The named sets of images that are not part of gdcli, and the folders of their files.
-
-Images and their classes from a data file of the user's own.
-
-Examples with classes, from a named table, a named set of images, or a file.
-"""
+"""Images with classes: named sets in a folder of the machine, and folders or files of the user's."""
 
 from __future__ import annotations
 

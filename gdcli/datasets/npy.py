@@ -1,8 +1,6 @@
 """Examples from a NumPy file: a matrix (.npy), or named arrays with equally many rows (.npz).
 
 Nothing is unpickled. The size in a header is compared with the file before memory is allocated.
-
-The position and type of an array's values in a file.
 """
 
 from __future__ import annotations

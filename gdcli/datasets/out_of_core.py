@@ -1,9 +1,8 @@
-"""Matrices that stay on disk.
+"""Matrices that stay on disk, and sums over their examples, some rows at a time.
 
-A few rows are read at a time, each time with a new memory map. Closing the map frees its pages, so
-only one part of the file is in memory, however long the run.
-
-All examples of a part, as many at a time as are in memory: all at once, or read from disk.
+Rows are read with a new memory map each time. Closing the map frees its pages, so only one part of
+the file is in memory, however long the run. Functions here take examples in memory as well: these
+are one part.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""The options about a data file, for every problem with --data.
+"""The options about a data file, the choice of its reader, and the table that the reader returns.
 
-Chooses the reader of a file by its first bytes, and imports it only when needed.
-
-The table of a data file, together with the table of a test part of the user's own.
+The first bytes of the file decide, not its name; the reader is imported only then.
 """
 
 from __future__ import annotations

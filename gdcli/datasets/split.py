@@ -1,6 +1,6 @@
 """Splits examples into a training and a test part, and scales their columns.
 
-A split in which both parts have the same share of each class (--stratify).
+With --stratify both parts have the same share of each class.
 """
 
 from __future__ import annotations

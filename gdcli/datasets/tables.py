@@ -1,7 +1,4 @@
-"""A table of text: the raw cells of a file, and their meaning.
-
-The contract of a data file that has been read: columns with names.
-"""
+"""The table of a data file: columns with names, and the raw cells of a file of text."""
 
 from __future__ import annotations
 

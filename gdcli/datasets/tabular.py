@@ -1,10 +1,7 @@
-"""The source of tabular examples: a named set, or a file with a target column.
+"""Problems that learn from a table: their options, and what is predicted, numbers or classes.
 
-Decides whether examples stay on disk: if the file is larger than the memory limit.
-
-Examples with a number to predict: a named set, a synthetic set, or a file.
-
-Examples with two classes: a named set, or a file.
+The examples are a named set or a file with a target column. They stay on disk if the file is larger
+than the memory limit.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""Examples from a Parquet file, read with pyarrow (the extra `parquet`).
+"""Examples from files whose cells have types: Parquet (extra `parquet`), Excel (extra `excel`).
 
-Examples from an Excel workbook (.xlsx), read with openpyxl (the extra `excel`).
-
-The first visible sheet with a table is read, or else the first hidden one, like a text file: a row
-of names, and below it a row for each example, including hidden rows. A formula has the value that
-Excel last computed.
+Of a workbook the first visible sheet with a table is read, or else the first hidden one, like a
+text file: a row of names, and below it a row for each example, including hidden rows. A formula has
+the value that Excel last computed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The fixed batches of trials that a grid is trained in, and the training of one.
+"""The batches of trials that a grid is trained in, and the training of one batch.
 
-Which way the steps of a cohort are taken: one by one, or fused where that is exact.
+The parts of the training are put together here: program, optimizer, recorder, and the stepper, which
+takes the steps of a cohort one by one, or fused where that is exact.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Trials that raise an exception are separated from the other trials of their batch.
-
-Environment variables of every process that computes.
-"""
+"""Trials that raise an exception are separated from the other trials of their batch."""
 
 from __future__ import annotations
 

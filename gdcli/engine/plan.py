@@ -1,6 +1,6 @@
 """How many steps a trial takes, how many examples each step sees, and which steps are recorded.
 
-Which steps of a trial are watched whatever is recorded, and the names of the facts from them.
+Some steps are watched whatever is recorded: a diagnosis is made from the facts at these.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a run keeps of its trials: the recorded points, and how each trial ended.
-
-The state of a batch between two steps, as named arrays that training can go on from.
-"""
+"""The recorded points of a batch, how each trial ended, and the state that training goes on from."""
 
 from __future__ import annotations
 

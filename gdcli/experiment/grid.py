@@ -1,7 +1,4 @@
-"""Which trials an experiment consists of, and which of them share one stacked program.
-
-How every trial of an experiment is trained, recorded and ended.
-"""
+"""Which trials an experiment consists of, how each is trained, and which share one program."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Experiments as TOML files, read with the line of every mistake, and written.
+"""Experiments as TOML files: read with the line of every mistake, written, and their JSON Schema.
 
-The JSON Schema of experiment files: what editors complete and check them by.
-
-It refuses no file that gdcli reads. It lets some mistakes pass that only reading finds: ranges
-whose steps do not fit, options that exclude each other, data that are not there.
+Editors complete and check files by the schema. It refuses no file that gdcli reads. It lets some
+mistakes pass that only reading finds: ranges whose steps do not fit, options that exclude each
+other, data that are not there.
 """
 
 from __future__ import annotations

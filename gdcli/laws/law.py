@@ -1,9 +1,4 @@
-"""A law, and its result.
-
-The law of options: each field of a class has a help text and a valid default.
-
-Small grids for testing the laws, trained in memory.
-"""
+"""A law and its result, and the small grids that laws are tried on, trained in memory."""
 
 from __future__ import annotations
 

@@ -1,10 +1,6 @@
-"""Applies the laws to a reference; a file may hold a problem and an optimizer for it.
+"""The laws of problems, optimizers and schedules, and how `gdcli check` applies them.
 
-The laws of an optimizer.
-
-The laws of a schedule.
-
-The laws of a problem.
+A file may hold a problem and an optimizer for it.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""The contract of every problem: its data, its starting points and its loss.
+"""The contract of a problem and of its families: what each asks for, and its options.
 
-The options of classifiers for rare classes: class weights and balanced accuracy.
-
-Functions in closed form.
-
-Linear predictions, and the cost of one prediction.
-
-PyTorch modules, either with a criterion or with a loss of their own.
+A problem says its data, its starting points and its loss. A function in closed form gives value and
+gradient; a linear model gives the cost of one prediction; a network is a PyTorch module with a
+criterion, or with a loss of its own.
 """
 
 from __future__ import annotations

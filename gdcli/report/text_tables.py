@@ -1,9 +1,7 @@
-"""Rows as a table, CSV, JSON or Markdown.
+"""Rows as a table, CSV, JSON or Markdown, and how settings are written in them.
 
 A table for people has rounded numbers. On a terminal its longest texts go on in the line below, or
 the columns that do not fit stand in a block below.
-
-How settings and their numbers are written.
 """
 
 from __future__ import annotations

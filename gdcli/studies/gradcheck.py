@@ -1,7 +1,4 @@
-"""Backpropagation against finite differences, for any problem.
-
-What is printed of a gradient that was checked by differences.
-"""
+"""Compares the gradient of a problem, by backpropagation, with finite differences; and prints it."""
 
 from __future__ import annotations
 

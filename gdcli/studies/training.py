@@ -1,7 +1,4 @@
-"""Trials that are trained in memory, for a question that no run's folder answers.
-
-Parameters as one vector, and back.
-"""
+"""Trials that are trained in memory, and their parameters as one vector."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What a picture shows, whether it is drawn in the terminal or in a file.
-
-What a picture shows as rows of numbers, for programs and for those who cannot see it.
-"""
+"""What a picture shows, wherever it is drawn; also as rows of numbers, for those who cannot see it."""
 
 from __future__ import annotations
 

@@ -1,14 +1,7 @@
-"""Each setting over the epochs, at its best learning rate.
+"""The pictures of a run: its metric over the epochs, or at the end over axes of the grid.
 
-A panel for each setting: its learning rates over the epochs.
-
-The curves of several runs over each other.
-
-The metric at the end against the learning rate.
-
-What pictures are made of: a run's trials, and the metric that is drawn.
-
-The metric at the end over two axes of the grid.
+Each function returns one: the curves of each setting at its best learning rate, a panel for each
+setting, several runs over each other, the sensitivity to the learning rate, a heat map.
 """
 
 from __future__ import annotations

@@ -1,10 +1,6 @@
-"""Pictures as files: the one way to a PNG, an SVG or a PDF, the same bytes for the same run.
+"""Pictures as files, drawn with matplotlib: the one way to a PNG, an SVG or a PDF.
 
-A chart as a matplotlib figure: a median line with its quartiles for each setting.
-
-A heat map as a matplotlib figure, with its numbers where they fit.
-
-How figures look: told apart by the colour-blind, on a grey print, and the same every time.
+The same run gives the same bytes. Lines are told apart by the colour-blind and on a grey print.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""The upright axis of a picture: its scale, and the places of what no scale has room for.
+"""Where values lie on an axis: logarithmic, symmetric about 0, or close-up below a best value.
 
-Zero lies below a logarithmic axis, a loss that grows without end above it, and higher still, in
-a row of its own, what is not finite.
-
-Where a value lies on an axis: logarithmic, symmetric about 0, or close-up below a best value.
+Zero lies below a logarithmic axis, a loss that grows without end above it, and higher still, in a
+row of its own, what is not finite.
 """
 
 from __future__ import annotations

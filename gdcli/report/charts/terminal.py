@@ -1,12 +1,6 @@
-"""A picture in the terminal.
+"""Pictures in the terminal: curves, heat maps and scattered points as text.
 
-Curves in the terminal: the one place that knows the plotting library, plotille.
-
-The frame of a plot: where a point lies in it, and the axes to its left and below.
-
-A heat map in the terminal: a table of medians, coloured by rank.
-
-Points in the terminal: a letter in every cell that holds some, that of most of them.
+This is the one place that knows the plotting library, plotille.
 """
 
 from __future__ import annotations

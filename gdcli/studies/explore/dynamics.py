@@ -1,13 +1,7 @@
-"""How the data meets the training dynamics: what each setting of a grid makes of every example.
-
-What becomes of every training example while a batch of trials is trained.
+"""What training makes of each example: measured after every epoch, for each setting of a grid.
 
 Sums run along with the epochs: neither the memory nor the device ever holds examples times trials
 times epochs. They stay on the device, in double precision, until the batch has ended.
-
-The training examples that all trials of a grid have, and what is said of their classes.
-
-The class that each training example is said to have, and labels that are changed on purpose.
 """
 
 from __future__ import annotations

@@ -1,12 +1,4 @@
-"""An exploration as `gdcli explore --folder RUN/explore` left it in a run's folder.
-
-The folder that an exploration leaves: its tables, and manifest.json with their checksums.
-
-What the measures of all examples come to in one setting.
-
-What training dynamics say of examples: regions of a data map, likely label errors, ranks.
-
-Whether labels that a model contradicts are more than the classes' own spread explains.
+"""The folder that `gdcli explore` leaves, and what its figures say: regions, label errors, ranks.
 
 A model contradicts right labels, too: where classes overlap, and where a rare one is hardly learnt.
 Each class is therefore its own yardstick. The margins of the examples with its label are taken as

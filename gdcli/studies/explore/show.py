@@ -1,9 +1,4 @@
-"""What is printed of an exploration: a table of the settings, a data map, and what looks wrong.
-
-An exploration as rows: a row for each setting, and a row for each example of each setting.
-
-The labels that are likely wrong, the likeliest first, and how many of them are right.
-"""
+"""What is printed of an exploration: its settings, a data map, and the likely label errors."""
 
 from __future__ import annotations
 

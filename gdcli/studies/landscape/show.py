@@ -1,11 +1,4 @@
-"""What is printed and written of a landscape.
-
-A landscape as a picture: filled contours, and every trial's way across them.
-
-A landscape in the terminal: shades for the height, letters for the ways across it.
-
-How high a loss of a landscape lies, as a share of the picture's range of colours.
-"""
+"""A landscape in the terminal and as a picture: the height of the loss, and the trials' paths."""
 
 from __future__ import annotations
 

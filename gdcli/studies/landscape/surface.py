@@ -1,10 +1,7 @@
-"""The mountain: the loss over a plane of the parameters, and the ways of the trials across it.
+"""The loss over a plane of the parameters, and the paths of the trials across it.
 
-Which plane of the parameters is looked at, and where points lie in it.
-
-The training loss at many points at once: each is a trial of one stacked program.
-
-Random directions of filter norm: scaled like the weights they move (Li et al. 2018).
+The loss at many points is computed at once: each point is a trial of one stacked program. Random
+directions have filter norm: they are scaled like the weights that they move (Li et al. 2018).
 """
 
 from __future__ import annotations

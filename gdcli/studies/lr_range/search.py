@@ -3,14 +3,9 @@
 In the ramp (Smith 2017) the rate grows by the same factor every step. Where its loss falls
 steepest before it first blows up, the search begins. A ramp cannot say more: each rate has one
 step, and what grows above the limit is what shrank on the way there. So rates around that one are
-held, each from the start and for the budget of a run, until those that do well have both ends.
-
-What the ramp of a learning-rate search says: where its loss falls steepest, before any rise.
-
-Which learning rates to hold next, and what those that were held say.
-
-The rates are the places of a ladder with four rungs a decade, 1, 2, 3 and 5. Every other rung is
-tried first; those between decide at the best rate and at the first unstable one.
+held, each from the start and for the budget of a run, until those that do well have both ends. The
+rates are the places of a ladder with four rungs a decade, 1, 2, 3 and 5. Every other rung is tried
+first; those between decide at the best rate and at the first unstable one.
 """
 
 from __future__ import annotations

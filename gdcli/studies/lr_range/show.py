@@ -1,9 +1,4 @@
-"""What is printed of a search for learning rates: a sentence a setting, then every rate held.
-
-A search for learning rates as one small page: the sentences, the picture and the table.
-
-The losses over the learning rates that were held, as a picture.
-"""
+"""What is shown of a search for learning rates: sentences, a table, a picture, and a small page."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Gradient descent on a formula, one step after another.
-
-The chain rule, node by node, beside what central differences say.
-
-The same descent as a PyTorch script of some ten lines.
-"""
+"""Gradient descent on a formula, step by step; its chain rule; and the same as a PyTorch script."""
 
 from __future__ import annotations
 

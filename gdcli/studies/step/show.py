@@ -1,9 +1,4 @@
-"""What is printed of gradient descent on a formula: its steps, a picture, and the chain rule.
-
-Gradient descent on a formula in the terminal: the way down, as far as two weights show it.
-
-What a picture of a descent makes room for: the points that are shown, and the sides around.
-"""
+"""Gradient descent on a formula in the terminal: its steps, the way down, and the chain rule."""
 
 from __future__ import annotations
 
