@@ -1,4 +1,4 @@
-"""Images with classes: named sets in a folder of the machine, and folders or files of the user's."""
+"""Images with classes: named sets that are installed beside gdcli, and files of the user's."""
 
 from __future__ import annotations
 

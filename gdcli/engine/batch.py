@@ -1,6 +1,6 @@
 """The batches of trials that a grid is trained in, and the training of one batch.
 
-The parts of the training are put together here: program, optimizer, recorder, and the stepper, which
+The parts of the training are put together here: program, optimizer, recorder, and stepper, which
 takes the steps of a cohort one by one, or fused where that is exact.
 """
 

@@ -1,4 +1,4 @@
-"""The recorded points of a batch, how each trial ended, and the state that training goes on from."""
+"""The recorded points of a batch, how each trial ended, and the state to go on from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares the gradient of a problem, by backpropagation, with finite differences; and prints it."""
+"""Compares a problem's gradient by backpropagation with finite differences, and prints both."""
 
 from __future__ import annotations
 

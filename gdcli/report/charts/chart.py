@@ -1,4 +1,4 @@
-"""What a picture shows, wherever it is drawn; also as rows of numbers, for those who cannot see it."""
+"""What a picture shows, wherever it is drawn; also as rows of numbers, to be read or heard."""
 
 from __future__ import annotations
 
