@@ -253,7 +253,8 @@ def _at_the_edge(diagnosis: RateDiagnosis) -> Iterator[str]:
     """Yield how near the measured sharpness ended to the edge of stability."""
     found, expected, lr = edge_of_stability(diagnosis), diagnosis.expected, diagnosis.candidate.lr
     if found and expected:
-        ends = f"{rounded(lr * found.start)} at the start and {rounded(lr * found.end)} at the end"
+        late = f"{rounded(lr * found.end)} on average over the last quarter"
+        ends = f"{rounded(lr * found.start)} at the start and {late}"
         formula = sharpness_formula(expected.optimizer)
         yield f"It is {found.place} the edge of stability: lr x sharpness is {ends}."
         edge = f"{rounded(lr * found.edge)}: sharpness {formula} = {rounded(found.edge)}"

@@ -65,7 +65,7 @@ def test_larger_rates_train_at_the_edge_and_small_ones_below(folder: Path) -> No
 def test_the_explanation_says_how_near(folder: Path) -> None:
     line = explanation(told(folder)[0.8])
     assert " It is at the edge of stability: lr x sharpness is " in line
-    assert line.endswith(" at the end. The edge is 2: sharpness 2/lr = 2.5.")
+    assert line.endswith(" over the last quarter. The edge is 2: sharpness 2/lr = 2.5.")
     rows = why_rows(folder, diagnoses_of(folder))
     (row,) = (row for row in rows if row["lr"] == 0.8)
     assert row["stable_sharpness"] == pytest.approx(2.5)
