@@ -74,16 +74,46 @@ SLOW = (
         "products of problems with orders, precisions and subsets of a grid",
         (
             "tests/cli/test_round_trip.py::*",
-            "tests/engine/test_contract.py::test_no_subset_of_a_grid_changes_a_trials_bits",
             "tests/engine/test_engines.py::test_every_problem_in_every_order",
             "tests/engine/test_engines.py::test_single_precision",
         ),
         of_a_program,
     ),
     Slow(
-        "sharpness, of which one of char-lm takes seconds",
-        ("tests/engine/test_hessian.py::test_sharpness_in_a_grid_is_that_of_the_trial_alone",),
+        "one case of char-lm takes seconds",
+        (
+            "tests/engine/test_contract.py::test_no_subset_of_a_grid_changes_a_trials_bits",
+            "tests/engine/test_hessian.py::test_sharpness_in_a_grid_is_that_of_the_trial_alone",
+        ),
         lambda case: of_a_program(case) and case["problem"] != "char-lm",
+    ),
+    Slow(
+        "every law of a network that reads text, and its gradient",
+        ("tests/laws/test_laws.py::test_every_problem_keeps_every_law",),
+        lambda case: case["name"] != "char-lm",
+    ),
+    Slow(
+        "gradients of networks by differences: the smallest network is enough",
+        ("tests/cli/studies/test_gradcheck.py::test_the_defaults_pass",),
+        lambda case: case["name"] == "mlp",
+    ),
+    Slow(
+        "steps on the memory of a graph: one update rule is enough",
+        (
+            "tests/engine/steps/test_fused.py::test_steps_on_the_memory_of_a_graph_are_the_plain_steps",
+        ),
+        lambda case: case["rule"] == {},
+    ),
+    Slow(
+        "a table of 20,000 columns, every command on a file, processes that import torch",
+        (
+            "tests/datasets/test_reading.py::test_a_table_of_very_many_columns",
+            "tests/cli/test_own.py::test_only_commands_that_need_a_file_run_it",
+            "tests/cli/test_own.py::test_what_cannot_be_stacked_is_said_in_one_line",
+            "tests/cli/test_step.py::test_the_script_runs_and_says_the_same",
+            "tests/engine/programs/test_vmap.py::test_what_torch_checks_is_checked_without_*",
+            "tests/engine/programs/test_vmap.py::test_the_compiler_is_imported_for_those_*",
+        ),
     ),
     Slow(
         "every setting of a plain loop in PyTorch",
@@ -98,7 +128,7 @@ SLOW = (
     Slow(
         "every linear model in widths that differ, with every optimizer",
         ("tests/engine/test_layout_width.py::test_a_wide_product_changes_no_bit",),
-        lambda case: case["optimizer"] == "vanilla",
+        lambda case: case["optimizer"] == "vanilla" and case["problem"] != "softmax-regression",
     ),
     Slow(
         "long trainings: tests/laws has the same law, or one of the cases is enough",
@@ -157,6 +187,9 @@ SLOW = (
             "tests/api/test_frames_run.py::test_a_network_has_the_bytes_of_the_command_line",
             "tests/cli/test_quantization.py::test_workers_shards_and_a_rerun_agree",
             "tests/cli/test_seams.py::test_the_reference_engines_runs_are_shared_merged_*",
+            "tests/engine/test_streaming.py::test_a_run_from_disk_is_resumed_shared_and_verified",
+            "tests/runs/test_measuring.py::test_workers_and_shards_write_the_same_bytes_and_*",
+            "tests/runs/test_work.py::test_a_retry_runs_the_failed_trials_alone",
             "tests/executors/test_worker.py::test_a_network_has_the_same_bytes_too",
             "tests/executors/test_supervisor.py::test_eight_processes_compute_every_batch_once",
             "tests/executors/test_supervisor.py::test_a_new_executor_is_*",
