@@ -32,9 +32,10 @@ from gdcli.exports.exporter import (
 )
 from gdcli.fields import counted, show
 from gdcli.runs import atomic
-from gdcli.runs.differences import Tolerance
-from gdcli.runs.folder import RunFolder
 from gdcli.runs.lookup import any_folder_of
+
+if TYPE_CHECKING:
+    from gdcli.runs.folder import RunFolder
 
 NOT_DONE, DIFFERENT = 1, 3
 
@@ -83,10 +84,13 @@ def verify(
         folder = collect(any_folder_of, run)
     other = None if against.against is None else any_folder_of(against.against)
     from gdcli.report.results import print_findings
+    from gdcli.runs import differences
     from gdcli.runs import verify as checks
 
     if other:
-        findings = checks.verify_against(folder, other, Tolerance(against.rtol, against.atol))
+        findings = checks.verify_against(
+            folder, other, differences.Tolerance(against.rtol, against.atol)
+        )
     else:
         sample = (again.sample, again.sample_seed, screen.progress())
         findings = checks.verify(folder, *sample, trust=again.trust)
@@ -191,6 +195,8 @@ def export(
         trust = collect(read, Trust, given)
         folder = collect(any_folder_of, run)
     options, exporter = chosen
+    from gdcli.runs.folder import RunFolder
+
     contents = RunFolder(folder, trust=trust.trust)
     contents.check()
     contents.check_trials(options.trial, "--trial")

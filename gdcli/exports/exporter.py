@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from importlib.metadata import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -79,6 +78,8 @@ def find(name: str) -> Exporter:
     except UserError as error:
         if not isinstance(error.__cause__, ModuleNotFoundError):
             raise
+        from importlib.metadata import metadata  # it imports the parsers of e-mail
+
         package = (error.__cause__.name or "").partition(".")[0]
         what = f"{name} needs {package}, which is not installed"
         extras = metadata("gdcli").get_all("Provides-Extra") or ()
