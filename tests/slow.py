@@ -155,7 +155,7 @@ SLOW = (
         "files of hundreds of megabytes, pages of thousands of trials",
         (
             "tests/engine/test_streaming.py::test_a_file_of_400_megabytes_in_100",
-            "tests/report/page/test_page.py::test_a_page_of_ten_thousand_trials_is_small",
+            "tests/report/page/test_run_page.py::test_a_page_of_ten_thousand_trials_is_small",
         ),
     ),
     Slow(
@@ -254,8 +254,8 @@ SLOW = (
 )
 # What is not slow, whatever a pattern above says of it: one page of everything, in a browser.
 KEPT = (
-    "tests/report/page/test_page_in_a_browser.py::test_boxes_choose_what_all_parts_show",
-    "tests/report/page/test_page_in_a_browser.py::test_it_draws_without_a_network",
+    "tests/report/page/test_run_page_in_a_browser.py::test_boxes_choose_what_all_parts_show",
+    "tests/report/page/test_run_page_in_a_browser.py::test_it_draws_without_a_network",
 )
 
 
