@@ -47,7 +47,7 @@ def main() -> None:
 
 def _weights(told: _Told, folder: Path, trial: str, trust: bool) -> dict[str, NDArray[Any]]:  # noqa: FBT001 -- as it was sent
     found = trained_again(folder, trial, lambda: told, trust=trust)
-    return found.params | found.carried
+    return found.params | found.buffers
 
 
 def _execute(told: _Told, text: str, options: RunOptions) -> str:

@@ -24,7 +24,7 @@ class ToNpz(WeightsExporter):
 
     def content(self, weights: Weights) -> bytes:
         """Return the file."""
-        return npz(weights.params | weights.carried)
+        return npz(weights.params | weights.buffers)
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -36,5 +36,5 @@ class ToTorch(WeightsExporter):
         trial = weights.trial
         problem = trial.problem
         assert isinstance(problem, Network | StatefulNetwork)  # noqa: S101 -- others are refused before
-        numbers = weights.params | weights.carried
+        numbers = weights.params | weights.buffers
         return state_dict(problem, examples_of(trial), precision(trial), numbers)

@@ -47,7 +47,7 @@ class Weights:
     step: int  # after which they are so
     loss: float  # on all training examples
     params: Arrays  # by the names that the module or model has for them
-    carried: Arrays  # buffers, such as running statistics
+    buffers: Arrays  # such as running statistics
     how: str  # how the curve was found to be the recorded one, in words
 
 
@@ -85,7 +85,7 @@ def trained_again(
     how = "its curve is the recorded one, byte for byte"
     if same != BYTES:
         how = f"its losses are the recorded ones {same}"
-    return Weights(chosen, found.step, found.loss, found.params, found.carried, how)
+    return Weights(chosen, found.step, found.loss, found.params, found.buffers, how)
 
 
 class _Trained(NamedTuple):
@@ -95,7 +95,7 @@ class _Trained(NamedTuple):
     step: int
     loss: float
     params: Arrays
-    carried: Arrays
+    buffers: Arrays
 
 
 def _another(difference: Difference, changes: list[str]) -> RunError:
@@ -178,6 +178,6 @@ def _of_part(
     if end + 1 < points:  # it ended before the others, and what it held then is gone
         return _of_part(run, replace(batch, trials=(trial,)), trial, device, bar)
     loss = float(curves.values["train_loss"][end, place])
-    params, carried = last
+    params, buffers = last
     line = rows.curve(trial, curves, place).encode()
-    return _Trained(line, curves.steps[end], loss, params, carried)
+    return _Trained(line, curves.steps[end], loss, params, buffers)

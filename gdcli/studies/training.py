@@ -73,7 +73,7 @@ def layout_of(start: Mapping[str, NDArray[np.floating]]) -> Layout:
 
 T = TypeVar("T")
 MakeBar: TypeAlias = "Callable[[], Progress]"  # one for every stretch of work
-Carried: TypeAlias = "dict[str, NDArray[Any]]"  # running statistics, say, by name
+Buffers: TypeAlias = "dict[str, NDArray[Any]]"  # running statistics, say, by name
 Advance: TypeAlias = Callable[[int], None]  # told of the steps that are done
 
 
@@ -85,7 +85,7 @@ class Trained:
     losses: tuple[float, ...]
     diverged: bool
     params: NDArray[np.floating] | None = None  # (points, parameters), where they were kept
-    carried: tuple[Carried, ...] = ()  # what its layers carried along at these points
+    buffers: tuple[Buffers, ...] = ()  # of its layers at these points
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,11 @@ def _plan(batch: TrialBatch) -> Plan:
 
 def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> dict[Trial, Trained]:
     kept: list[NDArray[np.floating]] = []
-    carried: list[Carried] = []
+    recorded: list[Buffers] = []
 
-    def look(params: Carried, buffers: Carried) -> None:
+    def look(params: Buffers, buffers: Buffers) -> None:
         kept.append(flat(params))
-        carried.append(buffers)
+        recorded.append(buffers)
 
     data, looks = examples_of(batch.trials[0]), look if keep else None
     _, curves = train_batch(batch, data, device, advance, look=looks, watches=False)
@@ -196,7 +196,7 @@ def _train(batch: TrialBatch, device: str, advance: Advance, *, keep: bool) -> d
             losses=tuple(losses[:count, i].tolist()),
             diverged=bool(curves.ended[i] == DIVERGED),
             params=np.stack([points[i] for points in kept[:count]]) if keep else None,
-            carried=tuple({n: a[i] for n, a in held.items()} for held in carried[:count]),
+            buffers=tuple({n: a[i] for n, a in held.items()} for held in recorded[:count]),
         )
         for i, (trial, count) in enumerate(zip(batch.trials, curves.length.tolist(), strict=True))
     }

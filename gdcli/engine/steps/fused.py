@@ -248,17 +248,17 @@ class ClosedForm(Stepper[AnalyticProgram]):
     def __init__(
         self, program: AnalyticProgram, optimizer: StackedOptimizer, orders: Orders | None
     ) -> None:
-        """Take a program and a optimizer that fit."""
+        """Take a program and an optimizer that fit."""
         super().__init__(program, optimizer, orders)
-        bowl = program.problem.curvature(program.everything)
-        self.curvature, self.minimiser = cast("tuple[Array, Array]", bowl)
+        quadratic = program.problem.curvature(program.everything)
+        self.curvature, self.minimiser = cast("tuple[Array, Array]", quadratic)
 
     @staticmethod
     def fits(program: AnalyticProgram, optimizer: StackedOptimizer) -> bool:
         """Return whether every step multiplies by the same matrix."""
-        bowl = program.problem.curvature(program.everything) is not None
+        quadratic = program.problem.curvature(program.everything) is not None
         return (
-            bowl
+            quadratic
             and optimizer.first.linear
             and optimizer.constant
             and not (optimizer.clips or optimizer.decays)

@@ -34,7 +34,7 @@ from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Problem, Surface
 from gdcli.studies.training import (
-    Carried,
+    Buffers,
     Layout,
     MakeBar,
     Trained,
@@ -56,7 +56,7 @@ def losses_at(  # noqa: PLR0913, PLR0917 -- what is asked, and where it is compu
     layout: Layout,
     trial: Trial,
     device: str,
-    carried: Carried | None = None,
+    buffers: Buffers | None = None,
     memory: str | None = None,
 ) -> Iterator[NDArray[np.float64]]:
     """Yield the losses of a trial's problem at points, (count, parameters), some at a time.
@@ -73,8 +73,8 @@ def losses_at(  # noqa: PLR0913, PLR0917 -- what is asked, and where it is compu
     tile = [replace(whole, seed=seed) for seed in range(size)]
     place = device_for(device, precision(trial), networks=needs_torch(trial.problem))
     program = program_for(tile, examples_of(trial), place, width=1)
-    if carried:
-        program.load_buffers(carried)
+    if buffers:
+        program.load_buffers(buffers)
     program.set_step(
         program.quantize_from_step
     )  # as it is trained in the end: a network may be rounded
@@ -263,8 +263,8 @@ def landscape(experiment: Experiment, view: View, machine: Compute, make_bar: Ma
     low = [_low_points(trained[trial]) for trial in trials]
     best = _lowest([trained[trial] for trial in trials], low)
     plane = _plane(trials[0].problem, low, best, layout, view)
-    carried = _carried_at_the_end(trained[trials[best]])
-    if carried:
+    buffers = _buffers_at_the_end(trained[trials[best]])
+    if buffers:
         words = f"{plane.words}, running statistics and other buffers as at the lowest trial's end"
         plane = replace(plane, words=words)
     fine = layout.size * examples_of(trials[0]).examples <= CHEAP
@@ -273,7 +273,7 @@ def landscape(experiment: Experiment, view: View, machine: Compute, make_bar: Ma
     grid = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 2)
     device = device_of(trials[0], machine)
     points = plane.points(grid)
-    parts = losses_at(points, layout, trials[0], device, carried, machine.memory)
+    parts = losses_at(points, layout, trials[0], device, buffers, machine.memory)
     losses = _joined(parts, len(grid), make_bar).reshape(len(ys), len(xs))
     ways = tuple(_way(trial, trained[trial], plane) for trial in trials)
     share = plane.share(_thinned(low))
@@ -347,13 +347,13 @@ def _lowest(trained: Sequence[Trained], low: Sequence[NDArray[np.float64]]) -> i
     return int(np.argmin(ends))
 
 
-def _carried_at_the_end(trained: Trained) -> Carried:
-    """Return what the layers carried along at a trial's last low point.
+def _buffers_at_the_end(trained: Trained) -> Buffers:
+    """Return the buffers of the layers at a trial's last low point.
 
     The loss depends on it besides the parameters: it is held still, as Li et al. 2018 do with the
     running statistics of batch normalization.
     """
-    return trained.carried[int(np.flatnonzero(_low(trained))[-1])]
+    return trained.buffers[int(np.flatnonzero(_low(trained))[-1])]
 
 
 def _thinned(low: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
