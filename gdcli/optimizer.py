@@ -1,4 +1,8 @@
-"""The contract of an optimizer: how it turns gradients into steps."""
+"""The contract of an optimizer: how it turns gradients into steps.
+
+A rule that treats every coordinate by itself is an `Optimizer`; one that needs more of the trial,
+such as norms, matrices, the loss or another point, is a `Method` (gdcli/method.py).
+"""
 
 from __future__ import annotations
 
@@ -16,22 +20,20 @@ State: TypeAlias = dict[str, Array]
 
 
 @dataclass(frozen=True)
-class Optimizer(ABC):
-    """An update rule: a frozen dataclass whose fields are its options.
-
-    Write elementwise arithmetic for one parameter of one trial. The engine adds an axis of trials
-    to every array, and passes each numeric field as an array with one value for each trial, which
-    broadcasts against the others. The arrays are NumPy arrays or torch tensors.
-    """
+class Rule:
+    """What every update rule has: a frozen dataclass whose fields are its options."""
 
     weight_decay: Annotated[float, "weight decay, not part of the loss", Ge(0)] = 0.0
     clip_norm: Annotated[float | None, "largest norm of a trial's gradient", Gt(0)] = None
 
+    # The learning rate where none is given: its paper's or its library's. None: the problem's own,
+    # as for plain descent, whose rate depends on the problem alone.
+    default_lr: ClassVar[float | None] = None
     decoupled: ClassVar[bool] = False  # True: weight decay is added to the direction instead
     # True: direction and next state are linear in gradient and state, with the same factors at
     # every step and for every coordinate. The engine then computes many steps as a matrix power.
     linear: ClassVar[bool] = False
-    needs_torch: ClassVar[bool] = False  # True: `update` uses torch functions on any problem
+    needs_torch: ClassVar[bool] = False  # True: it uses torch functions on any problem
 
     @classmethod
     @cache
@@ -42,6 +44,16 @@ class Optimizer(ABC):
         """
         options = options_of(cls).values()
         return tuple(o.field for o in options if o.kind is float and not (o.optional or o.many))
+
+
+@dataclass(frozen=True)
+class Optimizer(Rule, ABC):
+    """A rule of each coordinate by itself.
+
+    Write elementwise arithmetic for one parameter of one trial. The engine adds an axis of trials
+    to every array, and passes each numeric field as an array with one value for each trial, which
+    broadcasts against the others. The arrays are NumPy arrays or torch tensors.
+    """
 
     def init(self, param: Array) -> State:
         """Return the state before the first step: a dictionary of arrays like `param`."""

@@ -1,0 +1,127 @@
+"""What a method asks of its batch, answered for one trial by autograd."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gdcli.engine.sampling import at_block, stream
+from gdcli.method import Kind
+from gdcli.problem import Params
+
+Loss: TypeAlias = Callable[[Params], Tensor]
+Slopes: TypeAlias = tuple[Tensor, Params]
+
+
+def signs(key: tuple[object, ...], step: int, params: Params) -> Params:
+    """Return random signs in the shapes of the parameters, of a problem and seed at a step."""
+    found = {}
+    for name, param in params.items():
+        generator = at_block(stream(*key, "signs", name), step)
+        drawn = 2 * generator.integers(2, size=tuple(param.shape)) - 1
+        found[name] = torch.from_numpy(np.asarray(drawn)).to(param)
+    return found
+
+
+@dataclass
+class TrialAsk:
+    """The batch of one step of one trial, with the functions that answer for it."""
+
+    kind: Mapping[str, Kind]
+    horizon: int
+    examples: int
+    slopes: Callable[[Params], Slopes]  # of the batch
+    all_slopes: Callable[[Params], Slopes]  # of all training examples
+    differentiable: Loss  # the batch's loss with its graph
+    size: int = 1  # examples of the batch
+    longest: float | None = None  # largest norm of a gradient
+    key: tuple[object, ...] = ()  # of the random signs: problem and seed
+    at: int = 0  # the step, counted from 0
+    outputs: Callable[[Params], Tensor] | None = None  # of the batch; None: there are none
+    cost: Callable[[Tensor], Tensor] | None = None  # the batch's loss, of its outputs
+    seen: int = 0  # examples asked for so far
+
+    def __call__(self, params: Params) -> Slopes:
+        """Return loss and gradient of the batch."""
+        self.seen += self.size
+        loss, grad = self.slopes(params)
+        return loss, clipped(grad, self.longest)
+
+    def loss(self, params: Params) -> Tensor:
+        """Return the loss of the batch."""
+        self.seen += self.size
+        with torch.no_grad():
+            return self.differentiable(params)
+
+    def all_examples(self, params: Params) -> Slopes:
+        """Return loss and gradient of all training examples."""
+        self.seen += self.examples
+        return self.all_slopes(params)
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return the product of the batch's Hessian, by autograd applied twice."""
+        self.seen += self.size
+        leaves = _leaves(params)
+        held = list(leaves.values())
+        slopes = torch.autograd.grad(
+            self.differentiable(leaves), held, create_graph=True, materialize_grads=True
+        )
+        return _pulled(slopes, leaves, [direction[name] for name in leaves])
+
+    def gauss_newton_product(self, params: Params, direction: Params) -> Params:
+        """Return J' H J times the direction, J of the outputs and H of the criterion.
+
+        J times a direction is the derivative along it of J' u, which is linear in u. Raises
+        NotImplementedError where the loss is no function of outputs.
+        """
+        if self.outputs is None or self.cost is None:
+            raise NotImplementedError
+        self.seen += self.size
+        leaves = _leaves(params)
+        held = list(leaves.values())
+        z = self.outputs(leaves)
+        dual = torch.zeros_like(z, requires_grad=True)
+        pulled = torch.autograd.grad(z, held, dual, create_graph=True, materialize_grads=True)
+        along = [direction[name] for name in leaves]
+        (pushed,) = torch.autograd.grad(pulled, dual, along, materialize_grads=True)
+        free = z.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(self.cost(free), free, create_graph=True)
+        (bent,) = torch.autograd.grad(slope, free, pushed, materialize_grads=True)
+        found = torch.autograd.grad(z, held, bent, materialize_grads=True)
+        return dict(zip(leaves, found, strict=True))
+
+    def signs(self, params: Params) -> Params:
+        """Return the random signs of the step."""
+        return signs(self.key, self.at, params)
+
+    def everyone(self, done: Tensor) -> bool:
+        """Return whether the only trial is done."""
+        return bool(done)
+
+
+def clipped(gradient: Params, longest: float | None) -> Params:
+    """Return a gradient of at most the given norm."""
+    if longest is None:
+        return gradient
+    length = sum((slope * slope).sum() for slope in gradient.values()) ** 0.5
+    if not length > longest or math.isinf(longest):
+        return gradient
+    return {name: slope * (longest / length) for name, slope in gradient.items()}
+
+
+def _leaves(params: Params) -> Params:
+    return {name: param.detach().requires_grad_() for name, param in params.items()}
+
+
+def _pulled(slopes: tuple[Tensor, ...], leaves: Params, along: list[Tensor]) -> Params:
+    """Return the gradient of the slopes along a direction; 0 where the loss is linear."""
+    if not any(slope.requires_grad for slope in slopes):
+        return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
+    found = torch.autograd.grad(slopes, list(leaves.values()), along, materialize_grads=True)
+    return dict(zip(leaves, found, strict=True))
