@@ -55,6 +55,14 @@ LOSSES = (  # measured of every problem
         "test_loss", "number", "loss on the held-out examples; empty where there are none", "close"
     ),
 )
+# Of the parameters that move, where another point is recorded.
+RAW = Column(
+    "raw_train_loss",
+    "number",
+    "training loss of the parameters that move, where another point is recorded, such as an"
+    " average",
+    "close",
+)
 MEASURED = tuple(column.name for column in LOSSES)
 LOSS_NAMES = tuple(name for name in MEASURED if name.endswith("_loss"))
 OF_EVERY_RUN = (*SETTINGS, *PLACES, *LOSSES)  # whose names no measure may take

@@ -63,10 +63,10 @@ class Ask(About, Protocol):
 class Method(Rule):
     """A rule of all parameters of one trial: a frozen dataclass whose fields are its options.
 
-    Write it for one trial, in torch functions that torch.func.vmap maps; numeric fields and `lr`
-    are scalars, which differ between the trials of a stack. Branch on `step`, on fields that are whole
-    numbers or words, and on `everyone`; never on the value of a tensor: take torch.where. Change
-    nothing in place.
+    Write it for one trial, in torch functions that torch.func.vmap maps. Numeric fields and `lr`
+    are scalars, which differ between the trials of a stack. Branch on `step`, on fields that are
+    whole numbers or words, and on `everyone`; never on the value of a tensor: take torch.where.
+    Change nothing in place.
     """
 
     needs_torch: ClassVar[bool] = True
@@ -97,6 +97,11 @@ class Method(Rule):
     def at(self, params: Params, state: State) -> Params:
         """Return the point that is recorded and handed out: an average, say."""
         return params
+
+    @property
+    def records_another_point(self) -> bool:
+        """Whether `at` is not the parameters themselves."""
+        return type(self).at is not Method.at
 
     def gradient(self, params: Params, ask: Ask) -> tuple[Array, Params]:
         """Return loss and gradient of the batch, with the weight decay that is part of it."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from gdcli.analysis.diagnosis.limits import Limits
     from gdcli.analysis.theory import RunConstants
-    from gdcli.optimizer import Optimizer
+    from gdcli.optimizer import Rule
     from gdcli.runs.trials import Trials
 
 LOOKS = 64  # places of a schedule that its largest multiplier is looked for at
@@ -173,7 +173,7 @@ def _end_multiplier(given: Mapping[str, Value], horizon: int | None) -> float:
     return schedule.multiplier(horizon - 1, horizon) / largest if largest > 0 else 1.0
 
 
-def _best_beta(rule: Optimizer | None, lr: float, facts: ProblemConstants) -> float | None:
+def _best_beta(rule: Rule | None, lr: float, facts: ProblemConstants) -> float | None:
     """Return the momentum that is fastest at this rate, where less than the setting's is."""
     curvature = facts.curvature
     if rule is None or curvature is None or not has_too_much_momentum(rule, lr, curvature):

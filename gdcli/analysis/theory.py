@@ -29,7 +29,7 @@ from gdcli.runs.csv_read import REPAIR, Value, value_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from gdcli.optimizer import Optimizer
+    from gdcli.optimizer import Rule
     from gdcli.schedule import Schedule
 
 AT = 2e-15  # a relative difference from a limit that is rounding
@@ -51,7 +51,7 @@ class Limit(NamedTuple):
     # curvature; else it converges below it, and may above it, too
 
 
-def limit_of(optimizer: Optimizer, method: str, curvature: Curvature) -> Limit | None:
+def limit_of(optimizer: Rule, method: str, curvature: Curvature) -> Limit | None:
     """Return the limit of a setting, None where none is known.
 
     If the Hessian is only bounded, plain descent on all examples converges below 2/L. Batches
@@ -64,7 +64,7 @@ def limit_of(optimizer: Optimizer, method: str, curvature: Curvature) -> Limit |
     return Limit(lr, curvature.exact) if lr and (curvature.exact or plain) else None
 
 
-def limit_formula(optimizer: Optimizer) -> str:
+def limit_formula(optimizer: Rule) -> str:
     """Return the limit of a linear optimizer as a formula of L, the largest curvature."""
     largest = "(L + weight decay)" if optimizer.weight_decay else "L"
     if isinstance(optimizer, Nesterov):
@@ -72,7 +72,7 @@ def limit_formula(optimizer: Optimizer) -> str:
     return f"2(1+beta)/{largest}" if isinstance(optimizer, Momentum) else f"2/{largest}"
 
 
-def stability_limit(optimizer: Optimizer, largest: float) -> float | None:
+def stability_limit(optimizer: Rule, largest: float) -> float | None:
     """Return the learning rate up to which full-batch descent converges.
 
     2/L, for heavy ball 2(1+beta)/L, for Nesterov 2(1+beta)/(L(1+2 beta)). Weight decay adds to the
@@ -82,7 +82,7 @@ def stability_limit(optimizer: Optimizer, largest: float) -> float | None:
     return None if stable is None or curvature <= 0 else stable / curvature
 
 
-def stable_sharpness(optimizer: Optimizer, lr: float) -> float | None:
+def stable_sharpness(optimizer: Rule, lr: float) -> float | None:
     """Return the curvature up to which full-batch descent at this rate is stable.
 
     It is 2/lr where `stability_limit` is 2/L. None: it is not known.
@@ -91,7 +91,7 @@ def stable_sharpness(optimizer: Optimizer, lr: float) -> float | None:
     return None if stable is None else stable / lr - optimizer.weight_decay
 
 
-def sharpness_formula(optimizer: Optimizer) -> str:
+def sharpness_formula(optimizer: Rule) -> str:
     """Return the stable sharpness of a linear optimizer as a formula of its learning rate."""
     decay = " - weight decay" if optimizer.weight_decay else ""
     if isinstance(optimizer, Nesterov):
@@ -99,7 +99,7 @@ def sharpness_formula(optimizer: Optimizer) -> str:
     return f"2(1+beta)/lr{decay}" if isinstance(optimizer, Momentum) else f"2/lr{decay}"
 
 
-def convergence_rate(optimizer: Optimizer, lr: float, curvatures: Iterable[float]) -> float | None:
+def convergence_rate(optimizer: Rule, lr: float, curvatures: Iterable[float]) -> float | None:
     """Return the factor by which a step shrinks the distance to the minimiser, in the long run.
 
     It is the spectral radius of the step's matrix, the largest over the curvatures. mu and L are
@@ -117,7 +117,7 @@ def condition_number(curvature: Curvature) -> float | None:
     return curvature.largest / curvature.slowest if curvature.slowest else None
 
 
-def best_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> FastestMomentum | None:
+def best_momentum(optimizer: Rule, lr: float, curvature: Curvature) -> FastestMomentum | None:
     """Return the momentum at which a heavy ball or Nesterov is fastest at this learning rate.
 
     With more momentum the slowest axis swings, and the rate is that at which momentum fades: the
@@ -135,13 +135,13 @@ def best_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> Fast
     return FastestMomentum(lr, best, rate) if rate < 1 else None
 
 
-def has_too_much_momentum(optimizer: Optimizer, lr: float, curvature: Curvature) -> bool:
+def has_too_much_momentum(optimizer: Rule, lr: float, curvature: Curvature) -> bool:
     """Return whether less momentum would surely be faster at this learning rate."""
     best, beta = best_momentum(optimizer, lr, curvature), _momentum(optimizer)
     return best is not None and beta is not None and beta > best.beta + AT
 
 
-def _stable_product(optimizer: Optimizer) -> float | None:
+def _stable_product(optimizer: Rule) -> float | None:
     """Return the learning rate times the curvature up to which descent is stable."""
     beta = _momentum(optimizer)
     if beta is None:
@@ -150,7 +150,7 @@ def _stable_product(optimizer: Optimizer) -> float | None:
     return 2 * (1 + beta) / ahead
 
 
-def _momentum(optimizer: Optimizer) -> float | None:
+def _momentum(optimizer: Rule) -> float | None:
     """Return the beta of a linear optimizer, 0 for plain descent; None for any other."""
     if optimizer.clip_norm is not None:
         return None
@@ -205,7 +205,7 @@ COMMON = ("weight_decay", "clip_norm")  # settings of every optimizer, named wit
 class Expectation(NamedTuple):
     """What is known of a setting; None is what is not."""
 
-    optimizer: Optimizer
+    optimizer: Rule
     limit: Limit | None = None
     rate: float | None = None  # the factor by which a step shrinks the distance to the minimiser
     floor: Floor | None = None
@@ -234,9 +234,9 @@ def expectation(
     )
 
 
-def optimizer_of(given: Mapping[str, Value]) -> Optimizer | None:
+def optimizer_of(given: Mapping[str, Value]) -> Rule | None:
     """Return the optimizer of a setting, with its fields that vary; None of one's own."""
-    found: Optimizer | None = _component(given, "optimizer", OPTIMIZERS)
+    found: Rule | None = _component(given, "optimizer", OPTIMIZERS)
     return found
 
 
@@ -270,7 +270,7 @@ def _rule(name: str, what: str, known: Catalogue[Any]) -> tuple[type, tuple[Opti
     return kind, tuple(options_of(kind).values())
 
 
-def _rate(optimizer: Optimizer, method: str, lr: float, facts: ProblemConstants) -> float | None:
+def _rate(optimizer: Rule, method: str, lr: float, facts: ProblemConstants) -> float | None:
     """Return the rate of descent on all examples where the Hessian is the same everywhere.
 
     Along axes of curvature 0 the gradient is 0: there is nothing to descend. Weight decay has
@@ -283,14 +283,14 @@ def _rate(optimizer: Optimizer, method: str, lr: float, facts: ProblemConstants)
     return convergence_rate(optimizer, lr, (slowest, curvature.largest)) if slowest else None
 
 
-def _edge(optimizer: Optimizer, method: str, lr: float, facts: ProblemConstants) -> float | None:
+def _edge(optimizer: Rule, method: str, lr: float, facts: ProblemConstants) -> float | None:
     """Return the stable sharpness of descent on all examples, unless the limit says it all."""
     known = facts.curvature is not None and facts.curvature.exact
     return None if method != "gd" or known else stable_sharpness(optimizer, lr)
 
 
 def _floor(
-    optimizer: Optimizer,
+    optimizer: Rule,
     given: Mapping[str, Value],
     lr: float,
     facts: ProblemConstants,

@@ -22,7 +22,7 @@ from gdcli.catalog.user_code import TORCH, is_own, name_in
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 from gdcli.measure import Measure
-from gdcli.optimizer import Optimizer, State
+from gdcli.optimizer import Optimizer, Rule, State
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
 from gdcli.words import entry_meant
@@ -233,7 +233,7 @@ class Catalogue(Generic[T]):
         """Return the class referred to; raises UserError, naming `where`, if there is none."""
         if is_own(reference):
             return self._own(reference, where)
-        if reference.startswith(TORCH) and self.contract is Optimizer:
+        if reference.startswith(TORCH) and self.contract is Rule:
             return find_torch(reference, where)  # type: ignore[return-value]
         if reference in self.built_in():
             module = f"gdcli.{self.folder}.{reference.replace('-', '_')}"
@@ -256,7 +256,7 @@ _tree = cache(parsed)
 
 # mypy asks for a concrete class where type[T] is wanted; the contracts are abstract on purpose.
 PROBLEMS: Catalogue[Problem] = Catalogue("problems", Problem)  # type: ignore[type-abstract]
-OPTIMIZERS: Catalogue[Optimizer] = Catalogue("optimizers", Optimizer)  # type: ignore[type-abstract]
+OPTIMIZERS: Catalogue[Rule] = Catalogue("optimizers", Rule)
 SCHEDULES: Catalogue[Schedule] = Catalogue("schedules", Schedule)  # type: ignore[type-abstract]
 MEASURES: Catalogue[Measure] = Catalogue("measures", Measure)  # type: ignore[type-abstract]
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from gdcli.errors import RunError, UserError
 from gdcli.fields import KINDS, options_of, said, show
+from gdcli.optimizer import Rule
 
 PACKAGE = Path(__file__).parents[1]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
@@ -61,7 +62,7 @@ def only_class(module: ModuleType, contract: type, *, options: bool = True) -> t
     """
     ready = ready_classes(module, contract)
     if len(ready) > 1:
-        word = _word(contract)
+        word = word_for(contract)
         names = " and ".join(cls.__name__ for cls in ready)
         fix = f"leave one {word} to a file"
         raise UserError(class_place(ready[1]), f"it holds more than one {word}: {names}", fix)
@@ -79,15 +80,15 @@ def ready_classes(module: ModuleType, contract: type) -> list[type[Any]]:
     found = classes_in(module, contract)
     file = _file_of(contract)
     if not found:
-        word = _word(contract)
-        what = f"it holds no {word}: no class of gdcli's {contract.__name__}"
+        word = word_for(contract)
+        what = f"it holds no {word}: no class of gdcli's {_bases(contract)}"
         starter = PACKAGE / "starters" / f"{word}.py.txt"
         fix = f"see how gdcli new {word} NAME begins" if starter.is_file() else f"see {file}"
         raise UserError(f"{shown(module.__file__ or '')}:1", what, fix)
     for cls in found:
         if inspect.isabstract(cls) and any(issubclass(one, cls) for one in found if one is not cls):
             continue  # what others of the file share
-        if lacks := [*sorted(cls.__abstractmethods__), *_unset(cls)]:
+        if lacks := [*sorted(getattr(cls, "__abstractmethods__", ())), *_unset(cls)]:
             what = f"its class {cls.__name__} lacks {', '.join(lacks)}"
             raise UserError(class_place(cls), what, f"see {file}")
     return [cls for cls in found if not inspect.isabstract(cls)]
@@ -104,9 +105,14 @@ def _unset(cls: type) -> list[str]:
     return sorted(name for name in declared if not hasattr(cls, name))
 
 
-def _word(contract: type) -> str:
+def word_for(contract: type) -> str:
     """Return what a contract is called in a sentence: RunView is "run view"."""
-    return HUMP.sub(" ", contract.__name__).lower()
+    return "optimizer" if contract is Rule else HUMP.sub(" ", contract.__name__).lower()
+
+
+def _bases(contract: type) -> str:
+    """Return the names of the classes that one of a contract may derive from."""
+    return "Optimizer or Method" if contract is Rule else contract.__name__
 
 
 def classes_by(

@@ -37,6 +37,7 @@ from gdcli.catalog.classes import (
     in_line,
     only_class,
     shown,
+    word_for,
 )
 from gdcli.errors import RunError, UserError
 from gdcli.fields import said, show
@@ -223,7 +224,7 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
         raise UserError(where, what, "install it, or mend it") from error
     found = getattr(held, attribute, None) if attribute else only_class(held, contract)
     if not inspect.isclass(found) or not issubclass(found, contract) or inspect.isabstract(found):
-        what = f"{show(module)} has no {contract.__name__.lower()} {show(attribute)}"
+        what = f"{show(module)} has no {word_for(contract)} {show(attribute)}"
         raise UserError(where, what, "give package.module:Class")
     check_class(found)
     file = Path(sys.modules[found.__module__].__file__ or "")

@@ -17,7 +17,8 @@ from gdcli.engine.device import NumPy, device_for, keep_memory
 from gdcli.engine.families.find import (
     alone,
     batch_limit,
-    on_torch,
+    computes_on_torch,
+    kinds_of,
     precision,
     program_for,
     starting_point,
@@ -39,6 +40,7 @@ from gdcli.engine.train import NO_HOOKS, Hooks, Loop
 from gdcli.engine.update import StackedOptimizer
 from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
+from gdcli.method import Method
 from gdcli.optimizers.vanilla import Vanilla
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gdcli.engine.methods import StackedMethod
     from gdcli.engine.programs.network import NetworkProgram
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import Checkpointer
@@ -197,6 +200,21 @@ def _train_alone(
     return train(trial, data, device, advance, watch)._replace(path=path)
 
 
+def _moving(
+    trials: Sequence[Trial], program: Program, params: Params, plan: Plan, orders: Orders | None
+) -> tuple[StackedOptimizer | StackedMethod, Stepper[Any]]:
+    """Return the rule of a cohort, and how its steps are taken."""
+    first = trials[0]
+    if not isinstance(first.optimizer, Method):
+        optimizer = StackedOptimizer(program, trials, params, plan.steps)
+        return optimizer, stepper_for(program, optimizer, orders)
+    from gdcli.engine.methods import MethodSteps, StackedMethod
+
+    kinds = kinds_of(first.problem, first.training.data_seed)
+    method = StackedMethod(program, trials, plan.steps, kinds)
+    return method, MethodSteps(program, method, orders)
+
+
 def loop_for(  # noqa: PLR0913 -- what is trained, on what, and what happens on the way
     trials: Sequence[Trial],
     data: Data,
@@ -211,16 +229,15 @@ def loop_for(  # noqa: PLR0913 -- what is trained, on what, and what happens on 
     `watches`: whether to follow the trials between recorded points, and to look into their ends.
     """
     first = trials[0]
-    place = device_for(device, precision(first), networks=on_torch(first))
+    place = device_for(device, precision(first), networks=computes_on_torch(first))
     program = program_for(trials, data, place)
     seeds = program.layout.seeds
     starts = [starting_point(first.problem, data, seed) for seed in seeds]
     params = program.start(starts)
-    optimizer = StackedOptimizer(program, trials, params, plan.steps)
     stochastic = first.method != "gd"
     order = first.training.order
     orders = Orders(name_of(first.problem), seeds, plan, order) if stochastic else None
-    stepper = stepper_for(program, optimizer, orders)
+    optimizer, stepper = _moving(trials, program, params, plan, orders)
     recorder = Recorder(program, first.training)
     kinds = first.training.measures
     measures = Measures(kinds, program, params) if kinds else None

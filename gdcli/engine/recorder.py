@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gdcli.engine.watcher import Trajectory
     from gdcli.experiment.grid import Training
     from gdcli.measure import Measure
-    from gdcli.optimizer import State
     from gdcli.problem import Array, Params
 
 FLUSH = 64  # recorded points that stay on a GPU before they leave it together
@@ -36,7 +35,9 @@ class BatchHistory(NamedTuple):
     ended: Array  # RUNNING (the budget was spent), CONVERGED or DIVERGED
     path: str = ""  # how the engine computed them
     trajectory: Trajectory | None = None  # what was watched between recorded points
-    seen: list[int] | None = None  # examples seen before each point, where the plan does not tell
+    # Examples whose losses or gradients were computed before each point, shape (points, trials),
+    # where the plan does not tell.
+    seen: Array | None = None
 
 
 class Recorder:
@@ -52,6 +53,7 @@ class Recorder:
         self.program, self.training = program, training
         self.steps: list[int] = []
         self.pending: list[Array] = []  # values of points that are still on the device
+        self.seen: list[NDArray[np.int64]] = []  # examples that methods have asked for, by point
         self.blocks: list[NDArray[np.floating]] = []
         self.names: list[str] = []
         self.filled = program.device.array(program.layout.filled())
@@ -66,8 +68,15 @@ class Recorder:
         loss = evaluation.values["train_loss"]
         return (self.ended == RUNNING) & namespace(loss).isfinite(loss)
 
-    def record(self, step: int, evaluation: Evaluation, params: Params) -> Array:
-        """Keep a point; return which trials end with it, of the layout's shape."""
+    def record(
+        self, step: int, evaluation: Evaluation, params: Params, seen: Array = None
+    ) -> Array:
+        """Keep a point; return which trials end with it, of the layout's shape.
+
+        `seen` are the examples that each trial has asked for; None: the plan tells.
+        """
+        if seen is not None:
+            self.seen.append(self.program.device.host(seen).copy())
         running = self.ended == RUNNING
         self.length = self.length + running
         if self.limit is None:
@@ -124,7 +133,9 @@ class Recorder:
         """Return what was recorded as named arrays, for a checkpoint."""
         self._flush()
         held = {"ended": self.ended, "length": self.length, "limit": self.limit}
+        seen = {"seen": np.stack(self.seen)} if self.seen else {}
         return {
+            **seen,
             "names": np.array(self.names),
             "steps": np.array(self.steps),
             "recorded": np.concatenate(self.blocks),
@@ -136,6 +147,7 @@ class Recorder:
         array = self.program.device.array
         self.names, self.steps = arrays["names"].tolist(), arrays["steps"].tolist()
         self.blocks, self.pending = [arrays["recorded"]], []
+        self.seen = [*arrays.get("seen", ())]
         self.ended, self.length, self.limit = (
             array(arrays[name]) for name in ("ended", "length", "limit")
         )
@@ -150,6 +162,7 @@ class Recorder:
             values={name: values[:, i] for i, name in enumerate(self.names)},
             length=layout.gather(host(self.length)),
             ended=layout.gather(host(self.ended)),
+            seen=layout.gather(np.stack(self.seen)) if self.seen else None,
         )
 
 
@@ -174,39 +187,57 @@ class TrainingState(NamedTuple):
 
     step: int  # steps taken so far
     params: Params
-    optimizer: dict[str, State]  # by parameter
+    optimizer: dict[str, Any]  # by parameter; of a method, dictionaries as deep as it likes
     buffers: Params
 
     def copy(self) -> TrainingState:
         """Return a state whose arrays no step changes."""
-        optimizer = {name: copied(state) for name, state in self.optimizer.items()}
-        return TrainingState(self.step, copied(self.params), optimizer, copied(self.buffers))
+        held = copied(self.params), copied(self.optimizer), copied(self.buffers)
+        return TrainingState(self.step, *held)
 
-    def packed(self, device: Device) -> Arrays:
-        """Return the state as named arrays on the host."""
-        held = {f"param {name}": array for name, array in self.params.items()}
-        for name, state in self.optimizer.items():
-            held |= {f"state {name} {key}": array for key, array in state.items()}
-        held |= {f"carried {name}": array for name, array in self.buffers.items()}
-        return {"step": np.array(self.step), **{name: device.host(a) for name, a in held.items()}}
+    def packed(self, device: Device, states: Device) -> Arrays:
+        """Return the state as named arrays on the host; `states` is where the optimizer's are."""
+        held = {f"param {name}": device.host(array) for name, array in self.params.items()}
+        held |= {name: states.host(a) for name, a in _leaves(self.optimizer, "state").items()}
+        held |= {f"carried {name}": device.host(array) for name, array in self.buffers.items()}
+        return {"step": np.array(self.step), **held}
 
-    def unpacked(self, arrays: Arrays, device: Device) -> TrainingState:
+    def unpacked(self, arrays: Arrays, device: Device, states: Device) -> TrainingState:
         """Return the state of the same batch that named arrays hold."""
         array = device.array
         return TrainingState(
             int(arrays["step"]),
             {name: array(arrays[f"param {name}"]) for name in self.params},
-            {
-                name: {key: array(arrays[f"state {name} {key}"]) for key in state}
-                for name, state in self.optimizer.items()
-            },
+            _grown(self.optimizer, "state", lambda name: states.array(arrays[name])),
             {name: array(arrays[f"carried {name}"]) for name in self.buffers},
         )
 
 
 def copied(arrays: Params) -> Params:
-    """Return copies of arrays."""
-    return {name: namespace(a).asarray(a, copy=True) for name, a in arrays.items()}
+    """Return copies of arrays, which may be deep in dictionaries."""
+    return {
+        name: copied(a) if isinstance(a, dict) else namespace(a).asarray(a, copy=True)
+        for name, a in arrays.items()
+    }
+
+
+def _leaves(tree: dict[str, Any], prefix: str) -> dict[str, Array]:
+    """Return the arrays of nested dictionaries by the names on the way to them."""
+    found: dict[str, Array] = {}
+    for name, part in tree.items():
+        path = f"{prefix} {name}"
+        found |= _leaves(part, path) if isinstance(part, dict) else {path: part}
+    return found
+
+
+def _grown(tree: dict[str, Any], prefix: str, leaf: Callable[[str], Array]) -> dict[str, Any]:
+    """Return nested dictionaries like others, whose arrays come by the names on the way to them."""
+    return {
+        name: _grown(part, f"{prefix} {name}", leaf)
+        if isinstance(part, dict)
+        else leaf(f"{prefix} {name}")
+        for name, part in tree.items()
+    }
 
 
 class Measures:

@@ -45,6 +45,14 @@ def at_block(generator: np.random.Generator, block: int) -> np.random.Generator:
     return generator
 
 
+def signs(
+    key: Sequence[object], name: str, step: int, shape: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """Return random signs, 1 or -1, for a parameter at a step; the key is problem and seed."""
+    generator = at_block(stream(*key, "signs", name), step)
+    return np.asarray(2 * generator.integers(2, size=shape) - 1, np.float64)
+
+
 class Orders:
     """The order of the examples, epoch by epoch, of every seed of a cohort."""
 

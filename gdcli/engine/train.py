@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
+from gdcli.column import RAW
 from gdcli.engine.plan import Plan
 from gdcli.engine.programs.program import Evaluation, Program
 from gdcli.engine.recorder import (
@@ -23,7 +24,7 @@ from gdcli.engine.recorder import (
     TrainingState,
 )
 from gdcli.engine.steps.stepper import Stepper
-from gdcli.engine.update import StackedOptimizer
+from gdcli.engine.update import StackedRule
 from gdcli.engine.watcher import Ending, Watcher
 from gdcli.problem import Array, Params
 
@@ -59,7 +60,7 @@ class Loop:
 
     program: Program
     params: Params  # changed in place
-    optimizer: StackedOptimizer
+    optimizer: StackedRule
     plan: Plan
     stepper: Stepper[Any]
     recorder: Recorder
@@ -114,20 +115,28 @@ class Loop:
                 yield stop
                 last = stop.step
 
-    def _evaluate(self, state: TrainingState) -> Evaluation:
-        """Return the evaluation of a state."""
-        self.program.set_step(state.step)
-        self.program.buffers = state.buffers
-        return self.program.evaluate(state.params)
+    def _evaluate(self, state: TrainingState) -> tuple[Evaluation, Params]:
+        """Return the evaluation of a state, and the point that is evaluated."""
+        program = self.program
+        program.set_step(state.step)
+        program.buffers = state.buffers
+        point = self.optimizer.point(state.params, state.optimizer)
+        if point is state.params:
+            return program.evaluate(point), point
+        raw = program.training_loss(state.params)
+        program.buffers = program.buffers_at(point, state.buffers)
+        evaluation = program.evaluate(point)
+        return evaluation._replace(values={**evaluation.values, RAW.name: raw}), point
 
     def _record(self, state: TrainingState) -> None:
         """Record a point; the trials that end there stand still from then on."""
-        evaluation = self._evaluate(state)
+        evaluation, point = self._evaluate(state)
         self.gradient = evaluation.gradient  # of the full training loss: gd's next step uses it
         if self.measures:
             running = self.recorder.running(evaluation)
-            evaluation = self.measures.added(state.params, evaluation._replace(running=running))
-        ended = self.recorder.record(state.step, evaluation, state.params)
+            evaluation = self.measures.added(point, evaluation._replace(running=running))
+        seen = self.optimizer.seen(state.optimizer)
+        ended = self.recorder.record(state.step, evaluation, state.params, seen)
         some = not self.program.device.eager or bool(ended.any())
         if self.watcher:
             if some:
@@ -139,13 +148,13 @@ class Loop:
                 self.hooks.on_loss(loss)
             self.due = monotonic() + INTERVAL
         if self.hooks.on_record:
-            self.hooks.on_record(self.program, state.params)
+            self.hooks.on_record(self.program, point)
         if some:
             self.optimizer.freeze(ended, state.params, self.gradient, state.optimizer)
 
     def _look(self, state: TrainingState) -> None:
         """Evaluate a watched step that is not recorded."""
-        evaluation, watcher = self._evaluate(state), self.watcher
+        (evaluation, _), watcher = self._evaluate(state), self.watcher
         if watcher is None:
             return
         loss, running = evaluation.values["train_loss"], self.recorder.ended == RUNNING
@@ -197,7 +206,7 @@ class Loop:
         for pause in self._pauses(start.step, (start.step + end) // 2):
             middle = self.stepper.advance(middle, pause)
         self.program.set_step(middle.step)
-        found = self.program.training_loss(middle.params)
+        found = self.program.training_loss(self.optimizer.point(middle.params, middle.optimizer))
         beyond = watcher.beyond(found, limit, middle.params)
         if (early := trials & beyond).any():
             self._narrow(start, early, middle.step, found)
@@ -218,18 +227,18 @@ class Loop:
 
     def _checkpoint(self, state: TrainingState) -> None:
         """Store a checkpoint if one is due."""
-        checkpointer, device = self.hooks.checkpointer, self.program.device
+        checkpointer, places = self.hooks.checkpointer, (self.program.device, self.optimizer.device)
         if checkpointer and checkpointer.due():
-            arrays = state.packed(device) | self.recorder.packed()
+            arrays = state.packed(*places) | self.recorder.packed()
             if self.watcher:
                 arrays |= self.watcher.packed()
-                before = self.before.packed(device) if self.before else {}
+                before = self.before.packed(*places) if self.before else {}
                 arrays |= {f"before {name}": array for name, array in before.items()}
             checkpointer.save(arrays)
 
     def _resumed(self, state: TrainingState) -> TrainingState:
         """Return the stored checkpoint's state, or this one if there is none."""
-        checkpointer, device = self.hooks.checkpointer, self.program.device
+        checkpointer, places = self.hooks.checkpointer, (self.program.device, self.optimizer.device)
         arrays = checkpointer.load() if checkpointer else None
         if arrays is None:
             return state
@@ -239,8 +248,8 @@ class Loop:
             self.watcher.unpack(arrays)
             own = {n: a for n, a in arrays.items() if n.startswith("before ")}
             before = {n.removeprefix("before "): a for n, a in own.items()}
-            self.before = state.unpacked(before, device) if before else None
-        found = state.unpacked(arrays, device)
+            self.before = state.unpacked(before, *places) if before else None
+        found = state.unpacked(arrays, *places)
         self.params.update(found.params)
         self.program.buffers = found.buffers
         return found._replace(params=self.params)
@@ -251,6 +260,7 @@ class Loop:
         if self.watcher is None:
             return history
         last = np.array(history.steps)[history.length - 1]
-        end = Ending(self.program, state.params, self.watcher, self.recorder.ended == RUNNING)
+        point = self.optimizer.point(state.params, state.optimizer)
+        end = Ending(self.program, point, self.watcher, self.recorder.ended == RUNNING)
         trajectory = self.watcher.trajectory(last, end.curvature(), end.dead_units())
         return history._replace(trajectory=trajectory)

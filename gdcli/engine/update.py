@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,28 +15,20 @@ from gdcli.schedules.constant import Constant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gdcli.engine.device import Device
     from gdcli.engine.programs.program import Program
     from gdcli.experiment.grid import Trial
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Array, Params
 
 
-class StackedOptimizer:
-    """Updates every parameter of every trial in one step."""
+class StackedRule(ABC):
+    """What moves the trials of a cohort, with their learning rates and schedules."""
 
-    def __init__(
-        self, program: Program, trials: Sequence[Trial], params: Params, horizon: int
-    ) -> None:
-        """Make arrays of all trials' settings, once for the shape of each parameter."""
+    def __init__(self, program: Program, trials: Sequence[Trial], horizon: int) -> None:
+        """Take the trials, each with its rate and schedule, and the steps of the budget."""
         self.program, self.horizon = program, horizon
-        optimizers = [trial.optimizer for trial in trials]
-        self.first = optimizers[0]
-        self.optimizers = {name: self._stacked(optimizers, param) for name, param in params.items()}
-        # All trials of a cohort decay, clip or follow a schedule, or none does.
-        self.decays = optimizers[0].weight_decay > 0
-        self.clips = optimizers[0].clip_norm is not None
         self.constant = isinstance(trials[0].schedule, Constant)
-        self.limit = self._spread([optimizer.clip_norm or math.inf for optimizer in optimizers])
         self.schedules = tuple(dict.fromkeys(trial.schedule for trial in trials))
         chosen = [self.schedules.index(trial.schedule) for trial in trials]
         self.schedule = program.layout.scatter(chosen)
@@ -45,6 +38,68 @@ class StackedOptimizer:
         self.by_trial: Array = None  # learning rates with these multipliers
         self.by_param: Params = {}  # the same, shaped for each parameter
 
+    @property
+    def device(self) -> Device:
+        """Where states are."""
+        return self.program.device
+
+    @abstractmethod
+    def init(self, params: Params) -> dict[str, Any]:
+        """Return the state of every trial before the first step."""
+
+    @abstractmethod
+    def freeze(
+        self, ended: Array, params: Params, gradient: Params, states: dict[str, Any]
+    ) -> None:
+        """Set parameters, gradient and state of ended trials to zero: harmless, finite numbers."""
+
+    def point(self, params: Params, states: dict[str, Any]) -> Params:
+        """Return the parameters that are recorded and handed out: those that move."""
+        return params
+
+    def seen(self, states: dict[str, Any]) -> Array:
+        """Return the examples that each trial has asked for; None: the plan tells."""
+        return
+
+    def _spread(self, values: Sequence[Any]) -> Array:
+        spread = self.program.layout.scatter([float(value) for value in values])
+        return self.program.device.array(spread)
+
+    def learning_rates(self, step: int) -> Array:
+        """Return the learning rates at a step, of the layout's shape; 0 for trials that have ended.
+
+        The array stays the same object until a multiplier changes or a trial ends.
+        """
+        multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
+        if multipliers != self.multipliers:
+            self.multipliers = multipliers
+            rates = self.lr * np.array(multipliers)[self.schedule]
+            self.by_trial = self.program.device.array(rates) * self.running
+            self.by_param = {}
+        return self.by_trial
+
+    def stop(self, ended: Array) -> None:
+        """Set the learning rates of ended trials to zero."""
+        self.running = namespace(ended).where(ended, 0.0, self.running)
+        self.multipliers = []
+
+
+class StackedOptimizer(StackedRule):
+    """Updates every parameter of every trial in one step."""
+
+    def __init__(
+        self, program: Program, trials: Sequence[Trial], params: Params, horizon: int
+    ) -> None:
+        """Make arrays of all trials' settings, once for the shape of each parameter."""
+        super().__init__(program, trials, horizon)
+        optimizers = [cast("Optimizer", trial.optimizer) for trial in trials]
+        self.first = optimizers[0]
+        self.optimizers = {name: self._stacked(optimizers, param) for name, param in params.items()}
+        # All trials of a cohort decay, clip or follow a schedule, or none does.
+        self.decays = optimizers[0].weight_decay > 0
+        self.clips = optimizers[0].clip_norm is not None
+        self.limit = self._spread([optimizer.clip_norm or math.inf for optimizer in optimizers])
+
     def _stacked(self, optimizers: Sequence[Optimizer], param: Array) -> Optimizer:
         """Return the optimizer with an array of one value a trial in every field that may vary."""
         stacked = copy(optimizers[0])
@@ -53,10 +108,6 @@ class StackedOptimizer:
             # The options were checked when each optimizer was made; the dataclass is frozen.
             object.__setattr__(stacked, name, self.program.broadcast(values, param))
         return stacked
-
-    def _spread(self, values: Sequence[Any]) -> Array:
-        spread = self.program.layout.scatter([float(value) for value in values])
-        return self.program.device.array(spread)
 
     def init(self, params: Params) -> dict[str, State]:
         """Return the optimizer's state of every parameter."""
@@ -83,19 +134,6 @@ class StackedOptimizer:
         norm = self.program.norm(grads)
         return namespace(norm).where(norm > self.limit, self.limit / norm, 1.0)
 
-    def learning_rates(self, step: int) -> Array:
-        """Return the learning rates at a step, of the layout's shape; 0 for trials that have ended.
-
-        The array stays the same object until a multiplier changes or a trial ends.
-        """
-        multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
-        if multipliers != self.multipliers:
-            self.multipliers = multipliers
-            rates = self.lr * np.array(multipliers)[self.schedule]
-            self.by_trial = self.program.device.array(rates) * self.running
-            self.by_param = {}
-        return self.by_trial
-
     def rates(self, step: int, params: Params) -> Params:
         """Return the learning rates at a step, shaped to broadcast against each parameter."""
         rates = self.learning_rates(step)
@@ -121,8 +159,3 @@ class StackedOptimizer:
             params[name] = where(mask, 0.0, param)
             gradient[name] = where(mask, 0.0, gradient[name])
             states[name] = {key: where(mask, 0.0, value) for key, value in states[name].items()}
-
-    def stop(self, ended: Array) -> None:
-        """Set the learning rates of ended trials to zero."""
-        self.running = namespace(ended).where(ended, 0.0, self.running)
-        self.multipliers = []

@@ -153,8 +153,7 @@ def _one_by_one(run: Run) -> list[str]:
     """Return a line for each problem whose trials cannot be stacked."""
     if run.options.engine == "reference":
         return []
-    trials = {cohort.trials[0].problem: cohort.trials[0] for cohort in run.experiment.grid.cohorts}
-    return [line for trial in trials.values() if (line := not_stacked(trial))]
+    return not_stacked(cohort.trials[0] for cohort in run.experiment.grid.cohorts)
 
 
 def _todo(run: Run, part: Sequence[int], monitor: RunMonitor) -> list[int]:

@@ -15,10 +15,11 @@ from annotated_types import Ge, Gt, Le
 
 from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, name_of
 from gdcli.catalog.user_code import is_own, name_in
+from gdcli.column import RAW
 from gdcli.errors import UserError
 from gdcli.experiment.axis import text
 from gdcli.fields import AXIS, LATER, WHOLE, settings_of, show
-from gdcli.optimizer import Optimizer
+from gdcli.optimizer import Rule
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
 
@@ -189,7 +190,7 @@ class Trial:
     problem: Problem
     method: str
     batch_size: int | None  # of minibatch only
-    optimizer: Optimizer
+    optimizer: Rule
     schedule: Schedule
     lr: float
     seed: int
@@ -198,7 +199,8 @@ class Trial:
     @property
     def curve_columns(self) -> tuple[str, ...]:
         """The columns of the curve besides the losses and the gradient norm."""
-        return (*self.problem.curve_columns, *self.training.columns)
+        raw = (RAW.name,) if getattr(self.optimizer, "records_another_point", False) else ()
+        return (*self.problem.curve_columns, *raw, *self.training.columns)
 
     @cached_property
     def id(self) -> str:
@@ -262,7 +264,7 @@ def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
     return tuple(Cohort(tuple(group)) for group in groups.values())
 
 
-def _kind(rule: Optimizer) -> tuple[object, ...]:
+def _kind(rule: Rule) -> tuple[object, ...]:
     """Return what the rules of trials that share a program have in common."""
     varying = (*rule.stacked_fields(), "clip_norm")
     fixed = tuple(getattr(rule, f.name) for f in fields(rule) if f.name not in varying)

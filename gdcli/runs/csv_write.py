@@ -98,19 +98,20 @@ class Rows:
         """Return the lines of the i-th trial of the batch, one a recorded point; one at least."""
         first = f"{self.prefix(trial)},"
         columns = self._columns(curves, i)
-        rows = map(",".join, zip(self._places(curves), *columns, strict=False))
+        rows = map(",".join, zip(self._places(curves, i), *columns, strict=False))
         return first + f"\n{first}".join(rows) + "\n"
 
-    def _places(self, curves: BatchHistory) -> list[str]:
-        """Return "epoch,step,examples" of every recorded point; the trials share them.
+    def _places(self, curves: BatchHistory, i: int) -> list[str]:
+        """Return "epoch,step,examples" of every recorded point; most trials share them.
 
         A trial whose steps take several gradients has places of its own: passes over the data.
         """
         plan = self.plan
-        if curves.seen is not None:
+        seen = [] if curves.seen is None else curves.seen[:, i].tolist()
+        if seen and seen != list(map(plan.examples_at, curves.steps)):
             whole = plan.examples_per_epoch
-            passes = (n // whole if n % whole == 0 else n / whole for n in curves.seen)
-            places = zip(passes, curves.steps, curves.seen, strict=True)
+            passes = (n // whole if n % whole == 0 else n / whole for n in seen)
+            places = zip(passes, curves.steps, seen, strict=True)
             return [f"{epoch},{step},{seen}" for epoch, step, seen in places]
         if len(self.places) != len(curves.steps):
             self.places = [f"{plan.epoch_at(s)},{s},{plan.examples_at(s)}" for s in curves.steps]

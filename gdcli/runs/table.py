@@ -14,7 +14,7 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gdcli.catalog.catalog import MEASURES, name_of, plugins
-from gdcli.column import LOSSES, PLACES, SETTINGS, Column
+from gdcli.column import LOSSES, PLACES, RAW, SETTINGS, Column
 from gdcli.csv_cell import quoted
 from gdcli.engine.plan import STRETCHES
 from gdcli.errors import UserError
@@ -217,6 +217,8 @@ def summary_table(
 
 def measure_column(name: str) -> Column:
     """Return the column of a measure, as the measure declares it, or of a problem's metric."""
+    if name == RAW.name:
+        return RAW
     if name in (built_in := _declared(*MEASURES.built_in())):
         return built_in[name]
     metric = HeaderColumn(name, "number", METRIC)

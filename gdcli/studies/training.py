@@ -138,8 +138,8 @@ def in_batches(
         check_network(batch.trials[0])
     check_memory(batches, machine.memory, device)
     bar = make_bar()
-    line = not_stacked(batches[0].trials[0])
-    notes = (*notes_of(batch.trials[0] for batch in batches), *([line] if line else []))
+    firsts = [batch.trials[0] for batch in batches]
+    notes = (*notes_of(firsts), *not_stacked(firsts))
     for said in () if told else notes:
         bar.note(said)
     bar.start(sum(steps))

@@ -24,8 +24,21 @@ if TYPE_CHECKING:
     from gdcli.engine.theory.curvature import Curvature, Least
     from gdcli.engine.theory.noise_floor import Noise
     from gdcli.experiment.grid import Trial
+    from gdcli.method import Kind
 
 P = TypeVar("P", bound=Problem)
+
+
+def kind_of(name: str, shape: Sequence[int]) -> Kind:
+    """Return the kind of a parameter of which only name and shape are known.
+
+    A matrix has more than one row and more than one column.
+    """
+    if name.rpartition(".")[2].startswith("bias"):
+        return "bias"
+    if len(shape) > 2:
+        return "convolution"
+    return "matrix" if len(shape) == 2 and min(shape) > 1 else "vector"
 
 
 class Family(ABC, Generic[P]):
@@ -132,6 +145,11 @@ class Family(ABC, Generic[P]):
     def labels(self, problem: P, targets: NDArray[Any]) -> NDArray[np.int64] | None:
         """Return the class of each target, shape (examples,); None: there are no classes."""
         return None
+
+    def kinds(self, problem: P, data: Data) -> dict[str, Kind]:
+        """Return the kind of each parameter, by name and shape; networks know their layers."""
+        start = self.starting_point(problem, data, 0)
+        return {name: kind_of(name, array.shape) for name, array in start.items()}
 
     def filters(self, array: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Return the parts of a matrix of weights that feed one output each, as views."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.examples import load
 from gdcli.engine.families.on_numpy import AnalyticFamily, LinearModelFamily
+from gdcli.engine.own_rules import why_alone
 from gdcli.engine.theory.curvature import Least
 from gdcli.engine.theory.noise_floor import Floor, floors
+from gdcli.method import Method
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from gdcli.engine.layout import Pieces
     from gdcli.engine.programs.program import Program
     from gdcli.experiment.grid import Trial
+    from gdcli.method import Kind
 
 
 def family_of(problem: Problem) -> Family[Any]:
@@ -52,9 +55,25 @@ def on_torch(trial: Trial) -> bool:
     return needs_torch(trial.problem) or trial.optimizer.needs_torch
 
 
+def computes_on_torch(trial: Trial) -> bool:
+    """Return whether a trial's program computes on torch wherever it runs.
+
+    A method takes its steps on torch, with the losses of a program that may compute in NumPy.
+    """
+    rule = trial.optimizer
+    return needs_torch(trial.problem) or (rule.needs_torch and not isinstance(rule, Method))
+
+
+@lru_cache(maxsize=8)
+def kinds_of(problem: Problem, data_seed: int) -> dict[str, Kind]:
+    """Return the kind of each parameter, by name."""
+    return family_of(problem).kinds(problem, load(problem, data_seed))
+
+
 def alone(trial: Trial) -> bool:
-    """Return whether a trial's optimizer is torch's own, which trains it by itself."""
-    return isinstance(trial.optimizer, TorchOptimizer)
+    """Return whether a trial's optimizer trains it by itself: torch's own, and some of users'."""
+    rule = trial.optimizer
+    return isinstance(rule, TorchOptimizer) or why_alone(rule) is not None
 
 
 def precision(trial: Trial) -> str:
@@ -107,11 +126,18 @@ def pieces_for(trial: Trial, data: Data, *, plain: bool = False) -> Pieces:
     return family_of(trial.problem).pieces(trial, data, precision(trial), plain=plain)
 
 
-def not_stacked(trial: Trial) -> str | None:
-    """Return a line that tells why trials run one at a time; None: they do not."""
-    why = why_not_stacked(trial.problem, trial.training.data_seed)
-    name = name_of(trial.problem)
-    return f"{name} cannot be stacked ({why}): its trials run one at a time" if why else None
+def not_stacked(trials: Iterable[Trial]) -> list[str]:
+    """Return lines that tell why trials run one at a time; none: they do not."""
+    reasons: dict[str, str | None] = {}
+    for trial in trials:
+        problem, rule = trial.problem, trial.optimizer
+        why = why_not_stacked(problem, trial.training.data_seed)
+        reasons |= {name_of(problem): why, name_of(rule): why_alone(rule)}
+    return [
+        f"{name} cannot be stacked ({why}): its trials run one at a time"
+        for name, why in reasons.items()
+        if why
+    ]
 
 
 def why_not_stacked(problem: Problem, data_seed: int) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 import torch
@@ -83,13 +84,33 @@ class Objective(Generic[P]):
         """Return what is recorded besides the loss; `part` is "train" or "test"."""
         return self.problem.metrics(params, batch) if part == "train" else {}
 
-    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
-        """Return the loss that a step of a trial descends, and its gradient."""
+    @contextmanager
+    def in_step(self, seed: int, step: int) -> Iterator[None]:
+        """Compute as a step of a trial does: with its random numbers, in training mode."""
         # What a problem draws from torch's own stream follows from the trial's seed and the step.
         torch.manual_seed(layer_seed(name_of(self.problem), seed, step))
-        if batch is self.train:
-            return self._gradient_of_all(params, self.pieces.step)
-        return self.gradient(params, batch)
+        yield
+
+    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
+        """Return the loss that a step of a trial descends, and its gradient."""
+        with self.in_step(seed, step):
+            if batch is self.train:
+                return self._gradient_of_all(params, self.pieces.step)
+            return self.gradient(params, batch)
+
+    def restore(self, buffers: Tensors) -> None:
+        """Take buffers back that a pass has moved."""
+
+    def outputs(self, params: Tensors, batch: Tensors) -> Any:
+        """Return what the problem predicts for a batch.
+
+        Raises NotImplementedError where the loss is no function of outputs.
+        """
+        raise NotImplementedError
+
+    def cost_of(self, z: Tensor, batch: Tensors) -> Any:
+        """Return the mean loss of outputs, without the penalty."""
+        raise NotImplementedError
 
     def _gradient_of_all(self, params: Tensors, at_once: int | None) -> Slopes:
         """Return the mean loss over all training examples, and its gradient."""
@@ -159,13 +180,21 @@ class OfLinearModel(Objective[LinearModel]):
 
     def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
         """Return the mean scores."""
-        z = batch["x"] @ params["weight"] + params["bias"]
+        z = self.outputs(params, batch)
         scores = self.problem.scores(z[..., None], batch["y"][..., None])
         found = {f"{part}_{name}": score.mean() for name, score in scores.items()}
         if self.counts:
             right = hits(scores["accuracy"], batch["y"][..., None])[..., 0]
             found[f"{part}_{HITS}"] = right.sum(0) / len(z)
         return found
+
+    def outputs(self, params: Tensors, batch: Tensors) -> Any:
+        """Return the predictions, (examples, outputs)."""
+        return batch["x"] @ params["weight"] + params["bias"]
+
+    def cost_of(self, z: Tensor, batch: Tensors) -> Any:
+        """Return the mean cost of predictions."""
+        return self.problem.cost(z[..., None], batch["y"][..., None]).sum() / len(z)
 
 
 def on_torch(problem: Problem, data: Data, device: Torch) -> Objective[Any]:
@@ -204,14 +233,24 @@ class OfNetwork(Objective[Network]):
         if self.rounding:
             self.rounding.set_step(step, self.quantize_from_step)
 
-    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
-        """Return loss and gradient with dropout and batch statistics; keep the new buffers."""
+    @contextmanager
+    def in_step(self, seed: int, step: int) -> Iterator[None]:
+        """Compute with dropout and batch statistics; keep the new buffers."""
         self.module.begin(seed, step)
         self.training = True
         try:
-            return super().step_gradient(params, batch, seed, step)
+            with super().in_step(seed, step):
+                yield
         finally:
             self.training = False
+
+    def restore(self, buffers: Tensors) -> None:
+        """Take buffers back that a pass has moved."""
+        self._buffers = buffers
+
+    def cost_of(self, z: Tensor, batch: Tensors) -> Any:
+        """Return the criterion of outputs."""
+        return self.cost(z, batch["y"])
 
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return the module's outputs for a batch."""
@@ -266,10 +305,12 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
             self.module.get_parameter(name).data = value.detach()
         return self.problem.losses(self.module, batch)
 
-    def step_gradient(self, params: Tensors, batch: Tensors, seed: int, step: int) -> Slopes:
-        """Return loss and gradient of a pass in training mode, which moves the buffers."""
+    @contextmanager
+    def in_step(self, seed: int, step: int) -> Iterator[None]:
+        """Compute in training mode, where a pass moves the buffers."""
         self.module.train()
-        return super().step_gradient(params, batch, seed, step)
+        with super().in_step(seed, step):
+            yield
 
     def gradient(self, params: Tensors, batch: Tensors) -> Slopes:
         """Return the loss and its gradient, in the module's present mode."""

@@ -16,6 +16,7 @@ from gdcli.engine.families.family import Family
 from gdcli.engine.families.footprint import each_by_itself, footprint, in_chunks, in_pieces
 from gdcli.engine.families.objective import Objective, OfNetwork, OfStatefulNetwork
 from gdcli.engine.initial import Start, module_of, network_start, parameters_of
+from gdcli.engine.layers.modules import kinds_in
 from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
 from gdcli.engine.layers.stacked import stacked
 from gdcli.engine.layout import ON_A_GPU, Pieces, TrialLayout, one_axis
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from gdcli.engine.programs.vmap import Mapping
     from gdcli.engine.theory.baseline import Baseline
     from gdcli.experiment.grid import Trial
+    from gdcli.method import Kind
 
 P = TypeVar("P", bound=Problem)
 FEATURES, IMAGES = 2, 4  # axes of their examples
@@ -214,6 +216,10 @@ class NetworkFamily(TorchFamily[Network]):
         """Return the targets of a classifier."""
         return targets.astype(np.int64) if problem.classifies else None
 
+    def kinds(self, problem: Network, data: Data) -> dict[str, Kind]:
+        """Return the kind of each parameter, as its layer tells."""
+        return kinds_in(module_of(problem, data))
+
     def filters(self, array: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Return the rows of a layer, or a channel's kernels."""
         return list(array)
@@ -259,6 +265,10 @@ class StatefulFamily(TorchFamily[StatefulNetwork]):
         problem = cast("StatefulNetwork", trial.problem)
         each = footprint(self, problem, trial.training.data_seed, dtype)
         return Pieces(problem.at_once, None, each) if each else Pieces()
+
+    def kinds(self, problem: StatefulNetwork, data: Data) -> dict[str, Kind]:
+        """Return the kind of each parameter, as its layer tells."""
+        return kinds_in(module_of(problem, data))
 
     def filters(self, array: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Return the rows of a layer, or a channel's kernels."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gdcli.engine.sampling import at_block, stream
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from gdcli.engine.device import Torch
+    from gdcli.method import Kind
     from gdcli.problem import Params
 
 KINDS = (torch.nn.BatchNorm1d, torch.nn.BatchNorm2d, torch.nn.BatchNorm3d)
@@ -156,6 +158,37 @@ def penalised(module: nn.Module) -> list[str]:
 
 RECURRENT = (torch.nn.RNNBase, torch.nn.RNNCellBase)
 REPLACED = (KeyedDropout, BatchNorm, LayerNorm)
+
+
+NORMS = (
+    nn.modules.batchnorm._NormBase,  # noqa: SLF001 -- what all batch and instance norms derive from
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+
+
+def kinds_in(module: nn.Module) -> dict[str, Kind]:
+    """Return the kind of each parameter of a module, by name."""
+    kinds: dict[str, Kind] = {}
+    for owner, layer in module.named_modules():
+        for own, parameter in layer.named_parameters(recurse=False):
+            name = f"{owner}.{own}" if owner else own
+            kinds[name] = _kind(layer, own, parameter)
+    # A parameter that two layers share has the name of the first.
+    return {name: kinds[name] for name, _ in module.named_parameters()}
+
+
+def _kind(layer: nn.Module, name: str, parameter: nn.Parameter) -> Kind:
+    if isinstance(layer, NORMS):
+        return "norm"
+    if name.startswith("bias"):
+        return "bias"
+    if isinstance(layer, nn.Embedding | nn.EmbeddingBag):
+        return "embedding"
+    if parameter.ndim > 2:
+        return "convolution"
+    return "matrix" if parameter.ndim == 2 and min(parameter.shape) > 1 else "vector"
 
 
 class PureModule:

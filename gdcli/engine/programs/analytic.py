@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdcli.arrays import namespace
 from gdcli.engine.programs.program import Evaluation, Program, derivative_along
 from gdcli.engine.theory.curvature import quadratic_curvature
 
@@ -83,9 +84,31 @@ class AnalyticProgram(Program):
         batch = self.everything if batch is None else batch
         return {"point": self.problem.gradient(params["point"], batch)}
 
+    def apart(self, params: Params) -> Params:
+        """Return {"point": (places, dimension)}."""
+        points = params["point"].swapaxes(-2, -1)
+        return {"point": points.reshape(-1, points.shape[-1])}
+
+    def together(self, apart: Params) -> Params:
+        """Return {"point": (seeds, tiles, dimension, width)}."""
+        points = apart["point"].reshape(*self.layout.shape, -1).swapaxes(-2, -1)
+        return {"point": namespace(points).asarray(points, copy=True)}
+
+    def loss_and_gradient(self, params: Params, batch: Any) -> tuple[Array, Params]:
+        """Return value and gradient."""
+        return self.batch_loss(params, batch), self.gradient(params, batch)
+
+    def batch_loss(self, params: Params, batch: Any) -> Array:
+        """Return the value."""
+        return self.problem.value(params["point"], self.everything if batch is None else batch)
+
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return {"point": product}, by a difference of two gradients."""
-        point, batch = params["point"], self.everything
+        return self.batch_hessian_product(params, direction, None)
+
+    def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return {"point": product}, by a difference of two gradients."""
+        point, batch = params["point"], self.everything if batch is None else batch
         product = derivative_along(
             lambda x: self.problem.gradient(x, batch), point, direction["point"]
         )

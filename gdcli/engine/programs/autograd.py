@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from gdcli.problem import Batch, Data, Network, Params, Problem, StatefulNetwork
 
 
+LOSS = " loss"  # no parameter of a module has a space in its name
+
+
 class AutogradProgram(FirstAxisProgram):
     """A problem's own loss and metrics, written for one trial."""
 
@@ -82,21 +85,60 @@ class AutogradProgram(FirstAxisProgram):
 
     def gradient(self, params: Params, batch: Any) -> Params:
         """Return the gradient by parameter."""
+        return self.loss_and_gradient(params, batch)[1]
+
+    def loss_and_gradient(self, params: Params, batch: Any) -> tuple[Tensor, Params]:
+        """Return the loss of a step, (trials,), and its gradient by parameter."""
         if batch is not None:
             return self._descended(params, batch, shared=False)
-        parts = pieces(self.train, self.pieces.step)
-        return mean_of((share, self._descended(params, p, shared=True)) for share, p in parts)
 
-    def _descended(self, params: Params, batch: Batch, *, shared: bool) -> Params:
-        """Return the gradient of a step's loss; keep the buffers after the step."""
+        def of_part(part: Batch) -> Params:
+            loss, gradient = self._descended(params, part, shared=True)
+            return {**gradient, LOSS: loss}
+
+        found = mean_of((share, of_part(p)) for share, p in pieces(self.train, self.pieces.step))
+        return found.pop(LOSS), found
+
+    def batch_loss(self, params: Params, batch: Any) -> Tensor:
+        """Return the loss of a step, (trials,)."""
+
+        def loss(params: Params, buffers: Params, masks: Masks, batch: Batch) -> Tensor:
+            return self.step_loss(params, buffers, masks, batch)[0]
+
+        return cast("Tensor", self._on_step(loss, batch, params))
+
+    def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return the product by parameter, of a step's loss."""
+
+        def loss(params: Params, buffers: Params, masks: Masks, batch: Batch) -> Tensor:
+            return self.step_loss(params, buffers, masks, batch)[0]
+
+        product = self.mapping.product(loss)
+        return cast("Params", self._on_step(product, batch, params, direction, times=BENT))
+
+    def _on_step(
+        self, function: Callable[..., Any], batch: Any, *stacks: Params, times: int = 1
+    ) -> Any:
+        """Return a function of one trial, as a step computes it, mapped over the trials."""
+        shared = batch is None
+        batch = self.train if shared else batch
+        count = _count(batch) if shared else next(iter(batch.values())).shape[1]
+        masks = self.masks(batch, shared=shared)
+        which = (*(False for _ in stacks), False, False, shared)
+        held = times * count * self.pieces.each.step
+        mapped = self.mapping.each(function, which, self._begin, self._at_once(held))
+        return mapped(*stacks, self.buffers, masks, batch)
+
+    def _descended(self, params: Params, batch: Batch, *, shared: bool) -> tuple[Tensor, Params]:
+        """Return loss and gradient of a step; keep the buffers after the step."""
         masks = self.masks(batch, shared=shared)
         slopes = self.mapping.slopes(self.step_loss)
         count = _count(batch) if shared else next(iter(batch.values())).shape[1]
         at_once = self._at_once(count * self.pieces.each.step)
         mapped = self.mapping.each(slopes, (False, False, False, shared), self._begin, at_once)
-        gradient, (_, self.buffers) = mapped(params, self.buffers, masks, batch)
+        gradient, (loss, self.buffers) = mapped(params, self.buffers, masks, batch)
         give_back(self.layout.shape[0] * count * self.pieces.each.step)
-        return cast("Params", gradient)
+        return loss, gradient
 
     def _at_once(self, held: int) -> int | None:
         """Return how many trials to compute at a time if each holds `held` bytes; None: all."""
@@ -291,10 +333,19 @@ class StatefulProgram(AutogradProgram):
         held = {name: kept[name] for name, _ in self.module.named_buffers() if name in kept}
         self.buffers = {n: array.expand(count, *array.shape).clone() for n, array in held.items()}
 
-    def gradient(self, params: Params, batch: Any) -> Params:
-        """Return the gradient of a pass in training mode."""
-        gradient, self.buffers = self._for_each(params, lambda place: self._pass(batch, place))
-        return gradient
+    def loss_and_gradient(self, params: Params, batch: Any) -> tuple[Tensor, Params]:
+        """Return loss and gradient of a pass in training mode."""
+        found, self.buffers = self._for_each(params, lambda place: self._pass(batch, place))
+        return found.pop(LOSS), found
+
+    def batch_loss(self, params: Params, batch: Any) -> Tensor:
+        """Return the loss of a pass in training mode, whose buffers are left as they are."""
+        found, _ = self._for_each(params, lambda place: self._pass(batch, place, slopes=False))
+        return cast("Tensor", found[LOSS])
+
+    def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Raise NotImplementedError: a pass costs too much to be differentiated twice."""
+        raise NotImplementedError
 
     @property
     def replays(self) -> bool:
@@ -347,13 +398,18 @@ class StatefulProgram(AutogradProgram):
                 found.append(function(place))
         return cast("tuple[Params, Params]", stacked(found))
 
-    def _pass(self, batch: Batch | None, place: int) -> tuple[Params, Params]:
-        """Return a step's gradient, and the buffers after its pass."""
+    def _pass(
+        self, batch: Batch | None, place: int, *, slopes: bool = True
+    ) -> tuple[Params, Params]:
+        """Return a step's loss and gradient, and the buffers after its pass."""
         own = self.train if batch is None else {name: array[place] for name, array in batch.items()}
         self.module.train()
-        gradient = self._slopes(self._total(own))
+        with torch.enable_grad():  # a method asks for it where gradients are switched off
+            loss = self._total(own)
+            found = self._slopes(loss) if slopes else {}
+        found[LOSS] = loss.detach()
         left = self.module.state_dict()
-        return gradient, {name: left[name].clone() for name in self.buffers}
+        return found, {name: left[name].clone() for name in self.buffers}
 
     def _point(self) -> tuple[Params, Params]:
         """Return the values of a recorded point, and the gradient of the training loss."""

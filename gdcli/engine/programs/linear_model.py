@@ -125,6 +125,64 @@ class LinearModelProgram(Program):
 
         return self._joined(self._sums("train", mean_slope, weight), weight)
 
+    def apart(self, params: Params) -> Params:
+        """Return {"weight": (places, features, outputs), "bias": (places, outputs)}."""
+        held = params["weight"]
+        split = held.reshape(*held.shape[:-1], self.outputs, self.width)
+        rows = namespace(held).moveaxis(split, -1, 2).reshape(-1, *split.shape[2:4])
+        return {"weight": rows[:, :-1], "bias": rows[:, -1]}
+
+    def together(self, apart: Params) -> Params:
+        """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
+        xp, weight = namespace(apart["weight"]), apart["weight"]
+        rows = xp.concat([weight, apart["bias"][:, None]], axis=1)
+        split = xp.moveaxis(rows.reshape(*self.layout.shape, *rows.shape[1:]), 2, -1)
+        return {"weight": split.reshape(*split.shape[:3], -1)}
+
+    def loss_and_gradient(self, params: Params, batch: Any) -> tuple[Array, Params]:
+        """Return the mean cost with the penalty, and {"weight": gradient}."""
+        weight = params["weight"]
+        if batch is None:
+            sums = self._sums("train", self._measures, weight)
+            return self._means("train", sums, weight)["train_loss"], self._joined(sums, weight)
+        x, y, count = batch["x"], batch["y"], batch["x"].shape[-2]
+        cost, slope, _ = self.model.assess(self.predict(x, weight), y)
+        loss = self._mean_cost(cost, count) + self._penalty(weight)
+        return loss, {"weight": self._with_penalty(self._slope(x, slope, count), weight)}
+
+    def batch_loss(self, params: Params, batch: Any) -> Array:
+        """Return the mean cost with the penalty."""
+        weight = params["weight"]
+        if batch is None:
+
+            def measures(group: Array, x: Array, y: Array) -> Batch:
+                return self._measures(group, x, y, slopes=False)
+
+            sums = self._sums("train", measures, weight)
+            return self._means("train", sums, weight)["train_loss"]
+        cost = self.model.cost(self.predict(batch["x"], weight), batch["y"])
+        return self._mean_cost(cost, batch["x"].shape[-2]) + self._penalty(weight)
+
+    def _mean_cost(self, cost: Array, count: int) -> Array:
+        """Return the mean of costs, (seeds, tiles, outputs, batch * width), over the batch."""
+        total = cost.sum(-2)
+        return total.reshape(*total.shape[:-1], count, self.width).sum(-2) / count
+
+    def _penalty(self, weight: Array) -> Array:
+        return 0.5 * self.model.l2 * self.sum_per_trial(weight[..., :-1, :] ** 2)
+
+    def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return {"weight": product} of a batch."""
+        if batch is None:
+            return self.hessian_product(params, direction)
+        weight, way, x = params["weight"], direction["weight"], batch["x"]
+        slope = self._bending(self.predict(x, weight), batch["y"], self.predict(x, way))
+        return {"weight": self._with_penalty(self._slope(x, slope, x.shape[-2]), way)}
+
+    def gauss_newton_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return the Hessian's product: predictions are linear in the weights."""
+        return self.batch_hessian_product(params, direction, batch)
+
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return {"weight": X' (the cost's Hessian times X direction) / n, and the penalty's}."""
 
@@ -274,7 +332,7 @@ class LinearModelProgram(Program):
             counts = class_counts(getattr(self.data, part))
             recalled = xp.concat([balanced(hit, counts) for hit in found])
             means[f"{part}_{BALANCED}"] = recalled.reshape(shape)
-        means[f"{part}_loss"] += 0.5 * self.model.l2 * self.sum_per_trial(weight[..., :-1, :] ** 2)
+        means[f"{part}_loss"] += self._penalty(weight)
         return means
 
 
@@ -363,6 +421,19 @@ class LeastSquaresProgram(LinearModelProgram):
         if batch is not None:
             return super().gradient(params, batch)
         return {"weight": self.quadratic.gradient(params["weight"] - self.centre)}
+
+    def loss_and_gradient(self, params: Params, batch: Any) -> tuple[Array, Params]:
+        """Return loss and gradient; over all examples they come from the quadratic."""
+        if batch is not None:
+            return super().loss_and_gradient(params, batch)
+        gap = params["weight"] - self.centre
+        return self._loss(self.quadratic, gap), {"weight": self.quadratic.gradient(gap)}
+
+    def batch_loss(self, params: Params, batch: Any) -> Array:
+        """Return the loss; over all examples it comes from the quadratic."""
+        if batch is not None:
+            return super().batch_loss(params, batch)
+        return self._loss(self.quadratic, params["weight"] - self.centre)
 
     def evaluate(self, params: Params) -> Evaluation:
         """Return losses and gradient norm on all training and test examples."""

@@ -99,6 +99,68 @@ class NetworkProgram(FirstAxisProgram):
         parts = (self._by_trials(self._slopes, held, chunk, params) for chunk in chunks)
         return self._finished(_summed(parts), params, self.examples)
 
+    def loss_and_gradient(self, params: Params, batch: Any) -> tuple[Tensor, Params]:
+        """Return the mean cost with the penalty, (trials,), and the gradient by parameter."""
+
+        def costs(own: Params, x: Tensor, y: Tensor) -> Params:
+            z, kept = self._forward(own, x)
+            slopes = self._backward(own, kept, self.criterion.slope(z, y))
+            return {"loss": self.criterion.cost(z, y), **slopes}
+
+        sums, count = self._on_batch(costs, batch, params)
+        loss = sums.pop("loss") / count + self._penalty(params)
+        return loss, self._finished(sums, params, count)
+
+    def batch_loss(self, params: Params, batch: Any) -> Tensor:
+        """Return the mean cost with the penalty, (trials,)."""
+
+        def costs(own: Params, x: Tensor, y: Tensor) -> Params:
+            return {"loss": self.criterion.cost(self._forward(own, x)[0], y)}
+
+        sums, count = self._on_batch(costs, batch, params)
+        return cast("Tensor", sums["loss"] / count + self._penalty(params))
+
+    def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return the product by parameter."""
+        sums, count = self._on_batch(self._bent, batch, params, direction, times=BENT)
+        return self._finished(sums, direction, count)
+
+    def gauss_newton_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return the product by parameter; the penalty is part of it."""
+        sums, count = self._on_batch(self._curved, batch, params, direction, times=BENT)
+        return self._finished(sums, direction, count)
+
+    def _on_batch(
+        self, function: Callable[..., Params], batch: Any, *stacks: Params, times: int = 1
+    ) -> tuple[Params, int]:
+        """Return a function's sums over a batch, None: all examples, and how many these are."""
+        if batch is not None:
+            count = batch[0].shape[-1]
+            held = times * count * self.pieces.each.step
+            return self._by_trials(function, held, batch, *stacks), count
+        chunks = self._chunks(self.train, self.pieces.step)
+        held = times * self.pieces.at_a_step(self.examples, full=True)
+        parts = (self._by_trials(function, held, chunk, *stacks) for chunk in chunks)
+        return _summed(parts), self.examples
+
+    def _curved(self, params: Params, direction: Params, x: Tensor, y: Tensor) -> Params:
+        """Return J' H J times the direction, of the summed cost.
+
+        J times the direction is the derivative of J' u by u, which is linear in u.
+        """
+        leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
+        inputs, along = list(leaves.values()), [direction[name] for name in leaves]
+        with torch.enable_grad():
+            z, _ = self._forward(leaves, x)
+            dual = torch.zeros_like(z, requires_grad=True)
+            pulled = torch.autograd.grad(z, inputs, dual, create_graph=True)
+            (pushed,) = torch.autograd.grad(pulled, dual, along, retain_graph=True)
+            free = z.detach().requires_grad_()
+            slope = self.criterion.slope(free, y)
+            (bent,) = torch.autograd.grad(slope, free, pushed)
+            products = torch.autograd.grad(z, inputs, bent)
+        return dict(zip(leaves, products, strict=True))
+
     def _by_trials(
         self,
         function: Callable[..., Params],
@@ -288,10 +350,11 @@ class NetworkProgram(FirstAxisProgram):
     def _bent(self, params: Params, direction: Params, x: Tensor, y: Tensor) -> Params:
         """Return the Hessian of the summed cost times the direction."""
         leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
-        z, _ = self._forward(leaves, x)
         inputs, along = list(leaves.values()), [direction[name] for name in leaves]
-        slopes = torch.autograd.grad(z, inputs, self.criterion.slope(z, y), create_graph=True)
-        products = torch.autograd.grad(slopes, inputs, along, materialize_grads=True)
+        with torch.enable_grad():  # a method asks for it where gradients are switched off
+            z, _ = self._forward(leaves, x)
+            slopes = torch.autograd.grad(z, inputs, self.criterion.slope(z, y), create_graph=True)
+            products = torch.autograd.grad(slopes, inputs, along, materialize_grads=True)
         return dict(zip(leaves, products, strict=True))
 
     def _finished(self, gradients: Params, params: Params, count: int) -> Params:

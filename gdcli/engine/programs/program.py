@@ -59,6 +59,14 @@ class Stack(ABC):
         """Return the trials' parameters as `start` takes them, with a first axis of trials."""
         return {name: self.device.host(a)[self.layout.place] for name, a in params.items()}
 
+    def apart(self, params: Params) -> Params:
+        """Return the parameters as a problem names them, with a first axis of all places."""
+        return params
+
+    def together(self, apart: Params) -> Params:
+        """Return stacked parameters, given each place's: the inverse of `apart`."""
+        return apart
+
     @abstractmethod
     def broadcast(self, values: Array, param: Array) -> Array:
         """Return one value a trial, of the layout's shape, so that it broadcasts with `param`."""
@@ -130,6 +138,25 @@ class Program(Stack):
         """Return the gradient of the mean loss over a batch; None means all training examples."""
 
     @abstractmethod
+    def loss_and_gradient(self, params: Params, batch: Any) -> tuple[Array, Params]:
+        """Return the mean loss over a batch, of the layout's shape, and its gradient; None: all."""
+
+    @abstractmethod
+    def batch_loss(self, params: Params, batch: Any) -> Array:
+        """Return the mean loss over a batch alone, as a step sees it."""
+
+    @abstractmethod
+    def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return each trial's direction times the Hessian of its loss over a batch."""
+
+    def gauss_newton_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return J' H J times the direction, J of the outputs for a batch, H of the criterion.
+
+        Raises NotImplementedError where the loss is no function of outputs.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
     def evaluate(self, params: Params) -> Evaluation:
         """Return the full training loss with its gradient, and what else is recorded."""
 
@@ -140,6 +167,10 @@ class Program(Stack):
     def buffers_by_trial(self) -> dict[str, NDArray[Any]]:
         """Return the buffers, with a first axis of trials."""
         return {name: self.device.host(a)[self.layout.place] for name, a in self.buffers.items()}
+
+    def buffers_at(self, params: Params, buffers: Params) -> Params:
+        """Return the buffers of a point that no step has passed: running statistics made anew."""
+        return buffers
 
     def load_buffers(self, one: dict[str, NDArray[Any]]) -> None:
         """Give every trial the same buffers: those of one trial."""

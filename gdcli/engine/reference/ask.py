@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from gdcli.engine.sampling import at_block, stream
+from gdcli.engine.families.objective import norm
+from gdcli.engine.sampling import signs
 from gdcli.method import Kind
 from gdcli.problem import Params
 
 Loss: TypeAlias = Callable[[Params], Tensor]
 Slopes: TypeAlias = tuple[Tensor, Params]
-
-
-def signs(key: tuple[object, ...], step: int, params: Params) -> Params:
-    """Return random signs in the shapes of the parameters, of a problem and seed at a step."""
-    found = {}
-    for name, param in params.items():
-        generator = at_block(stream(*key, "signs", name), step)
-        drawn = 2 * generator.integers(2, size=tuple(param.shape)) - 1
-        found[name] = torch.from_numpy(np.asarray(drawn)).to(param)
-    return found
 
 
 @dataclass
@@ -98,7 +87,10 @@ class TrialAsk:
 
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step."""
-        return signs(self.key, self.at, params)
+        return {
+            name: torch.from_numpy(signs(self.key, name, self.at, tuple(param.shape))).to(param)
+            for name, param in params.items()
+        }
 
     def everyone(self, done: Tensor) -> bool:
         """Return whether the only trial is done."""
@@ -109,8 +101,8 @@ def clipped(gradient: Params, longest: float | None) -> Params:
     """Return a gradient of at most the given norm."""
     if longest is None:
         return gradient
-    length = sum((slope * slope).sum() for slope in gradient.values()) ** 0.5
-    if not length > longest or math.isinf(longest):
+    length = norm(gradient)
+    if not length > longest:
         return gradient
     return {name: slope * (longest / length) for name, slope in gradient.items()}
 

@@ -7,32 +7,36 @@ rule are those of any engine; how a trial is computed with them is all in this f
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from itertools import pairwise, repeat
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
-from gdcli.column import MEASURED
+from gdcli.column import MEASURED, RAW
 from gdcli.engine.device import Torch
-from gdcli.engine.families.find import family_of, pieces_for, precision
+from gdcli.engine.families.find import family_of, kinds_of, needs_torch, pieces_for, precision
 from gdcli.engine.families.objective import (
     Objective,
     Slopes,
     Tensors,
-    norm,
     tensors,
 )
 from gdcli.engine.layout import TrialLayout
+from gdcli.engine.own_rules import why_alone
 from gdcli.engine.plan import CAUSES, Plan, Watched, plan_of, watched
 from gdcli.engine.programs.first_axis import FirstAxis
 from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
+from gdcli.engine.reference.ask import TrialAsk, clipped
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watcher import Trajectory
+from gdcli.experiment.grid import Trial
+from gdcli.method import Method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +44,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdcli.engine.initial import Start
-    from gdcli.experiment.grid import Training, Trial
+    from gdcli.experiment.grid import Training
     from gdcli.optimizer import Optimizer, State
-    from gdcli.problem import Data, Params
+    from gdcli.problem import Batch, Data, Params
 
 
 class ReferenceCurve:
@@ -84,38 +88,101 @@ class ReferenceCurve:
     def curves(self, dtype: str, plan: Plan) -> BatchHistory:
         """Return the history of a batch that has only this trial."""
         planned = self.seen == list(map(plan.examples_at, self.steps))
+        seen = None if planned else np.array([self.seen]).T
         return BatchHistory(
             steps=self.steps,
             values={name: np.array([c], dtype).T for name, c in self.columns.items()},
             length=np.array([len(self.steps)]),
             ended=np.array([self.ended]),
-            seen=None if planned else self.seen,
+            seen=seen,
         )
 
 
-Mover: TypeAlias = Callable[[Tensors, Callable[[Tensors], Slopes], int], Tensors]
+class Steps(ABC):
+    """How a trial moves from step to step, and the examples that its steps have asked for."""
+
+    seen = 0
+    records_another_point = False
+
+    @abstractmethod
+    def take(self, params: Tensors, batch: Batch, step: int) -> Tensors:
+        """Return the parameters after a step."""
+
+    def point(self, params: Tensors) -> Tensors:
+        """Return the parameters that are recorded and handed out."""
+        return params
 
 
-class TorchSteps:
+@dataclass
+class OfTrial:
+    """What the steps of a trial are taken with."""
+
+    trial: Trial
+    objective: Objective[Any]
+    plan: Plan
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate at a step."""
+        return self.trial.lr * self.trial.schedule.multiplier(step, self.plan.steps)
+
+    def size(self, step: int) -> int:
+        """Return the number of examples in the batch of a step."""
+        return self.plan.examples_at(step + 1) - self.plan.examples_at(step)
+
+    def slopes(self, params: Tensors, batch: Batch, step: int) -> Slopes:
+        """Return loss and gradient of a step's batch."""
+        return self.objective.step_gradient(params, batch, self.trial.seed, step)
+
+
+class RuleSteps(Steps):
+    """Each step is the gradient, then the update of each parameter."""
+
+    def __init__(self, given: OfTrial, rule: Optimizer, params: Tensors) -> None:
+        """Begin with the rule's state of each parameter."""
+        self.given, self.rule = given, rule
+        # A rule of the user's own may be written in NumPy, for a problem that computes in it.
+        own = why_alone(rule) is not None and not needs_torch(given.trial.problem)
+        self.numpy = own and not rule.needs_torch
+        self.states = {n: rule.init(param) for n, param in self._arrays(params).items()}
+
+    def take(self, params: Tensors, batch: Batch, step: int) -> Tensors:
+        """Return the parameters after a step."""
+        self.seen += self.given.size(step)
+        _, gradient = self.given.slopes(params, batch, step)
+        gradient = self._arrays(clipped(gradient, self.rule.clip_norm))
+        held = self._arrays(params)
+        directions = _directions(self.rule, held, gradient, self.states, step + 1)
+        rate = self.given.rate(step)
+        return {
+            name: param - rate * torch.as_tensor(directions[name]).to(param)
+            for name, param in params.items()
+        }
+
+    def _arrays(self, params: Tensors) -> Params:
+        """Return the arrays that the rule takes."""
+        return {n: p.cpu().numpy() for n, p in params.items()} if self.numpy else params
+
+
+class TorchSteps(Steps):
     """An optimizer of torch and the parameters that it moves in place."""
 
-    def __init__(
-        self, trial: Trial, rule: TorchOptimizer, params: Tensors, rates: Callable[[int], float]
-    ) -> None:
-        """Copy the parameters; `rates` returns the schedule's multiplier at a step."""
-        self.lr, self.clip_norm, self.rates = trial.lr, rule.clip_norm, rates
+    def __init__(self, given: OfTrial, rule: TorchOptimizer, params: Tensors) -> None:
+        """Copy the parameters."""
+        self.given, self.clip_norm = given, rule.clip_norm
         self.params = {name: param.detach().clone() for name, param in params.items()}
         for param in self.params.values():
             param.requires_grad_()
-        self.optimizer = rule.made(list(self.params.values()), trial.lr)
+        self.optimizer = rule.made(list(self.params.values()), given.trial.lr)
 
-    def __call__(self, params: Tensors, slopes: Callable[[Tensors], Slopes], step: int) -> Tensors:
+    def take(self, params: Tensors, batch: Batch, step: int) -> Tensors:
         """Take a step; return the parameters after it."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr * self.rates(step)
+            group["lr"] = self.given.rate(step)
 
         def closure() -> Tensor:
-            loss, gradient = slopes({name: p.detach() for name, p in self.params.items()})
+            self.seen += self.given.size(step)
+            own = {name: p.detach() for name, p in self.params.items()}
+            loss, gradient = self.given.slopes(own, batch, step)
             for name, slope in clipped(gradient, self.clip_norm).items():
                 self.params[name].grad = slope
             return loss
@@ -124,12 +191,63 @@ class TorchSteps:
         return {name: param.detach().clone() for name, param in self.params.items()}
 
 
-def clipped(gradient: Tensors, longest: float | None) -> Tensors:
-    """Return a gradient of at most the given norm."""
-    length, longest = norm(gradient), longest or math.inf
-    if not length > longest:
-        return gradient
-    return {name: slope * (longest / length) for name, slope in gradient.items()}
+class MethodSteps(Steps):
+    """A method asks what it needs of each batch."""
+
+    def __init__(self, given: OfTrial, method: Method, params: Tensors) -> None:
+        """Begin with the method's state."""
+        self.given, self.method = given, method
+        self.records_another_point = method.records_another_point
+        trial = given.trial
+        self.kind = kinds_of(trial.problem, trial.training.data_seed)
+        self.state = method.init(params, self._ask(params, {}, 0))
+
+    def take(self, params: Tensors, batch: Batch, step: int) -> Tensors:
+        """Return the parameters after a step."""
+        ask = self._ask(params, batch, step)
+        lr = next(iter(params.values())).new_tensor(self.given.rate(step))
+        params, self.state = self.method.step(params, self.state, ask, lr, step + 1)
+        self.seen += ask.seen
+        return params
+
+    def point(self, params: Tensors) -> Tensors:
+        """Return the point that the method hands out."""
+        return self.method.at(params, self.state)
+
+    def _ask(self, params: Tensors, batch: Batch, step: int) -> TrialAsk:
+        given, objective = self.given, self.given.objective
+        passed = False
+
+        def once(function: Callable[..., Any]) -> Callable[..., Any]:
+            """Return a function whose passes leave the buffers as the step's first left them."""
+
+            def answer(*arguments: Any) -> Any:
+                nonlocal passed
+                before = {name: array.clone() for name, array in objective.buffers.items()}
+                with objective.in_step(given.trial.seed, step):
+                    found = function(*arguments)
+                if passed:
+                    objective.restore(before)
+                passed = True
+                return found
+
+            return answer
+
+        trial = given.trial
+        return TrialAsk(
+            kind=self.kind,
+            horizon=given.plan.steps,
+            examples=given.plan.examples,
+            slopes=once(lambda p: given.slopes(p, batch, step)),
+            all_slopes=once(lambda p: given.slopes(p, objective.train, step)),
+            differentiable=once(lambda p: objective.loss(p, batch)),
+            size=given.size(step),
+            longest=self.method.clip_norm,
+            key=(name_of(trial.problem), trial.seed),
+            at=step,
+            outputs=once(lambda p: objective.outputs(p, batch)),
+            cost=lambda z: objective.cost_of(z, batch),
+        )
 
 
 class OneTrial(FirstAxis):
@@ -249,17 +367,17 @@ def _train(
     objective.pieces = pieces_for(trial, data, plain=True)
     start = family.starting_point(problem, data, trial.seed)
     params = tensors(start, device)
-    move = _mover(trial, params, plan)
+    steps = _steps(OfTrial(trial, objective, plan), params)
     batches = _batches(trial, plan, objective)
     kinds = trial.training.measures
     one = OneTrial(objective, trial.seed, device)
     measures = Measures(kinds, one, _stacked(params)) if kinds else None
     curve = ReferenceCurve(trial.training)
     watcher = TrialWatcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
-    watch(params, objective.buffers)
+    watch(steps.point(params), objective.buffers)
     objective.set_step(0)
-    seen, values = 0, _measured(objective, measures, params)
-    curve.add(0, seen, values, params)
+    values = _measured(objective, measures, steps, params)
+    curve.add(0, 0, values, params)
     watcher.add(0, values, beyond=curve.ended == DIVERGED)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
@@ -267,60 +385,43 @@ def _train(
         for step in range(here, there):
             if step > here and step in watcher.wanted:
                 objective.set_step(step)
-                values, _ = objective.evaluate(params)
+                values, _ = objective.evaluate(steps.point(params))
                 watcher.add(step, values, beyond=curve.beyond(values, params))
             objective.set_step(step)
-            batch = next(batches)
-            slopes = _Counted(
-                partial(objective.step_gradient, batch=batch, seed=trial.seed, step=step)
-            )
-            params = move(params, slopes, step)
-            seen += slopes.calls * (plan.examples_at(step + 1) - plan.examples_at(step))
+            params = steps.take(params, next(batches), step)
         objective.set_step(there)
-        watch(params, objective.buffers)
-        values = _measured(objective, measures, params)
-        curve.add(there, seen, values, params)
+        watch(steps.point(params), objective.buffers)
+        values = _measured(objective, measures, steps, params)
+        curve.add(there, steps.seen, values, params)
         watcher.add(there, values, beyond=curve.ended == DIVERGED)
         advance(there - here)
     curves = curve.curves(device.dtype, plan)
     return curves._replace(trajectory=watcher.trajectory(curve.steps[-1]))
 
 
-class _Counted:
-    """A gradient function that counts its calls: a step of L-BFGS makes many."""
-
-    def __init__(self, slopes: Callable[[Tensors], Slopes]) -> None:
-        self.slopes, self.calls = slopes, 0
-
-    def __call__(self, params: Tensors) -> Slopes:
-        self.calls += 1
-        return self.slopes(params)
-
-
-def _measured(objective: Objective[Any], measures: Measures | None, params: Tensors) -> Tensors:
-    """Return what is recorded at a point, by column."""
-    values, gradient = objective.evaluate(params)
+def _measured(
+    objective: Objective[Any], measures: Measures | None, steps: Steps, params: Tensors
+) -> Tensors:
+    """Return what is recorded of the point that is handed out, by column."""
+    point = steps.point(params)
+    values, gradient = objective.evaluate(point)
+    if steps.records_another_point:
+        values[RAW.name] = objective.evaluate(params)[0]["train_loss"]
     if measures is None:
         return values
     running = values["train_loss"].isfinite().reshape(1)
-    point = Evaluation(_stacked(values), _stacked(gradient), running)
-    return _only(measures.added(_stacked(params), point).values)
+    found = Evaluation(_stacked(values), _stacked(gradient), running)
+    return _only(measures.added(_stacked(point), found).values)
 
 
-def _mover(trial: Trial, params: Tensors, plan: Plan) -> Mover:
-    """Return a function that takes one step with the parameters."""
-    rates = partial(trial.schedule.multiplier, horizon=plan.steps)
-    if isinstance(trial.optimizer, TorchOptimizer):
-        return TorchSteps(trial, trial.optimizer, params, rates)
-    rule = trial.optimizer
-    states = {name: rule.init(param) for name, param in params.items()}
-
-    def move(params: Tensors, slopes: Callable[[Tensors], Slopes], step: int) -> Tensors:
-        directions = _directions(rule, params, slopes(params)[1], states, step + 1)
-        rate = trial.lr * rates(step)
-        return {name: param - rate * directions[name] for name, param in params.items()}
-
-    return move
+def _steps(given: OfTrial, params: Tensors) -> Steps:
+    """Return how the trial's optimizer takes its steps."""
+    rule = given.trial.optimizer
+    if isinstance(rule, TorchOptimizer):
+        return TorchSteps(given, rule, params)
+    if isinstance(rule, Method):
+        return MethodSteps(given, rule, params)
+    return RuleSteps(given, cast("Optimizer", rule), params)
 
 
 def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Tensors]:
@@ -335,8 +436,8 @@ def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Te
 def _directions(
     rule: Optimizer, params: Tensors, gradient: Tensors, states: dict[str, State], step: int
 ) -> Tensors:
-    """Clip the gradient, decay the weights, return the directions; update the states in place."""
-    gradient, directions = clipped(gradient, rule.clip_norm), {}
+    """Decay the weights, return the directions; update the states in place."""
+    directions = {}
     for name, param in params.items():
         slope = gradient[name]
         decay = rule.weight_decay * param

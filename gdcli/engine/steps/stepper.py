@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from gdcli.engine.recorder import TrainingState
     from gdcli.engine.sampling import Orders
-    from gdcli.engine.update import StackedOptimizer
     from gdcli.optimizer import State
     from gdcli.problem import Params
 
@@ -33,7 +32,7 @@ class Stepper(ABC, Generic[P]):
         1  # steps that are always computed together, whatever fits the cache
     )
 
-    def __init__(self, program: P, optimizer: StackedOptimizer, orders: Orders | None) -> None:
+    def __init__(self, program: P, optimizer: Any, orders: Orders | None) -> None:
         """Take the program, its optimizer, and the examples' orders; None for full batches."""
         self.program, self.optimizer, self.orders = program, optimizer, orders
 
