@@ -1,10 +1,11 @@
 """What there is to choose from: gdcli's files, plugins, a user's own code, and torch.optim.
 
 A file in one of gdcli's folders is its own registration. Installed packages add names by the entry
-points `gdcli.problems`, `.optimizers`, `.schedules` and `.measures`. A listing reads names and the
-first lines of docstrings, and imports nothing; `find` imports only what is asked for. An optimizer
-`torch:NAME` is that class of torch.optim; the arguments of the class that have a number, a flag or
-numbers as default are its options.
+points `gdcli.problems`, `.optimizers`, `.wrappers`, `.schedules` and `.measures`. A listing reads
+names and the first lines of docstrings, and imports nothing; `find` imports only what is asked for.
+An optimizer `torch:NAME` is that class of torch.optim; the arguments of the class that have a
+number, a flag or numbers as default are its options. An optimizer `adamw+ema` is put together of a
+rule and what follows it; see composed.py.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from gdcli.catalog import user_code
 from gdcli.catalog.classes import NAME, document_line, import_part, only_class, parsed
-from gdcli.catalog.user_code import TORCH, is_own, name_in
+from gdcli.catalog.composed import SHARED, Composed, Part, compose
+from gdcli.catalog.user_code import TORCH, is_file, is_own, name_in, parts_of
 from gdcli.errors import UserError
-from gdcli.fields import show, suggestion
+from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.measure import Measure
+from gdcli.method import Wrapper
 from gdcli.optimizer import Optimizer, Rule, State
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
 from gdcli.words import entry_meant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from importlib.metadata import EntryPoint
 
     import torch
@@ -211,6 +214,8 @@ class Catalogue(Generic[T]):
 
     def summary(self, name: str) -> str:
         """Return the first line of a file's docstring, without importing it."""
+        if len(parts := parts_of(name)) > 1:
+            return "; ".join(catalogue_of(part).summary(part) for part in parts)
         if name.startswith(TORCH):
             return f"torch.optim.{name.removeprefix(TORCH)}, one trial at a time"
         if name not in self.built_in():
@@ -231,6 +236,8 @@ class Catalogue(Generic[T]):
 
     def find(self, reference: str, where: str) -> type[T]:
         """Return the class referred to; raises UserError, naming `where`, if there is none."""
+        if self.contract is Rule and len(parts_of(reference)) > 1:
+            return find_composed(reference, where)  # type: ignore[return-value]
         if is_own(reference):
             return self._own(reference, where)
         if reference.startswith(TORCH) and self.contract is Rule:
@@ -240,6 +247,9 @@ class Catalogue(Generic[T]):
             return only_class(import_part(module), self.contract)
         if reference in plugins(self.folder):
             return find_plugin(self.folder, reference, self.contract, where)
+        if self.contract is Rule and reference in WRAPPERS.names():
+            what = f"{reference} is a wrapper, which goes around a rule"
+            raise UserError(where, what, f"write it after one: adamw+{reference}")
         hint = entry_meant(self.folder, reference, self.names()) or f"see: gdcli {self.folder}"
         raise UserError(where, f"there is no {self.word} {show(reference)}", hint)
 
@@ -248,6 +258,8 @@ class Catalogue(Generic[T]):
         if (name := name_in(reference)) in self.names():
             what = f"{show(reference)} would be called {name}, as another {self.word} is"
             raise UserError(where, what, "give it another name")
+        if self.contract is Rule and is_file(reference):
+            _refuse_wrapper(reference, where)
         return user_code.find(reference, self.contract, where)
 
 
@@ -257,12 +269,107 @@ _tree = cache(parsed)
 # mypy asks for a concrete class where type[T] is wanted; the contracts are abstract on purpose.
 PROBLEMS: Catalogue[Problem] = Catalogue("problems", Problem)  # type: ignore[type-abstract]
 OPTIMIZERS: Catalogue[Rule] = Catalogue("optimizers", Rule)
+WRAPPERS: Catalogue[Wrapper] = Catalogue("wrappers", Wrapper)
 SCHEDULES: Catalogue[Schedule] = Catalogue("schedules", Schedule)  # type: ignore[type-abstract]
 MEASURES: Catalogue[Measure] = Catalogue("measures", Measure)  # type: ignore[type-abstract]
 
 
+def catalogue_of(part: str) -> Catalogue[Any]:
+    """Return where a part of a composed name is found: among the wrappers, or the optimizers."""
+    return WRAPPERS if part in WRAPPERS.names() else OPTIMIZERS
+
+
+def find_composed(reference: str, where: str) -> type[Composed]:
+    """Return the class of a composed name; raises UserError, naming `where`, where it is none."""
+    first, *others = parts_of(reference)
+    return compose(
+        [_part(first, reference, where), *(_part(o, reference, where) for o in others)], where
+    )
+
+
+def _part(part: str, whole: str, where: str) -> Part:
+    """Return a part of a composed name; raises UserError, naming `where`, for what is none."""
+    if not part.strip():
+        fix = "write a rule, then what goes around it: adamw+ema"
+        raise UserError(where, f"{show(whole)} has a + with nothing beside it", fix)
+    if part.startswith(TORCH):
+        known = (n for n in OPTIMIZERS.names() if squashed(n) == squashed(part.removeprefix(TORCH)))
+        fix = (
+            f"write {whole.replace(part, name)}"
+            if (name := next(known, ""))
+            else "take one of gdcli's"
+        )
+        raise UserError(where, f"torch moves the parameters of {part} itself: it is no part", fix)
+    if is_own(part):
+        return Part(name_in(part), _own_part(part, where))
+    if part not in {*OPTIMIZERS.names(), *WRAPPERS.names()}:
+        names = [*OPTIMIZERS.names(), *WRAPPERS.names()]
+        hint = suggestion(part, names) or entry_meant(OPTIMIZERS.folder, part, names)
+        what = f"there is no optimizer or wrapper {show(part)}"
+        raise UserError(where, what, hint or "see: gdcli optimizers")
+    return Part(part, catalogue_of(part).find(part, where))
+
+
+def _own_part(part: str, where: str) -> type[Rule | Wrapper]:
+    """Return the wrapper or the rule that a file or class of the user's own is."""
+    if is_file(part):
+        user_code.check(part, where)
+        catalogue = WRAPPERS if user_code.holds(part, Wrapper, where) else OPTIMIZERS
+        return catalogue.find(part, where)
+    try:
+        return WRAPPERS.find(part, where)
+    except UserError:
+        return OPTIMIZERS.find(part, where)
+
+
+def _refuse_wrapper(file: str, where: str) -> None:
+    """Raise UserError for a file of the user's own that holds a wrapper and no rule."""
+    user_code.check(file, where)
+    if user_code.holds(file, Wrapper, where) and not user_code.holds(file, Rule, where):
+        what = f"{name_in(file)} is a wrapper, which goes around a rule"
+        raise UserError(where, what, f"write it after one: adamw+{user_code.relative(file)}")
+
+
+@dataclass(frozen=True)
+class Owned:
+    """An option of a rule, and the field that has its value."""
+
+    option: Option
+    field: str
+
+
+def owned(name: str, cls: type) -> Mapping[str, Owned]:
+    """Return the options of a rule or schedule as --vary names them: "momentum.beta", "ema.decay".
+
+    What every rule has, such as weight decay, is an axis of its own.
+    """
+    return _owned(name, cls)
+
+
+@cache
+def _owned(name: str, cls: type) -> Mapping[str, Owned]:
+    if issubclass(cls, Composed):
+        return {
+            f"{part.name}.{option.name}": Owned(option, cls.flat[part.name, option.field])
+            for part in cls.parts
+            for option in options_of(part.kind).values()
+            if (part.name, option.field) in cls.flat
+        }
+    options = options_of(cls).values()
+    return {f"{name}.{o.name}": Owned(o, o.field) for o in options if o.field not in SHARED}
+
+
+def kinds_in(word: str, cls: type[Any]) -> list[tuple[str, type[Any]]]:
+    """Return what a class is put together of, each with its word: ("wrapper", Ema)."""
+    if issubclass(cls, Composed):
+        return [("wrapper" if part.wraps else word, part.kind) for part in cls.parts]
+    return [(word, cls)]
+
+
 def name_of(entry: object) -> str:
     """Return the name under which an instance's class is found, or that its file gives it."""
+    if isinstance(entry, Composed):
+        return "+".join(part.name for part in entry.parts)
     if source := user_code.source_of(type(entry)):
         return source.name
     if isinstance(entry, TorchOptimizer):

@@ -62,7 +62,7 @@ def only_class(module: ModuleType, contract: type, *, options: bool = True) -> t
     """
     ready = ready_classes(module, contract)
     if len(ready) > 1:
-        word = word_for(contract)
+        word = word_of(contract)
         names = " and ".join(cls.__name__ for cls in ready)
         fix = f"leave one {word} to a file"
         raise UserError(class_place(ready[1]), f"it holds more than one {word}: {names}", fix)
@@ -80,8 +80,8 @@ def ready_classes(module: ModuleType, contract: type) -> list[type[Any]]:
     found = classes_in(module, contract)
     file = _file_of(contract)
     if not found:
-        word = word_for(contract)
-        what = f"it holds no {word}: no class of gdcli's {_bases(contract)}"
+        word = word_of(contract)
+        what = f"it holds no {word}: no class of gdcli's {_classes(contract)}"
         starter = PACKAGE / "starters" / f"{word}.py.txt"
         fix = f"see how gdcli new {word} NAME begins" if starter.is_file() else f"see {file}"
         raise UserError(f"{shown(module.__file__ or '')}:1", what, fix)
@@ -105,14 +105,15 @@ def _unset(cls: type) -> list[str]:
     return sorted(name for name in declared if not hasattr(cls, name))
 
 
-def word_for(contract: type) -> str:
+def word_of(contract: type) -> str:
     """Return what a contract is called in a sentence: RunView is "run view"."""
-    return "optimizer" if contract is Rule else HUMP.sub(" ", contract.__name__).lower()
+    if contract.__name__ == "Rule":  # what --optimizer takes: an Optimizer or a Method
+        return "optimizer"
+    return HUMP.sub(" ", contract.__name__).lower()
 
 
-def _bases(contract: type) -> str:
-    """Return the names of the classes that one of a contract may derive from."""
-    return "Optimizer or Method" if contract is Rule else contract.__name__
+def _classes(contract: type) -> str:
+    return "Optimizer or Method" if contract.__name__ == "Rule" else contract.__name__
 
 
 def classes_by(

@@ -4,6 +4,7 @@ quadratic              by its name: gdcli's own, or a plugin's
 ./my_problem.py        by its file; its name is then my-problem
 package.module:MyBowl  by its class, which Python can import; its name is then my-bowl
 torch:Adamax           a class of torch.optim
+adamw+./my_average.py  a rule, then further rules and wrappers, each one of these
 
 A file is run when a command needs what it holds, and at no other time. It is known by its content:
 the results of a run belong to the SHA-256 of the file that they were computed with.
@@ -17,6 +18,7 @@ import importlib
 import inspect
 import linecache
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import redirect_stdout, suppress
@@ -37,12 +39,28 @@ from gdcli.catalog.classes import (
     in_line,
     only_class,
     shown,
-    word_for,
+    word_of,
 )
 from gdcli.errors import RunError, UserError
 from gdcli.fields import said, show
 
 TORCH = "torch:"
+# One part of a composed name. A "+" in a path does not end it: ./c++/rule.py+ema has two parts.
+PART = re.compile(r"([A-Za-z0-9][\w-]*|torch:\w+|[\w.]+:[\w.]+|.+?\.py)(?=\+(?!\+)|$)", re.ASCII)
+
+
+def parts_of(reference: str) -> tuple[str, ...]:
+    """Return the parts of a composed name such as adamw+cautious+ema; one part of any other."""
+    if "+" not in reference or (is_file(reference) and Path(reference).is_file()):
+        return (reference,)
+    parts, at = [], 0
+    while at <= len(reference):
+        found = PART.match(reference, at)
+        if found is None:  # an error names the part that is none
+            return (reference,) if is_file(reference) else tuple(reference.split("+"))
+        parts.append(found[0])
+        at = found.end() + 1
+    return tuple(parts)
 
 
 def is_file(reference: str) -> bool:
@@ -51,18 +69,29 @@ def is_file(reference: str) -> bool:
 
 
 def is_own(reference: str) -> bool:
-    """Return whether a reference is to code of the user's own: a file, or an importable class."""
-    return is_file(reference) or (":" in reference and not reference.startswith(TORCH))
+    """Return whether a reference is to code of the user's own: a file, or an importable class.
+
+    A composed name is if one of its parts is.
+    """
+    return any(
+        is_file(part) or (":" in part and not part.startswith(TORCH))
+        for part in parts_of(reference)
+    )
 
 
 def absolute(reference: str) -> str:
     """Return a reference that means the same from every working directory."""
+    parts = parts_of(reference)
     # Not resolved: a link has the name that its user gave it.
-    return os.path.abspath(reference) if is_file(reference) else reference  # noqa: PTH100
+    return "+".join(os.path.abspath(p) if is_file(p) else p for p in parts)  # noqa: PTH100
 
 
 def relative(reference: str) -> str:
     """Return a reference to a file below the working directory as it would be typed there."""
+    return "+".join(map(_relative, parts_of(reference)))
+
+
+def _relative(reference: str) -> str:
     if not is_file(reference) or Path(short := shown(reference)).is_absolute():
         return reference
     return f"./{Path(short).as_posix()}"
@@ -70,9 +99,13 @@ def relative(reference: str) -> str:
 
 def name_in(reference: str) -> str:
     """Return the name that results have for what is referred to, without importing it."""
+    return "+".join(map(_name_in, parts_of(reference)))
+
+
+def _name_in(reference: str) -> str:
     if is_file(reference):
         return Path(reference).stem.replace("_", "-")
-    if is_own(reference):
+    if ":" in reference and not reference.startswith(TORCH):
         return HUMP.sub("-", reference.rpartition(":")[2]).replace("_", "-").lower()
     return reference
 
@@ -121,6 +154,12 @@ class Stranger:
         `kind` is "problem", "optimizer" or "schedule". Nothing is run before a file's checksum is
         known to be the one that the run was made with.
         """
+        first, *others = parts_of(reference)
+        self._admit(kind, first)
+        for part in others:
+            self._admit("wrapper" if f"wrapper {name_in(part)}" in self.code else kind, part)
+
+    def _admit(self, kind: str, reference: str) -> None:
         if not is_own(reference):
             return
         held = self.code.get(f"{kind} {name_in(reference)}")
@@ -224,7 +263,7 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
         raise UserError(where, what, "install it, or mend it") from error
     found = getattr(held, attribute, None) if attribute else only_class(held, contract)
     if not inspect.isclass(found) or not issubclass(found, contract) or inspect.isabstract(found):
-        what = f"{show(module)} has no {word_for(contract)} {show(attribute)}"
+        what = f"{show(module)} has no {word_of(contract)} {show(attribute)}"
         raise UserError(where, what, "give package.module:Class")
     check_class(found)
     file = Path(sys.modules[found.__module__].__file__ or "")

@@ -9,7 +9,15 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, name_of
+from gdcli.catalog.catalog import (
+    OPTIMIZERS,
+    PROBLEMS,
+    SCHEDULES,
+    WRAPPERS,
+    Catalogue,
+    name_of,
+    owned,
+)
 from gdcli.catalog.user_code import absolute, name_in, relative
 from gdcli.column import OF_EVERY_RUN
 from gdcli.errors import UserError, UserErrors
@@ -276,10 +284,7 @@ def _place(name: str, known: Mapping[str, Option]) -> str:
 def _owned(rules: Mapping[str, type[Any]]) -> dict[str, Option]:
     """Return the fields of optimizers and schedules as axes: "momentum.beta" -> its option."""
     return {
-        f"{name}.{option.name}": option
-        for name, rule in rules.items()
-        for option in options_of(rule).values()
-        if option.name not in ("weight-decay", "clip-norm")
+        key: own.option for name, rule in rules.items() for key, own in owned(name, rule).items()
     }
 
 
@@ -297,8 +302,15 @@ def _no_axis(
         ):
             what = f"the grid has no {catalogue.word} {owner}"
             return UserError(where, what, f"add {owner} to --{catalogue.word}")
+    if (
+        "." in name
+        and owner in WRAPPERS.names()
+        and not any(r.startswith(owner + ".") for r in rules)
+    ):
+        fix = f"write --optimizer adamw+{owner}, or another rule before it"
+        return UserError(where, f"no optimizer of the grid has the wrapper {owner}", fix)
     rest = name.removeprefix(owner)
-    others = [n + rest for c in (OPTIMIZERS, SCHEDULES) for n in c.names() if rest]
+    others = [n + rest for c in (OPTIMIZERS, SCHEDULES, WRAPPERS) for n in c.names() if rest]
     hint = axis_meant(name, [*known, *rules]) or suggestion(name, others)
     hint = hint or "vary an option of the problem or of an optimizer"
     return UserError(where, f"there is no setting {show(name)} to vary", hint)

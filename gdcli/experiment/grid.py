@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
-from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, name_of
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, name_of, owned
 from gdcli.catalog.user_code import is_own, name_in
 from gdcli.column import RAW
 from gdcli.errors import UserError
@@ -381,7 +381,7 @@ class Grid:
     def _trial(self, point: dict[str, Any]) -> Trial:
         method = point["method"]
         return Trial(
-            problem=self._part(self.problem, self._names[""], point, self.options),
+            problem=self._part(self.problem, self._names["", ""], point, self.options),
             method=method,
             batch_size=point["batch_size"] if method == "minibatch" else None,
             optimizer=self._rule("optimizer", point),
@@ -393,8 +393,7 @@ class Grid:
 
     def _rule(self, axis: str, point: Mapping[str, Any]) -> Any:
         reference = point[axis]
-        names = self._names[name_in(reference)]
-        return self._part(self.rules[axis, reference], names, point, {})
+        return self._part(self.rules[axis, reference], self._names[axis, reference], point, {})
 
     def _part(
         self,
@@ -417,28 +416,33 @@ class Grid:
         return {}
 
     @cached_property
-    def _names(self) -> dict[str, dict[str, str]]:
-        """The varied fields of each owner, "" for the problem: {"momentum.beta": "beta"}."""
-        own = [name for name in ("weight_decay", "clip_norm") if getattr(self.axes, name)]
-        names: dict[str, dict[str, str]] = {"": {}}
-        names |= {name_in(rule): {} for rule in self.axes.schedule}
-        names |= {name_in(rule): dict(zip(own, own, strict=True)) for rule in self.axes.optimizer}
-        for name in self.vary:
-            owner, _, field = name.rpartition(".")
-            names.setdefault(owner, {})[name] = field.replace("-", "_")
+    def _names(self) -> dict[tuple[str, str], dict[str, str]]:
+        """The varied fields of the problem, ("", ""), and of each rule by its axis and reference.
+
+        By the name of what varies: {"momentum.beta": "beta"}.
+        """
+        shared = [name for name in ("weight_decay", "clip_norm") if getattr(self.axes, name)]
+        names = {("", ""): {name: name.replace("-", "_") for name in self.vary if "." not in name}}
+        for (axis, reference), rule in self.rules.items():
+            fields = owned(name_in(reference), rule)
+            own = {name: fields[name].field for name in self.vary if name in fields}
+            every = dict(zip(shared, shared, strict=True)) if axis == "optimizer" else {}
+            names[axis, reference] = {**every, **own}
         return names
 
 
 def setting(trial: Trial, name: str) -> Any:
     """Return a varied setting of a trial by its name, None where it does not apply to it."""
     owner, dot, field = name.rpartition(".")
-    field = field.replace("-", "_")
     if not dot:
+        field = field.replace("-", "_")
         return getattr(
             trial.optimizer if field in ("weight_decay", "clip_norm") else trial.problem, field
         )
-    parts = [part for part in (trial.optimizer, trial.schedule) if name_of(part) == owner]
-    return getattr(parts[0], field) if parts else None
+    for part in (trial.optimizer, trial.schedule):
+        if own := owned(name_of(part), type(part)).get(f"{owner}.{field.replace('_', '-')}"):
+            return getattr(part, own.field)
+    return None
 
 
 def described(trial: Trial, varied: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from gdcli.catalog.catalog import name_of
+from gdcli.catalog.catalog import name_of, owned
 from gdcli.experiment.axis import text
 from gdcli.fields import counted
 from gdcli.numbers import bytes_in_words, duration
@@ -87,9 +87,9 @@ def trial_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
 def _own(trial: Trial) -> Iterator[tuple[str, Any]]:
     """Yield the fields of a trial's problem, optimizer and schedule, named as --vary names them."""
     for part in (trial.problem, trial.optimizer, trial.schedule):
+        of_rule = {own.field: name for name, own in owned(name_of(part), type(part)).items()}
         for field in fields(part):
-            alone = part is trial.problem or field.name in ("weight_decay", "clip_norm")
-            name = field.name if alone else f"{name_of(part)}.{field.name}"
+            name = field.name if part is trial.problem else of_rule.get(field.name, field.name)
             value = getattr(part, field.name)
             yield name, value if isinstance(value, int | float | str | None) else text(value)
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypedDict
 
 from gdcli import door
+from gdcli.catalog.catalog import kinds_in
 from gdcli.catalog.user_code import SourceFile, Stranger, source_of
 from gdcli.door import fits
 from gdcli.errors import UserError
@@ -137,10 +138,11 @@ def _value(spec: Mapping[str, Any], key: str) -> str:
 def sources_of(experiment: Experiment) -> dict[str, SourceFile]:
     """Return the sources of an experiment's classes that are not gdcli's own.
 
-    By what each is: "problem my-bowl", "optimizer my-rule".
+    By what each is: "problem my-bowl", "optimizer my-rule", "wrapper my-average".
     """
     kinds: list[tuple[str, type[Any]]] = [("problem", experiment.grid.problem)]
-    kinds += [(word, rule) for (word, _), rule in experiment.grid.rules.items()]
+    for (word, _), rule in experiment.grid.rules.items():
+        kinds += kinds_in(word, rule)
     kinds += [("measure", measure) for measure in experiment.grid.training.measures]
     found = ((word, source_of(kind)) for word, kind in kinds)
     return {f"{word} {source.name}": source for word, source in found if source}

@@ -1,0 +1,155 @@
+"""Methods made of others: of a rule of each coordinate, of rules for some parameters, of wrappers.
+
+The whole of `muon+adamw+ema` is Wrapped(Ema, Routed(Muon, Elementwise(AdamW))).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gdcli.asks import Among
+from gdcli.method import Kind, Method, Wrapper
+from gdcli.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from gdcli.method import About, Ask, State
+    from gdcli.problem import Array, Params
+
+
+@dataclass(frozen=True)
+class Elementwise(Method):
+    """A rule of each coordinate by itself, as a method; its state is that of each parameter."""
+
+    rule: Optimizer = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Take the rule's weight decay, and how it is applied."""
+        object.__setattr__(self, "weight_decay", self.rule.weight_decay)
+        object.__setattr__(self, "decoupled", self.rule.decoupled)
+
+    def init(self, params: Params, about: About) -> State:
+        """Return the rule's state of each parameter."""
+        return {name: self.rule.init(param) for name, param in params.items()}
+
+    def direction(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the rule's direction for each parameter, and the next states."""
+        _, gradient = self.gradient(params, ask)
+        found, after = {}, {}
+        for name, param in params.items():
+            found[name], after[name] = self.rule.update(gradient[name], state[name], param, step)
+        return found, after
+
+
+@dataclass(frozen=True)
+class Routed(Method):
+    """One rule for the kinds of parameters that it moves, and another one for the rest."""
+
+    first: Method = field(kw_only=True)
+    rest: Method = field(kw_only=True)
+    kind: Mapping[str, Kind] = field(kw_only=True)  # of each parameter
+
+    def __post_init__(self) -> None:
+        """Move the kinds that both rules move."""
+        first, rest = self.first.kinds, self.rest.kinds
+        object.__setattr__(self, "kinds", first | rest if first and rest else None)
+
+    def init(self, params: Params, about: About) -> State:
+        """Return both states."""
+        return {
+            name: rule.init(share, Among(about, params, (*share,)))  # type: ignore[arg-type]  # it asks for no gradient
+            for name, rule, share in self._shares(params)
+        }
+
+    def direction(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the direction of each rule for its parameters, and the next states."""
+        return self._each("direction", params, state, ask, lr, step)
+
+    def step(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the parameters after a step of each rule, and the next states."""
+        return self._each("step", params, state, ask, lr, step)
+
+    def at(self, params: Params, state: State) -> Params:
+        """Return the point that each rule hands out for its parameters."""
+        found: Params = {}
+        for name, rule, share in self._shares(params):
+            found |= rule.at(share, state[name])
+        return {name: found[name] for name in params}
+
+    def move(self, params: Params, direction: Params, lr: Array) -> Params:
+        """Return the parameters as each rule moves its own."""
+        found: Params = {}
+        for _, rule, share in self._shares(params):
+            found |= rule.move(share, {n: direction[n] for n in share}, lr)
+        return {name: found[name] for name in params}
+
+    def _each(  # noqa: PLR0913, PLR0917 -- those of a method, and what is asked of both
+        self, what: str, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        found: Params = {}
+        after: State = {}
+        for name, rule, share in self._shares(params):
+            own = Among(ask, params, (*share,))
+            moved, after[name] = getattr(rule, what)(share, state[name], own, lr, step)
+            found |= moved
+        return {name: found[name] for name in params}, after
+
+    def _shares(self, params: Params) -> list[tuple[str, Method, Params]]:
+        """Return the name of each rule that moves something, the rule and what it moves."""
+        kinds = self.first.kinds or frozenset()
+        first = {name: param for name, param in params.items() if self.kind[name] in kinds}
+        rest = {name: param for name, param in params.items() if name not in first}
+        shares = (("first", self.first, first), ("rest", self.rest, rest))
+        return [(name, rule, share) for name, rule, share in shares if share]
+
+
+@dataclass(frozen=True)
+class Wrapped(Method):
+    """A wrapper and the rule that it is put around."""
+
+    wrapper: Wrapper = field(kw_only=True)
+    inner: Method = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Move the kinds that the rule moves."""
+        object.__setattr__(self, "kinds", self.inner.kinds)
+
+    def init(self, params: Params, about: About) -> State:
+        """Return the wrapper's state, which holds the rule's."""
+        return self.wrapper.init(self.inner, params, about)
+
+    def direction(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the direction that the wrapper makes of the rule's, and the next state."""
+        return self.wrapper.direction(self.inner, params, state, ask, lr, step)
+
+    def step(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the parameters after a step, and the next state."""
+        return self.wrapper.step(self.inner, params, state, ask, lr, step)
+
+    def at(self, params: Params, state: State) -> Params:
+        """Return the point that the wrapper hands out."""
+        return self.wrapper.at(self.inner, params, state)
+
+    def gradient(self, params: Params, ask: Ask) -> tuple[Array, Params]:
+        """Return loss and gradient as the rule takes them."""
+        return self.inner.gradient(params, ask)
+
+    def move(self, params: Params, direction: Params, lr: Array) -> Params:
+        """Return the parameters as the rule moves them along a direction."""
+        return self.inner.move(params, direction, lr)
+
+
+def method_of(rule: Any) -> Method:
+    """Return a rule as a method."""
+    return Elementwise(rule=rule) if isinstance(rule, Optimizer) else rule

@@ -1,0 +1,241 @@
+"""Rules put together by name: adamw+cautious+ema, muon+adamw.
+
+The first part is a rule. A further rule takes the kinds of parameters that the rules before it do
+not move, and a wrapper goes around all before it. The whole is one frozen dataclass with the fields
+of its parts, so that it is varied, stacked, named and told apart like any other rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from dataclasses import dataclass, field, fields, make_dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_type_hints
+
+from gdcli.asks import Remembered
+from gdcli.assembly import Routed, Wrapped, method_of
+from gdcli.errors import UserError
+from gdcli.method import Kind, Method, Wrapper
+from gdcli.optimizer import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gdcli.method import About, Ask, State
+    from gdcli.problem import Array, Params
+
+SHARED = ("weight_decay", "clip_norm")  # fields of every rule: here they are those of the whole
+
+
+class Part(NamedTuple):
+    """A rule or a wrapper by its name in results."""
+
+    name: str
+    kind: type[Rule | Wrapper]
+
+    @property
+    def wraps(self) -> bool:
+        """Whether it is a wrapper."""
+        return issubclass(self.kind, Wrapper)
+
+
+@dataclass(frozen=True)
+class Composed(Method):
+    """Parts put together; a class for each composed name is made by `composed`."""
+
+    parts: ClassVar[tuple[Part, ...]] = ()
+    flat: ClassVar[Mapping[tuple[str, str], str]] = {}  # the field of the whole of a part's field
+
+    def __post_init__(self) -> None:
+        """Make the parts; raises UserError for values that one of them refuses."""
+        made = tuple(part.kind(**self._own(part)) for part in self.parts)
+        object.__setattr__(self, "_made", made)
+
+    def init(self, params: Params, about: About) -> State:
+        """Return the state of the whole, and the kinds of the parameters where rules share them."""
+        whole = self._whole(about.kind).init(params, about)
+        return {"whole": whole, "kind": self._kinds(params, about)}
+
+    def direction(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the direction of the whole and the next state."""
+        return self._asked("direction", params, state, ask, lr, step)
+
+    def step(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the parameters after a step of the whole, and the next state."""
+        return self._asked("step", params, state, ask, lr, step)
+
+    def at(self, params: Params, state: State) -> Params:
+        """Return the point that the whole hands out."""
+        kind: dict[str, Any] = {n: kind for kind, names in state["kind"].items() for n in names}
+        return self._whole(kind).at(params, state["whole"])
+
+    def _asked(  # noqa: PLR0913, PLR0917 -- those of a method, and what is asked of the whole
+        self, what: str, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        # The parts want the gradient at the same point: it is computed, and charged, once.
+        asked = Remembered(ask)
+        found, whole = getattr(self._whole(ask.kind), what)(params, state["whole"], asked, lr, step)
+        return found, {**state, "whole": whole}
+
+    def _kinds(self, params: Params, about: About) -> dict[str, Params]:
+        """Return scalars by kind and name: `at` has nobody to ask for the kinds."""
+        if sum(not part.wraps for part in self.parts) < 2:
+            return {}
+        found: dict[str, Params] = {}
+        for name, param in params.items():
+            found.setdefault(about.kind[name], {})[name] = param.new_zeros(())
+        return found
+
+    def _whole(self, kind: Mapping[str, Kind]) -> Method:
+        """Return the parts put together, with the values that the fields have now.
+
+        The engine puts tensors in place of numbers, which the parts have checked before.
+        """
+        made: tuple[Any, ...] = vars(self)["_made"]
+        now = [copy(part) for part in made]
+        for part, instance in zip(self.parts, now, strict=True):
+            for name, value in self._own(part).items():
+                object.__setattr__(instance, name, value)
+        whole = method_of(now[0])
+        for instance in now[1:]:
+            if isinstance(instance, Wrapper):
+                whole = Wrapped(wrapper=instance, inner=whole)
+            else:
+                whole = Routed(first=whole, rest=method_of(instance), kind=kind)
+        return whole
+
+    def _own(self, part: Part) -> dict[str, Any]:
+        """Return the values of a part's fields. The gradient is clipped before the parts see it."""
+        own = {
+            f.name: getattr(self, self.flat[part.name, f.name])
+            for f in fields(part.kind)
+            if (part.name, f.name) in self.flat
+        }
+        return own if part.wraps else {**own, "weight_decay": self.weight_decay}
+
+
+def compose(parts: Sequence[Part], where: str) -> type[Composed]:
+    """Return the class of some parts; raises UserError, naming `where`, where they do not fit."""
+    _check(parts, where)
+    return _made(tuple(parts))
+
+
+@cache
+def _made(parts: tuple[Part, ...]) -> type[Composed]:
+    first = parts[0].kind
+    whole = {f.name: f for f in fields(first) if f.name in SHARED}
+    hints = get_type_hints(first, include_extras=True)
+    own: list[tuple[str, Any, Any]] = [
+        (name, hints[name], field(default=whole[name].default)) for name in SHARED
+    ]
+    flat: dict[tuple[str, str], str] = {}
+    for part in parts:
+        hints = get_type_hints(part.kind, include_extras=True)
+        for f in fields(part.kind):
+            if not part.wraps and f.name in SHARED:
+                continue
+            name = f"{part.name.replace('-', '_')}__{f.name}"
+            while name in flat.values() or not name.isidentifier():
+                name = f"of_{name}"
+            flat[part.name, f.name] = name
+            default = field(default=f.default, default_factory=f.default_factory)
+            own.append((name, hints[f.name], default))
+    rules = [part.kind for part in parts if issubclass(part.kind, Rule)]
+    name = "+".join(part.name for part in parts)
+    made = make_dataclass(
+        "".join(part.kind.__name__ for part in parts),
+        own,
+        bases=(Composed,),
+        namespace={
+            "parts": parts,
+            "flat": flat,
+            "default_lr": rules[0].default_lr,
+            "kinds": _all_kinds(rules),
+            "linear_models": any(getattr(rule, "linear_models", False) for rule in rules),
+            "__doc__": f"{name}: {', then '.join(part.kind.__name__ for part in parts)}.",
+        },
+        frozen=True,
+    )
+    made.__module__ = __name__
+    return made
+
+
+def _all_kinds(rules: Sequence[type[Rule]]) -> frozenset[Kind] | None:
+    """Return the kinds of parameters that some rules move together; None: all."""
+    found: frozenset[Kind] = frozenset()
+    for rule in rules:
+        kinds = kinds_of(rule)
+        if kinds is None:
+            return None
+        found |= kinds
+    return found
+
+
+def kinds_of(rule: type[Rule]) -> frozenset[Kind] | None:
+    """Return the kinds of parameters that a rule moves; None: all."""
+    return rule.kinds if issubclass(rule, Method) else None
+
+
+def _check(parts: Sequence[Part], where: str) -> None:
+    """Raise UserError, naming `where`, for parts that do not fit together."""
+    names = [part.name for part in parts]
+    first = parts[0]
+    if first.wraps:
+        rule = next((part.name for part in parts if not part.wraps), "adamw")
+        others = [name for name in names if name != rule]
+        what = f"{first.name} is a wrapper, which goes around a rule"
+        raise UserError(where, what, f"write {'+'.join([rule, *others])}")
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        once = "+".join(dict.fromkeys(names))
+        raise UserError(where, f"{twice} is named twice in {'+'.join(names)}", f"write {once}")
+    rules: list[Part] = []
+    for at, part in enumerate(parts):
+        if part.wraps:
+            _check_direction(parts[:at], part, where)
+            continue
+        moved = _all_kinds([rule.kind for rule in rules if issubclass(rule.kind, Rule)])
+        if rules and moved is None:
+            _refuse_rest(rules, part, where)
+        own = kinds_of(part.kind)  # type: ignore[arg-type]
+        if rules and own is not None and moved is not None and own <= moved:
+            said = " and ".join(rule.name for rule in rules)
+            what = f"{part.name} moves no parameter that {said} does not move already"
+            raise UserError(where, what, f"leave {part.name} out")
+        rules.append(part)
+
+
+def _refuse_rest(rules: Sequence[Part], part: Part, where: str) -> None:
+    last = rules[-1]
+    what = f"{last.name} moves all parameters, so that {part.name} has none to move"
+    if kinds_of(part.kind) is not None:  # type: ignore[arg-type]
+        raise UserError(where, what, f"write {part.name}+{last.name}")
+    fix = f"to compare them, write {last.name},{part.name}"
+    raise UserError(where, what, fix)
+
+
+def _check_direction(before: Sequence[Part], wrapper: Part, where: str) -> None:
+    """Raise UserError for a wrapper that changes directions around parts that have none."""
+    if wrapper.kind.step is not Wrapper.step:  # type: ignore[union-attr]
+        return
+    for part in before:
+        if part.wraps and not part.kind.keeps_direction:  # type: ignore[union-attr]
+            what = f"{wrapper.name} changes steps that {part.name}, which is before it, takes"
+            names = [p.name for p in before if p is not part]
+            fix = f"write {'+'.join([*names, wrapper.name, part.name])}"
+            raise UserError(where, what, fix)
+        if not part.wraps and not has_direction(part.kind):
+            what = f"{wrapper.name} changes the direction of a step, and {part.name} has none"
+            fix = f"leave {wrapper.name} out, or put it around another optimizer"
+            raise UserError(where, what, fix)
+
+
+def has_direction(rule: type[Any]) -> bool:
+    """Return whether the steps of a rule are a direction times the learning rate."""
+    if not issubclass(rule, Method):
+        return True
+    return rule.direction is not Method.direction and rule.step is Method.step
