@@ -10,11 +10,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import (
+    MEASURES,
+    OPTIMIZERS,
+    PROBLEMS,
+    SCHEDULES,
+    WRAPPERS,
+    Catalogue,
+    kinds_in,
+    owned,
+)
 from gdcli.catalog.user_code import is_own
-from gdcli.cli.options import RUN, Screen, default_of, limits_of, metavar, options_from, read
+from gdcli.cli.options import (
+    RUN,
+    Screen,
+    composed_of,
+    default_of,
+    limits_of,
+    metavar,
+    options_from,
+    read,
+)
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Axes
 from gdcli.fields import Option, options_of, show
 from gdcli.report.text_tables import print_json, print_listing, write_lines
 
@@ -24,19 +41,30 @@ if TYPE_CHECKING:
     from gdcli.column import Column
 
 
+AFTER = "It goes around a rule: write it after one, as in --optimizer adamw+{}."
+
+
 def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Console) -> None:
     """Print the text and the options of an entry, of a measure its columns; csv is those alone."""
     where = f"gdcli {catalogue.folder}"
     if is_own(name):  # a listing runs nobody's file
         fix = f"to run it and see its options: gdcli run {name} --help"
         raise UserError(where, f"{show(name)} is a file, and this command runs none", fix)
+    wrapper = name.removeprefix("RULE+")
+    if catalogue is OPTIMIZERS and wrapper in WRAPPERS.names():
+        catalogue, name = WRAPPERS, wrapper
     cls = catalogue.find(name, where)
-    about = inspect.cleandoc(cls.__doc__ or "")
-    refused = getattr(cls, "refused", ())
-    options = (option for option in options_of(cls).values() if option.field not in refused)
-    rows = [_row(catalogue, name, option) for option in options]
+    about = "\n\n".join(
+        f"{kind.__name__}: {text}" if cls is not kind else text
+        for _, kind in kinds_in("", cls)
+        if (text := inspect.cleandoc(kind.__doc__ or ""))
+    )
+    if catalogue is WRAPPERS:
+        about = f"{about}\n\n{AFTER.format(name)}"
     if catalogue is MEASURES:
         rows = [_column_row(column) for column in cls.columns]
+    else:
+        rows = _rows(catalogue, name, cls)
     if form == "json":
         entry = {"name": name, "summary": catalogue.summary(name), "description": about}
         print_json({**entry, "columns" if catalogue is MEASURES else "options": rows}, console)
@@ -46,11 +74,21 @@ def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Cons
     print_listing(rows, form, console)
 
 
-def _row(catalogue: Catalogue[Any], owner: str, option: Option) -> dict[str, str]:
+def _rows(catalogue: Catalogue[Any], name: str, cls: type[Any]) -> list[dict[str, str]]:
+    """Return the options of an entry as the listing shows them."""
+    refused = getattr(cls, "refused", ())
+    typed = {} if catalogue is PROBLEMS else {o.field: key for key, o in owned(name, cls).items()}
+    return [
+        _row(f"--vary {typed[o.field]}" if o.field in typed else f"--{o.name}", o)
+        for o in options_of(cls).values()
+        if o.field not in refused
+    ]
+
+
+def _row(typed: str, option: Option) -> dict[str, str]:
     """Return an option as the listing shows it."""
-    on_line = catalogue is PROBLEMS or option.name in options_of(Axes)
     return {
-        "option": f"--{option.name}" if on_line else f"--vary {owner}.{option.name}",
+        "option": typed,
         "type": "true|false" if option.kind is bool else metavar(option),
         "range": limits_of(option),
         "default": default_of(option),
@@ -71,10 +109,19 @@ def _column_row(column: Column) -> dict[str, str]:
     }
 
 
-def _names(ctx: typer.Context) -> list[str]:
+def _names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return what a shell completes the argument of one of the commands by."""
     kinds: tuple[Catalogue[Any], ...] = (PROBLEMS, OPTIMIZERS, SCHEDULES, MEASURES)
-    return {kind.folder: kind for kind in kinds}[str(ctx.info_name)].names()
+    kind = {kind.folder: kind for kind in kinds}[str(ctx.info_name)]
+    return [*kind.names(), *(composed_of(incomplete) if kind is OPTIMIZERS else ())]
+
+
+WRAPPERS_TITLE = "Wrappers: write one, or several, after a rule, such as adamw+ema"
+
+
+def wrappers() -> list[dict[str, str]]:
+    """Return the wrappers as they are listed: RULE+ema."""
+    return [{"name": f"RULE+{n}", "summary": WRAPPERS.summary(n)} for n in WRAPPERS.names()]
 
 
 def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
@@ -99,7 +146,14 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
             print_details(catalogue, name, screen.format, screen.console())
             return 0
         rows = [{"name": name, "summary": catalogue.summary(name)} for name in catalogue.names()]
+        after = wrappers() if catalogue is OPTIMIZERS else []
+        if screen.format in ("json", "csv"):
+            print_listing([*rows, *after], screen.format, screen.console())
+            return 0
         print_listing(rows, screen.format, screen.console())
+        if after:
+            write_lines(["", f"{WRAPPERS_TITLE}:", ""], screen.console())
+            print_listing(after, screen.format, screen.console())
         return 0
 
     command.__doc__ = f"List the {catalogue.folder}, or describe one with {whole}."

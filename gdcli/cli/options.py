@@ -22,7 +22,7 @@ from typing import (
 import typer
 from annotated_types import Le
 
-from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, WRAPPERS
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import one, text, texts
 from gdcli.experiment.grid import MOST_STEPS
@@ -299,20 +299,34 @@ def check_place(file: Path, option: str) -> None:
 def completion(option: Option) -> Completion | None:
     """Return how a shell completes the values of an option, None where they are not known."""
     if option.axis and option.name in NAMES:
-        return one_of(NAMES[option.name], many=True)
+        further = composed_of if option.name == OPTIMIZERS.word else None
+        return one_of(NAMES[option.name], many=True, further=further)
     if option.name == "fail-on":
         return one_of(fail_on_words, many=True)
     return one_of(lambda: option.choices, many=option.many) if option.choices else None
 
 
-def one_of(names: Callable[[], Iterable[str]], *, many: bool = False) -> Completion:
-    """Complete a name, or of `many` with commas between them the last one."""
+def one_of(
+    names: Callable[[], Iterable[str]], *, many: bool = False, further: Completion | None = None
+) -> Completion:
+    """Complete a name, or of `many` with commas between them the last one.
+
+    further: what else one may be, by how it begins.
+    """
 
     def complete(incomplete: str) -> list[str]:
-        before, comma, _ = incomplete.rpartition(",") if many else ("", "", "")
-        return [before + comma + name for name in names() if name not in before.split(",")]
+        before, comma, last = incomplete.rpartition(",") if many else ("", "", incomplete)
+        known = [*names(), *(further(last) if further else ())]
+        return [before + comma + name for name in known if name not in before.split(",")]
 
     return complete
+
+
+def composed_of(incomplete: str) -> list[str]:
+    """Complete the last part of a composed optimizer: adamw+c is adamw+cautious."""
+    before, plus, _ = incomplete.rpartition("+")
+    parts = [*OPTIMIZERS.names(), *WRAPPERS.names()] if plus else []
+    return [f"{before}+{name}" for name in parts if name not in before.split("+")]
 
 
 def runs() -> list[str]:

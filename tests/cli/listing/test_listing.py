@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import pytest
 import torch
 
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, WRAPPERS, Catalogue
 from gdcli.fields import options_of
 from tests.cli.command_line import Shell
 
@@ -31,6 +31,9 @@ def strict(text: str) -> Any:
 @pytest.mark.parametrize("catalogue", CATALOGUES, ids=lambda c: c.folder)
 def test_everything_is_listed_in_every_form(shell: Shell, catalogue: Catalogue[Any]) -> None:
     rows = [{"name": name, "summary": catalogue.summary(name)} for name in catalogue.names()]
+    own = len(rows)
+    if catalogue is OPTIMIZERS:
+        rows += [{"name": f"RULE+{n}", "summary": WRAPPERS.summary(n)} for n in WRAPPERS.names()]
     assert all(row["summary"] for row in rows)
     assert shell(catalogue.folder, "--format", "json") == 0
     assert strict(shell.out) == rows
@@ -38,7 +41,13 @@ def test_everything_is_listed_in_every_form(shell: Shell, catalogue: Catalogue[A
     assert list(csv.DictReader(io.StringIO(shell.out))) == rows
     assert shell(catalogue.folder) == 0
     lines = [line.split(maxsplit=1) for line in shell.out.splitlines()]
-    assert lines == [["name", "summary"], *([row["name"], row["summary"]] for row in rows)]
+    table = [["name", "summary"], *([row["name"], row["summary"]] for row in rows)]
+    assert lines[: own + 1] == table[: own + 1]
+    if catalogue is OPTIMIZERS:
+        assert shell.out.splitlines()[own + 2].endswith(" after a rule, such as adamw+ema:")
+        assert lines[own + 5 :] == table[own + 1 :]
+    else:
+        assert len(lines) == own + 1
     assert shell(catalogue.folder, "--format", "md") == 0
     assert shell.out.splitlines()[2].startswith(f"| {rows[0]['name']} | ")
 
@@ -59,6 +68,29 @@ def test_one_is_described_in_full(shell: Shell, catalogue: Catalogue[Any], name:
         assert shell(catalogue.folder, name, "--format", form) == 0
         assert shell.out.startswith(f"{name}: {catalogue.summary(name)}\n\n")
         assert all(option.summary in shell.out for option in options.values())
+
+
+@pytest.mark.parametrize("name", WRAPPERS.names())
+def test_a_wrapper_is_described_in_full(shell: Shell, name: str) -> None:
+    for typed in (name, f"RULE+{name}"):
+        assert shell("optimizers", typed, "--format", "json") == 0
+        entry = strict(shell.out)
+        assert (entry["name"], entry["summary"]) == (name, WRAPPERS.summary(name))
+        assert f"--optimizer adamw+{name}" in entry["description"]
+        fields = options_of(WRAPPERS.find(name, ""))
+        assert [row["option"] for row in entry["options"]] == [f"--vary {name}.{f}" for f in fields]
+
+
+def test_a_composed_optimizer_is_described_by_its_parts(shell: Shell) -> None:
+    assert shell("optimizers", "adamw+ema", "--format", "json") == 0
+    entry = strict(shell.out)
+    assert [row["option"] for row in entry["options"]] == [
+        *("--weight-decay", "--clip-norm"),
+        *("--vary adamw.beta1", "--vary adamw.beta2", "--vary adamw.eps", "--vary ema.decay"),
+    ]
+    assert entry["summary"] == f"{OPTIMIZERS.summary('adamw')}; {WRAPPERS.summary('ema')}"
+    assert entry["description"].startswith("AdamW: Adam's direction plus ")
+    assert "\n\nEma: " in entry["description"]
 
 
 def test_an_option_is_listed_as_it_is_typed(shell: Shell) -> None:
