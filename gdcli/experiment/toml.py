@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gdcli import door
-from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import (
+    MEASURES,
+    OPTIMIZERS,
+    PROBLEMS,
+    SCHEDULES,
+    WRAPPERS,
+    Catalogue,
+)
 from gdcli.catalog.user_code import Stranger
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.experiment import Experiment, Given, read
@@ -252,7 +259,7 @@ N = f"({NUMBER.pattern})"
 RANGE = f"((log|lin):{N}:{N}:{N}|{N}:{N}(:{N})?)"
 TEXTS = {bool: "([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee])", int: WHOLE.pattern, float: NUMBER.pattern}
 # A file or class of the user's own, or one of torch.optim: ./rule.py, package:Class, torch:Adamax.
-OWN = {"type": "string", "pattern": r"[:/\\]|\.py$"}
+OWN = {"type": "string", "pattern": r"[:/\\]|\.py(\+|$)"}
 APART = ("weight-decay", "clip-norm")  # every optimizer's: axes of the grid
 
 
@@ -315,7 +322,7 @@ def _grid() -> Schema:
     options = {**options_of(Axes), **options_of(Training)}
     values = {
         **{name: _axis(o) if o.axis else _value_schema(o) for name, o in options.items()},
-        "optimizer": _rules_named(options["optimizer"], OPTIMIZERS.names()),
+        "optimizer": _rules_named(options["optimizer"], OPTIMIZERS.names(), _further()),
         "schedule": _rules_named(options["schedule"], SCHEDULES.names()),
         "measure": {**_value_schema(options["measure"]), "pattern": _measures()},
         "zip": _zip(),
@@ -352,23 +359,31 @@ def _vary(name: str) -> Schema:
     return {"$ref": "#/$defs/rules", **own, "unevaluatedProperties": {"type": "object"}}
 
 
-def _named(names: list[str]) -> Schema:
-    return {"anyOf": [{"enum": names}, OWN]}
+def _named(names: list[str], further: str = "") -> Schema:
+    composed = [{"type": "string", "pattern": f"^({'|'.join(names)}){further}$"}] if further else []
+    return {"anyOf": [{"enum": names}, *composed, OWN]}
 
 
-def _rules_named(option: Option, names: list[str]) -> Schema:
+def _further() -> str:
+    """Return the pattern of what follows the first part of a composed optimizer."""
+    return f"(\\+({'|'.join([*OPTIMIZERS.names(), *WRAPPERS.names()])}))*"
+
+
+def _rules_named(option: Option, names: list[str], further: str = "") -> Schema:
     """Return what the axis of optimizers or schedules may be: names, or rules of the user's own."""
     axis = _axis(option, names)
-    several = {"type": "array", "items": _named(names), "minItems": 1, "uniqueItems": True}
-    return {**axis, "anyOf": [*axis["anyOf"], OWN, several]}
+    one = _named(names, further)
+    text = {"type": "string", "pattern": _listed(f"({'|'.join(names)}){further}")}
+    several = {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}
+    return {**axis, "anyOf": [*axis["anyOf"], *([text] if further else []), OWN, several]}
 
 
 def _all_rules() -> Schema:
     """Return the fields of all rules; those of the user's own are not known here."""
-    known = "|".join([*OPTIMIZERS.names(), *SCHEDULES.names()])
+    known = "|".join([*OPTIMIZERS.names(), *WRAPPERS.names(), *SCHEDULES.names()])
     own = {f"^(?!({known})\\.)[^.]+\\.": True}
     return {
-        "properties": {**_rules(OPTIMIZERS), **_rules(SCHEDULES)},
+        "properties": {**_rules(OPTIMIZERS), **_rules(WRAPPERS), **_rules(SCHEDULES)},
         "patternProperties": own,
     }
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, WRAPPERS
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.toml import dump, load, schema
@@ -72,8 +72,26 @@ def test_it_knows_every_option_there_is() -> None:
         assert {*found["problems"][name]["properties"]} == {"name", *options}
         assert {*found["vary"][name]["properties"]} == {*options}
     owners = {key.partition(".")[0] for key in found["rules"]["properties"]}
-    assert owners <= {*OPTIMIZERS.names(), *SCHEDULES.names()}
-    assert {"adam.beta2", "step.drops"} <= {*found["rules"]["properties"]}
+    assert owners <= {*OPTIMIZERS.names(), *WRAPPERS.names(), *SCHEDULES.names()}
+    assert {"adam.beta2", "step.drops", "ema.decay"} <= {*found["rules"]["properties"]}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "valid"),
+    [
+        ("'adamw+cautious+ema'", True),
+        ("'adam,adamw+ema'", True),
+        ("['adam', 'adamw+ema']", True),
+        ("'my_rule.py+ema'", True),
+        ("['./my_rule.py+ema']", True),
+        ("'adamw+emma'", False),
+        ("'ema+adamw'", False),
+        ("['adamw+']", False),
+    ],
+)
+def test_it_knows_composed_optimizers(optimizer: str, *, valid: bool) -> None:
+    text = f"problem.name = 'saddle'\n[grid]\noptimizer = {optimizer}\nvary.ema.decay = 0.5"
+    assert SCHEMA.is_valid(tomllib.loads(text)) == valid
 
 
 NUMBERS = st.one_of(
