@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from gdcli.method import Ask
+from gdcli.method import Ask, Kind, Wrapper
 from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from gdcli.method import Kind
+    from gdcli.method import Method, State
 
 Answer: TypeAlias = tuple[Array, Params]  # the loss of the batch and its gradient
 
@@ -22,21 +21,14 @@ class Passing:
     """Passes every question on."""
 
     ask: Ask
+    kind: Mapping[str, Kind] = field(init=False)
+    horizon: int = field(init=False)
+    examples: int = field(init=False)
 
-    @property
-    def kind(self) -> Mapping[str, Kind]:
-        """The kind of each parameter."""
-        return self.ask.kind
-
-    @property
-    def horizon(self) -> int:
-        """The steps of the whole budget."""
-        return self.ask.horizon
-
-    @property
-    def examples(self) -> int:
-        """The training examples."""
-        return self.ask.examples
+    def __post_init__(self) -> None:
+        """Know of the trial what the one knows who is asked."""
+        self.kind, self.horizon = self.ask.kind, self.ask.horizon
+        self.examples = self.ask.examples
 
     def __call__(self, params: Params) -> Answer:
         """Return loss and gradient of the batch."""
@@ -71,16 +63,21 @@ class Passing:
 class Remembered(Passing):
     """Asks for the gradient at a point once: the parts of a rule that want it share the answer.
 
-    The same point is the same tensors; the latest one is remembered.
+    The same point is the same tensors. The first one of the step, where all parts begin, and the
+    latest one are remembered.
     """
 
-    held: tuple[Params, Answer] | None = field(default=None, init=False)
+    first: tuple[Params, Answer] | None = field(default=None, init=False)
+    latest: tuple[Params, Answer] | None = field(default=None, init=False)
 
     def __call__(self, params: Params) -> Answer:
         """Return loss and gradient of the batch, as remembered where the point is the same."""
-        if self.held is None or not same(self.held[0], params):
-            self.held = dict(params), self.ask(params)
-        return self.held[1]
+        for held in (self.first, self.latest):
+            if held is not None and same(held[0], params):
+                return held[1]
+        self.latest = dict(params), self.ask(params)
+        self.first = self.first or self.latest
+        return self.latest[1]
 
 
 @dataclass
@@ -101,10 +98,10 @@ class Among(Passing):
     whole: Params
     names: tuple[str, ...]
 
-    @property
-    def kind(self) -> Mapping[str, Kind]:
-        """The kind of each parameter that the rule moves."""
-        return {name: self.ask.kind[name] for name in self.names}
+    def __post_init__(self) -> None:
+        """Know the kinds of the parameters that the rule moves."""
+        super().__post_init__()
+        self.kind = {name: self.ask.kind[name] for name in self.names}
 
     def __call__(self, params: Params) -> Answer:
         """Return the loss of the batch and its gradient, of the rule's parameters."""
@@ -139,6 +136,34 @@ class Among(Passing):
     def _padded(self, direction: Params) -> Params:
         zeros = {name: 0 * array for name, array in self.whole.items() if name not in direction}
         return {name: {**zeros, **direction}[name] for name in self.whole}
+
+
+@dataclass(frozen=True)
+class OfGradient(Wrapper):
+    """A wrapper that changes the gradient of the batch, at every point that the rule asks for it.
+
+    The rule adds its weight decay afterwards.
+    """
+
+    def changed(self, ask: Ask, params: Params, loss: Array, gradient: Params) -> Answer:
+        """Return the loss and the gradient that the rule is given in place of those of a point."""
+        raise NotImplementedError
+
+    def direction(  # noqa: PLR0913, PLR0917 -- those of the contract
+        self, inner: Method, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the rule's direction for the changed gradient."""
+        return super().direction(inner, params, state, self._asked(ask), lr, step)
+
+    def step(  # noqa: PLR0913, PLR0917 -- those of the contract
+        self, inner: Method, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the rule's step with the changed gradient."""
+        params, after = inner.step(params, state["inner"], self._asked(ask), lr, step)
+        return params, {"inner": after}
+
+    def _asked(self, ask: Ask) -> Ask:
+        return Remembered(Changed(ask, partial(self.changed, ask)))
 
 
 def same(a: Params, b: Params) -> bool:
