@@ -18,7 +18,6 @@ from typing import Any
 
 from gdcli.errors import RunError, UserError
 from gdcli.fields import KINDS, options_of, said, show
-from gdcli.optimizer import Rule
 
 PACKAGE = Path(__file__).parents[1]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

@@ -52,6 +52,12 @@ class Composed(Method):
         made = tuple(part.kind(**self._own(part)) for part in self.parts)
         object.__setattr__(self, "_made", made)
 
+    @property
+    def records_another_point(self) -> bool:
+        """Whether one of the parts hands out another point."""
+        plain = (Method.at, Wrapper.at)
+        return any(getattr(part.kind, "at", Method.at) not in plain for part in self.parts)
+
     def init(self, params: Params, about: About) -> State:
         """Return the state of the whole, and the kinds of the parameters where rules share them."""
         whole = self._whole(about.kind).init(params, about)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gdcli.catalog.composed import Composed
 from gdcli.fields import said
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer, Rule
@@ -34,7 +35,8 @@ def why_alone(rule: Rule) -> str | None:
 
     Rules of gdcli's own keep their contract, which tests show.
     """
-    if type(rule).__module__.startswith("gdcli."):
+    kinds = [part.kind for part in rule.parts] if isinstance(rule, Composed) else [type(rule)]
+    if all(kind.__module__.startswith("gdcli.") for kind in kinds):
         return None
     if isinstance(rule, Method):
         from gdcli.engine.own_methods import why_not_mapped
