@@ -21,7 +21,7 @@ from gdcli.errors import RunError, UserError
 from gdcli.experiment.axis import one
 from gdcli.experiment.toml import dump
 from gdcli.fields import counted, options_of, show
-from gdcli.report.progress import progress_bar
+from gdcli.report.console import progress_bar
 from gdcli.runs import manifest
 from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.lookup import any_folder_of, folder_of

@@ -27,8 +27,7 @@ from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import one, text, texts
 from gdcli.experiment.grid import MOST_STEPS
 from gdcli.fields import Option, options_of, show
-from gdcli.report.console import console, literal, print_lines
-from gdcli.report.progress import progress_bar
+from gdcli.report.console import console, literal, print_lines, progress_bar
 from gdcli.runs.options import NAME as RUN_NAME
 from gdcli.runs.options import fail_on_words
 

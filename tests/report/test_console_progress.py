@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from gdcli.numbers import compact
-from gdcli.report import progress as live
-from gdcli.report.progress import Bar, Lines, progress_bar
+from gdcli.report import console as live
+from gdcli.report.console import Bar, Lines, progress_bar
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_on_a_terminal_a_bar_is_shown_unless_quiet(
     monkeypatch: pytest.MonkeyPatch, *, quiet: bool, term: str, kind: type
 ) -> None:
     monkeypatch.setenv("TERM", term)
-    monkeypatch.setattr("gdcli.report.progress.on_terminal", lambda *, stderr: stderr)
+    monkeypatch.setattr("gdcli.report.console.on_terminal", lambda *, stderr: stderr)
     assert isinstance(progress_bar(quiet=quiet), kind)
 
 
