@@ -13,7 +13,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from gdcli.analysis.quantiles import Spread, median, spread
-from gdcli.column import SETTINGS
+from gdcli.measure import SETTINGS
 from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import TrialResult, Trials
 

@@ -38,7 +38,7 @@ from gdcli.report.text_tables import print_json, print_listing, write_lines
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gdcli.column import Column
+    from gdcli.measure import Column
 
 
 AFTER = "It goes around a rule: write it after one, as in --optimizer adamw+{}."

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from gdcli.column import RAW
 from gdcli.engine.plan import Plan
 from gdcli.engine.programs.program import Evaluation, Program
 from gdcli.engine.recorder import (
@@ -26,6 +25,7 @@ from gdcli.engine.recorder import (
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
 from gdcli.engine.watcher import Ending, Watcher
+from gdcli.measure import RAW
 from gdcli.problem import Array, Params
 
 # Called with the parameters at every recorded point; those of ended trials mean nothing.

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.column import MEASURED
 from gdcli.engine.hessian import MOST, HessianEigenvalues
 from gdcli.engine.plan import CAUSES, STRETCHES, Watched
 from gdcli.engine.recorder import copied
 from gdcli.errors import RunError
+from gdcli.measure import MEASURED
 from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:

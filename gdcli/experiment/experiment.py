@@ -19,11 +19,11 @@ from gdcli.catalog.catalog import (
     owned,
 )
 from gdcli.catalog.user_code import absolute, name_in, relative
-from gdcli.column import OF_EVERY_RUN
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
 from gdcli.experiment.grid import Axes, Grid, Training, Where, digest, measures_named, spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
+from gdcli.measure import OF_EVERY_RUN
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
 
 if TYPE_CHECKING:

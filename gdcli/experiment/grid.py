@@ -15,10 +15,10 @@ from annotated_types import Ge, Gt, Le
 
 from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, name_of, owned
 from gdcli.catalog.user_code import is_own, name_in
-from gdcli.column import RAW
 from gdcli.errors import UserError
 from gdcli.experiment.axis import text
 from gdcli.fields import AXIS, LATER, WHOLE, settings_of, show
+from gdcli.measure import RAW
 from gdcli.optimizer import Rule
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule

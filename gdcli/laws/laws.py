@@ -15,7 +15,6 @@ import numpy as np
 
 from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, name_of
 from gdcli.catalog.user_code import absolute, holds, is_file
-from gdcli.column import MEASURED
 from gdcli.engine.device import Torch, device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import needs_torch, program_for, starting_point, why_not_stacked
@@ -36,6 +35,7 @@ from gdcli.laws.law import (
     trials_of,
 )
 from gdcli.laws.of_measures import MeasureLaws
+from gdcli.measure import MEASURED
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Data, Network, Problem
 from gdcli.problems.linear_regression import LinearRegression

@@ -7,8 +7,8 @@ from math import log2
 from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.best import KIND, Best
-from gdcli.column import LOSS_NAMES
 from gdcli.fields import shortened
+from gdcli.measure import LOSS_NAMES
 from gdcli.numbers import all_digits, for_json
 from gdcli.report.charts.chart import MOST_LINES
 from gdcli.report.charts.scale import SHARES

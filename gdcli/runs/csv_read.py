@@ -26,7 +26,7 @@ from gdcli.runs.table import RunTable, TableName, last_place, parsed
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
-    from gdcli.column import Column
+    from gdcli.measure import Column
 
 Value: TypeAlias = int | float | str | None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from gdcli.column import PLACES
 from gdcli.csv_cell import harmless, quoted
 from gdcli.engine.plan import CAUSES
 from gdcli.engine.recorder import CONVERGED, DIVERGED
@@ -16,6 +15,7 @@ from gdcli.engine.watcher import facts
 from gdcli.errors import UserError
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import Trial, setting
+from gdcli.measure import PLACES
 from gdcli.runs.table import End, curves_table, settings_of, summary_table
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gdcli.column import Column
     from gdcli.engine.plan import Plan
     from gdcli.engine.recorder import BatchHistory
     from gdcli.engine.watcher import Trajectory
+    from gdcli.measure import Column
     from gdcli.runs.table import RunTable
 
 # Sizes, from and to, that orjson may write without an exponent and NumPy and `repr` with one.

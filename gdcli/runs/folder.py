@@ -10,10 +10,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from gdcli.column import PLACES, Kind
 from gdcli.door import GO_ON, REPAIR
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
+from gdcli.measure import PLACES, Kind
 from gdcli.runs import manifest
 from gdcli.runs.atomic import at_work
 from gdcli.runs.csv_read import (

@@ -1,4 +1,4 @@
-"""The columns of curves.csv and summary.csv, each declared once: here, or in gdcli/column.py.
+"""The columns of curves.csv and summary.csv, each declared once: here, or in gdcli/measure.py.
 
 The header, the writer, the reader, the types of pandas, Parquet and JSON, the tolerance of
 `gdcli verify` and the tables of docs/results.md follow from what stands here.
@@ -14,10 +14,10 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gdcli.catalog.catalog import MEASURES, name_of, plugins
-from gdcli.column import LOSSES, PLACES, RAW, SETTINGS, Column
 from gdcli.csv_cell import quoted
 from gdcli.engine.plan import STRETCHES
 from gdcli.errors import UserError
+from gdcli.measure import LOSSES, PLACES, RAW, SETTINGS, Column
 
 if TYPE_CHECKING:
     from gdcli.experiment.experiment import Experiment

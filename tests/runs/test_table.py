@@ -12,8 +12,8 @@ import pytest
 
 import gdcli
 from gdcli.catalog.catalog import MEASURES
-from gdcli.column import LOSS_NAMES, LOSSES, MEASURED, PLACES, SETTINGS, Column
 from gdcli.errors import UserError
+from gdcli.measure import LOSS_NAMES, LOSSES, MEASURED, PLACES, SETTINGS, Column
 from gdcli.runs.table import (
     FACTS,
     MESSAGE,

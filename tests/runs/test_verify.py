@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.column import Column
 from gdcli.engine import examples
 from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
+from gdcli.measure import Column
 from gdcli.runs import differences, manifest
 from gdcli.runs.differences import CheckResult, Difference, Tolerance
 from gdcli.runs.options import RunOptions

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
-from gdcli.column import MEASURED, RAW
 from gdcli.engine.device import Torch
 from gdcli.engine.families.find import family_of, kinds_of, needs_torch, pieces_for, precision
 from gdcli.engine.families.objective import (
@@ -36,6 +35,7 @@ from gdcli.engine.reference.ask import TrialAsk, clipped
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Trial
+from gdcli.measure import MEASURED, RAW
 from gdcli.method import Method
 
 if TYPE_CHECKING:

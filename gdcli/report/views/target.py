@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from gdcli.column import MEASURED
 from gdcli.errors import UserError
 from gdcli.fields import convert, show, suggestion
+from gdcli.measure import MEASURED
 from gdcli.report.run_view import Row, TableView, ViewTable, theory_of_run
 
 if TYPE_CHECKING:
