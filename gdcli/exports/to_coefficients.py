@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdcli.catalog.catalog import name_of
-from gdcli.csv_cell import csv_line
 from gdcli.datasets.described import described
 from gdcli.datasets.images import Classified
 from gdcli.datasets.out_of_core import Streamed
@@ -23,6 +22,7 @@ from gdcli.datasets.tabular import Source, TwoClasses
 from gdcli.engine.examples import examples_of, load
 from gdcli.errors import UserError
 from gdcli.exports.exporter import WeightsExporter
+from gdcli.numbers import csv_line
 from gdcli.problem import Array, LinearModel
 
 if TYPE_CHECKING:

@@ -18,8 +18,15 @@ from typing import TYPE_CHECKING, TypeAlias
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
-from gdcli.csv_cell import harmless
-from gdcli.numbers import all_digits, distinct_labels, factor, for_json, rounded, settings_in_words
+from gdcli.numbers import (
+    all_digits,
+    distinct_labels,
+    factor,
+    for_json,
+    harmless,
+    rounded,
+    settings_in_words,
+)
 from gdcli.report.console import literal, print_lines
 
 if TYPE_CHECKING:

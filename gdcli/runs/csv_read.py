@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, cast
 
 from gdcli import door
-from gdcli.csv_cell import as_given
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import NUMBER, WHOLE, show
+from gdcli.numbers import as_given
 from gdcli.runs.table import RunTable, TableName, last_place, parsed
 
 if TYPE_CHECKING:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from gdcli.csv_cell import harmless, quoted
 from gdcli.engine.plan import CAUSES
 from gdcli.engine.recorder import CONVERGED, DIVERGED
 from gdcli.engine.watcher import facts
@@ -16,6 +15,7 @@ from gdcli.errors import UserError
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import Trial, setting
 from gdcli.measure import PLACES
+from gdcli.numbers import harmless, quoted
 from gdcli.runs.table import End, curves_table, settings_of, summary_table
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from gdcli.catalog.user_code import source_of
-from gdcli.csv_cell import harmless
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import family_of, floors_of, greatest_bound_of
 from gdcli.errors import RunError
 from gdcli.experiment import toml
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import setting
+from gdcli.numbers import harmless
 from gdcli.runs import atomic, manifest
 from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.manifest import commit

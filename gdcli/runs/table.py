@@ -14,10 +14,10 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gdcli.catalog.catalog import MEASURES, name_of, plugins
-from gdcli.csv_cell import quoted
 from gdcli.engine.plan import STRETCHES
 from gdcli.errors import UserError
 from gdcli.measure import LOSSES, PLACES, RAW, SETTINGS, Column
+from gdcli.numbers import quoted
 
 if TYPE_CHECKING:
     from gdcli.experiment.experiment import Experiment

@@ -10,10 +10,10 @@ from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from gdcli.csv_cell import as_given
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
 from gdcli.measure import LOSS_NAMES, MEASURED, SETTINGS, Column
+from gdcli.numbers import as_given
 from gdcli.runs.csv_read import Block, CsvFile, Value, place_of, read_rows, table_of, value_of
 from gdcli.runs.table import RunTable
 

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.csv_cell import as_given
 from gdcli.engine.plan import CAUSES, Plan, Watched
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory
 from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Training, Trial
 from gdcli.measure import LOSSES
+from gdcli.numbers import as_given
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.runs.csv_write import Rows, number, shortest
 from gdcli.runs.table import FACTS, header, summary_table, tables_of

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gdcli import door
-from gdcli.csv_cell import as_given
 from gdcli.engine.device import resolve
 from gdcli.engine.families.find import needs_torch
 from gdcli.errors import UserError
 from gdcli.experiment.grid import digest
 from gdcli.fields import show
+from gdcli.numbers import as_given
 from gdcli.runs import atomic, manifest
 from gdcli.runs.csv_read import Row, Value, read_rows, value_of
 from gdcli.runs.fingerprint import data_checksums, fingerprint

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.text import Text
 
-from gdcli.csv_cell import csv_line
 from gdcli.fields import counted
-from gdcli.numbers import all_digits, rounded
+from gdcli.numbers import all_digits, csv_line, rounded
 from gdcli.report.charts.scale import SHARES, scale_of
 from gdcli.report.charts.terminal import TERMINAL_COLORS, Frame, scatter
 from gdcli.report.console import picture_width, print_lines

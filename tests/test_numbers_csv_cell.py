@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.csv_cell import as_given, csv_line, harmless
+from gdcli.numbers import as_given, csv_line, harmless
 from gdcli.runs.csv_read import value_of
 
 LABELS = [
