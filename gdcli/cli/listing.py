@@ -182,7 +182,7 @@ def runs(
     if folder is not None and not Path(folder).is_dir():
         fix = "give the folder that runs are in, such as results"
         raise UserError(show(folder), "there is no such folder", fix)
-    from gdcli.runs.overview import overview
+    from gdcli.runs.folder import overview
 
     where = Path(folder or "results")
     rows = [asdict(entry) for entry in overview(where)] if where.is_dir() else []

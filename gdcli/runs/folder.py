@@ -1,8 +1,11 @@
-"""A run's folder for every reader: what the run is, how far it is, and its tables."""
+"""A run's folder for every reader: what the run is, how far it is, and its tables.
+
+Of a folder of runs: an entry for each, as `gdcli runs` lists it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -10,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from gdcli.catalog.user_code import name_in
 from gdcli.door import GO_ON, REPAIR
 from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
@@ -26,16 +30,17 @@ from gdcli.runs.csv_read import (
     lines_of,
     table_of,
 )
+from gdcli.runs.lookup import is_run
 from gdcli.runs.spec import SHOWN, experiment_of, read_spec, spec_file
 from gdcli.runs.store import Store
 from gdcli.runs.table import RunTable, TableName, header, tables_of
 from gdcli.runs.trials import Curve, Trials, curves_of, trials_in, trials_of
 
-Columns: TypeAlias = dict[str, list[Value]]  # of equal length, by name
-WIDEST = 2**63  # a signed integer of 64 bits is less
-
 if TYPE_CHECKING:
     from gdcli.experiment.experiment import Experiment
+
+Columns: TypeAlias = dict[str, list[Value]]  # of equal length, by name
+WIDEST = 2**63  # a signed integer of 64 bits is less
 
 
 @dataclass(frozen=True)
@@ -350,3 +355,75 @@ def _without_spec(folder: Path, unfinished: Literal["damaged", "partial"]) -> St
     except UserError:
         return State("damaged", 0, 0)
     return State("complete", 0, 0)
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """One run as a listing shows it; a field is empty where the files do not tell it."""
+
+    name: str
+    problem: str
+    trials: str  # "30/80": those that are stored, of all
+    state: str
+    batches: str  # as the trials
+    finished: str
+
+
+def overview(folder: Path) -> list[RunEntry]:
+    """Return the runs in a folder, by name, or the folder itself if it is a run; raises OSError."""
+    if is_run(folder):
+        return [_entry(folder)]
+    return [_entry(run) for run in sorted(folder.iterdir()) if _seen_as_run(run)]
+
+
+def _seen_as_run(folder: Path) -> bool:
+    try:
+        return is_run(folder)
+    except PermissionError:  # another user's, which cannot be read
+        return False
+
+
+def _entry(folder: Path) -> RunEntry:
+    try:
+        state = state_of(folder)
+    except OSError as error:
+        reason = (error.strerror or "no reason given").lower()
+        return RunEntry(folder.name, "", "", f"unreadable: {reason}", "", "")
+    spec = _read(partial(read_spec, folder, SHOWN))
+    recorded = _read(partial(manifest.read, folder))
+    settings = _at(recorded, "experiment", "settings") or _at(spec, "settings")
+    batches = f"{state.done}/{state.total}" if state.total else ""
+    return RunEntry(
+        folder.name,
+        name_in(_text_of(_at(settings, "problem", "name"))),
+        _trials(state, spec, _at(recorded, "trials", "all")),
+        state.word,
+        batches,
+        _text_of(_at(recorded, "finished")),
+    )
+
+
+def _trials(state: State, spec: Mapping[str, Any], recorded: object) -> str:
+    """Return "stored/all" trials, "" where it is not known."""
+    total = recorded if isinstance(recorded, int) else spec.get("trials")
+    if total is None or (state.trials is None and state.word != "complete"):
+        return ""
+    return f"{total if state.trials is None else state.trials}/{total}"
+
+
+def _read(reader: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the content of a file, {} where it is damaged or missing."""
+    try:
+        return reader()
+    except (UserError, OSError):
+        return {}
+
+
+def _at(value: Any, *keys: str) -> Any:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _text_of(value: object) -> str:
+    return str(value) if isinstance(value, str | int) else ""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs import overview
+from gdcli.runs import folder as overview
 from gdcli.runs.folder import State, state_of
 from tests.cli.command_line import Shell
 from tests.runs.test_atomic_claims import another
