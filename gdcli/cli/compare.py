@@ -11,8 +11,6 @@ from gdcli.analysis.theory import RunConstants
 from gdcli.cli.pictures import draw_on
 from gdcli.report import comparison
 from gdcli.report.charts.charts import best_of_runs, settings_of_runs, source_of
-from gdcli.report.comparison import print_profiles as print_found
-from gdcli.report.paired_settings import NAMED_NOTES, pair_of_runs
 from gdcli.report.text_tables import print_rows
 from gdcli.runs.manifest import differing_settings, unlike_problems
 from gdcli.runs.manifest import read as read_manifest
@@ -57,8 +55,10 @@ def print_comparison(runs: Mapping[str, ProfiledRun], options: RunCurves, screen
 def print_pair(runs: Mapping[str, ProfiledRun], pair: tuple[str, str], screen: Screen) -> None:
     """Print two settings of the runs beside each other, seed by seed."""
     rates = [trial.lr for run in runs.values() for trial in run.run.trials]
-    rows = pair_of_runs({name: (run.run, run.theory) for name, run in runs.items()}, pair)
-    print_rows(rows, screen.format, screen.console(), NAMED_NOTES, rates)
+    rows = comparison.pair_of_runs(
+        {name: (run.run, run.theory) for name, run in runs.items()}, pair
+    )
+    print_rows(rows, screen.format, screen.console(), comparison.NAMED_NOTES, rates)
 
 
 def print_profiles(
@@ -68,4 +68,4 @@ def print_profiles(
     found = profiles(list(runs.values()), tau, target_loss)
     if not any(profile.epochs for profile in found):
         screen.tell("no trial fell below its start: there is nothing to compare")
-    print_found(found, screen.format, screen.console())
+    comparison.print_profiles(found, screen.format, screen.console())

@@ -24,7 +24,7 @@ from gdcli.analysis.seeds import (
     seed_statistics,
     signed_rank_p,
 )
-from gdcli.report.paired_settings import PAIR_NOTES, pair_rows
+from gdcli.report.comparison import PAIR_NOTES, pair_rows
 from gdcli.report.results import best_lines, best_rows
 from gdcli.report.views.seeds import seed_rows
 from gdcli.runs.trials import read_trials

@@ -25,11 +25,11 @@ class PairsView(TableView):
 
     def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return a row for each setting but the best, or one row of the two that are named."""
-        from gdcli.report import paired_settings
+        from gdcli.report import comparison
 
         del folder
         if self.pair is not None:
-            rows = paired_settings.pair_of_run(diagnoses.run, self.pair, theory_of_run(diagnoses))
-            return ViewTable(rows, paired_settings.NAMED_NOTES)
-        rows = paired_settings.pair_rows(diagnoses.run)
-        return ViewTable(rows, paired_settings.PAIR_NOTES if rows else paired_settings.NO_PAIRS)
+            rows = comparison.pair_of_run(diagnoses.run, self.pair, theory_of_run(diagnoses))
+            return ViewTable(rows, comparison.NAMED_NOTES)
+        rows = comparison.pair_rows(diagnoses.run)
+        return ViewTable(rows, comparison.PAIR_NOTES if rows else comparison.NO_PAIRS)
