@@ -62,7 +62,7 @@ def plot(*, run: RunArgument, **given: object) -> int:
         screen = collect(read, Screen, given)
         options = collect(_picture_options, given)
     folder = intact(run)
-    from gdcli.cli.pictures import draw_on, picture_of, print_points
+    from gdcli.cli.draw import draw_on, picture_of, print_points
 
     picture = picture_of(folder, options)
     if options.output is None and screen.format != "table":
@@ -177,7 +177,7 @@ def compare(*, runs: RunArguments, **given: object) -> int:
     _check_used(mode, given)
     if curves.output is not None:
         checked_file(curves.output, PICTURES)
-    from gdcli.cli.compare import print_comparison, print_pair, print_profiles, read_run
+    from gdcli.cli.draw import print_comparison, print_pair, print_profiles, read_run
 
     read_runs = {name: read_run(folder) for name, folder in named.items()}
     if mode.profile:

@@ -1,4 +1,4 @@
-"""The work of `gdcli compare`, imported when its options are right: runs beside each other."""
+"""What `gdcli plot` and `gdcli compare` draw and print, imported when their options are right."""
 
 from __future__ import annotations
 
@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING
 from gdcli.analysis.best import best_of_each
 from gdcli.analysis.targets import ProfiledRun, profiles
 from gdcli.analysis.theory import RunConstants
-from gdcli.cli.pictures import draw_on
 from gdcli.report import comparison
-from gdcli.report.charts.charts import best_of_runs, settings_of_runs, source_of
+from gdcli.report.charts.chart import print_points
+from gdcli.report.charts.charts import (
+    best_of_runs,
+    curves,
+    heatmap,
+    multiples,
+    read_source,
+    sensitivity,
+    settings_of_runs,
+    source_of,
+)
+from gdcli.report.charts.figure_files import figure_bytes
+from gdcli.report.charts.terminal import print_picture
 from gdcli.report.text_tables import print_rows
+from gdcli.runs import atomic
 from gdcli.runs.manifest import differing_settings, unlike_problems
 from gdcli.runs.manifest import read as read_manifest
 from gdcli.runs.trials import read_trials
@@ -19,8 +31,29 @@ from gdcli.runs.trials import read_trials
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gdcli.cli.look import RunCurves
+    from gdcli.cli.look import Picture, RunCurves
     from gdcli.cli.options import Screen
+    from gdcli.report.charts.chart import Chart, HeatMap
+
+__all__ = ["draw_on", "picture_of", "print_points"]
+
+
+def picture_of(folder: Path, options: Picture) -> Chart | HeatMap:
+    """Return the picture of a run that the options ask for."""
+    source = read_source(folder, options.metric)
+    if options.kind == "heatmap":
+        return heatmap(source, options.x or "lr", options.y or "setting")
+    draw = {"curves": curves, "multiples": multiples, "sensitivity": sensitivity}[options.kind]
+    return draw(source)
+
+
+def draw_on(picture: Chart | HeatMap, file: Path | None, screen: Screen) -> bool:
+    """Write a picture to a file, or print it where there is none; return whether it is written."""
+    if file is None:
+        print_picture(picture, screen.console())
+        return False
+    atomic.write(file, [figure_bytes(picture, file.suffix[1:].lower())])
+    return True
 
 
 def read_run(folder: Path) -> ProfiledRun:
