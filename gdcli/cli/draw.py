@@ -35,10 +35,17 @@ if TYPE_CHECKING:
     from gdcli.cli.options import Screen
     from gdcli.report.charts.chart import Chart, HeatMap
 
-__all__ = ["draw_on", "picture_of", "print_points"]
+
+def print_plot(folder: Path, options: Picture, screen: Screen) -> None:
+    """Draw a run as the options ask, in the terminal or to a file, or print the points drawn."""
+    picture = _picture_of(folder, options)
+    if options.output is None and screen.format != "table":
+        print_points(picture, screen.format, screen.console())
+    elif draw_on(picture, options.output, screen):
+        screen.tell(f"the picture is in {options.output}")
 
 
-def picture_of(folder: Path, options: Picture) -> Chart | HeatMap:
+def _picture_of(folder: Path, options: Picture) -> Chart | HeatMap:
     """Return the picture of a run that the options ask for."""
     source = read_source(folder, options.metric)
     if options.kind == "heatmap":

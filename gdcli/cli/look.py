@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Gt, Lt
 
@@ -25,9 +25,6 @@ from gdcli.fields import show
 from gdcli.numbers import bytes_in_words
 from gdcli.runs import atomic
 from gdcli.runs.lookup import intact
-
-if TYPE_CHECKING:
-    pass
 
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
@@ -62,13 +59,9 @@ def plot(*, run: RunArgument, **given: object) -> int:
         screen = collect(read, Screen, given)
         options = collect(_picture_options, given)
     folder = intact(run)
-    from gdcli.cli.draw import draw_on, picture_of, print_points
+    from gdcli.cli.draw import print_plot
 
-    picture = picture_of(folder, options)
-    if options.output is None and screen.format != "table":
-        print_points(picture, screen.format, screen.console())
-    elif draw_on(picture, options.output, screen):
-        screen.tell(f"the picture is in {options.output}")
+    print_plot(folder, options, screen)
     return 0
 
 
