@@ -84,13 +84,10 @@ def verify(
         folder = collect(any_folder_of, run)
     other = None if against.against is None else any_folder_of(against.against)
     from gdcli.report.results import print_findings
-    from gdcli.runs import differences
     from gdcli.runs import verify as checks
 
     if other:
-        findings = checks.verify_against(
-            folder, other, differences.Tolerance(against.rtol, against.atol)
-        )
+        findings = checks.verify_against(folder, other, against.rtol, against.atol)
     else:
         sample = (again.sample, again.sample_seed, screen.progress())
         findings = checks.verify(folder, *sample, trust=again.trust)

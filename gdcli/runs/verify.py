@@ -18,7 +18,13 @@ from gdcli.engine.families.find import needs_torch, on_torch
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.runs.csv_read import lines_of
-from gdcli.runs.differences import CheckResult, Difference, TrialComparison, compare_runs
+from gdcli.runs.differences import (
+    CheckResult,
+    Difference,
+    Tolerance,
+    TrialComparison,
+    compare_runs,
+)
 from gdcli.runs.fingerprint import data_checksums, fingerprint
 from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.manifest import changed
@@ -32,7 +38,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gdcli.engine.batch import TrialBatch
-    from gdcli.runs.differences import Tolerance
     from gdcli.runs.progress import Progress
 
 
@@ -250,7 +255,9 @@ def verify(
     return [*results, recompute(run, sample, seed, progress)]
 
 
-def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[CheckResult]:
+def verify_against(
+    folder: Path, other: Path, rtol: float = 0.0, atol: float = 0.0
+) -> list[CheckResult]:
     """Check the folders of two runs and compare what they recorded; nothing is run."""
     (run, results), (held, more) = (_inspected(f, trust=False) for f in (folder, other))
     broken = [*_broken(folder, results), *_broken(other, more)]
@@ -258,7 +265,7 @@ def verify_against(folder: Path, other: Path, tolerance: Tolerance) -> list[Chec
     if run is None or held is None:
         return files
     try:
-        return [*files, *compare_runs(run, held, tolerance)]
+        return [*files, *compare_runs(run, held, Tolerance(rtol, atol))]
     except UserError as error:
         return [*files, CheckResult("values", "damaged", str(error))]
 

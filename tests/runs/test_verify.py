@@ -14,7 +14,7 @@ from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
 from gdcli.measure import Column
 from gdcli.runs import differences, manifest
-from gdcli.runs.differences import CheckResult, Difference, Tolerance
+from gdcli.runs.differences import CheckResult, Difference
 from gdcli.runs.options import RunOptions
 from gdcli.runs.progress import Silent
 from gdcli.runs.verify import verify, verify_against
@@ -359,7 +359,7 @@ def test_data_that_changed_are_found(tmp_path: Path) -> None:
 
 def against(folder: Path, other: Path, rtol: float = 0, atol: float = 0) -> dict[str, str]:
     """Compare two runs; return the results by check."""
-    findings = verify_against(folder, other, Tolerance(rtol, atol))
+    findings = verify_against(folder, other, rtol, atol)
     return {finding.check: finding.result for finding in findings}
 
 
@@ -383,7 +383,7 @@ def test_the_trials_that_two_runs_share_are_compared(finished: Path, tmp_path: P
         epochs="20",
     )
     other = execute(given, RunOptions(output=tmp_path, name="other"), Silent()).folder
-    *_, trials, values = verify_against(finished, other, Tolerance())
+    *_, trials, values = verify_against(finished, other)
     assert trials.detail == "2 of both runs, 10 and 6 of one alone"
     assert trials.result == "different"
     assert (values.result, values.detail) == ("same", "2 trials are equal")
