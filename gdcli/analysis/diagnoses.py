@@ -40,7 +40,7 @@ from gdcli.runs.trials import Curve, TrialResult, read_curves
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from gdcli.analysis.diagnosis.limits import Limits
+    from gdcli.analysis.diagnosis.verdict import Limits
     from gdcli.analysis.theory import RunConstants
     from gdcli.optimizer import Rule
     from gdcli.runs.trials import Trials

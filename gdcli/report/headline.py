@@ -6,7 +6,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.analysis.best import TIED
-from gdcli.analysis.diagnosis.limits import SHARE_ROUNDING
+from gdcli.analysis.diagnosis.verdict import SHARE_ROUNDING
 from gdcli.fields import show
 from gdcli.numbers import distinct_labels, rounded
 from gdcli.report.console import literal

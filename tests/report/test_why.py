@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gdcli.analysis.best import settings_of
 from gdcli.analysis.diagnoses import Diagnoses, RateDiagnosis, measured_rate, rate_diagnoses
-from gdcli.analysis.diagnosis.limits import Limits
+from gdcli.analysis.diagnosis.verdict import Limits
 from gdcli.analysis.theory import (
     Expectation,
     Goals,

@@ -12,7 +12,7 @@ from math import inf, isfinite, prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.limits import CLOSE, LINEAR, SAME, SHARE_ROUNDING, Limits
+from gdcli.analysis.diagnosis.verdict import CLOSE, LINEAR, SAME, SHARE_ROUNDING, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

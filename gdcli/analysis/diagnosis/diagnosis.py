@@ -11,8 +11,17 @@ from math import exp, floor, inf, log, log10, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.case import Case
-from gdcli.analysis.diagnosis.limits import EQUAL_STEPS, LINEAR, STRETCHES, Limits
-from gdcli.analysis.diagnosis.verdict import TrialQuality, TrialState, Verdict, number, verdicts
+from gdcli.analysis.diagnosis.verdict import (
+    EQUAL_STEPS,
+    LINEAR,
+    STRETCHES,
+    Limits,
+    TrialQuality,
+    TrialState,
+    Verdict,
+    number,
+    verdicts,
+)
 from gdcli.numbers import percent
 
 if TYPE_CHECKING:

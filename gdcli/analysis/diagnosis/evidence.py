@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from gdcli.analysis.diagnosis.verdict import STRETCHES
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-from gdcli.analysis.diagnosis.limits import STRETCHES
 
 LEVELS = tuple(f"level_{k}" for k in range(1, STRETCHES + 1))
 BY_CODE = ("", "growth", "overflow", "nan")

@@ -14,8 +14,7 @@ from gdcli.analysis.diagnosis.evidence import (
     Known,
     Observed,
 )
-from gdcli.analysis.diagnosis.limits import STRETCHES
-from gdcli.analysis.diagnosis.verdict import qualities, states
+from gdcli.analysis.diagnosis.verdict import STRETCHES, qualities, states
 
 numbers = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, 1e-300, 1e300, float("inf")]), st.floats(-1e6, 1e6)

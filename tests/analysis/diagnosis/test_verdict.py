@@ -10,8 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.analysis.diagnosis.limits import Limits
-from gdcli.analysis.diagnosis.verdict import found, limits_class, qualities, states, verdicts
+from gdcli.analysis.diagnosis.verdict import (
+    Limits,
+    found,
+    limits_class,
+    qualities,
+    states,
+    verdicts,
+)
 from gdcli.fields import options_of
 from tests.unmeasured import unmeasured
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from gdcli.analysis.diagnosis.limits import SAME
 from gdcli.analysis.diagnosis.verdict import (
+    SAME,
     TrialQuality,
     TrialState,
     limit_in_words,

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
-from gdcli.analysis.diagnosis.limits import CLOSE, LINEAR, SHARE_ROUNDING, STRETCHES
-from gdcli.analysis.diagnosis.verdict import TrialQuality, number, steps_in_words
+from gdcli.analysis.diagnosis.verdict import (
+    CLOSE,
+    LINEAR,
+    SHARE_ROUNDING,
+    STRETCHES,
+    TrialQuality,
+    number,
+    steps_in_words,
+)
 from gdcli.analysis.diagnosis.verdicts.trend import UNHURRIED_ADVICE
 from gdcli.fields import show
 from gdcli.numbers import percent

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gdcli.analysis.diagnosis.limits import EQUAL_STEPS, SAME
-from gdcli.analysis.diagnosis.verdict import TrialState, limit_in_words, number
+from gdcli.analysis.diagnosis.verdict import EQUAL_STEPS, SAME, TrialState, limit_in_words, number
 from gdcli.numbers import percent
 
 if TYPE_CHECKING:
