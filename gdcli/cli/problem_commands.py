@@ -71,6 +71,7 @@ FAMILIES = {
     "Networks with a loss of their own (trained one at a time)": {"StatefulNetwork"},
     "Other losses (differentiated by PyTorch)": {"Problem"},
 }
+OF_EXAMPLES = {"LinearModel", "Network"}  # those whose loss is a mean over examples
 PLUGINS = "From plugins (installed packages)"
 YOURS = "Your own, in place of a problem"
 
@@ -94,6 +95,7 @@ class problem_command:  # noqa: N801 -- a decorator
     settings: Mapping[str, object] = field(default_factory=dict)  # of the grid, never typed
     zips: bool = True  # whether it has --zip
     takes_files: bool = False  # whether an experiment file may stand in place of the problem
+    of_examples: bool = False  # whether the help lists only problems with a loss for each example
 
     def __call__(self, work: Work) -> ProblemGroup:
         """Return the command."""
@@ -122,8 +124,8 @@ class ProblemGroup(Group):
         return [self.subcommand_metavar]
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Return the names of all problems."""
-        return PROBLEMS.names()
+        """Return the names of the problems that the command takes."""
+        return sorted(name for names in self.groups(ctx).values() for name in names)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Command:
         """Return a problem as the help lists it: its name and summary."""
@@ -136,6 +138,9 @@ class ProblemGroup(Group):
             bases = PROBLEMS.bases(name)
             family = next((family for family, of in FAMILIES.items() if bases & of), PLUGINS)
             found[family].append(name)
+        if self.asks.of_examples:  # of a plugin only its import would tell
+            for family in (family for family, of in FAMILIES.items() if not of & OF_EXAMPLES):
+                del found[family]
         return found
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:

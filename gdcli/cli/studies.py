@@ -153,6 +153,7 @@ class ExploreFiles:
     # It records every epoch of every trial; and what would show in a curve alone.
     fixed=("record", "tol", "target-loss", "measure"),
     takes_files=True,
+    of_examples=True,
 )
 def explore(experiment: ReadExperiment, given: Mapping[str, Any]) -> int:
     """Find the training examples that are easy, hard or mislabelled.

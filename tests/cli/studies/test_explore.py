@@ -15,6 +15,7 @@ from gdcli.cli import studies
 from gdcli.cli.options import Screen
 from gdcli.cli.studies import ExploreFiles
 from gdcli.engine.examples import load
+from gdcli.engine.families.find import family_of
 from gdcli.fields import options_of
 from gdcli.runs.signals import Interrupted
 from gdcli.studies.explore import dynamics
@@ -143,6 +144,15 @@ def test_a_problem_s_options_are_its_own(name: str) -> None:
         option for cls in (DataMap, ExploreFiles, Compute, Screen) for option in options_of(cls)
     }
     assert not others & set(options_of(PROBLEMS.find(name, "")))
+
+
+def test_the_help_lists_the_problems_that_are_explored(shell: Shell) -> None:
+    assert shell("explore", "--help") == 0
+    listed = {name for name in PROBLEMS.names() if f"    {name} " in shell.out}
+    taken = {name for name in PROBLEMS.names() if family_of(PROBLEMS.find(name, "")()).has_examples}
+    assert listed == taken
+    assert shell("landscape", "--help") == 0
+    assert all(f"    {name} " in shell.out for name in PROBLEMS.names())
 
 
 def test_the_help_has_what_is_its_own(shell: Shell) -> None:
