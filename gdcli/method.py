@@ -23,9 +23,17 @@ Kind: TypeAlias = Literal["matrix", "convolution", "embedding", "bias", "norm", 
 class About(Protocol):
     """What a method may know of its trial before it trains."""
 
-    kind: Mapping[str, Kind]  # of each parameter; a norm is the weight or bias of such a layer
-    horizon: int  # steps of the whole budget
-    examples: int  # training examples
+    @property
+    def kind(self) -> Mapping[str, Kind]:
+        """The kind of each parameter; a norm is the weight or bias of such a layer."""
+
+    @property
+    def horizon(self) -> int:
+        """The steps of the whole budget."""
+
+    @property
+    def examples(self) -> int:
+        """The number of training examples."""
 
 
 class Ask(About, Protocol):

@@ -17,6 +17,7 @@ from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.families.find import (
     alone,
+    kinds_of,
     needs_torch,
     pieces_for,
     precision,
@@ -28,6 +29,7 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.fields import show
+from gdcli.method import Method
 from gdcli.problem import Problem
 
 if TYPE_CHECKING:
@@ -146,6 +148,7 @@ def batch_memory(batch: TrialBatch, data: Data, device: str = "cpu") -> int:
     measures = trial.training.measures
     held_weights = 10 + sum(measure.vectors for measure in measures)
     weights = stacked * held_weights * _parameters(trial.problem, trial.training.data_seed) * size
+    weights += stacked * KEPT * _state(trial, data, plan.steps) * size
     orders = 0 if trial.method == "gd" else 16 * seeds * plan.examples
     columns = 3 + len(trial.curve_columns)
     # A recorded number is held as an array, as text of some 20 characters, and joined to a file.
@@ -165,6 +168,7 @@ def batch_memory(batch: TrialBatch, data: Data, device: str = "cpu") -> int:
     return int(held + gathered + weights + orders + recorded)
 
 
+KEPT = 3  # copies of a method's state: before and after a step, and one to search a crossing from
 PREDICTED = 4  # numbers for each of an example that a linear model predicts, and projects
 SLACK = 1.6  # times the activations: gaps between them, and the kernels' own buffers
 STACK = 2**31  # bytes of a CPU's stack beyond one trial: larger stacks are no faster
@@ -194,6 +198,19 @@ def _held(data: Data, *, apart: bool) -> int:
     """Return how many numbers of the data are in memory: as loaded, scaled, and in a program."""
     arrays = [a for part in (data.train, data.test, data.constants) for a in part.values()]
     return sum(numbers_held(a) if apart else 3 * a.size for a in arrays)
+
+
+def _state(trial: Trial, data: Data, horizon: int) -> int:
+    """Return how many numbers a method keeps for a trial besides the parameters."""
+    if not isinstance(trial.optimizer, Method):
+        return 0  # of the few of an optimizer the weights tell
+    from gdcli.engine.methods import numbers_kept
+
+    seed = trial.training.data_seed
+    start = starting_point(trial.problem, load(trial.problem, seed), 0)
+    shapes = {name: value.shape for name, value in start.items()}
+    kinds = kinds_of(trial.problem, seed)
+    return numbers_kept(trial.optimizer, shapes, kinds, horizon, data.examples)
 
 
 @lru_cache(maxsize=16)

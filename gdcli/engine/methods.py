@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -21,12 +22,13 @@ from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
+from gdcli.method import Kind
 
 if TYPE_CHECKING:
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import TrainingState
     from gdcli.experiment.grid import Trial
-    from gdcli.method import Kind, Method
+    from gdcli.method import Method
     from gdcli.problem import Array, Params
 
 STATE, SEEN = "state", "seen"  # what a stack of methods keeps besides the parameters
@@ -309,6 +311,28 @@ class StackedMethod(StackedRule):
             return torch.where(mask, torch.zeros_like(array), array)
 
         states[STATE] = pytree.tree_map(still, states[STATE])
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a method may know of its trial, where there is no trial yet."""
+
+    kind: Mapping[str, Kind]
+    horizon: int
+    examples: int
+
+
+def numbers_kept(
+    method: Method,
+    shapes: Mapping[str, tuple[int, ...]],
+    kind: Mapping[str, Kind],
+    horizon: int,
+    examples: int,
+) -> int:
+    """Return how many numbers the state of a trial has, without making them."""
+    params = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    state = method.init(params, Facts(kind, horizon, examples))
+    return sum(leaf.numel() for leaf in pytree.tree_leaves(state))
 
 
 class MethodSteps(Stepper["Program"]):

@@ -53,6 +53,21 @@ def signs(
     return np.asarray(2 * generator.integers(2, size=shape) - 1, np.float64)
 
 
+SETTLING = 64  # passes that running statistics are made anew from: of the first, 0.9**64 is left
+TOGETHER = 128  # examples of such a pass, at most
+
+
+def settling(problem: str, examples: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the indices of training examples from which running statistics are made anew.
+
+    The same for every trial and step: the examples in one random order, again and again.
+    """
+    order = stream(problem, "settling").permutation(examples)
+    size = min(examples, TOGETHER)
+    for number in range(SETTLING):
+        yield order[np.arange(number * size, (number + 1) * size) % examples]
+
+
 class Orders:
     """The order of the examples, epoch by epoch, of every seed of a cohort."""
 

@@ -22,7 +22,7 @@ from gdcli.engine.initial import module_of
 from gdcli.engine.layers.modules import PureModule, penalised
 from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layout import Pieces, pieces
-from gdcli.engine.sampling import layer_seed
+from gdcli.engine.sampling import layer_seed, settling
 from gdcli.problem import (
     Analytic,
     Batch,
@@ -100,6 +100,9 @@ class Objective(Generic[P]):
 
     def restore(self, buffers: Tensors) -> None:
         """Take buffers back that a pass has moved."""
+
+    def settle(self, params: Tensors, seed: int, step: int) -> None:
+        """Make running statistics anew, for a point that no step has passed."""
 
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return what the problem predicts for a batch.
@@ -247,6 +250,16 @@ class OfNetwork(Objective[Network]):
     def restore(self, buffers: Tensors) -> None:
         """Take buffers back that a pass has moved."""
         self._buffers = buffers
+
+    def settle(self, params: Tensors, seed: int, step: int) -> None:
+        """Make running statistics anew, from passes over training examples."""
+        if not self._buffers:
+            return
+        self._buffers = self.module.buffers
+        for places in settling(name_of(self.problem), len(self.data.train["x"])):
+            batch = self.batch(torch.from_numpy(places))
+            with self.in_step(seed, step), torch.no_grad():
+                self.outputs(params, batch)
 
     def cost_of(self, z: Tensor, batch: Tensors) -> Any:
         """Return the criterion of outputs."""

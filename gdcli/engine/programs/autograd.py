@@ -19,7 +19,7 @@ from gdcli.engine.layout import BENT, pieces
 from gdcli.engine.programs.first_axis import FirstAxisProgram
 from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses
 from gdcli.engine.programs.vmap import OneByOne, as_differentiated, hessian_product, stacked
-from gdcli.engine.sampling import layer_seed
+from gdcli.engine.sampling import layer_seed, settling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -221,6 +221,7 @@ class ModuleProgram(AutogradProgram):
         count = layout.shape[0]
         held = self.module.buffers.items()
         self.buffers = {n: array.expand(count, *array.shape).clone() for n, array in held}
+        self.first_buffers = self.buffers
         # A layer may compute something else in training mode than in evaluation mode.
         self.reuses_recorded_gradient = False
 
@@ -228,6 +229,21 @@ class ModuleProgram(AutogradProgram):
         """Switch quantization on once its step is reached."""
         if self.rounding:
             self.rounding.set_step(step, self.quantize_from_step)
+
+    def buffers_at(self, params: Params, buffers: Params) -> Params:
+        """Return running statistics of a point, from passes over training examples."""
+        if not buffers:
+            return buffers
+        found = self.first_buffers
+        for places in settling(name_of(self.problem), self.examples):
+            batch = {n: a[self.device.array(places)] for n, a in self.train.items()}
+            masks = self.masks(batch, shared=True)
+            held = len(places) * self.pieces.each.step
+            mapped = self.mapping.each(
+                self.step_loss, (False, False, False, True), self._begin, self._at_once(held)
+            )
+            _, found = mapped(params, found, masks, batch)
+        return found
 
     def masks(self, batch: Batch, *, shared: bool) -> Masks:
         """Return the masks of dropout layers; trials that run one by one draw them on the way."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any, cast
@@ -108,9 +109,10 @@ class Steps(ABC):
     def take(self, params: Tensors, batch: Batch, step: int) -> Tensors:
         """Return the parameters after a step."""
 
-    def point(self, params: Tensors) -> Tensors:
-        """Return the parameters that are recorded and handed out."""
-        return params
+    @contextmanager
+    def shown(self, params: Tensors, step: int) -> Iterator[Tensors]:
+        """Give the parameters that are recorded and handed out, with the buffers of that point."""
+        yield params
 
 
 @dataclass
@@ -210,9 +212,19 @@ class MethodSteps(Steps):
         self.seen += ask.seen
         return params
 
-    def point(self, params: Tensors) -> Tensors:
-        """Return the point that the method hands out."""
-        return self.method.at(params, self.state)
+    @contextmanager
+    def shown(self, params: Tensors, step: int) -> Iterator[Tensors]:
+        """Give the point that the method hands out; its running statistics are made anew."""
+        if not self.records_another_point:
+            yield params
+            return
+        objective, point = self.given.objective, self.method.at(params, self.state)
+        before = dict(objective.buffers)
+        objective.settle(point, self.given.trial.seed, step)
+        try:
+            yield point
+        finally:
+            objective.restore(before)
 
     def _ask(self, params: Tensors, batch: Batch, step: int) -> TrialAsk:
         given, objective = self.given, self.given.objective
@@ -374,24 +386,30 @@ def _train(
     measures = Measures(kinds, one, _stacked(params)) if kinds else None
     curve = ReferenceCurve(trial.training)
     watcher = TrialWatcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
-    watch(steps.point(params), objective.buffers)
-    objective.set_step(0)
-    values = _measured(objective, measures, steps, params)
+
+    def measured(step: int) -> Tensors:
+        objective.set_step(step)
+        with steps.shown(params, step) as point:
+            watch(point, objective.buffers)
+            values = _measured(objective, measures, point)
+        if steps.records_another_point:
+            values[RAW.name] = objective.evaluate(params)[0]["train_loss"]
+        return values
+
+    values = measured(0)
     curve.add(0, 0, values, params)
     watcher.add(0, values, beyond=curve.ended == DIVERGED)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
             break
         for step in range(here, there):
-            if step > here and step in watcher.wanted:
-                objective.set_step(step)
-                values, _ = objective.evaluate(steps.point(params))
-                watcher.add(step, values, beyond=curve.beyond(values, params))
             objective.set_step(step)
+            if step > here and step in watcher.wanted:
+                with steps.shown(params, step) as point:
+                    values, _ = objective.evaluate(point)
+                watcher.add(step, values, beyond=curve.beyond(values, params))
             params = steps.take(params, next(batches), step)
-        objective.set_step(there)
-        watch(steps.point(params), objective.buffers)
-        values = _measured(objective, measures, steps, params)
+        values = measured(there)
         curve.add(there, steps.seen, values, params)
         watcher.add(there, values, beyond=curve.ended == DIVERGED)
         advance(there - here)
@@ -399,14 +417,9 @@ def _train(
     return curves._replace(trajectory=watcher.trajectory(curve.steps[-1]))
 
 
-def _measured(
-    objective: Objective[Any], measures: Measures | None, steps: Steps, params: Tensors
-) -> Tensors:
-    """Return what is recorded of the point that is handed out, by column."""
-    point = steps.point(params)
+def _measured(objective: Objective[Any], measures: Measures | None, point: Tensors) -> Tensors:
+    """Return what is recorded at a point, by column."""
     values, gradient = objective.evaluate(point)
-    if steps.records_another_point:
-        values[RAW.name] = objective.evaluate(params)[0]["train_loss"]
     if measures is None:
         return values
     running = values["train_loss"].isfinite().reshape(1)
