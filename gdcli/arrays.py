@@ -1,4 +1,4 @@
-"""Which array library an array belongs to."""
+"""Which array library an array belongs to, and a choice by the number of the step."""
 
 from __future__ import annotations
 
@@ -17,3 +17,13 @@ def namespace(array: Any) -> Any:
     from array_api_compat import torch
 
     return torch
+
+
+def either(condition: Any, a: Any, b: Any) -> Any:
+    """Return a where a condition on the number of the step holds, else b.
+
+    The number is plain, but an array on a GPU, because a CUDA graph records one step for all.
+    """
+    if isinstance(condition, bool):
+        return a if condition else b
+    return namespace(a).where(condition, a, b)
