@@ -57,8 +57,8 @@ class AdEMAMix(Adam):
         )
         share = xp.clip(step / xp.where(warmup < 1, 1.0, warmup), None, 1.0)
         rate = (1 - share) * _inverse_log(beta1) + share * _inverse_log(beta3)
-        between = xp.exp(1 / xp.where(rate < 0, rate, -1.0))
-        beta3 = xp.where(share < 1, xp.where(rate < 0, between, 0.0), beta3)
+        between = xp.where(rate < 0, xp.exp(1 / xp.where(rate < 0, rate, -1.0)), 0.0)
+        beta3 = xp.where((share < 1) & (between < beta3), between, beta3)
         return self.alpha * xp.asarray(share, dtype=like.dtype), xp.asarray(beta3, dtype=like.dtype)
 
 
