@@ -21,7 +21,7 @@ from gdcli.optimizer import Optimizer, State
 from gdcli.optimizers.adam import power
 from gdcli.problem import Array
 
-# The rules of each coordinate; methods, which see all parameters of a trial, have laws of their own.
+# The rules of each coordinate: methods, which see all parameters of a trial, have their own laws.
 NAMES = [
     name
     for name in OPTIMIZERS.names()

@@ -152,7 +152,8 @@ def _made(name: str) -> type[TorchOptimizer]:
     """Return the optimizer of a class of torch.optim, whose arguments are its options."""
     import torch.optim
 
-    own = dict(_arguments(getattr(torch.optim, name)))
+    cls = getattr(torch.optim, name)
+    own = dict(_arguments(cls))
     made = make_dataclass(
         f"Torch{name}",
         [
@@ -163,6 +164,7 @@ def _made(name: str) -> type[TorchOptimizer]:
         namespace={
             "kind": name,
             "arguments": tuple(own),
+            "default_lr": float(inspect.signature(cls).parameters["lr"].default),
             "refused": () if "weight_decay" in own else ("weight_decay",),
             "__doc__": ABOUT.format(name=name),
         },

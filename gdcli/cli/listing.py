@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gdcli.measure import Column
+    from gdcli.optimizer import Rule
 
 
 AFTER = "It goes around a rule: write it after one, as in --optimizer adamw+{}."
@@ -65,13 +66,21 @@ def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Cons
         rows = [_column_row(column) for column in cls.columns]
     else:
         rows = _rows(catalogue, name, cls)
+    rated = {"default_lr": cls.default_lr} if catalogue is OPTIMIZERS else {}
     if form == "json":
-        entry = {"name": name, "summary": catalogue.summary(name), "description": about}
+        entry = {"name": name, "summary": catalogue.summary(name), "description": about, **rated}
         print_json({**entry, "columns" if catalogue is MEASURES else "options": rows}, console)
         return
     if form != "csv":
-        write_lines([f"{name}: {catalogue.summary(name)}", "", about, ""], console)
+        rate = [_rate_of(cls), ""] if rated else []
+        write_lines([f"{name}: {catalogue.summary(name)}", "", about, "", *rate], console)
     print_listing(rows, form, console)
+
+
+def _rate_of(rule: type[Rule]) -> str:
+    """Return which learning rate a rule has where none is given."""
+    own = "that of the problem" if rule.default_lr is None else f"{rule.default_lr:g}"
+    return f"Without --lr, its learning rate is {own}."
 
 
 def _rows(catalogue: Catalogue[Any], name: str, cls: type[Any]) -> list[dict[str, str]]:

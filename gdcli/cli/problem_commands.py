@@ -170,7 +170,7 @@ class ProblemGroup(Group):
         """Return the subcommand of a problem: its options are the problem's and the command's."""
         asks = self.asks
         defaults: dict[str, object] = {
-            "lr": (problem.default_lr,),
+            "lr": f"the optimizer's own, or {problem.default_lr:g} if it has none",
             "epochs": problem.default_epochs,
             **asks.defaults,
         }

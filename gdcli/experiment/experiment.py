@@ -21,7 +21,16 @@ from gdcli.catalog.catalog import (
 from gdcli.catalog.user_code import absolute, name_in, relative
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
-from gdcli.experiment.grid import Axes, Grid, Training, Where, digest, measures_named, spelt
+from gdcli.experiment.grid import (
+    Axes,
+    Grid,
+    Training,
+    Where,
+    default_lr,
+    digest,
+    measures_named,
+    spelt,
+)
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.measure import OF_EVERY_RUN
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
@@ -185,6 +194,8 @@ class _Reader:
                 where, name = self.given.where(catalogue.word), name_in(reference)
                 self._admit(catalogue.word, reference)
                 rule = self._try(catalogue.find, reference, where)
+                if rule and catalogue is OPTIMIZERS:
+                    self._try(default_lr, rule, where)
                 if rule and name in rules:
                     what = f"{show(reference)} is called {name}, as another one of the grid is"
                     self.errors.append(UserError(where, what, "give one of them another name"))

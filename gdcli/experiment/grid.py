@@ -302,7 +302,7 @@ class Grid:
     def values(self) -> dict[str, tuple[Any, ...]]:
         """Return every axis by name, what splits cohorts first, so that they stay together."""
         axes = {field.name: getattr(self.axes, field.name) for field in fields(self.axes)}
-        axes["lr"] = axes["lr"] or (self.problem.default_lr,)
+        axes["lr"] = axes["lr"] or (None,)  # each optimizer's own
         outer = {name: values for name, values in self.vary.items() if "." not in name}
         inner = {name: values for name, values in self.vary.items() if "." in name}
         return {
@@ -315,8 +315,9 @@ class Grid:
     def check(self, where: Where) -> None:
         """Raise UserError for zipped axes of different length or a vast grid."""
         axes = self.values()
+        given = axes if self.axes.lr else {**axes, "lr": ()}
         for names in self.zip:
-            lengths = {name: len(axes.get(name, ())) for name in names}
+            lengths = {name: len(given.get(name, ())) for name in names}
             missing = next((name for name, length in lengths.items() if not length), None)
             if missing:
                 raise UserError(where("zip"), f"{missing} has no values", "give it some")
@@ -386,10 +387,15 @@ class Grid:
             batch_size=point["batch_size"] if method == "minibatch" else None,
             optimizer=self._rule("optimizer", point),
             schedule=self._rule("schedule", point),
-            lr=point["lr"],
+            lr=point["lr"] or self._own_rate(point["optimizer"]),
             seed=point["seed"],
             training=self._resolved,
         )
+
+    def _own_rate(self, reference: str) -> float:
+        """Return an optimizer's learning rate where none is given: its own or the problem's."""
+        own = default_lr(self.rules["optimizer", reference], "--optimizer")
+        return self.problem.default_lr if own is None else own
 
     def _rule(self, axis: str, point: Mapping[str, Any]) -> Any:
         reference = point[axis]
@@ -429,6 +435,20 @@ class Grid:
             every = dict(zip(shared, shared, strict=True)) if axis == "optimizer" else {}
             names[axis, reference] = {**every, **own}
         return names
+
+
+def default_lr(rule: type[Rule], where: str) -> float | None:
+    """Return a rule's own learning rate, None for the problem's; raises UserError, naming `where`.
+
+    A file of the user's own may say anything.
+    """
+    own: object = rule.default_lr
+    if own is None:
+        return None
+    if isinstance(own, bool) or not isinstance(own, int | float) or not 0 < own < math.inf:
+        what = f"the default_lr of {rule.__name__} is {show(own)}"
+        raise UserError(where, what, "make it a number above 0, or None for the problem's")
+    return float(own)
 
 
 def setting(trial: Trial, name: str) -> Any:

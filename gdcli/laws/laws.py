@@ -20,7 +20,7 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import needs_torch, program_for, starting_point, why_not_stacked
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Training
+from gdcli.experiment.grid import Training, default_lr
 from gdcli.fields import options_of, show
 from gdcli.laws.law import (
     FEW,
@@ -62,7 +62,7 @@ class OptimizerLaws:
 
     def __iter__(self) -> Iterator[tuple[str, Law]]:
         """Yield the laws by name; laws that others depend on come first."""
-        yield "options", partial(options, self.rule)
+        yield "options", self.options
         yield "shapes", self.shapes
         yield "purity", self.purity
         yield "elementwise", self.elementwise
@@ -72,6 +72,11 @@ class OptimizerLaws:
             yield "linear", self.linear
         yield "descent", self.descent
         yield "grid", self.grid
+
+    def options(self) -> str:
+        """Require a help text and a valid default of every option, and of the learning rate."""
+        default_lr(self.rule, "options")
+        return options(self.rule)
 
     @property
     def array(self) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Lt
 
@@ -27,6 +27,8 @@ class AdaDelta(Optimizer):
     eps: Annotated[
         float, "added to both running means of squares; it sets the size of the first steps", Gt(0)
     ] = 1e-6
+
+    default_lr: ClassVar[float | None] = 1.0
 
     def init(self, param: Array) -> State:
         """Start with mean squares of 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Gt
 
@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AdaGrad(Optimizer):
-    """param -= lr * grad / (sqrt(sum of grad**2) + eps) (Duchi, Hazan and Singer 2011)."""
+    """param -= lr * grad / (sqrt(sum of grad**2) + eps) (Duchi, Hazan and Singer 2011).
+
+    The learning rate of 1e-2 is torch.optim's.
+    """
 
     eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-10
+
+    default_lr: ClassVar[float | None] = 1e-2
 
     def init(self, param: Array) -> State:
         """Start with an empty sum."""

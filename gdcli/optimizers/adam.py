@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Lt
 
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
-    """param -= lr * mean_hat / (sqrt(square_hat) + eps) (Kingma and Ba 2015, algorithm 1)."""
+    """param -= lr * mean_hat / (sqrt(square_hat) + eps) (Kingma and Ba 2015, algorithm 1).
+
+    The learning rate of 1e-3 is the paper's.
+    """
 
     beta1: Annotated[
         float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
@@ -28,6 +31,8 @@ class Adam(Optimizer):
         Lt(1),
     ] = 0.999
     eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+
+    default_lr: ClassVar[float | None] = 1e-3
 
     def init(self, param: Array) -> State:
         """Start with both averages at 0."""

@@ -12,7 +12,10 @@ from gdcli.optimizers.adam import Adam
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam's direction plus weight_decay * param (Loshchilov and Hutter 2019, algorithm 2)."""
+    """Adam's direction plus weight_decay * param (Loshchilov and Hutter 2019, algorithm 2).
+
+    The learning rate of 1e-3 is the paper's.
+    """
 
     weight_decay: Annotated[
         float, "weight decay by the optimizer, which is not part of the loss", Ge(0)

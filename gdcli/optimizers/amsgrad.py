@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class AMSGrad(Adam):
     """Adam, divided by the largest mean square so far (Reddi, Kale and Kumar 2018, algorithm 2).
 
-    The bias of the largest average is corrected after it is chosen, as in torch.optim.
+    The bias of the largest average is corrected after it is chosen, as in torch.optim, whose
+    learning rate of 1e-3 is taken.
     """
 
     def init(self, param: Array) -> State:

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lion(Optimizer):
-    """param -= lr * sign(beta1 * mean + (1 - beta1) * grad) (Chen et al. 2023, algorithm 2)."""
+    """param -= lr * sign(beta1 * mean + (1 - beta1) * grad) (Chen et al. 2023, algorithm 2).
+
+    The learning rate of 1e-4 is that of the authors' code.
+    """
 
     beta1: Annotated[
         float,
@@ -28,6 +31,7 @@ class Lion(Optimizer):
         float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
     ] = 0.99
 
+    default_lr: ClassVar[float | None] = 1e-4
     decoupled: ClassVar[bool] = True
 
     def init(self, param: Array) -> State:

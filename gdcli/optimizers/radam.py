@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RAdam(Adam):
-    """Adam times a rectifier, from the sixth step or so (Liu et al. 2020, algorithm 2)."""
+    """Adam times a rectifier, from the sixth step or so (Liu et al. 2020, algorithm 2).
+
+    The learning rate of 1e-3 is torch.optim's.
+    """
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the mean gradient, divided by the root of the mean square once it is reliable."""

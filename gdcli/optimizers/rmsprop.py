@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Lt
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class RMSprop(Optimizer):
     """param -= lr * grad / (sqrt(mean of grad**2) + eps) (Tieleman and Hinton 2012, lecture 6.5).
 
-    Not centred and without momentum, like torch.optim's defaults.
+    Not centred and without momentum, like torch.optim's defaults, and its learning rate of 1e-2.
     """
 
     alpha: Annotated[
@@ -28,6 +28,8 @@ class RMSprop(Optimizer):
         Lt(1),
     ] = 0.99
     eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+
+    default_lr: ClassVar[float | None] = 1e-2
 
     def init(self, param: Array) -> State:
         """Start with a mean square of 0."""

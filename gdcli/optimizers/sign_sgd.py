@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SignSGD(Optimizer):
-    """param -= lr * sign(grad) (Bernstein et al. 2018, algorithm 1)."""
+    """param -= lr * sign(grad) (Bernstein et al. 2018, algorithm 1).
+
+    The learning rate of 1e-3 is pytorch_optimizer's.
+    """
+
+    default_lr: ClassVar[float | None] = 1e-3
 
     def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
         """Return the sign of each component; 0 stays 0 and nan stays nan."""

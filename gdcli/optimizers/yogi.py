@@ -21,7 +21,7 @@ class Yogi(Adam):
 
     (Zaheer et al. 2018, algorithm 2.) The mean gradient starts at 0, as in the paper. optax and
     pytorch_optimizer start it at `initial`, too, so that a coordinate without gradient moves.
-    Bias correction, eps and the learning rate of 1e-2 are those of optax and the paper's code.
+    Both correct the bias; eps and the learning rate of 1e-2 are pytorch_optimizer's.
     """
 
     eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-3

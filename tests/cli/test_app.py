@@ -140,7 +140,7 @@ OFFERED = {
     "gdcli run quadratic --method gd,s": ["gd,sgd"],
     "gdcli run quadratic --fail-on failed,still": ["failed,still-falling"],
     "gdcli run mlp --activation t": ["tanh"],
-    "gdcli optimizers sign": ["sign-sgd"],
+    "gdcli optimizers sign-": ["sign-sgd"],
     "gdcli show m": ["mine"],
     "gdcli new p": ["problem"],
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -175,3 +176,50 @@ def test_every_zip_is_reported() -> None:
     with pytest.raises(UserErrors) as caught:
         read(given(zip=("lr,a", "seed,b")))
     assert len(caught.value.lines) == 2
+
+
+def test_without_lr_every_optimizer_has_its_own_or_the_problems() -> None:
+    mixed = trials(
+        grid={"optimizer": "vanilla,momentum,adam,lion,adadelta,torch:Rprop,torch:LBFGS"}
+    )
+    own = {name_of(trial.optimizer): trial.lr for trial in mixed}
+    assert own == {
+        "vanilla": 0.1,
+        "momentum": 0.1,
+        "adam": 1e-3,
+        "lion": 1e-4,
+        "adadelta": 1.0,
+        "torch:Rprop": 1e-2,
+        "torch:LBFGS": 1.0,
+    }
+    given = trials(grid={"optimizer": "vanilla,adam", "lr": "0.3"})
+    assert [trial.lr for trial in given] == [0.3, 0.3]
+
+
+def test_an_own_learning_rate_that_is_spelt_out_is_the_same_trial() -> None:
+    silent = trials(grid={"optimizer": "adam", "seed": "0:2"})
+    spoken = trials(grid={"optimizer": "adam", "seed": "0:2", "lr": "0.001"})
+    assert [trial.id for trial in silent] == [trial.id for trial in spoken]
+
+
+def test_rates_of_optimizers_may_be_zipped_with_them() -> None:
+    zipped = trials(grid={"optimizer": "adam,vanilla", "lr": "0.5,0.2"}, zip=("optimizer,lr",))
+    assert {name_of(t.optimizer): t.lr for t in zipped} == {"adam": 0.5, "vanilla": 0.2}
+    with pytest.raises(UserError, match="lr has no values; give it some"):
+        trials(grid={"optimizer": "adam,vanilla"}, zip=("optimizer,lr",))
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "float('inf')", "float('nan')", "'0.1'", "True"])
+def test_a_default_rate_of_ones_own_that_is_none_is_refused(tmp_path: Path, rate: str) -> None:
+    file = tmp_path / "odd_rate.py"
+    file.write_text(
+        "from dataclasses import dataclass\n"
+        "from gdcli.optimizer import Optimizer\n"
+        "@dataclass(frozen=True)\n"
+        "class OddRate(Optimizer):\n"
+        "    def update(self, grad, state, param, step):\n"
+        "        return grad, state\n"
+        f"OddRate.default_lr = {rate}\n"
+    )
+    with pytest.raises(UserErrors, match=r"the default_lr of OddRate is .*; make it a number"):
+        trials(grid={"optimizer": str(file)})

@@ -106,6 +106,21 @@ def test_an_option_is_listed_as_it_is_typed(shell: Shell) -> None:
     assert rows("problems", "quadratic")["--rotate"]["type"] == "true|false"
 
 
+@pytest.mark.parametrize(
+    ("name", "rate", "said"),
+    [("adam", 0.001, "0.001"), ("torch:LBFGS", 1.0, "1"), ("vanilla", None, "that of the problem")],
+)
+def test_an_optimizer_says_its_learning_rate(
+    shell: Shell, name: str, rate: float | None, said: str
+) -> None:
+    assert shell("optimizers", name) == 0
+    assert f"\n\nWithout --lr, its learning rate is {said}.\n\n" in shell.out
+    assert shell("optimizers", name, "--format", "json") == 0
+    assert strict(shell.out)["default_lr"] == rate
+    assert shell("problems", "quadratic", "--format", "json") == 0
+    assert "default_lr" not in strict(shell.out)
+
+
 TORCH = [
     name
     for name, value in vars(torch.optim).items()
