@@ -118,6 +118,14 @@ def engine_description(program: Program, stepper: Stepper[Any]) -> str:
     return f"{program.description} on {library}, {stepper.description}{read}"
 
 
+def check_rules(trials: Sequence[Trial]) -> None:
+    """Raise UserError for optimizers of torch, in trials of one cohort, that cannot train it."""
+    if alone(trials[0]):
+        from gdcli.engine.reference.torch_rules import check
+
+        check(trials)
+
+
 @dataclass(frozen=True)
 class TrialBatch:
     """Trials of one cohort that are trained and stored together: a unit of work and of memory."""

@@ -6,7 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gdcli.engine.batch import batches_of
+from gdcli.engine.batch import batches_of, check_rules
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import MOST_HELD, examples_of, is_streamed
 from gdcli.engine.families.find import check_network, needs_torch, on_torch
@@ -104,6 +104,7 @@ class Run:
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
             check_network(cohort.trials[0])
+            check_rules(cohort.trials)
         self.folder = folder_of(experiment, options)
         spec = spec_of(experiment, options, len(self.batches), known)
         if options.reuse:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gdcli.engine.batch import TrialBatch, batches_of, loop_for, train_batch
+from gdcli.engine.batch import TrialBatch, batches_of, check_rules, loop_for, train_batch
 from gdcli.engine.device import keep_memory, resolve
 from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of, notes_of
@@ -131,11 +131,14 @@ def in_batches(
     Of a batch with trials that raise, `work` is given the parts without them; what they raise is
     returned beside, by trial. Raises UserError as `train` does.
     """
-    batches = batches_of(cohorts_of(trials))
+    cohorts = cohorts_of(trials)
+    batches = batches_of(cohorts)
     device = device_of(batches[0].trials[0], machine)
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
     for batch in batches:
         check_network(batch.trials[0])
+    for cohort in cohorts:
+        check_rules(cohort.trials)
     check_memory(batches, machine.memory, device)
     bar = make_bar()
     firsts = [batch.trials[0] for batch in batches]
