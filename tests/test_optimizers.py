@@ -284,6 +284,25 @@ def test_everything_stays_on_its_device_and_no_value_is_looked_at(name: str, *, 
             assert (array.device, array.dtype) == (param.device, param.dtype)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_number_of_the_step_may_be_a_tensor(name: str, dtype: torch.dtype) -> None:
+    """As on a GPU, where a CUDA graph records one step for all."""
+    fields = {k: to_torch(v).to(dtype) for k, v in varied_fields(name).items()}
+    optimizer, param = build(name, **fields), to_torch(random_start(4, TRIALS)).to(dtype)
+    state = optimizer.init(param)
+    for step in range(1, 9):
+        number = torch.tensor(step, dtype=torch.float64)
+        grad = gradient(param)
+        recorded, kept = optimizer.update(grad, state, param, number)  # type: ignore[arg-type]
+        direction, state = optimizer.update(grad, state, param, step)
+        assert kept.keys() == state.keys()
+        for mine, other in [(direction, recorded), *((state[key], kept[key]) for key in state)]:
+            assert other.dtype == dtype
+            torch.testing.assert_close(mine, other)
+        param = param - 0.05 * direction
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_given_is_changed_in_numpy(name: str) -> None:
     optimizer, param = build(name), random_start(4, TRIALS)
