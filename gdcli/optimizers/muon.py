@@ -1,0 +1,101 @@
+"""Muon: the momentum of a matrix made nearly orthogonal, so that all its directions count alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+import torch
+from annotated_types import Ge, Gt, Lt
+
+from gdcli import trees
+from gdcli.method import About, Ask, Kind, Method, State
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array, Params
+
+MATRICES: frozenset[Kind] = frozenset({"matrix", "convolution"})
+
+
+@dataclass(frozen=True)
+class Muon(Method):
+    """param -= lr * scale * orthogonal(mean) (Jordan et al. 2024; options as in torch.optim.Muon).
+
+    The mean is beta * mean + (1 - beta) * grad; with `nesterov` it is mixed with the gradient once
+    more. A convolution is a matrix with one row for each output channel.
+
+    torch.optim.Muon makes the mean orthogonal in bfloat16. Here this has the parameter's own
+    precision, because products in bfloat16 depend on the number of stacked trials; the two differ
+    by bfloat16's rounding. The learning rate, 0.001, and the weight decay, 0.1, are those of
+    torch.optim.Muon.
+    """
+
+    beta: Annotated[
+        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
+    ] = 0.95
+    nesterov: Annotated[bool, "mix the mean with the gradient once more"] = True
+    coefficients: Annotated[
+        tuple[float, float, float], "coefficients of x, x^3 and x^5 in the Newton-Schulz iteration"
+    ] = (3.4445, -4.7750, 2.0315)
+    iterations: Annotated[int, "Newton-Schulz iterations in each step", Ge(1)] = 5
+    adjust: Annotated[
+        Literal["original", "match_rms_adamw", "none"],
+        "scale of the step: original, sqrt(max(1, rows / columns)); match_rms_adamw, "
+        "0.2 * sqrt(max(rows, columns)); none, 1",
+    ] = "original"
+    eps: Annotated[float, "smallest norm that a matrix is divided by", Gt(0)] = 1e-7
+    weight_decay: Annotated[
+        float, "weight decay by the optimizer, which is not part of the loss", Ge(0)
+    ] = 0.1
+
+    default_lr: ClassVar[float] = 1e-3
+    decoupled: ClassVar[bool] = True
+    kinds: ClassVar[frozenset[Kind]] = MATRICES
+
+    def init(self, params: Params, about: About) -> State:
+        """Start with the average at 0."""
+        return {"mean": trees.zeros(params)}
+
+    def direction(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the scaled orthogonal matrix of each parameter's mean."""
+        _, grad = self.gradient(params, ask)
+        mean = trees.mixed(state["mean"], grad, self.beta)
+        aim = trees.mixed(mean, grad, self.beta) if self.nesterov else mean
+        found = {name: self.of_matrix(flattened(m)).view_as(m) for name, m in aim.items()}
+        return found, {"mean": mean}
+
+    def of_matrix(self, matrix: Array) -> Array:
+        """Return the scaled orthogonal matrix of one mean."""
+        found = orthogonal(matrix, self.coefficients, self.iterations, self.eps)
+        return self.scale(matrix) * found
+
+    def scale(self, matrix: Array) -> float:
+        """Return the factor of the step, by the matrix's shape."""
+        rows, columns = matrix.shape
+        if self.adjust == "original":
+            return float(max(1, rows / columns) ** 0.5)
+        return float(0.2 * max(rows, columns) ** 0.5) if self.adjust == "match_rms_adamw" else 1.0
+
+
+def flattened(param: Array) -> Array:
+    """Return a parameter as a matrix: a row for each output."""
+    return param if param.ndim == 2 else param.flatten(1)
+
+
+def orthogonal(
+    matrix: Array, coefficients: tuple[float, float, float], iterations: int, eps: float
+) -> Array:
+    """Return a nearly orthogonal matrix with the singular vectors of a matrix.
+
+    The smaller of its two Gram matrices is multiplied.
+    """
+    a, b, c = coefficients
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = (matrix.mT if tall else matrix) / torch.linalg.vector_norm(matrix).clamp(min=eps)
+    for _ in range(iterations):
+        gram = x @ x.mT
+        # Few passes over the stack: each costs as much as a tenth of a product.
+        x = torch.add(a * x, torch.add(b * gram, gram @ gram, alpha=c) @ x)
+    return x.mT if tall else x

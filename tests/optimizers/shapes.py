@@ -1,0 +1,189 @@
+"""Losses on parameters of every shape, answered for one trial, and a map over trials.
+
+The loss is sum(0.5 * curvature * (param - goal)^2), with another goal at every step. Its gradients
+are plain arithmetic, so that torch.func.vmap maps them.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gdcli.method import Kind, Method
+
+Params = dict[str, Tensor]
+STEPS = 50
+SHAPES: dict[str, tuple[int, ...]] = {
+    "wide": (4, 7),
+    "tall": (8, 3),
+    "square": (5, 5),
+    "kernel": (4, 2, 3, 3),
+    "words": (7, 3),
+    "bias": (6,),
+    "scale": (5,),
+    "vector": (9,),
+}
+KINDS: dict[str, Kind] = {
+    "wide": "matrix",
+    "tall": "matrix",
+    "square": "matrix",
+    "kernel": "convolution",
+    "words": "embedding",
+    "bias": "bias",
+    "scale": "norm",
+    "vector": "vector",
+}
+MATRICES = ("wide", "tall", "square", "kernel")
+PLAIN = ("wide", "tall", "square", "bias")
+
+
+def drawn(name: str, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    """Return normal numbers in the shape of a parameter."""
+    generator = torch.Generator().manual_seed(1000 * seed + list(SHAPES).index(name))
+    return torch.randn(SHAPES[name], generator=generator, dtype=torch.float64).to(dtype)
+
+
+def start(names: Iterable[str] = SHAPES, seed: int = 0, dtype: Any = torch.float64) -> Params:
+    """Return the parameters that a trial starts from."""
+    return {name: drawn(name, seed, dtype) for name in names}
+
+
+@dataclass
+class Bowl:
+    """What a rule may ask of a step, counted from 1."""
+
+    step: int = 1
+    names: tuple[str, ...] = tuple(SHAPES)
+    dtype: torch.dtype = torch.float64
+    horizon: int = STEPS
+    examples: int = 1
+    kind: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+
+    def __post_init__(self) -> None:
+        self.goal = {name: drawn(name, 100 + self.step, self.dtype) for name in self.names}
+        self.curvature = {name: 0.5 + drawn(name, 7, self.dtype).square() for name in self.names}
+        self.random = {name: drawn(name, 500 + self.step, self.dtype).sign() for name in self.names}
+
+    def __call__(self, params: Params) -> tuple[Tensor, Params]:
+        """Return loss and gradient."""
+        away = {name: param - self.goal[name] for name, param in params.items()}
+        grad = {name: self.curvature[name] * gap for name, gap in away.items()}
+        loss = torch.stack([0.5 * (grad[name] * gap).sum() for name, gap in away.items()]).sum()
+        return loss, grad
+
+    def loss(self, params: Params) -> Tensor:
+        """Return the loss."""
+        return self(params)[0]
+
+    def all_examples(self, params: Params) -> tuple[Tensor, Params]:
+        """Return loss and gradient: there is one example."""
+        return self(params)
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return the Hessian times a direction."""
+        return {name: self.curvature[name] * way for name, way in direction.items()}
+
+    def gauss_newton_product(self, params: Params, direction: Params) -> Params:
+        """Return the same: the loss is a sum of squares."""
+        return self.hessian_product(params, direction)
+
+    def signs(self, params: Params) -> Params:
+        """Return random signs of the step."""
+        return {name: self.random[name] for name in params}
+
+    def everyone(self, done: Tensor) -> bool:
+        """Return whether the only trial is done."""
+        return bool(done)
+
+
+def ours(
+    rule: Method, lr: float, names: tuple[str, ...] = tuple(SHAPES), steps: int = STEPS
+) -> Params:
+    """Return where a rule ends."""
+    params = start(names)
+    state = rule.init(params, Bowl(names=names))
+    for step in range(1, steps + 1):
+        rate = torch.tensor(lr, dtype=torch.float64)
+        params, state = rule.step(params, state, Bowl(step, names), rate, step)
+    return rule.at(params, state)
+
+
+def theirs(  # noqa: PLR0913 -- the settings of one comparison
+    make: Callable[[list[Tensor]], Any],
+    names: tuple[str, ...] = tuple(SHAPES),
+    *,
+    steps: int = STEPS,
+    flat: bool = False,
+    shrink: float = 0.0,
+    before: Callable[[Any, int], None] | None = None,
+) -> Params:
+    """Return where an optimizer of torch's kind ends.
+
+    `flat` gives it convolutions as matrices. `shrink` is what decoupled weight decay takes from the
+    parameters in each step: the learning rate times the decay. `before` is called before each step.
+    """
+    held = {
+        name: (p.flatten(1) if flat and p.ndim > 2 else p).requires_grad_()
+        for name, p in start(names).items()
+    }
+    optimizer = make(list(held.values()))
+    for step in range(1, steps + 1):
+        given = {name: p.detach().view(SHAPES[name]).clone() for name, p in held.items()}
+        _, grad = Bowl(step, names)(given)
+        for name, p in held.items():
+            p.grad = grad[name].view_as(p).clone()
+            if shrink:
+                p.data.mul_(1 - shrink)
+        if before:
+            before(optimizer, step)
+        optimizer.step()
+    return {name: p.detach().view(SHAPES[name]) for name, p in held.items()}
+
+
+def furthest(a: Params, b: Params) -> float:
+    """Return the largest difference over all parameters, relative to the largest number."""
+    assert set(a) == set(b)
+    largest = max(float(array.abs().max()) for array in b.values())
+    return max(float((a[name] - b[name]).abs().max()) for name in a) / largest
+
+
+def with_numbers(rule: Method, numbers: Mapping[str, Any]) -> Method:
+    """Return the rule of a trial, with numbers of its own."""
+    found = copy.copy(rule)
+    for name, number in numbers.items():
+        object.__setattr__(found, name, number)
+    return found
+
+
+def stacked(
+    rule: Method, trials: list[tuple[Params, dict[str, float], float]], steps: int
+) -> tuple[Params, Any]:
+    """Return points and states after some steps of trials, mapped over the stack.
+
+    A trial is a starting point, the numbers of its rule and its learning rate.
+    """
+    names = tuple(trials[0][0])
+    dtype = trials[0][0][names[0]].dtype
+    params = {name: torch.stack([trial[0][name] for trial in trials]) for name in names}
+    fields = type(rule).stacked_fields()
+    numbers = {
+        name: torch.tensor([{**vars(rule), **t[1]}[name] for t in trials], dtype=dtype)
+        for name in fields
+    }
+    rates = torch.tensor([trial[2] for trial in trials], dtype=dtype)
+    about = Bowl(names=names, dtype=dtype)
+    state = torch.func.vmap(lambda n, p: with_numbers(rule, n).init(p, about))(numbers, params)
+    for step in range(1, steps + 1):
+        ask = Bowl(step, names, dtype)
+
+        def one(numbers: Any, held: tuple[Params, Any], lr: Tensor, at: Any = (ask, step)) -> Any:
+            return with_numbers(rule, numbers).step(*held, at[0], lr, at[1])
+
+        params, state = torch.func.vmap(one)(numbers, (params, state), rates)
+    points = torch.func.vmap(lambda n, p, s: with_numbers(rule, n).at(p, s))
+    return points(numbers, params, state), state

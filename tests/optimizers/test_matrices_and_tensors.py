@@ -1,0 +1,105 @@
+"""Rules of tensors and matrices over a stack of trials: mapped, alone, beside a diverging one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from gdcli.method import Method
+from gdcli.optimizers.muon import Muon
+from tests.optimizers.shapes import KINDS, Bowl, stacked, start, with_numbers
+
+# A rule, numbers in which its trials differ, and a learning rate.
+RULES: list[tuple[Method, dict[str, tuple[float, float]], float]] = [
+    (Muon(), {"beta": (0.8, 0.95), "eps": (1e-7, 1e-3), "weight_decay": (0.0, 0.2)}, 0.02),
+    (Muon(nesterov=False, adjust="match_rms_adamw"), {}, 0.02),
+]
+NAMES = [f"{type(rule).__name__}-{place}" for place, (rule, _, _) in enumerate(RULES)]
+STEPS = 12
+
+
+def moved_by(rule: Method) -> tuple[str, ...]:
+    """Return the parameters whose kind the rule moves."""
+    return tuple(name for name, kind in KINDS.items() if rule.kinds is None or kind in rule.kinds)
+
+
+def trials_of(case: tuple[Any, Any, float], count: int, dtype: Any) -> list[Any]:
+    """Return different trials of a rule."""
+    rule, numbers, lr = case
+    return [
+        (
+            start(moved_by(rule), seed, dtype),
+            {n: low + (high - low) * seed / count for n, (low, high) in numbers.items()},
+            lr * (1 + seed / count),
+        )
+        for seed in range(count)
+    ]
+
+
+@pytest.mark.parametrize("case", RULES, ids=NAMES)
+def test_a_stack_does_what_each_trial_does(case: Any) -> None:
+    rule = case[0]
+    trials = trials_of(case, 3, torch.float64)
+    together, _ = stacked(rule, trials, STEPS)
+    for place, (first, numbers, lr) in enumerate(trials):
+        own = with_numbers(rule, numbers)
+        names, params = moved_by(rule), first
+        state = own.init(params, Bowl(names=names))
+        for step in range(1, STEPS + 1):
+            params, state = own.step(params, state, Bowl(step, names), torch.tensor(lr), step)
+        for name, param in own.at(params, state).items():
+            torch.testing.assert_close(together[name][place], param, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("case", RULES, ids=NAMES)
+def test_a_trial_has_the_same_bits_alone_and_beside_diverging_ones(case: Any, dtype: Any) -> None:
+    rule = case[0]
+    trials = trials_of(case, 6, dtype)
+    for place, value in ((1, float("nan")), (4, float("inf")), (5, 1e30)):
+        for param in trials[place][0].values():
+            param.flatten()[0] = value
+    together, _ = stacked(rule, trials, STEPS)
+    sound = [0, 2, 3]
+    for places in ([0], [2], [3], [0, 3], [2, 0, 3], [3, 1]):
+        found, _ = stacked(rule, [trials[place] for place in places], STEPS)
+        for at, place in enumerate(places):
+            for name, param in found.items():
+                if place in sound:
+                    assert torch.isfinite(param[at]).all(), name
+                    assert torch.equal(param[at], together[name][place]), name
+
+
+@pytest.mark.parametrize("case", RULES, ids=NAMES)
+def test_nothing_given_is_changed(case: Any) -> None:
+    rule, _, lr = case
+    params = start(moved_by(rule))
+    before = {name: param.clone() for name, param in params.items()}
+    state = rule.init(params, Bowl(names=tuple(params)))
+    for step in (1, 2):
+        leaves, _ = torch.utils._pytree.tree_flatten(state)
+        copies = [leaf.clone() for leaf in leaves]
+        _, after = rule.step(
+            params, state, Bowl(step, tuple(params)), torch.tensor(lr).double(), step
+        )
+        assert all(map(torch.equal, leaves, copies))
+        assert all(torch.equal(params[name], before[name]) for name in params)
+        kept, shape = torch.utils._pytree.tree_flatten(after)
+        assert shape == torch.utils._pytree.tree_flatten(state)[1]
+        assert [leaf.shape for leaf in kept] == [leaf.shape for leaf in leaves]
+        state = after
+
+
+@pytest.mark.parametrize("case", RULES, ids=NAMES)
+def test_a_gradient_of_zero_makes_no_nan(case: Any) -> None:
+    rule, _, lr = case
+    names = moved_by(rule)
+    params = {name: torch.zeros_like(param) for name, param in start(names).items()}
+    state = rule.init(params, Bowl(names=names))
+    for step in range(1, 4):
+        ask = Bowl(step, names)
+        ask.goal = params
+        params, state = rule.step(params, state, ask, torch.tensor(lr).double(), step)
+    assert all((param == 0).all() for param in params.values())
