@@ -8,13 +8,24 @@ import pytest
 import torch
 
 from gdcli.method import Method
+from gdcli.optimizers.adafactor import Adafactor
+from gdcli.optimizers.adam_mini import AdamMini
+from gdcli.optimizers.lamb import Lamb
+from gdcli.optimizers.lars import Lars
 from gdcli.optimizers.muon import Muon
+from gdcli.optimizers.novograd import NovoGrad
 from tests.optimizers.shapes import KINDS, Bowl, stacked, start, with_numbers
 
 # A rule, numbers in which its trials differ, and a learning rate.
 RULES: list[tuple[Method, dict[str, tuple[float, float]], float]] = [
     (Muon(), {"beta": (0.8, 0.95), "eps": (1e-7, 1e-3), "weight_decay": (0.0, 0.2)}, 0.02),
     (Muon(nesterov=False, adjust="match_rms_adamw"), {}, 0.02),
+    (Lars(), {"beta": (0.5, 0.9), "trust": (1e-3, 0.1), "weight_decay": (0.0, 0.2)}, 0.1),
+    (Lamb(), {"beta1": (0.5, 0.9), "eps": (1e-8, 1e-3), "weight_decay": (0.0, 0.2)}, 0.02),
+    (NovoGrad(), {"beta1": (0.5, 0.9), "beta2": (0.9, 0.99), "eps": (1e-8, 1e-3)}, 0.02),
+    (NovoGrad(averaged=True), {"weight_decay": (0.0, 0.2)}, 0.02),
+    (Adafactor(), {"decay": (0.5, 0.9), "clip": (1.0, 2.0), "smallest": (1e-3, 0.9)}, 0.1),
+    (AdamMini(), {"beta1": (0.5, 0.9), "beta2": (0.9, 0.99), "eps": (1e-8, 1e-3)}, 0.02),
 ]
 NAMES = [f"{type(rule).__name__}-{place}" for place, (rule, _, _) in enumerate(RULES)]
 STEPS = 12
