@@ -13,7 +13,10 @@ from gdcli.optimizers.adam_mini import AdamMini
 from gdcli.optimizers.lamb import Lamb
 from gdcli.optimizers.lars import Lars
 from gdcli.optimizers.muon import Muon
+from gdcli.optimizers.nor_muon import NorMuon
 from gdcli.optimizers.novograd import NovoGrad
+from gdcli.optimizers.scion import Scion
+from gdcli.optimizers.spectral_descent import SpectralDescent
 from tests.optimizers.shapes import KINDS, Bowl, stacked, start, with_numbers
 
 # A rule, numbers in which its trials differ, and a learning rate.
@@ -25,6 +28,12 @@ RULES: list[tuple[Method, dict[str, tuple[float, float]], float]] = [
     (NovoGrad(), {"beta1": (0.5, 0.9), "beta2": (0.9, 0.99), "eps": (1e-8, 1e-3)}, 0.02),
     (NovoGrad(averaged=True), {"weight_decay": (0.0, 0.2)}, 0.02),
     (Adafactor(), {"decay": (0.5, 0.9), "clip": (1.0, 2.0), "smallest": (1e-3, 0.9)}, 0.1),
+    (NorMuon(), {"beta1": (0.5, 0.9), "beta2": (0.5, 0.9), "eps": (1e-10, 1e-3)}, 0.02),
+    (NorMuon(scale="rms"), {"weight_decay": (0.0, 0.2)}, 0.02),
+    (Scion(), {"fresh": (0.1, 1.0), "radius": (1.0, 5.0), "eps": (1e-8, 1e-3)}, 0.02),
+    (Scion(constrained=True), {}, 0.02),
+    (SpectralDescent(), {"weight_decay": (0.0, 0.2)}, 0.02),
+    (SpectralDescent(dual=False), {}, 0.02),
     (AdamMini(), {"beta1": (0.5, 0.9), "beta2": (0.9, 0.99), "eps": (1e-8, 1e-3)}, 0.02),
 ]
 NAMES = [f"{type(rule).__name__}-{place}" for place, (rule, _, _) in enumerate(RULES)]
