@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytorch_optimizer
 import scipy.linalg
 import torch
-from pytorch_optimizer.optimizer import scion
+from pytorch_optimizer.optimizer import psgd, scion, shampoo, soap
 from pytorch_optimizer.optimizer.muon import normuon
 from pytorch_optimizer.optimizer.utils import matrix
 
 from gdcli.optimizers.muon import Muon
 from gdcli.optimizers.nor_muon import NorMuon
+from gdcli.optimizers.psgd_kron import PsgdKron
 from gdcli.optimizers.scion import Scion
+from gdcli.optimizers.shampoo import Shampoo
+from gdcli.optimizers.soap import Soap
 from gdcli.optimizers.spectral_descent import SpectralDescent
-from tests.optimizers.shapes import MATRICES, SHAPES, furthest, ours, theirs
+from tests.optimizers.shapes import MATRICES, SHAPES, Bowl, furthest, ours, start, theirs
 
 CLOSE = 1e-10
 
@@ -151,3 +155,128 @@ def test_spectral_descent_leaves_out_what_has_no_slope() -> None:
     grad[:2, :2] = torch.tensor([[1.0, 2.0], [2.0, 4.0]])  # rank 1
     expected = grad / torch.linalg.matrix_norm(grad, 2)
     torch.testing.assert_close(SpectralDescent(dual=False).steepest(grad), expected)
+
+
+class Double:
+    """The module torch, in which single precision is double precision."""
+
+    float32 = torch.float64
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(torch, name)
+
+
+@pytest.mark.parametrize(
+    ("mine", "given"),
+    [
+        ({"eps": 1e-3}, {"matrix_eps": 1e-3}),
+        ({"eps": 0.1, "weight_decay": 0.1}, {"matrix_eps": 0.1, "weight_decay": 0.1}),
+        (
+            {"eps": 0.1, "every": 7},
+            {"matrix_eps": 0.1, "preconditioning_compute_steps": 7},
+        ),
+    ],
+)
+def test_shampoo(mine: Any, given: Any) -> None:
+    every = given.get("preconditioning_compute_steps", 1)
+
+    def before(optimizer: Any, step: int) -> None:
+        # Without this its roots are 0 up to step `every`.
+        optimizer.preconditioning_compute_steps = 1 if step <= every else every
+
+    def make(ps: Any) -> Any:
+        return pytorch_optimizer.Shampoo(ps, lr=0.1, **given)
+
+    reference = theirs(make, flat=True, before=before)
+    assert furthest(ours(Shampoo(**mine), 0.1), reference) < CLOSE
+
+
+def test_shampoo_with_another_exponent(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = matrix.compute_power_svd
+    monkeypatch.setattr(shampoo, "compute_power_svd", lambda m, p: root(m, p / 2))
+    reference = theirs(lambda ps: pytorch_optimizer.Shampoo(ps, lr=0.1, matrix_eps=0.1), flat=True)
+    assert furthest(ours(Shampoo(exponent=0.5, eps=0.1), 0.1), reference) < CLOSE
+
+
+def test_shampoo_of_a_long_side_has_one_factor_with_twice_the_exponent() -> None:
+    grad = start(("wide",))["wide"]
+    rule = Shampoo(largest=6, eps=1e-3)
+    state = rule.init({"wide": grad}, Bowl())
+    assert list(state["sum"]["wide"]) == ["left"]
+    ask = Bowl(names=("wide",))
+    ask.goal, ask.curvature = {"wide": 0 * grad}, {"wide": 1 + 0 * grad}
+    found, _ = rule.direction({"wide": grad}, state, ask, torch.tensor(0.1), 1)
+    full = 1e-3 * np.eye(len(grad)) + (grad @ grad.T).numpy()
+    expected = np.linalg.solve(scipy.linalg.sqrtm(full), grad.numpy())
+    torch.testing.assert_close(found["wide"], torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize(
+    ("mine", "given"),
+    [
+        ({"weight_decay": 0.0}, {}),
+        (
+            # Short sides alone: the others' matrices are singular at first.
+            {"beta1": 0.8, "beta2": 0.9, "every": 1, "largest": 6, "weight_decay": 0.0},
+            {"betas": (0.8, 0.9), "precondition_frequency": 1, "max_precondition_dim": 6},
+        ),
+        (
+            {"beta3": 0.7, "every": 3, "weight_decay": 0.1, "largest": 6, "eps": 1e-3},
+            {
+                "shampoo_beta": 0.7,
+                "precondition_frequency": 3,
+                "max_precondition_dim": 6,
+                "eps": 1e-3,
+            },
+        ),
+    ],
+)
+def test_soap(mine: Any, given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soap, "torch", Double())
+
+    def make(ps: Any) -> Any:
+        return soap.SOAP(ps, lr=0.02, **{"weight_decay": 0.0, **given})
+
+    reference = theirs(make, flat=True, shrink=0.02 * mine["weight_decay"])
+    assert furthest(ours(Soap(**mine), 0.02), reference) < CLOSE
+
+
+@pytest.mark.parametrize(
+    ("mine", "given"),
+    [
+        ({}, {"pre_conditioner_update_probability": 1.0}),
+        (
+            {"beta": 0.7, "every": 3, "balance": 6, "largest": 6},
+            {
+                "momentum": 0.7,
+                "pre_conditioner_update_probability": 1 / 3,
+                "max_size_triangular": 6,
+            },
+        ),
+        ({"weight_decay": 0.1}, {"pre_conditioner_update_probability": 1.0}),
+    ],
+)
+def test_psgd_kron(mine: Any, given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = tuple(SHAPES)
+    drawn: list[torch.Tensor] = []
+
+    class Noise(Double):
+        """The module torch, whose normal numbers are the signs of the step."""
+
+        def randn_like(self, x: torch.Tensor, **_: Any) -> torch.Tensor:
+            return drawn.pop(0).view(x.shape)
+
+    chances = [1.0]
+    monkeypatch.setattr(psgd, "torch", Noise())
+    monkeypatch.setattr(np.random, "random", lambda: chances[0])
+
+    def before(_: Any, step: int) -> None:
+        drawn[:] = Bowl(step, names).random.values()
+        chances[0] = float(step % mine.get("balance", 100) != 0)
+
+    def make(ps: Any) -> Any:
+        return psgd.Kron(ps, lr=0.02, precondition_dtype=torch.float64, **given)
+
+    shrink = 0.02 * mine.get("weight_decay", 0.0)
+    reference = theirs(make, names, flat=True, before=before, shrink=shrink)
+    assert furthest(ours(PsgdKron(**mine), 0.02, names), reference) < CLOSE
