@@ -84,6 +84,18 @@ def flattened(param: Array) -> Array:
     return param if param.ndim == 2 else param.flatten(1)
 
 
+def product(a: Array, b: Array) -> Array:
+    """Return a matrix product, with the same bits for each number of stacked trials.
+
+    Batched products of a matrix and a vector have others, so that they are sums of products.
+    """
+    if a.shape[1] == 1:
+        return a * b
+    if b.shape[1] == 1:
+        return (a * b.mT).sum(1, keepdim=True)
+    return (a.mT * b).sum(0, keepdim=True) if a.shape[0] == 1 else a @ b
+
+
 def orthogonal(
     matrix: Array, coefficients: tuple[float, float, float], iterations: int, eps: float
 ) -> Array:
@@ -95,7 +107,7 @@ def orthogonal(
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.mT if tall else matrix) / torch.linalg.vector_norm(matrix).clamp(min=eps)
     for _ in range(iterations):
-        gram = x @ x.mT
+        gram = product(x, x.mT)
         # Few passes over the stack: each costs as much as a tenth of a product.
-        x = torch.add(a * x, torch.add(b * gram, gram @ gram, alpha=c) @ x)
+        x = torch.add(a * x, product(torch.add(b * gram, product(gram, gram), alpha=c), x))
     return x.mT if tall else x

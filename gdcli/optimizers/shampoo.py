@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 
 from gdcli import trees
 from gdcli.method import About, Ask, Method, State
-from gdcli.optimizers.muon import flattened
+from gdcli.optimizers.muon import flattened, product
 
 if TYPE_CHECKING:
     from gdcli.problem import Array, Params
@@ -88,11 +88,12 @@ def eye(param: Array, size: int) -> Array:
 
 def outer(matrix: Array, factors: Params) -> Params:
     """Return the outer products of the sides that have a factor."""
-    return {side: matrix @ matrix.mT if side == "left" else matrix.mT @ matrix for side in factors}
+    both = {"left": (matrix, matrix.mT), "right": (matrix.mT, matrix)}
+    return {side: product(*both[side]) for side in factors}
 
 
 def multiplied(matrix: Array, factors: Params) -> Array:
     """Return a matrix multiplied by the factor of each side."""
     if "left" in factors:
-        matrix = factors["left"] @ matrix
-    return matrix @ factors["right"] if "right" in factors else matrix
+        matrix = product(factors["left"], matrix)
+    return product(matrix, factors["right"]) if "right" in factors else matrix

@@ -21,8 +21,8 @@ class SpectralDescent(Method):
     U V' has the spectral norm 1 and the largest product with the gradient of all such matrices, and
     sum(s) is that product: the step is the steepest in this norm, as plain descent's is in the
     Euclidean one. Without `dual` the factor sum(s) is left out. Directions whose singular value is
-    0 but for rounding have no part in the step. A convolution is a matrix with one row for each
-    output channel.
+    below the rounding error of the largest have no part in the step. A convolution is a matrix with
+    one row for each output channel.
 
     The learning rate, 0.001, is torch.optim.SGD's: the paper gives none.
     """

@@ -19,14 +19,15 @@ from gdcli.method import Kind, Method
 Params = dict[str, Tensor]
 STEPS = 50
 SHAPES: dict[str, tuple[int, ...]] = {
-    "wide": (4, 7),
+    "wide": (4, 17),
     "tall": (8, 3),
     "square": (5, 5),
     "kernel": (4, 2, 3, 3),
     "words": (7, 3),
+    "row": (1, 33),
     "bias": (6,),
     "scale": (5,),
-    "vector": (9,),
+    "vector": (40,),
 }
 KINDS: dict[str, Kind] = {
     "wide": "matrix",
@@ -34,12 +35,12 @@ KINDS: dict[str, Kind] = {
     "square": "matrix",
     "kernel": "convolution",
     "words": "embedding",
+    "row": "vector",
     "bias": "bias",
     "scale": "norm",
     "vector": "vector",
 }
 MATRICES = ("wide", "tall", "square", "kernel")
-PLAIN = ("wide", "tall", "square", "bias")
 
 
 def drawn(name: str, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:

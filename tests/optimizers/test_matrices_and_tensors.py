@@ -13,7 +13,7 @@ from gdcli.optimizers.adam_mini import AdamMini
 from gdcli.optimizers.lamb import Lamb
 from gdcli.optimizers.lars import Lars
 from gdcli.optimizers.muon import Muon
-from gdcli.optimizers.nor_muon import NorMuon
+from gdcli.optimizers.normuon import NorMuon
 from gdcli.optimizers.novograd import NovoGrad
 from gdcli.optimizers.psgd_kron import PsgdKron
 from gdcli.optimizers.scion import Scion

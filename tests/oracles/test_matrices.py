@@ -15,7 +15,7 @@ from pytorch_optimizer.optimizer.muon import normuon
 from pytorch_optimizer.optimizer.utils import matrix
 
 from gdcli.optimizers.muon import Muon
-from gdcli.optimizers.nor_muon import NorMuon
+from gdcli.optimizers.normuon import NorMuon
 from gdcli.optimizers.psgd_kron import PsgdKron
 from gdcli.optimizers.scion import Scion
 from gdcli.optimizers.shampoo import Shampoo
@@ -24,6 +24,7 @@ from gdcli.optimizers.spectral_descent import SpectralDescent
 from tests.optimizers.shapes import MATRICES, SHAPES, Bowl, furthest, ours, start, theirs
 
 CLOSE = 1e-10
+MORE_THAN_ROWS = tuple(name for name in SHAPES if name != "row")  # Shampoo has it as a vector
 
 
 @pytest.fixture
@@ -187,15 +188,20 @@ def test_shampoo(mine: Any, given: Any) -> None:
     def make(ps: Any) -> Any:
         return pytorch_optimizer.Shampoo(ps, lr=0.1, **given)
 
-    reference = theirs(make, flat=True, before=before)
-    assert furthest(ours(Shampoo(**mine), 0.1), reference) < CLOSE
+    reference = theirs(make, MORE_THAN_ROWS, flat=True, before=before)
+    assert furthest(ours(Shampoo(**mine), 0.1, MORE_THAN_ROWS), reference) < CLOSE
 
 
 def test_shampoo_with_another_exponent(monkeypatch: pytest.MonkeyPatch) -> None:
     root = matrix.compute_power_svd
     monkeypatch.setattr(shampoo, "compute_power_svd", lambda m, p: root(m, p / 2))
-    reference = theirs(lambda ps: pytorch_optimizer.Shampoo(ps, lr=0.1, matrix_eps=0.1), flat=True)
-    assert furthest(ours(Shampoo(exponent=0.5, eps=0.1), 0.1), reference) < CLOSE
+
+    def make(ps: Any) -> Any:
+        return pytorch_optimizer.Shampoo(ps, lr=0.1, matrix_eps=0.1)
+
+    reference = theirs(make, MORE_THAN_ROWS, flat=True)
+    rule = Shampoo(exponent=0.5, eps=0.1)
+    assert furthest(ours(rule, 0.1, MORE_THAN_ROWS), reference) < CLOSE
 
 
 def test_shampoo_of_a_long_side_has_one_factor_with_twice_the_exponent() -> None:
@@ -216,7 +222,7 @@ def test_shampoo_of_a_long_side_has_one_factor_with_twice_the_exponent() -> None
     [
         ({"weight_decay": 0.0}, {}),
         (
-            # Short sides alone: the others' matrices are singular at first.
+            # Short sides alone: the matrices of others are singular at first.
             {"beta1": 0.8, "beta2": 0.9, "every": 1, "largest": 6, "weight_decay": 0.0},
             {"betas": (0.8, 0.9), "precondition_frequency": 1, "max_precondition_dim": 6},
         ),
@@ -237,8 +243,9 @@ def test_soap(mine: Any, given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def make(ps: Any) -> Any:
         return soap.SOAP(ps, lr=0.02, **{"weight_decay": 0.0, **given})
 
-    reference = theirs(make, flat=True, shrink=0.02 * mine["weight_decay"])
-    assert furthest(ours(Soap(**mine), 0.02), reference) < CLOSE
+    names = tuple(SHAPES) if "largest" in mine else ("square", "bias", "vector")
+    reference = theirs(make, names, flat=True, shrink=0.02 * mine["weight_decay"])
+    assert furthest(ours(Soap(**mine), 0.02, names), reference) < CLOSE
 
 
 @pytest.mark.parametrize(
