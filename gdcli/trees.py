@@ -45,9 +45,14 @@ def number(params: Params, value: float = 0.0) -> Array:
     return next(iter(params.values())).new_full((), value)
 
 
-def chosen(condition: Array, a: Params, b: Params) -> Params:
-    """Return a where a scalar condition holds, else b."""
-    return {name: torch.where(condition, a[name], b[name]) for name in a}
+def chosen(condition: Array, a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """Return a where a scalar condition holds, else b: parameters, or a whole state."""
+    return {
+        name: chosen(condition, held, b[name])
+        if isinstance(held, dict)
+        else torch.where(condition, held, b[name])
+        for name, held in a.items()
+    }
 
 
 def eigh(matrix: Array) -> tuple[Array, Array]:

@@ -1,0 +1,64 @@
+"""A method mapped over trials: each trial is as alone, whatever becomes of its neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from gdcli.method import Method
+from gdcli.optimizers.dadapt_adam import DAdaptAdam
+from gdcli.optimizers.dadapt_sgd import DAdaptSGD
+from gdcli.optimizers.prodigy import Prodigy
+from tests.optimizers.oracle import furthest, ours, start
+from tests.optimizers.stacked import stacked
+
+# Rules of trials that differ in numbers, and their learning rates.
+Make = Callable[..., Method]
+CASES: dict[str, tuple[Make, list[dict[str, Any]], list[float]]] = {
+    "prodigy": (
+        partial(Prodigy, bias_correction=True, growth_rate=1.5),
+        [{"beta1": 0.8, "d0": 1e-3}, {"beta2": 0.99, "d0": 1e-2}, {"d_coef": 0.5}],
+        [1.0, 0.5, 2.0],
+    ),
+    "dadapt-adam": (
+        partial(DAdaptAdam, bias_correction=True),
+        [{"beta1": 0.8, "d0": 1e-3}, {"beta2": 0.99, "d0": 1e-2}, {"eps": 1e-4}],
+        [1.0, 0.5, 2.0],
+    ),
+    "dadapt-sgd": (
+        DAdaptSGD,
+        [{"momentum": 0.8, "d0": 1e-3}, {"d0": 1e-2}, {"momentum": 0.5}],
+        [1.0, 0.5, 2.0],
+    ),
+}
+DECAYS = (0.01, 0.1, 0.001)
+
+
+def rules(name: str, *, decays: bool) -> tuple[list[Method], list[float]]:
+    make, fields, rates = CASES[name]
+    given = zip(fields, DECAYS, strict=True)
+    return [make(**own, weight_decay=decay if decays else 0.0) for own, decay in given], rates
+
+
+@pytest.mark.parametrize("decays", [False, True], ids=["plain", "decay"])
+@pytest.mark.parametrize("name", CASES)
+def test_each_trial_of_a_stack_is_as_alone(name: str, decays: bool) -> None:  # noqa: FBT001
+    made, rates = rules(name, decays=decays)
+    for rule, rate, point in zip(made, rates, stacked(made, rates), strict=True):
+        assert furthest(point, ours(rule, rate)) < 1e-12
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e200])
+@pytest.mark.parametrize("name", CASES)
+def test_a_diverging_neighbour_changes_no_bit(name: str, bad: float) -> None:
+    made, rates = rules(name, decays=True)
+    sound = [start() for _ in made]
+    ill = [start(), {n: torch.full_like(p, bad) for n, p in start().items()}, start()]
+    beside, alone = stacked(made, rates, ill), stacked(made, rates, sound)
+    for i in (0, 2):
+        for parameter, array in alone[i].items():
+            assert torch.equal(beside[i][parameter], array)
