@@ -50,15 +50,6 @@ class MappedAsk:
         product: Params = torch.func.jvp(torch.func.grad(self.loss), (params,), (direction,))[1]
         return product
 
-    def gauss_newton_product(self, params: Params, direction: Params) -> Params:
-        """Return the Gauss-Newton matrix of the batch times a direction."""
-        x, y = self.batch
-        z, pushed = torch.func.jvp(lambda p: outputs(p, x), (params,), (direction,))
-        bent = torch.func.jvp(torch.func.grad(lambda z: cost(z, y)), (z,), (pushed,))[1]
-        _, pull = torch.func.vjp(lambda p: outputs(p, x), params)
-        product: Params = pull(bent)[0]
-        return product
-
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step."""
         return signs(("oracle", 0), self.at, params)

@@ -10,8 +10,12 @@ import pytest
 import torch
 
 from gdcli.method import Method
+from gdcli.optimizers.adgd import AdGD
+from gdcli.optimizers.barzilai_borwein import BarzilaiBorwein
 from gdcli.optimizers.dadapt_adam import DAdaptAdam
 from gdcli.optimizers.dadapt_sgd import DAdaptSGD
+from gdcli.optimizers.dog import DoG
+from gdcli.optimizers.dowg import DoWG
 from gdcli.optimizers.prodigy import Prodigy
 from tests.optimizers.oracle import furthest, ours, start
 from tests.optimizers.stacked import stacked
@@ -34,6 +38,14 @@ CASES: dict[str, tuple[Make, list[dict[str, Any]], list[float]]] = {
         [{"momentum": 0.8, "d0": 1e-3}, {"d0": 1e-2}, {"momentum": 0.5}],
         [1.0, 0.5, 2.0],
     ),
+    "dog": (DoG, [{"r0": 1e-2}, {"eps": 1e-3}, {"r0": 1e-3}], [1.0, 0.5, 2.0]),
+    "dowg": (DoWG, [{"r2": 1e-2}, {"eps": 1e-3}, {"r2": 1e-3}], [0.5, 0.2, 0.1]),
+    "barzilai-borwein": (
+        partial(BarzilaiBorwein, size="short", same_batch=True),
+        [{}, {}, {}],
+        [0.1, 0.05, 0.02],
+    ),
+    "adgd": (AdGD, [{"growth": 0.5}, {"damping": 1.5}, {}], [0.1, 0.05, 0.01]),
 }
 DECAYS = (0.01, 0.1, 0.001)
 
