@@ -11,11 +11,15 @@ import torch
 
 from gdcli.method import Method
 from gdcli.optimizers.adgd import AdGD
+from gdcli.optimizers.alig import ALIG
 from gdcli.optimizers.barzilai_borwein import BarzilaiBorwein
 from gdcli.optimizers.dadapt_adam import DAdaptAdam
 from gdcli.optimizers.dadapt_sgd import DAdaptSGD
 from gdcli.optimizers.dog import DoG
 from gdcli.optimizers.dowg import DoWG
+from gdcli.optimizers.momo import MoMo
+from gdcli.optimizers.momo_adam import MoMoAdam
+from gdcli.optimizers.polyak import Polyak
 from gdcli.optimizers.prodigy import Prodigy
 from tests.optimizers.oracle import furthest, ours, start
 from tests.optimizers.stacked import stacked
@@ -46,6 +50,18 @@ CASES: dict[str, tuple[Make, list[dict[str, Any]], list[float]]] = {
         [0.1, 0.05, 0.02],
     ),
     "adgd": (AdGD, [{"growth": 0.5}, {"damping": 1.5}, {}], [0.1, 0.05, 0.01]),
+    "polyak": (Polyak, [{"c": 0.5}, {"lower_bound": 0.5}, {}], [1.0, 0.5, 0.1]),
+    "alig": (ALIG, [{"beta": 0.5}, {"lower_bound": 0.5}, {"eps": 1e-3}], [0.1, 0.2, 0.05]),
+    "momo": (
+        partial(MoMo, adapt_lower_bound=True),
+        [{"beta": 0.5}, {"lower_bound": 0.5}, {"lower_bound": -1.0}],
+        [1.0, 0.5, 0.1],
+    ),
+    "momo-adam": (
+        partial(MoMoAdam, adapt_lower_bound=True),
+        [{"beta1": 0.5}, {"lower_bound": 0.5}, {"beta2": 0.9, "eps": 1e-3}],
+        [0.01, 0.05, 0.1],
+    ),
 }
 DECAYS = (0.01, 0.1, 0.001)
 

@@ -1,0 +1,56 @@
+"""Polyak step (SPS): the step size is the gap of the loss to its minimum over the squared slope."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import torch
+from annotated_types import Gt
+
+from gdcli import trees
+from gdcli.method import Method
+
+if TYPE_CHECKING:
+    from gdcli.method import Ask, State
+    from gdcli.problem import Array, Params
+
+
+@dataclass(frozen=True)
+class Polyak(Method):
+    """param -= min((loss - lower_bound) / (c * |grad|**2), lr) * grad.
+
+    Loizou et al. 2021, equation SPS_max: loss and gradient are those of the batch, and the learning
+    rate is the largest step size. A loss below the lower bound makes no step (Garrigos et al. 2023:
+    SPS+). Weight decay is part of the loss, so that half of it times |param|**2 counts. optax makes
+    no step where |grad|**2 is below the precision of its numbers; here that holds for 0 alone.
+    """
+
+    c: Annotated[
+        float, "divisor of the step size; 1 solves for the gap on convex losses", Gt(0)
+    ] = 1.0
+    lower_bound: Annotated[float, "smallest loss that a batch can have"] = 0.0
+
+    default_lr: ClassVar[float | None] = 1.0
+
+    def direction(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the gradient times the share of the learning rate that is used."""
+        loss, grad = penalized(self, params, ask)
+        gap = (loss - self.lower_bound).clamp(min=0.0)
+        size = torch.minimum(quotient(gap, self.c * trees.dot(grad, grad)), lr)
+        return trees.scaled(quotient(size, lr), grad), state
+
+
+def penalized(rule: Method, params: Params, ask: Ask) -> tuple[Array, Params]:
+    """Return loss and gradient of the batch, both with the weight decay."""
+    loss, grad = rule.gradient(params, ask)
+    if rule.decays:
+        loss = loss + rule.weight_decay / 2 * trees.dot(params, params)
+    return loss, grad
+
+
+def quotient(above: Array, below: Array) -> Array:
+    """Return a quotient of scalars, 0 where the divisor is 0."""
+    return torch.where(below == 0, 0.0, above / below)
