@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import torch
 from annotated_types import Ge, Lt
@@ -14,6 +14,7 @@ from gdcli.optimizers.polyak import quotient
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
+    from gdcli.optimizers.momo_adam import MoMoAdam
     from gdcli.problem import Array, Params
 
 
@@ -23,7 +24,7 @@ class MoMo(Method):
 
     Schaipp et al. 2024, algorithm 1: mean is the running mean of the gradient, and model that of
     the tangents of the loss, at the present point. The formulas are those of optax: the learning
-    rate is the largest step size, and a negative step size is 0. With weight decay, the parameters
+    rate is the largest step size, 1 by default, and a negative step size is 0. With weight decay, the parameters
     are divided by 1 + lr * weight_decay in each step, and the step size takes it into account.
     optax makes no step where |mean|**2 is below the precision of its numbers; here that holds for 0
     alone.
@@ -70,22 +71,6 @@ class MoMo(Method):
         return trees.add(params, direction, -lr)
 
 
-class Bounded(Protocol):
-    """A rule with a lower bound of the loss."""
-
-    @property
-    def weight_decay(self) -> float:
-        """Return the weight decay."""
-
-    @property
-    def lower_bound(self) -> float:
-        """Return the lower bound that is given."""
-
-    @property
-    def adapt_lower_bound(self) -> bool:
-        """Return whether a better one is estimated."""
-
-
 def averages(params: Params, loss: Array, grad: Params, state: State, beta: Any) -> State:
     """Return the state with the running means of gradient, loss, and <grad, param>."""
     return {
@@ -97,7 +82,7 @@ def averages(params: Params, loss: Array, grad: Params, state: State, beta: Any)
 
 
 def model_step(  # noqa: PLR0913, PLR0917 -- all that the model depends on
-    rule: Bounded, params: Params, state: State, square: Array, lr: Array, scale: Any = 1.0
+    rule: MoMo | MoMoAdam, params: Params, state: State, square: Array, lr: Array, scale: Any = 1.0
 ) -> tuple[Array, Array]:
     """Return the size of a step, and the next lower bound of the loss.
 

@@ -21,7 +21,7 @@ class Polyak(Method):
     """param -= min((loss - lower_bound) / (c * |grad|**2), lr) * grad.
 
     Loizou et al. 2021, equation SPS_max: loss and gradient are those of the batch, and the learning
-    rate is the largest step size. A loss below the lower bound makes no step (Garrigos et al. 2023:
+    rate is the largest step size, 1 by default as in optax. A loss below the lower bound makes no step (Garrigos et al. 2023:
     SPS+). Weight decay is part of the loss, so that half of it times |param|**2 counts. optax makes
     no step where |grad|**2 is below the precision of its numbers; here that holds for 0 alone.
     """

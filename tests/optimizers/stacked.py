@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gdcli import trees
 from gdcli.engine.reference.ask import signs
 from gdcli.method import Kind, Method
 from tests.optimizers.oracle import BATCHES, KINDS, STEPS, Params, batches, cost, outputs, start
@@ -47,7 +48,12 @@ class MappedAsk:
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return the Hessian of the batch's loss times a direction."""
-        product: Params = torch.func.jvp(torch.func.grad(self.loss), (params,), (direction,))[1]
+
+        def along(params: Params) -> Tensor:
+            product: Tensor = trees.dot(torch.func.grad(self.loss)(params), direction)
+            return product
+
+        product: Params = torch.func.grad(along)(params)
         return product
 
     def signs(self, params: Params) -> Params:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from gdcli.method import Method
+from gdcli.optimizers.adahessian import AdaHessian
 from gdcli.optimizers.adgd import AdGD
 from gdcli.optimizers.alig import ALIG
 from gdcli.optimizers.barzilai_borwein import BarzilaiBorwein
@@ -21,6 +22,10 @@ from gdcli.optimizers.momo import MoMo
 from gdcli.optimizers.momo_adam import MoMoAdam
 from gdcli.optimizers.polyak import Polyak
 from gdcli.optimizers.prodigy import Prodigy
+from gdcli.optimizers.schedule_free_adamw import ScheduleFreeAdamW
+from gdcli.optimizers.schedule_free_radam import ScheduleFreeRAdam
+from gdcli.optimizers.schedule_free_sgd import ScheduleFreeSGD
+from gdcli.optimizers.sophia import Sophia
 from tests.optimizers.oracle import furthest, ours, start
 from tests.optimizers.stacked import stacked
 
@@ -61,6 +66,31 @@ CASES: dict[str, tuple[Make, list[dict[str, Any]], list[float]]] = {
         partial(MoMoAdam, adapt_lower_bound=True),
         [{"beta1": 0.5}, {"lower_bound": 0.5}, {"beta2": 0.9, "eps": 1e-3}],
         [0.01, 0.05, 0.1],
+    ),
+    "adahessian": (
+        partial(AdaHessian, every=3),
+        [{"beta1": 0.5}, {"power": 0.5}, {"beta2": 0.9, "eps": 1e-3}],
+        [0.01, 0.05, 0.02],
+    ),
+    "sophia": (
+        partial(Sophia, every=3),
+        [{"beta1": 0.5}, {"gamma": 0.5}, {"beta2": 0.9, "eps": 1e-3}],
+        [0.001, 0.005, 0.002],
+    ),
+    "schedule-free-sgd": (
+        partial(ScheduleFreeSGD, warmup_steps=10),
+        [{"beta": 0.5}, {"r": 0.5}, {"weight_lr_power": 1.0}],
+        [0.1, 0.2, 0.05],
+    ),
+    "schedule-free-adamw": (
+        partial(ScheduleFreeAdamW, warmup_steps=10, decay_at="z"),
+        [{"beta1": 0.5}, {"r": 0.5, "beta2": 0.9}, {"eps": 1e-3}],
+        [0.01, 0.02, 0.05],
+    ),
+    "schedule-free-radam": (
+        ScheduleFreeRAdam,
+        [{"beta1": 0.5}, {"r": 0.5, "beta2": 0.9}, {"eps": 1e-3}],
+        [0.01, 0.02, 0.05],
     ),
 }
 DECAYS = (0.01, 0.1, 0.001)

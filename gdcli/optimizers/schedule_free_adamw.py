@@ -1,0 +1,71 @@
+"""Schedule-Free AdamW: AdamW that hands out an average of its points, without momentum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+from gdcli import trees
+from gdcli.method import Method
+from gdcli.optimizers.schedule_free_sgd import advanced, start, warmed
+
+if TYPE_CHECKING:
+    from gdcli.method import About, Ask, State
+    from gdcli.problem import Array, Params
+
+
+@dataclass(frozen=True)
+class ScheduleFreeAdamW(Method):
+    """z -= lr * grad(y) / (sqrt(square_hat) + eps); x and y as in Schedule-Free SGD.
+
+    Defazio et al. 2024, algorithm 1: gradients are taken at y = beta1 * x + (1 - beta1) * z, and x
+    is handed out. The formulas and the default learning rate are those of the package schedulefree,
+    in which weight decay is taken at y; at z it is in its reference classes alone. It is meant for a
+    constant learning rate, after a warm-up.
+    """
+
+    beta1: Annotated[
+        float, "share of the average in the point at which gradients are taken", Ge(0), Lt(1)
+    ] = 0.9
+    beta2: Annotated[
+        float,
+        "share of the running mean of the squared gradient that is kept in each step",
+        Ge(0),
+        Lt(1),
+    ] = 0.999
+    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    warmup_steps: Annotated[int, "steps in which the learning rate grows linearly", Ge(0)] = 0
+    r: Annotated[float, "power of the step in the weights of the average", Ge(0)] = 0.0
+    weight_lr_power: Annotated[
+        float, "power of the largest learning rate so far in the weights of the average", Ge(0)
+    ] = 2.0
+    decay_at: Annotated[
+        Literal["y", "z"], "point that weight decay is taken at: that of the gradients, or z"
+    ] = "y"
+
+    decoupled: ClassVar[bool] = True
+    default_lr: ClassVar[float | None] = 0.0025
+
+    def init(self, params: Params, about: About) -> State:
+        """Start with all three points at the same place."""
+        return {**start(params), "square": trees.zeros(params)}
+
+    def step(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the next y, and the state with the next x and z."""
+        _, grad = self.gradient(params, ask)
+        squares = {name: g * g for name, g in grad.items()}
+        square = trees.mixed(state["square"], squares, self.beta2)
+        biased = 1 - self.beta2**step
+        way = {n: g / ((square[n] / biased).sqrt() + self.eps) for n, g in grad.items()}
+        way = trees.add(way, state["z"] if self.decay_at == "z" else params, self.weight_decay)
+        rate = warmed(lr, step, self.warmup_steps)
+        return advanced(self, {**state, "square": square}, way, rate, step, self.beta1)
+
+    def at(self, params: Params, state: State) -> Params:
+        """Return the average x."""
+        average: Params = state["x"]
+        return average

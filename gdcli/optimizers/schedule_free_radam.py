@@ -1,0 +1,81 @@
+"""Schedule-Free RAdam: RAdam, which needs no warm-up, with an average of its points handed out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import torch
+from annotated_types import Ge, Gt, Lt
+
+from gdcli import trees
+from gdcli.method import Method
+from gdcli.optimizers.schedule_free_sgd import advanced, start
+
+if TYPE_CHECKING:
+    from gdcli.method import About, Ask, State
+    from gdcli.problem import Array, Params
+
+
+@dataclass(frozen=True)
+class ScheduleFreeRAdam(Method):
+    """z -= lr * rectifier * grad(y) / (sqrt(square_hat) + eps); x and y as in Schedule-Free SGD.
+
+    Liu et al. 2020 and Defazio et al. 2024, as in the package schedulefree: the rectifier is 0, or 1
+    and without the divisor, in the first steps, in which the mean square is not reliable. Weight
+    decay is taken at y. The default learning rate is that of the package.
+    """
+
+    beta1: Annotated[
+        float, "share of the average in the point at which gradients are taken", Ge(0), Lt(1)
+    ] = 0.9
+    beta2: Annotated[
+        float,
+        "share of the running mean of the squared gradient that is kept in each step",
+        Ge(0),
+        Lt(1),
+    ] = 0.999
+    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    r: Annotated[float, "power of the step in the weights of the average", Ge(0)] = 0.0
+    weight_lr_power: Annotated[
+        float, "power of the largest learning rate so far in the weights of the average", Ge(0)
+    ] = 2.0
+    silent_sgd_phase: Annotated[
+        bool, "stand still while the mean square is not reliable, instead of plain descent"
+    ] = True
+
+    decoupled: ClassVar[bool] = True
+    default_lr: ClassVar[float | None] = 0.0025
+
+    def init(self, params: Params, about: About) -> State:
+        """Start with all three points at the same place."""
+        return {**start(params), "square": trees.zeros(params)}
+
+    def step(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the next y, and the state with the next x and z."""
+        _, grad = self.gradient(params, ask)
+        squares = {name: g * g for name, g in grad.items()}
+        square = trees.mixed(state["square"], squares, self.beta2)
+        # Always float64: whether rho exceeds 4 must not depend on rounding.
+        beta2 = trees.number(params).double() + self.beta2
+        biased = 1 - beta2**step
+        rho_inf = 2 / (1 - beta2) - 1
+        rho = rho_inf - 2 * step * beta2**step / biased
+        reliable = rho > 4  # noqa: PLR2004 -- of the paper
+        rectifier = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
+        factor = torch.where(reliable, rectifier, float(not self.silent_sgd_phase)).sqrt()
+        biased = biased.to(lr.dtype)
+        way = {
+            name: torch.where(reliable, g / ((square[name] / biased).sqrt() + self.eps), g)
+            for name, g in grad.items()
+        }
+        way = trees.add(way, params, self.weight_decay)
+        rate = lr * factor.to(lr.dtype)
+        return advanced(self, {**state, "square": square}, way, rate, step, self.beta1)
+
+    def at(self, params: Params, state: State) -> Params:
+        """Return the average x."""
+        average: Params = state["x"]
+        return average
