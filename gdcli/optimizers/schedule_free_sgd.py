@@ -1,4 +1,4 @@
-"""Schedule-Free SGD: descent that hands out an average of its points instead of lowering its rate."""
+"""Schedule-Free SGD: descent that averages its points instead of lowering its learning rate."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class ScheduleFreeSGD(Method):
 
     Defazio et al. 2024, equations 2 to 4: gradients, and weight decay with them, are taken at y; x
     is handed out. Its shares c are proportional to step**r times a power of the largest learning
-    rate so far. The formulas and the default learning rate are those of the package schedulefree. It
-    is meant for a constant learning rate, after a warm-up.
+    rate so far. The formulas and the default learning rate are those of the package schedulefree.
+    It is meant for a constant learning rate, after a warm-up.
     """
 
     beta: Annotated[
@@ -81,5 +81,7 @@ def advanced(  # noqa: PLR0913, PLR0917 -- all that the three points depend on
     weight = step**rule.r * largest**rule.weight_lr_power
     total = state["total"] + weight
     z = trees.add(state["z"], direction, -lr)
-    x = trees.mixed(z, state["x"], quotient(weight, total))
-    return trees.mixed(x, z, beta), {**state, "x": x, "z": z, "total": total, "largest": largest}
+    # Written as differences, so that points at the same place stay there.
+    x = trees.add(state["x"], trees.add(z, state["x"], -1.0), quotient(weight, total))
+    y = trees.add(x, trees.add(z, x, -1.0), 1 - beta)
+    return y, {**state, "x": x, "z": z, "total": total, "largest": largest}

@@ -76,14 +76,14 @@ def stacked(
     The rules are of one class and differ in numbers alone.
     """
     fields = rules[0].stacked_fields()
-    numbers = {
-        name: torch.tensor([getattr(rule, name) for rule in rules], dtype=torch.float64)
-        for name in fields
-    }
     given = starts or [start() for _ in rules]
     params = {name: torch.stack([each[name] for each in given]) for name in given[0]}
-    lr = torch.tensor(rates, dtype=torch.float64)
-    data = batches()
+    dtype = params["w1"].dtype
+    numbers = {
+        name: torch.tensor([getattr(rule, name) for rule in rules], dtype=dtype) for name in fields
+    }
+    lr = torch.tensor(rates, dtype=dtype)
+    data = [(x.to(dtype), y.to(dtype)) for x, y in batches()]
     whole = torch.cat([x for x, _ in data]), torch.cat([y for _, y in data])
 
     def mapped(function: Callable[..., Any]) -> Callable[..., Any]:

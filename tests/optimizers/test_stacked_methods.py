@@ -26,7 +26,7 @@ from gdcli.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from gdcli.optimizers.schedule_free_radam import ScheduleFreeRAdam
 from gdcli.optimizers.schedule_free_sgd import ScheduleFreeSGD
 from gdcli.optimizers.sophia import Sophia
-from tests.optimizers.oracle import furthest, ours, start
+from tests.optimizers.oracle import ask_of, furthest, ours, start
 from tests.optimizers.stacked import stacked
 
 # Rules of trials that differ in numbers, and their learning rates.
@@ -120,3 +120,34 @@ def test_a_diverging_neighbour_changes_no_bit(name: str, bad: float) -> None:
     for i in (0, 2):
         for parameter, array in alone[i].items():
             assert torch.equal(beside[i][parameter], array)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_stack_in_float32_stays_in_float32(name: str) -> None:
+    made, rates = rules(name, decays=True)
+    starts = [{n: p.float() for n, p in start().items()} for _ in made]
+    for point in stacked(made, rates, starts, steps=4):
+        assert {array.dtype for array in point.values()} == {torch.float32}
+
+
+def flat(tree: Any) -> list[torch.Tensor]:
+    return (
+        [leaf for held in tree.values() for leaf in flat(held)]
+        if isinstance(tree, dict)
+        else [tree]
+    )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_step_changes_nothing_given_and_keeps_the_form_of_its_state(name: str) -> None:
+    for rule, rate in zip(*rules(name, decays=True), strict=True):
+        params, lr = start(), torch.tensor(rate, dtype=torch.float64)
+        state = rule.init(params, ask_of(0))
+        for step in range(3):
+            given = [*flat(params), *flat(state)]
+            kept = [array.clone() for array in given]
+            params, after = rule.step(params, state, ask_of(step), lr, step + 1)
+            assert all(map(torch.equal, given, kept))
+            assert [a.shape for a in flat(after)] == [a.shape for a in flat(state)]
+            assert after.keys() == state.keys()
+            state = after
