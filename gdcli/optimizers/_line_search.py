@@ -1,0 +1,209 @@
+"""Line searches, and the loss of a batch at points that are flat vectors.
+
+All of it is code for one trial that torch.func.vmap maps: each trial of a stack ends its search by
+itself, and is not charged for what the others go on to ask.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdcli.method import Ask, Method
+    from gdcli.problem import Array, Params
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The loss of a step's batch at flat vectors, with the weight decay of a rule as its part."""
+
+    rule: Method
+    ask: Ask
+    like: Params  # names and shapes
+
+    def vector(self, tree: Params) -> Array:
+        """Return all parameters as one vector, shape (n,)."""
+        return torch.cat([tree[name].reshape(-1) for name in self.like])
+
+    def params(self, vector: Array) -> Params:
+        """Return a vector as parameters."""
+        parts = vector.split([param.numel() for param in self.like.values()])
+        shaped = zip(self.like.items(), parts, strict=True)
+        return {name: part.view(param.shape) for (name, param), part in shaped}
+
+    def slopes(self, x: Array) -> tuple[Array, Array]:
+        """Return loss and gradient."""
+        loss, grad = self.ask(self.params(x))
+        slope = self.vector(grad)
+        if not self.rule.decays:
+            return loss, slope
+        decay = self.rule.weight_decay
+        return loss + 0.5 * decay * (x * x).sum(), slope + decay * x
+
+    def loss(self, x: Array) -> Array:
+        """Return the loss alone."""
+        loss = self.ask.loss(self.params(x))
+        return loss + 0.5 * self.rule.weight_decay * (x * x).sum() if self.rule.decays else loss
+
+    def hessian_product(self, x: Array, direction: Array) -> Array:
+        """Return the Hessian at x times a direction."""
+        return self._decayed(self.ask.hessian_product, x, direction)
+
+    def gauss_newton_product(self, x: Array, direction: Array) -> Array:
+        """Return the Gauss-Newton matrix at x times a direction."""
+        return self._decayed(self.ask.gauss_newton_product, x, direction)
+
+    def _decayed(
+        self, product: Callable[[Params, Params], Params], x: Array, direction: Array
+    ) -> Array:
+        found = self.vector(product(self.params(x), self.params(direction)))
+        return found + self.rule.weight_decay * direction if self.rule.decays else found
+
+
+class Line(NamedTuple):
+    """A line to search: the points x + t * direction."""
+
+    batch: Batch
+    x: Array
+    loss: Array  # at x
+    grad: Array  # at x
+    direction: Array
+    slope: Array  # of the loss along the direction, at x
+
+    def at(self, t: Array) -> Array:
+        """Return the point at t."""
+        return torch.addcmul(self.x, self.direction, t)
+
+    def reached(self, t: Array) -> Array:
+        """Return the point at t; x itself where t is 0, whatever the direction holds."""
+        return torch.where(t > 0, self.at(t), self.x)
+
+    def hopeless(self, first: Array) -> Array:
+        """Return whether no decrease can be seen along the line.
+
+        Then the decrease that the slope foretells for the first step is below the rounding of the
+        loss, the direction leads uphill, or there are numbers that are not finite.
+        """
+        return ~(-(first * self.slope) > self.rounding()) | ~self.loss.isfinite()
+
+    def rounding(self) -> Array:
+        """Return the spacing of numbers at the loss."""
+        return torch.finfo(self.loss.dtype).eps * self.loss.abs()
+
+
+def line(batch: Batch, x: Array, loss: Array, grad: Array, direction: Array) -> Line:
+    """Return the line from x along a direction."""
+    return Line(batch, x, loss, grad, direction, (grad * direction).sum())
+
+
+class Found(NamedTuple):
+    """Where a search ended: t is 0, and the rest that of the start, where it found nothing."""
+
+    t: Array
+    loss: Array
+    slope: Array
+    grad: Array
+
+
+def back_tracking(
+    along: Line, first: Array, done: Array, c: Any, factor: Any, most: int
+) -> tuple[Array, Array]:
+    """Return the last step tried, and whether it decreases the loss enough (Armijo 1966).
+
+    That is by at least c * t * slope. Each trial step is `factor` times the one before; there are
+    at most `most`. A trial that is done from the start tries none.
+    """
+    t, found = first, torch.zeros_like(done)
+    for tried in range(most):
+        if along.batch.ask.everyone(done):
+            break
+        there = along.batch.loss(along.at(t))
+        enough = ~done & (there <= along.loss + c * t * along.slope)
+        found, done = found | enough, done | enough
+        if tried < most - 1:
+            t = torch.where(done, t, factor * t)
+    return t, found
+
+
+def strong_wolfe(along: Line, first: Array, c1: Any, c2: Any, most: int) -> Found:
+    """Return a step that fulfils the strong Wolfe conditions, after at most `most` trial points.
+
+    These are loss(t) <= loss(0) + c1 * t * slope(0) and |slope(t)| <= c2 * |slope(0)|; with an
+    infinite c2 the second always holds, and the first trial point that decreases the loss enough
+    is taken. Where no point fulfils them, the lowest point found so far is returned.
+
+    Nocedal and Wright 2006, algorithms 3.5 and 3.6, with the cubic interpolation and the
+    safeguards of torch.optim.LBFGS: steps grow at most tenfold, and those within a bracket keep a
+    tenth of it away from its ends. Unlike there, the second trial point is already compared with
+    the first, as in the book, and a trial ends where its bracket is so narrow that the loss no
+    longer changes in it, rather than at a fixed width. A point with a loss that is not finite
+    counts as too high.
+    """
+    threshold, flat = c1 * along.slope, c2 * along.slope.abs()
+    rounding = along.rounding()
+    low = high = _point(torch.zeros_like(along.loss), along.loss, along.slope, along.grad)
+    t, done = first, along.hopeless(first)
+    bracketed = cramped = torch.zeros_like(done)
+    for tried in range(most):
+        if along.batch.ask.everyone(done):
+            break
+        loss, grad = along.batch.slopes(along.at(t))
+        slope = (grad * along.direction).sum()
+        new = _point(t, loss, slope, grad)
+        lower = loss < low[1]
+        decreased = lower & (loss <= along.loss + t * threshold)
+        accepted = decreased & (slope.abs() <= flat)
+        if tried == most - 1 or along.batch.ask.everyone(done | accepted):
+            low = torch.where(~done & lower, new, low)
+            break
+        turned = bracketed & decreased & (slope * (high[0] - low[0]) < 0)
+        beyond = torch.where(lower, torch.where(turned, high, low), new)
+        low, high = torch.where(done, low, torch.where(lower, new, low)), beyond
+        bracketed = bracketed | ~decreased | (slope >= 0)
+        t, cramped = _next(low, high, bracketed, cramped)
+        narrow = (high[0] - low[0]).abs() * along.slope.abs() <= rounding
+        done = done | accepted | (bracketed & narrow)
+    return Found(low[0], low[1], low[2], low[3:])
+
+
+def _point(t: Array, loss: Array, slope: Array, grad: Array) -> Array:
+    """Return what is known of a point of the line as one vector: one choice moves all of it."""
+    return torch.cat([torch.stack([t, loss, slope]), grad])
+
+
+def _next(low: Array, high: Array, bracketed: Array, cramped: Array) -> tuple[Array, Array]:
+    """Return the next trial step, and whether it lies close to an end of its bracket.
+
+    Before there is a bracket, `low` is the last point and `high` the one before.
+    """
+    ordered = low[0] <= high[0]
+    left, right = (torch.where(ordered, a, b)[:3] for a, b in ((low, high), (high, low)))
+    a, b = left[0], right[0]
+    width = b - a
+    # At least a hundredth of the last step further, at most to ten times the last point.
+    bottom = torch.where(bracketed, a, b + 0.01 * width)
+    top = torch.where(bracketed, b, 10 * b)
+    t = _cubic(left, right, bottom, top)
+    margin = 0.1 * width
+    close = bracketed & (torch.minimum(b - t, t - a) < margin)
+    moved = close & (cramped | (t >= b) | (t <= a))
+    inner = torch.where((t - b).abs() < (t - a).abs(), b - margin, a + margin)
+    return torch.where(moved, inner, t), close & ~moved
+
+
+def _cubic(left: Array, right: Array, bottom: Array, top: Array) -> Array:
+    """Return where the cubic through losses and slopes of two points is lowest, within bounds.
+
+    It is the middle of the bounds where there is none (Nocedal and Wright 2006, equation 3.59).
+    """
+    d1 = left[2] + right[2] - 3 * (left[1] - right[1]) / (left[0] - right[0])
+    d2 = (d1 * d1 - left[2] * right[2]).sqrt()  # nan where the cubic has no minimum
+    share = (right[2] + d2 - d1) / (right[2] - left[2] + 2 * d2)
+    lowest = right[0] - (right[0] - left[0]) * share
+    within = torch.minimum(torch.maximum(lowest, bottom), top)
+    return torch.where(lowest.isfinite(), within, 0.5 * (bottom + top))
