@@ -43,10 +43,15 @@ class Lbfgs(Method):
     default_lr: ClassVar[float] = 1.0
 
     def init(self, params: Params, about: About) -> State:
-        """Start with no pair: rows of zeros."""
+        """Start with no pair: rows of zeros, the last pair in the last row."""
         some = next(iter(params.values()))
         pairs = some.new_zeros((self.history, sum(param.numel() for param in params.values())))
-        return {"steps": pairs, "changes": pairs}
+        return {
+            "steps": pairs,
+            "changes": pairs,  # of the gradient, in a step
+            "products": some.new_zeros((self.history, self.history)),  # on and above the diagonal
+            "scale": some.new_ones(()),  # of the inverse Hessian that the pairs change
+        }
 
     def step(
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
@@ -55,36 +60,46 @@ class Lbfgs(Method):
         batch = Batch(self, ask, params)
         x = batch.vector(params)
         loss, grad = batch.slopes(x)
-        direction, known = quasi_newton(grad, state["steps"], state["changes"])
+        direction, known = quasi_newton(grad, state)
         along = line(batch, x, loss, grad, direction)
         first = lr * torch.where(known, 1.0, (1 / grad.abs().sum()).clamp(max=1.0))
         c2 = self.c2 if self.search == "wolfe" else float("inf")
         found = strong_wolfe(along, first, self.c1, c2, self.trials)
         foretold = -(found.t * along.slope)
-        curved = found.t * (found.slope - along.slope) > torch.finfo(x.dtype).eps * foretold
-        pair = {"steps": found.t * direction, "changes": found.grad - grad}
-        after = {
-            name: torch.where(curved, torch.cat([state[name][1:], new[None]]), state[name])
-            for name, new in pair.items()
-        }
+        curvature = found.t * (found.slope - along.slope)
+        curved = curvature > torch.finfo(x.dtype).eps * foretold
+        longer = with_pair(state, found.t * direction, found.grad - grad)
+        after = {name: torch.where(curved, longer[name], state[name]) for name in state}
         return batch.params(along.reached(found.t)), after
 
 
-def quasi_newton(grad: Array, steps: Array, changes: Array) -> tuple[Array, Array]:
+def with_pair(state: State, step: Array, change: Array) -> State:
+    """Return the state with one more pair, and without its first."""
+    steps = torch.cat([state["steps"][1:], step[None]])
+    column = (steps * change).sum(1)
+    kept = torch.nn.functional.pad(state["products"][1:, 1:], (0, 0, 0, 1))
+    return {
+        "steps": steps,
+        "changes": torch.cat([state["changes"][1:], change[None]]),
+        "products": torch.cat([kept, column[:, None]], dim=1),
+        "scale": column[-1] / (change * change).sum(),
+    }
+
+
+def quasi_newton(grad: Array, state: State) -> tuple[Array, Array]:
     """Return the direction -H * grad, and whether there is a pair at all.
 
-    `steps` and `changes` have the shape (history, n), the last pair in the last row and zeros where
-    there is none. The two loops of Nocedal 1980 are written as two triangular systems, which are
-    the same sums in a few batched products.
+    The two loops of Nocedal 1980 are written as two triangular systems in the products of steps
+    and changes: the same sums in a few operations. None of them is a matrix product, whose bits
+    depend on how many trials are stacked.
     """
-    products = steps @ changes.mT
-    curvature = products.diagonal()
-    known = curvature[-1] > 0
+    steps, changes, scale = state["steps"], state["changes"], state["scale"]
+    curvature = state["products"].diagonal()
     empty = (curvature <= 0).to(grad.dtype)
-    triangle = products + torch.diag(empty)
-    ahead = torch.linalg.solve_triangular(triangle, (steps @ grad)[:, None], upper=True)[:, 0]
-    rest = grad - ahead @ changes
-    scale = torch.where(known, curvature[-1] / changes[-1].square().sum(), 1.0)
-    back = (curvature + empty) * ahead - scale * (changes @ rest)
-    back = torch.linalg.solve_triangular(triangle.mT, back[:, None], upper=False)[:, 0]
-    return -(scale * rest + back @ steps), known
+    triangle = state["products"] + torch.diag(empty)
+    along = (steps * grad).sum(1, keepdim=True)
+    ahead = torch.linalg.solve_triangular(triangle, along, upper=True)
+    rest = grad - (ahead * changes).sum(0)
+    back = curvature[:, None] * ahead - scale * (changes * rest).sum(1, keepdim=True)
+    back = torch.linalg.solve_triangular(triangle.mT, back, upper=False)
+    return -(scale * rest + (back * steps).sum(0)), curvature[-1] > 0
