@@ -59,11 +59,11 @@ class LevenbergMarquardt(Method):
         # Of z' G z, as (G + damping * I) z is the residual less the gradient.
         bent = (z * residual).sum() - along.slope - damping * (z * z).sum()
         foretold = -lr * (along.slope + 0.5 * lr * bent)
-        hopeless = ~(foretold > along.rounding()) | ~loss.isfinite()
+        hopeless = along.hopeless(lr)
         if ask.everyone(hopeless):
             return params, state
         gain = (loss - batch.loss(along.at(lr))) / foretold
-        better = ~hopeless & (gain > 0)
+        better = ~hopeless & (foretold > 0) & (gain > 0)
         narrowed = damping * (1 - (2 * gain - 1) ** 3).clamp(min=1 / 3)
         changed = torch.where(better, narrowed, damping * state["growth"])
         # Where even a tiny step fails, no larger damping helps.

@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from gdcli import trees
 from gdcli.engine.reference.ask import TrialAsk
 from gdcli.method import Method
 
@@ -117,20 +118,21 @@ class StackAsk:
         return self(params)
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
-        """Return the derivative of the gradient along a direction."""
+        """Return the gradient of the slope along a direction."""
         self.charges.add()
-        grad = torch.func.grad(lambda params: self.loss_of(params, self.data))
-        return cast("Params", torch.func.jvp(grad, (params,), (direction,))[1])
+
+        def slope(params: Params) -> Tensor:
+            return trees.dot(torch.func.grad(self.loss_of)(params, self.data), direction)
+
+        return cast("Params", torch.func.grad(slope)(params))
 
     def gauss_newton_product(self, params: Params, direction: Params) -> Params:
-        """Return J' H J times a direction."""
+        """Return J' H J times a direction: J times it is the derivative of J' u, linear in u."""
         self.charges.add()
-        z, pushed = torch.func.jvp(
-            lambda params: outputs(params, self.data), (params,), (direction,)
-        )
+        z, pull = torch.func.vjp(lambda params: outputs(params, self.data), params)
+        pushed = torch.func.grad(lambda u: trees.dot(pull(u)[0], direction))(torch.zeros_like(z))
         slope = torch.func.grad(lambda z: cost(z, self.data))
-        bent = torch.func.jvp(slope, (z,), (pushed,))[1]
-        pull = torch.func.vjp(lambda params: outputs(params, self.data), params)[1]
+        bent = torch.func.grad(lambda z: (slope(z) * pushed).sum())(z)
         return cast("Params", pull(bent)[0])
 
     def signs(self, params: Params) -> Params:

@@ -51,9 +51,7 @@ def optax_armijo(rule: Armijo, lr: float, decay: float = 0.0) -> oracle.Params:
     def step(params: Any, state: Any, x: Any, y: Any) -> Any:
         loss = partial(jax_loss, x=x, y=y, decay=decay)
         value, grad = jax.value_and_grad(loss)(params)
-        updates, state = chain.update(
-            grad, state, params, value=value, grad=grad, value_fn=loss
-        )
+        updates, state = chain.update(grad, state, params, value=value, grad=grad, value_fn=loss)
         return optax.apply_updates(params, updates), state
 
     for at in range(STEPS):
