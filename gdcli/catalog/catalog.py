@@ -278,7 +278,10 @@ MEASURES: Catalogue[Measure] = Catalogue("measures", Measure)  # type: ignore[ty
 
 def catalogue_of(part: str) -> Catalogue[Any]:
     """Return where a part of a composed name is found: among the wrappers, or the optimizers."""
-    return WRAPPERS if part in WRAPPERS.names() else OPTIMIZERS
+    for catalogue in (OPTIMIZERS, WRAPPERS):  # to ask for plugins takes longer than all the rest
+        if part in catalogue.built_in():
+            return catalogue
+    return WRAPPERS if part in plugins(WRAPPERS.folder) else OPTIMIZERS
 
 
 def find_composed(reference: str, where: str) -> type[Composed]:
@@ -304,12 +307,13 @@ def _part(part: str, whole: str, where: str) -> Part:
         raise UserError(where, f"torch moves the parameters of {part} itself: it is no part", fix)
     if is_own(part):
         return Part(name_in(part), _own_part(part, where))
-    if part not in {*OPTIMIZERS.names(), *WRAPPERS.names()}:
+    catalogue = catalogue_of(part)
+    if part not in catalogue.built_in() and part not in plugins(catalogue.folder):
         names = [*OPTIMIZERS.names(), *WRAPPERS.names()]
         hint = suggestion(part, names) or entry_meant(OPTIMIZERS.folder, part, names)
         what = f"there is no optimizer or wrapper {show(part)}"
         raise UserError(where, what, hint or "see: gdcli optimizers")
-    return Part(part, catalogue_of(part).find(part, where))
+    return Part(part, catalogue.find(part, where))
 
 
 def _own_part(part: str, where: str) -> type[Rule | Wrapper]:

@@ -143,12 +143,12 @@ def check(
         str,
         typer.Argument(
             metavar="FILE",
-            help="file with a problem, optimizer, schedule or measure, or its name",
+            help="file with a problem, optimizer, wrapper, schedule or measure, or its name",
         ),
     ],
     **given: object,
 ) -> int:
-    """Check a problem, optimizer, schedule or measure of your own.
+    """Check a problem, optimizer, wrapper, schedule or measure of your own.
 
     It must keep the laws that the built-in ones keep: the gradient is that of the loss, nothing is
     changed in place, what is drawn follows from the seed, a trial alone gives the same result as in

@@ -13,8 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue, name_of
-from gdcli.catalog.user_code import absolute, holds, is_file
+from gdcli.catalog.catalog import (
+    MEASURES,
+    OPTIMIZERS,
+    PROBLEMS,
+    SCHEDULES,
+    WRAPPERS,
+    Catalogue,
+    name_of,
+)
+from gdcli.catalog.user_code import absolute, holds, is_file, parts_of
 from gdcli.engine.device import Torch, device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import needs_torch, program_for, starting_point, why_not_stacked
@@ -35,7 +43,9 @@ from gdcli.laws.law import (
     trials_of,
 )
 from gdcli.laws.of_measures import MeasureLaws
+from gdcli.laws.of_methods import MethodLaws, WrapperLaws
 from gdcli.measure import MEASURED
+from gdcli.method import Method
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Data, Network, Problem
 from gdcli.problems.linear_regression import LinearRegression
@@ -431,25 +441,33 @@ def _parts(data: Data) -> list[tuple[str, dict[str, Any]]]:
     return [("train", data.train), ("test", data.test), ("constants", data.constants)]
 
 
+def _of_rule(rule: type[Any]) -> OptimizerLaws | MethodLaws:
+    return MethodLaws(rule) if issubclass(rule, Method) else OptimizerLaws(rule)
+
+
 LAWS: dict[str, Any] = {
     "problem": ProblemLaws,
-    "optimizer": OptimizerLaws,
+    "optimizer": _of_rule,
+    "wrapper": WrapperLaws,
     "schedule": ScheduleLaws,
     "measure": MeasureLaws,
 }
 
 
 def check(reference: str, where: str) -> dict[str, list[Kept]]:
-    """Return the results of the laws, by "problem", "optimizer", "schedule" and "measure".
+    """Return the results of the laws, by "problem", "optimizer", "wrapper", "schedule", "measure".
 
     Raises UserError, naming `where`, for a reference to none of them, and for a file that cannot
     be run.
     """
     reference = absolute(reference)
-    catalogues: tuple[Catalogue[Any], ...] = (PROBLEMS, OPTIMIZERS, SCHEDULES, MEASURES)
+    catalogues: tuple[Catalogue[Any], ...]
+    catalogues = (PROBLEMS, OPTIMIZERS, WRAPPERS, SCHEDULES, MEASURES)
+    if len(parts_of(reference)) > 1:
+        return {"optimizer": kept(_of_rule(OPTIMIZERS.find(reference, where)))}
     found = {c.word: c.find(reference, where) for c in catalogues if _has(c, reference, where)}
     if not found:
-        what = f"{show(reference)} holds no problem, optimizer, schedule or measure"
+        what = f"{show(reference)} holds no problem, optimizer, wrapper, schedule or measure"
         raise UserError(where, what, "give a file that does; gdcli new writes one")
     return {word: kept(LAWS[word](cls)) for word, cls in found.items()}
 

@@ -50,7 +50,7 @@ def test_a_class_and_a_name_are_checked_too(shell: Shell, monkeypatch: pytest.Mo
     ("text", "said"),
     [
         ("def (:\n", "mine.py:1: it is not Python: invalid syntax; "),
-        ("x = 1\n", "gdcli check: {0} holds no problem, optimizer, schedule or measure; "),
+        ("x = 1\n", "gdcli check: {0} holds no problem, optimizer, wrapper, schedule or measure; "),
         (
             RULE + RULE.replace("MyRule", "Other").partition("\n\n\n")[2],
             "mine.py:20: it holds more",
