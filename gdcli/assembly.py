@@ -6,6 +6,7 @@ The whole of `muon+adamw+ema` is Wrapped(Ema, Routed(Muon, Elementwise(AdamW))).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from gdcli.optimizer import Optimizer
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
     from gdcli.problem import Array, Params
+
+
+DECAY = "decay"  # the weight decay among the numbers of a rule
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,35 @@ class Elementwise(Method):
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the rule's direction for each parameter, and the next states."""
-        _, gradient = self.gradient(params, ask)
-        found, after = {}, {}
-        for name, param in params.items():
-            found[name], after[name] = self.rule.update(gradient[name], state[name], param, step)
-        return found, after
+        _, gradient = ask(params)
+        # The rule computes with stacked arrays as it does where it is not part of another.
+        numbers = {n: v for n, v in vars(self.rule).items() if hasattr(v, "ndim")}
+        if self.decays and not self.decoupled:
+            numbers[DECAY] = self.weight_decay
+
+        def update(
+            numbers: Params, params: Params, gradient: Params, state: State
+        ) -> tuple[Params, State]:
+            found, after = {}, {}
+            for name, param in params.items():
+                given = gradient[name], state[name], param, step
+                found[name], after[name] = self._updated(numbers, *given)
+            return found, after
+
+        found: tuple[Params, State] = ask.stacked(update, numbers, params, gradient, state)
+        return found
+
+    def _updated(
+        self, numbers: Params, grad: Array, state: State, param: Array, step: int
+    ) -> tuple[Array, State]:
+        """Return the rule's direction and next state of one parameter."""
+        rule = copy(self.rule)
+        spread = {n: v.reshape(*v.shape, *[1] * (param.ndim - v.ndim)) for n, v in numbers.items()}
+        if DECAY in spread:
+            grad = grad + spread.pop(DECAY) * param
+        for name, value in spread.items():
+            object.__setattr__(rule, name, value)
+        return rule.update(grad, state, param, step)
 
 
 @dataclass(frozen=True)

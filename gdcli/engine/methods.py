@@ -1,4 +1,4 @@
-"""Methods on a stack of trials: code of one trial, mapped by torch.func.vmap.
+"""Methods on a stack of trials: code of one trial, mapped over the trials.
 
 What a method asks leaves the mapping: the stacked program answers for all trials at once. States
 and steps are torch tensors with the trials first, also where the program computes in NumPy.
@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import NumPy, Torch
-from gdcli.engine.programs.vmap import uncompiled
+from gdcli.engine.mapped import mapped, of_the_stack
 from gdcli.engine.sampling import signs
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
@@ -32,33 +32,6 @@ if TYPE_CHECKING:
     from gdcli.problem import Array, Params
 
 STATE, SEEN = "state", "seen"  # what a stack of methods keeps besides the parameters
-
-
-class _Unmapped(torch.autograd.Function):
-    """A function of stacked arrays, called from within vmap with those of one trial."""
-
-    @staticmethod
-    def forward(function: Callable[..., Any], *arrays: Tensor) -> Any:
-        raise NotImplementedError
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        pass
-
-    @staticmethod
-    def vmap(info: Any, in_dims: Any, function: Callable[..., Any], *arrays: Tensor) -> Any:
-        stacked = [
-            array.expand(info.batch_size, *array.shape) if axis is None else array.movedim(axis, 0)
-            for array, axis in zip(arrays, in_dims[1:], strict=True)
-        ]
-        found = function(*stacked)
-        return found, tuple(0 for _ in found)
-
-
-def _unmapped(function: Callable[..., tuple[Tensor, ...]], *arrays: Tensor) -> tuple[Tensor, ...]:
-    """Call a function of stacked arrays from within vmap."""
-    found = _Unmapped.apply(function, *arrays)  # type: ignore[no-untyped-call]
-    return cast("tuple[Tensor, ...]", found)
 
 
 class StackedAsk:
@@ -86,18 +59,17 @@ class StackedAsk:
     ) -> tuple[Tensor, Params]:
         program, stack = self.stack.program, self.stack
 
-        def answer(*arrays: Tensor) -> tuple[Tensor, ...]:
+        def answer(params: Params) -> tuple[Tensor, Params]:
             buffers = program.buffers
-            loss, grads = program.loss_and_gradient(stack.into(params, arrays), batch)
+            loss, grads = program.loss_and_gradient(stack.together(params), batch)
             if clip and stack.first.clip_norm is not None:
                 grads = self._clipped(grads)
             if self.passed:  # buffers follow the first pass of a step
                 program.buffers = buffers
             self.passed = True
-            return stack.flat(loss), *stack.out_of(grads, params)
+            return stack.flat(loss), stack.apart(grads)
 
-        loss, *grads = self._answered(answer, params, size)
-        return loss, dict(zip(params, grads, strict=True))
+        return cast("tuple[Tensor, Params]", self._answered(size, answer, params))
 
     def _clipped(self, grads: Params) -> Params:
         program, limit = self.stack.program, self.stack.limit
@@ -108,11 +80,10 @@ class StackedAsk:
         """Return the loss of the batch."""
         program, stack = self.stack.program, self.stack
 
-        def answer(*arrays: Tensor) -> tuple[Tensor]:
-            return (stack.flat(program.batch_loss(stack.into(params, arrays), self.batch)),)
+        def answer(params: Params) -> Tensor:
+            return stack.flat(program.batch_loss(stack.together(params), self.batch))
 
-        (loss,) = self._answered(answer, params, self.size)
-        return loss
+        return cast("Tensor", self._answered(self.size, answer, params))
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
         """Return the product of the batch's Hessian."""
@@ -125,50 +96,50 @@ class StackedAsk:
     def _product(
         self, product: Callable[[Params, Params, Any], Params], params: Params, direction: Params
     ) -> Params:
-        stack, count = self.stack, len(params)
+        stack = self.stack
 
-        def answer(*arrays: Tensor) -> tuple[Tensor, ...]:
-            point, along = stack.into(params, arrays[:count]), stack.into(params, arrays[count:])
-            return tuple(stack.out_of(product(point, along, self.batch), params))
+        def answer(params: Params, direction: Params) -> Params:
+            held = stack.together(params), stack.together(direction)
+            return stack.apart(product(*held, self.batch))
 
-        both = {**params, **{f"{name} along": direction[name] for name in params}}
-        return dict(zip(params, self._answered(answer, both, self.size), strict=True))
+        return cast("Params", self._answered(self.size, answer, params, direction))
 
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step: those of a trial's seed."""
         stack = self.stack
 
-        def answer(*arrays: Tensor) -> tuple[Tensor, ...]:
+        def answer(params: Params) -> Params:
             seeds, step = stack.program.layout.seeds, stack.program.step
-            found = []
-            for name, array in zip(params, arrays, strict=True):
+            found = {}
+            for name, array in params.items():
                 shape = tuple(array.shape[1:])
                 drawn = [signs((stack.name, seed), name, step, shape) for seed in seeds]
-                found.append(stack.torch.array(np.stack(drawn))[stack.seed])
-            return tuple(found)
+                found[name] = stack.torch.array(np.stack(drawn))[stack.seed]
+            return found
 
-        found = self._answered(answer, params, 0)
-        return dict(zip(params, found, strict=True))
+        return cast("Params", self._answered(0, answer, params))
+
+    def stacked(self, function: Callable[..., Any], *given: Any) -> Any:
+        """Return a function's tensors, computed for all trials at once."""
+        return of_the_stack(function, self.stack.places, given)
 
     def everyone(self, done: Tensor) -> bool:
         """Return whether all trials are done; those that have ended are."""
         found = True
 
-        def answer(done: Tensor) -> tuple[Tensor]:
+        def answer(done: Tensor) -> tuple[Tensor, ...]:
             nonlocal found
             self.active = (~done).to(self.active.dtype)
             found = bool(done.all())
-            return (done.clone(),)
+            return ()
 
-        _unmapped(answer, done | self.ended)
+        of_the_stack(answer, self.stack.places, (done | self.ended,))
         return found
 
-    def _answered(
-        self, answer: Callable[..., tuple[Tensor, ...]], given: Params, size: int
-    ) -> tuple[Tensor, ...]:
+    def _answered(self, size: int, answer: Callable[..., Any], *given: Params) -> Any:
         """Return what the program answers, charged to the trials that are not done."""
         self.seen = self.seen + size * self.active
-        return _unmapped(answer, *given.values())
+        return of_the_stack(answer, self.stack.places, given)
 
 
 def clipping(program: Program, grads: Params, limit: Array) -> Array:
@@ -229,15 +200,6 @@ class StackedMethod(StackedRule):
             apart = {name: tensor.numpy() for name, tensor in apart.items()}
         return self.program.together(apart)
 
-    def into(self, names: Params, arrays: Sequence[Tensor]) -> Params:
-        """Return the program's parameters, of tensors in the order of names."""
-        return self.together(dict(zip(names, arrays, strict=True)))
-
-    def out_of(self, params: Params, names: Params) -> list[Tensor]:
-        """Return tensors in the order of names, of the program's parameters."""
-        found = self.apart(params)
-        return [found[name] for name in names]
-
     def _one(self, numbers: Params) -> Method:
         """Return the method with the numbers of one trial."""
         method = copy(self.first)
@@ -252,7 +214,7 @@ class StackedMethod(StackedRule):
         def of_one(numbers: Params, *rest: Any) -> Any:
             return function(self._one(numbers), *rest)
 
-        return uncompiled()(torch.func.vmap(of_one))(self.numbers, *given)
+        return mapped(of_one, self.places, (self.numbers, *given))
 
     def init(self, params: Params) -> dict[str, Any]:
         """Return the state of every trial, and the examples that it has asked for."""

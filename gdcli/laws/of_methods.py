@@ -93,7 +93,8 @@ class MethodLaws:
         y = torch.randn(EXAMPLES, generator=rng, dtype=torch.float64)
 
         def outputs(params: Params) -> Tensor:
-            return x @ torch.cat([param.reshape(-1) for param in params.values()])
+            predicted: Tensor = x @ torch.cat([p.reshape(-1) for p in params.values()])
+            return predicted
 
         def cost(z: Tensor) -> Tensor:
             error: Tensor = (z - y).square().mean()

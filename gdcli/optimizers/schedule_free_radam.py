@@ -63,7 +63,7 @@ class ScheduleFreeRAdam(Method):
         biased = 1 - beta2**step
         rho_inf = 2 / (1 - beta2) - 1
         rho = rho_inf - 2 * step * beta2**step / biased
-        reliable = rho > 4  # noqa: PLR2004 -- of the paper
+        reliable = rho > 4
         rectifier = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
         factor = torch.where(reliable, rectifier, float(not self.silent_sgd_phase)).sqrt()
         biased = biased.to(lr.dtype)
