@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 MLFLOW := .venv/mlflow/bin/mlflow
 
-.PHONY: help setup demo test test-rest test-all test-ray ray test-export exports test-yolo yolo words faults lint verify reference docs gallery bench clean
+.PHONY: help setup demo test test-rest test-all test-ray ray test-export exports test-yolo yolo test-oracles oracles words faults lint verify reference docs gallery bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 13
@@ -81,6 +81,15 @@ yolo: $(INSTALLED)-yolo  ## add what the problem yolo26 needs to .venv, under th
 $(INSTALLED)-yolo: $(INSTALLED)
 	$(PIP) --no-deps torchvision ultralytics-opencv-headless ultralytics-thop
 	$(PIP) opencv-python-headless pillow pyyaml requests psutil
+	@touch $@
+
+test-oracles: oracles  ## compare every rule with the packages of others, in float64
+	$(BIN)/python -m pytest tests/oracles
+
+oracles: $(INSTALLED)-oracles  ## add the packages that rules are compared with to .venv
+
+$(INSTALLED)-oracles: $(INSTALLED)
+	$(PIP) -e ".[oracles]"
 	@touch $@
 
 words: setup  ## print how often the words for trials are right, against runs ten times as long

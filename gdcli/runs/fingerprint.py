@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 # Where numbers and the lines of the tables are made.
 FOLDERS = (
     *("datasets", "engine", "measures"),
-    *("optimizers", "problem", "problems", "schedules"),
+    *("optimizers", "problem", "problems", "schedules", "wrappers"),
 )
 FILES = (
-    *("arrays.py", "formula.py", "measure.py", "optimizer.py", "schedule.py"),
-    *("catalog/catalog.py", "experiment/grid.py", "runs/csv_write.py"),
+    *("arrays.py", "asks.py", "assembly.py", "formula.py", "measure.py", "method.py"),
+    *("optimizer.py", "schedule.py", "trees.py"),
+    *("catalog/catalog.py", "catalog/composed.py", "experiment/grid.py", "runs/csv_write.py"),
     *("runs/table.py", "runs/work.py"),
 )
 OPENBLAS = "scipy_openblas_get_corename64_"  # as the wheels of NumPy bring it along
