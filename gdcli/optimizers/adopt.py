@@ -52,8 +52,9 @@ class ADOPT(Optimizer):
         root = xp.sqrt(state["square"])
         quotient = grad / xp.where(root < self.eps, self.eps + 0 * root, root)
         if self.clip:
-            limit = (step - 1) ** 0.25
-            quotient = xp.clip(quotient, -limit, limit)
+            limit = (step - 1) ** 0.25 * xp.ones_like(quotient)
+            quotient = xp.where(quotient > limit, limit, quotient)
+            quotient = xp.where(quotient < -limit, -limit, quotient)
         mean = self.beta1 * state["mean"] + (1 - self.beta1) * quotient
         mean = either(first, xp.zeros_like(mean), mean)
         square = self.beta2 * state["square"] + (1 - self.beta2) * (grad * grad)
