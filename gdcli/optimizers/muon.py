@@ -61,15 +61,16 @@ class Muon(Method):
     ) -> tuple[Params, State]:
         """Return the scaled orthogonal matrix of each parameter's mean."""
         _, grad = self.gradient(params, ask)
-        mean = trees.mixed(state["mean"], grad, self.beta)
-        aim = trees.mixed(mean, grad, self.beta) if self.nesterov else mean
+        mean = lerp(grad, state["mean"], self.beta)
+        aim = lerp(grad, mean, self.beta) if self.nesterov else mean
         found = {name: self.of_matrix(flattened(m)).view_as(m) for name, m in aim.items()}
         return found, {"mean": mean}
 
     def of_matrix(self, matrix: Array) -> Array:
         """Return the scaled orthogonal matrix of one mean."""
         found = orthogonal(matrix, self.coefficients, self.iterations, self.eps)
-        return self.scale(matrix) * found
+        scale = self.scale(matrix)
+        return found if scale == 1.0 else scale * found
 
     def scale(self, matrix: Array) -> float:
         """Return the factor of the step, by the matrix's shape."""
@@ -77,6 +78,11 @@ class Muon(Method):
         if self.adjust == "original":
             return float(max(1, rows / columns) ** 0.5)
         return float(0.2 * max(rows, columns) ** 0.5) if self.adjust == "match_rms_adamw" else 1.0
+
+
+def lerp(a: Params, b: Params, share: Array) -> Params:
+    """Return a + share * (b - a), in one pass over each parameter."""
+    return {name: torch.lerp(a[name], b[name], share) for name in a}
 
 
 def flattened(param: Array) -> Array:

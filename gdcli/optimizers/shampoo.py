@@ -22,8 +22,9 @@ class Shampoo(Method):
 
     L = eps * I + sum(grad grad') and R = eps * I + sum(grad' grad). A convolution is a matrix with
     one row for each output channel. A side that is longer than `largest`, or of length 1, has no
-    factor, and the exponent of the other is twice as large: so a vector is multiplied by
-    L^(-2 * exponent), which is the full-matrix AdaGrad at the default.
+    factor, and the exponent of the other is twice as large. So a vector is multiplied by
+    L^(-2 * exponent), which is full-matrix AdaGrad at the default. Where no side has a factor, the
+    direction is the gradient.
 
     This is pytorch_optimizer's rule without its momentum, which averages a gradient with a
     multiplied one; with its learning rate, 0.001, and its eps. That package starts with roots of 0
@@ -77,6 +78,8 @@ def as_matrix(param: Array) -> Array:
 def sides(param: Array, largest: int) -> dict[str, int]:
     """Return the lengths of the sides that have a factor, by their names."""
     rows, columns = as_matrix(param).shape
+    if rows == columns == 1:
+        return {"left": 1}
     found = {"left": rows, "right": columns}
     return {side: size for side, size in found.items() if 1 < size <= largest}
 

@@ -26,6 +26,7 @@ SHAPES: dict[str, tuple[int, ...]] = {
     "words": (7, 3),
     "row": (1, 33),
     "bias": (6,),
+    "single": (1,),
     "scale": (5,),
     "vector": (40,),
 }
@@ -37,6 +38,7 @@ KINDS: dict[str, Kind] = {
     "words": "embedding",
     "row": "vector",
     "bias": "bias",
+    "single": "bias",
     "scale": "norm",
     "vector": "vector",
 }

@@ -138,6 +138,16 @@ def test_nothing_given_is_changed(case: Any) -> None:
 
 
 @every_rule
+def test_a_rate_of_0_moves_nothing(case: Any) -> None:
+    names = moved_by(case[0])
+    params, rate = start(names), torch.tensor(0.0).double()
+    state = case[0].init(params, Bowl(names=names))
+    for step in (1, 2):
+        after, state = case[0].step(params, state, Bowl(step, names), rate, step)
+        assert all(torch.equal(after[name], params[name]) for name in names)
+
+
+@every_rule
 def test_a_gradient_of_zero_makes_no_nan(case: Any) -> None:
     rule, _, lr = case
     names = moved_by(rule)
