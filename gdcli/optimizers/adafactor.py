@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -56,7 +57,8 @@ class Adafactor(Method):
         """Return the clipped step, relative to the parameter and to the learning rate."""
         _, grad = self.gradient(params, ask)
         squares = {name: g * g for name, g in grad.items()}
-        keep = 1 - float(step) ** -self.decay
+        # By exp: bits of pow depend on the number of stacked trials.
+        keep = 1 - (trees.number(params, -math.log(step)) * self.decay).exp()
         row = {n: squares[n].mean(-1, keepdim=True) for n in state["row"]}
         column = {n: squares[n].mean(-2, keepdim=True) for n in state["column"]}
         state = {
