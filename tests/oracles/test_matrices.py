@@ -54,9 +54,10 @@ def test_muon_is_that_of_torch_without_its_bfloat16(mine: Any, given: Any) -> No
     assert furthest(ours(Muon(**mine), 0.02, MATRICES), reference) < CLOSE
 
 
-def test_muon_in_bfloat16_is_near() -> None:
+@pytest.mark.parametrize("precision", ["own", "bfloat16"])
+def test_muon_is_near_that_of_torch_in_bfloat16(precision: Any) -> None:
     reference = theirs(lambda ps: torch.optim.Muon(ps, lr=0.02), MATRICES, flat=True)
-    apart = furthest(ours(Muon(), 0.02, MATRICES), reference)
+    apart = furthest(ours(Muon(precision=precision), 0.02, MATRICES), reference)
     assert 1e-6 < apart < 0.05
 
 
