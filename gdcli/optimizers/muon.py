@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -120,12 +120,48 @@ def orthogonal(
 
     The smaller of its two Gram matrices is multiplied, in bfloat16 if `low`.
     """
-    a, b, c = coefficients
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.mT if tall else matrix) / torch.linalg.vector_norm(matrix).clamp(min=eps)
-    x = x.bfloat16() if low else x
-    for _ in range(iterations):
-        gram = product(x, x.mT)
-        # Not addmm or add with its alpha: in bfloat16 their bits depend on the number of trials.
-        x = a * x + product(b * gram + c * product(gram, gram), x)
+    x = _NewtonSchulz.apply(x.bfloat16() if low else x, coefficients, iterations)  # type: ignore[no-untyped-call]
     return (x.mT if tall else x).to(matrix.dtype)
+
+
+class _NewtonSchulz(torch.autograd.Function):
+    """The iteration on one wide matrix; torch.func.vmap does it on the stack at once.
+
+    A product and a sum are then one operation, which vmap by itself would take apart.
+    """
+
+    @staticmethod
+    def forward(x: Array, coefficients: tuple[float, float, float], iterations: int) -> Array:
+        return newton_schulz(x[None], coefficients, iterations)[0]
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Keep nothing: no gradient flows through a step."""
+
+    @staticmethod
+    def vmap(
+        _: Any,
+        in_dims: tuple[int, None, None],
+        x: Array,
+        coefficients: tuple[float, float, float],
+        iterations: int,
+    ) -> tuple[Array, int]:
+        return newton_schulz(x.movedim(in_dims[0], 0), coefficients, iterations), 0
+
+
+def newton_schulz(x: Array, coefficients: tuple[float, float, float], iterations: int) -> Array:
+    """Return a x + b (x x') x + c (x x')^2 x, again and again, for a stack of wide matrices."""
+    a, b, c = coefficients
+    for _ in range(iterations):
+        if x.shape[1] == 1:  # batched products with a vector have bits that depend on the stack
+            square = (x * x).sum(2, keepdim=True)
+            x = (a + b * square + c * square * square) * x
+            continue
+        gram = torch.bmm(x, x.mT)
+        if x.dtype == torch.bfloat16:  # in which bits of baddbmm depend on the stack
+            x = a * x + torch.bmm(b * gram + c * torch.bmm(gram, gram), x)
+            continue
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x
