@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class ALIG(Method):
     """velocity = beta * velocity - size * grad; param += beta * velocity - size * grad.
 
-    size = min((loss - lower_bound) / (|grad|**2 + eps), lr) (Berrada, Zisserman and Kumar 2020,
-    algorithm 1): the learning rate is the largest step size, and the default is that of the
-    authors' example. Weight decay is part of the loss, so that half of it times |param|**2 counts;
-    the paper bounds the norm of the parameters instead. pytorch_optimizer rounds |grad|**2 to
-    float32; here it has the precision of the parameters.
+    size = min((loss - lower_bound) / (|grad|**2 + eps), lr) (Berrada, Zisserman and Kumar 2020):
+    the learning rate is the largest step size, and the default is that of the authors' example.
+    Weight decay is part of the loss, so that half of it times |param|**2 counts; the paper bounds
+    the norm of the parameters instead. pytorch_optimizer rounds |grad|**2 to float32; here it has
+    the precision of the parameters.
     """
 
     beta: Annotated[float, "share of the velocity that is kept in each step", Ge(0), Lt(1)] = 0.0

@@ -24,10 +24,10 @@ class MoMo(Method):
 
     Schaipp et al. 2024, algorithm 1: mean is the running mean of the gradient, and model that of
     the tangents of the loss, at the present point. The formulas are those of optax: the learning
-    rate is the largest step size, 1 by default, and a negative step size is 0. With weight decay, the parameters
-    are divided by 1 + lr * weight_decay in each step, and the step size takes it into account.
-    optax makes no step where |mean|**2 is below the precision of its numbers; here that holds for 0
-    alone.
+    rate is the largest step size, 1 by default, and a negative step size is 0. With weight decay,
+    the parameters are divided by 1 + lr * weight_decay in each step, and the step size takes it
+    into account. optax makes no step where |mean|**2 is below the precision of its numbers; here
+    that holds for 0 alone.
     """
 
     beta: Annotated[

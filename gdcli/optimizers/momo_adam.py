@@ -22,8 +22,9 @@ class MoMoAdam(Method):
     """param -= size * mean / (sqrt(square_hat) + eps) (Schaipp et al. 2024, algorithm 2).
 
     The size is that of MoMo in the norm that Adam's divisor makes, and at most
-    lr / (1 - beta1**step). The formulas and the default learning rate are those of optax. With weight decay, the parameters are
-    divided by 1 + lr * weight_decay in each step, and the step size takes it into account.
+    lr / (1 - beta1**step). The formulas and the default learning rate are those of optax. With
+    weight decay, the parameters are divided by 1 + lr * weight_decay in each step, and the step
+    size takes it into account.
     """
 
     beta1: Annotated[

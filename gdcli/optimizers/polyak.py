@@ -1,4 +1,4 @@
-"""Polyak step (SPS): the step size is the gap of the loss to its minimum over the squared slope."""
+"""Polyak step (SPS): the larger the loss and the smaller its gradient, the larger the step size."""
 
 from __future__ import annotations
 
@@ -21,13 +21,17 @@ class Polyak(Method):
     """param -= min((loss - lower_bound) / (c * |grad|**2), lr) * grad.
 
     Loizou et al. 2021, equation SPS_max: loss and gradient are those of the batch, and the learning
-    rate is the largest step size, 1 by default as in optax. A loss below the lower bound makes no step (Garrigos et al. 2023:
-    SPS+). Weight decay is part of the loss, so that half of it times |param|**2 counts. optax makes
-    no step where |grad|**2 is below the precision of its numbers; here that holds for 0 alone.
+    rate is the largest step size, 1 by default as in optax. A loss below the lower bound makes no
+    step (Garrigos et al. 2023: SPS+). Weight decay is part of the loss, so that half of it times
+    |param|**2 counts. optax multiplies the gradient by its factor `scaling` before it measures
+    the norm, and makes no step where |grad|**2 is below the precision of its numbers; here that
+    holds for 0 alone.
     """
 
     c: Annotated[
-        float, "divisor of the step size; 1 solves for the gap on convex losses", Gt(0)
+        float,
+        "divisor of the step size: 1 for convex losses in theory, 0.5 for strongly convex",
+        Gt(0),
     ] = 1.0
     lower_bound: Annotated[float, "smallest loss that a batch can have"] = 0.0
 

@@ -1,4 +1,4 @@
-"""Schedule-Free AdamW: AdamW that hands out an average of its points, without momentum."""
+"""Schedule-Free AdamW: AdamW that averages its points instead of lowering its learning rate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ScheduleFreeAdamW(Method):
 
     Defazio et al. 2024, algorithm 1: gradients are taken at y = beta1 * x + (1 - beta1) * z, and x
     is handed out. The formulas and the default learning rate are those of the package schedulefree,
-    in which weight decay is taken at y; at z it is in its reference classes alone. It is meant for a
+    in which weight decay is taken at y, or, in its reference class, at z. It is meant for a
     constant learning rate, after a warm-up.
     """
 

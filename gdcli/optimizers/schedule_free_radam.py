@@ -1,4 +1,4 @@
-"""Schedule-Free RAdam: RAdam, which needs no warm-up, with an average of its points handed out."""
+"""Schedule-Free RAdam: Schedule-Free AdamW that needs no warm-up, by the rectifier of RAdam."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 class ScheduleFreeRAdam(Method):
     """z -= lr * rectifier * grad(y) / (sqrt(square_hat) + eps); x and y as in Schedule-Free SGD.
 
-    Liu et al. 2020 and Defazio et al. 2024, as in the package schedulefree: the rectifier is 0, or 1
-    and without the divisor, in the first steps, in which the mean square is not reliable. Weight
-    decay is taken at y. The default learning rate is that of the package.
+    Liu et al. 2020 and Defazio et al. 2024, as in the package schedulefree: in the first steps, in
+    which the mean square is not reliable, z stands still or follows the gradient. Weight decay is
+    taken at y. The default learning rate is that of the package.
     """
 
     beta1: Annotated[

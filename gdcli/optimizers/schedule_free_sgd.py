@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class ScheduleFreeSGD(Method):
     """z -= lr * grad(y); x = (1 - c) * x + c * z; y = beta * x + (1 - beta) * z.
 
-    Defazio et al. 2024, equations 2 to 4: gradients, and weight decay with them, are taken at y; x
-    is handed out. Its shares c are proportional to step**r times a power of the largest learning
-    rate so far. The formulas and the default learning rate are those of the package schedulefree.
-    It is meant for a constant learning rate, after a warm-up.
+    Defazio et al. 2024: gradients, and weight decay with them, are taken at y; x is handed out. It
+    is an average of z with weights of step**r times a power of the largest learning rate so far.
+    The formulas and the default learning rate are those of the package schedulefree. The rule is
+    meant for a constant learning rate, after a warm-up.
     """
 
     beta: Annotated[

@@ -21,10 +21,11 @@ class Sophia(Method):
     """param -= lr * clip(mean / max(gamma * curvature, eps), 1) (Liu et al. 2024, algorithm 3).
 
     Sophia-H: curvature is a running mean of Hutchinson's estimates of the Hessian's diagonal, by
-    random signs instead of the paper's normal numbers, which estimate it with less noise. Weight
-    decay is decoupled. pytorch_optimizer has the same rule in other units: its p is gamma, its
-    learning rate lr / gamma, and its default the one here. optax corrects the bias of the mean, and uses a new curvature from the
-    next step on; the paper does neither.
+    random signs, which make less noise than the paper's normal numbers. Such a step costs a Hessian
+    product besides the gradient. Weight decay is decoupled. pytorch_optimizer has the same rule in
+    other units: its p is gamma, its learning rate lr / gamma, and its default the one here. optax
+    corrects the bias of the mean, and uses a new curvature from the next step on; the paper does
+    neither.
     """
 
     beta1: Annotated[

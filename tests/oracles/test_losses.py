@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import optax
 import pytest
 import pytorch_optimizer
 import torch
 from pytorch_optimizer.optimizer import alig
 
+from gdcli.method import Method
 from gdcli.optimizers.alig import ALIG
 from gdcli.optimizers.momo import MoMo
 from gdcli.optimizers.momo_adam import MoMoAdam
@@ -77,6 +79,29 @@ def test_alig_without_momentum(fields: dict[str, float], decay: float) -> None:
     reference = optax.polyak_sgd(0.1, f_min=bound, eps=eps, variant="sps+")
     theirs_at = in_optax.theirs(reference, decay=decay)
     assert furthest(ours(ALIG(weight_decay=decay, **fields), 0.1), theirs_at) < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("rule", "reference"),
+    [
+        (Polyak(), optax.polyak_sgd(max_learning_rate=1.0)),
+        (MoMo(), optax.contrib.momo(1.0)),
+    ],
+    ids=["polyak", "momo"],
+)
+@pytest.mark.parametrize("slope", [0.0, 1e-9])
+def test_small_gradients_make_steps(rule: Method, reference: Any, slope: float) -> None:
+    """optax makes none where the square of the gradient is less than its precision."""
+    params = {"x": torch.tensor([2.0], dtype=torch.float64)}
+    grad = {"x": torch.tensor([slope], dtype=torch.float64)}
+    ask: Any = lambda _: (torch.tensor(1.0, dtype=torch.float64), grad)  # noqa: E731
+    lr = torch.tensor(1.0, dtype=torch.float64)
+    moved, _ = rule.step(params, rule.init(params, ask), ask, lr, 1)
+    here = jax.numpy.asarray([2.0])
+    state = reference.init(here)
+    updates, _ = reference.update(jax.numpy.asarray([slope]), state, here, value=1.0)
+    assert float(updates[0]) == 0
+    assert float(moved["x"] - params["x"]) == pytest.approx(-slope, abs=1e-15)
 
 
 def in_float64(groups: list[dict[str, Any]]) -> torch.Tensor:
