@@ -70,4 +70,5 @@ class DAdaptSGD(Method):
             "first": first,
             "numerator": numerator,
         }
-        return trees.mixed(params, z, self.momentum), after
+        # Written as a difference, so that points at the same place stay there.
+        return trees.add(params, trees.add(z, params, -1.0), 1 - self.momentum), after

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from gdcli import trees
 from gdcli.method import Method
 from gdcli.optimizers.adahessian import AdaHessian
 from gdcli.optimizers.adgd import AdGD
@@ -26,7 +27,7 @@ from gdcli.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from gdcli.optimizers.schedule_free_radam import ScheduleFreeRAdam
 from gdcli.optimizers.schedule_free_sgd import ScheduleFreeSGD
 from gdcli.optimizers.sophia import Sophia
-from tests.optimizers.oracle import ask_of, furthest, ours, start
+from tests.optimizers.oracle import Params, ask_of, furthest, ours, start
 from tests.optimizers.stacked import stacked
 
 # Rules of trials that differ in numbers, and their learning rates.
@@ -47,7 +48,7 @@ CASES: dict[str, tuple[Make, list[dict[str, Any]], list[float]]] = {
         [{"momentum": 0.8, "d0": 1e-3}, {"d0": 1e-2}, {"momentum": 0.5}],
         [1.0, 0.5, 2.0],
     ),
-    "dog": (DoG, [{"r0": 1e-2}, {"eps": 1e-3}, {"r0": 1e-3}], [1.0, 0.5, 2.0]),
+    "dog": (DoG, [{"r0": 1e-2}, {"eps": 1e-3}, {"r0": 1e-3, "eps": 0.0}], [1.0, 0.5, 2.0]),
     "dowg": (DoWG, [{"r2": 1e-2}, {"eps": 1e-3}, {"r2": 1e-3}], [0.5, 0.2, 0.1]),
     "barzilai-borwein": (
         partial(BarzilaiBorwein, size="short", same_batch=True),
@@ -151,3 +152,32 @@ def test_a_step_changes_nothing_given_and_keeps_the_form_of_its_state(name: str)
             assert [a.shape for a in flat(after)] == [a.shape for a in flat(state)]
             assert after.keys() == state.keys()
             state = after
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gradients_of_0_move_nothing(name: str) -> None:
+    """A trial may start at a stationary point: no step divides 0 by 0."""
+    for rule, rate in zip(*rules(name, decays=False), strict=True):
+        params, lr = start(), torch.tensor(rate, dtype=torch.float64)
+        ask: Any = Flat()
+        state = rule.init(params, ask)
+        for step in range(3):
+            params, state = rule.step(params, state, ask, lr, step + 1)
+        assert furthest(rule.at(params, state), start()) == 0
+        assert furthest(params, start()) == 0
+
+
+class Flat:
+    """A loss that is 1 everywhere."""
+
+    def __call__(self, params: Params) -> tuple[torch.Tensor, Params]:
+        """Return loss and gradient."""
+        return torch.tensor(1.0, dtype=torch.float64), trees.zeros(params)
+
+    def signs(self, params: Params) -> Params:
+        """Return ones."""
+        return {name: torch.ones_like(param) for name, param in params.items()}
+
+    def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return zeros."""
+        return trees.zeros(params)

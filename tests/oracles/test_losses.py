@@ -25,7 +25,7 @@ DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1])
 @DECAYS
 @pytest.mark.parametrize(
     ("lr", "fields"),
-    [(1.0, {}), (0.1, {"c": 0.5}), (0.3, {"lower_bound": 0.9, "c": 2.0}), (0.3, {"c": 5.0})],
+    [(1.0, {}), (0.1, {"c": 0.5}), (0.3, {"lower_bound": 1.2, "c": 0.5}), (0.3, {"c": 5.0})],
 )
 def test_polyak(lr: float, fields: dict[str, float], decay: float) -> None:
     """optax multiplies the gradient by `scaling`, and then divides by the square of its norm."""
@@ -73,7 +73,7 @@ def test_momo_adam(lr: float, fields: dict[str, Any], decay: float) -> None:
 
 
 @DECAYS
-@pytest.mark.parametrize("fields", [{}, {"eps": 1e-2, "lower_bound": 0.5}])
+@pytest.mark.parametrize("fields", [{}, {"eps": 1e-2, "lower_bound": 1.2}])
 def test_alig_without_momentum(fields: dict[str, float], decay: float) -> None:
     bound, eps = fields.get("lower_bound", 0.0), fields.get("eps", 1e-5)
     reference = optax.polyak_sgd(0.1, f_min=bound, eps=eps, variant="sps+")
