@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import torch
 from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
@@ -44,7 +43,7 @@ class ALIG(Method):
         """Return the parameters after a step: the velocity holds the sizes of earlier steps."""
         loss, grad = penalized(self, params, ask)
         gap = (loss - self.lower_bound).clamp(min=0.0)
-        size = torch.minimum(gap / (trees.dot(grad, grad) + self.eps), lr)
+        size = (gap / (trees.dot(grad, grad) + self.eps)).clamp(max=lr)
         velocity = trees.add(trees.scaled(self.beta, state["velocity"]), grad, -size)
         moved = trees.add(trees.add(params, grad, -size), velocity, self.beta)
         return moved, {"velocity": velocity}

@@ -96,7 +96,7 @@ def model_step(  # noqa: PLR0913, PLR0917 -- all that the model depends on
         lowered = (cap / (2 * scale * shrink)).clamp(min=rule.lower_bound)
         bound = torch.where(cap < shrink * scale * bound, lowered, bound)
     gap = shrink * (state["loss"] - scale * bound - state["along"]) + along
-    size = torch.minimum(lr / scale, quotient(gap.clamp(min=0.0), square))
+    size = quotient(gap.clamp(min=0.0), square).clamp(max=lr / scale)
     if not rule.adapt_lower_bound:
         return size, bound
     model = state["loss"] + along - state["along"]

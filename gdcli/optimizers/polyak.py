@@ -43,7 +43,7 @@ class Polyak(Method):
         """Return the gradient times the share of the learning rate that is used."""
         loss, grad = penalized(self, params, ask)
         gap = (loss - self.lower_bound).clamp(min=0.0)
-        size = torch.minimum(quotient(gap, self.c * trees.dot(grad, grad)), lr)
+        size = quotient(gap, self.c * trees.dot(grad, grad)).clamp(max=lr)
         return trees.scaled(quotient(size, lr), grad), state
 
 
@@ -56,5 +56,5 @@ def penalized(rule: Method, params: Params, ask: Ask) -> tuple[Array, Params]:
 
 
 def quotient(above: Array, below: Array) -> Array:
-    """Return a quotient of scalars, 0 where the divisor is 0."""
-    return torch.where(below == 0, 0.0, above / below)
+    """Return a quotient of scalars, 0 where the dividend is 0, whatever divides it."""
+    return torch.where(above == 0, 0.0, above / below)

@@ -66,13 +66,13 @@ class ScheduleFreeRAdam(Method):
         reliable = rho > 4
         rectifier = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
         factor = torch.where(reliable, rectifier, float(not self.silent_sgd_phase)).sqrt()
-        biased = biased.to(lr.dtype)
+        biased = biased.to(state["total"].dtype)
         way = {
             name: torch.where(reliable, g / ((square[name] / biased).sqrt() + self.eps), g)
             for name, g in grad.items()
         }
         way = trees.add(way, params, self.weight_decay)
-        rate = lr * factor.to(lr.dtype)
+        rate = lr * factor.to(state["total"].dtype)
         return advanced(self, {**state, "square": square}, way, rate, step, self.beta1)
 
     def at(self, params: Params, state: State) -> Params:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-import torch
 from annotated_types import Ge, Lt
 
 from gdcli import trees
@@ -77,7 +76,7 @@ def advanced(  # noqa: PLR0913, PLR0917 -- all that the three points depend on
     beta: Any,
 ) -> tuple[Params, State]:
     """Return the next y, and the state with the next x and z, after a step of z."""
-    largest = torch.maximum(state["largest"], lr)
+    largest = state["largest"].clamp(min=lr)
     weight = step**rule.r * largest**rule.weight_lr_power
     total = state["total"] + weight
     z = trees.add(state["z"], direction, -lr)

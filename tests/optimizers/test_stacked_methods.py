@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -165,6 +165,20 @@ def test_gradients_of_0_move_nothing(name: str) -> None:
             params, state = rule.step(params, state, ask, lr, step + 1)
         assert furthest(rule.at(params, state), start()) == 0
         assert furthest(params, start()) == 0
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01])
+@pytest.mark.parametrize("name", CASES)
+def test_a_learning_rate_may_be_a_plain_number(name: str, rate: float) -> None:
+    for rule in rules(name, decays=True)[0]:
+        points = []
+        for lr in (rate, torch.tensor(rate, dtype=torch.float64)):
+            params, given = start(), cast("Any", lr)
+            state = rule.init(params, ask_of(0))
+            for step in range(3):
+                params, state = rule.step(params, state, ask_of(step), given, step + 1)
+            points.append(rule.at(params, state))
+        assert furthest(*points) < 1e-15
 
 
 class Flat:
