@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from gdcli.method import Ask, Method
+from gdcli.problem import Array, Params
+
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from gdcli.method import Ask, Method
-    from gdcli.problem import Array, Params
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,14 @@ class Found(NamedTuple):
     grad: Array
 
 
-def back_tracking(
-    along: Line, first: Array, done: Array, c: Any, factor: Any, most: int
-) -> tuple[Array, Array]:
+def back_tracking(along: Line, first: Array, c: Any, factor: Any, most: int) -> tuple[Array, Array]:
     """Return the last step tried, and whether it decreases the loss enough (Armijo 1966).
 
     That is by at least c * t * slope. Each trial step is `factor` times the one before; there are
-    at most `most`. A trial that is done from the start tries none.
+    at most `most`, and none where the line is hopeless.
     """
-    t, found = first, torch.zeros_like(done)
+    t, done = first, along.hopeless(first)
+    found = torch.zeros_like(done)
     for tried in range(most):
         if along.batch.ask.everyone(done):
             break

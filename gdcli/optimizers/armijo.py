@@ -51,10 +51,9 @@ class Armijo(Method):
         x = batch.vector(params)
         loss, grad = batch.slopes(x)
         along = line(batch, x, loss, grad, -grad)
-        done = ~(along.slope < 0) | ~loss.isfinite()
         first = lr if self.reset else torch.minimum(self.growth * state["step"], lr)
         first = first + torch.zeros_like(loss)
-        t, found = back_tracking(along, first, done, self.c, self.beta, self.trials)
+        t, found = back_tracking(along, first, self.c, self.beta, self.trials)
         # A trial that had nothing to search keeps the step of its last search.
-        kept = torch.where(done, state["step"], t)
+        kept = torch.where(along.hopeless(first), state["step"], t)
         return batch.params(along.reached(torch.where(found, t, 0.0))), {"step": kept}

@@ -61,7 +61,7 @@ class _Seen(torch.autograd.Function):
     """A scalar of one trial, shown to a function as those of all trials."""
 
     @staticmethod
-    def forward(show: Callable[[Tensor], None], scalar: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(*_: Any) -> Tensor:
         raise AssertionError
 
     @staticmethod
@@ -106,7 +106,7 @@ class StackAsk:
         """Return loss and gradient."""
         self.charges.add()
         grad, found = torch.func.grad_and_value(self.loss_of)(params, self.data)
-        return found, grad
+        return cast("Tensor", found), cast("Params", grad)
 
     def loss(self, params: Params) -> Tensor:
         """Return the loss."""
@@ -122,14 +122,15 @@ class StackAsk:
         self.charges.add()
 
         def slope(params: Params) -> Tensor:
-            return trees.dot(torch.func.grad(self.loss_of)(params, self.data), direction)
+            found = torch.func.grad(self.loss_of)(params, self.data)
+            return cast("Tensor", trees.dot(found, direction))
 
         return cast("Params", torch.func.grad(slope)(params))
 
     def gauss_newton_product(self, params: Params, direction: Params) -> Params:
         """Return J' H J times a direction: J times it is the derivative of J' u, linear in u."""
         self.charges.add()
-        z, pull = torch.func.vjp(lambda params: outputs(params, self.data), params)
+        z, pull, *_ = torch.func.vjp(lambda params: outputs(params, self.data), params)
         pushed = torch.func.grad(lambda u: trees.dot(pull(u)[0], direction))(torch.zeros_like(z))
         slope = torch.func.grad(lambda z: cost(z, self.data))
         bent = torch.func.grad(lambda z: (slope(z) * pushed).sum())(z)
@@ -166,7 +167,7 @@ class Ended:
     state: Any
 
 
-def stacked(  # noqa: PLR0913 -- what a stack is made of
+def stacked(  # noqa: PLR0913, PLR0917 -- what a stack is made of
     rule: Method,
     seeds: Sequence[int],
     lrs: Sequence[float],

@@ -185,7 +185,7 @@ def test_armijo_goes_on_from_its_last_step() -> None:
 def test_newton_cg_leaves_a_point_of_negative_curvature() -> None:
     """At the first product: along the steepest descent, as far as the curvature's size gives."""
 
-    def saddle(params: Params, data: stack.Data) -> Tensor:
+    def saddle(params: Params, _: stack.Data) -> Tensor:
         w = params["weight"]
         return (0.25 * w**4 - 0.5 * w**2).sum() + params["bias"].square()
 

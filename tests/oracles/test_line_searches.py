@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
+import optax  # type: ignore[import-untyped]
 import pytest
 import torch
 
@@ -21,7 +21,7 @@ STEPS = oracle.STEPS
 
 @pytest.fixture(autouse=True)
 def _doubles() -> Iterator[None]:
-    before = jax.config.jax_enable_x64  # type: ignore[attr-defined]
+    before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)  # noqa: FBT003 -- jax's own signature
     yield
     jax.config.update("jax_enable_x64", before)
@@ -47,7 +47,7 @@ def optax_armijo(rule: Armijo, lr: float, decay: float = 0.0) -> oracle.Params:
     state = optax.tree.set(chain.init(params), learning_rate=jnp.asarray(lr))
     given = [(jnp.asarray(x.numpy()), jnp.asarray(y.numpy())) for x, y in oracle.batches()]
 
-    @jax.jit
+    @jax.jit  # type: ignore[untyped-decorator]
     def step(params: Any, state: Any, x: Any, y: Any) -> Any:
         loss = partial(jax_loss, x=x, y=y, decay=decay)
         value, grad = jax.value_and_grad(loss)(params)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def network(decay: float = 0.0) -> Loss:
     like = oracle.start()
 
     def loss(vector: Tensor) -> Tensor:
-        parts = vector.split([param.numel() for param in like.values()])
+        parts = torch.split(vector, [param.numel() for param in like.values()])
         params = {n: part.view(p.shape) for (n, p), part in zip(like.items(), parts, strict=True)}
         found = oracle.cost(oracle.outputs(params, x), y)
         return found + 0.5 * decay * vector.square().sum()
@@ -86,7 +87,10 @@ def ask_of(loss: Loss) -> TrialAsk:
         found = loss(leaf)
         return found.detach(), {"x": torch.autograd.grad(found, leaf)[0]}
 
-    least_squares = isinstance(loss, LeastSquares)
+    def residuals(params: dict[str, Tensor]) -> Tensor:
+        assert isinstance(loss, LeastSquares)
+        return loss.residuals(params["x"])
+
     return TrialAsk(
         kind={"x": "vector"},
         horizon=STEPS,
@@ -94,8 +98,8 @@ def ask_of(loss: Loss) -> TrialAsk:
         slopes=slopes,
         all_slopes=slopes,
         differentiable=lambda params: loss(params["x"]),
-        outputs=(lambda params: loss.residuals(params["x"])) if least_squares else None,
-        cost=(lambda z: z.square().mean()) if least_squares else None,
+        outputs=residuals,
+        cost=lambda z: z.square().mean(),
     )
 
 
@@ -159,7 +163,7 @@ def torch_lbfgs(loss: Loss, x: Tensor, **options: Any) -> tuple[list[Tensor], li
 
     points = [x]
     for _ in range(STEPS):
-        optimizer.step(closure)  # type: ignore[arg-type]
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         points.append(leaf.detach().clone())
         calls.append(0)
     return points, calls[:-1]
@@ -240,7 +244,7 @@ def test_nonlinear_cg_finishes_on_a_quadratic_in_as_many_steps_as_dimensions(bet
 
 def with_our_steps(monkeypatch: pytest.MonkeyPatch, points: list[Tensor]) -> None:
     """Let scipy's line searches find the steps that ours found: its directions are its own."""
-    given = iter(zip(points, points[1:], strict=False))
+    given = pairwise(points)
 
     def search(f: Any, slope: Any, x: Vector, way: Vector, *_: Any, **__: Any) -> Any:
         here, there = (point.numpy() for point in next(given))
@@ -258,7 +262,9 @@ def test_the_directions_of_nonlinear_cg_are_those_of_fmin_cg(
     x0, ahead = torch.zeros(12, dtype=torch.float64), [0.0]
     loss, both = regression(), for_scipy(regression())
 
-    def search(f: Any, slope: Any, x: Vector, way: Vector, grad: Vector, *_: Any, **__: Any) -> Any:
+    def search(
+        _f: Any, slope: Any, x: Vector, way: Vector, grad: Vector, *_: Any, **__: Any
+    ) -> Any:
         at, g, d = (torch.tensor(vector) for vector in (x, grad, way))
         batch = Batch(NonlinearCg(), ask_of(loss), {"x": at})
         along = line(batch, at, torch.tensor(both(x)[0], dtype=torch.float64), g, d)
@@ -361,7 +367,7 @@ def damped_steps(loss: LeastSquares, x: Vector, damping: float, steps: int) -> l
     growth, count, points = 2.0, len(loss.t), [x]
     for _ in range(steps):
         residuals = loss.residuals(torch.tensor(x)).numpy()
-        jacobian = torch.autograd.functional.jacobian(loss.residuals, torch.tensor(x)).numpy()
+        jacobian = torch.func.jacrev(loss.residuals)(torch.tensor(x)).numpy()
         matrix, grad = 2 / count * jacobian.T @ jacobian, 2 / count * jacobian.T @ residuals
         z = np.linalg.solve(matrix + damping * np.eye(len(x)), -grad)
         there = loss.residuals(torch.tensor(x + z)).numpy()
@@ -383,5 +389,5 @@ def test_levenberg_marquardt_steps_as_the_damped_equations_say(damping: float) -
     rule = LevenbergMarquardt(forcing=1e-14, damping=damping)
     ours, _ = trained(rule, loss, far, steps=25)
     theirs = damped_steps(loss, far.numpy(), damping, 25)
-    assert any(np.array_equal(a, b) for a, b in zip(theirs, theirs[1:], strict=False))
+    assert any(np.array_equal(a, b) for a, b in pairwise(theirs))
     assert max(apart(a, torch.from_numpy(b)) for a, b in zip(ours, theirs, strict=True)) < 1e-10
