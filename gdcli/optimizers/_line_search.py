@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from gdcli.method import Ask, Method
+from gdcli.optimizers._together import together
 from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
@@ -89,16 +90,21 @@ class Line(NamedTuple):
         Then the decrease that the slope foretells for the first step is below the rounding of the
         loss, the direction leads uphill, or there are numbers that are not finite.
         """
-        return ~(-(first * self.slope) > self.rounding()) | ~self.loss.isfinite()
-
-    def rounding(self) -> Array:
-        """Return the spacing of numbers at the loss."""
-        return torch.finfo(self.loss.dtype).eps * self.loss.abs()
+        return _hopeless(first, self.loss, self.slope)
 
 
 def line(batch: Batch, x: Array, loss: Array, grad: Array, direction: Array) -> Line:
     """Return the line from x along a direction."""
     return Line(batch, x, loss, grad, direction, (grad * direction).sum())
+
+
+def _hopeless(first: Array, loss: Array, slope: Array) -> Array:
+    return ~(-(first * slope) > _rounding(loss)) | ~loss.isfinite()
+
+
+def _rounding(loss: Array) -> Array:
+    """Return the spacing of numbers at a loss."""
+    return torch.finfo(loss.dtype).eps * loss.abs()
 
 
 class Found(NamedTuple):
@@ -143,36 +149,60 @@ def strong_wolfe(along: Line, first: Array, c1: Any, c2: Any, most: int) -> Foun
     longer changes in it, rather than at a fixed width. A point with a loss that is not finite
     counts as too high.
     """
-    threshold, flat = c1 * along.slope, c2 * along.slope.abs()
-    rounding = along.rounding()
-    low = high = _point(torch.zeros_like(along.loss), along.loss, along.slope, along.grad)
-    t, done = first, along.hopeless(first)
-    bracketed = cramped = torch.zeros_like(done)
-    for tried in range(most):
-        if along.batch.ask.everyone(done):
+    low, done = together(_begun, first, along.loss, along.slope, along.grad)
+    no = torch.zeros_like(done)
+    held: tuple[Array, ...] = (low, low, first, done, no, no)
+    fixed = along.loss, along.slope, along.direction, c1, c2
+    for _ in range(most):
+        if along.batch.ask.everyone(held[3]):
             break
-        loss, grad = along.batch.slopes(along.at(t))
-        slope = (grad * along.direction).sum()
-        new = _point(t, loss, slope, grad)
-        lower = loss < low[1]
-        decreased = lower & (loss <= along.loss + t * threshold)
-        accepted = decreased & (slope.abs() <= flat)
-        if tried == most - 1 or along.batch.ask.everyone(done | accepted):
-            low = torch.where(~done & lower, new, low)
-            break
-        turned = bracketed & decreased & (slope * (high[0] - low[0]) < 0)
-        beyond = torch.where(lower, torch.where(turned, high, low), new)
-        low, high = torch.where(done, low, torch.where(lower, new, low)), beyond
-        bracketed = bracketed | ~decreased | (slope >= 0)
-        t, cramped = _next(low, high, bracketed, cramped)
-        narrow = (high[0] - low[0]).abs() * along.slope.abs() <= rounding
-        done = done | accepted | (bracketed & narrow)
+        held = together(_judged, *held, *along.batch.slopes(along.at(held[2])), *fixed)
+    low = held[0]
     return Found(low[0], low[1], low[2], low[3:])
+
+
+def _begun(first: Array, loss: Array, slope: Array, grad: Array) -> tuple[Array, Array]:
+    """Return the start of a line as a point, and whether the line is hopeless."""
+    return _point(0 * loss, loss, slope, grad), _hopeless(first, loss, slope)
+
+
+def _judged(  # noqa: PLR0913, PLR0917 -- all that a search holds, and what its line is
+    low: Array,
+    high: Array,
+    t: Array,
+    done: Array,
+    bracketed: Array,
+    cramped: Array,
+    loss: Array,
+    grad: Array,
+    loss0: Array,
+    slope0: Array,
+    direction: Array,
+    c1: Any,
+    c2: Any,
+) -> tuple[Array, ...]:
+    """Return the first six arguments after the loss and gradient at t; any leading axes."""
+    slope = (grad * direction).sum(-1)
+    new = _point(t, loss, slope, grad)
+    lower = loss < low[..., 1]
+    decreased = lower & (loss <= loss0 + c1 * t * slope0)
+    accepted = decreased & (slope.abs() <= c2 * slope0.abs())
+    turned = bracketed & decreased & (slope * (high[..., 0] - low[..., 0]) < 0)
+    beyond = _chosen(lower, _chosen(turned, high, low), new)
+    low, high = _chosen(lower & ~done, new, low), beyond
+    bracketed = bracketed | ~decreased | (slope >= 0)
+    t, cramped = _next(low, high, bracketed, cramped)
+    narrow = (high[..., 0] - low[..., 0]).abs() * slope0.abs() <= _rounding(loss0)
+    return low, high, t, done | accepted | (bracketed & narrow), bracketed, cramped
 
 
 def _point(t: Array, loss: Array, slope: Array, grad: Array) -> Array:
     """Return what is known of a point of the line as one vector: one choice moves all of it."""
-    return torch.cat([torch.stack([t, loss, slope]), grad])
+    return torch.cat([torch.stack([t, loss, slope], dim=-1), grad], dim=-1)
+
+
+def _chosen(condition: Array, a: Array, b: Array) -> Array:
+    return torch.where(condition[..., None], a, b)
 
 
 def _next(low: Array, high: Array, bracketed: Array, cramped: Array) -> tuple[Array, Array]:
@@ -180,8 +210,10 @@ def _next(low: Array, high: Array, bracketed: Array, cramped: Array) -> tuple[Ar
 
     Before there is a bracket, `low` is the last point and `high` the one before.
     """
-    ordered = low[0] <= high[0]
-    left, right = (torch.where(ordered, a, b)[:3] for a, b in ((low, high), (high, low)))
+    low, high = low[..., :3], high[..., :3]
+    ordered = low[..., 0] <= high[..., 0]
+    left = _chosen(ordered, low, high).unbind(-1)
+    right = _chosen(ordered, high, low).unbind(-1)
     a, b = left[0], right[0]
     width = b - a
     # At least a hundredth of the last step further, at most to ten times the last point.
@@ -195,7 +227,7 @@ def _next(low: Array, high: Array, bracketed: Array, cramped: Array) -> tuple[Ar
     return torch.where(moved, inner, t), close & ~moved
 
 
-def _cubic(left: Array, right: Array, bottom: Array, top: Array) -> Array:
+def _cubic(left: tuple[Array, ...], right: tuple[Array, ...], bottom: Array, top: Array) -> Array:
     """Return where the cubic through losses and slopes of two points is lowest, within bounds.
 
     It is the middle of the bounds where there is none (Nocedal and Wright 2006, equation 3.59).

@@ -9,11 +9,14 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from gdcli.method import Method, State
-from gdcli.optimizers._line_search import Batch, line, strong_wolfe
+from gdcli.optimizers._line_search import Batch, Line, strong_wolfe
+from gdcli.optimizers._together import together
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask
     from gdcli.problem import Array, Params
+
+NAMES = ("steps", "changes", "products", "scale")  # of the state
 
 
 @dataclass(frozen=True)
@@ -60,46 +63,62 @@ class Lbfgs(Method):
         batch = Batch(self, ask, params)
         x = batch.vector(params)
         loss, grad = batch.slopes(x)
-        direction, known = quasi_newton(grad, state)
-        along = line(batch, x, loss, grad, direction)
-        first = lr * torch.where(known, 1.0, (1 / grad.abs().sum()).clamp(max=1.0))
+        held = tuple(state[name] for name in NAMES)
+        direction, slope, first = together(quasi_newton, grad, lr, *held)
+        along = Line(batch, x, loss, grad, direction, slope)
         c2 = self.c2 if self.search == "wolfe" else float("inf")
         found = strong_wolfe(along, first, self.c1, c2, self.trials)
-        foretold = -(found.t * along.slope)
-        curvature = found.t * (found.slope - along.slope)
-        curved = curvature > torch.finfo(x.dtype).eps * foretold
-        longer = with_pair(state, found.t * direction, found.grad - grad)
-        after = {name: torch.where(curved, longer[name], state[name]) for name in state}
-        return batch.params(along.reached(found.t)), after
+        pair = found.t, direction, found.grad - grad, slope, found.slope
+        after = together(with_pair, *pair, *held)
+        return batch.params(along.reached(found.t)), dict(zip(NAMES, after, strict=True))
 
 
-def with_pair(state: State, step: Array, change: Array) -> State:
-    """Return the state with one more pair, and without its first."""
-    steps = torch.cat([state["steps"][1:], step[None]])
-    column = (steps * change).sum(1)
-    kept = torch.nn.functional.pad(state["products"][1:, 1:], (0, 0, 0, 1))
-    return {
-        "steps": steps,
-        "changes": torch.cat([state["changes"][1:], change[None]]),
-        "products": torch.cat([kept, column[:, None]], dim=1),
-        "scale": column[-1] / (change * change).sum(),
-    }
-
-
-def quasi_newton(grad: Array, state: State) -> tuple[Array, Array]:
-    """Return the direction -H * grad, and whether there is a pair at all.
+def quasi_newton(  # noqa: PLR0913, PLR0917 -- of the state, each array
+    grad: Array, lr: Array, steps: Array, changes: Array, products: Array, scale: Array
+) -> tuple[Array, Array, Array]:
+    """Return the direction -H * grad, the slope along it, and the first step; any leading axes.
 
     The two loops of Nocedal 1980 are written as two triangular systems in the products of steps
     and changes: the same sums in a few operations. None of them is a matrix product, whose bits
     depend on how many trials are stacked.
     """
-    steps, changes, scale = state["steps"], state["changes"], state["scale"]
-    curvature = state["products"].diagonal()
-    empty = (curvature <= 0).to(grad.dtype)
-    triangle = state["products"] + torch.diag(empty)
-    along = (steps * grad).sum(1, keepdim=True)
+    curvature = products.diagonal(dim1=-2, dim2=-1)
+    triangle = products + torch.diag_embed((curvature <= 0).to(grad.dtype))
+    along = (steps * grad[..., None, :]).sum(-1, keepdim=True)
     ahead = torch.linalg.solve_triangular(triangle, along, upper=True)
-    rest = grad - (ahead * changes).sum(0)
-    back = curvature[:, None] * ahead - scale * (changes * rest).sum(1, keepdim=True)
+    rest = grad - (ahead * changes).sum(-2)
+    across = (changes * rest[..., None, :]).sum(-1, keepdim=True)
+    back = curvature[..., None] * ahead - scale[..., None, None] * across
     back = torch.linalg.solve_triangular(triangle.mT, back, upper=False)
-    return -(scale * rest + (back * steps).sum(0)), curvature[-1] > 0
+    direction = -(scale[..., None] * rest + (back * steps).sum(-2))
+    known = curvature[..., -1] > 0
+    first = torch.where(known, 1.0, (1 / grad.abs().sum(-1)).clamp(max=1.0))
+    return direction, (grad * direction).sum(-1), lr * first
+
+
+def with_pair(  # noqa: PLR0913, PLR0917 -- of the search and the state, each array
+    t: Array,
+    direction: Array,
+    change: Array,
+    slope0: Array,
+    slope: Array,
+    steps: Array,
+    changes: Array,
+    products: Array,
+    scale: Array,
+) -> tuple[Array, ...]:
+    """Return the state with one more pair and without its first; any leading axes.
+
+    It stays as it is where the curvature of the pair is below rounding.
+    """
+    curved = t * (slope - slope0) > torch.finfo(t.dtype).eps * -(t * slope0)
+    longer = torch.cat([steps[..., 1:, :], (t[..., None] * direction)[..., None, :]], dim=-2)
+    column = (longer * change[..., None, :]).sum(-1)
+    kept = torch.nn.functional.pad(products[..., 1:, 1:], (0, 0, 0, 1))
+    rows = curved[..., None, None]
+    return (
+        torch.where(rows, longer, steps),
+        torch.where(rows, torch.cat([changes[..., 1:, :], change[..., None, :]], dim=-2), changes),
+        torch.where(rows, torch.cat([kept, column[..., None]], dim=-1), products),
+        torch.where(curved, column[..., -1] / (change * change).sum(-1), scale),
+    )
