@@ -10,9 +10,10 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gdcli.asks import Among
+from gdcli.asks import Among, Changed, Remembered
 from gdcli.method import Kind, Method, Wrapper
 from gdcli.optimizer import Optimizer
+from gdcli.parameter_groups import Group, value_of
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -70,6 +71,62 @@ class Elementwise(Method):
         for name, value in spread.items():
             object.__setattr__(rule, name, value)
         return rule.update(grad, state, param, step)
+
+
+@dataclass(frozen=True)
+class Grouped(Method):
+    """A rule with learning rates and weight decay of their own for some parameters.
+
+    The rule within decays nothing: this does, as the rule would.
+    """
+
+    inner: Method = field(kw_only=True)
+    groups: tuple[Group, ...] = field(kw_only=True)
+    kind: Mapping[str, Kind] = field(kw_only=True)  # of each parameter
+
+    def __post_init__(self) -> None:
+        """Move what the rule moves, and decay as it does."""
+        object.__setattr__(self, "kinds", self.inner.kinds)
+        object.__setattr__(self, "decoupled", self.inner.decoupled)
+
+    def init(self, params: Params, about: About) -> State:
+        """Return the rule's state."""
+        return self.inner.init(params, about)
+
+    def direction(
+        self, params: Params, state: State, ask: Ask, lr: Array, step: int
+    ) -> tuple[Params, State]:
+        """Return the rule's direction, for the gradient with each parameter's weight decay."""
+        decayed = ask if self.decoupled else Remembered(Changed(ask, self._decayed))
+        return self.inner.direction(params, state, decayed, lr, step)
+
+    def gradient(self, params: Params, ask: Ask) -> tuple[Array, Params]:
+        """Return loss and gradient with each parameter's weight decay that is part of it."""
+        loss, gradient = ask(params)
+        return (loss, gradient) if self.decoupled else self._decayed(params, loss, gradient)
+
+    def at(self, params: Params, state: State) -> Params:
+        """Return the point that the rule hands out."""
+        return self.inner.at(params, state)
+
+    def move(self, params: Params, direction: Params, lr: Array) -> Params:
+        """Return each parameter moved with its learning rate and decoupled weight decay."""
+        moved = {}
+        for name, param in params.items():
+            along = direction[name]
+            if self.decoupled:
+                along = along + self._own("weight-decay", self.weight_decay, name) * param
+            moved[name] = param - self._own("lr", lr, name) * along
+        return moved
+
+    def _decayed(self, params: Params, loss: Array, gradient: Params) -> tuple[Array, Params]:
+        return loss, {
+            name: slope + self._own("weight-decay", self.weight_decay, name) * params[name]
+            for name, slope in gradient.items()
+        }
+
+    def _own(self, setting: str, value: Any, name: str) -> Any:
+        return value_of(self.groups, setting, value, name, self.kind[name])
 
 
 @dataclass(frozen=True)

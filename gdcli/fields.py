@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Context, Decimal, DecimalException, localcontext
 from functools import cache
+from keyword import iskeyword
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import (
@@ -203,8 +204,9 @@ class Option:
 
     @property
     def field(self) -> str:
-        """The field's name in the dataclass: "batch_size"."""
-        return self.name.replace("-", "_")
+        """The field's name in the dataclass: "batch_size", and "for_" where Python has the word."""
+        name = self.name.replace("-", "_")
+        return f"{name}_" if iskeyword(name) else name
 
     @property
     def wanted(self) -> str:
@@ -290,7 +292,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> Option:
         field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
     )
     return Option(
-        name=field.name.replace("_", "-"),
+        name=field.name.rstrip("_").replace("_", "-"),
         kind=str if choices else kind,
         many=many,
         size=len(get_args(hint)) if many and Ellipsis not in get_args(hint) else None,

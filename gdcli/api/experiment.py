@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from keyword import iskeyword
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -39,6 +40,7 @@ class Experiment(experiment.Experiment):
         diverge_at: float | None = None,
         order: str | None = None,
         remainder: str | None = None,
+        for_: str | None = None,
         measure: str | None = None,
         data_seed: int | None = None,
         dtype: str | None = None,
@@ -55,7 +57,7 @@ class Experiment(experiment.Experiment):
         Raises UserError naming every mistake as the command line does.
         """
         grid = {
-            name: value
+            name.rstrip("_"): value
             for name, value in locals().items()
             if value is not None and name not in NOT_OF_THE_GRID
         }
@@ -108,7 +110,8 @@ def _read(
 
 def _said(name: str, value: object) -> str:
     plain = str(value) if isinstance(value, Path) else value
-    return f", {name.replace('-', '_')}={plain!r}"
+    argument = name.replace("-", "_")
+    return f", {argument}_={plain!r}" if iskeyword(argument) else f", {argument}={plain!r}"
 
 
 def _plain(values: Mapping[str, object]) -> dict[str, object]:

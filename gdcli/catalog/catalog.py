@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from gdcli.catalog import user_code
 from gdcli.catalog.classes import NAME, document_line, import_part, only_class, parsed
-from gdcli.catalog.composed import SHARED, Composed, Part, compose
+from gdcli.catalog.composed import SHARED, Composed, Part, compose, grouped
 from gdcli.catalog.user_code import TORCH, is_file, is_own, name_in, parts_of
 from gdcli.errors import UserError
 from gdcli.fields import Option, options_of, show, squashed, suggestion
@@ -365,6 +365,14 @@ def _owned(name: str, cls: type) -> Mapping[str, Owned]:
     return {f"{name}.{o.name}": Owned(o, o.field) for o in options if o.field not in SHARED}
 
 
+def grouped_rule(reference: str, rule: type[Rule], where: str) -> type[Composed]:
+    """Return an optimizer whose parameters may have settings of their own; raises UserError."""
+    if issubclass(rule, TorchOptimizer):
+        what = f"torch moves the parameters of {reference} itself, all alike"
+        raise UserError(where, what, "leave --for out, or take one of gdcli's optimizers")
+    return grouped(name_in(reference), rule, where)
+
+
 def kinds_in(word: str, cls: type[Any]) -> list[tuple[str, type[Any]]]:
     """Return what a class is put together of, each with its word: ("wrapper", Ema)."""
     if issubclass(cls, Composed):
@@ -374,8 +382,8 @@ def kinds_in(word: str, cls: type[Any]) -> list[tuple[str, type[Any]]]:
 
 def name_of(entry: object) -> str:
     """Return the name under which an instance's class is found, or that its file gives it."""
-    if isinstance(entry, Composed):
-        return "+".join(part.name for part in entry.parts)
+    if isinstance(entry, Composed):  # "+for": what is known of a rule does not hold with --for
+        return "+".join([part.name for part in entry.parts] + ["for"] * bool(entry.groups))
     if source := user_code.source_of(type(entry)):
         return source.name
     if isinstance(entry, TorchOptimizer):

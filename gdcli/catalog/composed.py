@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, get_type_hints
 
 from gdcli.asks import Remembered
-from gdcli.assembly import Routed, Wrapped, method_of
+from gdcli.assembly import Grouped, Routed, Wrapped, method_of
 from gdcli.errors import UserError
+from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper
 from gdcli.optimizer import Rule
+from gdcli.parameter_groups import groups_of, unmatched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
     from gdcli.problem import Array, Params
 
+FOR = "--for"
 SHARED = ("weight_decay", "clip_norm")  # fields of every rule: here they are those of the whole
 
 
@@ -44,6 +47,9 @@ class Part(NamedTuple):
 class Composed(Method):
     """Parts put together; a class for each composed name is made by `composed`."""
 
+    groups: Annotated[str | None, LATER, "settings of some parameters, as --for says them"] = None
+
+    refused: ClassVar[tuple[str, ...]] = ("groups",)  # it is said by an option of the grid
     parts: ClassVar[tuple[Part, ...]] = ()
     flat: ClassVar[Mapping[tuple[str, str], str]] = {}  # the field of the whole of a part's field
 
@@ -60,6 +66,12 @@ class Composed(Method):
 
     def init(self, params: Params, about: About) -> State:
         """Return the state of the whole, and the kinds of the parameters where rules share them."""
+        if (
+            wrong := unmatched(groups_of(self.groups, FOR), about.kind, FOR)
+            if self.groups
+            else None
+        ):
+            raise wrong
         whole = self._whole(about.kind).init(params, about)
         return {"whole": whole, "kind": self._kinds(params, about)}
 
@@ -90,7 +102,7 @@ class Composed(Method):
 
     def _kinds(self, params: Params, about: About) -> dict[str, Params]:
         """Return scalars by kind and name: `at` has nobody to ask for the kinds."""
-        if sum(not part.wraps for part in self.parts) < 2:
+        if sum(not part.wraps for part in self.parts) < 2 and not self.groups:
             return {}
         found: dict[str, Params] = {}
         for name, param in params.items():
@@ -107,13 +119,20 @@ class Composed(Method):
         for part, instance in zip(self.parts, now, strict=True):
             for name, value in self._own(part).items():
                 object.__setattr__(instance, name, value)
-        whole = method_of(now[0])
+        whole = self._rule(now[0], kind)
         for instance in now[1:]:
             if isinstance(instance, Wrapper):
                 whole = Wrapped(wrapper=instance, inner=whole)
             else:
-                whole = Routed(first=whole, rest=method_of(instance), kind=kind)
+                whole = Routed(first=whole, rest=self._rule(instance, kind), kind=kind)
         return whole
+
+    def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
+        if not self.groups:
+            return method_of(instance)
+        object.__setattr__(instance, "weight_decay", 0.0)
+        groups, inner = groups_of(self.groups, FOR), method_of(instance)
+        return Grouped(inner=inner, groups=groups, kind=kind, weight_decay=self.weight_decay)
 
     def _own(self, part: Part) -> dict[str, Any]:
         """Return the values of a part's fields. The gradient is clipped before the parts see it."""
@@ -185,6 +204,16 @@ def _all_kinds(rules: Sequence[type[Rule]]) -> frozenset[Kind] | None:
 def kinds_of(rule: type[Rule]) -> frozenset[Kind] | None:
     """Return the kinds of parameters that a rule moves; None: all."""
     return rule.kinds if issubclass(rule, Method) else None
+
+
+def grouped(name: str, rule: type[Rule], where: str) -> type[Composed]:
+    """Return a rule whose parameters may have settings of their own; raises UserError."""
+    cls = rule if issubclass(rule, Composed) else compose([Part(name, rule)], where)
+    for part in cls.parts:
+        if not part.wraps and not has_direction(part.kind):
+            what = f"{part.name} takes steps of its own, in which all parameters are treated alike"
+            raise UserError(where, what, "leave --for out, or take another optimizer")
+    return cls
 
 
 def _check(parts: Sequence[Part], where: str) -> None:

@@ -56,7 +56,7 @@ def parts_of(reference: str) -> tuple[str, ...]:
     parts, at = [], 0
     while at <= len(reference):
         found = PART.match(reference, at)
-        if found is None:  # an error names the part that is none
+        if found is None:  # an error names that part
             return (reference,) if is_file(reference) else tuple(reference.split("+"))
         parts.append(found[0])
         at = found.end() + 1

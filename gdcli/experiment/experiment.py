@@ -15,6 +15,7 @@ from gdcli.catalog.catalog import (
     SCHEDULES,
     WRAPPERS,
     Catalogue,
+    grouped_rule,
     name_of,
     owned,
 )
@@ -33,6 +34,7 @@ from gdcli.experiment.grid import (
 )
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.measure import OF_EVERY_RUN
+from gdcli.parameter_groups import groups_of
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
 
 if TYPE_CHECKING:
@@ -132,7 +134,9 @@ def _changed(part: Any) -> dict[str, Any]:
     """Return the fields that differ from their defaults, by name as typed."""
     values = {field.name: (getattr(part, field.name), field.default) for field in fields(part)}
     return {
-        n.replace("_", "-"): value for n, (value, default) in values.items() if value != default
+        n.rstrip("_").replace("_", "-"): value
+        for n, (value, default) in values.items()
+        if value != default
     }
 
 
@@ -164,6 +168,10 @@ class _Reader:
         training = Training(
             **{f.name: values[f.name] for f in fields(Training) if f.name in values}
         )
+        if training.for_ is not None:
+            self._try(groups_of, training.for_, given.where("for"))
+            for name in axes.optimizer if not self.errors else ():
+                self._try(grouped_rule, name, rules[name_in(name)], given.where("for"))
         if training.measure is not None:
             training = replace(training, measure=spelt(training.measure))
             self._try(measures_named, training.measure, given.where("measure"))

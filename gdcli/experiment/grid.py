@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
-from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, name_of, owned
+from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, grouped_rule, name_of, owned
 from gdcli.catalog.user_code import is_own, name_in
 from gdcli.errors import UserError
 from gdcli.experiment.axis import text
@@ -63,6 +63,12 @@ class Training:
         Literal["keep", "drop"],
         "keep or drop the last batch of an epoch where it is smaller than the others",
     ] = "keep"
+    for_: Annotated[
+        str | None,
+        LATER,
+        "settings of some parameters, by their kinds or names: bias,norm weight-decay=0; "
+        "head.* lr=0.1x",
+    ] = None
     measure: Annotated[str | None, LATER, "what else to record at every point"] = None
     data_seed: Annotated[
         int, "seed of generated data and of the split into training and test examples", Ge(0)
@@ -363,13 +369,19 @@ class Grid:
     @cached_property
     def rules(self) -> dict[tuple[str, str], type[Any]]:
         """The optimizers and schedules of the grid, looked up once, not for every trial."""
-        return {
+        rules: dict[tuple[str, str], type[Any]] = {
             (catalogue.word, name): catalogue.find(name, f"--{catalogue.word}")
             for catalogue, names in (
                 (OPTIMIZERS, self.axes.optimizer),
                 (SCHEDULES, self.axes.schedule),
             )
             for name in names
+        }
+        if self.training.for_ is None:
+            return rules
+        return {
+            (word, name): grouped_rule(name, rule, "--for") if word == "optimizer" else rule
+            for (word, name), rule in rules.items()
         }
 
     @cached_property
@@ -399,7 +411,9 @@ class Grid:
 
     def _rule(self, axis: str, point: Mapping[str, Any]) -> Any:
         reference = point[axis]
-        return self._part(self.rules[axis, reference], self._names[axis, reference], point, {})
+        with_for = axis == "optimizer" and self.training.for_ is not None
+        rest = {"groups": self.training.for_} if with_for else {}
+        return self._part(self.rules[axis, reference], self._names[axis, reference], point, rest)
 
     def _part(
         self,

@@ -93,8 +93,8 @@ class MethodLaws:
         y = torch.randn(EXAMPLES, generator=rng, dtype=torch.float64)
 
         def outputs(params: Params) -> Tensor:
-            predicted: Tensor = x @ torch.cat([p.reshape(-1) for p in params.values()])
-            return predicted
+            found: Tensor = x @ torch.cat([param.reshape(-1) for param in params.values()])
+            return found
 
         def cost(z: Tensor) -> Tensor:
             error: Tensor = (z - y).square().mean()

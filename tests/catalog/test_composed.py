@@ -138,10 +138,10 @@ def test_a_file_in_a_folder_with_a_plus_is_a_file(folder: Path) -> None:
 def test_the_fields_are_those_of_the_parts() -> None:
     cls = OPTIMIZERS.find("adamw+cautious+ema", "--optimizer")
     assert [f.name for f in fields(cls)] == [
-        *("weight_decay", "clip_norm"),
+        *("weight_decay", "clip_norm", "groups"),
         *("adamw__beta1", "adamw__beta2", "adamw__eps", "ema__decay"),
     ]
-    assert set(cls.stacked_fields()) == {f.name for f in fields(cls)} - {"clip_norm"}
+    assert set(cls.stacked_fields()) == {f.name for f in fields(cls)} - {"clip_norm", "groups"}
     assert cls().weight_decay == AdamW().weight_decay
     assert made("adam+ema").weight_decay == Adam().weight_decay
     assert name_of(cls()) == "adamw+cautious+ema"

@@ -1,0 +1,88 @@
+"""Settings of some parameters: --for "bias,norm weight-decay=0; head.* lr=0.1x".
+
+Before the space stand kinds of parameters, or patterns of their names; after it a setting and its
+value. A value with an x is a factor of the trial's own. Of two that name a parameter the later
+one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from typing import TYPE_CHECKING, Any, get_args
+
+from gdcli.errors import UserError
+from gdcli.fields import convert, show, suggestion
+from gdcli.method import Kind
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array
+
+SETTINGS = ("lr", "weight-decay")
+FORM = 'write it as in "bias,norm weight-decay=0" or "head.* lr=0.1x"'
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A setting of the parameters that some patterns match."""
+
+    patterns: tuple[str, ...]
+    setting: str
+    value: float
+    factor: bool  # of the trial's own value
+
+    def matches(self, name: str, kind: str) -> bool:
+        """Return whether a parameter is of the group."""
+        return any(p == kind or (p not in KINDS and fnmatchcase(name, p)) for p in self.patterns)
+
+    def of(self, own: Any) -> Any:
+        """Return the value that takes the place of the trial's own."""
+        return self.value * own if self.factor else self.value
+
+
+@cache
+def groups_of(text: str, where: str) -> tuple[Group, ...]:
+    """Return the groups that a text says; raises UserError, naming `where`, for what is none."""
+    return tuple(_group(part.strip(), where) for part in text.split(";"))
+
+
+def _group(text: str, where: str) -> Group:
+    patterns, _, rest = text.partition(" ")
+    setting, equals, value = rest.strip().partition("=")
+    setting = setting.strip().replace("_", "-")
+    names = tuple(pattern.strip() for pattern in patterns.split(","))
+    if not all(names) or not equals:
+        raise UserError(where, f"{show(text)} does not say what of which parameters", FORM)
+    if setting not in SETTINGS:
+        hint = suggestion(setting, SETTINGS) or f"give one of {', '.join(SETTINGS)}"
+        raise UserError(where, f"parameters have no setting {show(setting)} of their own", hint)
+    number = convert(value.strip().removesuffix("x"), float)
+    if number is None or number < 0:
+        fix = f"write {setting}=0.1x, a factor of the trial's"
+        raise UserError(where, f"{show(value)} is no number of at least 0", fix)
+    factor = value.strip().endswith("x")
+    if setting == "lr" and not factor:
+        what = f"the lr of some parameters is a factor of the trial's, and {show(value)} is none"
+        raise UserError(where, what, f"write lr={value.strip()}x")
+    return Group(names, setting, number, factor)
+
+
+def unmatched(groups: tuple[Group, ...], kind: Mapping[str, Kind], where: str) -> UserError | None:
+    """Return the mistake of a pattern that matches no parameter, None where there is none."""
+    for pattern in (pattern for group in groups for pattern in group.patterns):
+        if any(Group((pattern,), "lr", 1.0, factor=True).matches(n, k) for n, k in kind.items()):
+            continue
+        kinds = sorted(set(kind.values()))
+        hint = suggestion(pattern, [*kinds, *kind])
+        fix = hint or f"the kinds are {', '.join(kinds)}, the names {', '.join([*kind][:10])}"
+        return UserError(where, f"no parameter is {show(pattern)}", fix)
+    return None
+
+
+def value_of(groups: tuple[Group, ...], setting: str, own: Array, name: str, kind: str) -> Array:
+    """Return a parameter's value of a setting, of which the trial's own is given."""
+    held = [group for group in groups if group.setting == setting and group.matches(name, kind)]
+    return held[-1].of(own) if held else own

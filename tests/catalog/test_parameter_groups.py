@@ -1,0 +1,139 @@
+"""--for: settings of some parameters, by kind or name, against torch's parameter groups."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from gdcli import Experiment
+from gdcli.catalog.catalog import OPTIMIZERS, grouped_rule, name_of
+from gdcli.errors import UserError
+from gdcli.experiment.experiment import read
+from gdcli.experiment.toml import dump, loads
+from tests.experiments import given
+from tests.optimizers.mapped import together
+from tests.optimizers.oracle import ask_of, furthest, ours, start, theirs
+
+CLOSE = 1e-10
+RATE = 0.02
+FOR = "bias weight-decay=0; w2 lr=0.1x; b* lr=0.5x; w2 weight-decay=2x"
+
+
+def made(optimizer: str, groups: str, **values: Any) -> Any:
+    cls = grouped_rule(optimizer, OPTIMIZERS.find(optimizer, ""), "--for")
+    return cls(groups=groups, **values)
+
+
+def in_groups(optimizer: Any, decay: float, **options: Any) -> Any:
+    """Return what makes an optimizer of torch with the same settings as FOR."""
+
+    def make(held: list[Tensor]) -> Any:
+        own = dict(zip(start(), held, strict=True))
+        groups = [
+            {"params": [own["w1"]], "lr": RATE, "weight_decay": decay},
+            {"params": [own["w2"]], "lr": 0.1 * RATE, "weight_decay": 2 * decay},
+            {"params": [own["b1"], own["b2"]], "lr": 0.5 * RATE, "weight_decay": 0.0},
+        ]
+        return optimizer(groups, **options)
+
+    return make
+
+
+@pytest.mark.parametrize("decay", [0.1, 0.0])
+def test_groups_are_those_of_torch(decay: float) -> None:
+    decoupled = made("adamw", FOR, weight_decay=decay)
+    reference = theirs(in_groups(torch.optim.AdamW, decay))
+    assert furthest(ours(decoupled, RATE), reference) < CLOSE
+    coupled = made("momentum", FOR, weight_decay=decay, momentum__beta=0.8)
+    reference = theirs(in_groups(torch.optim.SGD, decay, momentum=0.8))
+    assert furthest(ours(coupled, RATE), reference) < CLOSE
+
+
+def test_a_wrapper_is_around_the_groups() -> None:
+    groups = made("adamw+average", FOR, weight_decay=0.1)
+    params, average = start(), start()
+    state = groups.init(params, ask_of(0))
+    for step in range(10):
+        lr = torch.tensor(RATE, dtype=torch.float64)
+        params, state = groups.step(params, state, ask_of(step), lr, step + 1)
+        average = {n: (step * average[n] + params[n]) / (step + 1) for n in params}
+    assert furthest(params, theirs(in_groups(torch.optim.AdamW, 0.1), 10)) < CLOSE
+    assert furthest(groups.at(params, state), average) < CLOSE
+
+
+def test_a_trial_mapped_beside_others_is_the_trial_alone() -> None:
+    rules = [
+        made("adamw+cautious", FOR, weight_decay=0.1),
+        made("adamw+cautious", FOR, weight_decay=0.3, adamw__beta2=0.9),
+    ]
+    for rule, lr, mapped in zip(
+        rules, (RATE, 0.01), together(rules, (RATE, 0.01), 20), strict=True
+    ):
+        assert furthest(mapped, ours(rule, lr, 20)) < CLOSE
+
+
+def test_an_experiment_says_it_and_other_trials_keep_their_ids(tmp_path: Path) -> None:
+    axes: dict[str, Any] = {"optimizer": "adamw,momentum", "lr": "0.1,0.2"}
+    plain = read(given(grid=axes))
+    experiment = read(given(grid={**axes, "for": "bias weight-decay=0"}))
+    assert loads(dump(experiment), tmp_path / "e.toml").hash == experiment.hash
+    assert 'for = "bias weight-decay=0"' in dump(experiment)
+    assert "--for=bias weight-decay=0" in experiment.command()
+    again = Experiment("quadratic", **axes, for_="bias weight-decay=0")
+    assert again.hash == experiment.hash
+    assert eval(repr(again), {"Experiment": Experiment}).hash == again.hash  # noqa: S307 -- our own text
+    ids = [{trial.id for trial in e.grid.trials} for e in (plain, experiment)]
+    assert not ids[0] & ids[1]
+    assert {name_of(t.optimizer) for t in experiment.grid.trials} == {"adamw+for", "momentum+for"}
+    varied = read(
+        given(grid={**axes, "for": "bias lr=2x"}, vary={"adamw.beta2": "0.9,0.99"})
+    ).grid.trials
+    assert len(varied) == 6
+
+
+WRONG = {
+    "bias": "'bias' does not say what of which parameters; write it as in \"bias,norm weight-decay",
+    "bias,, lr=0.1x": "'bias,, lr=0.1x' does not say what of which parameters; ",
+    "": "'' does not say what of which parameters; ",
+    "bias weight-decya=0": "parameters have no setting 'weight-decya' of their own; did you mean "
+    "'weight-decay'?",
+    "bias beta=0": "parameters have no setting 'beta' of their own; give one of lr, weight-decay",
+    "bias lr=0.1": "the lr of some parameters is a factor of the trial's, and '0.1' is none; "
+    "write lr=0.1x",
+    "bias lr=fast": "'fast' is no number of at least 0; write lr=0.1x",
+    "bias weight-decay=-1": "'-1' is no number of at least 0; write weight-decay=0.1x",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_means_nothing_is_one_line(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(given(grid={"optimizer": "adamw", "for": text}))
+    (line,) = caught.value.lines
+    assert line.startswith(f"--for: {WRONG[text]}")
+
+
+def test_an_optimizer_that_cannot_have_groups_is_one_line() -> None:
+    with pytest.raises(UserError) as caught:
+        read(given(grid={"optimizer": "torch:Adam", "for": "bias lr=0.1x"}))
+    (line,) = caught.value.lines
+    assert line.startswith("--for: torch moves the parameters of torch:Adam itself, all alike; ")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("head.*", "no parameter is 'head.*'; the kinds are bias, matrix, the names w1, b1, w2"),
+        ("norm", "no parameter is 'norm'; "),
+        ("matirx", "no parameter is 'matirx'; did you mean 'matrix'?"),
+    ],
+)
+def test_a_pattern_without_a_parameter_is_refused(pattern: str, said: str) -> None:
+    rule = made("adamw", f"bias,{pattern} lr=0.1x")
+    with pytest.raises(UserError) as caught:
+        rule.init(start(), ask_of(0))
+    assert said in str(caught.value)
