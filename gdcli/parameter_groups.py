@@ -62,7 +62,7 @@ def _group(text: str, where: str) -> Group:
     number = convert(value.strip().removesuffix("x"), float)
     if number is None or number < 0:
         fix = f"write {setting}=0.1x, a factor of the trial's"
-        raise UserError(where, f"{show(value)} is no number of at least 0", fix)
+        raise UserError(where, f"{show(value)} is not a number of at least 0", fix)
     factor = value.strip().endswith("x")
     if setting == "lr" and not factor:
         what = f"the lr of some parameters is a factor of the trial's, and {show(value)} is none"

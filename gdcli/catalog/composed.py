@@ -49,7 +49,7 @@ class Composed(Method):
 
     groups: Annotated[str | None, LATER, "settings of some parameters, as --for says them"] = None
 
-    refused: ClassVar[tuple[str, ...]] = ("groups",)  # it is said by an option of the grid
+    refused: ClassVar[tuple[str, ...]] = ("groups",)  # --for of the grid sets it
     parts: ClassVar[tuple[Part, ...]] = ()
     flat: ClassVar[Mapping[tuple[str, str], str]] = {}  # the field of the whole of a part's field
 

@@ -104,8 +104,8 @@ WRONG = {
     "bias beta=0": "parameters have no setting 'beta' of their own; give one of lr, weight-decay",
     "bias lr=0.1": "the lr of some parameters is a factor of the trial's, and '0.1' is none; "
     "write lr=0.1x",
-    "bias lr=fast": "'fast' is no number of at least 0; write lr=0.1x",
-    "bias weight-decay=-1": "'-1' is no number of at least 0; write weight-decay=0.1x",
+    "bias lr=fast": "'fast' is not a number of at least 0; write lr=0.1x",
+    "bias weight-decay=-1": "'-1' is not a number of at least 0; write weight-decay=0.1x",
 }
 
 

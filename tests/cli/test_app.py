@@ -136,11 +136,13 @@ OFFERED = {
     "gdcli run quadratic --dim": ["--dim"],
     "gdcli run quadratic --optimizer mom": ["momentum"],
     "gdcli run quadratic --optimizer adamw,mom": ["adamw,momentum"],
+    "gdcli run quadratic --optimizer adam,adamw+cau": ["adam,adamw+cautious"],
     "gdcli run quadratic --schedule cos": ["cosine"],
     "gdcli run quadratic --method gd,s": ["gd,sgd"],
     "gdcli run quadratic --fail-on failed,still": ["failed,still-falling"],
     "gdcli run mlp --activation t": ["tanh"],
     "gdcli optimizers sign-": ["sign-sgd"],
+    "gdcli optimizers adamw+em": ["adamw+ema"],
     "gdcli show m": ["mine"],
     "gdcli new p": ["problem"],
 }

@@ -389,6 +389,15 @@ def test_a_trial_mapped_beside_others_is_the_trial_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WRAPPERS.names())
+def test_a_diverging_neighbour_changes_no_bit(name: str) -> None:
+    rule = around("adamw", name)
+    (alone,) = together([rule], (RATE,), 10)
+    beside, diverged = together([rule, rule], (RATE, 1e300), 10)
+    assert all(torch.equal(alone[param], beside[param]) for param in alone)
+    assert name == "lawa" or not all(bool(p.isfinite().all()) for p in diverged.values())
+
+
+@pytest.mark.parametrize("name", WRAPPERS.names())
 def test_gradients_are_charged_once(name: str) -> None:
     size = ask_of(0).size
     _, _, seen = trained(around("momentum", name), BATCHES)
