@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 
 from gdcli.assembly import Elementwise
 from gdcli.catalog.catalog import OPTIMIZERS, name_of, owned
-from gdcli.catalog.user_code import absolute, name_in, parts_of, relative
+from gdcli.catalog.user_code import Stranger, Untrusted, absolute, name_in, parts_of, relative
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import read
 from gdcli.experiment.grid import setting
@@ -192,6 +193,23 @@ def test_a_file_says_the_same(folder: Path) -> None:
     assert set(code_checksums(experiment)["code"]) == {"optimizer my-rule", "wrapper halves"}
     assert name_in("./my_rule.py+./halves.py+ema") == "my-rule+halves+ema"
     assert relative(absolute("my_rule.py+ema")) == "./my_rule.py+ema"
+
+
+def test_code_in_a_composed_name_is_run_where_it_may_be(folder: Path) -> None:
+    reference = absolute("my_rule.py+halves.py+ema")
+    sums = {
+        f"{word} {name}": hashlib.sha256((folder / file).read_bytes()).hexdigest()
+        for word, name, file in (
+            ("optimizer", "my-rule", "my_rule.py"),
+            ("wrapper", "halves", "halves.py"),
+        )
+    }
+    with pytest.raises(Untrusted):
+        Stranger("run", sums, trust=False).admit("optimizer", reference)
+    Stranger("run", sums, trust=True).admit("optimizer", reference)
+    sums["wrapper halves"] = "of another file"
+    with pytest.raises(UserError, match="the code of wrapper halves is not what it was made with"):
+        Stranger("run", sums, trust=True).admit("optimizer", reference)
 
 
 REFUSED = {

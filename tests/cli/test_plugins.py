@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.catalog.test_composed import HALVES
 from tests.cli.command_line import gdcli
 from tests.own_code import BOWL, MARKED, RULE, SCHEDULE
 
@@ -21,6 +22,9 @@ quadratic = plug.problems.bowl:MyBowl
 [gdcli.optimizers]
 plug-rule = plug.rule
 broken = plug.broken:Rule
+
+[gdcli.wrappers]
+plug-halves = plug.halves
 
 [gdcli.schedules]
 plug_halving = plug.halving:Halving
@@ -38,6 +42,7 @@ def site(tmp_path: Path) -> Path:
         "problems/bowl.py": BOWL.replace("A bowl", "A [bold]\\x1b[31mbowl"),
         "rule.py": RULE,
         "halving.py": SCHEDULE,
+        "halves.py": HALVES,
         "broken.py": '"""Broken."""\n' + FUTURE + "import no_such_module\n",
     }.items():
         (package / name).write_text(text.replace(FUTURE, FUTURE + MARKED, 1))
@@ -77,6 +82,18 @@ def test_listings_have_plugins_and_do_not_import_them(site: Path) -> None:
     _, out, _, _ = shell(site, "optimizers", "--format", "csv")
     assert "broken,Broken\n" in out
     assert "plug-rule,Descent by a share of the gradient\n" in out
+
+
+def test_a_wrapper_of_a_package_goes_around_any_rule(site: Path) -> None:
+    _, out, _, ran = shell(site, "optimizers", "--format", "csv")
+    assert not ran
+    assert "RULE+plug-halves,Steps of half the length\n" in out
+    code, out, _, _ = shell(site, "optimizers", "plug-rule+plug-halves+ema", "--format", "csv")
+    assert code == 0
+    for option in ("plug-rule.share", "plug-halves.share", "ema.decay"):
+        assert f"--vary {option}," in out
+    code, _, err, _ = shell(site, "optimizers", "momentum+plug-halfes")
+    assert (code, "did you mean 'plug-halves'?" in err) == (2, True)
 
 
 def test_a_package_whose_source_is_not_to_be_found_is_named(site: Path) -> None:
