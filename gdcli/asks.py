@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from gdcli.method import Ask, Kind, Wrapper
 from gdcli.problem import Array, Params
@@ -53,10 +53,6 @@ class Passing:
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step."""
         return self.ask.signs(params)
-
-    def stacked(self, function: Callable[..., Any], *given: Any) -> Any:
-        """Return a function's tensors, computed for all trials at once."""
-        return self.ask.stacked(function, *given)
 
     def everyone(self, done: Array) -> bool:
         """Return whether all trials of the stack are done."""

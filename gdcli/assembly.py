@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gdcli.asks import Among, Changed, Remembered
+from gdcli.mapped import together
 from gdcli.method import Kind, Method, Wrapper
 from gdcli.optimizer import Optimizer
 from gdcli.parameter_groups import Group, value_of
@@ -57,7 +58,7 @@ class Elementwise(Method):
                 found[name], after[name] = self._updated(numbers, *given)
             return found, after
 
-        found: tuple[Params, State] = ask.stacked(update, numbers, params, gradient, state)
+        found: tuple[Params, State] = together(update, numbers, params, gradient, state)
         return found
 
     def _updated(
@@ -65,12 +66,19 @@ class Elementwise(Method):
     ) -> tuple[Array, State]:
         """Return the rule's direction and next state of one parameter."""
         rule = copy(self.rule)
-        spread = {n: v.reshape(*v.shape, *[1] * (param.ndim - v.ndim)) for n, v in numbers.items()}
+        spread = {name: _spread(value, param) for name, value in numbers.items()}
         if DECAY in spread:
             grad = grad + spread.pop(DECAY) * param
         for name, value in spread.items():
             object.__setattr__(rule, name, value)
         return rule.update(grad, state, param, step)
+
+
+def _spread(number: Any, param: Array) -> Any:
+    """Return one number a trial, or one for all, so that it broadcasts with a parameter."""
+    if isinstance(number, float):
+        return number
+    return number.reshape(*number.shape, *[1] * (param.ndim - number.ndim))
 
 
 @dataclass(frozen=True)

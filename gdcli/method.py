@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 from gdcli.optimizer import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from gdcli.problem import Array, Params
 
@@ -59,14 +59,6 @@ class Ask(About, Protocol):
 
     def signs(self, params: Params) -> Params:
         """Return random signs, 1 or -1, in the shapes of the parameters: others at every step."""
-
-    def stacked(self, function: Callable[..., Any], *given: Any) -> Any:
-        """Return a function's result, computed for all trials at once, without the mapping.
-
-        The function sees each tensor with an axis of trials in front, or, where a trial is trained
-        by itself, without one. It may be faster: it need not be mapped operation by operation.
-        Arguments and result are tensors, or dictionaries and tuples of them.
-        """
 
     def everyone(self, done: Array) -> bool:
         """Return whether all trials of the stack are done: then a loop ends.

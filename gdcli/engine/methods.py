@@ -18,10 +18,11 @@ from torch.utils import _pytree as pytree
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import NumPy, Torch
-from gdcli.engine.mapped import mapped, of_the_stack
+from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
+from gdcli.mapped import mapped, together
 from gdcli.method import Kind
 
 if TYPE_CHECKING:
@@ -119,10 +120,6 @@ class StackedAsk:
 
         return cast("Params", self._answered(0, answer, params))
 
-    def stacked(self, function: Callable[..., Any], *given: Any) -> Any:
-        """Return a function's tensors, computed for all trials at once."""
-        return of_the_stack(function, self.stack.places, given)
-
     def everyone(self, done: Tensor) -> bool:
         """Return whether all trials are done; those that have ended are."""
         found = True
@@ -133,13 +130,13 @@ class StackedAsk:
             found = bool(done.all())
             return ()
 
-        of_the_stack(answer, self.stack.places, (done | self.ended,))
+        together(answer, done | self.ended)
         return found
 
     def _answered(self, size: int, answer: Callable[..., Any], *given: Params) -> Any:
         """Return what the program answers, charged to the trials that are not done."""
         self.seen = self.seen + size * self.active
-        return of_the_stack(answer, self.stack.places, given)
+        return together(answer, *given)
 
 
 def clipping(program: Program, grads: Params, limit: Array) -> Array:
@@ -214,7 +211,8 @@ class StackedMethod(StackedRule):
         def of_one(numbers: Params, *rest: Any) -> Any:
             return function(self._one(numbers), *rest)
 
-        return mapped(of_one, self.places, (self.numbers, *given))
+        with uncompiled():
+            return mapped(of_one, self.places, (self.numbers, *given))
 
     def init(self, params: Params) -> dict[str, Any]:
         """Return the state of every trial, and the examples that it has asked for."""

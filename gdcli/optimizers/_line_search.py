@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from gdcli.mapped import together
 from gdcli.method import Ask, Method
-from gdcli.optimizers._together import together
 from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:

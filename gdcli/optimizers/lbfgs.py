@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 import torch
 from annotated_types import Ge, Gt, Lt
 
+from gdcli.mapped import together
 from gdcli.method import Method, State
 from gdcli.optimizers._line_search import Batch, Line, strong_wolfe
-from gdcli.optimizers._together import together
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask

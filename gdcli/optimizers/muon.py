@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch
 from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
+from gdcli.mapped import together
 from gdcli.method import About, Ask, Kind, Method, State
 
 if TYPE_CHECKING:
@@ -122,33 +123,8 @@ def orthogonal(
     """
     tall = matrix.shape[0] > matrix.shape[1]
     x = (matrix.mT if tall else matrix) / torch.linalg.vector_norm(matrix).clamp(min=eps)
-    x = _NewtonSchulz.apply(x.bfloat16() if low else x, coefficients, iterations)  # type: ignore[no-untyped-call]
+    x = together(newton_schulz, x.bfloat16() if low else x, coefficients, iterations)
     return (x.mT if tall else x).to(matrix.dtype)
-
-
-class _NewtonSchulz(torch.autograd.Function):
-    """The iteration on one wide matrix; torch.func.vmap does it on the stack at once.
-
-    A product and a sum are then one operation, which vmap by itself would take apart.
-    """
-
-    @staticmethod
-    def forward(x: Array, coefficients: tuple[float, float, float], iterations: int) -> Array:
-        return newton_schulz(x[None], coefficients, iterations)[0]
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
-        """Keep nothing: no gradient flows through a step."""
-
-    @staticmethod
-    def vmap(
-        _: Any,
-        in_dims: tuple[int, None, None],
-        x: Array,
-        coefficients: tuple[float, float, float],
-        iterations: int,
-    ) -> tuple[Array, int]:
-        return newton_schulz(x.movedim(in_dims[0], 0), coefficients, iterations), 0
 
 
 def newton_schulz(x: Array, coefficients: tuple[float, float, float], iterations: int) -> Array:

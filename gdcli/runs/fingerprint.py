@@ -48,7 +48,7 @@ FOLDERS = (
 )
 FILES = (
     *("arrays.py", "asks.py", "assembly.py", "formula.py", "measure.py", "method.py"),
-    *("optimizer.py", "schedule.py", "trees.py"),
+    *("mapped.py", "optimizer.py", "schedule.py", "trees.py"),
     *("catalog/catalog.py", "catalog/composed.py", "experiment/grid.py", "runs/csv_write.py"),
     *("runs/table.py", "runs/work.py"),
 )

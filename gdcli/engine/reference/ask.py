@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -91,10 +91,6 @@ class TrialAsk:
             name: torch.from_numpy(signs(self.key, name, self.at, tuple(param.shape))).to(param)
             for name, param in params.items()
         }
-
-    def stacked(self, function: Callable[..., Any], *given: Any) -> Any:
-        """Return a function's tensors."""
-        return function(*given)
 
     def everyone(self, done: Tensor) -> bool:
         """Return whether the only trial is done."""

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from gdcli.optimizers._together import together
+from gdcli.mapped import together
 
 
 def both(a: Tensor, b: Tensor, factor: float) -> tuple[Tensor, Tensor]:
@@ -11,7 +13,7 @@ def both(a: Tensor, b: Tensor, factor: float) -> tuple[Tensor, Tensor]:
     return factor * a * b[..., None], (a * a).sum(-1) + b
 
 
-def of_one(a: Tensor, b: Tensor) -> tuple[Tensor, ...]:
+def of_one(a: Tensor, b: Tensor) -> Any:
     return together(both, a, b, 3.0)
 
 
