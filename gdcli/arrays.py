@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 
@@ -12,11 +14,19 @@ def namespace(array: Any) -> Any:
     start of a run that needs no torch.
     """
     own = getattr(array, "__array_namespace__", None)
-    if own is not None:
-        return own()
+    return _torch() if own is None else own()
+
+
+@cache
+def _torch() -> SimpleNamespace:
+    """Return array_api_compat's torch with a `sign` that torch.func.vmap maps, to the same bits."""
     from array_api_compat import torch
 
-    return torch
+    def sign(x: Any, /) -> Any:
+        """Return the sign; nan stays nan."""
+        return torch.where(x.isnan(), x, x.sign())
+
+    return SimpleNamespace(**{**vars(torch), "sign": sign})
 
 
 def either(condition: Any, a: Any, b: Any) -> Any:

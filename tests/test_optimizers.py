@@ -304,6 +304,21 @@ def test_the_number_of_the_step_may_be_a_tensor(name: str, dtype: torch.dtype) -
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_rule_can_be_mapped_over_trials(name: str) -> None:
+    """As torch.func.vmap does where a wrapper is around the rule."""
+    fields = {field: to_torch(values) for field, values in varied_fields(name).items()}
+    start = to_torch(random_start(TRIALS, 4))
+
+    def end(param: Array, values: dict[str, Array]) -> Array:
+        return params(build(name, **values), param, steps=8)[-1]
+
+    together = torch.func.vmap(end)(start, fields)
+    for trial in range(TRIALS):
+        alone = end(start[trial], {field: values[trial] for field, values in fields.items()})
+        assert torch.equal(together[trial], alone)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_nothing_given_is_changed_in_numpy(name: str) -> None:
     optimizer, param = build(name), random_start(4, TRIALS)
     param.flags.writeable = False
