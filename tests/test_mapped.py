@@ -50,7 +50,8 @@ def test_the_trials_may_be_on_another_axis_and_the_result_be_used_on() -> None:
 
     def on(a: Tensor, b: Tensor) -> Tensor:
         first, second = of_one(2 * a, b)
-        return first.sum() + second
+        total: Tensor = first.sum() + second
+        return total
 
     first, second = both(2 * a.mT, b, 3.0)
     found = torch.func.vmap(on, in_dims=(1, 0))(a, b)
