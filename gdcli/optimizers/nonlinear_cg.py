@@ -24,7 +24,7 @@ class NonlinearCg(Method):
     beta is that of Fletcher and Reeves 1964, of Polak and Ribiere 1969 where it is positive (as in
     scipy.optimize.fmin_cg), of Hestenes and Stiefel 1952, or of Hager and Zhang 2005 with their
     bound from below; all of them are in the survey of Hager and Zhang 2006. Where the direction
-    leads uphill, and where beta is no number, the direction is -grad. The first trial step of a
+    leads uphill, and where beta is not finite, the direction is -grad. The first trial step of a
     search is `lr` times the one along which the slope foretells the decrease of the last step, as
     in Nocedal and Wright 2006, section 3.5; the first of all is `lr` * min(1, 1 / |grad|_1).
     The default of `lr` leaves that as it is.

@@ -37,7 +37,7 @@ SEEDS, LRS = [0, 1, 2, 3], [1.0, 3.0, 30.0, 0.1]
 
 
 def steep(params: Params, data: stack.Data) -> Tensor:
-    """Return a loss that is no number outside of a ball."""
+    """Return a loss that is nan outside of a ball."""
     far = params["weight"].square().sum() > 30
     return stack.loss(params, data) + torch.where(far, math.nan, 0.0)
 
