@@ -39,8 +39,8 @@ class Ema(Wrapper):
         params, after = inner.step(params, state["inner"], ask, lr, step)
         average = inner.at(params, after)
         if step > 1:
-            before = state["average"]
-            average = {n: torch.lerp(before[n], new, 1 - self.decay) for n, new in average.items()}
+            before, share = state["average"], 1 - self.decay
+            average = {n: torch.lerp(before[n], new, share) for n, new in average.items()}
         return params, {"inner": after, "average": average}
 
     def at(self, inner: Method, params: Params, state: State) -> Params:
