@@ -232,6 +232,7 @@ def _check(parts: Sequence[Part], where: str) -> None:
     for at, part in enumerate(parts):
         if part.wraps:
             _check_direction(parts[:at], part, where)
+            _check_points(parts[:at], part, where)
             continue
         moved = _all_kinds([rule.kind for rule in rules if issubclass(rule.kind, Rule)])
         if rules and moved is None:
@@ -267,6 +268,15 @@ def _check_direction(before: Sequence[Part], wrapper: Part, where: str) -> None:
             what = f"{wrapper.name} changes the direction of a step, and {part.name} has none"
             fix = f"leave {wrapper.name} out, or put it around another optimizer"
             raise UserError(where, what, fix)
+
+
+def _check_points(before: Sequence[Part], wrapper: Part, where: str) -> None:
+    """Raise UserError for a wrapper that knows the gradient at one point around one of others."""
+    other = next((part for part in before if getattr(part.kind, "asks_elsewhere", False)), None)
+    if other is not None and getattr(wrapper.kind, "one_point", False):
+        what = f"{other.name} asks at another point for batches that {wrapper.name} has left behind"
+        names = [part.name for part in before if part is not other]
+        raise UserError(where, what, f"write {'+'.join([*names, wrapper.name, other.name])}")
 
 
 def has_direction(rule: type[Any]) -> bool:

@@ -23,12 +23,13 @@ class Accumulate(Wrapper):
 
     With batches of one size this is a step on the joined batch. --steps counts batches, --clip-norm
     clips the gradient of each of them, and the learning rate is that of the last. A rule that asks
-    for the gradient at another point is given that of the last batch: write accumulate after sam.
+    for the gradient at another point, as a line search does, is given that of the last batch.
     """
 
     batches: Annotated[int, "batches of a step of the rule", Ge(1)] = 4
 
     keeps_direction: ClassVar[bool] = False
+    one_point: ClassVar[bool] = True  # earlier batches are gone at any other
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Start with sums of 0."""

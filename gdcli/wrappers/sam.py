@@ -27,6 +27,7 @@ class Sam(OfGradient):
     rho: Annotated[float, "length of the ascent", Ge(0)] = 0.05
 
     adaptive: ClassVar[bool] = False
+    asks_elsewhere: ClassVar[bool] = True  # not at the parameters alone
 
     def changed(self, ask: Ask, params: Params, loss: Array, gradient: Params) -> Answer:
         """Return the loss at the point, and the gradient at the top of the ascent."""

@@ -230,8 +230,10 @@ REFUSED = {
     "cautious out, or put it around another optimizer",
     "torch:Adam+ema": "torch moves the parameters of torch:Adam itself: it is no part; write "
     "adam+ema",
-    "torch:LBFGS+ema": "torch moves the parameters of torch:LBFGS itself: it is no part; take one "
-    "of gdcli's",
+    "momentum+sam+ema+accumulate": "sam asks at another point for batches that accumulate has left "
+    "behind; write momentum+ema+accumulate+sam",
+    "torch:SparseAdam+ema": "torch moves the parameters of torch:SparseAdam itself: it is no "
+    "part; take one of gdcli's",
 }
 
 

@@ -363,6 +363,25 @@ def test_accumulated_batches_are_one_joined_batch(name: str, batches: int) -> No
     assert furthest(ours(rule, RATE), reference) < CLOSE
 
 
+def test_the_gradients_of_sam_are_accumulated() -> None:
+    params = {n: param.requires_grad_() for n, param in start().items()}
+    optimizer = AROUND["momentum"][1](list(params.values()))
+    for step in range(STEPS // 2):
+        total = {n: torch.zeros_like(p) for n, p in params.items()}
+        for at in range(2):
+            ask = ask_of(2 * step + at)
+            point = {n: p.detach() for n, p in params.items()}
+            _, gradient = ask(point)
+            length = torch.cat([g.reshape(-1) for g in gradient.values()]).norm()
+            _, gradient = ask({n: p + 0.3 * gradient[n] / length for n, p in point.items()})
+            total = {n: total[n] + gradient[n] / 2 for n in total}
+        for n, param in params.items():
+            param.grad = total[n]
+        optimizer.step()
+    rule = around("momentum", "accumulate+sam", accumulate__batches=2, sam__rho=0.3)
+    assert furthest(ours(rule, RATE), {n: p.detach() for n, p in params.items()}) < CLOSE
+
+
 OWN: dict[str, dict[str, Any]] = {  # numbers that differ between trials, where there are some
     "ema": {"ema__decay": 0.7},
     "swa": {"swa__start": 0.3},
