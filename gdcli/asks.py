@@ -24,6 +24,7 @@ class Passing:
     kind: Mapping[str, Kind] = field(init=False)
     horizon: int = field(init=False)
     examples: int = field(init=False)
+    full_batch = False  # a part does not know whether the point stays between its steps
 
     def __post_init__(self) -> None:
         """Know of the trial what the one knows who is asked."""

@@ -35,6 +35,10 @@ class About(Protocol):
     def examples(self) -> int:
         """The number of training examples."""
 
+    @property
+    def full_batch(self) -> bool:
+        """Whether every step has the same batch, whose loss is a function of the point alone."""
+
 
 class Ask(About, Protocol):
     """What a step may ask of its batch, at any point and as often as it likes.

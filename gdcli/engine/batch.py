@@ -21,6 +21,7 @@ from gdcli.engine.families.find import (
     kinds_of,
     precision,
     program_for,
+    repeats,
     starting_point,
 )
 from gdcli.engine.plan import Plan, plan_of, watched
@@ -219,7 +220,8 @@ def _moving(
     from gdcli.engine.methods import MethodSteps, StackedMethod
 
     kinds = kinds_of(first.problem, first.training.data_seed)
-    method = StackedMethod(program, trials, plan.steps, kinds)
+    full = repeats(first)
+    method = StackedMethod(program, trials, plan.steps, kinds, full_batch=full)
     return method, MethodSteps(program, method, orders)
 
 

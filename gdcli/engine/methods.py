@@ -42,7 +42,7 @@ class StackedAsk:
         """Take a batch of `size` examples; `ended`, seen from within vmap, is one trial's."""
         self.stack, self.batch, self.size, self.ended = stack, batch, size, ended
         self.kind, self.horizon = stack.kind, stack.horizon
-        self.examples = stack.program.examples
+        self.examples, self.full_batch = stack.program.examples, stack.full_batch
         self.active = torch.ones(stack.places, dtype=torch.int64, device=stack.torch.name)
         self.seen = torch.zeros_like(self.active)
         self.passed = False  # whether a pass has moved the buffers of the step
@@ -155,10 +155,12 @@ class StackedMethod(StackedRule):
         trials: Sequence[Trial],
         horizon: int,
         kind: Mapping[str, Kind],
+        *,
+        full_batch: bool = False,
     ) -> None:
-        """Take the kinds of the parameters by name."""
+        """Take the kinds of the parameters by name, and whether all steps have the same loss."""
         super().__init__(program, trials, horizon)
-        self.kind, self.examples = kind, program.examples
+        self.kind, self.examples, self.full_batch = kind, program.examples, full_batch
         self.name = name_of(program.problem)
         self.first = cast("Method", trials[0].optimizer)
         device = program.device
@@ -280,6 +282,7 @@ class Facts:
     kind: Mapping[str, Kind]
     horizon: int
     examples: int
+    full_batch: bool = True  # where more is kept
 
 
 def numbers_kept(

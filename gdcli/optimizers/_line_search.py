@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from gdcli.mapped import together
-from gdcli.method import Ask, Method
+from gdcli.method import About, Ask, Method, State
 from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
@@ -45,6 +45,19 @@ class Batch:
             return loss, slope
         decay = self.rule.weight_decay
         return loss + 0.5 * decay * (x * x).sum(), slope + decay * x
+
+    def begun(self, x: Array, state: State, step: int) -> tuple[Array, Array]:
+        """Return loss and gradient at the start of a step.
+
+        Where every step has the same batch, they are those that the last search ended with.
+        """
+        if self.ask.full_batch and step > 1:
+            return state["loss"], state["slopes"]
+        return self.slopes(x)
+
+    def ended(self, found: Found) -> State:
+        """Return what the next step may begin with."""
+        return {"loss": found.loss, "slopes": found.grad} if self.ask.full_batch else {}
 
     def loss(self, x: Array) -> Array:
         """Return the loss alone."""
@@ -105,6 +118,11 @@ def _hopeless(first: Array, loss: Array, slope: Array) -> Array:
 def _rounding(loss: Array) -> Array:
     """Return the spacing of numbers at a loss."""
     return torch.finfo(loss.dtype).eps * loss.abs()
+
+
+def unbegun(vector: Array, about: About) -> State:
+    """Return the place for what a search ends with, before the first step."""
+    return {"loss": vector.new_zeros(()), "slopes": vector} if about.full_batch else {}
 
 
 class Found(NamedTuple):

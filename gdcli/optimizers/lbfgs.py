@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli.mapped import together
 from gdcli.method import Method, State
-from gdcli.optimizers._line_search import Batch, Line, strong_wolfe
+from gdcli.optimizers._line_search import Batch, Line, strong_wolfe, unbegun
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask
@@ -54,6 +54,7 @@ class Lbfgs(Method):
             "changes": pairs,  # of the gradient, in a step
             "products": some.new_zeros((self.history, self.history)),  # on and above the diagonal
             "scale": some.new_ones(()),  # of the inverse Hessian that the pairs change
+            **unbegun(pairs[0], about),
         }
 
     def step(
@@ -62,7 +63,7 @@ class Lbfgs(Method):
         """Return the point that the line search finds, and the pairs with that of this step."""
         batch = Batch(self, ask, params)
         x = batch.vector(params)
-        loss, grad = batch.slopes(x)
+        loss, grad = batch.begun(x, state, step)
         held = tuple(state[name] for name in NAMES)
         direction, slope, first = together(quasi_newton, grad, lr, *held)
         along = Line(batch, x, loss, grad, direction, slope)
@@ -70,7 +71,8 @@ class Lbfgs(Method):
         found = strong_wolfe(along, first, self.c1, c2, self.trials)
         pair = found.t, direction, found.grad - grad, slope, found.slope
         after = together(with_pair, *pair, *held)
-        return batch.params(along.reached(found.t)), dict(zip(NAMES, after, strict=True))
+        kept = dict(zip(NAMES, after, strict=True)) | batch.ended(found)
+        return batch.params(along.reached(found.t)), kept
 
 
 def quasi_newton(  # noqa: PLR0913, PLR0917 -- of the state, each array

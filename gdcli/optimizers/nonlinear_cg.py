@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
 from gdcli.method import Method, State
-from gdcli.optimizers._line_search import Batch, line, strong_wolfe
+from gdcli.optimizers._line_search import Batch, line, strong_wolfe, unbegun
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask
@@ -48,7 +48,8 @@ class NonlinearCg(Method):
         """Start with no last direction."""
         some = next(iter(params.values()))
         vector = some.new_zeros(sum(param.numel() for param in params.values()))
-        return {"direction": vector, "grad": vector, "ahead": trees.number(params)}
+        held = {"direction": vector, "grad": vector, "ahead": trees.number(params)}
+        return {**held, **unbegun(vector, about)}
 
     def step(
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
@@ -56,7 +57,7 @@ class NonlinearCg(Method):
         """Return the point that the line search finds along the conjugate direction."""
         batch = Batch(self, ask, params)
         x = batch.vector(params)
-        loss, grad = batch.slopes(x)
+        loss, grad = batch.begun(x, state, step)
         square = (grad * grad).sum()
         share = self.share(grad, square, state)
         conjugate = torch.where(share.isfinite(), share, 0.0) * state["direction"] - grad
@@ -72,6 +73,7 @@ class NonlinearCg(Method):
             "direction": along.direction,
             "grad": grad,
             "ahead": torch.where(found.t > 0, found.t * along.slope, state["ahead"]),
+            **batch.ended(found),
         }
         return batch.params(along.reached(found.t)), after
 

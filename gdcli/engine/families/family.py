@@ -146,6 +146,10 @@ class Family(ABC, Generic[P]):
         """Return the class of each target, shape (examples,); None: there are no classes."""
         return None
 
+    def repeats(self, problem: P, data_seed: int) -> bool:
+        """Return whether the loss of all examples is the same in every step, at the same point."""
+        return True
+
     def kinds(self, problem: P, data: Data) -> dict[str, Kind]:
         """Return the kind of each parameter, by name and shape; networks know their layers."""
         start = self.starting_point(problem, data, 0)

@@ -70,6 +70,12 @@ def kinds_of(problem: Problem, data_seed: int) -> dict[str, Kind]:
     return family_of(problem).kinds(problem, load(problem, data_seed))
 
 
+def repeats(trial: Trial) -> bool:
+    """Return whether every step of a trial has the same loss, a function of the point alone."""
+    family = family_of(trial.problem)
+    return trial.method == "gd" and family.repeats(trial.problem, trial.training.data_seed)
+
+
 def alone(trial: Trial) -> bool:
     """Return whether a trial's optimizer trains it by itself: torch's own, and some of users'."""
     rule = trial.optimizer

@@ -104,6 +104,10 @@ class TorchFamily(Family[P]):
         """Return what vmap cannot do with the loss, which is tried on a few examples."""
         return _why_one_by_one(self, problem, data_seed)
 
+    def repeats(self, problem: P, data_seed: int) -> bool:
+        """Return whether the loss can be stacked: else it may draw random numbers."""
+        return self.why_one_by_one(problem, data_seed) is None
+
     def adds_up(self, problem: P, data_seed: int) -> bool:
         """Return whether the loss of all examples may be the mean of those of parts of them."""
         return True
@@ -176,6 +180,11 @@ class NetworkFamily(TorchFamily[Network]):
         """Return the end of the epochs that are trained in floats."""
         epochs = cast("Network", trial.problem).float_epochs
         return epochs * plan_of(trial, data.examples).steps_per_epoch if epochs else 0
+
+    def repeats(self, problem: Network, data_seed: int) -> bool:
+        """Return whether all layers have a stacked form, draw nothing and stay as they are."""
+        plain = not problem.float_epochs
+        return plain and of_known_layers(problem, load(problem, data_seed), data_seed)
 
     def adds_up(self, problem: Network, data_seed: int) -> bool:
         """Return whether the criterion is a mean over the examples."""
@@ -265,6 +274,10 @@ class StatefulFamily(TorchFamily[StatefulNetwork]):
         problem = cast("StatefulNetwork", trial.problem)
         each = footprint(self, problem, trial.training.data_seed, dtype)
         return Pieces(problem.at_once, None, each) if each else Pieces()
+
+    def repeats(self, problem: StatefulNetwork, data_seed: int) -> bool:
+        """Return False: buffers may move from step to step."""
+        return False
 
     def kinds(self, problem: StatefulNetwork, data: Data) -> dict[str, Kind]:
         """Return the kind of each parameter, as its layer tells."""

@@ -34,6 +34,7 @@ class TrialAsk:
     at: int = 0  # the step, counted from 0
     outputs: Callable[[Params], Tensor] | None = None  # of the batch; None: there are none
     cost: Callable[[Tensor], Tensor] | None = None  # the batch's loss, of its outputs
+    full_batch: bool = False  # whether every step has this batch, and draws nothing
     seen: int = 0  # examples asked for so far
 
     def __call__(self, params: Params) -> Slopes:

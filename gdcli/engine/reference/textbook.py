@@ -19,7 +19,14 @@ import torch
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.device import Torch
-from gdcli.engine.families.find import family_of, kinds_of, needs_torch, pieces_for, precision
+from gdcli.engine.families.find import (
+    family_of,
+    kinds_of,
+    needs_torch,
+    pieces_for,
+    precision,
+    repeats,
+)
 from gdcli.engine.families.objective import (
     Objective,
     Slopes,
@@ -202,6 +209,7 @@ class MethodSteps(Steps):
         self.records_another_point = method.records_another_point
         trial = given.trial
         self.kind = kinds_of(trial.problem, trial.training.data_seed)
+        self.full_batch = repeats(trial)
         self.state = method.init(params, self._ask(params, {}, 0))
 
     def take(self, params: Tensors, batch: Batch, step: int) -> Tensors:
@@ -259,6 +267,7 @@ class MethodSteps(Steps):
             at=step,
             outputs=once(lambda p: objective.outputs(p, batch)),
             cost=lambda z: objective.cost_of(z, batch),
+            full_batch=self.full_batch,
         )
 
 
