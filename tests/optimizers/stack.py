@@ -101,6 +101,7 @@ class StackAsk:
     kind: Any = None
     horizon: int = 50
     examples: int = EXAMPLES
+    full_batch: bool = False
 
     def __call__(self, params: Params) -> tuple[Tensor, Params]:
         """Return loss and gradient."""
