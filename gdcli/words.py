@@ -188,7 +188,16 @@ NAMES = {  # by the catalogue's folder
         "linear": "linear-lr linear-decay",
         "one-cycle": "one-cycle-lr 1cycle cycle",
         "step": "step-lr step-decay multi-step multi-step-lr piecewise drop steps",
-        "warmup-cosine": "warmup cosine-warmup cosine-with-warmup linear-warmup",
+        "warmup-cosine": "cosine-warmup cosine-with-warmup",
+        "warmup-constant": "warmup linear-warmup constant-with-warmup warmup-linear",
+        "wsd": "warmup-stable-decay trapezoid trapezoidal cooldown linear-cooldown 1-sqrt",
+        "inverse-sqrt": "inverse-square-root noam rsqrt inv-sqrt isqrt transformer",
+        "polynomial": "poly polynomial-lr polynomial-decay power",
+        "cosine-restarts": (
+            "sgdr cosine-annealing-warm-restarts cosine-with-restarts warm-restarts restarts "
+            "cosine-with-hard-restarts"
+        ),
+        "triangular": "cyclic cyclic-lr clr triangle triangular2",
     },
     "problems": {
         "linear-regression": (
