@@ -133,6 +133,7 @@ class Diagnoses:
         expected, curvature, base = self.expected(setting, lr), facts.curvature, facts.baseline
         limit = expected.limit if expected else None
         rule = expected.optimizer if expected else None
+        steady = self.theory is not None and not self.theory.goals.schedule_for
         least = facts.minimum if facts.minimum is not None else facts.infimum
         return Known(
             minimum=least,
@@ -151,7 +152,7 @@ class Diagnoses:
             rate=expected.rate if expected else None,
             floor=expected.floor.excess if expected and expected.floor else None,
             condition=condition_number(curvature) if curvature else None,
-            best_beta=_best_beta(rule, lr, facts),
+            best_beta=_best_beta(rule, lr, facts) if steady else None,
             scaled=None if facts.scale is None else facts.scale != "none",
         )
 

@@ -40,6 +40,7 @@ class Experiment(experiment.Experiment):
         order: str | None = None,
         remainder: str | None = None,
         measure: str | None = None,
+        schedule_for: str | Mapping[str, str] | None = None,
         data_seed: int | None = None,
         dtype: str | None = None,
         vary: Mapping[str, Any] | None = None,

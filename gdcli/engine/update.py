@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from gdcli.arrays import namespace
+from gdcli.catalog.catalog import name_of
 from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
@@ -18,6 +19,20 @@ if TYPE_CHECKING:
     from gdcli.experiment.grid import Trial
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Array, Params
+    from gdcli.schedule import Schedule
+
+
+class ScheduledSetting(NamedTuple):
+    """A setting with a schedule: an array for each parameter, and the values that are given."""
+
+    schedule: Schedule
+    arrays: list[tuple[Array, Array]]
+
+    def change(self, step: int, horizon: int) -> None:
+        """Set the arrays to the given values times the multiplier of a step."""
+        multiplier = self.schedule.multiplier(step, horizon)
+        for array, given in self.arrays:
+            array[...] = multiplier * given
 
 
 class StackedOptimizer:
@@ -34,7 +49,8 @@ class StackedOptimizer:
         # All trials of a cohort decay, clip or follow a schedule, or none does.
         self.decays = optimizers[0].weight_decay > 0
         self.clips = optimizers[0].clip_norm is not None
-        self.constant = isinstance(trials[0].schedule, Constant)
+        self.scheduled = self._scheduled(trials[0])
+        self.constant = isinstance(trials[0].schedule, Constant) and not self.scheduled
         self.limit = self._spread([optimizer.clip_norm or math.inf for optimizer in optimizers])
         self.schedules = tuple(dict.fromkeys(trial.schedule for trial in trials))
         chosen = [self.schedules.index(trial.schedule) for trial in trials]
@@ -53,6 +69,18 @@ class StackedOptimizer:
             # The options were checked when each optimizer was made; the dataclass is frozen.
             object.__setattr__(stacked, name, self.program.broadcast(values, param))
         return stacked
+
+    def _scheduled(self, trial: Trial) -> list[ScheduledSetting]:
+        """Return the settings of this rule that a schedule changes, as they are given."""
+        found = []
+        for setting, schedule in trial.training.scheduled:
+            owner, _, name = setting.rpartition(".")
+            field = name.replace("-", "_")
+            if self.decays if not owner else owner == name_of(self.first):
+                arrays = [getattr(optimizer, field) for optimizer in self.optimizers.values()]
+                given = [namespace(array).asarray(array, copy=True) for array in arrays]
+                found.append(ScheduledSetting(schedule, list(zip(arrays, given, strict=True))))
+        return found
 
     def _spread(self, values: Sequence[Any]) -> Array:
         spread = self.program.layout.scatter([float(value) for value in values])
@@ -86,8 +114,12 @@ class StackedOptimizer:
     def learning_rates(self, step: int) -> Array:
         """Return the learning rates at a step, of the layout's shape; 0 for trials that have ended.
 
-        The array stays the same object until a multiplier changes or a trial ends.
+        Other settings with a schedule take their values of the step, in the arrays that they have:
+        a CUDA graph reads these. The learning rates are the same object until a multiplier changes
+        or a trial ends.
         """
+        for setting in self.scheduled:
+            setting.change(step, self.horizon)
         multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
         if multipliers != self.multipliers:
             self.multipliers = multipliers
@@ -107,6 +139,7 @@ class StackedOptimizer:
         """Return a copy with fixed learning rates, whatever the step."""
         fixed = copy(self)
         fixed.schedules, fixed.multipliers = (), []  # no schedule: no multiplier ever changes
+        fixed.scheduled = []
         fixed.by_trial, fixed.by_param = rates, {}
         return fixed
 

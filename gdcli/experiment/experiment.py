@@ -15,7 +15,10 @@ from gdcli.column import OF_EVERY_RUN
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
 from gdcli.experiment.grid import Axes, Grid, Training, Where, digest, measures_named, spelt
+from gdcli.experiment.scheduled import WEIGHT_DECAY, table_text
+from gdcli.experiment.scheduled import spelt as scheduled_spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
+from gdcli.optimizer import Rule
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
 
 if TYPE_CHECKING:
@@ -140,7 +143,7 @@ class _Reader:
         known = options_of(problem) if problem else {}
         settings = {**options_of(Axes), **options_of(Training)}
         options = self._values(given.options, known, "problem ") if problem else {}
-        values = self._values(given.grid, settings)
+        values = self._values(_with_text(given.grid), settings)
         axes = Axes(**{f.name: values[f.name] for f in fields(Axes) if f.name in values})
         axes = _referring(absolute, axes)
         rules = self._rules(axes)
@@ -150,6 +153,12 @@ class _Reader:
         if training.measure is not None:
             training = replace(training, measure=spelt(training.measure))
             self._try(measures_named, training.measure, given.where("measure"))
+        if training.schedule_for is not None:
+            where = given.where("schedule-for")
+            training = replace(
+                training, schedule_for=self._try(scheduled_spelt, training.schedule_for, where)
+            )
+            self._try(_check_scheduled, training, axes, rules, where)
         self._try(training.check, given.where("steps"))
         self._try(training.record_every, given.where("record"))
         vary = self._vary(known, rules, options) if problem else {}
@@ -233,6 +242,40 @@ class _Reader:
             else:
                 vary[name] = self._try(_expanded, raw, option, where) or ()
         return vary
+
+
+def _with_text(grid: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the options of a grid, with the text of a table of schedules in its place."""
+    return {
+        name: table_text(value) if isinstance(value, dict) and _is_table(name) else value
+        for name, value in grid.items()
+    }
+
+
+def _is_table(name: str) -> bool:
+    return name.replace("_", "-") == "schedule-for"
+
+
+def _check_scheduled(
+    training: Training, axes: Axes, rules: Mapping[str, type[Any]], where: str
+) -> None:
+    """Raise UserError unless every schedule is of a numeric option of the grid's optimizers."""
+    known = {
+        f"{name}.{option.name}"
+        for name, rule in rules.items()
+        if issubclass(rule, Rule)
+        for option in options_of(rule).values()
+        if option.field in rule.stacked_fields() and option.name != WEIGHT_DECAY
+    }
+    for setting, _ in training.scheduled:
+        if setting == WEIGHT_DECAY:
+            if not any(axes.weight_decay or ()):
+                what = "there is no weight decay for a schedule to change"
+                raise UserError(where, what, "add --weight-decay 0.01, say")
+        elif setting not in known:
+            what = f"{show(setting)} is not a numeric option of the grid's optimizers"
+            names = ", ".join([WEIGHT_DECAY, *sorted(known)])
+            raise UserError(where, what, suggestion(setting, known) or f"there is {names}")
 
 
 def _refuse_bytes(raw: object, where: str) -> None:

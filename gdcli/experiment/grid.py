@@ -17,6 +17,7 @@ from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, name_of
 from gdcli.catalog.user_code import is_own, name_in
 from gdcli.errors import UserError
 from gdcli.experiment.axis import text
+from gdcli.experiment.scheduled import Scheduled, scheduled
 from gdcli.fields import AXIS, LATER, WHOLE, settings_of, show
 from gdcli.optimizer import Optimizer
 from gdcli.problem import Problem
@@ -63,6 +64,12 @@ class Training:
         "keep or drop the last batch of an epoch where it is smaller than the others",
     ] = "keep"
     measure: Annotated[str | None, LATER, "what else to record at every point"] = None
+    schedule_for: Annotated[
+        str | None,
+        LATER,
+        "schedules of other settings, by which their values are multiplied: weight-decay=cosine, "
+        "momentum.beta=linear(final=0.9)",
+    ] = None
     data_seed: Annotated[
         int, "seed of generated data and of the split into training and test examples", Ge(0)
     ] = 0
@@ -80,6 +87,11 @@ class Training:
     def columns(self) -> tuple[str, ...]:
         """The columns of a curve that were asked for."""
         return tuple(column.name for measure in self.measures for column in measure.columns)
+
+    @property
+    def scheduled(self) -> tuple[Scheduled, ...]:
+        """The settings besides the learning rate that a schedule changes."""
+        return scheduled(self.schedule_for, "--schedule-for") if self.schedule_for else ()
 
     def check(self, where: str) -> None:
         """Raise UserError, naming `where`, for settings that exclude each other."""

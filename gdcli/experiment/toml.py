@@ -318,6 +318,7 @@ def _grid() -> Schema:
         "optimizer": _rules_named(options["optimizer"], OPTIMIZERS.names()),
         "schedule": _rules_named(options["schedule"], SCHEDULES.names()),
         "measure": {**_value_schema(options["measure"]), "pattern": _measures()},
+        "schedule-for": _schedules(options["schedule-for"]),
         "zip": _zip(),
         "vary": {
             "description": 'further axes: options of the problem, and "momentum.beta"',
@@ -337,6 +338,11 @@ def _measures() -> str:
     """Return the pattern of measures' names with commas between them."""
     one = "|".join(name.replace("-", "[-_]") for name in MEASURES.names())
     return _listed(f"\\s*({one})\\s*")
+
+
+def _schedules(option: Option) -> Schema:
+    """Return what the schedules of other settings may be: text, or a table of texts."""
+    return {"description": option.summary, "type": ["string", "object"]}
 
 
 def _zip() -> Schema:

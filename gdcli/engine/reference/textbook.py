@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -100,10 +101,16 @@ class TorchSteps:
     """An optimizer of torch and the parameters that it moves in place."""
 
     def __init__(
-        self, trial: Trial, rule: TorchOptimizer, params: Tensors, rates: Callable[[int], float]
+        self,
+        trial: Trial,
+        rule: TorchOptimizer,
+        params: Tensors,
+        rates: Callable[[int], float],
+        horizon: int,
     ) -> None:
         """Copy the parameters; `rates` returns the schedule's multiplier at a step."""
         self.lr, self.clip_norm, self.rates = trial.lr, rule.clip_norm, rates
+        self.settings = partial(settings_at, trial, horizon=horizon)
         self.params = {name: param.detach().clone() for name, param in params.items()}
         for param in self.params.values():
             param.requires_grad_()
@@ -113,6 +120,7 @@ class TorchSteps:
         """Take a step; return the parameters after it."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * self.rates(step)
+            group.update(self.settings(step))
 
         def closure() -> Tensor:
             loss, gradient = slopes({name: p.detach() for name, p in self.params.items()})
@@ -122,6 +130,18 @@ class TorchSteps:
 
         self.optimizer.step(closure)  # type: ignore[arg-type]
         return {name: param.detach().clone() for name, param in self.params.items()}
+
+
+def settings_at(trial: Trial, step: int, horizon: int) -> dict[str, float]:
+    """Return the fields of a trial's optimizer that schedules change, at a step."""
+    found = {}
+    for setting, schedule in trial.training.scheduled:
+        owner, _, name = setting.rpartition(".")
+        if owner in ("", name_of(trial.optimizer)):
+            field = name.replace("-", "_")
+            given = getattr(trial.optimizer, field)
+            found[field] = given * schedule.multiplier(step, horizon)
+    return found
 
 
 def clipped(gradient: Tensors, longest: float | None) -> Tensors:
@@ -311,11 +331,12 @@ def _mover(trial: Trial, params: Tensors, plan: Plan) -> Mover:
     """Return a function that takes one step with the parameters."""
     rates = partial(trial.schedule.multiplier, horizon=plan.steps)
     if isinstance(trial.optimizer, TorchOptimizer):
-        return TorchSteps(trial, trial.optimizer, params, rates)
-    rule = trial.optimizer
-    states = {name: rule.init(param) for name, param in params.items()}
+        return TorchSteps(trial, trial.optimizer, params, rates, plan.steps)
+    states = {name: trial.optimizer.init(param) for name, param in params.items()}
 
     def move(params: Tensors, slopes: Callable[[Tensors], Slopes], step: int) -> Tensors:
+        changed = settings_at(trial, step, plan.steps)
+        rule = replace(trial.optimizer, **changed) if changed else trial.optimizer
         directions = _directions(rule, params, slopes(params)[1], states, step + 1)
         rate = trial.lr * rates(step)
         return {name: param - rate * directions[name] for name, param in params.items()}
