@@ -197,6 +197,7 @@ NAMES = {  # by the catalogue's folder
             "sgdr cosine-annealing-warm-restarts cosine-with-restarts warm-restarts restarts "
             "cosine-with-hard-restarts"
         ),
+        "reduce-on-plateau": "plateau reduce-lr-on-plateau rlrop adaptive",
         "triangular": "cyclic cyclic-lr clr triangle triangular2",
     },
     "problems": {

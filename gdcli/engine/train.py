@@ -142,6 +142,7 @@ class Loop:
             self.hooks.on_record(self.program, state.params)
         if some:
             self.optimizer.freeze(ended, state.params, self.gradient, state.optimizer)
+        self.optimizer.observe(evaluation.values["train_loss"])
 
     def _look(self, state: TrainingState) -> None:
         """Evaluate a watched step that is not recorded."""
@@ -220,7 +221,7 @@ class Loop:
         """Store a checkpoint if one is due."""
         checkpointer, device = self.hooks.checkpointer, self.program.device
         if checkpointer and checkpointer.due():
-            arrays = state.packed(device) | self.recorder.packed()
+            arrays = state.packed(device) | self.recorder.packed() | self.optimizer.packed()
             if self.watcher:
                 arrays |= self.watcher.packed()
                 before = self.before.packed(device) if self.before else {}
@@ -234,6 +235,7 @@ class Loop:
         if arrays is None:
             return state
         self.recorder.unpack(arrays)
+        self.optimizer.unpack(arrays)
         self.optimizer.stop(self.recorder.ended != RUNNING)
         if self.watcher:
             self.watcher.unpack(arrays)

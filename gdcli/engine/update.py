@@ -10,10 +10,13 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.catalog.catalog import name_of
+from gdcli.schedule import FeedbackSchedule
 from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from gdcli.engine.programs.program import Program
     from gdcli.experiment.grid import Trial
@@ -56,6 +59,8 @@ class StackedOptimizer:
         chosen = [self.schedules.index(trial.schedule) for trial in trials]
         self.schedule = program.layout.scatter(chosen)
         self.lr = program.layout.scatter([trial.lr for trial in trials])
+        self.followed = [s for s in (t.schedule for t in trials) if isinstance(s, FeedbackSchedule)]
+        self.memories = [schedule.start() for schedule in self.followed]  # of each trial, if any
         self.running = self._spread([1.0] * len(trials))
         self.multipliers: list[float] = []  # of the schedules, at the last step that was asked for
         self.by_trial: Array = None  # learning rates with these multipliers
@@ -124,9 +129,34 @@ class StackedOptimizer:
         if multipliers != self.multipliers:
             self.multipliers = multipliers
             rates = self.lr * np.array(multipliers)[self.schedule]
+            if self.memories:
+                own = [memory["multiplier"] for memory in self.memories]
+                rates = rates * self.program.layout.scatter(own)
             self.by_trial = self.program.device.array(rates) * self.running
             self.by_param = {}
         return self.by_trial
+
+    def observe(self, loss: Array) -> None:
+        """Tell schedules that follow it the training loss of a recorded point."""
+        if self.memories:
+            losses = self.program.layout.gather(self.program.device.host(loss)).tolist()
+            told = zip(self.followed, self.memories, losses, strict=True)
+            self.memories = [schedule.observed(memory, one) for schedule, memory, one in told]
+            self.multipliers = []
+
+    def packed(self) -> dict[str, NDArray[Any]]:
+        """Return what schedules keep in mind as named arrays, for a checkpoint."""
+        names = self.memories[0] if self.memories else {}
+        return {f"schedule {n}": np.array([m[n] for m in self.memories], float) for n in names}
+
+    def unpack(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what was packed."""
+        own = {name: arrays[f"schedule {name}"] for name in (self.memories or [{}])[0]}
+        self.memories = [
+            {name: float(array[i]) for name, array in own.items()}
+            for i in range(len(self.memories))
+        ]
+        self.multipliers = []
 
     def rates(self, step: int, params: Params) -> Params:
         """Return the learning rates at a step, shaped to broadcast against each parameter."""

@@ -16,7 +16,7 @@ from gdcli.catalog.user_code import is_own
 from gdcli.errors import UserError
 from gdcli.experiment.axis import one, text
 from gdcli.fields import options_of, show, split, suggestion
-from gdcli.schedule import Schedule
+from gdcli.schedule import FeedbackSchedule, Schedule
 
 WEIGHT_DECAY = "weight-decay"
 CALL = re.compile(r"\s*([^\s()]+)\s*(?:\((.*)\)\s*)?", re.DOTALL)
@@ -58,6 +58,9 @@ def _called(call: str, where: str) -> Schedule:
         fix = f"give {', '.join(SCHEDULES.names())}, or a plugin's"
         raise UserError(where, f"{show(name)} is a file, not the name of a schedule", fix)
     kind = SCHEDULES.find(name, where)
+    if issubclass(kind, FeedbackSchedule):
+        what = f"{name} follows the losses: it is for the learning rate alone"
+        raise UserError(where, what, f"write --schedule {name}, or give another one here")
     known = options_of(kind)
     values: dict[str, Any] = {}
     for part in split(inner, where) if inner.strip() else ():

@@ -34,6 +34,7 @@ from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watcher import Trajectory
+from gdcli.schedule import FeedbackSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from gdcli.experiment.grid import Training, Trial
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Data, Params
+    from gdcli.schedule import Schedule
 
 
 class ReferenceCurve:
@@ -269,7 +271,8 @@ def _train(
     objective.pieces = pieces_for(trial, data, plain=True)
     start = family.starting_point(problem, data, trial.seed)
     params = tensors(start, device)
-    move = _mover(trial, params, plan)
+    rates = Rates(trial.schedule, plan.steps)
+    move = _mover(trial, params, plan, rates)
     batches = _batches(trial, plan, objective)
     kinds = trial.training.measures
     one = OneTrial(objective, trial.seed, device)
@@ -280,6 +283,7 @@ def _train(
     objective.set_step(0)
     seen, values = 0, _measured(objective, measures, params)
     curve.add(0, seen, values, params)
+    rates.observe(values)
     watcher.add(0, values, beyond=curve.ended == DIVERGED)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
@@ -300,6 +304,7 @@ def _train(
         watch(params, objective.buffers)
         values = _measured(objective, measures, params)
         curve.add(there, seen, values, params)
+        rates.observe(values)
         watcher.add(there, values, beyond=curve.ended == DIVERGED)
         advance(there - here)
     curves = curve.curves(device.dtype, plan)
@@ -327,9 +332,28 @@ def _measured(objective: Objective[Any], measures: Measures | None, params: Tens
     return _only(measures.added(_stacked(params), point).values)
 
 
-def _mover(trial: Trial, params: Tensors, plan: Plan) -> Mover:
+class Rates:
+    """The multipliers of a trial's schedule, which may follow the recorded losses."""
+
+    def __init__(self, schedule: Schedule, horizon: int) -> None:
+        """Begin before the first loss."""
+        self.schedule, self.horizon = schedule, horizon
+        self.memory = schedule.start() if isinstance(schedule, FeedbackSchedule) else None
+
+    def __call__(self, step: int) -> float:
+        """Return the multiplier at a step."""
+        if self.memory is not None:
+            return self.memory["multiplier"]
+        return self.schedule.multiplier(step, self.horizon)
+
+    def observe(self, values: Tensors) -> None:
+        """Tell the schedule the loss of a recorded point."""
+        if isinstance(self.schedule, FeedbackSchedule) and self.memory is not None:
+            self.memory = self.schedule.observed(self.memory, float(values["train_loss"]))
+
+
+def _mover(trial: Trial, params: Tensors, plan: Plan, rates: Rates) -> Mover:
     """Return a function that takes one step with the parameters."""
-    rates = partial(trial.schedule.multiplier, horizon=plan.steps)
     if isinstance(trial.optimizer, TorchOptimizer):
         return TorchSteps(trial, trial.optimizer, params, rates, plan.steps)
     states = {name: trial.optimizer.init(param) for name, param in params.items()}
