@@ -26,8 +26,8 @@ Memory: TypeAlias = dict[str, float]  # "multiplier", and what else a schedule k
 class FeedbackSchedule(Schedule):
     """A schedule that follows the training losses of its trial, and not only the step.
 
-    It is told the loss of every recorded point, the one at the start first. What it keeps in mind
-    is part of a checkpoint: numbers by name, always of the same names in the same order.
+    The engine tells it the loss of every recorded point, the one at the start first. What it keeps
+    in mind is part of a checkpoint: numbers by name, always of the same names in the same order.
     """
 
     @abstractmethod

@@ -43,6 +43,14 @@ class Plan(NamedTuple):
             )
         return chain(range(0, self.steps, self.interval or 1), [self.steps])
 
+    def next_point(self, step: int) -> int:
+        """Return the first recorded step after a step; the last one after the end."""
+        found = 1 << step.bit_length()
+        if self.record != "log":
+            interval = self.interval or 1
+            found = (step // interval + 1) * interval
+        return min(found, self.steps)
+
     @property
     def recorded(self) -> int:
         """The number of recorded points."""

@@ -14,7 +14,16 @@ from gdcli.catalog.user_code import absolute, name_in, relative
 from gdcli.column import OF_EVERY_RUN
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
-from gdcli.experiment.grid import Axes, Grid, Training, Where, digest, measures_named, spelt
+from gdcli.experiment.grid import (
+    BUDGETS,
+    Axes,
+    Grid,
+    Training,
+    Where,
+    digest,
+    measures_named,
+    spelt,
+)
 from gdcli.experiment.scheduled import WEIGHT_DECAY, table_text
 from gdcli.experiment.scheduled import spelt as scheduled_spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
@@ -162,8 +171,9 @@ class _Reader:
         self._try(training.check, given.where("steps"))
         self._try(training.record_every, given.where("record"))
         vary = self._vary(known, rules, options) if problem else {}
+        self._try(_check_budgets, training, vary, given.where("vary steps"))
         if problem and given.stranger is None:  # a folder's own file has what was decided
-            varied = {name.replace("-", "_"): None for name in vary}
+            varied = {name.replace("-", "_"): None for name in vary if name not in BUDGETS}
             options |= self._try(problem.decided, {**options, **varied}) or {}
         zips = [self._try(_zipped, z, vary, given.where("zip")) for z in given.zip]
         for word, names in (("optimizer", axes.optimizer), ("schedule", axes.schedule)):
@@ -218,7 +228,8 @@ class _Reader:
                 fix = "give it once" if option else _place(name, known)
                 self.errors.append(UserError(where, f"{show(name)} {what}", fix))
                 continue
-            reader = expand if option.axis else one_or_vary if part else one
+            varies = part or option.name in BUDGETS
+            reader = expand if option.axis else one_or_vary if varies else one
             value = self._try(_meant, reader, raw, option, where)
             if value is not None:
                 values[option.field] = value
@@ -231,10 +242,11 @@ class _Reader:
         options: Mapping[str, Any],
     ) -> dict[str, tuple[Any, ...]]:
         rules = _owned(classes)
+        budgets = {name: options_of(Training)[name] for name in BUDGETS if name not in known}
         vary = {}
         for key, raw in self.given.vary.items():
             name, where = key.replace("_", "-"), self.given.where(f"vary {key}")
-            option = {**known, **rules}.get(name)
+            option = {**budgets, **known, **rules}.get(name)
             if option is None:
                 self.errors.append(_no_axis(name, where, known, rules))
             elif name in vary or (option.field in options and "." not in name):
@@ -276,6 +288,16 @@ def _check_scheduled(
             what = f"{show(setting)} is not a numeric option of the grid's optimizers"
             names = ", ".join([WEIGHT_DECAY, *sorted(known)])
             raise UserError(where, what, suggestion(setting, known) or f"there is {names}")
+
+
+def _check_budgets(training: Training, vary: Mapping[str, object], where: str) -> None:
+    """Raise UserError for a grid that varies the budget and gives another one as well."""
+    given = [name for name in BUDGETS if getattr(training, name) is not None]
+    varied = [name for name in BUDGETS if name in vary]
+    if varied and len(given) + len(varied) > 1:
+        others = " and ".join([*(f"--{name}" for name in given), *varied[1:]])
+        what = f"{varied[0]} varies, and {others} says the budget as well"
+        raise UserError(where, what, "give one of them")
 
 
 def _refuse_bytes(raw: object, where: str) -> None:

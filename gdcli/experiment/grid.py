@@ -136,6 +136,7 @@ def measures_named(names: str, where: str) -> tuple[type[Measure], ...]:
     return tuple(found.values())
 
 
+BUDGETS = ("steps", "epochs")  # of the settings of training, those that a grid may vary
 MOST_TRIALS = 1_000_000
 MOST_PROBLEMS = 10_000  # each has examples, a program and an estimate of its own
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
@@ -227,7 +228,10 @@ class Trial:
 
 
 class Cohort(NamedTuple):
-    """Trials that share one stacked program: one problem, method, batch size and kind of rule."""
+    """Trials that share one stacked program: one problem, method, batch size and kind of rule.
+
+    They share their budget, too.
+    """
 
     trials: tuple[Trial, ...]
 
@@ -269,7 +273,8 @@ def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
     for trial in trials:
         rule = trial.optimizer
         kind = kinds.get(id(rule)) or kinds.setdefault(id(rule), _kind(rule))
-        key = (trial.problem, trial.method, trial.batch_size, kind, type(trial.schedule))
+        budget = trial.training.steps, trial.training.epochs
+        key = (trial.problem, trial.method, trial.batch_size, kind, type(trial.schedule), budget)
         groups.setdefault(key, []).append(trial)
     return tuple(Cohort(tuple(group)) for group in groups.values())
 
@@ -313,13 +318,15 @@ class Grid:
         """Return every axis by name, what splits cohorts first, so that they stay together."""
         axes = {field.name: getattr(self.axes, field.name) for field in fields(self.axes)}
         axes["lr"] = axes["lr"] or (self.problem.default_lr,)
-        outer = {name: values for name, values in self.vary.items() if "." not in name}
+        outer = {name: values for name, values in self.vary.items() if self._of_problem(name)}
+        budgets = {name: self.vary[name] for name in BUDGETS if name in self.vary}
         inner = {name: values for name, values in self.vary.items() if "." in name}
         return {
             **outer,
             **{name: axes.pop(name) for name in ("method", "batch_size", "optimizer", "schedule")},
             **inner,
             **{name: values for name, values in axes.items() if values},
+            **budgets,
         }
 
     def check(self, where: Where) -> None:
@@ -348,7 +355,7 @@ class Grid:
 
     def _of_problem(self, name: str) -> bool:
         """Return whether an axis is an option of the problem."""
-        return name in self.vary and "." not in name
+        return name in self.vary and "." not in name and name not in BUDGETS
 
     def _points(self) -> Iterable[Point]:
         """Return the product of the axes, each point as groups of (name, value) pairs."""
@@ -382,9 +389,20 @@ class Grid:
         }
 
     @cached_property
-    def _resolved(self) -> Training:
-        """The budget and precision that the problem's defaults fill in: a trial's id names them."""
-        training, problem = self.training, self.problem
+    def _resolved(self) -> dict[tuple[int | None, ...], Training]:
+        """The settings of training by what the grid varies of them, each made once."""
+        return {}
+
+    def _training(self, point: dict[str, Any]) -> Training:
+        """Return budget and precision as the problem's defaults fill them in: an id names them."""
+        key = tuple(point.get(name) for name in BUDGETS)
+        if key not in self._resolved:
+            own = {name: point[name] for name in BUDGETS if name in point}
+            self._resolved[key] = self._filled(replace(self.training, **own))
+        return self._resolved[key]
+
+    def _filled(self, training: Training) -> Training:
+        problem = self.problem
         epochs = training.epochs or (None if training.steps else problem.default_epochs)
         return replace(training, epochs=epochs, dtype=training.dtype or problem.default_dtype)
 
@@ -398,7 +416,7 @@ class Grid:
             schedule=self._rule("schedule", point),
             lr=point["lr"],
             seed=point["seed"],
-            training=self._resolved,
+            training=self._training(point),
         )
 
     def _rule(self, axis: str, point: Mapping[str, Any]) -> Any:
@@ -433,7 +451,7 @@ class Grid:
         names: dict[str, dict[str, str]] = {"": {}}
         names |= {name_in(rule): {} for rule in self.axes.schedule}
         names |= {name_in(rule): dict(zip(own, own, strict=True)) for rule in self.axes.optimizer}
-        for name in self.vary:
+        for name in (name for name in self.vary if name not in BUDGETS):
             owner, _, field = name.rpartition(".")
             names.setdefault(owner, {})[name] = field.replace("-", "_")
         return names
@@ -443,6 +461,8 @@ def setting(trial: Trial, name: str) -> Any:
     """Return a varied setting of a trial by its name, None where it does not apply to it."""
     owner, dot, field = name.rpartition(".")
     field = field.replace("-", "_")
+    if field in BUDGETS and not dot:
+        return getattr(trial.training, field)
     if not dot:
         return getattr(
             trial.optimizer if field in ("weight_decay", "clip_norm") else trial.problem, field

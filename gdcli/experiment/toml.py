@@ -20,7 +20,7 @@ from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, PROBLEMS, SCHEDULES, Cat
 from gdcli.catalog.user_code import Stranger
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.experiment import Experiment, Given, read
-from gdcli.experiment.grid import Axes, Training
+from gdcli.experiment.grid import BUDGETS, Axes, Training
 from gdcli.fields import LIMITS, NUMBER, WHOLE, Option, options_of, show, suggestion
 
 if TYPE_CHECKING:
@@ -353,7 +353,8 @@ def _zip() -> Schema:
 
 def _vary(name: str) -> Schema:
     options = options_of(PROBLEMS.find(name, "problem")).values()
-    own = _table([(o.name, _axis(o)) for o in options], f"$defs/vary/{name}")
+    budgets = [options_of(Training)[budget] for budget in BUDGETS]
+    own = _table([(o.name, _axis(o)) for o in [*options, *budgets]], f"$defs/vary/{name}")
     # Another table may be that of a rule of the user's own.
     return {"$ref": "#/$defs/rules", **own, "unevaluatedProperties": {"type": "object"}}
 
