@@ -188,6 +188,7 @@ NAMES = {  # by the catalogue's folder
         "linear": "linear-lr linear-decay",
         "one-cycle": "one-cycle-lr 1cycle cycle",
         "step": "step-lr step-decay multi-step multi-step-lr piecewise drop steps",
+        "step-up": "doubling growing stages rising-step",
         "warmup-cosine": "cosine-warmup cosine-with-warmup",
         "warmup-constant": "warmup linear-warmup constant-with-warmup warmup-linear",
         "wsd": "warmup-stable-decay trapezoid trapezoidal cooldown linear-cooldown 1-sqrt",

@@ -156,6 +156,9 @@ COSINE_OF_4 = [1, 0.5 + 0.125**0.5, 0.5, 0.5 - 0.125**0.5]
         ("triangular", {"cycles": 2}, 3, [1, 1, 1]),
         ("one-cycle-momentum", {"low": 0.5, "warmup": 0.6}, 5, [1, 0.75, 0.5, 0.75, 1]),
         ("one-cycle-momentum", {"low": 0.5, "warmup": 1.0}, 2, [1, 0.5]),
+        ("step-up", {}, 6, [0.25, 0.25, 0.5, 0.5, 1, 1]),
+        ("step-up", {"start": 0.125, "rises": 3}, 4, [0.125, 0.25, 0.5, 1]),
+        ("step-up", {"rises": 0}, 2, [1, 1]),
         *((name, {}, 1, [1]) for name in NAMES),
     ],
 )
@@ -320,6 +323,12 @@ def test_the_other_cooldowns_are_those_of_the_paper(falling: int) -> None:
     assert path == [1.0] * (horizon - falling) + [1 - math.sqrt(s) for s in passed]
     path = multipliers("wsd", horizon, cooldown=0.2, warmup=0.0, shape="cosine")
     assert path == [1.0] * (horizon - falling) + multipliers("cosine", falling)
+
+
+@given(horizon=st.integers(1, 60), rises=st.integers(1, 5), start=st.floats(0.01, 1))
+def test_step_up_mirrors_step(horizon: int, rises: int, start: float) -> None:
+    mirrored = multipliers("step", horizon, factor=start ** (1 / rises), drops=rises)[::-1]
+    assert multipliers("step-up", horizon, start=start, rises=rises) == pytest.approx(mirrored)
 
 
 def test_a_warm_up_in_steps_makes_a_trunk_that_longer_runs_share() -> None:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gdcli.optimizer import Optimizer
     from gdcli.runs.trials import Trials
 
+CHANGING = "of several settings"  # the schedule of a run that changes more than the learning rate
 LOOKS = 64  # places of a schedule that its largest multiplier is looked for at
 
 
@@ -108,7 +109,7 @@ class Diagnoses:
             str(given["method"]),
             str(given["optimizer"]),
             rule.beta if isinstance(rule, Momentum | Nesterov) else None,
-            str(given["schedule"]),
+            CHANGING if goals and goals.schedule_for else str(given["schedule"]),
             _end_multiplier(given, horizon),
             rule.weight_decay if rule else 0.0,
             rule.clip_norm if rule else None,

@@ -10,6 +10,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.catalog.catalog import name_of
+from gdcli.experiment.scheduled import BATCH_SIZE
 from gdcli.schedule import FeedbackSchedule
 from gdcli.schedules.constant import Constant
 
@@ -79,6 +80,8 @@ class StackedOptimizer:
         """Return the settings of this rule that a schedule changes, as they are given."""
         found = []
         for setting, schedule in trial.training.scheduled:
+            if setting == BATCH_SIZE:
+                continue
             owner, _, name = setting.rpartition(".")
             field = name.replace("-", "_")
             if self.decays if not owner else owner == name_of(self.first):

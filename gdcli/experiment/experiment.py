@@ -24,7 +24,7 @@ from gdcli.experiment.grid import (
     measures_named,
     spelt,
 )
-from gdcli.experiment.scheduled import WEIGHT_DECAY, table_text
+from gdcli.experiment.scheduled import BATCH_SIZE, WEIGHT_DECAY, table_text
 from gdcli.experiment.scheduled import spelt as scheduled_spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.optimizer import Rule
@@ -167,7 +167,8 @@ class _Reader:
             training = replace(
                 training, schedule_for=self._try(scheduled_spelt, training.schedule_for, where)
             )
-            self._try(_check_scheduled, training, axes, rules, where)
+            budget = "steps" if training.steps or "steps" in given.vary else "epochs"
+            self._try(_check_scheduled, training, axes, rules, where, budget)
         self._try(training.check, given.where("steps"))
         self._try(training.record_every, given.where("record"))
         vary = self._vary(known, rules, options) if problem else {}
@@ -269,7 +270,7 @@ def _is_table(name: str) -> bool:
 
 
 def _check_scheduled(
-    training: Training, axes: Axes, rules: Mapping[str, type[Any]], where: str
+    training: Training, axes: Axes, rules: Mapping[str, type[Any]], where: str, budget: str
 ) -> None:
     """Raise UserError unless every schedule is of a numeric option of the grid's optimizers."""
     known = {
@@ -284,9 +285,16 @@ def _check_scheduled(
             if not any(axes.weight_decay or ()):
                 what = "there is no weight decay for a schedule to change"
                 raise UserError(where, what, "add --weight-decay 0.01, say")
+        elif setting == BATCH_SIZE:
+            if "minibatch" not in axes.method:
+                what = "there is no batch size for a schedule to change"
+                raise UserError(where, what, "add --method minibatch")
+            if budget != "steps":
+                what = "a schedule of the batch size needs a budget in steps"
+                raise UserError(where, what, "give --steps")
         elif setting not in known:
             what = f"{show(setting)} is not a numeric option of the grid's optimizers"
-            names = ", ".join([WEIGHT_DECAY, *sorted(known)])
+            names = ", ".join([WEIGHT_DECAY, BATCH_SIZE, *sorted(known)])
             raise UserError(where, what, suggestion(setting, known) or f"there is {names}")
 
 

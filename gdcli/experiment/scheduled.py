@@ -18,7 +18,7 @@ from gdcli.experiment.axis import one, text
 from gdcli.fields import options_of, show, split, suggestion
 from gdcli.schedule import FeedbackSchedule, Schedule
 
-WEIGHT_DECAY = "weight-decay"
+WEIGHT_DECAY, BATCH_SIZE = "weight-decay", "batch-size"
 CALL = re.compile(r"\s*([^\s()]+)\s*(?:\((.*)\)\s*)?", re.DOTALL)
 FORM = "write weight-decay=cosine or momentum.beta=linear(final=0.9)"
 
@@ -26,7 +26,7 @@ FORM = "write weight-decay=cosine or momentum.beta=linear(final=0.9)"
 class Scheduled(NamedTuple):
     """A setting whose value at a step is what is given for it times the schedule's multiplier."""
 
-    setting: str  # "weight-decay", or a field of an optimizer: "momentum.beta"
+    setting: str  # "weight-decay", "batch-size", or a field of an optimizer: "momentum.beta"
     schedule: Schedule
 
 

@@ -34,6 +34,7 @@ from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watcher import Trajectory
+from gdcli.experiment.scheduled import BATCH_SIZE
 from gdcli.schedule import FeedbackSchedule
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def settings_at(trial: Trial, step: int, horizon: int) -> dict[str, float]:
     found = {}
     for setting, schedule in trial.training.scheduled:
         owner, _, name = setting.rpartition(".")
-        if owner in ("", name_of(trial.optimizer)):
+        if setting != BATCH_SIZE and owner in ("", name_of(trial.optimizer)):
             field = name.replace("-", "_")
             given = getattr(trial.optimizer, field)
             found[field] = given * schedule.multiplier(step, horizon)
