@@ -48,8 +48,8 @@ FOLDERS = (
 )
 FILES = (
     *("arrays.py", "formula.py", "measure.py", "optimizer.py", "schedule.py"),
-    *("catalog/catalog.py", "experiment/grid.py", "runs/csv_write.py"),
-    *("runs/table.py", "runs/work.py"),
+    *("catalog/catalog.py", "experiment/grid.py", "experiment/scheduled.py"),
+    *("runs/csv_write.py", "runs/table.py", "runs/work.py"),
 )
 OPENBLAS = "scipy_openblas_get_corename64_"  # as the wheels of NumPy bring it along
 
