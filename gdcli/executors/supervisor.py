@@ -63,6 +63,7 @@ class Executor(ABC):
     # What the places that compute have apart from this process: memory of their own, examples
     # that they read themselves, and packages and processors that may differ from those here.
     owns: ClassVar[frozenset[Owned]] = frozenset()
+    goes_on: ClassVar[bool] = False  # True: it computes with the checkpoints of the run's folder
     attempts: ClassVar[int] = 2  # a batch is given up when its worker has died so many times
 
     def __init__(self, options: RunOptions) -> None:
@@ -193,6 +194,8 @@ class _Supervisor:
 
     def waits(self, index: int) -> bool:
         """Return whether a batch goes on from the state in which a shorter one will leave it."""
+        if not self.executor.goes_on:
+            return False
         shorter = [one for one, longer in self.run.longer.items() if index in longer]
         return any(one in self.units.values() or one in self.queue.todo for one in shorter)
 

@@ -18,7 +18,9 @@ class Wsd(WarmUp):
 
     With s the share of the cooldown that is over, the fall is 1 - s (linear), 1 - sqrt(s) or half a
     cosine (Haegele et al. 2024, who find 1 - sqrt(s) best). Where the rise leaves fewer steps than
-    the cooldown would take, the cooldown has those.
+    the cooldown would take, the cooldown has those. With `warmup-steps`, runs of several lengths,
+    such as --vary steps=1000,2000, are the same until the first cooldown: on one machine, gdcli
+    trains that part once.
     """
 
     cooldown: Annotated[
