@@ -32,6 +32,10 @@ OPTIONS = {  # of what people write, by what it is called
         "schedules scheduler schedulers lr-schedule lr-scheduler lr-decay decay annealing "
         "lr-schedule-type learning-rate-schedule"
     ),
+    "schedule-for": (
+        "schedules-for weight-decay-schedule wd-schedule momentum-schedule batch-size-schedule "
+        "batch-schedule beta-schedule"
+    ),
     "weight-decay": "wd decoupled-weight-decay",
     "clip-norm": "clip grad-clip clip-grad gradient-clipping clip-grad-norm max-norm max-grad-norm",
     "seed": "seeds random-state random-seed rng manual-seed",

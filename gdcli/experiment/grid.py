@@ -68,7 +68,7 @@ class Training:
         str | None,
         LATER,
         "schedules of other settings, by which their values are multiplied: weight-decay=cosine, "
-        "momentum.beta=linear(final=0.9)",
+        "momentum.beta=linear(final=0.9), batch-size=step-up",
     ] = None
     data_seed: Annotated[
         int, "seed of generated data and of the split into training and test examples", Ge(0)
