@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gdcli.engine.batch import TrialBatch, train_batch
@@ -92,7 +93,8 @@ class BatchRunner:
         longer: Sequence[tuple[tuple[Trial, ...], Checkpointer]] = (),
     ) -> Shard:
         data, rows = examples_of(batch.trials[0]), Rows(self.varied, self.metrics, plan_for(batch))
-        _, curves = train_batch(batch, data, self.device, advance, keeper, hear, longer=longer)
+        train = partial(train_batch, longer=longer) if longer else train_batch
+        _, curves = train(batch, data, self.device, advance, keeper, hear)
         lines = [rows.curve(trial, curves, i) for i, trial in enumerate(batch.trials)]
         summary = rows.summaries(batch.trials, curves)
         return Shard(
