@@ -32,6 +32,10 @@ OPTIONS = {  # of what people write, by what it is called
         "schedules scheduler schedulers lr-schedule lr-scheduler lr-decay decay annealing "
         "lr-schedule-type learning-rate-schedule"
     ),
+    "schedule-for": (
+        "schedules-for weight-decay-schedule wd-schedule momentum-schedule batch-size-schedule "
+        "batch-schedule beta-schedule"
+    ),
     "weight-decay": "wd decoupled-weight-decay",
     "clip-norm": "clip grad-clip clip-grad gradient-clipping clip-grad-norm max-norm max-grad-norm",
     "seed": "seeds random-state random-seed rng manual-seed",
@@ -188,7 +192,18 @@ NAMES = {  # by the catalogue's folder
         "linear": "linear-lr linear-decay",
         "one-cycle": "one-cycle-lr 1cycle cycle",
         "step": "step-lr step-decay multi-step multi-step-lr piecewise drop steps",
-        "warmup-cosine": "warmup cosine-warmup cosine-with-warmup linear-warmup",
+        "step-up": "doubling growing stages rising-step",
+        "warmup-cosine": "cosine-warmup cosine-with-warmup",
+        "warmup-constant": "warmup linear-warmup constant-with-warmup warmup-linear",
+        "wsd": "warmup-stable-decay trapezoid trapezoidal cooldown linear-cooldown 1-sqrt",
+        "inverse-sqrt": "inverse-square-root noam rsqrt inv-sqrt isqrt transformer",
+        "polynomial": "poly polynomial-lr polynomial-decay power",
+        "cosine-restarts": (
+            "sgdr cosine-annealing-warm-restarts cosine-with-restarts warm-restarts restarts "
+            "cosine-with-hard-restarts"
+        ),
+        "reduce-on-plateau": "plateau reduce-lr-on-plateau rlrop adaptive",
+        "triangular": "cyclic cyclic-lr clr triangle triangular2",
     },
     "problems": {
         "linear-regression": (

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from gdcli.optimizer import Rule
     from gdcli.runs.trials import Trials
 
+CHANGING = "of several settings"  # the schedule of a run that changes more than the learning rate
 LOOKS = 64  # places of a schedule that its largest multiplier is looked for at
 
 
@@ -108,7 +109,7 @@ class Diagnoses:
             str(given["method"]),
             str(given["optimizer"]),
             rule.beta if isinstance(rule, Momentum | Nesterov) else None,
-            str(given["schedule"]),
+            CHANGING if goals and goals.schedule_for else str(given["schedule"]),
             _end_multiplier(given, horizon),
             rule.weight_decay if rule else 0.0,
             rule.clip_norm if rule else None,
@@ -133,6 +134,7 @@ class Diagnoses:
         expected, curvature, base = self.expected(setting, lr), facts.curvature, facts.baseline
         limit = expected.limit if expected else None
         rule = expected.optimizer if expected else None
+        steady = self.theory is not None and not self.theory.goals.schedule_for
         least = facts.minimum if facts.minimum is not None else facts.infimum
         return Known(
             minimum=least,
@@ -151,7 +153,7 @@ class Diagnoses:
             rate=expected.rate if expected else None,
             floor=expected.floor.excess if expected and expected.floor else None,
             condition=condition_number(curvature) if curvature else None,
-            best_beta=_best_beta(rule, lr, facts),
+            best_beta=_best_beta(rule, lr, facts) if steady else None,
             scaled=None if facts.scale is None else facts.scale != "none",
         )
 

@@ -217,12 +217,12 @@ def expectation(
 ) -> Expectation | None:
     """Return what theory expects of the setting `given`, by name; None of an unknown optimizer.
 
-    Of a schedule that is not constant nothing is expected.
+    Of a schedule that is not constant, of whatever setting, nothing is expected.
     """
     optimizer = optimizer_of(given)
     if optimizer is None:
         return None
-    if facts is None or given["schedule"] != "constant":
+    if facts is None or given["schedule"] != "constant" or goals.schedule_for:
         return Expectation(optimizer)
     method, curvature = str(given["method"]), facts.curvature
     return Expectation(
@@ -362,6 +362,7 @@ Ending = TypedDict(
         "target-loss": NotRequired[float | None],
         "order": NotRequired[str],
         "remainder": NotRequired[str],
+        "schedule-for": NotRequired[str | None],
     },
 )
 
@@ -373,6 +374,7 @@ class Goals(NamedTuple):
     target_loss: float | None
     order: str
     remainder: str
+    schedule_for: str | None = None  # settings besides the learning rate that change
 
 
 class RunConstants:
@@ -405,7 +407,8 @@ class RunConstants:
 
 def _goals(grid: Mapping[str, Any]) -> Goals:
     order, remainder = grid.get("order", "shuffle"), grid.get("remainder", "keep")
-    return Goals(grid.get("tol"), grid.get("target-loss"), order, remainder)
+    changing = grid.get("schedule-for")
+    return Goals(grid.get("tol"), grid.get("target-loss"), order, remainder, changing)
 
 
 def _options(entry: Mapping[str, Any]) -> tuple[tuple[str, Value], ...]:

@@ -42,6 +42,7 @@ class Experiment(experiment.Experiment):
         remainder: str | None = None,
         for_: str | None = None,
         measure: str | None = None,
+        schedule_for: str | Mapping[str, str] | None = None,
         data_seed: int | None = None,
         dtype: str | None = None,
         vary: Mapping[str, Any] | None = None,

@@ -235,6 +235,10 @@ class ProblemGroup(Group):
         known = {name for cls in asks.of_grid for name in options_of(cls)}
         defaults = {name: value for name, value in asks.defaults.items() if name in known}
         grid = {**defaults, **given_of(given, *asks.of_grid), **asks.settings}
+        vary = assignments(given.get("vary") or [], "--vary")
+        if own := next((key for key in vary if key in (*asks.fixed, *asks.replaced)), None):
+            fix = f"give --{own}" if own in asks.replaced else "leave it out"
+            raise UserError("--vary", f"{self.where} does not vary {own}", fix)
         return read(
             Given(
                 problem=name,
@@ -242,7 +246,7 @@ class ProblemGroup(Group):
                 grid={
                     option: value for option, value in grid.items() if option not in asks.replaced
                 },
-                vary=assignments(given.get("vary") or [], "--vary"),
+                vary=vary,
                 zip=tuple(given.get("zip_") or []),
                 where=where_of(self.where),
             )
@@ -304,7 +308,11 @@ def _with_defaults(grid: Grid, names: tuple[str, ...]) -> Grid:
     """Return a grid with the defaults of these options, which are no axes of it any more."""
     axes, training = _reset(grid.axes, names), _reset(grid.training, names)
     gone = {*map(name_in, grid.axes.schedule)} - {*map(name_in, axes.schedule)}
-    vary = {name: of for name, of in grid.vary.items() if name.rpartition(".")[0] not in gone}
+    vary = {
+        name: of
+        for name, of in grid.vary.items()
+        if name.rpartition(".")[0] not in gone and name not in names
+    }
     left = {option.field for option in options_of(Axes).values() if option.name not in names}
     zips = [[name for name in zipped if name in left or name in vary] for zipped in grid.zip]
     together = [zipped for zipped in zips if len(zipped) > 1]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from gdcli.catalog.catalog import name_of
+from gdcli.engine.branching import shared_steps
 from gdcli.engine.device import NumPy, device_for, keep_memory
 from gdcli.engine.families.find import (
     alone,
@@ -37,7 +38,7 @@ from gdcli.engine.steps.fused import (
     LeastSquares,
 )
 from gdcli.engine.steps.stepper import Stepwise
-from gdcli.engine.train import NO_HOOKS, Hooks, Loop
+from gdcli.engine.train import NO_HOOKS, Hooks, LongerRun, Loop, Watch
 from gdcli.engine.update import StackedOptimizer
 from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
@@ -163,6 +164,7 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is reported, and kept, on the
     look: Look | None = None,
     *,
     watches: bool = True,
+    longer: Sequence[tuple[tuple[Trial, ...], Checkpointer]] = (),
 ) -> tuple[Plan, BatchHistory]:
     """Train the trials of a batch on a resolved device; `advance` is called with trial-steps done.
 
@@ -171,6 +173,8 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is reported, and kept, on the
     loss among the trials, a few times a second at most; `look` is given the parameters and what is
     carried along, such as running statistics, at every recorded point, with a first axis of trials.
     `watches`: whether to follow the trials between recorded points, and to look into their ends.
+    `longer`: the same trials with larger budgets, each with what keeps the state up to which both
+    are the same.
     """
     keep_memory()
     plan = plan_of(batch.trials[0], data.examples)
@@ -179,8 +183,29 @@ def train_batch(  # noqa: PLR0913, PLR0917 -- what is reported, and kept, on the
             return plan, _train_alone(batch.trials, data, device_name, advance, look)
         hooks = Hooks(checkpointer, look and partial(_shown, look), hear)
         loop = loop_for(batch.trials, data, plan, device_name, hooks, watches=watches)
+        loop.longer = _longer(loop, batch.trials, data, longer)
         curves = loop.run(lambda steps: advance(steps * len(batch.trials)))
     return plan, curves._replace(path=engine_description(loop.program, loop.stepper))
+
+
+def _longer(
+    loop: Loop,
+    trials: Sequence[Trial],
+    data: Data,
+    longer: Sequence[tuple[tuple[Trial, ...], Checkpointer]],
+) -> list[LongerRun]:
+    """Return the longer runs that part from a loop after some steps, where it can stop there."""
+    found, every = [], loop.stepper.checkpoint_every
+    for others, checkpointer in longer if every else ():
+        plan = plan_of(others[0], data.examples)
+        leaves = shared_steps(trials, loop.plan.steps, plan.steps)
+        if every and loop.stepper.steps_fused > 1:  # else every step has its own bits
+            leaves -= leaves % every
+        if leaves:
+            stochastic = others[0].method != "gd"
+            watcher = Watcher(loop.program, watched(plan, stochastic=stochastic), plan.steps)
+            found.append(LongerRun(Watch(watcher, plan), leaves, checkpointer))
+    return found
 
 
 def _shown(look: Look, program: Program, params: Params) -> None:

@@ -176,6 +176,12 @@ class StackedMethod(StackedRule):
             if name not in fixed
         }
         self.limit = self._spread([rule.clip_norm or np.inf for rule in rules])
+        self.scheduled = self._scheduled(trials[0])
+        self.constant = self.constant and not self.scheduled
+
+    def arrays_of(self, field: str) -> list[Array]:
+        """Return the numbers of a setting."""
+        return [self.numbers[field]] if field in self.numbers else []
 
     @property
     def device(self) -> Torch:

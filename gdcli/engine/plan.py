@@ -8,8 +8,10 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
+from gdcli.engine.growth import Growth, growth_of
 from gdcli.errors import UserError
 from gdcli.experiment.grid import MOST_STEPS
+from gdcli.experiment.scheduled import BATCH_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,14 +25,17 @@ class Plan(NamedTuple):
     """The steps of a trial: the same for every trial of a cohort."""
 
     examples: int  # training examples there are
-    batch_size: int  # of every step but an epoch's last
+    batch_size: int  # of every step but an epoch's last; with a schedule, before its multiplier
     steps_per_epoch: int
     steps: int
     record: str  # "epoch", "step", "log" or a number of steps
+    growth: Growth | None = None  # the steps, where the batch size has a schedule
 
     @property
     def examples_per_epoch(self) -> int:
         """Examples that an epoch sees: fewer than there are when the remainder is dropped."""
+        if self.growth:  # no two epochs drop as many
+            return self.examples
         return min(self.steps_per_epoch * self.batch_size, self.examples)
 
     def points(self) -> Iterable[int]:
@@ -41,13 +46,27 @@ class Plan(NamedTuple):
                 (2**i for i in range(self.steps.bit_length()) if 2**i < self.steps),
                 [self.steps],
             )
+        if self.growth and self.record == "epoch":
+            return [*(step for step in self.growth.firsts if step < self.steps), self.steps]
         return chain(range(0, self.steps, self.interval or 1), [self.steps])
+
+    def next_point(self, step: int) -> int:
+        """Return the first recorded step after a step; the last one after the end."""
+        if self.growth and self.record == "epoch":
+            return self.growth.next_epoch(step)
+        found = 1 << step.bit_length()
+        if self.record != "log":
+            interval = self.interval or 1
+            found = (step // interval + 1) * interval
+        return min(found, self.steps)
 
     @property
     def recorded(self) -> int:
         """The number of recorded points."""
         if self.record == "log":
             return (self.steps - 1).bit_length() + 2
+        if self.growth and self.record == "epoch":
+            return len([*self.points()])
         return -(-self.steps // (self.interval or 1)) + 1
 
     @property
@@ -58,11 +77,16 @@ class Plan(NamedTuple):
 
     def epoch_at(self, step: int) -> float:
         """Return the passes over the data before a step; an int where it is whole."""
+        if self.growth:
+            epoch, place = self.growth.epoch(step), self.growth.place(step)
+            return epoch + place / self.examples if place else epoch
         whole, rest = divmod(step, self.steps_per_epoch)
         return step / self.steps_per_epoch if rest else whole
 
     def examples_at(self, step: int) -> int:
         """Return the examples seen before a step, each as often as it was seen."""
+        if self.growth:
+            return self.growth.seen[step]
         whole, rest = divmod(step, self.steps_per_epoch)
         return whole * self.examples_per_epoch + rest * self.batch_size
 
@@ -84,6 +108,10 @@ def plan_of(trial: Trial, examples: int) -> Plan:
     per_epoch = examples // size + (training.remainder == "keep" and examples % size > 0)
     epochs = training.epochs or trial.problem.default_epochs
     plan = Plan(examples, size, per_epoch, training.steps or epochs * per_epoch, training.record)
+    scheduled = [s for name, s in training.scheduled if name == BATCH_SIZE]
+    if scheduled and trial.method == "minibatch":
+        drop = training.remainder == "drop"
+        plan = plan._replace(growth=growth_of(scheduled[0], size, examples, plan.steps, drop=drop))
     if plan.steps > MOST_STEPS:
         raise UserError(
             "--epochs", f"{epochs} epochs are {plan.steps} steps", f"at most {MOST_STEPS}"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from gdcli.engine.growth import Growth
     from gdcli.engine.plan import Plan
 
 FORMAT = "gdcli/1"
@@ -83,6 +84,9 @@ class Orders:
         A block has at most `most` steps, all of one epoch and of one batch size.
         """
         plan = self.plan
+        if plan.growth:
+            yield from self._growing(plan.growth, first, last, most)
+            return
         while first < last:
             epoch, start = divmod(first, plan.steps_per_epoch)
             order = self._epoch(epoch)
@@ -92,6 +96,19 @@ class Orders:
             block = part.reshape(len(self.seeds), stop - start, -1)
             yield np.ascontiguousarray(block.transpose(1, 0, 2))
             first += stop - start
+
+    def _growing(
+        self, growth: Growth, first: int, last: int, most: int
+    ) -> Iterator[NDArray[np.int64]]:
+        """Yield the same where the batch size has a schedule."""
+        while first < last:
+            stop = growth.end_of_block(first, min(first + most, last))
+            start = growth.place(first)
+            end = start + growth.seen[stop] - growth.seen[first]
+            part = self._epoch(growth.epoch(first))[:, start:end]
+            block = part.reshape(len(self.seeds), stop - first, -1)
+            yield np.ascontiguousarray(block.transpose(1, 0, 2))
+            first = stop
 
     def _epoch(self, epoch: int) -> NDArray[np.int64]:
         """Return one epoch's order, shape (seeds, examples per epoch)."""

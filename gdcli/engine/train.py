@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import pairwise
 from time import monotonic
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from gdcli.engine.programs.program import Evaluation, Program
 from gdcli.engine.recorder import (
     DIVERGED,
     RUNNING,
+    Arrays,
     BatchHistory,
     Checkpointer,
     Measures,
@@ -27,6 +29,9 @@ from gdcli.engine.update import StackedRule
 from gdcli.engine.watcher import Ending, Watcher
 from gdcli.measure import RAW
 from gdcli.problem import Array, Params
+
+if TYPE_CHECKING:
+    from gdcli.engine.device import Device
 
 # Called with the parameters at every recorded point; those of ended trials mean nothing.
 OnRecord: TypeAlias = Callable[[Program, Params], None]
@@ -55,6 +60,42 @@ NO_HOOKS = Hooks()
 
 
 @dataclass
+class Watch:
+    """A run's watcher, and the state of its last stop, from which a crossing is searched for."""
+
+    watcher: Watcher
+    plan: Plan
+    before: TrainingState | None = None
+
+    def next_stop(self, step: int) -> int:
+        """Return the first step after a step at which the run is recorded or watched."""
+        place = bisect_right(self.watcher.watched.steps, step)
+        watched = self.watcher.watched.steps[place : place + 1]
+        return min(self.plan.next_point(step), *watched)
+
+    def packed(self, device: Device, states: Device) -> Arrays:
+        """Return what was watched as named arrays, for a checkpoint."""
+        before = self.before.packed(device, states) if self.before else {}
+        return self.watcher.packed() | {f"before {name}": array for name, array in before.items()}
+
+    def unpack(self, arrays: Arrays, state: TrainingState, device: Device, states: Device) -> None:
+        """Restore what was packed, of a batch that has a state like `state`."""
+        self.watcher.unpack(arrays)
+        own = {n: a for n, a in arrays.items() if n.startswith("before ")}
+        before = {n.removeprefix("before "): a for n, a in own.items()}
+        self.before = state.unpacked(before, device, states) if before else None
+
+
+@dataclass
+class LongerRun:
+    """A run that begins as this one does, and goes on from the state in which it leaves it."""
+
+    watch: Watch
+    leaves: int  # the step up to which both runs are the same
+    checkpointer: Checkpointer
+
+
+@dataclass
 class Loop:
     """The parts that a batch of trials is trained with."""
 
@@ -67,10 +108,19 @@ class Loop:
     measures: Measures | None = None  # of every recorded point
     watcher: Watcher | None = None
     hooks: Hooks = NO_HOOKS
-    # When `on_loss` is called next, the last recorded gradient, the state of the last evaluation.
+    longer: Sequence[LongerRun] = ()
+    # When `on_loss` is called next, and the last recorded gradient.
     due: float = field(default=0.0, init=False)
     gradient: Params | None = field(default=None, init=False)
-    before: TrainingState | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Watch this run, if at all, and the longer ones as long as they are the same."""
+        self.own = Watch(self.watcher, self.plan) if self.watcher else None
+
+    @property
+    def watches(self) -> list[Watch]:
+        """This run's watch, if there is one, and those of the longer runs that are with it."""
+        return [*([self.own] if self.own else ()), *(run.watch for run in self.longer)]
 
     def run(self, advance: Callable[[int], None]) -> BatchHistory:
         """Train every trial and return its history; `advance` is called with the steps taken."""
@@ -88,7 +138,7 @@ class Loop:
             if there.step < taken:
                 continue
             if taken <= here.step:
-                self._remember(state, there.step)
+                self._remember(state, here)
             self._peek(state, there.step)
             known = here.recorded and taken <= here.step and self.program.reuses_recorded_gradient
             gradient = self.gradient if known else None
@@ -97,6 +147,7 @@ class Loop:
                 gradient = None
                 advance(state.step - before)
                 self._checkpoint(state)
+                self._leave(state)
             if there.recorded:
                 self._record(state)
             else:
@@ -108,7 +159,9 @@ class Loop:
         recorded = (Stop(step, recorded=True) for step in self.plan.points())
         # A stepper that fuses all steps cannot stop between them with the same bits: see `_peek`.
         steps = self.watcher.watched.steps if self.watcher and self.stepper.checkpoint_every else ()
-        watched = (Stop(step, recorded=False) for step in steps)
+        for run in self.longer:
+            steps = (*steps, *(s for s in run.watch.watcher.watched.steps if s < run.leaves))
+        watched = (Stop(step, recorded=False) for step in sorted(steps))
         last = -1
         for stop in merge(recorded, watched, key=lambda stop: (stop.step, not stop.recorded)):
             if stop.step > last:
@@ -138,11 +191,11 @@ class Loop:
         seen = self.optimizer.seen(state.optimizer)
         ended = self.recorder.record(state.step, evaluation, state.params, seen)
         some = not self.program.device.eager or bool(ended.any())
-        if self.watcher:
+        for watch in self.watches:
             if some:
                 diverged = ended & (self.recorder.ended == DIVERGED)
-                self._cross(diverged, state, evaluation.values["train_loss"])
-            self.watcher.add(state.step, evaluation)
+                self._cross(watch, diverged, state, evaluation.values["train_loss"])
+            watch.watcher.add(state.step, evaluation)
         if self.hooks.on_loss and monotonic() >= self.due:
             if (loss := self.recorder.lowest()) is not None:
                 self.hooks.on_loss(loss)
@@ -151,16 +204,17 @@ class Loop:
             self.hooks.on_record(self.program, point)
         if some:
             self.optimizer.freeze(ended, state.params, self.gradient, state.optimizer)
+        self.optimizer.observe(evaluation.values["train_loss"])
 
     def _look(self, state: TrainingState) -> None:
         """Evaluate a watched step that is not recorded."""
-        (evaluation, _), watcher = self._evaluate(state), self.watcher
-        if watcher is None:
-            return
+        evaluation, _ = self._evaluate(state)
         loss, running = evaluation.values["train_loss"], self.recorder.ended == RUNNING
-        beyond = running & watcher.beyond(loss, self.recorder.limit, state.params)
-        self._cross(beyond, state, loss)
-        watcher.add(state.step, evaluation)
+        for watch in self.watches:
+            if state.step in watch.watcher.wanted:
+                beyond = running & watch.watcher.beyond(loss, self.recorder.limit, state.params)
+                self._cross(watch, beyond, state, loss)
+                watch.watcher.add(state.step, evaluation)
 
     def _peek(self, state: TrainingState, there: int) -> None:
         """Watch steps between two points on a copy, where the stepper cannot stop at them."""
@@ -170,35 +224,42 @@ class Loop:
             if state.step < step < there:
                 self._look(self.stepper.advance(state.copy(), step))
 
-    def _remember(self, state: TrainingState, there: int) -> None:
+    def _remember(self, state: TrainingState, here: Stop) -> None:
         """Keep the state of a point, from which a crossing may be searched for."""
-        if self.watcher and self.program.replays and there - state.step > 1:
-            self.before = state.copy()
-
-    def _cross(self, trials: Array, state: TrainingState, loss: Array) -> None:
-        """Find the step at which trials left their bounds that are out of bounds at a point."""
-        watcher, step = self.watcher, state.step
-        if watcher is None:
+        if not self.program.replays:
             return
+        fused = not self.stepper.checkpoint_every
+        for watch in self.watches:
+            if here.recorded or here.step in watch.watcher.wanted:
+                step = state.step
+                there = watch.plan.next_point(step) if fused else watch.next_stop(step)
+                if there - step > 1:
+                    watch.before = state.copy()
+
+    def _cross(self, watch: Watch, trials: Array, state: TrainingState, loss: Array) -> None:
+        """Find the step at which trials left their bounds that are out of bounds at a point."""
+        watcher, step = watch.watcher, state.step
         if not self.program.device.eager:
             watcher.cross(trials, watcher.last, step, loss, self.recorder.limit)
             return
         trials = trials & (watcher.crossed < 0)
         if not trials.any():
             return
-        if self.before is None or self.before.step >= step - 1:
+        if watch.before is None or watch.before.step >= step - 1:
             watcher.cross(trials, max(0, step - 1), step, loss, self.recorder.limit)
             return
-        self._narrow(self.before, trials, step, loss)
+        self._narrow(watcher, watch.before, trials, step, loss)
         self.program.set_step(step)
         self.program.buffers = state.buffers
 
-    def _narrow(self, start: TrainingState, trials: Array, end: int, loss: Array) -> None:
+    def _narrow(
+        self, watcher: Watcher, start: TrainingState, trials: Array, end: int, loss: Array
+    ) -> None:
         """Find the crossing by bisection between a state in bounds and a point out of bounds.
 
         A loss that left its bounds is assumed to stay out of bounds until that point.
         """
-        watcher, limit = cast("Watcher", self.watcher), self.recorder.limit
+        limit = self.recorder.limit
         if end - start.step == 1:
             watcher.cross(trials, start.step, end, loss, limit)
             return
@@ -209,12 +270,16 @@ class Loop:
         found = self.program.training_loss(self.optimizer.point(middle.params, middle.optimizer))
         beyond = watcher.beyond(found, limit, middle.params)
         if (early := trials & beyond).any():
-            self._narrow(start, early, middle.step, found)
+            self._narrow(watcher, start, early, middle.step, found)
         if (late := trials & ~beyond).any():
-            self._narrow(middle, late, end, loss)
+            self._narrow(watcher, middle, late, end, loss)
 
     def _pauses(self, first: int, last: int) -> Iterator[int]:
         """Yield the steps after `first` up to which the stepper goes at a time."""
+        for leaves in sorted({run.leaves for run in self.longer}):
+            if first < leaves < last:
+                yield from self._pauses(first, leaves)
+                first = leaves
         if first < self.program.quantize_from_step < last:
             yield from self._pauses(first, self.program.quantize_from_step)
             first = self.program.quantize_from_step
@@ -227,32 +292,53 @@ class Loop:
 
     def _checkpoint(self, state: TrainingState) -> None:
         """Store a checkpoint if one is due."""
-        checkpointer, places = self.hooks.checkpointer, (self.program.device, self.optimizer.device)
+        checkpointer = self.hooks.checkpointer
         if checkpointer and checkpointer.due():
-            arrays = state.packed(*places) | self.recorder.packed()
-            if self.watcher:
-                arrays |= self.watcher.packed()
-                before = self.before.packed(*places) if self.before else {}
-                arrays |= {f"before {name}": array for name, array in before.items()}
-            checkpointer.save(arrays)
+            checkpointer.save(self._packed(state, self.own))
+
+    @property
+    def _places(self) -> tuple[Device, Device]:
+        """Where the parameters and the states of the optimizer are."""
+        return self.program.device, self.optimizer.device
+
+    def _packed(self, state: TrainingState, watch: Watch | None) -> Arrays:
+        """Return all that a run goes on from, with what its watch knows."""
+        arrays = state.packed(*self._places) | self.recorder.packed() | self.optimizer.packed()
+        return arrays | (watch.packed(*self._places) if watch else {})
+
+    def _leave(self, state: TrainingState) -> None:
+        """Keep the state for longer runs that are the same up to here; they go on from it."""
+        for run in self.longer:
+            if run.leaves == state.step:
+                held = run.checkpointer.load()
+                if held is None or int(held["step"]) < state.step:
+                    run.checkpointer.save(self._packed(state, run.watch))
+        self.longer = [run for run in self.longer if run.leaves > state.step]
 
     def _resumed(self, state: TrainingState) -> TrainingState:
         """Return the stored checkpoint's state, or this one if there is none."""
-        checkpointer, places = self.hooks.checkpointer, (self.program.device, self.optimizer.device)
+        checkpointer = self.hooks.checkpointer
         arrays = checkpointer.load() if checkpointer else None
         if arrays is None:
             return state
         self.recorder.unpack(arrays)
+        self.optimizer.unpack(arrays)
         self.optimizer.stop(self.recorder.ended != RUNNING)
-        if self.watcher:
-            self.watcher.unpack(arrays)
-            own = {n: a for n, a in arrays.items() if n.startswith("before ")}
-            before = {n.removeprefix("before "): a for n, a in own.items()}
-            self.before = state.unpacked(before, *places) if before else None
-        found = state.unpacked(arrays, *places)
+        if self.own:
+            self.own.unpack(arrays, state, *self._places)
+        self.longer = [run for run in self.longer if self._rejoined(run, arrays, state)]
+        found = state.unpacked(arrays, *self._places)
         self.params.update(found.params)
         self.program.buffers = found.buffers
         return found._replace(params=self.params)
+
+    def _rejoined(self, run: LongerRun, arrays: Arrays, state: TrainingState) -> bool:
+        """Return whether a longer run has a checkpoint of the same step, and restore its watch."""
+        held = run.checkpointer.load()
+        if held is None or int(held["step"]) != int(arrays["step"]) or "watched steps" not in held:
+            return False
+        run.watch.unpack(held, state, *self._places)
+        return run.leaves > int(held["step"])
 
     def _history(self, state: TrainingState) -> BatchHistory:
         """Return what was recorded and watched."""

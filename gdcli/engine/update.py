@@ -5,21 +5,39 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from copy import copy
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
 from gdcli.arrays import namespace
+from gdcli.experiment.scheduled import scheduled_field
+from gdcli.schedule import FeedbackSchedule
 from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
     from gdcli.engine.programs.program import Program
     from gdcli.experiment.grid import Trial
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Array, Params
+    from gdcli.schedule import Schedule
+
+
+class ScheduledSetting(NamedTuple):
+    """A setting with a schedule: an array for each parameter, and the values that are given."""
+
+    schedule: Schedule
+    arrays: list[tuple[Array, Array]]
+
+    def change(self, step: int, horizon: int) -> None:
+        """Set the arrays to the given values times the multiplier of a step."""
+        multiplier = self.schedule.multiplier(step, horizon)
+        for array, given in self.arrays:
+            array[...] = multiplier * given
 
 
 class StackedRule(ABC):
@@ -28,11 +46,14 @@ class StackedRule(ABC):
     def __init__(self, program: Program, trials: Sequence[Trial], horizon: int) -> None:
         """Take the trials, each with its rate and schedule, and the steps of the budget."""
         self.program, self.horizon = program, horizon
+        self.scheduled: list[ScheduledSetting] = []  # besides the learning rate
         self.constant = isinstance(trials[0].schedule, Constant)
         self.schedules = tuple(dict.fromkeys(trial.schedule for trial in trials))
         chosen = [self.schedules.index(trial.schedule) for trial in trials]
         self.schedule = program.layout.scatter(chosen)
         self.lr = program.layout.scatter([trial.lr for trial in trials])
+        self.followed = [s for s in (t.schedule for t in trials) if isinstance(s, FeedbackSchedule)]
+        self.memories = [schedule.start() for schedule in self.followed]  # of each trial, if any
         self.running = self._spread([1.0] * len(trials))
         self.multipliers: list[float] = []  # of the schedules, at the last step that was asked for
         self.by_trial: Array = None  # learning rates with these multipliers
@@ -68,15 +89,59 @@ class StackedRule(ABC):
     def learning_rates(self, step: int) -> Array:
         """Return the learning rates at a step, of the layout's shape; 0 for trials that have ended.
 
-        The array stays the same object until a multiplier changes or a trial ends.
+        Other settings with a schedule take their values of the step, in the arrays that they have:
+        a CUDA graph reads these. The learning rates are the same object until a multiplier changes
+        or a trial ends.
         """
+        for setting in self.scheduled:
+            setting.change(step, self.horizon)
         multipliers = [schedule.multiplier(step, self.horizon) for schedule in self.schedules]
         if multipliers != self.multipliers:
             self.multipliers = multipliers
             rates = self.lr * np.array(multipliers)[self.schedule]
+            if self.memories:
+                own = [memory["multiplier"] for memory in self.memories]
+                rates = rates * self.program.layout.scatter(own)
             self.by_trial = self.program.device.array(rates) * self.running
             self.by_param = {}
         return self.by_trial
+
+    def observe(self, loss: Array) -> None:
+        """Tell schedules that follow it the training loss of a recorded point."""
+        if self.memories:
+            losses = self.program.layout.gather(self.program.device.host(loss)).tolist()
+            told = zip(self.followed, self.memories, losses, strict=True)
+            self.memories = [schedule.observed(memory, one) for schedule, memory, one in told]
+            self.multipliers = []
+
+    def packed(self) -> dict[str, NDArray[Any]]:
+        """Return what schedules keep in mind as named arrays, for a checkpoint."""
+        names = self.memories[0] if self.memories else {}
+        return {f"schedule {n}": np.array([m[n] for m in self.memories], float) for n in names}
+
+    def unpack(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Restore what was packed."""
+        own = {name: arrays[f"schedule {name}"] for name in (self.memories or [{}])[0]}
+        self.memories = [
+            {name: float(array[i]) for name, array in own.items()}
+            for i in range(len(self.memories))
+        ]
+        self.multipliers = []
+
+    def _scheduled(self, trial: Trial) -> list[ScheduledSetting]:
+        """Return the settings of this rule that a schedule changes, as they are given."""
+        found = []
+        for setting, schedule in trial.training.scheduled:
+            if (field := scheduled_field(trial.optimizer, setting)) is None:
+                continue
+            arrays = self.arrays_of(field)
+            given = [namespace(array).asarray(array, copy=True) for array in arrays]
+            found.append(ScheduledSetting(schedule, list(zip(arrays, given, strict=True))))
+        return found
+
+    @abstractmethod
+    def arrays_of(self, field: str) -> list[Array]:
+        """Return the arrays that hold the values of a setting; none: it has no effect."""
 
     def stop(self, ended: Array) -> None:
         """Set the learning rates of ended trials to zero."""
@@ -99,6 +164,14 @@ class StackedOptimizer(StackedRule):
         self.decays = optimizers[0].weight_decay > 0
         self.clips = optimizers[0].clip_norm is not None
         self.limit = self._spread([optimizer.clip_norm or math.inf for optimizer in optimizers])
+        self.scheduled = self._scheduled(trials[0])
+        self.constant = self.constant and not self.scheduled
+
+    def arrays_of(self, field: str) -> list[Array]:
+        """Return the arrays of a setting, one for each parameter."""
+        if field == "weight_decay" and not self.decays:
+            return []
+        return [getattr(optimizer, field) for optimizer in self.optimizers.values()]
 
     def _stacked(self, optimizers: Sequence[Optimizer], param: Array) -> Optimizer:
         """Return the optimizer with an array of one value a trial in every field that may vary."""
@@ -145,6 +218,7 @@ class StackedOptimizer(StackedRule):
         """Return a copy with fixed learning rates, whatever the step."""
         fixed = copy(self)
         fixed.schedules, fixed.multipliers = (), []  # no schedule: no multiplier ever changes
+        fixed.scheduled = []
         fixed.by_trial, fixed.by_param = rates, {}
         return fixed
 

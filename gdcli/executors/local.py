@@ -30,6 +30,7 @@ class Local(Executor):
     """Computes in this process, or in worker processes."""
 
     reads = frozenset({"workers"})
+    goes_on = True
 
     def start(self, run: Run, todo: Sequence[int], monitor: RunMonitor) -> None:
         """Choose how many processes compute."""

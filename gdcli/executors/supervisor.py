@@ -63,6 +63,7 @@ class Executor(ABC):
     # What the places that compute have apart from this process: memory of their own, examples
     # that they read themselves, and packages and processors that may differ from those here.
     owns: ClassVar[frozenset[Owned]] = frozenset()
+    goes_on: ClassVar[bool] = False  # True: it computes with the checkpoints of the run's folder
     attempts: ClassVar[int] = 2  # a batch is given up when its worker has died so many times
 
     def __init__(self, options: RunOptions) -> None:
@@ -180,7 +181,7 @@ class _Supervisor:
     def submit(self) -> None:
         """Submit as many batches as the executor takes."""
         most = self.executor.capacity()
-        while len(self.units) < most and (index := self.queue.next()) is not None:
+        while len(self.units) < most and (index := self.queue.next(self.waits)) is not None:
             if not self.run.claims.take(index) and not self.run.signs.missing(index):
                 self.queue.put_off(index)
                 continue
@@ -190,6 +191,13 @@ class _Supervisor:
             else:
                 self.monitor.begin(index)
                 self.units[self.executor.submit(index, held)] = index
+
+    def waits(self, index: int) -> bool:
+        """Return whether a batch goes on from the state in which a shorter one will leave it."""
+        if not self.executor.goes_on:
+            return False
+        shorter = [one for one, longer in self.run.longer.items() if index in longer]
+        return any(one in self.units.values() or one in self.queue.todo for one in shorter)
 
     def cancel(self) -> None:
         """Take back the units that have not begun.
@@ -248,20 +256,23 @@ class _Queue:
     """Batches to be submitted, and those that other processes compute."""
 
     def __init__(self, todo: Iterable[int], monitor: RunMonitor) -> None:
-        self._todo, self._monitor = deque(todo), monitor
+        self.todo, self._monitor = deque(todo), monitor  # to be submitted, in this order
         self._elsewhere: list[int] = []
         self._again = 0.0  # when to ask for those once more
 
     def left(self) -> int:
         """Return how many batches are not submitted."""
-        return len(self._todo) + len(self._elsewhere)
+        return len(self.todo) + len(self._elsewhere)
 
-    def next(self) -> int | None:
-        """Return a batch to submit, None if there is none now."""
+    def next(self, waits: Callable[[int], bool]) -> int | None:
+        """Return a batch to submit, None if there is none now; one that `waits` comes later."""
         if self._elsewhere and time.monotonic() >= self._again:
-            self._todo.extend(self._elsewhere)
+            self.todo.extend(self._elsewhere)
             self._elsewhere.clear()
-        return self._todo.popleft() if self._todo else None
+        index = next((index for index in self.todo if not waits(index)), None)
+        if index is not None:
+            self.todo.remove(index)
+        return index
 
     def put_off(self, index: int) -> None:
         """Take back a batch that another process computes, until a while later."""
@@ -270,7 +281,7 @@ class _Queue:
 
     def retry(self, index: int) -> None:
         """Take back a batch, to be tried again last: if memory was short, less runs then."""
-        self._todo.append(index)
+        self.todo.append(index)
 
     def pause(self) -> float:
         """Return the seconds until others' batches are asked for again, infinite without such."""

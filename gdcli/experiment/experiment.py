@@ -23,6 +23,7 @@ from gdcli.catalog.user_code import absolute, name_in, relative
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
 from gdcli.experiment.grid import (
+    BUDGETS,
     Axes,
     Grid,
     Training,
@@ -32,8 +33,11 @@ from gdcli.experiment.grid import (
     measures_named,
     spelt,
 )
+from gdcli.experiment.scheduled import BATCH_SIZE, WEIGHT_DECAY, table_text
+from gdcli.experiment.scheduled import spelt as scheduled_spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.measure import OF_EVERY_RUN
+from gdcli.optimizer import Rule
 from gdcli.parameter_groups import groups_of
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
 
@@ -161,7 +165,7 @@ class _Reader:
         known = options_of(problem) if problem else {}
         settings = {**options_of(Axes), **options_of(Training)}
         options = self._values(given.options, known, "problem ") if problem else {}
-        values = self._values(given.grid, settings)
+        values = self._values(_with_text(given.grid), settings)
         axes = Axes(**{f.name: values[f.name] for f in fields(Axes) if f.name in values})
         axes = _referring(absolute, axes)
         rules = self._rules(axes)
@@ -175,11 +179,19 @@ class _Reader:
         if training.measure is not None:
             training = replace(training, measure=spelt(training.measure))
             self._try(measures_named, training.measure, given.where("measure"))
+        if training.schedule_for is not None:
+            where = given.where("schedule-for")
+            training = replace(
+                training, schedule_for=self._try(scheduled_spelt, training.schedule_for, where)
+            )
+            budget = "steps" if training.steps or "steps" in given.vary else "epochs"
+            self._try(_check_scheduled, training, axes, rules, where, budget)
         self._try(training.check, given.where("steps"))
         self._try(training.record_every, given.where("record"))
         vary = self._vary(known, rules, options) if problem else {}
+        self._try(_check_budgets, training, vary, given.where("vary steps"))
         if problem and given.stranger is None:  # a folder's own file has what was decided
-            varied = {name.replace("-", "_"): None for name in vary}
+            varied = {name.replace("-", "_"): None for name in vary if name not in BUDGETS}
             options |= self._try(problem.decided, {**options, **varied}) or {}
         zips = [self._try(_zipped, z, vary, given.where("zip")) for z in given.zip]
         for word, names in (("optimizer", axes.optimizer), ("schedule", axes.schedule)):
@@ -236,7 +248,8 @@ class _Reader:
                 fix = "give it once" if option else _place(name, known)
                 self.errors.append(UserError(where, f"{show(name)} {what}", fix))
                 continue
-            reader = expand if option.axis else one_or_vary if part else one
+            varies = part or option.name in BUDGETS
+            reader = expand if option.axis else one_or_vary if varies else one
             value = self._try(_meant, reader, raw, option, where)
             if value is not None:
                 values[option.field] = value
@@ -249,10 +262,11 @@ class _Reader:
         options: Mapping[str, Any],
     ) -> dict[str, tuple[Any, ...]]:
         rules = _owned(classes)
+        budgets = {name: options_of(Training)[name] for name in BUDGETS if name not in known}
         vary = {}
         for key, raw in self.given.vary.items():
             name, where = key.replace("_", "-"), self.given.where(f"vary {key}")
-            option = {**known, **rules}.get(name)
+            option = {**budgets, **known, **rules}.get(name)
             if option is None:
                 self.errors.append(_no_axis(name, where, known, rules))
             elif name in vary or (option.field in options and "." not in name):
@@ -260,6 +274,57 @@ class _Reader:
             else:
                 vary[name] = self._try(_expanded, raw, option, where) or ()
         return vary
+
+
+def _with_text(grid: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the options of a grid, with the text of a table of schedules in its place."""
+    return {
+        name: table_text(value) if isinstance(value, dict) and _is_table(name) else value
+        for name, value in grid.items()
+    }
+
+
+def _is_table(name: str) -> bool:
+    return name.replace("_", "-") == "schedule-for"
+
+
+def _check_scheduled(
+    training: Training, axes: Axes, rules: Mapping[str, type[Any]], where: str, budget: str
+) -> None:
+    """Raise UserError unless every schedule is of a numeric option of the grid's optimizers."""
+    known = {
+        f"{name}.{option.name}"
+        for name, rule in rules.items()
+        if issubclass(rule, Rule)
+        for option in options_of(rule).values()
+        if option.field in rule.stacked_fields() and option.name != WEIGHT_DECAY
+    }
+    for setting, _ in training.scheduled:
+        if setting == WEIGHT_DECAY:
+            if not any(axes.weight_decay or ()):
+                what = "there is no weight decay for a schedule to change"
+                raise UserError(where, what, "add --weight-decay 0.01, say")
+        elif setting == BATCH_SIZE:
+            if "minibatch" not in axes.method:
+                what = "there is no batch size for a schedule to change"
+                raise UserError(where, what, "add --method minibatch")
+            if budget != "steps":
+                what = "a schedule of the batch size needs a budget in steps"
+                raise UserError(where, what, "give --steps")
+        elif setting not in known:
+            what = f"{show(setting)} is not a numeric option of the grid's optimizers"
+            names = ", ".join([WEIGHT_DECAY, BATCH_SIZE, *sorted(known)])
+            raise UserError(where, what, suggestion(setting, known) or f"there is {names}")
+
+
+def _check_budgets(training: Training, vary: Mapping[str, object], where: str) -> None:
+    """Raise UserError for a grid that varies the budget and gives another one as well."""
+    given = [name for name in BUDGETS if getattr(training, name) is not None]
+    varied = [name for name in BUDGETS if name in vary]
+    if varied and len(given) + len(varied) > 1:
+        others = " and ".join([*(f"--{name}" for name in given), *varied[1:]])
+        what = f"{varied[0]} varies, and {others} says the budget as well"
+        raise UserError(where, what, "give one of them")
 
 
 def _refuse_bytes(raw: object, where: str) -> None:

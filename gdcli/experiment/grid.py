@@ -17,6 +17,7 @@ from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, grouped_rule,
 from gdcli.catalog.user_code import is_own, name_in
 from gdcli.errors import UserError
 from gdcli.experiment.axis import text
+from gdcli.experiment.scheduled import Scheduled, scheduled
 from gdcli.fields import AXIS, LATER, WHOLE, settings_of, show
 from gdcli.measure import RAW
 from gdcli.optimizer import Rule
@@ -70,6 +71,12 @@ class Training:
         "head.* lr=0.1x",
     ] = None
     measure: Annotated[str | None, LATER, "what else to record at every point"] = None
+    schedule_for: Annotated[
+        str | None,
+        LATER,
+        "schedules of other settings, by which their values are multiplied: weight-decay=cosine, "
+        "momentum.beta=linear(final=0.9), batch-size=step-up",
+    ] = None
     data_seed: Annotated[
         int, "seed of generated data and of the split into training and test examples", Ge(0)
     ] = 0
@@ -87,6 +94,11 @@ class Training:
     def columns(self) -> tuple[str, ...]:
         """The columns of a curve that were asked for."""
         return tuple(column.name for measure in self.measures for column in measure.columns)
+
+    @property
+    def scheduled(self) -> tuple[Scheduled, ...]:
+        """The settings besides the learning rate that a schedule changes."""
+        return scheduled(self.schedule_for, "--schedule-for") if self.schedule_for else ()
 
     def check(self, where: str) -> None:
         """Raise UserError, naming `where`, for settings that exclude each other."""
@@ -131,6 +143,7 @@ def measures_named(names: str, where: str) -> tuple[type[Measure], ...]:
     return tuple(found.values())
 
 
+BUDGETS = ("steps", "epochs")  # of the settings of training, those that a grid may vary
 MOST_TRIALS = 1_000_000
 MOST_PROBLEMS = 10_000  # each has examples, a program and an estimate of its own
 CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
@@ -223,7 +236,10 @@ class Trial:
 
 
 class Cohort(NamedTuple):
-    """Trials that share one stacked program: one problem, method, batch size and kind of rule."""
+    """Trials that share one stacked program: one problem, method, batch size and kind of rule.
+
+    They share their budget, too.
+    """
 
     trials: tuple[Trial, ...]
 
@@ -265,7 +281,8 @@ def cohorts_of(trials: Iterable[Trial]) -> tuple[Cohort, ...]:
     for trial in trials:
         rule = trial.optimizer
         kind = kinds.get(id(rule)) or kinds.setdefault(id(rule), _kind(rule))
-        key = (trial.problem, trial.method, trial.batch_size, kind, type(trial.schedule))
+        budget = trial.training.steps, trial.training.epochs
+        key = (trial.problem, trial.method, trial.batch_size, kind, type(trial.schedule), budget)
         groups.setdefault(key, []).append(trial)
     return tuple(Cohort(tuple(group)) for group in groups.values())
 
@@ -309,13 +326,15 @@ class Grid:
         """Return every axis by name, what splits cohorts first, so that they stay together."""
         axes = {field.name: getattr(self.axes, field.name) for field in fields(self.axes)}
         axes["lr"] = axes["lr"] or (None,)  # each optimizer's own
-        outer = {name: values for name, values in self.vary.items() if "." not in name}
+        outer = {name: values for name, values in self.vary.items() if self._of_problem(name)}
+        budgets = {name: self.vary[name] for name in BUDGETS if name in self.vary}
         inner = {name: values for name, values in self.vary.items() if "." in name}
         return {
             **outer,
             **{name: axes.pop(name) for name in ("method", "batch_size", "optimizer", "schedule")},
             **inner,
             **{name: values for name, values in axes.items() if values},
+            **budgets,
         }
 
     def check(self, where: Where) -> None:
@@ -345,7 +364,7 @@ class Grid:
 
     def _of_problem(self, name: str) -> bool:
         """Return whether an axis is an option of the problem."""
-        return name in self.vary and "." not in name
+        return name in self.vary and "." not in name and name not in BUDGETS
 
     def _points(self) -> Iterable[Point]:
         """Return the product of the axes, each point as groups of (name, value) pairs."""
@@ -385,9 +404,20 @@ class Grid:
         }
 
     @cached_property
-    def _resolved(self) -> Training:
-        """The budget and precision that the problem's defaults fill in: a trial's id names them."""
-        training, problem = self.training, self.problem
+    def _resolved(self) -> dict[tuple[int | None, ...], Training]:
+        """The settings of training by what the grid varies of them, each made once."""
+        return {}
+
+    def _training(self, point: dict[str, Any]) -> Training:
+        """Return budget and precision as the problem's defaults fill them in: an id names them."""
+        key = tuple(point.get(name) for name in BUDGETS)
+        if key not in self._resolved:
+            own = {name: point[name] for name in BUDGETS if name in point}
+            self._resolved[key] = self._filled(replace(self.training, **own))
+        return self._resolved[key]
+
+    def _filled(self, training: Training) -> Training:
+        problem = self.problem
         epochs = training.epochs or (None if training.steps else problem.default_epochs)
         return replace(training, epochs=epochs, dtype=training.dtype or problem.default_dtype)
 
@@ -401,7 +431,7 @@ class Grid:
             schedule=self._rule("schedule", point),
             lr=point["lr"] or self._own_rate(point["optimizer"]),
             seed=point["seed"],
-            training=self._resolved,
+            training=self._training(point),
         )
 
     def _own_rate(self, reference: str) -> float:
@@ -442,7 +472,8 @@ class Grid:
         By the name of what varies: {"momentum.beta": "beta"}.
         """
         shared = [name for name in ("weight_decay", "clip_norm") if getattr(self.axes, name)]
-        names = {("", ""): {name: name.replace("-", "_") for name in self.vary if "." not in name}}
+        of_problem = {n: n.replace("-", "_") for n in self.vary if self._of_problem(n)}
+        names = {("", ""): of_problem}
         for (axis, reference), rule in self.rules.items():
             fields = owned(name_in(reference), rule)
             own = {name: fields[name].field for name in self.vary if name in fields}
@@ -468,6 +499,8 @@ def default_lr(rule: type[Rule], where: str) -> float | None:
 def setting(trial: Trial, name: str) -> Any:
     """Return a varied setting of a trial by its name, None where it does not apply to it."""
     owner, dot, field = name.rpartition(".")
+    if name in BUDGETS:
+        return getattr(trial.training, name)
     if not dot:
         field = field.replace("-", "_")
         return getattr(

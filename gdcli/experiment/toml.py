@@ -27,7 +27,7 @@ from gdcli.catalog.catalog import (
 from gdcli.catalog.user_code import Stranger
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.experiment import Experiment, Given, read
-from gdcli.experiment.grid import Axes, Training
+from gdcli.experiment.grid import BUDGETS, Axes, Training
 from gdcli.fields import LIMITS, NUMBER, WHOLE, Option, options_of, show, suggestion
 
 if TYPE_CHECKING:
@@ -325,6 +325,7 @@ def _grid() -> Schema:
         "optimizer": _rules_named(options["optimizer"], OPTIMIZERS.names(), _further()),
         "schedule": _rules_named(options["schedule"], SCHEDULES.names()),
         "measure": {**_value_schema(options["measure"]), "pattern": _measures()},
+        "schedule-for": _schedules(options["schedule-for"]),
         "zip": _zip(),
         "vary": {
             "description": 'further axes: options of the problem, and "momentum.beta"',
@@ -346,6 +347,11 @@ def _measures() -> str:
     return _listed(f"\\s*({one})\\s*")
 
 
+def _schedules(option: Option) -> Schema:
+    """Return what the schedules of other settings may be: text, or a table of texts."""
+    return {"description": option.summary, "type": ["string", "object"]}
+
+
 def _zip() -> Schema:
     names = {"type": "string", "pattern": "^[^,]+(,[^,]+)+$"}
     about = 'axes that go in step instead of each with each: "lr,momentum.beta"'
@@ -354,7 +360,8 @@ def _zip() -> Schema:
 
 def _vary(name: str) -> Schema:
     options = options_of(PROBLEMS.find(name, "problem")).values()
-    own = _table([(o.name, _axis(o)) for o in options], f"$defs/vary/{name}")
+    budgets = [options_of(Training)[budget] for budget in BUDGETS]
+    own = _table([(o.name, _axis(o)) for o in [*options, *budgets]], f"$defs/vary/{name}")
     # Another table may be that of a rule of the user's own.
     return {"$ref": "#/$defs/rules", **own, "unevaluatedProperties": {"type": "object"}}
 

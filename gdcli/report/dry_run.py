@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.catalog.catalog import name_of, owned
 from gdcli.experiment.axis import text
+from gdcli.experiment.grid import BUDGETS
 from gdcli.fields import counted
 from gdcli.numbers import bytes_in_words, duration
 from gdcli.report.console import literal, print_lines
@@ -85,13 +86,15 @@ def trial_rows(trials: Sequence[Trial]) -> list[dict[str, Any]]:
 
 
 def _own(trial: Trial) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a trial's problem, optimizer and schedule, named as --vary names them."""
+    """Yield what --vary names of a trial's problem, optimizer and schedule, and its budget."""
     for part in (trial.problem, trial.optimizer, trial.schedule):
         of_rule = {own.field: name for name, own in owned(name_of(part), type(part)).items()}
         for field in fields(part):
             name = field.name if part is trial.problem else of_rule.get(field.name, field.name)
             value = getattr(part, field.name)
             yield name, value if isinstance(value, int | float | str | None) else text(value)
+    for name in BUDGETS:
+        yield name, getattr(trial.training, name)
 
 
 def _texts(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:

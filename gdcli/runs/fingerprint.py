@@ -49,8 +49,8 @@ FOLDERS = (
 FILES = (
     *("arrays.py", "asks.py", "assembly.py", "formula.py", "measure.py", "method.py"),
     *("mapped.py", "optimizer.py", "schedule.py", "trees.py"),
-    *("catalog/catalog.py", "catalog/composed.py", "experiment/grid.py", "runs/csv_write.py"),
-    *("runs/table.py", "runs/work.py"),
+    *("catalog/catalog.py", "catalog/composed.py", "experiment/grid.py"),
+    *("experiment/scheduled.py", "runs/csv_write.py", "runs/table.py", "runs/work.py"),
 )
 OPENBLAS = "scipy_openblas_get_corename64_"  # as the wheels of NumPy bring it along
 

@@ -14,7 +14,7 @@ from gdcli.engine.families.find import family_of, floors_of, greatest_bound_of
 from gdcli.errors import RunError
 from gdcli.experiment import toml
 from gdcli.experiment.axis import text
-from gdcli.experiment.grid import setting
+from gdcli.experiment.grid import BUDGETS, setting
 from gdcli.numbers import harmless
 from gdcli.runs import atomic, manifest
 from gdcli.runs.fingerprint import problem_key
@@ -52,8 +52,8 @@ def _quantized(trial: Trial) -> dict[str, Any]:
 
 def _options(experiment: Experiment) -> Iterator[str]:
     """Yield the varied options of the problem."""
-    of_all_rules = ("weight_decay", "clip_norm")
-    yield from (n for n in experiment.varied if "." not in n and n not in of_all_rules)
+    others = ("weight_decay", "clip_norm", *BUDGETS)
+    yield from (n for n in experiment.varied if "." not in n and n not in others)
 
 
 def _facts(trials: Sequence[Trial], names: list[str]) -> dict[str, Any]:

@@ -228,11 +228,12 @@ class ReusingRunner(BatchRunner):
         advance: Callable[[int], None],
         keep: Keep | None = None,
         hear: OnLoss | None = None,
+        longer: Sequence[TrialBatch] = (),
     ) -> Shard:
         """Return a batch's shard, of which only the trials are trained that no source holds."""
         held = {trial.id: found for trial in batch.trials if (found := self._held(trial))}
         if not held:
-            return super().shard(batch, advance, keep, hear)
+            return super().shard(batch, advance, keep, hear, longer)
         advance(len(held) * plan_for(batch).steps)
         rest = tuple(trial for trial in batch.trials if trial.id not in held)
         left = replace(batch, trials=rest)

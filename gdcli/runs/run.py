@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gdcli.engine.batch import batches_of, check_rules
+from gdcli.engine.branching import longer_runs
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import MOST_HELD, examples_of, is_streamed
 from gdcli.engine.families.find import check_network, needs_torch, on_torch
@@ -101,6 +102,7 @@ class Run:
         self.device = device_of(experiment, options)
         self.runner = BatchRunner(experiment.varied, self.metrics, self.device, options.memory)
         self.batches = batches_of(experiment.grid.cohorts, options.engine)
+        self.longer = {} if options.engine == "reference" else longer_runs(self.batches)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
             check_network(cohort.trials[0])
@@ -169,7 +171,8 @@ class Run:
         batch = self.batches[index]
         if held:
             return self.runner.again(batch, held)
-        return self.runner.shard(batch, advance, keep, hear)
+        longer = [self.batches[other] for other in self.longer.get(index, ())]
+        return self.runner.shard(batch, advance, keep, hear, longer)
 
     def checkpoint(self, batch: TrialBatch) -> Checkpoint:
         """Return where the state of a batch, or of a stack of it, is kept while it is computed."""

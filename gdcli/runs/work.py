@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gdcli.engine.batch import TrialBatch, train_batch
@@ -47,12 +48,14 @@ class BatchRunner:
         advance: Callable[[int], None],
         keep: Keep | None = None,
         hear: OnLoss | None = None,
+        longer: Sequence[TrialBatch] = (),
     ) -> Shard:
         """Train a batch and return its shard.
 
         A trial that raises an exception fails alone. As many trials are stacked as fit into the
         memory. `advance` is called with trial-steps done, `hear` with the lowest loss, `keep`
-        returns what keeps the state of a stack.
+        returns what keeps the state of a stack. `longer` are batches of the same trials with larger
+        budgets: the state in which they part from this one is kept for them.
         """
         begun = time.perf_counter()
         room = allowance(self.memory, self.device)
@@ -60,7 +63,8 @@ class BatchRunner:
 
         def train(part: TrialBatch) -> Shard:
             if any(part is stack for stack in stacks):
-                return self._trained(part, advance, keep(part) if keep else None, hear)
+                later = parted(batch, part, longer, keep) if keep else []
+                return self._trained(part, advance, keep(part) if keep else None, hear, later)
             return self._trained(part, lambda _: None, None, None)
 
         def failed(trial: Trial, message: str) -> Shard:
@@ -86,9 +90,11 @@ class BatchRunner:
         advance: Callable[[int], None],
         keeper: Checkpointer | None,
         hear: OnLoss | None,
+        longer: Sequence[tuple[tuple[Trial, ...], Checkpointer]] = (),
     ) -> Shard:
         data, rows = examples_of(batch.trials[0]), Rows(self.varied, self.metrics, plan_for(batch))
-        _, curves = train_batch(batch, data, self.device, advance, keeper, hear)
+        train = partial(train_batch, longer=longer) if longer else train_batch
+        _, curves = train(batch, data, self.device, advance, keeper, hear)
         lines = [rows.curve(trial, curves, i) for i, trial in enumerate(batch.trials)]
         summary = rows.summaries(batch.trials, curves)
         return Shard(
@@ -99,6 +105,16 @@ class BatchRunner:
             diverged=rows.diverged,
             path=curves.path,
         )
+
+
+def parted(
+    batch: TrialBatch, stack: TrialBatch, longer: Sequence[TrialBatch], keep: Keep
+) -> list[tuple[tuple[Trial, ...], Checkpointer]]:
+    """Return the trials of a stack in each longer batch, and what keeps their state."""
+    first = batch.trials.index(stack.trials[0])
+    places = slice(first, first + len(stack.trials))
+    stacks = [replace(other, trials=other.trials[places]) for other in longer]
+    return [(other.trials, keep(other)) for other in stacks]
 
 
 def plan_for(batch: TrialBatch) -> Plan:

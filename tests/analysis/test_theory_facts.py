@@ -11,6 +11,7 @@ from gdcli.analysis.theory import ProblemConstants, RunConstants
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import family_of, floors_of
 from gdcli.executors.execute import execute
+from gdcli.report.results import diagnoses_of
 from gdcli.runs import manifest
 from gdcli.runs.csv_read import Value
 from gdcli.runs.options import RunOptions
@@ -92,3 +93,21 @@ def test_a_manifest_of_before_opens_without_what_it_lacks() -> None:
     assert (found.floors, found.infimum, found.baseline, found.spread) == ((), None, None, None)
     assert found.curvature is not None
     assert found.curvature.slowest == 0.5
+
+
+def test_nothing_is_expected_where_a_setting_changes(tmp_path: Path) -> None:
+    for changing in (None, "momentum.beta=cosine"):
+        grid: dict[str, Any] = {"optimizer": "momentum", "steps": "5", "lr": "0.1"}
+        grid |= {"schedule_for": changing} if changing else {}
+        execute(
+            given := experiment("quadratic", **grid),
+            RunOptions(output=tmp_path, name=str(changing)[:4]),
+            Silent(),
+        )
+        folder = tmp_path / str(changing)[:4]
+        diagnoses = diagnoses_of(folder)
+        (trial,) = diagnoses.run.trials
+        expected = diagnoses.expected(trial.setting, trial.lr)
+        assert expected is not None
+        assert (expected.rate is None) == (changing is not None)
+        assert given.grid.training.schedule_for == changing

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gdcli.catalog.catalog import OPTIMIZERS
+from gdcli.catalog.catalog import WRAPPERS
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.watcher import facts
 from tests.grids import experiment
+from tests.rules import NAMES, whole
 
 Arrays = dict[str, np.ndarray]
 
@@ -66,7 +67,9 @@ def test_it_goes_on_with_the_same_bits(
     check(problem, options, **{"lr": "0.001,0.01,1e9", "seed": "0:1", **grid})
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS.names())
+@pytest.mark.parametrize(
+    "optimizer", [*map(whole, NAMES), *(f"adam+{w}" for w in WRAPPERS.names())]
+)
 def test_every_optimizer_keeps_all_of_its_state(optimizer: str) -> None:
     grid = {"optimizer": optimizer, "epochs": "4", "schedule": "cosine", "weight_decay": "0.1"}
     check("linear-regression", {"dataset": "diabetes"}, method="minibatch", lr="0.01", **grid)

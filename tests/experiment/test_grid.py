@@ -148,8 +148,8 @@ def test_an_id_is_the_hash_of_the_settings_spelt_out(parts: dict[str, Any]) -> N
         named = {n: [name_of(rule), fields[n]] for n, rule in rules.items()}
         own = {n: getattr(trial, n) for n in ("method", "batch_size", "lr", "seed")}
         training = asdict(trial.training)
-        for name in ("measure", "for_"):  # named only where they are given
-            assert training.pop(name) is None
+        for later in ("measure", "for_", "schedule_for"):
+            assert training.pop(later) is None  # named only where it is given
         assert trial.id == digest([1, own, named, training])[:12]
 
 

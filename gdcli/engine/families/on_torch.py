@@ -179,7 +179,12 @@ class NetworkFamily(TorchFamily[Network]):
     def quantize_from_step(self, trial: Trial, data: Data) -> int:
         """Return the end of the epochs that are trained in floats."""
         epochs = cast("Network", trial.problem).float_epochs
-        return epochs * plan_of(trial, data.examples).steps_per_epoch if epochs else 0
+        if not epochs:
+            return 0
+        plan = plan_of(trial, data.examples)
+        if plan.growth:  # the end of these epochs, or of the run
+            return next(iter(plan.growth.firsts[epochs:]), plan.steps)
+        return epochs * plan.steps_per_epoch
 
     def repeats(self, problem: Network, data_seed: int) -> bool:
         """Return whether all layers have a stacked form, draw nothing and stay as they are."""

@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,8 +43,10 @@ from gdcli.engine.reference.ask import TrialAsk, clipped
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Trial
+from gdcli.experiment.scheduled import scheduled_field
 from gdcli.measure import MEASURED, RAW
 from gdcli.method import Method
+from gdcli.schedule import FeedbackSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from gdcli.experiment.grid import Training
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Batch, Data, Params
+    from gdcli.schedule import Schedule
 
 
 class ReferenceCurve:
@@ -129,10 +132,24 @@ class OfTrial:
     trial: Trial
     objective: Objective[Any]
     plan: Plan
+    rates: Rates
 
     def rate(self, step: int) -> float:
         """Return the learning rate at a step."""
-        return self.trial.lr * self.trial.schedule.multiplier(step, self.plan.steps)
+        return self.trial.lr * self.rates(step)
+
+    def changed(self, step: int) -> dict[str, float]:
+        """Return the fields of the optimizer that schedules change, at a step."""
+        found, rule = {}, self.trial.optimizer
+        for setting, schedule in self.trial.training.scheduled:
+            if field := scheduled_field(rule, setting):
+                found[field] = getattr(rule, field) * schedule.multiplier(step, self.plan.steps)
+        return found
+
+    def rule(self, step: int) -> Any:
+        """Return the optimizer with the settings of a step."""
+        changed, rule = self.changed(step), self.trial.optimizer
+        return replace(rule, **changed) if changed else rule
 
     def size(self, step: int) -> int:
         """Return the number of examples in the batch of a step."""
@@ -160,7 +177,8 @@ class RuleSteps(Steps):
         _, gradient = self.given.slopes(params, batch, step)
         gradient = self._arrays(clipped(gradient, self.rule.clip_norm))
         held = self._arrays(params)
-        directions = _directions(self.rule, held, gradient, self.states, step + 1)
+        rule = self.given.rule(step)
+        directions = _directions(rule, held, gradient, self.states, step + 1)
         rate = self.given.rate(step)
         return {
             name: param - rate * torch.as_tensor(directions[name]).to(param)
@@ -187,6 +205,7 @@ class TorchSteps(Steps):
         """Take a step; return the parameters after it."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.given.rate(step)
+            group.update(self.given.changed(step))
 
         def closure() -> Tensor:
             self.seen += self.given.size(step)
@@ -216,7 +235,8 @@ class MethodSteps(Steps):
         """Return the parameters after a step."""
         ask = self._ask(params, batch, step)
         lr = next(iter(params.values())).new_tensor(self.given.rate(step))
-        params, self.state = self.method.step(params, self.state, ask, lr, step + 1)
+        method = self.given.rule(step)
+        params, self.state = method.step(params, self.state, ask, lr, step + 1)
         self.seen += ask.seen
         return params
 
@@ -388,7 +408,8 @@ def _train(
     objective.pieces = pieces_for(trial, data, plain=True)
     start = family.starting_point(problem, data, trial.seed)
     params = tensors(start, device)
-    steps = _steps(OfTrial(trial, objective, plan), params)
+    rates = Rates(trial.schedule, plan.steps)
+    steps = _steps(OfTrial(trial, objective, plan, rates), params)
     batches = _batches(trial, plan, objective)
     kinds = trial.training.measures
     one = OneTrial(objective, trial.seed, device)
@@ -403,6 +424,7 @@ def _train(
             values = _measured(objective, measures, point)
         if steps.records_another_point:
             values[RAW.name] = objective.evaluate(params)[0]["train_loss"]
+        rates.observe(values)
         return values
 
     values = measured(0)
@@ -434,6 +456,26 @@ def _measured(objective: Objective[Any], measures: Measures | None, point: Tenso
     running = values["train_loss"].isfinite().reshape(1)
     found = Evaluation(_stacked(values), _stacked(gradient), running)
     return _only(measures.added(_stacked(point), found).values)
+
+
+class Rates:
+    """The multipliers of a trial's schedule, which may follow the recorded losses."""
+
+    def __init__(self, schedule: Schedule, horizon: int) -> None:
+        """Begin before the first loss."""
+        self.schedule, self.horizon = schedule, horizon
+        self.memory = schedule.start() if isinstance(schedule, FeedbackSchedule) else None
+
+    def __call__(self, step: int) -> float:
+        """Return the multiplier at a step."""
+        if self.memory is not None:
+            return self.memory["multiplier"]
+        return self.schedule.multiplier(step, self.horizon)
+
+    def observe(self, values: Tensors) -> None:
+        """Tell the schedule the loss of a recorded point."""
+        if isinstance(self.schedule, FeedbackSchedule) and self.memory is not None:
+            self.memory = self.schedule.observed(self.memory, float(values["train_loss"]))
 
 
 def _steps(given: OfTrial, params: Tensors) -> Steps:

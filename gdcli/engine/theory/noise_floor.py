@@ -66,6 +66,8 @@ def floors(
 
 def _is_plain(trial: Trial) -> bool:
     drawn = trial.method != "gd" and trial.training.order == "replacement"
+    if trial.training.scheduled:
+        return False
     return drawn and trial.optimizer == Vanilla() and name_of(trial.schedule) == "constant"
 
 

@@ -277,6 +277,7 @@ def test_options_that_it_shares_with_a_grid_are_its_own() -> None:
         (("quadratci",), "gdcli lr-range: there is no problem 'quadratci'; did you mean"),
         (("quadratic", "--lr-to", "1e-6"), "--lr-to: 1e-06 is not above the 1e-05 of --lr-from"),
         (("quadratic", "--lr", "0.1"), "--lr: there is no such option; "),
+        (("quadratic", "--vary", "steps=2,3"), "--vary: gdcli lr-range does not vary steps; give"),
         (("quadratic", "--ramp", "2"), "--ramp: 2 is less than 3; "),
         (("quadratic", "--steps", "2", "--epochs", "3"), "--steps: both epochs (3) and steps (2) "),
         (("quadratic", "-o", "rates.txt"), "--output: 'rates.txt' does not end in .csv, .png, "),

@@ -173,8 +173,14 @@ def refused(_: Step, __: str) -> Step:
     raise RuntimeError("operation not permitted when stream is capturing")
 
 
+CHANGING = {
+    "weight_decay": "0.1",
+    "schedule_for": "weight-decay=cosine,nesterov.beta=linear(final=0.5)",
+}
+
+
 @pytest.mark.parametrize("capture", [lambda step, _: step, refused], ids=["recorded", "refused"])
-@pytest.mark.parametrize("rule", [{}, {"clip_norm": "0.5"}, {"weight_decay": "0.1"}])
+@pytest.mark.parametrize("rule", [{}, {"clip_norm": "0.5"}, {"weight_decay": "0.1"}, CHANGING])
 def test_steps_on_the_memory_of_a_graph_are_the_plain_steps(
     capture: Callable[[Step, str], Step], rule: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +220,7 @@ CHOSEN: list[tuple[type, str, dict[str, Any], dict[str, Any]]] = [
     (ClosedForm, "quadratic", {"rotate": "true"}, {}),
     (Stepwise, "quadratic", {"rotate": "true"}, {"optimizer": "adam"}),
     (Stepwise, "quadratic", {}, {"schedule": "cosine"}),
+    (Stepwise, "quadratic", {}, {"optimizer": "nesterov", "schedule_for": "nesterov.beta=linear"}),
     (LeastSquares, "linear-regression", {}, {"method": "sgd"}),
     (BlockedLinearModel, "softmax-regression", {}, {"method": "sgd"}),
     (FusedLinearModel, "logistic-regression", {}, {"method": "sgd"}),
