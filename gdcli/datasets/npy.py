@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Self
 from gdcli.datasets.cells import instead, is_missing, note
 from gdcli.datasets.contents import WRONG_ZIP, check_ratio, check_room, seekable
 from gdcli.datasets.out_of_core import Header
+from gdcli.datasets.sparse import Sparse
 from gdcli.datasets.tables import FILL, Table, tell_words
 from gdcli.errors import UserError
 from gdcli.fields import counted, show, typed
@@ -147,6 +148,8 @@ class ArrayTable(Table):
         import numpy as np
 
         self.place(name)
+        if isinstance(self.arrays[name], Sparse):  # whose numbers are finite
+            return np.zeros(len(self), bool)
         values = self.arrays[name].reshape(len(self), -1)
         if values.dtype.kind == "f":
             return np.asarray(np.isnan(values).any(axis=1))
@@ -154,18 +157,32 @@ class ArrayTable(Table):
             return np.asarray((values == values.dtype.type()).any(axis=1))
         return np.zeros(len(self), bool)
 
+    def sparse(self, names: Sequence[str]) -> Sparse | None:
+        """Return arrays side by side, sparse where one of them is; None: none of them is."""
+        found = [self.arrays[name] for name in names]
+        if not any(isinstance(array, Sparse) for array in found):
+            return None
+        pairs = zip(names, found, strict=True)
+        parts = [a if isinstance(a, Sparse) else Sparse.of(self.numbers([n])) for n, a in pairs]
+        return Sparse.side_by_side(parts)
+
     def take(self, rows: NDArray[np.bool_]) -> Self:
         """Return some of the rows."""
         arrays = {name: array[rows] for name, array in self.arrays.items()}
         return replace(self, arrays=arrays, kept=self.row_numbers()[rows])
 
     def _rows_of(self, name: str, *, predicted: bool) -> Array:
+        import numpy as np
+
         self.place(name)
         values = self.arrays[name]
         if values.dtype.kind not in NUMBERS:
             what = f"the array {show(name)} holds {values.dtype}, not numbers"
             fix = instead(name, predicted=predicted, words=self.is_text(name))
             raise UserError(str(self.file), what, fix)
+        if isinstance(values, Sparse):
+            check_room(8 * math.prod(values.shape), self.file)
+            return np.asarray(values)
         return values.reshape(len(values), -1)
 
 

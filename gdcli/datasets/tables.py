@@ -16,6 +16,7 @@ from gdcli.fields import show, suggestion, typed, written
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
+    from gdcli.datasets.sparse import Sparse
     from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
@@ -78,6 +79,10 @@ class Table(ABC):
     def expanded(self, name: str) -> list[str]:
         """Return the name of each number of a column, since `numbers` may make several of one."""
         return [name]
+
+    def sparse(self, names: Sequence[str]) -> Sparse | None:
+        """Return columns like `numbers`, as a sparse matrix; None where they are not sparse."""
+        return None
 
     @abstractmethod
     def take(self, rows: NDArray[np.bool_]) -> Self:

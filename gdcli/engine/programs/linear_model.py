@@ -26,6 +26,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, add_to, parts, total
+from gdcli.datasets.sparse import Sparse
 from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_counts, hits, weighted
 from gdcli.engine.layout import NARROWEST
 from gdcli.engine.programs.program import (
@@ -58,12 +59,16 @@ class LinearModelProgram(Program):
     def __init__(
         self, problem: LinearModel, data: Data, layout: TrialLayout, device: Device
     ) -> None:
-        """Add the bias's feature, and put the examples side by side."""
+        """Move the data to the device, in the layout of the products."""
         super().__init__(problem, data, layout, device)
         self.model, self.width = weighted(problem, data, device.array), layout.shape[-1]
         self.recalls = isinstance(problem, OfClasses) and problem.recalls
         self.pass_width = min(self.width, NARROWEST)
         self.outputs = data.train["y"].shape[1]
+        self._place_examples()
+
+    def _place_examples(self) -> None:
+        """Add the bias's feature, and put the targets of a pass side by side."""
         self.train, self.test = with_ones(self.train), with_ones(self.test)
         if not self.streamed:
             self.all_train, self.all_test = map(self._side_by_side, (self.train, self.test))
@@ -321,6 +326,8 @@ class LeastSquaresProgram(LinearModelProgram):
     def fits(problem: LinearModel, data: Data, device: Device) -> bool:
         """Return whether the Hessian in float64 is worth computing."""
         x = data.train["x"]
+        if isinstance(x, Sparse):
+            return False
         suits = problem.squared and device.dtype == "float64" and len(x) > x.shape[1] + 1
         if not suits or x.shape[1] > MOST_FEATURES:
             return False

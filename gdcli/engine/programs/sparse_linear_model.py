@@ -1,0 +1,118 @@
+"""Linear models on sparse examples: a row's few numbers times the weights that they meet.
+
+Weights have the shape of other linear models', with all trials of a seed in one tile: (seeds, 1,
+features + 1, outputs * width). A product gathers rows of weights, each with a number for every
+trial, and adds them up by numbers of the trial alone, so a trial has the same bits beside any other
+trials. The bias is added apart; there is no column of ones. A pass over all examples computes 4096
+of them at a time: the sums' bits depend on that number, hence it is fixed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gdcli.datasets.out_of_core import add_to
+from gdcli.datasets.sparse import Block, Sparse
+from gdcli.engine.programs.linear_model import LinearModelProgram, repeated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from numpy.typing import NDArray
+
+    from gdcli.problem import Array, Batch, Params
+
+EXAMPLES = 4096  # of a pass, at a time
+
+
+class SparseProgram(LinearModelProgram):
+    """Predictions and gradients from the numbers that are not 0."""
+
+    description = "sparse linear model"
+
+    def _place_examples(self) -> None:
+        """Cut both parts into blocks, and know which features occur in each."""
+        self.pass_width = self.width
+        self.blocks = {
+            name: [part["x"][i : i + EXAMPLES].block() for i in range(0, len(part["x"]), EXAMPLES)]
+            for name, part in (("train", self.train), ("test", self.test))
+            if part
+        }
+
+    def single(self, places: NDArray[np.int64]) -> Array:
+        """Return the targets of single examples, (steps, seeds, 1, outputs, width)."""
+        # In full: NumPy is slow where it broadcasts a number.
+        return self.train["y"][places][:, :, None, :, None].repeat(self.width, axis=-1)
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
+        """Yield x, a block for each seed, and y (seeds, 1, outputs, batch * width)."""
+        for places in indices:
+            blocks = [self.train["x"][chosen].block() for chosen in places]
+            yield {"x": blocks, "y": repeated(self.train["y"][places], self.width)[:, None]}
+
+    def gradient(self, params: Params, batch: Any) -> Params:
+        """Return {"weight": gradient} of the mean cost and the penalty."""
+        if batch is None:
+            return super().gradient(params, batch)
+        weight = params["weight"]
+        slope = self.model.slope(self.predictions(batch["x"], weight), batch["y"])
+        gradient = np.zeros_like(weight)
+        for block, each, held in zip(batch["x"], slope, gradient, strict=True):
+            _spread(held, block, self._slope(block, each, len(block.rows)))
+        return {"weight": self._with_penalty(gradient, weight)}
+
+    def predictions(self, blocks: list[Block], weight: Array) -> Array:
+        """Return those of each seed's batch, (seeds, 1, outputs, batch * width)."""
+        each = [self.predict(block, w) for block, w in zip(blocks, weight, strict=True)]
+        return np.stack(each)
+
+    def predict(self, x: Any, weight: Array) -> Array:
+        """Return x W, (n, outputs, examples * width), of some examples and weights (n, ...)."""
+        rows: Sparse = x.rows if isinstance(x, Block) else x
+        return self.by_output(np.stack([rows.times(w[:-1]) + w[-1] for w in weight]))
+
+    def _slope(self, x: Any, slope: Array, count: int) -> Array:
+        """Return the gradient for the features that occur and the bias, (n, ..., columns)."""
+        slopes = self.by_example(slope / count, len(x.rows))
+        return np.stack(
+            [np.concatenate([x.across.times(s), s.sum(0, keepdims=True)]) for s in slopes]
+        )
+
+    def _sums(self, part: str, function: Callable[..., Batch], *weights: Array) -> list[Batch]:
+        """Return a function's values, summed over a part, for each group of weights."""
+        groups = list(zip(*map(self._groups, weights), strict=True))
+        sums: list[Batch] = [{} for _ in groups]
+        for x, y in self._parts(part):
+            for group, held in zip(groups, sums, strict=True):
+                found = function(*group, x, y)
+                if (slopes := found.pop("gradient", None)) is not None:
+                    if "gradient" not in held:
+                        held["gradient"] = np.zeros_like(group[0])
+                    _spread(held["gradient"], x, slopes)
+                add_to(held, found)
+        return sums
+
+    def _parts(self, part: str) -> Iterator[tuple[Any, Array]]:
+        """Yield all examples of a part: blocks, and y in the layout of the predictions."""
+        y = getattr(self, part)["y"]
+        for place, block in enumerate(self.blocks[part]):
+            here = slice(place * EXAMPLES, (place + 1) * EXAMPLES)
+            yield block, repeated(y[here], self.width)
+
+    def _groups(self, weight: Array) -> Iterator[Array]:
+        """Yield the weights of each seed, (1, features + 1, columns)."""
+        yield from weight
+
+    def _joined(self, sums: list[Batch], weight: Array) -> Params:
+        """Return {"weight": gradient} from the seeds' sums, with that of the penalty."""
+        gradients = [held["gradient"] for held in sums]
+        gradient = gradients[0][None] if len(gradients) == 1 else np.stack(gradients)
+        return {"weight": self._with_penalty(gradient, weight)}
+
+
+def _spread(gradient: Array, block: Block, slopes: Array) -> None:
+    """Add the slopes of the features that occur, and the bias's, (1, ..., columns), in place."""
+    gradient[0, block.features] += slopes[0, :-1]
+    gradient[0, -1] += slopes[0, -1]
