@@ -36,13 +36,14 @@ def drawn(
     joined = np.concatenate(columns)
     joined[0] = min(joined[0], 0)  # the first and the last feature occur, so that the shape is kept
     joined[starts[1] - 1] = features - 1 if starts[1] > 1 else joined[0]
-    rarity = np.log(1.0 / (rows * (shares / shares.sum())[np.argsort(places)] / rows * each + 1e-9))
-    values = np.maximum(rarity[joined], 0.1) * rng.uniform(0.5, 1.5, len(joined))
+    share = np.empty(features)
+    share[places] = shares / shares.sum()
+    values = np.log1p(1.0 / (each * share))[joined] * rng.uniform(0.5, 1.5, len(joined))
     norms = np.sqrt(np.add.reduceat(values**2, starts[:-1]))
     values = np.round(values / np.repeat(norms, np.diff(starts)), 6)
-    plane = rng.standard_normal(features)
+    plane = rng.standard_normal(features) * share**0.25  # frequent words say more
     scores = np.add.reduceat(values * plane[joined], starts[:-1])
-    labels = np.where((scores > 0) != (rng.random(rows) < 0.05), 1, -1)
+    labels = np.where((scores > np.median(scores)) != (rng.random(rows) < 0.05), 1, -1)
     return starts, joined, values, labels
 
 

@@ -158,7 +158,7 @@ class Sparse:
 
     def as_type(self, dtype: str) -> Sparse:
         """Return the matrix with numbers of another precision."""
-        return replace(self, values=self.values.astype(dtype))
+        return replace(self, values=self.values.astype(dtype, copy=False))
 
     def parts(self, numbers: int) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield all rows with their zeros, at most so many numbers at a time, and their places."""
@@ -231,25 +231,26 @@ class Sparse:
         import numpy as np
 
         found = np.zeros((len(self), dense.shape[1]), dense.dtype)
+        for rows, sums in self.products(dense):
+            found[rows] = sums
+        return found
+
+    def products(self, dense: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
+        """Yield the rows of such a product that are not 0, some at a time, with their places."""
+        import numpy as np
+
         full = np.flatnonzero(np.diff(self.starts))  # a sum of nothing would be one of the next
-        if not len(full):
-            return found
         firsts = self.starts[full]
         ends = np.append(firsts[1:], self.starts[-1])
-        whole, most = len(full) == len(self), max(1, AT_ONCE // dense.shape[1])
-        low = 0
+        most, low = max(1, AT_ONCE // dense.shape[1]), 0
         while low < len(full):
             start = firsts[low]
             high = max(low + 1, int(np.searchsorted(ends, start + most, side="right")))
             here = slice(start, ends[high - 1])
             gathered = dense.take(self.columns[here], axis=0)
             gathered *= self.values[here, None]
-            sums = found[low:high] if whole else None
-            sums = np.add.reduceat(gathered, firsts[low:high] - start, axis=0, out=sums)
-            if not whole:
-                found[full[low:high]] = sums
+            yield full[low:high], np.add.reduceat(gathered, firsts[low:high] - start, axis=0)
             low = high
-        return found
 
     def block(self) -> Block:
         """Return the rows with the transposed matrix of the columns that occur."""

@@ -279,8 +279,12 @@ class LinearModelProgram(Program):
             counts = class_counts(getattr(self.data, part))
             recalled = xp.concat([balanced(hit, counts) for hit in found])
             means[f"{part}_{BALANCED}"] = recalled.reshape(shape)
-        means[f"{part}_loss"] += 0.5 * self.model.l2 * self.sum_per_trial(weight[..., :-1, :] ** 2)
+        means[f"{part}_loss"] += self.penalty(weight)
         return means
+
+    def penalty(self, weight: Array) -> Array:
+        """Return the penalty of each trial, of the layout's shape."""
+        return 0.5 * self.model.l2 * self.sum_per_trial(weight[..., :-1, :] ** 2)
 
 
 def repeated(y: Array, width: int) -> Array:

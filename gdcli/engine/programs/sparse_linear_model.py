@@ -9,6 +9,7 @@ of them at a time: the sums' bits depend on that number, hence it is fixed.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gdcli.problem import Array, Batch, Params
 
 EXAMPLES = 4096  # of a pass, at a time
+FEATURES = 2048  # whose weights are squared at a time
 
 
 class SparseProgram(LinearModelProgram):
@@ -35,6 +37,8 @@ class SparseProgram(LinearModelProgram):
     def _place_examples(self) -> None:
         """Cut both parts into blocks, and know which features occur in each."""
         self.pass_width = self.width
+        x = self.train["x"]  # NumPy gathers by its own type of indices
+        self.train = {**self.train, "x": replace(x, columns=x.columns.astype(np.intp))}
         self.blocks = {
             name: [part["x"][i : i + EXAMPLES].block() for i in range(0, len(part["x"]), EXAMPLES)]
             for name, part in (("train", self.train), ("test", self.test))
@@ -60,7 +64,8 @@ class SparseProgram(LinearModelProgram):
         slope = self.model.slope(self.predictions(batch["x"], weight), batch["y"])
         gradient = np.zeros_like(weight)
         for block, each, held in zip(batch["x"], slope, gradient, strict=True):
-            _spread(held, block, self._slope(block, each, len(block.rows)))
+            slopes = self._slope(block, each, len(block.rows))
+            _spread(held[0], block, slopes[0])
         return {"weight": self._with_penalty(gradient, weight)}
 
     def predictions(self, blocks: list[Block], weight: Array) -> Array:
@@ -74,11 +79,8 @@ class SparseProgram(LinearModelProgram):
         return self.by_output(np.stack([rows.times(w[:-1]) + w[-1] for w in weight]))
 
     def _slope(self, x: Any, slope: Array, count: int) -> Array:
-        """Return the gradient for the features that occur and the bias, (n, ..., columns)."""
-        slopes = self.by_example(slope / count, len(x.rows))
-        return np.stack(
-            [np.concatenate([x.across.times(s), s.sum(0, keepdims=True)]) for s in slopes]
-        )
+        """Return the slopes of the examples' predictions, (n, examples, columns), for `_spread`."""
+        return self.by_example(slope / count, len(x.rows))
 
     def _sums(self, part: str, function: Callable[..., Batch], *weights: Array) -> list[Batch]:
         """Return a function's values, summed over a part, for each group of weights."""
@@ -90,7 +92,7 @@ class SparseProgram(LinearModelProgram):
                 if (slopes := found.pop("gradient", None)) is not None:
                     if "gradient" not in held:
                         held["gradient"] = np.zeros_like(group[0])
-                    _spread(held["gradient"], x, slopes)
+                    _spread(held["gradient"][0], x, slopes[0])
                 add_to(held, found)
         return sums
 
@@ -112,7 +114,39 @@ class SparseProgram(LinearModelProgram):
         return {"weight": self._with_penalty(gradient, weight)}
 
 
+    def _with_penalty(self, gradient: Array, weight: Array) -> Array:
+        """Return the gradient with the penalty's, which is added in place."""
+        if self.model.l2:
+            for here in self._parts_of(weight):
+                gradient[..., here, :] += self.model.l2 * weight[..., here, :]
+        return gradient
+
+    def penalty(self, weight: Array) -> Array:
+        """Return the penalty of each trial, of the layout's shape."""
+        found = np.zeros(self.layout.shape, weight.dtype)
+        if self.model.l2:
+            for here in self._parts_of(weight):
+                found += self.sum_per_trial(weight[..., here, :] ** 2)
+        return 0.5 * self.model.l2 * found
+
+    def norm(self, params: Params) -> Array:
+        """Return the Euclidean norm over all parameters, of the layout's shape."""
+        held = params["weight"]
+        found = self.sum_per_trial(held[..., -1:, :] ** 2)
+        for here in self._parts_of(held):
+            found = found + self.sum_per_trial(held[..., here, :] ** 2)
+        return np.sqrt(found)
+
+    @staticmethod
+    def _parts_of(weight: Array) -> Iterator[slice]:
+        """Yield all features, some at a time: copies of all weights would take much memory."""
+        features = weight.shape[-2] - 1
+        for first in range(0, features, FEATURES):
+            yield slice(first, min(first + FEATURES, features))
+
+
 def _spread(gradient: Array, block: Block, slopes: Array) -> None:
-    """Add the slopes of the features that occur, and the bias's, (1, ..., columns), in place."""
-    gradient[0, block.features] += slopes[0, :-1]
-    gradient[0, -1] += slopes[0, -1]
+    """Add what slopes (examples, columns) make of the weights and the bias, in place."""
+    for places, sums in block.across.products(slopes):
+        gradient[block.features[places]] += sums
+    gradient[-1] += slopes.sum(0)

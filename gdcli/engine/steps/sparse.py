@@ -29,7 +29,8 @@ class SparseDescent(Stepper[SparseProgram]):
     """
 
     description = "only the weights moved that examples meet"
-    rates: Array = None  # the last ones, of one step
+    given: Array = None  # the last rates that the optimizer gave
+    rates: Array = None  # the same without the axis of tiles
     decay: Array = None  # what they make of a weight in a step
     quick: Array = None  # where that is little; None: nowhere
 
@@ -38,7 +39,7 @@ class SparseDescent(Stepper[SparseProgram]):
         weight, step = state.params["weight"], state.step
         # Each block is of one epoch.
         epoch = self.orders.plan.steps_per_epoch if self.orders else 1
-        factor = np.ones_like(weight[:, :, :1])
+        factor = np.ones_like(weight[:, 0, :1])  # (seeds, 1, columns)
         for indices in self.blocks(step, last):
             if indices.shape[2] == 1:
                 self._singles(weight, factor, step, indices[..., 0], state.params)
@@ -60,8 +61,7 @@ class SparseDescent(Stepper[SparseProgram]):
         program, l2 = self.program, self.program.model.l2
         x, slope = program.train["x"], program.model.slope
         firsts, ends = x.starts[places].tolist(), x.starts[places + 1].tolist()
-        held, seeds = weight[:, 0], range(len(weight))
-        bias = held[:, -1:]
+        held, seeds, bias = list(weight[:, 0]), range(len(weight)), weight[:, 0, -1:]
         shape, flat = (*weight.shape[:2], program.outputs, program.width), bias.shape
         z = np.empty_like(bias)
         for y, first, end in zip(program.single(places), firsts, ends, strict=True):
@@ -72,15 +72,15 @@ class SparseDescent(Stepper[SparseProgram]):
                 np.einsum("k,kc->c", values[s], gathered[s], out=z[s, 0])
             rates = self._rates(step, params)
             if l2:
-                z *= factor[:, 0]
+                z *= factor
             z += bias
-            move = slope(z.reshape(shape), y).reshape(flat) * rates[:, 0]
+            move = slope(z.reshape(shape), y).reshape(flat) * rates
             bias -= move
             step += 1
             if l2:
                 if self._decayed(weight, factor, step):
                     gathered = [held[s].take(columns[s], axis=0) for s in seeds]
-                move /= factor[:, 0]
+                move /= factor
             for s in seeds:
                 gathered[s] -= values[s][:, None] * move[s]
                 held[s][columns[s]] = gathered[s]
@@ -99,25 +99,27 @@ class SparseDescent(Stepper[SparseProgram]):
         for batch in program.batches(indices):
             rates = self._rates(step, params) / count
             z = np.stack([b.rows.times(w) for b, w in zip(batch["x"], features, strict=True)])
-            z = program.by_output((z * factor[:, 0] + bias)[:, None])
+            z = program.by_output((z * factor + bias)[:, None])
             moves = program.by_example(program.model.slope(z, batch["y"]), count)[:, 0]
-            moves *= rates[:, 0]
+            moves *= rates
             bias -= moves.sum(1, keepdims=True)
             step += 1
             if l2:
                 self._decayed(weight, factor, step)
-                moves /= factor[:, 0]
+                moves /= factor
             for block, held, move in zip(batch["x"], features, moves, strict=True):
-                held[block.features] -= block.across.times(move)
+                for rows, sums in block.across.products(move):
+                    held[block.features[rows]] -= sums
 
     def _rates(self, step: int, params: Params) -> Array:
-        """Return the rates of a step, (seeds, 1, 1, columns), and know what they make of weights."""
-        rates = self.optimizer.rates(step, params)["weight"]
-        if rates is not self.rates:
-            self.rates, self.decay = rates, 1 - rates * self.program.model.l2
+        """Return the rates of a step, (seeds, 1, columns), and know what they make of weights."""
+        given = self.optimizer.rates(step, params)["weight"]
+        if given is not self.given:
+            self.given, self.rates = given, given[:, 0]
+            self.decay = 1 - self.rates * self.program.model.l2
             quick = abs(self.decay) < QUICK
             self.quick = quick if quick.any() else None
-        return rates
+        return self.rates
 
     def _decayed(
         self, weight: NDArray[np.floating], factor: NDArray[np.floating], step: int
@@ -139,7 +141,7 @@ def _fold(
     weight: NDArray[np.floating], factor: NDArray[np.floating], which: NDArray[np.bool_]
 ) -> bool:
     """Move factors into the weights they stand for, in place; True."""
-    for seed, _, _, column in zip(*np.nonzero(which), strict=True):
-        weight[seed, 0, :-1, column] *= factor[seed, 0, 0, column]
+    for seed, _, column in zip(*np.nonzero(which), strict=True):
+        weight[seed, 0, :-1, column] *= factor[seed, 0, column]
     factor[which] = 1
     return True
