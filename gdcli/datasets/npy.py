@@ -265,6 +265,10 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
         note(f"{file}: not used, because there is a test part: {', '.join(map(show, spare))}")
     shown = {*(pairs or kept), *reading.dropped}
     columns = tuple(name for name in members if name in shown)
+    if is_saved_sparse(arrays):
+        from gdcli.datasets.sparse_tables import read_saved  # noqa: PLC0415 -- few files are
+
+        return read_saved(arrays, file)
     if not pairs:
         _check_rows(arrays, file)
         return ArrayTable(file, columns, arrays)
@@ -279,6 +283,11 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
             raise UserError(str(file), what, "give both parts the same shape of examples")
     held_out = ArrayTable(file, tuple(pairs), test)
     return ArrayTable(file, columns, train, held_out, pairs)
+
+
+def is_saved_sparse(names: Collection[str]) -> bool:
+    """Return whether arrays have the names of those of a sparse matrix that scipy saved."""
+    return {*names} >= {"data", "format", "shape"}
 
 
 TRAINS = re.compile("training|train", re.IGNORECASE)

@@ -58,12 +58,17 @@ class Sparse:
     def from_entries(
         rows: NDArray[Any], columns: NDArray[Any], values: NDArray[Any], shape: tuple[int, int]
     ) -> Sparse:
-        """Return the matrix of entries in any order, each place at most once."""
+        """Return the matrix of entries in any order; those of one place are added up."""
         import numpy as np
 
         order = np.lexsort((columns, rows))
-        chosen = columns[order].astype(np.int32)
-        return Sparse(values[order].astype(np.float64), chosen, _starts(rows, shape[0]), shape[1])
+        rows, columns = rows[order].astype(np.int64), columns[order].astype(np.int32)
+        values = values[order].astype(np.float64)
+        again = (rows[1:] == rows[:-1]) & (columns[1:] == columns[:-1])
+        if again.any():
+            first = np.concatenate([[0], np.flatnonzero(~again) + 1])
+            rows, columns, values = rows[first], columns[first], np.add.reduceat(values, first)
+        return Sparse(values, columns, _starts(rows, shape[0]), shape[1])
 
     @staticmethod
     def side_by_side(parts: Sequence[Sparse]) -> Sparse:
