@@ -21,12 +21,12 @@ def drawn(
 
     Words have frequencies by a power law (Zipf), documents lengths by a log-normal law. A word's
     weight is larger the rarer it is; rows have the Euclidean length 1. The labels are the sides of
-    a random plane, one in twenty of them wrong.
+    a random plane of the 2000 most frequent words, one in twenty of them wrong.
     """
     rng = np.random.default_rng(seed)
     shares = 1.0 / (np.arange(features) + 30.0)
     ends = np.cumsum(shares / shares.sum())
-    lengths = np.maximum(1, rng.lognormal(np.log(1.15 * each) - 0.15, 0.55, rows).astype(int))
+    lengths = np.maximum(1, rng.lognormal(np.log(1.04 * each) - 0.15, 0.55, rows).astype(int))
     places = rng.permutation(features)  # frequent words may have any number
     columns: list[NDArray[np.int32]] = []
     for length in lengths.tolist():
@@ -41,7 +41,7 @@ def drawn(
     values = np.log1p(1.0 / (each * share))[joined] * rng.uniform(0.5, 1.5, len(joined))
     norms = np.sqrt(np.add.reduceat(values**2, starts[:-1]))
     values = np.round(values / np.repeat(norms, np.diff(starts)), 6)
-    plane = rng.standard_normal(features) * share**0.25  # frequent words say more
+    plane = rng.standard_normal(features) * (share >= np.sort(share)[-min(features, 2000)])
     scores = np.add.reduceat(values * plane[joined], starts[:-1])
     labels = np.where((scores > np.median(scores)) != (rng.random(rows) < 0.05), 1, -1)
     return starts, joined, values, labels
