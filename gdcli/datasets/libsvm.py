@@ -67,13 +67,15 @@ class LibsvmTable(ArrayTable):
         found: list[Table] = []
         for table in both:
             features, before = table.arrays[FEATURES], table.first - first
+            wide: Array
             if isinstance(self.arrays[FEATURES], Sparse):
                 held = features if isinstance(features, Sparse) else Sparse.of(features)
                 wide = held.moved(before, last - first)
             else:
                 more = (0, 0), (before, last - table.first - features.shape[1])
                 check_room(8 * len(features) * (last - first), table.file)
-                wide = np.pad(np.asarray(features), more)
+                whole = features.full() if isinstance(features, Sparse) else features
+                wide = np.pad(whole, more)
             arrays = {**table.arrays, FEATURES: wide}
             found.append(replace(table, arrays=arrays, first=first))
         return found[0], found[1]
@@ -122,14 +124,12 @@ def read_libsvm(file: Path) -> LibsvmTable:
 
 def held_as_pays(sparse: Sparse, file: Path) -> Array:
     """Return a matrix sparse where that pays, else as an array."""
-    import numpy as np
-
     if not sparse.values.all():
         sparse = sparse.without_zeros()
     if pays(sparse.size, sparse.shape):
         return sparse
     check_room(8 * math.prod(sparse.shape), file)
-    return np.asarray(sparse)
+    return sparse.full()
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:

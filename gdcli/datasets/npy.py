@@ -172,8 +172,6 @@ class ArrayTable(Table):
         return replace(self, arrays=arrays, kept=self.row_numbers()[rows])
 
     def _rows_of(self, name: str, *, predicted: bool) -> Array:
-        import numpy as np
-
         self.place(name)
         values = self.arrays[name]
         if values.dtype.kind not in NUMBERS:
@@ -182,7 +180,7 @@ class ArrayTable(Table):
             raise UserError(str(self.file), what, fix)
         if isinstance(values, Sparse):
             check_room(8 * math.prod(values.shape), self.file)
-            return np.asarray(values)
+            return values.full()
         return values.reshape(len(values), -1)
 
 
@@ -254,7 +252,7 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
             check_ratio(size, stream.seek(0, 2), file)
             check_room(size, file)
             arrays = {
-                name: _member(archive, info, file)
+                name: member(archive, info, file)
                 for name, info in kept.items()
                 if name not in spare
             }
@@ -265,10 +263,6 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
         note(f"{file}: not used, because there is a test part: {', '.join(map(show, spare))}")
     shown = {*(pairs or kept), *reading.dropped}
     columns = tuple(name for name in members if name in shown)
-    if is_saved_sparse(arrays):
-        from gdcli.datasets.sparse_tables import read_saved  # noqa: PLC0415 -- few files are
-
-        return read_saved(arrays, file)
     if not pairs:
         _check_rows(arrays, file)
         return ArrayTable(file, columns, arrays)
@@ -283,11 +277,6 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
             raise UserError(str(file), what, "give both parts the same shape of examples")
     held_out = ArrayTable(file, tuple(pairs), test)
     return ArrayTable(file, columns, train, held_out, pairs)
-
-
-def is_saved_sparse(names: Collection[str]) -> bool:
-    """Return whether arrays have the names of those of a sparse matrix that scipy saved."""
-    return {*names} >= {"data", "format", "shape"}
 
 
 TRAINS = re.compile("training|train", re.IGNORECASE)
@@ -369,7 +358,7 @@ def _lone(names: Collection[str]) -> tuple[tuple[str, str], str] | None:
     return (next(iter(pairs.items())), lone[0]) if pairs and lone else None
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Array:
+def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Array:
     """Return one array of an archive."""
     import numpy as np
 

@@ -180,7 +180,7 @@ READERS = {
     CSV: ("matrices", "read_text"),
     LIBSVM: ("libsvm", "read_libsvm"),
     NPY: ("npy", "read_matrix"),
-    NPZ: ("npy", "read_arrays"),
+    NPZ: ("sparse_tables", "read_npz"),
     PARQUET: ("typed_tables", "read_parquet"),
     EXCEL: ("typed_tables", "read_workbook"),
     IDX: ("image_formats", "read_pair"),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.datasets.contents import free, human
 from gdcli.errors import UserError
+from gdcli.problem import Array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from gdcli.problem import Array
 
 LARGE = 2**20  # numbers of a matrix, zeros included
 SHARE = 0.1  # of them that are not 0, at most
+MOST = 2**30  # bytes of such a matrix with its zeros
 AT_ONCE = 2**16  # numbers of a product at a time: they fit a cache
 
 
@@ -140,16 +141,23 @@ class Sparse:
         return Sparse(self.values[places], self.columns[places], starts, self.width)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 -- NumPy's protocol
-        """Return the matrix with its zeros; raises UserError where the memory does not allow it."""
+        """Return the matrix with its zeros; raises UserError for a large one.
+
+        What needs the zeros is what torch computes: the reference engine, its optimizers, a GPU.
+        """
+        size, room = 8 * math.prod(self.shape), min(MOST, free() // 2)
+        if size > room:
+            what = f"its {self.shape[0]} x {self.shape[1]} features take {human(size)} with zeros"
+            fix = "train with --engine auto on the CPU, by an optimizer that needs no torch"
+            raise UserError("--data", f"{what}, which torch needs", fix)
+        found = self.full()
+        return found if dtype is None else found.astype(dtype)
+
+    def full(self) -> NDArray[Any]:
+        """Return the matrix with its zeros, however large it is."""
         import numpy as np
 
-        size, room = 8 * math.prod(self.shape), free() // 2
-        if size > room:
-            full = f"{self.shape[0]} x {self.shape[1]} features that are mostly 0"
-            what = f"these {full} would take {human(size)} with their zeros, of {human(room)}"
-            fix = "let gdcli's own engine train a linear model on the CPU with --optimizer vanilla"
-            raise UserError("--data", what, fix)
-        found = np.zeros(self.shape, self.dtype if dtype is None else dtype)
+        found = np.zeros(self.shape, self.dtype)
         found[self.rows, self.columns] = self.values
         return found
 
@@ -167,12 +175,10 @@ class Sparse:
 
     def parts(self, numbers: int) -> Iterator[tuple[slice, NDArray[Any]]]:
         """Yield all rows with their zeros, at most so many numbers at a time, and their places."""
-        import numpy as np
-
         size = max(1, numbers // max(1, self.width))
         for first in range(0, len(self), size):
             here = slice(first, min(first + size, len(self)))
-            yield here, np.asarray(self[here])
+            yield here, self[here].full()
 
     def chosen(self, columns: NDArray[np.int64]) -> Sparse:
         """Return some of the columns, given by ascending indices."""
@@ -209,21 +215,32 @@ class Sparse:
         np.maximum.at(found, self.columns, np.abs(self.values))
         return found
 
-    def means(self) -> NDArray[np.float64]:
-        """Return the mean of each column, zeros included."""
+    def _summed(self, values: Array) -> NDArray[np.float64]:
+        """Return the sum over each column of one number for each entry."""
         import numpy as np
 
-        sums: NDArray[np.float64] = np.bincount(self.columns, self.values, self.width)
+        found: Any = np.bincount(self.columns, values, self.width)
+        return np.asarray(found, np.float64)
+
+    def means(self) -> NDArray[np.float64]:
+        """Return the mean of each column, zeros included."""
+        sums = self._summed(self.values)
         return sums / len(self)
+
+    def sizes(self) -> NDArray[np.float64]:
+        """Return the root of the mean square of each column, zeros included."""
+        import numpy as np
+
+        squares = self._summed(self.values**2)
+        found: NDArray[np.float64] = np.sqrt(squares / len(self))
+        return found
 
     def deviations(self) -> NDArray[np.float64]:
         """Return the standard deviation of each column, zeros included."""
         import numpy as np
 
         means = self.means()
-        squares = np.bincount(
-            self.columns, (self.values - means[self.columns]) ** 2, self.width
-        )
+        squares = self._summed((self.values - means[self.columns]) ** 2)
         zeros = len(self) - np.bincount(self.columns, minlength=self.width)
         found: NDArray[np.float64] = np.sqrt((squares + zeros * means**2) / len(self))
         return found

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import math
 import re
+import zipfile
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from gdcli.datasets.contents import check_room, opened
+from gdcli.datasets.contents import WRONG_ZIP, check_ratio, check_room, opened, seekable
 from gdcli.datasets.libsvm import FEATURES, LONGEST, held_as_pays
-from gdcli.datasets.npy import NUMBERS, ArrayTable
+from gdcli.datasets.npy import NUMBERS, SUFFIX, ArrayTable, member, read_arrays
 from gdcli.datasets.sparse import Sparse
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gdcli.datasets.reading import Reading
     from gdcli.problem import Array
 
 COMPRESSED = frozenset({"data", "indices", "indptr"})
@@ -50,14 +52,12 @@ class ColumnsTable(ArrayTable):
         self, names: Sequence[str], *, holes: bool = False, predicted: bool = False
     ) -> Array:
         """Return columns with their zeros, float64; all stored numbers are finite."""
-        import numpy as np
-
         for name in names:
             self.place(name)
         if len(names) == 1:
             return self.matrix.column(int(names[0]))[:, None]
         check_room(8 * len(self) * len(names), self.file)
-        return np.asarray(self.sparse(names))
+        return self.sparse(names).full()
 
     def labels(self, name: str) -> NDArray[np.generic]:
         """Return the values of a column."""
@@ -97,29 +97,82 @@ def table_of(sparse: Sparse, file: Path) -> ArrayTable:
     return ArrayTable(file, names, {name: held[:, i] for i, name in enumerate(names)})
 
 
+def read_npz(file: Path, reading: Reading) -> ArrayTable:
+    """Return the arrays of an .npz file, or the columns of a matrix that scipy saved there."""
+    try:
+        with seekable(file, "--data") as stream, zipfile.ZipFile(stream) as archive:
+            members = {info.filename.removesuffix(SUFFIX): info for info in archive.infolist()}
+            if not members.keys() >= ABOUT | {"data"}:
+                return read_arrays(file, reading)
+            kept = {n: info for n, info in members.items() if n not in reading.dropped}
+            size = sum(info.file_size for info in kept.values())
+            check_ratio(size, stream.seek(0, 2), file)
+            check_room(3 * size, file)  # as read, by rows, and sorted
+            arrays = {name: member(archive, info, file) for name, info in kept.items()}
+    except WRONG_ZIP:
+        return read_arrays(file, reading)  # which reports the error
+    return read_saved(arrays, file)
+
+
 def read_saved(arrays: Mapping[str, Array], file: Path) -> ArrayTable:
     """Return the columns of a matrix that scipy saved; raises UserError for a damaged one."""
-    import numpy as np
+    entries = _saved_entries(arrays, file)
+    matrix = Sparse.from_entries(*entries)
+    others = {n: a for n, a in arrays.items() if n not in COMPRESSED | BY_PLACES | ABOUT}
+    if not others:
+        return table_of(matrix, file)
+    for name, held in others.items():
+        if not held.ndim or len(held) != len(matrix):
+            has = counted(len(held), "row", "rows") if held.ndim else "one value"
+            what = f"the array {show(name)} has {has}, the sparse matrix {len(matrix)}"
+            raise UserError(str(file), what, "keep only arrays with a row for each example")
+    columns = {FEATURES: held_as_pays(matrix, file), **others}
+    return ArrayTable(file, tuple(columns), columns)
 
-    form = arrays["format"].reshape(-1)[:1].astype(str).tolist()
-    wanted = BY_PLACES if form == ["coo"] else COMPRESSED
-    if form not in (["csr"], ["csc"], ["coo"]) or not wanted <= arrays.keys():
-        what = f"its sparse matrix has the format {show(''.join(form))}"
+
+class _Saved(NamedTuple):
+    """The entries of a matrix in any order, as `Sparse.from_entries` takes them."""
+
+    rows: Array
+    columns: Array
+    values: Array
+    shape: tuple[int, int]
+
+
+def _saved_entries(arrays: Mapping[str, Array], file: Path) -> _Saved:
+    """Return the entries of a saved matrix, checked."""
+    form = "".join(arrays["format"].reshape(-1)[:1].astype(str).tolist())
+    wanted = BY_PLACES if form == "coo" else COMPRESSED
+    if form not in {"csr", "csc", "coo"} or not wanted <= arrays.keys():
+        what = f"its sparse matrix has the format {show(form)}"
         raise UserError(str(file), what, SAVE)
     shape = tuple(arrays["shape"].reshape(-1).tolist())
-    values = arrays["data"]
     if len(shape) != 2 or not all(isinstance(n, int) and 0 < n < 2**31 for n in shape):
         what = f"its sparse matrix has the shape {' x '.join(map(str, shape))}"
         raise UserError(str(file), what, "save a matrix with a row for each example")
-    if values.dtype.kind not in NUMBERS or values.ndim != 1:
-        raise UserError(str(file), f"its matrix holds {values.dtype}, not numbers", SAVE)
-    if form == ["coo"]:
+    if form == "coo":
         rows, columns = arrays["row"], arrays["col"]
     else:
-        lines = shape[0] if form == ["csr"] else shape[1]
-        rows, columns = _lines(arrays["indptr"], lines, len(values), file), arrays["indices"]
-        rows, columns = (rows, columns) if form == ["csr"] else (columns, rows)
-    for name, places, most in (("row", rows, shape[0]), ("column", columns, shape[1])):
+        lines = shape[0] if form == "csr" else shape[1]
+        first, second = (
+            _lines(arrays["indptr"], lines, len(arrays["data"]), file),
+            arrays["indices"],
+        )
+        rows, columns = (first, second) if form == "csr" else (second, first)
+    found = _Saved(rows, columns, arrays["data"], shape)
+    _check_saved(found, file)
+    return found
+
+
+def _check_saved(found: _Saved, file: Path) -> None:
+    """Raise UserError for places outside of the matrix, and for values that are not finite."""
+    import numpy as np
+
+    values = found.values
+    if values.dtype.kind not in NUMBERS or values.ndim != 1:
+        raise UserError(str(file), f"its matrix holds {values.dtype}, not numbers", SAVE)
+    both = ("row", found.rows, found.shape[0]), ("column", found.columns, found.shape[1])
+    for name, places, most in both:
         if places.dtype.kind not in "iu" or places.shape != values.shape:
             raise UserError(str(file), f"its {name} indices are damaged", SAVE)
         if len(places) and not 0 <= places.min() <= places.max() < most:
@@ -127,19 +180,8 @@ def read_saved(arrays: Mapping[str, Array], file: Path) -> ArrayTable:
             raise UserError(str(file), f"{what}, but the matrix has {most} {name}s", SAVE)
     if not (finite := np.isfinite(values)).all():
         first = int(finite.argmin())
-        what = f"row {rows[first]}, counted from 0, holds {values[first]}"
+        what = f"row {found.rows[first]}, counted from 0, holds {values[first]}"
         raise UserError(str(file), f"{what}, which is not a finite number", "correct it")
-    matrix = Sparse.from_entries(rows, columns, values, shape)
-    others = {n: a for n, a in arrays.items() if n not in wanted | ABOUT}
-    if not others:
-        return table_of(matrix, file)
-    for name, held in others.items():
-        if not held.ndim or len(held) != shape[0]:
-            has = counted(len(held), "row", "rows") if held.ndim else "one value"
-            what = f"the array {show(name)} has {has}, the sparse matrix {shape[0]}"
-            raise UserError(str(file), what, "keep only arrays with a row for each example")
-    held = {FEATURES: held_as_pays(matrix, file), **others}
-    return ArrayTable(file, tuple(held), held)
 
 
 def _lines(starts: Array, lines: int, entries: int, file: Path) -> NDArray[np.int64]:
@@ -199,7 +241,9 @@ def _header(line: bytes, file: Path) -> _Header:
     for place, right in enumerate(known, start=1):
         word = words[place] if place < len(words) else ""
         if word not in right:
-            what = f"{show(word)} is not {' or '.join(sorted(right))}" if word else "it is too short"
+            what = (
+                f"{show(word)} is not {' or '.join(sorted(right))}" if word else "it is too short"
+            )
             fix = "write %%MatrixMarket matrix coordinate real general"
             raise UserError(f"{file}:1", what, fix)
     coordinate, pattern = words[2] == "coordinate", words[3] == "pattern"

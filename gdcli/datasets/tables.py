@@ -16,11 +16,12 @@ from gdcli.fields import show, suggestion, typed, written
 from gdcli.problem import Array
 
 if TYPE_CHECKING:
-    from gdcli.datasets.sparse import Sparse
     from collections.abc import Collection, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from gdcli.datasets.sparse import Sparse
 
 FILL = "fill it in, take out the row, or give --missing drop"
 LISTED = 20  # column names that an error lists

@@ -98,7 +98,11 @@ def _scaling(trial: Trial) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
 def _equal(one: Array, other: Array) -> bool:
     """Return whether two matrices of features, sparse or not, are the same."""
     if isinstance(one, Sparse) and isinstance(other, Sparse):
-        pairs = ((one.starts, other.starts), (one.columns, other.columns), (one.values, other.values))
+        pairs = (
+            (one.starts, other.starts),
+            (one.columns, other.columns),
+            (one.values, other.values),
+        )
         return all(np.array_equal(*pair) for pair in pairs)
     return np.array_equal(one, other)
 

@@ -113,7 +113,6 @@ class SparseProgram(LinearModelProgram):
         gradient = gradients[0][None] if len(gradients) == 1 else np.stack(gradients)
         return {"weight": self._with_penalty(gradient, weight)}
 
-
     def _with_penalty(self, gradient: Array, weight: Array) -> Array:
         """Return the gradient with the penalty's, which is added in place."""
         if self.model.l2:
