@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 FEATURES = "features"
 LONGEST = 2**26  # bytes of a line
 PAIR = 50  # bytes of a pair in memory, roughly
+COLUMN = 64  # bytes of a sparse column without entries: its scale, its weights
 LOOK = 2**12  # lines after which the free memory is checked again
 MOST_INDEX = 2**31 - 1
 
@@ -127,6 +128,7 @@ def held_as_pays(sparse: Sparse, file: Path) -> Array:
     if not sparse.values.all():
         sparse = sparse.without_zeros()
     if pays(sparse.size, sparse.shape):
+        check_room(COLUMN * sparse.width, file)
         return sparse
     check_room(8 * math.prod(sparse.shape), file)
     return sparse.full()

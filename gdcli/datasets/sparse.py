@@ -1,7 +1,7 @@
 """Matrices that are mostly 0, of which only the other numbers are stored, row by row (CSR).
 
-A matrix is kept sparse where that pays: where it has at least 2^20 numbers, and at most one in ten
-of them is not 0. Smaller or fuller ones are ordinary arrays, for which more is known.
+A matrix is kept sparse where that pays: where it has at least 2^20 numbers and at most 2^26 columns,
+and at most one number in ten is not 0. Smaller or fuller ones are ordinary arrays, for which more is known.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 
 LARGE = 2**20  # numbers of a matrix, zeros included
+WIDEST = 2**26  # columns: each takes memory, whether it has entries or not
 SHARE = 0.1  # of them that are not 0, at most
 MOST = 2**30  # bytes of such a matrix with its zeros
 AT_ONCE = 2**16  # numbers of a product at a time: they fit a cache
@@ -29,7 +30,8 @@ AT_ONCE = 2**16  # numbers of a product at a time: they fit a cache
 
 def pays(entries: int, shape: tuple[int, int]) -> bool:
     """Return whether a matrix with so many numbers other than 0 is kept sparse."""
-    return math.prod(shape) >= LARGE and entries <= SHARE * math.prod(shape)
+    large = math.prod(shape) >= LARGE and shape[1] <= WIDEST
+    return large and entries <= SHARE * math.prod(shape)
 
 
 @dataclass(frozen=True, eq=False)
