@@ -1,7 +1,8 @@
 """Matrices that are mostly 0, of which only the other numbers are stored, row by row (CSR).
 
-A matrix is kept sparse where that pays: where it has at least 2^20 numbers and at most 2^26 columns,
-and at most one number in ten is not 0. Smaller or fuller ones are ordinary arrays, for which more is known.
+A matrix is kept sparse where that pays: where it has at least 2^20 numbers and at most 2^26
+columns, and at most one number in ten is not 0. Smaller or fuller ones are ordinary arrays, for
+which more is known.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from gdcli.datasets.split import scaled
 from gdcli.errors import UserError
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.mlp import Mlp
-from tests.sparse_files import write_libsvm
+from benchmarks.words import write_libsvm
 
 ROWS, FEATURES = 400, 3000
 

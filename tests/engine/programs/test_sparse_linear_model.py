@@ -28,7 +28,7 @@ from gdcli.problems.poisson_regression import PoissonRegression
 from gdcli.problems.softmax_regression import SoftmaxRegression
 from gdcli.problems.svm import Svm
 from gdcli.schedules.constant import Constant
-from tests.sparse_files import drawn
+from benchmarks.words import drawn
 
 ROWS, FEATURES = 90, 200
 
