@@ -43,12 +43,13 @@ def prepare(task: Task) -> Run:
 def _prepare_sparse(loaded: Loaded) -> Run:
     """Do the same for logistic regression on sparse examples.
 
-    A last column of ones has the bias, whose rate scikit-learn changes for sparse examples.
+    A last column of ones has the bias, whose rate scikit-learn changes for sparse examples. The
+    rows are put into their order anew in every fit: with its own shuffle, SGDClassifier would read
+    them out of order, and so does gdcli.
     """
     x, y = matrix_of(loaded), loaded.data.train["y"][:, 0]
     ones = hstack([x, np.ones((len(y), 1))]).tocsr()
     orders = {seed: loaded.indices((seed,)).ravel() for seed in loaded.seeds}
-    seen = {seed: (ones[order], y[order]) for seed, order in orders.items()}
 
     def train_one(trial: Trial) -> tuple[float, float]:
         start = loaded.starts[trial.seed]
@@ -63,7 +64,8 @@ def _prepare_sparse(loaded: Loaded) -> Run:
             max_iter=1,
             tol=None,
         )
-        model.fit(*seen[trial.seed], coef_init=np.concatenate([weight, bias])[None])
+        order = orders[trial.seed]
+        model.fit(ones[order], y[order], coef_init=np.concatenate([weight, bias])[None])
         found = model.coef_[0]
         before = logistic_loss(weight, bias, x, y)
         return before, logistic_loss(found[:-1], found[-1], x, y)

@@ -13,6 +13,7 @@ from scipy import sparse
 from sklearn.datasets import load_svmlight_file
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 
+from benchmarks.words import write_libsvm
 from gdcli.datasets.cells import collected
 from gdcli.datasets.reading import read_file
 from gdcli.datasets.sparse import LARGE, Sparse, pays
@@ -20,7 +21,6 @@ from gdcli.datasets.split import scaled
 from gdcli.errors import UserError
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.mlp import Mlp
-from benchmarks.words import write_libsvm
 
 ROWS, FEATURES = 400, 3000
 

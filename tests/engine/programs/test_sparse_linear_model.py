@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression as Theirs
 
+from benchmarks.words import drawn
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.batch import loop_for, stepper_for
 from gdcli.engine.device import NumPy
@@ -28,7 +30,6 @@ from gdcli.problems.poisson_regression import PoissonRegression
 from gdcli.problems.softmax_regression import SoftmaxRegression
 from gdcli.problems.svm import Svm
 from gdcli.schedules.constant import Constant
-from benchmarks.words import drawn
 
 ROWS, FEATURES = 90, 200
 
@@ -62,7 +63,7 @@ PROBLEMS = (
 
 
 def trials_of(
-    problem: LinearModel, method: str, size: int | None = None, count: int = 3, **training: object
+    problem: LinearModel, method: str, size: int | None = None, count: int = 3, **training: Any
 ) -> list[Trial]:
     """Return trials of several rates and two seeds."""
     rates = np.geomspace(0.01, 0.5, count).tolist()
