@@ -16,7 +16,9 @@ from benchmarks.images import write_images
 from benchmarks.machine import where
 from benchmarks.result import Result
 from benchmarks.team import team
+from benchmarks.words import write_libsvm
 from benchmarks.worker import MODULES, OURS, ContestantError
+from benchmarks.workloads import WORDS
 
 HERE = Path(__file__).parent
 
@@ -36,6 +38,7 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as images, team(options.device) as members:
         write_images(Path(images))
+        write_libsvm(Path(images) / WORDS)
         every = events(members, Path(images), effort, tuple(options.against))
         chosen = [event for event in every if _named(event, options.only)]
         results, complete = _measured(chosen)

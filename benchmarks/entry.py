@@ -13,7 +13,8 @@ from dataclasses import dataclass, field, replace
 from benchmarks.worker import Timing, Worker
 from benchmarks.workload import Task, Workload
 
-LOOPS = {"tutorial": 2, "lean": 2, "scikit-learn": 2}  # trials are independent: two tell of all
+# Trials are independent: two tell of all.
+LOOPS = {"tutorial": 2, "lean": 2, "scikit-learn": 2, "scipy": 2}
 MOST_STEPS = 100_000
 SHORT, LONG = "short", "long"
 NOISE = 0.05  # of a run's time: a difference that is smaller tells no more than that

@@ -27,7 +27,8 @@ make bench                                           # everything: some 20 minut
 | tutorial | nn.Module, DataLoader and torch.optim.SGD, one trial at a time |
 | lean | plain tensors indexed directly and torch.autograd.grad, one trial at a time |
 | jax | all trials in one jit(vmap(scan)); trials with the same seed share their batches |
-| scikit-learn | SGDRegressor, one trial at a time |
+| scikit-learn | SGDRegressor, or SGDClassifier on sparse examples, one trial at a time |
+| scipy | two products with a scipy.sparse matrix a step, one trial at a time |
 
 Every contestant is a process with one thread. In every repeat the contestants take turns in random
 order. All of them start at gdcli's starting point and use gdcli's batches in the same precision;

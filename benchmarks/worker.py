@@ -20,6 +20,7 @@ MODULES = {
     "lean": "lean",
     "jax": "jax_scan",
     "scikit-learn": "scikit_learn",
+    "scipy": "scipy_loop",
 }
 ONE_THREAD = {
     "OPENBLAS_NUM_THREADS": "1",

@@ -16,13 +16,15 @@ METHODS: dict[str, dict[str, Any]] = {
     "b32": {"method": "minibatch"},
     "full": {"method": "gd", "first": 3, "lr": (1e-3, 1e-1)},
 }
+WORDS = "words.svm"  # the file of sparse examples
 TITLES = {"b1": "batch 1", "b32": "batch 32", "full": "full batch"}
 Goals = tuple[tuple[float, float], ...]  # against the tutorial and JAX, by batch size
 
 
 def table(images: Path) -> tuple[Workload, ...]:
     """Return the workloads with goals; `images` is the folder of the 28 x 28 ones."""
-    return (*quadratics(), *least_squares(), *softmax(), *mlp(), *cnns(images), OWN)
+    own = (*softmax(), *mlp(), *cnns(images), OWN)
+    return (*quadratics(), *least_squares(), *words(images / WORDS), *own)
 
 
 def quadratics() -> tuple[Workload, ...]:
@@ -86,6 +88,30 @@ def _least_squares(batch: str, features: int, examples: int = 1000) -> Workload:
         options={**ALL, "dataset": "synthetic", **sizes},
         quick=True,
         **METHODS[batch],
+    )
+
+
+def words(file: Path) -> tuple[Workload, ...]:
+    """Return logistic regression on sparse examples of rcv1's shape, by batch size."""
+    like = Workload(
+        name="words",
+        title="logistic regression on 1.5 million of 20,242 x 47,236 numbers",
+        problem="logistic-regression",
+        method="sgd",
+        options={**ALL, "data": str(file), "scale": "none", "l2": 0.0},
+        lr=(1e-2, 1.0),
+    )
+    rivals: dict[str, tuple[str, ...]] = {"b1": ("scikit-learn",), "b32": ("scipy",)}
+    return tuple(
+        replace(
+            like,
+            name=f"words-{batch}",
+            title=f"{like.title}, {TITLES[batch]}",
+            against=rivals.get(batch, ("scipy",)),
+            goals={"scikit-learn": 1} if batch == "b1" else {"scipy": 1},
+            **{**METHODS[batch], "lr": (1e-2, 1.0), "first": 200 if batch == "b1" else 3},
+        )
+        for batch in METHODS
     )
 
 

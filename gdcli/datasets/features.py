@@ -14,7 +14,7 @@ from gdcli.datasets.cells import EXACT, MOST, Classes, note, number_classes, ran
 from gdcli.datasets.reading import AUTO, Both, Reading, matched
 from gdcli.errors import UserError
 from gdcli.fields import counted, show, typed
-from gdcli.problem import Array
+from gdcli.problem import Array, LinearModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gdcli.datasets.sparse import Sparse
     from gdcli.datasets.tables import Table
 
 ENOUGH = 10  # rows; so many are not in order by chance
@@ -297,6 +298,10 @@ def features(both: Both, names: Sequence[str], reading: Reading) -> Array:
     chosen = _categories(table, names, reading)
     holes = reading.missing == "mean"
     plain = [name for name in names if name not in chosen]
+    if not chosen and isinstance(reading, LinearModel):
+        kept = [table.sparse(names) for table in both.tables]
+        if (first := kept[0]) is not None:
+            return _kept_sparse(both, first, kept[1:], reading)
     if not (chosen or holes):
         numbers = table.numbers(names)
         tell_indices(table, names, numbers)
@@ -317,6 +322,21 @@ def features(both: Both, names: Sequence[str], reading: Reading) -> Array:
         columns = columns.followed_by(_columns(both.test, names, chosen, others))
         parts = columns.parts(*both.places())
     return Apart(*parts, str(table.file), both.said)
+
+
+def _kept_sparse(both: Both, first: Sparse, test: list[Sparse | None], reading: Reading) -> Array:
+    """Return sparse features, whose rows no index is found among; notes what is done with them."""
+    share = f"{first.size} of its {first.shape[0]} x {first.shape[1]} features are not 0"
+    done = {
+        "standard": "divided by its standard deviation",
+        "minmax": "divided by its largest absolute value",
+    }.get(getattr(reading, "scale", ""))
+    kept = f", each {done}, not centred" if done else ""
+    note(f"{both.table.file}: {share}: they are kept sparse{kept}")
+    if both.test is None or test[0] is None:
+        return first
+    _check_widths(both, (first, test[0]))
+    return Apart(first, test[0], str(both.table.file), both.said)
 
 
 def _columns(

@@ -8,6 +8,9 @@ ignored.
 from __future__ import annotations
 
 import math
+import operator
+import re
+from array import array
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,7 @@ from gdcli.datasets.cells import Style, lost_digits, note, number
 from gdcli.datasets.contents import check_room, opened
 from gdcli.datasets.npy import ArrayTable
 from gdcli.datasets.reading import LABEL
+from gdcli.datasets.sparse import Sparse, pays
 from gdcli.errors import UserError
 from gdcli.fields import show
 
@@ -23,10 +27,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gdcli.datasets.tables import Table
+    from gdcli.problem import Array
 
 FEATURES = "features"
 LONGEST = 2**26  # bytes of a line
-PAIR = 100  # bytes of a pair in memory, roughly
+PAIR = 50  # bytes of a pair in memory, roughly
+COLUMN = 64  # bytes of a sparse column without entries: its scale, its weights
 LOOK = 2**12  # lines after which the free memory is checked again
 MOST_INDEX = 2**31 - 1
 
@@ -35,12 +41,12 @@ MOST_INDEX = 2**31 - 1
 class _Pairs:
     """The pairs of all lines, and the labels."""
 
-    labels: list[float] = field(default_factory=list)
+    labels: array[float] = field(default_factory=lambda: array("d"))
     written: dict[float, str] = field(default_factory=dict)  # first spelling of each label
     alike: dict[float, str] = field(default_factory=dict)  # other spellings
-    rows: list[int] = field(default_factory=list)
-    indices: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
+    starts: array[int] = field(default_factory=lambda: array("q", [0]))  # of the lines
+    indices: array[int] = field(default_factory=lambda: array("i"))
+    values: array[float] = field(default_factory=lambda: array("d"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +67,17 @@ class LibsvmTable(ArrayTable):
         last = max(table.first + table.arrays[FEATURES].shape[1] for table in both)
         found: list[Table] = []
         for table in both:
-            features = table.arrays[FEATURES]
-            more = (0, 0), (table.first - first, last - table.first - features.shape[1])
-            check_room(8 * len(features) * (last - first), table.file)
-            arrays = {**table.arrays, FEATURES: np.pad(features, more)}
+            features, before = table.arrays[FEATURES], table.first - first
+            wide: Array
+            if isinstance(self.arrays[FEATURES], Sparse):
+                held = features if isinstance(features, Sparse) else Sparse.of(features)
+                wide = held.moved(before, last - first)
+            else:
+                more = (0, 0), (before, last - table.first - features.shape[1])
+                check_room(8 * len(features) * (last - first), table.file)
+                whole = features.full() if isinstance(features, Sparse) else features
+                wide = np.pad(whole, more)
+            arrays = {**table.arrays, FEATURES: wide}
             found.append(replace(table, arrays=arrays, first=first))
         return found[0], found[1]
 
@@ -90,7 +103,7 @@ def read_libsvm(file: Path) -> LibsvmTable:
     import numpy as np
 
     pairs = _Pairs()
-    lines: list[int] = []
+    lines = array("q")
     for count, line in _lines(file):
         _take(pairs, line, f"{file}:{count}")
         lines.append(count)
@@ -101,13 +114,24 @@ def read_libsvm(file: Path) -> LibsvmTable:
     for value, label in pairs.alike.items():
         one = f"the labels {show(pairs.written[value])} and {show(label)} are the same number"
         note(f"{file}: {one}, so they are one class")
-    first = 0 if 0 in pairs.indices else 1
-    shape = len(pairs.labels), max(pairs.indices) - first + 1
-    check_room(8 * math.prod(shape), file)
-    features = np.zeros(shape)
-    features[pairs.rows, np.array(pairs.indices) - first] = pairs.values
-    arrays = {LABEL: np.array(pairs.labels), FEATURES: features}
+    indices, values = np.array(pairs.indices), np.array(pairs.values)
+    first = 0 if indices.min() == 0 else 1
+    indices -= first
+    shape = len(pairs.labels), int(indices.max()) + 1
+    sparse = Sparse(values, indices, np.array(pairs.starts), shape[1])
+    arrays = {LABEL: np.array(pairs.labels), FEATURES: held_as_pays(sparse, file)}
     return LibsvmTable(file, (LABEL, FEATURES), arrays, first=first, kept=np.array(lines))
+
+
+def held_as_pays(sparse: Sparse, file: Path) -> Array:
+    """Return a matrix sparse where that pays, else as an array."""
+    if not sparse.values.all():
+        sparse = sparse.without_zeros()
+    if pays(sparse.size, sparse.shape):
+        check_room(COLUMN * sparse.width, file)
+        return sparse
+    check_room(8 * math.prod(sparse.shape), file)
+    return sparse.full()
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -125,9 +149,35 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
                 yield count, bare
 
 
+# Pairs that int() and float() read as `_take_pairs` does, and much faster.
+NUMBER = rb"[-+]?(?:\d{1,20}(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{1,2})?"
+PLAIN = re.compile(rb"(?: *\d{1,9}:" + NUMBER + rb"(?= |$))+")
+
+
 def _take(pairs: _Pairs, line: bytes, where: str) -> None:
     """Add an example."""
-    label, *rest = (word.decode("utf-8", "backslashreplace") for word in line.split())
+    label, _, rest = line.replace(b"\t", b" ").partition(b" ")
+    _take_label(pairs, label.decode("utf-8", "backslashreplace"), where)
+    if not _take_plain(pairs, rest):
+        _take_pairs(pairs, rest.decode("utf-8", "backslashreplace").split(), where)
+    pairs.starts.append(len(pairs.indices))
+
+
+def _take_plain(pairs: _Pairs, text: bytes) -> bool:
+    """Add the pairs of a plain line, if they are right; return whether they are."""
+    if not PLAIN.fullmatch(text):
+        return False
+    words = text.replace(b":", b" ").split()
+    indices = list(map(int, words[::2]))
+    if any(map(operator.ge, indices, indices[1:])):
+        return False
+    pairs.indices.extend(indices)
+    pairs.values.extend(map(float, words[1::2]))
+    return True
+
+
+def _take_label(pairs: _Pairs, label: str, where: str) -> None:
+    """Add a label."""
     if ":" in label:
         raise UserError(where, "there is no label before the pairs", "add it, or take out the line")
     if "," in label:
@@ -139,6 +189,10 @@ def _take(pairs: _Pairs, line: bytes, where: str) -> None:
     if lost_digits([label], Style()):
         what = f"the label {label} is more than 2^53, too large to be exact in float64"
         raise UserError(where, what, "number the labels, or write them as text in a CSV file")
+
+
+def _take_pairs(pairs: _Pairs, rest: Sequence[str], where: str) -> None:
+    """Add pairs one by one; raises UserError for the first wrong one."""
     last = -1
     for word in rest:
         index, colon, value = word.partition(":")
@@ -150,7 +204,6 @@ def _take(pairs: _Pairs, line: bytes, where: str) -> None:
             what = f"the index {index} follows {last}" if int(index) <= last else f"{index} is huge"
             raise UserError(where, what, "write ascending indices from 1")
         last = int(index)
-        pairs.rows.append(len(pairs.labels) - 1)
         pairs.indices.append(last)
         pairs.values.append(_number(value, where))
 

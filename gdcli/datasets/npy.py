@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Self
 from gdcli.datasets.cells import instead, is_missing, note
 from gdcli.datasets.contents import WRONG_ZIP, check_ratio, check_room, seekable
 from gdcli.datasets.out_of_core import Header
+from gdcli.datasets.sparse import Sparse
 from gdcli.datasets.tables import FILL, Table, tell_words
 from gdcli.errors import UserError
 from gdcli.fields import counted, show, typed
@@ -147,12 +148,23 @@ class ArrayTable(Table):
         import numpy as np
 
         self.place(name)
+        if isinstance(self.arrays[name], Sparse):  # whose numbers are finite
+            return np.zeros(len(self), bool)
         values = self.arrays[name].reshape(len(self), -1)
         if values.dtype.kind == "f":
             return np.asarray(np.isnan(values).any(axis=1))
         if values.dtype.kind in "US":
             return np.asarray((values == values.dtype.type()).any(axis=1))
         return np.zeros(len(self), bool)
+
+    def sparse(self, names: Sequence[str]) -> Sparse | None:
+        """Return arrays side by side, sparse where one of them is; None: none of them is."""
+        found = [self.arrays[name] for name in names]
+        if not any(isinstance(array, Sparse) for array in found):
+            return None
+        pairs = zip(names, found, strict=True)
+        parts = [a if isinstance(a, Sparse) else Sparse.of(self.numbers([n])) for n, a in pairs]
+        return Sparse.side_by_side(parts)
 
     def take(self, rows: NDArray[np.bool_]) -> Self:
         """Return some of the rows."""
@@ -166,6 +178,9 @@ class ArrayTable(Table):
             what = f"the array {show(name)} holds {values.dtype}, not numbers"
             fix = instead(name, predicted=predicted, words=self.is_text(name))
             raise UserError(str(self.file), what, fix)
+        if isinstance(values, Sparse):
+            check_room(8 * math.prod(values.shape), self.file)
+            return values.full()
         return values.reshape(len(values), -1)
 
 
@@ -237,7 +252,7 @@ def read_arrays(file: Path, reading: Reading) -> ArrayTable:
             check_ratio(size, stream.seek(0, 2), file)
             check_room(size, file)
             arrays = {
-                name: _member(archive, info, file)
+                name: member(archive, info, file)
                 for name, info in kept.items()
                 if name not in spare
             }
@@ -343,7 +358,7 @@ def _lone(names: Collection[str]) -> tuple[tuple[str, str], str] | None:
     return (next(iter(pairs.items())), lone[0]) if pairs and lone else None
 
 
-def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Array:
+def member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: Path) -> Array:
     """Return one array of an archive."""
     import numpy as np
 

@@ -16,6 +16,7 @@ from operator import add
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from gdcli.datasets.sparse import Sparse
 from gdcli.errors import RunError
 from gdcli.problem import Array, Batch, Data, Params
 
@@ -228,9 +229,18 @@ def streamed(data: Data) -> bool:
     return isinstance(data.train.get("x"), Streamed)
 
 
+def in_parts(data: Data) -> bool:
+    """Return whether examples are looked at in parts: they are on disk, or sparse."""
+    return isinstance(data.train.get("x"), Streamed | Sparse)
+
+
 def parts(part: Batch) -> Iterator[tuple[Array, Array]]:
     """Yield "x" and "y" of all examples."""
     x, y = part["x"], part["y"]
+    if isinstance(x, Sparse):
+        for here, rows in x.parts(PART):
+            yield rows, y[here]
+        return
     if not isinstance(x, Streamed):
         yield x, y
         return

@@ -175,16 +175,18 @@ def _check_encoding(name: str) -> None:
 LIBSVM_NAMES = (".libsvm", ".svmlight", ".svm")
 LABEL = "label"  # name of the target of a LIBSVM file, and of IDX files
 CSV, LIBSVM, NPY, NPZ, PARQUET, EXCEL, IDX = "csv", "libsvm", "npy", "npz", "parquet", "xlsx", "idx"
+MTX = "mtx"
 READERS = {
     CSV: ("matrices", "read_text"),
     LIBSVM: ("libsvm", "read_libsvm"),
     NPY: ("npy", "read_matrix"),
-    NPZ: ("npy", "read_arrays"),
+    NPZ: ("sparse_tables", "read_npz"),
     PARQUET: ("typed_tables", "read_parquet"),
     EXCEL: ("typed_tables", "read_workbook"),
     IDX: ("image_formats", "read_pair"),
+    MTX: ("sparse_tables", "read_market"),
 }
-MAGIC = {b"\x93NUMPY": NPY, b"PAR1": PARQUET}
+MAGIC = {b"\x93NUMPY": NPY, b"PAR1": PARQUET, b"%%MatrixMarket": MTX}
 IMAGE = "an image", "put images and their classes into an .npz file"
 SAVE = "save it as CSV or Parquet"
 # Files that are not tables, by their first bytes: what the file is, and the fix.
@@ -197,7 +199,6 @@ STRANGERS = {
     b"$FL2": ("an SPSS file", f"open it with pandas, and {SAVE}"),
     b"RDX": ("a file of R's", SAVE),
     b"X\n\x00\x00\x00": ("a file of R's", SAVE),
-    b"%%MatrixMarket": ("a Matrix Market file", "save it as LIBSVM or .npz"),
     b"RIFF": ("sound or an image", "save its numbers as CSV or .npz"),
     b"ORC": ("an ORC file", SAVE),
     b"SQLite format 3": ("an SQLite database", "save the rows that you want as CSV"),
@@ -293,6 +294,8 @@ def format_of(file: Path, reading: Reading) -> str:
         raise UserError(str(file), f"it is {stranger[0]}, which gdcli does not read", stranger[1])
     if reading.textual:
         return CSV
+    if _suffix(file) == f".{MTX}":
+        return MTX  # its reader reports the error
     return LIBSVM if _suffix(file) in LIBSVM_NAMES or _has_pairs(start) else CSV
 
 

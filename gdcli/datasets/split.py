@@ -12,6 +12,7 @@ from gdcli.datasets.cells import Classes, note, tell_absent
 from gdcli.datasets.features import Apart, Columns
 from gdcli.datasets.out_of_core import OnDisk, Streamed
 from gdcli.datasets.reading import TEST_FRACTION
+from gdcli.datasets.sparse import Sparse
 from gdcli.errors import UserError
 from gdcli.fields import LATER, counted, show
 from gdcli.problem import Array, Batch, Data
@@ -86,18 +87,44 @@ def scaled(train: Batch, test: Batch, scale: Scale) -> Data:
 
     `standard` gives each column mean 0 and standard deviation 1, `minmax` the range from 0 to 1.
     Both use statistics of the training part only. A constant column is shifted to 0, not scaled.
+    Sparse columns are divided, and not moved.
     """
     size, origin, unit = scaling(train["x"], scale)
-    both = ({**p, "x": (p["x"] / size - origin) / unit} if p else p for p in (train, test))
+    both = ({**p, "x": rescaled(p["x"], size, origin, unit)} if p else p for p in (train, test))
     return Data(*both)
 
 
 def scaling(x: Array, scale: Scale) -> tuple[Array, Array, Array]:
     """Return size, origin and unit of each column: x becomes (x / size - origin) / unit."""
+    if isinstance(x, Sparse):
+        return _of_sparse(x, scale)
     # Scale by a power of 2 first: the square of a very large number would overflow, that
     # of a very small one would become 0.
     size = _size(x) if scale != "none" else 1.0
     return size, *_scaling(x / size, scale)
+
+
+def rescaled(x: Array, size: Array, origin: Array, unit: Array) -> Array:
+    """Return features with the scaling of each column; sparse ones stay sparse, uncentred."""
+    if not isinstance(x, Sparse):
+        return (x / size - origin) / unit
+    return x if isinstance(unit, float) else x.divided(size).divided(unit)
+
+
+def _of_sparse(x: Sparse, scale: Scale) -> tuple[Array, Array, Array]:
+    """Return the scaling of sparse columns: none is moved, since their zeros must stay zeros.
+
+    `standard` divides by the standard deviation, `minmax` by the largest absolute value.
+    """
+    import numpy as np
+
+    if scale == "none":
+        return 1.0, 0.0, 1.0
+    size = _power(x.largest())
+    small = x.divided(size)
+    high = small.largest()
+    unit = small.deviations() if scale == "standard" else high
+    return size, 0.0, np.where((high > 0) & (unit > 0), unit, 1.0)
 
 
 def _streamed(

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from gdcli.datasets.sparse import Sparse
+
 FILL = "fill it in, take out the row, or give --missing drop"
 LISTED = 20  # column names that an error lists
 UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)?")  # pandas' names for columns without a name
@@ -78,6 +80,10 @@ class Table(ABC):
     def expanded(self, name: str) -> list[str]:
         """Return the name of each number of a column, since `numbers` may make several of one."""
         return [name]
+
+    def sparse(self, names: Sequence[str]) -> Sparse | None:
+        """Return columns like `numbers`, as a sparse matrix; None where they are not sparse."""
+        return None
 
     @abstractmethod
     def take(self, rows: NDArray[np.bool_]) -> Self:

@@ -40,8 +40,8 @@ class Source(Reading):
     dataset: Annotated[str, "data set to train on"]
     data: Annotated[
         Path | None,
-        "file of examples to use instead of --dataset: CSV, .npy, .npz, .svm, .parquet, .xlsx "
-        "or IDX",
+        "file of examples to use instead of --dataset: CSV, .npy, .npz, .svm, .mtx, .parquet, "
+        ".xlsx or IDX",
     ] = None
     target: Annotated[
         str | None,

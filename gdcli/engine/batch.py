@@ -28,6 +28,7 @@ from gdcli.engine.families.find import (
 from gdcli.engine.plan import Plan, plan_of, watched
 from gdcli.engine.programs.analytic import AnalyticProgram
 from gdcli.engine.programs.linear_model import LinearModelProgram
+from gdcli.engine.programs.sparse_linear_model import SparseProgram
 from gdcli.engine.recorder import BatchHistory, Measures, Recorder
 from gdcli.engine.sampling import Orders
 from gdcli.engine.steps.fused import (
@@ -37,6 +38,7 @@ from gdcli.engine.steps.fused import (
     FusedNetwork,
     LeastSquares,
 )
+from gdcli.engine.steps.sparse import SparseDescent
 from gdcli.engine.steps.stepper import Stepwise
 from gdcli.engine.train import NO_HOOKS, Hooks, LongerRun, Loop, Watch
 from gdcli.engine.update import StackedOptimizer
@@ -91,6 +93,8 @@ def _of_linear_model(
     """Return a stepper that fuses several steps, or the parts of one, into few products."""
     if orders is None or not _plain(optimizer):
         return Stepwise(program, optimizer, orders)
+    if isinstance(program, SparseProgram):
+        return SparseDescent(program, optimizer, orders)
     for kind in (LeastSquares, BlockedLinearModel):  # which need all examples in memory
         if not program.streamed and kind.fits(program, optimizer, orders):
             return kind(program, optimizer, orders)

@@ -12,6 +12,7 @@ from gdcli.catalog.catalog import name_of
 from gdcli.datasets.cells import collected
 from gdcli.datasets.contents import Stamp, stamp_of
 from gdcli.datasets.out_of_core import Streamed
+from gdcli.datasets.sparse import Sparse
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.problem import Data, Network
@@ -87,7 +88,7 @@ def _check(problem: Problem, data: Data) -> None:
         raise UserError(name_of(problem), f"its `load` returns {type(data).__name__}", fix)
     for which, part in (("training", data.train), ("test", data.test)):
         for name, array in part.items():
-            if not isinstance(array, np.ndarray | Streamed):
+            if not isinstance(array, np.ndarray | Streamed | Sparse):
                 what = f'"{name}" of its {which} examples is {type(array).__name__}, and no array'
                 raise UserError(name_of(problem), what, fix)
         counts = {name: len(array) for name, array in part.items()}

@@ -17,7 +17,8 @@ from gdcli.catalog.catalog import name_of
 from gdcli.datasets.described import described
 from gdcli.datasets.images import Classified
 from gdcli.datasets.out_of_core import Streamed
-from gdcli.datasets.split import scaling
+from gdcli.datasets.sparse import Sparse
+from gdcli.datasets.split import rescaled, scaling
 from gdcli.datasets.tabular import Source, TwoClasses
 from gdcli.engine.examples import examples_of, load
 from gdcli.errors import UserError
@@ -85,13 +86,25 @@ def _scaling(trial: Trial) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         raw = replace(problem, scale="none")  # type: ignore[call-arg]
         plain = load(raw, trial.training.data_seed).train["x"]
         size, origin, unit = found = scaling(plain, problem.scale)
-        if plain.shape != x.shape or not np.array_equal((plain / size - origin) / unit, x):
+        if plain.shape != x.shape or not _equal(rescaled(plain, size, origin, unit), x):
             raise _unknown(problem)
     else:
         raise _unknown(problem)
     width = x.shape[1]
     size, origin, unit = (np.broadcast_to(np.asarray(part, float), (width,)) for part in found)
     return size, origin, unit
+
+
+def _equal(one: Array, other: Array) -> bool:
+    """Return whether two matrices of features, sparse or not, are the same."""
+    if isinstance(one, Sparse) and isinstance(other, Sparse):
+        pairs = (
+            (one.starts, other.starts),
+            (one.columns, other.columns),
+            (one.values, other.values),
+        )
+        return all(np.array_equal(*pair) for pair in pairs)
+    return np.array_equal(one, other)
 
 
 def _features(trial: Trial) -> tuple[str, ...]:

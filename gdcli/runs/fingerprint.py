@@ -24,6 +24,7 @@ from gdcli import __version__, door
 from gdcli.catalog.user_code import source_of
 from gdcli.datasets.contents import Stamp, stamp_of
 from gdcli.datasets.out_of_core import Streamed
+from gdcli.datasets.sparse import Sparse
 from gdcli.datasets.tabular import Source
 from gdcli.engine.device import torch_facts
 from gdcli.engine.examples import examples_of, stamp_when_read
@@ -154,6 +155,11 @@ def _checksum(data: Data) -> str:
         for name, array in part.items():
             if isinstance(array, Streamed):
                 _add_streamed(digest, name, array)
+                continue
+            if isinstance(array, Sparse):
+                digest.update(f"{name} sparse {array.dtype} {array.shape}\n".encode())
+                for held in (array.starts, array.columns, array.values):
+                    digest.update(np.ascontiguousarray(held).data)
                 continue
             digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
             digest.update(np.ascontiguousarray(array).data)  # whose copy may be large

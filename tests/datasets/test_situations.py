@@ -520,7 +520,6 @@ def test_what_is_no_table_is_known_by_its_first_bytes(tmp_path: Path) -> None:
         "an ARFF file": b"% iris\n%\n@Relation iris\n",
         "a Feather file": b"FEA1....",
         "a Stata file": b"<stata_dta><header>",
-        "a Matrix Market file": b"%%MatrixMarket matrix",
         "a pickle": b"(lp0\n.",
     }
     for name, content in strangers.items():

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import math
 from abc import ABC
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from gdcli.datasets.sparse import Sparse
+from gdcli.engine.device import NumPy
 from gdcli.engine.families.family import Family
 from gdcli.engine.layout import NARROWEST, STEPS_AT_ONCE, tiled_by_seed, width_for
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.analytic import AnalyticProgram
 from gdcli.engine.programs.linear_model import LeastSquaresProgram, LinearModelProgram
+from gdcli.engine.programs.sparse_linear_model import SparseProgram
 from gdcli.engine.theory.baseline import (
     Baseline,
     FeatureSpread,
@@ -105,6 +109,10 @@ class LinearModelFamily(NumPyFamily[LinearModel]):
     ) -> LinearModelProgram:
         """Return the program of linear models, by the Hessian where it fits."""
         problem = cast("LinearModel", trials[0].problem)
+        if isinstance(data.train["x"], Sparse) and isinstance(device, NumPy):
+            most = max(Counter(trial.seed for trial in trials).values())
+            layout = tiled_by_seed(trials, -(-most // NARROWEST) * NARROWEST)
+            return SparseProgram(problem, data, layout, device)
         fits = LeastSquaresProgram.fits(problem, data, device)
         kind = LeastSquaresProgram if fits else LinearModelProgram
         if width is None:

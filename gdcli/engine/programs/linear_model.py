@@ -26,6 +26,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, add_to, parts, total
+from gdcli.datasets.sparse import Sparse
 from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_counts, hits, weighted
 from gdcli.engine.layout import NARROWEST
 from gdcli.engine.programs.program import (
@@ -58,12 +59,16 @@ class LinearModelProgram(Program):
     def __init__(
         self, problem: LinearModel, data: Data, layout: TrialLayout, device: Device
     ) -> None:
-        """Add the bias's feature, and put the examples side by side."""
+        """Move the data to the device, in the layout of the products."""
         super().__init__(problem, data, layout, device)
         self.model, self.width = weighted(problem, data, device.array), layout.shape[-1]
         self.recalls = isinstance(problem, OfClasses) and problem.recalls
         self.pass_width = min(self.width, NARROWEST)
         self.outputs = data.train["y"].shape[1]
+        self._place_examples()
+
+    def _place_examples(self) -> None:
+        """Add the bias's feature, and put the targets of a pass side by side."""
         self.train, self.test = with_ones(self.train), with_ones(self.test)
         if not self.streamed:
             self.all_train, self.all_test = map(self._side_by_side, (self.train, self.test))
@@ -115,9 +120,8 @@ class LinearModelProgram(Program):
         """Return {"weight": gradient} of the mean cost and the penalty."""
         weight = params["weight"]
         if batch is not None:
-            slope = self.model.slope(self.predict(batch["x"], weight), batch["y"])
-            gradient = self._slope(batch["x"], slope, batch["x"].shape[-2])
-            return {"weight": self._with_penalty(gradient, weight)}
+            slope = self.model.slope(self.predictions(batch["x"], weight), batch["y"])
+            return {"weight": self._with_penalty(self.pulled(batch["x"], slope), weight)}
 
         def mean_slope(group: Array, x: Array, y: Array) -> Batch:
             slope = self.model.slope(self.predict(x, group), y)
@@ -145,10 +149,17 @@ class LinearModelProgram(Program):
         if batch is None:
             sums = self._sums("train", self._measures, weight)
             return self._means("train", sums, weight)["train_loss"], self._joined(sums, weight)
-        x, y, count = batch["x"], batch["y"], batch["x"].shape[-2]
-        cost, slope, _ = self.model.assess(self.predict(x, weight), y)
-        loss = self._mean_cost(cost, count) + self._penalty(weight)
-        return loss, {"weight": self._with_penalty(self._slope(x, slope, count), weight)}
+        cost, slope, _ = self.model.assess(self.predictions(batch["x"], weight), batch["y"])
+        loss = self._mean_cost(cost) + self.penalty(weight)
+        return loss, {"weight": self._with_penalty(self.pulled(batch["x"], slope), weight)}
+
+    def predictions(self, x: Any, weight: Array) -> Array:
+        """Return those of a batch, (seeds, tiles, outputs, batch * width)."""
+        return self.predict(x, weight)
+
+    def pulled(self, x: Any, slope: Array) -> Array:
+        """Return the gradient of the mean cost, given the slopes of a batch's predictions."""
+        return self._slope(x, slope, x.shape[-2])
 
     def batch_loss(self, params: Params, batch: Any) -> Array:
         """Return the mean cost with the penalty."""
@@ -160,24 +171,24 @@ class LinearModelProgram(Program):
 
             sums = self._sums("train", measures, weight)
             return self._means("train", sums, weight)["train_loss"]
-        cost = self.model.cost(self.predict(batch["x"], weight), batch["y"])
-        return self._mean_cost(cost, batch["x"].shape[-2]) + self._penalty(weight)
+        cost = self.model.cost(self.predictions(batch["x"], weight), batch["y"])
+        return self._mean_cost(cost) + self.penalty(weight)
 
-    def _mean_cost(self, cost: Array, count: int) -> Array:
+    def _mean_cost(self, cost: Array) -> Array:
         """Return the mean of costs, (seeds, tiles, outputs, batch * width), over the batch."""
         total = cost.sum(-2)
+        count = total.shape[-1] // self.width
         return total.reshape(*total.shape[:-1], count, self.width).sum(-2) / count
-
-    def _penalty(self, weight: Array) -> Array:
-        return 0.5 * self.model.l2 * self.sum_per_trial(weight[..., :-1, :] ** 2)
 
     def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
         """Return {"weight": product} of a batch."""
         if batch is None:
             return self.hessian_product(params, direction)
         weight, way, x = params["weight"], direction["weight"], batch["x"]
-        slope = self._bending(self.predict(x, weight), batch["y"], self.predict(x, way))
-        return {"weight": self._with_penalty(self._slope(x, slope, x.shape[-2]), way)}
+        z, along = self.predictions(x, weight), self.predictions(x, way)
+        return {
+            "weight": self._with_penalty(self.pulled(x, self._bending(z, batch["y"], along)), way)
+        }
 
     def gauss_newton_product(self, params: Params, direction: Params, batch: Any) -> Params:
         """Return the Hessian's product: predictions are linear in the weights."""
@@ -332,8 +343,12 @@ class LinearModelProgram(Program):
             counts = class_counts(getattr(self.data, part))
             recalled = xp.concat([balanced(hit, counts) for hit in found])
             means[f"{part}_{BALANCED}"] = recalled.reshape(shape)
-        means[f"{part}_loss"] += self._penalty(weight)
+        means[f"{part}_loss"] += self.penalty(weight)
         return means
+
+    def penalty(self, weight: Array) -> Array:
+        """Return the penalty of each trial, of the layout's shape."""
+        return 0.5 * self.model.l2 * self.sum_per_trial(weight[..., :-1, :] ** 2)
 
 
 def repeated(y: Array, width: int) -> Array:
@@ -379,6 +394,8 @@ class LeastSquaresProgram(LinearModelProgram):
     def fits(problem: LinearModel, data: Data, device: Device) -> bool:
         """Return whether the Hessian in float64 is worth computing."""
         x = data.train["x"]
+        if isinstance(x, Sparse):
+            return False
         suits = problem.squared and device.dtype == "float64" and len(x) > x.shape[1] + 1
         if not suits or x.shape[1] > MOST_FEATURES:
             return False

@@ -9,6 +9,8 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, streamed
+from gdcli.datasets.sparse import Sparse
+from gdcli.engine.device import NumPy
 from gdcli.engine.hessian import HessianEigenvalues
 
 if TYPE_CHECKING:
@@ -126,7 +128,9 @@ class Program(Stack):
         self.buffers: Params = {}  # change from step to step, as running statistics do
 
     def _placed(self, array: Array) -> Array:
-        """Return an array on the device, unless it stays on disk."""
+        """Return an array on the device, unless it stays on disk; on NumPy it may be sparse."""
+        if isinstance(array, Sparse) and isinstance(self.device, NumPy):
+            return array.as_type(self.device.dtype)
         return array if isinstance(array, Streamed) else self.device.array(array)
 
     @abstractmethod

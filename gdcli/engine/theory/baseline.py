@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gdcli.datasets.out_of_core import total
+from gdcli.datasets.sparse import Sparse
 from gdcli.engine.class_weights import class_counts, class_weights, weighted
 from gdcli.engine.theory.curvature import DEGENERATE, MOST_FEATURES
 from gdcli.engine.theory.newton import minimize
@@ -134,9 +135,7 @@ class FeatureSpread(NamedTuple):
 def linear_model_spread(problem: LinearModel, data: Data) -> FeatureSpread | None:
     """Return the spread of a linear model's features; None where they are constant."""
     with np.errstate(all="ignore"):  # extreme features overflow: then nothing is known
-        mean = total(data.train, lambda x, _: x.sum(0)) / data.examples
-        squares = total(data.train, lambda x, _: ((x - mean) ** 2).sum(0)) / data.examples
-        deviation = np.sqrt(squares)
+        mean, deviation = _moments(data)
         # Rounding leaves the deviation of a constant feature tiny, but not always 0.
         varies = deviation > 1e-13 * abs(mean)
         if not varies.any() or not np.isfinite(deviation).all():
@@ -152,6 +151,16 @@ def linear_model_spread(problem: LinearModel, data: Data) -> FeatureSpread | Non
             sums = total(data.train, lambda x, _: ((x - mean) / unit).T @ ((x - mean) / unit))
             standard = _condition(sums / data.examples + problem.l2 * np.eye(len(unit)))
     return FeatureSpread(ratio, largest, smallest, standard)
+
+
+def _moments(data: Data) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean and the standard deviation of each training feature."""
+    x = data.train["x"]
+    if isinstance(x, Sparse):
+        return x.means(), x.deviations()
+    mean = total(data.train, lambda x, _: x.sum(0)) / data.examples
+    squares = total(data.train, lambda x, _: ((x - mean) ** 2).sum(0)) / data.examples
+    return mean, np.sqrt(squares)
 
 
 def _condition(hessian: NDArray[np.float64]) -> float | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from gdcli.datasets.out_of_core import streamed, total
+from gdcli.datasets.out_of_core import in_parts, total
 from gdcli.engine.class_weights import class_weights, classes_in, weighted
 from gdcli.engine.theory.newton import minimize
 from gdcli.problem import Analytic, LinearModel
@@ -99,7 +100,7 @@ def _smallest_positive(problem: LinearModel, data: Data) -> float | None:
     from 0. None where the rank stays in doubt, or the decomposition takes too long.
     """
     rows, width = data.examples, data.train["x"].shape[1] + 1
-    if problem.l2 or streamed(data) or rows * width**2 > MOST_DECOMPOSED:
+    if problem.l2 or in_parts(data) or rows * width**2 > MOST_DECOMPOSED:
         return None
     try:
         values = np.linalg.svd(with_ones(data.train["x"]), compute_uv=False)
@@ -125,7 +126,7 @@ def penalty(l2: float, size: int) -> NDArray[np.float64]:
     return added
 
 
-MOST_STREAMED = 2**19  # numbers of examples on disk that are read at once
+MOST_STREAMED = 2**19  # numbers of examples on disk, or sparse, that are read at once
 
 
 class Least(NamedTuple):
@@ -138,7 +139,7 @@ class Least(NamedTuple):
 def convex_least(problem: LinearModel, data: Data) -> Least | None:
     """Return the least training loss of a convex cost, or what it tends to, by Newton's method."""
     x, y = data.train["x"], data.train["y"]
-    if streamed(data) and x.size > MOST_STREAMED:
+    if in_parts(data) and math.prod(x.shape) > MOST_STREAMED:
         return None
     found = minimize(weighted(problem, data), np.asarray(x), y)
     return Least(found.loss, found.attained) if found else None
@@ -167,7 +168,7 @@ def least_squares(problem: LinearModel, data: Data) -> np.ndarray | None:
     if not (np.isfinite(hessian).all() and np.isfinite(pull).all()):
         return None
     # Without a penalty from X itself, where it is in memory: X'X squares small singular values.
-    whole = not problem.l2 and not streamed(data)
+    whole = not problem.l2 and not in_parts(data)
     system = (with_ones(data.train["x"]), data.train["y"]) if whole else (hessian, pull)
     try:
         solution: np.ndarray = np.linalg.lstsq(*system)[0]

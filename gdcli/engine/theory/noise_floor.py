@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from gdcli.catalog.catalog import name_of
-from gdcli.datasets.out_of_core import streamed, total
+from gdcli.datasets.out_of_core import in_parts, total
 from gdcli.engine.plan import plan_of
 from gdcli.engine.theory.curvature import least_squares, penalty, with_ones
 from gdcli.optimizers.vanilla import Vanilla
@@ -272,7 +272,7 @@ def least_squares_noise(problem: LinearModel, data: Data) -> _LeastSquares | _Wi
     if len(curvatures) * (len(curvatures) + 1) // 2 <= MOST_MOMENTS:
         moments = total(data.train, fourth) / data.examples
         return _LeastSquares(curvatures, hessian, moments, _vector(noise))
-    if streamed(data):
+    if in_parts(data):
         return None
     return _Wide(curvatures, hessian, noise, with_ones(data.train["x"]) @ axes)
 

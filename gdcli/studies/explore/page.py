@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdcli.datasets.sparse import Sparse
 from gdcli.engine.examples import load
 from gdcli.fields import counted
 from gdcli.report.page.content import embedded, plain_or_none
@@ -110,6 +111,8 @@ def example_images(
 ) -> dict[str, Any]:
     """Return {"images": PNG files in base 64} of examples, or their "rows" and feature "names"."""
     x = _unscaled(trial)
+    if isinstance(x, Sparse):
+        return _frequent(x, examples, names)
     if x.ndim == 2 and names and all(map(PIXEL.fullmatch, names)):
         height, width = (1 + max(int(PIXEL.fullmatch(n)[k]) for n in names) for k in (1, 2))  # type: ignore[index]
         x = x.reshape(-1, 1, height, width)
@@ -123,7 +126,19 @@ def example_images(
     return {"rows": rows, "names": named[:MOST_FEATURES], "features": count}
 
 
-def _unscaled(trial: Trial) -> NDArray[Any]:
+def _frequent(
+    x: Sparse, examples: Sequence[int] | NDArray[np.int64], names: Sequence[str]
+) -> dict[str, Any]:
+    """Return the features that most examples have, as `rows` and `names`."""
+    counts = np.bincount(x.columns, minlength=x.width)
+    chosen = np.sort(np.argsort(-counts, kind="stable")[:MOST_FEATURES])
+    shown = x[np.asarray(examples)].chosen(chosen).full().tolist()
+    rows = [[float(f"{value:.{DIGITS}g}") for value in row] for row in shown]
+    named = [names[i] if len(names) == x.width else f"x{i}" for i in chosen.tolist()]
+    return {"rows": rows, "names": named, "features": x.width}
+
+
+def _unscaled(trial: Trial) -> Any:
     """Return the training examples as the file has them, in the order in which they are trained.
 
     What is drawn for them, such as the split, does not depend on the scale.
@@ -131,8 +146,7 @@ def _unscaled(trial: Trial) -> NDArray[Any]:
     problem = trial.problem
     if "scale" in {field.name for field in fields(problem)}:
         problem = replace(problem, scale="none")  # type: ignore[call-arg]
-    x: NDArray[Any] = load(problem, trial.training.data_seed).train["x"]
-    return x
+    return load(problem, trial.training.data_seed).train["x"]
 
 
 def _images(x: NDArray[Any], examples: Sequence[int] | NDArray[np.int64]) -> list[str]:

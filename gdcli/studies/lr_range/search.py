@@ -22,6 +22,7 @@ import numpy as np
 
 from gdcli.analysis.quantiles import median
 from gdcli.analysis.theory import Limit, limit_of
+from gdcli.datasets.sparse import Sparse
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import family_of
 from gdcli.engine.plan import Plan, plan_of
@@ -434,6 +435,10 @@ def _limit(trial: Trial) -> Limit | None:
 def _sizes(trial: Trial) -> Sizes | None:
     """Return how large the columns of the features are, None where the examples have none."""
     x = examples_of(trial).train.get("x")
+    if isinstance(x, Sparse):
+        sizes = x.sizes()
+        sizes = sizes[(sizes > 0) & np.isfinite(sizes)]
+        return Sizes(float(sizes.min()), float(sizes.max())) if sizes.size else None
     if not isinstance(x, np.ndarray) or x.ndim != 2 or x.dtype.kind != "f":
         return None
     with np.errstate(all="ignore"):
