@@ -128,7 +128,9 @@ def orthogonal(
 
 
 def newton_schulz(x: Array, coefficients: tuple[float, float, float], iterations: int) -> Array:
-    """Return a x + b (x x') x + c (x x')^2 x, again and again, for a stack of wide matrices."""
+    """Return a x + b (x x') x + c (x x')^2 x, again and again, for one or more wide matrices."""
+    if x.ndim == 2:
+        return newton_schulz(x[None], coefficients, iterations)[0]
     a, b, c = coefficients
     for _ in range(iterations):
         if x.shape[1] == 1:  # batched products with a vector have bits that depend on the stack
