@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from torch import nn
 
-from gdcli.engine.batch import loop_for
-from gdcli.engine.plan import plan_of
-from gdcli.engine.train import Hooks
+from gdcli.engine.device import Torch
+from gdcli.engine.initial import module_of, network_start
+from gdcli.engine.layout import one_axis
+from gdcli.engine.methods import MethodSteps, StackedMethod
+from gdcli.engine.programs.network import NetworkProgram
+from gdcli.engine.recorder import TrainingState
 from gdcli.experiment.grid import Training, Trial
 from gdcli.fields import said
 from gdcli.problem import Data, Network
@@ -19,14 +22,17 @@ from gdcli.schedules.constant import Constant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gdcli.engine.programs.program import Program
-    from gdcli.method import Method
-    from gdcli.problem import Params
+    from gdcli.method import Kind, Method
 
 STEPS = 4
-EXAMPLES = 8
 CLOSE = 1e-6  # relative, after some steps in float64
 RATES = (0.01, 1e-3, 1e30)  # the last trial diverges
+KINDS: dict[str, Kind] = {
+    "0.weight": "matrix",
+    "0.bias": "bias",
+    "2.weight": "matrix",
+    "2.bias": "bias",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Probe(Network):
     def load(self, rng: np.random.Generator) -> Data:
         """Return the examples."""
         rng = np.random.default_rng(0)
-        x, y = (rng.standard_normal((EXAMPLES, width)) for width in (5, 3))
+        x, y = (rng.standard_normal((8, width)) for width in (5, 3))
         return Data({"x": x, "y": y})
 
     def module(self, data: Data) -> nn.Module:
@@ -48,7 +54,7 @@ class Probe(Network):
 
 def why_not_mapped(rule: Method) -> str | None:
     """Return what tells that a method cannot be mapped over trials; None: nothing does."""
-    training = Training(steps=STEPS, record=str(STEPS), dtype="float64")
+    training = Training(steps=STEPS, record="step", dtype="float64")
     trial = Trial(Probe(), "gd", None, rule, Constant(), RATES[0], 0, training)
     try:
         alone, among = (
@@ -63,13 +69,12 @@ def why_not_mapped(rule: Method) -> str | None:
 
 def _ends(trials: Sequence[Trial]) -> dict[str, np.ndarray]:
     """Return the point that the first trial hands out after some steps."""
-    data = trials[0].problem.load(np.random.default_rng(0))
-    found: dict[str, Any] = {}
-
-    def keep(program: Program, point: Params) -> None:
-        found.update({name: array[0].copy() for name, array in program.by_trial(point).items()})
-
-    loop = loop_for(trials, data, plan_of(trials[0], EXAMPLES), "cpu", Hooks(on_record=keep))
-    with np.errstate(all="ignore"):
-        loop.run(lambda _: None)
-    return found
+    problem, device = cast("Network", trials[0].problem), Torch("float64")
+    data = problem.load(np.random.default_rng(0))
+    program = NetworkProgram(problem, data, one_axis(trials, 2), device, module_of(problem, data))
+    params = program.start([network_start(problem, data, np.random.default_rng(0))])
+    stack = StackedMethod(program, trials, STEPS, KINDS)
+    state = TrainingState(0, params, stack.init(params), program.buffers)
+    state = MethodSteps(program, stack, None).advance(state, STEPS)
+    point = stack.point(state.params, state.optimizer)
+    return {name: array[0] for name, array in program.by_trial(point).items()}
