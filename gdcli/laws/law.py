@@ -120,8 +120,11 @@ class Memory:
 
 
 def resumed_as_whole(trials: tuple[Trial, ...]) -> int:
-    """Require equal bits of a training that goes on from any kept state; return their number."""
-    (batch,) = batches_of(cohorts_of(trials))
+    """Require equal bits of a training that goes on from any kept state; return their number.
+
+    The trials are of one cohort. Nothing is kept of trials that run one at a time.
+    """
+    batch = batches_of(cohorts_of(trials))[0]
     data, memory = examples_of(trials[0]), Memory()
 
     def trained(memory: Memory) -> tuple[bytes, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gdcli.experiment.grid import Trial
-    from gdcli.optimizer import Rule
     from gdcli.problem import Params
 
 STEPS = 6
@@ -53,7 +52,9 @@ SHORT = Training(steps=STEPS, record="step", dtype="float64")
 NET = {"dataset": "wine", "hidden": (5,)}
 BATCHES = {"method": ("minibatch",), "batch_size": (40,)}
 RATES = (1e-3, 0.01, 0.1, 1.0)
-CLOSE = 1e-6  # of the largest loss: line searches may branch on the last digits
+# Of the largest loss, after one step and later: searches along lines and bases of singular matrices
+# make much of the last digits.
+CLOSE, CLOSE_LATER = 1e-9, 0.01
 
 
 @dataclass(frozen=True)
@@ -116,9 +117,10 @@ class MethodLaws:
         """Require equal bits, and examples, of a trial alone and in a grid whose options vary."""
         rule = self.whole()
         why = why_not_mapped(rule)
-        fix = "write it so that torch.func.vmap maps it: torch.where in place of a branch"
+        fix = "write it for one trial, with torch.where in place of a branch on a value"
         require(why is None, f"its trials run one at a time, for {why}; {fix}")
         plain = [rule, *self._others()]
+        cases: list[tuple[type[Any], dict[str, Any], list[Method]]]
         cases = [(Mlp, NET, [replace(r, weight_decay=0.01, clip_norm=1.0) for r in plain])]
         if not self._only_some:
             cases.append((LinearRegression, {"dataset": "diabetes"}, plain))
@@ -133,9 +135,13 @@ class MethodLaws:
         fast, loop = (train((trial,), engine)[trial.id] for engine in ("auto", "reference"))
         require(loop.keys() <= fast.keys(), f"a plain loop records {', '.join(loop)}")
         for name, values in loop.items():
-            scale = CLOSE * np.nan_to_num(np.abs(values)).max()
-            same = np.allclose(fast[name], values, rtol=0, atol=scale, equal_nan=True)
-            require(same, f"{name} of stacked trials and of a plain loop differ")
+            scale = np.nan_to_num(np.abs(values)).max()
+            for few, close in ((2, CLOSE), (None, CLOSE_LATER)):
+                if not (few or name.endswith("loss")):
+                    continue
+                pair = fast[name][:few], values[:few]
+                same = np.allclose(*pair, rtol=0, atol=close * scale, equal_nan=True)
+                require(same, f"{name} of stacked trials and of a plain loop differ")
         return "the losses of a plain loop"
 
     def resume(self) -> str:
@@ -157,7 +163,7 @@ class MethodLaws:
         require(last < first, f"it lowers a loss at none of the rates {sorted(set(rates))}")
         return f"a loss from {first:.3g} to {last:.3g} in 60 steps"
 
-    def whole(self) -> Rule:
+    def whole(self) -> Method:
         """Return the rule, with Adam for the kinds of parameters that it does not move."""
         if not self._only_some:
             return self.rule()
@@ -178,13 +184,13 @@ class MethodLaws:
 
     @staticmethod
     def _trials(
-        problem: type[Any], chosen: dict[str, Any], rules: list[Rule]
+        problem: type[Any], chosen: dict[str, Any], rules: list[Method]
     ) -> tuple[Trial, ...]:
         """Return trials of two seeds and two rates, more than a vector register holds."""
         plain = trials_of(problem, chosen, SHORT, lr=(1e-3, 0.01), seed=(0, 1), **BATCHES)
         return tuple(replace(trial, optimizer=rule) for rule in rules for trial in plain)
 
-    def _others(self) -> Iterator[Rule]:
+    def _others(self) -> Iterator[Method]:
         """Yield rules with one numeric option each that is not its default."""
         rule = self.whole()
         for option in options_of(type(rule)).values():
