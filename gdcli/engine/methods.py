@@ -231,7 +231,7 @@ class StackedMethod(StackedRule):
         state, _ = self._mapped(begin, self.apart(params))
         seen = torch.zeros(self.places, dtype=torch.int64, device=self.torch.name)
         # A state may be a parameter itself, or a number that all trials share.
-        return {STATE: pytree.tree_map(lambda a: a.clone(), state), SEEN: seen}
+        return {STATE: pytree.tree_map(_held, state), SEEN: seen}
 
     def step(
         self, params: Params, states: dict[str, Any], step: int, batch: Any, size: int
@@ -245,7 +245,8 @@ class StackedMethod(StackedRule):
             return method.step(params, state, asked[0], lr, step + 1)
 
         ended = self.flat(self.running) == 0
-        moved, states[STATE] = self._mapped(move, self.apart(params), states[STATE], rates, ended)
+        found = self._mapped(move, self.apart(params), states[STATE], rates, ended)
+        moved, states[STATE] = pytree.tree_map(_in_order, found)
         params.update(self.together(moved))
         states[SEEN] = states[SEEN] + asked[0].seen
 
@@ -279,6 +280,19 @@ class StackedMethod(StackedRule):
             return torch.where(mask, torch.zeros_like(array), array)
 
         states[STATE] = pytree.tree_map(still, states[STATE])
+
+
+def _held(array: Tensor) -> Tensor:
+    """Return a copy of a part of the first state."""
+    return array.clone(memory_format=torch.contiguous_format)
+
+
+def _in_order(array: Tensor) -> Tensor:
+    """Return a part of a state in the order in memory that it has after a checkpoint.
+
+    Factors of matrices come column by column, and products with them have other last bits.
+    """
+    return array.contiguous()
 
 
 @dataclass(frozen=True)

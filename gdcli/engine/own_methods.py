@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import torch
+from torch import nn
 
 from gdcli.engine.device import Torch
+from gdcli.engine.initial import module_of, network_start
 from gdcli.engine.layout import one_axis
 from gdcli.engine.methods import MethodSteps, StackedMethod
-from gdcli.engine.programs.autograd import AutogradProgram
-from gdcli.engine.programs.vmap import Together
+from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.recorder import TrainingState
 from gdcli.experiment.grid import Training, Trial
 from gdcli.fields import said
-from gdcli.problem import Batch, Data, Params, Problem
+from gdcli.problem import Data, Network
 from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
@@ -27,29 +27,29 @@ if TYPE_CHECKING:
 STEPS = 4
 CLOSE = 1e-6  # relative, after some steps in float64
 RATES = (0.01, 1e-3, 1e30)  # the last trial diverges
-
-
-KINDS: dict[str, Kind] = {"first": "matrix", "bias1": "bias", "second": "matrix", "bias2": "bias"}
+KINDS: dict[str, Kind] = {
+    "0.weight": "matrix",
+    "0.bias": "bias",
+    "2.weight": "matrix",
+    "2.bias": "bias",
+}
 
 
 @dataclass(frozen=True)
-class Probe(Problem):
+class Probe(Network):
     """A network with two matrices and two biases, on a few fixed examples."""
+
+    criterion = "mse"
 
     def load(self, rng: np.random.Generator) -> Data:
         """Return the examples."""
         rng = np.random.default_rng(0)
-        return Data({"x": rng.standard_normal((8, 5)), "y": rng.standard_normal((8, 3))})
+        x, y = (rng.standard_normal((8, width)) for width in (5, 3))
+        return Data({"x": x, "y": y})
 
-    def init(self, rng: np.random.Generator, data: Data) -> Params:
-        """Return small weights."""
-        shapes = {"first": (5, 4), "bias1": (4,), "second": (4, 3), "bias2": (3,)}
-        return {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}
-
-    def loss(self, params: Params, batch: Batch) -> Any:
-        """Return the mean squared error."""
-        hidden = torch.tanh(batch["x"] @ params["first"] + params["bias1"])
-        return (hidden @ params["second"] + params["bias2"] - batch["y"]).square().mean()
+    def module(self, data: Data) -> nn.Module:
+        """Return the layers."""
+        return nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
 
 
 def why_not_mapped(rule: Method) -> str | None:
@@ -69,14 +69,12 @@ def why_not_mapped(rule: Method) -> str | None:
 
 def _ends(trials: Sequence[Trial]) -> dict[str, np.ndarray]:
     """Return the point that the first trial hands out after some steps."""
-    problem = cast("Probe", trials[0].problem)
+    problem, device = cast("Network", trials[0].problem), Torch("float64")
     data = problem.load(np.random.default_rng(0))
-    layout, device = one_axis(trials, 2), Torch("float64")
-    program = AutogradProgram(problem, data, layout, device, Together())
-    start = problem.init(np.random.default_rng(1), data)
-    params = program.start([start])
+    program = NetworkProgram(problem, data, one_axis(trials, 2), device, module_of(problem, data))
+    params = program.start([network_start(problem, data, np.random.default_rng(0))])
     stack = StackedMethod(program, trials, STEPS, KINDS)
-    state = TrainingState(0, params, stack.init(params), {})
+    state = TrainingState(0, params, stack.init(params), program.buffers)
     state = MethodSteps(program, stack, None).advance(state, STEPS)
     point = stack.point(state.params, state.optimizer)
     return {name: array[0] for name, array in program.by_trial(point).items()}

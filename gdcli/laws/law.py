@@ -93,7 +93,51 @@ def train(trials: tuple[Trial, ...], engine: str = "auto") -> dict[str, Curve]:
         for i, trial in enumerate(batch.trials):
             length = int(curves.length[i])
             found[trial.id] = {name: v[:length, i] for name, v in curves.values.items()}
+            if curves.seen is not None:
+                found[trial.id]["examples"] = curves.seen[:length, i]
     return found
+
+
+class Memory:
+    """Keeps every state of a training; it goes on from the one that is `chosen`."""
+
+    def __init__(self, chosen: dict[str, Any] | None = None) -> None:
+        """Take the state to go on from; None: begin."""
+        self.chosen = chosen
+        self.states: list[dict[str, Any]] = []
+
+    def due(self) -> bool:
+        """Return whether a state is to be kept: every one."""
+        return True
+
+    def save(self, arrays: dict[str, Any]) -> None:
+        """Keep a copy of a state."""
+        self.states.append({name: np.array(array) for name, array in arrays.items()})
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the chosen state."""
+        return self.chosen
+
+
+def resumed_as_whole(trials: tuple[Trial, ...]) -> int:
+    """Require equal bits of a training that goes on from any kept state; return their number.
+
+    The trials are of one cohort. Nothing is kept of trials that run one at a time.
+    """
+    batch = batches_of(cohorts_of(trials))[0]
+    data, memory = examples_of(trials[0]), Memory()
+
+    def trained(memory: Memory) -> tuple[bytes, ...]:
+        _, curves = train_batch(batch, data, "cpu", lambda _: None, memory)
+        seen = [] if curves.seen is None else [curves.seen]
+        arrays = *curves.values.values(), curves.length, curves.ended, *seen
+        return *(array.tobytes() for array in arrays), repr(curves.steps).encode()
+
+    whole = trained(memory)
+    for state in memory.states:
+        step = int(state["step"])
+        require(trained(Memory(state)) == whole, f"what goes on from step {step} differs")
+    return len(memory.states)
 
 
 def alone_as_together(trials: tuple[Trial, ...], chosen: Trial) -> str:

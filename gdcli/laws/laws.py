@@ -26,6 +26,7 @@ from gdcli.catalog.user_code import absolute, holds, is_file, parts_of
 from gdcli.engine.device import Torch, device_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import needs_torch, program_for, starting_point, why_not_stacked
+from gdcli.engine.own_rules import why_not_elementwise
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Training, default_lr
@@ -138,15 +139,11 @@ class OptimizerLaws:
         return "no change in place, and the same result every time"
 
     def elementwise(self) -> str:
-        """Require the same directions for rows together and for each row alone."""
-        whole = self.steps(self.array)
-        for row in range(SHAPE[0]):
-            part = self.steps(self.array, slice(row, row + 1))
-            same = all(
-                np.array_equal(a[row : row + 1], b) for a, b in zip(whole, part, strict=True)
-            )
-            require(same, "the direction of a row depends on the other rows")
-        return f"{SHAPE[0]} rows give the same directions together and alone"
+        """Require that the direction of a coordinate depends on that coordinate alone."""
+        why = why_not_elementwise(self.rule())
+        fix = "for a rule of all coordinates derive from gdcli.method.Method in place of Optimizer"
+        require(why is None, f"{why}; {fix}")
+        return "the same directions of coordinates together and of each alone"
 
     def libraries(self) -> str:
         """Require the same directions in NumPy and torch."""

@@ -113,7 +113,7 @@ BROKEN: dict[str, tuple[str, str, str, str, str]] = {
     "nan": (RULE, "self.share * grad", "grad / 0", "shapes", "direction is not finite"),
     "grad": (RULE, "return self", "grad *= 2\n        return self", "purity", "changes grad in"),
     "calls": (COUNT, "", "", "purity", "repeating a step gives another result"),
-    "rows": (RULE, "* grad,", "* grad / abs(grad).max(),", "elementwise", "on the other rows"),
+    "rows": (RULE, "* grad,", "* grad / abs(grad).max(),", "elementwise", "derive from"),
     "numpy": (RULE, "self.share * grad", "__import__('numpy').sign(grad)", "libraries", ""),
     "linear": (LINEAR, "* grad,", "* grad / (1 + abs(grad)),", "linear", "it sets linear = True"),
     "uphill": (RULE, "self.share", "-self.share", "descent", "at none of the rates"),
