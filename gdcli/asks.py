@@ -24,11 +24,15 @@ class Passing:
     kind: Mapping[str, Kind] = field(init=False)
     horizon: int = field(init=False)
     examples: int = field(init=False)
+    epoch: int = field(init=False)
+    predictions: int = field(init=False)
+    l2: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Know of the trial what the one knows who is asked."""
         self.kind, self.horizon = self.ask.kind, self.ask.horizon
-        self.examples = self.ask.examples
+        self.examples, self.epoch = self.ask.examples, self.ask.epoch
+        self.predictions, self.l2 = self.ask.predictions, self.ask.l2
 
     def __call__(self, params: Params) -> Answer:
         """Return loss and gradient of the batch."""
@@ -49,6 +53,23 @@ class Passing:
     def gauss_newton_product(self, params: Params, direction: Params) -> Params:
         """Return the batch's Gauss-Newton matrix times a direction."""
         return self.ask.gauss_newton_product(params, direction)
+
+    @property
+    def chosen(self) -> Array:
+        """The indices of the batch's examples."""
+        return self.ask.chosen
+
+    def example_slopes(self, params: Params) -> Array:
+        """Return the slope of each example's cost."""
+        return self.ask.example_slopes(params)
+
+    def mean_gradient(self, params: Params, slopes: Array) -> Params:
+        """Return the mean gradient of costs with such slopes."""
+        return self.ask.mean_gradient(params, slopes)
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient of at most the largest norm."""
+        return self.ask.clipped(gradient)
 
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step."""
@@ -125,6 +146,18 @@ class Among(Passing):
         """Return the Gauss-Newton matrix times a direction that is 0 in the other parameters."""
         product = self.ask.gauss_newton_product(self._all(params), self._padded(direction))
         return self.own(product)
+
+    def example_slopes(self, params: Params) -> Array:
+        """Return the slope of each example's cost."""
+        return self.ask.example_slopes(self._all(params))
+
+    def mean_gradient(self, params: Params, slopes: Array) -> Params:
+        """Return the mean gradient of costs with such slopes, of the rule's parameters."""
+        return self.own(self.ask.mean_gradient(self._all(params), slopes))
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient of the rule's parameters, of at most the largest norm."""
+        return self.own(self.ask.clipped(self._padded(gradient)))
 
     def own(self, arrays: Params) -> Params:
         """Return the arrays of the rule's parameters."""

@@ -26,6 +26,10 @@ class About(Protocol):
     kind: Mapping[str, Kind]  # of each parameter; a norm is the weight or bias of such a layer
     horizon: int  # steps of the whole budget
     examples: int  # training examples
+    epoch: int  # steps of an epoch
+    # Of linear models, for a rule with `linear_models`; 0 elsewhere.
+    predictions: int  # of an example
+    l2: float  # strength of the penalty, which acts on the parameter "weight" alone
 
 
 class Ask(About, Protocol):
@@ -51,6 +55,25 @@ class Ask(About, Protocol):
 
     def signs(self, params: Params) -> Params:
         """Return random signs, 1 or -1, in the shapes of the parameters: others at every step."""
+
+    @property
+    def chosen(self) -> Array:
+        """The indices of the batch's examples, (batch,): twice where one is drawn twice."""
+
+    def example_slopes(self, params: Params) -> Array:
+        """Return the slope of each example's cost in its predictions, (batch, predictions).
+
+        Of linear models alone, as are `chosen` and `mean_gradient`.
+        """
+
+    def mean_gradient(self, params: Params, slopes: Array) -> Params:
+        """Return the mean gradient of costs with such slopes over the batch, without the penalty.
+
+        It costs no examples and is not clipped.
+        """
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient that the rule has put together, of at most the norm `clip_norm`."""
 
     def everyone(self, done: Array) -> bool:
         """Return whether all trials of the stack are done: then a loop ends.

@@ -211,7 +211,7 @@ def _moving(
     from gdcli.engine.methods import MethodSteps, StackedMethod
 
     kinds = kinds_of(first.problem, first.training.data_seed)
-    method = StackedMethod(program, trials, plan.steps, kinds)
+    method = StackedMethod(program, trials, plan.steps, kinds, plan.steps_per_epoch)
     return method, MethodSteps(program, method, orders)
 
 

@@ -6,23 +6,27 @@ and steps are torch tensors with the trials first, also where the program comput
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Any, cast
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import NumPy, Torch
+from gdcli.engine.families.find import of_linear_model
 from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
 
 if TYPE_CHECKING:
+    from gdcli.engine.programs.linear_model import LinearModelProgram
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import TrainingState
     from gdcli.experiment.grid import Trial
@@ -59,14 +63,24 @@ def _unmapped(function: Callable[..., tuple[Tensor, ...]], *arrays: Tensor) -> t
     return cast("tuple[Tensor, ...]", found)
 
 
+class Taken(NamedTuple):
+    """The batch of a step."""
+
+    held: Any  # by the program; None: all training examples
+    size: int  # examples of each trial
+    indices: NDArray[np.int64] | None = None  # of the examples of each seed, (seeds, batch)
+
+
 class StackedAsk:
     """What a step of a method asks, answered by the program for all trials of the stack."""
 
-    def __init__(self, stack: StackedMethod, batch: Any, size: int, ended: Tensor) -> None:
-        """Take a batch of `size` examples; `ended`, seen from within vmap, is one trial's."""
-        self.stack, self.batch, self.size, self.ended = stack, batch, size, ended
+    def __init__(self, stack: StackedMethod, batch: Taken, ended: Tensor) -> None:
+        """Take a batch; `ended`, seen from within vmap, is one trial's."""
+        self.stack, self.batch, self.size, self.ended = stack, batch.held, batch.size, ended
+        self.indices = batch.indices
         self.kind, self.horizon = stack.kind, stack.horizon
-        self.examples = stack.program.examples
+        self.examples, self.epoch = stack.examples, stack.epoch
+        self.predictions, self.l2 = stack.predictions, stack.l2
         self.active = torch.ones(stack.places, dtype=torch.int64, device=stack.torch.name)
         self.seen = torch.zeros_like(self.active)
         self.passed = False  # whether a pass has moved the buffers of the step
@@ -132,6 +146,49 @@ class StackedAsk:
         both = {**params, **{f"{name} along": direction[name] for name in params}}
         return dict(zip(params, self._answered(answer, both, self.size), strict=True))
 
+    @property
+    def chosen(self) -> Tensor:
+        """The indices of the batch's examples: those of a trial's seed."""
+        stack, indices = self.stack, self.indices
+        if indices is None:
+            return torch.arange(self.examples, device=stack.torch.name)
+        of_seed = torch.from_numpy(indices).to(stack.torch.name)
+        (found,) = _unmapped(lambda _: (of_seed[stack.seed],), self.ended)
+        return found
+
+    def example_slopes(self, params: Params) -> Tensor:
+        """Return the slope of each example's cost."""
+        stack = self.stack
+        program = cast("LinearModelProgram", stack.program)
+
+        def answer(*arrays: Tensor) -> tuple[Tensor]:
+            return (stack.tensor(program.example_slopes(stack.into(params, arrays), self.batch)),)
+
+        (slopes,) = self._answered(answer, params, self.size)
+        return slopes
+
+    def mean_gradient(self, params: Params, slopes: Tensor) -> Params:
+        """Return the mean gradient of costs with such slopes."""
+        stack = self.stack
+        program = cast("LinearModelProgram", stack.program)
+
+        def answer(slopes: Tensor) -> tuple[Tensor, ...]:
+            held = slopes.numpy() if stack.numpy else slopes
+            return tuple(stack.out_of(program.mean_gradient(held, self.batch), params))
+
+        return dict(zip(params, _unmapped(answer, slopes), strict=True))
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient of at most the largest norm."""
+        stack = self.stack
+        if stack.first.clip_norm is None:
+            return gradient
+
+        def answer(*arrays: Tensor) -> tuple[Tensor, ...]:
+            return tuple(stack.out_of(self._clipped(stack.into(gradient, arrays)), gradient))
+
+        return dict(zip(gradient, _unmapped(answer, *gradient.values()), strict=True))
+
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step: those of a trial's seed."""
         stack = self.stack
@@ -185,10 +242,12 @@ class StackedMethod(StackedRule):
         trials: Sequence[Trial],
         horizon: int,
         kind: Mapping[str, Kind],
+        epoch: int = 1,
     ) -> None:
-        """Take the kinds of the parameters by name."""
+        """Take the kinds of the parameters by name, and the steps of an epoch."""
         super().__init__(program, trials, horizon)
-        self.kind, self.examples = kind, program.examples
+        self.kind, self.examples, self.epoch = kind, program.examples, epoch
+        self.predictions, self.l2 = of_linear_model(program.problem, program.data)
         self.name = name_of(program.problem)
         self.first = cast("Method", trials[0].optimizer)
         device = program.device
@@ -212,14 +271,15 @@ class StackedMethod(StackedRule):
 
     def flat(self, values: Array) -> Tensor:
         """Return values of the layout's shape as a tensor (places,)."""
-        return self._tensor(values).reshape(-1)
+        return self.tensor(values).reshape(-1)
 
-    def _tensor(self, array: Array) -> Tensor:
+    def tensor(self, array: Array) -> Tensor:
+        """Return an array of the program as a tensor."""
         return torch.from_numpy(np.ascontiguousarray(array)) if self.numpy else array.contiguous()
 
     def apart(self, params: Params) -> Params:
         """Return tensors with the places first, of the program's parameters."""
-        return {name: self._tensor(a) for name, a in self.program.apart(params).items()}
+        return {name: self.tensor(a) for name, a in self.program.apart(params).items()}
 
     def together(self, apart: Params) -> Params:
         """Return the program's parameters, of tensors with the places first."""
@@ -264,14 +324,14 @@ class StackedMethod(StackedRule):
         return {STATE: pytree.tree_map(lambda a: a.clone(), state), SEEN: seen}
 
     def step(
-        self, params: Params, states: dict[str, Any], step: int, batch: Any, size: int
+        self, params: Params, states: dict[str, Any], step: int, batch: Taken
     ) -> None:
-        """Take step `step`, counted from 0, on a batch of `size` examples; change both dicts."""
+        """Take step `step`, counted from 0, on a batch; change both dictionaries."""
         rates = self.flat(self.learning_rates(step))
         asked: list[StackedAsk] = []
 
         def move(method: Method, params: Params, state: Any, lr: Tensor, ended: Tensor) -> Any:
-            asked.append(StackedAsk(self, batch, size, ended))
+            asked.append(StackedAsk(self, batch, ended))
             return method.step(params, state, asked[0], lr, step + 1)
 
         ended = self.flat(self.running) == 0
@@ -319,10 +379,15 @@ class MethodSteps(Stepper["Program"]):
 
     def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
         """Take each step by itself; the method asks for its gradients."""
-        first, plan = state.step, self.orders.plan if self.orders else None
-        for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
+        first = state.step
+        for step, batch in zip(range(first, last), self._taken(first, last), strict=True):
             self.program.step = step
-            size = self.program.examples
-            if plan:
-                size = plan.examples_at(step + 1) - plan.examples_at(step)
-            self.optimizer.step(state.params, state.optimizer, step, batch, size)
+            self.optimizer.step(state.params, state.optimizer, step, batch)
+
+    def _taken(self, first: int, last: int) -> Iterator[Taken]:
+        """Yield the batch of every step."""
+        if self.orders is None:
+            yield from repeat(Taken(None, self.program.examples), last - first)
+        for block in self.blocks(first, last):
+            for indices, held in zip(block, self.program.batches(block), strict=True):
+                yield Taken(held, block.shape[-1], indices)

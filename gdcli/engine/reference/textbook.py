@@ -18,7 +18,14 @@ import torch
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.device import Torch
-from gdcli.engine.families.find import family_of, kinds_of, needs_torch, pieces_for, precision
+from gdcli.engine.families.find import (
+    family_of,
+    kinds_of,
+    needs_torch,
+    of_linear_model,
+    pieces_for,
+    precision,
+)
 from gdcli.engine.families.objective import (
     Objective,
     Slopes,
@@ -120,6 +127,7 @@ class OfTrial:
     trial: Trial
     objective: Objective[Any]
     plan: Plan
+    chosen: Tensor | None = None  # indices of the examples of the next step; None: all of them
 
     def rate(self, step: int) -> float:
         """Return the learning rate at a step."""
@@ -234,6 +242,7 @@ class MethodSteps(Steps):
             return answer
 
         trial = given.trial
+        predictions, l2 = of_linear_model(trial.problem, objective.data)
         return TrialAsk(
             kind=self.kind,
             horizon=given.plan.steps,
@@ -247,6 +256,10 @@ class MethodSteps(Steps):
             at=step,
             outputs=once(lambda p: objective.outputs(p, batch)),
             cost=lambda z: objective.cost_of(z, batch),
+            epoch=given.plan.steps_per_epoch,
+            predictions=predictions,
+            l2=l2,
+            order=given.chosen,
         )
 
 
@@ -367,7 +380,8 @@ def _train(
     objective.pieces = pieces_for(trial, data, plain=True)
     start = family.starting_point(problem, data, trial.seed)
     params = tensors(start, device)
-    steps = _steps(OfTrial(trial, objective, plan), params)
+    given = OfTrial(trial, objective, plan)
+    steps = _steps(given, params)
     batches = _batches(trial, plan, objective)
     kinds = trial.training.measures
     one = OneTrial(objective, trial.seed, device)
@@ -388,7 +402,8 @@ def _train(
                 values, _ = objective.evaluate(steps.point(params))
                 watcher.add(step, values, beyond=curve.beyond(values, params))
             objective.set_step(step)
-            params = steps.take(params, next(batches), step)
+            given.chosen, batch = next(batches)
+            params = steps.take(params, batch, step)
         objective.set_step(there)
         watch(steps.point(params), objective.buffers)
         values = _measured(objective, measures, steps, params)
@@ -424,13 +439,16 @@ def _steps(given: OfTrial, params: Tensors) -> Steps:
     return RuleSteps(given, cast("Optimizer", rule), params)
 
 
-def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Tensors]:
-    """Yield the batch of each step: all examples, or the next ones in the order of the seed."""
+def _batches(
+    trial: Trial, plan: Plan, objective: Objective[Any]
+) -> Iterator[tuple[Tensor | None, Tensors]]:
+    """Yield indices and batch of each step: all examples, or the next in the order of the seed."""
     if trial.method == "gd":
-        yield from repeat(objective.train)
+        yield from repeat((None, objective.train))
     orders = Orders(name_of(trial.problem), (trial.seed,), plan, trial.training.order)
     for ((chosen,),) in orders.blocks(0, plan.steps, 1):
-        yield objective.batch(torch.from_numpy(chosen))
+        indices = torch.from_numpy(chosen)
+        yield indices, objective.batch(indices)
 
 
 def _directions(
