@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from gdcli.method import Ask, Kind, Wrapper
 from gdcli.problem import Array, Params
@@ -177,6 +177,8 @@ class OfGradient(Wrapper):
 
     The rule adds its weight decay afterwards.
     """
+
+    changes_gradient: ClassVar[bool] = True
 
     def changed(self, ask: Ask, params: Params, loss: Array, gradient: Params) -> Answer:
         """Return the loss and the gradient that the rule is given in place of those of a point."""

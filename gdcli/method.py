@@ -96,6 +96,8 @@ class Method(Rule):
     # Which kinds of parameters it moves; others need a second rule: muon+adamw. None: all kinds.
     kinds: ClassVar[frozenset[Kind] | None] = None
     linear_models: ClassVar[bool] = False  # True: it is a rule for linear models only
+    needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
+    needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
 
     def init(self, params: Params, about: About) -> State:
         """Return the state before the first step: tensors of any shapes, by name."""
@@ -155,6 +157,9 @@ class Wrapper:
 
     # Whether the steps of the whole are still a direction times the learning rate.
     keeps_direction: ClassVar[bool] = True
+    changes_gradient: ClassVar[bool] = False  # True: of the batch, before the rule is given it
+    needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
+    needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Return the state before the first step."""

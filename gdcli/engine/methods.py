@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils import _pytree as pytree
 
@@ -26,6 +25,8 @@ from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from gdcli.engine.programs.linear_model import LinearModelProgram
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import TrainingState
@@ -323,9 +324,7 @@ class StackedMethod(StackedRule):
         # A state may be a parameter itself, or a number that all trials share.
         return {STATE: pytree.tree_map(lambda a: a.clone(), state), SEEN: seen}
 
-    def step(
-        self, params: Params, states: dict[str, Any], step: int, batch: Taken
-    ) -> None:
+    def step(self, params: Params, states: dict[str, Any], step: int, batch: Taken) -> None:
         """Take step `step`, counted from 0, on a batch; change both dictionaries."""
         rates = self.flat(self.learning_rates(step))
         asked: list[StackedAsk] = []

@@ -29,6 +29,7 @@ class Accumulate(Wrapper):
     batches: Annotated[int, "batches of a step of the rule", Ge(1)] = 4
 
     keeps_direction: ClassVar[bool] = False
+    changes_gradient: ClassVar[bool] = True
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Start with sums of 0."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.device import Torch
@@ -47,8 +48,6 @@ from gdcli.method import Method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from torch import Tensor
 
     from gdcli.engine.initial import Start
     from gdcli.experiment.grid import Training
