@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from gdcli.method import Ask, Kind, Wrapper
 from gdcli.problem import Array, Params
@@ -25,11 +25,15 @@ class Passing:
     horizon: int = field(init=False)
     examples: int = field(init=False)
     full_batch = False  # a part does not know whether the point stays between its steps
+    epoch: int = field(init=False)
+    predictions: int = field(init=False)
+    l2: float = field(init=False)
 
     def __post_init__(self) -> None:
         """Know of the trial what the one knows who is asked."""
         self.kind, self.horizon = self.ask.kind, self.ask.horizon
-        self.examples = self.ask.examples
+        self.examples, self.epoch = self.ask.examples, self.ask.epoch
+        self.predictions, self.l2 = self.ask.predictions, self.ask.l2
 
     def __call__(self, params: Params) -> Answer:
         """Return loss and gradient of the batch."""
@@ -50,6 +54,23 @@ class Passing:
     def gauss_newton_product(self, params: Params, direction: Params) -> Params:
         """Return the batch's Gauss-Newton matrix times a direction."""
         return self.ask.gauss_newton_product(params, direction)
+
+    @property
+    def chosen(self) -> Array:
+        """The indices of the batch's examples."""
+        return self.ask.chosen
+
+    def example_slopes(self, params: Params) -> Array:
+        """Return the slope of each example's cost."""
+        return self.ask.example_slopes(params)
+
+    def mean_gradient(self, params: Params, slopes: Array) -> Params:
+        """Return the mean gradient of costs with such slopes."""
+        return self.ask.mean_gradient(params, slopes)
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient of at most the largest norm."""
+        return self.ask.clipped(gradient)
 
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step."""
@@ -127,6 +148,18 @@ class Among(Passing):
         product = self.ask.gauss_newton_product(self._all(params), self._padded(direction))
         return self.own(product)
 
+    def example_slopes(self, params: Params) -> Array:
+        """Return the slope of each example's cost."""
+        return self.ask.example_slopes(self._all(params))
+
+    def mean_gradient(self, params: Params, slopes: Array) -> Params:
+        """Return the mean gradient of costs with such slopes, of the rule's parameters."""
+        return self.own(self.ask.mean_gradient(self._all(params), slopes))
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient of the rule's parameters, of at most the largest norm."""
+        return self.own(self.ask.clipped(self._padded(gradient)))
+
     def own(self, arrays: Params) -> Params:
         """Return the arrays of the rule's parameters."""
         return {name: arrays[name] for name in self.names}
@@ -145,6 +178,8 @@ class OfGradient(Wrapper):
 
     The rule adds its weight decay afterwards.
     """
+
+    changes_gradient: ClassVar[bool] = True
 
     def changed(self, ask: Ask, params: Params, loss: Array, gradient: Params) -> Answer:
         """Return the loss and the gradient that the rule is given in place of those of a point."""

@@ -32,12 +32,24 @@ class About(Protocol):
         """The steps of the whole budget."""
 
     @property
+    def epoch(self) -> int:
+        """The steps of an epoch."""
+
+    @property
     def examples(self) -> int:
         """The number of training examples."""
 
     @property
     def full_batch(self) -> bool:
         """Whether every step has the same batch, whose loss is a function of the point alone."""
+
+    @property
+    def predictions(self) -> int:
+        """The predictions of an example, by a linear model; 0 elsewhere."""
+
+    @property
+    def l2(self) -> float:
+        """The strength of a linear model's penalty, which acts on "weight" alone; 0 elsewhere."""
 
 
 class Ask(About, Protocol):
@@ -64,6 +76,25 @@ class Ask(About, Protocol):
     def signs(self, params: Params) -> Params:
         """Return random signs, 1 or -1, in the shapes of the parameters: others at every step."""
 
+    @property
+    def chosen(self) -> Array:
+        """The indices of the batch's examples, (batch,): twice where one is drawn twice."""
+
+    def example_slopes(self, params: Params) -> Array:
+        """Return the slope of each example's cost in its predictions, (batch, predictions).
+
+        Of linear models alone, as are `chosen` and `mean_gradient`.
+        """
+
+    def mean_gradient(self, params: Params, slopes: Array) -> Params:
+        """Return the mean gradient of costs with such slopes over the batch, without the penalty.
+
+        It costs no examples and is not clipped.
+        """
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient that the rule has put together, of at most the norm `clip_norm`."""
+
     def everyone(self, done: Array) -> bool:
         """Return whether all trials of the stack are done: then a loop ends.
 
@@ -85,6 +116,8 @@ class Method(Rule):
     # Which kinds of parameters it moves; others need a second rule: muon+adamw. None: all kinds.
     kinds: ClassVar[frozenset[Kind] | None] = None
     linear_models: ClassVar[bool] = False  # True: it is a rule for linear models only
+    needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
+    needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
 
     def init(self, params: Params, about: About) -> State:
         """Return the state before the first step: tensors of any shapes, by name."""
@@ -144,6 +177,9 @@ class Wrapper:
 
     # Whether the steps of the whole are still a direction times the learning rate.
     keeps_direction: ClassVar[bool] = True
+    changes_gradient: ClassVar[bool] = False  # True: of the batch, before the rule is given it
+    needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
+    needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Return the state before the first step."""

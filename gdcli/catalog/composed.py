@@ -255,7 +255,13 @@ def _refuse_rest(rules: Sequence[Part], part: Part, where: str) -> None:
 
 
 def _check_direction(before: Sequence[Part], wrapper: Part, where: str) -> None:
-    """Raise UserError for a wrapper that changes directions around parts that have none."""
+    """Raise UserError for a wrapper that changes what the parts before it do not take."""
+    if wrapper.kind.changes_gradient:  # type: ignore[union-attr]
+        for part in before:
+            if getattr(part.kind, "linear_models", False):
+                own = f"{part.name} makes its own, example by example"
+                what = f"{wrapper.name} changes the gradient of a batch, and {own}"
+                raise UserError(where, what, f"leave {wrapper.name} out")
     if wrapper.kind.step is not Wrapper.step:  # type: ignore[union-attr]
         return
     for part in before:

@@ -249,8 +249,9 @@ def _moving(
     from gdcli.engine.methods import MethodSteps, StackedMethod
 
     kinds = kinds_of(first.problem, first.training.data_seed)
-    full = repeats(first)
-    method = StackedMethod(program, trials, plan.steps, kinds, full_batch=full)
+    method = StackedMethod(
+        program, trials, plan.steps, kinds, plan.steps_per_epoch, full_batch=repeats(first)
+    )
     return method, MethodSteps(program, method, orders)
 
 

@@ -210,7 +210,7 @@ def _state(trial: Trial, data: Data, horizon: int) -> int:
     start = starting_point(trial.problem, load(trial.problem, seed), 0)
     shapes = {name: value.shape for name, value in start.items()}
     kinds = kinds_of(trial.problem, seed)
-    return numbers_kept(trial.optimizer, shapes, kinds, horizon, data.examples)
+    return numbers_kept(trial.optimizer, shapes, kinds, data, horizon)
 
 
 @lru_cache(maxsize=16)

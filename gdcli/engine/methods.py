@@ -6,10 +6,11 @@ and steps are torch tensors with the trials first, also where the program comput
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -24,25 +25,46 @@ from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
 from gdcli.mapped import mapped, together
 from gdcli.method import Kind
+from gdcli.problem import LinearModel
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from gdcli.engine.programs.linear_model import LinearModelProgram
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import TrainingState
     from gdcli.experiment.grid import Trial
     from gdcli.method import Method
-    from gdcli.problem import Array, Params
+    from gdcli.problem import Array, Data, Params, Problem
 
 STATE, SEEN = "state", "seen"  # what a stack of methods keeps besides the parameters
+
+
+def of_linear_model(problem: Problem, data: Data) -> tuple[int, float]:
+    """Return the predictions of an example and the strength of the penalty; else 0 and 0."""
+    if not isinstance(problem, LinearModel):
+        return 0, 0.0
+    return data.train["y"].shape[1], problem.l2
+
+
+class Taken(NamedTuple):
+    """The batch of a step."""
+
+    held: Any  # by the program; None: all training examples
+    size: int  # examples of each trial
+    indices: NDArray[np.int64] | None = None  # of the examples of each seed, (seeds, batch)
 
 
 class StackedAsk:
     """What a step of a method asks, answered by the program for all trials of the stack."""
 
-    def __init__(self, stack: StackedMethod, batch: Any, size: int, ended: Tensor) -> None:
-        """Take a batch of `size` examples; `ended`, seen from within vmap, is one trial's."""
-        self.stack, self.batch, self.size, self.ended = stack, batch, size, ended
+    def __init__(self, stack: StackedMethod, batch: Taken, ended: Tensor) -> None:
+        """Take a batch; `ended`, seen from within vmap, is one trial's."""
+        self.stack, self.batch, self.size, self.ended = stack, batch.held, batch.size, ended
+        self.indices = batch.indices
         self.kind, self.horizon = stack.kind, stack.horizon
-        self.examples, self.full_batch = stack.program.examples, stack.full_batch
+        self.examples, self.full_batch = stack.examples, stack.full_batch
+        self.epoch, self.predictions, self.l2 = stack.epoch, stack.predictions, stack.l2
         self.active = torch.ones(stack.places, dtype=torch.int64, device=stack.torch.name)
         self.seen = torch.zeros_like(self.active)
         self.passed = False  # whether a pass has moved the buffers of the step
@@ -105,6 +127,48 @@ class StackedAsk:
 
         return cast("Params", self._answered(self.size, answer, params, direction))
 
+    @property
+    def chosen(self) -> Tensor:
+        """The indices of the batch's examples: those of a trial's seed."""
+        stack, indices = self.stack, self.indices
+        if indices is None:
+            return torch.arange(self.examples, device=stack.torch.name)
+        of_seed = torch.from_numpy(indices).to(stack.torch.name)
+        found: Tensor = together(lambda _: of_seed[stack.seed], self.ended)
+        return found
+
+    def example_slopes(self, params: Params) -> Tensor:
+        """Return the slope of each example's cost."""
+        stack = self.stack
+        program = cast("LinearModelProgram", stack.program)
+
+        def answer(params: Params) -> Tensor:
+            return stack.tensor(program.example_slopes(stack.together(params), self.batch))
+
+        return cast("Tensor", self._answered(self.size, answer, params))
+
+    def mean_gradient(self, params: Params, slopes: Tensor) -> Params:
+        """Return the mean gradient of costs with such slopes."""
+        stack = self.stack
+        program = cast("LinearModelProgram", stack.program)
+
+        def answer(slopes: Tensor) -> Params:
+            held = slopes.numpy() if stack.numpy else slopes
+            return stack.apart(program.mean_gradient(held, self.batch))
+
+        return cast("Params", together(answer, slopes))
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient of at most the largest norm."""
+        stack = self.stack
+        if stack.first.clip_norm is None:
+            return gradient
+
+        def answer(gradient: Params) -> Params:
+            return stack.apart(self._clipped(stack.together(gradient)))
+
+        return cast("Params", together(answer, gradient))
+
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step: those of a trial's seed."""
         stack = self.stack
@@ -149,18 +213,21 @@ def clipping(program: Program, grads: Params, limit: Array) -> Array:
 class StackedMethod(StackedRule):
     """The method of a cohort, with one value a trial for each numeric setting."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what a method may know of its trials
         self,
         program: Program,
         trials: Sequence[Trial],
         horizon: int,
         kind: Mapping[str, Kind],
+        epoch: int = 1,
         *,
         full_batch: bool = False,
     ) -> None:
-        """Take the kinds of the parameters by name, and whether all steps have the same loss."""
+        """Take the kinds of the parameters, the steps of an epoch, whether all have one loss."""
         super().__init__(program, trials, horizon)
         self.kind, self.examples, self.full_batch = kind, program.examples, full_batch
+        self.epoch = epoch
+        self.predictions, self.l2 = of_linear_model(program.problem, program.data)
         self.name = name_of(program.problem)
         self.first = cast("Method", trials[0].optimizer)
         device = program.device
@@ -190,14 +257,15 @@ class StackedMethod(StackedRule):
 
     def flat(self, values: Array) -> Tensor:
         """Return values of the layout's shape as a tensor (places,)."""
-        return self._tensor(values).reshape(-1)
+        return self.tensor(values).reshape(-1)
 
-    def _tensor(self, array: Array) -> Tensor:
+    def tensor(self, array: Array) -> Tensor:
+        """Return an array of the program as a tensor."""
         return torch.from_numpy(np.ascontiguousarray(array)) if self.numpy else array.contiguous()
 
     def apart(self, params: Params) -> Params:
         """Return tensors with the places first, of the program's parameters."""
-        return {name: self._tensor(a) for name, a in self.program.apart(params).items()}
+        return {name: self.tensor(a) for name, a in self.program.apart(params).items()}
 
     def together(self, apart: Params) -> Params:
         """Return the program's parameters, of tensors with the places first."""
@@ -233,15 +301,13 @@ class StackedMethod(StackedRule):
         # A state may be a parameter itself, or a number that all trials share.
         return {STATE: pytree.tree_map(_held, state), SEEN: seen}
 
-    def step(
-        self, params: Params, states: dict[str, Any], step: int, batch: Any, size: int
-    ) -> None:
-        """Take step `step`, counted from 0, on a batch of `size` examples; change both dicts."""
+    def step(self, params: Params, states: dict[str, Any], step: int, batch: Taken) -> None:
+        """Take step `step`, counted from 0, on a batch; change both dictionaries."""
         rates = self.flat(self.learning_rates(step))
         asked: list[StackedAsk] = []
 
         def move(method: Method, params: Params, state: Any, lr: Tensor, ended: Tensor) -> Any:
-            asked.append(StackedAsk(self, batch, size, ended))
+            asked.append(StackedAsk(self, batch, ended))
             return method.step(params, state, asked[0], lr, step + 1)
 
         ended = self.flat(self.running) == 0
@@ -302,6 +368,9 @@ class Facts:
     kind: Mapping[str, Kind]
     horizon: int
     examples: int
+    predictions: int
+    l2: float = 0.0
+    epoch: int = 1
     full_batch: bool = True  # where more is kept
 
 
@@ -309,12 +378,14 @@ def numbers_kept(
     method: Method,
     shapes: Mapping[str, tuple[int, ...]],
     kind: Mapping[str, Kind],
+    data: Data,
     horizon: int,
-    examples: int,
 ) -> int:
     """Return how many numbers the state of a trial has, without making them."""
     params = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    state = method.init(params, Facts(kind, horizon, examples))
+    outputs = data.train["y"].shape[1:] if method.linear_models else ()
+    facts = Facts(kind, horizon, data.examples, outputs[0] if outputs else 0)
+    state = method.init(params, facts)
     return sum(leaf.numel() for leaf in pytree.tree_leaves(state))
 
 
@@ -326,10 +397,15 @@ class MethodSteps(Stepper["Program"]):
 
     def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
         """Take each step by itself; the method asks for its gradients."""
-        first, plan = state.step, self.orders.plan if self.orders else None
-        for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
+        first = state.step
+        for step, batch in zip(range(first, last), self._taken(first, last), strict=True):
             self.program.step = step
-            size = self.program.examples
-            if plan:
-                size = plan.examples_at(step + 1) - plan.examples_at(step)
-            self.optimizer.step(state.params, state.optimizer, step, batch, size)
+            self.optimizer.step(state.params, state.optimizer, step, batch)
+
+    def _taken(self, first: int, last: int) -> Iterator[Taken]:
+        """Yield the batch of every step."""
+        if self.orders is None:
+            yield from repeat(Taken(None, self.program.examples), last - first)
+        for block in self.blocks(first, last):
+            for indices, held in zip(block, self.program.batches(block), strict=True):
+                yield Taken(held, block.shape[-1], indices)

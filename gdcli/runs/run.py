@@ -10,7 +10,7 @@ from gdcli.engine.batch import batches_of, check_rules
 from gdcli.engine.branching import longer_runs
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import MOST_HELD, examples_of, is_streamed
-from gdcli.engine.families.find import check_network, needs_torch, on_torch
+from gdcli.engine.families.find import check_trial, needs_torch, on_torch
 from gdcli.engine.plan import plan_of
 from gdcli.errors import UserError
 from gdcli.runs import manifest
@@ -105,7 +105,7 @@ class Run:
         self.longer = {} if options.engine == "reference" else longer_runs(self.batches)
         for cohort in experiment.grid.cohorts:
             plan_of(cohort.trials[0], examples_of(cohort.trials[0]).examples)
-            check_network(cohort.trials[0])
+            check_trial(cohort.trials[0])
             check_rules(cohort.trials)
         self.folder = folder_of(experiment, options)
         spec = spec_of(experiment, options, len(self.batches), known)

@@ -15,7 +15,7 @@ from gdcli.engine.batch import TrialBatch, batches_of, check_rules, loop_for, tr
 from gdcli.engine.device import keep_memory, resolve
 from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of, notes_of
-from gdcli.engine.families.find import check_network, needs_torch, not_stacked
+from gdcli.engine.families.find import check_trial, needs_torch, not_stacked
 from gdcli.engine.isolation import isolated
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
@@ -136,7 +136,7 @@ def in_batches(
     device = device_of(batches[0].trials[0], machine)
     steps = [len(batch.trials) * _plan(batch).steps for batch in batches]
     for batch in batches:
-        check_network(batch.trials[0])
+        check_trial(batch.trials[0])
     for cohort in cohorts:
         check_rules(cohort.trials)
     check_memory(batches, machine.memory, device)

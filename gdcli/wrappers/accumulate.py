@@ -30,6 +30,7 @@ class Accumulate(Wrapper):
 
     keeps_direction: ClassVar[bool] = False
     one_point: ClassVar[bool] = True  # earlier batches are gone at any other
+    changes_gradient: ClassVar[bool] = True
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Start with sums of 0."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Lt
 
@@ -30,6 +30,8 @@ class Mars(Wrapper):
     beta: Annotated[
         float, "share of the running mean of the gradient that the rule keeps", Ge(0), Lt(1)
     ] = 0.95
+
+    changes_gradient: ClassVar[bool] = True
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Start with a last gradient of 0."""

@@ -15,7 +15,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from gdcli.engine.class_weights import balanced, class_counts, class_weights, classes_in, recalled
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.families.find import (
-    check_network,
+    check_trial,
     family_of,
     greatest_bound_of,
     starting_point,
@@ -324,10 +324,10 @@ def test_targets_that_are_shares_have_no_weights(tmp_path: Path) -> None:
     for weights in ("none", "balanced"):
         trial = experiment(str(file), {"class_weights": weights}, lr="0.1").grid.trials[0]
         if weights == "none":
-            check_network(trial)
+            check_trial(trial)
         else:
             with pytest.raises(UserError, match="--class-weights: its targets are shares"):
-                check_network(trial)
+                check_trial(trial)
 
 
 def test_a_target_at_every_place_is_weighed(tmp_path: Path) -> None:

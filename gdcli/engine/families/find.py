@@ -10,6 +10,7 @@ from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.examples import load
 from gdcli.engine.families.on_numpy import AnalyticFamily, LinearModelFamily
 from gdcli.engine.own_rules import why_alone
+from gdcli.engine.refusals import check_rule
 from gdcli.engine.theory.curvature import Least
 from gdcli.engine.theory.noise_floor import Floor, floors
 from gdcli.method import Method
@@ -122,9 +123,15 @@ def objective_of(
     return family_of(problem).objective(problem, data, device, quantize_from_step)
 
 
-def check_network(trial: Trial) -> None:
-    """Raise UserError for a network whose outputs and targets do not fit its criterion."""
-    family_of(trial.problem).check(trial.problem, trial.training.data_seed)
+def check_trial(trial: Trial) -> None:
+    """Raise UserError for a trial that cannot be trained.
+
+    That is a network whose outputs and targets do not fit its criterion, and a problem that its
+    rule does not take.
+    """
+    problem, data_seed = trial.problem, trial.training.data_seed
+    family_of(problem).check(problem, data_seed)
+    check_rule(trial.optimizer, problem, lambda: kinds_of(problem, data_seed))
 
 
 def pieces_for(trial: Trial, data: Data, *, plain: bool = False) -> Pieces:

@@ -180,6 +180,44 @@ class LinearModelProgram(Program):
         count = total.shape[-1] // self.width
         return total.reshape(*total.shape[:-1], count, self.width).sum(-2) / count
 
+    def example_slopes(self, params: Params, batch: Any) -> Array:
+        """Return the slope of each example's cost, (places, examples, outputs); None: of all."""
+        weight = params["weight"]
+        if batch is not None:
+            slope = self.model.slope(self.predictions(batch["x"], weight), batch["y"])
+            return self._places_first(slope, self.width)
+        groups = list(self._groups(weight))
+        slopes: list[list[Array]] = [[] for _ in groups]
+        for x, y in self._parts("train"):
+            for group, held in zip(groups, slopes, strict=True):
+                slope = self.model.slope(self.predict(x, group), y)
+                held.append(self._places_first(slope, self.pass_width))
+        xp = namespace(weight)
+        return xp.concat([xp.concat(held, axis=1) for held in slopes])
+
+    def mean_gradient(self, slopes: Array, batch: Any) -> Params:
+        """Return {"weight": mean gradient} of costs with slopes that `example_slopes` returns."""
+        xp, examples = namespace(slopes), slopes.shape[1]
+        if batch is not None:
+            split = slopes.reshape(*self.layout.shape, examples, self.outputs)
+            columns = xp.moveaxis(split, (2, 3, 4), (4, 3, 2)).reshape(
+                *split.shape[:2], self.outputs, -1
+            )
+            return {"weight": self.pulled(batch["x"], columns)}
+        tiles = slopes.reshape(-1, self.pass_width, examples, self.outputs)
+        tiles = xp.moveaxis(tiles, 1, -1).reshape(len(tiles), examples, -1)
+        found, first = 0.0, 0
+        for x, _ in self._parts("train"):
+            found = found + x.mT @ (tiles[:, first : first + len(x)] / self.examples)
+            first += len(x)
+        return {"weight": self._untiled(found)}
+
+    def _places_first(self, columns: Array, width: int) -> Array:
+        """Return values (..., outputs, examples * width) as (places, examples, outputs)."""
+        split = columns.reshape(-1, self.outputs, columns.shape[-1] // width, width)
+        rows = namespace(columns).moveaxis(split, (3, 1), (1, 3))
+        return rows.reshape(-1, *rows.shape[2:])
+
     def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
         """Return {"weight": product} of a batch."""
         if batch is None:
@@ -284,12 +322,15 @@ class LinearModelProgram(Program):
 
     def _joined(self, sums: list[Batch], weight: Array) -> Params:
         """Return {"weight": gradient} from the groups' sums, with that of the penalty."""
-        xp = namespace(weight)
-        tiles = xp.concat([held["gradient"] for held in sums])
-        narrow, features = self.pass_width, weight.shape[2]
+        tiles = namespace(weight).concat([held["gradient"] for held in sums])
+        return {"weight": self._with_penalty(self._untiled(tiles), weight)}
+
+    def _untiled(self, tiles: Array) -> Array:
+        """Return the weights of groups, (tiles, features, outputs * pass width), as one array."""
+        narrow, features = self.pass_width, tiles.shape[1]
         split = tiles.reshape(-1, self.width // narrow, features, self.outputs, narrow)
-        gradient = xp.moveaxis(split, 1, 3).reshape(weight.shape)
-        return {"weight": self._with_penalty(gradient, weight)}
+        gradient = namespace(tiles).moveaxis(split, 1, 3)
+        return gradient.reshape(*self.layout.shape[:2], features, self.outputs * self.width)
 
     def predict(self, x: Array, weight: Array) -> Array:
         """Return x W, shape (..., outputs, examples * width), of x (..., examples, features)."""

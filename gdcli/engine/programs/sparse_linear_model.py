@@ -70,6 +70,20 @@ class SparseProgram(LinearModelProgram):
             _spread(held[0], block, slopes[0])
         return gradient
 
+    def example_slopes(self, params: Params, batch: Any) -> Array:
+        """Return the slope of each example's cost, (places, examples, outputs); None: of all."""
+        return super().example_slopes(params, self._whole() if batch is None else batch)
+
+    def mean_gradient(self, slopes: Array, batch: Any) -> Params:
+        """Return {"weight": mean gradient} of costs with slopes that `example_slopes` returns."""
+        return super().mean_gradient(slopes, self._whole() if batch is None else batch)
+
+    def _whole(self) -> Batch:
+        """Return all training examples as the batch of every seed."""
+        seeds = self.layout.shape[0]
+        y = np.repeat(self.train["y"][None], seeds, axis=0)
+        return {"x": [self.train["x"].block()] * seeds, "y": repeated(y, self.width)[:, None]}
+
     def predict(self, x: Any, weight: Array) -> Array:
         """Return x W, (n, outputs, examples * width), of some examples and weights (n, ...)."""
         rows: Sparse = x.rows if isinstance(x, Block) else x

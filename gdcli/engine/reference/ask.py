@@ -35,6 +35,10 @@ class TrialAsk:
     outputs: Callable[[Params], Tensor] | None = None  # of the batch; None: there are none
     cost: Callable[[Tensor], Tensor] | None = None  # the batch's loss, of its outputs
     full_batch: bool = False  # whether every step has this batch, and draws nothing
+    epoch: int = 1  # steps of an epoch
+    predictions: int = 0  # of an example, by a linear model
+    l2: float = 0.0
+    order: Tensor | None = None  # the indices of the batch's examples; None: all of them
     seen: int = 0  # examples asked for so far
 
     def __call__(self, params: Params) -> Slopes:
@@ -85,6 +89,32 @@ class TrialAsk:
         (bent,) = torch.autograd.grad(slope, free, pushed, materialize_grads=True)
         found = torch.autograd.grad(z, held, bent, materialize_grads=True)
         return dict(zip(leaves, found, strict=True))
+
+    @property
+    def chosen(self) -> Tensor:
+        """The indices of the batch's examples."""
+        return torch.arange(self.examples) if self.order is None else self.order
+
+    def example_slopes(self, params: Params) -> Tensor:
+        """Return the slope of each example's cost, by autograd."""
+        if self.outputs is None or self.cost is None:
+            raise NotImplementedError
+        self.seen += self.size
+        free = self.outputs({n: p.detach() for n, p in params.items()}).requires_grad_()
+        (slope,) = torch.autograd.grad(self.cost(free), free)
+        return slope * self.size  # the cost is a mean
+
+    def mean_gradient(self, params: Params, slopes: Tensor) -> Params:
+        """Return the mean gradient of costs with such slopes, by autograd."""
+        if self.outputs is None:
+            raise NotImplementedError
+        leaves = _leaves(params)
+        found = torch.autograd.grad(self.outputs(leaves), [*leaves.values()], slopes / self.size)
+        return dict(zip(leaves, found, strict=True))
+
+    def clipped(self, gradient: Params) -> Params:
+        """Return a gradient of at most the largest norm."""
+        return clipped(gradient, self.longest)
 
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.device import Torch
@@ -34,6 +35,7 @@ from gdcli.engine.families.objective import (
     tensors,
 )
 from gdcli.engine.layout import TrialLayout
+from gdcli.engine.methods import of_linear_model
 from gdcli.engine.own_rules import why_alone
 from gdcli.engine.plan import CAUSES, Plan, Watched, plan_of, watched
 from gdcli.engine.programs.first_axis import FirstAxis
@@ -50,8 +52,6 @@ from gdcli.schedule import FeedbackSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from torch import Tensor
 
     from gdcli.engine.initial import Start
     from gdcli.experiment.grid import Training
@@ -133,6 +133,7 @@ class OfTrial:
     objective: Objective[Any]
     plan: Plan
     rates: Rates
+    chosen: Tensor | None = None  # indices of the examples of the next step; None: all of them
 
     def rate(self, step: int) -> float:
         """Return the learning rate at a step."""
@@ -274,6 +275,7 @@ class MethodSteps(Steps):
             return answer
 
         trial = given.trial
+        predictions, l2 = of_linear_model(trial.problem, objective.data)
         return TrialAsk(
             kind=self.kind,
             horizon=given.plan.steps,
@@ -288,6 +290,10 @@ class MethodSteps(Steps):
             outputs=once(lambda p: objective.outputs(p, batch)),
             cost=lambda z: objective.cost_of(z, batch),
             full_batch=self.full_batch,
+            epoch=given.plan.steps_per_epoch,
+            predictions=predictions,
+            l2=l2,
+            order=given.chosen,
         )
 
 
@@ -409,7 +415,8 @@ def _train(
     start = family.starting_point(problem, data, trial.seed)
     params = tensors(start, device)
     rates = Rates(trial.schedule, plan.steps)
-    steps = _steps(OfTrial(trial, objective, plan, rates), params)
+    given = OfTrial(trial, objective, plan, rates)
+    steps = _steps(given, params)
     batches = _batches(trial, plan, objective)
     kinds = trial.training.measures
     one = OneTrial(objective, trial.seed, device)
@@ -439,7 +446,8 @@ def _train(
                 with steps.shown(params, step) as point:
                     values, _ = objective.evaluate(point)
                 watcher.add(step, values, beyond=curve.beyond(values, params))
-            params = steps.take(params, next(batches), step)
+            given.chosen, batch = next(batches)
+            params = steps.take(params, batch, step)
         values = measured(there)
         curve.add(there, steps.seen, values, params)
         watcher.add(there, values, beyond=curve.ended == DIVERGED)
@@ -488,13 +496,16 @@ def _steps(given: OfTrial, params: Tensors) -> Steps:
     return RuleSteps(given, cast("Optimizer", rule), params)
 
 
-def _batches(trial: Trial, plan: Plan, objective: Objective[Any]) -> Iterator[Tensors]:
-    """Yield the batch of each step: all examples, or the next ones in the order of the seed."""
+def _batches(
+    trial: Trial, plan: Plan, objective: Objective[Any]
+) -> Iterator[tuple[Tensor | None, Tensors]]:
+    """Yield indices and batch of each step: all examples, or the next in the order of the seed."""
     if trial.method == "gd":
-        yield from repeat(objective.train)
+        yield from repeat((None, objective.train))
     orders = Orders(name_of(trial.problem), (trial.seed,), plan, trial.training.order)
     for ((chosen,),) in orders.blocks(0, plan.steps, 1):
-        yield objective.batch(torch.from_numpy(chosen))
+        indices = torch.from_numpy(chosen)
+        yield indices, objective.batch(indices)
 
 
 def _directions(

@@ -1,0 +1,111 @@
+"""What a rule cannot train, said in one line before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from gdcli.catalog.catalog import name_of
+from gdcli.catalog.composed import Composed, Part, kinds_of
+from gdcli.errors import UserError
+from gdcli.method import Method
+from gdcli.optimizer import Rule
+from gdcli.problem import LinearModel, Network, Problem, StatefulNetwork
+
+if TYPE_CHECKING:
+    from gdcli.method import Kind
+
+WHERE = "--optimizer"
+REST = "adamw"  # moves whatever another rule does not
+OTHERS = f"use {REST} or another optimizer that takes any problem"
+PLURAL: dict[Kind, str] = {
+    "matrix": "matrices",
+    "convolution": "convolutions",
+    "embedding": "embeddings",
+    "bias": "biases",
+    "norm": "parameters of norms",
+    "vector": "vectors",
+}
+NAMED = 2  # parameters, at most
+
+
+def check_rule(rule: Rule, problem: Problem, kinds: Callable[[], Mapping[str, Kind]]) -> None:
+    """Raise UserError for a problem that a rule, or a part of it, cannot train.
+
+    `kinds` returns the kind of each of the problem's parameters, by name.
+    """
+    parts = rule.parts if isinstance(rule, Composed) else (Part(name_of(rule), type(rule)),)
+    if not any(issubclass(part.kind, Method) or part.wraps for part in parts):
+        return
+    for part in parts:
+        _check_part(part, problem)
+    rules = [part for part in parts if not part.wraps]
+    moved = {part: kinds_of(part.kind) for part in rules}  # type: ignore[arg-type]
+    if any(found is not None for found in moved.values()):
+        _check_kinds(parts, moved, problem, kinds())
+
+
+def _check_part(part: Part, problem: Problem) -> None:
+    """Raise UserError where a part asks what nobody can answer for the problem."""
+    own, kind = name_of(problem), part.kind
+    if getattr(kind, "linear_models", False) and not isinstance(problem, LinearModel):
+        what = f"{part.name} is for linear models, and {own} is none"
+        raise UserError(WHERE, what, OTHERS)
+    predicts = isinstance(problem, LinearModel | Network)
+    if getattr(kind, "needs_outputs", False) and not predicts:
+        what = (
+            f"{part.name} needs a linear model, or a network with a criterion, and {own} is neither"
+        )
+        raise UserError(WHERE, what, OTHERS)
+    if getattr(kind, "needs_curvature", False) and isinstance(problem, StatefulNetwork):
+        what = f"{part.name} needs Hessian products, which gdcli does not compute for {own}"
+        raise UserError(WHERE, what, OTHERS)
+
+
+def _check_kinds(
+    parts: tuple[Part, ...],
+    moved: Mapping[Part, frozenset[Kind] | None],
+    problem: Problem,
+    kinds: Mapping[str, Kind],
+) -> None:
+    """Raise UserError for a rule without a parameter to move, and for parameters without a rule."""
+    own, there = name_of(problem), set(kinds.values())
+    for part, found in moved.items():
+        if found is not None and not found & there:
+            what = f"{part.name} moves {_words(found)}, and {own} has none"
+            others = [other for other in parts if other is not part]
+            fix = f"use {REST}" if len(moved) == 1 else f"write {_joined(others)}"
+            raise UserError(WHERE, what, fix)
+    if None in moved.values():
+        return
+    whole: frozenset[Kind] = frozenset().union(*(found for found in moved.values() if found))
+    if left := [name for name, kind in kinds.items() if kind not in whole]:
+        rules = _and([part.name for part in moved])
+        verb = "moves" if len(moved) == 1 else "move"
+        what = f"{rules} {verb} {_words(whole)}, which {_named(left)} of {own} "
+        what += "is not" if len(left) == 1 else "are not"
+        last = max(parts.index(part) for part in moved)
+        rest = Part(REST, Rule)
+        fix = f"write {_joined([*parts[: last + 1], rest, *parts[last + 1 :]])}"
+        raise UserError(WHERE, what, fix)
+
+
+def _named(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    if len(names) <= NAMED + 1:
+        return _and(names)
+    return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} more parameters"
+
+
+def _and(words: list[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def _words(kinds: Iterable[Kind]) -> str:
+    """Return kinds of parameters in words."""
+    return _and([words for kind, words in PLURAL.items() if kind in set(kinds)])
+
+
+def _joined(parts: Iterable[Any]) -> str:
+    return "+".join(part.name for part in parts)
