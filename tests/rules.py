@@ -8,11 +8,6 @@ from gdcli.method import Method
 NAMES = OPTIMIZERS.built_in()
 METHODS = [name for name in NAMES if issubclass(OPTIMIZERS.find(name, ""), Method)]
 LINEAR = [n for n in METHODS if getattr(OPTIMIZERS.find(n, ""), "linear_models", False)]
-# The first edition's: tried on every problem, the others on some of each family.
-FIRST = (
-    *("adadelta", "adagrad", "adam", "adamw", "amsgrad", "lion", "momentum", "nadam", "nesterov"),
-    *("radam", "rmsprop", "sign-sgd", "vanilla"),
-)
 
 
 def whole(name: str) -> str:

@@ -25,6 +25,12 @@ PROGRAMS = (
 )
 PLAIN = ("vanilla", "momentum", "adam")  # optimizers that every problem meets: no state, one, two
 
+# The first edition's: tried on every problem, the others on some of each family.
+FIRST = (
+    *("adadelta", "adagrad", "adam", "adamw", "amsgrad", "lion", "momentum", "nadam", "nesterov"),
+    *("radam", "rmsprop", "sign-sgd", "vanilla"),
+)
+
 Case: TypeAlias = Callable[[Mapping[str, Any]], bool]  # of the values that a case has
 
 
@@ -34,8 +40,11 @@ def of_a_program(case: Mapping[str, Any]) -> bool:
 
 
 def of_a_program_or_plain(case: Mapping[str, Any]) -> bool:
-    """Return whether a case is of a program with any optimizer, or of any problem with a few."""
-    return of_a_program(case) or case["optimizer"] in PLAIN
+    """Return whether a case is of a program with many optimizers, or any problem with a few.
+
+    tests/laws has the laws of all optimizers.
+    """
+    return (of_a_program(case) and case["optimizer"] in FIRST) or case["optimizer"] in PLAIN
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,15 @@ SLOW = (
             "tests/engine/test_engines.py::test_every_problem_with_every_optimizer",
         ),
         of_a_program_or_plain,
+    ),
+    Slow(
+        "every rule in stacks and beside references: tests/laws has their laws on a small network",
+        ("tests/optimizers/test_*.py",),
+    ),
+    Slow(
+        "the state of every rule, kept at every step",
+        ("tests/engine/test_recorder_checkpoint.py::test_every_optimizer_keeps_all_of_its_state",),
+        lambda case: case["optimizer"] in (*FIRST, "lbfgs", "muon+adam", "soap", "adam+ema"),
     ),
     Slow(
         "products of problems with orders, precisions and subsets of a grid",

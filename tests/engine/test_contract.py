@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.engine.examples import examples_of
 from tests.grids import TRAINABLE, Trained, experiment, only, train
-from tests.rules import FIRST, LINEAR, NAMES, whole
+from tests.rules import LINEAR, NAMES, whole
+from tests.slow import FIRST
 
 SMALL: dict[str, dict[str, Any]] = {
     "autoencoder": {"dataset": "wine", "hidden": "6", "code": "3"},
