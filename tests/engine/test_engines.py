@@ -18,6 +18,7 @@ from gdcli.experiment.grid import Axes, Grid, Training
 from gdcli.problem import Data, Network
 from tests.engine.test_contract import NOISY, PAIRS, SMALL, methods
 from tests.grids import TRAINABLE, Trained, assert_agree, experiment, only, train, train_experiment
+from tests.rules import whole
 
 FEW = {"lr": "0.001,0.003", "seed": "5", "steps": "8", "record": "4", "batch_size": "7"}
 
@@ -41,12 +42,13 @@ def test_every_problem_with_every_optimizer(problem: str, optimizer: str) -> Non
         options_of(problem),
         **FEW,
         method=methods(problem),
-        optimizer=optimizer,
+        optimizer=whole(optimizer),
         dtype="float64",
     )
     assert len(found) in {2, 6}
     for run in found.values():
-        assert len(set(run.losses)) == len(run.steps) == 3  # it moves
+        assert len(run.steps) == 3
+        assert len(set(run.losses)) >= 2  # it moves, if not in the first steps
 
 
 SETTINGS: list[dict[str, str]] = [

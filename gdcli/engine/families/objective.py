@@ -84,6 +84,11 @@ class Objective(Generic[P]):
         """Return what is recorded besides the loss; `part` is "train" or "test"."""
         return self.problem.metrics(params, batch) if part == "train" else {}
 
+    @property
+    def penalty(self) -> dict[str, float]:
+        """The strength of the penalty on each parameter that has one."""
+        return {}
+
     @contextmanager
     def in_step(self, seed: int, step: int) -> Iterator[None]:
         """Compute as a step of a trial does: with its random numbers, in training mode."""
@@ -191,6 +196,11 @@ class OfLinearModel(Objective[LinearModel]):
             found[f"{part}_{HITS}"] = right.sum(0) / len(z)
         return found
 
+    @property
+    def penalty(self) -> dict[str, float]:
+        """The strength of the penalty on the weights."""
+        return {"weight": self.problem.l2}
+
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return the predictions, (examples, outputs)."""
         return batch["x"] @ params["weight"] + params["bias"]
@@ -246,6 +256,11 @@ class OfNetwork(Objective[Network]):
                 yield
         finally:
             self.training = False
+
+    @property
+    def penalty(self) -> dict[str, float]:
+        """The strength of the penalty on each weight."""
+        return dict.fromkeys(self.weights, self.problem.l2)
 
     def restore(self, buffers: Tensors) -> None:
         """Take buffers back that a pass has moved."""

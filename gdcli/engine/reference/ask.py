@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -39,6 +39,7 @@ class TrialAsk:
     predictions: int = 0  # of an example, by a linear model
     l2: float = 0.0
     order: Tensor | None = None  # the indices of the batch's examples; None: all of them
+    penalty: Mapping[str, float] = field(default_factory=dict)  # l2 of the parameters that have it
     seen: int = 0  # examples asked for so far
 
     def __call__(self, params: Params) -> Slopes:
@@ -88,7 +89,10 @@ class TrialAsk:
         (slope,) = torch.autograd.grad(self.cost(free), free, create_graph=True)
         (bent,) = torch.autograd.grad(slope, free, pushed, materialize_grads=True)
         found = torch.autograd.grad(z, held, bent, materialize_grads=True)
-        return dict(zip(leaves, found, strict=True))
+        return {
+            name: product + self.penalty.get(name, 0.0) * direction[name]
+            for name, product in zip(leaves, found, strict=True)
+        }
 
     @property
     def chosen(self) -> Tensor:

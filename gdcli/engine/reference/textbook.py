@@ -290,6 +290,7 @@ class MethodSteps(Steps):
             outputs=once(lambda p: objective.outputs(p, batch)),
             cost=lambda z: objective.cost_of(z, batch),
             full_batch=self.full_batch,
+            penalty=objective.penalty,
             epoch=given.plan.steps_per_epoch,
             predictions=predictions,
             l2=l2,
