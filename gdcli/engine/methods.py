@@ -18,7 +18,7 @@ from torch.utils import _pytree as pytree
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import NumPy, Torch
-from gdcli.engine.families.find import of_linear_model
+from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
 from gdcli.engine.steps.stepper import Stepper

@@ -71,13 +71,6 @@ def kinds_of(problem: Problem, data_seed: int) -> dict[str, Kind]:
     return family_of(problem).kinds(problem, load(problem, data_seed))
 
 
-def of_linear_model(problem: Problem, data: Data) -> tuple[int, float]:
-    """Return the predictions of an example and the strength of the penalty; else 0 and 0."""
-    if not isinstance(problem, LinearModel):
-        return 0, 0.0
-    return data.train["y"].shape[1], problem.l2
-
-
 def alone(trial: Trial) -> bool:
     """Return whether a trial's optimizer trains it by itself: torch's own, and some of users'."""
     rule = trial.optimizer

@@ -23,7 +23,6 @@ from gdcli.engine.families.find import (
     family_of,
     kinds_of,
     needs_torch,
-    of_linear_model,
     pieces_for,
     precision,
 )
@@ -37,6 +36,7 @@ from gdcli.engine.layout import TrialLayout
 from gdcli.engine.own_rules import why_alone
 from gdcli.engine.plan import CAUSES, Plan, Watched, plan_of, watched
 from gdcli.engine.programs.first_axis import FirstAxis
+from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
 from gdcli.engine.reference.ask import TrialAsk, clipped
