@@ -50,7 +50,7 @@ def _check_part(part: Part, problem: Problem) -> None:
     """Raise UserError where a part asks what nobody can answer for the problem."""
     own, kind = name_of(problem), part.kind
     if getattr(kind, "linear_models", False) and not isinstance(problem, LinearModel):
-        what = f"{part.name} is for linear models, and {own} is none"
+        what = f"{part.name} is for linear models, and {own} is not one"
         raise UserError(WHERE, what, OTHERS)
     predicts = isinstance(problem, LinearModel | Network)
     if getattr(kind, "needs_outputs", False) and not predicts:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import pytest
 
+from gdcli.engine.refusals import check_rule
+from gdcli.errors import UserError
+from gdcli.method import Method
+from gdcli.problem import StatefulNetwork
 from tests.cli.command_line import Shell
 
 MATRICES = '''"""Descent of matrices alone."""
@@ -43,7 +50,7 @@ class Curved(Method):
         return {n: g + bent[n] for n, g in grad.items()}, state
 '''
 FILES = {"matrices.py": MATRICES, "curved.py": CURVED}
-LINEAR = "is for linear models, and {} is none; use adamw or another optimizer that takes"
+LINEAR = "is for linear models, and {} is not one; use adamw or another optimizer that takes"
 REFUSED = [
     ("mlp", "svrg", "svrg " + LINEAR.format("mlp")),
     ("mlp", "adam,saga", "saga " + LINEAR.format("mlp")),
@@ -54,8 +61,8 @@ REFUSED = [
         "logistic-regression",
         "saga+clip-value",
         (
-            "clip-value changes the gradient of a batch, and saga makes its own, example by example; "
-            "leave clip-value out"
+            "clip-value changes the gradient of a batch, and saga makes its own, "
+            "example by example; leave clip-value out"
         ),
     ),
     (
@@ -143,3 +150,32 @@ def test_a_file_of_experiments_is_refused_too(own: Shell) -> None:
 )
 def test_what_a_rule_can_train_is_trained(own: Shell, problem: str, optimizer: str) -> None:
     assert own("run", problem, "--optimizer", optimizer, "--steps", "2", "-q") == 0
+
+
+@dataclass(frozen=True)
+class Bent(Method):
+    """A rule that asks for Hessian products."""
+
+    needs_curvature = True
+
+
+@dataclass(frozen=True)
+class Whole(StatefulNetwork):
+    """A module with a loss of its own, which is never made."""
+
+    def load(self, rng: Any) -> Any:
+        """Fail: nothing is to be loaded."""
+        raise AssertionError
+
+    def module(self, data: Any) -> Any:
+        """Fail: nothing is to be made."""
+        raise AssertionError
+
+    def losses(self, module: Any, batch: Any) -> Any:
+        """Fail: nothing is to be computed."""
+        raise AssertionError
+
+
+def test_hessian_products_of_a_network_with_a_loss_of_its_own_are_refused() -> None:
+    with pytest.raises(UserError, match="Hessian products, which gdcli does not compute for"):
+        check_rule(Bent(), Whole(), dict)
