@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.datasets.contents import free, human
 from gdcli.datasets.out_of_core import numbers_held, some_of, streamed
@@ -17,6 +18,7 @@ from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of, load
 from gdcli.engine.families.find import (
     alone,
+    kinds_of,
     needs_torch,
     pieces_for,
     precision,
@@ -25,9 +27,11 @@ from gdcli.engine.families.find import (
 )
 from gdcli.engine.layout import BENT, ON_A_GPU
 from gdcli.engine.plan import Plan, plan_of
+from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.fields import show
+from gdcli.method import Kind, Method
 from gdcli.problem import Problem
 
 if TYPE_CHECKING:
@@ -146,6 +150,7 @@ def batch_memory(batch: TrialBatch, data: Data, device: str = "cpu") -> int:
     measures = trial.training.measures
     held_weights = 10 + sum(measure.vectors for measure in measures)
     weights = stacked * held_weights * _parameters(trial.problem, trial.training.data_seed) * size
+    weights += stacked * TABLES * _remembered(trial, data) * size
     orders = 0 if trial.method == "gd" else 16 * seeds * plan.examples
     columns = 3 + len(trial.curve_columns)
     # A recorded number is held as an array, as text of some 20 characters, and joined to a file.
@@ -167,6 +172,7 @@ def batch_memory(batch: TrialBatch, data: Data, device: str = "cpu") -> int:
 
 PREDICTED = 4  # numbers for each of an example that a linear model predicts, and projects
 SLACK = 1.6  # times the activations: gaps between them, and the kernels' own buffers
+TABLES = 3  # a table by example before a step, after it, and what is on the way
 STACK = 2**31  # bytes of a CPU's stack beyond one trial: larger stacks are no faster
 
 
@@ -201,6 +207,40 @@ def _parameters(problem: Problem, data_seed: int) -> int:
     """Return the number of parameters of one trial."""
     start = starting_point(problem, load(problem, data_seed), 0)
     return sum(value.size for value in start.values())
+
+
+@dataclass
+class _Known:
+    """What a method may know of its trial before it trains."""
+
+    kind: Mapping[str, Kind]
+    horizon: int
+    examples: int
+    epoch: int
+    predictions: int
+    l2: float
+
+
+def _remembered(trial: Trial, data: Data) -> int:
+    """Return how many numbers a rule keeps that remembers every example of one trial."""
+    rule, problem = trial.optimizer, trial.problem
+    if not (isinstance(rule, Method) and rule.linear_models):
+        return 0
+    import torch
+
+    start = starting_point(problem, load(problem, trial.training.data_seed), 0)
+    params = {name: torch.empty(array.shape, device="meta") for name, array in start.items()}
+    plan = plan_of(trial, data.examples)
+    kinds = kinds_of(problem, trial.training.data_seed)
+    about = _Known(
+        kinds, plan.steps, data.examples, plan.steps_per_epoch, *of_linear_model(problem, data)
+    )
+    return _size(rule.init(params, about))
+
+
+def _size(state: Any) -> int:
+    """Return how many numbers are in a state."""
+    return sum(map(_size, state.values())) if isinstance(state, dict) else int(state.numel())
 
 
 def parse(text: str) -> int:
