@@ -1,4 +1,4 @@
-"""SAGA: each gradient is corrected by the last gradients of all examples, without a bias."""
+"""SAGA: each gradient is corrected by the last gradients of all examples."""
 
 from __future__ import annotations
 
