@@ -11,6 +11,8 @@ import numpy as np
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
+from gdcli.engine.families.find import check_trial
+from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.experiment.grid import Trial
 
@@ -88,6 +90,15 @@ def _assert_close(found: np.ndarray, values: np.ndarray, name: str) -> None:
     finite &= np.isfinite(found)
     scale = np.maximum(abs(values[finite]), 1e-6 * abs(values[0]))
     assert (abs(found[finite] - values[finite]) <= close * scale).all(), name
+
+
+def takes(problem: str, optimizer: str, options: dict[str, Any] | None = None) -> bool:
+    """Return whether a problem can be trained with an optimizer."""
+    try:
+        check_trial(experiment(problem, options, optimizer=optimizer).grid.trials[0])
+    except UserError:
+        return False
+    return True
 
 
 def only(trained: dict[str, Trained]) -> Trained:

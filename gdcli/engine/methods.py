@@ -19,13 +19,13 @@ from torch.utils import _pytree as pytree
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import NumPy, Torch
+from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
 from gdcli.mapped import mapped, together
 from gdcli.method import Kind
-from gdcli.problem import LinearModel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,16 +35,9 @@ if TYPE_CHECKING:
     from gdcli.engine.recorder import TrainingState
     from gdcli.experiment.grid import Trial
     from gdcli.method import Method
-    from gdcli.problem import Array, Data, Params, Problem
+    from gdcli.problem import Array, Data, Params
 
 STATE, SEEN = "state", "seen"  # what a stack of methods keeps besides the parameters
-
-
-def of_linear_model(problem: Problem, data: Data) -> tuple[int, float]:
-    """Return the predictions of an example and the strength of the penalty; else 0 and 0."""
-    if not isinstance(problem, LinearModel):
-        return 0, 0.0
-    return data.train["y"].shape[1], problem.l2
 
 
 class Taken(NamedTuple):

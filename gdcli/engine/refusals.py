@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gdcli.catalog.catalog import name_of
 from gdcli.catalog.composed import Composed, Part, kinds_of
+from gdcli.catalog.user_code import name_in, relative, source_of
 from gdcli.errors import UserError
 from gdcli.method import Method
 from gdcli.optimizer import Rule
@@ -49,7 +50,7 @@ def _check_part(part: Part, problem: Problem) -> None:
     """Raise UserError where a part asks what nobody can answer for the problem."""
     own, kind = name_of(problem), part.kind
     if getattr(kind, "linear_models", False) and not isinstance(problem, LinearModel):
-        what = f"{part.name} is for linear models, and {own} is none"
+        what = f"{part.name} is for linear models, and {own} is not one"
         raise UserError(WHERE, what, OTHERS)
     predicts = isinstance(problem, LinearModel | Network)
     if getattr(kind, "needs_outputs", False) and not predicts:
@@ -107,5 +108,15 @@ def _words(kinds: Iterable[Kind]) -> str:
     return _and([words for kind, words in PLURAL.items() if kind in set(kinds)])
 
 
-def _joined(parts: Iterable[Any]) -> str:
-    return "+".join(part.name for part in parts)
+def _joined(parts: Iterable[Part]) -> str:
+    """Return parts as they are typed together: a file of the user's own by its path."""
+    return "+".join(map(_typed, parts))
+
+
+def _typed(part: Part) -> str:
+    source = source_of(part.kind)
+    if source is None:
+        return part.name
+    if source.file and name_in(source.file) == part.name:
+        return relative(source.file)
+    return f"{part.kind.__module__}:{part.kind.__qualname__}"

@@ -48,6 +48,7 @@ class AdaHessian(Method):
 
     decoupled: ClassVar[bool] = True
     default_lr: ClassVar[float | None] = 0.1
+    needs_curvature: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with means of 0."""

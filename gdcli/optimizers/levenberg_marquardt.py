@@ -37,6 +37,7 @@ class LevenbergMarquardt(Method):
     ] = 0.5
 
     default_lr: ClassVar[float] = 1.0
+    needs_outputs: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with the damping given, which first grows by a factor of 2."""

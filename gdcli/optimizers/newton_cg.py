@@ -39,6 +39,7 @@ class NewtonCg(Method):
     trials: Annotated[int, "largest number of points tried in one search", Ge(1)] = 25
 
     default_lr: ClassVar[float] = 1.0
+    needs_curvature: ClassVar[bool] = True
 
     def step(
         self, params: Params, state: State, ask: Ask, lr: Array, step: int

@@ -1,4 +1,4 @@
-"""SAGA: each gradient is corrected by the last gradients of all examples, without a bias."""
+"""SAGA: each gradient is corrected by the last gradients of all examples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gdcli.method import Method
 from gdcli.optimizers.sag import renewed, table_of
 from gdcli.optimizers.svrg import penalised, with_decay
-from gdcli.trees import add
+from gdcli.trees import add, scaled
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 class Saga(Method):
     """param -= lr * (grad - last grad of the batch + mean of all last grads), for linear models.
 
-    (Defazio, Bach and Lacoste-Julien 2014, equation 1; all last gradients are 0 at the start.) A
-    gradient is kept as its slope in the prediction; that of the penalty is exact at every step.
-    --clip-norm clips the corrected gradient. Each problem has its own rate: 1 / (3 L), L the
-    largest curvature of an example's loss.
+    (Defazio, Bach and Lacoste-Julien 2014, equation 1. The table is empty at the start, and the
+    mean is over the examples seen so far, as in scikit-learn.) A gradient is kept as its slope in
+    the prediction; that of the penalty is exact at every step. --clip-norm clips the corrected
+    gradient. Each problem has its own rate: 1 / (3 L), L the largest curvature of an example's
+    loss.
     """
 
     linear_models: ClassVar[bool] = True
@@ -36,5 +37,6 @@ class Saga(Method):
     ) -> tuple[Params, State]:
         """Return the corrected gradient, and the table with the batch's new slopes."""
         change, after = renewed(params, state, ask)
-        found = add(state["mean"], ask.mean_gradient(params, change))
+        mean = scaled(ask.examples / after["seen"].sum(), state["mean"])
+        found = add(mean, ask.mean_gradient(params, change))
         return with_decay(self, penalised(found, params, ask), params, ask), after

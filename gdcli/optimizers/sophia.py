@@ -42,6 +42,7 @@ class Sophia(Method):
 
     decoupled: ClassVar[bool] = True
     default_lr: ClassVar[float | None] = 6e-4
+    needs_curvature: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with means of 0."""

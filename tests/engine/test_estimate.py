@@ -232,3 +232,14 @@ def test_without_such_a_file_it_is_all_the_memory(
     sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 1000}
     monkeypatch.setattr("os.sysconf", sizes.__getitem__)
     assert free() == 4096000
+
+
+@pytest.mark.parametrize(("optimizer", "numbers"), [("saga", 455 * 2), ("finito", 455 * 33)])
+def test_a_memory_of_every_example_counts(optimizer: str, numbers: int) -> None:
+    def needed(rule: str) -> int:
+        given = experiment("logistic-regression", {}, method="sgd", optimizer=rule, lr="0.1")
+        (batch,) = batches_of(given.grid.cohorts)
+        return batch_memory(batch, examples_of(batch.trials[0]))
+
+    more = needed(optimizer) - needed("adamw+ema")
+    assert numbers * 8 < more < 40 * numbers * 8

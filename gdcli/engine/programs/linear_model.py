@@ -37,7 +37,7 @@ from gdcli.engine.programs.program import (
     derivative_along,
 )
 from gdcli.engine.theory.curvature import linear_model_curvature
-from gdcli.problem import Array, Batch, Data, LinearModel, OfClasses, Params
+from gdcli.problem import Array, Batch, Data, LinearModel, OfClasses, Params, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -390,6 +390,13 @@ class LinearModelProgram(Program):
     def penalty(self, weight: Array) -> Array:
         """Return the penalty of each trial, of the layout's shape."""
         return 0.5 * self.model.l2 * self.sum_per_trial(weight[..., :-1, :] ** 2)
+
+
+def of_linear_model(problem: Problem, data: Data) -> tuple[int, float]:
+    """Return the predictions of an example and the strength of the penalty; else 0 and 0."""
+    if not isinstance(problem, LinearModel):
+        return 0, 0.0
+    return data.train["y"].shape[1], problem.l2
 
 
 def repeated(y: Array, width: int) -> Array:

@@ -35,10 +35,10 @@ from gdcli.engine.families.objective import (
     tensors,
 )
 from gdcli.engine.layout import TrialLayout
-from gdcli.engine.methods import of_linear_model
 from gdcli.engine.own_rules import why_alone
 from gdcli.engine.plan import CAUSES, Plan, Watched, plan_of, watched
 from gdcli.engine.programs.first_axis import FirstAxis
+from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
 from gdcli.engine.reference.ask import TrialAsk, clipped
