@@ -121,6 +121,14 @@ SLOW = (
         lambda case: case["name"] in ("linear-regression", "mlp-relu") or case["how"] == "sgd",
     ),
     Slow(
+        "products of problems with every method: one of each kind, and the laws of all, are enough",
+        (
+            "tests/engine/test_methods.py::test_a_trial_beside_one_that_diverges_is_*",
+            "tests/engine/test_methods.py::test_it_goes_on_from_every_state_with_the_same_bits",
+        ),
+        lambda case: case["optimizer"] in ("soap", "lbfgs", "momentum+sam", "momentum+ema"),
+    ),
+    Slow(
         "products of layers with precisions and methods",
         ("tests/engine/layers/test_modules.py::test_a_trial_in_a_grid_equals_the_trial_alone",),
         lambda case: (case["dtype"], case["method"]) == ("float64", "minibatch"),
