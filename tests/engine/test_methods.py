@@ -115,7 +115,7 @@ def test_settings_that_vary_within_a_stack_change_no_bit() -> None:
         {"weight_decay": 0.1},
         {"weight_decay": 0.7},
     ]
-    rules: list[Rule] = [muon(**change) for change in changes]  # type: ignore[arg-type]
+    rules: list[Rule] = [muon(**change) for change in changes]
     together = of_rules(rules, **how)
     assert len(cohorts_of([run.trial for run in together])) < len(rules)
     for rule, run in zip(rules, together, strict=True):
@@ -213,17 +213,16 @@ class Normalized(Network):
         return nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 2))
 
 
-def normalized(optimizer: str, **grid: str) -> tuple[Trial, ...]:
+def normalized(**grid: Any) -> tuple[Trial, ...]:
     """Return trials of the network with batch normalization."""
-    given = {"method": "minibatch", "batch_size": "10", "steps": "6", "dtype": "float64", **grid}
-    trials = experiment("quadratic", optimizer=optimizer, **{**given, "method": "gd"}).grid.trials
+    trials = experiment("quadratic", steps="6", dtype="float64", **grid).grid.trials
     return tuple(
         replace(trial, problem=Normalized(), method="minibatch", batch_size=10) for trial in trials
     )
 
 
 def test_running_statistics_are_those_of_the_averaged_point() -> None:
-    trials = normalized("momentum+ema", lr="0.01,0.3", seed="0:1")
+    trials = normalized(optimizer="momentum+ema", lr="0.01,0.3", seed="0:1")
     (batch,) = batches_of(cohorts_of(trials))
     data, points = examples_of(trials[0]), list[Any]()
     _, curves = train_batch(
@@ -241,14 +240,14 @@ def test_running_statistics_are_those_of_the_averaged_point() -> None:
             loss = nn.functional.cross_entropy(module(x), y)
             inputs = module[0](torch.from_numpy(data.train["x"]))  # type: ignore[index]
         assert float(loss) == pytest.approx(curves.values["test_loss"][-1, i], rel=1e-12)
-        # Statistics of all 30 examples at this point: from passes whose share of the first is small.
+        # Statistics of all examples at this point, but for a small share of the first ones.
         np.testing.assert_allclose(buffers["1.running_mean"][i], inputs.mean(0), rtol=0.02)
         np.testing.assert_allclose(buffers["1.running_var"][i], inputs.var(0), rtol=0.02)
 
 
 @pytest.mark.parametrize("optimizer", ["momentum+ema", "momentum+sam", "schedule-free-sgd"])
 def test_batch_normalization_is_as_in_a_plain_loop(optimizer: str) -> None:
-    trials = normalized(optimizer, lr="0.1", seed="0:1", record="step")
+    trials = normalized(optimizer=optimizer, lr="0.1", seed="0:1", record="step")
     fast = train_batches(batches_of(cohorts_of(trials)))
     assert_agree(fast, train_batches(batches_of(cohorts_of(trials), "reference")))
     assert resumed_as_whole(trials) == 6

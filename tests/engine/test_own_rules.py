@@ -141,7 +141,7 @@ class Listed(Descent):
         return params, {"deep": [*params.values()]}
 
 
-MAPPED = {
+MAPPED: dict[type[Method], str | None] = {
     Descent: None,
     Curved: None,
     Item: "torch.func.vmap cannot map it: ",
