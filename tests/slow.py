@@ -196,6 +196,7 @@ SLOW = (
             "tests/cli/test_quantization.py::test_workers_shards_and_a_rerun_agree",
             "tests/cli/test_seams.py::test_the_reference_engines_runs_are_shared_merged_*",
             "tests/engine/test_streaming.py::test_a_run_from_disk_is_resumed_shared_and_verified",
+            "tests/runs/test_methods.py",
             "tests/runs/test_measuring.py::test_workers_and_shards_write_the_same_bytes_and_*",
             "tests/runs/test_work.py::test_a_retry_runs_the_failed_trials_alone",
             "tests/executors/test_worker.py::test_a_network_has_the_same_bytes_too",
