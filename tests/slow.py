@@ -129,6 +129,14 @@ SLOW = (
         lambda case: case["optimizer"] in ("soap", "lbfgs", "momentum+sam", "momentum+ema"),
     ),
     Slow(
+        "every law of every method: one method of each kind is enough",
+        ("tests/laws/test_of_methods.py::test_methods_keep_the_laws",),
+        lambda case: (
+            case["name"]
+            in ("lars", "soap", "lbfgs", "prodigy", "gauss-newton", "momentum+sam", "momentum+ema")
+        ),
+    ),
+    Slow(
         "products of layers with precisions and methods",
         ("tests/engine/layers/test_modules.py::test_a_trial_in_a_grid_equals_the_trial_alone",),
         lambda case: (case["dtype"], case["method"]) == ("float64", "minibatch"),
