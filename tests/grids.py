@@ -28,6 +28,7 @@ class Trained:
     steps: list[int]
     values: dict[str, np.ndarray]
     ended: int
+    seen: Sequence[int] = ()  # examples asked for before each point; empty where the plan tells
 
     @property
     def losses(self) -> np.ndarray:
@@ -65,7 +66,8 @@ def train_batches(batches: Sequence[TrialBatch], device: str = "cpu") -> dict[st
         for i, trial in enumerate(batch.trials):
             n = int(curves.length[i])
             values = {name: v[:n, i] for name, v in curves.values.items()}
-            trained[trial.id] = Trained(trial, curves.steps[:n], values, int(curves.ended[i]))
+            seen = [] if curves.seen is None else curves.seen[:n, i].tolist()
+            trained[trial.id] = Trained(trial, curves.steps[:n], values, int(curves.ended[i]), seen)
     return trained
 
 

@@ -139,6 +139,22 @@ SLOW = (
         lambda case: case["name"] in ("linear-regression", "mlp-relu") or case["how"] == "sgd",
     ),
     Slow(
+        "products of problems with every method: one of each kind, and the laws of all, are enough",
+        (
+            "tests/engine/test_methods.py::test_a_trial_beside_one_that_diverges_is_*",
+            "tests/engine/test_methods.py::test_it_goes_on_from_every_state_with_the_same_bits",
+        ),
+        lambda case: case["optimizer"] in ("soap", "lbfgs", "momentum+sam", "momentum+ema"),
+    ),
+    Slow(
+        "every law of every method: one method of each kind is enough",
+        ("tests/laws/test_of_methods.py::test_methods_keep_the_laws",),
+        lambda case: (
+            case["name"]
+            in ("lars", "soap", "lbfgs", "prodigy", "gauss-newton", "momentum+sam", "momentum+ema")
+        ),
+    ),
+    Slow(
         "products of layers with precisions and methods",
         ("tests/engine/layers/test_modules.py::test_a_trial_in_a_grid_equals_the_trial_alone",),
         lambda case: (case["dtype"], case["method"]) == ("float64", "minibatch"),
@@ -206,6 +222,7 @@ SLOW = (
             "tests/cli/test_quantization.py::test_workers_shards_and_a_rerun_agree",
             "tests/cli/test_seams.py::test_the_reference_engines_runs_are_shared_merged_*",
             "tests/engine/test_streaming.py::test_a_run_from_disk_is_resumed_shared_and_verified",
+            "tests/runs/test_methods.py",
             "tests/runs/test_measuring.py::test_workers_and_shards_write_the_same_bytes_and_*",
             "tests/runs/test_work.py::test_a_retry_runs_the_failed_trials_alone",
             "tests/executors/test_worker.py::test_a_network_has_the_same_bytes_too",

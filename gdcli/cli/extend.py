@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, Catalogue
+from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, WRAPPERS, Catalogue
 from gdcli.cli.options import RUN, Screen, checked_file, collect_errors, one_of, options_from, read
 from gdcli.errors import UserError
 from gdcli.experiment.toml import SCHEMA_FILE
@@ -27,12 +27,16 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,99}")
 TRIES = {
     "problem": "gdcli run ./{0}.py",
     "optimizer": "gdcli run quadratic --optimizer vanilla,./{0}.py",
+    "method": "gdcli run quadratic --optimizer vanilla,./{0}.py",
+    "wrapper": "gdcli run quadratic --optimizer momentum,momentum+./{0}.py",
     "schedule": "gdcli run quadratic --schedule constant,./{0}.py",
     "experiment": "gdcli sweep {0}.toml",
 }
 TAKEN: dict[str, Catalogue[Any]] = {
     "problem": PROBLEMS,
     "optimizer": OPTIMIZERS,
+    "method": OPTIMIZERS,
+    "wrapper": WRAPPERS,
     "schedule": SCHEDULES,
 }
 
@@ -44,7 +48,9 @@ def new(
         str,
         typer.Argument(
             metavar="KIND",
-            help="what to write: problem, optimizer, schedule or experiment",
+            help="what to write: problem, optimizer (of each coordinate by itself), method (an "
+            "optimizer of all parameters at once), wrapper (of any optimizer), schedule or "
+            "experiment",
             autocompletion=one_of(lambda: TRIES),
         ),
     ],

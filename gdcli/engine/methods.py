@@ -261,10 +261,15 @@ class StackedMethod(StackedRule):
         return {name: self.tensor(a) for name, a in self.program.apart(params).items()}
 
     def together(self, apart: Params) -> Params:
-        """Return the program's parameters, of tensors with the places first."""
-        if self.numpy:
-            apart = {name: tensor.numpy() for name, tensor in apart.items()}
-        return self.program.together(apart)
+        """Return the program's parameters, of tensors with the places first.
+
+        They are in the order in memory that they have after a checkpoint: products have other last
+        bits in another.
+        """
+        if not self.numpy:
+            return self.program.together(apart)
+        held = self.program.together({name: tensor.numpy() for name, tensor in apart.items()})
+        return {name: np.ascontiguousarray(array) for name, array in held.items()}
 
     def _one(self, numbers: Params) -> Method:
         """Return the method with the numbers of one trial."""

@@ -10,6 +10,7 @@ import pytest
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.laws.law import Kept, kept
 from gdcli.laws.laws import OptimizerLaws, ProblemLaws, ScheduleLaws, check
+from gdcli.optimizer import Optimizer
 from tests.grids import TRAINABLE
 from tests.own_code import BOWL, NET, RULE, SCHEDULE, write
 
@@ -39,9 +40,14 @@ def test_a_noisy_bowl_keeps_every_law() -> None:
     assert all_kept(kept(ProblemLaws(PROBLEMS.find("quadratic", ""), options)))
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS.built_in())
-def test_every_optimizer_keeps_every_law(name: str) -> None:
-    assert all_kept(kept(OptimizerLaws(OPTIMIZERS.find(name, ""))))
+RULES = {name: OPTIMIZERS.find(name, "") for name in OPTIMIZERS.built_in()}
+ELEMENTWISE = {name: rule for name, rule in RULES.items() if issubclass(rule, Optimizer)}
+
+
+# Those of all parameters have tests of their own: tests/laws/test_of_methods.py.
+@pytest.mark.parametrize("rule", ELEMENTWISE.values(), ids=ELEMENTWISE)
+def test_every_optimizer_keeps_every_law(rule: type[Optimizer]) -> None:
+    assert all_kept(kept(OptimizerLaws(rule)))
 
 
 @pytest.mark.parametrize("name", SCHEDULES.built_in())

@@ -180,3 +180,26 @@ def test_broken_laws_are_found(laws: Any, law: str, said: str) -> None:
     (found,) = kept([(law, dict(laws)[law])])
     assert found.result == "failed"
     assert said in found.detail
+
+
+IMPORTS = '''"""An example."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Gt
+
+from gdcli import trees
+from gdcli.method import Method
+
+
+'''
+
+
+def test_the_example_of_the_documentation_keeps_the_laws(tmp_path: Path) -> None:
+    page = Path(__file__).parents[2] / "docs" / "own.md"
+    _, _, after = page.read_text("utf-8").partition("```python\n@dataclass(frozen=True)\nclass ")
+    text, _, _ = f"@dataclass(frozen=True)\nclass {after}".partition("```")
+    (results,) = check(str(write(tmp_path, "normalized.py", IMPORTS + text)), "test").values()
+    assert [r for r in results if r.result != "passed"] == []
+    assert [r.law for r in results] == LAWS

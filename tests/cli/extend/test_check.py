@@ -16,7 +16,7 @@ from gdcli.fields import show
 from tests.cli.command_line import Shell
 from tests.own_code import BOWL, RULE, write
 
-KINDS = ["problem", "optimizer", "schedule", "experiment"]
+KINDS = ["problem", "optimizer", "method", "wrapper", "schedule", "experiment"]
 
 
 def test_a_file_is_checked_law_by_law(shell: Shell) -> None:
@@ -102,7 +102,7 @@ def test_a_schema_that_is_there_is_left_as_it_is(shell: Shell) -> None:
     assert SCHEMA_FILE not in shell.out
 
 
-@pytest.mark.parametrize("kind", KINDS[:3])
+@pytest.mark.parametrize("kind", KINDS[:5])
 def test_a_starter_is_as_well_kept_as_gdclis_own_code(shell: Shell, kind: str) -> None:
     assert shell("new", kind, "my_own") == 0
     root = Path(__file__).parents[3]

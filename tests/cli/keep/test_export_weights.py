@@ -17,6 +17,7 @@ import torch
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from gdcli.engine.examples import examples_of
+from gdcli.engine.sampling import SETTLING
 from gdcli.experiment.grid import Trial
 from gdcli.experiment.toml import load
 from tests.cli.command_line import Shell, gdcli
@@ -139,6 +140,7 @@ def loss_of(module: torch.nn.Module, part: dict[str, Any]) -> float:
         ("--optimizer", "torch:Adamax", "--lr", "0.02"),
         ("--method", "minibatch", "--lr", "0.05", "--engine", "reference"),
         ("--method", "minibatch", "--lr", "0.2", "--target-loss", "0.6"),
+        ("--method", "minibatch", "--optimizer", "muon+adamw+ema", "--lr", "0.02", "--seed", "0,1"),
     ],
 )
 def test_a_users_module_takes_the_state_dict_and_has_the_recorded_loss(
@@ -157,7 +159,9 @@ def test_a_users_module_takes_the_state_dict_and_has_the_recorded_loss(
     held = examples_of(trial_of(row))
     assert loss_of(module, held.train) == pytest.approx(row.final_train_loss, rel=1e-5)
     assert loss_of(module, held.test) == pytest.approx(row.final_test_loss, rel=1e-5)
-    assert state["one.norm.num_batches_tracked"] == row.steps
+    # The statistics of an averaged point are made anew, from as many batches whatever the steps.
+    batches = SETTLING if "muon+adamw+ema" in how else row.steps
+    assert state["one.norm.num_batches_tracked"] == batches
     assert state["one.norm.num_batches_tracked"].dtype == torch.int64
     exported(shell, "npz", row.trial, "net.npz", "--trust")
     with np.load("net.npz", allow_pickle=False) as arrays:
@@ -208,6 +212,7 @@ def test_built_in_networks_are_plain_sequences(
         ("char-lm", "--examples", "100", "--method", "minibatch"),
         ("svm", "--method", "sgd"),
         ("linear-regression", "--lr", "0.1,0.2", "--seed", "0:3"),
+        ("linear-regression", "--optimizer", "lbfgs,vanilla+average", "--lr", "0.1,1"),
     ],
 )
 def test_a_trial_of_any_program_is_the_same_when_it_is_alone(
@@ -419,3 +424,14 @@ def test_the_only_trial_need_not_be_named(shell: Shell) -> None:
     ran(shell, "linear-regression", "--epochs", "2", "--lr", "0.1,0.2", name="b")
     (line,) = shell.refuses("export", "b", "--to", "coefficients")
     assert line.startswith("--trial: coefficients takes one trial, and the run has 2; give one id")
+
+
+def test_the_point_that_a_rule_hands_out_is_exported(shell: Shell) -> None:
+    how = ("--dataset", "diabetes", "--optimizer", "vanilla+average", "--lr", "0.1")
+    row = ran(shell, "linear-regression", *how, "--epochs", "20").iloc[0]
+    exported(shell, "npz", row.trial, "w.npz")
+    held, train = np.load("w.npz"), examples_of(trial_of(row)).train
+    error = np.asarray(train["x"]) @ held["weight"] + held["bias"] - np.asarray(train["y"])
+    loss = 0.5 * float((error**2).mean())
+    assert loss == pytest.approx(row.final_train_loss, rel=1e-6)
+    assert row.final_raw_train_loss < 0.9 * loss  # the parameters themselves are further on
