@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
@@ -24,6 +24,8 @@ class GaussNewton(NewtonCg):
     """
 
     damping: Annotated[float, "added to the diagonal of the matrix", Ge(0)] = 0.0
+
+    needs_outputs: ClassVar[bool] = True
 
     def product(self, batch: Batch, x: Array, direction: Array) -> Array:
         """Return the damped Gauss-Newton matrix at x times a direction."""
