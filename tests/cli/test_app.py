@@ -82,8 +82,12 @@ def test_every_problem_stands_once_under_its_family(shell: Shell, command: str) 
         heading.strip(): re.findall(r"^    ([a-z0-9-]+)  ", part, re.MULTILINE)
         for heading, part in re.findall(r"^  (\S.*):\n((?:    .*\n)+)", below, re.MULTILINE)
     }
-    assert sorted(name for names in listed.values() for name in names) == PROBLEMS.names()
-    assert [*listed] == [*FAMILIES]
+    names = sorted(name for names in listed.values() for name in names)
+    if command == "explore":  # functions have no examples
+        assert set(names) < set(PROBLEMS.names())
+    else:
+        assert names == PROBLEMS.names()
+        assert [*listed] == [*FAMILIES]
     for family, names in listed.items():
         for name in names:
             contracts = [
@@ -134,8 +138,8 @@ OFFERED = {
     "gdcli opt": ["optimizers"],
     "gdcli run quad": ["quadratic"],
     "gdcli run quadratic --dim": ["--dim"],
-    "gdcli run quadratic --optimizer mom": ["momentum"],
-    "gdcli run quadratic --optimizer adamw,mom": ["adamw,momentum"],
+    "gdcli run quadratic --optimizer mome": ["momentum"],
+    "gdcli run quadratic --optimizer adamw,mome": ["adamw,momentum"],
     "gdcli run quadratic --optimizer adam,adamw+cau": ["adam,adamw+cautious"],
     "gdcli run quadratic --schedule cos": ["cosine"],
     "gdcli run quadratic --method gd,s": ["gd,sgd"],

@@ -78,7 +78,7 @@ def test_no_word_means_two_things() -> None:
         (("--optimizer", "Sign_SGD"), "did you mean 'sign-sgd'?"),
         (("--optimizer", "heavy-ball"), "did you mean 'momentum'?"),
         (("--optimizer", "NAG"), "did you mean 'nesterov'?"),
-        (("--optimizer", "lbfgs"), "did you mean 'torch:LBFGS'?"),
+        (("--optimizer", "bfgs"), "did you mean 'lbfgs'?"),
         (("--optimizer", "torch:adam"), "did you mean 'torch:Adam'?"),
         (("--optimizer", "minibatch"), "did you mean 'vanilla', with --method minibatch?"),
         (("--method", "adam"), "adam is an optimizer: write --optimizer adam"),
