@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
-from gdcli.optimizer import Rule
+from gdcli.arrays import spread
+from gdcli.optimizer import Optimizer, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,6 +82,9 @@ class Method(Rule):
     # Which kinds of parameters it moves; others need a second rule: muon+adamw. None: all kinds.
     kinds: ClassVar[frozenset[Kind] | None] = None
     linear_models: ClassVar[bool] = False  # True: it is a rule for linear models only
+    # True: its code takes arrays with further axes in front, which numbers and the loss have too.
+    # The engine then calls it with all trials at once, and maps nothing. It is not inherited.
+    stacks: ClassVar[bool] = False
 
     def init(self, params: Params, about: About) -> State:
         """Return the state before the first step: tensors of any shapes, by name."""
@@ -116,13 +120,19 @@ class Method(Rule):
         loss, grad = ask(params)
         if self.decoupled or not self.decays:
             return loss, grad
-        return loss, {name: g + self.weight_decay * params[name] for name, g in grad.items()}
+        return loss, {n: g + spread(self.weight_decay, g) * params[n] for n, g in grad.items()}
 
     def move(self, params: Params, direction: Params, lr: Array) -> Params:
         """Return the parameters moved along a direction, with decoupled weight decay."""
         if self.decoupled and self.decays:
-            direction = {n: d + self.weight_decay * params[n] for n, d in direction.items()}
-        return {name: param - lr * direction[name] for name, param in params.items()}
+            decay = self.weight_decay
+            direction = {n: d + spread(decay, d) * params[n] for n, d in direction.items()}
+        return {name: param - spread(lr, param) * direction[name] for name, param in params.items()}
+
+    @property
+    def takes_stacks(self) -> bool:
+        """Whether the engine may call it with all trials at once."""
+        return takes_stacks(type(self))
 
     @property
     def decays(self) -> bool:
@@ -140,6 +150,7 @@ class Wrapper:
 
     # Whether the steps of the whole are still a direction times the learning rate.
     keeps_direction: ClassVar[bool] = True
+    stacks: ClassVar[bool] = False  # as of a method
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Return the state before the first step."""
@@ -162,3 +173,8 @@ class Wrapper:
     def at(self, inner: Method, params: Params, state: State) -> Params:
         """Return the point that is recorded and handed out."""
         return inner.at(params, state["inner"])
+
+
+def takes_stacks(kind: type[Rule | Wrapper]) -> bool:
+    """Return whether code of a rule or wrapper takes all trials of a stack at once."""
+    return issubclass(kind, Optimizer) or vars(kind).get("stacks", False)

@@ -9,6 +9,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
+from gdcli.arrays import spread
 from gdcli.mapped import together
 from gdcli.method import About, Ask, Kind, Method, State
 
@@ -57,6 +58,7 @@ class Muon(Method):
     default_lr: ClassVar[float] = 1e-3
     decoupled: ClassVar[bool] = True
     kinds: ClassVar[frozenset[Kind]] = MATRICES
+    stacks: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with the average at 0."""
@@ -66,10 +68,10 @@ class Muon(Method):
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the scaled orthogonal matrix of each parameter's mean."""
-        _, grad = self.gradient(params, ask)
+        loss, grad = self.gradient(params, ask)
         mean = lerp(grad, state["mean"], self.beta)
         aim = lerp(grad, mean, self.beta) if self.nesterov else mean
-        found = {name: self.of_matrix(flattened(m)).view_as(m) for name, m in aim.items()}
+        found = {n: self.of_matrix(flattened(m, loss.ndim)).view_as(m) for n, m in aim.items()}
         return found, {"mean": mean}
 
     def of_matrix(self, matrix: Array) -> Array:
@@ -81,7 +83,7 @@ class Muon(Method):
 
     def scale(self, matrix: Array) -> float:
         """Return the factor of the step, by the matrix's shape."""
-        rows, columns = matrix.shape
+        rows, columns = matrix.shape[-2:]
         if self.adjust == "original":
             return float(max(1, rows / columns) ** 0.5)
         return float(0.2 * max(rows, columns) ** 0.5) if self.adjust == "match_rms_adamw" else 1.0
@@ -89,12 +91,12 @@ class Muon(Method):
 
 def lerp(a: Params, b: Params, share: Array) -> Params:
     """Return a + share * (b - a), in one pass over each parameter."""
-    return {name: torch.lerp(a[name], b[name], share) for name in a}
+    return {name: torch.lerp(a[name], b[name], spread(share, b[name])) for name in a}
 
 
-def flattened(param: Array) -> Array:
-    """Return a parameter as a matrix: a row for each output."""
-    return param if param.ndim == 2 else param.flatten(1)
+def flattened(param: Array, front: int = 0) -> Array:
+    """Return a parameter, behind some axes in front, as a matrix: a row for each output."""
+    return param if param.ndim == front + 2 else param.flatten(front + 1)
 
 
 def product(a: Array, b: Array) -> Array:
@@ -121,15 +123,17 @@ def orthogonal(
 
     The smaller of its two Gram matrices is multiplied, in bfloat16 if `low`.
     """
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.mT if tall else matrix) / torch.linalg.vector_norm(matrix).clamp(min=eps)
+    tall = matrix.shape[-2] > matrix.shape[-1]
+    length = torch.linalg.vector_norm(matrix, dim=(-2, -1), keepdim=True)
+    x = (matrix.mT if tall else matrix) / length.clamp(min=spread(eps, matrix))
     x = together(newton_schulz, x.bfloat16() if low else x, coefficients, iterations)
     return (x.mT if tall else x).to(matrix.dtype)
 
 
 def newton_schulz(x: Array, coefficients: tuple[float, float, float], iterations: int) -> Array:
-    """Return a x + b (x x') x + c (x x')^2 x, again and again, for a stack of wide matrices."""
-    a, b, c = coefficients
+    """Return a x + b (x x') x + c (x x')^2 x, again and again, for wide matrices in a stack."""
+    shape, (a, b, c) = x.shape, coefficients
+    x = x.reshape(-1, *shape[-2:])
     for _ in range(iterations):
         if x.shape[1] == 1:  # batched products with a vector have bits that depend on the stack
             square = (x * x).sum(2, keepdim=True)
@@ -140,4 +144,4 @@ def newton_schulz(x: Array, coefficients: tuple[float, float, float], iterations
             x = a * x + torch.bmm(b * gram + c * torch.bmm(gram, gram), x)
             continue
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x
+    return x.view(shape)
