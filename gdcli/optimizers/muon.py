@@ -16,6 +16,7 @@ from gdcli.method import About, Ask, Kind, Method, State
 if TYPE_CHECKING:
     from gdcli.problem import Array, Params
 
+ALIGNED = 16  # numbers: a multiple of what a processor wants aligned
 MATRICES: frozenset[Kind] = frozenset({"matrix", "convolution"})
 
 
@@ -131,17 +132,23 @@ def orthogonal(
 
 
 def newton_schulz(x: Array, coefficients: tuple[float, float, float], iterations: int) -> Array:
-    """Return a x + b (x x') x + c (x x')^2 x, again and again, for wide matrices in a stack."""
+    """Return a x + b (x x') x + c (x x')^2 x, again and again, for wide matrices in a stack.
+
+    Bits of a product depend on where in memory a matrix begins: zeros fill up its rows and columns,
+    so that all of them begin alike.
+    """
     shape, (a, b, c) = x.shape, coefficients
-    x = x.reshape(-1, *shape[-2:])
-    for _ in range(iterations):
-        if x.shape[1] == 1:  # batched products with a vector have bits that depend on the stack
-            square = (x * x).sum(2, keepdim=True)
+    if shape[-2] == 1:  # one row: its product with itself is a number
+        for _ in range(iterations):
+            square = (x * x).sum(-1, keepdim=True)
             x = (a + b * square + c * square * square) * x
-            continue
+        return x
+    missing = [-size % ALIGNED for size in shape[-2:]]
+    x = torch.nn.functional.pad(x.reshape(-1, *shape[-2:]), (0, missing[1], 0, missing[0]))
+    for _ in range(iterations):
         gram = torch.bmm(x, x.mT)
         if x.dtype == torch.bfloat16:  # in which bits of baddbmm depend on the stack
             x = a * x + torch.bmm(b * gram + c * torch.bmm(gram, gram), x)
             continue
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.view(shape)
+    return x[:, : shape[-2], : shape[-1]].reshape(shape)
