@@ -53,25 +53,27 @@ class Elementwise(Method):
         def update(
             numbers: Params, params: Params, gradient: Params, state: State
         ) -> tuple[Params, State]:
-            found, after = {}, {}
+            found, after, rules = {}, {}, {}
             for name, param in params.items():
-                given = gradient[name], state[name], param, step
-                found[name], after[name] = self._updated(numbers, *given)
+                if param.ndim not in rules:
+                    rules[param.ndim] = self._with(numbers, param)
+                rule, decay = rules[param.ndim]
+                grad = gradient[name]
+                if decay is not None:
+                    grad = grad + decay * param
+                found[name], after[name] = rule.update(grad, state[name], param, step)
             return found, after
 
         found: tuple[Params, State] = together(update, numbers, params, gradient, state)
         return found
 
-    def _updated(
-        self, numbers: Params, grad: Array, state: State, param: Array, step: int
-    ) -> tuple[Array, State]:
-        """Return the rule's direction and next state of one parameter."""
+    def _with(self, numbers: Params, param: Array) -> tuple[Optimizer, Array]:
+        """Return the rule with numbers that broadcast with a parameter, and the decay it adds."""
         rule = copy(self.rule)
         shaped = {name: spread(value, param) for name, value in numbers.items()}
-        if DECAY in shaped:
-            grad = grad + shaped.pop(DECAY) * param
+        decay = shaped.pop(DECAY, None)
         vars(rule).update(shaped)  # the dataclass is frozen
-        return rule.update(grad, state, param, step)
+        return rule, decay
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
-from gdcli.arrays import spread
+from gdcli.arrays import plus
 from gdcli.optimizer import Optimizer, Rule
 
 if TYPE_CHECKING:
@@ -120,14 +120,14 @@ class Method(Rule):
         loss, grad = ask(params)
         if self.decoupled or not self.decays:
             return loss, grad
-        return loss, {n: g + spread(self.weight_decay, g) * params[n] for n, g in grad.items()}
+        return loss, {n: plus(g, self.weight_decay, params[n]) for n, g in grad.items()}
 
     def move(self, params: Params, direction: Params, lr: Array) -> Params:
         """Return the parameters moved along a direction, with decoupled weight decay."""
         if self.decoupled and self.decays:
             decay = self.weight_decay
-            direction = {n: d + spread(decay, d) * params[n] for n, d in direction.items()}
-        return {name: param - spread(lr, param) * direction[name] for name, param in params.items()}
+            direction = {n: plus(d, decay, params[n]) for n, d in direction.items()}
+        return {name: plus(param, -lr, direction[name]) for name, param in params.items()}
 
     @property
     def takes_stacks(self) -> bool:

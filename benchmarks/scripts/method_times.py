@@ -11,7 +11,6 @@ import random
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,7 @@ from gdcli.experiment.grid import Cohort
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import nn
 
     from gdcli.experiment.grid import Trial
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
-from gdcli.arrays import spread
+from gdcli.arrays import plus
 from gdcli.asks import OfGradient
 from gdcli.trees import norm
 
@@ -38,5 +38,5 @@ class Sam(OfGradient):
             felt = {name: sizes[name] * slope for name, slope in gradient.items()}
             ascent = {name: sizes[name] * slope for name, slope in felt.items()}
         share = self.rho / (norm(felt, loss.ndim) + 1e-12)
-        top = {n: param + spread(share, param) * ascent[n] for n, param in params.items()}
+        top = {name: plus(param, share, ascent[name]) for name, param in params.items()}
         return loss, ask(top)[1]
