@@ -24,6 +24,7 @@ from benchmarks.agreement import DisagreementError
 from benchmarks.contestants.modules import criterion_for, module_for, tensors_for
 from benchmarks.loaded import Loaded
 from gdcli.engine.batch import batches_of, loop_for, train_batch
+from gdcli.engine.device import keep_memory
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import TrainingState
@@ -50,7 +51,7 @@ def network(rule: str, steps: int = 10**5, trials: int = TRIALS) -> Loaded:
     grid: dict[str, object] = {"method": "minibatch", "batch-size": 32, "remainder": "drop"}
     grid |= {"lr": f"log:1e-4:1e-3:{trials}" if trials > 1 else "1e-3"}
     grid |= {"steps": steps, "record": str(steps), "optimizer": rule.partition(" ")[0]}
-    options = {"muon.precision": "bfloat16"} if rule == BFLOAT16 else {}
+    options: dict[str, object] = {"muon.precision": "bfloat16"} if rule == BFLOAT16 else {}
     return loaded("mlp", {"test-fraction": 0.0}, grid, options)
 
 
@@ -90,7 +91,7 @@ def muon(module: nn.Module, lr: float) -> Callable[[], None]:
 
     def step() -> None:
         for optimizer in optimizers:
-            optimizer.step()
+            optimizer.step()  # type: ignore[no-untyped-call]  # torch gives it no types
             optimizer.zero_grad()
 
     return step
@@ -99,7 +100,8 @@ def muon(module: nn.Module, lr: float) -> Callable[[], None]:
 def averaged(module: nn.Module, lr: float) -> Callable[[], None]:
     """Return a step of torch.optim.Adam, and of the average of torch.optim.swa_utils."""
     optimizer = torch.optim.Adam(module.parameters(), lr=lr)
-    average = AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(0.999))
+    ema = get_ema_multi_avg_fn(0.999)  # type: ignore[no-untyped-call]
+    average = AveragedModel(module, multi_avg_fn=ema)
 
     def step() -> None:
         optimizer.step()
@@ -129,7 +131,7 @@ class Loop:
     def take(self) -> None:
         """Take a step."""
         chosen = self.places[next(self.taken) % len(self.places)]
-        self.criterion(self.module(self.x[chosen]), self.y[chosen]).backward()
+        self.criterion(self.module(self.x[chosen]), self.y[chosen]).backward()  # type: ignore[no-untyped-call]
         self.step()
 
     def loss(self) -> float:
@@ -233,6 +235,7 @@ def main() -> None:
     """Let all contestants take turns, in an order that is another one each time."""
     folder, race, repeats = sys.argv[1:]
     torch.set_num_threads(1)
+    keep_memory()
     with np.errstate(all="ignore"):
         running = contestants(race)
         times: dict[str, list[float]] = {name: [] for name in running}
