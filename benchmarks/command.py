@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -27,7 +27,7 @@ def seconds(arguments: Sequence[str]) -> float:
         return run(arguments, Path(folder)).seconds
 
 
-def run(arguments: Sequence[str], folder: Path) -> Done:
+def run(arguments: Sequence[str], folder: Path, settings: Mapping[str, str] = ONE_THREAD) -> Done:
     """Run the same, and leave what the process wrote in the folder.
 
     Raises ContestantError, with the last line of its errors, for a process that fails.
@@ -38,7 +38,7 @@ def run(arguments: Sequence[str], folder: Path) -> Done:
     began = time.perf_counter()
     done = subprocess.run(
         command,
-        env={**kept, **ONE_THREAD},
+        env={**kept, **settings},
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import (
     benchopt_run,
     gpu,
+    methods,
     overhead,
     reading,
     scaling,
@@ -74,6 +75,8 @@ def events(team: Team, images: Path, effort: Effort, against: tuple[str, ...]) -
         yield Event(f"rows-{dtype}", partial(tables.measure, dtype, effort.repeats))
     for title in start_up.COMMANDS:
         yield Event(f"start-up: {title}", partial(start_up.measure, title, effort.repeats))
+    for contest in (c for c in methods.RACES if c.quick or not effort.quick):
+        yield Event(f"methods: {contest.name}", partial(methods.measure, contest, effort.repeats))
     yield Event(benchopt_run.NAME, partial(benchopt_run.contest, effort.repeats))
     grids, repeats = whole_process.GRIDS, effort.repeats
     if effort.quick:

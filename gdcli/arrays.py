@@ -29,6 +29,25 @@ def _torch() -> SimpleNamespace:
     return SimpleNamespace(**{**vars(torch), "sign": sign})
 
 
+def spread(number: Any, array: Any) -> Any:
+    """Return one number a trial, shape (trials,), so that it broadcasts with (trials, ...).
+
+    The number of a single trial stays as it is.
+    """
+    axes = getattr(number, "ndim", 0)
+    return number.reshape(*number.shape, *[1] * (array.ndim - axes)) if axes else number
+
+
+def plus(a: Any, factor: Any, b: Any) -> Any:
+    """Return a + factor * b; the factor is as `spread` takes it.
+
+    The sum takes the place of the product: large arrays are often far from the processor.
+    """
+    total = spread(factor, b) * b
+    total += a
+    return total
+
+
 def either(condition: Any, a: Any, b: Any) -> Any:
     """Return a where a condition on the number of the step holds, else b.
 

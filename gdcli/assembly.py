@@ -10,6 +10,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gdcli.arrays import spread
 from gdcli.asks import Among, Changed, Remembered
 from gdcli.mapped import together
 from gdcli.method import Kind, Method, Wrapper
@@ -52,33 +53,27 @@ class Elementwise(Method):
         def update(
             numbers: Params, params: Params, gradient: Params, state: State
         ) -> tuple[Params, State]:
-            found, after = {}, {}
+            found, after, rules = {}, {}, {}
             for name, param in params.items():
-                given = gradient[name], state[name], param, step
-                found[name], after[name] = self._updated(numbers, *given)
+                if param.ndim not in rules:
+                    rules[param.ndim] = self._with(numbers, param)
+                rule, decay = rules[param.ndim]
+                grad = gradient[name]
+                if decay is not None:
+                    grad = grad + decay * param
+                found[name], after[name] = rule.update(grad, state[name], param, step)
             return found, after
 
         found: tuple[Params, State] = together(update, numbers, params, gradient, state)
         return found
 
-    def _updated(
-        self, numbers: Params, grad: Array, state: State, param: Array, step: int
-    ) -> tuple[Array, State]:
-        """Return the rule's direction and next state of one parameter."""
+    def _with(self, numbers: Params, param: Array) -> tuple[Optimizer, Array]:
+        """Return the rule with numbers that broadcast with a parameter, and the decay it adds."""
         rule = copy(self.rule)
-        spread = {name: _spread(value, param) for name, value in numbers.items()}
-        if DECAY in spread:
-            grad = grad + spread.pop(DECAY) * param
-        for name, value in spread.items():
-            object.__setattr__(rule, name, value)
-        return rule.update(grad, state, param, step)
-
-
-def _spread(number: Any, param: Array) -> Any:
-    """Return one number a trial, or one for all, so that it broadcasts with a parameter."""
-    if isinstance(number, float):
-        return number
-    return number.reshape(*number.shape, *[1] * (param.ndim - number.ndim))
+        shaped = {name: spread(value, param) for name, value in numbers.items()}
+        decay = shaped.pop(DECAY, None)
+        vars(rule).update(shaped)  # the dataclass is frozen
+        return rule, decay
 
 
 @dataclass(frozen=True)
@@ -123,15 +118,17 @@ class Grouped(Method):
         for name, param in params.items():
             along = direction[name]
             if self.decoupled:
-                along = along + self._own("weight-decay", self.weight_decay, name) * param
-            moved[name] = param - self._own("lr", lr, name) * along
+                decay = self._own("weight-decay", self.weight_decay, name)
+                along = along + spread(decay, param) * param
+            moved[name] = param - spread(self._own("lr", lr, name), param) * along
         return moved
 
     def _decayed(self, params: Params, loss: Array, gradient: Params) -> tuple[Array, Params]:
-        return loss, {
-            name: slope + self._own("weight-decay", self.weight_decay, name) * params[name]
-            for name, slope in gradient.items()
-        }
+        decayed = {}
+        for name, slope in gradient.items():
+            decay = self._own("weight-decay", self.weight_decay, name)
+            decayed[name] = slope + spread(decay, slope) * params[name]
+        return loss, decayed
 
     def _own(self, setting: str, value: Any, name: str) -> Any:
         return value_of(self.groups, setting, value, name, self.kind[name])

@@ -39,6 +39,8 @@ def together(function: Callable[..., Any], *given: Any) -> Any:
     plain call. Arguments and result are as those of `mapped`, but what is neither tensor nor
     dictionary nor tuple is passed on as it is.
     """
+    if _functorch.peek_interpreter_stack() is None:
+        return function(*given)
     found = [tensor for tree in given for tensor in _tensors(tree)]
     level = max(map(_level, found))
     if level < 0:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
-from gdcli.optimizer import Rule
+from gdcli.arrays import plus
+from gdcli.optimizer import Optimizer, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,6 +119,9 @@ class Method(Rule):
     linear_models: ClassVar[bool] = False  # True: it is a rule for linear models only
     needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
     needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
+    # True: its code takes arrays with further axes in front, which numbers and the loss have too.
+    # The engine then calls it with all trials at once, and maps nothing. It is not inherited.
+    stacks: ClassVar[bool] = False
 
     def init(self, params: Params, about: About) -> State:
         """Return the state before the first step: tensors of any shapes, by name."""
@@ -153,13 +157,19 @@ class Method(Rule):
         loss, grad = ask(params)
         if self.decoupled or not self.decays:
             return loss, grad
-        return loss, {name: g + self.weight_decay * params[name] for name, g in grad.items()}
+        return loss, {n: plus(g, self.weight_decay, params[n]) for n, g in grad.items()}
 
     def move(self, params: Params, direction: Params, lr: Array) -> Params:
         """Return the parameters moved along a direction, with decoupled weight decay."""
         if self.decoupled and self.decays:
-            direction = {n: d + self.weight_decay * params[n] for n, d in direction.items()}
-        return {name: param - lr * direction[name] for name, param in params.items()}
+            decay = self.weight_decay
+            direction = {n: plus(d, decay, params[n]) for n, d in direction.items()}
+        return {name: plus(param, -lr, direction[name]) for name, param in params.items()}
+
+    @property
+    def takes_stacks(self) -> bool:
+        """Whether the engine may call it with all trials at once."""
+        return takes_stacks(type(self))
 
     @property
     def decays(self) -> bool:
@@ -180,6 +190,7 @@ class Wrapper:
     changes_gradient: ClassVar[bool] = False  # True: of the batch, before the rule is given it
     needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
     needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
+    stacks: ClassVar[bool] = False  # as of a method
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Return the state before the first step."""
@@ -202,3 +213,8 @@ class Wrapper:
     def at(self, inner: Method, params: Params, state: State) -> Params:
         """Return the point that is recorded and handed out."""
         return inner.at(params, state["inner"])
+
+
+def takes_stacks(kind: type[Rule | Wrapper]) -> bool:
+    """Return whether code of a rule or wrapper takes all trials of a stack at once."""
+    return issubclass(kind, Optimizer) or vars(kind).get("stacks", False)

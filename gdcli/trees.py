@@ -30,14 +30,15 @@ def mixed(a: Params, b: Params, share: Any) -> Params:
     return {name: share * a[name] + (1 - share) * b[name] for name in a}
 
 
-def dot(a: Params, b: Params) -> Array:
-    """Return the inner product over all parameters, a scalar."""
-    return sum((a[name] * b[name]).sum() for name in a)
+def dot(a: Params, b: Params, front: int = 0) -> Array:
+    """Return the inner product over all parameters, a scalar, for each index of the front axes."""
+    products = (a[name] * b[name] for name in a)
+    return sum(each.reshape(*each.shape[:front], -1).sum(-1) for each in products)
 
 
-def norm(a: Params) -> Array:
-    """Return the Euclidean norm over all parameters, a scalar."""
-    return dot(a, a).sqrt()
+def norm(a: Params, front: int = 0) -> Array:
+    """Return the Euclidean norm over all parameters, a scalar, for each index of the front axes."""
+    return dot(a, a, front).sqrt()
 
 
 def number(params: Params, value: float = 0.0) -> Array:

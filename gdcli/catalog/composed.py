@@ -17,7 +17,7 @@ from gdcli.asks import Remembered
 from gdcli.assembly import Grouped, Routed, Wrapped, method_of
 from gdcli.errors import UserError
 from gdcli.fields import LATER
-from gdcli.method import Kind, Method, Wrapper
+from gdcli.method import Kind, Method, Wrapper, takes_stacks
 from gdcli.optimizer import Rule
 from gdcli.parameter_groups import groups_of, unmatched
 
@@ -63,6 +63,11 @@ class Composed(Method):
         """Whether one of the parts hands out another point."""
         plain = (Method.at, Wrapper.at)
         return any(getattr(part.kind, "at", Method.at) not in plain for part in self.parts)
+
+    @property
+    def takes_stacks(self) -> bool:
+        """Whether all parts do."""
+        return all(takes_stacks(part.kind) for part in self.parts)
 
     def init(self, params: Params, about: About) -> State:
         """Return the state of the whole, and the kinds of the parameters where rules share them."""

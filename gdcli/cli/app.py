@@ -192,7 +192,10 @@ GROUPS = {
     },
     "Extend": {
         "new": ("extend:new", "Write a starter file, and its test, into this directory."),
-        "check": ("extend:check", "Check a problem, optimizer, wrapper, schedule or measure of your own."),
+        "check": (
+            "extend:check",
+            "Check a problem, optimizer, wrapper, schedule or measure.",
+        ),
         "schema": ("extend:schema", "Write the JSON Schema of experiment files, for editors."),
         "doctor": (
             "listing:doctor",

@@ -154,7 +154,7 @@ def check(
     ],
     **given: object,
 ) -> int:
-    """Check a problem, optimizer, wrapper, schedule or measure of your own.
+    """Check a problem, optimizer, wrapper, schedule or measure.
 
     It must keep the laws that the built-in ones keep: the gradient is that of the loss, nothing is
     changed in place, what is drawn follows from the seed, a trial alone gives the same result as in

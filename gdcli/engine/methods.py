@@ -271,8 +271,8 @@ class StackedMethod(StackedRule):
         held = self.program.together({name: tensor.numpy() for name, tensor in apart.items()})
         return {name: np.ascontiguousarray(array) for name, array in held.items()}
 
-    def _one(self, numbers: Params) -> Method:
-        """Return the method with the numbers of one trial."""
+    def _with(self, numbers: Params) -> Method:
+        """Return the method with the numbers of one trial, or of all."""
         method = copy(self.first)
         for name, value in numbers.items():
             # The options were checked when the method was made; the dataclass is frozen.
@@ -283,10 +283,16 @@ class StackedMethod(StackedRule):
         """Return a function of one trial's method, mapped over the trials."""
 
         def of_one(numbers: Params, *rest: Any) -> Any:
-            return function(self._one(numbers), *rest)
+            return function(self._with(numbers), *rest)
 
         with uncompiled():
             return mapped(of_one, self.places, (self.numbers, *given))
+
+    def _stacked(self, function: Callable[..., Any], *given: Any) -> Any:
+        """Return the same, of all trials at once where the method's code takes them so."""
+        if not self.first.takes_stacks:
+            return self._mapped(function, *given)
+        return function(self._with(self.numbers), *given)
 
     def init(self, params: Params) -> dict[str, Any]:
         """Return the state of every trial, and the examples that it has asked for."""
@@ -309,7 +315,7 @@ class StackedMethod(StackedRule):
             return method.step(params, state, asked[0], lr, step + 1)
 
         ended = self.flat(self.running) == 0
-        found = self._mapped(move, self.apart(params), states[STATE], rates, ended)
+        found = self._stacked(move, self.apart(params), states[STATE], rates, ended)
         moved, states[STATE] = pytree.tree_map(_in_order, found)
         params.update(self.together(moved))
         states[SEEN] = states[SEEN] + asked[0].seen
@@ -322,7 +328,7 @@ class StackedMethod(StackedRule):
         def at(method: Method, params: Params, state: Any) -> Any:
             return method.at(params, state)
 
-        return self.together(self._mapped(at, self.apart(params), states[STATE]))
+        return self.together(self._stacked(at, self.apart(params), states[STATE]))
 
     def seen(self, states: dict[str, Any]) -> Array:
         """Return the examples that each trial has asked for, of the layout's shape."""

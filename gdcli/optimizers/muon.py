@@ -9,12 +9,14 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
+from gdcli.arrays import spread
 from gdcli.mapped import together
 from gdcli.method import About, Ask, Kind, Method, State
 
 if TYPE_CHECKING:
     from gdcli.problem import Array, Params
 
+ALIGNED = 16  # numbers: a multiple of what a processor wants aligned
 MATRICES: frozenset[Kind] = frozenset({"matrix", "convolution"})
 
 
@@ -57,6 +59,7 @@ class Muon(Method):
     default_lr: ClassVar[float] = 1e-3
     decoupled: ClassVar[bool] = True
     kinds: ClassVar[frozenset[Kind]] = MATRICES
+    stacks: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with the average at 0."""
@@ -66,10 +69,10 @@ class Muon(Method):
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the scaled orthogonal matrix of each parameter's mean."""
-        _, grad = self.gradient(params, ask)
+        loss, grad = self.gradient(params, ask)
         mean = lerp(grad, state["mean"], self.beta)
         aim = lerp(grad, mean, self.beta) if self.nesterov else mean
-        found = {name: self.of_matrix(flattened(m)).view_as(m) for name, m in aim.items()}
+        found = {n: self.of_matrix(flattened(m, loss.ndim)).view_as(m) for n, m in aim.items()}
         return found, {"mean": mean}
 
     def of_matrix(self, matrix: Array) -> Array:
@@ -81,7 +84,7 @@ class Muon(Method):
 
     def scale(self, matrix: Array) -> float:
         """Return the factor of the step, by the matrix's shape."""
-        rows, columns = matrix.shape
+        rows, columns = matrix.shape[-2:]
         if self.adjust == "original":
             return float(max(1, rows / columns) ** 0.5)
         return float(0.2 * max(rows, columns) ** 0.5) if self.adjust == "match_rms_adamw" else 1.0
@@ -89,12 +92,12 @@ class Muon(Method):
 
 def lerp(a: Params, b: Params, share: Array) -> Params:
     """Return a + share * (b - a), in one pass over each parameter."""
-    return {name: torch.lerp(a[name], b[name], share) for name in a}
+    return {name: torch.lerp(a[name], b[name], spread(share, b[name])) for name in a}
 
 
-def flattened(param: Array) -> Array:
-    """Return a parameter as a matrix: a row for each output."""
-    return param if param.ndim == 2 else param.flatten(1)
+def flattened(param: Array, front: int = 0) -> Array:
+    """Return a parameter, behind some axes in front, as a matrix: a row for each output."""
+    return param if param.ndim == front + 2 else param.flatten(front + 1)
 
 
 def product(a: Array, b: Array) -> Array:
@@ -121,25 +124,31 @@ def orthogonal(
 
     The smaller of its two Gram matrices is multiplied, in bfloat16 if `low`.
     """
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.mT if tall else matrix) / torch.linalg.vector_norm(matrix).clamp(min=eps)
+    tall = matrix.shape[-2] > matrix.shape[-1]
+    length = torch.linalg.vector_norm(matrix, dim=(-2, -1), keepdim=True)
+    x = (matrix.mT if tall else matrix) / length.clamp(min=spread(eps, matrix))
     x = together(newton_schulz, x.bfloat16() if low else x, coefficients, iterations)
     return (x.mT if tall else x).to(matrix.dtype)
 
 
 def newton_schulz(x: Array, coefficients: tuple[float, float, float], iterations: int) -> Array:
-    """Return a x + b (x x') x + c (x x')^2 x, again and again; x is wide, stacked or not."""
-    if x.ndim == 2:
-        return newton_schulz(x[None], coefficients, iterations)[0]
-    a, b, c = coefficients
-    for _ in range(iterations):
-        if x.shape[1] == 1:  # batched products with a vector have bits that depend on the stack
-            square = (x * x).sum(2, keepdim=True)
+    """Return a x + b (x x') x + c (x x')^2 x, again and again, for wide matrices in a stack.
+
+    Bits of a product depend on where in memory a matrix begins: zeros fill up its rows and columns,
+    so that all of them begin alike.
+    """
+    shape, (a, b, c) = x.shape, coefficients
+    if shape[-2] == 1:  # one row: its product with itself is a number
+        for _ in range(iterations):
+            square = (x * x).sum(-1, keepdim=True)
             x = (a + b * square + c * square * square) * x
-            continue
+        return x
+    missing = [-size % ALIGNED for size in shape[-2:]]
+    x = torch.nn.functional.pad(x.reshape(-1, *shape[-2:]), (0, missing[1], 0, missing[0]))
+    for _ in range(iterations):
         gram = torch.bmm(x, x.mT)
         if x.dtype == torch.bfloat16:  # in which bits of baddbmm depend on the stack
             x = a * x + torch.bmm(b * gram + c * torch.bmm(gram, gram), x)
             continue
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x
+    return x[:, : shape[-2], : shape[-1]].reshape(shape)

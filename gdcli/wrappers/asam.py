@@ -21,3 +21,4 @@ class Asam(Sam):
     rho: Annotated[float, "length of the ascent, relative to the weights", Ge(0)] = 0.5
 
     adaptive: ClassVar[bool] = True
+    stacks: ClassVar[bool] = True

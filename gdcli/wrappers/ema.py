@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import torch
 from annotated_types import Ge, Lt
 
+from gdcli.arrays import spread
 from gdcli.method import Wrapper
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Ema(Wrapper):
     decay: Annotated[float, "share of the average that is kept in each step", Ge(0), Lt(1)] = 0.999
 
     keeps_direction: ClassVar[bool] = False
+    stacks: ClassVar[bool] = True
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Start with the average at the starting point."""
@@ -40,7 +42,10 @@ class Ema(Wrapper):
         average = inner.at(params, after)
         if step > 1:
             before, share = state["average"], 1 - self.decay
-            average = {n: torch.lerp(before[n], new, share) for n, new in average.items()}
+            average = {
+                name: torch.lerp(before[name], new, spread(share, new))
+                for name, new in average.items()
+            }
         return params, {"inner": after, "average": average}
 
     def at(self, inner: Method, params: Params, state: State) -> Params:

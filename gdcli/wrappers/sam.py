@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
+from gdcli.arrays import plus
 from gdcli.asks import OfGradient
-from gdcli.trees import add, norm, scaled
+from gdcli.trees import norm
 
 if TYPE_CHECKING:
     from gdcli.asks import Answer
@@ -28,11 +29,15 @@ class Sam(OfGradient):
 
     adaptive: ClassVar[bool] = False
     asks_elsewhere: ClassVar[bool] = True  # not at the parameters alone
+    stacks: ClassVar[bool] = True
 
     def changed(self, ask: Ask, params: Params, loss: Array, gradient: Params) -> Answer:
         """Return the loss at the point, and the gradient at the top of the ascent."""
-        sizes = {name: param.abs() for name, param in params.items()}
-        felt = {n: sizes[n] * g for n, g in gradient.items()} if self.adaptive else gradient
-        ascent = {n: sizes[n] * g for n, g in felt.items()} if self.adaptive else gradient
-        top = add(params, scaled(self.rho / (norm(felt) + 1e-12), ascent))
+        felt = ascent = gradient
+        if self.adaptive:
+            sizes = {name: param.abs() for name, param in params.items()}
+            felt = {name: sizes[name] * slope for name, slope in gradient.items()}
+            ascent = {name: sizes[name] * slope for name, slope in felt.items()}
+        share = self.rho / (norm(felt, loss.ndim) + 1e-12)
+        top = {name: plus(param, share, ascent[name]) for name, param in params.items()}
         return loss, ask(top)[1]
