@@ -99,17 +99,16 @@ def test_every_rule_is_explained_with_its_learning_rate() -> None:
         assert re.search(r"\d{4}$", paper), name
 
 
-def test_every_wrapper_is_explained() -> None:
+def test_every_wrapper_and_schedule_is_explained() -> None:
     wrappers = explained("Wrappers", "### Two losses")
     assert sorted(row[0] for row in wrappers) == WRAPPERS.names()
     assert all(len(row) == 3 and row[1] for row in wrappers)
-    schedules = {row[0] for row in explained("Schedules", "## Theory")}
-    assert len(schedules) >= 8
-    assert schedules <= {*SCHEDULES.names()}
+    schedules = [row[0] for row in explained("Schedules", "## Theory")]
+    assert sorted(schedules) == SCHEDULES.names()
 
 
 def test_the_page_says_which_rules_decay_weights_by_themselves() -> None:
-    page = (DOCS / "explanation.md").read_text(encoding="utf-8")
+    page = " ".join((DOCS / "explanation.md").read_text(encoding="utf-8").split())
     said = page.partition("It is decoupled in these rules")[2].partition("The default is not 0")[0]
     rules = {name: OPTIMIZERS.find(name, "") for name in OPTIMIZERS.names()}
     assert re.findall(r"`([\w-]+)`", said) == [n for n, rule in rules.items() if rule.decoupled]
