@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -114,6 +115,15 @@ def test_the_page_says_which_rules_decay_weights_by_themselves() -> None:
     assert re.findall(r"`([\w-]+)`", said) == [n for n, rule in rules.items() if rule.decoupled]
     defaults = {n: rule.weight_decay for n, rule in rules.items() if rule.weight_decay}
     assert defaults == {"adamw": 0.01, "muon": 0.1, "nadamw": 0.01, "soap": 0.01}
+
+
+def test_the_tables_of_losses_are_those_of_the_reference_runs() -> None:
+    transcripts = runpy.run_path(str(DOCS / "transcripts.py"), run_name="transcripts")
+    tables, losses = transcripts["LOSSES"], transcripts["losses"]
+    pages = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+    written = {name: tables.sub(losses, text) for name, text in pages.items()}
+    assert written == pages, "python docs/transcripts.py"
+    assert len(tables.findall(pages["choosing-an-optimizer.md"])) == 3
 
 
 def test_the_gallery_says_what_its_experiments_say_and_shows_them() -> None:
