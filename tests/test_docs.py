@@ -123,7 +123,7 @@ def test_the_tables_of_losses_are_those_of_the_reference_runs() -> None:
     pages = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
     written = {name: tables.sub(losses, text) for name, text in pages.items()}
     assert written == pages, "python docs/transcripts.py"
-    assert len(tables.findall(pages["choosing-an-optimizer.md"])) == 3
+    assert len(tables.findall(pages["choosing-an-optimizer.md"])) == 4
 
 
 def test_the_gallery_says_what_its_experiments_say_and_shows_them() -> None:
