@@ -7,8 +7,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 # Losses of networks are recorded every epoch: between points far apart a rise would go unseen, and
 # what a rise amplifies is compared less strictly on another processor. The others stay small.
-NETWORKS := experiments/edge-of-stability.toml experiments/mlp-optimizers.toml \
-	experiments/quantization.toml experiments/quickstart-cnn.toml experiments/sklearn-mlp.toml
+NETWORKS := experiments/averaged-weights.toml experiments/edge-of-stability.toml \
+	experiments/mlp-optimizers.toml experiments/optimizers-2026.toml experiments/quantization.toml \
+	experiments/quickstart-cnn.toml experiments/sklearn-mlp.toml
 # Images that do not travel with gdcli, and what needs an extra: not to be verified everywhere.
 ELSEWHERE := experiments/cnn-fashion.toml experiments/yolo26-shapes.toml
 OTHERS := $(filter-out $(NETWORKS) $(ELSEWHERE),$(wildcard experiments/*.toml))

@@ -1,4 +1,4 @@
-"""Write anew what the commands of README.md and of docs/ print, and the tables of verdicts.
+"""Write anew what the commands of README.md and of docs/ print, and tables of verdicts and losses.
 
 python docs/transcripts.py [PAGE.md ...]
 """
@@ -6,6 +6,7 @@ python docs/transcripts.py [PAGE.md ...]
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 from textwrap import dedent, indent
 
 from gdcli.analysis.diagnosis.verdict import qualities, states
@@ -21,6 +23,7 @@ from gdcli.cli.app import main
 
 ROOT = Path(__file__).parents[1]
 VERDICTS = re.compile(r"^(\| (state|quality) \| .*\n\|---\|---\|\n)(?:\|.*\n)+", flags=re.MULTILINE)
+LOSSES = re.compile(r"^<!-- losses of ([\w-]+) by (.*) -->\n\n(?:\|.*\n)*", flags=re.MULTILINE)
 FENCED = re.compile(r"^( *)```console\n(.*?)^ *```", flags=re.DOTALL | re.MULTILINE)
 ALL = "tutorial.md"  # shows what every command prints that prints the same each time
 VARYING = ("gdcli verify", "--dry-run")
@@ -55,13 +58,35 @@ def verdicts(match: re.Match[str]) -> str:
     return match[1] + "".join(f"| {word} | {one.definition()} |\n" for word, one in kinds.items())
 
 
+def losses(match: re.Match[str]) -> str:
+    """Return a table of the median final training losses of a committed run.
+
+    A row for each setting, by the columns that are named, and a column for each learning rate.
+    """
+    run, names = ROOT / "results" / "reference" / match[1], match[2].split(", ")
+    held: dict[tuple[str, ...], dict[float, list[float]]] = {}
+    with (run / "summary.csv").open(encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            rates = held.setdefault(tuple(row[name] for name in names), {})
+            rates.setdefault(float(row["lr"]), []).append(float(row["final_train_loss"] or "inf"))
+    lrs = sorted({lr for rates in held.values() for lr in rates})
+    lines = [" | ".join([*names, *(f"lr {lr:g}" for lr in lrs)]), "---|" * (len(names) + len(lrs))]
+    for setting, rates in held.items():
+        found = {lr: median(values) for lr, values in rates.items()}
+        cells = [f"{found[lr]:.4g}" + " *" * (found[lr] == min(found.values())) for lr in lrs]
+        lines.append(" | ".join([*(f"`{part}`" if part else "" for part in setting), *cells]))
+    table = [f"| {line} |" for line in lines]
+    table[1] = f"|{lines[1]}"
+    return f"<!-- losses of {match[1]} by {match[2]} -->\n\n" + "\n".join(table) + "\n"
+
+
 def write(page: Path) -> None:
     """Run a page's commands in an empty folder with the experiments, in order; write them anew."""
     text = page.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for part in ("experiments", "gdcli/datasets"):
             shutil.copytree(ROOT / part, Path(folder, part))
-        text = VERDICTS.sub(verdicts, text)
+        text = LOSSES.sub(losses, VERDICTS.sub(verdicts, text))
         text = FENCED.sub(lambda match: block(match, everything=page.name == ALL), text)
     page.write_text(text, encoding="utf-8")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import shlex
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from textwrap import dedent
 
 import pytest
 
-from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES
+from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, WRAPPERS
 from gdcli.cli.app import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
@@ -78,14 +79,51 @@ def test_every_page_is_linked_from_the_first_one() -> None:
     assert {page.name for page in PAGES} <= {*linked, "README.md"}
 
 
-def test_what_is_explained_is_there() -> None:
-    """A new rule need not be: its text in the listings and the reference says what it does."""
-    page = (DOCS / "explanation.md").read_text()
-    explained = set(re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE))
-    rules = {*OPTIMIZERS.names(), *SCHEDULES.names()}
-    assert len(explained & rules) >= 21
-    sections = page.partition("## Optimizers")[2].partition("## Theory")[0]
-    assert set(re.findall(r"^\| `([\w-]+)` \|", sections, re.MULTILINE)) <= rules
+SECTION = re.compile(r"^\| `([\w-]+)` \| (.*) \|$", re.MULTILINE)
+
+
+def explained(begin: str, end: str) -> list[list[str]]:
+    """Return the rows between two headings of the formulas: a name, and the other cells."""
+    page = (DOCS / "explanation.md").read_text(encoding="utf-8")
+    part = page.partition(f"\n## {begin}")[2] or page.partition(f"\n### {begin}")[2]
+    assert end in part
+    return [[name, *cells.split(" | ")] for name, cells in SECTION.findall(part.partition(end)[0])]
+
+
+def test_every_rule_is_explained_with_its_learning_rate() -> None:
+    rows = {row[0]: row for row in explained("Optimizers", "### Wrappers")}
+    assert sorted(rows) == OPTIMIZERS.names()
+    for name, (_, update, rate, paper) in rows.items():
+        default = OPTIMIZERS.find(name, "").default_lr
+        assert rate == ("problem's" if default is None else f"{default:g}"), name
+        assert update
+        assert re.search(r"\d{4}$", paper), name
+
+
+def test_every_wrapper_and_schedule_is_explained() -> None:
+    wrappers = explained("Wrappers", "### Two losses")
+    assert sorted(row[0] for row in wrappers) == WRAPPERS.names()
+    assert all(len(row) == 3 and row[1] for row in wrappers)
+    schedules = [row[0] for row in explained("Schedules", "## Theory")]
+    assert sorted(schedules) == SCHEDULES.names()
+
+
+def test_the_page_says_which_rules_decay_weights_by_themselves() -> None:
+    page = " ".join((DOCS / "explanation.md").read_text(encoding="utf-8").split())
+    said = page.partition("It is decoupled in these rules")[2].partition("The default is not 0")[0]
+    rules = {name: OPTIMIZERS.find(name, "") for name in OPTIMIZERS.names()}
+    assert re.findall(r"`([\w-]+)`", said) == [n for n, rule in rules.items() if rule.decoupled]
+    defaults = {n: rule.weight_decay for n, rule in rules.items() if rule.weight_decay}
+    assert defaults == {"adamw": 0.01, "muon": 0.1, "nadamw": 0.01, "soap": 0.01}
+
+
+def test_the_tables_of_losses_are_those_of_the_reference_runs() -> None:
+    transcripts = runpy.run_path(str(DOCS / "transcripts.py"), run_name="transcripts")
+    tables, losses = transcripts["LOSSES"], transcripts["losses"]
+    pages = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+    written = {name: tables.sub(losses, text) for name, text in pages.items()}
+    assert written == pages, "python docs/transcripts.py"
+    assert len(tables.findall(pages["choosing-an-optimizer.md"])) == 4
 
 
 def test_the_gallery_says_what_its_experiments_say_and_shows_them() -> None:
