@@ -29,6 +29,15 @@ def _torch() -> SimpleNamespace:
     return SimpleNamespace(**{**vars(torch), "sign": sign})
 
 
+def spread(number: Any, array: Any) -> Any:
+    """Return one number a trial, shape (trials,), so that it broadcasts with (trials, ...).
+
+    The number of a single trial stays as it is.
+    """
+    axes = getattr(number, "ndim", 0)
+    return number.reshape(*number.shape, *[1] * (array.ndim - axes)) if axes else number
+
+
 def either(condition: Any, a: Any, b: Any) -> Any:
     """Return a where a condition on the number of the step holds, else b.
 

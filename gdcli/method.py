@@ -6,14 +6,15 @@ it asks of its batch with it: gradients still come from the stacked program.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
+from gdcli.arrays import spread
 from gdcli.optimizer import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gdcli.problem import Array, Params
 
 State: TypeAlias = dict[str, Any]  # tensors by name, or further such dictionaries
@@ -85,6 +86,9 @@ class Method(Rule):
     # Which kinds of parameters it moves; others need a second rule: muon+adamw. None: all kinds.
     kinds: ClassVar[frozenset[Kind] | None] = None
     linear_models: ClassVar[bool] = False  # True: it is a rule for linear models only
+    # The weight decay of each parameter by name, where --for gives some of them their own.
+    decay_by_name: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    decay_alike: ClassVar[bool] = False  # True: all parameters have the same weight decay
 
     def init(self, params: Params, about: About) -> State:
         """Return the state before the first step: tensors of any shapes, by name."""
@@ -120,17 +124,24 @@ class Method(Rule):
         loss, grad = ask(params)
         if self.decoupled or not self.decays:
             return loss, grad
-        return loss, {name: g + self.weight_decay * params[name] for name, g in grad.items()}
+        return loss, {n: g + spread(self.decay_of(n), g) * params[n] for n, g in grad.items()}
 
     def move(self, params: Params, direction: Params, lr: Array) -> Params:
         """Return the parameters moved along a direction, with decoupled weight decay."""
         if self.decoupled and self.decays:
-            direction = {n: d + self.weight_decay * params[n] for n, d in direction.items()}
-        return {name: param - lr * direction[name] for name, param in params.items()}
+            decay = {n: spread(self.decay_of(n), d) for n, d in direction.items()}
+            direction = {n: d + decay[n] * params[n] for n, d in direction.items()}
+        return {name: param - spread(lr, param) * direction[name] for name, param in params.items()}
+
+    def decay_of(self, name: str) -> Any:
+        """Return the weight decay of a parameter."""
+        return self.decay_by_name.get(name, self.weight_decay)
 
     @property
     def decays(self) -> bool:
         """Whether there is weight decay; all trials of a stack agree on it."""
+        if self.decay_by_name:
+            return True
         decay: Array = self.weight_decay  # a tensor where the trials of a stack decay
         return not isinstance(decay, float) or decay > 0
 

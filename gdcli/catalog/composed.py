@@ -19,7 +19,7 @@ from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper
 from gdcli.optimizer import Rule
-from gdcli.parameter_groups import groups_of, unmatched
+from gdcli.parameter_groups import DECAY, groups_of, unmatched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,9 +130,7 @@ class Composed(Method):
     def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
         if not self.groups:
             return method_of(instance)
-        object.__setattr__(instance, "weight_decay", 0.0)
-        groups, inner = groups_of(self.groups, FOR), method_of(instance)
-        return Grouped(inner=inner, groups=groups, kind=kind, weight_decay=self.weight_decay)
+        return Grouped(inner=method_of(instance), groups=groups_of(self.groups, FOR), kind=kind)
 
     def _own(self, part: Part) -> dict[str, Any]:
         """Return the values of a part's fields. The gradient is clipped before the parts see it."""
@@ -206,13 +204,19 @@ def kinds_of(rule: type[Rule]) -> frozenset[Kind] | None:
     return rule.kinds if issubclass(rule, Method) else None
 
 
-def grouped(name: str, rule: type[Rule], where: str) -> type[Composed]:
-    """Return a rule whose parameters may have settings of their own; raises UserError."""
+def grouped(name: str, rule: type[Rule], groups: str, where: str) -> type[Composed]:
+    """Return a rule whose parameters may have the settings of some groups; raises UserError."""
+    decays = any(group.setting == DECAY for group in groups_of(groups, where))
     cls = rule if issubclass(rule, Composed) else compose([Part(name, rule)], where)
     for part in cls.parts:
-        if not part.wraps and not has_direction(part.kind):
+        if part.wraps:
+            continue
+        if not has_direction(part.kind):
             what = f"{part.name} takes steps of its own, in which all parameters are treated alike"
             raise UserError(where, what, "leave --for out, or take another optimizer")
+        if decays and getattr(part.kind, "decay_alike", False):
+            what = f"the step size of {part.name} depends on its weight decay, one for all"
+            raise UserError(where, what, f"leave {DECAY} out, or take another optimizer")
     return cls
 
 

@@ -57,7 +57,7 @@ class Lamb(Method):
         found = {}
         for name, param in params.items():
             scale = (square[name] / unbias2).sqrt() + self.eps
-            way = mean[name] / unbias1 / scale + self.weight_decay * param
+            way = mean[name] / unbias1 / scale + self.decay_of(name) * param
             size, length = torch.linalg.vector_norm(param), torch.linalg.vector_norm(way)
             found[name] = ratio(size, length) * way
         return found, {"mean": mean, "square": square}

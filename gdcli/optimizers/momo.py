@@ -42,6 +42,7 @@ class MoMo(Method):
     ] = False
 
     decoupled: ClassVar[bool] = True
+    decay_alike: ClassVar[bool] = True  # the model of the loss holds it
     default_lr: ClassVar[float | None] = 1.0
 
     def init(self, params: Params, about: About) -> State:

@@ -46,6 +46,7 @@ class MoMoAdam(Method):
     ] = False
 
     decoupled: ClassVar[bool] = True
+    decay_alike: ClassVar[bool] = True  # the model of the loss holds it
     default_lr: ClassVar[float | None] = 1e-2
 
     def init(self, params: Params, about: About) -> State:

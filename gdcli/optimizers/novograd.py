@@ -53,7 +53,7 @@ class NovoGrad(Method):
         if step > 1:
             square = trees.mixed(state["square"], square, self.beta2)
         way = {
-            name: g / (square[name].sqrt() + self.eps) + self.weight_decay * params[name]
+            name: g / (square[name].sqrt() + self.eps) + self.decay_of(name) * params[name]
             for name, g in grad.items()
         }
         if self.averaged and step > 1:

@@ -104,8 +104,9 @@ class Prodigy(Method):
             "numerator": numerator,
         }
         direction = {
-            name: rate * (mean[name] / (square[name].sqrt() + found * self.eps) + decay)
-            for name, decay in trees.scaled(self.weight_decay, params).items()
+            name: rate
+            * (mean[name] / (square[name].sqrt() + found * self.eps) + self.decay_of(name) * param)
+            for name, param in params.items()
         }
         # Without a gradient so far, or with a learning rate of 0, nothing changes.
         moves = (below > 0) & (lr > 0)
