@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, get_type_hints
 
-from gdcli.asks import Remembered
+from gdcli.asks import Passing, Remembered
 from gdcli.assembly import Grouped, Routed, Wrapped, method_of
 from gdcli.errors import UserError
 from gdcli.fields import LATER
@@ -61,8 +61,7 @@ class Composed(Method):
     @property
     def records_another_point(self) -> bool:
         """Whether one of the parts hands out another point."""
-        plain = (Method.at, Wrapper.at)
-        return any(getattr(part.kind, "at", Method.at) not in plain for part in self.parts)
+        return any(records_another_point(part.kind) for part in self.parts)
 
     def init(self, params: Params, about: About) -> State:
         """Return the state of the whole, and the kinds of the parameters where rules share them."""
@@ -72,7 +71,8 @@ class Composed(Method):
             else None
         ):
             raise wrong
-        whole = self._whole(about.kind).init(params, about)
+        part: Any = Passing(about)  # type: ignore[arg-type]  # nobody is asked yet
+        whole = self._whole(about.kind).init(params, part)
         return {"whole": whole, "kind": self._kinds(params, about)}
 
     def direction(
@@ -237,6 +237,7 @@ def _check(parts: Sequence[Part], where: str) -> None:
         if part.wraps:
             _check_direction(parts[:at], part, where)
             _check_points(parts[:at], part, where)
+            _check_averages(parts[:at], part, where)
             continue
         moved = _all_kinds([rule.kind for rule in rules if issubclass(rule.kind, Rule)])
         if rules and moved is None:
@@ -281,6 +282,24 @@ def _check_points(before: Sequence[Part], wrapper: Part, where: str) -> None:
         what = f"{other.name} asks at another point for batches that {wrapper.name} has left behind"
         names = [part.name for part in before if part is not other]
         raise UserError(where, what, f"write {'+'.join([*names, wrapper.name, other.name])}")
+
+
+def _check_averages(before: Sequence[Part], wrapper: Part, where: str) -> None:
+    """Raise UserError for a wrapper that hands out its own point around a part that does, too."""
+    if not getattr(wrapper.kind, "own_point", False):
+        return
+    for part in before:
+        if records_another_point(part.kind):
+            what = f"{part.name} hands out an average that {wrapper.name} around it passes over"
+            names = [other.name for other in before if other is not part]
+            fix = f"write {'+'.join([*names, wrapper.name, part.name])}"
+            own = f"leave {wrapper.name} out"
+            raise UserError(where, what, fix if part.wraps else own)
+
+
+def records_another_point(kind: type[Rule | Wrapper]) -> bool:
+    """Return whether a part hands out another point than the parameters that it trains."""
+    return getattr(kind, "at", Method.at) not in (Method.at, Wrapper.at)
 
 
 def has_direction(rule: type[Any]) -> bool:

@@ -232,6 +232,10 @@ REFUSED = {
     "adam+ema",
     "momentum+sam+ema+accumulate": "sam asks at another point for batches that accumulate has left "
     "behind; write momentum+ema+accumulate+sam",
+    "adamw+ema+lookahead": "ema hands out an average that lookahead around it passes over; write "
+    "adamw+lookahead+ema",
+    "schedule-free-sgd+lookahead": "schedule-free-sgd hands out an average that lookahead around "
+    "it passes over; leave lookahead out",
     "torch:SparseAdam+ema": "torch moves the parameters of torch:SparseAdam itself: it is no "
     "part; take one of gdcli's",
 }

@@ -9,11 +9,11 @@ from typing import Any
 
 import jax
 import numpy as np
-import optax  # type: ignore[import-untyped]
+import optax
 import pytest
 import pytorch_optimizer as references
 import torch
-from optax.contrib import normalize, sam  # type: ignore[import-untyped]
+from optax.contrib import normalize, sam
 from pytorch_optimizer.optimizer import sam as sam_module
 from pytorch_optimizer.optimizer.agc import agc
 from pytorch_optimizer.optimizer.gradient_centralization import centralize_gradient
@@ -202,6 +202,32 @@ def test_cautious_is_that_of_pytorch_optimizer(decay: float) -> None:
     assert furthest(ours(made("lion+cautious", weight_decay=decay), 0.001), loop(lion)) < CLOSE
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_cautious_agrees_with_the_gradient_that_has_the_weight_decay(decay: float) -> None:
+    def make(held: list[Tensor]) -> Any:
+        options: dict[str, Any] = {"weight_decay": decay, "weight_decouple": False}
+        return references.AdEMAMix(
+            held, lr=RATE, betas=(0.9, 0.99, 0.9999), alpha=0.0, cautious=True, **options
+        )
+
+    rule = made("adam+cautious", weight_decay=decay, adam__beta2=0.99)
+    assert furthest(ours(rule, RATE), loop(make)) < CLOSE
+
+
+def test_grams_takes_the_signs_of_the_gradient_that_has_the_weight_decay() -> None:
+    """There it is added to the gradient after the step is made of it: here, before."""
+
+    def decayed(held: list[Tensor]) -> None:
+        for param in held:
+            gradient_of(param).add_(param.detach(), alpha=0.5)
+
+    rule = made("adam+grams", weight_decay=0.5, adam__beta2=0.99)
+    reference = loop(
+        lambda held: references.Grams(held, lr=RATE, betas=(0.9, 0.99), eps=1e-8), gradient=decayed
+    )
+    assert furthest(ours(rule, RATE), reference) < CLOSE
+
+
 def test_an_average_of_cautious_steps_is_both_references_put_together() -> None:
     average = Averaged(lambda _: True, multi_avg_fn=get_ema_multi_avg_fn(0.9))  # type: ignore[no-untyped-call]
     loop(cautious_adamw, after=average)
@@ -332,6 +358,11 @@ CHANGES: list[tuple[str, dict[str, float], Change]] = [
     ("clip-layer", {"clip_layer__limit": 0.05}, by_layer(0.05)),
     ("clip-layer", {}, by_layer(1.0)),
     ("adaptive-clip", {}, by_unit(0.01, 1e-3)),
+    (
+        "adaptive-clip",
+        {"adaptive_clip__limit": 1e-8, "adaptive_clip__eps": 0.5},
+        by_unit(1e-8, 0.5),
+    ),
     ("adaptive-clip", {"adaptive_clip__limit": 0.1, "adaptive_clip__eps": 0.5}, by_unit(0.1, 0.5)),
     ("centralise", {}, centred),
 ]
@@ -361,6 +392,22 @@ def test_accumulated_batches_are_one_joined_batch(name: str, batches: int) -> No
     reference = {n: param.detach() for n, param in params.items()}
     rule = around(name, "accumulate", accumulate__batches=batches)
     assert furthest(ours(rule, RATE), reference) < CLOSE
+
+
+def test_the_rule_within_knows_how_many_steps_it_has() -> None:
+    """SWA begins after half of the steps of the rule: 6 of 12, with 4 batches each."""
+    plain = around("momentum", "accumulate", accumulate__batches=4)
+    points, params = [], start()
+    state = plain.init(params, ask_of(0))
+    for step in range(STEPS):
+        lr = torch.tensor(RATE, dtype=torch.float64)
+        params, state = plain.step(params, state, ask_of(step), lr, step + 1)
+        points.append(params)
+    average = Averaged(lambda _: True)
+    for point in points[27::4]:
+        average([param.clone() for param in point.values()])
+    rule = around("momentum", "swa+accumulate", swa__start=0.5, accumulate__batches=4)
+    assert furthest(ours(rule, RATE), average.params) < CLOSE
 
 
 def test_the_gradients_of_sam_are_accumulated() -> None:
