@@ -41,6 +41,7 @@ class Lamb(Method):
     eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-6
 
     default_lr: ClassVar[float] = 1e-3
+    decays_itself: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with both averages at 0."""
