@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gdcli.engine.reference.ask import TrialAsk
+from gdcli.engine.sampling import signs
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer
 
@@ -42,6 +43,14 @@ def batches() -> list[tuple[Tensor, Tensor]]:
         )
         for _ in range(BATCHES)
     ]
+
+
+def signs_at(key: tuple[object, ...], step: int, params: Params) -> Params:
+    """Return the random signs of a step, in the shapes of the parameters."""
+    return {
+        name: torch.from_numpy(signs(key, name, step, tuple(param.shape))).to(param)
+        for name, param in params.items()
+    }
 
 
 def outputs(params: Params, x: Tensor) -> Tensor:

@@ -11,9 +11,18 @@ import torch
 from torch import Tensor
 
 from gdcli import trees
-from gdcli.engine.reference.ask import signs
 from gdcli.method import Kind, Method
-from tests.optimizers.oracle import BATCHES, KINDS, STEPS, Params, batches, cost, outputs, start
+from tests.optimizers.oracle import (
+    BATCHES,
+    KINDS,
+    STEPS,
+    Params,
+    batches,
+    cost,
+    outputs,
+    signs_at,
+    start,
+)
 
 
 @dataclass
@@ -58,7 +67,7 @@ class MappedAsk:
 
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step."""
-        return signs(("oracle", 0), self.at, params)
+        return signs_at(("oracle", 0), self.at, params)
 
     def everyone(self, done: Tensor) -> bool:
         """Return False: loops run to their end."""

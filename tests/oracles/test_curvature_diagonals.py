@@ -10,11 +10,10 @@ import pytorch_optimizer
 import torch
 from torch import Tensor
 
-from gdcli.engine.reference.ask import signs
 from gdcli.method import Method
 from gdcli.optimizers.adahessian import AdaHessian
 from gdcli.optimizers.sophia import Sophia
-from tests.optimizers.oracle import STEPS, Params, ask_of, furthest, ours, start
+from tests.optimizers.oracle import STEPS, Params, ask_of, furthest, ours, signs_at, start
 
 DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1])
 
@@ -34,7 +33,7 @@ def theirs(monkeypatch: pytest.MonkeyPatch, make: Callable[[list[Tensor]], Any])
 
     monkeypatch.setattr(torch, "randint_like", bits)
     for step in range(STEPS):
-        drawn.append(iter(signs(("oracle", 0), step, start()).values()))
+        drawn.append(iter(signs_at(("oracle", 0), step, start()).values()))
         loss = ask_of(step).differentiable(params)
         grads = torch.autograd.grad(loss, list(params.values()), create_graph=True)
         for param, grad in zip(params.values(), grads, strict=True):
@@ -124,7 +123,7 @@ def first_step(rule: Method, kind: Any) -> tuple[Tensor, Tensor]:
             return torch.zeros(()), {"w": slope}
 
         def signs(self, params: Params) -> Params:
-            return signs(("kernels",), 0, params)
+            return signs_at(("kernels",), 0, params)
 
         def hessian_product(self, params: Params, direction: Params) -> Params:
             return {"w": bend * direction["w"]}
