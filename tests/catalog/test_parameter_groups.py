@@ -15,8 +15,8 @@ from gdcli.errors import UserError
 from gdcli.experiment.experiment import read
 from gdcli.experiment.toml import dump, loads
 from tests.experiments import given
-from tests.optimizers.mapped import together
 from tests.optimizers.oracle import ask_of, furthest, ours, start, theirs
+from tests.optimizers.stacked import stacked
 
 CLOSE = 1e-10
 RATE = 0.02
@@ -71,7 +71,7 @@ def test_a_trial_mapped_beside_others_is_the_trial_alone() -> None:
         made("adamw+cautious", FOR, weight_decay=0.3, adamw__beta2=0.9),
     ]
     for rule, lr, mapped in zip(
-        rules, (RATE, 0.01), together(rules, (RATE, 0.01), 20), strict=True
+        rules, (RATE, 0.01), stacked(rules, (RATE, 0.01), steps=20), strict=True
     ):
         assert furthest(mapped, ours(rule, lr, 20)) < CLOSE
 

@@ -21,7 +21,8 @@ from gdcli.optimizers.scion import Scion
 from gdcli.optimizers.shampoo import Shampoo
 from gdcli.optimizers.soap import Soap
 from gdcli.optimizers.spectral_descent import SpectralDescent
-from tests.optimizers.shapes import MATRICES, SHAPES, Bowl, furthest, ours, start, theirs
+from tests.optimizers.oracle import furthest
+from tests.optimizers.shapes import MATRICES, SHAPES, bowl, ours, start, theirs
 
 CLOSE = 1e-10
 MORE_THAN_ROWS = tuple(name for name in SHAPES if name != "row")  # Shampoo has it as a vector
@@ -208,9 +209,9 @@ def test_shampoo_with_another_exponent(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shampoo_of_a_long_side_has_one_factor_with_twice_the_exponent() -> None:
     grad = start(("wide",))["wide"]
     rule = Shampoo(largest=6, eps=1e-3)
-    state = rule.init({"wide": grad}, Bowl())
+    state = rule.init({"wide": grad}, bowl())
     assert list(state["sum"]["wide"]) == ["left"]
-    ask = Bowl(names=("wide",))
+    ask = bowl(names=("wide",))
     ask.goal, ask.curvature = {"wide": 0 * grad}, {"wide": 1 + 0 * grad}
     found, _ = rule.direction({"wide": grad}, state, ask, torch.tensor(0.1), 1)
     full = 1e-3 * np.eye(len(grad)) + (grad @ grad.T).numpy()
@@ -279,7 +280,7 @@ def test_psgd_kron(mine: Any, given: Any, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(np.random, "random", lambda: chances[0])
 
     def before(_: Any, step: int) -> None:
-        drawn[:] = Bowl(step, names).random.values()
+        drawn[:] = bowl(step, names).random.values()
         chances[0] = float(step % mine.get("balance", 100) != 0)
 
     def make(ps: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax  # type: ignore[import-untyped]
+import optax
 import pytest
 import pytorch_optimizer
 import torch
@@ -18,13 +18,13 @@ from gdcli.optimizers.adam_mini import AdamMini
 from gdcli.optimizers.lamb import Lamb
 from gdcli.optimizers.lars import Lars
 from gdcli.optimizers.novograd import NovoGrad
+from tests.optimizers.oracle import furthest
 from tests.optimizers.shapes import (
     MATRICES,
     SHAPES,
     STEPS,
     Bowl,
     Params,
-    furthest,
     ours,
     start,
     theirs,

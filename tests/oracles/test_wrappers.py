@@ -23,8 +23,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gdcli.catalog.catalog import OPTIMIZERS, WRAPPERS
 from gdcli.method import Method
-from tests.optimizers.mapped import together
 from tests.optimizers.oracle import BATCHES, STEPS, Params, ask_of, furthest, ours, start
+from tests.optimizers.stacked import stacked
 
 CLOSE = 1e-10
 RATE = 0.02
@@ -449,7 +449,7 @@ def test_a_trial_mapped_beside_others_is_the_trial_alone(name: str) -> None:
         around("adamw", name, **values),
         made(f"adamw+{name}", weight_decay=0.3, **values, **OWN.get(name, {})),
     ]
-    found = together(rules, (RATE, 0.005), 20)
+    found = stacked(rules, (RATE, 0.005), steps=20)
     for rule, lr, mapped in zip(rules, (RATE, 0.005), found, strict=True):
         assert furthest(mapped, ours(rule, lr, 20)) < CLOSE
 
@@ -457,8 +457,8 @@ def test_a_trial_mapped_beside_others_is_the_trial_alone(name: str) -> None:
 @pytest.mark.parametrize("name", WRAPPERS.names())
 def test_a_diverging_neighbour_changes_no_bit(name: str) -> None:
     rule = around("adamw", name)
-    (alone,) = together([rule], (RATE,), 10)
-    beside, diverged = together([rule, rule], (RATE, 1e300), 10)
+    (alone,) = stacked([rule], (RATE,), steps=10)
+    beside, diverged = stacked([rule, rule], (RATE, 1e300), steps=10)
     assert all(torch.equal(alone[param], beside[param]) for param in alone)
     assert name == "lawa" or not all(bool(p.isfinite().all()) for p in diverged.values())
 
