@@ -23,6 +23,7 @@ from gdcli.optimizers.soap import Soap
 from gdcli.optimizers.spectral_descent import SpectralDescent
 from tests.optimizers.oracle import furthest
 from tests.optimizers.shapes import MATRICES, SHAPES, bowl, ours, start, theirs
+from tests.oracles.double import Double
 
 CLOSE = 1e-10
 MORE_THAN_ROWS = tuple(name for name in SHAPES if name != "row")  # Shampoo has it as a vector
@@ -158,15 +159,6 @@ def test_spectral_descent_leaves_out_what_has_no_slope() -> None:
     grad[:2, :2] = torch.tensor([[1.0, 2.0], [2.0, 4.0]])  # rank 1
     expected = grad / torch.linalg.matrix_norm(grad, 2)
     torch.testing.assert_close(SpectralDescent(dual=False).steepest(grad), expected)
-
-
-class Double:
-    """The module torch, in which single precision is double precision."""
-
-    float32 = torch.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
 import optax
 import pytest
 import pytorch_optimizer as references
@@ -25,6 +24,7 @@ from gdcli.catalog.catalog import OPTIMIZERS, WRAPPERS
 from gdcli.method import Method
 from tests.optimizers.oracle import BATCHES, STEPS, Params, ask_of, furthest, ours, start
 from tests.optimizers.stacked import stacked
+from tests.oracles import in_optax
 
 CLOSE = 1e-10
 RATE = 0.02
@@ -290,36 +290,21 @@ def test_sam_is_that_of_pytorch_optimizer_but_for_its_norm_in_float32(
     assert furthest(found, loop(make)) < CLOSE
 
 
-@pytest.fixture
-def doubles() -> Iterator[None]:
-    """Let jax compute in float64."""
-    with jax.enable_x64(new_val=True):
-        yield
-
-
-def with_optax(optimizer: Any, *, asks: bool = False) -> Params:
-    """Return where a transformation of optax ends; its gradients are those of torch."""
-    params = {name: jax.numpy.asarray(p.numpy()) for name, p in start().items()}
-    state = optimizer.init(params)
+def test_sam_is_that_of_optax() -> None:
+    ascent = optax.chain(normalize(), optax.sgd(0.3))
+    reference = sam(optax.sgd(RATE, momentum=0.9), ascent, opaque_mode=True)
+    params = jax.tree.map(in_optax.arrays, start())
+    state = reference.init(params)
     for step in range(STEPS):
         ask = ask_of(step)
 
         def gradient(at: Any, _: int = 0, ask: Any = ask) -> Any:
-            point = {name: torch.from_numpy(np.array(a)) for name, a in at.items()}
-            return {name: jax.numpy.asarray(g.numpy()) for name, g in ask(point)[1].items()}
+            return jax.tree.map(in_optax.arrays, ask(in_optax.tensors(at))[1])
 
-        more = {"grad_fn": gradient} if asks else {}
-        updates, state = optimizer.update(gradient(params), state, params, **more)
+        updates, state = reference.update(gradient(params), state, params, grad_fn=gradient)
         params = optax.apply_updates(params, updates)
-    return {name: torch.from_numpy(np.array(a)) for name, a in params.items()}
-
-
-@pytest.mark.usefixtures("doubles")
-def test_sam_is_that_of_optax() -> None:
-    ascent = optax.chain(normalize(), optax.sgd(0.3))
-    reference = sam(optax.sgd(RATE, momentum=0.9), ascent, opaque_mode=True)
     rule = made("momentum+sam", sam__rho=0.3)
-    assert furthest(ours(rule, RATE), with_optax(reference, asks=True)) < CLOSE
+    assert furthest(ours(rule, RATE), in_optax.tensors(params)) < CLOSE
 
 
 def by_value(limit: float) -> Change:
