@@ -14,6 +14,7 @@ from pytorch_optimizer.optimizer import psgd, scion, shampoo, soap
 from pytorch_optimizer.optimizer.muon import normuon
 from pytorch_optimizer.optimizer.utils import matrix
 
+from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.optimizers.muon import Muon
 from gdcli.optimizers.normuon import NorMuon
 from gdcli.optimizers.psgd_kron import PsgdKron
@@ -54,6 +55,24 @@ MUONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_muon_is_that_of_torch_without_its_bfloat16(mine: Any, given: Any) -> None:
     reference = theirs(lambda ps: torch.optim.Muon(ps, lr=0.02, **given), MATRICES, flat=True)
     assert furthest(ours(Muon(**mine), 0.02, MATRICES), reference) < CLOSE
+
+
+@pytest.mark.usefixtures("exact_torch_muon")
+def test_muon_with_adamw_for_the_rest_is_both_of_torch() -> None:
+    """With match_rms_adamw and weight decay of all parameters this is called D-Muon."""
+    options: dict[str, Any] = {
+        "weight_decay": 0.1,
+        "muon__adjust": "match_rms_adamw",
+        "adamw__beta2": 0.95,
+    }
+    rule: Any = OPTIMIZERS.find("muon+adamw", "")(**options)
+    muon: dict[str, Any] = {"weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    found = ours(rule, 0.02)
+    matrices = theirs(lambda ps: torch.optim.Muon(ps, lr=0.02, **muon), MATRICES, flat=True)
+    rest = tuple(name for name in SHAPES if name not in MATRICES)
+    adamw: dict[str, Any] = {"weight_decay": 0.1, "betas": (0.9, 0.95)}
+    others = theirs(lambda ps: torch.optim.AdamW(ps, lr=0.02, **adamw), rest)
+    assert furthest(found, {name: {**matrices, **others}[name] for name in SHAPES}) < CLOSE
 
 
 @pytest.mark.parametrize("precision", ["own", "bfloat16"])
