@@ -10,19 +10,16 @@ from copy import copy
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gdcli.arrays import spread
-from gdcli.asks import Among, Changed, Remembered
+from gdcli.arrays import plus, spread
+from gdcli.asks import Among
 from gdcli.mapped import together
 from gdcli.method import Kind, Method, Wrapper
 from gdcli.optimizer import Optimizer
-from gdcli.parameter_groups import Group, value_of
+from gdcli.parameter_groups import DECAY, LR, Group, value_of
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
     from gdcli.problem import Array, Params
-
-
-DECAY = "decay"  # the weight decay among the numbers of a rule
 
 
 @dataclass(frozen=True)
@@ -47,50 +44,49 @@ class Elementwise(Method):
         _, gradient = ask(params)
         # The rule computes with stacked arrays as it does where it is not part of another.
         numbers = {n: v for n, v in vars(self.rule).items() if hasattr(v, "ndim")}
-        if self.decays and not self.decoupled:
-            numbers[DECAY] = self.weight_decay
+        within = self.decays and not self.decoupled
+        decays = {name: self.decay_of(name) for name in params if within}
 
         def update(
-            numbers: Params, params: Params, gradient: Params, state: State
+            numbers: Params, decays: Params, params: Params, gradient: Params, state: State
         ) -> tuple[Params, State]:
             found, after, rules = {}, {}, {}
             for name, param in params.items():
                 if param.ndim not in rules:
                     rules[param.ndim] = self._with(numbers, param)
-                rule, decay = rules[param.ndim]
                 grad = gradient[name]
-                if decay is not None:
-                    grad = grad + decay * param
-                found[name], after[name] = rule.update(grad, state[name], param, step)
+                if name in decays:
+                    grad = plus(grad, decays[name], param)
+                given = grad, state[name], param, step
+                found[name], after[name] = rules[param.ndim].update(*given)
             return found, after
 
-        found: tuple[Params, State] = together(update, numbers, params, gradient, state)
+        found: tuple[Params, State] = together(update, numbers, decays, params, gradient, state)
         return found
 
-    def _with(self, numbers: Params, param: Array) -> tuple[Optimizer, Array]:
-        """Return the rule with numbers that broadcast with a parameter, and the decay it adds."""
+    def _with(self, numbers: Params, param: Array) -> Optimizer:
+        """Return the rule with numbers that broadcast with a parameter."""
         rule = copy(self.rule)
-        shaped = {name: spread(value, param) for name, value in numbers.items()}
-        decay = shaped.pop(DECAY, None)
-        vars(rule).update(shaped)  # the dataclass is frozen
-        return rule, decay
+        # The dataclass is frozen.
+        vars(rule).update({name: spread(value, param) for name, value in numbers.items()})
+        return rule
 
 
 @dataclass(frozen=True)
 class Grouped(Method):
-    """A rule with learning rates and weight decay of their own for some parameters.
-
-    The rule within decays nothing: this does, as the rule would.
-    """
+    """A rule with learning rates and weight decay of their own for some parameters."""
 
     inner: Method = field(kw_only=True)
     groups: tuple[Group, ...] = field(kw_only=True)
     kind: Mapping[str, Kind] = field(kw_only=True)  # of each parameter
 
     def __post_init__(self) -> None:
-        """Move what the rule moves, and decay as it does."""
-        object.__setattr__(self, "kinds", self.inner.kinds)
-        object.__setattr__(self, "decoupled", self.inner.decoupled)
+        """Give the rule the weight decay of each parameter, which it applies in its own way."""
+        inner = copy(self.inner)
+        decays = {n: self._own(DECAY, inner.weight_decay, n) for n in self.kind}
+        object.__setattr__(inner, "decay_by_name", decays)
+        object.__setattr__(self, "inner", inner)
+        object.__setattr__(self, "kinds", inner.kinds)
 
     def init(self, params: Params, about: About) -> State:
         """Return the rule's state."""
@@ -99,36 +95,24 @@ class Grouped(Method):
     def direction(
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
-        """Return the rule's direction, for the gradient with each parameter's weight decay."""
-        decayed = ask if self.decoupled else Remembered(Changed(ask, self._decayed))
-        return self.inner.direction(params, state, decayed, lr, step)
+        """Return the rule's direction."""
+        return self.inner.direction(params, state, ask, lr, step)
 
     def gradient(self, params: Params, ask: Ask) -> tuple[Array, Params]:
-        """Return loss and gradient with each parameter's weight decay that is part of it."""
-        loss, gradient = ask(params)
-        return (loss, gradient) if self.decoupled else self._decayed(params, loss, gradient)
+        """Return loss and gradient as the rule takes them."""
+        return self.inner.gradient(params, ask)
 
     def at(self, params: Params, state: State) -> Params:
         """Return the point that the rule hands out."""
         return self.inner.at(params, state)
 
     def move(self, params: Params, direction: Params, lr: Array) -> Params:
-        """Return each parameter moved with its learning rate and decoupled weight decay."""
-        moved = {}
+        """Return each parameter as the rule moves it with the parameter's learning rate."""
+        moved: Params = {}
         for name, param in params.items():
-            along = direction[name]
-            if self.decoupled:
-                decay = self._own("weight-decay", self.weight_decay, name)
-                along = along + spread(decay, param) * param
-            moved[name] = param - spread(self._own("lr", lr, name), param) * along
+            own = self._own(LR, lr, name)
+            moved |= self.inner.move({name: param}, {name: direction[name]}, own)
         return moved
-
-    def _decayed(self, params: Params, loss: Array, gradient: Params) -> tuple[Array, Params]:
-        decayed = {}
-        for name, slope in gradient.items():
-            decay = self._own("weight-decay", self.weight_decay, name)
-            decayed[name] = slope + spread(decay, slope) * params[name]
-        return loss, decayed
 
     def _own(self, setting: str, value: Any, name: str) -> Any:
         return value_of(self.groups, setting, value, name, self.kind[name])
@@ -179,6 +163,13 @@ class Routed(Method):
         for _, rule, share in self._shares(params):
             found |= rule.move(share, {n: direction[n] for n in share}, lr)
         return {name: found[name] for name in params}
+
+    def gradient(self, params: Params, ask: Ask) -> tuple[Array, Params]:
+        """Return loss and gradient as each rule takes them for its parameters."""
+        loss, found = ask(params)
+        for _, rule, share in self._shares(params):
+            found = {**found, **rule.gradient(share, Among(ask, params, (*share,)))[1]}
+        return loss, found
 
     def _each(  # noqa: PLR0913, PLR0917 -- those of a method, and what is asked of both
         self, what: str, params: Params, state: State, ask: Ask, lr: Array, step: int

@@ -6,15 +6,15 @@ it asks of its batch with it: gradients still come from the stacked program.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias
 
 from gdcli.arrays import plus
 from gdcli.optimizer import Optimizer, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from gdcli.problem import Array, Params
 
 State: TypeAlias = dict[str, Any]  # tensors by name, or further such dictionaries
@@ -122,6 +122,9 @@ class Method(Rule):
     # True: its code takes arrays with further axes in front, which numbers and the loss have too.
     # The engine then calls it with all trials at once, and maps nothing. It is not inherited.
     stacks: ClassVar[bool] = False
+    # The weight decay of each parameter by name, where --for gives some of them their own.
+    decay_by_name: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    decay_alike: ClassVar[bool] = False  # True: all parameters have the same weight decay
 
     def init(self, params: Params, about: About) -> State:
         """Return the state before the first step: tensors of any shapes, by name."""
@@ -157,13 +160,12 @@ class Method(Rule):
         loss, grad = ask(params)
         if self.decoupled or not self.decays:
             return loss, grad
-        return loss, {n: plus(g, self.weight_decay, params[n]) for n, g in grad.items()}
+        return loss, {n: plus(g, self.decay_of(n), params[n]) for n, g in grad.items()}
 
     def move(self, params: Params, direction: Params, lr: Array) -> Params:
         """Return the parameters moved along a direction, with decoupled weight decay."""
         if self.decoupled and self.decays:
-            decay = self.weight_decay
-            direction = {n: plus(d, decay, params[n]) for n, d in direction.items()}
+            direction = {n: plus(d, self.decay_of(n), params[n]) for n, d in direction.items()}
         return {name: plus(param, -lr, direction[name]) for name, param in params.items()}
 
     @property
@@ -171,9 +173,15 @@ class Method(Rule):
         """Whether the engine may call it with all trials at once."""
         return takes_stacks(type(self))
 
+    def decay_of(self, name: str) -> Any:
+        """Return the weight decay of a parameter."""
+        return self.decay_by_name.get(name, self.weight_decay)
+
     @property
     def decays(self) -> bool:
         """Whether there is weight decay; all trials of a stack agree on it."""
+        if self.decay_by_name:
+            return True
         decay: Array = self.weight_decay  # a tensor where the trials of a stack decay
         return not isinstance(decay, float) or decay > 0
 

@@ -30,6 +30,7 @@ class Rule:
     # as for plain descent, whose rate depends on the problem alone.
     default_lr: ClassVar[float | None] = None
     decoupled: ClassVar[bool] = False  # True: weight decay is added to the direction instead
+    decays_itself: ClassVar[bool] = False  # True: in a way of its own, which its docstring says
     # True: direction and next state are linear in gradient and state, with the same factors at
     # every step and for every coordinate. The engine then computes many steps as a matrix power.
     linear: ClassVar[bool] = False

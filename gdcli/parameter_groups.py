@@ -20,7 +20,8 @@ from gdcli.method import Kind
 if TYPE_CHECKING:
     from gdcli.problem import Array
 
-SETTINGS = ("lr", "weight-decay")
+LR, DECAY = "lr", "weight-decay"
+SETTINGS = (LR, DECAY)
 FORM = 'write it as in "bias,norm weight-decay=0" or "head.* lr=0.1x"'
 KINDS: tuple[str, ...] = get_args(Kind)
 
@@ -64,7 +65,7 @@ def _group(text: str, where: str) -> Group:
         fix = f"write {setting}=0.1x, a factor of the trial's"
         raise UserError(where, f"{show(value)} is not a number of at least 0", fix)
     factor = value.strip().endswith("x")
-    if setting == "lr" and not factor:
+    if setting == LR and not factor:
         what = f"the lr of some parameters is a factor of the trial's, and {show(value)} is none"
         raise UserError(where, what, f"write lr={value.strip()}x")
     return Group(names, setting, number, factor)
@@ -73,7 +74,7 @@ def _group(text: str, where: str) -> Group:
 def unmatched(groups: tuple[Group, ...], kind: Mapping[str, Kind], where: str) -> UserError | None:
     """Return the mistake of a pattern that matches no parameter, None where there is none."""
     for pattern in (pattern for group in groups for pattern in group.patterns):
-        if any(Group((pattern,), "lr", 1.0, factor=True).matches(n, k) for n, k in kind.items()):
+        if any(Group((pattern,), LR, 1.0, factor=True).matches(n, k) for n, k in kind.items()):
             continue
         kinds = sorted(set(kind.values()))
         hint = suggestion(pattern, [*kinds, *kind])

@@ -365,12 +365,12 @@ def _owned(name: str, cls: type) -> Mapping[str, Owned]:
     return {f"{name}.{o.name}": Owned(o, o.field) for o in options if o.field not in SHARED}
 
 
-def grouped_rule(reference: str, rule: type[Rule], where: str) -> type[Composed]:
-    """Return an optimizer whose parameters may have settings of their own; raises UserError."""
+def grouped_rule(reference: str, rule: type[Rule], groups: str, where: str) -> type[Composed]:
+    """Return an optimizer whose parameters may have the settings of groups; raises UserError."""
     if issubclass(rule, TorchOptimizer):
         what = f"torch moves the parameters of {reference} itself, all alike"
         raise UserError(where, what, "leave --for out, or take one of gdcli's optimizers")
-    return grouped(name_in(reference), rule, where)
+    return grouped(name_in(reference), rule, groups, where)
 
 
 def kinds_in(word: str, cls: type[Any]) -> list[tuple[str, type[Any]]]:

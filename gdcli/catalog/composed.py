@@ -13,13 +13,13 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, get_type_hints
 
-from gdcli.asks import Remembered
+from gdcli.asks import Passing, Remembered
 from gdcli.assembly import Grouped, Routed, Wrapped, method_of
 from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper, takes_stacks
 from gdcli.optimizer import Rule
-from gdcli.parameter_groups import groups_of, unmatched
+from gdcli.parameter_groups import DECAY, groups_of, unmatched
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,8 +61,7 @@ class Composed(Method):
     @property
     def records_another_point(self) -> bool:
         """Whether one of the parts hands out another point."""
-        plain = (Method.at, Wrapper.at)
-        return any(getattr(part.kind, "at", Method.at) not in plain for part in self.parts)
+        return any(records_another_point(part.kind) for part in self.parts)
 
     @property
     def takes_stacks(self) -> bool:
@@ -77,7 +76,8 @@ class Composed(Method):
             else None
         ):
             raise wrong
-        whole = self._whole(about.kind).init(params, about)
+        part: Any = Passing(about)  # type: ignore[arg-type]  # nobody is asked yet
+        whole = self._whole(about.kind).init(params, part)
         return {"whole": whole, "kind": self._kinds(params, about)}
 
     def direction(
@@ -135,9 +135,7 @@ class Composed(Method):
     def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
         if not self.groups:
             return method_of(instance)
-        object.__setattr__(instance, "weight_decay", 0.0)
-        groups, inner = groups_of(self.groups, FOR), method_of(instance)
-        return Grouped(inner=inner, groups=groups, kind=kind, weight_decay=self.weight_decay)
+        return Grouped(inner=method_of(instance), groups=groups_of(self.groups, FOR), kind=kind)
 
     def _own(self, part: Part) -> dict[str, Any]:
         """Return the values of a part's fields. The gradient is clipped before the parts see it."""
@@ -211,13 +209,19 @@ def kinds_of(rule: type[Rule]) -> frozenset[Kind] | None:
     return rule.kinds if issubclass(rule, Method) else None
 
 
-def grouped(name: str, rule: type[Rule], where: str) -> type[Composed]:
-    """Return a rule whose parameters may have settings of their own; raises UserError."""
+def grouped(name: str, rule: type[Rule], groups: str, where: str) -> type[Composed]:
+    """Return a rule whose parameters may have the settings of some groups; raises UserError."""
+    decays = any(group.setting == DECAY for group in groups_of(groups, where))
     cls = rule if issubclass(rule, Composed) else compose([Part(name, rule)], where)
     for part in cls.parts:
-        if not part.wraps and not has_direction(part.kind):
+        if part.wraps:
+            continue
+        if not has_direction(part.kind):
             what = f"{part.name} takes steps of its own, in which all parameters are treated alike"
             raise UserError(where, what, "leave --for out, or take another optimizer")
+        if decays and getattr(part.kind, "decay_alike", False):
+            what = f"the step size of {part.name} depends on its weight decay, one for all"
+            raise UserError(where, what, f"leave {DECAY} out, or take another optimizer")
     return cls
 
 
@@ -238,6 +242,7 @@ def _check(parts: Sequence[Part], where: str) -> None:
         if part.wraps:
             _check_direction(parts[:at], part, where)
             _check_points(parts[:at], part, where)
+            _check_averages(parts[:at], part, where)
             continue
         moved = _all_kinds([rule.kind for rule in rules if issubclass(rule.kind, Rule)])
         if rules and moved is None:
@@ -288,6 +293,24 @@ def _check_points(before: Sequence[Part], wrapper: Part, where: str) -> None:
         what = f"{other.name} asks at another point for batches that {wrapper.name} has left behind"
         names = [part.name for part in before if part is not other]
         raise UserError(where, what, f"write {'+'.join([*names, wrapper.name, other.name])}")
+
+
+def _check_averages(before: Sequence[Part], wrapper: Part, where: str) -> None:
+    """Raise UserError for a wrapper that hands out its own point around a part that does, too."""
+    if not getattr(wrapper.kind, "own_point", False):
+        return
+    for part in before:
+        if records_another_point(part.kind):
+            what = f"{part.name} hands out an average that {wrapper.name} around it passes over"
+            names = [other.name for other in before if other is not part]
+            fix = f"write {'+'.join([*names, wrapper.name, part.name])}"
+            own = f"leave {wrapper.name} out"
+            raise UserError(where, what, fix if part.wraps else own)
+
+
+def records_another_point(kind: type[Rule | Wrapper]) -> bool:
+    """Return whether a part hands out another point than the parameters that it trains."""
+    return getattr(kind, "at", Method.at) not in (Method.at, Wrapper.at)
 
 
 def has_direction(rule: type[Any]) -> bool:

@@ -17,6 +17,7 @@ from gdcli.catalog.catalog import (
     SCHEDULES,
     WRAPPERS,
     Catalogue,
+    TorchOptimizer,
     kinds_in,
     owned,
 )
@@ -33,6 +34,7 @@ from gdcli.cli.options import (
 )
 from gdcli.errors import UserError
 from gdcli.fields import Option, options_of, show
+from gdcli.optimizer import Optimizer
 from gdcli.report.text_tables import print_json, print_listing, write_lines
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from gdcli.optimizer import Rule
 
 
+COUPLED = "is part of the gradient: weight_decay * param is added to it."
+DECOUPLED = "is decoupled: each step subtracts lr * weight_decay * param."
 AFTER = "It goes around a rule: write it after one, as in --optimizer adamw+{}."
 
 
@@ -72,7 +76,7 @@ def print_details(catalogue: Catalogue[Any], name: str, form: str, console: Cons
         print_json({**entry, "columns" if catalogue is MEASURES else "options": rows}, console)
         return
     if form != "csv":
-        rate = [_rate_of(cls), ""] if rated else []
+        rate = [_rate_of(cls), *_decays_of(cls), ""] if rated else []
         write_lines([f"{name}: {catalogue.summary(name)}", "", about, "", *rate], console)
     print_listing(rows, form, console)
 
@@ -81,6 +85,23 @@ def _rate_of(rule: type[Rule]) -> str:
     """Return which learning rate a rule has where none is given."""
     own = "that of the problem" if rule.default_lr is None else f"{rule.default_lr:g}"
     return f"Without --lr, its learning rate is {own}."
+
+
+def _decays_of(cls: type[Rule]) -> list[str]:
+    """Return how each rule applies weight decay, where its docstring does not say so."""
+    rules = [kind for word, kind in kinds_in("", cls) if word != "wrapper"]
+    known = [rule for rule in rules if _decay_is_known(rule)]
+    return [f"{_named(rule, rules)} {DECOUPLED if rule.decoupled else COUPLED}" for rule in known]
+
+
+def _decay_is_known(rule: type[Rule]) -> bool:
+    """Return whether weight decay is applied as the contract says."""
+    own = rule.decays_itself or issubclass(rule, TorchOptimizer)
+    return not own and (issubclass(rule, Optimizer) or rule.__module__.startswith("gdcli."))
+
+
+def _named(rule: type[Rule], rules: list[type[Rule]]) -> str:
+    return "Weight decay" if len(rules) == 1 else f"{rule.__name__}'s weight decay"
 
 
 def _rows(catalogue: Catalogue[Any], name: str, cls: type[Any]) -> list[dict[str, str]]:

@@ -175,7 +175,8 @@ class _Reader:
         if training.for_ is not None:
             self._try(groups_of, training.for_, given.where("for"))
             for name in axes.optimizer if not self.errors else ():
-                self._try(grouped_rule, name, rules[name_in(name)], given.where("for"))
+                rule = rules[name_in(name)]
+                self._try(grouped_rule, name, rule, training.for_, given.where("for"))
         if training.measure is not None:
             training = replace(training, measure=spelt(training.measure))
             self._try(measures_named, training.measure, given.where("measure"))

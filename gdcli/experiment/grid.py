@@ -396,10 +396,11 @@ class Grid:
             )
             for name in names
         }
-        if self.training.for_ is None:
+        groups = self.training.for_
+        if groups is None:
             return rules
         return {
-            (word, name): grouped_rule(name, rule, "--for") if word == "optimizer" else rule
+            (word, name): grouped_rule(name, rule, groups, "--for") if word == "optimizer" else rule
             for (word, name), rule in rules.items()
         }
 

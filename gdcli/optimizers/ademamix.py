@@ -22,7 +22,7 @@ class AdEMAMix(Adam):
     (Pagliardini, Ablin and Grangier 2024, algorithm 1.) `slow` is a running mean by beta3, without
     bias correction. In the first `warmup` steps alpha grows in proportion to the step, and the
     half-life of `slow` from that of beta1 to that of beta3; the paper takes all steps of training.
-    Weight decay is decoupled, alpha is the authors' and optax's 5, and the learning rate 1e-3.
+    Weight decay is decoupled, and alpha and the learning rate of 1e-3 are pytorch_optimizer's.
     """
 
     beta3: Annotated[

@@ -22,7 +22,7 @@ class ADOPT(Optimizer):
     nothing; `square` never holds the gradient that it divides. Each quotient is clipped to the
     fourth root of the number of steps before, as in the paper, its authors' code and optax.
     pytorch_optimizer counts this step in, so that it clips less. The learning rate of 1e-3 is the
-    authors'.
+    authors', and so is coupled weight decay, which their code can decouple instead.
     """
 
     beta1: Annotated[float, "share of the running mean that is kept in each step", Ge(0), Lt(1)] = (

@@ -19,7 +19,8 @@ class GaussNewton(NewtonCg):
     """param += t * z, z about the solution of (G + damping * I) * z = -grad (Schraudolph 2002).
 
     G = J' H J, with J the Jacobian of the outputs and H the Hessian of the criterion: the Hessian
-    itself where the outputs are linear. `levenberg-marquardt` adapts the damping.
+    itself where the outputs are linear. `levenberg-marquardt` adapts the damping. The minimum that
+    it finds of a sum of squares is that of MINPACK, whose steps are others.
     The default of `lr` is the whole step.
     """
 

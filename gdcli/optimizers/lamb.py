@@ -41,6 +41,7 @@ class Lamb(Method):
     eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-6
 
     default_lr: ClassVar[float] = 1e-3
+    decays_itself: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with both averages at 0."""
@@ -57,7 +58,7 @@ class Lamb(Method):
         found = {}
         for name, param in params.items():
             scale = (square[name] / unbias2).sqrt() + self.eps
-            way = mean[name] / unbias1 / scale + self.weight_decay * param
+            way = mean[name] / unbias1 / scale + self.decay_of(name) * param
             size, length = torch.linalg.vector_norm(param), torch.linalg.vector_norm(way)
             found[name] = ratio(size, length) * way
         return found, {"mean": mean, "square": square}

@@ -46,18 +46,21 @@ class Lars(Method):
     ) -> tuple[Params, State]:
         """Return the velocity of the scaled gradients."""
         _, grad = ask(params)
-        slope = {n: self.scaled(grad[n], p, plain=ask.kind[n] in PLAIN) for n, p in params.items()}
+        slope = {
+            n: self.scaled(grad[n], p, self.decay_of(n), plain=ask.kind[n] in PLAIN)
+            for n, p in params.items()
+        }
         velocity = trees.add(slope, state["velocity"], self.beta)
         found = trees.add(slope, velocity, self.beta) if self.nesterov else velocity
         return found, {"velocity": velocity}
 
-    def scaled(self, grad: Array, param: Array, *, plain: bool) -> Array:
+    def scaled(self, grad: Array, param: Array, decay: Array, *, plain: bool) -> Array:
         """Return the gradient with its weight decay, times the ratio of the norms."""
-        slope = grad + self.weight_decay * param
+        slope = grad + decay * param
         if plain:
             return slope
         size = torch.linalg.vector_norm(param)
-        below = torch.linalg.vector_norm(grad) + self.weight_decay * size
+        below = torch.linalg.vector_norm(grad) + decay * size
         return ratio(self.trust * size, below) * slope
 
 

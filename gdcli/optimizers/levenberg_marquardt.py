@@ -27,7 +27,8 @@ class LevenbergMarquardt(Method):
     taken and the damping multiplied by max(1/3, 1 - (2 * gain - 1)**3); else the parameters stay,
     and the damping grows by factors of 2, 4, 8 and so on (Nielsen 1999; Madsen, Nielsen and
     Tingleff 2004, algorithm 3.16, with the mean loss of the batch in place of a sum of squares).
-    The default of `lr` is the whole step.
+    MINPACK damps otherwise: its minimum is the same, and the test of the steps is this formula in
+    NumPy, with dense matrices. The default of `lr` is the whole step.
     """
 
     damping: Annotated[float, "added to the diagonal of the matrix in the first step", Gt(0)] = 1e-3

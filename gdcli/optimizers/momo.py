@@ -42,7 +42,9 @@ class MoMo(Method):
     ] = False
 
     decoupled: ClassVar[bool] = True
+    decay_alike: ClassVar[bool] = True  # the model of the loss holds it
     default_lr: ClassVar[float | None] = 1.0
+    decays_itself: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with means of 0."""

@@ -30,7 +30,8 @@ class Muon(Method):
     torch.optim.Muon makes the mean orthogonal in bfloat16. Here this has the parameter's own
     precision unless `precision` is bfloat16, which rounds sums in other places than torch does; all
     of these differ by bfloat16's rounding. The learning rate, 0.001, and the weight decay, 0.1, are
-    those of torch.optim.Muon.
+    those of torch.optim.Muon. `muon+adamw` with `match_rms_adamw` is the Muon of Liu et al. 2025
+    (Moonlight), called D-Muon: one learning rate and weight decay for all parameters.
     """
 
     beta: Annotated[

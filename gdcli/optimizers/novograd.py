@@ -38,6 +38,7 @@ class NovoGrad(Method):
     eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
 
     default_lr: ClassVar[float] = 1e-3
+    decays_itself: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with both averages at 0."""
@@ -53,7 +54,7 @@ class NovoGrad(Method):
         if step > 1:
             square = trees.mixed(state["square"], square, self.beta2)
         way = {
-            name: g / (square[name].sqrt() + self.eps) + self.weight_decay * params[name]
+            name: g / (square[name].sqrt() + self.eps) + self.decay_of(name) * params[name]
             for name, g in grad.items()
         }
         if self.averaged and step > 1:

@@ -51,7 +51,8 @@ def penalized(rule: Method, params: Params, ask: Ask) -> tuple[Array, Params]:
     """Return loss and gradient of the batch, both with the weight decay."""
     loss, grad = rule.gradient(params, ask)
     if rule.decays:
-        loss = loss + rule.weight_decay / 2 * trees.dot(params, params)
+        halves = [rule.decay_of(n) / 2 * (p * p).sum() for n, p in params.items()]
+        loss = loss + sum(halves)
     return loss, grad
 
 

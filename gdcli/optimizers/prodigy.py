@@ -22,9 +22,10 @@ class Prodigy(Method):
 
     d is the largest quotient so far of a running mean of <grad, start - param> and the l1 norm of a
     running mean of the gradients. The formulas are those of the package prodigyopt, whose weight
-    decay is decoupled. Its two classes differ where beta1 is 0: as in the paper and in its class
-    ProdigyReference, the gradient is multiplied by the distance before the step, not after it. The
-    learning rate is a factor of the estimated step size: 1, unless training is unstable.
+    decay is decoupled: each step subtracts lr * d * weight_decay * param. Its two classes differ
+    where beta1 is 0: as in the paper and in its class ProdigyReference, the gradient is multiplied
+    by the distance before the step, not after it. The learning rate is a factor of the estimated
+    step size: 1, unless training is unstable.
     """
 
     beta1: Annotated[
@@ -56,6 +57,7 @@ class Prodigy(Method):
 
     decoupled: ClassVar[bool] = True
     default_lr: ClassVar[float | None] = 1.0
+    decays_itself: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Keep the start, and begin with means of 0 and the first guess of the distance."""
@@ -104,8 +106,9 @@ class Prodigy(Method):
             "numerator": numerator,
         }
         direction = {
-            name: rate * (mean[name] / (square[name].sqrt() + found * self.eps) + decay)
-            for name, decay in trees.scaled(self.weight_decay, params).items()
+            name: rate
+            * (mean[name] / (square[name].sqrt() + found * self.eps) + self.decay_of(name) * param)
+            for name, param in params.items()
         }
         # Without a gradient so far, or with a learning rate of 0, nothing changes.
         moves = (below > 0) & (lr > 0)

@@ -46,6 +46,7 @@ class ScheduleFreeRAdam(Method):
 
     decoupled: ClassVar[bool] = True
     default_lr: ClassVar[float | None] = 0.0025
+    decays_itself: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with all three points at the same place."""

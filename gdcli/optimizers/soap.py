@@ -29,9 +29,10 @@ class Soap(Method):
     authors.
 
     This is the authors' code, whose defaults are pytorch_optimizer's: learning rate 0.003 and
-    weight decay 0.01. The first step finds the eigenvectors and does not move. Both references
-    apply weight decay after the step; here it is taken before it, as in AdamW and heavyball.
-    Eigenvectors of a singular matrix are not unique: which ones are found depends on rounding.
+    weight decay 0.01. The first step finds the eigenvectors, and weight decay alone moves the
+    parameters in it. Both references apply weight decay after each step but the first; here it is
+    taken before every step, as in AdamW. Eigenvectors of a singular matrix are not unique: which
+    ones are found depends on rounding.
     """
 
     beta1: Annotated[

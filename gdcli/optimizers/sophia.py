@@ -22,7 +22,8 @@ class Sophia(Method):
 
     Sophia-H: curvature is a running mean of Hutchinson's estimates of the Hessian's diagonal, by
     random signs, which make less noise than the paper's normal numbers. Such a step costs a Hessian
-    product besides the gradient. Weight decay is decoupled. pytorch_optimizer has the same rule in
+    product besides the gradient. Sophia-G, which estimates it from labels that the model draws, is
+    not here. Weight decay is decoupled. pytorch_optimizer has the same rule in
     other units: its p is gamma, its learning rate lr / gamma, and its default the one here. optax
     corrects the bias of the mean, and uses a new curvature from the next step on; the paper does
     neither.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
-from gdcli.asks import Changed, same
+from gdcli.asks import Changed, Passing, same
 from gdcli.method import Wrapper
 from gdcli.trees import add, number, scaled, zeros
 
@@ -22,8 +22,9 @@ class Accumulate(Wrapper):
     """The rule steps after every `batches` batches, with the mean of their gradients.
 
     With batches of one size this is a step on the joined batch. --steps counts batches, --clip-norm
-    clips the gradient of each of them, and the learning rate is that of the last. A rule that asks
-    for the gradient at another point, as a line search does, is given that of the last batch.
+    clips the gradient of each of them, and the learning rate is that of the last. Batches after the
+    last whole step of the rule move nothing. A rule that asks for the gradient at another point, as
+    a line search does, is given that of the last batch.
     """
 
     batches: Annotated[int, "batches of a step of the rule", Ge(1)] = 4
@@ -34,7 +35,7 @@ class Accumulate(Wrapper):
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Start with sums of 0."""
-        return {"inner": inner.init(params, about), **_empty(params)}
+        return {"inner": inner.init(params, self._fewer(about)), **_empty(params)}
 
     def step(  # noqa: PLR0913, PLR0917 -- those of the contract
         self, inner: Method, params: Params, state: State, ask: Ask, lr: Array, step: int
@@ -49,9 +50,15 @@ class Accumulate(Wrapper):
         def changed(at: Params, loss: Array, gradient: Params) -> Answer:
             return mean if same(at, params) else (loss, gradient)
 
-        whole = Changed(ask, changed)
+        whole = Changed(self._fewer(ask), changed)
         moved, after = inner.step(params, state["inner"], whole, lr, step // self.batches)
         return moved, {"inner": after, **_empty(params)}
+
+    def _fewer(self, ask: About) -> Passing:
+        """Return what the rule may ask: its whole budget is a share of all steps."""
+        fewer = Passing(ask)  # type: ignore[arg-type]  # before the first step, nobody is asked
+        fewer.horizon = ask.horizon // self.batches
+        return fewer
 
 
 def _empty(params: Params) -> State:

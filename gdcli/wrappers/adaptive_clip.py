@@ -38,8 +38,9 @@ class AdaptiveClip(OfGradient):
 
     def _clipped(self, param: Array, slope: Array) -> Array:
         longest = self.limit * unit_norms(param).clamp(min=self.eps)
-        norms = unit_norms(slope).clamp(min=1e-6)
-        return torch.where(norms > longest, slope * (longest / norms), slope)
+        norms = unit_norms(slope)
+        clipped = slope * (longest / norms.clamp(min=1e-6))
+        return torch.where(norms > longest, clipped, slope)
 
 
 def unit_norms(array: Array) -> Array:

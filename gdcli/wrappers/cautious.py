@@ -17,8 +17,8 @@ class Cautious(Wrapper):
     """direction * agrees * count / (agreeing + 1), agrees = (direction * gradient > 0).
 
     (Liang, Chen, Liu and Liu 2024, algorithm 1.) count is the number of coordinates of the
-    parameter, agreeing how many of them agree: what is left out is made up for. Decoupled weight
-    decay is applied to all coordinates.
+    parameter, agreeing how many of them agree: what is left out is made up for. The gradient has
+    the weight decay that the rule adds to it; decoupled weight decay is applied to all coordinates.
     """
 
     def direction(  # noqa: PLR0913, PLR0917 -- those of the contract
@@ -26,7 +26,7 @@ class Cautious(Wrapper):
     ) -> tuple[Params, State]:
         """Return the rule's direction where it agrees with the gradient."""
         direction, after = inner.direction(params, state["inner"], ask, lr, step)
-        _, gradient = ask(params)
+        _, gradient = inner.gradient(params, ask)
         return {n: agreeing(d, gradient[n]) for n, d in direction.items()}, {"inner": after}
 
 

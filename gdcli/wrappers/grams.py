@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Grams(Wrapper):
     """direction = sign(gradient) * abs(direction) (Cao, Li and Song 2024, algorithm 1).
 
-    Decoupled weight decay is added afterwards.
+    The gradient has the weight decay that the rule adds to it; decoupled weight decay is added
+    afterwards.
     """
 
     def direction(  # noqa: PLR0913, PLR0917 -- those of the contract
@@ -24,5 +25,5 @@ class Grams(Wrapper):
     ) -> tuple[Params, State]:
         """Return the rule's direction with the signs of the gradient."""
         direction, after = inner.direction(params, state["inner"], ask, lr, step)
-        _, gradient = ask(params)
+        _, gradient = inner.gradient(params, ask)
         return {n: d.abs() * gradient[n].sign() for n, d in direction.items()}, {"inner": after}

@@ -27,6 +27,7 @@ class Lookahead(Wrapper):
     alpha: Annotated[float, "share of the way that the slow weights go", Gt(0), Le(1)] = 0.5
 
     keeps_direction: ClassVar[bool] = False
+    own_point: ClassVar[bool] = True  # hands out its own, whatever the rule within would
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Start with the slow weights at the starting point."""

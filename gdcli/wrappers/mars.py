@@ -22,8 +22,10 @@ class Mars(Wrapper):
     """grad += gamma * beta / (1 - beta) * (grad - last), then grad /= max(1, norm(grad)).
 
     (Yuan, Liu, Wu, Zhou and Gu 2024, algorithm 2, the approximate version: last is the gradient of
-    the last step's batch, 0 before the first.) The norm is of each parameter. beta is to be that of
-    the rule's running mean: `mars.beta` and `adamw.beta1` are 0.95 in the paper.
+    the last step's batch, 0 before the first.) The norm is of each parameter. All parameters are
+    corrected, as in pytorch_optimizer with `optimize_1d`; by default, it and the authors' code
+    leave vectors as they are. beta is to be that of the rule's running mean: `mars.beta` and
+    `adamw.beta1` are 0.95 in the paper.
     """
 
     gamma: Annotated[float, "weight of the change of the gradient", Ge(0)] = 0.025

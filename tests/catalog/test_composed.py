@@ -22,8 +22,8 @@ from gdcli.optimizers.adamw import AdamW
 from gdcli.report.dry_run import trial_rows
 from gdcli.runs.spec import code_checksums
 from tests.experiments import given
-from tests.optimizers.mapped import together
 from tests.optimizers.oracle import ask_of, furthest, ours, start
+from tests.optimizers.stacked import stacked
 from tests.own_code import RULE, write
 
 MATRICES = '''"""Descent of matrices alone, with steps of norm 1."""
@@ -232,6 +232,10 @@ REFUSED = {
     "adam+ema",
     "momentum+sam+ema+accumulate": "sam asks at another point for batches that accumulate has left "
     "behind; write momentum+ema+accumulate+sam",
+    "adamw+ema+lookahead": "ema hands out an average that lookahead around it passes over; write "
+    "adamw+lookahead+ema",
+    "schedule-free-sgd+lookahead": "schedule-free-sgd hands out an average that lookahead around "
+    "it passes over; leave lookahead out",
     "torch:SparseAdam+ema": "torch moves the parameters of torch:SparseAdam itself: it is no "
     "part; take one of gdcli's",
 }
@@ -316,7 +320,7 @@ def test_a_trial_mapped_beside_others_is_the_trial_alone(name: str) -> None:
         made(name, weight_decay=0.1),
         made(name, ema__decay=0.9, adamw__beta2=0.9, weight_decay=0.3),
     ]
-    found = together(rules, (0.01, 0.02), 20)
+    found = stacked(rules, (0.01, 0.02), steps=20)
     for rule, lr, mapped in zip(rules, (0.01, 0.02), found, strict=True):
         assert furthest(mapped, ours(rule, lr, 20)) < 1e-12
 

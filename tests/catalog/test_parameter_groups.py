@@ -15,8 +15,8 @@ from gdcli.errors import UserError
 from gdcli.experiment.experiment import read
 from gdcli.experiment.toml import dump, loads
 from tests.experiments import given
-from tests.optimizers.mapped import together
 from tests.optimizers.oracle import ask_of, furthest, ours, start, theirs
+from tests.optimizers.stacked import stacked
 
 CLOSE = 1e-10
 RATE = 0.02
@@ -24,7 +24,7 @@ FOR = "bias weight-decay=0; w2 lr=0.1x; b* lr=0.5x; w2 weight-decay=2x"
 
 
 def made(optimizer: str, groups: str, **values: Any) -> Any:
-    cls = grouped_rule(optimizer, OPTIMIZERS.find(optimizer, ""), "--for")
+    cls = grouped_rule(optimizer, OPTIMIZERS.find(optimizer, ""), groups, "--for")
     return cls(groups=groups, **values)
 
 
@@ -71,9 +71,31 @@ def test_a_trial_mapped_beside_others_is_the_trial_alone() -> None:
         made("adamw+cautious", FOR, weight_decay=0.3, adamw__beta2=0.9),
     ]
     for rule, lr, mapped in zip(
-        rules, (RATE, 0.01), together(rules, (RATE, 0.01), 20), strict=True
+        rules, (RATE, 0.01), stacked(rules, (RATE, 0.01), steps=20), strict=True
     ):
         assert furthest(mapped, ours(rule, lr, 20)) < CLOSE
+
+
+@pytest.mark.parametrize("optimizer", ["momo", "momo-adam+ema"])
+def test_a_rule_with_one_decay_for_all_is_one_line(optimizer: str) -> None:
+    read(given(grid={"optimizer": optimizer, "for": "bias lr=0.1x"}))
+    with pytest.raises(UserError) as caught:
+        read(given(grid={"optimizer": optimizer, "for": "bias lr=0.1x; b* weight-decay=0"}))
+    (line,) = caught.value.lines
+    name = optimizer.partition("+")[0]
+    assert line.startswith(f"--for: the step size of {name} depends on its weight decay, one for")
+
+
+def test_the_penalty_of_a_polyak_step_is_that_of_the_groups() -> None:
+    groups, decay = made("polyak", "bias weight-decay=0", weight_decay=0.3), 0.3
+    params = start()
+    lr = torch.tensor(1e3, dtype=torch.float64)
+    found, _ = groups.step(params, groups.init(params, ask_of(0)), ask_of(0), lr, 1)
+    loss, grad = ask_of(0)(params)
+    loss = loss + decay / 2 * sum(params[n].square().sum() for n in ("w1", "w2"))
+    grad = {n: g + decay * params[n] * (n in ("w1", "w2")) for n, g in grad.items()}
+    size = loss / sum(g.square().sum() for g in grad.values())
+    assert furthest(found, {n: p - size * grad[n] for n, p in params.items()}) < CLOSE
 
 
 def test_an_experiment_says_it_and_other_trials_keep_their_ids(tmp_path: Path) -> None:

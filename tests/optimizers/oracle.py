@@ -142,5 +142,6 @@ def theirs(make: Callable[[list[Tensor]], Any], steps: int = STEPS) -> Params:
 
 def furthest(a: Params, b: Params) -> float:
     """Return the largest difference over all parameters, relative to the largest number."""
+    assert a.keys() == b.keys()
     largest = max(float(array.abs().max()) for array in b.values())
     return max(float((a[name] - b[name]).abs().max()) for name in a) / largest

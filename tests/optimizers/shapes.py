@@ -6,7 +6,6 @@ are plain arithmetic, so that torch.func.vmap maps them.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gdcli.method import Kind, Method
+from tests.optimizers.stacked import Stack, given
 
 Params = dict[str, Tensor]
 STEPS = 50
@@ -104,15 +104,20 @@ class Bowl:
         return bool(done)
 
 
+def bowl(step: int = 1, names: tuple[str, ...] = tuple(SHAPES)) -> Any:
+    """Return what a rule may ask of a step: it asks for no more than a bowl answers."""
+    return Bowl(step, names)
+
+
 def ours(
     rule: Method, lr: float, names: tuple[str, ...] = tuple(SHAPES), steps: int = STEPS
 ) -> Params:
     """Return where a rule ends."""
     params = start(names)
-    state = rule.init(params, Bowl(names=names))
+    state = rule.init(params, bowl(names=names))
     for step in range(1, steps + 1):
         rate = torch.tensor(lr, dtype=torch.float64)
-        params, state = rule.step(params, state, Bowl(step, names), rate, step)
+        params, state = rule.step(params, state, bowl(step, names), rate, step)
     return rule.at(params, state)
 
 
@@ -148,21 +153,6 @@ def theirs(  # noqa: PLR0913 -- the settings of one comparison
     return {name: p.detach().view(SHAPES[name]) for name, p in held.items()}
 
 
-def furthest(a: Params, b: Params) -> float:
-    """Return the largest difference over all parameters, relative to the largest number."""
-    assert set(a) == set(b)
-    largest = max(float(array.abs().max()) for array in b.values())
-    return max(float((a[name] - b[name]).abs().max()) for name in a) / largest
-
-
-def with_numbers(rule: Method, numbers: Mapping[str, Any]) -> Method:
-    """Return the rule of a trial, with numbers of its own."""
-    found = copy.copy(rule)
-    for name, number in numbers.items():
-        object.__setattr__(found, name, number)
-    return found
-
-
 def stacked(
     rule: Method, trials: list[tuple[Params, dict[str, float], float]], steps: int
 ) -> tuple[Params, Any]:
@@ -170,23 +160,9 @@ def stacked(
 
     A trial is a starting point, the numbers of its rule and its learning rate.
     """
-    names = tuple(trials[0][0])
-    dtype = trials[0][0][names[0]].dtype
-    params = {name: torch.stack([trial[0][name] for trial in trials]) for name in names}
-    fields = type(rule).stacked_fields()
-    numbers = {
-        name: torch.tensor([{**vars(rule), **t[1]}[name] for t in trials], dtype=dtype)
-        for name in fields
-    }
-    rates = torch.tensor([trial[2] for trial in trials], dtype=dtype)
-    about = Bowl(names=names, dtype=dtype)
-    state = torch.func.vmap(lambda n, p: with_numbers(rule, n).init(p, about))(numbers, params)
-    for step in range(1, steps + 1):
-        ask = Bowl(step, names, dtype)
-
-        def one(numbers: Any, held: tuple[Params, Any], lr: Tensor, at: Any = (ask, step)) -> Any:
-            return with_numbers(rule, numbers).step(*held, at[0], lr, at[1])
-
-        params, state = torch.func.vmap(one)(numbers, (params, state), rates)
-    points = torch.func.vmap(lambda n, p, s: with_numbers(rule, n).at(p, s))
-    return points(numbers, params, state), state
+    starts, numbers, rates = zip(*trials, strict=True)
+    names, dtype = tuple(starts[0]), next(iter(starts[0].values())).dtype
+    rules = [given(rule, own) for own in numbers]
+    asks = [Bowl(step, names, dtype) for step in range(steps + 1)]  # vmap draws no numbers
+    points, _, state = Stack(rules, rates, starts, lambda step, _: asks[step]).trained(steps)
+    return points, state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -74,45 +74,70 @@ class MappedAsk:
         return False
 
 
+def given(rule: Method, numbers: Mapping[str, Any]) -> Method:
+    """Return a rule with numbers of its own, as the engine gives them to it."""
+    found = copy(rule)
+    for name, value in numbers.items():
+        object.__setattr__(found, name, value)
+    return found
+
+
+@dataclass
+class Stack:
+    """Trials of rules of one class, which differ in numbers alone."""
+
+    rules: Sequence[Method]
+    rates: Sequence[float]
+    starts: Sequence[Params]
+    ask: Callable[[int, Any], Any]  # what a step may ask, counted from 1, of a trial's own data
+    own: Any = field(default_factory=dict)  # the data of each trial, as trees that vmap maps
+
+    def trained(self, steps: int) -> tuple[Params, Params, Any]:
+        """Return the points handed out, the parameters and the states: the trials come first."""
+        params = {n: torch.stack([each[n] for each in self.starts]) for n in self.starts[0]}
+        lr = torch.tensor(self.rates, dtype=next(iter(params.values())).dtype)
+        state = self._mapped(lambda rule, own, p: rule.init(p, self.ask(0, own)), params)
+        for step in range(1, steps + 1):
+
+            def moved(rule: Method, own: Any, params: Any, *held: Any, step: int = step) -> Any:
+                return rule.step(params, held[0], self.ask(step, own), held[1], step)
+
+            params, state = self._mapped(moved, params, state, lr)
+        points = self._mapped(lambda rule, _, *held: rule.at(*held), params, state)
+        return points, params, state
+
+    def _mapped(self, function: Callable[..., Any], params: Params, *rest: Any) -> Any:
+        first, dtype = self.rules[0], next(iter(params.values())).dtype
+        numbers = {
+            name: torch.tensor([getattr(rule, name) for rule in self.rules], dtype=dtype)
+            for name in first.stacked_fields()
+            if name != "weight_decay" or any(rule.decays for rule in self.rules)
+        }
+
+        def one(numbers: dict[str, Tensor], own: Any, *held: Any) -> Any:
+            return function(given(first, numbers), own, *held)
+
+        return torch.func.vmap(one)(numbers, self.own, params, *rest)
+
+
 def stacked(
     rules: Sequence[Method],
     rates: Sequence[float],
     starts: Sequence[Params] | None = None,
     steps: int = STEPS,
 ) -> list[Params]:
-    """Return the points that the rules hand out after some steps, each with a rate of its own.
+    """Return the points that rules hand out on the network's losses, each with a rate of its own.
 
     The rules are of one class and differ in numbers alone.
     """
-    fields = rules[0].stacked_fields()
-    given = starts or [start() for _ in rules]
-    params = {name: torch.stack([each[name] for each in given]) for name in given[0]}
-    dtype = params["w1"].dtype
-    numbers = {
-        name: torch.tensor([getattr(rule, name) for rule in rules], dtype=dtype) for name in fields
-    }
-    lr = torch.tensor(rates, dtype=dtype)
+    starts = starts or [start() for _ in rules]
+    dtype = starts[0]["w1"].dtype
     data = [(x.to(dtype), y.to(dtype)) for x, y in batches()]
     whole = torch.cat([x for x, _ in data]), torch.cat([y for _, y in data])
 
-    def mapped(function: Callable[..., Any]) -> Callable[..., Any]:
-        def one(numbers: dict[str, Tensor], *given: Any) -> Any:
-            rule = copy(rules[0])
-            for name, number in numbers.items():
-                if rules[0].decays or name != "weight_decay":
-                    object.__setattr__(rule, name, number)
-            return function(rule, *given)
+    def ask(step: int, _: Any) -> MappedAsk:
+        at = max(step - 1, 0)
+        return MappedAsk(data[at % BATCHES], whole, at, steps, KINDS)
 
-        return lambda *given: torch.func.vmap(one)(numbers, *given)
-
-    def ask(step: int) -> MappedAsk:
-        return MappedAsk(data[step % BATCHES], whole, step, steps, KINDS)
-
-    state = mapped(lambda rule, params: rule.init(params, ask(0)))(params)
-    for step in range(steps):
-        move = mapped(
-            lambda rule, *given, step=step: rule.step(*given[:2], ask(step), given[2], step + 1)
-        )
-        params, state = move(params, state, lr)
-    handed = mapped(lambda rule, *given: rule.at(*given))(params, state)
-    return [{name: array[i] for name, array in handed.items()} for i in range(len(rules))]
+    points, _, _ = Stack(rules, rates, starts, ask).trained(steps)
+    return [{name: array[i] for name, array in points.items()} for i in range(len(rules))]

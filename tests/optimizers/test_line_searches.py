@@ -15,8 +15,9 @@ from gdcli.optimizers.lbfgs import Lbfgs
 from gdcli.optimizers.levenberg_marquardt import LevenbergMarquardt
 from gdcli.optimizers.newton_cg import NewtonCg
 from gdcli.optimizers.nonlinear_cg import NonlinearCg
-from tests.optimizers import stack
-from tests.optimizers.stack import EXAMPLES, Ended, Params, plain, stacked
+from tests.optimizers import classifier
+from tests.optimizers.classifier import EXAMPLES, Ended, Params, plain, stacked
+from tests.optimizers.stacked import given
 
 RULES: list[Method] = [
     Armijo(),
@@ -36,10 +37,10 @@ each_rule = pytest.mark.parametrize("rule", RULES, ids=repr)
 SEEDS, LRS = [0, 1, 2, 3], [1.0, 3.0, 30.0, 0.1]
 
 
-def steep(params: Params, data: stack.Data) -> Tensor:
+def steep(params: Params, data: classifier.Data) -> Tensor:
     """Return a loss that is nan outside of a ball."""
     far = params["weight"].square().sum() > 30
-    return stack.loss(params, data) + torch.where(far, math.nan, 0.0)
+    return classifier.loss(params, data) + torch.where(far, math.nan, 0.0)
 
 
 def same(a: Ended, i: int, b: Ended, j: int) -> bool:
@@ -84,7 +85,7 @@ def test_a_loss_that_is_no_number_ends_the_search_and_leaves_the_parameters(rule
     if isinstance(rule, Extragradient):
         assert found.charged == [[2 * EXAMPLES]] * 3
         return
-    assert all(torch.equal(found.params[name], p) for name, p in stack.start(0).items())
+    assert all(torch.equal(found.params[name], p) for name, p in classifier.start(0).items())
     assert found.charged == [[EXAMPLES]] * 3
 
 
@@ -92,7 +93,8 @@ def test_a_loss_that_is_no_number_ends_the_search_and_leaves_the_parameters(rule
 def test_trial_points_where_the_loss_is_no_number_are_too_far(rule: Method) -> None:
     found = plain(rule, 0, 1000.0, steps=12, loss_of=steep)
     first, last = (
-        float(steep(params, stack.problem(0))) for params in (stack.start(0), found.params)
+        float(steep(params, classifier.problem(0)))
+        for params in (classifier.start(0), found.params)
     )
     assert last < first
     assert max(charge for (charge,) in found.charged) <= 130 * EXAMPLES
@@ -123,7 +125,7 @@ def test_trials_of_a_stack_differ_in_their_numbers(
     assert len({tuple(together.params["weight"][i].tolist()) for i in range(3)}) == 3
     for i, value in enumerate(values):
         number = torch.tensor(value, dtype=torch.float64)
-        alone = plain(stack.given(rule, {field: number}), 0, lr, steps=4)
+        alone = plain(given(rule, {field: number}), 0, lr, steps=4)
         for name, param in alone.params.items():
             assert torch.allclose(together.params[name][i], param, rtol=1e-10, atol=1e-11)
 
@@ -131,12 +133,12 @@ def test_trials_of_a_stack_differ_in_their_numbers(
 def test_a_search_is_charged_for_the_points_it_tries() -> None:
     """A start, and steps of 8, 4, 2 and so on until one decreases the loss enough."""
     rule = Armijo(beta=0.5, c=0.5)
-    data, params = stack.problem(0), stack.start(0)
-    ask = stack.plain_ask(data)
+    data, params = classifier.problem(0), classifier.start(0)
+    ask = classifier.plain_ask(data)
     loss, grad = ask(params)
     square, t, tried = sum(float(g.square().sum()) for g in grad.values()), 8.0, 1
     while (
-        float(stack.loss({n: p - t * grad[n] for n, p in params.items()}, data))
+        float(classifier.loss({n: p - t * grad[n] for n, p in params.items()}, data))
         > float(loss) - 0.5 * t * square
     ):
         t, tried = t / 2, tried + 1
@@ -160,38 +162,38 @@ def test_a_search_is_charged_for_the_points_it_tries() -> None:
 def test_loops_end_at_their_bounds(rule: Method, most: int) -> None:
     """Where each point is worse than the last, or a little better each time."""
 
-    def uphill(params: Params, data: stack.Data) -> Tensor:
-        here = stack.start(0)["weight"]
+    def uphill(params: Params, data: classifier.Data) -> Tensor:
+        here = classifier.start(0)["weight"]
         away = (params["weight"] - here).abs().sum()
-        return stack.loss(params, data) + torch.where(away > 0, 1e3, 0.0)
+        return classifier.loss(params, data) + torch.where(away > 0, 1e3, 0.0)
 
     found = plain(rule, 0, 1.0, steps=1, loss_of=uphill)
     assert found.charged[0][0] <= most * EXAMPLES
     if not isinstance(rule, LevenbergMarquardt | NewtonCg):
         assert found.charged == [[most * EXAMPLES]]
-    assert all(torch.equal(found.params[name], p) for name, p in stack.start(0).items())
+    assert all(torch.equal(found.params[name], p) for name, p in classifier.start(0).items())
 
 
 def test_armijo_goes_on_from_its_last_step() -> None:
     """It grows the last step, and no further than to the learning rate."""
     rule = Armijo(beta=0.5, growth=2.0)
     state: Any = {"step": torch.tensor(0.01, dtype=torch.float64)}
-    ask = stack.plain_ask(stack.problem(0))
+    ask = classifier.plain_ask(classifier.problem(0))
     for lr, expected in ((1.0, 0.02), (0.015, 0.015)):
-        _, after = rule.step(stack.start(0), state, ask, torch.tensor(lr).double(), 2)
+        _, after = rule.step(classifier.start(0), state, ask, torch.tensor(lr).double(), 2)
         assert float(after["step"]) == pytest.approx(expected, rel=1e-7)
 
 
 def test_newton_cg_leaves_a_point_of_negative_curvature() -> None:
     """At the first product: along the steepest descent, as far as the curvature's size gives."""
 
-    def saddle(params: Params, _: stack.Data) -> Tensor:
+    def saddle(params: Params, _: classifier.Data) -> Tensor:
         w = params["weight"]
         return (0.25 * w**4 - 0.5 * w**2).sum() + params["bias"].square()
 
-    data = stack.problem(0)
+    data = classifier.problem(0)
     params = {"weight": torch.full((5,), 0.01).double(), "bias": torch.zeros(()).double()}
     rule, rate = NewtonCg(), torch.tensor(1.0).double()
     for step in range(1, 30):
-        params, _ = rule.step(params, {}, stack.plain_ask(data, saddle), rate, step)
+        params, _ = rule.step(params, {}, classifier.plain_ask(data, saddle), rate, step)
     assert torch.allclose(params["weight"], torch.ones(5).double(), atol=1e-6)

@@ -20,7 +20,8 @@ from gdcli.optimizers.scion import Scion
 from gdcli.optimizers.shampoo import Shampoo
 from gdcli.optimizers.soap import Soap
 from gdcli.optimizers.spectral_descent import SpectralDescent
-from tests.optimizers.shapes import KINDS, Bowl, stacked, start, with_numbers
+from tests.optimizers.shapes import KINDS, bowl, stacked, start
+from tests.optimizers.stacked import given
 
 # A rule, numbers in which its trials differ, and a learning rate.
 RULES: list[tuple[Method, dict[str, tuple[float, float]], float]] = [
@@ -92,11 +93,11 @@ def test_a_stack_does_what_each_trial_does(case: Any) -> None:
     trials = trials_of(case, 3, torch.float64)
     together, _ = stacked(rule, trials, STEPS)
     for place, (first, numbers, lr) in enumerate(trials):
-        own = with_numbers(rule, numbers)
+        own = given(rule, numbers)
         names, params = moved_by(rule), first
-        state = own.init(params, Bowl(names=names))
+        state = own.init(params, bowl(names=names))
         for step in range(1, STEPS + 1):
-            params, state = own.step(params, state, Bowl(step, names), torch.tensor(lr), step)
+            params, state = own.step(params, state, bowl(step, names), torch.tensor(lr), step)
         for name, param in own.at(params, state).items():
             torch.testing.assert_close(together[name][place], param, rtol=1e-6, atol=1e-7)
 
@@ -125,12 +126,12 @@ def test_nothing_given_is_changed(case: Any) -> None:
     rule, _, lr = case
     params = start(moved_by(rule))
     before = {name: param.clone() for name, param in params.items()}
-    state = rule.init(params, Bowl(names=tuple(params)))
+    state = rule.init(params, bowl(names=tuple(params)))
     for step in (1, 2):
         leaves, _ = torch.utils._pytree.tree_flatten(state)
         copies = [leaf.clone() for leaf in leaves]
         _, after = rule.step(
-            params, state, Bowl(step, tuple(params)), torch.tensor(lr).double(), step
+            params, state, bowl(step, tuple(params)), torch.tensor(lr).double(), step
         )
         assert all(map(torch.equal, leaves, copies))
         assert all(torch.equal(params[name], before[name]) for name in params)
@@ -144,9 +145,9 @@ def test_nothing_given_is_changed(case: Any) -> None:
 def test_a_rate_of_0_moves_nothing(case: Any) -> None:
     names = moved_by(case[0])
     params, rate = start(names), torch.tensor(0.0).double()
-    state = case[0].init(params, Bowl(names=names))
+    state = case[0].init(params, bowl(names=names))
     for step in (1, 2):
-        after, state = case[0].step(params, state, Bowl(step, names), rate, step)
+        after, state = case[0].step(params, state, bowl(step, names), rate, step)
         assert all(torch.equal(after[name], params[name]) for name in names)
 
 
@@ -155,9 +156,9 @@ def test_a_gradient_of_zero_makes_no_nan(case: Any) -> None:
     rule, _, lr = case
     names = moved_by(rule)
     params = {name: torch.zeros_like(param) for name, param in start(names).items()}
-    state = rule.init(params, Bowl(names=names))
+    state = rule.init(params, bowl(names=names))
     for step in range(1, 4):
-        ask = Bowl(step, names)
+        ask = bowl(step, names)
         ask.goal = params
         params, state = rule.step(params, state, ask, torch.tensor(lr).double(), step)
     assert all((param == 0).all() for param in params.values())

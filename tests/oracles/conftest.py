@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
+
+import pytest
 
 PACKAGES = (
     "dadaptation",
@@ -15,3 +18,12 @@ PACKAGES = (
     "sklearn",
 )
 collect_ignore_glob = [] if all(map(find_spec, PACKAGES)) else ["test_*.py"]
+
+
+@pytest.fixture(autouse=True)
+def _doubles() -> Iterator[None]:
+    """Let jax compute in float64."""
+    import jax  # noqa: PLC0415 -- only where the oracles are
+
+    with jax.enable_x64(True):  # noqa: FBT003 -- jax's own signature
+        yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -12,27 +12,42 @@ import torch
 from gdcli import trees
 from tests.optimizers.oracle import STEPS, Params, ask_of, start
 
-jax.config.update("jax_enable_x64", val=True)
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-def theirs(transformation: Any, steps: int = STEPS, *, decay: float = 0.0) -> Params:
+def theirs(  # noqa: PLR0913 -- the settings of one comparison
+    transformation: Any,
+    steps: int = STEPS,
+    *,
+    decay: float = 0.0,
+    params: Params | None = None,
+    ask: Callable[[int], Any] = ask_of,
+    begin: Callable[[Any], Any] = lambda state: state,
+) -> Params:
     """Return where a transformation of optax ends.
 
     decay: the factor of half the squared norm of the parameters, which is part of the loss.
+    params, ask: the start and the losses, if not the network's. begin changes the first state.
     """
-    params = start()
+    params = params or start()
     optimizer = optax.with_extra_args_support(transformation)
-    state, update = optimizer.init(jax.tree.map(_jax, params)), jax.jit(optimizer.update)
+    state, update = begin(optimizer.init(jax.tree.map(arrays, params))), jax.jit(optimizer.update)
     for step in range(steps):
-        loss, grad = ask_of(step, steps)(params)
+        loss, grad = ask(step)(params)
         value = loss + decay / 2 * trees.dot(params, params)
         slopes = trees.add(grad, params, decay)
-        here = jax.tree.map(_jax, params)
-        updates, state = update(jax.tree.map(_jax, slopes), state, here, value=float(value))
-        moved = optax.apply_updates(here, updates)
-        params = {name: torch.tensor(np.asarray(array)) for name, array in moved.items()}
+        here = jax.tree.map(arrays, params)
+        updates, state = update(jax.tree.map(arrays, slopes), state, here, value=float(value))
+        params = tensors(optax.apply_updates(here, updates))
     return params
 
 
-def _jax(array: torch.Tensor) -> Any:
-    return jax.numpy.asarray(array.numpy())
+def arrays(tensor: torch.Tensor) -> Any:
+    """Return an array of jax."""
+    return jax.numpy.asarray(tensor.numpy())
+
+
+def tensors(params: Any) -> Params:
+    """Return arrays of jax as tensors."""
+    return {name: torch.tensor(np.asarray(array)) for name, array in params.items()}

@@ -6,12 +6,10 @@ optax and pytorch_optimizer are read with the settings of the papers where they 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import heavyball
 import jax
-import numpy as np
 import optax
 import pytest
 import pytorch_optimizer
@@ -21,7 +19,9 @@ from torch import Tensor
 from gdcli.catalog.classes import import_part
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer, Rule
-from tests.optimizers.oracle import STEPS, Params, ask_of, furthest, ours, start, theirs
+from tests.optimizers.oracle import STEPS, ask_of, furthest, ours, start, theirs
+from tests.optimizers.stacked import stacked
+from tests.oracles import in_optax
 
 CLOSE = 1e-10
 Make = Callable[[list[Tensor]], Any]
@@ -33,10 +33,8 @@ LR = 0.01
 def float64_by_default() -> Iterator[None]:
     """Let references keep scalars in float64, too."""
     torch.set_default_dtype(torch.float64)
-    jax.config.update("jax_enable_x64", True)  # noqa: FBT003 -- jax's own signature
     yield
     torch.set_default_dtype(torch.float32)
-    jax.config.update("jax_enable_x64", False)  # noqa: FBT003 -- jax's own signature
 
 
 def rule(name: str, **fields: Any) -> Optimizer | Method:
@@ -79,20 +77,6 @@ def torchs(name: str, **arguments: Any) -> Make:
 def kozistr(name: str, **arguments: Any) -> Make:
     """Return how a class of pytorch_optimizer is made."""
     return lambda params: getattr(pytorch_optimizer, name)(params, **{"lr": LR, **arguments})
-
-
-def optaxs(
-    transform: optax.GradientTransformation, begin: Callable[[Any], Any] = lambda state: state
-) -> Params:
-    """Return where a rule of optax ends; `begin` changes its state before the first step."""
-    params = {name: jax.numpy.asarray(param.numpy()) for name, param in start().items()}
-    state = begin(transform.init(params))
-    for step in range(STEPS):
-        _, grads = ask_of(step)({n: torch.tensor(np.asarray(p)) for n, p in params.items()})
-        slopes = {name: jax.numpy.asarray(grad.numpy()) for name, grad in grads.items()}
-        updates, state = transform.update(slopes, state, params)
-        params = optax.apply_updates(params, updates)
-    return {name: torch.tensor(np.asarray(param)) for name, param in params.items()}
 
 
 def betas(fields: Settings, *names: str) -> Settings:
@@ -210,15 +194,15 @@ def test_yogi_equals_optax_with_a_mean_that_starts_at_0(
         zeros = jax.tree.map(jax.numpy.zeros_like, state[1].mu)
         return state[0], state[1]._replace(mu=zeros), state[2]
 
-    assert furthest(ours(mine, LR), optaxs(chain, begin)) < CLOSE
-    assert furthest(ours(mine, LR), optaxs(chain)) > 1e-8  # optax as it comes
+    assert furthest(ours(mine, LR), in_optax.theirs(chain, begin=begin)) < CLOSE
+    assert furthest(ours(mine, LR), in_optax.theirs(chain)) > 1e-8  # optax as it comes
 
 
 @pytest.mark.parametrize("clip", [True, False])
 def test_adopt_clips_as_optax_does_and_less_than_pytorch_optimizer(*, clip: bool) -> None:
     mine = ours(rule("adopt", beta2=0.9, clip=clip), LR)
     adopt = optax.contrib.adopt(LR, b2=0.9, eps=1e-6, use_clipping=clip)
-    assert furthest(mine, optaxs(adopt)) < CLOSE
+    assert furthest(mine, in_optax.theirs(adopt)) < CLOSE
     if clip:
         assert furthest(mine, theirs(kozistr("ADOPT", betas=(0.9, 0.9)))) > CLOSE
 
@@ -292,28 +276,7 @@ MAPPED: list[tuple[str, dict[str, list[float]]]] = [
 def test_a_method_mapped_over_trials_is_each_alone(
     name: str, fields: dict[str, list[float]]
 ) -> None:
-    rates = torch.tensor([0.01, 0.1, 0.001])
-
-    def moved(
-        trial: tuple[Params, Any], slopes: Params, rate: Tensor, values: dict[str, Tensor]
-    ) -> tuple[Params, Any]:
-        mine, (params, state) = rule(name, **values), trial
-        assert isinstance(mine, Method)
-        ask = replace(asked, slopes=lambda _: (rate, slopes))
-        state = state or mine.init(params, ask)
-        return mine.step(params, state, ask, rate, at + 1)
-
-    stacked = {field: torch.tensor(values) for field, values in fields.items()}
-    trials: list[tuple[Params, Any]] = [(start(seed), {}) for seed in range(3)]
-    points = [params for params, _ in trials]
-    together: Any = ({key: torch.stack([p[key] for p in points]) for key in points[0]}, {})
-    for at in range(10):
-        asked = ask_of(at)
-        slopes = [asked(params)[1] for params, _ in trials]
-        beside = {key: torch.stack([slope[key] for slope in slopes]) for key in slopes[0]}
-        together = torch.func.vmap(moved)(together, beside, rates, stacked)
-        for trial, values in enumerate(zip(*stacked.values(), strict=True)):
-            own = dict(zip(stacked, values, strict=True))
-            trials[trial] = moved(trials[trial], slopes[trial], rates[trial], own)
-    for trial, (point, _) in enumerate(trials):
-        assert furthest({key: array[trial] for key, array in together[0].items()}, point) < 1e-14
+    rates, values = [0.01, 0.1, 0.001], zip(*fields.values(), strict=True)
+    rules: list[Any] = [rule(name, **dict(zip(fields, own, strict=True))) for own in values]
+    for mine, rate, point in zip(rules, rates, stacked(rules, rates, steps=10), strict=True):
+        assert furthest(point, ours(mine, rate, 10)) < 1e-14

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -17,14 +16,6 @@ from gdcli.optimizers.extragradient import Extragradient
 from tests.optimizers import oracle
 
 STEPS = oracle.STEPS
-
-
-@pytest.fixture(autouse=True)
-def _doubles() -> Iterator[None]:
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)  # noqa: FBT003 -- jax's own signature
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def jax_loss(params: Any, x: Any, y: Any, decay: float = 0.0) -> Any:

@@ -14,6 +14,7 @@ from pytorch_optimizer.optimizer import psgd, scion, shampoo, soap
 from pytorch_optimizer.optimizer.muon import normuon
 from pytorch_optimizer.optimizer.utils import matrix
 
+from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.optimizers.muon import Muon
 from gdcli.optimizers.normuon import NorMuon
 from gdcli.optimizers.psgd_kron import PsgdKron
@@ -21,7 +22,9 @@ from gdcli.optimizers.scion import Scion
 from gdcli.optimizers.shampoo import Shampoo
 from gdcli.optimizers.soap import Soap
 from gdcli.optimizers.spectral_descent import SpectralDescent
-from tests.optimizers.shapes import MATRICES, SHAPES, Bowl, furthest, ours, start, theirs
+from tests.optimizers.oracle import furthest
+from tests.optimizers.shapes import MATRICES, SHAPES, bowl, ours, start, theirs
+from tests.oracles.double import Double
 
 CLOSE = 1e-10
 MORE_THAN_ROWS = tuple(name for name in SHAPES if name != "row")  # Shampoo has it as a vector
@@ -52,6 +55,24 @@ MUONS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 def test_muon_is_that_of_torch_without_its_bfloat16(mine: Any, given: Any) -> None:
     reference = theirs(lambda ps: torch.optim.Muon(ps, lr=0.02, **given), MATRICES, flat=True)
     assert furthest(ours(Muon(**mine), 0.02, MATRICES), reference) < CLOSE
+
+
+@pytest.mark.usefixtures("exact_torch_muon")
+def test_muon_with_adamw_for_the_rest_is_both_of_torch() -> None:
+    """With match_rms_adamw and weight decay of all parameters this is called D-Muon."""
+    options: dict[str, Any] = {
+        "weight_decay": 0.1,
+        "muon__adjust": "match_rms_adamw",
+        "adamw__beta2": 0.95,
+    }
+    rule: Any = OPTIMIZERS.find("muon+adamw", "")(**options)
+    muon: dict[str, Any] = {"weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}
+    found = ours(rule, 0.02)
+    matrices = theirs(lambda ps: torch.optim.Muon(ps, lr=0.02, **muon), MATRICES, flat=True)
+    rest = tuple(name for name in SHAPES if name not in MATRICES)
+    adamw: dict[str, Any] = {"weight_decay": 0.1, "betas": (0.9, 0.95)}
+    others = theirs(lambda ps: torch.optim.AdamW(ps, lr=0.02, **adamw), rest)
+    assert furthest(found, {name: {**matrices, **others}[name] for name in SHAPES}) < CLOSE
 
 
 @pytest.mark.parametrize("precision", ["own", "bfloat16"])
@@ -159,15 +180,6 @@ def test_spectral_descent_leaves_out_what_has_no_slope() -> None:
     torch.testing.assert_close(SpectralDescent(dual=False).steepest(grad), expected)
 
 
-class Double:
-    """The module torch, in which single precision is double precision."""
-
-    float32 = torch.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
-
-
 @pytest.mark.parametrize(
     ("mine", "given"),
     [
@@ -208,9 +220,9 @@ def test_shampoo_with_another_exponent(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shampoo_of_a_long_side_has_one_factor_with_twice_the_exponent() -> None:
     grad = start(("wide",))["wide"]
     rule = Shampoo(largest=6, eps=1e-3)
-    state = rule.init({"wide": grad}, Bowl())
+    state = rule.init({"wide": grad}, bowl())
     assert list(state["sum"]["wide"]) == ["left"]
-    ask = Bowl(names=("wide",))
+    ask = bowl(names=("wide",))
     ask.goal, ask.curvature = {"wide": 0 * grad}, {"wide": 1 + 0 * grad}
     found, _ = rule.direction({"wide": grad}, state, ask, torch.tensor(0.1), 1)
     full = 1e-3 * np.eye(len(grad)) + (grad @ grad.T).numpy()
@@ -279,7 +291,7 @@ def test_psgd_kron(mine: Any, given: Any, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(np.random, "random", lambda: chances[0])
 
     def before(_: Any, step: int) -> None:
-        drawn[:] = Bowl(step, names).random.values()
+        drawn[:] = bowl(step, names).random.values()
         chances[0] = float(step % mine.get("balance", 100) != 0)
 
     def make(ps: Any) -> Any:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax  # type: ignore[import-untyped]
+import optax
 import pytest
 import pytorch_optimizer
 import torch
@@ -18,42 +15,26 @@ from gdcli.optimizers.adam_mini import AdamMini
 from gdcli.optimizers.lamb import Lamb
 from gdcli.optimizers.lars import Lars
 from gdcli.optimizers.novograd import NovoGrad
+from tests.optimizers.oracle import furthest
 from tests.optimizers.shapes import (
     MATRICES,
     SHAPES,
     STEPS,
-    Bowl,
     Params,
-    furthest,
+    bowl,
     ours,
     start,
     theirs,
 )
+from tests.oracles import in_optax
+from tests.oracles.double import Double
 
 CLOSE = 1e-10
 
 
-class Double:
-    """The module torch, in which single precision is double precision."""
-
-    float32 = torch.float64
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(torch, name)
-
-
 def of_optax(make: Any) -> Params:
     """Return where a rule of optax ends."""
-    with jax.enable_x64(True):  # noqa: FBT003 -- of jax
-        params = {name: jnp.asarray(param.numpy()) for name, param in start().items()}
-        state = make.init(params)
-        for step in range(1, STEPS + 1):
-            points = {name: torch.from_numpy(np.array(param)) for name, param in params.items()}
-            _, grad = Bowl(step)(points)
-            given = {name: jnp.asarray(g.numpy()) for name, g in grad.items()}
-            updates, state = make.update(given, state, params)
-            params = optax.apply_updates(params, updates)
-        return {name: torch.from_numpy(np.array(param)) for name, param in params.items()}
+    return in_optax.theirs(make, STEPS, params=start(), ask=lambda step: bowl(step + 1))
 
 
 # The words and all matrices; vectors have no weight decay in pytorch_optimizer.

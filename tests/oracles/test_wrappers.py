@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
-import numpy as np
-import optax  # type: ignore[import-untyped]
+import optax
 import pytest
 import pytorch_optimizer as references
 import torch
-from optax.contrib import normalize, sam  # type: ignore[import-untyped]
+from optax.contrib import normalize, sam
 from pytorch_optimizer.optimizer import sam as sam_module
 from pytorch_optimizer.optimizer.agc import agc
 from pytorch_optimizer.optimizer.gradient_centralization import centralize_gradient
@@ -23,8 +22,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from gdcli.catalog.catalog import OPTIMIZERS, WRAPPERS
 from gdcli.method import Method
-from tests.optimizers.mapped import together
 from tests.optimizers.oracle import BATCHES, STEPS, Params, ask_of, furthest, ours, start
+from tests.optimizers.stacked import stacked
+from tests.oracles import in_optax
 
 CLOSE = 1e-10
 RATE = 0.02
@@ -202,6 +202,32 @@ def test_cautious_is_that_of_pytorch_optimizer(decay: float) -> None:
     assert furthest(ours(made("lion+cautious", weight_decay=decay), 0.001), loop(lion)) < CLOSE
 
 
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_cautious_agrees_with_the_gradient_that_has_the_weight_decay(decay: float) -> None:
+    def make(held: list[Tensor]) -> Any:
+        options: dict[str, Any] = {"weight_decay": decay, "weight_decouple": False}
+        return references.AdEMAMix(
+            held, lr=RATE, betas=(0.9, 0.99, 0.9999), alpha=0.0, cautious=True, **options
+        )
+
+    rule = made("adam+cautious", weight_decay=decay, adam__beta2=0.99)
+    assert furthest(ours(rule, RATE), loop(make)) < CLOSE
+
+
+def test_grams_takes_the_signs_of_the_gradient_that_has_the_weight_decay() -> None:
+    """There it is added to the gradient after the step is made of it: here, before."""
+
+    def decayed(held: list[Tensor]) -> None:
+        for param in held:
+            gradient_of(param).add_(param.detach(), alpha=0.5)
+
+    rule = made("adam+grams", weight_decay=0.5, adam__beta2=0.99)
+    reference = loop(
+        lambda held: references.Grams(held, lr=RATE, betas=(0.9, 0.99), eps=1e-8), gradient=decayed
+    )
+    assert furthest(ours(rule, RATE), reference) < CLOSE
+
+
 def test_an_average_of_cautious_steps_is_both_references_put_together() -> None:
     average = Averaged(lambda _: True, multi_avg_fn=get_ema_multi_avg_fn(0.9))  # type: ignore[no-untyped-call]
     loop(cautious_adamw, after=average)
@@ -264,36 +290,21 @@ def test_sam_is_that_of_pytorch_optimizer_but_for_its_norm_in_float32(
     assert furthest(found, loop(make)) < CLOSE
 
 
-@pytest.fixture
-def doubles() -> Iterator[None]:
-    """Let jax compute in float64."""
-    with jax.enable_x64(new_val=True):
-        yield
-
-
-def with_optax(optimizer: Any, *, asks: bool = False) -> Params:
-    """Return where a transformation of optax ends; its gradients are those of torch."""
-    params = {name: jax.numpy.asarray(p.numpy()) for name, p in start().items()}
-    state = optimizer.init(params)
+def test_sam_is_that_of_optax() -> None:
+    ascent = optax.chain(normalize(), optax.sgd(0.3))
+    reference = sam(optax.sgd(RATE, momentum=0.9), ascent, opaque_mode=True)
+    params = jax.tree.map(in_optax.arrays, start())
+    state = reference.init(params)
     for step in range(STEPS):
         ask = ask_of(step)
 
         def gradient(at: Any, _: int = 0, ask: Any = ask) -> Any:
-            point = {name: torch.from_numpy(np.array(a)) for name, a in at.items()}
-            return {name: jax.numpy.asarray(g.numpy()) for name, g in ask(point)[1].items()}
+            return jax.tree.map(in_optax.arrays, ask(in_optax.tensors(at))[1])
 
-        more = {"grad_fn": gradient} if asks else {}
-        updates, state = optimizer.update(gradient(params), state, params, **more)
+        updates, state = reference.update(gradient(params), state, params, grad_fn=gradient)
         params = optax.apply_updates(params, updates)
-    return {name: torch.from_numpy(np.array(a)) for name, a in params.items()}
-
-
-@pytest.mark.usefixtures("doubles")
-def test_sam_is_that_of_optax() -> None:
-    ascent = optax.chain(normalize(), optax.sgd(0.3))
-    reference = sam(optax.sgd(RATE, momentum=0.9), ascent, opaque_mode=True)
     rule = made("momentum+sam", sam__rho=0.3)
-    assert furthest(ours(rule, RATE), with_optax(reference, asks=True)) < CLOSE
+    assert furthest(ours(rule, RATE), in_optax.tensors(params)) < CLOSE
 
 
 def by_value(limit: float) -> Change:
@@ -332,6 +343,11 @@ CHANGES: list[tuple[str, dict[str, float], Change]] = [
     ("clip-layer", {"clip_layer__limit": 0.05}, by_layer(0.05)),
     ("clip-layer", {}, by_layer(1.0)),
     ("adaptive-clip", {}, by_unit(0.01, 1e-3)),
+    (
+        "adaptive-clip",
+        {"adaptive_clip__limit": 1e-8, "adaptive_clip__eps": 0.5},
+        by_unit(1e-8, 0.5),
+    ),
     ("adaptive-clip", {"adaptive_clip__limit": 0.1, "adaptive_clip__eps": 0.5}, by_unit(0.1, 0.5)),
     ("centralise", {}, centred),
 ]
@@ -361,6 +377,22 @@ def test_accumulated_batches_are_one_joined_batch(name: str, batches: int) -> No
     reference = {n: param.detach() for n, param in params.items()}
     rule = around(name, "accumulate", accumulate__batches=batches)
     assert furthest(ours(rule, RATE), reference) < CLOSE
+
+
+def test_the_rule_within_knows_how_many_steps_it_has() -> None:
+    """SWA begins after half of the steps of the rule: 6 of 12, with 4 batches each."""
+    plain = around("momentum", "accumulate", accumulate__batches=4)
+    points, params = [], start()
+    state = plain.init(params, ask_of(0))
+    for step in range(STEPS):
+        lr = torch.tensor(RATE, dtype=torch.float64)
+        params, state = plain.step(params, state, ask_of(step), lr, step + 1)
+        points.append(params)
+    average = Averaged(lambda _: True)
+    for point in points[27::4]:
+        average([param.clone() for param in point.values()])
+    rule = around("momentum", "swa+accumulate", swa__start=0.5, accumulate__batches=4)
+    assert furthest(ours(rule, RATE), average.params) < CLOSE
 
 
 def test_the_gradients_of_sam_are_accumulated() -> None:
@@ -402,7 +434,7 @@ def test_a_trial_mapped_beside_others_is_the_trial_alone(name: str) -> None:
         around("adamw", name, **values),
         made(f"adamw+{name}", weight_decay=0.3, **values, **OWN.get(name, {})),
     ]
-    found = together(rules, (RATE, 0.005), 20)
+    found = stacked(rules, (RATE, 0.005), steps=20)
     for rule, lr, mapped in zip(rules, (RATE, 0.005), found, strict=True):
         assert furthest(mapped, ours(rule, lr, 20)) < CLOSE
 
@@ -410,8 +442,8 @@ def test_a_trial_mapped_beside_others_is_the_trial_alone(name: str) -> None:
 @pytest.mark.parametrize("name", WRAPPERS.names())
 def test_a_diverging_neighbour_changes_no_bit(name: str) -> None:
     rule = around("adamw", name)
-    (alone,) = together([rule], (RATE,), 10)
-    beside, diverged = together([rule, rule], (RATE, 1e300), 10)
+    (alone,) = stacked([rule], (RATE,), steps=10)
+    beside, diverged = stacked([rule, rule], (RATE, 1e300), steps=10)
     assert all(torch.equal(alone[param], beside[param]) for param in alone)
     assert name == "lawa" or not all(bool(p.isfinite().all()) for p in diverged.values())
 

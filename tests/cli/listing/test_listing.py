@@ -114,11 +114,39 @@ def test_an_optimizer_says_its_learning_rate(
     shell: Shell, name: str, rate: float | None, said: str
 ) -> None:
     assert shell("optimizers", name) == 0
-    assert f"\n\nWithout --lr, its learning rate is {said}.\n\n" in shell.out
+    assert f"\n\nWithout --lr, its learning rate is {said}.\n" in shell.out
     assert shell("optimizers", name, "--format", "json") == 0
     assert strict(shell.out)["default_lr"] == rate
     assert shell("problems", "quadratic", "--format", "json") == 0
     assert "default_lr" not in strict(shell.out)
+
+
+COUPLED = "is part of the gradient: weight_decay * param is added to it."
+DECOUPLED = "is decoupled: each step subtracts lr * weight_decay * param."
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("adam", f"Weight decay {COUPLED}"),
+        ("adamw+ema", f"Weight decay {DECOUPLED}"),
+        ("muon+sophia", f"Muon's weight decay {DECOUPLED}\nSophia's weight decay {DECOUPLED}"),
+        ("shampoo", f"Weight decay {COUPLED}"),
+        ("lamb", ""),  # its docstring says it
+        ("torch:Adam", ""),
+    ],
+)
+def test_an_optimizer_says_how_it_applies_weight_decay(shell: Shell, name: str, said: str) -> None:
+    assert shell("optimizers", name) == 0
+    lines = [line for line in shell.out.splitlines() if line.endswith((COUPLED, DECOUPLED))]
+    assert "\n".join(lines) == said
+
+
+def test_rules_with_weight_decay_of_their_own_say_how() -> None:
+    rules = [OPTIMIZERS.find(name, "") for name in OPTIMIZERS.names()]
+    own = [rule for rule in rules if rule.decays_itself]
+    assert own
+    assert all("decay" in (rule.__doc__ or "") for rule in own)
 
 
 TORCH = [

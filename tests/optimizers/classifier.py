@@ -1,6 +1,6 @@
-"""A method over a stack of trials, as torch.func.vmap maps it, with what each trial is charged.
+"""A stack of linear classifiers, one for each trial, with what each trial is charged.
 
-Each trial has a linear classifier of its own. Its loss is written in sums over one axis and in
+A classifier's loss is written in sums over one axis and in
 operations that are rounded correctly (exp and log are not), so that a trial's numbers have the same
 bits alone as in a stack.
 """
@@ -8,7 +8,6 @@ bits alone as in a stack.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from torch import Tensor
 from gdcli import trees
 from gdcli.engine.reference.ask import TrialAsk
 from gdcli.method import Method
+from tests.optimizers.stacked import Stack, given
 
 Params = dict[str, Tensor]
 Data = tuple[Tensor, Tensor]
@@ -151,14 +151,6 @@ class StackAsk:
         return not bool(self.charges.running.any())
 
 
-def given(rule: Method, numbers: dict[str, Tensor]) -> Method:
-    """Return a rule with some of its numbers replaced by tensors."""
-    found = copy(rule)
-    for name, value in numbers.items():
-        object.__setattr__(found, name, value)
-    return found
-
-
 @dataclass
 class Ended:
     """Where the trials of a stack end, and what each was charged for each step."""
@@ -181,35 +173,17 @@ def stacked(  # noqa: PLR0913, PLR0917 -- what a stack is made of
     sizes = sizes or [1.0] * len(seeds)
     made = [problem(seed, size) for seed, size in zip(seeds, sizes, strict=True)]
     data = (torch.stack([x for x, _ in made]), torch.stack([y for _, y in made]))
-    starts = [start(seed) for seed in seeds]
-    params = {name: torch.stack([one[name] for one in starts]) for name in starts[0]}
-    rates = torch.tensor(lrs, dtype=torch.float64)
-    own = {
-        name: torch.tensor(values, dtype=torch.float64) for name, values in (numbers or {}).items()
-    }
+    fields = numbers or {}
+    rules = [given(rule, {n: values[i] for n, values in fields.items()}) for i in range(len(seeds))]
+    steps_charged: list[Charges] = []
 
-    def init(own: Params, params: Params, data: Data) -> Any:
-        ask = StackAsk(data, Charges(torch.zeros(len(seeds))), loss_of)
-        return given(rule, own).init(params, ask)
+    def ask(_: int, data: Data) -> StackAsk:
+        steps_charged.append(Charges(torch.zeros(len(seeds), dtype=torch.int64)))
+        return StackAsk(data, steps_charged[-1], loss_of)
 
-    state = torch.func.vmap(init, randomness="error")(own, params, data)
-    charged = []
-    for step in range(1, steps + 1):
-        charges = Charges(torch.zeros(len(seeds), dtype=torch.int64))
-
-        def move(  # noqa: PLR0913, PLR0917 -- what vmap maps over
-            own: Params,
-            params: Params,
-            state: Any,
-            lr: Tensor,
-            data: Data,
-            step: int = step,
-            charges: Charges = charges,
-        ) -> Any:
-            return given(rule, own).step(params, state, StackAsk(data, charges, loss_of), lr, step)
-
-        params, state = torch.func.vmap(move)(own, params, state, rates, data)
-        charged.append([int(seen) for seen in charges.seen])
+    stack = Stack(rules, lrs, [start(seed) for seed in seeds], ask, data)
+    _, params, state = stack.trained(steps)
+    charged = [[int(seen) for seen in charges.seen] for charges in steps_charged[1:]]
     return Ended(params, charged, state)
 
 
