@@ -101,18 +101,6 @@ def flattened(param: Array, front: int = 0) -> Array:
     return param if param.ndim == front + 2 else param.flatten(front + 1)
 
 
-def product(a: Array, b: Array) -> Array:
-    """Return a matrix product, with the same bits for each number of stacked trials.
-
-    Batched products of a matrix and a vector have others, so that they are sums of products.
-    """
-    if a.shape[1] == 1:
-        return a * b
-    if b.shape[1] == 1:
-        return (a * b.mT).sum(1, keepdim=True)
-    return (a.mT * b).sum(0, keepdim=True) if a.shape[0] == 1 else a @ b
-
-
 def orthogonal(
     matrix: Array,
     coefficients: tuple[float, float, float],

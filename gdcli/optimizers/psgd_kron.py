@@ -11,7 +11,6 @@ from annotated_types import Ge, Gt, Le, Lt
 from gdcli import trees
 from gdcli.method import About, Ask, Method, State
 from gdcli.optimizers.adam import unbiased
-from gdcli.optimizers.muon import product
 from gdcli.optimizers.shampoo import as_matrix, eye, sides
 
 if TYPE_CHECKING:
@@ -100,9 +99,10 @@ class PsgdKron(Method):
                 size = (one + two).abs().amax()
                 found[side] = q - self.fit * (one - two) / (size + TINY) * q
             else:
-                one, two = product(a, a.mT), product(b, b.mT)
+                one, two = trees.product(a, a.mT), trees.product(b, b.mT)
                 size = spectral_bound(one + two)
-                found[side] = q - self.fit * (one - two).triu() / (size + TINY) @ q
+                change = self.fit * (one - two).triu() / (size + TINY)
+                found[side] = q - trees.product(change, q)
         return found
 
 
@@ -114,11 +114,11 @@ def flip(factor: Array) -> Array:
 def applied(matrix: Array, factors: Params) -> Array:
     """Return P matrix Q'."""
     p = factors["left"]
-    matrix = p[:, None] * matrix if p.ndim < 2 else product(p, matrix)
+    matrix = p[:, None] * matrix if p.ndim < 2 else trees.product(p, matrix)
     if "right" not in factors:
         return matrix
     q = factors["right"]
-    return matrix * q if q.ndim < 2 else product(matrix, q.mT)
+    return matrix * q if q.ndim < 2 else trees.product(matrix, q.mT)
 
 
 def unapplied(matrix: Array, factors: Params) -> Array:

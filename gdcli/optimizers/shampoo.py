@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 
 from gdcli import trees
 from gdcli.method import About, Ask, Method, State
-from gdcli.optimizers.muon import flattened, product
+from gdcli.optimizers.muon import flattened
 
 if TYPE_CHECKING:
     from gdcli.problem import Array, Params
@@ -67,7 +67,9 @@ class Shampoo(Method):
         """Return the inverse root of a sum, for a parameter with so many factors."""
         values, vectors = trees.eigh(matrix)
         power = 2 * self.exponent / factors
-        return (vectors * values.clamp(min=self.eps) ** -power) @ vectors.mT
+        # Not with **, whose bits depend on the number of stacked trials.
+        roots = (-power * values.clamp(min=self.eps).log()).exp()
+        return trees.product(vectors * roots, vectors.mT)
 
 
 def as_matrix(param: Array) -> Array:
@@ -92,11 +94,11 @@ def eye(param: Array, size: int) -> Array:
 def outer(matrix: Array, factors: Params) -> Params:
     """Return the outer products of the sides that have a factor."""
     both = {"left": (matrix, matrix.mT), "right": (matrix.mT, matrix)}
-    return {side: product(*both[side]) for side in factors}
+    return {side: trees.product(*both[side]) for side in factors}
 
 
 def multiplied(matrix: Array, factors: Params) -> Array:
     """Return a matrix multiplied by the factor of each side."""
     if "left" in factors:
-        matrix = product(factors["left"], matrix)
-    return product(matrix, factors["right"]) if "right" in factors else matrix
+        matrix = trees.product(factors["left"], matrix)
+    return trees.product(matrix, factors["right"]) if "right" in factors else matrix

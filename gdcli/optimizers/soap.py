@@ -125,7 +125,7 @@ def next_basis(basis: Params, sums: Params, square: Array) -> tuple[Params, Arra
     """Return the bases after one step of the power iteration, and the square sorted like them."""
     found = {}
     for side, old in basis.items():
-        product = sums[side] @ old
+        product = trees.product(sums[side], old)
         order = torch.argsort((old * product).sum(0), descending=True, stable=True)
         found[side] = trees.qr(product[:, order])
         square = square[order] if side == "left" else square[:, order]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
 
+from gdcli import trees
 from gdcli.method import About, Ask, Kind, Method, State
 from gdcli.optimizers.muon import MATRICES, flattened
 
@@ -45,9 +46,8 @@ class SpectralDescent(Method):
 
     def steepest(self, matrix: Array) -> Array:
         """Return U V' of a matrix, times the sum of its singular values; nan where it is none."""
-        sound = torch.isfinite(matrix).all()  # LAPACK raises else, for all trials of a stack
-        u, s, vh = torch.linalg.svd(torch.where(sound, matrix, 0.0), full_matrices=False)
+        u, s, vh = trees.svd(matrix)
         least = max(matrix.shape) * torch.finfo(matrix.dtype).eps * s[0]
-        found = (u * (s > least)) @ vh
+        found = trees.product(torch.where(s > least, u, 0.0), vh)
         found = s.sum() * found if self.dual else found
-        return torch.where(sound, found, torch.nan)
+        return torch.where(matrix.isfinite().all(), found, torch.nan)
