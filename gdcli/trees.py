@@ -74,7 +74,7 @@ def product(a: Array, b: Array) -> Array:
 
 
 def _product(a: Array, b: Array) -> Array:
-    rows, inner, columns = *a.shape[-2:], b.shape[-1]
+    rows, inner, columns = a.shape[-2], a.shape[-1], b.shape[-1]
     if inner == 1:
         return a * b
     if columns == 1:

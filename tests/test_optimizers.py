@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def varied_fields(name: str) -> dict[str, Array]:
 
 
 def build(name: str, **fields: Array) -> Optimizer:
-    return OPTIMIZERS.find(name, "test")(**fields)
+    return cast("Optimizer", OPTIMIZERS.find(name, "test")(**fields))
 
 
 def to_torch(array: Array) -> Array:

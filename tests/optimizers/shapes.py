@@ -65,6 +65,10 @@ class Bowl:
     dtype: torch.dtype = torch.float64
     horizon: int = STEPS
     examples: int = 1
+    epoch: int = 1
+    predictions: int = 0
+    l2: float = 0.0
+    full_batch: bool = False
     kind: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from gdcli.engine.batch import loop_for
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.autograd import StatefulProgram
+from gdcli.engine.update import StackedOptimizer
 from gdcli.problems.yolo26 import Yolo26
 from tests.grids import experiment
 from tests.yolo.ultralytics_trainer import Steps, train, write_shapes
@@ -39,7 +41,8 @@ def test_the_first_steps_are_the_same(tmp_path: Path, optimizer: str, momentum: 
         {name: theirs.start[name][None] for name in held} for held in (loop.params, program.buffers)
     )
     assert problem.curve_columns[:3] == tuple(f"train_{name}" for name in theirs.names)
-    states = loop.optimizer.init(params)
+    optimizer = cast("StackedOptimizer", loop.optimizer)
+    states = optimizer.init(params)
     for step in range(len(theirs.states)):
         chosen = np.array([[[int(Path(f).stem) for f in theirs.files[step]]]])
         (batch,) = program.batches(chosen)
@@ -47,7 +50,7 @@ def test_the_first_steps_are_the_same(tmp_path: Path, optimizer: str, momentum: 
         slopes = program.gradient(params, batch)
         mean = sum(problem.losses(program.module, {k: v[0] for k, v in batch.items()}).values())
         assert float(mean * BATCH) == pytest.approx(theirs.losses[step], rel=close(step))
-        loop.optimizer.step(params, slopes, states, step)
+        optimizer.step(params, slopes, states, step)
         assert_moved_alike(params, theirs, step)
         assert_moved_alike(
             {n: a for n, a in program.buffers.items() if a.is_floating_point()}, theirs, step
