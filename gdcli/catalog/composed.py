@@ -70,11 +70,8 @@ class Composed(Method):
 
     def init(self, params: Params, about: About) -> State:
         """Return the state of the whole, and the kinds of the parameters where rules share them."""
-        if (
-            wrong := unmatched(groups_of(self.groups, FOR), about.kind, FOR)
-            if self.groups
-            else None
-        ):
+        groups = groups_of(self.groups, FOR) if self.groups else ()
+        if wrong := unmatched(groups, about.kind, FOR):
             raise wrong
         part: Any = Passing(about)  # type: ignore[arg-type]  # nobody is asked yet
         whole = self._whole(about.kind).init(params, part)

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from gdcli import trees
 from gdcli.method import Method
+from gdcli.optimizers.adam import Beta1, Eps
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -25,16 +26,14 @@ class AdaHessian(Method):
     keep the running mean, which is still divided by 1 - beta2**step.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.9
+    beta1: Beta1 = 0.9
     beta2: Annotated[
         float,
         "share of the running mean of the squared curvature that is kept in each step",
         Ge(0),
         Lt(1),
     ] = 0.999
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    eps: Eps = 1e-8
     power: Annotated[
         float,
         "exponent of the curvature in the divisor: 1 is Newton's, near 0 plain momentum",

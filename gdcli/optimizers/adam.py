@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 from annotated_types import Ge, Gt, Lt
 
@@ -13,6 +13,17 @@ from gdcli.optimizer import Optimizer, State
 if TYPE_CHECKING:
     from gdcli.problem import Array
 
+Beta1: TypeAlias = Annotated[
+    float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
+]
+Beta2: TypeAlias = Annotated[
+    float,
+    "share of the running mean of the squared gradient that is kept in each step",
+    Ge(0),
+    Lt(1),
+]
+Eps: TypeAlias = Annotated[float, "added to the divisor, so that it is never 0", Gt(0)]
+
 
 @dataclass(frozen=True)
 class Adam(Optimizer):
@@ -21,16 +32,9 @@ class Adam(Optimizer):
     The learning rate of 1e-3 is the paper's.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.9
-    beta2: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.999
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    beta1: Beta1 = 0.9
+    beta2: Beta2 = 0.999
+    eps: Eps = 1e-8
 
     default_lr: ClassVar[float | None] = 1e-3
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-from annotated_types import Ge, Gt, Lt
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli import trees
 from gdcli.method import About, Ask, Method, State
-from gdcli.optimizers.adam import power
+from gdcli.optimizers.adam import Beta1, Beta2, Eps, power
 
 if TYPE_CHECKING:
     from gdcli.problem import Array, Params
@@ -28,16 +26,9 @@ class AdamMini(Method):
     The learning rate is Adam's 0.001, as the paper advises to keep Adam's.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.9
-    beta2: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.999
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    beta1: Beta1 = 0.9
+    beta2: Beta2 = 0.999
+    eps: Eps = 1e-8
 
     default_lr: ClassVar[float] = 1e-3
     decoupled: ClassVar[bool] = True

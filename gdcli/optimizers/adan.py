@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from gdcli.arrays import either, namespace
 from gdcli.optimizer import Optimizer, State
-from gdcli.optimizers.adam import unbiased
+from gdcli.optimizers.adam import Beta1, Eps, unbiased
 
 if TYPE_CHECKING:
     from gdcli.problem import Array
@@ -25,9 +25,7 @@ class Adan(Optimizer):
     1 + lr * weight_decay at the end unless told otherwise. The learning rate of 1e-3 is theirs.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.98
+    beta1: Beta1 = 0.98
     beta2: Annotated[
         float,
         "share of the running mean of the gradient's change that is kept in each step",
@@ -37,7 +35,7 @@ class Adan(Optimizer):
     beta3: Annotated[
         float, "share of the running mean of the square that is kept in each step", Ge(0), Lt(1)
     ] = 0.99
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    eps: Eps = 1e-8
 
     default_lr: ClassVar[float | None] = 1e-3
     decoupled: ClassVar[bool] = True

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli.arrays import either, namespace
 from gdcli.optimizer import Optimizer, State
+from gdcli.optimizers.adam import Beta2
 
 if TYPE_CHECKING:
     from gdcli.problem import Array
@@ -28,12 +29,7 @@ class ADOPT(Optimizer):
     beta1: Annotated[float, "share of the running mean that is kept in each step", Ge(0), Lt(1)] = (
         0.9
     )
-    beta2: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.9999
+    beta2: Beta2 = 0.9999
     eps: Annotated[float, "least divisor of the gradient", Gt(0)] = 1e-6
     clip: Annotated[bool, "clip each quotient to the fourth root of the number of steps before"] = (
         True

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
 from gdcli.method import Method
+from gdcli.optimizers.adam import Beta1, Eps
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -26,16 +27,14 @@ class DAdaptAdam(Method):
     factor of the estimated step size: 1, unless training is unstable.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.9
+    beta1: Beta1 = 0.9
     beta2: Annotated[
         float,
         "share of the running mean of the squared gradient that is kept in each step",
         Gt(0),
         Lt(1),
     ] = 0.999
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    eps: Eps = 1e-8
     d0: Annotated[float, "first guess of the distance to the minimum: a small number", Gt(0)] = 1e-6
     growth_rate: Annotated[
         float | None, "the distance grows at most by this factor in each step; default: any", Ge(1)

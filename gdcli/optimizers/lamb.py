@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
 from gdcli.method import About, Ask, Method, State
-from gdcli.optimizers.adam import power
+from gdcli.optimizers.adam import Beta1, Beta2, Eps, power
 from gdcli.optimizers.lars import ratio
 
 if TYPE_CHECKING:
@@ -29,16 +28,9 @@ class Lamb(Method):
     The learning rate, 0.001, is that of pytorch_optimizer.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.9
-    beta2: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.999
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-6
+    beta1: Beta1 = 0.9
+    beta2: Beta2 = 0.999
+    eps: Eps = 1e-6
 
     default_lr: ClassVar[float] = 1e-3
     decays_itself: ClassVar[bool] = True

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from gdcli import trees
 from gdcli.method import Method
+from gdcli.optimizers.adam import Beta2, Eps
 from gdcli.optimizers.momo import averages, model_step
 from gdcli.optimizers.polyak import quotient
 
@@ -33,13 +34,8 @@ class MoMoAdam(Method):
         Ge(0),
         Lt(1),
     ] = 0.9
-    beta2: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.999
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    beta2: Beta2 = 0.999
+    eps: Eps = 1e-8
     lower_bound: Annotated[float, "smallest loss that a batch can have"] = 0.0
     adapt_lower_bound: Annotated[
         bool, "estimate the smallest loss during training; it is at least --lower-bound"

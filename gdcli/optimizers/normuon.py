@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
 from gdcli.method import About, Ask, Kind, Method, State
+from gdcli.optimizers.adam import Beta1
 from gdcli.optimizers.muon import MATRICES, flattened, orthogonal
 
 if TYPE_CHECKING:
@@ -31,9 +32,7 @@ class NorMuon(Method):
     orthogonal matrix in the parameter's own precision instead of bfloat16, as in `muon`.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.95
+    beta1: Beta1 = 0.95
     beta2: Annotated[
         float, "share of the running mean of a row's square that is kept in each step", Ge(0), Lt(1)
     ] = 0.95

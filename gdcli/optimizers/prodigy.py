@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
 from gdcli.method import Method
+from gdcli.optimizers.adam import Beta1, Beta2
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -28,15 +29,8 @@ class Prodigy(Method):
     step size: 1, unless training is unstable.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.9
-    beta2: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.999
+    beta1: Beta1 = 0.9
+    beta2: Beta2 = 0.999
     beta3: Annotated[
         float | None,
         "share of the estimate of the distance that is kept in each step; default: the root of "

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from gdcli import trees
 from gdcli.method import Method
+from gdcli.optimizers.adam import Beta2, Eps
 from gdcli.optimizers.schedule_free_sgd import advanced, start, warmed
 
 if TYPE_CHECKING:
@@ -29,13 +30,8 @@ class ScheduleFreeAdamW(Method):
     beta1: Annotated[
         float, "share of the average in the point at which gradients are taken", Ge(0), Lt(1)
     ] = 0.9
-    beta2: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.999
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    beta2: Beta2 = 0.999
+    eps: Eps = 1e-8
     warmup_steps: Annotated[int, "steps in which the learning rate grows linearly", Ge(0)] = 0
     r: Annotated[float, "power of the step in the weights of the average", Ge(0)] = 0.0
     weight_lr_power: Annotated[

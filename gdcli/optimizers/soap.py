@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from gdcli import trees
 from gdcli.method import About, Ask, Method, State
-from gdcli.optimizers.adam import power
+from gdcli.optimizers.adam import Beta1, Beta2, Eps, power
 from gdcli.optimizers.shampoo import as_matrix, eye, multiplied, outer, sides
 
 if TYPE_CHECKING:
@@ -35,15 +35,8 @@ class Soap(Method):
     ones are found depends on rounding.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.95
-    beta2: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.95
+    beta1: Beta1 = 0.95
+    beta2: Beta2 = 0.95
     beta3: Annotated[
         float | None,
         "share of the running means of both sides that is kept in each step; "
@@ -53,7 +46,7 @@ class Soap(Method):
     ] = None
     every: Annotated[int, "steps from one QR decomposition to the next", Ge(1)] = 10
     largest: Annotated[int, "length of the longest side that has eigenvectors", Ge(2)] = 10000
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    eps: Eps = 1e-8
     weight_decay: Annotated[
         float, "weight decay by the optimizer, which is not part of the loss", Ge(0)
     ] = 0.01

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Lt
 from gdcli import trees
 from gdcli.method import Method
 from gdcli.optimizers.adahessian import diagonal
+from gdcli.optimizers.adam import Beta1
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -29,9 +30,7 @@ class Sophia(Method):
     neither.
     """
 
-    beta1: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.96
+    beta1: Beta1 = 0.96
     beta2: Annotated[
         float, "share of the mean curvature that is kept in each estimate", Ge(0), Lt(1)
     ] = 0.99
