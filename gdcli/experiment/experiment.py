@@ -292,16 +292,17 @@ def _check_scheduled(
     training: Training, axes: Axes, rules: Mapping[str, type[Any]], where: str, budget: str
 ) -> None:
     """Raise UserError unless every schedule is of a numeric option of the grid's optimizers."""
+    optimizers = {name: rule for name, rule in rules.items() if issubclass(rule, Rule)}
     known = {
-        f"{name}.{option.name}"
-        for name, rule in rules.items()
-        if issubclass(rule, Rule)
-        for option in options_of(rule).values()
-        if option.field in rule.stacked_fields() and option.name != WEIGHT_DECAY
+        setting
+        for name, rule in optimizers.items()
+        for setting, own in owned(name, rule).items()
+        if own.field in rule.stacked_fields()
     }
+    decays = axes.weight_decay or [rule.weight_decay for rule in optimizers.values()]
     for setting, _ in training.scheduled:
         if setting == WEIGHT_DECAY:
-            if not any(axes.weight_decay or ()):
+            if not any(decays):
                 what = "there is no weight decay for a schedule to change"
                 raise UserError(where, what, "add --weight-decay 0.01, say")
         elif setting == BATCH_SIZE:
