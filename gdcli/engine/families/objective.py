@@ -115,6 +115,10 @@ class Objective(Generic[P]):
         """Return the mean loss of outputs, without the penalty."""
         raise NotImplementedError
 
+    def penalty(self, params: Tensors) -> Any:
+        """Return what the loss adds to that of the outputs: a quadratic form."""
+        raise NotImplementedError
+
     def _gradient_of_all(self, params: Tensors, at_once: int | None) -> Slopes:
         """Return the mean loss over all training examples, and its gradient."""
         loss: Tensors = {}
@@ -199,6 +203,10 @@ class OfLinearModel(Objective[LinearModel]):
         """Return the mean cost of predictions."""
         return self.problem.cost(z[..., None], batch["y"][..., None]).sum() / len(z)
 
+    def penalty(self, params: Tensors) -> Any:
+        """Return half of l2 times the squared weights."""
+        return 0.5 * self.problem.l2 * (params["weight"] ** 2).sum()
+
 
 def on_torch(problem: Problem, data: Data, device: Torch) -> Objective[Any]:
     """Return the objective of a problem that other engines compute on NumPy."""
@@ -272,9 +280,12 @@ class OfNetwork(Objective[Network]):
 
     def loss(self, params: Tensors, batch: Tensors) -> Any:
         """Return the criterion of the outputs, and half of l2 times the squared weights."""
-        cost = self.cost(self.outputs(params, batch), batch["y"])
+        return self.cost(self.outputs(params, batch), batch["y"]) + self.penalty(params)
+
+    def penalty(self, params: Tensors) -> Any:
+        """Return half of l2 times the squared weights."""
         squares = [(params[name] ** 2).sum() for name in self.weights]
-        return cost + 0.5 * self.problem.l2 * sum(squares)
+        return 0.5 * self.problem.l2 * sum(squares)
 
     def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
         """Return a classifier's accuracy, and the values of the quantized network."""

@@ -287,6 +287,7 @@ class MethodSteps(Steps):
             at=step,
             outputs=once(lambda p: objective.outputs(p, batch)),
             cost=lambda z: objective.cost_of(z, batch),
+            penalty=objective.penalty,
             full_batch=self.full_batch,
         )
 
