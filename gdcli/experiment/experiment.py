@@ -293,16 +293,17 @@ def _check_scheduled(
     training: Training, axes: Axes, rules: Mapping[str, type[Any]], where: str, budget: str
 ) -> None:
     """Raise UserError unless every schedule is of a numeric option of the grid's optimizers."""
+    optimizers = {name: rule for name, rule in rules.items() if issubclass(rule, Rule)}
     known = {
-        f"{name}.{option.name}"
-        for name, rule in rules.items()
-        if issubclass(rule, Rule)
-        for option in options_of(rule).values()
-        if option.field in rule.stacked_fields() and option.name != WEIGHT_DECAY
+        setting
+        for name, rule in optimizers.items()
+        for setting, own in owned(name, rule).items()
+        if own.field in rule.stacked_fields()
     }
+    decays = axes.weight_decay or [rule.weight_decay for rule in optimizers.values()]
     for setting, _ in training.scheduled:
         if setting == WEIGHT_DECAY:
-            if not any(axes.weight_decay or ()):
+            if not any(decays):
                 what = "there is no weight decay for a schedule to change"
                 raise UserError(where, what, "add --weight-decay 0.01, say")
         elif setting == BATCH_SIZE:
@@ -394,11 +395,28 @@ def _no_axis(
     ):
         fix = f"write --optimizer adamw+{owner}, or another rule before it"
         return UserError(where, f"no optimizer of the grid has the wrapper {owner}", fix)
+    if "+" in owner:
+        what = f"{show(name)} is no setting: each part of {owner} has its own"
+        return UserError(where, what, _of_part(name, owner.split("+"), rules))
     rest = name.removeprefix(owner)
     others = [n + rest for c in (OPTIMIZERS, SCHEDULES, WRAPPERS) for n in c.names() if rest]
     hint = axis_meant(name, [*known, *rules]) or suggestion(name, others)
     hint = hint or "vary an option of the problem or of an optimizer"
     return UserError(where, f"there is no setting {show(name)} to vary", hint)
+
+
+def _of_part(name: str, parts: list[str], rules: Mapping[str, Option]) -> str:
+    """Return what to write for "adamw+ema.decay", a setting of one of the parts."""
+    own = [rule for rule in rules if rule.partition(".")[0] in parts]
+    meant = name.partition(".")[2]
+    if meant in own:
+        return f"write {meant}"
+    fields = {rule.partition(".")[2]: rule for rule in reversed(own)}
+    field = meant.rpartition(".")[2]
+    if field in fields:
+        return f"write {fields[field]}"
+    there = f"there is {', '.join(own)}" if own else "vary one of an optimizer of the grid"
+    return suggestion(field, fields, fields) or there
 
 
 def _zipped(names: object, vary: Mapping[str, Any], where: str) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ class Katyusha(Method):
     every: Annotated[int, "steps between two snapshots; 0: two epochs", Ge(0)] = 0
 
     linear_models: ClassVar[bool] = True
+    decay_alike: ClassVar[bool] = True  # the steps of the snapshot depend on it
+    decays_itself: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with all points at the starting point; the first step computes its gradient."""

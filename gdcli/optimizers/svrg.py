@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge
 
+from gdcli.arrays import plus
 from gdcli.method import Method
 from gdcli.trees import add
 
@@ -64,4 +65,6 @@ def penalised(gradient: Params, params: Params, ask: About) -> Params:
 def with_decay(rule: Method, gradient: Params, params: Params, ask: Ask) -> Params:
     """Return a gradient, clipped, with the weight decay that is part of it."""
     gradient = ask.clipped(gradient)
-    return add(gradient, params, rule.weight_decay) if rule.decays else gradient
+    if not rule.decays:
+        return gradient
+    return {n: plus(g, rule.decay_of(n), params[n]) for n, g in gradient.items()}

@@ -58,6 +58,7 @@ class Accumulate(Wrapper):
         """Return what the rule may ask: its whole budget is a share of all steps."""
         fewer = Passing(ask)  # type: ignore[arg-type]  # before the first step, nobody is asked
         fewer.horizon = ask.horizon // self.batches
+        fewer.epoch = max(1, ask.epoch // self.batches)
         return fewer
 
 

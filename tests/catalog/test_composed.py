@@ -256,6 +256,11 @@ def test_what_does_not_fit_is_one_line(reference: str) -> None:
         ("adamw", "ema.decay", "no optimizer of the grid has the wrapper ema; write --optimizer"),
         ("adamw+ema", "ema.deacy", "there is no setting 'ema.deacy' to vary; did you mean 'ema.de"),
         ("adamw+ema", "ema.weight-decay", "there is no setting 'ema.weight-decay' to vary; "),
+        ("adamw+ema", "adamw+ema.decay", "each part of adamw+ema has its own; write ema.decay"),
+        ("adamw+ema", "adamw+ema.adamw.eps", "each part of adamw+ema has its own; write adamw.eps"),
+        ("adamw+ema", "adamw+ema.deacy", "each part of adamw+ema has its own; did you mean 'ema.d"),
+        ("vanilla", "adam+ema.rho", "its own; vary one of an optimizer of the grid"),
+        ("adamw+ema", "adamw+ema.rho", "each part of adamw+ema has its own; there is adamw.beta1,"),
     ],
 )
 def test_settings_that_no_part_has_are_refused(optimizer: str, setting: str, line: str) -> None:

@@ -141,7 +141,7 @@ OFFERED = {
     "gdcli run quadratic --optimizer mome": ["momentum"],
     "gdcli run quadratic --optimizer adamw,mome": ["adamw,momentum"],
     "gdcli run quadratic --optimizer adam,adamw+cau": ["adam,adamw+cautious"],
-    "gdcli run quadratic --schedule cos": ["cosine"],
+    "gdcli run quadratic --schedule cosine-r": ["cosine-restarts"],
     "gdcli run quadratic --method gd,s": ["gd,sgd"],
     "gdcli run quadratic --fail-on failed,still": ["failed,still-falling"],
     "gdcli run mlp --activation t": ["tanh"],

@@ -129,3 +129,15 @@ def test_a_quadratic_is_not_jumped_over_in_powers() -> None:
     changed = train("quadratic", **grid, schedule_for="momentum.beta=linear")
     expected = train("quadratic", **grid, schedule_for="momentum.beta=linear", engine="reference")
     assert_agree(changed, expected)
+
+
+def test_the_parts_of_a_composed_optimizer_take_their_own() -> None:
+    grid: dict[str, Any] = {"optimizer": "muon+adamw,momentum+ema", "dtype": "float64"}
+    grid |= {"method": "minibatch", "epochs": "3", "lr": "0.01,0.02"}
+    changes = "muon.beta=linear(final=0.5),adamw.beta1=cosine,ema.decay=cosine"
+    stacked = train("mlp", {"dataset": "iris"}, **grid, schedule_for=changes)
+    by_hand = train("mlp", {"dataset": "iris"}, **grid, schedule_for=changes, engine="reference")
+    assert_agree(stacked, by_hand)
+    plain = train("mlp", {"dataset": "iris"}, **grid)
+    for one, other in zip(stacked.values(), plain.values(), strict=True):
+        assert not np.array_equal(one.losses, other.losses)

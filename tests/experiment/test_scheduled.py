@@ -94,3 +94,20 @@ def test_mistakes_are_one_line(text: str, message: str) -> None:
 def test_there_must_be_weight_decay_to_change() -> None:
     with pytest.raises(UserErrors, match="no weight decay for a schedule to change"):
         experiment("quadratic", schedule_for="weight-decay=cosine")
+
+
+def test_weight_decay_that_an_optimizer_has_by_default_can_change() -> None:
+    experiment("quadratic", optimizer="vanilla,adamw", schedule_for="weight-decay=cosine")
+    with pytest.raises(UserErrors, match="no weight decay for a schedule to change"):
+        experiment(
+            "quadratic", optimizer="adamw", weight_decay="0", schedule_for="weight-decay=cosine"
+        )
+
+
+def test_the_settings_of_a_composed_optimizer_have_the_names_of_vary() -> None:
+    grid: dict[str, Any] = {"optimizer": "muon+adamw,adamw+ema"}
+    experiment("mlp", schedule_for="ema.decay=linear,muon.beta=cosine(final=0.5)", **grid)
+    with pytest.raises(UserErrors, match=r"did you mean 'muon.beta'"):
+        experiment("mlp", schedule_for="muon.bet=linear", **grid)
+    with pytest.raises(UserErrors, match=r"batch-size, adamw.beta1, .*, muon.eps$"):
+        experiment("mlp", schedule_for="nothing=linear", **grid)

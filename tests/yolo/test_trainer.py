@@ -41,8 +41,8 @@ def test_the_first_steps_are_the_same(tmp_path: Path, optimizer: str, momentum: 
         {name: theirs.start[name][None] for name in held} for held in (loop.params, program.buffers)
     )
     assert problem.curve_columns[:3] == tuple(f"train_{name}" for name in theirs.names)
-    optimizer = cast("StackedOptimizer", loop.optimizer)
-    states = optimizer.init(params)
+    rule = cast("StackedOptimizer", loop.optimizer)
+    states = rule.init(params)
     for step in range(len(theirs.states)):
         chosen = np.array([[[int(Path(f).stem) for f in theirs.files[step]]]])
         (batch,) = program.batches(chosen)
@@ -50,7 +50,7 @@ def test_the_first_steps_are_the_same(tmp_path: Path, optimizer: str, momentum: 
         slopes = program.gradient(params, batch)
         mean = sum(problem.losses(program.module, {k: v[0] for k, v in batch.items()}).values())
         assert float(mean * BATCH) == pytest.approx(theirs.losses[step], rel=close(step))
-        optimizer.step(params, slopes, states, step)
+        rule.step(params, slopes, states, step)
         assert_moved_alike(params, theirs, step)
         assert_moved_alike(
             {n: a for n, a in program.buffers.items() if a.is_floating_point()}, theirs, step

@@ -84,11 +84,6 @@ class Objective(Generic[P]):
         """Return what is recorded besides the loss; `part` is "train" or "test"."""
         return self.problem.metrics(params, batch) if part == "train" else {}
 
-    @property
-    def penalty(self) -> dict[str, float]:
-        """The strength of the penalty on each parameter that has one."""
-        return {}
-
     @contextmanager
     def in_step(self, seed: int, step: int) -> Iterator[None]:
         """Compute as a step of a trial does: with its random numbers, in training mode."""
@@ -118,6 +113,10 @@ class Objective(Generic[P]):
 
     def cost_of(self, z: Tensor, batch: Tensors) -> Any:
         """Return the mean loss of outputs, without the penalty."""
+        raise NotImplementedError
+
+    def penalty(self, params: Tensors) -> Any:
+        """Return what the loss adds to that of the outputs: a quadratic form."""
         raise NotImplementedError
 
     def _gradient_of_all(self, params: Tensors, at_once: int | None) -> Slopes:
@@ -196,11 +195,6 @@ class OfLinearModel(Objective[LinearModel]):
             found[f"{part}_{HITS}"] = right.sum(0) / len(z)
         return found
 
-    @property
-    def penalty(self) -> dict[str, float]:
-        """The strength of the penalty on the weights."""
-        return {"weight": self.problem.l2}
-
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return the predictions, (examples, outputs)."""
         return batch["x"] @ params["weight"] + params["bias"]
@@ -208,6 +202,10 @@ class OfLinearModel(Objective[LinearModel]):
     def cost_of(self, z: Tensor, batch: Tensors) -> Any:
         """Return the mean cost of predictions."""
         return self.problem.cost(z[..., None], batch["y"][..., None]).sum() / len(z)
+
+    def penalty(self, params: Tensors) -> Any:
+        """Return half of l2 times the squared weights."""
+        return 0.5 * self.problem.l2 * (params["weight"] ** 2).sum()
 
 
 def on_torch(problem: Problem, data: Data, device: Torch) -> Objective[Any]:
@@ -257,11 +255,6 @@ class OfNetwork(Objective[Network]):
         finally:
             self.training = False
 
-    @property
-    def penalty(self) -> dict[str, float]:
-        """The strength of the penalty on each weight."""
-        return dict.fromkeys(self.weights, self.problem.l2)
-
     def restore(self, buffers: Tensors) -> None:
         """Take buffers back that a pass has moved."""
         self._buffers = buffers
@@ -287,9 +280,12 @@ class OfNetwork(Objective[Network]):
 
     def loss(self, params: Tensors, batch: Tensors) -> Any:
         """Return the criterion of the outputs, and half of l2 times the squared weights."""
-        cost = self.cost(self.outputs(params, batch), batch["y"])
+        return self.cost(self.outputs(params, batch), batch["y"]) + self.penalty(params)
+
+    def penalty(self, params: Tensors) -> Any:
+        """Return half of l2 times the squared weights."""
         squares = [(params[name] ** 2).sum() for name in self.weights]
-        return cost + 0.5 * self.problem.l2 * sum(squares)
+        return 0.5 * self.problem.l2 * sum(squares)
 
     def metrics(self, params: Tensors, batch: Tensors, part: str) -> Tensors:
         """Return a classifier's accuracy, and the values of the quantized network."""

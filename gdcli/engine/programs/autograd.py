@@ -105,7 +105,11 @@ class AutogradProgram(FirstAxisProgram):
         def loss(params: Params, buffers: Params, masks: Masks, batch: Batch) -> Tensor:
             return self.step_loss(params, buffers, masks, batch)[0]
 
-        return cast("Tensor", self._on_step(loss, batch, params))
+        return cast("Tensor", self._on_step(self.mappable(loss), batch, params))
+
+    def mappable(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function of one trial as it can be mapped where no gradient is asked for."""
+        return function
 
     def batch_hessian_product(self, params: Params, direction: Params, batch: Any) -> Params:
         """Return the product by parameter, of a step's loss."""
@@ -188,7 +192,8 @@ class AutogradProgram(FirstAxisProgram):
     def _each(self, function: Callable[..., Any], params: Params, batch: Batch) -> Any:
         """Return a function of one trial mapped over all trials, on the same examples."""
         held = self.pieces.at_a_point(_count(batch))
-        mapped = self.mapping.each(function, (False, False, True), self._begin, self._at_once(held))
+        which = (False, False, True)
+        mapped = self.mapping.each(self.mappable(function), which, self._begin, self._at_once(held))
         found = mapped(params, self.buffers, batch)
         give_back(self.layout.shape[0] * held)
         return found
@@ -239,9 +244,8 @@ class ModuleProgram(AutogradProgram):
             batch = {n: a[self.device.array(places)] for n, a in self.train.items()}
             masks = self.masks(batch, shared=True)
             held = len(places) * self.pieces.each.step
-            mapped = self.mapping.each(
-                self.step_loss, (False, False, False, True), self._begin, self._at_once(held)
-            )
+            passed, which = self.mappable(self.step_loss), (False, False, False, True)
+            mapped = self.mapping.each(passed, which, self._begin, self._at_once(held))
             _, found = mapped(params, found, masks, batch)
         return found
 
@@ -263,10 +267,31 @@ class ModuleProgram(AutogradProgram):
         self, params: Params, buffers: Params, masks: Masks, batch: Batch
     ) -> tuple[Tensor, Params]:
         """Return the loss with dropout and batch statistics, and the buffers after it."""
+        z, buffers = self._passed(params, buffers, masks, batch)
+        return self._cost(params, z, batch), buffers
+
+    def _passed(
+        self, params: Params, buffers: Params, masks: Masks, batch: Batch
+    ) -> tuple[Tensor, Params]:
+        """Return the outputs of a step, and the buffers after it."""
         if self.mapping.reuses_recorded_gradient:
             self.module.give(masks)
-        z, buffers = self.module(params, buffers, batch["x"], training=True)
-        return self._cost(params, z, batch), buffers
+        found = self.module(params, buffers, batch["x"], training=True)
+        return cast("tuple[Tensor, Params]", found)
+
+    def gauss_newton_product(self, params: Params, direction: Params, batch: Any) -> Params:
+        """Return the product by parameter; the penalty is part of it."""
+
+        def outputs(params: Params, buffers: Params, masks: Masks, batch: Batch) -> Tensor:
+            return self._passed(params, buffers, masks, batch)[0]
+
+        def cost(z: Tensor, *rest: Any) -> Tensor:
+            return self.cost(z, rest[-1]["y"])
+
+        product = self.mapping.gauss_newton(outputs, cost)
+        found = self._on_step(product, batch, params, direction, times=BENT)
+        penalty = {name: self.l2 * direction[name] for name in self.weights}
+        return {name: a + penalty[name] if name in penalty else a for name, a in found.items()}
 
     def _cost(self, params: Params, z: Tensor, batch: Batch) -> Tensor:
         penalty = sum(params[name].square().sum() for name in self.weights)
@@ -316,10 +341,10 @@ class ModuleProgram(AutogradProgram):
         z, _ = self.module(params, buffers, batch["x"], training=False)
         return cast("Tensor", z)
 
-    def _each(self, function: Callable[..., Any], params: Params, batch: Batch) -> Any:
-        if self.mapping.reuses_recorded_gradient and self.module.recurrent:
-            function = as_differentiated(function)
-        return super()._each(function, params, batch)
+    def mappable(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function as it is where gradients are asked for, if layers are recurrent."""
+        together = self.mapping.reuses_recorded_gradient
+        return as_differentiated(function) if together and self.module.recurrent else function
 
     def _begin(self, place: int) -> None:
         super()._begin(place)

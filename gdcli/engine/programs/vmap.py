@@ -163,6 +163,14 @@ class Mapping(ABC):
     def product(self, loss: Function) -> Function:
         """Return a function for the Hessian's product, of (parameters, direction, rest)."""
 
+    @abstractmethod
+    def gauss_newton(self, outputs: Function, cost: Function) -> Function:
+        """Return a function for J' H J times a direction, of (parameters, direction, rest).
+
+        J is of the outputs, a function of (parameters, rest), and H of their cost, one of
+        (outputs, rest).
+        """
+
 
 def as_differentiated(function: Function) -> Function:
     """Return a function as it is computed where gradients are needed.
@@ -171,7 +179,11 @@ def as_differentiated(function: Function) -> Function:
     """
 
     def computed(params: Params, *rest: Any) -> Any:
-        return torch.func.vjp(lambda p: function(p, *rest), params)[0]
+        def beside(params: Params) -> Any:
+            # What vjp differentiates must be a fraction; the results may be counts as well.
+            return torch.zeros(()), function(params, *rest)
+
+        return torch.func.vjp(beside, params, has_aux=True)[-1]
 
     return computed
 
@@ -205,6 +217,24 @@ class Together(Mapping):
                 return _along(torch.func.grad(loss)(params, *rest), direction)
 
             return torch.func.grad(along)(params)
+
+        return product
+
+    def gauss_newton(self, outputs: Function, cost: Function) -> Function:
+        """Return the product by torch.func, without forward derivatives: not every layer has them.
+
+        J times the direction is the derivative of J' u by u, which is linear in u.
+        """
+
+        def product(params: Params, direction: Params, *rest: Any) -> Any:
+            def pulled(dual: Any) -> Any:
+                return torch.func.vjp(lambda p: outputs(p, *rest), params)[1](dual)[0]
+
+            z, pull = torch.func.vjp(lambda p: outputs(p, *rest), params)[:2]
+            pushed = torch.func.vjp(pulled, torch.zeros_like(z))[1](direction)[0]
+            slope = torch.func.grad(lambda z: cost(z, *rest))
+            bent = torch.func.vjp(slope, z)[1](pushed)[0]
+            return pull(bent)[0]
 
         return product
 
@@ -255,6 +285,23 @@ class OneByOne(Mapping):
         def product(params: Params, direction: Params, *rest: Any) -> Any:
             leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
             return hessian_product(loss(leaves, *rest), leaves, direction)
+
+        return product
+
+    def gauss_newton(self, outputs: Function, cost: Function) -> Function:
+        """Return the product by plain autograd, from one pass: a layer may draw on its way."""
+
+        def product(params: Params, direction: Params, *rest: Any) -> Any:
+            leaves = {name: param.detach().requires_grad_() for name, param in params.items()}
+            held, along = list(leaves.values()), [direction[name] for name in leaves]
+            z = outputs(leaves, *rest)
+            dual = torch.zeros_like(z, requires_grad=True)
+            pulled = torch.autograd.grad(z, held, dual, create_graph=True, materialize_grads=True)
+            (pushed,) = torch.autograd.grad(pulled, dual, along, materialize_grads=True)
+            free = z.detach().requires_grad_()
+            bent = hessian_product(cost(free, *rest), {"z": free}, {"z": pushed})["z"]
+            found = torch.autograd.grad(z, held, bent, materialize_grads=True)
+            return dict(zip(leaves, found, strict=True))
 
         return product
 

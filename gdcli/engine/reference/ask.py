@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -34,12 +34,12 @@ class TrialAsk:
     at: int = 0  # the step, counted from 0
     outputs: Callable[[Params], Tensor] | None = None  # of the batch; None: there are none
     cost: Callable[[Tensor], Tensor] | None = None  # the batch's loss, of its outputs
+    penalty: Callable[[Params], Any] | None = None  # a quadratic form that the loss adds
     full_batch: bool = False  # whether every step has this batch, and draws nothing
     epoch: int = 1  # steps of an epoch
     predictions: int = 0  # of an example, by a linear model
     l2: float = 0.0
     order: Tensor | None = None  # the indices of the batch's examples; None: all of them
-    penalty: Mapping[str, float] = field(default_factory=dict)  # l2 of the parameters that have it
     seen: int = 0  # examples asked for so far
 
     def __call__(self, params: Params) -> Slopes:
@@ -72,6 +72,7 @@ class TrialAsk:
     def gauss_newton_product(self, params: Params, direction: Params) -> Params:
         """Return J' H J times the direction, J of the outputs and H of the criterion.
 
+        What the penalty's Hessian makes of the direction is added: its gradient there.
         J times a direction is the derivative along it of J' u, which is linear in u. Raises
         NotImplementedError where the loss is no function of outputs.
         """
@@ -88,11 +89,14 @@ class TrialAsk:
         free = z.detach().requires_grad_()
         (slope,) = torch.autograd.grad(self.cost(free), free, create_graph=True)
         (bent,) = torch.autograd.grad(slope, free, pushed, materialize_grads=True)
-        found = torch.autograd.grad(z, held, bent, materialize_grads=True)
-        return {
-            name: product + self.penalty.get(name, 0.0) * direction[name]
-            for name, product in zip(leaves, found, strict=True)
-        }
+        found = dict(
+            zip(leaves, torch.autograd.grad(z, held, bent, materialize_grads=True), strict=True)
+        )
+        way = _leaves(direction)
+        if self.penalty is None or not isinstance(added := self.penalty(way), Tensor):
+            return found
+        slopes = torch.autograd.grad(added, list(way.values()), materialize_grads=True)
+        return {name: found[name] + slope for name, slope in zip(way, slopes, strict=True)}
 
     @property
     def chosen(self) -> Tensor:

@@ -122,6 +122,11 @@ LAYERS = {
     "RNN": lambda: [nn.Embedding(7, 4), Last(nn.RNN(4, 5, batch_first=True)), nn.Linear(5, 3)],
     "GRU": lambda: [nn.Embedding(7, 4), Last(nn.GRU(4, 5, batch_first=True)), nn.Linear(5, 3)],
     "LSTM": lambda: [nn.Embedding(7, 4), Last(nn.LSTM(4, 5, batch_first=True)), nn.Linear(5, 3)],
+    "LSTM after a norm": lambda: [
+        nn.Embedding(7, 4),
+        nn.BatchNorm1d(4),
+        *(Last(nn.LSTM(4, 5, batch_first=True)), nn.Linear(5, 3)),
+    ],
     "RNN cell": lambda: [nn.Embedding(7, 4), Unrolled(nn.RNNCell(4, 5)), nn.Linear(5, 3)],
     "GRU cell": lambda: [nn.Embedding(7, 4), Unrolled(nn.GRUCell(4, 5)), nn.Linear(5, 3)],
     "LSTM cell": lambda: [nn.Embedding(7, 4), Unrolled(nn.LSTMCell(4, 5)), nn.Linear(5, 3)],
@@ -191,6 +196,18 @@ def test_the_engines_agree(kind: str) -> None:
     program = program_for(trials, examples_of(trials[0]), Torch("float64"))
     assert isinstance(program, ModuleProgram)
     assert isinstance(program.mapping, OneByOne if kind in ALONE else Together)
+    assert_agree(train_experiment(given), train_experiment(given, engine="reference"))
+
+
+# Two that ask for the loss alone, one of them for Gauss-Newton products; one with another point.
+ASKING = ("levenberg-marquardt", "armijo", "momentum+ema")
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_the_engines_answer_alike(kind: str) -> None:
+    axes = Axes(method=("minibatch",), batch_size=(8,), lr=(0.5, 1.0), optimizer=ASKING)
+    training = Training(steps=3, record="1", dtype="float64")
+    given = Experiment("own", Grid(Modules, {"kind": kind, "l2": 0.01}, axes, {}, (), training))
     assert_agree(train_experiment(given), train_experiment(given, engine="reference"))
 
 

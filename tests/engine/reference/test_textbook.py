@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,7 +22,14 @@ from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Batch, Data
-from tests.grids import Trained, experiment, train_batches, train_experiment
+from tests.grids import (
+    Trained,
+    assert_agree,
+    experiment,
+    train,
+    train_batches,
+    train_experiment,
+)
 
 Losses = Callable[[nn.Module, Batch], Tensor]
 Columns = dict[str, list[float]]
@@ -326,3 +333,11 @@ def test_a_grid_is_its_trials_trained_one_by_one(name: str, how: str) -> None:
         expected = plain(run.trial, case)
         compare(run, expected)
         compare(stacked[key], expected)
+
+
+@pytest.mark.parametrize("problem", ["logistic-regression", "mlp", "cnn"])
+def test_the_penalty_is_part_of_gauss_newton(problem: str) -> None:
+    grid: dict[str, Any] = {"optimizer": "gauss-newton", "steps": "2", "dtype": "float64"}
+    grid |= {"method": "minibatch", "batch_size": "8"}
+    found = train(problem, {"l2": "0.1"}, **grid)
+    assert_agree(found, train(problem, {"l2": "0.1"}, **grid, engine="reference"))
