@@ -369,6 +369,13 @@ def test_weight_decay_is_no_noise() -> None:
     assert "weight decay of 0.1 and the noise of its batches" in found.phrase
 
 
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_weight_decay_holds_no_loss_of_which_too_little_is_seen(steps: int) -> None:
+    found = only("quadratic", {}, optimizer=["adamw"], lr=[0.1], steps=steps)
+    assert found.state == "too few points to tell"
+    assert not found.qualities
+
+
 def test_one_step_at_chance_level_asks_for_more_epochs() -> None:
     found = only("mlp", {"dataset": "iris", "hidden": "8"}, lr=[0.01], epochs=1)
     assert found.state == "too few points to tell"

@@ -130,7 +130,7 @@ class HeldByWeightDecay(TrialQuality):
 
     def holds(self, case: Case) -> bool:
         """Return whether the loss of a convex problem is flat, with weight decay."""
-        held = case.descent.weight_decay > 0 and case.known.convex is True
+        held = case.descent.weight_decay > 0 and case.known.convex is True and case.enough
         return held and case.left is not None and not case.falls_on and not case.ended_wild
 
     def phrase(self, case: Case) -> str:
