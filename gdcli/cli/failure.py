@@ -20,7 +20,8 @@ from gdcli.catalog.user_code import fault_of
 from gdcli.engine.environment import SETTINGS
 from gdcli.engine.isolation import lacks_memory
 from gdcli.errors import GdcliError, RunError, UserError
-from gdcli.experiment.grid import Axes, Training
+from gdcli.experiment.grid import Axes
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of, said, shortened
 from gdcli.report.console import literal
 from gdcli.runs.signals import listen

@@ -25,7 +25,7 @@ from annotated_types import Le
 from gdcli.catalog.catalog import MEASURES, OPTIMIZERS, SCHEDULES, WRAPPERS
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import one, text, texts
-from gdcli.experiment.grid import MOST_STEPS
+from gdcli.experiment.training import MOST_STEPS
 from gdcli.fields import Option, options_of, show
 from gdcli.report.console import console, literal, print_lines, progress_bar
 from gdcli.runs.options import NAME as RUN_NAME

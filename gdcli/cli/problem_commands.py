@@ -23,8 +23,9 @@ from gdcli.cli.app import Command, Group
 from gdcli.cli.options import GRID, PROBLEM, assignments, collect_errors, given_of, parameters
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment, Given, read
-from gdcli.experiment.grid import Axes, Grid, Training, Where
+from gdcli.experiment.grid import Axes, Grid, Where
 from gdcli.experiment.toml import load
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of, show
 from gdcli.problem import Problem
 from gdcli.report.console import literal

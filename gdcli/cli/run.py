@@ -24,8 +24,9 @@ from gdcli.cli.problem_commands import ReadExperiment, Set, problem_command
 from gdcli.door import given_content
 from gdcli.errors import GdcliError, MissingData, UserError
 from gdcli.experiment.experiment import Experiment
-from gdcli.experiment.grid import Axes, Training
+from gdcli.experiment.grid import Axes
 from gdcli.experiment.toml import NAMES_SCHEMA, SCHEMA_FILE, dump, load
+from gdcli.experiment.training import Training
 from gdcli.fields import counted, show
 from gdcli.runs.options import COUNTED, RunOptions, checked_name, diagnosed
 

@@ -13,7 +13,8 @@ from annotated_types import Ge
 from gdcli.cli.options import GRID, RUN, Screen, checked_file, collect_errors, read
 from gdcli.cli.problem_commands import ReadExperiment, problem_command
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Axes, Training, Trial, described
+from gdcli.experiment.grid import Axes, Trial, described
+from gdcli.experiment.training import Training
 from gdcli.fields import counted
 from gdcli.numbers import bytes_in_words
 from gdcli.runs import atomic

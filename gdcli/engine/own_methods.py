@@ -14,7 +14,8 @@ from gdcli.engine.layout import one_axis
 from gdcli.engine.methods import MethodSteps, StackedMethod
 from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.recorder import TrainingState
-from gdcli.experiment.grid import Training, Trial
+from gdcli.experiment.grid import Trial
+from gdcli.experiment.training import Training
 from gdcli.fields import said
 from gdcli.problem import Data, Network
 from gdcli.schedules.constant import Constant

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.engine.growth import Growth, growth_of
 from gdcli.errors import UserError
-from gdcli.experiment.grid import MOST_STEPS
 from gdcli.experiment.scheduled import BATCH_SIZE
+from gdcli.experiment.training import MOST_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

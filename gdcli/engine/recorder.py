@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.programs.program import Evaluation, Program, Stack
     from gdcli.engine.watcher import Trajectory
-    from gdcli.experiment.grid import Training
+    from gdcli.experiment.training import Training
     from gdcli.measure import Measure
     from gdcli.problem import Array, Params
 

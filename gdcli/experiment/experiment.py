@@ -22,19 +22,10 @@ from gdcli.catalog.catalog import (
 from gdcli.catalog.user_code import absolute, name_in, relative
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
-from gdcli.experiment.grid import (
-    BUDGETS,
-    Axes,
-    Grid,
-    Training,
-    Where,
-    default_lr,
-    digest,
-    measures_named,
-    spelt,
-)
+from gdcli.experiment.grid import Axes, Grid, Where, default_lr, digest
 from gdcli.experiment.scheduled import BATCH_SIZE, WEIGHT_DECAY, table_text
 from gdcli.experiment.scheduled import spelt as scheduled_spelt
+from gdcli.experiment.training import BUDGETS, Training, measures_named, spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.measure import OF_EVERY_RUN
 from gdcli.optimizer import Rule

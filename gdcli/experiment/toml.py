@@ -27,7 +27,8 @@ from gdcli.catalog.catalog import (
 from gdcli.catalog.user_code import Stranger
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.experiment import Experiment, Given, read
-from gdcli.experiment.grid import BUDGETS, Axes, Training
+from gdcli.experiment.grid import Axes
+from gdcli.experiment.training import BUDGETS, Training
 from gdcli.fields import LIMITS, NUMBER, WHOLE, Option, options_of, show, suggestion
 
 if TYPE_CHECKING:

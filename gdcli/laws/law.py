@@ -12,7 +12,8 @@ from gdcli.catalog.user_code import fault_of
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.errors import GdcliError
-from gdcli.experiment.grid import Axes, Grid, Training, Trial, cohorts_of
+from gdcli.experiment.grid import Axes, Grid, Trial, cohorts_of
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of, said
 
 if TYPE_CHECKING:

@@ -29,7 +29,8 @@ from gdcli.engine.families.find import needs_torch, program_for, starting_point,
 from gdcli.engine.own_rules import why_not_elementwise
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Training, default_lr
+from gdcli.experiment.grid import default_lr
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of, show
 from gdcli.laws.law import (
     FEW,

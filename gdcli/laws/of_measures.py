@@ -14,7 +14,7 @@ from gdcli.engine.batch import loop_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import copied
-from gdcli.experiment.grid import Training
+from gdcli.experiment.training import Training
 from gdcli.laws.law import FEW, Law, alone_as_together, require, train, trials_of
 from gdcli.measure import OF_EVERY_RUN, Measure
 from gdcli.problems.linear_regression import LinearRegression

@@ -16,7 +16,8 @@ from gdcli.catalog.composed import Composed, Part, compose
 from gdcli.engine.own_methods import why_not_mapped
 from gdcli.engine.reference.ask import TrialAsk
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Training, default_lr
+from gdcli.experiment.grid import default_lr
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of
 from gdcli.laws.law import (
     Law,

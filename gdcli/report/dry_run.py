@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.catalog.catalog import name_of, owned
 from gdcli.experiment.axis import text
-from gdcli.experiment.grid import BUDGETS
+from gdcli.experiment.training import BUDGETS
 from gdcli.fields import counted
 from gdcli.numbers import bytes_in_words, duration
 from gdcli.report.console import literal, print_lines

@@ -14,7 +14,8 @@ from gdcli.engine.families.find import family_of, floors_of, greatest_bound_of
 from gdcli.errors import RunError
 from gdcli.experiment import toml
 from gdcli.experiment.axis import text
-from gdcli.experiment.grid import BUDGETS, setting
+from gdcli.experiment.grid import setting
+from gdcli.experiment.training import BUDGETS
 from gdcli.numbers import harmless
 from gdcli.runs import atomic, manifest
 from gdcli.runs.fingerprint import problem_key

@@ -9,7 +9,8 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from gdcli.errors import UserError
 from gdcli.experiment.axis import expand
-from gdcli.experiment.grid import MOST_STEPS, Axes
+from gdcli.experiment.grid import Axes
+from gdcli.experiment.training import MOST_STEPS
 from gdcli.fields import options_of
 
 

@@ -12,7 +12,8 @@ import pytest
 
 import gdcli
 from gdcli import Experiment, Run, run
-from gdcli.experiment.grid import Axes, Training
+from gdcli.experiment.grid import Axes
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of
 from gdcli.runs.options import RunOptions
 

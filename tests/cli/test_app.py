@@ -14,7 +14,8 @@ from gdcli.cli.app import COMMANDS, GROUPS
 from gdcli.cli.options import Screen
 from gdcli.cli.problem_commands import FAMILIES
 from gdcli.cli.run import RunMode
-from gdcli.experiment.grid import Axes, Training
+from gdcli.experiment.grid import Axes
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of
 from gdcli.runs.options import RunOptions
 from tests.cli.command_line import Shell, gdcli

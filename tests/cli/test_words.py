@@ -8,7 +8,8 @@ from gdcli import words
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
 from gdcli.cli.options import Screen
 from gdcli.cli.run import RunMode
-from gdcli.experiment.grid import Axes, Training
+from gdcli.experiment.grid import Axes
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of, squashed, suggestion
 from gdcli.runs.options import RunOptions
 from tests.cli.command_line import Shell

@@ -20,7 +20,7 @@ from gdcli.engine.families import footprint as footprints
 from gdcli.engine.families.find import starting_point
 from gdcli.engine.layers.modules import penalised
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Training
+from gdcli.experiment.training import Training
 from gdcli.laws.law import train, trials_of
 from gdcli.problem import Data, Network
 

@@ -14,7 +14,8 @@ from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING
 from gdcli.experiment.experiment import Experiment
-from gdcli.experiment.grid import Axes, Grid, Training
+from gdcli.experiment.grid import Axes, Grid
+from gdcli.experiment.training import Training
 from gdcli.problem import Data, Network
 from tests.engine.test_contract import NOISY, PAIRS, SMALL, methods
 from tests.grids import TRAINABLE, Trained, assert_agree, experiment, only, train, train_experiment

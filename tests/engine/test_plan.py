@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gdcli.engine.plan import MOST_POINTS, Plan, plan_of
 from gdcli.errors import UserError
-from gdcli.experiment.grid import MOST_STEPS
+from gdcli.experiment.training import MOST_STEPS
 from tests.grids import experiment
 
 RECORDS = st.sampled_from(["epoch", "step", "log"]) | st.integers(1, 5000).map(str)

@@ -19,7 +19,7 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import program_for
 from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, FLUSH, RUNNING, BatchHistory, Recorder
-from gdcli.experiment.grid import Training
+from gdcli.experiment.training import Training
 from tests.grids import Trained, experiment, only, train
 
 DEVICES = [NumPy("float64"), Torch("float64"), Torch("float64", eager=False)]

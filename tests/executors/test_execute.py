@@ -18,7 +18,8 @@ from gdcli.errors import GdcliError, UserError
 from gdcli.executors.execute import Outcome, execute
 from gdcli.experiment import toml
 from gdcli.experiment.experiment import Experiment
-from gdcli.experiment.grid import Axes, Grid, Training
+from gdcli.experiment.grid import Axes, Grid
+from gdcli.experiment.training import Training
 from gdcli.problem import Analytic, Array, Batch, Data, Params
 from gdcli.runs import atomic
 from gdcli.runs.options import RunOptions

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from gdcli.engine.plan import CAUSES, Plan, Watched
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory
 from gdcli.engine.watcher import Trajectory
-from gdcli.experiment.grid import Training, Trial
+from gdcli.experiment.grid import Trial
+from gdcli.experiment.training import Training
 from gdcli.measure import LOSSES
 from gdcli.numbers import as_given
 from gdcli.problems.linear_regression import LinearRegression

@@ -19,7 +19,8 @@ from gdcli.engine.families.family import Family
 from gdcli.engine.layout import NARROWEST, STEPS_AT_ONCE, tiled_by_seed, width_for
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.analytic import AnalyticProgram
-from gdcli.engine.programs.linear_model import LeastSquaresProgram, LinearModelProgram
+from gdcli.engine.programs.least_squares import LeastSquaresProgram
+from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.programs.sparse_linear_model import SparseProgram
 from gdcli.engine.theory.baseline import (
     Baseline,

@@ -13,7 +13,7 @@ import pytest
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.cli.options import Screen
 from gdcli.cli.studies import lr_range
-from gdcli.experiment.grid import Training
+from gdcli.experiment.training import Training
 from gdcli.fields import options_of
 from gdcli.studies.options import Compute, RangeTest
 from tests.cli.command_line import Shell

@@ -20,7 +20,7 @@ from gdcli.engine.layout import Pieces
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.program import CHUNK
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Training
+from gdcli.experiment.training import Training
 from gdcli.laws.law import train, trials_of
 from gdcli.problem import Array, Batch, Data, Network, Params, Problem
 from tests.grids import experiment

@@ -21,7 +21,8 @@ from gdcli.engine.programs.autograd import ModuleProgram
 from gdcli.engine.programs.vmap import OneByOne, Together
 from gdcli.engine.sampling import Orders
 from gdcli.experiment.experiment import Experiment
-from gdcli.experiment.grid import Axes, Grid, Training, Trial
+from gdcli.experiment.grid import Axes, Grid, Trial
+from gdcli.experiment.training import Training
 from gdcli.problem import Array, Batch, Data, Network, Params, Problem
 from tests.engine.test_recorder_checkpoint import Memory, Stopped
 from tests.grids import Trained, assert_agree, train_experiment

@@ -14,7 +14,8 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import program_for
 from gdcli.engine.programs.autograd import ModuleProgram
 from gdcli.experiment.experiment import Experiment
-from gdcli.experiment.grid import Axes, Grid, Training
+from gdcli.experiment.grid import Axes, Grid
+from gdcli.experiment.training import Training
 from gdcli.problem import Data, Network
 from tests.grids import Trained, assert_agree, train_experiment
 

@@ -19,7 +19,8 @@ from gdcli.engine.programs.sparse_linear_model import SparseProgram
 from gdcli.engine.recorder import BatchHistory, TrainingState
 from gdcli.engine.sampling import Orders
 from gdcli.engine.update import StackedOptimizer
-from gdcli.experiment.grid import Training, Trial
+from gdcli.experiment.grid import Trial
+from gdcli.experiment.training import Training
 from gdcli.optimizers.adam import Adam
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.problem import Data, LinearModel

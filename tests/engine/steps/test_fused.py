@@ -17,7 +17,7 @@ from gdcli.engine import batch
 from gdcli.engine.batch import stepper_for
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
-from gdcli.engine.programs.linear_model import LeastSquaresProgram
+from gdcli.engine.programs.least_squares import LeastSquaresProgram
 from gdcli.engine.programs.program import Program
 from gdcli.engine.sampling import Orders
 from gdcli.engine.steps.cuda_graph import Graphed, Step
