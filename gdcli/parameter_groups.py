@@ -57,6 +57,10 @@ def _group(text: str, where: str) -> Group:
     names = tuple(pattern.strip() for pattern in patterns.split(","))
     if not all(names) or not equals:
         raise UserError(where, f"{show(text)} does not say what of which parameters", FORM)
+    if "=" in value:
+        each = rest.replace(",", " ").split()
+        fix = f"write {'; '.join(f'{patterns} {word}' for word in each)}"
+        raise UserError(where, f"{show(rest.strip())} is more than one setting", fix)
     if setting not in SETTINGS:
         hint = suggestion(setting, SETTINGS) or f"give one of {', '.join(SETTINGS)}"
         raise UserError(where, f"parameters have no setting {show(setting)} of their own", hint)

@@ -127,6 +127,10 @@ WRONG = {
     "bias lr=0.1": "the lr of some parameters is a factor of the trial's, and '0.1' is none; "
     "write lr=0.1x",
     "bias lr=fast": "'fast' is not a number of at least 0; write lr=0.1x",
+    "bias,norm weight-decay=0 lr=2x": "'weight-decay=0 lr=2x' is more than one setting; "
+    "write bias,norm weight-decay=0; bias,norm lr=2x",
+    "bias lr=2x,weight-decay=0": "'lr=2x,weight-decay=0' is more than one setting; "
+    "write bias lr=2x; bias weight-decay=0",
     "bias weight-decay=-1": "'-1' is not a number of at least 0; write weight-decay=0.1x",
 }
 
