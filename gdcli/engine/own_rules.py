@@ -68,7 +68,7 @@ def _tried(rule: Optimizer, make: Callable[[np.ndarray], Array]) -> str | None:
                 if isinstance(alone, str) or not np.allclose(
                     alone, here, rtol=CLOSE, atol=0.0, equal_nan=True
                 ):
-                    return "the direction of a coordinate depends on the other coordinates"
+                    return "a coordinate by itself takes another direction than among others"
     return None
 
 

@@ -81,7 +81,7 @@ class Growing(Plain):
         return grad, {**state, str(step): grad}
 
 
-MIXED = "the direction of a coordinate depends on the other coordinates"
+MIXED = "a coordinate by itself takes another direction than among others"
 FOUND = {
     Plain: None,
     Centred: MIXED,

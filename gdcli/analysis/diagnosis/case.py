@@ -12,7 +12,14 @@ from math import inf, isfinite, prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.verdict import CLOSE, LINEAR, SAME, SHARE_ROUNDING, Limits
+from gdcli.analysis.diagnosis.verdict import (
+    AVERAGES,
+    CLOSE,
+    LINEAR,
+    SAME,
+    SHARE_ROUNDING,
+    Limits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -309,6 +316,11 @@ class Case:
     def unmoved(self) -> bool:
         """Whether the loss is within 1% of the loss at the start."""
         return abs(self.fall) <= 0.01 * abs(self.start)
+
+    @property
+    def averaged(self) -> bool:
+        """Whether the losses are those of a mean of many steps."""
+        return not AVERAGES.isdisjoint(self.descent.optimizer.split("+"))
 
     @cached_property
     def unhurried(self) -> bool:

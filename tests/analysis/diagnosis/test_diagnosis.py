@@ -241,6 +241,14 @@ def test_a_trajectory_has_one_diagnosis_however_it_is_recorded(record: str) -> N
     assert (one.phrase, one.advice) == (other.phrase, other.advice)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw+ema", "adamw"])
+def test_the_loss_of_an_average_is_no_reason_for_a_larger_rate(optimizer: str) -> None:
+    grid = {"method": "minibatch", "optimizer": optimizer, "lr": "0.003", "epochs": "12"}
+    found = only("mlp", {"dataset": "iris"}, **grid)
+    assert ("raw_train_loss" in found.advice) == (optimizer == "adamw+ema")
+    assert ("larger learning rate" in found.advice) == (optimizer == "adamw")
+
+
 def test_a_forecast_names_its_goal_and_comes_true() -> None:
     one = only("quadratic", {"condition": 1000}, lr=[0.0015], epochs=500)
     assert one.forecast is not None

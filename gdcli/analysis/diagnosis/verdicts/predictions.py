@@ -17,7 +17,7 @@ from gdcli.analysis.diagnosis.verdict import (
     number,
     steps_in_words,
 )
-from gdcli.analysis.diagnosis.verdicts.trend import UNHURRIED_ADVICE
+from gdcli.analysis.diagnosis.verdicts.trend import LAGGING_ADVICE, UNHURRIED_ADVICE
 from gdcli.fields import show
 from gdcli.numbers import percent
 
@@ -65,8 +65,8 @@ class ChanceLevel(TrialQuality):
         """Return what to try."""
         if not case.enough:
             return "Give it more epochs."
-        if case.unhurried:
-            return UNHURRIED_ADVICE
+        if case.averaged or case.unhurried:
+            return LAGGING_ADVICE if case.averaged else UNHURRIED_ADVICE
         if case.known.network:
             adam = "Adam, " if case.descent.optimizer in LINEAR else ""
             begin = "Give it more epochs, or try larger" if case.falls_on else "Try other"

@@ -17,6 +17,10 @@ EQUAL_STEPS_ADVICE = (
 UNHURRIED_ADVICE = (
     "Use a far larger learning rate: its loss has hardly moved, and its gradient has not shrunk."
 )
+LAGGING_ADVICE = (
+    "Give it more epochs, or average fewer steps: this is the loss of the average, and"
+    " raw_train_loss that of the parameters."
+)
 NEVER_MIND = 10  # times the fall: a swing so wide is not measured by it
 TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
@@ -112,6 +116,8 @@ class StillFalling(TrialState):
 
     def advice(self, case: Case) -> str:
         """Return which learning rate to try instead of more epochs."""
+        if case.averaged:
+            return LAGGING_ADVICE
         if _overshoots(case):
             return "Give it more epochs, or try a smaller learning rate: its steps go too far."
         return "Give it more epochs, or try a larger learning rate."
@@ -147,7 +153,7 @@ class Flat(TrialState):
         if case.descent.optimizer in EQUAL_STEPS and case.descent.steady:
             return EQUAL_STEPS_ADVICE
         if case.unhurried:
-            return UNHURRIED_ADVICE
+            return LAGGING_ADVICE if case.averaged else UNHURRIED_ADVICE
         if case.gap is not None and not case.at_least:
             least = number(case.known.minimum)
             return f"Lower losses are possible, down to {least}: try other learning rates."
