@@ -8,7 +8,7 @@ one counts.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import TYPE_CHECKING, Any, get_args
@@ -76,9 +76,13 @@ def _group(text: str, where: str) -> Group:
 
 
 def unmatched(groups: tuple[Group, ...], kind: Mapping[str, Kind], where: str) -> UserError | None:
-    """Return the mistake of a pattern that matches no parameter, None where there is none."""
-    for pattern in (pattern for group in groups for pattern in group.patterns):
-        if any(Group((pattern,), LR, 1.0, factor=True).matches(n, k) for n, k in kind.items()):
+    """Return the mistake of a pattern that matches no parameter, None where there is none.
+
+    A kind may be missing beside others: "bias,norm" is of any network, with norms or without.
+    """
+    for whole, pattern in ((group, pattern) for group in groups for pattern in group.patterns):
+        own = whole if pattern in KINDS else replace(whole, patterns=(pattern,))
+        if any(own.matches(n, k) for n, k in kind.items()):
             continue
         kinds = sorted(set(kind.values()))
         hint = suggestion(pattern, [*kinds, *kind])

@@ -294,7 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if COMPLETE in os.environ:
         app(prog_name="gdcli")  # ends the program
     prepare_process()
-    given = [*(sys.argv[1:] if arguments is None else arguments)]
+    given = _joined([*(sys.argv[1:] if arguments is None else arguments)])
     try:
         with kept_apart():
             code = _invoke(given)
@@ -303,6 +303,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verbose = not {"-v", "--verbose"}.isdisjoint(given)
         return report(error, verbose=verbose, resumes=NOT_RESUMABLE.isdisjoint(given[:1]))
     return code
+
+
+def _joined(arguments: list[str]) -> list[str]:
+    """Return arguments in which --for PATTERNS SETTING=VALUE has one value, as in quotes."""
+    for place, (option, patterns, value) in enumerate(
+        zip(arguments, arguments[1:], arguments[2:], strict=False)
+    ):
+        apart = "=" not in patterns and not value.startswith("-") and "=" in value
+        if option == "--for" and apart:
+            return [*arguments[: place + 1], f"{patterns} {value}", *arguments[place + 3 :]]
+    return arguments
 
 
 def only_command() -> int:

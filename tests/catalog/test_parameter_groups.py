@@ -159,7 +159,13 @@ def test_an_optimizer_that_cannot_have_groups_is_one_line() -> None:
     ],
 )
 def test_a_pattern_without_a_parameter_is_refused(pattern: str, said: str) -> None:
-    rule = made("adamw", f"bias,{pattern} lr=0.1x")
+    rule = made("adamw", f"{pattern} lr=0.1x")
     with pytest.raises(UserError) as caught:
         rule.init(start(), ask_of(0))
     assert said in str(caught.value)
+
+
+def test_a_kind_may_be_missing_beside_another() -> None:
+    assert made("adamw", "bias,norm weight-decay=0").init(start(), ask_of(0))
+    with pytest.raises(UserError, match=r"no parameter is 'head\.\*'"):
+        made("adamw", "bias,head.* lr=0.1x").init(start(), ask_of(0))

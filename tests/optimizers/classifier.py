@@ -102,6 +102,9 @@ class StackAsk:
     horizon: int = 50
     examples: int = EXAMPLES
     full_batch: bool = False
+    epoch: int = 1
+    predictions: int = 0
+    l2: float = 0.0
 
     def __call__(self, params: Params) -> tuple[Tensor, Params]:
         """Return loss and gradient."""

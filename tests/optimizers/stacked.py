@@ -34,6 +34,10 @@ class MappedAsk:
     at: int
     horizon: int
     kind: Mapping[str, Kind]
+    epoch: int = 1
+    predictions: int = 0
+    l2: float = 0.0
+    full_batch: bool = False
 
     @property
     def examples(self) -> int:
