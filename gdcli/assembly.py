@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.arrays import plus, spread
 from gdcli.asks import Among
-from gdcli.mapped import together
 from gdcli.method import Kind, Method, Wrapper
 from gdcli.optimizer import Optimizer
 from gdcli.parameter_groups import DECAY, LR, Group, value_of
@@ -41,6 +40,9 @@ class Elementwise(Method):
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the rule's direction for each parameter, and the next states."""
+        # The names of all rules are known without torch.
+        from gdcli.mapped import together  # noqa: PLC0415
+
         _, gradient = ask(params)
         # The rule computes with stacked arrays as it does where it is not part of another.
         numbers = {n: v for n, v in vars(self.rule).items() if hasattr(v, "ndim")}

@@ -111,7 +111,8 @@ def experiments_with(draw: st.DrawFn, problem: str) -> Experiment:
     for catalogue in rules:
         names = grid[catalogue.word] = draw(axis(st.sampled_from(catalogue.names())))
         fields = options_of(catalogue.find(names[0], ""))
-        chosen = draw(st.sampled_from(["", *(f for f in fields if f not in GRID)]))
+        single = [name for name, o in fields.items() if name not in GRID and not o.many]
+        chosen = draw(st.sampled_from(["", *single]))
         if chosen:
             vary[f"{names[0]}.{chosen}"] = draw(axis(values(fields[chosen])))
     free = ["", *(name for name in own if name not in options)]

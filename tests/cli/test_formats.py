@@ -39,7 +39,7 @@ TABLES = {
     "schedules": ("schedules",),
 }
 # What says something beside its table in md, such as what a constant prediction reaches.
-TEXT = ("run", "run again", "show", "merge", "compare", "a problem")
+TEXT = ("run", "run again", "show", "merge", "compare", "a problem", "optimizers")
 
 
 @pytest.fixture

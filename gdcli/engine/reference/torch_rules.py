@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gdcli.catalog.catalog import OPTIMIZERS, TorchOptimizer, name_of
+from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import precision, starting_point
 from gdcli.errors import UserError
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 LONGEST = 2  # of an axis of the tensors that are moved: a rule may mind their number of axes
 STEPS = 2  # the first makes the state, which the second uses
-# What does the same on any problem: the built-in rule that must be there, and what to write.
-INSTEAD = {"Muon": ("muon", "muon+adamw"), "SparseAdam": ("adam", "adam")}
 
 
 def check(trials: Sequence[Trial]) -> None:
@@ -67,5 +65,6 @@ def _fix(rule: TorchOptimizer, shapes: list[Any], dtype: torch.dtype) -> str:
     """Return what would do: other options, or another optimizer."""
     if not _fault(type(rule)(), shapes, dtype):
         return f"give {name_of(rule)} other options: its defaults would do"
-    needed, instead = INSTEAD.get(rule.kind, ("", ""))
-    return f"take {instead if needed in OPTIMIZERS.built_in() else 'adamw'}"
+    if rule.kind == "Muon" and any(len(shape) > 1 and min(shape) > 1 for shape in shapes):
+        return "take muon+adamw"
+    return f"take {'adam' if rule.kind == 'SparseAdam' else 'adamw'}"
