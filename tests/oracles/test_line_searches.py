@@ -38,7 +38,7 @@ def optax_armijo(rule: Armijo, lr: float, decay: float = 0.0) -> oracle.Params:
     state = optax.tree.set(chain.init(params), learning_rate=jnp.asarray(lr))
     given = [(jnp.asarray(x.numpy()), jnp.asarray(y.numpy())) for x, y in oracle.batches()]
 
-    @jax.jit  # type: ignore[untyped-decorator]
+    @jax.jit
     def step(params: Any, state: Any, x: Any, y: Any) -> Any:
         loss = partial(jax_loss, x=x, y=y, decay=decay)
         value, grad = jax.value_and_grad(loss)(params)
