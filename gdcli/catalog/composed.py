@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, get_type_hints
 
-from gdcli.asks import Passing, Remembered
-from gdcli.assembly import Grouped, Routed, Wrapped, method_of
 from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper, takes_stacks
@@ -73,6 +71,8 @@ class Composed(Method):
         groups = groups_of(self.groups, FOR) if self.groups else ()
         if wrong := unmatched(groups, about.kind, FOR):
             raise wrong
+        from gdcli.asks import Passing  # noqa: PLC0415 -- only where it trains
+
         part: Any = Passing(about)  # type: ignore[arg-type]  # nobody is asked yet
         whole = self._whole(about.kind).init(params, part)
         return {"whole": whole, "kind": self._kinds(params, about)}
@@ -97,6 +97,8 @@ class Composed(Method):
     def _asked(  # noqa: PLR0913, PLR0917 -- those of a method, and what is asked of the whole
         self, what: str, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
+        from gdcli.asks import Remembered  # noqa: PLC0415 -- only where it trains
+
         # The parts want the gradient at the same point: it is computed, and charged, once.
         asked = Remembered(ask)
         found, whole = getattr(self._whole(ask.kind), what)(params, state["whole"], asked, lr, step)
@@ -116,6 +118,8 @@ class Composed(Method):
 
         The engine puts tensors in place of numbers, which the parts have checked before.
         """
+        from gdcli.assembly import Routed, Wrapped  # noqa: PLC0415 -- only where it trains
+
         made: tuple[Any, ...] = vars(self)["_made"]
         now = [copy(part) for part in made]
         for part, instance in zip(self.parts, now, strict=True):
@@ -130,6 +134,8 @@ class Composed(Method):
         return whole
 
     def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
+        from gdcli.assembly import Grouped, method_of  # noqa: PLC0415 -- only where it trains
+
         if not self.groups:
             return method_of(instance)
         return Grouped(inner=method_of(instance), groups=groups_of(self.groups, FOR), kind=kind)
