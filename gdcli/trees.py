@@ -60,6 +60,14 @@ def chosen(condition: Array, a: dict[str, Any], b: dict[str, Any]) -> dict[str, 
     }
 
 
+def power(base: Array, exponent: Any) -> Array:
+    """Return a power of numbers of at least 0, with the same bits in stacks of any size.
+
+    Those of ** by a fraction depend on where in memory a number is.
+    """
+    return (exponent * base.log()).exp()
+
+
 ALIGNED = 16  # numbers: a row of so many begins where the one before did, in a line of the cache
 
 

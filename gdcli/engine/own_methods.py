@@ -54,7 +54,12 @@ class Probe(Network):
 
 
 def why_not_mapped(rule: Method) -> str | None:
-    """Return what tells that a method cannot be mapped over trials; None: nothing does."""
+    """Return what tells that a method cannot be mapped over trials; None: nothing does.
+
+    It is tried on a network, which a rule of linear models cannot train.
+    """
+    if rule.linear_models:
+        return None
     training = Training(steps=STEPS, record="step", dtype="float64")
     trial = Trial(Probe(), "gd", None, rule, Constant(), RATES[0], 0, training)
     try:

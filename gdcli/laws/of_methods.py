@@ -67,8 +67,9 @@ class MethodLaws:
     def __iter__(self) -> Iterator[tuple[str, Law]]:
         """Yield the laws by name; laws that others depend on come first."""
         yield "options", self.options
-        yield "shapes", self.shapes
-        yield "purity", self.purity
+        if not self.rule.linear_models:  # these two are tried on a loss of any form
+            yield "shapes", self.shapes
+            yield "purity", self.purity
         yield "mapping", self.mapping
         yield "reference", self.reference
         yield "resume", self.resume

@@ -71,7 +71,7 @@ class AdaHessian(Method):
             curvature = trees.mixed(curvature, squares, self.beta2)
         biased, biased2 = 1 - self.beta1**step, 1 - self.beta2**step
         direction = {
-            name: m / biased / ((curvature[name] / biased2) ** (self.power / 2) + self.eps)
+            name: m / biased / (trees.power(curvature[name] / biased2, self.power / 2) + self.eps)
             for name, m in mean.items()
         }
         return direction, {"mean": mean, "curvature": curvature}

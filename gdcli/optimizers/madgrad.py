@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Lt
 
+from gdcli import trees
 from gdcli.method import Method
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class MADGRAD(Method):
         squares = {n: state["squares"][n] + weight * (g * g) for n, g in grad.items()}
         share, moved = 1 - self.momentum, {}
         for name, param in params.items():
-            root = squares[name] ** (1 / 3) + self.eps
+            root = trees.power(squares[name], 1 / 3) + self.eps
             target = state["start"][name] - total[name] / root
             moved[name] = (1 - share) * param + share * target
         return moved, {"start": state["start"], "sum": total, "squares": squares}

@@ -67,8 +67,7 @@ class Shampoo(Method):
         """Return the inverse root of a sum, for a parameter with so many factors."""
         values, vectors = trees.eigh(matrix)
         power = 2 * self.exponent / factors
-        # Not with **, whose bits depend on the number of stacked trials.
-        roots = (-power * values.clamp(min=self.eps).log()).exp()
+        roots = trees.power(values.clamp(min=self.eps), -power)
         return trees.product(vectors * roots, vectors.mT)
 
 

@@ -36,7 +36,13 @@ def options_of(problem: str) -> dict[str, Any]:
     return NOISY.get(problem, SMALL.get(problem, {}))
 
 
-@pytest.mark.parametrize(("problem", "optimizer"), PAIRS)
+# What they accept or turn by depends on the last digits: tests/oracles has their steps.
+CHAOTIC = ("lbfgs", "nonlinear-cg", "soap")
+
+
+@pytest.mark.parametrize(
+    ("problem", "optimizer"), [pair for pair in PAIRS if pair[1] not in CHAOTIC]
+)
 def test_every_problem_with_every_optimizer(problem: str, optimizer: str) -> None:
     found = both(
         problem,
