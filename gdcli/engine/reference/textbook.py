@@ -222,7 +222,7 @@ def _train(
     curve = ReferenceCurve(trial.training)
     watcher = TrialWatcher(watched(plan, stochastic=trial.method != "gd"), plan.steps)
 
-    def measured(step: int) -> Tensors:
+    def record(step: int) -> None:
         objective.set_step(step)
         with steps.shown(params, step) as point:
             watch(point, objective.buffers)
@@ -230,11 +230,10 @@ def _train(
         if steps.records_another_point:
             values[RAW.name] = objective.evaluate(params)[0]["train_loss"]
         rates.observe(values)
-        return values
+        curve.add(step, steps.seen, values, params)
+        watcher.add(step, values, beyond=curve.ended == DIVERGED)
 
-    values = measured(0)
-    curve.add(0, 0, values, params)
-    watcher.add(0, values, beyond=curve.ended == DIVERGED)
+    record(0)
     for here, there in pairwise(plan.points()):
         if curve.ended != RUNNING:
             break
@@ -246,9 +245,7 @@ def _train(
                 watcher.add(step, values, beyond=curve.beyond(values, params))
             given.chosen, batch = next(batches)
             params = steps.take(params, batch, step)
-        values = measured(there)
-        curve.add(there, steps.seen, values, params)
-        watcher.add(there, values, beyond=curve.ended == DIVERGED)
+        record(there)
         advance(there - here)
     curves = curve.curves(device.dtype, plan)
     return curves._replace(trajectory=watcher.trajectory(curve.steps[-1]))
