@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+    from scipy.sparse import csr_array
 
 
 LARGE = 2**20  # numbers of a matrix, zeros included
 WIDEST = 2**26  # columns: each takes memory, whether it has entries or not
 SHARE = 0.1  # of them that are not 0, at most
 MOST = 2**30  # bytes of such a matrix with its zeros
-AT_ONCE = 2**16  # numbers of a product at a time: they fit a cache
 
 
 def pays(entries: int, shape: tuple[int, int]) -> bool:
@@ -253,48 +253,30 @@ class Sparse:
 
         Each column of the product has the same bits beside any other columns.
         """
-        import numpy as np
-
-        found = np.zeros((len(self), dense.shape[1]), dense.dtype)
-        for rows, sums in self.products(dense):
-            found[rows] = sums
+        found: NDArray[Any] = self.csr() @ dense
         return found
 
-    def products(self, dense: NDArray[Any]) -> Iterator[tuple[NDArray[np.int64], NDArray[Any]]]:
-        """Yield the rows of such a product that are not 0, some at a time, with their places."""
-        import numpy as np
+    def csr(self) -> csr_array:
+        """Return the matrix as SciPy has it, of the same numbers in memory."""
+        from scipy.sparse import csr_array
 
-        full = np.flatnonzero(np.diff(self.starts))  # a sum of nothing would be one of the next
-        firsts = self.starts[full]
-        ends = np.append(firsts[1:], self.starts[-1])
-        most, low = max(1, AT_ONCE // dense.shape[1]), 0
-        while low < len(full):
-            start = firsts[low]
-            high = max(low + 1, int(np.searchsorted(ends, start + most, side="right")))
-            here = slice(start, ends[high - 1])
-            gathered = dense.take(self.columns[here], axis=0)
-            gathered *= self.values[here, None]
-            yield full[low:high], np.add.reduceat(gathered, firsts[low:high] - start, axis=0)
-            low = high
+        return csr_array((self.values, self.columns, self.starts), self.shape)
 
     def block(self) -> Block:
-        """Return the rows with the transposed matrix of the columns that occur."""
+        """Return the rows, and what they are of the columns that occur."""
         import numpy as np
 
-        order = np.argsort(self.columns, kind="stable")
-        columns = self.columns[order]
-        first = np.flatnonzero(np.diff(columns, prepend=-1))
-        starts = np.append(first, len(columns)).astype(np.int64)
-        across = Sparse(self.values[order], self.rows[order], starts, len(self))
-        return Block(self, columns[first], across)
+        features, places = np.unique(self.columns, return_inverse=True)
+        within = replace(self, columns=places.astype(np.int32), width=len(features))
+        return Block(self.csr(), features, within.csr())
 
 
 class Block(NamedTuple):
-    """Some examples, by rows and by columns."""
+    """Some examples, with all features and with those that occur."""
 
-    rows: Sparse  # (examples, features)
-    features: NDArray[np.int32]  # those that occur
-    across: Sparse  # (features that occur, examples)
+    rows: csr_array  # (examples, features)
+    features: NDArray[np.int32]  # those that occur, ascending
+    within: csr_array  # (examples, features that occur)
 
 
 def _starts(rows: NDArray[Any], count: int) -> NDArray[np.int64]:

@@ -59,7 +59,7 @@ def test_rows_columns_and_products_are_those_of_scipy() -> None:
     np.testing.assert_allclose(ours.times(dense), matrix @ dense, rtol=1e-13, atol=1e-15)
     block = ours.block()
     whole = np.zeros((40, 60))
-    whole[block.features] = block.across.full()
+    whole[block.features] = block.within.toarray().T
     assert (whole == matrix.toarray().T).all()
     assert (ours.chosen(np.array([0, 8, 39])).full() == matrix.toarray()[:, [0, 8, 39]]).all()
     assert (ours.column(11) == matrix.toarray()[:, 11]).all()

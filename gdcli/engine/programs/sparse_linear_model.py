@@ -1,10 +1,10 @@
 """Linear models on sparse examples: a row's few numbers times the weights that they meet.
 
 Weights have the shape of other linear models', with all trials of a seed in one tile: (seeds, 1,
-features + 1, outputs * width). A product gathers rows of weights, each with a number for every
-trial, and adds them up by numbers of the trial alone, so a trial has the same bits beside any other
-trials. The bias is added apart; there is no column of ones. A pass over all examples computes 4096
-of them at a time: the sums' bits depend on that number, hence it is fixed.
+features + 1, outputs * width). SciPy's product adds each trial's numbers in the order of the
+examples or features, so a trial has the same bits beside any other trials. The bias is added apart;
+there is no column of ones. A pass over all examples computes 4096 of them at a time: the losses'
+bits depend on that number, hence it is fixed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdcli.datasets.out_of_core import add_to
-from gdcli.datasets.sparse import Block, Sparse
+from gdcli.datasets.sparse import Block
 from gdcli.engine.programs.linear_model import LinearModelProgram, repeated
 
 if TYPE_CHECKING:
@@ -38,12 +38,12 @@ class SparseProgram(LinearModelProgram):
         """Cut both parts into blocks, and know which features occur in each."""
         self.pass_width = self.width
         x = self.train["x"]  # NumPy gathers by its own type of indices
-        self.train = {**self.train, "x": replace(x, columns=x.columns.astype(np.intp))}
         self.blocks = {
             name: [part["x"][i : i + EXAMPLES].block() for i in range(0, len(part["x"]), EXAMPLES)]
             for name, part in (("train", self.train), ("test", self.test))
             if part
         }
+        self.train = {**self.train, "x": replace(x, columns=x.columns.astype(np.intp))}
 
     def single(self, places: NDArray[np.int64]) -> Array:
         """Return the targets of single examples, (steps, seeds, 1, outputs, width)."""
@@ -66,7 +66,7 @@ class SparseProgram(LinearModelProgram):
         shape = (len(x), 1, self.train["x"].shape[1] + 1, self.outputs * self.width)
         gradient = np.zeros(shape, slope.dtype)
         for block, each, held in zip(x, slope, gradient, strict=True):
-            slopes = self._slope(block, each, len(block.rows))
+            slopes = self._slope(block, each, block.rows.shape[0])
             _spread(held[0], block, slopes[0])
         return gradient
 
@@ -86,12 +86,12 @@ class SparseProgram(LinearModelProgram):
 
     def predict(self, x: Any, weight: Array) -> Array:
         """Return x W, (n, outputs, examples * width), of some examples and weights (n, ...)."""
-        rows: Sparse = x.rows if isinstance(x, Block) else x
-        return self.by_output(np.stack([rows.times(w[:-1]) + w[-1] for w in weight]))
+        rows = x.rows if isinstance(x, Block) else x.csr()
+        return self.by_output(np.stack([rows @ w[:-1] + w[-1] for w in weight]))
 
     def _slope(self, x: Any, slope: Array, count: int) -> Array:
         """Return the slopes of the examples' predictions, (n, examples, columns), for `_spread`."""
-        return self.by_example(slope / count, len(x.rows))
+        return self.by_example(slope / count, x.rows.shape[0])
 
     def _sums(self, part: str, function: Callable[..., Batch], *weights: Array) -> list[Batch]:
         """Return a function's values, summed over a part, for each group of weights."""
@@ -157,6 +157,5 @@ class SparseProgram(LinearModelProgram):
 
 def _spread(gradient: Array, block: Block, slopes: Array) -> None:
     """Add what slopes (examples, columns) make of the weights and the bias, in place."""
-    for places, sums in block.across.products(slopes):
-        gradient[block.features[places]] += sums
+    gradient[block.features] += block.within.T @ slopes
     gradient[-1] += slopes.sum(0)

@@ -98,7 +98,7 @@ class SparseDescent(Stepper[SparseProgram]):
         features, bias = weight[:, 0, :-1], weight[:, 0, -1:]
         for batch in program.batches(indices):
             rates = self._rates(step, params) / count
-            z = np.stack([b.rows.times(w) for b, w in zip(batch["x"], features, strict=True)])
+            z = np.stack([b.rows @ w for b, w in zip(batch["x"], features, strict=True)])
             z = program.by_output((z * factor + bias)[:, None])
             moves = program.by_example(program.model.slope(z, batch["y"]), count)[:, 0]
             moves *= rates
@@ -108,8 +108,7 @@ class SparseDescent(Stepper[SparseProgram]):
                 self._decayed(weight, factor, step)
                 moves /= factor
             for block, held, move in zip(batch["x"], features, moves, strict=True):
-                for rows, sums in block.across.products(move):
-                    held[block.features[rows]] -= sums
+                held[block.features] -= block.within.T @ move
 
     def _rates(self, step: int, params: Params) -> Array:
         """Return the rates of a step, (seeds, 1, columns), and know what they make of weights."""
