@@ -62,23 +62,40 @@ class TrialLayout(NamedTuple):
         return mask.reshape(self.shape)
 
 
-def tiled_by_seed(trials: Sequence[Trial], width: int) -> TrialLayout:
-    """Place trials on axes (seeds, tiles, width): those of one seed share its batch.
+def tiled(trials: Sequence[Trial], width: int) -> TrialLayout:
+    """Place trials on axes (groups, tiles, width): those of a group share their batches.
 
-    The seed with most trials determines the number of tiles.
+    These are the trials of one seed, or all trials where a step has all examples. The largest group
+    determines the number of tiles.
     """
     groups: dict[int, list[int]] = {}
     for i, trial in enumerate(trials):
-        groups.setdefault(trial.seed, []).append(i)
+        groups.setdefault(_group(trial), []).append(i)
     tiles = -(-max(map(len, groups.values())) // width)
     filler = np.stack([np.resize([g[0]], tiles * width) for g in groups.values()])
     place = np.empty(len(trials), dtype=np.int64)
     for row, group in enumerate(groups.values()):
         filler[row, : len(group)] = group
         place[group] = row * tiles * width + np.arange(len(group))
-    shape = (len(groups), tiles, width)
-    seed = np.broadcast_to(np.arange(len(groups))[:, None, None], shape)
-    return TrialLayout(shape, place, tuple(groups), seed, filler.reshape(shape))
+    seeds, seed = _seeds(trials)
+    filler = filler.reshape(len(groups), tiles, width)
+    return TrialLayout(filler.shape, place, seeds, seed[filler], filler)
+
+
+def largest_group(trials: Sequence[Trial]) -> int:
+    """Return how many trials share their batches, at most."""
+    return max(Counter(map(_group, trials)).values())
+
+
+def _group(trial: Trial) -> int | None:
+    return None if trial.method == "gd" else trial.seed
+
+
+def _seeds(trials: Sequence[Trial]) -> tuple[tuple[int, ...], NDArray[np.int64]]:
+    """Return the distinct seeds, and the index among them of each trial's."""
+    index: dict[int, int] = {}
+    each = [index.setdefault(trial.seed, len(index)) for trial in trials]
+    return tuple(index), np.array(each)
 
 
 def one_axis(trials: Sequence[Trial], multiple: int) -> TrialLayout:
@@ -86,9 +103,8 @@ def one_axis(trials: Sequence[Trial], multiple: int) -> TrialLayout:
     count = -(-len(trials) // multiple) * multiple
     filler = np.zeros(count, dtype=np.int64)
     filler[: len(trials)] = np.arange(len(trials))
-    seeds = tuple(dict.fromkeys(trial.seed for trial in trials))
-    seed = np.array([seeds.index(trials[int(i)].seed) for i in filler])
-    return TrialLayout((count,), np.arange(len(trials)), seeds, seed, filler)
+    seeds, seed = _seeds(trials)
+    return TrialLayout((count,), np.arange(len(trials)), seeds, seed[filler], filler)
 
 
 NARROWEST = 8
@@ -100,12 +116,12 @@ STEPS_AT_ONCE = 16  # of the steppers that fuse steps on single examples
 def width_for(
     trials: Sequence[Trial], device: Device, outputs: int, shapes: set[tuple[int, int]]
 ) -> int:
-    """Return how many trials of one seed a product has: a multiple of eight.
+    """Return how many trials of one group a product has: a multiple of eight.
 
     `shapes`, (rows, columns), are the shapes of the matrices that a step multiplies by the trials'
     (columns, outputs * width). Without shapes the width is eight.
     """
-    most = max(Counter(trial.seed for trial in trials).values())
+    most = largest_group(trials)
     tiles = -(-most // WIDEST)
     width = -(-most // (tiles * NARROWEST)) * NARROWEST
     wide = isinstance(device, NumPy) and device.dtype == "float64" and bool(shapes)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from abc import ABC
-from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -16,7 +15,7 @@ import numpy as np
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.device import NumPy
 from gdcli.engine.families.family import Family
-from gdcli.engine.layout import NARROWEST, STEPS_AT_ONCE, tiled_by_seed, width_for
+from gdcli.engine.layout import NARROWEST, STEPS_AT_ONCE, largest_group, tiled, width_for
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.analytic import AnalyticProgram
 from gdcli.engine.programs.least_squares import LeastSquaresProgram
@@ -70,7 +69,7 @@ class NumPyFamily(Family[P], ABC):
 
     def stacked(self, trials: Sequence[Trial]) -> int:
         """Return the trials of the narrowest tiles; wide ones have little more."""
-        return math.prod(tiled_by_seed(trials, NARROWEST).shape)
+        return math.prod(tiled(trials, NARROWEST).shape)
 
 
 class AnalyticFamily(NumPyFamily[Analytic]):
@@ -80,7 +79,7 @@ class AnalyticFamily(NumPyFamily[Analytic]):
         self, trials: Sequence[Trial], data: Data, device: Device, width: int | None
     ) -> AnalyticProgram:
         """Return a program that turns to the axes of a quadratic where the optimizer is linear."""
-        first, layout = trials[0], tiled_by_seed(trials, width or NARROWEST)
+        first, layout = trials[0], tiled(trials, width or NARROWEST)
         problem: Any = first.problem
         return AnalyticProgram(problem, data, layout, device, rotate=first.optimizer.linear)
 
@@ -111,15 +110,15 @@ class LinearModelFamily(NumPyFamily[LinearModel]):
         """Return the program of linear models, by the Hessian where it fits."""
         problem = cast("LinearModel", trials[0].problem)
         if isinstance(data.train["x"], Sparse) and isinstance(device, NumPy):
-            most = max(Counter(trial.seed for trial in trials).values())
-            layout = tiled_by_seed(trials, -(-most // NARROWEST) * NARROWEST)
+            width = -(-largest_group(trials) // NARROWEST) * NARROWEST
+            layout = tiled(trials, width)
             return SparseProgram(problem, data, layout, device)
         fits = LeastSquaresProgram.fits(problem, data, device)
         kind = LeastSquaresProgram if fits else LinearModelProgram
         if width is None:
             shapes = _multiplied(trials[0], data, by_hessian=fits)
             width = width_for(trials, device, data.train["y"].shape[1], shapes)
-        return kind(problem, data, tiled_by_seed(trials, width), device)
+        return kind(problem, data, tiled(trials, width), device)
 
     def curvature(self, problem: LinearModel, data: Data) -> Curvature | None:
         """Return the exact curvature of least squares, a bound of other costs."""

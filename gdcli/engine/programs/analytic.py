@@ -1,4 +1,4 @@
-"""Functions in closed form: points of shape (seeds, tiles, dimension, width)."""
+"""Functions in closed form: points of shape (groups, tiles, dimension, width)."""
 
 from __future__ import annotations
 
@@ -46,13 +46,11 @@ class AnalyticProgram(Program):
         return {**self.train, **self.constants}
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
-        """Return {"point": (seeds, tiles, dimension, width)}."""
+        """Return {"point": (groups, tiles, dimension, width)}."""
         ahead = (start["point"] for start in starts)
         rotated = [point if self.rotation is None else self.rotation @ point for point in ahead]
-        points = np.stack(rotated)[:, None, :, None]
-        seeds, tiles, width = self.layout.shape
-        shape = (seeds, tiles, points.shape[2], width)
-        return {"point": self.device.array(np.array(np.broadcast_to(points, shape)))}
+        points = np.stack(rotated)[self.layout.seed].swapaxes(-2, -1)
+        return {"point": self.device.array(np.ascontiguousarray(points))}
 
     def by_trial(self, params: Params) -> dict[str, NDArray[np.floating]]:
         """Return {"point": (trials, dimension)}, rotated back."""
@@ -73,7 +71,7 @@ class AnalyticProgram(Program):
         return array.sum(-2)
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
-        """Yield batches of arrays (seeds, 1, batch, dimension)."""
+        """Yield batches of arrays (groups, 1, batch, dimension)."""
         places = self.device.array(indices)
         for place in places:
             parts = {name: array[place][:, None] for name, array in self.train.items()}
@@ -90,7 +88,7 @@ class AnalyticProgram(Program):
         return {"point": points.reshape(-1, points.shape[-1])}
 
     def together(self, apart: Params) -> Params:
-        """Return {"point": (seeds, tiles, dimension, width)}."""
+        """Return {"point": (groups, tiles, dimension, width)}."""
         points = apart["point"].reshape(*self.layout.shape, -1).swapaxes(-2, -1)
         return {"point": namespace(points).asarray(points, copy=True)}
 
@@ -115,11 +113,11 @@ class AnalyticProgram(Program):
         return {"point": product}
 
     def flatten(self, params: Params) -> Array:
-        """Return the points, (seeds, tiles, width, dimension)."""
+        """Return the points, (groups, tiles, width, dimension)."""
         return params["point"].mT
 
     def unflatten(self, vectors: Array, params: Params) -> Params:
-        """Return {"point": (seeds, tiles, dimension, width)}."""
+        """Return {"point": (groups, tiles, dimension, width)}."""
         return {"point": vectors.mT}
 
     def evaluate(self, params: Params) -> Evaluation:

@@ -1,9 +1,9 @@
-"""Linear models: weights of shape (seeds, tiles, features + 1, outputs * width).
+"""Linear models: weights of shape (groups, tiles, features + 1, outputs * width).
 
-The bias is the last row of the weights; its feature is a column of ones. Trials of one seed see the
-same batch, so one matrix product serves `width` of them. Predictions have shape (..., outputs,
-examples * width): examples lie side by side, so elementwise work and the sums over outputs run
-along long rows.
+The bias is the last row of the weights; its feature is a column of ones. The trials of a group see
+the same batch (they have one seed, or each step has all examples), so one matrix product serves
+`width` of them. Predictions have shape (..., outputs, examples * width): examples lie side by side,
+so elementwise work and the sums over outputs run along long rows.
 
 Trials are always the last axis of a product: on other axes their bits depended on their place.
 `width` is the number of trials that a step multiplies at a time. A pass over all examples
@@ -66,10 +66,10 @@ class LinearModelProgram(Program):
             self.all_train, self.all_test = map(self._side_by_side, (self.train, self.test))
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
-        """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
+        """Return {"weight": (groups, tiles, features + 1, outputs * width)}."""
         weights = np.stack([np.vstack([start["weight"], start["bias"]]) for start in starts])
-        tiled = np.repeat(weights[:, None], self.layout.shape[1], axis=1)
-        return {"weight": self.device.array(np.repeat(tiled, self.width, axis=3))}
+        each = np.moveaxis(weights[self.layout.seed], 2, -1)
+        return {"weight": self.device.array(each.reshape(*each.shape[:3], -1))}
 
     def by_trial(self, params: Params) -> dict[str, NDArray[np.floating]]:
         """Return {"weight": (trials, features, outputs), "bias": (trials, outputs)}."""
@@ -96,7 +96,7 @@ class LinearModelProgram(Program):
         return array.reshape(*array.shape[:-1], self.outputs, self.width).sum((-3, -2))
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[Batch]:
-        """Yield x (seeds, 1, batch, features + 1), y (seeds, 1, outputs, batch * width)."""
+        """Yield x (groups, 1, batch, features + 1), y (groups, 1, outputs, batch * width)."""
         places = self.device.array(indices)
         xs = self._gathered(indices, places)[:, :, None]
         ys = repeated(self.train["y"][places], self.width)[:, :, None]
@@ -129,7 +129,7 @@ class LinearModelProgram(Program):
         return {"weight": rows[:, :-1], "bias": rows[:, -1]}
 
     def together(self, apart: Params) -> Params:
-        """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
+        """Return {"weight": (groups, tiles, features + 1, outputs * width)}."""
         xp, weight = namespace(apart["weight"]), apart["weight"]
         rows = xp.concat([weight, apart["bias"][:, None]], axis=1)
         split = xp.moveaxis(rows.reshape(*self.layout.shape, *rows.shape[1:]), 2, -1)
@@ -146,7 +146,7 @@ class LinearModelProgram(Program):
         return loss, {"weight": self._with_penalty(self.pulled(batch["x"], slope), weight)}
 
     def predictions(self, x: Any, weight: Array) -> Array:
-        """Return those of a batch, (seeds, tiles, outputs, batch * width)."""
+        """Return those of a batch, (groups, tiles, outputs, batch * width)."""
         return self.predict(x, weight)
 
     def pulled(self, x: Any, slope: Array) -> Array:
@@ -167,7 +167,7 @@ class LinearModelProgram(Program):
         return self._mean_cost(cost) + self.penalty(weight)
 
     def _mean_cost(self, cost: Array) -> Array:
-        """Return the mean of costs, (seeds, tiles, outputs, batch * width), over the batch."""
+        """Return the mean of costs, (groups, tiles, outputs, batch * width), over the batch."""
         total = cost.sum(-2)
         count = total.shape[-1] // self.width
         return total.reshape(*total.shape[:-1], count, self.width).sum(-2) / count
@@ -242,13 +242,13 @@ class LinearModelProgram(Program):
         return derivative_along(lambda moved: self.model.slope(moved, y), z, along)
 
     def flatten(self, params: Params) -> Array:
-        """Return the weights, (seeds, tiles, width, (features + 1) * outputs)."""
+        """Return the weights, (groups, tiles, width, (features + 1) * outputs)."""
         held = params["weight"]
         split = held.reshape(*held.shape[:-1], self.outputs, self.width)
         return namespace(held).moveaxis(split, -1, 2).reshape(*self.layout.shape, -1)
 
     def unflatten(self, vectors: Array, params: Params) -> Params:
-        """Return {"weight": (seeds, tiles, features + 1, outputs * width)}."""
+        """Return {"weight": (groups, tiles, features + 1, outputs * width)}."""
         split = vectors.reshape(*self.layout.shape, -1, self.outputs)
         weight = namespace(vectors).moveaxis(split, 2, -1)
         return {"weight": weight.reshape(params["weight"].shape)}
