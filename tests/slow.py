@@ -182,6 +182,21 @@ SLOW = (
         lambda case: case["name"] != "LBFGS",
     ),
     Slow(
+        "processes that a user's file ends, in every way",
+        ("tests/cli/test_trust.py::test_a_file_that_ends_the_process_is_no_success",),
+        lambda case: (case["workers"] == "2") == ("exec" in case["ending"]),
+    ),
+    Slow(
+        "every command on a folder that names code: those that read, merge and verify are enough",
+        ("tests/cli/test_trust.py::test_no_command_runs_what_a_folder_names",),
+        lambda case: case["command"][0] in ("show", "merge", "verify"),
+    ),
+    Slow(
+        "every layer with rules that ask: tests/engine/layers has the losses and gradients of each",
+        ("tests/engine/layers/test_modules.py::test_the_engines_answer_alike",),
+        lambda case: case["kind"] in ("dropout", "batch norm", "choosing", "drawing"),
+    ),
+    Slow(
         "a hundred workbooks",
         ("tests/datasets/test_round_trips.py::test_what_pandas_writes_for_excel",),
     ),

@@ -68,7 +68,7 @@ def tiled(trials: Sequence[Trial], width: int) -> TrialLayout:
     These are the trials of one seed, or all trials where a step has all examples. The largest group
     determines the number of tiles.
     """
-    groups: dict[int, list[int]] = {}
+    groups: dict[int | None, list[int]] = {}
     for i, trial in enumerate(trials):
         groups.setdefault(_group(trial), []).append(i)
     tiles = -(-max(map(len, groups.values())) // width)

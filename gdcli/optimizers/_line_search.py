@@ -1,16 +1,18 @@
 """Line searches, and the loss of a batch at points that are flat vectors.
 
-All of it is code for one trial that torch.func.vmap maps: each trial of a stack ends its search by
-itself, and is not charged for what the others go on to ask.
+All of it is code for one trial, or for several on axes in front: each trial of a stack ends its
+search by itself, and is not charged for what the others go on to ask.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from gdcli.arrays import spread
 from gdcli.mapped import together
 from gdcli.method import About, Ask, Method, State
 from gdcli.problem import Array, Params
@@ -26,16 +28,18 @@ class Batch:
     rule: Method
     ask: Ask
     like: Params  # names and shapes
+    front: int = 0  # axes ahead of those of one trial; scalars have them alone
 
     def vector(self, tree: Params) -> Array:
-        """Return all parameters as one vector, shape (n,)."""
-        return torch.cat([tree[name].reshape(-1) for name in self.like])
+        """Return all parameters as one vector, shape (..., n)."""
+        arrays = (tree[name] for name in self.like)
+        return torch.cat([a.reshape(*a.shape[: self.front], -1) for a in arrays], dim=-1)
 
     def params(self, vector: Array) -> Params:
         """Return a vector as parameters."""
-        parts = vector.split([param.numel() for param in self.like.values()])
-        shaped = zip(self.like.items(), parts, strict=True)
-        return {name: part.view(param.shape) for (name, param), part in shaped}
+        sizes = [math.prod(param.shape[self.front :]) for param in self.like.values()]
+        shaped = zip(self.like.items(), vector.split(sizes, -1), strict=True)
+        return {name: part.reshape(param.shape) for (name, param), part in shaped}
 
     def slopes(self, x: Array) -> tuple[Array, Array]:
         """Return loss and gradient."""
@@ -44,7 +48,7 @@ class Batch:
         if not self.rule.decays:
             return loss, slope
         decay = self.rule.weight_decay
-        return loss + 0.5 * decay * (x * x).sum(), slope + decay * x
+        return loss + 0.5 * decay * (x * x).sum(-1), slope + spread(decay, x) * x
 
     def begun(self, x: Array, state: State, step: int) -> tuple[Array, Array]:
         """Return loss and gradient at the start of a step.
@@ -62,7 +66,9 @@ class Batch:
     def loss(self, x: Array) -> Array:
         """Return the loss alone."""
         loss = self.ask.loss(self.params(x))
-        return loss + 0.5 * self.rule.weight_decay * (x * x).sum() if self.rule.decays else loss
+        if not self.rule.decays:
+            return loss
+        return loss + 0.5 * self.rule.weight_decay * (x * x).sum(-1)
 
     def hessian_product(self, x: Array, direction: Array) -> Array:
         """Return the Hessian at x times a direction."""
@@ -76,7 +82,9 @@ class Batch:
         self, product: Callable[[Params, Params], Params], x: Array, direction: Array
     ) -> Array:
         found = self.vector(product(self.params(x), self.params(direction)))
-        return found + self.rule.weight_decay * direction if self.rule.decays else found
+        if not self.rule.decays:
+            return found
+        return found + spread(self.rule.weight_decay, direction) * direction
 
 
 class Line(NamedTuple):
@@ -91,11 +99,11 @@ class Line(NamedTuple):
 
     def at(self, t: Array) -> Array:
         """Return the point at t."""
-        return torch.addcmul(self.x, self.direction, t)
+        return torch.addcmul(self.x, self.direction, t[..., None])
 
     def reached(self, t: Array) -> Array:
         """Return the point at t; x itself where t is 0, whatever the direction holds."""
-        return torch.where(t > 0, self.at(t), self.x)
+        return torch.where((t > 0)[..., None], self.at(t), self.x)
 
     def hopeless(self, first: Array) -> Array:
         """Return whether no decrease can be seen along the line.
@@ -108,7 +116,7 @@ class Line(NamedTuple):
 
 def line(batch: Batch, x: Array, loss: Array, grad: Array, direction: Array) -> Line:
     """Return the line from x along a direction."""
-    return Line(batch, x, loss, grad, direction, (grad * direction).sum())
+    return Line(batch, x, loss, grad, direction, (grad * direction).sum(-1))
 
 
 def _hopeless(first: Array, loss: Array, slope: Array) -> Array:
@@ -176,7 +184,7 @@ def strong_wolfe(along: Line, first: Array, c1: Any, c2: Any, most: int) -> Foun
             break
         held = together(_judged, *held, *along.batch.slopes(along.at(held[2])), *fixed)
     low = held[0]
-    return Found(low[0], low[1], low[2], low[3:])
+    return Found(low[..., 0], low[..., 1], low[..., 2], low[..., 3:])
 
 
 def _begun(first: Array, loss: Array, slope: Array, grad: Array) -> tuple[Array, Array]:

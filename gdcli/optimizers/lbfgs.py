@@ -44,6 +44,7 @@ class Lbfgs(Method):
     trials: Annotated[int, "largest number of points tried in one search", Ge(1)] = 25
 
     default_lr: ClassVar[float] = 1.0
+    stacks: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with no pair: rows of zeros, the last pair in the last row."""
@@ -61,7 +62,7 @@ class Lbfgs(Method):
         self, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
         """Return the point that the line search finds, and the pairs with that of this step."""
-        batch = Batch(self, ask, params)
+        batch = Batch(self, ask, params, lr.ndim)
         x = batch.vector(params)
         loss, grad = batch.begun(x, state, step)
         held = tuple(state[name] for name in NAMES)

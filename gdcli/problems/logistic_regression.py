@@ -46,15 +46,19 @@ class LogisticRegression(LinearModel, TwoClasses):
 
     def cost(self, z: Array, y: Array) -> Array:
         """Return log(1 + exp(z)) - y z, computed without overflow."""
-        xp = namespace(z)
-        size = xp.abs(z)
-        return 0.5 * (z + size) - y * z + xp.log1p(xp.exp(-size))
+        size = namespace(z).abs(z)
+        return _cost(z, y, size, namespace(z).exp(-size))
 
     def slope(self, z: Array, y: Array) -> Array:
         """Return the predicted probability of class 1 minus the target."""
         xp = namespace(z)
-        small = xp.exp(-xp.abs(z))
-        return xp.where(z >= 0, 1.0, small) / (1 + small) - y
+        return _slope(z, y, xp.exp(-xp.abs(z)))
+
+    def assess(self, z: Array, y: Array) -> tuple[Array, Array, dict[str, Array]]:
+        """Return cost, slope and scores; cost and slope share an exponential."""
+        size = namespace(z).abs(z)
+        small = namespace(z).exp(-size)
+        return _cost(z, y, size, small), _slope(z, y, small), self.scores(z, y)
 
     def bending(self, z: Array, y: Array, along: Array) -> Array:
         """Return the direction times p (1 - p), computed without overflow."""
@@ -73,3 +77,12 @@ class LogisticRegression(LinearModel, TwoClasses):
         """Return whether each prediction has the right sign."""
         right = (z > 0) == (y > 0.5)
         return {"accuracy": namespace(z).asarray(right[..., 0, :], dtype=z.dtype)}
+
+
+def _cost(z: Array, y: Array, size: Array, small: Array) -> Array:
+    """Return the cost, given the size of z and the exponential of the negative size."""
+    return 0.5 * (z + size) - y * z + namespace(z).log1p(small)
+
+
+def _slope(z: Array, y: Array, small: Array) -> Array:
+    return namespace(z).where(z >= 0, 1.0, small) / (1 + small) - y

@@ -19,10 +19,17 @@ LINEAR = [n for n in PROBLEMS.names() if issubclass(PROBLEMS.find(n, ""), Linear
 ANY = {(7, 5), (5, 7)}
 
 
-def widest(count: int, device: Device, shapes: set[tuple[int, int]], *, seeds: str = "0") -> int:
+def widest(
+    count: int,
+    device: Device,
+    shapes: set[tuple[int, int]],
+    *,
+    seeds: str = "0",
+    method: str = "minibatch",
+) -> int:
     """Return the width of a grid of some rates, of 3 outputs."""
     rates = ",".join(str(i + 1) for i in range(count))
-    trials = experiment("linear-regression", lr=rates, seed=seeds).grid.trials
+    trials = experiment("linear-regression", method=method, lr=rates, seed=seeds).grid.trials
     return width_for(trials, device, 3, shapes)
 
 
@@ -33,7 +40,7 @@ def test_a_wide_product_changes_no_bit(
 ) -> None:
     options: dict[str, Any] = {"l2": "0.1"}
     grid = {
-        "lr": "log:1e-4:1e3:70",  # two tiles of 40; the largest diverge
+        "lr": "log:1e-4:1e3:70",  # tiles of 40, and of 48 for gd; the largest diverge
         "method": "gd,sgd,minibatch",
         "batch_size": "25",
         "epochs": "2",
@@ -49,7 +56,8 @@ def test_a_wide_product_changes_no_bit(
 
     monkeypatch.setattr(layout, "same_bits", never)
     narrow = train(problem, options, **grid)
-    assert {wide // narrow for *_, narrow, wide in asked} == {5}
+    assert asked
+    assert {wide // narrow for *_, narrow, wide in asked} <= {5, 6}
     assert len(wide) == len(narrow) == 420
     for key, run in wide.items():
         assert same(run, narrow[key]), run.trial
@@ -69,6 +77,12 @@ def test_a_width_is_a_multiple_of_eight_with_little_room_to_spare(count: int) ->
 
 def test_the_seed_with_most_trials_counts() -> None:
     assert widest(8, NumPy("float64"), ANY, seeds="0:9") == NARROWEST
+
+
+def test_seeds_count_together_where_a_step_has_all_examples() -> None:
+    if not all(same_bits(*shape, 3 * NARROWEST, 3 * WIDEST) for shape in ANY):
+        pytest.skip("products depend on their width here")
+    assert widest(8, NumPy("float64"), ANY, seeds="0:3", method="gd") == 32
 
 
 @pytest.mark.parametrize("device", [NumPy("float32"), Torch("float64"), Torch("float32")])
