@@ -122,11 +122,11 @@ class Grouped(Method):
 
 @dataclass(frozen=True)
 class Routed(Method):
-    """One rule for the kinds of parameters that it moves, and another one for the rest."""
+    """One rule for some parameters, and another one for the rest."""
 
     first: Method = field(kw_only=True)
     rest: Method = field(kw_only=True)
-    kind: Mapping[str, Kind] = field(kw_only=True)  # of each parameter
+    names: frozenset[str] = field(kw_only=True)  # of the first rule's parameters
 
     def __post_init__(self) -> None:
         """Move the kinds that both rules move."""
@@ -186,8 +186,7 @@ class Routed(Method):
 
     def _shares(self, params: Params) -> list[tuple[str, Method, Params]]:
         """Return the name of each rule that moves something, the rule and what it moves."""
-        kinds = self.first.kinds or frozenset()
-        first = {name: param for name, param in params.items() if self.kind[name] in kinds}
+        first = {name: param for name, param in params.items() if name in self.names}
         rest = {name: param for name, param in params.items() if name not in first}
         shares = (("first", self.first, first), ("rest", self.rest, rest))
         return [(name, rule, share) for name, rule, share in shares if share]

@@ -1,8 +1,8 @@
-"""Settings of some parameters: --for "bias,norm weight-decay=0; head.* lr=0.1x".
+"""Settings of some parameters: --for "bias,norm weight-decay=0; head.* optimizer=lion".
 
 Before the space stand kinds of parameters, or patterns of their names; after it a setting and its
-value. A value with an x is a factor of the trial's own. Of two that name a parameter the later
-one counts.
+value. A number with an x is a factor of the trial's own. Of two values of a setting that name a
+parameter the later one counts.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from gdcli.errors import UserError
 from gdcli.fields import convert, show, suggestion
 from gdcli.method import Kind
 
-if TYPE_CHECKING:
-    from gdcli.problem import Array
-
-LR, DECAY = "lr", "weight-decay"
-SETTINGS = (LR, DECAY)
-FORM = 'write it as in "bias,norm weight-decay=0" or "head.* lr=0.1x"'
+LR, DECAY, RULE = "lr", "weight-decay", "optimizer"
+SETTINGS = (LR, DECAY, RULE)
+FORM = 'write it as in "bias,norm weight-decay=0", "head.* lr=0.1x" or "head.* optimizer=lion"'
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -32,8 +29,8 @@ class Group:
 
     patterns: tuple[str, ...]
     setting: str
-    value: float
-    factor: bool  # of the trial's own value
+    value: float | str  # a name, of an optimizer
+    factor: bool = False  # of the trial's own value
 
     def matches(self, name: str, kind: str) -> bool:
         """Return whether a parameter is of the group."""
@@ -64,6 +61,8 @@ def _group(text: str, where: str) -> Group:
     if setting not in SETTINGS:
         hint = suggestion(setting, SETTINGS) or f"give one of {', '.join(SETTINGS)}"
         raise UserError(where, f"parameters have no setting {show(setting)} of their own", hint)
+    if setting == RULE:
+        return Group(names, setting, value.strip())
     number = convert(value.strip().removesuffix("x"), float)
     if number is None or number < 0:
         fix = f"write {setting}=0.1x, a factor of the trial's"
@@ -91,7 +90,7 @@ def unmatched(groups: tuple[Group, ...], kind: Mapping[str, Kind], where: str) -
     return None
 
 
-def value_of(groups: tuple[Group, ...], setting: str, own: Array, name: str, kind: str) -> Array:
+def value_of(groups: tuple[Group, ...], setting: str, own: Any, name: str, kind: str) -> Any:
     """Return a parameter's value of a setting, of which the trial's own is given."""
     held = [group for group in groups if group.setting == setting and group.matches(name, kind)]
     return held[-1].of(own) if held else own

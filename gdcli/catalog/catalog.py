@@ -370,7 +370,16 @@ def grouped_rule(reference: str, rule: type[Rule], groups: str, where: str) -> t
     if issubclass(rule, TorchOptimizer):
         what = f"torch moves the parameters of {reference} itself, all alike"
         raise UserError(where, what, "leave --for out, or take one of gdcli's optimizers")
-    return grouped(name_in(reference), rule, groups, where)
+    own = rule.parts if issubclass(rule, Composed) else (Part(name_in(reference), rule),)
+    return grouped(own, groups, where, lambda name: _given(name, where))
+
+
+def _given(name: str, where: str) -> Part:
+    """Return the rule that --for names; raises UserError for what is none that has a name."""
+    if is_own(name) or len(parts_of(name)) > 1:
+        what = f"{show(name)} is not the name of one optimizer"
+        raise UserError(where, what, "give a name that gdcli optimizers lists")
+    return _part(name, name, where)
 
 
 def kinds_in(word: str, cls: type[Any]) -> list[tuple[str, type[Any]]]:
@@ -383,7 +392,8 @@ def kinds_in(word: str, cls: type[Any]) -> list[tuple[str, type[Any]]]:
 def name_of(entry: object) -> str:
     """Return the name under which an instance's class is found, or that its file gives it."""
     if isinstance(entry, Composed):  # "+for": what is known of a rule does not hold with --for
-        return "+".join([part.name for part in entry.parts] + ["for"] * bool(entry.groups))
+        own = [part.name for part in entry.parts if not part.given]
+        return "+".join(own + ["for"] * bool(entry.groups))
     if source := user_code.source_of(type(entry)):
         return source.name
     if isinstance(entry, TorchOptimizer):

@@ -1,8 +1,9 @@
 """Rules put together by name: adamw+cautious+ema, muon+adamw.
 
 The first part is a rule. A further rule takes the kinds of parameters that the rules before it do
-not move, and a wrapper goes around all before it. The whole is one frozen dataclass with the fields
-of its parts, so that it is varied, stacked, named and told apart like any other rule.
+not move, or those that --for gives it, and a wrapper goes around all before it. The whole is one
+frozen dataclass with the fields of its parts, so that it is varied, stacked, named and told apart
+like any other rule.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper, takes_stacks
 from gdcli.optimizer import Rule
-from gdcli.parameter_groups import DECAY, groups_of, unmatched
+from gdcli.parameter_groups import DECAY, RULE, groups_of, unmatched, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from gdcli.method import About, Ask, State
+    from gdcli.parameter_groups import Group
     from gdcli.problem import Array, Params
 
 FOR = "--for"
@@ -34,6 +36,7 @@ class Part(NamedTuple):
 
     name: str
     kind: type[Rule | Wrapper]
+    given: bool = False  # whether it moves only what --for gives it
 
     @property
     def wraps(self) -> bool:
@@ -125,13 +128,29 @@ class Composed(Method):
         for part, instance in zip(self.parts, now, strict=True):
             for name, value in self._own(part).items():
                 object.__setattr__(instance, name, value)
-        whole = self._rule(now[0], kind)
-        for instance in now[1:]:
+        whole, owner, before = self._rule(now[0], kind), self.owners(kind), {self.parts[0].name}
+        for part, instance in zip(self.parts[1:], now[1:], strict=True):
             if isinstance(instance, Wrapper):
                 whole = Wrapped(wrapper=instance, inner=whole)
-            else:
-                whole = Routed(first=whole, rest=self._rule(instance, kind), kind=kind)
+                continue
+            names = frozenset(name for name in kind if owner[name].name in before)
+            whole = Routed(first=whole, rest=self._rule(instance, kind), names=names)
+            before.add(part.name)
         return whole
+
+    def owners(self, kind: Mapping[str, Kind]) -> dict[str, Part]:
+        """Return the rule of each parameter: that of --for, or the first that moves its kind."""
+        rules = [part for part in self.parts if not part.wraps]
+        groups = groups_of(self.groups, FOR) if self.groups else ()
+        found = {}
+        for name, own in kind.items():
+            if chosen := value_of(groups, RULE, None, name, own):
+                found[name] = next(part for part in rules if part.name == chosen)
+                continue
+            kinds = {part: kinds_of(part.kind) for part in rules if not part.given}  # type: ignore[arg-type]
+            taking = (part for part, moved in kinds.items() if moved is None or own in moved)
+            found[name] = next(taking, rules[0])
+        return found
 
     def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
         from gdcli.assembly import Grouped, method_of  # noqa: PLC0415 -- only where it trains
@@ -177,7 +196,7 @@ def _made(parts: tuple[Part, ...]) -> type[Composed]:
             default = field(default=f.default, default_factory=f.default_factory)
             own.append((name, hints[f.name], default))
     rules = [part.kind for part in parts if issubclass(part.kind, Rule)]
-    name = "+".join(part.name for part in parts)
+    name = "+".join(part.name for part in parts if not part.given)
     made = make_dataclass(
         "".join(part.kind.__name__ for part in parts),
         own,
@@ -186,7 +205,7 @@ def _made(parts: tuple[Part, ...]) -> type[Composed]:
             "parts": parts,
             "flat": flat,
             "default_lr": rules[0].default_lr,
-            "kinds": _all_kinds(rules),
+            "kinds": _all_kinds(_by_kind(parts)),
             "linear_models": any(getattr(rule, "linear_models", False) for rule in rules),
             "__doc__": f"{name}: {', then '.join(part.kind.__name__ for part in parts)}.",
         },
@@ -194,6 +213,11 @@ def _made(parts: tuple[Part, ...]) -> type[Composed]:
     )
     made.__module__ = __name__
     return made
+
+
+def _by_kind(parts: Sequence[Part]) -> list[type[Rule]]:
+    """Return the rules that move what --for does not give to others."""
+    return [p.kind for p in parts if issubclass(p.kind, Rule) and not p.given]
 
 
 def _all_kinds(rules: Sequence[type[Rule]]) -> frozenset[Kind] | None:
@@ -212,11 +236,17 @@ def kinds_of(rule: type[Rule]) -> frozenset[Kind] | None:
     return rule.kinds if issubclass(rule, Method) else None
 
 
-def grouped(name: str, rule: type[Rule], groups: str, where: str) -> type[Composed]:
-    """Return a rule whose parameters may have the settings of some groups; raises UserError."""
-    decays = any(group.setting == DECAY for group in groups_of(groups, where))
-    cls = rule if issubclass(rule, Composed) else compose([Part(name, rule)], where)
-    for part in cls.parts:
+def grouped(
+    parts: Sequence[Part], groups: str, where: str, find: Callable[[str], Part]
+) -> type[Composed]:
+    """Return a rule whose parameters may have the settings of some groups; raises UserError.
+
+    `find` returns the part that an optimizer's name in a group means.
+    """
+    said = groups_of(groups, where)
+    parts = _with_given(parts, said, where, find)
+    decays = any(group.setting == DECAY for group in said)
+    for part in parts:
         if part.wraps:
             continue
         if not has_direction(part.kind):
@@ -225,12 +255,33 @@ def grouped(name: str, rule: type[Rule], groups: str, where: str) -> type[Compos
         if decays and getattr(part.kind, "decay_alike", False):
             what = f"the step size of {part.name} depends on its weight decay, one for all"
             raise UserError(where, what, f"leave {DECAY} out, or take another optimizer")
-    return cls
+    return compose(parts, where)
+
+
+def _with_given(
+    parts: Sequence[Part], groups: Sequence[Group], where: str, find: Callable[[str], Part]
+) -> list[Part]:
+    """Return the parts with the rules that groups name; these stand within all wrappers."""
+    found, known = list(parts), {part.name for part in parts}
+    for name in dict.fromkeys(str(group.value) for group in groups if group.setting == RULE):
+        if name in known:
+            continue
+        part = find(name)
+        if part.wraps:
+            what = f"{name} is a wrapper, which goes around a rule"
+            raise UserError(where, what, f"write --optimizer {'+'.join([*known, name])}")
+        at = next((i for i, part in enumerate(found) if part.wraps), len(found))
+        found.insert(at, part._replace(given=True))
+    for part in found if len(found) > len(parts) else ():
+        if getattr(part.kind, "linear_models", False):
+            what = f"{part.name} moves all parameters of a linear model at once"
+            raise UserError(where, what, f"leave {RULE} out, or take another optimizer")
+    return found
 
 
 def _check(parts: Sequence[Part], where: str) -> None:
     """Raise UserError, naming `where`, for parts that do not fit together."""
-    names = [part.name for part in parts]
+    names = [part.name for part in parts if not part.given]
     first = parts[0]
     if first.wraps:
         rule = next((part.name for part in parts if not part.wraps), "adamw")
@@ -246,6 +297,7 @@ def _check(parts: Sequence[Part], where: str) -> None:
             _check_direction(parts[:at], part, where)
             _check_points(parts[:at], part, where)
             _check_averages(parts[:at], part, where)
+        if part.wraps or part.given:
             continue
         moved = _all_kinds([rule.kind for rule in rules if issubclass(rule.kind, Rule)])
         if rules and moved is None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from gdcli.catalog.catalog import name_of
-from gdcli.catalog.composed import Composed, Part, kinds_of
+from gdcli.catalog.composed import FOR, Composed, Part, kinds_of
 from gdcli.catalog.user_code import name_in, relative, source_of
 from gdcli.errors import UserError
 from gdcli.method import Method
 from gdcli.optimizer import Rule
+from gdcli.parameter_groups import RULE, groups_of, unmatched, value_of
 from gdcli.problem import LinearModel, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
@@ -42,8 +43,33 @@ def check_rule(rule: Rule, problem: Problem, kinds: Callable[[], Mapping[str, Ki
         _check_part(part, problem)
     rules = [part for part in parts if not part.wraps]
     moved = {part: kinds_of(part.kind) for part in rules}  # type: ignore[arg-type]
-    if any(found is not None for found in moved.values()):
-        _check_kinds(parts, moved, problem, kinds())
+    given = any(part.given for part in rules)
+    if given or any(found is not None for found in moved.values()):
+        own = kinds()
+        if isinstance(rule, Composed) and rule.groups:
+            own = _check_given(rule, moved, own)
+        by_kind = {part: found for part, found in moved.items() if not part.given}
+        _check_kinds(tuple(p for p in parts if not p.given), by_kind, problem, own, given=given)
+
+
+def _check_given(
+    rule: Composed, moved: Mapping[Part, frozenset[Kind] | None], kinds: Mapping[str, Kind]
+) -> dict[str, Kind]:
+    """Return the parameters that --for gives to no rule; raises UserError for what one can't move.
+
+    A pattern that matches no parameter is another mistake.
+    """
+    groups = groups_of(rule.groups or "", FOR)
+    if wrong := unmatched(groups, kinds, FOR):
+        raise wrong
+    chosen = {name: value_of(groups, RULE, None, name, kind) for name, kind in kinds.items()}
+    by_name = {part.name: found for part, found in moved.items()}
+    for name, own in chosen.items():
+        found = by_name[own] if own else None
+        if found is not None and kinds[name] not in found:
+            what = f"{own} moves {_words(found)}, and {name} is none of these"
+            raise UserError(FOR, what, f"give {name} another optimizer, or leave it out")
+    return {name: kind for name, kind in kinds.items() if not chosen[name]}
 
 
 def _check_part(part: Part, problem: Problem) -> None:
@@ -68,12 +94,18 @@ def _check_kinds(
     moved: Mapping[Part, frozenset[Kind] | None],
     problem: Problem,
     kinds: Mapping[str, Kind],
+    *,
+    given: bool,
 ) -> None:
-    """Raise UserError for a rule without a parameter to move, and for parameters without a rule."""
+    """Raise UserError for a rule without a parameter to move, and for parameters without a rule.
+
+    `given`: whether --for has given parameters to other rules.
+    """
     own, there = name_of(problem), set(kinds.values())
     for part, found in moved.items():
         if found is not None and not found & there:
-            what = f"{part.name} moves {_words(found)}, and {own} has none"
+            none = f"--for leaves it none of {own}'s" if given else f"{own} has none"
+            what = f"{part.name} moves {_words(found)}, and {none}"
             others = [other for other in parts if other is not part]
             fix = f"use {REST}" if len(moved) == 1 else f"write {_joined(others)}"
             raise UserError(WHERE, what, fix)

@@ -166,8 +166,11 @@ class _Reader:
         if training.for_ is not None:
             self._try(groups_of, training.for_, given.where("for"))
             for name in axes.optimizer if not self.errors else ():
-                rule = rules[name_in(name)]
-                self._try(grouped_rule, name, rule, training.for_, given.where("for"))
+                own = name_in(name)
+                with_groups = self._try(
+                    grouped_rule, name, rules[own], training.for_, given.where("for")
+                )
+                rules[own] = with_groups or rules[own]  # with the options of what a group names
         if training.measure is not None:
             training = replace(training, measure=spelt(training.measure))
             self._try(measures_named, training.measure, given.where("measure"))

@@ -59,7 +59,7 @@ class Training:
         str | None,
         LATER,
         "settings of some parameters, by their kinds or names: bias,norm weight-decay=0; "
-        "head.* lr=0.1x",
+        "head.* lr=0.1x; embedding optimizer=adamw",
     ] = None
     measure: Annotated[str | None, LATER, "what else to record at every point"] = None
     schedule_for: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from gdcli import Experiment
 from gdcli.catalog.catalog import OPTIMIZERS, grouped_rule, name_of
+from gdcli.engine.refusals import check_rule
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import read
 from gdcli.experiment.toml import dump, loads
+from gdcli.problems.mlp import Mlp
 from tests.experiments import given
 from tests.optimizers.oracle import ask_of, furthest, ours, start, theirs
 from tests.optimizers.stacked import stacked
@@ -123,7 +126,8 @@ WRONG = {
     "": "'' does not say what of which parameters; ",
     "bias weight-decya=0": "parameters have no setting 'weight-decya' of their own; did you mean "
     "'weight-decay'?",
-    "bias beta=0": "parameters have no setting 'beta' of their own; give one of lr, weight-decay",
+    "bias beta=0": "parameters have no setting 'beta' of their own; give one of lr, weight-decay, "
+    "optimizer",
     "bias lr=0.1": "the lr of some parameters is a factor of the trial's, and '0.1' is none; "
     "write lr=0.1x",
     "bias lr=fast": "'fast' is not a number of at least 0; write lr=0.1x",
@@ -169,3 +173,101 @@ def test_a_kind_may_be_missing_beside_another() -> None:
     assert made("adamw", "bias,norm weight-decay=0").init(start(), ask_of(0))
     with pytest.raises(UserError, match=r"no parameter is 'head\.\*'"):
         made("adamw", "bias,head.* lr=0.1x").init(start(), ask_of(0))
+
+
+class Both:
+    """Two optimizers of torch, each for its own parameters."""
+
+    def __init__(self, *optimizers: torch.optim.Optimizer) -> None:
+        self.optimizers = optimizers
+
+    def zero_grad(self) -> None:
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def step(self, closure: Callable[[], Tensor]) -> None:
+        closure()
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+
+def two_of_torch(decay: float, **adam: float) -> Callable[[list[Tensor]], Any]:
+    """Return what trains the second layer by AdamW, at a tenth of the rate, the first by SGD."""
+
+    def make(held: list[Tensor]) -> Any:
+        own = dict(zip(start(), held, strict=True))
+        first, second = [own["w1"], own["b1"]], [own["w2"], own["b2"]]
+        options = {"lr": 0.1 * RATE, "weight_decay": decay, **adam}
+        sgd = torch.optim.SGD(first, lr=RATE, momentum=0.8, weight_decay=decay)
+        return Both(sgd, torch.optim.AdamW(second, **options))  # type: ignore[arg-type]
+
+    return make
+
+
+SECOND = "?2 optimizer=adamw; ?2 lr=0.1x"
+
+
+@pytest.mark.parametrize("decay", [0.1, 0.0])
+def test_a_group_may_have_an_optimizer_of_its_own(decay: float) -> None:
+    rule = made("momentum", SECOND, weight_decay=decay, momentum__beta=0.8, adamw__beta2=0.95)
+    reference = theirs(two_of_torch(decay, betas=(0.9, 0.95)))  # type: ignore[arg-type]
+    assert furthest(ours(rule, RATE), reference) < CLOSE
+    # A rule that is there already takes the parameters that it is given, too.
+    both = made("muon+adamw", "w1 optimizer=adamw", weight_decay=decay)
+    assert [part.name for part in both.parts] == ["muon", "adamw"]
+    assert both.owners({"w1": "matrix", "w2": "matrix", "b1": "bias"}).keys() == {"w1", "w2", "b1"}
+    owners = both.owners({"w1": "matrix", "w2": "matrix", "b1": "bias"})
+    assert {name: part.name for name, part in owners.items()} == {
+        "w1": "adamw",
+        "w2": "muon",
+        "b1": "adamw",
+    }
+
+
+def test_optimizers_of_groups_are_stacked_and_wrapped() -> None:
+    rules = [
+        made("muon+momentum+ema", "w2 optimizer=adamw", weight_decay=decay) for decay in (0.1, 0.3)
+    ]
+    rates = (RATE, 0.01)
+    for rule, lr, mapped in zip(rules, rates, stacked(rules, rates, steps=20), strict=True):
+        assert furthest(mapped, ours(rule, lr, 20)) < CLOSE
+        assert name_of(rule) == "muon+momentum+ema+for"
+
+
+def test_the_options_of_a_groups_optimizer_are_varied() -> None:
+    experiment = read(
+        given(
+            grid={"optimizer": "momentum", "lr": "0.1", "for": "bias optimizer=adamw"},
+            vary={"adamw.beta2": "0.9,0.99"},
+        )
+    )
+    assert len(experiment.grid.trials) == 2
+
+
+NO_OPTIMIZER = {
+    "bias optimizer=liom": "there is no optimizer or wrapper 'liom'; did you mean 'lion'?",
+    "bias optimizer=ema": "ema is a wrapper, which goes around a rule; write --optimizer adamw+ema",
+    "bias optimizer=lbfgs": "lbfgs takes steps of its own, in which all parameters are treated",
+    "bias optimizer=svrg": "svrg moves all parameters of a linear model at once; ",
+    "bias optimizer=lion+ema": "'lion+ema' is not the name of one optimizer; give a name that",
+    "bias optimizer=rule.py": "'rule.py' is not the name of one optimizer; give a name that",
+    "bias optimizer=torch:SGD": "torch moves the parameters of torch:SGD itself",
+}
+
+
+@pytest.mark.parametrize("text", NO_OPTIMIZER)
+def test_what_is_no_optimizer_of_a_group_is_one_line(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read(given(grid={"optimizer": "adamw", "for": text}))
+    (line,) = caught.value.lines
+    assert line.startswith(f"--for: {NO_OPTIMIZER[text]}")
+
+
+def test_a_group_that_its_optimizer_cannot_move_is_refused() -> None:
+    mlp = Mlp()
+    kinds: dict[str, Any] = {"0.weight": "matrix", "0.bias": "bias"}
+    with pytest.raises(UserError, match=r"muon moves matrices and convolutions, and 0\.bias is none"):
+        check_rule(made("adamw", "bias optimizer=muon"), mlp, lambda: kinds)
+    with pytest.raises(UserError, match="and --for leaves it none of mlp's; write adamw"):
+        check_rule(made("muon+adamw", "matrix optimizer=lion"), mlp, lambda: kinds)
+    check_rule(made("muon", "bias optimizer=lion"), mlp, lambda: kinds)
