@@ -119,6 +119,7 @@ class Method(Rule):
     linear_models: ClassVar[bool] = False  # True: it is a rule for linear models only
     needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
     needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
+    asks_elsewhere: ClassVar[bool] = False  # True: not at the parameters alone
     # True: its code takes arrays with further axes in front, which numbers and the loss have too.
     # The engine then calls it with all trials at once, and maps nothing. It is not inherited.
     stacks: ClassVar[bool] = False
@@ -198,6 +199,8 @@ class Wrapper:
     changes_gradient: ClassVar[bool] = False  # True: of the batch, before the rule is given it
     needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
     needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
+    asks_elsewhere: ClassVar[bool] = False  # True: not at the parameters alone
+    one_point: ClassVar[bool] = False  # True: it knows the gradient at the parameters alone
     stacks: ClassVar[bool] = False  # as of a method
 
     def init(self, inner: Method, params: Params, about: About) -> State:

@@ -347,7 +347,8 @@ def _check_points(before: Sequence[Part], wrapper: Part, where: str) -> None:
     if other is not None and getattr(wrapper.kind, "one_point", False):
         what = f"{other.name} asks at another point for batches that {wrapper.name} has left behind"
         names = [part.name for part in before if part is not other]
-        raise UserError(where, what, f"write {'+'.join([*names, wrapper.name, other.name])}")
+        fix = f"write {'+'.join([*names, wrapper.name, other.name])}"
+        raise UserError(where, what, fix if other.wraps else "give a larger --batch-size instead")
 
 
 def _check_averages(before: Sequence[Part], wrapper: Part, where: str) -> None:

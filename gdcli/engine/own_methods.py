@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import torch
 from torch import nn
 
 from gdcli.engine.device import Torch
@@ -14,6 +15,7 @@ from gdcli.engine.layout import one_axis
 from gdcli.engine.methods import MethodSteps, StackedMethod
 from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.recorder import TrainingState
+from gdcli.engine.reference.ask import TrialAsk
 from gdcli.experiment.grid import Trial
 from gdcli.experiment.training import Training
 from gdcli.fields import said
@@ -23,7 +25,9 @@ from gdcli.schedules.constant import Constant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gdcli.engine.reference.ask import Slopes
     from gdcli.method import Kind, Method
+    from gdcli.problem import Params
 
 STEPS = 4
 CLOSE = 1e-6  # relative, after some steps in float64
@@ -71,6 +75,47 @@ def why_not_mapped(rule: Method) -> str | None:
     if all(np.allclose(alone[n], among[n], rtol=CLOSE, equal_nan=True) for n in alone):
         return None
     return "a trial goes another way beside others than by itself"
+
+
+def way(rule: Method) -> list[np.ndarray]:
+    """Return the points of some steps of a method by itself, on the loss of a small network."""
+    problem = Probe()
+    data = problem.load(np.random.default_rng(0))
+    start = network_start(problem, data, np.random.default_rng(0))
+    params = {name: torch.from_numpy(array) for name, array in start.items()}
+    x, y = (torch.from_numpy(data.train[name]) for name in ("x", "y"))
+    module = module_of(problem, data)
+
+    def outputs(params: Params) -> torch.Tensor:
+        found: torch.Tensor = torch.func.functional_call(module, params, (x,))
+        return found
+
+    def cost(found: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.mse_loss(found, y)
+
+    def slopes(params: Params) -> Slopes:
+        grads, loss = torch.func.grad_and_value(lambda p: cost(outputs(p)))(params)
+        return loss, grads
+
+    ask = TrialAsk(
+        KINDS,
+        STEPS,
+        len(x),
+        slopes,
+        slopes,
+        lambda params: cost(outputs(params)),
+        size=len(x),
+        key=("tried", 0),
+        outputs=outputs,
+        cost=cost,
+    )
+    state, found = rule.init(params, ask), []
+    lr = torch.tensor(RATES[0], dtype=torch.float64)
+    for step in range(1, STEPS + 1):
+        ask.at = step - 1
+        params, state = rule.step(params, state, ask, lr, step)
+        found.append(np.concatenate([param.detach().numpy().ravel() for param in params.values()]))
+    return found
 
 
 def _ends(trials: Sequence[Trial]) -> dict[str, np.ndarray]:

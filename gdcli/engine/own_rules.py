@@ -2,18 +2,22 @@
 
 A rule that breaks its contract, as one that mixes coordinates in an elementwise `update` does,
 would be silently wrong in a stack: there it mixes trials. Its trials are trained one at a time
-instead.
+instead. One that keeps numbers outside its state is refused: a resumed run would go another way.
 """
 
 from __future__ import annotations
 
+import random
+import sys
 from copy import copy
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gdcli.catalog.catalog import name_of
 from gdcli.catalog.composed import Composed
+from gdcli.errors import UserError
 from gdcli.fields import said
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer, Rule
@@ -24,9 +28,44 @@ if TYPE_CHECKING:
     from gdcli.problem import Array
 
 SHAPE = (3, 4)
+WHOLE = slice(None), slice(None)
 STEPS = 4
 SCALES = (1e-4, 1.0, 1e3)  # of parameters and gradients: a rule may branch on their size
 CLOSE = 1e-9  # relative: elementwise functions may round otherwise in another place of an array
+
+
+def check_own_rule(rule: Rule, *, torch: bool) -> None:
+    """Raise UserError for a rule of the user's own that no run can train.
+
+    `torch`: whether the problem gives it torch tensors.
+    """
+    if not all(map(_built_in, parts_of(rule))) and (what := _why_never(rule, torch=torch)):
+        raise UserError("--optimizer", *what)
+
+
+@lru_cache(maxsize=64)
+def _why_never(rule: Rule, *, torch: bool) -> tuple[str, str] | None:
+    """Return why no run can train a rule, and what to do; None: nothing is known."""
+    name = name_of(rule)
+    if keeps_numbers(rule):
+        what = f"{name} keeps numbers outside its state: from one start it goes two ways"
+        return what, "keep them in the state that it returns"
+    if torch and isinstance(rule, Optimizer) and not rule.needs_torch:
+        try:
+            _directions(_with_arrays(rule, _torch), _torch, 1.0, WHOLE)
+        except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+            what = f"{name} is given torch tensors here, and fails: {said(error)}"
+            return what, "compute by operators, or by xp = gdcli.arrays.namespace(grad)"
+    return None
+
+
+def parts_of(rule: Rule) -> list[type[Any]]:
+    """Return the classes that a rule is put together of."""
+    return [part.kind for part in rule.parts] if isinstance(rule, Composed) else [type(rule)]
+
+
+def _built_in(kind: type[Any]) -> bool:
+    return kind.__module__.startswith("gdcli.")
 
 
 @lru_cache(maxsize=64)
@@ -35,8 +74,7 @@ def why_alone(rule: Rule) -> str | None:
 
     Rules of gdcli's own keep their contract, which tests show.
     """
-    kinds = [part.kind for part in rule.parts] if isinstance(rule, Composed) else [type(rule)]
-    if all(kind.__module__.startswith("gdcli.") for kind in kinds):
+    if all(map(_built_in, parts_of(rule))):
         return None
     if isinstance(rule, Method):
         from gdcli.engine.own_methods import why_not_mapped
@@ -55,15 +93,59 @@ def why_not_elementwise(rule: Optimizer) -> str | None:
         return f"it cannot take arrays of several trials: {said(error)}"
 
 
+def keeps_numbers(rule: Rule) -> bool:
+    """Return whether a rule goes another way when it starts once more: its state is not all of it.
+
+    Random numbers of NumPy's, Python's and torch's own generators are the same in both tries.
+    """
+    tried: Callable[[], Any]
+    if isinstance(rule, Method):
+        from gdcli.engine.own_methods import way
+
+        tried = partial(way, rule)
+    elif isinstance(rule, Optimizer):
+        make = _torch if rule.needs_torch else np.array
+        tried = partial(_directions, _with_arrays(rule, make), make, 1.0, WHOLE)
+    else:
+        return False
+    try:
+        with np.errstate(all="ignore"):
+            first, second = _seeded(tried), _seeded(tried)
+    except Exception:  # noqa: BLE001 -- what it raises is told where it is tried in a stack
+        return False
+    return not isinstance(first, str) and not all(
+        np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)
+    )
+
+
+def _seeded(tried: Callable[[], Any]) -> Any:
+    """Return what a try returns with the generators of random numbers at a fixed point."""
+    held = random.getstate(), np.random.get_state()  # noqa: NPY002 -- those that users' code has
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    try:
+        if "torch" not in sys.modules:
+            return tried()
+        import torch
+
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(0)
+            return tried()
+    finally:
+        random.setstate(held[0])
+        np.random.set_state(held[1])  # noqa: NPY002
+
+
 def _tried(rule: Optimizer, make: Callable[[np.ndarray], Array]) -> str | None:
+    stacked = _with_arrays(rule, make)
     for scale in SCALES:
-        whole = _directions(rule, make, scale, (slice(None), slice(None)))
+        whole = _directions(stacked, make, scale, WHOLE)
         if isinstance(whole, str):
             return whole
         for row in range(SHAPE[0]):
             for column in range(SHAPE[1]):
                 place = slice(row, row + 1), slice(column, column + 1)
-                alone = _directions(rule, make, scale, place)
+                alone = _directions(_with_arrays(rule, make, place), make, scale, place)
                 here = [direction[place] for direction in whole]
                 if isinstance(alone, str) or not np.allclose(
                     alone, here, rtol=CLOSE, atol=0.0, equal_nan=True
@@ -72,22 +154,28 @@ def _tried(rule: Optimizer, make: Callable[[np.ndarray], Array]) -> str | None:
     return None
 
 
+def _with_arrays(
+    rule: Optimizer, make: Callable[[np.ndarray], Array], place: tuple[slice, slice] = WHOLE
+) -> Optimizer:
+    """Return a rule whose numeric settings are arrays, as they are in a stack."""
+    stacked, rows = copy(rule), len(np.empty(SHAPE)[place])
+    for name in rule.stacked_fields():
+        object.__setattr__(stacked, name, make(np.full((rows, 1), getattr(rule, name))))
+    return stacked
+
+
 def _directions(
-    rule: Optimizer,
+    stacked: Optimizer,
     make: Callable[[np.ndarray], Array],
     scale: float,
     place: tuple[slice, slice],
 ) -> list[np.ndarray] | str:
     """Return the directions of some steps at a place of a parameter, or what is wrong with them.
 
-    The numeric settings are arrays, as they are in a stack. The last gradient is not finite at one
-    coordinate, as that of a trial that diverges.
+    The last gradient is not finite at one coordinate, as that of a trial that diverges.
     """
-    rng, stacked = np.random.default_rng(0), copy(rule)
+    rng = np.random.default_rng(0)
     param = make(scale * rng.standard_normal(SHAPE)[place])
-    for name in rule.stacked_fields():
-        values = make(np.full((len(np.asarray(param)), 1), getattr(rule, name)))
-        object.__setattr__(stacked, name, values)
     state, found = stacked.init(param), []
     for step in range(1, STEPS + 1):
         drawn = scale * rng.standard_normal(SHAPE)

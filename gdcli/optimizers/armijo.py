@@ -38,6 +38,7 @@ class Armijo(Method):
     trials: Annotated[int, "largest number of steps tried in one search", Ge(1)] = 100
 
     default_lr: ClassVar[float] = 1.0
+    asks_elsewhere: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with no step taken: the first search starts at the learning rate."""

@@ -22,6 +22,7 @@ class Extragradient(Method):
     """
 
     default_lr: ClassVar[float] = 1e-3
+    asks_elsewhere: ClassVar[bool] = True
 
     def direction(
         self, params: Params, state: State, ask: Ask, lr: Array, step: int

@@ -38,6 +38,7 @@ class LevenbergMarquardt(Method):
     ] = 0.5
 
     default_lr: ClassVar[float] = 1.0
+    asks_elsewhere: ClassVar[bool] = True
     needs_outputs: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:

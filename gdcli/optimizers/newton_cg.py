@@ -39,6 +39,7 @@ class NewtonCg(Method):
     trials: Annotated[int, "largest number of points tried in one search", Ge(1)] = 25
 
     default_lr: ClassVar[float] = 1.0
+    asks_elsewhere: ClassVar[bool] = True
     needs_curvature: ClassVar[bool] = True
 
     def step(

@@ -43,6 +43,7 @@ class NonlinearCg(Method):
     trials: Annotated[int, "largest number of points tried in one search", Ge(1)] = 25
 
     default_lr: ClassVar[float] = 1.0
+    asks_elsewhere: ClassVar[bool] = True
 
     def init(self, params: Params, about: About) -> State:
         """Start with no last direction."""

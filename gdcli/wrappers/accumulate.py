@@ -23,8 +23,8 @@ class Accumulate(Wrapper):
 
     With batches of one size this is a step on the joined batch. --steps counts batches, --clip-norm
     clips the gradient of each of them, and the learning rate is that of the last. Batches after the
-    last whole step of the rule move nothing. A rule that asks for the gradient at another point, as
-    a line search does, is given that of the last batch.
+    last whole step of the rule move nothing. A rule that asks at another point, as a line search
+    does, cannot be within it.
     """
 
     batches: Annotated[int, "batches of a step of the rule", Ge(1)] = 4

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from gdcli.asks import Passing, same
 from gdcli.assembly import Elementwise
 from gdcli.catalog.catalog import OPTIMIZERS, name_of, owned
 from gdcli.catalog.user_code import Stranger, Untrusted, absolute, name_in, parts_of, relative
@@ -25,6 +26,7 @@ from tests.experiments import given
 from tests.optimizers.oracle import ask_of, furthest, ours, start
 from tests.optimizers.stacked import stacked
 from tests.own_code import RULE, write
+from tests.rules import LINEAR, METHODS, whole
 
 MATRICES = '''"""Descent of matrices alone, with steps of norm 1."""
 
@@ -232,6 +234,9 @@ REFUSED = {
     "adam+ema",
     "momentum+sam+ema+accumulate": "sam asks at another point for batches that accumulate has left "
     "behind; write momentum+ema+accumulate+sam",
+    "lbfgs+accumulate": "lbfgs asks at another point for batches that accumulate has left behind; "
+    "give a larger --batch-size instead",
+    "extragradient+clip-value+accumulate": "extragradient asks at another point for batches that",
     "adamw+ema+lookahead": "ema hands out an average that lookahead around it passes over; write "
     "adamw+lookahead+ema",
     "schedule-free-sgd+lookahead": "schedule-free-sgd hands out an average that lookahead around "
@@ -345,3 +350,33 @@ def test_values_that_a_part_refuses_are_refused(folder: Path) -> None:
     rule = made("strict.py+adamw")
     with pytest.raises(UserError, match="it is too large"):
         replace(rule, strict__scale=2.0)
+
+
+class Asked(Passing):
+    """Knows whether a rule has asked at another point than that of the step."""
+
+    def __init__(self, ask: Any, params: Any) -> None:
+        super().__init__(ask)
+        self.params, self.elsewhere = params, False
+
+    def __call__(self, params: Any) -> Any:
+        self.elsewhere |= not same(params, self.params)
+        return super().__call__(params)
+
+    def loss(self, params: Any) -> Any:
+        self.elsewhere |= not same(params, self.params)
+        return super().loss(params)
+
+
+@pytest.mark.parametrize("name", sorted({*METHODS} - {*LINEAR}))
+def test_a_rule_says_whether_it_asks_elsewhere(name: str) -> None:
+    rule = made(whole(name))
+    params, found = start(), False
+    state = rule.init(params, ask_of(0))
+    for step in range(4):
+        asked = Asked(ask_of(step), params)
+        lr = torch.tensor(0.01, dtype=torch.float64)
+        params, state = rule.step(params, state, asked, lr, step + 1)
+        found |= asked.elsewhere
+    own: Any = OPTIMIZERS.find(name, "")
+    assert found == own.asks_elsewhere

@@ -266,7 +266,9 @@ def test_what_is_no_optimizer_of_a_group_is_one_line(text: str) -> None:
 def test_a_group_that_its_optimizer_cannot_move_is_refused() -> None:
     mlp = Mlp()
     kinds: dict[str, Any] = {"0.weight": "matrix", "0.bias": "bias"}
-    with pytest.raises(UserError, match=r"muon moves matrices and convolutions, and 0\.bias is none"):
+    with pytest.raises(
+        UserError, match=r"muon moves matrices and convolutions, and 0\.bias is none"
+    ):
         check_rule(made("adamw", "bias optimizer=muon"), mlp, lambda: kinds)
     with pytest.raises(UserError, match="and --for leaves it none of mlp's; write adamw"):
         check_rule(made("muon+adamw", "matrix optimizer=lion"), mlp, lambda: kinds)

@@ -11,7 +11,8 @@ import pytest
 from gdcli import trees
 from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.engine.own_methods import why_not_mapped
-from gdcli.engine.own_rules import why_alone, why_not_elementwise
+from gdcli.engine.own_rules import check_own_rule, why_alone, why_not_elementwise
+from gdcli.errors import UserError
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer, State
 from gdcli.problem import Array
@@ -154,6 +155,65 @@ def test_what_cannot_be_mapped_is_found(kind: type[Method]) -> None:
     why, expected = why_not_mapped(kind()), MAPPED[kind]
     assert why_alone(kind()) == why
     assert why is None if expected is None else (why or "").startswith(expected)
+
+
+@dataclass(frozen=True)
+class Remembering(Plain):
+    """One that keeps its mean on itself."""
+
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        mean = 0.5 * vars(self).get("mean", 0.0 * grad) + grad
+        object.__setattr__(self, "mean", mean)
+        return mean, state
+
+
+HELD: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class RememberingMethod(Descent):
+    """One that keeps its mean in its module."""
+
+    def direction(self, params: Any, state: Any, ask: Any, lr: Any, step: int) -> Any:
+        gradient = ask(params)[1]
+        HELD["mean"] = trees.add(gradient, HELD.get("mean", gradient), 0.5)
+        return HELD["mean"], state
+
+
+@dataclass(frozen=True)
+class Noisy(Plain):
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        return grad + np.random.standard_normal(grad.shape), state  # noqa: NPY002 -- as users do
+
+
+@dataclass(frozen=True)
+class OnlyNumPy(Plain):
+    def update(self, grad: Array, state: State, param: Array, step: int) -> tuple[Array, State]:
+        return np.multiply(grad, np.ones(grad.shape)), state
+
+
+@pytest.mark.parametrize("kind", [Remembering, RememberingMethod])
+def test_a_rule_that_keeps_numbers_outside_its_state_is_refused(kind: type[Any]) -> None:
+    with pytest.raises(UserError) as caught:
+        check_own_rule(kind(), torch=False)
+    (line,) = caught.value.lines
+    assert "keeps numbers outside its state: from one start it goes two ways; keep them" in line
+
+
+@pytest.mark.parametrize("kind", [*FOUND, *MAPPED, Noisy])
+def test_other_rules_are_not_refused(kind: type[Any]) -> None:
+    before = np.random.get_state()[1].tolist()  # type: ignore[index]  # noqa: NPY002
+    check_own_rule(kind(), torch=False)
+    assert np.random.get_state()[1].tolist() == before  # type: ignore[index]  # noqa: NPY002
+
+
+def test_a_rule_of_numpy_is_refused_where_it_is_given_tensors() -> None:
+    check_own_rule(OnlyNumPy(), torch=False)
+    with pytest.raises(UserError) as caught:
+        check_own_rule(OnlyNumPy(), torch=True)
+    (line,) = caught.value.lines
+    assert " is given torch tensors here, and fails: " in line
+    assert line.endswith("; compute by operators, or by xp = gdcli.arrays.namespace(grad)")
 
 
 def test_gdclis_own_rules_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.examples import load
 from gdcli.engine.families.on_numpy import AnalyticFamily, LinearModelFamily
-from gdcli.engine.own_rules import why_alone
+from gdcli.engine.own_rules import check_own_rule, why_alone
 from gdcli.engine.refusals import check_rule
 from gdcli.engine.theory.curvature import Least
 from gdcli.engine.theory.noise_floor import Floor, floors
@@ -132,6 +132,7 @@ def check_trial(trial: Trial) -> None:
     problem, data_seed = trial.problem, trial.training.data_seed
     family_of(problem).check(problem, data_seed)
     check_rule(trial.optimizer, problem, lambda: kinds_of(problem, data_seed))
+    check_own_rule(trial.optimizer, torch=needs_torch(problem))
 
 
 def pieces_for(trial: Trial, data: Data, *, plain: bool = False) -> Pieces:
