@@ -46,16 +46,22 @@ def check_own_rule(rule: Rule, *, torch: bool) -> None:
 @lru_cache(maxsize=64)
 def _why_never(rule: Rule, *, torch: bool) -> tuple[str, str] | None:
     """Return why no run can train a rule, and what to do; None: nothing is known."""
-    name = name_of(rule)
-    if keeps_numbers(rule):
-        what = f"{name} keeps numbers outside its state: from one start it goes two ways"
-        return what, "keep them in the state that it returns"
-    if torch and isinstance(rule, Optimizer) and not rule.needs_torch:
-        try:
-            _directions(_with_arrays(rule, _torch), _torch, 1.0, WHOLE)
-        except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
-            what = f"{name} is given torch tensors here, and fails: {said(error)}"
-            return what, "compute by operators, or by xp = gdcli.arrays.namespace(grad)"
+    composed = isinstance(rule, Composed)
+    parts: tuple[Any, ...] = vars(rule)["_made"] if composed else (rule,)
+    for part in parts:
+        if _built_in(type(part)):
+            continue
+        name = name_of(part)
+        if keeps_numbers(part):
+            what = f"{name} keeps numbers outside its state: from one start it goes two ways"
+            return what, "keep them in the state that it returns"
+        # A part of another rule is given torch tensors on any problem.
+        if isinstance(part, Optimizer) and (torch or composed) and not part.needs_torch:
+            try:
+                _directions(_with_arrays(part, _torch), _torch, 1.0, WHOLE)
+            except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+                what = f"{name} is given torch tensors here, and fails: {said(error)}"
+                return what, "compute by operators, or by xp = gdcli.arrays.namespace(grad)"
     return None
 
 

@@ -89,6 +89,7 @@ RUNGS = (1, 2, 3, 5)
 LOWEST, HIGHEST = -48, 48  # places of 1e-12 and 1e12
 GOOD = 0.9  # of the way down from the start's loss to the lowest
 SAME = 1e-6  # of that way: losses that differ by less are as low
+NEAR, WIDE = 0.01, 6  # within this share of that way for so many decades: the rate hardly counts
 DECADE = 4
 
 State: TypeAlias = Literal["stable", "unstable", "raised"]
@@ -107,6 +108,7 @@ class RangeReading(NamedTuple):
     suggested: int | None  # None: the loss falls at no stable rate
     good: tuple[int, int] | None  # ends of the good region, among the places that were held
     edge: int | None  # the smallest that is not stable
+    alike: tuple[int, int] | None = None  # where the rate hardly counts: the ends of that region
 
 
 def rate_at(place: int) -> float:
@@ -129,10 +131,13 @@ def level_of(ends: Sequence[float], limits: Sequence[float]) -> Level:
     return Level("stable", median(ends)) if stable else Level("unstable")
 
 
-def reading_of(levels: Mapping[int, Level], start: float) -> RangeReading:
+def reading_of(
+    levels: Mapping[int, Level], start: float, default: float | None = None
+) -> RangeReading:
     """Return what the levels of the places say, given the loss at the start.
 
-    No rate at or above one that is not stable counts, whatever its loss.
+    No rate at or above one that is not stable counts, whatever its loss. Where the rate hardly
+    counts, as for a rule that searches its own step, the default is suggested.
     """
     edge = _edge(levels)
     losses = {p: levels[p].loss for p in _below(levels, edge)}
@@ -142,6 +147,11 @@ def reading_of(levels: Mapping[int, Level], start: float) -> RangeReading:
     best = min(losses, key=lambda place: losses[place])
     same = _around(best, losses, lowest + SAME * (start - lowest))
     good = _around(best, losses, start - GOOD * (start - lowest))
+    if default is not None:
+        near = _around(best, losses, lowest + NEAR * (start - lowest))
+        held = min(near, key=lambda place: abs(place - place_of(default)))
+        if near[-1] - near[0] >= WIDE * DECADE and held == place_of(default):
+            return RangeReading(held, (good[0], good[-1]), edge, (near[0], near[-1]))
     # The middle one; not far up where a loss cannot rise, and equal rates have no end.
     middle = min((same[0] + same[-1]) / 2, same[0] + DECADE)
     suggested = min(same, key=lambda place: abs(place - middle))
@@ -247,7 +257,9 @@ class SettingRange:
     @cached_property
     def reading(self) -> RangeReading:
         """What the held rates say."""
-        return reading_of(self.levels, self.start)
+        own = self.trial.optimizer.default_lr
+        default = self.trial.problem.default_lr if own is None else own
+        return reading_of(self.levels, self.start, default)
 
     @property
     def suggested(self) -> float | None:

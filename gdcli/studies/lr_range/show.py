@@ -18,7 +18,7 @@ from gdcli.report.charts.figure_files import figure_bytes
 from gdcli.report.charts.terminal import picture_lines
 from gdcli.report.console import literal
 from gdcli.report.text_tables import TextColumn, blocks, print_json, print_listing
-from gdcli.studies.lr_range.search import GOOD, HIGHEST, LOWEST, place_of, rate_at
+from gdcli.studies.lr_range.search import GOOD, HIGHEST, LOWEST, NEAR, place_of, rate_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -159,6 +159,10 @@ def _why(found: SettingRange) -> str:
         return answer(found).partition(": ")[2]
     seeds = len(found.seeds)
     over = f", median of {seeds} seeds" if seeds > 1 else ""
+    if alike := found.reading.alike:
+        ends = f"from {rate_at(alike[0]):g} to {rate_at(alike[1]):g} all rates held"
+        near = f"come within {NEAR:.0%} of the way to the lowest training loss"
+        return f"it is the default; {ends} {near} after {held_for(found)}{over}"
     first = "below the first unstable rate it" if found.unstable else "of the rates held it"
     return f"{first} ends at the lowest training loss after {held_for(found)}{over}"
 

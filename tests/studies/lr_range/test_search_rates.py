@@ -127,6 +127,18 @@ def test_of_rates_that_end_as_low_the_middle_one_is_suggested() -> None:
     assert reading_of(levels, 1.0).suggested == 4
 
 
+def test_the_default_is_suggested_where_the_rate_hardly_counts() -> None:
+    """A line search ends alike from any first step; a rate that counts is not the default's."""
+    flat = {2 * i: Level("stable", 1e-3 * (i == 20)) for i in range(-20, 21)}
+    found = reading_of(flat, 1.0, 1.0)
+    assert (found.suggested, found.alike) == (place_of(1.0), (-40, 40))
+    assert reading_of(flat, 1.0).alike is None
+    assert reading_of(flat, 1.0, 1e30).alike is None
+    narrow = {**flat, 0: Level("stable", 0.5)}
+    assert reading_of(narrow, 1.0, 1.0).alike is None
+    assert reading_of(searched(valley(0.1, inf), 1e-3), 1.0, 1e-3).alike is None
+
+
 def test_of_rates_without_end_a_small_one_is_suggested() -> None:
     levels = searched(lambda rate: 0.0 if rate >= 0.1 else 0.9, 1e-3)
     found = reading_of(levels, 1.0)
