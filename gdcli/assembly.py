@@ -14,7 +14,7 @@ from gdcli.arrays import plus, spread
 from gdcli.asks import Among
 from gdcli.method import Kind, Method, Wrapper
 from gdcli.optimizer import Optimizer
-from gdcli.parameter_groups import DECAY, LR, Group, value_of
+from gdcli.parameter_groups import DECAY, LR, ParameterGroup, value_of
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -79,7 +79,7 @@ class Grouped(Method):
     """A rule with learning rates and weight decay of their own for some parameters."""
 
     inner: Method = field(kw_only=True)
-    groups: tuple[Group, ...] = field(kw_only=True)
+    groups: tuple[ParameterGroup, ...] = field(kw_only=True)
     kind: Mapping[str, Kind] = field(kw_only=True)  # of each parameter
 
     def __post_init__(self) -> None:

@@ -24,7 +24,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
-class Group:
+class ParameterGroup:
     """A setting of the parameters that some patterns match."""
 
     patterns: tuple[str, ...]
@@ -42,12 +42,12 @@ class Group:
 
 
 @cache
-def groups_of(text: str, where: str) -> tuple[Group, ...]:
+def groups_of(text: str, where: str) -> tuple[ParameterGroup, ...]:
     """Return the groups that a text says; raises UserError, naming `where`, for what is none."""
     return tuple(_group(part.strip(), where) for part in text.split(";"))
 
 
-def _group(text: str, where: str) -> Group:
+def _group(text: str, where: str) -> ParameterGroup:
     patterns, _, rest = text.partition(" ")
     setting, equals, value = rest.strip().partition("=")
     setting = setting.strip().replace("_", "-")
@@ -62,7 +62,7 @@ def _group(text: str, where: str) -> Group:
         hint = suggestion(setting, SETTINGS) or f"give one of {', '.join(SETTINGS)}"
         raise UserError(where, f"parameters have no setting {show(setting)} of their own", hint)
     if setting == RULE:
-        return Group(names, setting, value.strip())
+        return ParameterGroup(names, setting, value.strip())
     number = convert(value.strip().removesuffix("x"), float)
     if number is None or number < 0:
         fix = f"write {setting}=0.1x, a factor of the trial's"
@@ -71,10 +71,12 @@ def _group(text: str, where: str) -> Group:
     if setting == LR and not factor:
         what = f"the lr of some parameters is a factor of the trial's, and {show(value)} is none"
         raise UserError(where, what, f"write lr={value.strip()}x")
-    return Group(names, setting, number, factor)
+    return ParameterGroup(names, setting, number, factor)
 
 
-def unmatched(groups: tuple[Group, ...], kind: Mapping[str, Kind], where: str) -> UserError | None:
+def unmatched(
+    groups: tuple[ParameterGroup, ...], kind: Mapping[str, Kind], where: str
+) -> UserError | None:
     """Return the mistake of a pattern that matches no parameter, None where there is none.
 
     A kind may be missing beside others: "bias,norm" is of any network, with norms or without.
@@ -90,7 +92,9 @@ def unmatched(groups: tuple[Group, ...], kind: Mapping[str, Kind], where: str) -
     return None
 
 
-def value_of(groups: tuple[Group, ...], setting: str, own: Any, name: str, kind: str) -> Any:
+def value_of(
+    groups: tuple[ParameterGroup, ...], setting: str, own: Any, name: str, kind: str
+) -> Any:
     """Return a parameter's value of a setting, of which the trial's own is given."""
     held = [group for group in groups if group.setting == setting and group.matches(name, kind)]
     return held[-1].of(own) if held else own

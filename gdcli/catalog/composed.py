@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from gdcli.method import About, Ask, State
-    from gdcli.parameter_groups import Group
+    from gdcli.parameter_groups import ParameterGroup
     from gdcli.problem import Array, Params
 
 FOR = "--for"
@@ -259,7 +259,7 @@ def grouped(
 
 
 def _with_given(
-    parts: Sequence[Part], groups: Sequence[Group], where: str, find: Callable[[str], Part]
+    parts: Sequence[Part], groups: Sequence[ParameterGroup], where: str, find: Callable[[str], Part]
 ) -> list[Part]:
     """Return the parts with the rules that groups name; these stand within all wrappers."""
     found, known = list(parts), {part.name for part in parts}

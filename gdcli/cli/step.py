@@ -36,7 +36,7 @@ ENDINGS = (".html", ".htm")
 
 
 @dataclass(frozen=True)
-class Steps:
+class FormulaSteps:
     """How the formula is descended."""
 
     lr: Annotated[float, "learning rate", Gt(0)] = 0.1
@@ -69,7 +69,7 @@ class StepFile:
     ] = None
 
 
-@options_from({DESCENT: (Steps,), RUN: (Display, StepFile, Screen)})
+@options_from({DESCENT: (FormulaSteps,), RUN: (Display, StepFile, Screen)})
 def step(
     *,
     expression: Annotated[
@@ -99,7 +99,7 @@ def step(
     with collect_errors() as collect:
         formula = collect(parse, expression)
         starts = collect(_starts, at or [])
-        options = collect(read, Steps, given)
+        options = collect(read, FormulaSteps, given)
         display = collect(read, Display, given)
         files = collect(read, StepFile, given)
         screen = collect(read, Screen, given)

@@ -41,7 +41,7 @@ IMAGE = "image"
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A file of a set, by its name."""
 
     file: Path
@@ -204,7 +204,7 @@ def _files(place: Path) -> dict[tuple[str, str], Path]:
     return files
 
 
-def _search(place: Path) -> Iterator[Found]:
+def _search(place: Path) -> Iterator[FoundFile]:
     """Yield the files of sets in and below a folder, or with this start of their names."""
     folder, start = (place, "") if place.is_dir() else (place.parent, place.name.lower())
     seen = 0
@@ -216,7 +216,7 @@ def _search(place: Path) -> Iterator[Found]:
                 part = PART.fullmatch(form["key"])
                 if part and file.name.lower().startswith(start):
                     name = "test" if part["part"] == "t10k" else part["part"]
-                    yield Found(file, depth, part["set"], name, form["kind"])
+                    yield FoundFile(file, depth, part["set"], name, form["kind"])
             if depth < DEEPEST and seen < MOST_FILES:
                 below = _folders(one)
                 seen += 1 + len(below)

@@ -204,24 +204,24 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Part(Data):
+class Subset(Data):
     """Some of the examples of a data set, which may lack a class that the whole has."""
 
     whole: Data = field(default_factory=Data)
 
 
-def some_of(data: Data, first: int, last: int) -> Part:
+def some_of(data: Data, first: int, last: int) -> Subset:
     """Return some of the training and of the test examples."""
     train, test = (
         {name: array[first:last] for name, array in part.items()}
         for part in (data.train, data.test)
     )
-    return Part(train, test, data.constants, whole_of(data), classes=data.classes)
+    return Subset(train, test, data.constants, whole_of(data), classes=data.classes)
 
 
 def whole_of(data: Data) -> Data:
     """Return the data set that some examples are of: it decides how many outputs there are."""
-    return data.whole if isinstance(data, Part) else data
+    return data.whole if isinstance(data, Subset) else data
 
 
 def streamed(data: Data) -> bool:

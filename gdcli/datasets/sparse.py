@@ -262,16 +262,16 @@ class Sparse:
 
         return csr_array((self.values, self.columns, self.starts), self.shape)
 
-    def block(self) -> Block:
+    def block(self) -> SparseBlock:
         """Return the rows, and what they are of the columns that occur."""
         import numpy as np
 
         features, places = np.unique(self.columns, return_inverse=True)
         within = replace(self, columns=places.astype(np.int32), width=len(features))
-        return Block(self.csr(), features, within.csr())
+        return SparseBlock(self.csr(), features, within.csr())
 
 
-class Block(NamedTuple):
+class SparseBlock(NamedTuple):
     """Some examples, with all features and with those that occur."""
 
     rows: csr_array  # (examples, features)

@@ -59,7 +59,7 @@ class Batch:
             return state["loss"], state["slopes"]
         return self.slopes(x)
 
-    def ended(self, found: Found) -> State:
+    def ended(self, found: SearchEnd) -> State:
         """Return what the next step may begin with."""
         return {"loss": found.loss, "slopes": found.grad} if self.ask.full_batch else {}
 
@@ -87,7 +87,7 @@ class Batch:
         return found + spread(self.rule.weight_decay, direction) * direction
 
 
-class Line(NamedTuple):
+class SearchLine(NamedTuple):
     """A line to search: the points x + t * direction."""
 
     batch: Batch
@@ -114,9 +114,9 @@ class Line(NamedTuple):
         return _hopeless(first, self.loss, self.slope)
 
 
-def line(batch: Batch, x: Array, loss: Array, grad: Array, direction: Array) -> Line:
+def line(batch: Batch, x: Array, loss: Array, grad: Array, direction: Array) -> SearchLine:
     """Return the line from x along a direction."""
-    return Line(batch, x, loss, grad, direction, (grad * direction).sum(-1))
+    return SearchLine(batch, x, loss, grad, direction, (grad * direction).sum(-1))
 
 
 def _hopeless(first: Array, loss: Array, slope: Array) -> Array:
@@ -133,7 +133,7 @@ def unbegun(vector: Array, about: About) -> State:
     return {"loss": vector.new_zeros(()), "slopes": vector} if about.full_batch else {}
 
 
-class Found(NamedTuple):
+class SearchEnd(NamedTuple):
     """Where a search ended: t is 0, and the rest that of the start, where it found nothing."""
 
     t: Array
@@ -142,7 +142,9 @@ class Found(NamedTuple):
     grad: Array
 
 
-def back_tracking(along: Line, first: Array, c: Any, factor: Any, most: int) -> tuple[Array, Array]:
+def back_tracking(
+    along: SearchLine, first: Array, c: Any, factor: Any, most: int
+) -> tuple[Array, Array]:
     """Return the last step tried, and whether it decreases the loss enough (Armijo 1966).
 
     That is by at least c * t * slope. Each trial step is `factor` times the one before; there are
@@ -161,7 +163,7 @@ def back_tracking(along: Line, first: Array, c: Any, factor: Any, most: int) -> 
     return t, found
 
 
-def strong_wolfe(along: Line, first: Array, c1: Any, c2: Any, most: int) -> Found:
+def strong_wolfe(along: SearchLine, first: Array, c1: Any, c2: Any, most: int) -> SearchEnd:
     """Return a step that fulfils the strong Wolfe conditions, after at most `most` trial points.
 
     These are loss(t) <= loss(0) + c1 * t * slope(0) and |slope(t)| <= c2 * |slope(0)|; with an
@@ -184,7 +186,7 @@ def strong_wolfe(along: Line, first: Array, c1: Any, c2: Any, most: int) -> Foun
             break
         held = together(_judged, *held, *along.batch.slopes(along.at(held[2])), *fixed)
     low = held[0]
-    return Found(low[..., 0], low[..., 1], low[..., 2], low[..., 3:])
+    return SearchEnd(low[..., 0], low[..., 1], low[..., 2], low[..., 3:])
 
 
 def _begun(first: Array, loss: Array, slope: Array, grad: Array) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli.mapped import together
 from gdcli.method import Method, State
-from gdcli.optimizers._line_search import Batch, Line, strong_wolfe, unbegun
+from gdcli.optimizers._line_search import Batch, SearchLine, strong_wolfe, unbegun
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask
@@ -68,7 +68,7 @@ class Lbfgs(Method):
         loss, grad = batch.begun(x, state, step)
         held = tuple(state[name] for name in NAMES)
         direction, slope, first = together(quasi_newton, grad, lr, *held)
-        along = Line(batch, x, loss, grad, direction, slope)
+        along = SearchLine(batch, x, loss, grad, direction, slope)
         c2 = self.c2 if self.search == "wolfe" else float("inf")
         found = strong_wolfe(along, first, self.c1, c2, self.trials)
         pair = found.t, direction, found.grad - grad, slope, found.slope

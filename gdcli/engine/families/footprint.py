@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from gdcli.catalog.catalog import name_of
-from gdcli.datasets.out_of_core import Part, some_of, whole_of
+from gdcli.datasets.out_of_core import Subset, some_of, whole_of
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of
@@ -265,7 +265,7 @@ def _unlike(data: Data) -> NDArray[np.int64]:
 def _chosen(data: Data, places: NDArray[np.int64]) -> Data:
     """Return data with some training examples alone, given by their indices."""
     train = {name: array[places] for name, array in data.train.items()}
-    return Part(train, {}, data.constants, whole_of(data))
+    return Subset(train, {}, data.constants, whole_of(data))
 
 
 def _moved(start: Params) -> Params:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gdcli.datasets.out_of_core import add_to
-from gdcli.datasets.sparse import Block
+from gdcli.datasets.sparse import SparseBlock
 from gdcli.engine.programs.linear_model import LinearModelProgram, repeated
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ class SparseProgram(LinearModelProgram):
             blocks = [self.train["x"][chosen].block() for chosen in places]
             yield {"x": blocks, "y": repeated(self.train["y"][places], self.width)[:, None]}
 
-    def predictions(self, x: list[Block], weight: Array) -> Array:
+    def predictions(self, x: list[SparseBlock], weight: Array) -> Array:
         """Return those of each seed's batch, (seeds, 1, outputs, batch * width)."""
         each = [self.predict(block, w) for block, w in zip(x, weight, strict=True)]
         return np.stack(each)
 
-    def pulled(self, x: list[Block], slope: Array) -> Array:
+    def pulled(self, x: list[SparseBlock], slope: Array) -> Array:
         """Return the gradient of the mean cost, given the slopes of each seed's predictions."""
         shape = (len(x), 1, self.train["x"].shape[1] + 1, self.outputs * self.width)
         gradient = np.zeros(shape, slope.dtype)
@@ -86,7 +86,7 @@ class SparseProgram(LinearModelProgram):
 
     def predict(self, x: Any, weight: Array) -> Array:
         """Return x W, (n, outputs, examples * width), of some examples and weights (n, ...)."""
-        rows = x.rows if isinstance(x, Block) else x.csr()
+        rows = x.rows if isinstance(x, SparseBlock) else x.csr()
         return self.by_output(np.stack([rows @ w[:-1] + w[-1] for w in weight]))
 
     def _slope(self, x: Any, slope: Array, count: int) -> Array:
@@ -155,7 +155,7 @@ class SparseProgram(LinearModelProgram):
             yield slice(first, min(first + FEATURES, features))
 
 
-def _spread(gradient: Array, block: Block, slopes: Array) -> None:
+def _spread(gradient: Array, block: SparseBlock, slopes: Array) -> None:
     """Add what slopes (examples, columns) make of the weights and the bias, in place."""
     gradient[block.features] += block.within.T @ slopes
     gradient[-1] += slopes.sum(0)

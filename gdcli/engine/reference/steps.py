@@ -150,7 +150,7 @@ class TorchSteps(Steps):
         return {name: param.detach().clone() for name, param in self.params.items()}
 
 
-class MethodSteps(Steps):
+class StepsOfMethod(Steps):
     """A method asks what it needs of each batch."""
 
     def __init__(self, given: OfTrial, method: Method, params: Tensors) -> None:
@@ -254,7 +254,7 @@ def steps_of(given: OfTrial, params: Tensors) -> Steps:
     if isinstance(rule, TorchOptimizer):
         return TorchSteps(given, rule, params)
     if isinstance(rule, Method):
-        return MethodSteps(given, rule, params)
+        return StepsOfMethod(given, rule, params)
     return RuleSteps(given, cast("Optimizer", rule), params)
 
 

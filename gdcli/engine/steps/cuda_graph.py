@@ -47,19 +47,19 @@ def captured(step: Step, device: str) -> Step:
 
 
 @dataclass
-class Memory:
+class GraphMemory:
     """The arrays that change from step to step, in the memory that a graph reads and writes."""
 
     params: Params
     states: dict[str, State]
     step: Tensor  # its number
 
-    def copy(self) -> Memory:
+    def copy(self) -> GraphMemory:
         """Return a copy in memory of its own."""
         states = {name: _clones(state) for name, state in self.states.items()}
-        return Memory(_clones(self.params), states, self.step.clone())
+        return GraphMemory(_clones(self.params), states, self.step.clone())
 
-    def load(self, other: Memory) -> None:
+    def load(self, other: GraphMemory) -> None:
         """Copy the values of another."""
         _copy(other.params, self.params)
         for name, state in other.states.items():
@@ -82,7 +82,7 @@ class Graphed(Stepper[Program]):
         self.description = f"{plain.description}, as a CUDA graph"
         self.plain, self.capture = plain, capture
         self.recorded: dict[tuple[Any, ...], tuple[Step, list[Tensor]]] = {}  # by batches' shapes
-        self.memory: Memory | None = None
+        self.memory: GraphMemory | None = None
         self.impossible = False  # whether a step could not be recorded
 
     @staticmethod
@@ -109,17 +109,17 @@ class Graphed(Stepper[Program]):
             state = state._replace(step=reached)
         self.plain.take_steps(state, last, None)
 
-    def _loaded(self, params: Params, states: dict[str, State], step: int) -> Memory:
+    def _loaded(self, params: Params, states: dict[str, State], step: int) -> GraphMemory:
         """Return the graph's memory, loaded for a step."""
         rates = self.optimizer.learning_rates(step)
         # As float64, b**step is that of a number b, and an array b keeps its own precision.
-        now = Memory(params, states, rates.new_tensor(step, dtype=torch.float64))
+        now = GraphMemory(params, states, rates.new_tensor(step, dtype=torch.float64))
         if self.memory is None:
             self.memory, self.loaded, self.rates = now.copy(), rates, rates.clone()
         self.memory.load(now)
         return self.memory
 
-    def _replay(self, memory: Memory, first: int, last: int) -> int:
+    def _replay(self, memory: GraphMemory, first: int, last: int) -> int:
         """Take steps in the graph's memory; return the first that is still to take."""
         for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
             rates = self.optimizer.learning_rates(step)
@@ -136,7 +136,7 @@ class Graphed(Stepper[Program]):
             replay()
         return last
 
-    def _record(self, memory: Memory, batch: Any, shapes: tuple[Any, ...]) -> bool:
+    def _record(self, memory: GraphMemory, batch: Any, shapes: tuple[Any, ...]) -> bool:
         """Record a step on batches of some shapes; return whether that could be done."""
         own, before = _like(batch), memory.copy()
         try:
@@ -150,7 +150,7 @@ class Graphed(Stepper[Program]):
         memory.load(before)
         return not self.impossible
 
-    def _step(self, memory: Memory, batch: Any) -> None:
+    def _step(self, memory: GraphMemory, batch: Any) -> None:
         """Take a step in the graph's memory."""
         params, states = dict(memory.params), dict(memory.states)
         taker = copy(self.plain)  # a fresh one: it must not cache what depends on the rates
@@ -158,7 +158,7 @@ class Graphed(Stepper[Program]):
         taker.take(params, states, cast("int", memory.step), batch)
         # Copies: a state may be the old parameter itself, or another state.
         after = {name: _clones(state) for name, state in states.items()}
-        memory.load(Memory(params, after, memory.step + 1))
+        memory.load(GraphMemory(params, after, memory.step + 1))
 
 
 def _tensors(batch: Any) -> list[Tensor]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Step:
+class DescentStep:
     """One step: where it begins, and by how much each weight moves; all by weight."""
 
     number: int
@@ -55,7 +55,7 @@ class Descent:
     """The steps on a formula, up to the first that is not finite."""
 
     formula: Formula
-    steps: tuple[Step, ...]
+    steps: tuple[DescentStep, ...]
 
     @property
     def points(self) -> list[dict[str, float]]:
@@ -70,7 +70,7 @@ class Descent:
 
 def descend(formula: Formula, start: Mapping[str, float], lr: float, steps: int) -> Descent:
     """Return gradient descent from a start: the plain rule, weight - lr * gradient."""
-    taken: list[Step] = []
+    taken: list[DescentStep] = []
     weights = dict(start)
     while len(taken) < steps and (not taken or taken[-1].finite):
         taken.append(_step(formula, len(taken) + 1, weights, lr))
@@ -84,7 +84,7 @@ def losses_at(formula: Formula, weights: Mapping[str, Numbers | float]) -> Numbe
         return forward(formula.nodes, {n: np.float64(w) for n, w in weights.items()})[-1]
 
 
-def _step(formula: Formula, number: int, weights: Mapping[str, float], lr: float) -> Step:
+def _step(formula: Formula, number: int, weights: Mapping[str, float], lr: float) -> DescentStep:
     point = {name: np.float64(value) for name, value in weights.items()}
     with np.errstate(all="ignore"):
         values = forward(formula.nodes, point)
@@ -97,7 +97,7 @@ def _step(formula: Formula, number: int, weights: Mapping[str, float], lr: float
     }
     move = {name: lr * slope for name, slope in gradient.items()}
     updated = {name: value - move[name] for name, value in weights.items()}
-    return Step(number, weights, float(values[-1]), gradient, move, updated)
+    return DescentStep(number, weights, float(values[-1]), gradient, move, updated)
 
 
 @dataclass(frozen=True)

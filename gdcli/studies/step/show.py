@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from gdcli.runs.csv_read import Value
-    from gdcli.studies.step.descent import Descent, Step
+    from gdcli.studies.step.descent import Descent, DescentStep
 
 MARGIN = 0.15  # around what must be in the picture, of its size
 FAR = 100  # times the first step: a minimum that is further away is not waited for
@@ -169,12 +169,12 @@ def print_descent(descent: Descent, form: str, console: Console) -> None:
             console.print(line, soft_wrap=True)
 
 
-def step_rows(steps: Sequence[Step]) -> list[dict[str, Value]]:
+def step_rows(steps: Sequence[DescentStep]) -> list[dict[str, Value]]:
     """Return a row for each step and weight."""
     return [row for step in steps for row in _rows(step)]
 
 
-def _rows(step: Step) -> Iterator[dict[str, Value]]:
+def _rows(step: DescentStep) -> Iterator[dict[str, Value]]:
     for name, weight in step.weights.items():
         yield {
             "step": step.number,
