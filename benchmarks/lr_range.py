@@ -29,7 +29,7 @@ import numpy as np
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
 from gdcli.experiment.experiment import Experiment, Given, read
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.lr_range.search import SettingRange, range_test
 from gdcli.studies.lr_range.show import answer
 from gdcli.studies.options import Compute, RangeTest

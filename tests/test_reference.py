@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gdcli.experiment.toml import load
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.runs.verify import verify
 
 ROOT = Path(__file__).parents[1]

@@ -11,8 +11,7 @@ prepare_process()
 
 from gdcli.executors.execute import execute  # noqa: E402
 from gdcli.experiment.experiment import Experiment, Given, read  # noqa: E402 -- after the environment
-from gdcli.runs.options import RunOptions  # noqa: E402
-from gdcli.runs.progress import Silent  # noqa: E402
+from gdcli.runs.options import RunOptions, Silent  # noqa: E402
 from gdcli.runs.run import Run  # noqa: E402
 from gdcli.runs.table import header, tables_of  # noqa: E402
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.experiment.experiment import Experiment
-    from gdcli.runs.progress import Progress
+    from gdcli.runs.options import Progress
     from gdcli.runs.table import TableName
 
 ROWS = 100_000  # of a block that is read at a time

@@ -74,9 +74,7 @@ class Composed(Method):
         groups = groups_of(self.groups, FOR) if self.groups else ()
         if wrong := unmatched(groups, about.kind, FOR):
             raise wrong
-        from gdcli.asks import Passing  # noqa: PLC0415 -- only where it trains
-
-        part: Any = Passing(about)  # type: ignore[arg-type]  # nobody is asked yet
+        part: Any = _assembly().Passing(about)  # nobody is asked yet
         whole = self._whole(about.kind).init(params, part)
         return {"whole": whole, "kind": self._kinds(params, about)}
 
@@ -100,10 +98,8 @@ class Composed(Method):
     def _asked(  # noqa: PLR0913, PLR0917 -- those of a method, and what is asked of the whole
         self, what: str, params: Params, state: State, ask: Ask, lr: Array, step: int
     ) -> tuple[Params, State]:
-        from gdcli.asks import Remembered  # noqa: PLC0415 -- only where it trains
-
         # The parts want the gradient at the same point: it is computed, and charged, once.
-        asked = Remembered(ask)
+        asked = _assembly().Remembered(ask)
         found, whole = getattr(self._whole(ask.kind), what)(params, state["whole"], asked, lr, step)
         return found, {**state, "whole": whole}
 
@@ -121,8 +117,6 @@ class Composed(Method):
 
         The engine puts tensors in place of numbers, which the parts have checked before.
         """
-        from gdcli.assembly import Routed, Wrapped  # noqa: PLC0415 -- only where it trains
-
         made: tuple[Any, ...] = vars(self)["_made"]
         now = [copy(part) for part in made]
         for part, instance in zip(self.parts, now, strict=True):
@@ -131,10 +125,10 @@ class Composed(Method):
         whole, owner, before = self._rule(now[0], kind), self.owners(kind), {self.parts[0].name}
         for part, instance in zip(self.parts[1:], now[1:], strict=True):
             if isinstance(instance, Wrapper):
-                whole = Wrapped(wrapper=instance, inner=whole)
+                whole = _assembly().Wrapped(wrapper=instance, inner=whole)
                 continue
             names = frozenset(name for name in kind if owner[name].name in before)
-            whole = Routed(first=whole, rest=self._rule(instance, kind), names=names)
+            whole = _assembly().Routed(first=whole, rest=self._rule(instance, kind), names=names)
             before.add(part.name)
         return whole
 
@@ -153,11 +147,10 @@ class Composed(Method):
         return found
 
     def _rule(self, instance: Any, kind: Mapping[str, Kind]) -> Method:
-        from gdcli.assembly import Grouped, method_of  # noqa: PLC0415 -- only where it trains
-
-        if not self.groups:
-            return method_of(instance)
-        return Grouped(inner=method_of(instance), groups=groups_of(self.groups, FOR), kind=kind)
+        whole: Method = _assembly().method_of(instance)
+        if self.groups:
+            whole = _assembly().Grouped(inner=whole, groups=groups_of(self.groups, FOR), kind=kind)
+        return whole
 
     def _own(self, part: Part) -> dict[str, Any]:
         """Return the values of a part's fields. The gradient is clipped before the parts see it."""
@@ -167,6 +160,13 @@ class Composed(Method):
             if (part.name, f.name) in self.flat
         }
         return own if part.wraps else {**own, "weight_decay": self.weight_decay}
+
+
+def _assembly() -> Any:
+    """Return the module of methods made of others: only where a rule trains is it needed."""
+    from gdcli import assembly  # noqa: PLC0415
+
+    return assembly
 
 
 def compose(parts: Sequence[Part], where: str) -> type[Composed]:

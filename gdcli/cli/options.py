@@ -34,7 +34,7 @@ from gdcli.runs.options import fail_on_words
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from gdcli.runs.progress import Progress
+    from gdcli.runs.options import Progress
 
 P = ParamSpec("P")
 T = TypeVar("T")

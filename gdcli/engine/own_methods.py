@@ -15,7 +15,7 @@ from gdcli.engine.layout import one_axis
 from gdcli.engine.methods import MethodSteps, StackedMethod
 from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.recorder import TrainingState
-from gdcli.engine.reference.ask import TrialAsk
+from gdcli.engine.trial_ask import TrialAsk
 from gdcli.experiment.grid import Trial
 from gdcli.experiment.training import Training
 from gdcli.fields import said
@@ -25,7 +25,7 @@ from gdcli.schedules.constant import Constant
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gdcli.engine.reference.ask import Slopes
+    from gdcli.engine.trial_ask import Slopes
     from gdcli.method import Kind, Method
     from gdcli.problem import Params
 

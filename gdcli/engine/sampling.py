@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gdcli.engine.growth import Growth
-    from gdcli.engine.plan import Plan
+    from gdcli.engine.plan import Growth, Plan
 
 FORMAT = "gdcli/1"
 BUFFER = 4  # numbers that Philox makes at a time: at this position all of them are used

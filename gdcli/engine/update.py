@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.experiment.scheduled import scheduled_field
+from gdcli.experiment.training import scheduled_field
 from gdcli.schedule import FeedbackSchedule
 from gdcli.schedules.constant import Constant
 

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
     from gdcli.executors.supervisor import Executor
     from gdcli.experiment.experiment import Experiment
-    from gdcli.runs.options import RunOptions
-    from gdcli.runs.progress import Progress
+    from gdcli.runs.options import Progress, RunOptions
 
 
 class Outcome(NamedTuple):

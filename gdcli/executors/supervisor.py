@@ -27,8 +27,7 @@ from gdcli.runs.work import plan_for
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from gdcli.runs.options import RunOptions
-    from gdcli.runs.progress import Progress
+    from gdcli.runs.options import Progress, RunOptions
     from gdcli.runs.run import Run
 
 Owned: TypeAlias = Literal["memory", "data", "fingerprint"]

@@ -23,9 +23,16 @@ from gdcli.catalog.user_code import absolute, name_in, relative
 from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.axis import expand, one, one_or_vary, text, texts
 from gdcli.experiment.grid import Axes, Grid, Where, default_lr, digest
-from gdcli.experiment.scheduled import BATCH_SIZE, WEIGHT_DECAY, table_text
-from gdcli.experiment.scheduled import spelt as scheduled_spelt
-from gdcli.experiment.training import BUDGETS, Training, measures_named, spelt
+from gdcli.experiment.training import (
+    BATCH_SIZE,
+    BUDGETS,
+    WEIGHT_DECAY,
+    Training,
+    measures_named,
+    spelt,
+    table_text,
+)
+from gdcli.experiment.training import schedules_spelt as scheduled_spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.measure import OF_EVERY_RUN
 from gdcli.optimizer import Rule

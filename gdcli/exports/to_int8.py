@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.weights import integers_of, layers_of
+from gdcli.engine.initial import integers_of, layers_of
 from gdcli.errors import UserError
 from gdcli.exports.exporter import WeightsExporter
 from gdcli.exports.to_npz import npz

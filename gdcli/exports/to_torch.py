@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import precision
-from gdcli.engine.weights import state_dict
+from gdcli.engine.initial import state_dict
 from gdcli.errors import UserError
 from gdcli.exports.exporter import WeightsExporter
 from gdcli.problem import Network, StatefulNetwork

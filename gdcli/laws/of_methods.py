@@ -14,7 +14,7 @@ from torch.utils import _pytree as trees
 from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.catalog.composed import Composed, Part, compose
 from gdcli.engine.own_methods import why_not_mapped
-from gdcli.engine.reference.ask import TrialAsk
+from gdcli.engine.trial_ask import TrialAsk
 from gdcli.errors import UserError
 from gdcli.experiment.grid import default_lr
 from gdcli.experiment.training import Training

@@ -14,8 +14,7 @@ from gdcli.errors import UserError
 from gdcli.fields import shortened, show, suggestion
 from gdcli.measure import LOSS_NAMES
 from gdcli.numbers import all_digits, for_json
-from gdcli.report.charts.chart import MOST_LINES
-from gdcli.report.charts.scale import SHARES
+from gdcli.report.charts.chart import MOST_LINES, SHARES
 from gdcli.report.charts.terminal import PlotCurve, plot
 from gdcli.report.console import literal, picture_width, print_lines
 from gdcli.report.text_tables import (

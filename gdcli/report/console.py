@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from gdcli.numbers import compact
-from gdcli.runs.progress import Progress, Silent
+from gdcli.runs.options import Progress, Silent
 from gdcli.stdout import results
 
 if TYPE_CHECKING:

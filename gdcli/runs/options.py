@@ -1,11 +1,14 @@
-"""Where and how an experiment runs: the options, the part of `--shard`, the name of a run."""
+"""Where and how an experiment runs: the options, the part of `--shard`, the name of a run.
+
+And what reports how far a run has come while it is computed.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 from annotated_types import Ge
 
@@ -169,3 +172,41 @@ def checked_name(name: str, where: str) -> str:
         what = f"{show(name)} cannot name a run"
         raise UserError(where, what, "take 1 to 100 of A-Z a-z 0-9 . _ -, not . or - first")
     return name
+
+
+class Progress(Protocol):
+    """Receives every piece of work as it is done, and shows what it likes."""
+
+    def start(self, total: int) -> None:
+        """Begin: `total` trial-steps are to be done."""
+
+    def advance(self, label: str, steps: int, loss: float | None = None) -> None:
+        """Add trial-steps done by the trials named `label`; `loss` is their lowest loss."""
+
+    def note(self, line: str) -> None:
+        """Show a note, such as that the run waits for another process."""
+
+    def warn(self, line: str) -> None:
+        """Show what went wrong without ending the run, such as a trial that failed."""
+
+    def stop(self) -> None:
+        """End, whether the work is done or not."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, total: int) -> None:
+        """Show nothing."""
+
+    def advance(self, label: str, steps: int, loss: float | None = None) -> None:
+        """Show nothing."""
+
+    def note(self, line: str) -> None:
+        """Show nothing."""
+
+    def warn(self, line: str) -> None:
+        """Show nothing."""
+
+    def stop(self) -> None:
+        """Show nothing."""

@@ -6,8 +6,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from gdcli.engine.batch import batches_of, check_rules
-from gdcli.engine.branching import longer_runs
+from gdcli.engine.batch import batches_of, check_rules, longer_runs
 from gdcli.engine.device import resolve
 from gdcli.engine.examples import MOST_HELD, examples_of, is_streamed
 from gdcli.engine.families.find import check_trial, needs_torch, on_torch

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from gdcli.engine.batch import TrialBatch
-    from gdcli.runs.progress import Progress
+    from gdcli.runs.options import Progress
 
 
 def check_files(run: RunFolder) -> Iterator[CheckResult]:

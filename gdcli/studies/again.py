@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from gdcli.runs.progress import Progress
+    from gdcli.runs.options import Progress
 
     Arrays = dict[str, NDArray[Any]]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gdcli.engine.recorder import BatchHistory
     from gdcli.engine.train import OnRecord
     from gdcli.problem import Data
-    from gdcli.runs.progress import Progress
+    from gdcli.runs.options import Progress
     from gdcli.studies.options import Compute
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gdcli.asks import OfGradient
+from gdcli.assembly import OfGradient
 
 if TYPE_CHECKING:
-    from gdcli.asks import Answer
+    from gdcli.assembly import Answer
     from gdcli.method import Ask
     from gdcli.problem import Array, Params
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt
 
-from gdcli.asks import OfGradient
+from gdcli.assembly import OfGradient
 
 if TYPE_CHECKING:
-    from gdcli.asks import Answer
+    from gdcli.assembly import Answer
     from gdcli.method import Ask
     from gdcli.problem import Array, Params
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Lt
 
-from gdcli.asks import Changed, Remembered
+from gdcli.assembly import Changed, Remembered
 from gdcli.method import Wrapper
 from gdcli.trees import zeros
 
 if TYPE_CHECKING:
-    from gdcli.asks import Answer
+    from gdcli.assembly import Answer
     from gdcli.method import About, Ask, Method, State
     from gdcli.problem import Array, Params
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge
 
 from gdcli.arrays import plus
-from gdcli.asks import OfGradient
+from gdcli.assembly import OfGradient
 from gdcli.trees import norm
 
 if TYPE_CHECKING:
-    from gdcli.asks import Answer
+    from gdcli.assembly import Answer
     from gdcli.method import Ask
     from gdcli.problem import Array, Params
 

@@ -15,8 +15,7 @@ from gdcli.analysis.diagnosis.diagnosis import Diagnosis
 from gdcli.cli.app import main
 from gdcli.executors.execute import execute
 from gdcli.report.results import diagnoses_of
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.table import FACTS
 from gdcli.runs.trials import read_trials
 from tests.grids import experiment

@@ -25,8 +25,7 @@ from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.report.results import diagnoses_of
 from gdcli.report.why import explanation, why_rows
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 
 FILE = Path(__file__).parents[2] / "experiments" / "edge-of-stability.toml"

@@ -14,8 +14,7 @@ from gdcli.executors.execute import execute
 from gdcli.report.results import diagnoses_of
 from gdcli.runs import manifest
 from gdcli.runs.csv_read import Value
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 
 GIVEN: dict[str, Value] = {

@@ -12,8 +12,7 @@ from pandas.testing import assert_frame_equal
 
 from gdcli import Run, UserError, load
 from gdcli.executors.execute import execute
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from tests.cli.command_line import Shell
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run
 from tests.grids import experiment

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from gdcli.asks import Passing, same
-from gdcli.assembly import Elementwise
+from gdcli.assembly import Elementwise, Passing, same
 from gdcli.catalog.catalog import OPTIMIZERS, name_of, owned
 from gdcli.catalog.user_code import Stranger, Untrusted, absolute, name_in, parts_of, relative
 from gdcli.errors import UserError

@@ -18,7 +18,7 @@ from gdcli.engine.sampling import Orders
 from gdcli.engine.steps.cuda_graph import Graphed
 from gdcli.engine.steps.stepper import Stepper, Stepwise
 from gdcli.engine.update import StackedOptimizer
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.explore.dynamics import explore
 from gdcli.studies.options import Compute, DataMap
 from tests.engine.test_contract import NOISY, SMALL, methods

@@ -22,8 +22,7 @@ from gdcli.experiment.grid import Axes, Grid
 from gdcli.experiment.training import Training
 from gdcli.problem import Analytic, Array, Batch, Data, Params
 from gdcli.runs import atomic
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment, train_experiment
 
 TABLES = ("curves.csv", "summary.csv")

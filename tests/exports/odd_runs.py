@@ -9,8 +9,7 @@ from typing import Any
 from gdcli.executors.execute import execute
 from gdcli.runs import manifest
 from gdcli.runs.folder import RunFolder
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 from tests.run_folders import Made, write_run
 

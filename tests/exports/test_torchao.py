@@ -10,10 +10,9 @@ import pytest
 import torch
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.initial import module_of
-from gdcli.engine.weights import integers_of, layers_of
+from gdcli.engine.initial import integers_of, layers_of, module_of
 from gdcli.problem import Data, Network
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.options import Compute
 from gdcli.studies.training import layout_of, train
 from tests.cli.keep.test_export_int8 import predict

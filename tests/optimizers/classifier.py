@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gdcli import trees
-from gdcli.engine.reference.ask import TrialAsk
+from gdcli.engine.trial_ask import TrialAsk
 from gdcli.method import Method
 from tests.optimizers.stacked import Stack, given
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdcli.engine.reference.ask import TrialAsk
 from gdcli.engine.sampling import signs
+from gdcli.engine.trial_ask import TrialAsk
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import greatest_bound_of
-from gdcli.engine.reference.ask import TrialAsk
+from gdcli.engine.trial_ask import TrialAsk
 from gdcli.experiment.grid import Trial
 from gdcli.method import Method
 from gdcli.optimizers.finito import Finito

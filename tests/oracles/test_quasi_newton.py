@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gdcli.engine.reference.ask import TrialAsk
+from gdcli.engine.trial_ask import TrialAsk
 from gdcli.method import Method
 from gdcli.optimizers._line_search import Batch, line, strong_wolfe
 from gdcli.optimizers.gauss_newton import GaussNewton

@@ -16,8 +16,7 @@ from gdcli.errors import UserError
 from gdcli.executors.execute import Outcome, check, execute
 from gdcli.experiment.experiment import Experiment
 from gdcli.runs import fingerprint
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.run import Run
 from tests.grids import experiment
 

@@ -10,8 +10,7 @@ import pytest
 
 from gdcli.executors.execute import execute
 from gdcli.runs.folder import RunFolder, State, state_of
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 from tests.runs.test_atomic_claims import another
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from gdcli.executors.execute import execute
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 from tests.runs.command import gdcli, tables
 

@@ -11,9 +11,8 @@ import pytest
 from gdcli.errors import UserError
 from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
-from gdcli.runs.options import RunOptions
+from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.others import merge
-from gdcli.runs.progress import Silent
 from gdcli.runs.store import Shard, Store
 from tests.grids import experiment
 

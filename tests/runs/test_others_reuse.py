@@ -14,9 +14,8 @@ from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.errors import UserError
 from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
-from gdcli.runs.options import RunOptions
+from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.others import reusing
-from gdcli.runs.progress import Silent
 from gdcli.runs.store import Shard, Store
 from gdcli.runs.work import BatchRunner
 from tests.grids import experiment

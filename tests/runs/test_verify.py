@@ -15,8 +15,7 @@ from gdcli.experiment.experiment import Experiment
 from gdcli.measure import Column
 from gdcli.runs import differences, manifest
 from gdcli.runs.differences import CheckResult, Difference
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.verify import verify, verify_against
 from tests.grids import experiment
 

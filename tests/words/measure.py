@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.diagnosis.evidence import Evidence
+from gdcli.analysis.diagnosis.verdict import Evidence
 from gdcli.analysis.theory import RunConstants
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import loop_for
@@ -24,8 +24,7 @@ from gdcli.executors.execute import execute
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Trial
 from gdcli.runs import manifest
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.trials import read_trials
 from gdcli.schedule import Schedule
 from tests.grids import experiment

@@ -24,7 +24,7 @@ from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import BatchHistory
 from gdcli.problem import Batch
 from gdcli.problems.yolo26 import PARTS, Yolo26
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.landscape.surface import landscape
 from gdcli.studies.options import Compute, View
 from tests.engine.test_recorder_checkpoint import Memory, Stopped

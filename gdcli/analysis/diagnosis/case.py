@@ -11,14 +11,17 @@ from itertools import pairwise
 from math import inf, isfinite, prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
 from gdcli.analysis.diagnosis.verdict import (
     AVERAGES,
     CLOSE,
     LINEAR,
     SAME,
     SHARE_ROUNDING,
+    DescentSettings,
+    Evidence,
+    Known,
     Limits,
+    Observed,
 )
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.examples import load
 from gdcli.engine.families.on_numpy import AnalyticFamily, LinearModelFamily
-from gdcli.engine.own_rules import check_own_rule, why_alone
-from gdcli.engine.refusals import check_rule
+from gdcli.engine.refusals import check_own_rule, check_rule, why_alone
 from gdcli.engine.theory.curvature import Least
 from gdcli.engine.theory.noise_floor import Floor, floors
 from gdcli.method import Method

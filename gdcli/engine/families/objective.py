@@ -23,6 +23,7 @@ from gdcli.engine.layers.modules import PureModule, penalised
 from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layout import Pieces, pieces
 from gdcli.engine.sampling import layer_seed, settling
+from gdcli.engine.trial_ask import norm
 from gdcli.problem import (
     Analytic,
     Batch,
@@ -391,9 +392,3 @@ class OfStatefulNetwork(Objective[StatefulNetwork]):
 def tensors(arrays: Batch, device: Torch) -> Tensors:
     """Return NumPy arrays by name as tensors of a device."""
     return {name: device.array(array) for name, array in arrays.items()}
-
-
-def norm(gradient: Tensors) -> Tensor:
-    """Return the Euclidean norm over all parameters."""
-    squares = [(slope**2).sum() for slope in gradient.values()]
-    return torch.stack(squares).sum().sqrt()

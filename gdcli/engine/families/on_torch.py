@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
-    from gdcli.engine.programs.first_axis import FirstAxisProgram
+    from gdcli.engine.programs.program import FirstAxisProgram
     from gdcli.engine.programs.vmap import Mapping
     from gdcli.engine.theory.baseline import Baseline
     from gdcli.experiment.grid import Trial

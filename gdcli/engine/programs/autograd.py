@@ -16,8 +16,7 @@ from gdcli.engine.initial import module_of
 from gdcli.engine.layers.modules import PureModule, penalised
 from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layout import BENT, pieces
-from gdcli.engine.programs.first_axis import FirstAxisProgram
-from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses
+from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses, FirstAxisProgram
 from gdcli.engine.programs.vmap import OneByOne, as_differentiated, hessian_product, stacked
 from gdcli.engine.sampling import layer_seed, settling
 

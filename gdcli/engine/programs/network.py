@@ -15,8 +15,7 @@ from gdcli.engine.layers.modules import penalised
 from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layers.stacked import stacked
 from gdcli.engine.layout import BENT, Pieces, pieces
-from gdcli.engine.programs.first_axis import FirstAxisProgram
-from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses
+from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses, FirstAxisProgram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

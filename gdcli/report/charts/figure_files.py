@@ -13,8 +13,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from warnings import catch_warnings, filterwarnings
 
 from gdcli.numbers import distinct_labels, rounded
-from gdcli.report.charts.chart import DIVERGED, MOST_LINES, Chart, HeatMap, Line, Panel
-from gdcli.report.charts.scale import LANE, Axis, axis_for, axis_of, rate_ticks
+from gdcli.report.charts.chart import (
+    DIVERGED,
+    LANE,
+    MOST_LINES,
+    Axis,
+    Chart,
+    HeatMap,
+    Line,
+    Panel,
+    axis_for,
+    axis_of,
+    rate_ticks,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -18,8 +18,21 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from gdcli.numbers import distinct_labels, rounded
-from gdcli.report.charts.chart import DIVERGED, MOST_LINES, NOT_FINITE, Chart, HeatMap, Line, Panel
-from gdcli.report.charts.scale import Axis, axis_for, axis_of, rate_ticks, steps, tick_labels
+from gdcli.report.charts.chart import (
+    DIVERGED,
+    MOST_LINES,
+    NOT_FINITE,
+    Axis,
+    Chart,
+    HeatMap,
+    Line,
+    Panel,
+    axis_for,
+    axis_of,
+    rate_ticks,
+    steps,
+    tick_labels,
+)
 from gdcli.report.console import has_colors, picture_width, print_lines
 from gdcli.report.text_tables import TextColumn, blocks
 

@@ -20,8 +20,7 @@ from gdcli.analysis.theory import RunConstants
 from gdcli.catalog.classes import classes_by, import_part
 from gdcli.report.charts.chart import Chart
 from gdcli.report.charts.charts import MetricOfRun
-from gdcli.report.page.content import Thinned
-from gdcli.report.page.html import PACKAGE
+from gdcli.report.page.content import PACKAGE, Thinned
 
 if TYPE_CHECKING:
     from gdcli.runs.csv_read import Value

@@ -10,13 +10,17 @@ from gdcli.analysis.theory import RunConstants
 from gdcli.fields import counted
 from gdcli.report.charts.charts import MetricOfRun, read_source
 from gdcli.report.page.content import (
+    DRAWING,
+    asset,
     chart_content,
     content,
     curve_metrics,
+    document,
     embedded,
+    rendered,
+    scripts_of,
     thinned_curves,
 )
-from gdcli.report.page.html import DRAWING, asset, document, rendered, scripts_of
 from gdcli.report.page.page_view import Content, PageRun, PageView, page_views
 from gdcli.runs.manifest import read as read_manifest
 from gdcli.runs.trials import STATUSES, read_curves

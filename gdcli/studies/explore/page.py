@@ -16,8 +16,7 @@ import numpy as np
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.examples import load
 from gdcli.fields import counted
-from gdcli.report.page.content import embedded, plain_or_none
-from gdcli.report.page.html import DRAWING, document, scripts_of
+from gdcli.report.page.content import DRAWING, document, embedded, plain_or_none, scripts_of
 from gdcli.runs.manifest import command
 from gdcli.studies.explore.files import REGIONS, in_percent
 from gdcli.studies.explore.show import columns_of, count_rows, labels_of, target_columns

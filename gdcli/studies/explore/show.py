@@ -9,7 +9,7 @@ from rich.text import Text
 
 from gdcli.fields import counted
 from gdcli.numbers import all_digits, csv_line, rounded
-from gdcli.report.charts.scale import SHARES, scale_of
+from gdcli.report.charts.chart import SHARES, scale_of
 from gdcli.report.charts.terminal import TERMINAL_COLORS, Frame, scatter
 from gdcli.report.console import picture_width, print_lines
 from gdcli.report.dry_run import trial_labels, trial_rows

@@ -13,9 +13,8 @@ import numpy as np
 from rich.text import Text
 
 from gdcli.numbers import all_digits, for_json, rounded
-from gdcli.report.charts.chart import MOST_LINES
+from gdcli.report.charts.chart import MOST_LINES, Scale, scale_of
 from gdcli.report.charts.figure_files import COLORS
-from gdcli.report.charts.scale import Scale, scale_of
 from gdcli.report.charts.terminal import DOTS, HEIGHT, LETTERS, TERMINAL_COLORS, Cell, Frame
 from gdcli.report.console import has_colors, picture_width, print_lines
 from gdcli.report.dry_run import trial_labels, trial_rows

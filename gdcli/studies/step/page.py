@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.report.page.content import embedded, plain_or_none
-from gdcli.report.page.html import DRAWING, document, scripts_of
+from gdcli.report.page.content import DRAWING, document, embedded, plain_or_none, scripts_of
 from gdcli.runs.manifest import command
 from gdcli.studies.landscape.section import colours
 from gdcli.studies.step.descent import Link, explain, losses_at, torch_script

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gdcli.fields import counted
 from gdcli.numbers import distinct_labels
-from gdcli.report.charts.scale import Scale
+from gdcli.report.charts.chart import Scale
 from gdcli.report.charts.terminal import DOTS, HEIGHT, TERMINAL_COLORS, Cell, Frame, PlotCurve, plot
 from gdcli.report.console import has_colors, picture_width
 from gdcli.report.text_tables import print_rows, write_lines

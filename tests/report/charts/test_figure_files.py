@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from gdcli.analysis.best import Candidate
 from gdcli.analysis.quantiles import Spread, spread
-from gdcli.report.charts.chart import MOST_LINES, Chart, HeatMap, Line, Panel, Square
+from gdcli.report.charts.chart import MOST_LINES, Chart, HeatMap, Line, Panel, Square, axis_of
 from gdcli.report.charts.charts import (
     MetricOfRun,
     curves,
@@ -34,7 +34,6 @@ from gdcli.report.charts.figure_files import (
     figure_bytes,
     style,
 )
-from gdcli.report.charts.scale import axis_of
 from tests.run_folders import Made, grid, write_run
 
 Kind: TypeAlias = Callable[[MetricOfRun], Chart | HeatMap]

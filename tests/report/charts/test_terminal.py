@@ -10,8 +10,7 @@ import pytest
 from rich.console import Console
 
 from gdcli.analysis.quantiles import Spread
-from gdcli.report.charts.chart import Chart, Line, Panel
-from gdcli.report.charts.scale import axis_of, tick_labels
+from gdcli.report.charts.chart import Chart, Line, Panel, axis_of, tick_labels
 from gdcli.report.charts.terminal import picture_lines, print_picture
 
 

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from gdcli.report.charts.chart import MOST_LINES
-from gdcli.report.charts.scale import scale_of, steps
+from gdcli.report.charts.chart import MOST_LINES, scale_of, steps
 from gdcli.report.charts.terminal import BLANK, HEIGHT, LETTERS, TERMINAL_COLORS, PlotCurve, plot
 
 WIDTH = 80

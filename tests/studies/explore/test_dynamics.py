@@ -18,7 +18,7 @@ from gdcli.engine.families.find import program_for, starting_point
 from gdcli.errors import UserError
 from gdcli.problem import Data, LinearModel
 from gdcli.problems.mlp import Mlp
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.explore.dynamics import Dynamics, Exploration, explore, flipped, labels_of
 from gdcli.studies.explore.files import (
     REGIONS,

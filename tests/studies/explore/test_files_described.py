@@ -20,7 +20,7 @@ from gdcli.datasets.described import Described, described
 from gdcli.datasets.matrices import LARGE
 from gdcli.engine.examples import examples_of
 from gdcli.report.console import console
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.explore import page
 from gdcli.studies.explore.dynamics import Exploration, explore, labels_of
 from gdcli.studies.explore.files import read_explored, write

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 from scipy.stats import poisson
 
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.files import _at_least, label_noise, precision_and_recall
 from gdcli.studies.explore.show import print_exploration

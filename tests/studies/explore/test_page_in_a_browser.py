@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.page import page_bytes
 from gdcli.studies.options import Compute, DataMap

@@ -10,7 +10,7 @@ import pytest
 
 from gdcli.errors import UserError
 from gdcli.report.page.run_page import page_bytes
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.files import write
 from gdcli.studies.explore.show import tables_of

@@ -14,7 +14,7 @@ import pytest
 
 from gdcli.report.charts.terminal import HEIGHT
 from gdcli.report.console import console
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.explore import page
 from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.files import REGIONS

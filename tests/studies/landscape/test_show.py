@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gdcli.report.dry_run import trial_labels
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.landscape.show import (
     MOST_NAMED,
     _look,

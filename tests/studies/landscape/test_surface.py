@@ -12,7 +12,7 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import objective_of, starting_point
 from gdcli.engine.families.objective import tensors
 from gdcli.errors import UserError
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.landscape.surface import (
     Landscape,
     Plane,

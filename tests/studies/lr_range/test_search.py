@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gdcli.errors import UserError
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import Silent
 from gdcli.studies.lr_range.search import (
     AROUND,
     MOST_STEPS,

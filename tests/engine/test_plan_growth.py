@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.engine.growth import growth_of
-from gdcli.engine.plan import Plan
+from gdcli.engine.plan import Plan, growth_of
 from gdcli.engine.sampling import Orders
 from gdcli.errors import UserErrors
 from gdcli.schedules.cosine import Cosine

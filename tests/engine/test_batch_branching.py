@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 
-from gdcli.engine.batch import batches_of
-from gdcli.engine.branching import longer_runs, shared_steps
+from gdcli.engine.batch import batches_of, longer_runs, shared_steps
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.errors import UserErrors
 from gdcli.executors.execute import execute
 from gdcli.runs.csv_read import lines_of
-from gdcli.runs.options import RunOptions
-from gdcli.runs.progress import Silent
+from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 
 WSD: dict[str, Any] = {

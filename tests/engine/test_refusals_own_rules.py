@@ -11,7 +11,7 @@ import pytest
 from gdcli import trees
 from gdcli.catalog.catalog import OPTIMIZERS
 from gdcli.engine.own_methods import why_not_mapped
-from gdcli.engine.own_rules import check_own_rule, why_alone, why_not_elementwise
+from gdcli.engine.refusals import check_own_rule, why_alone, why_not_elementwise
 from gdcli.errors import UserError
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer, State
@@ -220,7 +220,7 @@ def test_gdclis_own_rules_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None
     def tried(*_: Any) -> str:
         return "it is tried"
 
-    monkeypatch.setattr("gdcli.engine.own_rules.why_not_elementwise", tried)
+    monkeypatch.setattr("gdcli.engine.refusals.why_not_elementwise", tried)
     monkeypatch.setattr("gdcli.engine.own_methods.why_not_mapped", tried)
     why_alone.cache_clear()
     for name in ("adam", "muon", "muon+adamw+ema"):

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor
 
-from gdcli.engine.families.objective import norm
 from gdcli.engine.sampling import signs
 from gdcli.method import Kind
 from gdcli.problem import Params
@@ -156,3 +155,9 @@ def _pulled(slopes: tuple[Tensor, ...], leaves: Params, along: list[Tensor]) -> 
         return {name: torch.zeros_like(leaf) for name, leaf in leaves.items()}
     found = torch.autograd.grad(slopes, list(leaves.values()), along, materialize_grads=True)
     return dict(zip(leaves, found, strict=True))
+
+
+def norm(gradient: Params) -> Tensor:
+    """Return the Euclidean norm over all parameters."""
+    squares = [(slope**2).sum() for slope in gradient.values()]
+    return torch.stack(squares).sum().sqrt()
