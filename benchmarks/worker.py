@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.workload import Task
-from gdcli.engine.environment import SETTINGS
+from gdcli.runs.process import SETTINGS
 
 OURS = "gdcli"
 MODULES = {

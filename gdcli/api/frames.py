@@ -16,7 +16,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gdcli.engine.environment import SETTINGS
 from gdcli.errors import RunError, UserError
 from gdcli.experiment.axis import one
 from gdcli.experiment.toml import dump
@@ -26,6 +25,7 @@ from gdcli.runs import manifest
 from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.lookup import any_folder_of, folder_of
 from gdcli.runs.options import RunOptions, checked_name
+from gdcli.runs.process import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

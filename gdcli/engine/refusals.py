@@ -262,7 +262,7 @@ def keeps_numbers(rule: Rule) -> bool:
     try:
         with np.errstate(all="ignore"):
             first, second = _seeded(tried), _seeded(tried)
-    except Exception:  # noqa: BLE001 -- what it raises is told where it is tried in a stack
+    except Exception:  # noqa: BLE001 -- why_alone says what it raises
         return False
     return not isinstance(first, str) and not all(
         np.array_equal(a, b, equal_nan=True) for a, b in zip(first, second, strict=True)

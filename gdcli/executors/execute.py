@@ -16,8 +16,8 @@ from gdcli.executors.supervisor import RunMonitor, executor_of, supervise
 from gdcli.fields import show
 from gdcli.runs import manifest
 from gdcli.runs.fingerprint import remember
+from gdcli.runs.process import patience
 from gdcli.runs.run import Run, finished_unread, folder_of
-from gdcli.runs.signals import patience
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

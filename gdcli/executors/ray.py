@@ -20,13 +20,12 @@ from urllib.parse import urlsplit
 
 from gdcli import __version__
 from gdcli.datasets.contents import human
-from gdcli.engine.environment import SETTINGS
 from gdcli.engine.estimate import stack_memory
 from gdcli.errors import RunError, UserError
 from gdcli.executors.supervisor import Executor, WorkerDied
 from gdcli.executors.worker import compute, job_of
 from gdcli.fields import show
-from gdcli.runs.signals import SIGNALS, Interrupted
+from gdcli.runs.process import SETTINGS, SIGNALS, Interrupted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

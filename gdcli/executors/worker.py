@@ -37,8 +37,8 @@ from gdcli.fields import said
 from gdcli.problem import Data
 from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.options import RunOptions
+from gdcli.runs.process import shielded
 from gdcli.runs.run import Run
-from gdcli.runs.signals import shielded
 from gdcli.runs.spec import differences, line, sources_of
 
 if TYPE_CHECKING:

@@ -48,10 +48,10 @@ FOLDERS = (
     *("optimizers", "problem", "problems", "schedules", "wrappers"),
 )
 FILES = (
-    *("arrays.py", "asks.py", "assembly.py", "formula.py", "measure.py", "method.py"),
-    *("mapped.py", "optimizer.py", "schedule.py", "trees.py"),
+    *("arrays.py", "assembly.py", "formula.py", "measure.py", "method.py"),
+    *("mapped.py", "optimizer.py", "parameter_groups.py", "schedule.py", "trees.py"),
     *("catalog/catalog.py", "catalog/composed.py", "experiment/grid.py"),
-    *("experiment/scheduled.py", "runs/csv_write.py", "runs/table.py", "runs/work.py"),
+    *("experiment/training.py", "runs/csv_write.py", "runs/table.py", "runs/work.py"),
 )
 OPENBLAS = "scipy_openblas_get_corename64_"  # as the wheels of NumPy bring it along
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.runs.signals import SIGNALS
+from gdcli.runs.process import SIGNALS
 from tests.cli.command_line import Shell
 
 

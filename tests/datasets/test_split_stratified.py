@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 
 from gdcli.datasets.cells import Classes, collected
 from gdcli.datasets.split import shares, stratified
-from gdcli.engine.class_weights import class_counts
+from gdcli.engine.examples import class_counts
 from gdcli.errors import UserError
 from gdcli.problem import Data, Problem
 from gdcli.problems.cnn import Cnn

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from gdcli.engine.environment import SETTINGS
 from gdcli.runs.folder import State, state_of
+from gdcli.runs.process import SETTINGS
 from tests.ray.cluster import LOOPBACK, Nodes, cluster
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.families.on_torch import TorchFamily
-    from gdcli.engine.programs.program import FirstAxisProgram
+    from gdcli.engine.programs.vmap import FirstAxisProgram
     from gdcli.experiment.grid import Trial
     from gdcli.problem import Data, Network, Params, Problem
 

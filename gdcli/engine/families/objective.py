@@ -9,15 +9,8 @@ import torch
 
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import add_to, mean_of, scaled
-from gdcli.engine.class_weights import (
-    HITS,
-    class_weights,
-    counts_of,
-    hits,
-    recalled,
-    weighted,
-)
 from gdcli.engine.criteria import TrialCriterion
+from gdcli.engine.examples import HITS, class_weights, counts_of, hits, recalled, weighted
 from gdcli.engine.initial import module_of
 from gdcli.engine.layers.modules import PureModule, penalised
 from gdcli.engine.layers.quantized import rounding_of

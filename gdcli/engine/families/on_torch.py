@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
-    from gdcli.engine.programs.program import FirstAxisProgram
-    from gdcli.engine.programs.vmap import Mapping
+    from gdcli.engine.programs.vmap import FirstAxisProgram, Mapping
     from gdcli.engine.theory.baseline import Baseline
     from gdcli.experiment.grid import Trial
     from gdcli.method import Kind

@@ -9,15 +9,21 @@ import torch
 
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import add_to, mean_of, scaled
-from gdcli.engine.class_weights import HITS, class_weights, counts_of, recalled
 from gdcli.engine.criteria import TrialCriterion
 from gdcli.engine.device import give_back
+from gdcli.engine.examples import HITS, class_weights, counts_of, recalled
 from gdcli.engine.initial import module_of
 from gdcli.engine.layers.modules import PureModule, penalised
 from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layout import BENT, pieces
-from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses, FirstAxisProgram
-from gdcli.engine.programs.vmap import OneByOne, as_differentiated, hessian_product, stacked
+from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses
+from gdcli.engine.programs.vmap import (
+    FirstAxisProgram,
+    OneByOne,
+    as_differentiated,
+    hessian_product,
+    stacked,
+)
 from gdcli.engine.sampling import layer_seed, settling
 
 if TYPE_CHECKING:

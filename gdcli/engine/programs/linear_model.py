@@ -19,7 +19,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, add_to, parts
-from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_counts, hits, weighted
+from gdcli.engine.examples import BALANCED, HITS, balanced, class_counts, hits, weighted
 from gdcli.engine.layout import NARROWEST
 from gdcli.engine.programs.program import (
     CHUNK,

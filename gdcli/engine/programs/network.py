@@ -8,14 +8,15 @@ import numpy as np
 import torch
 
 from gdcli.datasets.out_of_core import add_to
-from gdcli.engine.class_weights import BALANCED, HITS, balanced, class_weights, counts_of, hits
 from gdcli.engine.criteria import CRITERIA, CrossEntropy, WeightedCrossEntropy, one_hot
 from gdcli.engine.device import give_back
+from gdcli.engine.examples import BALANCED, HITS, balanced, class_weights, counts_of, hits
 from gdcli.engine.layers.modules import penalised
 from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layers.stacked import stacked
 from gdcli.engine.layout import BENT, Pieces, pieces
-from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses, FirstAxisProgram
+from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses
+from gdcli.engine.programs.vmap import FirstAxisProgram
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -1,28 +1,22 @@
-"""The contract of a stacked program: losses and gradients of many trials at once.
-
-Programs on torch whose parameters have the trials on their first axis share the rest.
-"""
+"""The contract of a stacked program: losses and gradients of many trials at once."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, streamed
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.device import NumPy
 from gdcli.engine.hessian import HessianEigenvalues
-from gdcli.engine.layout import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from gdcli.engine.device import Device
     from gdcli.engine.layout import TrialLayout
@@ -231,36 +225,3 @@ def _largest(array: Array) -> Array:
     """Return the largest absolute value of each column, shape (..., 1, columns)."""
     xp = namespace(array)
     return xp.max(xp.abs(array), axis=-2, keepdims=True)
-
-
-class FirstAxis(Stack, ABC):
-    """Parameters of shape (trials, ...), by name."""
-
-    def broadcast(self, values: Tensor, param: Tensor) -> Tensor:
-        """Return values with an axis for each of the parameter's own."""
-        return values.view(-1, *[1] * (param.ndim - 1))
-
-    def sum_per_trial(self, array: Tensor) -> Tensor:
-        """Return the sum over all axes but the trials."""
-        return array.flatten(1).sum(1)
-
-    def flatten(self, params: Params) -> Tensor:
-        """Return the parameters one after another, in the order of their names."""
-        return torch.cat([param.flatten(1) for param in params.values()], 1)
-
-    def unflatten(self, vectors: Tensor, params: Params) -> Params:
-        """Return the part of each parameter, in its shape."""
-        sizes = [param[0].numel() for param in params.values()]
-        parts = torch.split(vectors, sizes, 1)
-        return {n: part.view_as(p) for (n, p), part in zip(params.items(), parts, strict=True)}
-
-
-class FirstAxisProgram(FirstAxis, Program, ABC):
-    """A program on torch."""
-
-    pieces = Pieces()  # how many examples are computed at a time: all, unless it is configured
-
-    def configured(self, pieces: Pieces, quantize_from_step: int) -> Self:
-        """Return this program, once it is made, with the size of its pieces and its switch."""
-        self.pieces, self.quantize_from_step = pieces, quantize_from_step
-        return self

@@ -1,7 +1,8 @@
 """How a function of one trial is computed for all trials: together by vmap, or one by one.
 
 Whether trials can be computed together is tried on a few examples. Derivatives by torch.func come
-without the import of torch's compiler, which they never use.
+without the import of torch's compiler, which they never use. Programs whose parameters have the
+trials on their first axis share the rest.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
 
 from gdcli.datasets.out_of_core import some_of
+from gdcli.engine.layout import Pieces
+from gdcli.engine.programs.program import Program, Stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch import Tensor
 
     from gdcli.engine.initial import Start
     from gdcli.engine.programs.autograd import AutogradProgram
@@ -336,3 +341,36 @@ def stacked(trees: Sequence[Any]) -> Any:
     if isinstance(first, tuple):
         return tuple(stacked(parts) for parts in zip(*trees, strict=True))
     return torch.stack([tree.detach() for tree in trees])
+
+
+class FirstAxis(Stack, ABC):
+    """Parameters of shape (trials, ...), by name."""
+
+    def broadcast(self, values: Tensor, param: Tensor) -> Tensor:
+        """Return values with an axis for each of the parameter's own."""
+        return values.view(-1, *[1] * (param.ndim - 1))
+
+    def sum_per_trial(self, array: Tensor) -> Tensor:
+        """Return the sum over all axes but the trials."""
+        return array.flatten(1).sum(1)
+
+    def flatten(self, params: Params) -> Tensor:
+        """Return the parameters one after another, in the order of their names."""
+        return torch.cat([param.flatten(1) for param in params.values()], 1)
+
+    def unflatten(self, vectors: Tensor, params: Params) -> Params:
+        """Return the part of each parameter, in its shape."""
+        sizes = [param[0].numel() for param in params.values()]
+        parts = torch.split(vectors, sizes, 1)
+        return {n: part.view_as(p) for (n, p), part in zip(params.items(), parts, strict=True)}
+
+
+class FirstAxisProgram(FirstAxis, Program, ABC):
+    """A program on torch."""
+
+    pieces = Pieces()  # how many examples are computed at a time: all, unless it is configured
+
+    def configured(self, pieces: Pieces, quantize_from_step: int) -> Self:
+        """Return this program, once it is made, with the size of its pieces and its switch."""
+        self.pieces, self.quantize_from_step = pieces, quantize_from_step
+        return self

@@ -29,7 +29,8 @@ from gdcli.engine.families.objective import (
 )
 from gdcli.engine.layout import TrialLayout
 from gdcli.engine.plan import CAUSES, Plan, Watched, plan_of, watched
-from gdcli.engine.programs.program import Evaluation, FirstAxis
+from gdcli.engine.programs.program import Evaluation
+from gdcli.engine.programs.vmap import FirstAxis
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
 from gdcli.engine.reference.steps import OfTrial, Rates, steps_of
 from gdcli.engine.sampling import Orders

@@ -8,7 +8,7 @@ import numpy as np
 
 from gdcli.datasets.out_of_core import total
 from gdcli.datasets.sparse import Sparse
-from gdcli.engine.class_weights import class_counts, class_weights, weighted
+from gdcli.engine.examples import class_counts, class_weights, weighted
 from gdcli.engine.theory.curvature import DEGENERATE, MOST_FEATURES
 from gdcli.engine.theory.newton import minimize
 from gdcli.problem import LinearModel, Network, OfClasses

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from gdcli.datasets.out_of_core import in_parts, total
-from gdcli.engine.class_weights import class_weights, classes_in, weighted
+from gdcli.engine.examples import class_weights, classes_in, weighted
 from gdcli.engine.theory.newton import minimize
 from gdcli.problem import Analytic, LinearModel
 

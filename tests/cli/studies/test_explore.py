@@ -17,7 +17,7 @@ from gdcli.cli.studies import ExploreFiles
 from gdcli.engine.examples import load
 from gdcli.engine.families.find import family_of
 from gdcli.fields import options_of
-from gdcli.runs.signals import Interrupted
+from gdcli.runs.process import Interrupted
 from gdcli.studies.explore import dynamics
 from gdcli.studies.options import Compute, DataMap
 from tests.cli.command_line import Shell

@@ -1,4 +1,7 @@
-"""Signals that ask a process to end: the first lets the batches in hand be finished."""
+"""What a process that computes needs: its environment, and what signals do to it.
+
+The first signal that asks it to end lets the batches in hand be finished.
+"""
 
 from __future__ import annotations
 
@@ -93,3 +96,13 @@ def shielded() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+# One thread a process, and one path through MKL for all shapes: otherwise the bits of a trial
+# depend on its neighbours. NumPy and torch read them when they are imported.
+SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "MKL_CBWR": "AUTO",
+}

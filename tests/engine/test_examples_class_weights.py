@@ -12,8 +12,15 @@ from sklearn.linear_model import LogisticRegression as Oracle
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.utils.class_weight import compute_class_weight
 
-from gdcli.engine.class_weights import balanced, class_counts, class_weights, classes_in, recalled
-from gdcli.engine.examples import examples_of, load
+from gdcli.engine.examples import (
+    balanced,
+    class_counts,
+    class_weights,
+    classes_in,
+    examples_of,
+    load,
+    recalled,
+)
 from gdcli.engine.families.find import (
     check_trial,
     family_of,
