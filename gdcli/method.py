@@ -136,7 +136,7 @@ class Method(Rule):
     ) -> tuple[Params, State]:
         """Return the direction and the next state; `step` does params -= lr * direction.
 
-        `step` counts from 1. A method whose steps are no such thing has a `step` of its own.
+        `step` counts from 1. A method whose steps are not such a product has a `step` of its own.
         """
         raise NotImplementedError
 

@@ -19,6 +19,9 @@ from gdcli.problem import Array
 State: TypeAlias = dict[str, Array]
 
 
+OF_EVERY_RULE = ("weight_decay", "clip_norm")  # the fields that every rule has
+
+
 @dataclass(frozen=True)
 class Rule:
     """What every update rule has: a frozen dataclass whose fields are its options."""

@@ -53,7 +53,7 @@ PHRASES = (
     Phrase(r"\bthat is none\b", NONE, "fall over the last quarter, over the level, that is none"),
     Phrase(r"\bwhich is none of\b", NONE, "its shape is 10 x 5 x 4, which is none of labels"),
     Phrase(
-        r"(?<!\bthere )\bis no (feature|finite|IDX|image|matrix|number|plain|power|single|table)\b",
+        r"(?<!\bthere )\b(is|are) no (?!(better|faster|larger|longer|lower|more|shorter)\b)",
         NONE,
         "a weight or the loss is no number any more",
     ),

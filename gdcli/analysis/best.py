@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.analysis.quantiles import Spread, median, spread
 from gdcli.measure import SETTINGS
+from gdcli.optimizer import OF_EVERY_RULE
 from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import TrialResult, Trials
 
@@ -147,7 +148,6 @@ def settings_of(trials: Sequence[TrialResult]) -> tuple[Setting, ...]:
 
 
 KIND = ("method", "batch_size", "optimizer", "problem")
-OPTIMIZERS = ("weight_decay", "clip_norm")  # varied settings of every optimizer
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ def problem_of(names: Sequence[str], setting: Setting) -> str:
 def _is_of_the_problem(name: str) -> bool:
     """Return whether a setting is an option of the problem that was varied."""
     own = {column.name for column in SETTINGS}
-    return name not in (*own, *OPTIMIZERS) and "." not in name
+    return name not in (*own, *OF_EVERY_RULE) and "." not in name
 
 
 def _said(values: Mapping[str, Value]) -> str:

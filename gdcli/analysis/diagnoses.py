@@ -391,7 +391,7 @@ class EdgeOfStability(NamedTuple):
 def edge_of_stability(diagnosis: RateDiagnosis) -> EdgeOfStability | None:
     """Return where a setting is; None where its sharpness was not measured or has no edge.
 
-    Of trials that diverged nothing is said: sharpness at one point is no proof of why.
+    Of trials that diverged nothing is said: sharpness at one point does not prove why.
     """
     expected = diagnosis.expected
     if expected is None or not expected.edge or diagnosis.lost:

@@ -17,10 +17,11 @@ from gdcli.analysis.best import Candidate, Setting
 from gdcli.analysis.quantiles import median
 from gdcli.analysis.theory import RunConstants
 from gdcli.numbers import settings_in_words
+from gdcli.optimizer import OF_EVERY_RULE
 from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import Curve, TrialResult, Trials, read_curves, seconds_of
 
-SOLVER = ("method", "batch_size", "optimizer", "schedule", "weight_decay", "clip_norm")
+SOLVER = ("method", "batch_size", "optimizer", "schedule", *OF_EVERY_RULE)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from gdcli.engine.theory.curvature import Curvature
 from gdcli.engine.theory.noise_floor import Floor
 from gdcli.errors import UserError
 from gdcli.fields import Option, options_of
+from gdcli.optimizer import OF_EVERY_RULE
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
@@ -199,9 +200,6 @@ def _largest_root(total: float, product: float) -> float:
     return (abs(total) + math.sqrt(square)) / 2
 
 
-COMMON = ("weight_decay", "clip_norm")  # settings of every optimizer, named without it
-
-
 class Expectation(NamedTuple):
     """What is known of a setting; None is what is not."""
 
@@ -255,7 +253,7 @@ def _component(given: Mapping[str, Value], what: str, known: Catalogue[Any]) -> 
     kind, options = rule
     fields: dict[str, Any] = {}
     for option in options:
-        column = option.field if option.field in COMMON else f"{name}.{option.field}"
+        column = option.field if option.field in OF_EVERY_RULE else f"{name}.{option.field}"
         if (value := given.get(column)) is not None:
             fields[option.field] = option.read(str(value), column)
     return kind(**fields)

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 from gdcli.catalog import user_code
 from gdcli.catalog.classes import NAME, document_line, import_part, only_class, parsed
-from gdcli.catalog.composed import SHARED, Composed, Part, compose, grouped
+from gdcli.catalog.composed import Composed, Part, compose, grouped
 from gdcli.catalog.user_code import TORCH, is_file, is_own, name_in, parts_of
 from gdcli.errors import UserError
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.measure import Measure
 from gdcli.method import Wrapper
-from gdcli.optimizer import Optimizer, Rule, State
+from gdcli.optimizer import OF_EVERY_RULE, Optimizer, Rule, State
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
 from gdcli.words import entry_meant
@@ -256,7 +256,7 @@ class Catalogue(Generic[T]):
         raise UserError(where, f"there is no {self.word} {show(reference)}", hint)
 
     def _own(self, reference: str, where: str) -> type[T]:
-        """Return a class of the user's own, whose name is no other's: results tell by it."""
+        """Return a class of the user's own, whose name no other has: results tell by it."""
         if (name := name_in(reference)) in self.names():
             what = f"{show(reference)} would be called {name}, as another {self.word} is"
             raise UserError(where, what, "give it another name")
@@ -304,7 +304,9 @@ def _part(part: str, whole: str, where: str) -> Part:
             if (name := next(known, ""))
             else "take one of gdcli's"
         )
-        raise UserError(where, f"torch moves the parameters of {part} itself: it is no part", fix)
+        raise UserError(
+            where, f"torch moves the parameters of {part} itself: it cannot be a part", fix
+        )
     if is_own(part):
         return Part(name_in(part), _own_part(part, where))
     catalogue = catalogue_of(part)
@@ -362,7 +364,7 @@ def _owned(name: str, cls: type) -> Mapping[str, Owned]:
             if (part.name, option.field) in cls.flat
         }
     options = options_of(cls).values()
-    return {f"{name}.{o.name}": Owned(o, o.field) for o in options if o.field not in SHARED}
+    return {f"{name}.{o.name}": Owned(o, o.field) for o in options if o.field not in OF_EVERY_RULE}
 
 
 def grouped_rule(reference: str, rule: type[Rule], groups: str, where: str) -> type[Composed]:

@@ -33,7 +33,7 @@ def import_part(name: str) -> ModuleType:
         raise
     except Exception as error:
         file = PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
-        parsed(file)  # says what is no Python
+        parsed(file)  # says what is not Python
         where = error_place(error, {str(file)}) or f"{shown(file)}:1"
         raise UserError(where, f"importing it raised {in_line(error)}", "mend it") from error
 
@@ -146,7 +146,7 @@ def check_class(cls: type[Any]) -> None:
     """Raise UserError for a class whose fields cannot be options."""
     settings = vars(cls).get("__dataclass_params__")
     if settings is None or not settings.frozen:
-        what = f"its class {cls.__name__} is no frozen dataclass"
+        what = f"its class {cls.__name__} is not a frozen dataclass"
         raise UserError(class_place(cls), what, "write @dataclass(frozen=True) above it")
     for field in fields(cls):
         if field.default is MISSING and field.default_factory is MISSING:
@@ -158,7 +158,7 @@ def check_class(cls: type[Any]) -> None:
     try:
         options = options_of(cls).values()
     except Exception as error:
-        what = f"its fields are no options: {said(error)}"
+        what = f"its fields are not options: {said(error)}"
         raise UserError(class_place(cls), what, f"annotate them with {FIELDS}") from error
     for option in options:
         if option.kind not in KINDS:

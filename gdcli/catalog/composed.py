@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, get_type
 from gdcli.errors import UserError
 from gdcli.fields import LATER
 from gdcli.method import Kind, Method, Wrapper, takes_stacks
-from gdcli.optimizer import Rule
+from gdcli.optimizer import OF_EVERY_RULE, Rule
 from gdcli.parameter_groups import DECAY, RULE, groups_of, unmatched, value_of
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gdcli.problem import Array, Params
 
 FOR = "--for"
-SHARED = ("weight_decay", "clip_norm")  # fields of every rule: here they are those of the whole
 
 
 class Part(NamedTuple):
@@ -178,16 +177,16 @@ def compose(parts: Sequence[Part], where: str) -> type[Composed]:
 @cache
 def _made(parts: tuple[Part, ...]) -> type[Composed]:
     first = parts[0].kind
-    whole = {f.name: f for f in fields(first) if f.name in SHARED}
+    whole = {f.name: f for f in fields(first) if f.name in OF_EVERY_RULE}
     hints = get_type_hints(first, include_extras=True)
     own: list[tuple[str, Any, Any]] = [
-        (name, hints[name], field(default=whole[name].default)) for name in SHARED
+        (name, hints[name], field(default=whole[name].default)) for name in OF_EVERY_RULE
     ]
     flat: dict[tuple[str, str], str] = {}
     for part in parts:
         hints = get_type_hints(part.kind, include_extras=True)
         for f in fields(part.kind):
-            if not part.wraps and f.name in SHARED:
+            if not part.wraps and f.name in OF_EVERY_RULE:
                 continue
             name = f"{part.name.replace('-', '_')}__{f.name}"
             while name in flat.values() or not name.isidentifier():

@@ -276,7 +276,7 @@ def assignments(typed: Iterable[str], where: str) -> dict[str, str]:
 def checked_file(file: Path, endings: Sequence[str], option: str = "--output") -> Path:
     """Return a file that can be written; raises UserError for another ending, or no folder.
 
-    A file that exists is no mistake: it is replaced, as a picture that is drawn again is.
+    A file that exists is not a mistake: it is replaced, as a picture that is drawn again is.
     """
     given = show(str(file))
     if file.suffix.lower() not in endings:

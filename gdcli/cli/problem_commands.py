@@ -306,7 +306,7 @@ def _option_of(key: str) -> str:
 
 
 def _with_defaults(grid: Grid, names: tuple[str, ...]) -> Grid:
-    """Return a grid with the defaults of these options, which are no axes of it any more."""
+    """Return a grid with the defaults of these options, which are not axes of it any more."""
     axes, training = _reset(grid.axes, names), _reset(grid.training, names)
     gone = {*map(name_in, grid.axes.schedule)} - {*map(name_in, axes.schedule)}
     vary = {

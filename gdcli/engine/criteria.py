@@ -169,7 +169,7 @@ class TrialCriterion:
             self.name = {"mse": "mse_loss"}.get(given, given)
             self.function = cast("Function", getattr(functional, self.name, None))
             if not _is_loss(self.function):
-                what = f"its criterion {show(given)} is no loss of outputs and targets"
+                what = f"its criterion {show(given)} is not a loss of outputs and targets"
                 fix = "name one of torch.nn.functional, such as cross_entropy, mse, smooth_l1_loss"
                 raise UserError(name_of(problem), what, fix)
         elif callable(given):
@@ -382,7 +382,7 @@ def _check_cost(cost: TrialCriterion, z: Any, y: Tensor) -> None:
         raise ValueError(f"{cost.name} cannot be computed ({what})") from error
     if not isinstance(found, torch.Tensor) or found.ndim or not found.is_floating_point():
         shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
-        raise ValueError(f"{cost.name} gives {shape}, which is no mean over examples")
+        raise ValueError(f"{cost.name} gives {shape}, which is not a mean over examples")
 
 
 @lru_cache(maxsize=16)

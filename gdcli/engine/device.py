@@ -95,7 +95,7 @@ def resolve(name: str, *, networks: bool) -> str:
         meant = name.lower().replace("gpu", "cuda")
         known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", meant, re.ASCII)
         fix = f"did you mean '{meant}'?" if known else "give auto, cpu, cuda or cuda:0"
-        raise UserError("--device", f"{show(name)} is no device", fix)
+        raise UserError("--device", f"{show(name)} is not a device", fix)
     there = _devices()
     if name == "auto":
         return "cuda:0" if there else "cpu"

@@ -224,7 +224,7 @@ def parse(text: str) -> int:
     """Return the bytes of a size such as 4GB; raises UserError for another text."""
     found = SIZE.fullmatch(text.strip())
     if not found:
-        raise UserError("--memory", f"{show(text)} is no size", "give bytes, or 500MB, 4GB")
+        raise UserError("--memory", f"{show(text)} is not a size", "give bytes, or 500MB, 4GB")
     return int(float(found[1]) * UNITS[found[2].lower()])
 
 

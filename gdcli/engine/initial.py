@@ -53,7 +53,7 @@ def _written_copies(
 ) -> set[nn.Parameter]:
     """Return the parameters of copied layers that were written to after the copy.
 
-    torch registers nothing of a copy, and its first write is no draw. The same holds for a layer
+    torch registers nothing of a copy, and its first write is not a draw. The same holds for a layer
     that torch drew before the module was built, but such a layer is the same in every module.
     """
     # torch counts the writes to a tensor, and a copy begins with none.

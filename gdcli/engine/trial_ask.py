@@ -73,7 +73,7 @@ class TrialAsk:
 
         What the penalty's Hessian makes of the direction is added: its gradient there.
         J times a direction is the derivative along it of J' u, which is linear in u. Raises
-        NotImplementedError where the loss is no function of outputs.
+        NotImplementedError where the loss is not a function of outputs.
         """
         if self.outputs is None or self.cost is None:
             raise NotImplementedError

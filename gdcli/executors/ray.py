@@ -151,7 +151,7 @@ class Address:
         return RunError(f"{self.said_by}: {what}; {fix}")
 
     def give_up(self) -> None:
-        """End the process: Ray never stops joining what is no cluster, and ignores signals."""
+        """End the process: Ray never stops joining what is not a cluster, and ignores signals."""
         what = f"no Ray cluster answered at {self.text} in {LONGEST:g} seconds"
         with suppress(OSError):  # stderr may be closed
             os.write(2, f"error: {self.error(what)}\n".encode())

@@ -35,7 +35,7 @@ from gdcli.experiment.training import (
 from gdcli.experiment.training import schedules_spelt as scheduled_spelt
 from gdcli.fields import Option, options_of, show, squashed, suggestion
 from gdcli.measure import OF_EVERY_RUN
-from gdcli.optimizer import Rule
+from gdcli.optimizer import OF_EVERY_RULE, Rule
 from gdcli.parameter_groups import groups_of
 from gdcli.words import axis_meant, option_meant, option_named, value_meant
 
@@ -81,7 +81,7 @@ class Experiment:
     @property
     def varied(self) -> tuple[str, ...]:
         """The settings with a column of their own in the results, by name."""
-        own = [name for name in ("weight_decay", "clip_norm") if getattr(self.grid.axes, name)]
+        own = [name for name in OF_EVERY_RULE if getattr(self.grid.axes, name)]
         return (*self.grid.vary, *own)
 
     def tables(self) -> dict[str, dict[str, Any]]:
@@ -246,7 +246,7 @@ class _Reader:
             where = self.given.where(f"{part}{name}")
             option = known.get(name.replace("_", "-"))
             if option is None or option.field in values:
-                what = "is given twice" if option else "is no option here"
+                what = "is given twice" if option else "is not an option here"
                 fix = "give it once" if option else _place(name, known)
                 self.errors.append(UserError(where, f"{show(name)} {what}", fix))
                 continue
@@ -397,7 +397,7 @@ def _no_axis(
         fix = f"write --optimizer adamw+{owner}, or another rule before it"
         return UserError(where, f"no optimizer of the grid has the wrapper {owner}", fix)
     if "+" in owner:
-        what = f"{show(name)} is no setting: each part of {owner} has its own"
+        what = f"{show(name)} is not a setting: each part of {owner} has its own"
         return UserError(where, what, _of_part(name, owner.split("+"), rules))
     rest = name.removeprefix(owner)
     others = [n + rest for c in (OPTIMIZERS, SCHEDULES, WRAPPERS) for n in c.names() if rest]
@@ -432,7 +432,7 @@ def _zipped(names: object, vary: Mapping[str, Any], where: str) -> tuple[str, ..
         key = name.strip().replace("_", "-")
         if key not in axes:
             hint = suggestion(key, axes) or "name axes of the grid, such as lr,momentum.beta"
-            raise UserError(where, f"{show(name)} is no axis", hint)
+            raise UserError(where, f"{show(name)} is not an axis", hint)
         found.append(axes[key])
     if len(set(found)) != len(found) or len(found) < 2:
         raise UserError(

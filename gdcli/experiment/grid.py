@@ -20,7 +20,7 @@ from gdcli.experiment.axis import text
 from gdcli.experiment.training import BUDGETS, Training
 from gdcli.fields import AXIS, settings_of, show
 from gdcli.measure import RAW
-from gdcli.optimizer import Rule
+from gdcli.optimizer import OF_EVERY_RULE, Rule
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
 
@@ -352,7 +352,7 @@ class Grid:
 
         By the name of what varies: {"momentum.beta": "beta"}.
         """
-        shared = [name for name in ("weight_decay", "clip_norm") if getattr(self.axes, name)]
+        shared = [name for name in OF_EVERY_RULE if getattr(self.axes, name)]
         of_problem = {n: n.replace("-", "_") for n in self.vary if self._of_problem(n)}
         names = {("", ""): of_problem}
         for (axis, reference), rule in self.rules.items():
@@ -384,9 +384,7 @@ def setting(trial: Trial, name: str) -> Any:
         return getattr(trial.training, name)
     if not dot:
         field = field.replace("-", "_")
-        return getattr(
-            trial.optimizer if field in ("weight_decay", "clip_norm") else trial.problem, field
-        )
+        return getattr(trial.optimizer if field in OF_EVERY_RULE else trial.problem, field)
     for part in (trial.optimizer, trial.schedule):
         if own := owned(name_of(part), type(part)).get(f"{owner}.{field.replace('_', '-')}"):
             return getattr(part, own.field)

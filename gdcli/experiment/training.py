@@ -71,7 +71,7 @@ def _called(call: str, where: str) -> Schedule:
     """Return the schedule of "linear" or "linear(final=0.9)"."""
     match = CALL.fullmatch(call)
     if not match:
-        raise UserError(where, f"{show(call)} is no schedule", FORM)
+        raise UserError(where, f"{show(call)} is not a schedule", FORM)
     name, inner = match[1], match[2] or ""
     if is_own(name):
         fix = f"give {', '.join(SCHEDULES.names())}, or a plugin's"
@@ -88,7 +88,7 @@ def _called(call: str, where: str) -> Schedule:
         if option is None or not equals:
             names = ", ".join(known) or "none"
             fix = suggestion(field, known) or f"its options: {names}"
-            raise UserError(where, f"{show(part)} is no option of {name} and its value", fix)
+            raise UserError(where, f"{show(part)} is not an option of {name} and its value", fix)
         if option.field in values:
             raise UserError(where, f"{option.name} of {name} is given twice", "give it once")
         values[option.field] = one(raw.strip(), option, where)
@@ -128,7 +128,12 @@ MOST_STEPS = 2**53 - 1  # beyond it a float64 no longer counts in ones
 class Training:
     """Budget, recording, stopping and data order: the same for every trial of the grid."""
 
-    epochs: Annotated[int | None, "passes over the training data", Ge(1), Le(MOST_STEPS)] = None
+    epochs: Annotated[
+        int | None,
+        "steps for so many passes over the training data, with one gradient in each step",
+        Ge(1),
+        Le(MOST_STEPS),
+    ] = None
     steps: Annotated[int | None, "steps of training, instead of epochs", Ge(1), Le(MOST_STEPS)] = (
         None
     )
@@ -207,7 +212,7 @@ class Training:
         if WHOLE.fullmatch(self.record) and int(self.record) > 0:
             return int(self.record)
         fix = "give epoch, step, log, or a number of steps"
-        raise UserError(where, f"{show(self.record)} is no interval", fix)
+        raise UserError(where, f"{show(self.record)} is not an interval", fix)
 
 
 def spelt(measures: str) -> str:

@@ -27,8 +27,8 @@ LONGEST = 100  # characters of a folder's name before the trial's id, and of tha
 class Exporter:
     """A form that other tools read; the first line of its file's docstring is its help."""
 
-    endings: ClassVar[tuple[str, ...]] = ()  # of the file; none: the output is no file
-    place: ClassVar[str] = ""  # what the output is where it is no file: "a folder"
+    endings: ClassVar[tuple[str, ...]] = ()  # of the file; none: the output is not a file
+    place: ClassVar[str] = ""  # what the output is where it is not a file: "a folder"
     printed: ClassVar[bool] = False  # without an output it is printed
 
 

@@ -44,7 +44,7 @@ class ToCoefficients(WeightsExporter):
     printed = True
 
     def check(self, trial: Trial) -> None:
-        """Raise UserError for a trial that is no linear model of a table's columns."""
+        """Raise UserError for a trial that is not a linear model of a table's columns."""
         problem = trial.problem
         if not isinstance(problem, LinearModel):
             what = f"coefficients are of linear models, and {name_of(problem)} is none"

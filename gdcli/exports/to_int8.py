@@ -31,7 +31,7 @@ class ToInt8(WeightsExporter):
     endings = (".npz",)
 
     def check(self, trial: Trial) -> None:
-        """Raise UserError for a trial that is no network, or whose layers are no integers."""
+        """Raise UserError for a trial that is not a network, or whose layers are not integers."""
         layers_of(_rounded(trial), examples_of(trial))
 
     def content(self, weights: Weights) -> bytes:

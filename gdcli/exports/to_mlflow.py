@@ -72,7 +72,9 @@ def _check(uri: str) -> None:
     scheme, found, _ = uri.partition("://")
     if not found or scheme == "file":
         what = (
-            "is no address of MLflow's" if not found else "is a folder, which MLflow has given up"
+            "is not an address of MLflow's"
+            if not found
+            else "is a folder, which MLflow has given up"
         )
         fix = "give http://HOST:PORT, or sqlite:///mlflow.db for a file without a server"
         raise UserError(OUTPUT, f"{show(uri)} {what}", fix)

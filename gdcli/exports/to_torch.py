@@ -26,7 +26,7 @@ class ToTorch(WeightsExporter):
     endings = (".pt", ".pth")
 
     def check(self, trial: Trial) -> None:
-        """Raise UserError for a trial that is no network."""
+        """Raise UserError for a trial that is not a network."""
         if not isinstance(trial.problem, Network | StatefulNetwork):
             what = f"torch is of networks, and {name_of(trial.problem)} is none"
             raise UserError("--to", what, "give --to npz")

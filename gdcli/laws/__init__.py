@@ -1,4 +1,5 @@
-"""What every problem, optimizer and schedule must keep to, whoever wrote it: `gdcli check`.
+"""What every part of an experiment must keep to, whoever wrote it: `gdcli check`.
 
-The tests apply the same laws to gdcli's own problems, optimizers and schedules.
+Parts are problems, optimizers, wrappers, schedules and measures. The tests apply the same laws to
+gdcli's own.
 """

@@ -31,7 +31,7 @@ from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import default_lr
 from gdcli.experiment.training import Training
-from gdcli.fields import options_of, show
+from gdcli.fields import options_of, show, suggestion
 from gdcli.laws.law import (
     FEW,
     Broken,
@@ -465,8 +465,13 @@ def check(reference: str, where: str) -> dict[str, list[Kept]]:
         return {"optimizer": kept(_of_rule(OPTIMIZERS.find(reference, where)))}
     found = {c.word: c.find(reference, where) for c in catalogues if _has(c, reference, where)}
     if not found:
-        what = f"{show(reference)} holds no problem, optimizer, wrapper, schedule or measure"
-        raise UserError(where, what, "give a file that does; gdcli new writes one")
+        kinds = "problem, optimizer, wrapper, schedule or measure"
+        if is_file(reference):
+            what = f"{show(reference)} holds no {kinds}"
+            raise UserError(where, what, "give a file that does; gdcli new writes one")
+        names = [name for catalogue in catalogues for name in catalogue.names()]
+        what = f"there is no {kinds} {show(reference)}"
+        raise UserError(where, what, suggestion(reference, names) or "give a file or a name")
     return {word: kept(LAWS[word](cls)) for word, cls in found.items()}
 
 

@@ -20,7 +20,7 @@ class MADGRAD(Method):
     """param moves to start - sum / (cbrt(squares) + eps), by 1 - momentum of the way.
 
     `sum` and `squares` add up lr * sqrt(step) times grad and grad**2 (Defazio and Jelassi 2022,
-    algorithm 1). The rate stands under the cube root, so that a step is no direction times the
+    algorithm 1). The rate stands under the cube root, so that a step is not a direction times the
     rate. The authors' code adds eps to the rate; here, as in the paper, it does not. The
     learning rate of 1e-2 is theirs.
     """

@@ -136,7 +136,7 @@ def pair_of_runs(
 ) -> list[Row]:
     """Return the row of two settings of several runs: RUN, its best, or RUN:SETTING.
 
-    Raises UserError for what is no run or setting, and where both have not the same problem.
+    Raises UserError for what is not a run or setting, and where both have not the same problem.
     """
     return [_named_row(*(_of_runs(runs, text) for text in names))]
 

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 RATES = {  # columns of learning rates
     *("lr", "best_lr", "first_lr", "second_lr", "held_out_lr", "good_from", "good_to"),
-    *("suggested_lr", "best_held_lr", "diverges_from_lr"),
 }
 FACTORS = {"rate", "theory_rate"}  # columns of what a step multiplies something by
 
@@ -56,7 +55,7 @@ def texts_of(
 
     def text(name: str, value: Value) -> str:
         if isinstance(value, float) and name in RATES:
-            return known.get(value, rounded(value))  # nan is no key
+            return known.get(value, rounded(value))  # nan is not a key
         return factor(value) if isinstance(value, float) and name in FACTORS else rounded(value)
 
     return [{name: text(name, row[name]) for name in names} for row in rows]

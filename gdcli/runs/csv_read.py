@@ -131,7 +131,7 @@ class CsvFile:
         """Yield the rows, the header first, all of the header's length.
 
         A row whose first cell is not wanted is passed over unread. Raises UserError where the file
-        is missing, is no CSV, or has a row of another length, and RunError where it cannot be read.
+        is missing, is not CSV, or has a row of another length; RunError where it cannot be read.
         """
         lines = self._lines()
         counted = None if wanted is None else _Lines(lines, wanted)
@@ -167,7 +167,7 @@ class CsvFile:
                     row.refuse(f"it has {len(cells)} cells, the header {width}")
                 yield row
         except csv.Error as error:
-            Row(self.path, number.line_num, []).refuse(f"it is no CSV: {error}")
+            Row(self.path, number.line_num, []).refuse(f"it is not CSV: {error}")
         if width is None:
             Row(self.path, 1, []).refuse("it is empty")
 
@@ -305,7 +305,7 @@ def lines_of(part: bytes) -> dict[str, bytes]:
 
 
 def records(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines, those that a quoted line break splits as one, unless that is no end."""
+    """Yield lines, those that a quoted line break splits as one, unless that is not an end."""
     held: list[bytes] = []
     quotes = length = 0
     for line in lines:
@@ -325,7 +325,7 @@ def _trial_of(record: bytes) -> str:
 
 
 def cells(lines: bytes) -> list[list[str]]:
-    """Return the cells of lines; what is no UTF-8 in them is replaced, not refused."""
+    """Return the cells of lines; what is not UTF-8 in them is replaced, not refused."""
     text = io.StringIO(lines.decode(errors="replace"), newline="\n")
     try:
         return list(csv.reader(text))

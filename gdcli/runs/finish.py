@@ -17,6 +17,7 @@ from gdcli.experiment.axis import text
 from gdcli.experiment.grid import setting
 from gdcli.experiment.training import BUDGETS
 from gdcli.numbers import harmless
+from gdcli.optimizer import OF_EVERY_RULE
 from gdcli.runs import atomic, manifest
 from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.manifest import commit
@@ -53,7 +54,7 @@ def _quantized(trial: Trial) -> dict[str, Any]:
 
 def _options(experiment: Experiment) -> Iterator[str]:
     """Yield the varied options of the problem."""
-    others = ("weight_decay", "clip_norm", *BUDGETS)
+    others = (*OF_EVERY_RULE, *BUDGETS)
     yield from (n for n in experiment.varied if "." not in n and n not in others)
 
 

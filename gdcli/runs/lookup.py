@@ -9,7 +9,7 @@ from gdcli.errors import UserError
 from gdcli.fields import show, suggestion
 
 MARKS = ("summary.csv", "manifest.json", ".gdcli")  # a run has one of them from its first moment
-STUDY = "examples.csv"  # what gdcli explore leaves is no run
+STUDY = "examples.csv"  # what gdcli explore leaves is not a run
 
 
 def is_run(folder: Path) -> bool:

@@ -296,7 +296,7 @@ def _source(name: str, spec: dict[str, Any], options: RunOptions) -> ReusedRun:
         if (folder / ".gdcli").is_dir():
             break
     else:
-        what = f"{show(name)} is no run with its hidden folder .gdcli"
+        what = f"{show(name)} is not a run with its hidden folder .gdcli"
         raise UserError("--reuse", what, "give the folder of a run, or its name in --output")
     held = _spec(folder)
     kept = (

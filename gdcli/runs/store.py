@@ -88,7 +88,7 @@ def packed(shard: Shard, spec_id: str, index: int) -> list[bytes]:
 def read(file: Path, spec_id: str, index: int) -> Shard | None:
     """Return the shard of a batch's file, None unless it is there, whole and this batch's.
 
-    Reading stops at the first line of a file that is no shard, however large. Raises OSError.
+    Reading stops at the first line of a file that is not a shard, however large. Raises OSError.
     """
     try:
         with door.opened(file) as stream:

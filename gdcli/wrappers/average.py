@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Average(Wrapper):
     """average += (param - average) / step after each step (Polyak and Juditsky 1992, equation 2).
 
-    The starting point is no member, as in torch.optim.swa_utils.AveragedModel. The average is
+    The starting point is not a member, as in torch.optim.swa_utils.AveragedModel. The average is
     recorded and handed out; training goes on from the weights.
     """
 

@@ -96,5 +96,5 @@ def test_mistakes_are_told_in_the_command_lines_words(
 def test_a_problem_and_an_option_that_are_not_there_are_told() -> None:
     with pytest.raises(UserError, match="problem: there is no problem 'quadratci'; did you mean"):
         Experiment("quadratci")
-    with pytest.raises(UserError, match="--dimm: 'dimm' is no option here; did you mean 'dim'"):
+    with pytest.raises(UserError, match="--dimm: 'dimm' is not an option here; did you mean 'dim'"):
         Experiment("quadratic", dimm=3)

@@ -116,10 +116,10 @@ def test_the_manifest_has_a_command_that_does_the_same(tmp_path: Path) -> None:
     [
         ({"name": "../x"}, "--name: '../x' cannot name a run; take 1 to 100 of"),
         ({"workers": 0}, "--workers: 0 is less than 1; give an integer of at least 1"),
-        ({"device": "gpu"}, "--device: 'gpu' is no device; did you mean 'cuda'?"),
+        ({"device": "gpu"}, "--device: 'gpu' is not a device; did you mean 'cuda'?"),
         ({"engine": "fast"}, "--engine: 'fast' is not one of auto, reference; "),
         ({"overwrite": True, "retry_failed": True}, "--overwrite: --retry-failed keeps results"),
-        ({"reuse": ["x"]}, "--reuse: 'x' is no run with its hidden folder .gdcli; "),
+        ({"reuse": ["x"]}, "--reuse: 'x' is not a run with its hidden folder .gdcli; "),
         ({"memory": "1B"}, "--memory: "),
     ],
 )

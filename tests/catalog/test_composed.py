@@ -229,7 +229,7 @@ REFUSED = {
     "adamw+cautious+ema",
     "./jumps.py+cautious": "cautious changes the direction of a step, and jumps has none; leave "
     "cautious out, or put it around another optimizer",
-    "torch:Adam+ema": "torch moves the parameters of torch:Adam itself: it is no part; write "
+    "torch:Adam+ema": "torch moves the parameters of torch:Adam itself: it cannot be a part; write "
     "adam+ema",
     "momentum+sam+ema+accumulate": "sam asks at another point for batches that accumulate has left "
     "behind; write momentum+ema+accumulate+sam",

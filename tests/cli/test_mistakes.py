@@ -73,7 +73,7 @@ ONE = [
         ("run", "quadratic", "--optimizer", 'adam,"./a,b.py'),
         """--optimizer: '"./a,b.py' begins with a quote, but no value ends with it; close it at""",
     ),
-    (("run", "quadratic", "--zip", "lr,sed"), "--zip: 'sed' is no axis; did you mean 'seed'?"),
+    (("run", "quadratic", "--zip", "lr,sed"), "--zip: 'sed' is not an axis; did you mean 'seed'?"),
     (("run", "quadratic", "--name", "../up"), "--name: '../up' cannot name a run"),
     (("run", "quadratic", "--name", ""), "--name: '' cannot name a run"),
     (("run", "quadratic", "--save", "no/x.toml"), "--save: 'no/x.toml' is in no folder"),
@@ -127,7 +127,7 @@ def test_every_mistake_of_every_file_is_reported_before_anything_runs(shell: She
     worse = shell.write("worse.toml", "[problem]\nname = saddle\n")
     assert shell.refuses("sweep", good, bad, worse, "missing.toml") == [
         "bad.toml:4: lr: 0.0 is not more than 0; give a number of more than 0",
-        "bad.toml:5: sed: 'sed' is no option here; did you mean 'seed'?",
+        "bad.toml:5: sed: 'sed' is not an option here; did you mean 'seed'?",
         "worse.toml:2: invalid value; see https://toml.io",
         "missing.toml: no such file or directory; give the path of an experiment file",
     ]

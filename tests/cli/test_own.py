@@ -195,7 +195,10 @@ WRONG = {
         r"my_rule.py:\d+: it holds more than one optimizer: MyRule and Second; leave one",
     ),
     "abstract": (RULE.replace("update", "upgrade"), r"its class MyRule lacks update; see "),
-    "plain": (RULE.replace("@dataclass(frozen=True)", ""), r"MyRule is no frozen dataclass; write"),
+    "plain": (
+        RULE.replace("@dataclass(frozen=True)", ""),
+        r"MyRule is not a frozen dataclass; write",
+    ),
     "default": (
         RULE.replace(" = 0.5", "")
         .replace("(Optimizer)", "(Optimizer)")
@@ -206,7 +209,7 @@ WRONG = {
     "name": (RULE.replace("share: A", "_share: A"), r"its field '_share' cannot be an option"),
     "unknown": (
         RULE.replace("[float,", "[Folat,"),
-        r"its fields are no options: NameError: .*Folat",
+        r"its fields are not options: NameError: .*Folat",
     ),
     "escape": ("raise ValueError('\\x1b[31m[red]no[/red]')\n", r"ValueError: \\x1b\[31m\[red\]no"),
     "encoding": ("# coding: nonsense\n", r"my_rule.py:\d: it is not Python: .*nonsense"),

@@ -237,7 +237,7 @@ def test_a_copied_run_is_shown_without_torch(bowl: Shell) -> None:
         ),
         (("--view", "target"), "--view: the run has no target of its own; "),
         ((*TO_TARGET, "distanc=1"), "--target-metric: the run has no metric 'distanc'; did you"),
-        ((*TO_TARGET, "distance"), "--target-metric: 'distance' is no name and a number; "),
+        ((*TO_TARGET, "distance"), "--target-metric: 'distance' is not a name and a number; "),
         ((*TO_TARGET, "d=1", "--target-loss", "1"), "--target-metric: --target-loss is given"),
     ],
 )

@@ -61,7 +61,7 @@ def test_a_gpu_is_named_with_its_number() -> None:
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(UserError) as caught:
         resolve(name, networks=True)
-    expected = f"--device: '{name}' is no device; give auto, cpu, cuda or cuda:0"
+    expected = f"--device: '{name}' is not a device; give auto, cpu, cuda or cuda:0"
     assert str(caught.value) == expected
 
 

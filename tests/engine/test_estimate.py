@@ -53,7 +53,7 @@ def test_a_size_is_read(text: str, size: int) -> None:
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(UserError) as caught:
         parse(text)
-    assert str(caught.value) == f"--memory: '{text}' is no size; give bytes, or 500MB, 4GB"
+    assert str(caught.value) == f"--memory: '{text}' is not a size; give bytes, or 500MB, 4GB"
 
 
 @given(st.integers(0, 999 * 10**12))

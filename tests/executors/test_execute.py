@@ -411,8 +411,8 @@ MISTAKES: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
         "--batch-size: 355 is larger than the 354 training examples",
     ),
     "too little memory": ({}, {"memory": "10kB"}, "--memory: a trial of gd vanilla needs"),
-    "no size": ({}, {"memory": "much"}, "--memory: 'much' is no size"),
-    "no device": ({}, {"device": "gpu"}, "--device: 'gpu' is no device"),
+    "no size": ({}, {"memory": "much"}, "--memory: 'much' is not a size"),
+    "no device": ({}, {"device": "gpu"}, "--device: 'gpu' is not a device"),
     "a device that is not there": ({}, {"device": "cuda:99"}, "--device: cuda:99 is not there"),
     "too many points": (
         {"method": "sgd", "epochs": "100000", "record": "step"},

@@ -84,19 +84,19 @@ def test_every_mistake_is_reported_with_its_place() -> None:
         vary={"nothing": "1", "lr": "1,2"},
         zip=("lr,sed",),
     ) == (
-        "--problem dimm: 'dimm' is no option here; did you mean 'dim'?",
+        "--problem dimm: 'dimm' is not an option here; did you mean 'dim'?",
         "--problem condition: 'x' is not a number of at least 1; give a number of at least 1",
         "--lr: 0.0 is not more than 0 (in '0,1'); write 0.1",
-        "--epoch: 'epoch' is no option here; did you mean 'epochs'?",
+        "--epoch: 'epoch' is not an option here; did you mean 'epochs'?",
         "--optimizer: there is no optimizer 'adm'; did you mean 'adam'?",
         "--optimizer: there is no optimizer 'momentm'; did you mean 'momentum'?",
-        "--schedule: there is no schedule 'cosin'; did you mean 'cosine'?",
+        "--schedule: there is not a schedule 'cosin'; did you mean 'cosine'?",
         (
             "--vary nothing: there is no setting 'nothing' to vary; "
             "vary an option of the problem or of an optimizer"
         ),
         "--vary lr: lr is an axis already; write --lr with its values",
-        "--zip: 'sed' is no axis; did you mean 'seed'?",
+        "--zip: 'sed' is not an axis; did you mean 'seed'?",
     )
 
 
@@ -104,11 +104,11 @@ def test_every_mistake_is_reported_with_its_place() -> None:
     ("parts", "said"),
     [
         ({"problem": "quadratci"}, "no problem 'quadratci'; did you mean 'quadratic'?"),
-        ({"options": {"lr": 1}}, "'lr' is no option here; write it under [grid]"),
+        ({"options": {"lr": 1}}, "'lr' is not an option here; write it under [grid]"),
         ({"grid": {"batch-size": 1, "batch_size": 2}}, "'batch_size' is given twice"),
         ({"grid": {"steps": "2", "epochs": "3"}}, "both epochs (3) and steps (2)"),
         ({"grid": {"steps": "9007199254740992"}}, "more than 9007199254740991"),
-        ({"grid": {"record": "0"}}, "'0' is no interval"),
+        ({"grid": {"record": "0"}}, "'0' is not an interval"),
         ({"options": {"condition": "2"}, "vary": {"condition": "3,4"}}, "given twice"),
         ({"vary": {"condition": "3", "condition ": "4"}}, "no setting 'condition ' to vary"),
         ({"vary": {"momentum.beta": "0.5"}}, "add momentum to --optimizer"),

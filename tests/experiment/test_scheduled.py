@@ -72,7 +72,7 @@ def test_a_table_says_the_same(tmp_path: Path) -> None:
     [
         ("cosine", "'cosine' is not a setting and its schedule"),
         ("weight-decay=cosin", "did you mean 'cosine'?"),
-        ("weight-decay=cosine(", "'cosine(' is no schedule"),
+        ("weight-decay=cosine(", "'cosine(' is not a schedule"),
         ("weight-decay=cosine(final=2)", "2"),
         ("weight-decay=cosine(fin=0.2)", "'fin=0.2' is no option of cosine and its value"),
         ("weight-decay=cosine(final=0,final=1)", "final of cosine is given twice"),

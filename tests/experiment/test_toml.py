@@ -69,11 +69,11 @@ zip = "lr,sed"
 
 def test_every_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
     assert mistakes(tmp_path, MISTAKES) == [
-        ":3: dimm: 'dimm' is no option here; did you mean 'dim'?",
+        ":3: dimm: 'dimm' is not an option here; did you mean 'dim'?",
         ":4: condition: 'x' is not a number of at least 1; give a number of at least 1",
-        ":7: learning rate: 'learning rate' is no option here; did you mean 'lr'?",
+        ":7: learning rate: 'learning rate' is not an option here; did you mean 'lr'?",
         ":8: lr: 0.1 is given twice; give every value once",
-        ":10: epoch: 'epoch' is no option here; did you mean 'epochs'?",
+        ":10: epoch: 'epoch' is not an option here; did you mean 'epochs'?",
         (
             ":12: steps: true is not an integer of at least 1 and at most 9007199254740991; "
             "give an integer of at least 1 and at most 9007199254740991"
@@ -84,7 +84,7 @@ def test_every_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
             ":18: momentum.bet: there is no setting 'momentum.bet' to vary; "
             "did you mean 'momentum.beta'?"
         ),
-        ":14: zip: 'sed' is no axis; did you mean 'seed'?",
+        ":14: zip: 'sed' is not an axis; did you mean 'seed'?",
     ]
 
 
@@ -103,7 +103,10 @@ def test_every_mistake_is_reported_with_its_line(tmp_path: Path) -> None:
         ("[problem]\nname = 'saddle'\n[grid]\nlr = 1979-05-27", ":4: lr: 1979-05-27 is not"),
         ("[problem]\nname = 'saddle'\n[grid]\nseed = [1.5]", ":4: seed: 1.5 is not an integer"),
         ("[problem]\nname = 'saddle'\n[grid]\nmethod = []", ":4: method: the list is empty"),
-        ("[problem]\nname = 'saddle'\nlr = 1", ":3: lr: 'lr' is no option here; write it under"),
+        (
+            "[problem]\nname = 'saddle'\nlr = 1",
+            ":3: lr: 'lr' is not an option here; write it under",
+        ),
         (
             "[problem]\nname = 'saddle'\nspread = 1\n[grid]\nspread = 1",
             ":5: spread: 'spread' is no",
@@ -176,7 +179,7 @@ def test_a_setting_replaces_that_of_the_file(tmp_path: Path) -> None:
 def test_a_bad_setting_is_named_as_it_was_given(tmp_path: Path) -> None:
     text = '[problem]\nname = "quadratic"\n[grid]\nlr = 0\n'
     assert mistakes(tmp_path, text, {"lr": "x", "batch_size": "y", "dimm": "3"}) == [
-        "--set dimm: 'dimm' is no option here; did you mean 'dim'?",
+        "--set dimm: 'dimm' is not an option here; did you mean 'dim'?",
         "--set lr: 'x' is not a number of more than 0; give a number of more than 0",
         "--set batch_size: 'y' is not an integer of at least 1; give an integer of at least 1",
     ]

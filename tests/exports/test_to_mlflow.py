@@ -175,7 +175,9 @@ def test_an_experiment_that_was_deleted_is_not_written_to(tmp_path: Path, uri: s
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--output: 'mlruns' is no address of MLflow's; give http"):
+    with pytest.raises(
+        UserError, match="--output: 'mlruns' is not an address of MLflow's; give http"
+    ):
         ToMlflow().write(odd_run(tmp_path / "odd"), (), "mlruns", overwrite=False)
 
 

@@ -211,7 +211,7 @@ def test_a_run_that_cannot_be_reused_is_refused(
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     run(bowls("0.1"), tmp_path / "a")
     for name in ("", "nothing", str(tmp_path)):
-        with pytest.raises(UserError, match="is no run with its hidden folder"):
+        with pytest.raises(UserError, match="is not a run with its hidden folder"):
             run(bowls("0.2"), tmp_path / "new", name)
     shutil.rmtree(tmp_path / "a" / ".gdcli" / "shards")
     (tmp_path / "a" / ".gdcli" / "spec.json").unlink()

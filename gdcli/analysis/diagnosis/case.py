@@ -103,7 +103,7 @@ def _ahead(levels: Sequence[float]) -> float:
 
 FEWEST_POINTS = 7
 NOISY = 3  # times as large a fall is asked of a noisy loss
-WAVERS = 1e-6  # of the fall: a late rise that is no rounding
+WAVERS = 1e-6  # of the fall: a late rise that is not rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
 PART = 0.01  # of a loss, or of a limit: what is small beside it
 TENTH = 0.1  # of a known gap, or of a curvature: what is not small beside it

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from gdcli.analysis.diagnosis.verdict import Evidence
 
 STABLE = 1.5  # two estimates of the same pace may differ by this factor
-WIDEST = 2.0  # a range whose ends differ by more is no forecast
+WIDEST = 2.0  # a range whose ends differ by more is not a forecast
 LARGEST = 700.0  # powers of e that a float holds
 FEW_STEPS = 2
 NARROWEST = 1.15  # a range is at least this factor wide on both sides

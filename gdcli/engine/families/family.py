@@ -48,7 +48,6 @@ class Family(ABC, Generic[P]):
     """
 
     needs_torch: ClassVar[bool] = True  # wherever the problem runs
-    trains_alone: ClassVar[bool] = False  # a batch is one trial
     is_network: ClassVar[bool] = False  # it has layers of units
     reads_in_parts: ClassVar[bool] = False  # a file of examples may stay on disk
     has_examples: ClassVar[bool] = False  # the loss is a mean over examples with a target each

@@ -101,7 +101,7 @@ class Objective(Generic[P]):
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return what the problem predicts for a batch.
 
-        Raises NotImplementedError where the loss is no function of outputs.
+        Raises NotImplementedError where the loss is not a function of outputs.
         """
         raise NotImplementedError
 

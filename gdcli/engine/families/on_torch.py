@@ -241,7 +241,6 @@ class NetworkFamily(TorchFamily[Network]):
 class StatefulFamily(TorchFamily[StatefulNetwork]):
     """A module with a loss of its own: one trial a batch."""
 
-    trains_alone = True
     is_network = True
 
     def batch_limit(self, method: str) -> int:

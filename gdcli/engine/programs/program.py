@@ -38,7 +38,7 @@ class ExampleLosses(NamedTuple):
     """What each trial of a stack, padding included, makes of some consecutive training examples."""
 
     loss: Array  # (trials, examples), without the penalty
-    probability: Array | None  # (trials, classes, examples); None: the problem is no classifier
+    probability: Array | None  # (trials, classes, examples); None: the problem is not a classifier
 
 
 class Stack(ABC):
@@ -156,7 +156,7 @@ class Program(Stack):
     def gauss_newton_product(self, params: Params, direction: Params, batch: Any) -> Params:
         """Return J' H J times the direction, J of the outputs for a batch, H of the criterion.
 
-        Raises NotImplementedError where the loss is no function of outputs.
+        Raises NotImplementedError where the loss is not a function of outputs.
         """
         raise NotImplementedError
 
@@ -192,7 +192,7 @@ class Program(Stack):
     def per_example(self, params: Params) -> Iterator[ExampleLosses]:
         """Yield the losses of all training examples, in their order, some at a time.
 
-        Raises NotImplementedError where the loss is no mean over examples.
+        Raises NotImplementedError where the loss is not a mean over examples.
         """
         raise NotImplementedError
 

@@ -48,7 +48,7 @@ def obstacle(build: Build, data: Data, start: Start) -> str | None:
     """Return why a program cannot compute its trials together; None: it can.
 
     `build` makes the program of a number of trials that all begin at `start`. A loss that cannot be
-    computed for one trial either is no obstacle to stacking: then the trials fail by themselves.
+    computed for one trial either does not hinder stacking: then the trials fail by themselves.
     """
     few = replace(some_of(data, 0, FEW), test={})
     try:

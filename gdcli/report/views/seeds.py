@@ -14,14 +14,21 @@ if TYPE_CHECKING:
     from gdcli.analysis.diagnoses import Diagnoses
     from gdcli.analysis.seeds import SeedStatistics
 
-SEED_NOTES = (
-    "held_out: one half of the seeds chooses the lr; held_out_loss is the median loss of the other",
-    "  half at this lr, so it is not low by luck",
-    "train_loss: median final training loss at the best of lr_tried rates; q1, q3: its quartiles",
-    "low, high: bootstrap 95% interval of train_loss; it is too narrow for fewer than 6 seeds, and",
-    "  ignores that the same seeds chose the lr",
-    "good: rates next to the best at which the loss falls at least 90% as far as at the best",
-)
+NOTES = {  # by the column that it explains
+    "held_out_loss": (
+        "held_out: one half of the seeds chooses the lr; held_out_loss is the median loss of",
+        "  the other half at this lr, so it is not low by luck",
+    ),
+    "train_loss": ("train_loss: median final training loss at the best of lr_tried rates",),
+    "q1": ("q1, q3: quartiles of train_loss over the seeds",),
+    "low": (
+        "low, high: bootstrap 95% interval of train_loss; it is too narrow for fewer than 6",
+        "  seeds, and ignores that the same seeds chose the lr",
+    ),
+    "good_from": (
+        "good: rates next to the best at which the loss falls at least 90% as far as at the best",
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,9 @@ class SeedsView(TableView):
     def table(self, folder: Path, diagnoses: Diagnoses) -> ViewTable:
         """Return one row a setting."""
         del folder
-        return ViewTable(seed_rows(diagnoses), SEED_NOTES)
+        rows = seed_rows(diagnoses)
+        shown = [name for name in NOTES if any(row[name] is not None for row in rows)]
+        return ViewTable(rows, [line for name in shown for line in NOTES[name]])
 
 
 def seed_rows(diagnoses: Diagnoses) -> list[Row]:

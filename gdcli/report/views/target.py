@@ -68,7 +68,7 @@ def _metric(given: str, run: Trials) -> tuple[str, float]:
     value = convert(raw, float)
     if value is None:
         fix = "give NAME=VALUE, such as test_accuracy=0.9"
-        raise UserError("--target-metric", f"{show(given)} is no name and a number", fix)
+        raise UserError("--target-metric", f"{show(given)} is not a name and a number", fix)
     known = (*(name for name in MEASURED if name != "train_loss"), *run.metrics)
     column = name.strip().replace("-", "_")
     if column not in known:

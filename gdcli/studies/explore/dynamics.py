@@ -93,7 +93,7 @@ class Dynamics:
 
     labels: Labels | None
     el2n_epoch: int
-    epochs: int = -1  # so far: the start comes first, and is no epoch
+    epochs: int = -1  # so far: the start comes first, and is not an epoch
     chunks: list[Sums] = field(default_factory=list)
     targets: list[Array] = field(default_factory=list)  # (classes, examples), one-hot
 

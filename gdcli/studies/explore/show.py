@@ -202,7 +202,7 @@ def _judged(noise: LabelNoise) -> Iterator[str]:
     elif noise.contradicted:
         count = counted(noise.contradicted, "example", "examples")
         yield f"The model expects another label for {count}; overlap and rarity of the classes"
-        yield f"explain about {expected}: that is no sign of wrong labels"
+        yield f"explain about {expected}: that is not a sign of wrong labels"
     else:
         yield "The model contradicts no label"
 

@@ -221,7 +221,7 @@ class _InTorch(ast.NodeTransformer):
         self.names = names
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
-        """Return a number; one that is no 64-bit integer is a float in PyTorch, too."""
+        """Return a number; one that is not a 64-bit integer is a float in PyTorch, too."""
         large = isinstance(node.value, int) and abs(node.value) >= LARGE
         return _as_float(node) if large else node
 

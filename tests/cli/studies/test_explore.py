@@ -130,7 +130,7 @@ def test_a_page_can_be_written(shell: Shell) -> None:
         (("mlp", "-o", "map.pdf"), "--output: 'map.pdf' does not end in .html or .htm; "),
         (("mlp", "--vary", "test-fraction=0.1,0.2"), "--vary: the grid varies the examples"),
         (("mlp", "--memory", "100kB"), "--memory: what is kept of 1438 examples needs "),
-        (("mlp", "--device", "tpu"), "--device: 'tpu' is no device; "),
+        (("mlp", "--device", "tpu"), "--device: 'tpu' is not a device; "),
     ],
 )
 def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: str) -> None:

@@ -93,7 +93,7 @@ def test_an_experiment_file_says_the_same(shell: Shell) -> None:
         (("quadratic", "--x-range", "2"), "--x-range: '2' is not 2 values; "),
         (("quadratic", "--resolution", "1"), "--resolution: 1 is less than 2; "),
         (("quadratic", "--dim", "1"), "gdcli landscape: a landscape has two directions, and"),
-        (("mlp", "--device", "tpu"), "--device: 'tpu' is no device; "),
+        (("mlp", "--device", "tpu"), "--device: 'tpu' is not a device; "),
     ],
 )
 def test_a_mistake_is_one_line(shell: Shell, arguments: tuple[str, ...], said: str) -> None:

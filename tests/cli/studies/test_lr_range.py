@@ -283,7 +283,7 @@ def test_options_that_it_shares_with_a_grid_are_its_own() -> None:
         (("quadratic", "-o", "rates.txt"), "--output: 'rates.txt' does not end in .csv, .png, "),
         (("quadratic", "-o", "no/rates.csv"), "--output: 'no/rates.csv' is in no folder that "),
         (("quadratic", "--method", "sgd"), "--method: sgd is the same as gd here: "),
-        (("mlp", "--device", "tpu"), "--device: 'tpu' is no device; "),
+        (("mlp", "--device", "tpu"), "--device: 'tpu' is not a device; "),
         (("mlp", "--memory", "1kB", "--seed", "0"), "--memory: a trial of gd vanilla needs "),
     ],
 )

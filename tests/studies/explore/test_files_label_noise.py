@@ -70,7 +70,7 @@ def test_a_rare_class_that_is_not_learnt_is_named(
     assert noise.untold == (1,)
     said = printed(found, capsys)
     assert f"The model expects another label for {noise.contradicted} examples; overlap" in said
-    assert "that is no sign of wrong labels" in said
+    assert "that is not a sign of wrong labels" in said
     assert "class yes: the model expects another label for most of its examples" in said
     assert "made wrong" not in said
 
