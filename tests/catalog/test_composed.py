@@ -240,8 +240,8 @@ REFUSED = {
     "adamw+lookahead+ema",
     "schedule-free-sgd+lookahead": "schedule-free-sgd hands out an average that lookahead around "
     "it passes over; leave lookahead out",
-    "torch:SparseAdam+ema": "torch moves the parameters of torch:SparseAdam itself: it is no "
-    "part; take one of gdcli's",
+    "torch:SparseAdam+ema": "torch moves the parameters of torch:SparseAdam itself: it "
+    "cannot be a part; take one of gdcli's",
 }
 
 

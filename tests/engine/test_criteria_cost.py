@@ -140,7 +140,7 @@ GIVEN: list[tuple[Any, str]] = [
 
 
 def given(criterion: Any, kind: str) -> type[Network]:
-    """Return a network with a criterion that is no name, on targets of a kind."""
+    """Return a network with a criterion that is not a name, on targets of a kind."""
 
     @dataclass(frozen=True)
     class Given(Network):
@@ -222,7 +222,7 @@ def test_a_criterion_may_be_a_method() -> None:
 @pytest.mark.parametrize(
     ("criterion", "kind", "said"),
     [
-        (nn.MSELoss(reduction="none"), "numbers", r"gives \(2, 3\), which is no mean"),
+        (nn.MSELoss(reduction="none"), "numbers", r"gives \(2, 3\), which is not a mean"),
         (functional.gaussian_nll_loss, "numbers", "gaussian_nll_loss cannot be computed"),
         (lambda z, y: functional.mse_loss(z, y[:, :1]), "numbers", "Using a target size"),
         (nn.MSELoss(), "classes", r"outputs of shape \(2, 3\) and targets of shape \(2,\)"),
@@ -298,10 +298,10 @@ def test_targets_may_be_integers_where_the_loss_wants_numbers(criterion: str, dt
 )
 def test_what_is_no_such_loss_is_refused_by_name(criterion: str) -> None:
     problem = made(criterion)
-    with pytest.raises(UserError, match=f"criterion '{criterion}' is no loss"):
+    with pytest.raises(UserError, match=f"criterion '{criterion}' is not a loss"):
         check_criterion(problem(), 0)
     for engine in ("auto", "reference"):
-        with pytest.raises(UserError, match="is no loss"):
+        with pytest.raises(UserError, match="is not a loss"):
             curves(problem, {}, engine)
 
 

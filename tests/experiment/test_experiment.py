@@ -90,7 +90,7 @@ def test_every_mistake_is_reported_with_its_place() -> None:
         "--epoch: 'epoch' is not an option here; did you mean 'epochs'?",
         "--optimizer: there is no optimizer 'adm'; did you mean 'adam'?",
         "--optimizer: there is no optimizer 'momentm'; did you mean 'momentum'?",
-        "--schedule: there is not a schedule 'cosin'; did you mean 'cosine'?",
+        "--schedule: there is no schedule 'cosin'; did you mean 'cosine'?",
         (
             "--vary nothing: there is no setting 'nothing' to vary; "
             "vary an option of the problem or of an optimizer"

@@ -74,7 +74,7 @@ def test_a_table_says_the_same(tmp_path: Path) -> None:
         ("weight-decay=cosin", "did you mean 'cosine'?"),
         ("weight-decay=cosine(", "'cosine(' is not a schedule"),
         ("weight-decay=cosine(final=2)", "2"),
-        ("weight-decay=cosine(fin=0.2)", "'fin=0.2' is no option of cosine and its value"),
+        ("weight-decay=cosine(fin=0.2)", "'fin=0.2' is not an option of cosine and its value"),
         ("weight-decay=cosine(final=0,final=1)", "final of cosine is given twice"),
         ("weight-decay=cosine,weight_decay=linear", "'weight-decay' has two schedules"),
         ("weight-decay=./mine.py", "is a file"),

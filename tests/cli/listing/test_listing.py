@@ -177,7 +177,7 @@ def test_a_class_of_torch_is_described_in_full(shell: Shell, name: str) -> None:
         (("optimizers", "torch:adamw"), "did you mean 'torch:AdamW'?"),
         (("optimizers", "torch:"), "torch.optim has no class ''; give torch: and one of "),
         (("problems", "torch:Adam"), "gdcli problems: there is no problem 'torch:Adam'; see: "),
-        (("schedules", "torch:StepLR"), "there is not a schedule 'torch:StepLR'; see: "),
+        (("schedules", "torch:StepLR"), "there is no schedule 'torch:StepLR'; see: "),
     ],
 )
 def test_what_torch_has_not_is_said(shell: Shell, arguments: tuple[str, ...], said: str) -> None:

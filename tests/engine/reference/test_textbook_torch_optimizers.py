@@ -113,7 +113,7 @@ def test_problems_of_numpy_are_moved_to_torch(problem: str) -> None:
         ({"optimizer": "torch:Optimizer"}, "torch.optim has no class 'Optimizer'"),
         ({"optimizer": "torch:lr_scheduler"}, "torch.optim has no class 'lr_scheduler'"),
         ({"optimizer": "torch:Rprop", "weight_decay": "0.1"}, "torch:Rprop has no weight decay"),
-        ({"schedule": "torch:StepLR"}, "there is not a schedule 'torch:StepLR'"),
+        ({"schedule": "torch:StepLR"}, "there is no schedule 'torch:StepLR'"),
     ],
 )
 def test_what_torch_has_not_is_refused(grid: dict[str, Any], said: str) -> None:
