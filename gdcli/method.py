@@ -120,6 +120,7 @@ class Method(Rule):
     needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
     needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
     asks_elsewhere: ClassVar[bool] = False  # True: not at the parameters alone
+    uses_horizon: ClassVar[bool] = False  # True: it steps otherwise where the budget is another
     # True: its code takes arrays with further axes in front, which numbers and the loss have too.
     # The engine then calls it with all trials at once, and maps nothing. It is not inherited.
     stacks: ClassVar[bool] = False
@@ -200,6 +201,7 @@ class Wrapper:
     needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
     needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
     asks_elsewhere: ClassVar[bool] = False  # True: not at the parameters alone
+    uses_horizon: ClassVar[bool] = False  # as of a method
     one_point: ClassVar[bool] = False  # True: it knows the gradient at the parameters alone
     stacks: ClassVar[bool] = False  # as of a method
 

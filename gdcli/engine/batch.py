@@ -33,6 +33,7 @@ from gdcli.engine.programs.analytic import AnalyticProgram
 from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.programs.sparse_linear_model import SparseProgram
 from gdcli.engine.recorder import BatchHistory, Measures, Recorder
+from gdcli.engine.refusals import built_in, parts_of
 from gdcli.engine.sampling import Orders
 from gdcli.engine.steps.fused import (
     BlockedLinearModel,
@@ -48,7 +49,7 @@ from gdcli.engine.update import StackedOptimizer
 from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.method import Method
-from gdcli.optimizer import Optimizer
+from gdcli.optimizer import Optimizer, Rule
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.schedule import FeedbackSchedule
 from gdcli.schedules.constant import Constant
@@ -96,8 +97,8 @@ def _budget(trial: Trial) -> int:
 
 def shared_steps(trials: Sequence[Trial], horizon: int, longer: int) -> int:
     """Return how many first steps of two horizons are the same; 0 where they are too few."""
-    if not all(isinstance(trial.optimizer, Optimizer) for trial in trials):
-        return 0  # a method may know its horizon
+    if any(map(_may_know_its_horizon, {trial.optimizer for trial in trials})):
+        return 0
     schedules = {trial.schedule for trial in trials}
     schedules |= {schedule for _, schedule in trials[0].training.scheduled}
     ruled = [s for s in schedules if not isinstance(s, Constant | FeedbackSchedule)]
@@ -105,6 +106,14 @@ def shared_steps(trials: Sequence[Trial], horizon: int, longer: int) -> int:
         if any(s.multiplier(step, horizon) != s.multiplier(step, longer) for s in ruled):
             return step if step * WORTH >= horizon else 0
     return horizon
+
+
+def _may_know_its_horizon(rule: Rule) -> bool:
+    """Return whether a rule may step otherwise for another budget; a user's method may."""
+    return any(
+        getattr(kind, "uses_horizon", False) or not (built_in(kind) or issubclass(kind, Optimizer))
+        for kind in parts_of(rule)
+    )
 
 
 def stepper_for(

@@ -180,7 +180,7 @@ def check_own_rule(rule: Rule, *, torch: bool) -> None:
 
     `torch`: whether the problem gives it torch tensors.
     """
-    if not all(map(_built_in, parts_of(rule))) and (what := _why_never(rule, torch=torch)):
+    if not all(map(built_in, parts_of(rule))) and (what := _why_never(rule, torch=torch)):
         raise UserError("--optimizer", *what)
 
 
@@ -190,7 +190,7 @@ def _why_never(rule: Rule, *, torch: bool) -> tuple[str, str] | None:
     composed = isinstance(rule, Composed)
     parts: tuple[Any, ...] = vars(rule)["_made"] if composed else (rule,)
     for part in parts:
-        if _built_in(type(part)):
+        if built_in(type(part)):
             continue
         name = name_of(part)
         if keeps_numbers(part):
@@ -218,7 +218,8 @@ def parts_of(rule: Rule) -> list[type[Any]]:
     return [part.kind for part in rule.parts] if isinstance(rule, Composed) else [type(rule)]
 
 
-def _built_in(kind: type[Any]) -> bool:
+def built_in(kind: type[Any]) -> bool:
+    """Return whether a class is one of gdcli's own."""
     return kind.__module__.startswith("gdcli.")
 
 
@@ -228,7 +229,7 @@ def why_alone(rule: Rule) -> str | None:
 
     Rules of gdcli's own keep their contract, which tests show.
     """
-    if all(map(_built_in, parts_of(rule))):
+    if all(map(built_in, parts_of(rule))):
         return None
     if isinstance(rule, Method):
         why: str | None = _own_methods().why_not_mapped(rule)

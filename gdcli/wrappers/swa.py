@@ -29,6 +29,7 @@ class Swa(Wrapper):
     every: Annotated[int, "steps from one member of the average to the next", Ge(1)] = 1
 
     keeps_direction: ClassVar[bool] = False
+    uses_horizon: ClassVar[bool] = True
 
     def init(self, inner: Method, params: Params, about: About) -> State:
         """Start without a member."""

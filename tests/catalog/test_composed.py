@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gdcli.assembly import Elementwise, Passing, same
-from gdcli.catalog.catalog import OPTIMIZERS, name_of, owned
+from gdcli.catalog.catalog import OPTIMIZERS, WRAPPERS, name_of, owned
 from gdcli.catalog.user_code import Stranger, Untrusted, absolute, name_in, parts_of, relative
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import read
@@ -379,3 +379,47 @@ def test_a_rule_says_whether_it_asks_elsewhere(name: str) -> None:
         found |= asked.elsewhere
     own: Any = OPTIMIZERS.find(name, "")
     assert found == own.asks_elsewhere
+
+
+class UsedError(Exception):
+    """The horizon was used."""
+
+
+class Unknown:
+    """A horizon that may be passed on, and not computed with."""
+
+    def used(self, *_: object) -> Any:
+        raise UsedError
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = used
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = used
+    __lt__ = __le__ = __gt__ = __ge__ = __int__ = __float__ = __index__ = used
+
+
+def blind(step: int) -> Any:
+    """Return what a rule may ask at a step, but for how many steps there are."""
+    ask: Any = Passing(ask_of(step))
+    ask.horizon = Unknown()
+    return ask
+
+
+ADAM_WITH = [f"adam+{name}" for name in WRAPPERS.built_in()]
+
+
+@pytest.mark.parametrize("name", sorted({*METHODS, *ADAM_WITH} - {*LINEAR, "adam+accumulate"}))
+def test_a_rule_says_whether_it_uses_the_horizon(name: str) -> None:
+    """`accumulate` passes on a part of it, and does not use it."""
+    rule: Any = made(name if "+" in name else whole(name))
+    params = start()
+    lr = torch.tensor(0.01, dtype=torch.float64)
+
+    def train(params: Any) -> None:
+        state = rule.init(params, blind(0))
+        for step in range(3):
+            params, state = rule.step(params, state, blind(step), lr, step + 1)
+
+    if any(getattr(part.kind, "uses_horizon", False) for part in getattr(rule, "parts", ())):
+        with pytest.raises(UsedError):
+            train(params)
+    else:
+        train(params)

@@ -38,6 +38,17 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     ),
     "surface": ("rosenbrock", {}, {"optimizer": "adam", "lr": "0.01", "record": "30"}),
     "divergence on the trunk": ("rosenbrock", {}, {"lr": "0.001,0.0036,0.004", "record": "50"}),
+    "methods": (
+        "mlp",
+        {"dataset": "iris"},
+        {
+            "method": "minibatch",
+            "optimizer": "muon+adamw,adamw+ema,momentum+sam,soap,momentum+accumulate",
+            "lr": "0.01,0.1,1e9",
+            "record": "13",
+        },
+    ),
+    "searches": ("logistic-regression", {}, {"optimizer": "lbfgs,armijo", "lr": "1"}),
     "decay": (
         "softmax-regression",
         {"dataset": "iris"},
@@ -89,8 +100,11 @@ def test_each_horizon_has_the_bytes_that_it_has_alone(case: str, tmp_path: Path)
     assert together == alone
 
 
-def test_four_horizons_take_fewer_than_half_of_the_steps(tmp_path: Path, taken: list[int]) -> None:
-    grid = vary({**WSD, "optimizer": "adam"}, steps="1000,2000,3000,4000")
+@pytest.mark.parametrize("optimizer", ["adam", "adam+ema", "lamb"])
+def test_four_horizons_take_fewer_than_half_of_the_steps(
+    optimizer: str, tmp_path: Path, taken: list[int]
+) -> None:
+    grid = vary({**WSD, "optimizer": optimizer}, steps="1000,2000,3000,4000")
     found = run(tmp_path, "a", "rosenbrock", {}, **grid)
     assert len(found) == 4
     # The longest run, and the other cooldowns but for their first steps, whose multiplier is 1.
@@ -142,6 +156,8 @@ def test_a_constant_learning_rate_is_all_trunk_and_a_share_of_the_run_none() -> 
     assert shared(schedule="wsd") == 0
     assert shared(schedule="wsd", vary={"wsd.warmup-steps": "3"}) == 81
     assert shared(schedule="step") == 34
+    assert shared(optimizer="adam+ema+lookahead") == 100
+    assert shared(optimizer="adam+swa") == 0  # it averages from a share of the run on
 
 
 def test_what_differs_besides_the_budget_has_no_trunk() -> None:
