@@ -26,9 +26,9 @@ def mapped(function: Callable[..., Any], trials: int, given: Sequence[Any]) -> A
     """
     lazy_load_decompositions()
     with vmap_increment_nesting(trials, "error") as level:
-        own = [_each(tree, lambda array: _into(array, level)) for tree in given]
+        own = [each(tree, lambda array: _into(array, level)) for tree in given]
         found = function(*own)
-        return _each(found, lambda array: _out_of(array, level, trials))
+        return each(found, lambda array: _out_of(array, level, trials))
 
 
 def together(function: Callable[..., Any], *given: Any) -> Any:
@@ -41,7 +41,7 @@ def together(function: Callable[..., Any], *given: Any) -> Any:
     """
     if _functorch.peek_interpreter_stack() is None:
         return function(*given)
-    found = [tensor for tree in given for tensor in _tensors(tree)]
+    found = [tensor for tree in given for tensor in tensors(tree)]
     level = max(map(_level, found))
     if level < 0:
         return function(*given)
@@ -54,10 +54,10 @@ def together(function: Callable[..., Any], *given: Any) -> Any:
             return _trials_first(array)
         return array.expand(trials, *array.shape)
 
-    arguments = [_each(tree, stacked) for tree in given]
+    arguments = [each(tree, stacked) for tree in given]
     with temporarily_pop_interpreter_stack():
         result = function(*arguments)
-    return _each(result, lambda array: _into(array, level))
+    return each(result, lambda array: _into(array, level))
 
 
 def _into(array: Any, level: int) -> Tensor:
@@ -83,22 +83,25 @@ def _trials_first(array: Tensor) -> Tensor:
     return held.movedim(_functorch.maybe_get_bdim(array), 0)
 
 
-def _tensors(tree: Any) -> Iterator[Tensor]:
-    """Yield the tensors in dictionaries and tuples."""
+def tensors(tree: Any) -> Iterator[Tensor]:
+    """Yield the tensors in dictionaries and tuples, as deep as they are."""
     if isinstance(tree, Tensor):
         yield tree
     elif isinstance(tree, dict):
         for part in tree.values():
-            yield from _tensors(part)
+            yield from tensors(part)
     elif isinstance(tree, tuple):
         for part in tree:
-            yield from _tensors(part)
+            yield from tensors(part)
 
 
-def _each(tree: Any, function: Callable[[Any], Any]) -> Any:
-    """Return a function of everything in dictionaries and tuples."""
+def each(tree: Any, function: Callable[[Any], Any]) -> Any:
+    """Return a function of everything in dictionaries and tuples, as deep as they are.
+
+    torch.utils._pytree.tree_map does the same for more kinds of containers, and slower.
+    """
     if isinstance(tree, dict):
-        return {name: _each(part, function) for name, part in tree.items()}
+        return {name: each(part, function) for name, part in tree.items()}
     if isinstance(tree, tuple):
-        return tuple(_each(part, function) for part in tree)
+        return tuple(each(part, function) for part in tree)
     return function(tree)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils import _pytree as pytree
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import NumPy, Torch
@@ -24,7 +23,7 @@ from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
 from gdcli.engine.steps.stepper import Stepper
 from gdcli.engine.update import StackedRule
-from gdcli.mapped import mapped, together
+from gdcli.mapped import each, mapped, tensors, together
 from gdcli.method import Kind
 
 if TYPE_CHECKING:
@@ -303,7 +302,7 @@ class StackedMethod(StackedRule):
         state, _ = self._mapped(begin, self.apart(params))
         seen = torch.zeros(self.places, dtype=torch.int64, device=self.torch.name)
         # A state may be a parameter itself, or a number that all trials share.
-        return {STATE: pytree.tree_map(_held, state), SEEN: seen}
+        return {STATE: each(state, _held), SEEN: seen}
 
     def step(self, params: Params, states: dict[str, Any], step: int, batch: Taken) -> None:
         """Take step `step`, counted from 0, on a batch; change both dictionaries."""
@@ -316,7 +315,7 @@ class StackedMethod(StackedRule):
 
         ended = self.flat(self.running) == 0
         found = self._stacked(move, self.apart(params), states[STATE], rates, ended)
-        moved, states[STATE] = pytree.tree_map(_in_order, found)
+        moved, states[STATE] = each(found, _in_order)
         params.update(self.together(moved))
         states[SEEN] = states[SEEN] + asked[0].seen
 
@@ -349,7 +348,7 @@ class StackedMethod(StackedRule):
             mask = over.view(-1, *[1] * (array.ndim - 1))
             return torch.where(mask, torch.zeros_like(array), array)
 
-        states[STATE] = pytree.tree_map(still, states[STATE])
+        states[STATE] = each(states[STATE], still)
 
 
 def _held(array: Tensor) -> Tensor:
@@ -390,7 +389,7 @@ def numbers_kept(
     outputs = data.train["y"].shape[1:] if method.linear_models else ()
     facts = Facts(kind, horizon, data.examples, outputs[0] if outputs else 0)
     state = method.init(params, facts)
-    return sum(leaf.numel() for leaf in pytree.tree_leaves(state))
+    return sum(array.numel() for array in tensors(state))
 
 
 class MethodSteps(Stepper["Program"]):
