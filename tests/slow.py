@@ -31,6 +31,9 @@ FIRST = (
     *("radam", "rmsprop", "sign-sgd", "vanilla"),
 )
 
+# Layers of each kind: random, with running statistics, and two that are trained one by one.
+LAYERS = ("dropout", "batch norm", "choosing", "drawing")
+
 Case: TypeAlias = Callable[[Mapping[str, Any]], bool]  # of the values that a case has
 
 
@@ -44,7 +47,8 @@ def of_a_program_or_plain(case: Mapping[str, Any]) -> bool:
 
     tests/laws has the laws of all optimizers.
     """
-    return (of_a_program(case) and case["optimizer"] in FIRST) or case["optimizer"] in PLAIN
+    own = of_a_program(case) and case["optimizer"] in (*PLAIN, "adamw", "lion", "rmsprop")
+    return own or case["optimizer"] in PLAIN
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ SLOW = (
     Slow(
         "every setting of a plain loop in PyTorch",
         ("tests/engine/reference/test_textbook.py::test_a_grid_is_its_trials_trained_one_by_one",),
-        lambda case: case["name"] in ("linear-regression", "mlp-relu") or case["how"] == "sgd",
+        lambda case: case["name"] == "linear-regression" or case["how"] == "sgd",
     ),
     Slow(
         "products of problems with every method: one of each kind, and the laws of all, are enough",
@@ -157,7 +161,24 @@ SLOW = (
     Slow(
         "products of layers with precisions and methods",
         ("tests/engine/layers/test_modules.py::test_a_trial_in_a_grid_equals_the_trial_alone",),
-        lambda case: (case["dtype"], case["method"]) == ("float64", "minibatch"),
+        lambda case: (
+            (case["dtype"], case["method"]) == ("float64", "minibatch") and case["kind"] in LAYERS
+        ),
+    ),
+    Slow(
+        "every layer in both engines: each is compared with a tutorial's loop",
+        ("tests/engine/layers/test_modules.py::test_the_engines_agree",),
+        lambda case: case["kind"] in LAYERS,
+    ),
+    Slow(
+        "every class of torch.optim on every family",
+        ("tests/cli/run/test_torch_optimizers.py::test_it_trains_or_is_refused_before_*",),
+        lambda case: case["problem"] == "mlp",
+    ),
+    Slow(
+        "processes whose exports end too early, in every form",
+        ("tests/cli/keep/test_export.py::test_an_export_that_does_not_end_changes_nothing",),
+        lambda case: case["target"] in ("json", "parquet"),
     ),
     Slow(
         "every linear model in widths that differ, with every optimizer",
@@ -194,7 +215,7 @@ SLOW = (
     Slow(
         "every layer with rules that ask: tests/engine/layers has the losses and gradients of each",
         ("tests/engine/layers/test_modules.py::test_the_engines_answer_alike",),
-        lambda case: case["kind"] in ("dropout", "batch norm", "choosing", "drawing"),
+        lambda case: case["kind"] in LAYERS,
     ),
     Slow(
         "a hundred workbooks",
