@@ -156,7 +156,7 @@ def test_a_constant_learning_rate_is_all_trunk_and_a_share_of_the_run_none() -> 
     assert shared(schedule="wsd") == 0
     assert shared(schedule="wsd", vary={"wsd.warmup-steps": "3"}) == 81
     assert shared(schedule="step") == 34
-    assert shared(optimizer="adam+ema+lookahead") == 100
+    assert shared(optimizer="adam+lookahead+ema") == 100
     assert shared(optimizer="adam+swa") == 0  # it averages from a share of the run on
 
 
