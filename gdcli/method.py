@@ -149,7 +149,7 @@ class Method(Rule):
         return self.move(params, direction, lr), state
 
     def at(self, params: Params, state: State) -> Params:
-        """Return the point that is recorded and handed out: an average, say."""
+        """Return the point that is recorded and exported: an average, say."""
         return params
 
     @property
@@ -224,7 +224,7 @@ class Wrapper:
         return inner.move(params, direction, lr), state
 
     def at(self, inner: Method, params: Params, state: State) -> Params:
-        """Return the point that is recorded and handed out."""
+        """Return the point that is recorded and exported."""
         return inner.at(params, state["inner"])
 
 

@@ -29,7 +29,7 @@ TIED = 1e-4  # of the fall from the start: two losses this close are the same
 
 @dataclass(frozen=True)
 class Candidate:
-    """One setting at one learning rate: its trials, one a seed."""
+    """One setting at one learning rate: its trials, one for each seed."""
 
     lr: float
     trials: tuple[TrialResult, ...]

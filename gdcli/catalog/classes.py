@@ -35,7 +35,9 @@ def import_part(name: str) -> ModuleType:
         file = PACKAGE.joinpath(*name.split(".")[1:]).with_suffix(".py")
         parsed(file)  # says what is not Python
         where = error_place(error, {str(file)}) or f"{shown(file)}:1"
-        raise UserError(where, f"importing it raised {in_line(error)}", "mend it") from error
+        raise UserError(
+            where, f"importing it raised {in_line(error)}", "correct the file"
+        ) from error
 
 
 def parsed(file: Path) -> ast.Module:
@@ -46,7 +48,9 @@ def parsed(file: Path) -> ast.Module:
         line, what = 1, str(error)
         if isinstance(error, SyntaxError):
             line, what = error.lineno or 1, error.msg
-        raise UserError(f"{shown(file)}:{line}", f"it is not Python: {what}", "mend it") from None
+        raise UserError(
+            f"{shown(file)}:{line}", f"it is not Python: {what}", "correct the file"
+        ) from None
 
 
 def document_line(tree: ast.Module) -> str:

@@ -342,10 +342,10 @@ def run(reference: str, content: bytes) -> ModuleType:
         code = compile(content, reference, "exec", dont_inherit=True)
     except SyntaxError as error:
         where = f"{shown(reference)}:{error.lineno or 1}"
-        raise UserError(where, f"it is not Python: {error.msg}", "mend it") from None
+        raise UserError(where, f"it is not Python: {error.msg}", "correct the file") from None
     except (ValueError, RecursionError, MemoryError) as error:
         what = f"it is not Python: {in_line(error)}"
-        raise UserError(f"{shown(reference)}:1", what, "mend it") from None
+        raise UserError(f"{shown(reference)}:1", what, "correct the file") from None
     # Under a name that nothing can import.
     module = ModuleType(f"{Path(reference).stem}@{hashlib.sha256(content).hexdigest()[:12]}")
     module.__file__ = reference
@@ -362,7 +362,7 @@ def run(reference: str, content: bytes) -> ModuleType:
     except BaseException as error:
         del sys.modules[module.__name__]
         where = error_place(error, {reference}) or f"{shown(reference)}:1"
-        raise UserError(where, f"running it raised {in_line(error)}", "mend it") from error
+        raise UserError(where, f"running it raised {in_line(error)}", "correct the file") from error
     return module
 
 

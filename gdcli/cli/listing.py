@@ -165,7 +165,7 @@ def listing(catalogue: Catalogue[Any]) -> Callable[..., int]:
             str | None,
             typer.Argument(
                 metavar="NAME",
-                help="one of them, to describe in full",
+                help="name of one to describe in full",
                 autocompletion=_names,
             ),
         ] = None,

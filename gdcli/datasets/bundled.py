@@ -1,4 +1,4 @@
-"""The data that travel with gdcli: small classic sets, ratings, texts, and drawn shapes.
+"""The data that are part of gdcli: small classic sets, ratings, texts, and drawn shapes.
 
 README.md names their sources and licences. The shapes are images of coloured rectangles, with the
 boxes of the rectangles; the class of a rectangle is its colour. A text is given as numbers, one for

@@ -66,7 +66,7 @@ def _fix(one: TrialBatch, needed: int, limit: int, device: str) -> str:
     if _could_stream(one.trials[0].problem):
         ways.append("--stream the file")
     if len(ways) == 1:
-        ways.append("make the problem or its examples fewer")
+        ways.append("give the problem fewer parameters, or fewer examples")
     return ", or ".join(ways)
 
 

@@ -320,7 +320,7 @@ class StackedMethod(StackedRule):
         states[SEEN] = states[SEEN] + asked[0].seen
 
     def point(self, params: Params, states: dict[str, Any]) -> Params:
-        """Return the parameters that are recorded and handed out."""
+        """Return the parameters that are recorded and exported."""
         if not self.first.records_another_point:
             return params
 

@@ -75,7 +75,7 @@ class StackedRule(ABC):
         """Set parameters, gradient and state of ended trials to zero: harmless, finite numbers."""
 
     def point(self, params: Params, states: dict[str, Any]) -> Params:
-        """Return the parameters that are recorded and handed out: those that move."""
+        """Return the parameters that are recorded and exported: those that move."""
         return params
 
     def seen(self, states: dict[str, Any]) -> Array:

@@ -22,8 +22,8 @@ class BarzilaiBorwein(Method):
     s is the last step and y the change of the gradient along it. Where <s, y> is not positive, and
     for the first step, the size is the learning rate; a schedule changes these sizes alone. The
     rule is made for the gradient of all examples. There is no line search, so that the loss may
-    rise for some steps, and far from a quadratic loss the rule may diverge. None of the packages
-    that the other rules are compared with has it: its test holds the formula in NumPy.
+    rise for some steps, and far from a quadratic loss the rule may diverge. No package
+    that gdcli compares rules with has this one; gdcli's tests compare it with the formula in NumPy.
     """
 
     size: Annotated[

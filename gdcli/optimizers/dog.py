@@ -21,7 +21,7 @@ class DoG(Method):
     """param -= lr * largest / sqrt(sum of |grad|**2 + eps) * grad (Ivgi, Hinder and Carmon 2023).
 
     largest is the largest distance from the start so far. The formulas are those of optax, and what
-    is handed out is the newest point, as there. The paper evaluates an average of the points; the
+    is recorded is the newest point, as there. The paper evaluates an average of the points; the
     wrapper `ema` makes one. The learning rate is a factor of the step size: 1 in the paper.
     """
 

@@ -21,7 +21,7 @@ class DoWG(Method):
     """param -= lr * r2 / (sqrt(sum of r2 * |grad|**2) + eps) * grad.
 
     Khaled, Mishchenko and Jin 2023, algorithm 1: r2 is the largest squared distance from the start
-    so far. The formulas are those of optax, and what is handed out is the newest point, as there;
+    so far. The formulas are those of optax, and what is recorded is the newest point, as there;
     the paper's theory is about a weighted average of the points. The learning rate is a factor of
     the step size: 1 in the paper.
     """

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Extragradient(Method):
     """param -= lr * grad(param - lr * grad(param)), both of one batch (Korpelevich 1976).
 
-    None of the packages that the other rules are compared with has it: its test holds a loop of
+    No package that gdcli compares rules with has this one; gdcli's tests compare it with a loop of
     two plain steps of torch.optim.SGD. Weight decay is part of both gradients.
     The default of `lr` is that of torch.optim.SGD.
     """

@@ -22,7 +22,7 @@ class ScheduleFreeAdamW(Method):
     """z -= lr * grad(y) / (sqrt(square_hat) + eps); x and y as in Schedule-Free SGD.
 
     Defazio et al. 2024, algorithm 1: gradients are taken at y = beta1 * x + (1 - beta1) * z, and x
-    is handed out. The formulas and the default learning rate are those of the package schedulefree,
+    is recorded. The formulas and the default learning rate are those of the package schedulefree,
     in which weight decay is taken at y, or, in its reference class, at z. It is meant for a
     constant learning rate, after a warm-up.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class ScheduleFreeSGD(Method):
     """z -= lr * grad(y); x = (1 - c) * x + c * z; y = beta * x + (1 - beta) * z.
 
-    Defazio et al. 2024: gradients, and weight decay with them, are taken at y; x is handed out. It
+    Defazio et al. 2024: gradients, and weight decay with them, are taken at y; x is recorded. It
     is an average of z with weights of step**r times a power of the largest learning rate so far.
     The formulas and the default learning rate are those of the package schedulefree. The rule is
     meant for a constant learning rate, after a warm-up.

@@ -366,7 +366,7 @@ class Network(Problem, OfClasses):
         option = "--class-weights" if self.weighs else "--balanced-accuracy"
         lacks = self.criterion != "cross_entropy" if self.weighs else not self.classifies
         if lacks and (self.weighs or self.balanced_accuracy):
-            what = f"the criterion is {criterion_name(self.criterion)}, and it is for cross_entropy"
+            what = f"it needs cross_entropy, and the criterion is {criterion_name(self.criterion)}"
             own = self.weighs and self.classifies
             fix = "leave it out, or give the criterion its weight" if own else "leave it out"
             raise UserError(option, what, fix)

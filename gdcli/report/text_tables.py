@@ -230,7 +230,7 @@ class TextColumn:
 
     header: str
     cells: Sequence[str]
-    styles: Sequence[str] = ()  # Rich's, one a cell; none: all plain
+    styles: Sequence[str] = ()  # Rich's, one for each cell; none: all plain
 
     @cached_property
     def width(self) -> int:

@@ -47,7 +47,7 @@ class RunOptions:
         "HOST:PORT of a Ray cluster; by default RAY_ADDRESS, else this machine's cluster",
     ] = None
     workers: Annotated[
-        int | None, "worker processes; by default up to one a core, if they save time", Ge(1)
+        int | None, "worker processes; by default up to one for each core, if they save time", Ge(1)
     ] = None
     shard: Annotated[
         str | None,

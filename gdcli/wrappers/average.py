@@ -19,7 +19,7 @@ class Average(Wrapper):
     """average += (param - average) / step after each step (Polyak and Juditsky 1992, equation 2).
 
     The starting point is not a member, as in torch.optim.swa_utils.AveragedModel. The average is
-    recorded and handed out; training goes on from the weights.
+    recorded and exported; training goes on from the weights.
     """
 
     keeps_direction: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""Exponential moving average of the weights; the average is recorded and handed out."""
+"""Exponential moving average of the weights; the average is recorded and exported."""
 
 from __future__ import annotations
 

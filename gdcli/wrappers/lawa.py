@@ -21,7 +21,7 @@ class Lawa(Wrapper):
     """average = mean of the last `count` of the weights that are kept every `every` steps.
 
     (Kaddour 2022, algorithm 1, where a checkpoint is the end of an epoch and count is 6.) The
-    average is recorded and handed out from the first checkpoint on, before that the weights.
+    average is recorded and exported from the first checkpoint on, before that the weights.
     """
 
     count: Annotated[int, "checkpoints that are averaged", Ge(1)] = 6

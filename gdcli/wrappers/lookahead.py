@@ -20,7 +20,7 @@ class Lookahead(Wrapper):
     """slow += alpha * (param - slow), param = slow, every k steps.
 
     (Zhang, Lucas, Hinton and Ba 2019, algorithm 1.) The state of the rule stays as it is there. The
-    slow weights are recorded and handed out.
+    slow weights are recorded and exported.
     """
 
     k: Annotated[int, "steps of the rule from one step of the slow weights to the next", Ge(1)] = 5

@@ -21,7 +21,7 @@ class Swa(Wrapper):
     """average = mean of the weights after every k-th step of the last part of the budget.
 
     (Izmailov, Podoprikhin, Garipov, Vetrov and Wilson 2018, algorithm 1; the mean is that of
-    torch.optim.swa_utils.AveragedModel.) The average is recorded and handed out from its first
+    torch.optim.swa_utils.AveragedModel.) The average is recorded and exported from its first
     member on, before that the weights. Take a schedule that ends at a constant learning rate.
     """
 

@@ -70,7 +70,7 @@ def test_what_importing_it_raises_has_its_place(copy: Path, name: str) -> None:
     # An executor is known by such a line.
     text = "class Executor: ...\n\n\nclass Wrong(Executor): ...\n\n\n"
     text += f'raise RuntimeError("{name}")\n'
-    what = f"gdcli/{name}:7: importing it raised RuntimeError: {name}; mend it"
+    what = f"gdcli/{name}:7: importing it raised RuntimeError: {name}; correct the file"
     assert told(copy, name, text) == f"error: {what}"
 
 
@@ -132,7 +132,10 @@ def test_what_is_not_python_is_told_by_the_help_too(copy: Path, name: str) -> No
         helped = gdcli(copy, POINTS[name][0], "--help")
     finally:
         (copy / "gdcli" / name).unlink()
-    assert helped == (2, f"error: gdcli/{name}:3: it is not Python: invalid syntax; mend it")
+    assert helped == (
+        2,
+        f"error: gdcli/{name}:3: it is not Python: invalid syntax; correct the file",
+    )
 
 
 def test_two_classes_with_one_name_are_told_with_both_places(tmp_path: Path) -> None:

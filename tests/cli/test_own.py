@@ -181,13 +181,16 @@ def test_a_range_test_and_a_landscape_take_a_file(shell: Shell) -> None:
 
 
 WRONG = {
-    "syntax": (RULE + "def (:\n", r"my_rule.py:\d+: it is not Python: invalid syntax; mend it"),
+    "syntax": (
+        RULE + "def (:\n",
+        r"my_rule.py:\d+: it is not Python: invalid syntax; correct the file",
+    ),
     "nul": ("x = 1\x00\n", r"my_rule.py:1: it is not Python: .*null bytes"),
     "import": (
         RULE.replace("from typing", "import no_such_module\nfrom typing"),
         r"my_rule.py:6: running it raised ModuleNotFoundError: No module named 'no_such_module'",
     ),
-    "exit": ("import sys\nsys.exit(7)\n", r"my_rule.py:2: running it raised SystemExit: 7; mend"),
+    "exit": ("import sys\nsys.exit(7)\n", r"my_rule.py:2: running it raised SystemExit: 7; correct the file"),
     "base": ("raise BaseException('odd')\n", r"my_rule.py:1: running it raised BaseException: odd"),
     "nothing": ("x = 1\n", r"my_rule.py:1: it holds no optimizer: .*gdcli new optimizer NAME"),
     "two": (

@@ -59,7 +59,7 @@ class Steps(ABC):
 
     @contextmanager
     def shown(self, params: Tensors, step: int) -> Iterator[Tensors]:
-        """Give the parameters that are recorded and handed out, with the buffers of that point."""
+        """Give the parameters that are recorded and exported, with the buffers of that point."""
         yield params
 
 

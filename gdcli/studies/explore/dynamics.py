@@ -239,7 +239,7 @@ def _check_same(trials: Sequence[Trial], data: Data) -> None:
 
 @dataclass
 class Explored:
-    """One setting: what its trials, one a seed, make of every example, in the mean over them."""
+    """One setting: what its trials, one for each seed, make of each example, in their mean."""
 
     trial: Trial  # the setting, at seed 0
     seeds: int = 0  # that were trained to the end

@@ -301,7 +301,7 @@ def range_test(
 
 
 def _by_setting(trials: Iterable[Trial]) -> list[list[Trial]]:
-    """Return the trials of each setting, one a seed, at a constant rate."""
+    """Return the trials of each setting, one for each seed, at a constant rate."""
     groups: dict[Trial, list[Trial]] = {}
     for trial in trials:
         constant = replace(trial, schedule=Constant(), lr=1.0)
