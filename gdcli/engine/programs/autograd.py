@@ -228,9 +228,8 @@ class ModuleProgram(AutogradProgram):
         self.classifies = problem.classifies
         self.counts = counts_of(data) if self.classifies and problem.recalls else None
         self.seed = device.array(layout.seed)
-        count = layout.shape[0]
         held = self.module.buffers.items()
-        self.buffers = {n: array.expand(count, *array.shape).clone() for n, array in held}
+        self.buffers = {n: a.expand(layout.shape[0], *a.shape).clone() for n, a in held}
         self.first_buffers = self.buffers
         # A layer may compute something else in training mode than in evaluation mode.
         self.reuses_recorded_gradient = False
@@ -439,7 +438,7 @@ class StatefulProgram(AutogradProgram):
         with torch.random.fork_rng(devices=[]):
             for place in range(self.layout.shape[0]):
                 self._begin(place)
-                held = {name: array[place] for name, array in (params | self.buffers).items()}
+                held = {n: a[place] for n, a in (params | self.buffers).items()}
                 self.module.load_state_dict(held)
                 found.append(function(place))
         return cast("tuple[Params, Params]", stacked(found))
@@ -478,17 +477,15 @@ class StatefulProgram(AutogradProgram):
             total = sum(losses.values())
             if gradient is not None:
                 add_to(gradient, self._slopes(total))
-            found = {"loss": total, **losses}
-            add_to(sums, {name: value.detach() for name, value in found.items()})
+            add_to(sums, {n: value.detach() for n, value in {"loss": total, **losses}.items()})
         return {f"{part}_{name}": value for name, value in sums.items()}
 
     def _chunks(self, part: Batch) -> Iterator[tuple[float, Batch]]:
         """Yield all examples of a part, some at a time, each piece with its share."""
-        count = len(next(iter(part.values())))
-        for first in range(0, count, self.problem.at_once):
-            some = slice(first, min(first + self.problem.at_once, count))
-            batch = {name: array[some] for name, array in part.items()}
-            yield (some.stop - some.start) / count, batch
+        count, size = len(next(iter(part.values()))), self.problem.at_once
+        for first in range(0, count, size):
+            batch = {name: array[first : first + size] for name, array in part.items()}
+            yield min(size, count - first) / count, batch
 
     def _losses(self, batch: Batch) -> Params:
         return self.problem.losses(self.module, batch | self.constants)

@@ -206,12 +206,10 @@ def _train(
 ) -> BatchHistory:
     device = Torch(precision(trial), name=device_name)
     plan = plan_of(trial, data.examples)
-    family, problem = family_of(trial.problem), trial.problem
-    from_step = family.quantize_from_step(trial, data)
-    objective = family.objective(problem, data, device, from_step)
-    objective.pieces = pieces_for(trial, data, plain=True)
-    start = family.starting_point(problem, data, trial.seed)
-    params = tensors(start, device)
+    objective = _objective(trial, data, device)
+    params = tensors(
+        family_of(trial.problem).starting_point(trial.problem, data, trial.seed), device
+    )
     rates = Rates(trial.schedule, plan.steps)
     given = OfTrial(trial, objective, plan, rates)
     steps = steps_of(given, params)
@@ -249,6 +247,15 @@ def _train(
         advance(there - here)
     curves = curve.curves(device.dtype, plan)
     return curves._replace(trajectory=watcher.trajectory(curve.steps[-1]))
+
+
+def _objective(trial: Trial, data: Data, device: Torch) -> Objective[Any]:
+    """Return what a trial minimises, computed some examples at a time."""
+    family = family_of(trial.problem)
+    from_step = family.quantize_from_step(trial, data)
+    objective = family.objective(trial.problem, data, device, from_step)
+    objective.pieces = pieces_for(trial, data, plain=True)
+    return objective
 
 
 def _measured(objective: Objective[Any], measures: Measures | None, point: Tensors) -> Tensors:
