@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from gdcli.analysis.best import Candidate, Setting, settings_of
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT, Diagnosis, diagnose, words
-from gdcli.analysis.diagnosis.verdict import DescentSettings, Evidence, Known, Observed, states
+from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.verdict import states
 from gdcli.analysis.quantiles import last_quarter, median
 from gdcli.analysis.theory import (
     Expectation,

@@ -190,7 +190,10 @@ WRONG = {
         RULE.replace("from typing", "import no_such_module\nfrom typing"),
         r"my_rule.py:6: running it raised ModuleNotFoundError: No module named 'no_such_module'",
     ),
-    "exit": ("import sys\nsys.exit(7)\n", r"my_rule.py:2: running it raised SystemExit: 7; correct the file"),
+    "exit": (
+        "import sys\nsys.exit(7)\n",
+        r"my_rule.py:2: running it raised SystemExit: 7; correct the file",
+    ),
     "base": ("raise BaseException('odd')\n", r"my_rule.py:1: running it raised BaseException: odd"),
     "nothing": ("x = 1\n", r"my_rule.py:1: it holds no optimizer: .*gdcli new optimizer NAME"),
     "two": (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.diagnosis.verdict import Evidence
+from gdcli.analysis.diagnosis.evidence import Evidence
 from gdcli.analysis.theory import RunConstants
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import loop_for

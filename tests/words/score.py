@@ -11,7 +11,7 @@ from math import sqrt
 from pathlib import Path
 
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis, Forecast, diagnose
-from gdcli.analysis.diagnosis.verdict import DescentSettings, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
 from tests.words.truth import MATTERS, Row, falls_on, further, needed, qualities, states
 
 STORED = Path(__file__).with_name("trials.jsonl.gz")

@@ -11,18 +11,8 @@ from itertools import pairwise
 from math import inf, isfinite, prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
-from gdcli.analysis.diagnosis.verdict import (
-    AVERAGES,
-    CLOSE,
-    LINEAR,
-    SAME,
-    SHARE_ROUNDING,
-    DescentSettings,
-    Evidence,
-    Known,
-    Limits,
-    Observed,
-)
+from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.verdict import AVERAGES, CLOSE, LINEAR, SAME, SHARE_ROUNDING, Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from gdcli.analysis.diagnosis.verdict import (
 from gdcli.numbers import percent
 
 if TYPE_CHECKING:
-    from gdcli.analysis.diagnosis.verdict import Evidence
+    from gdcli.analysis.diagnosis.evidence import Evidence
 
 STABLE = 1.5  # two estimates of the same pace may differ by this factor
 WIDEST = 2.0  # a range whose ends differ by more is not a forecast

@@ -12,17 +12,8 @@ import pytest
 
 from gdcli.analysis.diagnosis.case import Case
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis, diagnose
-from gdcli.analysis.diagnosis.verdict import (
-    DescentSettings,
-    Evidence,
-    Known,
-    Limits,
-    Observed,
-    found,
-    qualities,
-    states,
-    verdicts,
-)
+from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
+from gdcli.analysis.diagnosis.verdict import Limits, found, qualities, states, verdicts
 from gdcli.numbers import percent
 from tests.grids import experiment
 from tests.words.measure import evidence_of
