@@ -203,6 +203,36 @@ SLOW = (
         lambda case: case["name"] != "LBFGS",
     ),
     Slow(
+        "seconds each, of processes: the same laws are tried in this process, or on one case",
+        (
+            "tests/api/test_frames_run.py::test_a_process_that_is_killed_is_a_run_error",
+            "tests/api/test_frames_run.py::test_nothing_goes_on_when_the_program_is_killed",
+            "tests/cli/keep/test_export_weights.py::test_a_users_module_takes_the_state_dict_and_*",
+            "tests/cli/listing/test_doctor.py::test_it_prints_what_there_is",
+            "tests/cli/look/test_report.py::test_the_landscape_of_the_same_grid_is_shown",
+            "tests/cli/test_own.py::test_a_class_of_torch_is_compared_in_one_grid",
+            "tests/cli/test_own.py::test_however_a_file_prints_it_is_not_among_the_results",
+            "tests/cli/test_plugins.py::test_plugins_run_and_are_described",
+            "tests/engine/test_peak.py::test_a_network_takes_a_part_of_its_examples_at_a_time",
+            "tests/executors/test_worker.py::test_a_worker_that_is_killed_costs_its_batch_a_retry",
+            "tests/executors/test_worker.py::test_what_a_worker_raises_is_the_runs_error",
+            "tests/executors/test_worker.py::test_workers_end_with_a_parent_that_is_killed",
+            "tests/problems/test_yolo26.py::test_its_gradient_is_not_compared_with_*",
+            "tests/problems/test_yolo26.py::test_without_ultralytics_it_says_what_to_install_*",
+            "tests/runs/test_hardening.py::test_a_folder_in_the_place_of_a_file_is_named",
+            "tests/runs/test_hardening.py::test_a_limit_of_a_files_size_is_one_line",
+            "tests/runs/test_installation.py::test_it_says_what_the_fingerprint_says",
+        ),
+    ),
+    Slow(
+        "every format of a folder, every norm that swings: one is enough",
+        (
+            "tests/cli/test_trust.py::test_another_format_is_refused",
+            "tests/cli/test_show.py::test_the_rate_of_a_norm_that_swings_agrees_too",
+        ),
+        lambda case: case.get("number", 99) == 99 and case.get("condition", 100) == 100,
+    ),
+    Slow(
         "one case of each is enough: a problem, an activation, a format, a stream",
         (
             "tests/engine/test_engines.py::test_every_schedule",

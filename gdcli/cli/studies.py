@@ -104,8 +104,8 @@ def landscape(
 ) -> int:
     """Draw the loss around the paths that training takes.
 
-    The trials of a grid are trained, and the loss is computed over a plane with their paths. Two
-    parameters are the plane; where there are more, --directions says which plane it is.
+    The trials of a grid are trained, and the loss is computed over a plane with their paths. With
+    two parameters the plane shows both; with more, --directions chooses it.
     """
     with collect_errors() as collect:
         screen = collect(read, Screen, given)

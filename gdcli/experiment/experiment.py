@@ -314,6 +314,9 @@ def _check_scheduled(
             if budget != "steps":
                 what = "a schedule of the batch size needs a budget in steps"
                 raise UserError(where, what, "give --steps")
+        elif setting == "lr":
+            what = "the learning rate has a schedule of its own"
+            raise UserError(where, what, "write --schedule cosine, say")
         elif setting not in known:
             what = f"{show(setting)} is not a numeric option of the grid's optimizers"
             names = ", ".join([WEIGHT_DECAY, BATCH_SIZE, *sorted(known)])

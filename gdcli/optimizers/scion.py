@@ -19,12 +19,12 @@ COEFFICIENTS, ITERATIONS, NEAR_ZERO = (3.4445, -4.7750, 2.0315), 5, 1e-7
 
 @dataclass(frozen=True)
 class Scion(Method):
-    """param -= lr * radius * way(mean), way the steepest in a unit ball (Pethick et al. 2025).
+    """param -= lr * radius * steepest(mean), the steepest direction (Pethick et al. 2025).
 
-    The ball depends on the kind: matrices have the spectral norm, so that the way is orthogonal
-    times sqrt(rows / columns); convolutions too, with channels for columns, over the kernel's size;
-    each row of an embedding has a root mean square of 1, and each bias, normalization parameter or
-    vector as a whole (the paper's table of norms). `constrained` is algorithm 2: the parameters
+    It is the steepest in a unit ball, which depends on the kind: matrices have the spectral norm,
+    so that it is orthogonal times sqrt(rows / columns); convolutions too, with channels for
+    columns, over the kernel's size; each row of an embedding has a root mean square of 1, and each
+    bias, normalization parameter or vector as a whole (the paper's table of norms). `constrained` is algorithm 2: the parameters
     shrink by lr in each step too, and stay in the ball of `radius` where they start in it. The
     starting point is the problem's own.
 

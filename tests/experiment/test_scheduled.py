@@ -80,7 +80,7 @@ def test_a_table_says_the_same(tmp_path: Path) -> None:
         ("weight-decay=./mine.py", "is a file"),
         ("momentum.bet=cosine", "did you mean 'momentum.beta'?"),
         ("adam.beta1=cosine", "'adam.beta1' is not a numeric option of the grid's optimizers"),
-        ("lr=cosine", "'lr' is not a numeric option of the grid's optimizers"),
+        ("lr=cosine", "the learning rate has a schedule of its own; write --schedule cosine"),
     ],
 )
 def test_mistakes_are_one_line(text: str, message: str) -> None:

@@ -48,7 +48,9 @@ class Limits:
         float, "late swings larger than this share of the fall so far count as bouncing", Gt(0)
     ] = 1e-2
     sure: Annotated[
-        float, "standard errors by which a fall of sgd or minibatch must exceed its noise", Gt(0)
+        float,
+        "standard errors by which a fall of sgd or minibatch must exceed its noise to count as one",
+        Gt(0),
     ] = 3.0
     steep: Annotated[
         float,

@@ -183,7 +183,8 @@ def remarks(found: SettingRange, test: RangeTest) -> list[str]:
     if highest is not None and highest < test.lr_from:
         said.append(f"such rates lie below --lr-from, {test.lr_from:g}: the search went on there")
     if good and good[0] == good[1]:
-        said.append("no rate beside it is good: its low loss may be luck, or its place narrow")
+        chance = "its low loss may be chance, or the range of good rates narrow"
+        said.append(f"the rates beside it are not good: {chance}")
     if good and place_on(good[0]) <= LOWEST:
         said.append(f"the search ends at {rate_at(LOWEST):g}: lower rates may be good, too")
     if good and place_on(good[1]) >= HIGHEST:
