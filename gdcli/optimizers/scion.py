@@ -24,9 +24,9 @@ class Scion(Method):
     It is the steepest in a unit ball, which depends on the kind: matrices have the spectral norm,
     so that it is orthogonal times sqrt(rows / columns); convolutions too, with channels for
     columns, over the kernel's size; each row of an embedding has a root mean square of 1, and each
-    bias, normalization parameter or vector as a whole (the paper's table of norms). `constrained` is algorithm 2: the parameters
-    shrink by lr in each step too, and stay in the ball of `radius` where they start in it. The
-    starting point is the problem's own.
+    bias, normalization parameter or vector as a whole (the paper's table of norms). `constrained`
+    is algorithm 2: the parameters shrink by lr in each step too, and stay in the ball of `radius`
+    where they start in it. The starting point is the problem's own.
 
     This is pytorch_optimizer's rule, with its learning rate, 0.001, but with orthogonal matrices in
     the parameter's own precision instead of bfloat16, as in `muon`. pytorch_optimizer takes
