@@ -13,20 +13,24 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from types import FunctionType, MethodType, ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
+from torch._functorch.pyfunctorch import retrieve_current_functorch_interpreter
 
 from gdcli.datasets.out_of_core import some_of
 from gdcli.engine.layout import Pieces
+from gdcli.engine.programs.bits import SameBits
 from gdcli.engine.programs.program import Program, Stack
+from gdcli.mapped import each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
+    from torch._functorch.pyfunctorch import VmapInterpreter
 
     from gdcli.engine.initial import Start
     from gdcli.engine.programs.autograd import AutogradProgram
@@ -199,6 +203,10 @@ class Together(Mapping):
     description = "vmap of the {}"
     reuses_recorded_gradient = True
 
+    def __init__(self) -> None:
+        """Begin without calls that are known to have the same bits by themselves."""
+        self.plain: set[Any] = set()
+
     def each(
         self,
         function: Function,
@@ -206,9 +214,42 @@ class Together(Mapping):
         begin: Callable[[int], None],
         at_once: int | None = None,
     ) -> Any:
-        """Return the mapped function."""
+        """Return the mapped function.
+
+        On a CPU each trial has what is shared as its own, in the same memory: torch computes
+        products with a shared matrix for all trials at once, with bits that depend on them.
+        """
         axes = tuple(None if s else 0 for s in shared)
-        return uncompiled()(torch.func.vmap(function, in_dims=axes, chunk_size=at_once))
+        elsewhere = uncompiled()(torch.func.vmap(function, in_dims=axes, chunk_size=at_once))
+
+        def mapped(params: Params, *rest: Any) -> Any:
+            first = next(iter(params.values()))
+            if first.device.type != "cpu":
+                return elsewhere(params, *rest)
+            own = [
+                each(a, lambda one: one.expand(len(first), *one.shape)) if s else a
+                for a, s in zip((params, *rest), shared, strict=True)
+            ]
+            return self._with_same_bits(function, own, at_once)
+
+        return mapped
+
+    @uncompiled()
+    def _with_same_bits(self, function: Function, given: list[Any], at_once: int | None) -> Any:
+        call = (_identity(function), at_once, *map(_shapes, given))
+        if call in self.plain:
+            return torch.func.vmap(function, chunk_size=at_once)(*given)
+        with SameBits() as mode:  # type: ignore[no-untyped-call]
+
+            def counted(*args: Any) -> Any:
+                level = cast("VmapInterpreter", retrieve_current_functorch_interpreter())
+                mode.trials = level.batch_size()
+                return function(*args)
+
+            found = torch.func.vmap(counted, chunk_size=at_once)(*given)
+        if not mode.differed:
+            self.plain.add(call)
+        return found
 
     def slopes(self, loss: Function) -> Function:
         """Return the gradient by torch.func."""
@@ -326,6 +367,23 @@ def _along(gradient: Params, direction: Params) -> Any:
     return sum((gradient[name] * direction[name]).sum() for name in gradient)
 
 
+def _shapes(tree: Any) -> Any:
+    """Return the shapes of the tensors in dictionaries and lists."""
+    if isinstance(tree, dict):
+        return tuple(map(_shapes, tree.values()))
+    return tuple(map(_shapes, tree)) if isinstance(tree, list) else tree.shape
+
+
+def _identity(value: Any) -> Any:
+    """Return what tells a function from others: its code, and what it holds."""
+    if isinstance(value, MethodType):
+        return value.__func__, id(value.__self__)
+    if isinstance(value, FunctionType):
+        held = (cell.cell_contents for cell in value.__closure__ or ())
+        return value.__code__, *map(_identity, held)
+    return value if isinstance(value, str | int | float | bool | None) else id(value)
+
+
 def _at(tree: Any, i: int) -> Any:
     """Return the i-th trial's part of stacked arrays."""
     if isinstance(tree, dict):
@@ -352,11 +410,11 @@ class FirstAxis(Stack, ABC):
 
     def sum_per_trial(self, array: Tensor) -> Tensor:
         """Return the sum over all axes but the trials."""
-        return array.flatten(1).sum(1)
+        return array.reshape(len(array), -1).sum(1)
 
     def flatten(self, params: Params) -> Tensor:
         """Return the parameters one after another, in the order of their names."""
-        return torch.cat([param.flatten(1) for param in params.values()], 1)
+        return torch.cat([param.reshape(len(param), -1) for param in params.values()], 1)
 
     def unflatten(self, vectors: Tensor, params: Params) -> Params:
         """Return the part of each parameter, in its shape."""
