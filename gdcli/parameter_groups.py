@@ -1,16 +1,18 @@
 """Settings of some parameters: --for "bias,norm weight-decay=0; head.* optimizer=lion".
 
-Before the space stand kinds of parameters, or patterns of their names; after it a setting and its
-value. A number with an x is a factor of the trial's own. Of two values of a setting that name a
-parameter the later one counts.
+First stand kinds of parameters, or patterns of their names, then settings and their values. A
+number with an x is a factor of the trial's own. Of two values of a setting that name a parameter
+the later one counts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
+from itertools import takewhile
 from typing import Any, get_args
 
 from gdcli.errors import UserError
@@ -19,7 +21,7 @@ from gdcli.method import Kind
 
 LR, DECAY, RULE = "lr", "weight-decay", "optimizer"
 SETTINGS = (LR, DECAY, RULE)
-FORM = 'write it as in "bias,norm weight-decay=0", "head.* lr=0.1x" or "head.* optimizer=lion"'
+FORM = 'write it as in "bias,norm weight-decay=0" or "head.* optimizer=lion lr=0.1x"'
 KINDS: tuple[str, ...] = get_args(Kind)
 
 
@@ -44,33 +46,35 @@ class ParameterGroup:
 @cache
 def groups_of(text: str, where: str) -> tuple[ParameterGroup, ...]:
     """Return the groups that a text says; raises UserError, naming `where`, for what is none."""
-    return tuple(_group(part.strip(), where) for part in text.split(";"))
+    return tuple(group for part in text.split(";") for group in _groups(part, where))
 
 
-def _group(text: str, where: str) -> ParameterGroup:
-    patterns, _, rest = text.partition(" ")
-    setting, equals, value = rest.strip().partition("=")
-    setting = setting.strip().replace("_", "-")
-    names = tuple(pattern.strip() for pattern in patterns.split(","))
-    if not all(names) or not equals:
-        raise UserError(where, f"{show(text)} does not say what of which parameters", FORM)
-    if "=" in value:
-        each = rest.replace(",", " ").split()
-        fix = f"write {'; '.join(f'{patterns} {word}' for word in each)}"
-        raise UserError(where, f"{show(rest.strip())} is more than one setting", fix)
+def _groups(text: str, where: str) -> Iterator[ParameterGroup]:
+    words = re.split(r"\s*,\s*|\s+", re.sub(r"\s*=\s*", "=", text.strip()))
+    names = tuple(takewhile(lambda word: "=" not in word, words))
+    settings = words[len(names) :]
+    if not all(words) or not names or not settings or not all("=" in word for word in settings):
+        what = f"{show(text.strip())} does not say what of which parameters"
+        raise UserError(where, what, FORM)
+    for word in settings:
+        setting, _, value = word.partition("=")
+        yield _group(names, setting.replace("_", "-"), value, where)
+
+
+def _group(names: tuple[str, ...], setting: str, value: str, where: str) -> ParameterGroup:
     if setting not in SETTINGS:
         hint = suggestion(setting, SETTINGS) or f"give one of {', '.join(SETTINGS)}"
         raise UserError(where, f"parameters have no setting {show(setting)} of their own", hint)
     if setting == RULE:
-        return ParameterGroup(names, setting, value.strip())
-    number = convert(value.strip().removesuffix("x"), float)
+        return ParameterGroup(names, setting, value)
+    number = convert(value.removesuffix("x"), float)
     if number is None or number < 0:
         fix = f"write {setting}=0.1x, a factor of the trial's"
         raise UserError(where, f"{show(value)} is not a number of at least 0", fix)
-    factor = value.strip().endswith("x")
+    factor = value.endswith("x")
     if setting == LR and not factor:
         what = f"the lr of some parameters is a factor of the trial's, and {show(value)} is none"
-        raise UserError(where, what, f"write lr={value.strip()}x")
+        raise UserError(where, what, f"write lr={value}x")
     return ParameterGroup(names, setting, number, factor)
 
 

@@ -167,7 +167,7 @@ class Training:
         str | None,
         LATER,
         "settings of some parameters, by their kinds or names: bias,norm weight-decay=0; "
-        "head.* lr=0.1x; embedding optimizer=adamw",
+        "head.* optimizer=adamw lr=0.1x",
     ] = None
     measure: Annotated[str | None, LATER, "what else to record at every point"] = None
     schedule_for: Annotated[

@@ -16,6 +16,7 @@ from gdcli.engine.refusals import check_rule
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import read
 from gdcli.experiment.toml import dump, loads
+from gdcli.parameter_groups import groups_of, value_of
 from gdcli.problems.mlp import Mlp
 from tests.experiments import given
 from tests.optimizers.oracle import ask_of, furthest, ours, start, theirs
@@ -131,12 +132,26 @@ WRONG = {
     "bias lr=0.1": "the lr of some parameters is a factor of the trial's, and '0.1' is none; "
     "write lr=0.1x",
     "bias lr=fast": "'fast' is not a number of at least 0; write lr=0.1x",
-    "bias,norm weight-decay=0 lr=2x": "'weight-decay=0 lr=2x' is more than one setting; "
-    "write bias,norm weight-decay=0; bias,norm lr=2x",
-    "bias lr=2x,weight-decay=0": "'lr=2x,weight-decay=0' is more than one setting; "
-    "write bias lr=2x; bias weight-decay=0",
+    "bias lr=2x norm": "'bias lr=2x norm' does not say what of which parameters; ",
+    "lr=2x": "'lr=2x' does not say what of which parameters; ",
     "bias weight-decay=-1": "'-1' is not a number of at least 0; write weight-decay=0.1x",
 }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bias,norm weight-decay=0 lr=2x",
+        "bias, norm  lr = 2x, weight_decay=0",
+        "bias norm lr=2x,weight-decay=0",
+        " bias,norm weight-decay=0 ; norm,bias lr=2x",
+    ],
+)
+def test_several_settings_of_the_same_parameters_may_be_written_together(text: str) -> None:
+    groups = groups_of(text, "--for")
+    values = {s: value_of(groups, s, 3.0, "last.weight", "norm") for s in ("lr", "weight-decay")}
+    assert values == {"lr": 6.0, "weight-decay": 0.0}
+    assert value_of(groups, "lr", 3.0, "last.weight", "matrix") == 3.0
 
 
 @pytest.mark.parametrize("text", WRONG)
