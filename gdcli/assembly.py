@@ -63,6 +63,10 @@ class Passing:
         """Return the batch's Gauss-Newton matrix times a direction."""
         return self.ask.gauss_newton_product(params, direction)
 
+    def gauss_newton_diagonal(self, params: Params) -> Params:
+        """Return an estimate of the diagonal of the batch's Gauss-Newton matrix."""
+        return self.ask.gauss_newton_diagonal(params)
+
     @property
     def chosen(self) -> Array:
         """The indices of the batch's examples."""
@@ -155,6 +159,10 @@ class Among(Passing):
         """Return the Gauss-Newton matrix times a direction that is 0 in the other parameters."""
         product = self.ask.gauss_newton_product(self._all(params), self._padded(direction))
         return self.own(product)
+
+    def gauss_newton_diagonal(self, params: Params) -> Params:
+        """Return an estimate of the Gauss-Newton matrix's diagonal, of the rule's parameters."""
+        return self.own(self.ask.gauss_newton_diagonal(self._all(params)))
 
     def example_slopes(self, params: Params) -> Array:
         """Return the slope of each example's cost."""

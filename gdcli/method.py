@@ -74,6 +74,13 @@ class Ask(About, Protocol):
     def gauss_newton_product(self, params: Params, direction: Params) -> Params:
         """Return the batch's Gauss-Newton matrix times a direction: J' H J, H the criterion's."""
 
+    def gauss_newton_diagonal(self, params: Params) -> Params:
+        """Return an estimate of the diagonal of the batch's Gauss-Newton matrix.
+
+        It is n times the squared mean gradient of n labels, which are drawn from the classes'
+        probabilities at the point, others at every step. The penalty's part is exact.
+        """
+
     def signs(self, params: Params) -> Params:
         """Return random signs, 1 or -1, in the shapes of the parameters: others at every step."""
 
@@ -119,6 +126,7 @@ class Method(Rule):
     linear_models: ClassVar[bool] = False  # True: it is a rule for linear models only
     needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
     needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
+    needs_labels: ClassVar[bool] = False  # True: it asks for gradients of labels that are drawn
     asks_elsewhere: ClassVar[bool] = False  # True: not at the parameters alone
     uses_horizon: ClassVar[bool] = False  # True: it steps otherwise where the budget is another
     # True: its code takes arrays with further axes in front, which numbers and the loss have too.
@@ -200,6 +208,7 @@ class Wrapper:
     changes_gradient: ClassVar[bool] = False  # True: of the batch, before the rule is given it
     needs_outputs: ClassVar[bool] = False  # True: it asks for Gauss-Newton products
     needs_curvature: ClassVar[bool] = False  # True: it asks for Hessian products
+    needs_labels: ClassVar[bool] = False  # True: it asks for gradients of labels that are drawn
     asks_elsewhere: ClassVar[bool] = False  # True: not at the parameters alone
     uses_horizon: ClassVar[bool] = False  # as of a method
     one_point: ClassVar[bool] = False  # True: it knows the gradient at the parameters alone

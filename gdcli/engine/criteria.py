@@ -207,6 +207,24 @@ class TrialCriterion:
             costs = self._weighted(z, y)
         return cast("Tensor", costs.flatten(1).mean(1) if costs.ndim > 1 else costs)
 
+    def of_drawn(self, z: Tensor, y: Tensor, race: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the mean cross-entropy at labels drawn from the softmax of z, and their number.
+
+        race: exponential numbers of z's shape. Targets that are ignored stay so.
+        """
+        z, y = self.aligned(z, y)
+        labels = (torch.softmax(z.detach(), 1) / race).argmax(1)
+        counts = torch.ones_like(labels, dtype=torch.bool)
+        if not y.is_floating_point():
+            counts = y != self.ignored
+            labels = torch.where(counts, labels, y)
+        return functional.cross_entropy(z, labels), counts.sum().to(z.dtype)
+
+    def per_label(self, problem: Network, data: Data) -> tuple[int, ...]:
+        """Return the shape of an example's outputs: classes first, then places."""
+        z, y = _outputs(problem, data), torch.from_numpy(data.train["y"][:SEEN].copy())
+        return tuple(self.aligned(z, y)[0].shape[1:])
+
     def right(self, z: Tensor, y: Tensor) -> Tensor:
         """Return where the largest output is the target's, and which targets count at all."""
         z, y = self.aligned(z, y)

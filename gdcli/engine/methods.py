@@ -119,6 +119,17 @@ class StackedAsk:
 
         return cast("Params", self._answered(self.size, answer, params, direction))
 
+    def gauss_newton_diagonal(self, params: Params) -> Params:
+        """Return an estimate of the diagonal, from labels of a trial's seed."""
+        stack = self.stack
+
+        def answer(params: Params) -> Params:
+            return stack.apart(
+                stack.program.gauss_newton_diagonal(stack.together(params), self.batch)
+            )
+
+        return cast("Params", self._answered(self.size, answer, params))
+
     @property
     def chosen(self) -> Tensor:
         """The indices of the batch's examples: those of a trial's seed."""

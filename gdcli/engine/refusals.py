@@ -25,7 +25,7 @@ from gdcli.fields import said
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer, Rule
 from gdcli.parameter_groups import RULE, groups_of, unmatched, value_of
-from gdcli.problem import LinearModel, Network, Problem, StatefulNetwork
+from gdcli.problem import LinearModel, Network, OfClasses, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
     from gdcli.method import Kind
@@ -98,9 +98,25 @@ def _check_part(part: Part, problem: Problem) -> None:
             f"{part.name} needs a linear model, or a network with a criterion, and {own} is neither"
         )
         raise UserError(WHERE, what, OTHERS)
+    if getattr(kind, "needs_labels", False) and (why := _no_labels(problem)):
+        what = f"{part.name} draws labels from the probabilities of a classifier, {why}"
+        raise UserError(WHERE, what, OTHERS)
     if getattr(kind, "needs_curvature", False) and isinstance(problem, StatefulNetwork):
         what = f"{part.name} needs Hessian products, which gdcli does not compute for {own}"
         raise UserError(WHERE, what, OTHERS)
+
+
+def _no_labels(problem: Problem) -> str:
+    """Return why no labels can be drawn by which a loss is a likelihood; empty: they can."""
+    own = name_of(problem)
+    if isinstance(problem, LinearModel):
+        fits = problem.likelihood
+    else:
+        fits = isinstance(problem, Network) and problem.criterion == "cross_entropy"
+    if not fits:
+        return f"and the loss of {own} is not their cross-entropy"
+    weighs = isinstance(problem, OfClasses) and problem.weighs
+    return "and --class-weights weighs the examples by their own labels" if weighs else ""
 
 
 def _check_kinds(

@@ -53,6 +53,15 @@ def signs(
     return np.asarray(2 * generator.integers(2, size=shape) - 1, np.float64)
 
 
+def exponentials(key: Sequence[object], step: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return exponential numbers, by which a model draws its labels at a step.
+
+    Where class i has the probability p[i] and the number e[i], p / e is largest at i with the
+    probability p[i]. The key is problem and seed.
+    """
+    return at_block(stream(*key, "labels"), step).standard_exponential(shape)
+
+
 SETTLING = 64  # passes that running statistics are made anew from: of the first, 0.9**64 is left
 TOGETHER = 128  # examples of such a pass, at most
 

@@ -33,6 +33,8 @@ class TrialAsk:
     at: int = 0  # the step, counted from 0
     outputs: Callable[[Params], Tensor] | None = None  # of the batch; None: there are none
     cost: Callable[[Tensor], Tensor] | None = None  # the batch's loss, of its outputs
+    # The batch's loss at labels that are drawn from outputs, and how many these are.
+    drawn: Callable[[Tensor], tuple[Tensor, Any]] | None = None
     penalty: Callable[[Params], Any] | None = None  # a quadratic form that the loss adds
     full_batch: bool = False  # whether every step has this batch, and draws nothing
     epoch: int = 1  # steps of an epoch
@@ -71,7 +73,7 @@ class TrialAsk:
     def gauss_newton_product(self, params: Params, direction: Params) -> Params:
         """Return J' H J times the direction, J of the outputs and H of the criterion.
 
-        What the penalty's Hessian makes of the direction is added: its gradient there.
+        What the penalty's Hessian makes of the direction is added.
         J times a direction is the derivative along it of J' u, which is linear in u. Raises
         NotImplementedError where the loss is not a function of outputs.
         """
@@ -91,6 +93,24 @@ class TrialAsk:
         found = dict(
             zip(leaves, torch.autograd.grad(z, held, bent, materialize_grads=True), strict=True)
         )
+        return self._with_penalty(found, direction)
+
+    def gauss_newton_diagonal(self, params: Params) -> Params:
+        """Return n times the squared mean gradient of n labels that are drawn.
+
+        Raises NotImplementedError where none are.
+        """
+        if self.outputs is None or self.drawn is None:
+            raise NotImplementedError
+        self.seen += self.size
+        leaves = _leaves(params)
+        cost, labels = self.drawn(self.outputs(leaves))
+        slopes = torch.autograd.grad(cost, list(leaves.values()), materialize_grads=True)
+        found = {n: labels * slope * slope for n, slope in zip(leaves, slopes, strict=True)}
+        return self._with_penalty(found, {n: torch.ones_like(p) for n, p in params.items()})
+
+    def _with_penalty(self, found: Params, direction: Params) -> Params:
+        """Add what the penalty's Hessian makes of a direction: its gradient there."""
         way = _leaves(direction)
         if self.penalty is None or not isinstance(added := self.penalty(way), Tensor):
             return found

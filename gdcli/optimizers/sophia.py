@@ -23,8 +23,7 @@ class Sophia(Method):
 
     Sophia-H: curvature is a running mean of Hutchinson's estimates of the Hessian's diagonal, by
     random signs, which make less noise than the paper's normal numbers. Such a step costs a Hessian
-    product besides the gradient. Sophia-G, which estimates it from labels that the model draws, is
-    not here. Weight decay is decoupled. pytorch_optimizer has the same rule in
+    product besides the gradient. Weight decay is decoupled. pytorch_optimizer has the same rule in
     other units: its p is gamma, its learning rate lr / gamma, and its default the one here. optax
     corrects the bias of the mean, and uses a new curvature from the next step on; the paper does
     neither.
@@ -56,9 +55,13 @@ class Sophia(Method):
         _, grad = self.gradient(params, ask)
         mean, curvature = trees.mixed(state["mean"], grad, self.beta1), state["curvature"]
         if (step - 1) % self.every == 0:
-            curvature = trees.mixed(curvature, diagonal(params, ask), self.beta2)
+            curvature = trees.mixed(curvature, self.estimate(params, ask), self.beta2)
         direction = {
             name: (m / (self.gamma * curvature[name]).clamp(min=self.eps)).clamp(-1.0, 1.0)
             for name, m in mean.items()
         }
         return direction, {"mean": mean, "curvature": curvature}
+
+    def estimate(self, params: Params, ask: Ask) -> Params:
+        """Return an estimate of the curvature of each coordinate."""
+        return diagonal(params, ask)

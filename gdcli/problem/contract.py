@@ -245,6 +245,7 @@ class LinearModel(Problem):
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float64"
     squared: ClassVar[bool] = False  # the cost is half the squared residual
     bend: ClassVar[float | None] = None  # largest second derivative of the cost, if known
+    likelihood: ClassVar[bool] = False  # True: the cost is minus the log of `probabilities`
 
     @abstractmethod
     def cost(self, z: Array, y: Array) -> Array:

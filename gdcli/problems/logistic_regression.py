@@ -33,6 +33,7 @@ class LogisticRegression(LinearModel, TwoClasses):
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
+    likelihood: ClassVar[bool] = True
     bend: ClassVar[float | None] = 0.25
 
     @property

@@ -34,6 +34,7 @@ class SoftmaxRegression(LinearModel, Classified):
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100
     metric_names: ClassVar[tuple[str, ...]] = ("accuracy",)
+    likelihood: ClassVar[bool] = True
     bend: ClassVar[float | None] = 0.5
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gdcli.engine.sampling import signs
+from gdcli.engine.sampling import exponentials, signs
 from gdcli.engine.trial_ask import TrialAsk
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer
@@ -63,6 +63,13 @@ def cost(z: Tensor, y: Tensor) -> Tensor:
     return (z - y).square().mean()
 
 
+def cost_of_drawn(z: Tensor, step: int) -> tuple[Tensor, int]:
+    """Return the mean cross-entropy at labels drawn from the softmax, and how many these are."""
+    race = torch.from_numpy(exponentials(("oracle", 0), step, tuple(z.shape)))
+    labels = (torch.softmax(z.detach(), 1) / race).argmax(1)
+    return torch.nn.functional.cross_entropy(z, labels), len(labels)
+
+
 def ask_of(step: int, steps: int = STEPS, kinds: Any = None) -> TrialAsk:
     """Return what a rule may ask at a step, counted from 0."""
     given = batches()
@@ -90,6 +97,7 @@ def ask_of(step: int, steps: int = STEPS, kinds: Any = None) -> TrialAsk:
         at=step,
         outputs=lambda params: outputs(params, x),
         cost=lambda z: cost(z, y),
+        drawn=lambda z: cost_of_drawn(z, step),
     )
 
 

@@ -19,6 +19,7 @@ from tests.optimizers.oracle import (
     Params,
     batches,
     cost,
+    cost_of_drawn,
     outputs,
     signs_at,
     start,
@@ -68,6 +69,15 @@ class MappedAsk:
 
         product: Params = torch.func.grad(along)(params)
         return product
+
+    def gauss_newton_diagonal(self, params: Params) -> Params:
+        """Return n times the squared mean gradient of n labels that are drawn."""
+
+        def drawn(params: Params) -> Tensor:
+            return cost_of_drawn(outputs(params, self.batch[0]), self.at)[0]
+
+        slopes = torch.func.grad(drawn)(params)
+        return {name: len(self.batch[0]) * slope * slope for name, slope in slopes.items()}
 
     def signs(self, params: Params) -> Params:
         """Return the random signs of the step."""

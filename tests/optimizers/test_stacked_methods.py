@@ -27,6 +27,7 @@ from gdcli.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from gdcli.optimizers.schedule_free_radam import ScheduleFreeRAdam
 from gdcli.optimizers.schedule_free_sgd import ScheduleFreeSGD
 from gdcli.optimizers.sophia import Sophia
+from gdcli.optimizers.sophia_g import SophiaG
 from tests.optimizers.oracle import Params, ask_of, furthest, ours, start
 from tests.optimizers.stacked import stacked
 
@@ -75,6 +76,11 @@ CASES: dict[str, tuple[Make, list[dict[str, Any]], list[float]]] = {
     ),
     "sophia": (
         partial(Sophia, every=3),
+        [{"beta1": 0.5}, {"gamma": 0.5}, {"beta2": 0.9, "eps": 1e-3}],
+        [0.001, 0.005, 0.002],
+    ),
+    "sophia-g": (
+        partial(SophiaG, every=3),
         [{"beta1": 0.5}, {"gamma": 0.5}, {"beta2": 0.9, "eps": 1e-3}],
         [0.001, 0.005, 0.002],
     ),
@@ -193,5 +199,9 @@ class Flat:
         return {name: torch.ones_like(param) for name, param in params.items()}
 
     def hessian_product(self, params: Params, direction: Params) -> Params:
+        """Return zeros."""
+        return trees.zeros(params)
+
+    def gauss_newton_diagonal(self, params: Params) -> Params:
         """Return zeros."""
         return trees.zeros(params)

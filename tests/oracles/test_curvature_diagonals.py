@@ -13,7 +13,20 @@ from torch import Tensor
 from gdcli.method import Method
 from gdcli.optimizers.adahessian import AdaHessian
 from gdcli.optimizers.sophia import Sophia
-from tests.optimizers.oracle import STEPS, Params, ask_of, furthest, ours, signs_at, start
+from gdcli.optimizers.sophia_g import SophiaG
+from tests.optimizers.oracle import (
+    BATCHES,
+    STEPS,
+    Params,
+    ask_of,
+    batches,
+    cost_of_drawn,
+    furthest,
+    ours,
+    outputs,
+    signs_at,
+    start,
+)
 
 DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1])
 
@@ -101,6 +114,43 @@ def test_sophia(
         ),
     )
     assert furthest(ours(Sophia(weight_decay=decay, **fields), lr), theirs_at) < 1e-10
+    assert furthest(theirs_at, start()) > 1e-3
+
+
+@DECAYS
+@pytest.mark.parametrize(
+    ("lr", "fields"),
+    [
+        (1e-3, {}),
+        (0.01, {"beta1": 0.8, "beta2": 0.9, "gamma": 0.5, "every": 3}),
+        (0.02, {"gamma": 5.0, "eps": 0.1, "every": 1}),
+    ],
+)
+def test_sophia_g(lr: float, fields: dict[str, Any], decay: float) -> None:
+    """Their SophiaH takes the curvature that it is given: n times the squared mean gradient."""
+    given = {"beta1": 0.965, "beta2": 0.99, "gamma": 0.04, "eps": 1e-12, "every": 10, **fields}
+    gamma = given["gamma"]
+    params = {name: param.requires_grad_() for name, param in start().items()}
+    optimizer = pytorch_optimizer.SophiaH(
+        list(params.values()),
+        lr=lr / gamma,
+        betas=(given["beta1"], given["beta2"]),
+        weight_decay=decay * gamma,
+        p=gamma,
+        update_period=10**9,
+        eps=given["eps"] / gamma,
+    )
+    for step in range(STEPS):
+        hessian = None
+        if step % given["every"] == 0:
+            cost, labels = cost_of_drawn(outputs(params, batches()[step % BATCHES][0]), step)
+            grads = torch.autograd.grad(cost, list(params.values()))
+            hessian = [labels * grad**2 for grad in grads]
+        optimizer.zero_grad()
+        ask_of(step).differentiable(params).backward()  # type: ignore[no-untyped-call]
+        optimizer.step(hessian=hessian)
+    theirs_at = {name: param.detach() for name, param in params.items()}
+    assert furthest(ours(SophiaG(weight_decay=decay, **fields), lr), theirs_at) < 1e-10
     assert furthest(theirs_at, start()) > 1e-3
 
 

@@ -15,7 +15,7 @@ from gdcli.engine.initial import module_of
 from gdcli.engine.layers.modules import PureModule, penalised
 from gdcli.engine.layers.quantized import rounding_of
 from gdcli.engine.layout import Pieces, pieces
-from gdcli.engine.sampling import layer_seed, settling
+from gdcli.engine.sampling import exponentials, layer_seed, settling
 from gdcli.engine.trial_ask import norm
 from gdcli.problem import (
     Analytic,
@@ -109,6 +109,20 @@ class Objective(Generic[P]):
         """Return the mean loss of outputs, without the penalty."""
         raise NotImplementedError
 
+    def drawn_cost(
+        self, z: Tensor, batch: Tensors, seed: int, step: int
+    ) -> tuple[Tensor, float | Tensor]:
+        """Return the mean loss of labels drawn from outputs at a step, and how many these are.
+
+        Raises NotImplementedError where the loss is not minus the log of classes' probabilities.
+        """
+        raise NotImplementedError
+
+    def race(self, like: Tensor, seed: int, step: int) -> Tensor:
+        """Return the exponential numbers that labels are drawn by, of some probabilities' shape."""
+        drawn = exponentials((name_of(self.problem), seed), step, tuple(like.shape))
+        return torch.from_numpy(drawn).to(like)
+
     def penalty(self, params: Tensors) -> Any:
         """Return what the loss adds to that of the outputs: a quadratic form."""
         raise NotImplementedError
@@ -197,6 +211,17 @@ class OfLinearModel(Objective[LinearModel]):
         """Return the mean cost of predictions."""
         return self.problem.cost(z[..., None], batch["y"][..., None]).sum() / len(z)
 
+    def drawn_cost(
+        self, z: Tensor, batch: Tensors, seed: int, step: int
+    ) -> tuple[Tensor, float | Tensor]:
+        """Return the mean cost of labels drawn from the probabilities, and how many these are."""
+        stacked: Any = self.problem.probabilities(z.detach()[..., None])
+        likely: Tensor = stacked[..., 0]
+        winner = (likely / self.race(likely, seed, step)).argmax(1)
+        labels = torch.nn.functional.one_hot(winner, likely.shape[1]).to(z)
+        # Two classes may have one prediction: that of class 1.
+        return self.cost_of(z, {"y": labels[:, -z.shape[1] :]}), len(z)
+
     def penalty(self, params: Tensors) -> Any:
         """Return half of l2 times the squared weights."""
         return 0.5 * self.problem.l2 * (params["weight"] ** 2).sum()
@@ -266,6 +291,13 @@ class OfNetwork(Objective[Network]):
     def cost_of(self, z: Tensor, batch: Tensors) -> Any:
         """Return the criterion of outputs."""
         return self.cost(z, batch["y"])
+
+    def drawn_cost(
+        self, z: Tensor, batch: Tensors, seed: int, step: int
+    ) -> tuple[Tensor, float | Tensor]:
+        """Return the criterion at labels drawn from the softmax of outputs, and their number."""
+        like, _ = self.cost.aligned(z, batch["y"])
+        return self.cost.of_drawn(z, batch["y"], self.race(like, seed, step))
 
     def outputs(self, params: Tensors, batch: Tensors) -> Any:
         """Return the module's outputs for a batch."""

@@ -297,6 +297,22 @@ class ModuleProgram(AutogradProgram):
         penalty = {name: self.l2 * direction[name] for name in self.weights}
         return {name: a + penalty[name] if name in penalty else a for name, a in found.items()}
 
+    def gauss_newton_diagonal(self, params: Params, batch: Any) -> Params:
+        """Return the estimate by parameter, from labels drawn from the softmax of the outputs."""
+
+        def loss(
+            params: Params, drawn: Params, buffers: Params, masks: Masks, batch: Batch
+        ) -> tuple[Tensor, Tensor]:
+            z, _ = self._passed(params, buffers, masks, batch)
+            return self.cost.of_drawn(z, batch["y"], drawn["race"])
+
+        shape = self.cost.per_label(cast("Network", self.problem), self.data)
+        count = self.examples if batch is None else batch["x"].shape[1]
+        drawn = {"race": self.drawn((count, *shape))}
+        slopes, (_, labels) = self._on_step(self.mapping.slopes(loss), batch, params, drawn)
+        found = {name: self.broadcast(labels, g) * g * g for name, g in slopes.items()}
+        return {name: a + self.l2 if name in self.weights else a for name, a in found.items()}
+
     def _cost(self, params: Params, z: Tensor, batch: Batch) -> Tensor:
         penalty = sum(params[name].square().sum() for name in self.weights)
         return cast("Tensor", self.cost(z, batch["y"]) + 0.5 * self.l2 * penalty)

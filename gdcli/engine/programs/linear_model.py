@@ -174,18 +174,39 @@ class LinearModelProgram(Program):
 
     def example_slopes(self, params: Params, batch: Any) -> Array:
         """Return the slope of each example's cost, (places, examples, outputs); None: of all."""
+        return self._of_examples(self.model.slope, params, batch)
+
+    def _of_examples(
+        self, function: Callable[[Array, Array], Array], params: Params, batch: Any
+    ) -> Array:
+        """Return a function of predictions and targets, (places, examples, outputs)."""
         weight = params["weight"]
         if batch is not None:
-            slope = self.model.slope(self.predictions(batch["x"], weight), batch["y"])
-            return self._places_first(slope, self.width)
+            found = function(self.predictions(batch["x"], weight), batch["y"])
+            return self._places_first(found, self.width)
         groups = list(self._groups(weight))
-        slopes: list[list[Array]] = [[] for _ in groups]
+        values: list[list[Array]] = [[] for _ in groups]
         for x, y in self._parts("train"):
-            for group, held in zip(groups, slopes, strict=True):
-                slope = self.model.slope(self.predict(x, group), y)
-                held.append(self._places_first(slope, self.pass_width))
+            for group, held in zip(groups, values, strict=True):
+                found = function(self.predict(x, group), y)
+                held.append(self._places_first(found, self.pass_width))
         xp = namespace(weight)
-        return xp.concat([xp.concat(held, axis=1) for held in slopes])
+        return xp.concat([xp.concat(held, axis=1) for held in values])
+
+    def gauss_newton_diagonal(self, params: Params, batch: Any) -> Params:
+        """Return {"weight": estimate}, from labels drawn from the probabilities."""
+        z = self._of_examples(lambda z, _: z, params, batch).mT
+        xp, examples = namespace(z), z.shape[-1]
+        likely: Array = self.model.probabilities(z)
+        classes = likely.shape[-2]
+        race = likely / self.drawn((examples, classes)).mT
+        winner = xp.argmax(race, axis=-2, keepdims=True)
+        # Two classes may have one prediction: that of class 1.
+        first = classes - self.outputs
+        labels = self.device.array(np.arange(first, classes)[:, None]) == winner
+        slopes = self.model.slope(z, xp.asarray(labels, dtype=z.dtype)).mT
+        mean = self.mean_gradient(slopes, batch)["weight"]
+        return {"weight": self._with_penalty(examples * mean * mean, xp.ones_like(mean))}
 
     def mean_gradient(self, slopes: Array, batch: Any) -> Params:
         """Return {"weight": mean gradient} of costs with slopes that `example_slopes` returns."""

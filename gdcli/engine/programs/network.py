@@ -130,6 +130,30 @@ class NetworkProgram(FirstAxisProgram):
         sums, count = self._on_batch(self._curved, batch, params, direction, times=BENT)
         return self._finished(sums, direction, count)
 
+    def gauss_newton_diagonal(self, params: Params, batch: Any) -> Params:
+        """Return the estimate by parameter, from labels drawn from the softmax of the outputs."""
+
+        def slopes(own: Params, x: Tensor, race: Tensor) -> Params:
+            z, kept = self._forward(own, x)
+            winner = (torch.softmax(z, 1) / race).argmax(1)
+            labels = one_hot(winner, z.shape[1], z.dtype).movedim(-1, 1)
+            return self._backward(own, kept, self.criterion.slope(z, labels))
+
+        count = self.examples if batch is None else batch[0].shape[-1]
+        race = self.drawn((count, self.train["y"].shape[1])).mT
+        if batch is not None:
+            held = count * self.pieces.each.step
+            sums = self._by_trials(slopes, held, (batch[0], race), params)
+        else:
+            held = self.pieces.at_a_step(count, full=True)
+            chunks = [x for x, _ in self._chunks(self.train, self.pieces.step)]
+            sizes = [x.shape[-1] for x in chunks]
+            parts = zip(chunks, race.split(sizes, dim=-1), strict=True)
+            sums = _summed(self._by_trials(slopes, held, part, params) for part in parts)
+        found = {name: slope * slope / count for name, slope in sums.items()}
+        bent = {name: found[name] + self.l2 for name in self.weights} if self.l2 else {}
+        return found | bent
+
     def _on_batch(
         self, function: Callable[..., Params], batch: Any, *stacks: Params, times: int = 1
     ) -> tuple[Params, int]:

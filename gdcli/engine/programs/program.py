@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdcli.arrays import namespace
+from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import Streamed, streamed
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.device import NumPy
 from gdcli.engine.hessian import HessianEigenvalues
+from gdcli.engine.sampling import exponentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -159,6 +161,21 @@ class Program(Stack):
         Raises NotImplementedError where the loss is not a function of outputs.
         """
         raise NotImplementedError
+
+    def gauss_newton_diagonal(self, params: Params, batch: Any) -> Params:
+        """Return an estimate of that matrix's diagonal, from labels that the model draws.
+
+        It is n times the squared mean gradient of n labels; the penalty's part is exact. Raises
+        NotImplementedError where the loss is not minus the log of classes' probabilities.
+        """
+        raise NotImplementedError
+
+    def drawn(self, shape: tuple[int, ...]) -> Array:
+        """Return exponential numbers of the step by place, (places, *shape): those of its seed."""
+        own = name_of(self.problem)
+        found = [exponentials((own, seed), self.step, shape) for seed in self.layout.seeds]
+        places = self.device.array(np.asarray(self.layout.seed).ravel())
+        return self.device.array(np.stack(found))[places]
 
     @abstractmethod
     def evaluate(self, params: Params) -> Evaluation:

@@ -70,9 +70,11 @@ class SparseProgram(LinearModelProgram):
             _spread(held[0], block, slopes[0])
         return gradient
 
-    def example_slopes(self, params: Params, batch: Any) -> Array:
-        """Return the slope of each example's cost, (places, examples, outputs); None: of all."""
-        return super().example_slopes(params, self._whole() if batch is None else batch)
+    def _of_examples(
+        self, function: Callable[[Array, Array], Array], params: Params, batch: Any
+    ) -> Array:
+        """Return a function of predictions and targets, (places, examples, outputs)."""
+        return super()._of_examples(function, params, self._whole() if batch is None else batch)
 
     def mean_gradient(self, slopes: Array, batch: Any) -> Params:
         """Return {"weight": mean gradient} of costs with slopes that `example_slopes` returns."""

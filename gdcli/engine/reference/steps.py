@@ -227,6 +227,7 @@ class StepsOfMethod(Steps):
             at=step,
             outputs=once(lambda p: objective.outputs(p, batch)),
             cost=lambda z: objective.cost_of(z, batch),
+            drawn=lambda z: objective.drawn_cost(z, batch, trial.seed, step),
             full_batch=self.full_batch,
             penalty=objective.penalty,
             epoch=given.plan.steps_per_epoch,
