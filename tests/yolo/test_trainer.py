@@ -11,7 +11,7 @@ import torch
 
 from gdcli.engine.batch import loop_for
 from gdcli.engine.plan import plan_of
-from gdcli.engine.programs.autograd import StatefulProgram
+from gdcli.engine.programs.stateful import StatefulProgram
 from gdcli.engine.update import StackedOptimizer
 from gdcli.problems.yolo26 import Yolo26
 from tests.grids import experiment

@@ -21,8 +21,9 @@ from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
 from gdcli.engine.layers.stacked import stacked
 from gdcli.engine.layout import ON_A_GPU, Pieces, TrialLayout, one_axis
 from gdcli.engine.plan import plan_of
-from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram, StatefulProgram
+from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram
 from gdcli.engine.programs.network import NetworkProgram
+from gdcli.engine.programs.stateful import StatefulProgram
 from gdcli.engine.programs.vmap import OneByOne, Together, obstacle
 from gdcli.engine.theory.baseline import network_baseline
 from gdcli.problem import Data, Network, Problem, Quantized, StatefulNetwork
