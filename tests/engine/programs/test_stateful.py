@@ -21,7 +21,7 @@ from gdcli.problem import Array, Batch, Data, StatefulNetwork
 from tests.engine.test_recorder_checkpoint import Memory, Stopped
 from tests.grids import Trained, assert_agree, experiment
 
-NAME = "test-autograd-stateful"  # the streams are keyed by the name of this file
+NAME = "test-stateful"  # the streams are keyed by the name of this file
 
 
 @dataclass(frozen=True)
