@@ -14,7 +14,7 @@ from gdcli.analysis.diagnoses import (
     rate_diagnoses,
     rate_diagnosis,
 )
-from gdcli.analysis.diagnosis.verdict import qualities, states
+from gdcli.analysis.diagnosis.verdict import OWN_STEPS, qualities, states
 from gdcli.analysis.diagnosis.verdicts.qualities import AtItsNoiseFloor, AtTheMinimum
 from gdcli.analysis.diagnosis.verdicts.states import NEAR_LIMIT
 from gdcli.analysis.theory import sharpness_formula
@@ -320,7 +320,8 @@ def beyond(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
         return ""
     state = states()[diagnosis.state]
     quality = qualities()[said.quality] if said.quality else None
-    if state.reached or (state.rests and quality and quality.final):
+    own_steps = str(diagnosis.given["optimizer"]).partition("+")[0] in OWN_STEPS
+    if state.reached or own_steps or (state.rests and quality and quality.final):
         return ""
     if said.other_lr == "larger" and lr < candidates[-1].lr:
         return _between(diagnosis, rates)

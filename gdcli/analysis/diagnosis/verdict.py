@@ -26,6 +26,8 @@ CLOSE = 0.01  # shares of right answers, or of a loss, this close are the same
 SHARE_ROUNDING = 2e-7  # of a share of right answers in float32, less than one of a million examples
 LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums of gradients
 EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
+# Optimizers whose steps follow from their gradients: the learning rate is that of the first one.
+OWN_STEPS = ("adgd", "barzilai-borwein")
 # Rules and wrappers that hand out a mean of many steps, which lags behind the parameters.
 AVERAGES = frozenset({"asgd", "average", "ema", "lawa", "swa"})
 STRETCHES = 16  # equal parts of the budget, each with a mean loss

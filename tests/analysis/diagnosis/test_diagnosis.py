@@ -503,3 +503,28 @@ def test_what_is_a_little_below_the_mean_is_hardly_better(base: float, said: str
     assert one.qualities == ("chance level",)
     losses = f"loss 1, that of the mean is {base:.4g}"
     assert f"is {said} than predicting the mean: {losses}" in one.phrase
+
+
+@pytest.mark.parametrize("optimizer", ["adgd", "barzilai-borwein"])
+def test_no_other_learning_rate_is_advised_where_steps_follow_from_gradients(
+    optimizer: str,
+) -> None:
+    why = "its steps follow from its gradients, not from the learning rate."
+    grid: dict[str, Any] = {"optimizer": [optimizer], "lr": [0.1], "epochs": 20}
+    assert only("logistic-regression", {}, **grid).advice == f"Give it more epochs: {why}"
+    noisy = only("logistic-regression", {}, method=["minibatch"], **grid)
+    assert noisy.state != "flat" or noisy.advice == f"Use larger batches: {why}"
+
+
+def test_a_flat_loss_above_the_least_may_fall_again_if_its_rule_is_not_linear() -> None:
+    grid: dict[str, Any] = {"optimizer": ["adgd"], "lr": [0.1], "epochs": 20}
+    (flat,) = evidence_of(experiment("logistic-regression", {}, **grid)).values()
+    advice = {
+        optimizer: diagnose(
+            replace(flat, descent=replace(flat.descent, optimizer=optimizer))
+        ).advice
+        for optimizer in ("adam", "momentum")
+    }
+    least = "Lower losses are possible, down to 0.05885: "
+    assert advice["adam"] == f"{least}give it more epochs, or try other learning rates."
+    assert advice["momentum"] == f"{least}try other learning rates."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.analysis.diagnosis.verdict import (
     EQUAL_STEPS,
+    LINEAR,
     SAME,
     TrialQuality,
     TrialState,
@@ -164,7 +165,9 @@ class Flat(TrialState):
             return LAGGING_ADVICE if case.averaged else UNHURRIED_ADVICE
         if case.gap is not None and not case.at_least:
             least = number(case.known.minimum)
-            return f"Lower losses are possible, down to {least}: try other learning rates."
+            slow = not case.descent.stochastic and case.descent.optimizer not in LINEAR
+            begin = "give it more epochs, or " if slow else ""  # its steps may grow again
+            return f"Lower losses are possible, down to {least}: {begin}try other learning rates."
         others = "" if case.known.convex else " and seeds" if case.known.network else " and starts"
         return f"Try other learning rates{others} to see whether a lower loss exists."
 
