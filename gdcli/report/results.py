@@ -13,7 +13,7 @@ from gdcli.analysis.best import Setting, quantization_rows
 from gdcli.analysis.diagnoses import Diagnoses, rate_diagnosis
 from gdcli.analysis.diagnosis.diagnosis import DEFAULT
 from gdcli.analysis.diagnosis.verdict import Limits, qualities, states
-from gdcli.analysis.diagnosis.verdicts.ends import ReachedItsGoal
+from gdcli.analysis.diagnosis.verdicts.states import ReachedItsGoal
 from gdcli.analysis.theory import RunConstants
 from gdcli.errors import UserError
 from gdcli.fields import counted

@@ -15,9 +15,8 @@ from gdcli.analysis.diagnoses import (
     rate_diagnosis,
 )
 from gdcli.analysis.diagnosis.verdict import qualities, states
-from gdcli.analysis.diagnosis.verdicts.causes import AtItsNoiseFloor
-from gdcli.analysis.diagnosis.verdicts.places import AtTheMinimum
-from gdcli.analysis.diagnosis.verdicts.trend import NEAR_LIMIT
+from gdcli.analysis.diagnosis.verdicts.qualities import AtItsNoiseFloor, AtTheMinimum
+from gdcli.analysis.diagnosis.verdicts.states import NEAR_LIMIT
 from gdcli.analysis.theory import sharpness_formula
 from gdcli.fields import counted
 from gdcli.numbers import distinct_labels, rounded
