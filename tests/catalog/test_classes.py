@@ -94,11 +94,11 @@ CLASSES = {
     ),
     "report/page/views/wrong.py": (
         (
-            "from gdcli.report.page.page_view import Content, PageView\n\n\n"
+            "from gdcli.report.page.run_page import Content, PageView\n\n\n"
             'class Wrong(PageView):\n    title = "Wrong"\n\n'
             "    def content(self, run):\n        return Content()\n"
         ),
-        "4: its class Wrong lacks name; see gdcli/report/page/page_view.py",
+        "4: its class Wrong lacks name; see gdcli/report/page/run_page.py",
     ),
     "analysis/diagnosis/verdicts/wrong.py": (
         (

@@ -45,7 +45,7 @@ PAGED = '''"""How far the loss of each trial fell."""
 from __future__ import annotations
 
 from gdcli.analysis.quantiles import spread
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 from gdcli.report.charts.chart import Chart, Line, Panel
 
 
@@ -70,7 +70,7 @@ SCRIPTED = '''"""How many trials there are."""
 
 from __future__ import annotations
 
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 
 
 class Count(PageView):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gdcli.report.page.content import plain_or_none
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 from gdcli.studies.explore.files import (
     CLASSIFIED,
     REGIONS,

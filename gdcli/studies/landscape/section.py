@@ -17,7 +17,7 @@ from gdcli import door
 from gdcli.errors import UserError
 from gdcli.numbers import rounded
 from gdcli.report.page.content import plain
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 from gdcli.runs.csv_read import Row, read_rows
 from gdcli.studies.landscape.show import height_scale, heights
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 
 
 class CurvesSection(PageView):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from gdcli.report.headline import baseline_lines, headline
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 from gdcli.report.results import best_rows
 from gdcli.report.why import why_lines, why_notes, why_table
 

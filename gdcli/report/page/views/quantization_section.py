@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.analysis.best import OPTIONS, quantization_rows
 from gdcli.report.page.content import plain
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

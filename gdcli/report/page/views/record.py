@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from gdcli import door
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 
 FACTS = ("host", "system", "cores", "git", "command", "finished", "spec")  # of the manifest
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.analysis.theory import condition_number, limit_formula
 from gdcli.report.page.content import expected_at, plain
-from gdcli.report.page.page_view import Content, PageRun, PageView
+from gdcli.report.page.run_page import Content, PageRun, PageView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
