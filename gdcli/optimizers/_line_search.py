@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeAlias
 
 import torch
+from annotated_types import Ge, Gt, Lt
 
 from gdcli.arrays import spread
 from gdcli.mapped import together
@@ -19,6 +20,12 @@ from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+Decrease: TypeAlias = Annotated[
+    float, "share of the decrease that the slope foretells that a step must reach", Gt(0), Lt(1)
+]
+Points: TypeAlias = Annotated[int, "largest number of points tried in one search", Ge(1)]
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import torch
+from annotated_types import Gt, Lt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gdcli.method import Ask
     from gdcli.problem import Array
+
+
+Forcing: TypeAlias = Annotated[
+    float, "largest size of the residual, relative to that of the gradient", Gt(0), Lt(1)
+]
 
 
 def conjugate_gradients(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-from annotated_types import Gt
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
+from gdcli.optimizers.adam import Eps
 
 if TYPE_CHECKING:
     from gdcli.problem import Array
@@ -21,7 +20,7 @@ class AdaGrad(Optimizer):
     The learning rate of 1e-2 is torch.optim's.
     """
 
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-10
+    eps: Eps = 1e-10
 
     default_lr: ClassVar[float | None] = 1e-2
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 from annotated_types import Ge
 
 from gdcli.optimizers.adam import Adam
+
+WeightDecay: TypeAlias = Annotated[
+    float, "weight decay by the optimizer, which is not part of the loss", Ge(0)
+]
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,6 @@ class AdamW(Adam):
     The learning rate of 1e-3 is the paper's.
     """
 
-    weight_decay: Annotated[
-        float, "weight decay by the optimizer, which is not part of the loss", Ge(0)
-    ] = 0.01
+    weight_decay: WeightDecay = 0.01
 
     decoupled: ClassVar[bool] = True

@@ -10,7 +10,7 @@ from annotated_types import Gt
 
 from gdcli import trees
 from gdcli.method import Method
-from gdcli.optimizers.barzilai_borwein import differences
+from gdcli.optimizers.barzilai_borwein import SameBatch, differences
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -36,10 +36,7 @@ class AdGD(Method):
     damping: Annotated[
         float, "divisor of the inverse curvature: 2 in theory, 1 in that code", Gt(0)
     ] = 2.0
-    same_batch: Annotated[
-        bool,
-        "compare two gradients of the same batch, for mini-batches; a step then costs two",
-    ] = False
+    same_batch: SameBatch = False
 
     default_lr: ClassVar[float | None] = None
 

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
 from gdcli.method import Method
-from gdcli.optimizers.polyak import penalized
+from gdcli.optimizers.polyak import LowerBound, penalized
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -29,7 +29,7 @@ class ALIG(Method):
 
     beta: Annotated[float, "share of the velocity that is kept in each step", Ge(0), Lt(1)] = 0.0
     eps: Annotated[float, "added to the squared norm of the gradient", Gt(0)] = 1e-5
-    lower_bound: Annotated[float, "smallest loss that a batch can have"] = 0.0
+    lower_bound: LowerBound = 0.0
 
     default_lr: ClassVar[float | None] = 0.1
 

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
 from gdcli.method import Method, State
-from gdcli.optimizers._line_search import Batch, back_tracking, line
+from gdcli.optimizers._line_search import Batch, Decrease, back_tracking, line
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask
@@ -29,9 +29,7 @@ class Armijo(Method):
     The default of `lr` is the authors' first step.
     """
 
-    c: Annotated[
-        float, "share of the decrease that the slope foretells that a step must reach", Gt(0), Lt(1)
-    ] = 0.1
+    c: Decrease = 0.1
     beta: Annotated[float, "factor of the step after each trial that fails", Gt(0), Lt(1)] = 0.9
     growth: Annotated[float, "factor of the last step with which a search starts", Ge(1)] = 1.5
     reset: Annotated[bool, "start every search at the learning rate"] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 import torch
 
@@ -13,6 +13,12 @@ from gdcli.method import Method
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
     from gdcli.problem import Array, Params
+
+
+SameBatch: TypeAlias = Annotated[
+    bool,
+    "compare two gradients of the same batch, for mini-batches; a step then costs two",
+]
 
 
 @dataclass(frozen=True)
@@ -31,10 +37,7 @@ class BarzilaiBorwein(Method):
         "step size: long is the inverse curvature of the last step, short is that of the change of "
         "the gradient, and never larger",
     ] = "long"
-    same_batch: Annotated[
-        bool,
-        "compare two gradients of the same batch, for mini-batches; a step then costs two",
-    ] = False
+    same_batch: SameBatch = False
 
     default_lr: ClassVar[float | None] = None
 

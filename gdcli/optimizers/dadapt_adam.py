@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import torch
 from annotated_types import Ge, Gt, Lt
@@ -15,6 +15,14 @@ from gdcli.optimizers.adam import Beta1, Eps
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
     from gdcli.problem import Array, Params
+
+
+Growth: TypeAlias = Annotated[
+    float | None, "the distance grows at most by this factor in each step; default: any", Ge(1)
+]
+FirstGuess: TypeAlias = Annotated[
+    float, "first guess of the distance to the minimum: a small number", Gt(0)
+]
 
 
 @dataclass(frozen=True)
@@ -35,10 +43,8 @@ class DAdaptAdam(Method):
         Lt(1),
     ] = 0.999
     eps: Eps = 1e-8
-    d0: Annotated[float, "first guess of the distance to the minimum: a small number", Gt(0)] = 1e-6
-    growth_rate: Annotated[
-        float | None, "the distance grows at most by this factor in each step; default: any", Ge(1)
-    ] = None
+    d0: FirstGuess = 1e-6
+    growth_rate: Growth = None
     bias_correction: Annotated[bool, "correct the bias of both means, as Adam does"] = False
 
     default_lr: ClassVar[float | None] = 1.0

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
 from gdcli import trees
 from gdcli.method import Method
-from gdcli.optimizers.dadapt_adam import grown
+from gdcli.optimizers.dadapt_adam import FirstGuess, Growth, grown
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -31,10 +31,8 @@ class DAdaptSGD(Method):
     momentum: Annotated[
         float, "share of the parameters that is kept in each step; the rest is z", Ge(0), Lt(1)
     ] = 0.0
-    d0: Annotated[float, "first guess of the distance to the minimum: a small number", Gt(0)] = 1e-6
-    growth_rate: Annotated[
-        float | None, "the distance grows at most by this factor in each step; default: any", Ge(1)
-    ] = None
+    d0: FirstGuess = 1e-6
+    growth_rate: Growth = None
 
     default_lr: ClassVar[float | None] = 1.0
 

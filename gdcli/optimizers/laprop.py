@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Lt
 
-from gdcli.optimizers.adam import Adam, unbiased
+from gdcli.optimizers.adam import Adam, Eps, unbiased
 
 if TYPE_CHECKING:
     from gdcli.optimizer import State
@@ -29,7 +29,7 @@ class LaProp(Adam):
         Ge(0),
         Lt(1),
     ] = 0.9
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-15
+    eps: Eps = 1e-15
 
     default_lr: ClassVar[float | None] = 4e-4
     decoupled: ClassVar[bool] = True

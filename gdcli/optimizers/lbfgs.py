@@ -10,7 +10,14 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli.mapped import together
 from gdcli.method import Method, State
-from gdcli.optimizers._line_search import Batch, SearchLine, strong_wolfe, unbegun
+from gdcli.optimizers._line_search import (
+    Batch,
+    Decrease,
+    Points,
+    SearchLine,
+    strong_wolfe,
+    unbegun,
+)
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask
@@ -35,13 +42,11 @@ class Lbfgs(Method):
     search: Annotated[
         Literal["wolfe", "armijo"], "wolfe: a step must flatten the slope; armijo: it need not"
     ] = "wolfe"
-    c1: Annotated[
-        float, "share of the decrease that the slope foretells that a step must reach", Gt(0), Lt(1)
-    ] = 1e-4
+    c1: Decrease = 1e-4
     c2: Annotated[
         float, "largest share of the slope that wolfe leaves at the end of a step", Gt(0), Lt(1)
     ] = 0.9
-    trials: Annotated[int, "largest number of points tried in one search", Ge(1)] = 25
+    trials: Points = 25
 
     default_lr: ClassVar[float] = 1.0
     asks_elsewhere: ClassVar[bool] = True

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt
 
 from gdcli import trees
 from gdcli.method import Method, State
 from gdcli.optimizers._line_search import Batch, line
-from gdcli.optimizers._truncated import conjugate_gradients
+from gdcli.optimizers._truncated import Forcing, conjugate_gradients
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask
@@ -33,9 +33,7 @@ class LevenbergMarquardt(Method):
 
     damping: Annotated[float, "added to the diagonal of the matrix in the first step", Gt(0)] = 1e-3
     products: Annotated[int, "largest number of matrix products in one step", Ge(1)] = 100
-    forcing: Annotated[
-        float, "largest size of the residual, relative to that of the gradient", Gt(0), Lt(1)
-    ] = 0.5
+    forcing: Forcing = 0.5
 
     default_lr: ClassVar[float] = 1.0
     asks_elsewhere: ClassVar[bool] = True

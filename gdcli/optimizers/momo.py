@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 import torch
 from annotated_types import Ge, Lt
 
 from gdcli import trees
 from gdcli.method import Method
-from gdcli.optimizers.polyak import quotient
+from gdcli.optimizers.polyak import LowerBound, quotient
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
     from gdcli.optimizers.momo_adam import MoMoAdam
     from gdcli.problem import Array, Params
+
+
+MeanShare: TypeAlias = Annotated[
+    float,
+    "share of the running means of loss and gradient that is kept in each step",
+    Ge(0),
+    Lt(1),
+]
+AdaptLowerBound: TypeAlias = Annotated[
+    bool, "estimate the smallest loss during training; it is at least --lower-bound"
+]
 
 
 @dataclass(frozen=True)
@@ -30,16 +41,9 @@ class MoMo(Method):
     that holds for 0 alone.
     """
 
-    beta: Annotated[
-        float,
-        "share of the running means of loss and gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.9
-    lower_bound: Annotated[float, "smallest loss that a batch can have"] = 0.0
-    adapt_lower_bound: Annotated[
-        bool, "estimate the smallest loss during training; it is at least --lower-bound"
-    ] = False
+    beta: MeanShare = 0.9
+    lower_bound: LowerBound = 0.0
+    adapt_lower_bound: AdaptLowerBound = False
 
     decoupled: ClassVar[bool] = True
     decay_alike: ClassVar[bool] = True  # the model of the loss holds it

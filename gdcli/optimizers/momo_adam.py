@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-from annotated_types import Ge, Lt
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli import trees
 from gdcli.method import Method
 from gdcli.optimizers.adam import Beta2, Eps
-from gdcli.optimizers.momo import averages, model_step
-from gdcli.optimizers.polyak import quotient
+from gdcli.optimizers.momo import AdaptLowerBound, MeanShare, averages, model_step
+from gdcli.optimizers.polyak import LowerBound, quotient
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -28,18 +26,11 @@ class MoMoAdam(Method):
     size takes it into account.
     """
 
-    beta1: Annotated[
-        float,
-        "share of the running means of loss and gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.9
+    beta1: MeanShare = 0.9
     beta2: Beta2 = 0.999
     eps: Eps = 1e-8
-    lower_bound: Annotated[float, "smallest loss that a batch can have"] = 0.0
-    adapt_lower_bound: Annotated[
-        bool, "estimate the smallest loss during training; it is at least --lower-bound"
-    ] = False
+    lower_bound: LowerBound = 0.0
+    adapt_lower_bound: AdaptLowerBound = False
 
     decoupled: ClassVar[bool] = True
     decay_alike: ClassVar[bool] = True  # the model of the loss holds it

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt
 
 from gdcli import trees
 from gdcli.arrays import spread
 from gdcli.mapped import together
 from gdcli.method import About, Ask, Kind, Method, State
+from gdcli.optimizers.adam import Beta1
+from gdcli.optimizers.adamw import WeightDecay
 
 if TYPE_CHECKING:
     from gdcli.problem import Array, Params
 
 ALIGNED = 16  # numbers: a multiple of what a processor wants aligned
 MATRICES: frozenset[Kind] = frozenset({"matrix", "convolution"})
+
+
+Coefficients: TypeAlias = Annotated[
+    tuple[float, float, float], "coefficients of x, x^3 and x^5 in the Newton-Schulz iteration"
+]
+Iterations: TypeAlias = Annotated[int, "Newton-Schulz iterations in each step", Ge(1)]
 
 
 @dataclass(frozen=True)
@@ -34,14 +42,10 @@ class Muon(Method):
     (Moonlight), called D-Muon: one learning rate and weight decay for all parameters.
     """
 
-    beta: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.95
+    beta: Beta1 = 0.95
     nesterov: Annotated[bool, "mix the mean with the gradient once more"] = True
-    coefficients: Annotated[
-        tuple[float, float, float], "coefficients of x, x^3 and x^5 in the Newton-Schulz iteration"
-    ] = (3.4445, -4.7750, 2.0315)
-    iterations: Annotated[int, "Newton-Schulz iterations in each step", Ge(1)] = 5
+    coefficients: Coefficients = (3.4445, -4.7750, 2.0315)
+    iterations: Iterations = 5
     adjust: Annotated[
         Literal["original", "match_rms_adamw", "none"],
         "scale of the step: original, sqrt(max(1, rows / columns)); match_rms_adamw, "
@@ -53,9 +57,7 @@ class Muon(Method):
         "on processors that have it",
     ] = "own"
     eps: Annotated[float, "smallest norm that a matrix is divided by", Gt(0)] = 1e-7
-    weight_decay: Annotated[
-        float, "weight decay by the optimizer, which is not part of the loss", Ge(0)
-    ] = 0.1
+    weight_decay: WeightDecay = 0.1
 
     default_lr: ClassVar[float] = 1e-3
     decoupled: ClassVar[bool] = True

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge
 
 from gdcli.method import Method, State
-from gdcli.optimizers._line_search import Batch, line, strong_wolfe
-from gdcli.optimizers._truncated import conjugate_gradients
+from gdcli.optimizers._line_search import Batch, Decrease, Points, line, strong_wolfe
+from gdcli.optimizers._truncated import Forcing, conjugate_gradients
 
 if TYPE_CHECKING:
     from gdcli.method import Ask
@@ -30,13 +30,9 @@ class NewtonCg(Method):
     """
 
     products: Annotated[int, "largest number of Hessian products in one step", Ge(1)] = 100
-    forcing: Annotated[
-        float, "largest size of the residual, relative to that of the gradient", Gt(0), Lt(1)
-    ] = 0.5
-    c: Annotated[
-        float, "share of the decrease that the slope foretells that a step must reach", Gt(0), Lt(1)
-    ] = 1e-4
-    trials: Annotated[int, "largest number of points tried in one search", Ge(1)] = 25
+    forcing: Forcing = 0.5
+    c: Decrease = 1e-4
+    trials: Points = 25
 
     default_lr: ClassVar[float] = 1.0
     asks_elsewhere: ClassVar[bool] = True

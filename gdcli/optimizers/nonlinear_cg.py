@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Gt, Lt
 
 from gdcli import trees
 from gdcli.method import Method, State
-from gdcli.optimizers._line_search import Batch, line, strong_wolfe, unbegun
+from gdcli.optimizers._line_search import Batch, Decrease, Points, line, strong_wolfe, unbegun
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask
@@ -34,13 +34,11 @@ class NonlinearCg(Method):
         Literal["polak-ribiere", "fletcher-reeves", "hestenes-stiefel", "hager-zhang"],
         "share of the last direction that is kept",
     ] = "polak-ribiere"
-    c1: Annotated[
-        float, "share of the decrease that the slope foretells that a step must reach", Gt(0), Lt(1)
-    ] = 1e-4
+    c1: Decrease = 1e-4
     c2: Annotated[
         float, "largest share of the slope that is left at the end of a step", Gt(0), Lt(1)
     ] = 0.4
-    trials: Annotated[int, "largest number of points tried in one search", Ge(1)] = 25
+    trials: Points = 25
 
     default_lr: ClassVar[float] = 1.0
     asks_elsewhere: ClassVar[bool] = True

@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Lt
 from gdcli import trees
 from gdcli.method import About, Ask, Kind, Method, State
 from gdcli.optimizers.adam import Beta1
-from gdcli.optimizers.muon import MATRICES, flattened, orthogonal
+from gdcli.optimizers.muon import MATRICES, Coefficients, Iterations, flattened, orthogonal
 
 if TYPE_CHECKING:
     from gdcli.problem import Array, Params
@@ -37,10 +37,8 @@ class NorMuon(Method):
         float, "share of the running mean of a row's square that is kept in each step", Ge(0), Lt(1)
     ] = 0.95
     nesterov: Annotated[bool, "mix the mean with the gradient once more"] = True
-    coefficients: Annotated[
-        tuple[float, float, float], "coefficients of x, x^3 and x^5 in the Newton-Schulz iteration"
-    ] = (3.4445, -4.7750, 2.0315)
-    iterations: Annotated[int, "Newton-Schulz iterations in each step", Ge(1)] = 5
+    coefficients: Coefficients = (3.4445, -4.7750, 2.0315)
+    iterations: Iterations = 5
     scale: Annotated[
         Literal["preserve", "rms"],
         "norm of the step: preserve, the orthogonal matrix's times sqrt(max(1, rows / columns)); "

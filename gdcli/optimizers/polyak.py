@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import torch
 from annotated_types import Gt
@@ -14,6 +14,9 @@ from gdcli.method import Method
 if TYPE_CHECKING:
     from gdcli.method import Ask, State
     from gdcli.problem import Array, Params
+
+
+LowerBound: TypeAlias = Annotated[float, "smallest loss that a batch can have"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Polyak(Method):
         "divisor of the step size: 1 for convex losses in theory, 0.5 for strongly convex",
         Gt(0),
     ] = 1.0
-    lower_bound: Annotated[float, "smallest loss that a batch can have"] = 0.0
+    lower_bound: LowerBound = 0.0
 
     default_lr: ClassVar[float | None] = 1.0
 

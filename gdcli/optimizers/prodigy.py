@@ -11,6 +11,7 @@ from annotated_types import Ge, Gt, Lt
 from gdcli import trees
 from gdcli.method import Method
 from gdcli.optimizers.adam import Beta1, Beta2
+from gdcli.optimizers.dadapt_adam import FirstGuess, Growth
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -39,11 +40,9 @@ class Prodigy(Method):
         Lt(1),
     ] = None
     eps: Annotated[float, "added to the divisor, times the distance", Gt(0)] = 1e-8
-    d0: Annotated[float, "first guess of the distance to the minimum: a small number", Gt(0)] = 1e-6
+    d0: FirstGuess = 1e-6
     d_coef: Annotated[float, "factor of the estimated distance", Gt(0)] = 1.0
-    growth_rate: Annotated[
-        float | None, "the distance grows at most by this factor in each step; default: any", Ge(1)
-    ] = None
+    growth_rate: Growth = None
     bias_correction: Annotated[bool, "correct the bias of both means, as Adam does"] = False
     safeguard_warmup: Annotated[
         bool, "leave the learning rate out of the divisor of the estimate, for a warm-up"

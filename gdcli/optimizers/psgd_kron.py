@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Le, Lt
+from annotated_types import Ge, Gt, Le
 
 from gdcli import trees
 from gdcli.method import About, Ask, Method, State
-from gdcli.optimizers.adam import unbiased
+from gdcli.optimizers.adam import Beta1, unbiased
 from gdcli.optimizers.shampoo import as_matrix, eye, sides
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ class PsgdKron(Method):
     is applied to vectors, too.
     """
 
-    beta: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.9
+    beta: Beta1 = 0.9
     fit: Annotated[float, "learning rate of the factors", Gt(0), Le(1)] = 0.1
     every: Annotated[int, "steps from one fit of the factors to the next", Ge(1)] = 1
     balance: Annotated[int, "steps from one scaling of the factors to the next", Ge(1)] = 100

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-from annotated_types import Ge, Gt, Lt
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
+from gdcli.optimizers.adam import Beta2, Eps
 
 if TYPE_CHECKING:
     from gdcli.problem import Array
@@ -21,13 +20,8 @@ class RMSprop(Optimizer):
     Not centred and without momentum, like torch.optim's defaults, and its learning rate of 1e-2.
     """
 
-    alpha: Annotated[
-        float,
-        "share of the running mean of the squared gradient that is kept in each step",
-        Ge(0),
-        Lt(1),
-    ] = 0.99
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-8
+    alpha: Beta2 = 0.99
+    eps: Eps = 1e-8
 
     default_lr: ClassVar[float | None] = 1e-2
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from annotated_types import Ge, Lt
+from annotated_types import Ge
 
 from gdcli import trees
 from gdcli.method import Method
 from gdcli.optimizers.adam import Beta2, Eps
-from gdcli.optimizers.schedule_free_sgd import advanced, start, warmed
+from gdcli.optimizers.schedule_free_sgd import Beta, RatePower, StepPower, advanced, start, warmed
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -27,16 +27,12 @@ class ScheduleFreeAdamW(Method):
     constant learning rate, after a warm-up.
     """
 
-    beta1: Annotated[
-        float, "share of the average in the point at which gradients are taken", Ge(0), Lt(1)
-    ] = 0.9
+    beta1: Beta = 0.9
     beta2: Beta2 = 0.999
     eps: Eps = 1e-8
     warmup_steps: Annotated[int, "steps in which the learning rate grows linearly", Ge(0)] = 0
-    r: Annotated[float, "power of the step in the weights of the average", Ge(0)] = 0.0
-    weight_lr_power: Annotated[
-        float, "power of the largest learning rate so far in the weights of the average", Ge(0)
-    ] = 2.0
+    r: StepPower = 0.0
+    weight_lr_power: RatePower = 2.0
     decay_at: Annotated[
         Literal["y", "z"], "point that weight decay is taken at: that of the gradients, or z"
     ] = "y"

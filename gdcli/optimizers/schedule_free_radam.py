@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Lt
 
 from gdcli import trees
 from gdcli.method import Method
 from gdcli.optimizers.adam import Beta2, Eps
-from gdcli.optimizers.schedule_free_sgd import advanced, start
+from gdcli.optimizers.schedule_free_sgd import Beta, RatePower, StepPower, advanced, start
 
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
@@ -27,15 +26,11 @@ class ScheduleFreeRAdam(Method):
     taken at y. The default learning rate is that of the package.
     """
 
-    beta1: Annotated[
-        float, "share of the average in the point at which gradients are taken", Ge(0), Lt(1)
-    ] = 0.9
+    beta1: Beta = 0.9
     beta2: Beta2 = 0.999
     eps: Eps = 1e-8
-    r: Annotated[float, "power of the step in the weights of the average", Ge(0)] = 0.0
-    weight_lr_power: Annotated[
-        float, "power of the largest learning rate so far in the weights of the average", Ge(0)
-    ] = 2.0
+    r: StepPower = 0.0
+    weight_lr_power: RatePower = 2.0
     silent_sgd_phase: Annotated[
         bool, "stand still while the mean square is not reliable, instead of plain descent"
     ] = True

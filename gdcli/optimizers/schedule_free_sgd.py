@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 from annotated_types import Ge, Lt
 
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from gdcli.problem import Array, Params
 
 
+Beta: TypeAlias = Annotated[
+    float, "share of the average in the point at which gradients are taken", Ge(0), Lt(1)
+]
+RatePower: TypeAlias = Annotated[
+    float, "power of the largest learning rate so far in the weights of the average", Ge(0)
+]
+StepPower: TypeAlias = Annotated[float, "power of the step in the weights of the average", Ge(0)]
+
+
 @dataclass(frozen=True)
 class ScheduleFreeSGD(Method):
     """z -= lr * grad(y); x = (1 - c) * x + c * z; y = beta * x + (1 - beta) * z.
@@ -28,14 +37,10 @@ class ScheduleFreeSGD(Method):
     meant for a constant learning rate, after a warm-up.
     """
 
-    beta: Annotated[
-        float, "share of the average in the point at which gradients are taken", Ge(0), Lt(1)
-    ] = 0.9
+    beta: Beta = 0.9
     warmup_steps: Annotated[int, "steps in which the learning rate grows linearly", Ge(0)] = 0
-    r: Annotated[float, "power of the step in the weights of the average", Ge(0)] = 0.0
-    weight_lr_power: Annotated[
-        float, "power of the largest learning rate so far in the weights of the average", Ge(0)
-    ] = 2.0
+    r: StepPower = 0.0
+    weight_lr_power: RatePower = 2.0
 
     default_lr: ClassVar[float | None] = 1.0
 

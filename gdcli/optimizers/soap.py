@@ -11,6 +11,7 @@ from annotated_types import Ge, Lt
 from gdcli import trees
 from gdcli.method import About, Ask, Method, State
 from gdcli.optimizers.adam import Beta1, Beta2, Eps, power
+from gdcli.optimizers.adamw import WeightDecay
 from gdcli.optimizers.shampoo import as_matrix, eye, multiplied, outer, sides
 
 if TYPE_CHECKING:
@@ -47,9 +48,7 @@ class Soap(Method):
     every: Annotated[int, "steps from one QR decomposition to the next", Ge(1)] = 10
     largest: Annotated[int, "length of the longest side that has eigenvectors", Ge(2)] = 10000
     eps: Eps = 1e-8
-    weight_decay: Annotated[
-        float, "weight decay by the optimizer, which is not part of the loss", Ge(0)
-    ] = 0.01
+    weight_decay: WeightDecay = 0.01
 
     default_lr: ClassVar[float] = 3e-3
     decoupled: ClassVar[bool] = True

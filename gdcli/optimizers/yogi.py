@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 
 from gdcli.arrays import namespace
-from gdcli.optimizers.adam import Adam
+from gdcli.optimizers.adam import Adam, Eps
 
 if TYPE_CHECKING:
     from gdcli.optimizer import State
@@ -24,7 +24,7 @@ class Yogi(Adam):
     Both correct the bias; eps and the learning rate of 1e-2 are pytorch_optimizer's.
     """
 
-    eps: Annotated[float, "added to the divisor, so that it is never 0", Gt(0)] = 1e-3
+    eps: Eps = 1e-3
     initial: Annotated[float, "mean square at the start", Ge(0)] = 1e-6
 
     default_lr: ClassVar[float | None] = 1e-2

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
-
-from annotated_types import Ge, Le
 
 from gdcli.schedule import Schedule
+from gdcli.schedules.linear import Final
 
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
     """Half a cosine from 1 to `final`, the value after the run (Loshchilov and Hutter 2017)."""
 
-    final: Annotated[
-        float, "multiplier of the learning rate at the end of the run", Ge(0), Le(1)
-    ] = 0.0
+    final: Final = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the value of the cosine at this share of the run."""

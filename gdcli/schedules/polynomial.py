@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Gt
 
 from gdcli.schedule import Schedule
+from gdcli.schedules.linear import Final
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,7 @@ class Polynomial(Schedule):
     """
 
     power: Annotated[float, "power of the share of the run that is left", Gt(0)] = 2.0
-    final: Annotated[
-        float, "multiplier of the learning rate at the end of the run", Ge(0), Le(1)
-    ] = 0.0
+    final: Final = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the value of the polynomial at this share of the run."""

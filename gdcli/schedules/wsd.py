@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge, Le
 
 from gdcli.schedules.cosine import descent
+from gdcli.schedules.linear import Final
 from gdcli.schedules.warmup_constant import WarmUp, rise
 
 
@@ -27,9 +28,7 @@ class Wsd(WarmUp):
         float, "share of the run, at its end, in which the learning rate falls", Ge(0), Le(1)
     ] = 0.2
     shape: Annotated[Literal["linear", "1-sqrt", "cosine"], "shape of the cooldown"] = "1-sqrt"
-    final: Annotated[
-        float, "multiplier of the learning rate at the end of the run", Ge(0), Le(1)
-    ] = 0.0
+    final: Final = 0.0
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the value of the rise, 1, or the value of the cooldown."""
