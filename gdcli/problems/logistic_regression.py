@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 from annotated_types import Ge
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+L2: TypeAlias = Annotated[
+    float,
+    "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to the loss",
+    Ge(0),
+]
+
+
 @dataclass(frozen=True)
 class LogisticRegression(LinearModel, TwoClasses):
     """The mean of log(1 + exp(z)) - y z with targets y of 0 and 1 (Cox 1958).
@@ -23,12 +30,7 @@ class LogisticRegression(LinearModel, TwoClasses):
     the classes. In breast-cancer class 0 is malignant. In a file the larger value is class 1.
     """
 
-    l2: Annotated[
-        float,
-        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
-        "the loss",
-        Ge(0),
-    ] = 1e-3
+    l2: L2 = 1e-3
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100

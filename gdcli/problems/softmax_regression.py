@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-from annotated_types import Ge
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli.arrays import namespace
 from gdcli.datasets.cells import with_one_hot
 from gdcli.datasets.images import Classified
 from gdcli.problem import Array, Data, LinearModel
+from gdcli.problems.logistic_regression import L2
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,12 +23,7 @@ class SoftmaxRegression(LinearModel, Classified):
     the classes.
     """
 
-    l2: Annotated[
-        float,
-        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
-        "the loss",
-        Ge(0),
-    ] = 1e-3
+    l2: L2 = 1e-3
 
     default_lr: ClassVar[float] = 0.1
     default_epochs: ClassVar[int] = 100

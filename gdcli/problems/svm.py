@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from annotated_types import Ge
-
 from gdcli.arrays import namespace
 from gdcli.datasets.tabular import TwoClasses
 from gdcli.problem import Array, Data, LinearModel
+from gdcli.problems.logistic_regression import L2
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,12 +22,7 @@ class Svm(LinearModel, TwoClasses):
     of the margin. The default penalty is above 0, because it makes the margin wide.
     """
 
-    l2: Annotated[
-        float,
-        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
-        "the loss",
-        Ge(0),
-    ] = 1e-2
+    l2: L2 = 1e-2
     hinge: Annotated[
         Literal["plain", "squared"],
         "cost of a violated margin: plain, it grows linearly; squared, quadratically",

@@ -13,7 +13,7 @@ import torch
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import objective_of, starting_point
+from gdcli.engine.families.find import family_of, starting_point
 from gdcli.engine.families.objective import tensors
 from gdcli.engine.hessian import largest_eigenvalue
 from gdcli.engine.programs.program import derivative_along
@@ -38,7 +38,7 @@ LINEAR_MODELS = [n for n in PROBLEMS.names() if issubclass(PROBLEMS.find(n, ""),
 def dense(trial: Trial) -> float:
     """Return the largest eigenvalue of the whole Hessian at a trial's start, in float64."""
     data, device = examples_of(trial), Torch("float64")
-    objective = objective_of(trial.problem, data, device)
+    objective = family_of(trial.problem).objective(trial.problem, data, device, 0)
     start = tensors(starting_point(trial.problem, data, trial.seed), device)
     sizes = [value.numel() for value in start.values()]
 

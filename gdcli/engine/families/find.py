@@ -16,9 +16,8 @@ from gdcli.method import Method
 from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
-    from gdcli.engine.device import Device, Torch
+    from gdcli.engine.device import Device
     from gdcli.engine.families.family import Family
-    from gdcli.engine.families.objective import Objective
     from gdcli.engine.initial import Start
     from gdcli.engine.layout import Pieces
     from gdcli.engine.programs.program import Program
@@ -113,13 +112,6 @@ def program_for(
     many as are fastest.
     """
     return family_of(trials[0].problem).program(trials, data, device, width)
-
-
-def objective_of(
-    problem: Problem, data: Data, device: Torch, quantize_from_step: int = 0
-) -> Objective[Any]:
-    """Return what the reference engine minimises; it computes all examples at a time."""
-    return family_of(problem).objective(problem, data, device, quantize_from_step)
 
 
 def check_trial(trial: Trial) -> None:

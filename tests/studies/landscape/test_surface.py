@@ -9,7 +9,7 @@ import pytest
 
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import objective_of, starting_point
+from gdcli.engine.families.find import family_of, starting_point
 from gdcli.engine.families.objective import tensors
 from gdcli.errors import UserError
 from gdcli.runs.options import Silent
@@ -98,7 +98,7 @@ def test_stacked_losses_are_those_of_one_at_a_time(problem: str, options: dict[s
     np.testing.assert_allclose(together, alone, rtol=1e-13)
     little = np.concatenate([*losses_at(points[:3], layout, trial, "cpu", memory="1")])
     np.testing.assert_allclose(little, alone[:3], rtol=1e-13)
-    objective = objective_of(trial.problem, data, Torch("float64"))
+    objective = family_of(trial.problem).objective(trial.problem, data, Torch("float64"), 0)
     objective.set_step(0)
     plain = [
         float(objective.loss(tensors(layout.split(p), Torch("float64")), objective.train))
