@@ -15,7 +15,7 @@ from gdcli.executors.worker import StepReports, end_with_parent, portable
 from gdcli.experiment.toml import loads
 from gdcli.fields import counted
 from gdcli.runs.process import listen
-from gdcli.studies.again import trained_again
+from gdcli.studies.training import trained_again
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

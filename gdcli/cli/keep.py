@@ -235,7 +235,7 @@ def _weights(
     run: RunFolder, options: Export, exporter: WeightsExporter, screen: Screen, *, trust: bool
 ) -> int:
     """Train a trial again and write its weights, or print them."""
-    from gdcli.studies.again import trained_again
+    from gdcli.studies.training import trained_again
 
     file = None if options.output is None else Path(options.output)
     trial = _one_trial(run, options)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gdcli.experiment.grid import Trial
     from gdcli.runs.csv_read import Value
     from gdcli.runs.folder import RunFolder
-    from gdcli.studies.again import Weights
+    from gdcli.studies.training import Weights
 
 OUTPUT = "--output"
 UNSAFE = re.compile(r"[^A-Za-z0-9._=-]+")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.experiment.grid import Trial
-    from gdcli.studies.again import Weights
+    from gdcli.studies.training import Weights
 
 INTERCEPT = "(intercept)"
 

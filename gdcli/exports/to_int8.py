@@ -22,7 +22,7 @@ from gdcli.problem import Network
 
 if TYPE_CHECKING:
     from gdcli.experiment.grid import Trial
-    from gdcli.studies.again import Weights
+    from gdcli.studies.training import Weights
 
 
 class ToInt8(WeightsExporter):

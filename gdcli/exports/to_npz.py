@@ -14,7 +14,7 @@ from gdcli.exports.exporter import WeightsExporter
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from gdcli.studies.again import Weights
+    from gdcli.studies.training import Weights
 
 
 class ToNpz(WeightsExporter):

@@ -17,7 +17,7 @@ from gdcli.problem import Network, StatefulNetwork
 
 if TYPE_CHECKING:
     from gdcli.experiment.grid import Trial
-    from gdcli.studies.again import Weights
+    from gdcli.studies.training import Weights
 
 
 class ToTorch(WeightsExporter):

@@ -10,7 +10,7 @@ from gdcli.engine.batch import batches_of
 from gdcli.executors.execute import execute
 from gdcli.runs.folder import RunFolder
 from gdcli.runs.options import RunOptions, Silent
-from gdcli.studies.again import _of_part, trained_again
+from gdcli.studies.training import _of_part, trained_again
 from tests.grids import experiment
 
 
