@@ -14,7 +14,6 @@ from gdcli.analysis.diagnosis.case import Case
 from gdcli.analysis.diagnosis.verdict import (
     EQUAL_STEPS,
     LINEAR,
-    STRETCHES,
     Limits,
     TrialQuality,
     TrialState,
@@ -22,6 +21,7 @@ from gdcli.analysis.diagnosis.verdict import (
     number,
     verdicts,
 )
+from gdcli.measure import STRETCHES
 from gdcli.numbers import percent
 
 if TYPE_CHECKING:

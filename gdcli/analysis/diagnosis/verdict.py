@@ -28,7 +28,6 @@ LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums 
 EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
 # Rules and wrappers that hand out a mean of many steps, which lags behind the parameters.
 AVERAGES = frozenset({"asgd", "average", "ema", "lawa", "swa"})
-STRETCHES = 16  # equal parts of the budget, each with a mean loss
 
 
 @dataclass(frozen=True)
