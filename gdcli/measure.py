@@ -69,6 +69,8 @@ RAW = Column(
     " average",
     "close",
 )
+STRETCHES = 16  # equal parts of the budget: summary.csv has the mean loss over each
+CAUSES = ("", "growth", "overflow", "nan")  # why a loss left its bounds, by code
 MEASURED = tuple(column.name for column in LOSSES)
 LOSS_NAMES = tuple(name for name in MEASURED if name.endswith("_loss"))
 OF_EVERY_RUN = (*SETTINGS, *PLACES, *LOSSES)  # whose names no measure may take

@@ -19,6 +19,8 @@ from gdcli.problem import Array
 State: TypeAlias = dict[str, Array]
 
 
+WEIGHT_DECAY = "weight decay by the optimizer, which is not part of the loss"
+CLIP_NORM = "scale a gradient with a larger norm down to this norm"
 OF_EVERY_RULE = ("weight_decay", "clip_norm")  # the fields that every rule has
 
 
@@ -26,8 +28,8 @@ OF_EVERY_RULE = ("weight_decay", "clip_norm")  # the fields that every rule has
 class Rule:
     """What every update rule has: a frozen dataclass whose fields are its options."""
 
-    weight_decay: Annotated[float, "weight decay, not part of the loss", Ge(0)] = 0.0
-    clip_norm: Annotated[float | None, "largest norm of a trial's gradient", Gt(0)] = None
+    weight_decay: Annotated[float, WEIGHT_DECAY, Ge(0)] = 0.0
+    clip_norm: Annotated[float | None, CLIP_NORM, Gt(0)] = None
 
     # The learning rate where none is given: its paper's or its library's. None: the problem's own,
     # as for plain descent, whose rate depends on the problem alone.

@@ -127,14 +127,17 @@ def _row(typed: str, option: Option) -> dict[str, str]:
 
 
 def _column_row(column: Column) -> dict[str, str]:
-    """Return a column as the listing shows it; `elsewhere` is on another processor."""
+    """Return a column as the listing shows it, with how `gdcli verify` compares its values."""
     rtol = "the precision's" if column.rtol is None else f"{column.rtol:g}"
-    close = f"close: rtol {rtol}, atol {column.atol:g}"
-    elsewhere = close if column.elsewhere == "close" else column.elsewhere
+    elsewhere = {
+        "equal": "must be equal on another machine",
+        "close": f"must be close on another machine: rtol {rtol}, atol {column.atol:g}",
+        "any": "not compared on another machine",
+    }
     return {
         "column": column.name,
         "type": column.kind,
-        "elsewhere": elsewhere,
+        "verify": elsewhere[column.elsewhere],
         "summary": column.phrase,
     }
 

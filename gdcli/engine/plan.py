@@ -191,9 +191,7 @@ def plan_of(trial: Trial, examples: int) -> Plan:
 
 
 POINTS = 64  # regular points at most, besides the start
-STRETCHES = 16  # equal parts of the budget, each with a mean loss
 SINGLES = 8  # last steps of full-batch descent that are watched one by one
-CAUSES = ("", "growth", "overflow", "nan")  # why a loss left its bounds, by code
 
 
 class Watched(NamedTuple):

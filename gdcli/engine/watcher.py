@@ -13,10 +13,10 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.engine.hessian import MOST, HessianEigenvalues
-from gdcli.engine.plan import CAUSES, STRETCHES, Watched
+from gdcli.engine.plan import Watched
 from gdcli.engine.recorder import copied
 from gdcli.errors import RunError
-from gdcli.measure import MEASURED
+from gdcli.measure import CAUSES, MEASURED, STRETCHES
 from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:

@@ -83,7 +83,8 @@ class Executor(ABC):
 
         The unit's result is the batch's shard, as `Run.compute` or `worker.compute` returns it.
         `held` is the shard that is stored already, of which only the failed trials are trained
-        again.
+        again. Where `Run.compute` is called in this process, it is given
+        `partial(self.monitor.advance, index)`, and progress shows the steps as they are done.
         """
 
     def wait(self, units: Sequence[Any], seconds: float) -> Sequence[Any]:

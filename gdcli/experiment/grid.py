@@ -20,7 +20,7 @@ from gdcli.experiment.axis import text
 from gdcli.experiment.training import BUDGETS, Training
 from gdcli.fields import AXIS, settings_of, show
 from gdcli.measure import RAW
-from gdcli.optimizer import OF_EVERY_RULE, Rule
+from gdcli.optimizer import CLIP_NORM, OF_EVERY_RULE, WEIGHT_DECAY, Rule
 from gdcli.problem import Problem
 from gdcli.schedule import Schedule
 
@@ -56,18 +56,8 @@ class Axes:
         "how the learning rate changes during training: gdcli schedules lists them; or a file "
         "of your own",
     ] = ("constant",)
-    weight_decay: Annotated[
-        tuple[float, ...] | None,
-        AXIS,
-        "weight decay by the optimizer, which is not part of the loss",
-        Ge(0),
-    ] = None
-    clip_norm: Annotated[
-        tuple[float, ...] | None,
-        AXIS,
-        "scale a gradient with a larger norm down to this norm",
-        Gt(0),
-    ] = None
+    weight_decay: Annotated[tuple[float, ...] | None, AXIS, WEIGHT_DECAY, Ge(0)] = None
+    clip_norm: Annotated[tuple[float, ...] | None, AXIS, CLIP_NORM, Gt(0)] = None
     lr: Annotated[
         tuple[float, ...] | None,
         AXIS,

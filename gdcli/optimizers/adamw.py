@@ -7,11 +7,10 @@ from typing import Annotated, ClassVar, TypeAlias
 
 from annotated_types import Ge
 
+from gdcli.optimizer import WEIGHT_DECAY
 from gdcli.optimizers.adam import Adam
 
-WeightDecay: TypeAlias = Annotated[
-    float, "weight decay by the optimizer, which is not part of the loss", Ge(0)
-]
+WeightDecay: TypeAlias = Annotated[float, WEIGHT_DECAY, Ge(0)]
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
-from gdcli.engine.plan import CAUSES
 from gdcli.engine.recorder import CONVERGED, DIVERGED
 from gdcli.engine.watcher import facts
 from gdcli.errors import UserError
 from gdcli.experiment.axis import text
 from gdcli.experiment.grid import Trial, setting
-from gdcli.measure import PLACES
+from gdcli.measure import CAUSES, LOSSES, PLACES
 from gdcli.numbers import harmless, quoted
 from gdcli.runs.table import End, curves_table, settings_of, summary_table
 
@@ -93,6 +92,19 @@ class Rows:
         self.measures = self.table.measures[len(PLACES) :]
         self.places: list[str] = []
         self.diverged = 0  # trials so far
+
+    def check(self, curves: BatchHistory) -> None:
+        """Raise UserError for a column that every run has and that was not computed."""
+        tested = "test_loss" in curves.values  # else the problem has no test examples
+        wanted = (c.name for c in LOSSES if tested or not c.name.startswith("test_"))
+        for name in wanted:
+            if name not in curves.values:
+                what = f"no value of its column {name} was computed ({curves.path or 'no engine'})"
+                fix = (
+                    "compute it where the program and the reference engine compute train_loss, in"
+                    " gdcli/engine, or remove it from LOSSES in gdcli/measure.py"
+                )
+                raise UserError("curves.csv", what, fix)
 
     def curve(self, trial: Trial, curves: BatchHistory, i: int) -> str:
         """Return the lines of the i-th trial of the batch, one a recorded point; one at least."""

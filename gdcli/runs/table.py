@@ -14,9 +14,8 @@ from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gdcli.catalog.catalog import MEASURES, name_of, plugins
-from gdcli.engine.plan import STRETCHES
 from gdcli.errors import UserError
-from gdcli.measure import LOSSES, PLACES, RAW, SETTINGS, Column
+from gdcli.measure import LOSSES, PLACES, RAW, SETTINGS, STRETCHES, Column
 from gdcli.numbers import quoted
 
 if TYPE_CHECKING:

@@ -95,6 +95,7 @@ class BatchRunner:
         data, rows = examples_of(batch.trials[0]), Rows(self.varied, self.metrics, plan_for(batch))
         train = partial(train_batch, longer=longer) if longer else train_batch
         _, curves = train(batch, data, self.device, advance, keeper, hear)
+        rows.check(curves)
         lines = [rows.curve(trial, curves, i) for i, trial in enumerate(batch.trials)]
         summary = rows.summaries(batch.trials, curves)
         return Shard(

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.plan import CAUSES, POINTS, SINGLES, Plan, plan_of, watched
+from gdcli.engine.plan import POINTS, SINGLES, Plan, plan_of, watched
 from gdcli.engine.recorder import BatchHistory
 from gdcli.engine.watcher import Trajectory, facts
+from gdcli.measure import CAUSES
 from gdcli.runs.table import FACTS
 from tests.grids import experiment
 

@@ -16,15 +16,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gdcli.engine.plan import CAUSES, Plan, Watched
+from gdcli.engine.plan import Plan, Watched
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory
 from gdcli.engine.watcher import Trajectory
+from gdcli.errors import UserError
+from gdcli.executors.execute import execute
 from gdcli.experiment.grid import Trial
 from gdcli.experiment.training import Training
-from gdcli.measure import LOSSES
+from gdcli.measure import CAUSES, LOSSES, Column
 from gdcli.numbers import as_given
 from gdcli.problems.linear_regression import LinearRegression
+from gdcli.runs import csv_write
 from gdcli.runs.csv_write import Rows, number, shortest
+from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.table import FACTS, header, summary_table, tables_of
 from tests.grids import experiment
 
@@ -150,6 +154,32 @@ def test_a_curve_has_a_line_for_each_of_its_points() -> None:
         [*settings, repr(2 / 3), "2", "8", "0.1", "2.0", "", "0.5", ""],
         [*settings, repr(4 / 3), "4", "14", "nan", "inf", "", "0.25", ""],
     ]
+
+
+def test_a_column_of_every_run_that_was_not_computed_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, held = Rows([], METRICS, PLAN), curves(TWO, [3, 4], [DIVERGED, RUNNING])
+    rows.check(held)  # a problem without test examples has no test loss
+    rows.check(held._replace(values=held.values | {"test_loss": held.values["train_loss"]}))
+    for name in ("param_norm", "test_hops"):
+        monkeypatch.setattr(csv_write, "LOSSES", (*LOSSES, Column(name)))
+        tested = held._replace(values=held.values | {"test_loss": held.values["train_loss"]})
+        what = f"no value of its column {name} was computed .* or remove it from LOSSES in gdcli/"
+        with pytest.raises(UserError, match=f"^curves.csv: {what}measure.py$"):
+            rows.check(tested)
+        tested.values[name] = held.values["train_loss"]
+        rows.check(tested)
+
+
+def test_a_run_ends_where_a_column_of_every_run_is_not_computed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(csv_write, "LOSSES", (*LOSSES, Column("param_norm")))
+    for engine in ("auto", "reference"):
+        given = experiment("quadratic", lr="0.1", epochs="2")
+        with pytest.raises(UserError, match="its column param_norm"):
+            execute(given, RunOptions(output=tmp_path, name=engine, engine=engine), Silent())
 
 
 def test_a_shared_table_of_places_serves_batches_of_other_lengths() -> None:

@@ -15,7 +15,6 @@ from gdcli.analysis.diagnosis.verdict import (
     EQUAL_STEPS,
     LINEAR,
     OWN_STEPS,
-    STRETCHES,
     Limits,
     TrialQuality,
     TrialState,
@@ -23,6 +22,7 @@ from gdcli.analysis.diagnosis.verdict import (
     number,
     verdicts,
 )
+from gdcli.measure import STRETCHES
 from gdcli.numbers import percent
 
 if TYPE_CHECKING:

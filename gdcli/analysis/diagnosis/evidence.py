@@ -8,13 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from gdcli.analysis.diagnosis.verdict import STRETCHES
+from gdcli.measure import CAUSES, STRETCHES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LEVELS = tuple(f"level_{k}" for k in range(1, STRETCHES + 1))
-BY_CODE = ("", "growth", "overflow", "nan")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Observed:
             if value is not None and (value == value or name == FINAL)  # noqa: PLR0124 -- NaN is not
         }
         if isinstance(code := kept.get("diverged_by", ""), (int, float)):
-            kept["diverged_by"] = BY_CODE[int(code)]
+            kept["diverged_by"] = CAUSES[int(code)]
         levels = tuple(y if y == y else None for y in map(row.get, LEVELS))  # noqa: PLR0124
         return cls(levels=levels, **kept)
 

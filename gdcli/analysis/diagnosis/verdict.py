@@ -30,7 +30,6 @@ EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with 
 OWN_STEPS = ("adgd", "barzilai-borwein")
 # Rules and wrappers that hand out a mean of many steps, which lags behind the parameters.
 AVERAGES = frozenset({"asgd", "average", "ema", "lawa", "swa"})
-STRETCHES = 16  # equal parts of the budget, each with a mean loss
 
 
 @dataclass(frozen=True)

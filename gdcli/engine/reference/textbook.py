@@ -28,7 +28,7 @@ from gdcli.engine.families.objective import (
     tensors,
 )
 from gdcli.engine.layout import TrialLayout
-from gdcli.engine.plan import CAUSES, Plan, Watched, plan_of, watched
+from gdcli.engine.plan import Plan, Watched, plan_of, watched
 from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.programs.vmap import FirstAxis
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Measures
@@ -36,7 +36,7 @@ from gdcli.engine.reference.steps import OfTrial, Rates, steps_of
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watcher import Trajectory
 from gdcli.experiment.grid import Trial
-from gdcli.measure import MEASURED, RAW
+from gdcli.measure import CAUSES, MEASURED, RAW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from gdcli.analysis.diagnosis.diagnosis import diagnose
 from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.verdict import STRETCHES, qualities, states
+from gdcli.analysis.diagnosis.verdict import qualities, states
+from gdcli.measure import STRETCHES
 
 numbers = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, 1e-300, 1e300, float("inf")]), st.floats(-1e6, 1e6)

@@ -1,5 +1,5 @@
 """What may be said of a trial: its states and its qualities.
 
-A file holds one or a few classes of TrialState or TrialQuality; they are found, and listed nowhere.
+A file holds classes of TrialState or TrialQuality: they are found, and listed nowhere.
 It may import what gdcli/analysis may import.
 """

@@ -12,13 +12,13 @@ from gdcli.analysis.diagnosis.verdict import (
     CLOSE,
     LINEAR,
     SHARE_ROUNDING,
-    STRETCHES,
     TrialQuality,
     number,
     steps_in_words,
 )
 from gdcli.analysis.diagnosis.verdicts.states import LAGGING_ADVICE, UNHURRIED_ADVICE
 from gdcli.fields import show
+from gdcli.measure import STRETCHES
 from gdcli.numbers import percent
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a loss does at its end: the states, and the qualities that go with only one of them."""
+"""What a loss does: every state, and the qualities of a loss beside its start and its goal."""
 
 from __future__ import annotations
 
@@ -33,6 +33,20 @@ LAGGING_ADVICE = (
 NEVER_MIND = 10  # times the fall: a swing so wide is not measured by it
 TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
+UNDEFINED_ADVICE = (
+    "Its loss had not risen: check whether the loss and its gradient are defined everywhere, unlike"
+    " the logarithm of a negative number."
+)
+AT_START_ADVICE = (
+    "No step was taken, so no learning rate helps: check the start, and the examples for values "
+    "that are NaN, infinite or huge."
+)
+AT_ONCE = 2  # steps: a rate that blows up by then is far too large
+CAUSES = {
+    "nan": "its loss or a weight became NaN",
+    "overflow": "its loss or a weight overflowed",
+    "growth": "its loss grew past the limit of --diverge-at",
+}
 
 
 class Bouncing(TrialState):
@@ -170,22 +184,6 @@ class Flat(TrialState):
             return f"Lower losses are possible, down to {least}: {begin}try other learning rates."
         others = "" if case.known.convex else " and seeds" if case.known.network else " and starts"
         return f"Try other learning rates{others} to see whether a lower loss exists."
-
-
-UNDEFINED_ADVICE = (
-    "Its loss had not risen: check whether the loss and its gradient are defined everywhere, unlike"
-    " the logarithm of a negative number."
-)
-AT_START_ADVICE = (
-    "No step was taken, so no learning rate helps: check the start, and the examples for values "
-    "that are NaN, infinite or huge."
-)
-AT_ONCE = 2  # steps: a rate that blows up by then is far too large
-CAUSES = {
-    "nan": "its loss or a weight became NaN",
-    "overflow": "its loss or a weight overflowed",
-    "growth": "its loss grew past the limit of --diverge-at",
-}
 
 
 class BlewUp(TrialState):
