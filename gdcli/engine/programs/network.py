@@ -382,8 +382,8 @@ class NetworkProgram(FirstAxisProgram):
         return dict(zip(leaves, products, strict=True))
 
     def _finished(self, gradients: Params, params: Params, count: int) -> Params:
-        """Return mean gradients, with the gradient of the penalty."""
-        means = {name: gradient / count for name, gradient in gradients.items()}
+        """Return mean gradients, of sums that become them, with the gradient of the penalty."""
+        means = {name: gradient.div_(count) for name, gradient in gradients.items()}
         if self.l2:
             means |= {name: means[name] + self.l2 * params[name] for name in self.weights}
         return means
