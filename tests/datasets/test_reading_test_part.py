@@ -166,12 +166,14 @@ def test_ratings_have_a_test_part(tmp_path: Path) -> None:
     ],
 )
 def test_what_a_test_part_lacks(
-    tmp_path: Path, columns: str, options: dict[str, Any], error: str
+    tmp_path: Path,
+    columns: str,
+    options: dict[str, Any],
+    error: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    file, other = (
-        write(tmp_path / "e.csv", np.s_[:20]),
-        write(tmp_path / "t.csv", np.s_[20:], columns),
-    )
+    monkeypatch.chdir(tmp_path)  # of a long path a message has the beginning and the end
+    file, other = write(Path("e.csv"), np.s_[:20]), write(Path("t.csv"), np.s_[20:], columns)
     given: dict[str, Any] = {"data": file, "target": "y", "test_data": other} | options
     with pytest.raises(UserError) as caught:
         LinearRegression(**given).load(rng())

@@ -294,17 +294,18 @@ def test_an_array_of_several_columns_tells_the_index_in_it(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("kind", ["int64", "uint64"])
 def test_integers_of_an_array_that_stays_on_disk_keep_their_digits(
-    tmp_path: Path, kind: str
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = np.array([[2**53, 1], [2**53 + 1, 2], [2**53, 3]], kind)
-    np.save(tmp_path / "t.npy", values)
-    problem = LogisticRegression(data=tmp_path / "t.npy", target="0", stream=True)
+    monkeypatch.chdir(tmp_path)  # of a long path a message has the beginning and the end
+    file = Path("t.npy")
+    np.save(file, np.array([[2**53, 1], [2**53 + 1, 2], [2**53, 3]], kind))
+    problem = LogisticRegression(data=file, target="0", stream=True)
     assert problem.classified()[1].names == ("9007199254740992", "9007199254740993")
     for stream in (False, True):
-        notes = numbers(tmp_path / "t.npy", stream=stream, target="1")[2]
+        notes = numbers(file, stream=stream, target="1")[2]
         assert len(notes) == 1
         assert "such as 9007199254740993" in notes[0]
-    (said,) = numbers(tmp_path / "t.npy", stream=True, target="1", header=False)
+    (said,) = numbers(file, stream=True, target="1", header=False)
     assert said.startswith("--header: 'FILE' is a .npy file, which does not use this option")
 
 
