@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from annotated_types import Gt, Lt
 
@@ -26,6 +26,9 @@ from gdcli.numbers import bytes_in_words
 from gdcli.runs import atomic
 from gdcli.runs.lookup import intact
 
+Metric: TypeAlias = Annotated[
+    str, "what is drawn: train_loss, test_loss or another column of curves.csv"
+]
 PICTURES = (".png", ".svg", ".pdf")
 PAGES = (".html", ".htm")
 
@@ -40,9 +43,7 @@ class Picture:
         "final values over the learning rates; heatmap: final values over two axes; multiples: a "
         "panel for each setting",
     ] = "curves"
-    metric: Annotated[
-        str, "what is drawn: train_loss, test_loss or another column of curves.csv"
-    ] = "train_loss"
+    metric: Metric = "train_loss"
     x: Annotated[
         str | None, "horizontal axis of a heatmap: lr, seed, setting or an option that varies"
     ] = None
@@ -109,9 +110,7 @@ class RunCurves:
     curves: Annotated[
         Literal["best", "all"], "draw the best setting of each run, or a panel for every setting"
     ] = "best"
-    metric: Annotated[
-        str, "what is drawn: train_loss, test_loss or another column of curves.csv"
-    ] = "train_loss"
+    metric: Metric = "train_loss"
     output: Annotated[
         Path | None, "write the curves to this file, .png, .svg or .pdf, instead of printing them"
     ] = None

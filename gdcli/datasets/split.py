@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 FEWEST, MOST = 16, 1000  # numbers in the bound of the rounding error
 
 Scale: TypeAlias = Literal["standard", "minmax", "none"]
+FeatureScale: TypeAlias = Annotated[
+    Scale,
+    "scale each feature, by its values in the training part: standard, to mean 0 and variance 1; "
+    "minmax, to 0 to 1; or none",
+]
 
 
 def prepare(

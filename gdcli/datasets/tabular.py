@@ -22,7 +22,7 @@ from gdcli.datasets.reading import (
     own_target,
     read_both,
 )
-from gdcli.datasets.split import Scale, Stratified, prepare
+from gdcli.datasets.split import FeatureScale, Stratified, prepare
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 from gdcli.problem import Array, Data, OfClasses
@@ -48,11 +48,7 @@ class Source(Reading):
         "column of --data to predict from the others: its name, or in a .npy file its number, "
         "from 0",
     ] = None
-    scale: Annotated[
-        Scale,
-        "scale each feature, by its values in the training part: standard, to mean 0 and "
-        "variance 1; minmax, to 0 to 1; or none",
-    ] = "standard"
+    scale: FeatureScale = "standard"
     test_fraction: Annotated[
         float, "share of the examples that is held out for testing", Ge(0), Lt(1)
     ] = TEST_FRACTION

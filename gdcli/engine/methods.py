@@ -22,7 +22,7 @@ from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
 from gdcli.engine.steps.stepper import Stepper
-from gdcli.engine.update import StackedRule
+from gdcli.engine.update import StackedRule, clipping
 from gdcli.mapped import each, mapped, tensors, together
 from gdcli.method import Kind
 
@@ -204,13 +204,6 @@ class StackedAsk:
         """Return what the program answers, charged to the trials that are not done."""
         self.seen = self.seen + size * self.active
         return together(answer, *given)
-
-
-def clipping(program: Program, grads: Params, limit: Array) -> Array:
-    """Return the factor that clips each trial's gradient to its largest norm."""
-    length = program.norm(grads)
-    where = np.where if isinstance(length, np.ndarray) else torch.where
-    return where(length > limit, limit / length, 1.0)
 
 
 class StackedMethod(StackedRule):

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from gdcli.schedule import Schedule
 
 
+def clipping(program: Program, grads: Params, limit: Array) -> Array:
+    """Return the factor that clips each trial's gradient to its largest norm."""
+    norm = program.norm(grads)
+    return namespace(norm).where(norm > limit, limit / norm, 1.0)
+
+
 class ScheduledSetting(NamedTuple):
     """A setting with a schedule: an array for each parameter, and the values that are given."""
 
@@ -188,7 +194,7 @@ class StackedOptimizer(StackedRule):
 
     def step(self, params: Params, grads: Params, states: dict[str, State], step: int) -> None:
         """Move the parameters, in place, along the direction of step `step`, counted from 0."""
-        scale = self._clipping(grads) if self.clips else None
+        scale = clipping(self.program, grads, self.limit) if self.clips else None
         rates = self.rates(step, params)
         for name, optimizer in self.optimizers.items():
             param, grad = params[name], grads[name]
@@ -201,11 +207,6 @@ class StackedOptimizer(StackedRule):
                 direction = direction + optimizer.weight_decay * param
             # Not in place: an optimizer may store the parameter in its state.
             params[name] = param - rates[name] * direction
-
-    def _clipping(self, grads: Params) -> Array:
-        """Return the factor that clips each trial's gradient to its largest norm."""
-        norm = self.program.norm(grads)
-        return namespace(norm).where(norm > self.limit, self.limit / norm, 1.0)
 
     def rates(self, step: int, params: Params) -> Params:
         """Return the learning rates at a step, shaped to broadcast against each parameter."""

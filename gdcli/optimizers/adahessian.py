@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -14,6 +14,8 @@ from gdcli.optimizers.adam import Beta1, Eps
 if TYPE_CHECKING:
     from gdcli.method import About, Ask, State
     from gdcli.problem import Array, Params
+
+Every: TypeAlias = Annotated[int, "steps from one estimate of the curvature to the next", Ge(1)]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class AdaHessian(Method):
         Gt(0),
         Le(1),
     ] = 1.0
-    every: Annotated[int, "steps from one estimate of the curvature to the next", Ge(1)] = 1
+    every: Every = 1
     average_kernels: Annotated[
         bool, "average the size of the curvature over each kernel of a convolution"
     ] = False

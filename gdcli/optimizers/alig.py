@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Gt
 
 from gdcli import trees
 from gdcli.method import Method
+from gdcli.optimizers.momentum import Velocity
 from gdcli.optimizers.polyak import LowerBound, penalized
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class ALIG(Method):
     the precision of the parameters.
     """
 
-    beta: Annotated[float, "share of the velocity that is kept in each step", Ge(0), Lt(1)] = 0.0
+    beta: Velocity = 0.0
     eps: Annotated[float, "added to the squared norm of the gradient", Gt(0)] = 1e-5
     lower_bound: LowerBound = 0.0
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Gt
 
 from gdcli import trees
 from gdcli.method import About, Ask, Kind, Method, State
+from gdcli.optimizers.momentum import Velocity
 
 if TYPE_CHECKING:
     from gdcli.problem import Array, Params
@@ -31,7 +32,7 @@ class Lars(Method):
     vectors; here it is applied to all parameters.
     """
 
-    beta: Annotated[float, "share of the velocity that is kept in each step", Ge(0), Lt(1)] = 0.9
+    beta: Velocity = 0.9
     trust: Annotated[float, "factor of the ratio of the two norms", Gt(0)] = 1e-3
     nesterov: Annotated[bool, "take the gradient plus beta times the velocity"] = False
 

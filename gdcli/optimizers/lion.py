@@ -9,6 +9,7 @@ from annotated_types import Ge, Lt
 
 from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
+from gdcli.optimizers.adam import Beta1
 
 if TYPE_CHECKING:
     from gdcli.problem import Array
@@ -27,9 +28,7 @@ class Lion(Optimizer):
         Ge(0),
         Lt(1),
     ] = 0.9
-    beta2: Annotated[
-        float, "share of the running mean of the gradient that is kept in each step", Ge(0), Lt(1)
-    ] = 0.99
+    beta2: Beta1 = 0.99
 
     default_lr: ClassVar[float | None] = 1e-4
     decoupled: ClassVar[bool] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 from annotated_types import Ge, Lt
 
@@ -13,12 +13,16 @@ from gdcli.optimizer import Optimizer, State
 if TYPE_CHECKING:
     from gdcli.problem import Array
 
+Velocity: TypeAlias = Annotated[
+    float, "share of the velocity that is kept in each step", Ge(0), Lt(1)
+]
+
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
     """velocity = beta * velocity + grad; param -= lr * velocity (Polyak 1964)."""
 
-    beta: Annotated[float, "share of the velocity that is kept in each step", Ge(0), Lt(1)] = 0.9
+    beta: Velocity = 0.9
 
     linear: ClassVar[bool] = True
 

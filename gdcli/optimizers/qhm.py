@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge, Le, Lt
+from annotated_types import Ge, Le
 
 from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
+from gdcli.optimizers.adam import Beta1
 
 if TYPE_CHECKING:
     from gdcli.problem import Array
@@ -24,9 +25,7 @@ class QHM(Optimizer):
     """
 
     nu: Annotated[float, "share of the running mean in a step", Ge(0), Le(1)] = 0.7
-    beta: Annotated[float, "share of the running mean that is kept in each step", Ge(0), Lt(1)] = (
-        0.999
-    )
+    beta: Beta1 = 0.999
 
     linear: ClassVar[bool] = True
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
-
-from annotated_types import Ge, Lt
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli.arrays import namespace
 from gdcli.optimizer import Optimizer, State
+from gdcli.optimizers.adam import Beta1
 
 if TYPE_CHECKING:
     from gdcli.problem import Array
@@ -22,9 +21,7 @@ class Signum(Optimizer):
     algorithm 1) and in pytorch_optimizer, whose learning rate of 1e-3 is taken.
     """
 
-    beta: Annotated[float, "share of the running mean that is kept in each step", Ge(0), Lt(1)] = (
-        0.9
-    )
+    beta: Beta1 = 0.9
 
     default_lr: ClassVar[float | None] = 1e-3
     decoupled: ClassVar[bool] = True

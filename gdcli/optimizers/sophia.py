@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Lt
 
 from gdcli import trees
 from gdcli.method import Method
-from gdcli.optimizers.adahessian import diagonal
+from gdcli.optimizers.adahessian import Every, diagonal
 from gdcli.optimizers.adam import Beta1
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Sophia(Method):
         float, "factor of the curvature; the larger, the fewer coordinates are clipped", Gt(0)
     ] = 0.01
     eps: Annotated[float, "least divisor", Gt(0)] = 1e-12
-    every: Annotated[int, "steps from one estimate of the curvature to the next", Ge(1)] = 10
+    every: Every = 10
 
     decoupled: ClassVar[bool] = True
     default_lr: ClassVar[float | None] = 6e-4

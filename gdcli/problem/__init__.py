@@ -13,6 +13,7 @@ engine adds the axis of trials. The more specific the family, the faster it runs
 
 from gdcli.problem.contract import (
     BITS,
+    L2,
     Analytic,
     Array,
     Batch,
@@ -23,6 +24,7 @@ from gdcli.problem.contract import (
     Params,
     Problem,
     Quantized,
+    StartSpread,
     StatefulNetwork,
     Surface,
     of_both_parts,
@@ -30,6 +32,7 @@ from gdcli.problem.contract import (
 
 __all__ = [
     "BITS",
+    "L2",
     "Analytic",
     "Array",
     "Batch",
@@ -40,6 +43,7 @@ __all__ = [
     "Params",
     "Problem",
     "Quantized",
+    "StartSpread",
     "StatefulNetwork",
     "Surface",
     "of_both_parts",

@@ -31,6 +31,15 @@ Array: TypeAlias = Any
 Params: TypeAlias = dict[str, Array]
 Batch: TypeAlias = dict[str, Array]
 
+L2: TypeAlias = Annotated[
+    float,
+    "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to the loss",
+    Ge(0),
+]
+StartSpread: TypeAlias = Annotated[
+    float, "standard deviation of random starting points around --start", Ge(0)
+]
+
 
 @dataclass(frozen=True)
 class Data:
@@ -181,9 +190,7 @@ class Surface(Analytic):
     """A function of two variables with a given starting point."""
 
     start: Annotated[tuple[float, float], "starting point x,y"] = (1.0, 1.0)
-    spread: Annotated[
-        float, "standard deviation of random starting points around --start", Ge(0)
-    ] = 0.0
+    spread: StartSpread = 0.0
 
     minima: ClassVar[tuple[tuple[float, float], ...]] = ()
     depth: ClassVar[float | None] = None  # the function's value at the minima
@@ -234,12 +241,7 @@ class LinearModel(Problem):
     Elementwise code works for any such shape.
     """
 
-    l2: Annotated[
-        float,
-        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
-        "the loss",
-        Ge(0),
-    ] = 0.0
+    l2: L2 = 0.0
     init_scale: Annotated[float, "standard deviation of the random starting weights", Ge(0)] = 0.1
 
     default_dtype: ClassVar[Literal["float32", "float64"]] = "float64"
@@ -321,12 +323,7 @@ class Network(Problem, OfClasses):
     see what is written through `.data`, or what was set before copy.deepcopy.
     """
 
-    l2: Annotated[
-        float,
-        "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to "
-        "the loss",
-        Ge(0),
-    ] = 0.0
+    l2: L2 = 0.0
     quantize: Annotated[
         Literal["none", "ptq", "qat"],
         LATER,

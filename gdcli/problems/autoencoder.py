@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from annotated_types import Ge
 
 from gdcli.datasets.images import Classified
-from gdcli.datasets.split import Scale
+from gdcli.datasets.split import FeatureScale
 from gdcli.problem import Batch, Data, Network
 
 if TYPE_CHECKING:
@@ -26,11 +26,7 @@ class Autoencoder(Network, Classified):
     except the code and the output. The targets of the data set are not used.
     """
 
-    scale: Annotated[
-        Scale,
-        "scale each feature, by its values in the training part: standard, to mean 0 and "
-        "variance 1; minmax, to 0 to 1; or none",
-    ] = "minmax"
+    scale: FeatureScale = "minmax"
     hidden: Annotated[
         tuple[int, ...],
         "widths of the layers before the code; the layers after it mirror them",

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import Ge
-
 from gdcli.arrays import namespace
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.formula import Formula, backward, forward, parse
-from gdcli.problem import Analytic, Array, Batch, Data, Params
+from gdcli.problem import Analytic, Array, Batch, Data, Params, StartSpread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,9 +30,7 @@ class Expression(Analytic):
     start: Annotated[
         tuple[float, ...], "where the weights start, in the order in which the formula has them"
     ] = (5.0,)
-    spread: Annotated[
-        float, "standard deviation of random starting points around --start", Ge(0)
-    ] = 0.0
+    spread: StartSpread = 0.0
 
     metric_names: ClassVar[tuple[str, ...]] = ()
 

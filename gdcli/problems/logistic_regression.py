@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
-
-from annotated_types import Ge
+from typing import TYPE_CHECKING, ClassVar
 
 from gdcli.arrays import namespace
 from gdcli.datasets.tabular import TwoClasses
-from gdcli.problem import Array, Data, LinearModel
+from gdcli.problem import L2, Array, Data, LinearModel
 
 if TYPE_CHECKING:
     import numpy as np
-
-
-L2: TypeAlias = Annotated[
-    float,
-    "strength of the L2 penalty: l2 / 2 times the sum of the squared weights is added to the loss",
-    Ge(0),
-]
 
 
 @dataclass(frozen=True)

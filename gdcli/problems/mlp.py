@@ -12,7 +12,7 @@ from gdcli.datasets.cells import count_classes, mostly_apart, note, number
 from gdcli.datasets.described import FEW, is_measured
 from gdcli.datasets.images import Classified
 from gdcli.datasets.reading import Reading, own_target
-from gdcli.datasets.split import Scale, prepare
+from gdcli.datasets.split import FeatureScale, prepare
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 from gdcli.problem import Data, Network
@@ -33,11 +33,7 @@ class Mlp(Network, Classified):
     all whole or fewer than 5 rows on average share one; otherwise a class. Numbers are not scaled.
     """
 
-    scale: Annotated[
-        Scale,
-        "scale each feature, by its values in the training part: standard, to mean 0 and "
-        "variance 1; minmax, to 0 to 1; or none",
-    ] = "minmax"
+    scale: FeatureScale = "minmax"
     hidden: Annotated[tuple[int, ...], "width of each hidden layer", Ge(1)] = (64,)
     activation: Annotated[
         Literal["relu", "tanh", "sigmoid", "gelu"], "function after each hidden layer"

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from gdcli.arrays import namespace
 from gdcli.datasets.cells import with_one_hot
 from gdcli.datasets.images import Classified
-from gdcli.problem import Array, Data, LinearModel
-from gdcli.problems.logistic_regression import L2
+from gdcli.problem import L2, Array, Data, LinearModel
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from gdcli.arrays import namespace
 from gdcli.datasets.tabular import TwoClasses
-from gdcli.problem import Array, Data, LinearModel
-from gdcli.problems.logistic_regression import L2
+from gdcli.problem import L2, Array, Data, LinearModel
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol, TypeAlias
 
 from annotated_types import Ge
 
@@ -18,6 +18,14 @@ from gdcli.fields import OneOf, show, suggestion
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DeviceName: TypeAlias = Annotated[
+    str,
+    "where to compute: auto, cpu, cuda or one GPU, such as cuda:1; auto takes a GPU for "
+    "networks, if there is one",
+]
+Memory: TypeAlias = Annotated[
+    str | None, "memory to use, such as 4GB (default: half of the free memory)"
+]
 COUNTED = ("failed", "diverged")  # by a run itself, before its tables are written, too
 FOR_EXECUTORS = ("workers", "ray_address")  # options that only some executors read
 EXECUTOR = re.compile(r"^class \w+\(.*\bExecutor\b", re.MULTILINE)
@@ -55,19 +63,13 @@ class RunOptions:
     ] = None
     reuse: Annotated[tuple[str, ...], "runs to copy trials from instead of computing them"] = ()
     trust: Annotated[bool, "allow --reuse to execute code that its runs name"] = False
-    device: Annotated[
-        str,
-        "where to compute: auto, cpu, cuda or one GPU, such as cuda:1; auto takes a GPU for "
-        "networks, if there is one",
-    ] = "auto"
+    device: DeviceName = "auto"
     engine: Annotated[
         Literal["auto", "reference"],
         "auto trains many trials side by side; reference trains one after another in plain "
         "PyTorch, slowly, as a check",
     ] = "auto"
-    memory: Annotated[
-        str | None, "memory to use, such as 4GB (default: half of the free memory)"
-    ] = None
+    memory: Memory = None
     fail_on: Annotated[
         tuple[str, ...],
         "exit with code 1 if a trial ends like this: failed, diverged, or a state or quality "

@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le
 
 from gdcli.schedule import Schedule
 from gdcli.schedules.cosine import descent
+from gdcli.schedules.warmup_constant import Rise
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,7 @@ class OneCycle(Schedule):
         0.04
     )
     final: Annotated[float, "multiplier of the learning rate in the last step", Ge(0), Le(1)] = 1e-4
-    warmup: Annotated[float, "share of the run in which the learning rate rises", Ge(0), Le(1)] = (
-        0.3
-    )
+    warmup: Rise = 0.3
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the value of the cycle; if the run is too short to rise, it starts at 1."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Gt, Le
 
 from gdcli.schedule import Schedule
 from gdcli.schedules.cosine import descent
+from gdcli.schedules.warmup_constant import Rise
 
 
 @dataclass(frozen=True)
@@ -22,9 +23,7 @@ class OneCycleMomentum(Schedule):
     low: Annotated[float, "multiplier where the learning rate is at its peak", Gt(0), Le(1)] = (
         0.85 / 0.95
     )
-    warmup: Annotated[float, "share of the run in which the learning rate rises", Ge(0), Le(1)] = (
-        0.3
-    )
+    warmup: Rise = 0.3
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return the value of the cycle; if the run is too short to fall, it starts at `low`."""

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from annotated_types import Ge, Gt, Le
 
 from gdcli.schedule import Schedule
+
+Rise: TypeAlias = Annotated[
+    float, "share of the run in which the learning rate rises", Ge(0), Le(1)
+]
 
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
     """A linear rise at the beginning, which other schedules continue (Goyal et al. 2017)."""
 
-    warmup: Annotated[float, "share of the run in which the learning rate rises", Ge(0), Le(1)] = (
-        0.1
-    )
+    warmup: Rise = 0.1
     warmup_steps: Annotated[
         int | None, "steps in which the learning rate rises, instead of a share of the run", Ge(0)
     ] = None

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
-
-from annotated_types import Ge, Le
 
 from gdcli.schedules.cosine import Cosine
+from gdcli.schedules.warmup_constant import Rise
 
 
 @dataclass(frozen=True)
 class WarmupCosine(Cosine):
     """A linear rise that does not start at 0, then Cosine for the rest (Goyal et al. 2017)."""
 
-    warmup: Annotated[float, "share of the run in which the learning rate rises", Ge(0), Le(1)] = (
-        0.1
-    )
+    warmup: Rise = 0.1
 
     def multiplier(self, step: int, horizon: int) -> float:
         """Return (step + 1) / (rising + 1) for the first `rising` steps, then the cosine."""

@@ -12,20 +12,15 @@ from gdcli.experiment.axis import expand
 from gdcli.experiment.grid import Axes
 from gdcli.experiment.training import MOST_STEPS
 from gdcli.fields import options_of
+from gdcli.runs.options import DeviceName, Memory
 
 
 @dataclass(frozen=True)
 class Compute:
     """Where a study computes."""
 
-    device: Annotated[
-        str,
-        "where to compute: auto, cpu, cuda or one GPU, such as cuda:1; auto takes a GPU for "
-        "networks, if there is one",
-    ] = "auto"
-    memory: Annotated[
-        str | None, "memory to use, such as 4GB (default: half of the free memory)"
-    ] = None
+    device: DeviceName = "auto"
+    memory: Memory = None
 
 
 @dataclass(frozen=True)

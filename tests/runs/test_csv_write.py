@@ -159,18 +159,16 @@ def test_a_curve_has_a_line_for_each_of_its_points() -> None:
 def test_a_column_of_every_run_that_was_not_computed_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    rows, history = Rows([], METRICS, PLAN), curves(TWO, [3, 4], [DIVERGED, RUNNING])
-    rows.check(history)  # a problem without test examples has no test loss
-    tested = history._asdict()["values"]
-    tested["test_loss"] = tested["train_loss"]
-    rows.check(history)
+    rows = Rows([], METRICS, PLAN)
+    tested = TWO | {"test_loss": TWO["train_loss"]}
+    for columns in (TWO, tested):  # a problem without test examples has no test loss
+        rows.check(curves(columns, [3, 4], [DIVERGED, RUNNING]))
     for name in ("param_norm", "test_hops"):
         monkeypatch.setattr(csv_write, "LOSSES", (*LOSSES, Column(name)))
         what = f"no value of its column {name} was computed .* or remove it from LOSSES in gdcli/"
         with pytest.raises(UserError, match=f"^curves.csv: {what}measure.py$"):
-            rows.check(history)
-        tested[name] = tested["train_loss"]
-        rows.check(history)
+            rows.check(curves(tested, [3, 4], [DIVERGED, RUNNING]))
+        rows.check(curves(tested | {name: TWO["train_loss"]}, [3, 4], [DIVERGED, RUNNING]))
 
 
 def test_a_run_ends_where_a_column_of_every_run_is_not_computed(
