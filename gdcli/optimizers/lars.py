@@ -28,15 +28,16 @@ class Lars(Method):
     has the learning rate within the velocity; here it is outside, as in pytorch_optimizer, which is
     the same while the rate is constant.
 
-    The learning rate, 0.001, is that of pytorch_optimizer. That package applies no weight decay to
-    vectors; here it is applied to all parameters.
+    The learning rate, 1, is that of timm's Lars: with `trust` at 0.001, as there and in the paper,
+    each gradient is scaled to a thousandth of the parameter's norm. pytorch_optimizer has 0.001,
+    and applies no weight decay to vectors; here it is applied to all parameters.
     """
 
     beta: Velocity = 0.9
     trust: Annotated[float, "factor of the ratio of the two norms", Gt(0)] = 1e-3
     nesterov: Annotated[bool, "take the gradient plus beta times the velocity"] = False
 
-    default_lr: ClassVar[float] = 1e-3
+    default_lr: ClassVar[float] = 1.0
 
     def init(self, params: Params, about: About) -> State:
         """Start at rest."""
