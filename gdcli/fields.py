@@ -214,9 +214,7 @@ class Option:
         if self.choices:
             return "one of " + ", ".join(self.choices)
         bounds = [f"{LIMITS[type(x)][1]} {getattr(x, LIMITS[type(x)][0])}" for x in self.limits]
-        return " of ".join(
-            [KINDS[self.kind], " and ".join(bounds)] if bounds else [KINDS[self.kind]]
-        )
+        return " of ".join(filter(None, [KINDS[self.kind], " and ".join(bounds)]))
 
     def read(self, raw: object, where: str) -> Any:
         """Return the value that `raw` means: text from a command line, or a TOML value.
@@ -229,13 +227,16 @@ class Option:
             return self._one(raw, where)
         if isinstance(raw, str):
             refuse_zeros(raw, self.kind, where)
+            raw = raw.strip().strip("()[]")
         items = re.split(r"[,x]", raw) if isinstance(raw, str) and self.kind is not str else raw
         items = items.split(",") if isinstance(items, str) else items
         if not isinstance(items, list | tuple):
             raise UserError(where, f"{show(raw)} is not a list", "give values separated by commas")
         if self.size not in (None, len(items)):
+            inner = "x".join("123456789"[: self.size])  # commas separate what --vary tries
+            form = f", as in {inner}" if where.startswith("--vary") else " separated by commas"
             what = f"{show(raw)} is not {self.size} values"
-            raise UserError(where, what, f"give {self.size} values separated by commas")
+            raise UserError(where, what, f"give {self.size} values{form}")
         return tuple(self._one(item, where) for item in items)
 
     def _one(self, raw: object, where: str) -> Any:
@@ -253,8 +254,8 @@ class Option:
 
     def _written(self, raw: object) -> str:
         """Return how the number is written that a value means, "" where it means none."""
-        fitting = [text for text in meant(raw, self.kind) if self.takes(text)]
-        return f"write {' or '.join(fitting)}" if fitting else ""
+        fitting = " or ".join(text for text in meant(raw, self.kind) if self.takes(text))
+        return f"write {fitting}" if fitting else ""
 
     def takes(self, text: str) -> bool:
         """Return whether one value is within the limits."""

@@ -15,8 +15,8 @@ from gdcli.analysis.diagnoses import (
     rate_diagnosis,
 )
 from gdcli.analysis.diagnosis.verdict import OWN_STEPS, qualities, states
-from gdcli.analysis.diagnosis.verdicts.qualities import AtItsNoiseFloor, AtTheMinimum
-from gdcli.analysis.diagnosis.verdicts.states import NEAR_LIMIT
+from gdcli.analysis.diagnosis.verdicts.qualities import AtItsNoiseFloor
+from gdcli.analysis.diagnosis.verdicts.states import MORE_OR_LARGER, NEAR_LIMIT
 from gdcli.analysis.theory import sharpness_formula
 from gdcli.fields import counted
 from gdcli.numbers import distinct_labels, rounded
@@ -41,7 +41,7 @@ MEANINGS = {
     "floor": "floor: how far above the least loss SGD stays, measured",
     "theory_floor": "theory floor: how far above the least loss SGD stays, in theory",
 }
-MORE = "in sentences: --view results; every figure in full: --format csv"
+MORE = "in sentences: --view results; all sentences and figures: --format csv"
 SOONER = 1.5  # times, that are worth a word
 MOST_SETTINGS = 10  # whose reasons are printed
 
@@ -60,7 +60,7 @@ def why_lines(
     lines = [f"{names[id(a.setting)]}: {_sentences(a, rates[id(a.setting)])}" for a in told]
     if len(settings) > len(chosen):
         more = counted(len(settings) - len(chosen), "more setting", "more settings")
-        lines.append(f"{more}: --view why")
+        lines.append(f"{more}: --view why --format csv, in the column explanation")
     return lines
 
 
@@ -225,6 +225,8 @@ def _advice(diagnosis: RateDiagnosis, said: Diagnosis) -> str:
         if lower and lower[0] not in tied:
             higher = f"a constant lr of {rounded(lower[0].lr)} ends higher"
             return f"Use a schedule that lowers the learning rate: {higher}."
+    if said.advice == MORE_OR_LARGER and any(c.lr > diagnosis.candidate.lr for c in tied):
+        return "Give it more epochs."  # larger ones end as low
     if not diagnosis.lost or not said.advice.startswith(("Use a smaller", "Use a far smaller")):
         return said.advice
     if best is None or best.lr >= diagnosis.candidate.lr or not all(t.falls for t in best.trials):
@@ -299,10 +301,7 @@ def ties(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
         return ""
     names = [rates[candidate.lr] for candidate in tied]
     both = "both" if len(tied) == 2 else "all"
-    said = diagnosis.typical
-    done = said is not None and said.quality == AtTheMinimum.word
-    least = "the" if said is not None and said.gap is not None else "a"  # it may be a local one
-    where = f"end at {least} minimum" if done else f"end as low, within {TIED:.2%} of the fall"
+    where = f"end as low, within {TIED:.2%} of the fall"
     listed = f"lr {', '.join(names[:-1])} and {names[-1]}"
     return f"{listed} {both} {where}{_sooner(best, tied, rates[best.lr])}."
 
@@ -330,7 +329,7 @@ def beyond(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
     exact = _exact_limit(diagnosis)
     far = exact is None or lr < NEAR_LIMIT * exact
     large = said.other_lr == "smaller" or state.smaller_rate or (quality and quality.smaller_rate)
-    if lr < candidates[-1].lr or not far or large:
+    if lr < candidates[-1].lr or not far or large or len(diagnosis.setting.tied) > 1:
         return ""
     below = f", below the limit {rounded(exact)}" if exact is not None else ""
     return f"No lr above {rates[lr]} was tried: try larger ones{below}."
@@ -344,7 +343,8 @@ def _between(diagnosis: RateDiagnosis, rates: Mapping[float, str]) -> str:
     )
     lr = max(candidate.lr for candidate in (diagnosis.candidate, *tied))
     if lr == tried[-1]:
-        return f"No lr above {rates[lr]} was tried: try larger ones."
+        alone = f"No lr above {rates[lr]} was tried: try larger ones."
+        return alone if len(tied) < 2 else ""  # larger ones end as low
     above, exact = tried[tried.index(lr) + 1], _exact_limit(diagnosis)
     bounded = exact is not None and lr < exact < above
     end = f"the limit {rounded(exact)}" if bounded else rates[above]

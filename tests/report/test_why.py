@@ -324,7 +324,7 @@ def test_of_many_settings_the_best_are_explained(tmp_path: Path) -> None:
     labels = [f"width {k}" for k in range(1, 15)]
     *lines, rest = why_lines(folder, Diagnoses(run, RunConstants(NOTHING)), settings, labels)
     assert [line.partition(":")[0] for line in lines] == labels[:10]
-    assert rest == "4 more settings: --view why"
+    assert rest == "4 more settings: --view why --format csv, in the column explanation"
 
 
 def test_a_run_without_facts_is_explained_without_theory(tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ QUALITIES: dict[str, Callable[[Row], bool]] = {
     "at its noise floor": _at_floor,
     "all examples right": lambda row: row["observed"].get("final_train_accuracy") == 1,
     "ended by its schedule": lambda row: row["descent"]["end_multiplier"] <= OVER,
-    "held by weight decay": lambda row: row["descent"]["weight_decay"] > 0 and _calm(row),
+    "with weight decay": lambda row: row["descent"]["weight_decay"] > 0 and _calm(row),
     "ill-conditioned": lambda row: row["known"].get("condition", 0) >= 1e3 and not _near(row),
     "too much momentum": lambda row: "best_beta" in row["known"] and not _near(row),
     "clipped": _clipped,

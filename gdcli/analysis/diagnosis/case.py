@@ -12,7 +12,16 @@ from math import inf, isfinite, prod, sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
-from gdcli.analysis.diagnosis.verdict import AVERAGES, CLOSE, LINEAR, SAME, SHARE_ROUNDING, Limits
+from gdcli.analysis.diagnosis.verdict import (
+    AVERAGES,
+    CALMING,
+    CLOSE,
+    LINEAR,
+    SAME,
+    SHARE_ROUNDING,
+    Limits,
+    number,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +102,7 @@ def _ahead(levels: Sequence[float]) -> float:
 
 FEWEST_POINTS = 7
 NOISY = 3  # times as large a fall is asked of a noisy loss
+RISING, RISEN = 4, 0.2  # stretches that rise one after another, and by which share of the fall
 WAVERS = 1e-6  # of the fall: a late rise that is not rounding
 SLOW = 10  # times as large a swing is asked of one that is slower than the last steps
 PART = 0.01  # of a loss, or of a limit: what is small beside it
@@ -283,10 +293,20 @@ class Case:
         if ratio is not None and ratio > 1 + SAME:
             return True
         if self.descent.stochastic:
-            return False
+            return self.rises
         if ratio is not None and ratio >= 1 - SAME and (self.slope or 0.0) > self.limits.steep:
             return True
         return self.enough and self._bounces
+
+    @cached_property
+    def rises(self) -> bool:
+        """Whether the mean loss of small batches rises again at a constant rate, for good."""
+        levels, noisy = self.levels, self.descent.stochastic and self.descent.steady
+        if not noisy or len(levels) < RISING or not self.enough:
+            return False
+        late, height = levels[-RISING:], self.start - min(levels)
+        highest = levels[-1] == max(levels[len(levels) // 4 :])  # noise has been as high before
+        return highest and sorted(late) == late and levels[-1] - min(levels) > RISEN * height > 0
 
     @property
     def _bounces(self) -> bool:
@@ -314,6 +334,19 @@ class Case:
     def averaged(self) -> bool:
         """Whether the losses are those of a mean of many steps."""
         return not AVERAGES.isdisjoint(self.descent.optimizer.split("+"))
+
+    @property
+    def calms(self) -> bool:
+        """Whether the optimizer lowers the noise of batches itself."""
+        return self.descent.optimizer.partition("+")[0] in CALMING
+
+    @property
+    def end_in_words(self) -> str:
+        """The loss at the end, or its late mean where batches make it noisy."""
+        final = self.observed.final_train_loss
+        if final is None or self.level == final or self.descent.stochastic:
+            return f"{number(self.level)}{' on average' if self.level != final else ''}"
+        return number(final)
 
     @cached_property
     def unhurried(self) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gdcli.analysis.diagnosis.case import Case
 from gdcli.analysis.diagnosis.verdict import (
+    BOUNDED,
     EQUAL_STEPS,
     LINEAR,
     OWN_STEPS,
@@ -221,11 +222,14 @@ def diagnose(evidence: Evidence, limits: Limits = DEFAULT) -> Diagnosis:
     advising: Sequence[Verdict] = [state] if state.swings else told or [state]
     advice = next((text for one in advising if (text := one.advice(case))), "")
     other_lr = _other_lr(advice) or _other_lr(state.advice(case) if state.falls else "")
-    own_steps = case.descent.optimizer.partition("+")[0] in OWN_STEPS
-    if own_steps and not state.lost and "learning rate" in advice:
+    base = case.descent.optimizer.partition("+")[0]
+    if base in OWN_STEPS and not state.lost and "learning rate" in advice:
         other_lr = ""
         begin = "Use larger batches" if case.descent.stochastic else "Give it more epochs"
         advice = f"{begin}: its steps follow from its gradients, not from the learning rate."
+    if base in BOUNDED and state.rests and "learning rate" in advice:
+        shrink = f"its steps shrink as the loss nears {base}.lower-bound"
+        advice = f"Give it the least possible loss: {shrink}. Or try other learning rates."
     if coming is not None and state.falls:
         others = [one for one in told if one.sooner]
         advice = " ".join([_sentence(case, coming), *(one.advice(case) for one in others)])

@@ -28,6 +28,11 @@ LINEAR = ("vanilla", "momentum", "nesterov")  # optimizers whose steps are sums 
 EQUAL_STEPS = ("sign-sgd", "lion")  # optimizers whose steps do not shrink with the gradient
 # Optimizers whose steps follow from their gradients: the learning rate is that of the first one.
 OWN_STEPS = ("adgd", "barzilai-borwein")
+# Optimizers that lower the noise of batches themselves, as they step on.
+CALMING = frozenset({"finito", "katyusha", "sag", "saga", "svrg"}) | frozenset(
+    {"schedule-free-adamw", "schedule-free-radam", "schedule-free-sgd"}
+)
+BOUNDED = ("alig", "momo", "momo-adam", "polyak")  # optimizers that are given a least loss
 # Rules and wrappers that hand out a mean of many steps, which lags behind the parameters.
 AVERAGES = frozenset({"asgd", "average", "ema", "lawa", "swa"})
 

@@ -150,7 +150,7 @@ def only(problem: str, options: dict[str, Any], **grid: Any) -> Diagnosis:
             {},
             {"weight-decay": [0.1], "lr": [0.3], "epochs": 40},
             "flat",
-            "held by weight decay",
+            "with weight decay",
             "above the least loss",
         ),
         # Exploded, though the gradient is bounded and nothing overflows.
@@ -304,7 +304,7 @@ def test_the_order_of_the_verdicts() -> None:
     assert [*qualities()] == [
         *("unbounded below", "dead", "at a saddle", "at the minimum", "never moved"),
         *("all examples right", "ended by its schedule", "at its noise floor", "ill-conditioned"),
-        *("chance level", "held by weight decay", "too much momentum", "clipped"),
+        *("chance level", "with weight decay", "too much momentum", "clipped"),
         *("above its start", "past its best test loss", "target below the minimum"),
     ]
 
@@ -372,9 +372,10 @@ def test_the_diagnosis_reads_no_arrays() -> None:
 def test_weight_decay_is_no_noise() -> None:
     grid = {"method": ["sgd"], "weight_decay": [0.1], "lr": [0.001], "epochs": 20}
     found = only("linear-regression", {}, **grid)
-    assert found.qualities[0] == "held by weight decay"
+    assert found.qualities[0] == "with weight decay"
     assert "at its noise floor" not in found.qualities
-    assert "weight decay of 0.1 and the noise of its batches" in found.phrase
+    assert found.phrase.endswith("above the least loss, with a weight decay of 0.1")
+    assert found.advice == "Try less weight decay, larger batches or a smaller learning rate."
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
@@ -528,3 +529,34 @@ def test_a_flat_loss_above_the_least_may_fall_again_if_its_rule_is_not_linear() 
     least = "Lower losses are possible, down to 0.05885: "
     assert advice["adam"] == f"{least}give it more epochs, or try other learning rates."
     assert advice["momentum"] == f"{least}try other learning rates."
+
+
+def test_a_mean_loss_that_rises_again_is_at_no_noise_floor() -> None:
+    found = only("linear-regression", {}, method=["minibatch"], optimizer=["sag"], epochs=40)
+    assert found.state == "bouncing"
+    assert found.phrase.startswith("rises again: from ")
+    assert found.advice.startswith("Use a smaller learning rate, such as 0.05")
+
+
+@pytest.mark.parametrize("optimizer", ["saga", "schedule-free-sgd", "vanilla+swa"])
+def test_a_rule_that_calms_the_noise_is_at_no_noise_floor(optimizer: str) -> None:
+    grid: dict[str, Any] = {"method": ["minibatch"], "optimizer": [optimizer], "lr": [0.3]}
+    for epochs in (3, 10, 30):
+        found = only("logistic-regression", {"l2": "0.01"}, epochs=epochs, **grid)
+        assert "at its noise floor" not in found.qualities
+        assert "not more epochs" not in found.advice
+
+
+def test_an_average_that_lags_is_not_slowed_down_by_its_schedule() -> None:
+    grid: dict[str, Any] = {"method": ["minibatch"], "schedule": ["wsd"], "lr": [0.1]}
+    found = only("mlp", {"dataset": "iris"}, optimizer=["adamw+ema"], epochs=12, **grid)
+    assert "ended by its schedule" not in found.qualities
+    assert "average fewer steps" in found.advice
+
+
+def test_a_rule_that_stops_at_its_bound_is_told_of_it() -> None:
+    options = {"formula": "(w-2)**2-5", "start": "9"}
+    found = only("expression", options, optimizer=["polyak"], lr=[1], steps=200)
+    assert found.state == "flat"
+    assert found.advice.startswith("Give it the least possible loss: its steps shrink as the loss")
+    assert "polyak.lower-bound" in found.advice

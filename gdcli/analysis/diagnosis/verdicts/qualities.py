@@ -104,7 +104,7 @@ class AtTheMinimum(TrialQuality):
     def phrase(self, case: Case) -> str:
         """Return the loss beside the least one, or what the gradient says."""
         if case.gap is not None:
-            here, least = number(case.level), number(case.known.minimum)
+            here, least = case.end_in_words, number(case.known.minimum)
             if not case.known.attained:
                 return f"is done: its loss is {here} and tends to {least}, which no weights reach"
             left = f"; {percent(case.left)} of its fall is left" if case.left else ""
@@ -112,7 +112,7 @@ class AtTheMinimum(TrialQuality):
             return f"is {at} the minimum: loss {here}, the least possible is {least}{left}"
         if case.at_least:
             bound = number(case.known.bound)
-            return f"is at the minimum: loss {number(case.level)}, and no loss is below {bound}"
+            return f"is at the minimum: loss {case.end_in_words}, and no loss is below {bound}"
         slope = f"{percent(case.slope)} of its largest" if case.slope else "0"
         found = "the loss curves down in no direction that was measured"
         return f"is at a minimum: its gradient is {slope}, and {found}"
@@ -145,7 +145,7 @@ MANY = 1e3  # a condition number that is worth a word
 
 
 class EndedByItsSchedule(TrialQuality):
-    """The last multiplier of the schedule is at most 5% of the largest."""
+    """The last multiplier of the schedule is at most 5% of the largest; never with an average."""
 
     word = "ended by its schedule"
     order = 70
@@ -153,7 +153,8 @@ class EndedByItsSchedule(TrialQuality):
     def holds(self, case: Case) -> bool:
         """Return whether the rate ended near 0; at chance level something else is amiss."""
         amiss = case.known.classifier and case.at_chance
-        return not case.ended_wild and case.descent.end_multiplier <= NEARLY_OVER and not amiss
+        slowed = case.descent.end_multiplier <= NEARLY_OVER and not case.averaged
+        return not case.ended_wild and slowed and not amiss
 
     def phrase(self, case: Case) -> str:
         """Return where the learning rate ends."""
@@ -173,7 +174,7 @@ class AtItsNoiseFloor(TrialQuality):
 
     The loss is flat, although its gradient is steep enough to lower it in the same number of
     steps. If theory knows a floor, the loss is within a factor of 3 of it. Never with weight
-    decay or clipping.
+    decay, clipping, an average of many steps, or a rule that lowers the noise itself.
     """
 
     word = "at its noise floor"
@@ -213,6 +214,8 @@ def _at_floor(case: Case) -> bool:
     noisy = descent.stochastic and descent.steady and not case.ended_wild
     if descent.weight_decay or descent.clip_norm is not None:  # they hold a loss up, too
         return False
+    if case.averaged or case.calms:  # more steps lower it
+        return False
     if not noisy or not case.enough or case.trend.sure >= case.limits.sure:
         return False
     if case.at_least or not case.known.attained or excess is None:
@@ -250,12 +253,11 @@ class IllConditioned(TrialQuality):
         return "Use momentum or Adam." if plain else "Give it more epochs."
 
 
-class HeldByWeightDecay(TrialQuality):
+class WithWeightDecay(TrialQuality):
     """The loss of a convex problem is flat above its minimum, with weight decay."""
 
-    word = "held by weight decay"
+    word = "with weight decay"
     order = 110
-    final = True
 
     def holds(self, case: Case) -> bool:
         """Return whether the loss of a convex problem is flat, with weight decay."""
@@ -264,13 +266,13 @@ class HeldByWeightDecay(TrialQuality):
 
     def phrase(self, case: Case) -> str:
         """Return how far above the least loss that is."""
-        decay = f"its weight decay of {number(case.descent.weight_decay)}"
-        noise = " and the noise of its batches" if case.descent.stochastic else ""
-        return f"is held {number(case.gap)} above the least loss by {decay}{noise}"
+        decay = f"with a weight decay of {number(case.descent.weight_decay)}"
+        return f"is {number(case.gap)} above the least loss, {decay}"
 
     def advice(self, case: Case) -> str:
         """Return what to change."""
-        return "Use less weight decay for a lower training loss."
+        batches = ", larger batches" if case.descent.stochastic else ""
+        return f"Try less weight decay{batches} or a smaller learning rate."
 
 
 class TooMuchMomentum(TrialQuality):

@@ -30,6 +30,7 @@ LAGGING_ADVICE = (
     "Give it more epochs, or average fewer steps: this is the loss of the average, and"
     " raw_train_loss that of the parameters."
 )
+MORE_OR_LARGER = "Give it more epochs, or try a larger learning rate."
 NEVER_MIND = 10  # times the fall: a swing so wide is not measured by it
 TOO_FAR = -0.5  # cosine of two gradients between which a step went too far
 NEAR_LIMIT = 0.9  # of the exact limit: a larger rate is hardly worth a try
@@ -53,7 +54,8 @@ class Bouncing(TrialState):
     """The learning rate is too large for the loss to settle.
 
     It is at or above an exact limit of theory, such as 2/L. Or the last steps go straight back,
-    or swing by more than 1% of the fall (`--swing`), and the loss no longer falls.
+    or swing by more than 1% of the fall (`--swing`), and the loss no longer falls. Or the mean loss
+    of `sgd` or `minibatch` rises again by more than 20% of the fall.
     """
 
     word = "bouncing"
@@ -75,6 +77,9 @@ class Bouncing(TrialState):
             return f"bounces to and fro for ever: its learning rate is at {limit_in_words(case)}"
         if case.straight_back:
             return "bounces to and fro: each step goes straight back over a minimum"
+        if case.rises:
+            lowest, last = number(min(case.levels)), number(case.levels[-1])
+            return f"rises again: from {lowest} to {last} on average"
         wide = max(case.observed.late_swing or 0.0, case.observed.largest_late_rise or 0.0)
         if wide <= NEVER_MIND * case.fall:
             share = percent(wide / case.fall)
@@ -143,7 +148,7 @@ class StillFalling(TrialState):
             return LAGGING_ADVICE
         if _overshoots(case):
             return "Give it more epochs, or try a smaller learning rate: its steps go too far."
-        return "Give it more epochs, or try a larger learning rate."
+        return MORE_OR_LARGER
 
 
 def _overshoots(case: Case) -> bool:
@@ -179,7 +184,8 @@ class Flat(TrialState):
             return LAGGING_ADVICE if case.averaged else UNHURRIED_ADVICE
         if case.gap is not None and not case.at_least:
             least = number(case.known.minimum)
-            slow = not case.descent.stochastic and case.descent.optimizer not in LINEAR
+            plain = case.descent.stochastic or case.descent.optimizer in LINEAR
+            slow = case.averaged or case.calms or not plain
             begin = "give it more epochs, or " if slow else ""  # its steps may grow again
             return f"Lower losses are possible, down to {least}: {begin}try other learning rates."
         others = "" if case.known.convex else " and seeds" if case.known.network else " and starts"
@@ -214,7 +220,7 @@ class BlewUp(TrialState):
         seen = case.observed
         if seen.status != "diverged" and isfinite(case.level):
             since = f"from about step {number(seen.above_start_from)} on"
-            losses = f"it starts at {number(case.start)} and ends at {number(case.level)}"
+            losses = f"it starts at {number(case.start)} and ends at {case.end_in_words}"
             return f"blew up: {since} its loss is above its start; {losses}{_beside_limit(case)}"
         cause = CAUSES.get(seen.diverged_by, "its loss left every bound")
         if _fell_without_end(case):
@@ -328,7 +334,7 @@ class AboveItsStart(TrialQuality):
 
     def phrase(self, case: Case) -> str:
         """Return both losses."""
-        losses = f"it starts at {number(case.start)} and ends at {number(case.level)}"
+        losses = f"it starts at {number(case.start)} and ends at {case.end_in_words}"
         return f"ends above its start: {losses}"
 
     def advice(self, case: Case) -> str:
