@@ -235,8 +235,8 @@ class Option:
         if self.size not in (None, len(items)):
             inner = "x".join("123456789"[: self.size])  # commas separate what --vary tries
             form = f", as in {inner}" if where.startswith("--vary") else " separated by commas"
-            what = f"{show(raw)} is not {self.size} values"
-            raise UserError(where, what, f"give {self.size} values{form}")
+            size = f"{self.size} values"
+            raise UserError(where, f"{show(raw)} is not {size}", f"give {size}{form}")
         return tuple(self._one(item, where) for item in items)
 
     def _one(self, raw: object, where: str) -> Any:
@@ -357,10 +357,7 @@ def _parse(text: str, kind: type) -> Any:
 
 
 def show(value: object) -> str:
-    """Return a value as an error message quotes it: escaped, and not too long.
-
-    Of a long one there are the beginning and the end.
-    """
+    """Return a value as an error message quotes it: escaped, of a long one both ends."""
     if not isinstance(value, str):
         return shortened(str(value).lower() if isinstance(value, bool) else str(value), LONGEST)
     text = repr(shortened(value, LONGEST))

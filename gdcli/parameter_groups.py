@@ -46,7 +46,8 @@ class ParameterGroup:
 @cache
 def groups_of(text: str, where: str) -> tuple[ParameterGroup, ...]:
     """Return the groups that a text says; raises UserError, naming `where`, for what is none."""
-    return tuple(group for part in text.split(";") for group in _groups(part, where))
+    parts = text.strip().removesuffix(";").split(";")
+    return tuple(group for part in parts for group in _groups(part, where))
 
 
 def _groups(text: str, where: str) -> Iterator[ParameterGroup]:
@@ -56,6 +57,9 @@ def _groups(text: str, where: str) -> Iterator[ParameterGroup]:
     if not all(words) or not names or not settings or not all("=" in word for word in settings):
         what = f"{show(text.strip())} does not say what of which parameters"
         raise UserError(where, what, FORM)
+    kinds = [word.partition("=")[0].replace("_", "-") for word in settings]
+    if twice := next((kind for kind in kinds if kinds.count(kind) > 1), None):
+        raise UserError(where, f"{show(text.strip())} sets {twice} twice", "give it once")
     for word in settings:
         setting, _, value = word.partition("=")
         yield _group(names, setting.replace("_", "-"), value, where)
@@ -69,7 +73,8 @@ def _group(names: tuple[str, ...], setting: str, value: str, where: str) -> Para
         return ParameterGroup(names, setting, value)
     number = convert(value.removesuffix("x"), float)
     if number is None or number < 0:
-        fix = f"write {setting}=0.1x, a factor of the trial's"
+        own = "" if setting == LR else f"{setting}=0.1, or "
+        fix = f"write {own}{setting}=0.1x, a factor of the trial's"
         raise UserError(where, f"{show(value)} is not a number of at least 0", fix)
     factor = value.endswith("x")
     if setting == LR and not factor:

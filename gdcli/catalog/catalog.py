@@ -379,7 +379,7 @@ def grouped_rule(reference: str, rule: type[Rule], groups: str, where: str) -> t
 def _given(name: str, where: str) -> Part:
     """Return the rule that --for names; raises UserError for what is none that has a name."""
     if is_own(name) or len(parts_of(name)) > 1:
-        what = f"{show(name)} is not the name of one optimizer"
+        what = f"{show(name)} is not the name of one of gdcli's optimizers"
         raise UserError(where, what, "give a name that gdcli optimizers lists")
     return _part(name, name, where)
 

@@ -306,6 +306,11 @@ def _check(parts: Sequence[Part], where: str) -> None:
             said = " and ".join(rule.name for rule in rules)
             what = f"{part.name} moves no parameter that {said} does not move already"
             raise UserError(where, what, f"leave {part.name} out")
+        if rules and not has_direction(part.kind):
+            said = " and ".join(rule.name for rule in rules)
+            what = f"{part.name} takes steps of its own, and {said} moves some of the parameters"
+            names = [name for name in names if name != part.name]
+            raise UserError(where, what, f"write {'+'.join(names)}+adamw, or {part.name} alone")
         rules.append(part)
 
 
@@ -314,7 +319,8 @@ def _refuse_rest(rules: Sequence[Part], part: Part, where: str) -> None:
     what = f"{last.name} moves all parameters, so that {part.name} has none to move"
     if kinds_of(part.kind) is not None:  # type: ignore[arg-type]
         raise UserError(where, what, f"write {part.name}+{last.name}")
-    fix = f"to compare them, write {last.name},{part.name}"
+    before = "".join(f"{rule.name}+" for rule in rules[:-1])
+    fix = f"to compare them, write {before}{last.name},{before}{part.name}"
     raise UserError(where, what, fix)
 
 

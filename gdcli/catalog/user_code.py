@@ -264,7 +264,11 @@ def imported(module: str, attribute: str, contract: type, name: str, where: str)
     found = getattr(held, attribute, None) if attribute else only_class(held, contract)
     if not inspect.isclass(found) or not issubclass(found, contract) or inspect.isabstract(found):
         what = f"{show(module)} has no {word_of(contract)} {show(attribute)}"
-        raise UserError(where, what, "give package.module:Class")
+        fix = "give package.module:Class"
+        if any(one.__module__.startswith("torch.optim") for one in getattr(found, "__mro__", ())):
+            what = f"{show(attribute)} is an optimizer of torch's kind, not of gdcli's"
+            fix = "write its steps as a method: gdcli new method NAME"
+        raise UserError(where, what, fix)
     check_class(found)
     file = Path(sys.modules[found.__module__].__file__ or "")
     return _noted(found, name, file.read_bytes() if file.is_file() else b"")

@@ -121,7 +121,7 @@ def _row(typed: str, option: Option) -> dict[str, str]:
         "option": typed,
         "type": "true|false" if option.kind is bool else metavar(option),
         "range": limits_of(option),
-        "default": default_of(option),
+        "default": "false" if option.default is False else default_of(option),
         "summary": option.summary,
     }
 

@@ -51,7 +51,7 @@ def _expand_text(raw: str, option: Option, where: str) -> tuple[Any, ...]:
     try:
         return _expand(split(raw, where), option, where)
     except UserError as error:
-        if option.many:
+        if option.many and not option.axis:
             raise
         numbers = [number for number in meant(raw, option.kind) if option.takes(number)]
         fix = " or ".join(numbers) or listed(raw, option.kind)

@@ -423,3 +423,10 @@ def test_a_rule_says_whether_it_uses_the_horizon(name: str) -> None:
             train(params)
     else:
         train(params)
+
+
+def test_a_rule_with_steps_of_its_own_is_no_second_rule() -> None:
+    with pytest.raises(UserError, match="lbfgs takes steps of its own, and muon moves some of"):
+        OPTIMIZERS.find("muon+lbfgs", "--optimizer")
+    with pytest.raises(UserError, match=r"write muon\+adamw,muon\+lion"):
+        OPTIMIZERS.find("muon+adamw+lion", "--optimizer")

@@ -132,9 +132,11 @@ WRONG = {
     "bias lr=0.1": "the lr of some parameters is a factor of the trial's, and '0.1' is none; "
     "write lr=0.1x",
     "bias lr=fast": "'fast' is not a number of at least 0; write lr=0.1x",
+    "bias lr=2x lr=3x": "'bias lr=2x lr=3x' sets lr twice; give it once",
     "bias lr=2x norm": "'bias lr=2x norm' does not say what of which parameters; ",
     "lr=2x": "'lr=2x' does not say what of which parameters; ",
-    "bias weight-decay=-1": "'-1' is not a number of at least 0; write weight-decay=0.1x",
+    "bias weight-decay=-1": "'-1' is not a number of at least 0; write weight-decay=0.1, or "
+    "weight-decay=0.1x",
 }
 
 
@@ -264,8 +266,8 @@ NO_OPTIMIZER = {
     "bias optimizer=ema": "ema is a wrapper, which goes around a rule; write --optimizer adamw+ema",
     "bias optimizer=lbfgs": "lbfgs takes steps of its own, in which all parameters are treated",
     "bias optimizer=svrg": "svrg moves all parameters of a linear model at once; ",
-    "bias optimizer=lion+ema": "'lion+ema' is not the name of one optimizer; give a name that",
-    "bias optimizer=rule.py": "'rule.py' is not the name of one optimizer; give a name that",
+    "bias optimizer=lion+ema": "'lion+ema' is not the name of one of gdcli's optimizers; give a name that",
+    "bias optimizer=rule.py": "'rule.py' is not the name of one of gdcli's optimizers; give a name that",
     "bias optimizer=torch:SGD": "torch moves the parameters of torch:SGD itself",
 }
 
@@ -288,3 +290,7 @@ def test_a_group_that_its_optimizer_cannot_move_is_refused() -> None:
     with pytest.raises(UserError, match="and --for leaves it none of mlp's; write adamw"):
         check_rule(made("muon+adamw", "matrix optimizer=lion"), mlp, lambda: kinds)
     check_rule(made("muon", "bias optimizer=lion"), mlp, lambda: kinds)
+
+
+def test_a_semicolon_at_the_end_says_nothing() -> None:
+    assert groups_of("bias lr=2x;", "--for") == groups_of("bias lr=2x", "--for")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gdcli.errors import UserError
 from gdcli.experiment.axis import expand, one, text, texts
 from gdcli.fields import AXIS, options_of, split, written
+from gdcli.optimizers.muon import Muon
 
 
 @dataclass(frozen=True)
@@ -207,3 +208,15 @@ def test_a_range_by_steps_has_both_ends(start: Decimal, step: Decimal, count: in
 def test_the_text_of_a_value_is_as_it_is_typed() -> None:
     typed = {True: "true", (64, 32): "64x32", 0.1: "0.1", 1e-9: "1e-09", "cosine": "cosine"}
     assert {value: text(value) for value in typed} == typed
+
+
+@pytest.mark.parametrize("text", ["(2,-1.5,0.5)", "[2, -1.5, 0.5]", "2x-1.5x0.5", '"2,-1.5,0.5"'])
+def test_a_value_of_several_numbers_is_written_in_brackets_or_with_x(text: str) -> None:
+    option = options_of(Muon)["coefficients"]
+    assert expand(text, option, "--vary muon.coefficients") == ((2.0, -1.5, 0.5),)
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "(1,2)", "1,2"])
+def test_several_numbers_that_are_too_few_are_told_the_form(text: str) -> None:
+    with pytest.raises(UserError, match="is not 3 values; give 3 values, as in 1x2x3"):
+        expand(text, options_of(Muon)["coefficients"], "--vary muon.coefficients")
