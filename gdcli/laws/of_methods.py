@@ -67,7 +67,7 @@ class MethodLaws:
     def __iter__(self) -> Iterator[tuple[str, Law]]:
         """Yield the laws by name; laws that others depend on come first."""
         yield "options", self.options
-        if not self.rule.linear_models:  # these two are tried on a loss of any form
+        if not (self.rule.linear_models or self.rule.needs_labels):  # tried on a loss of any form
             yield "shapes", self.shapes
             yield "purity", self.purity
         yield "mapping", self.mapping
@@ -124,7 +124,7 @@ class MethodLaws:
         plain = [rule, *self._others()]
         cases: list[tuple[type[Any], dict[str, Any], list[Method]]]
         cases = [(Mlp, NET, [replace(r, weight_decay=0.01, clip_norm=1.0) for r in plain])]
-        if not self._only_some:
+        if not (self._only_some or self.rule.needs_labels):
             cases.append((LinearRegression, {"dataset": "diabetes"}, plain))
         for problem, chosen, rules in cases if not self.rule.linear_models else cases[1:]:
             trials = self._trials(problem, chosen, rules)
