@@ -266,7 +266,7 @@ NO_OPTIMIZER = {
     "bias optimizer=ema": "ema is a wrapper, which goes around a rule; write --optimizer adamw+ema",
     "bias optimizer=lbfgs": "lbfgs takes steps of its own, in which all parameters are treated",
     "bias optimizer=svrg": "svrg moves all parameters of a linear model at once; ",
-    "bias optimizer=lion+ema": "'lion+ema' is not the name of one of gdcli's optimizers; give a name",
+    "bias optimizer=lion+ema": "'lion+ema' is not the name of one of gdcli's optimizers; give a",
     "bias optimizer=rule.py": "'rule.py' is not the name of one of gdcli's optimizers; give a name",
     "bias optimizer=torch:SGD": "torch moves the parameters of torch:SGD itself",
 }
