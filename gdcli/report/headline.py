@@ -80,7 +80,11 @@ def result_lines(
         end = "ends" if len(tied) == 1 else "end"
         names = f"{', '.join(tied[:3])}{more}"
         others = f"; {names} {end} as low, within {TIED:.2%} of the fall"
-    return [f"{label} at learning rate {_rate(first)} has the lowest loss: {loss}{others}."]
+    lowest = min(one.median for setting in settings for one in setting.candidates)
+    what = "has the lowest loss"
+    if first.median > lowest:  # of rates that end alike the soonest is the best
+        what = f"ends within {TIED:.2%} of the fall of the lowest loss"
+    return [f"{label} at learning rate {_rate(first)} {what}: {loss}{others}."]
 
 
 def _without_result(trials: Sequence[TrialResult]) -> str:

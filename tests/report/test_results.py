@@ -130,6 +130,14 @@ def test_the_result_of_many_settings_names_the_lowest_and_who_ends_as_low(tmp_pa
     assert first == f"gd vanilla at learning rate 0.1 has the lowest loss: 0.5; {tied}."
 
 
+def test_the_rate_that_falls_soonest_is_not_said_to_have_the_lowest_loss(tmp_path: Path) -> None:
+    soon, late = Made([1.0, 1e-6, 1e-6], lr=0.1), Made([1.0, 0.5, 1e-9], lr=0.01)
+    other = Made([1.0, 0.9, 0.8], optimizer="adam")
+    first = shown(write_run(tmp_path, [soon, late, other])).splitlines()[0]
+    said = "ends within 0.01% of the fall of the lowest loss: 1e-06."
+    assert first == f"gd vanilla at learning rate 0.1 {said}"
+
+
 def test_a_run_without_a_result_says_so_first(tmp_path: Path) -> None:
     lost, held = descent(3.0), Made([1.0, 0.5], lr=3.0)
     half = [replace(lost, seed=0), replace(held, seed=1)]
