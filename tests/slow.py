@@ -151,6 +151,19 @@ SLOW = (
         lambda case: case["optimizer"] in ("soap", "lbfgs", "momentum+sam", "momentum+ema"),
     ),
     Slow(
+        "products of modules, precisions and batches: those that differ most are enough",
+        ("tests/engine/programs/test_bits.py::test_bits_do_not_depend_on_place_and_number",),
+        lambda case: (case["dtype"], case["batch"]) == ("float32", 61) or case["which"] == "Odd",
+    ),
+    Slow(
+        "labels drawn by networks: those with batch statistics and dropout are enough",
+        (
+            "tests/engine/test_drawn_labels.py::test_networks_agree_with_the_reference_and_alone",
+            "tests/engine/test_drawn_labels.py::test_the_mean_estimate_is_the_diagonal",
+        ),
+        lambda case: case.get("problem", int).__name__ == "Noisy",
+    ),
+    Slow(
         "every law of every method: one method of each kind is enough",
         ("tests/laws/test_of_methods.py::test_methods_keep_the_laws",),
         lambda case: (
