@@ -122,7 +122,7 @@ SLOW = (
     Slow(
         "steps on the memory of a graph: one update rule is enough",
         (
-            "tests/engine/steps/test_fused.py::test_steps_on_the_memory_of_a_graph_are_the_plain_steps",
+            "tests/engine/programs/test_fused.py::test_steps_on_the_memory_of_a_graph_are_the_plain_steps",
         ),
         lambda case: case["rule"] == {},
     ),

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict, cast
 
 from gdcli.catalog.catalog import OPTIMIZERS, SCHEDULES, Catalogue
 from gdcli.door import fits
-from gdcli.engine.theory.baseline import Baseline, FeatureSpread
-from gdcli.engine.theory.curvature import Curvature
-from gdcli.engine.theory.noise_floor import Floor
+from gdcli.engine.families.known import Baseline, Curvature, FeatureSpread
+from gdcli.engine.families.noise_floor import Floor
 from gdcli.errors import UserError
 from gdcli.fields import Option, options_of
 from gdcli.optimizer import OF_EVERY_RULE

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from gdcli.catalog.catalog import name_of
-from gdcli.engine.device import NumPy, device_for, keep_memory
+from gdcli.engine.device import device_for, keep_memory
 from gdcli.engine.families.find import (
     alone,
     batch_limit,
@@ -29,28 +29,15 @@ from gdcli.engine.families.find import (
     starting_point,
 )
 from gdcli.engine.plan import Plan, plan_of, watched
-from gdcli.engine.programs.analytic import AnalyticProgram
-from gdcli.engine.programs.linear_model import LinearModelProgram
-from gdcli.engine.programs.sparse_linear_model import SparseProgram
 from gdcli.engine.recorder import BatchHistory, Measures, Recorder
 from gdcli.engine.refusals import built_in, parts_of
 from gdcli.engine.sampling import Orders
-from gdcli.engine.steps.fused import (
-    BlockedLinearModel,
-    ClosedForm,
-    FusedLinearModel,
-    FusedNetwork,
-    LeastSquares,
-)
-from gdcli.engine.steps.sparse import SparseDescent
-from gdcli.engine.steps.stepper import Stepwise
 from gdcli.engine.train import NO_HOOKS, Hooks, LongerRun, Loop, Watch
-from gdcli.engine.update import StackedOptimizer
+from gdcli.engine.update import StackedOptimizer, Stepwise
 from gdcli.engine.watcher import Watcher
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer, Rule
-from gdcli.optimizers.vanilla import Vanilla
 from gdcli.schedule import FeedbackSchedule
 from gdcli.schedules.constant import Constant
 
@@ -60,11 +47,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.methods import StackedMethod
-    from gdcli.engine.programs.network import NetworkProgram
     from gdcli.engine.programs.program import Program
     from gdcli.engine.recorder import Checkpointer
-    from gdcli.engine.steps.stepper import Stepper
     from gdcli.engine.train import OnLoss
+    from gdcli.engine.update import Stepper
     from gdcli.problem import Data, Params
 
     Look: TypeAlias = Callable[[dict[str, NDArray[Any]], dict[str, NDArray[Any]]], None]
@@ -119,52 +105,13 @@ def _may_know_its_horizon(rule: Rule) -> bool:
 def stepper_for(
     program: Program, optimizer: StackedOptimizer, orders: Orders | None
 ) -> Stepper[Any]:
-    """Return the fastest way to take the steps of a cohort.
+    """Return the program's stepper; on a GPU single steps become a CUDA graph where they can."""
+    stepper = program.stepper(optimizer, orders)
+    if program.device.eager or not isinstance(stepper, Stepwise):
+        return stepper
+    from gdcli.engine.cuda_graph import Graphed
 
-    The choice depends on the problem, the method, the batch size and the optimizer, never on the
-    size of the grid: a trial must have the same bits in every grid.
-    """
-    if (
-        orders is None
-        and isinstance(program, AnalyticProgram)
-        and ClosedForm.fits(program, optimizer)
-    ):
-        return ClosedForm(program, optimizer, None)
-    if not program.device.eager:
-        from gdcli.engine.steps.cuda_graph import Graphed
-
-        single = _single(program, optimizer, orders)
-        return Graphed(single) if Graphed.fits(program) else single
-    if isinstance(program, LinearModelProgram) and isinstance(program.device, NumPy):
-        return _of_linear_model(program, optimizer, orders)
-    return _single(program, optimizer, orders)
-
-
-def _of_linear_model(
-    program: LinearModelProgram, optimizer: StackedOptimizer, orders: Orders | None
-) -> Stepper[Any]:
-    """Return a stepper that fuses several steps, or the parts of one, into few products."""
-    if orders is None or not _plain(optimizer):
-        return Stepwise(program, optimizer, orders)
-    if isinstance(program, SparseProgram):
-        return SparseDescent(program, optimizer, orders)
-    for kind in (LeastSquares, BlockedLinearModel):  # which need all examples in memory
-        if not program.streamed and kind.fits(program, optimizer, orders):
-            return kind(program, optimizer, orders)
-    return FusedLinearModel(program, optimizer, orders)
-
-
-def _single(program: Program, optimizer: StackedOptimizer, orders: Orders | None) -> Stepwise[Any]:
-    """Return a stepper that takes one step after the other."""
-    # Only a NetworkProgram has layers; its class would import torch.
-    if orders and _plain(optimizer) and getattr(program, "layers", None):
-        return FusedNetwork(cast("NetworkProgram", program), optimizer, orders)
-    return Stepwise(program, optimizer, orders)
-
-
-def _plain(optimizer: StackedOptimizer) -> bool:
-    """Return whether a step is the gradient times the learning rate, and nothing else."""
-    return isinstance(optimizer.first, Vanilla) and not (optimizer.clips or optimizer.decays)
+    return Graphed(stepper) if Graphed.fits(program) else stepper
 
 
 REFERENCE = "reference: autograd on torch, one trial at a time"

@@ -21,8 +21,7 @@ from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.engine.programs.vmap import uncompiled
 from gdcli.engine.sampling import signs
-from gdcli.engine.steps.stepper import Stepper
-from gdcli.engine.update import StackedRule, clipping
+from gdcli.engine.update import StackedRule, Stepper, clipping
 from gdcli.mapped import each, mapped, tensors, together
 from gdcli.method import Kind
 

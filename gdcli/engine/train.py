@@ -24,8 +24,7 @@ from gdcli.engine.recorder import (
     Recorder,
     TrainingState,
 )
-from gdcli.engine.steps.stepper import Stepper
-from gdcli.engine.update import StackedRule
+from gdcli.engine.update import StackedRule, Stepper
 from gdcli.engine.watcher import Ending, Watcher
 from gdcli.measure import RAW
 from gdcli.problem import Array, Params

@@ -1,26 +1,34 @@
-"""The optimizer of a cohort: one update rule, with one value a trial for each setting."""
+"""The optimizer of a cohort, with one value a trial for each setting, and how steps are taken.
+
+A stepper takes the steps between two recorded points: one by one here, or fused where that is
+exact.
+"""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
 from copy import copy
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.experiment.training import scheduled_field
+from gdcli.optimizers.vanilla import Vanilla
 from gdcli.schedule import FeedbackSchedule
 from gdcli.schedules.constant import Constant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
     from gdcli.engine.programs.program import Program
+    from gdcli.engine.recorder import TrainingState
+    from gdcli.engine.sampling import Orders
     from gdcli.experiment.grid import Trial
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Array, Params
@@ -173,6 +181,11 @@ class StackedOptimizer(StackedRule):
         self.scheduled = self._scheduled(trials[0])
         self.constant = self.constant and not self.scheduled
 
+    @property
+    def plain(self) -> bool:
+        """Whether a step is the gradient times the learning rate, and nothing else."""
+        return isinstance(self.first, Vanilla) and not (self.clips or self.decays)
+
     def arrays_of(self, field: str) -> list[Array]:
         """Return the arrays of a setting, one for each parameter."""
         if field == "weight_decay" and not self.decays:
@@ -234,3 +247,89 @@ class StackedOptimizer(StackedRule):
             params[name] = where(mask, 0.0, param)
             gradient[name] = where(mask, 0.0, gradient[name])
             states[name] = {key: where(mask, 0.0, value) for key, value in states[name].items()}
+
+
+PAUSE = 16  # full-batch steps, after which a checkpoint may be kept
+
+P = TypeVar("P", bound="Program")
+
+
+class Stepper(ABC, Generic[P]):
+    """Takes steps with all trials of a batch."""
+
+    description: str  # for the manifest
+    steps_fused: ClassVar[int] = (
+        1  # steps that are always computed together, whatever fits the cache
+    )
+
+    def __init__(self, program: P, optimizer: Any, orders: Orders | None) -> None:
+        """Take the program, its optimizer, and the examples' orders; None for full batches."""
+        self.program, self.optimizer, self.orders = program, optimizer, orders
+
+    def advance(
+        self, state: TrainingState, last: int, gradient: Params | None = None
+    ) -> TrainingState:
+        """Return the state after `last` steps, whose arrays take the places of those before.
+
+        `gradient` is the gradient of the full training loss at `state`, where it is known.
+        """
+        self.program.set_step(state.step)
+        self.program.buffers = state.buffers
+        self.take_steps(state, last, gradient)
+        return state._replace(step=last, buffers=self.program.buffers)
+
+    @abstractmethod
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
+        """Take the steps up to `last`, and change parameters and optimizer state in place."""
+
+    @property
+    def checkpoint_every(self) -> int | None:
+        """Checkpoint interval in steps; None: the trial cannot be resumed.
+
+        Resuming at a multiple of it gives identical bits. A block of batches ends with its epoch;
+        full batches are taken one by one.
+        """
+        return PAUSE if self.orders is None else self.orders.plan.steps_per_epoch
+
+    def blocks(self, first: int, last: int) -> Iterator[NDArray[np.int64]]:
+        """Yield the example indices of steps, shape (steps, seeds, batch), in blocks."""
+        orders = self.orders
+        if orders is None:
+            return
+        row = sum(array[:1].size for array in self.program.data.train.values())
+        step = len(orders.seeds) * orders.plan.batch_size * row
+        most = max(1, self.program.device.at_once // (step * self.steps_fused)) * self.steps_fused
+        yield from orders.blocks(first, last, most)
+
+    def batches(self, first: int, last: int) -> Iterator[Any]:
+        """Yield the batch of every step; None is all training examples."""
+        if self.orders is None:
+            yield from repeat(None, last - first)
+        for indices in self.blocks(first, last):
+            yield from self.program.batches(indices)
+
+
+class Stepwise(Stepper[P]):
+    """Gradient, then update, step by step: every other stepper must agree with it."""
+
+    description = "step by step"
+
+    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
+        """Take each step by itself."""
+        gradient, first = None if self.orders else gradient, state.step
+        for step, batch in zip(range(first, last), self.batches(first, last), strict=True):
+            self.program.step = step
+            self.take(state.params, state.optimizer, step, batch, gradient)
+            gradient = None
+
+    def take(
+        self,
+        params: Params,
+        states: dict[str, State],
+        step: int,
+        batch: Any,
+        gradient: Params | None = None,
+    ) -> None:
+        """Take one step on a batch; `gradient` is its gradient, where it is known."""
+        gradient = gradient or self.program.gradient(params, batch)
+        self.optimizer.step(params, gradient, states, step)

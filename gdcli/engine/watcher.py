@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.engine.hessian import MOST, HessianEigenvalues
 from gdcli.engine.plan import Watched
 from gdcli.engine.recorder import copied
 from gdcli.errors import RunError
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.floating]
 
+PRODUCTS = 64  # with the Hessian, at most
 FALLEN = 0.999  # of the fall to the lowest loss
 
 
@@ -295,12 +295,12 @@ class Ending:
             array.size if isinstance(array, np.ndarray) else array.numel()
             for array in self.params.values()
         )
-        if not wanted.any() or program.convex or MOST * size > MOST_NUMBERS:
+        if not wanted.any() or program.convex or PRODUCTS * size > MOST_NUMBERS:
             return unknown
-        if program.constant_curvature():
+        if program.constant_hessian:
             return unknown
         try:
-            found = HessianEigenvalues(program, self.params)
+            found = program.hessian_eigenvalues(self.params, PRODUCTS)
             return found.smallest(self.params, program.device.array(wanted))
         except (RunError, NotImplementedError):  # the loss has no second derivative
             return unknown

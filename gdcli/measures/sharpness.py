@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from gdcli.engine.families.find import family_of
 from gdcli.measure import Column, Measure
 from gdcli.problem import Array, Params
 
@@ -25,7 +26,9 @@ class Sharpness(Measure):
 
     def prepare(self, stack: Stack, params: Params) -> HessianEigenvalues | float:
         """Return the one value of a constant Hessian, else the iteration."""
-        known = stack.constant_curvature()
+        theory, known = family_of(stack.problem).theory, None
+        if stack.constant_hessian:
+            known = theory.curvature(stack.problem, stack.data)
         return known.largest if known else stack.hessian_eigenvalues(params, self.vectors)
 
     def values(

@@ -410,6 +410,13 @@ class Network(Problem, OfClasses):
         raise NotImplementedError
 
 
+class Least(NamedTuple):
+    """The greatest lower bound of the training loss."""
+
+    loss: float
+    attained: bool  # at some parameters; else it is approached without end, and never reached
+
+
 class Quantized(NamedTuple):
     """How a network is rounded, and the bytes of its parameters before and after."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gdcli.analysis.best import Setting
     from gdcli.analysis.diagnoses import Diagnoses
-    from gdcli.engine.theory.baseline import Baseline
+    from gdcli.engine.families.known import Baseline
     from gdcli.runs.csv_read import Value
     from gdcli.runs.trials import TrialResult
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from gdcli.engine.batch import TrialBatch
-    from gdcli.engine.theory.curvature import Curvature
+    from gdcli.engine.families.known import Curvature
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Trial
     from gdcli.problem import Problem
@@ -62,11 +62,11 @@ def _facts(trials: Sequence[Trial], names: list[str]) -> dict[str, Any]:
     """Return the facts of the problem that some trials share."""
     trial, data = trials[0], examples_of(trials[0])
     problem, least = trial.problem, greatest_bound_of(trial)
-    curvature = family_of(problem).curvature(problem, data)
+    curvature = family_of(problem).theory.curvature(problem, data)
     facts = {
         "curvature": curvature,
-        "baseline": family_of(problem).baseline(problem, data),
-        "spread": family_of(problem).spread(problem, data),
+        "baseline": family_of(problem).theory.baseline(problem, data),
+        "spread": family_of(problem).theory.spread(problem, data),
     }
     return {
         "problem": problem_key(problem),

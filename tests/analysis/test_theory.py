@@ -16,7 +16,7 @@ from gdcli.analysis.theory import (
     stability_limit,
 )
 from gdcli.catalog.catalog import name_of
-from gdcli.engine.theory.curvature import Curvature
+from gdcli.engine.families.known import Curvature
 from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam
 from gdcli.optimizers.momentum import Momentum

@@ -45,9 +45,9 @@ def test_what_is_computed_comes_back(tmp_path: Path) -> None:
     found = facts(tmp_path, "linear-regression", {}, **grid)
     trials = experiment("linear-regression", {}, epochs="1", **grid).grid.trials
     problem, data = trials[0].problem, examples_of(trials[0])
-    assert found.curvature == family_of(problem).curvature(problem, data)
-    assert found.baseline == family_of(problem).baseline(problem, data)
-    assert found.spread == family_of(problem).spread(problem, data)
+    assert found.curvature == family_of(problem).theory.curvature(problem, data)
+    assert found.baseline == family_of(problem).theory.baseline(problem, data)
+    assert found.spread == family_of(problem).theory.spread(problem, data)
     assert found.floors == tuple(floors_of(trials, data))
     assert len(found.floors) == 6
     floor = found.floor(32, 0.1)

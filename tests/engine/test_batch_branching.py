@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gdcli.engine.batch import batches_of, longer_runs, shared_steps
-from gdcli.engine.steps.stepper import Stepper
+from gdcli.engine.update import Stepper
 from gdcli.errors import UserErrors
 from gdcli.executors.execute import execute
 from gdcli.runs.csv_read import lines_of

@@ -142,7 +142,7 @@ def test_the_curvature_bounds_the_weighted_hessian(
 ) -> None:
     given = problem(data=two, target="kind", l2=0.0, class_weights="balanced")
     data = load(given, 0)
-    found = family_of(given).curvature(given, data)
+    found = family_of(given).theory.curvature(given, data)
     assert found is not None
     x = np.column_stack([data.train["x"], np.ones(data.examples)])
     y = classes_in(data.train)
@@ -367,7 +367,7 @@ def test_examples_on_disk_are_weighed_alike(two: Path) -> None:
 def test_a_constant_is_judged_by_the_weighted_loss(rare: Path) -> None:
     problem = Mlp(data=rare, target="kind", class_weights="balanced")
     data = load(problem, 0)
-    base = family_of(problem).baseline(problem, data)
+    base = family_of(problem).theory.baseline(problem, data)
     assert base is not None
     assert base.train_loss == pytest.approx(np.log(3), rel=1e-12)  # all classes count alike
     assert base.train_recall == pytest.approx(1 / 3)

@@ -11,13 +11,12 @@ import torch
 
 from gdcli.engine import batch
 from gdcli.engine.batch import batches_of, stepper_for, train_batch
+from gdcli.engine.cuda_graph import Graphed
 from gdcli.engine.examples import examples_of
 from gdcli.engine.programs.program import Program
 from gdcli.engine.recorder import DIVERGED
 from gdcli.engine.sampling import Orders
-from gdcli.engine.steps.cuda_graph import Graphed
-from gdcli.engine.steps.stepper import Stepper, Stepwise
-from gdcli.engine.update import StackedOptimizer
+from gdcli.engine.update import StackedOptimizer, Stepper, Stepwise
 from gdcli.runs.options import Silent
 from gdcli.studies.explore.dynamics import explore
 from gdcli.studies.options import Compute, DataMap

@@ -100,7 +100,7 @@ def test_it_learns_as_well_as_scikit_learns(smooth: Path) -> None:
 def test_the_baseline_is_the_mean(smooth: Path) -> None:
     problem = Mlp(data=smooth, target="y", task="regression")
     data = load(problem, 0)
-    base = family_of(problem).baseline(problem, data)
+    base = family_of(problem).theory.baseline(problem, data)
     assert base is not None
     assert base.train_loss == pytest.approx(data.train["y"].var(), rel=1e-12)
     held = ((data.test["y"] - data.train["y"].mean()) ** 2).mean()

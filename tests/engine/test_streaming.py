@@ -141,7 +141,7 @@ def test_theory_knows_the_same(tmp_path: Path, problem: str, l2: str) -> None:
     given = {**write(tmp_path, "c.npy"), "l2": l2}
     found = [trial({**given, "stream": stream}, problem) for stream in ("true", "false")]
     (a, data), (b, whole) = ((t.problem, examples_of(t)) for t in found)
-    one, other = family_of(a).curvature(a, data), family_of(b).curvature(b, whole)
+    one, other = family_of(a).theory.curvature(a, data), family_of(b).theory.curvature(b, whole)
     assert one is not None
     assert other is not None
     assert one.largest == pytest.approx(other.largest, rel=1e-10)
@@ -151,7 +151,7 @@ def test_theory_knows_the_same(tmp_path: Path, problem: str, l2: str) -> None:
     assert known is not None
     assert lowest.loss == pytest.approx(known.loss, rel=1e-10, abs=1e-10)
     assert lowest.attained == known.attained
-    spread, expected = family_of(a).spread(a, data), family_of(b).spread(b, whole)
+    spread, expected = family_of(a).theory.spread(a, data), family_of(b).theory.spread(b, whole)
     assert spread is not None
     assert expected is not None
     assert spread.ratio == pytest.approx(expected.ratio, rel=1e-10)
@@ -172,7 +172,7 @@ def test_a_floor_is_the_same(tmp_path: Path) -> None:
 def test_a_file_that_does_not_fit_is_not_read_whole_for_its_minimum(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gdcli.engine.theory.curvature.MOST_STREAMED", 5)
+    monkeypatch.setattr("gdcli.engine.families.known.MOST_STREAMED", 5)
     options = {**write(tmp_path, "f.npy"), "stream": "true", "l2": "0.25"}
     assert greatest_bound_of(trial(options, "logistic-regression")) is None
 

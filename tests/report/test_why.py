@@ -21,8 +21,8 @@ from gdcli.analysis.theory import (
     RunConstants,
     expectation,
 )
-from gdcli.engine.theory.curvature import Curvature
-from gdcli.engine.theory.noise_floor import Floor
+from gdcli.engine.families.known import Curvature
+from gdcli.engine.families.noise_floor import Floor
 from gdcli.errors import UserError
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.vanilla import Vanilla

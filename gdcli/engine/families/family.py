@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import whole_of
-from gdcli.engine.layout import Pieces
+from gdcli.engine.layout import NARROWEST, Pieces, tiled
 from gdcli.engine.sampling import stream
 from gdcli.problem import Data, Problem, Quantized
 
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device, Torch
+    from gdcli.engine.families.known import Baseline, Curvature, FeatureSpread
+    from gdcli.engine.families.noise_floor import Floor
     from gdcli.engine.families.objective import Objective
     from gdcli.engine.initial import Start
     from gdcli.engine.programs.program import Program
-    from gdcli.engine.theory.baseline import Baseline, FeatureSpread
-    from gdcli.engine.theory.curvature import Curvature, Least
-    from gdcli.engine.theory.noise_floor import Noise
     from gdcli.experiment.grid import Trial
     from gdcli.method import Kind
+    from gdcli.problem import Least
 
 P = TypeVar("P", bound=Problem)
 
@@ -39,6 +40,34 @@ def kind_of(name: str, shape: Sequence[int]) -> Kind:
     if len(shape) > 2:
         return "convolution"
     return "matrix" if len(shape) == 2 and min(shape) > 1 else "vector"
+
+
+class Theory(Generic[P]):
+    """What is known of the problems of a family and their data; None: nothing."""
+
+    def curvature(self, problem: P, data: Data) -> Curvature | None:
+        """Return the ends of the eigenvalues of the Hessian, or bounds of them."""
+        return None
+
+    def least_loss(self, problem: P, data: Data) -> float | None:
+        """Return the least training loss in closed form."""
+        return None
+
+    def bound(self, problem: P, data: Data) -> Least | None:
+        """Return the greatest lower bound of the training loss, by iteration."""
+        return None
+
+    def floors(self, trials: Sequence[Trial], data: Data) -> list[Floor]:
+        """Return the losses that SGD does not get below, of trials on one problem."""
+        return []
+
+    def baseline(self, problem: P, data: Data) -> Baseline | None:
+        """Return what the best constant prediction reaches."""
+        return None
+
+    def spread(self, problem: P, data: Data) -> FeatureSpread | None:
+        """Return how much the units of the features differ."""
+        return None
 
 
 class Family(ABC, Generic[P]):
@@ -99,29 +128,10 @@ class Family(ABC, Generic[P]):
 
     # What is known of it.
 
-    def curvature(self, problem: P, data: Data) -> Curvature | None:
-        """Return the ends of the eigenvalues of the Hessian, or bounds of them."""
-        return None
-
-    def least_loss(self, problem: P, data: Data) -> float | None:
-        """Return the least training loss in closed form."""
-        return None
-
-    def bound(self, problem: P, data: Data) -> Least | None:
-        """Return the greatest lower bound of the training loss, by iteration."""
-        return None
-
-    def noise(self, problem: P, data: Data) -> Noise | None:
-        """Return the noise of a step on a batch, from which the floor of SGD follows."""
-        return None
-
-    def baseline(self, problem: P, data: Data) -> Baseline | None:
-        """Return what the best constant prediction reaches."""
-        return None
-
-    def spread(self, problem: P, data: Data) -> FeatureSpread | None:
-        """Return how much the units of the features differ."""
-        return None
+    @property
+    def theory(self) -> Theory[P]:
+        """What is known of a problem and its data before it is trained."""
+        return Theory()
 
     def size(self, problem: P, data: Data) -> Quantized | None:
         """Return how many bytes a network takes, rounded and not."""
@@ -157,3 +167,28 @@ class Family(ABC, Generic[P]):
     def filters(self, array: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         """Return the parts of a matrix of weights that feed one output each, as views."""
         return [array]
+
+
+MOST_TRIALS = 256  # trained together
+
+
+class NumPyFamily(Family[P], ABC):
+    """Problems whose steps cost little, so that many trials share a batch."""
+
+    needs_torch = False
+
+    def objective(
+        self, problem: P, data: Data, device: Torch, quantize_from_step: int
+    ) -> Objective[Any]:
+        """Return the function of one point, or the mean cost of the predictions of one trial."""
+        from gdcli.engine.families.objective import on_torch
+
+        return on_torch(problem, data, device)
+
+    def batch_limit(self, method: str) -> int:
+        """Return a fixed number: a step costs little."""
+        return MOST_TRIALS
+
+    def stacked(self, trials: Sequence[Trial]) -> int:
+        """Return the trials of the narrowest tiles; wide ones have little more."""
+        return math.prod(tiled(trials, NARROWEST).shape)

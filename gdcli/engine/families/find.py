@@ -7,22 +7,31 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
+from gdcli.catalog.classes import import_part
 from gdcli.engine.examples import load
-from gdcli.engine.families.on_numpy import AnalyticFamily, LinearModelFamily
 from gdcli.engine.refusals import check_own_rule, check_rule, why_alone
-from gdcli.engine.theory.curvature import Least
-from gdcli.engine.theory.noise_floor import Floor, floors
 from gdcli.method import Method
-from gdcli.problem import Analytic, Data, LinearModel, Network, Problem, StatefulNetwork
+from gdcli.problem import Analytic, Data, Least, LinearModel, Network, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
     from gdcli.engine.device import Device
     from gdcli.engine.families.family import Family
+    from gdcli.engine.families.noise_floor import Floor
     from gdcli.engine.initial import Start
     from gdcli.engine.layout import Pieces
     from gdcli.engine.programs.program import Program
     from gdcli.experiment.grid import Trial
     from gdcli.method import Kind
+
+
+# The class of problems, and where its family is; the first that fits is the most specific.
+FAMILIES: dict[type[Any], tuple[str, str]] = {
+    Analytic: ("closed_form", "AnalyticFamily"),
+    LinearModel: ("linear_models", "LinearModelFamily"),
+    Network: ("on_torch", "NetworkFamily"),
+    StatefulNetwork: ("on_torch", "StatefulFamily"),
+    Problem: ("on_torch", "TorchFamily"),
+}
 
 
 def family_of(problem: Problem) -> Family[Any]:
@@ -32,16 +41,10 @@ def family_of(problem: Problem) -> Family[Any]:
 
 @cache
 def _family_of(kind: type[Problem]) -> Family[Any]:
-    """Return the most specific family of a class."""
-    if issubclass(kind, Analytic):
-        return AnalyticFamily()
-    if issubclass(kind, LinearModel):
-        return LinearModelFamily()
-    from gdcli.engine.families.on_torch import NetworkFamily, StatefulFamily, TorchFamily
-
-    if issubclass(kind, Network):
-        return NetworkFamily()
-    return StatefulFamily() if issubclass(kind, StatefulNetwork) else TorchFamily()
+    """Return the most specific family of a class; only its own file is imported."""
+    module, name = next(place for base, place in FAMILIES.items() if issubclass(kind, base))
+    family: type[Family[Any]] = getattr(import_part(f"{__package__}.{module}"), name)
+    return family()
 
 
 def needs_torch(problem: Problem) -> bool:
@@ -159,7 +162,7 @@ def least_loss_of(trial: Trial) -> float | None:
 
 @lru_cache(maxsize=8)
 def _least_loss(problem: Problem, data_seed: int) -> float | None:
-    return family_of(problem).least_loss(problem, load(problem, data_seed))
+    return family_of(problem).theory.least_loss(problem, load(problem, data_seed))
 
 
 def greatest_bound_of(trial: Trial) -> Least | None:
@@ -174,9 +177,9 @@ def greatest_bound_of(trial: Trial) -> Least | None:
 
 @lru_cache(maxsize=8)
 def _bound(problem: Problem, data_seed: int) -> Least | None:
-    return family_of(problem).bound(problem, load(problem, data_seed))
+    return family_of(problem).theory.bound(problem, load(problem, data_seed))
 
 
 def floors_of(trials: Sequence[Trial], data: Data) -> list[Floor]:
     """Return the losses that SGD does not get below, of trials on one problem, where known."""
-    return floors(trials, data, family_of(trials[0].problem).noise)
+    return family_of(trials[0].problem).theory.floors(trials, data)

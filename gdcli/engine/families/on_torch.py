@@ -12,9 +12,10 @@ from gdcli.datasets.out_of_core import whole_of
 from gdcli.engine.criteria import adds_up, check_criterion
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
-from gdcli.engine.families.family import Family
+from gdcli.engine.families.family import Family, Theory
 from gdcli.engine.families.footprint import each_by_itself, footprint, in_chunks, in_pieces
 from gdcli.engine.families.objective import Objective, OfNetwork, OfStatefulNetwork
+from gdcli.engine.families.theory import NetworkTheory
 from gdcli.engine.initial import Start, module_of, network_start, parameters_of
 from gdcli.engine.layers.modules import kinds_in
 from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
@@ -25,7 +26,6 @@ from gdcli.engine.programs.autograd import AutogradProgram, ModuleProgram
 from gdcli.engine.programs.network import NetworkProgram
 from gdcli.engine.programs.stateful import StatefulProgram
 from gdcli.engine.programs.vmap import OneByOne, Together, obstacle
-from gdcli.engine.theory.baseline import network_baseline
 from gdcli.problem import Data, Network, Problem, Quantized, StatefulNetwork
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from gdcli.engine.device import Device
     from gdcli.engine.programs.vmap import FirstAxisProgram, Mapping
-    from gdcli.engine.theory.baseline import Baseline
     from gdcli.experiment.grid import Trial
     from gdcli.method import Kind
 
@@ -199,9 +198,10 @@ class NetworkFamily(TorchFamily[Network]):
         """Return whether the network's outputs for a few examples are the same among others."""
         return each_by_itself(problem, data, start, training=training)
 
-    def baseline(self, problem: Network, data: Data) -> Baseline | None:
-        """Return what the best constant output reaches, for the criteria that are known."""
-        return network_baseline(problem, data)
+    @property
+    def theory(self) -> Theory[Network]:
+        """Of a network only a constant output is known."""
+        return NetworkTheory()
 
     def size(self, problem: Network, data: Data) -> Quantized:
         """Return the bytes: rounded weights, a scale for each output, the rest in floats.

@@ -19,6 +19,7 @@ import numpy as np
 
 from gdcli.arrays import namespace
 from gdcli.datasets.out_of_core import Streamed, add_to, parts
+from gdcli.engine.device import NumPy
 from gdcli.engine.examples import BALANCED, HITS, balanced, class_counts, hits, weighted
 from gdcli.engine.layout import NARROWEST
 from gdcli.engine.programs.program import (
@@ -28,7 +29,6 @@ from gdcli.engine.programs.program import (
     Program,
     derivative_along,
 )
-from gdcli.engine.theory.curvature import linear_model_curvature
 from gdcli.problem import Array, Batch, Data, LinearModel, OfClasses, Params, Problem
 
 if TYPE_CHECKING:
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from gdcli.engine.device import Device
     from gdcli.engine.layout import TrialLayout
-    from gdcli.engine.theory.curvature import Curvature
+    from gdcli.engine.sampling import Orders
+    from gdcli.engine.update import StackedOptimizer, Stepper
 
 
 class LinearModelProgram(Program):
@@ -82,10 +83,18 @@ class LinearModelProgram(Program):
         """Return a part with its targets in the layout of a pass's predictions."""
         return {**part, "y": repeated(part["y"], self.pass_width)} if part else part
 
-    def constant_curvature(self) -> Curvature | None:
-        """Return the curvature of least squares."""
-        known = linear_model_curvature(self.problem, self.data)
-        return known if known and known.exact else None
+    @property
+    def constant_hessian(self) -> bool:
+        """Whether the costs are squares."""
+        return self.problem.squared
+
+    def stepper(self, optimizer: StackedOptimizer, orders: Orders | None) -> Stepper[Any]:
+        """Return a stepper that fuses several steps, or the parts of one, into few products."""
+        if orders is None or not optimizer.plain or not isinstance(self.device, NumPy):
+            return super().stepper(optimizer, orders)
+        from gdcli.engine.programs.fused import fused
+
+        return fused(self, optimizer, orders)
 
     def broadcast(self, values: Array, param: Array) -> Array:
         """Return values with an axis for the features, repeated for each output."""

@@ -17,6 +17,7 @@ from gdcli.engine.layers.stacked import stacked
 from gdcli.engine.layout import BENT, Pieces, pieces
 from gdcli.engine.programs.program import CHUNK, Evaluation, ExampleLosses
 from gdcli.engine.programs.vmap import FirstAxisProgram
+from gdcli.engine.update import Stepwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from gdcli.engine.layers.quantized import Rounding
     from gdcli.engine.layers.stacked import StackedLayer
     from gdcli.engine.layout import TrialLayout
+    from gdcli.engine.sampling import Orders
+    from gdcli.engine.update import StackedOptimizer
+    from gdcli.optimizer import State
     from gdcli.problem import Data, Network, Params
 
 
@@ -70,6 +74,12 @@ class NetworkProgram(FirstAxisProgram):
                 self.criterion = WeightedCrossEntropy(device.array(each))
             if problem.recalls:
                 self.counts = counts_of(data)
+
+    def stepper(self, optimizer: StackedOptimizer, orders: Orders | None) -> Stepwise[Any]:
+        """Return the stepper that stores no gradient, where a step is plain."""
+        if orders and self.layers and optimizer.plain:
+            return FusedNetwork(self, optimizer, orders)
+        return Stepwise(self, optimizer, orders)
 
     def start(self, starts: list[dict[str, NDArray[np.float64]]]) -> Params:
         """Return every parameter with an axis of trials, by its name in the module."""
@@ -421,3 +431,29 @@ def _batch_last(x: Tensor, axis: int) -> Tensor:
     """Return an array with its batch axis moved last; images are copied into that order."""
     moved = x.movedim(axis, -1)
     return moved if x.ndim - axis == 2 else moved.contiguous()
+
+
+class FusedNetwork(Stepwise[NetworkProgram]):
+    """Plain stochastic descent on a network: each layer moves its own parameters.
+
+    The parameters move during the backward pass, so no gradient is ever stored.
+    """
+
+    description = "gradient and update fused"
+    # The last rates, batch size, and rates / size.
+    known: tuple[Tensor, int, Tensor] | None = None
+
+    def take(
+        self,
+        params: Params,
+        states: dict[str, State],
+        step: int,
+        batch: Any,
+        gradient: Params | None = None,
+    ) -> None:
+        """Take a step with the slopes times the learning rate over the batch size."""
+        x, y = batch
+        rate, count = self.optimizer.learning_rates(step), x.shape[-1]
+        if self.known is None or self.known[0] is not rate or self.known[1] != count:
+            self.known = rate, count, (rate / count)[:, None, None]
+        self.program.descend(params, x, y, rate, self.known[2])

@@ -12,8 +12,8 @@ from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import Streamed, streamed
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.device import NumPy
-from gdcli.engine.hessian import HessianEigenvalues
 from gdcli.engine.sampling import exponentials
+from gdcli.engine.update import Stepwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device
+    from gdcli.engine.hessian import HessianEigenvalues
     from gdcli.engine.layout import TrialLayout
-    from gdcli.engine.theory.curvature import Curvature
+    from gdcli.engine.sampling import Orders
+    from gdcli.engine.update import StackedOptimizer, Stepper
     from gdcli.problem import Array, Batch, Data, Params, Problem
 
 CHUNK = 512  # examples of a network's full pass at a time
@@ -93,11 +95,14 @@ class Stack(ABC):
 
     def hessian_eigenvalues(self, params: Params, most: int) -> HessianEigenvalues:
         """Return what finds the extreme eigenvalues at any point, by `most` products at most."""
+        from gdcli.engine.hessian import HessianEigenvalues
+
         return HessianEigenvalues(self, params, most)
 
-    def constant_curvature(self) -> Curvature | None:
-        """Return the curvature of a loss whose Hessian is constant; None: it varies, or may."""
-        return None
+    @property
+    def constant_hessian(self) -> bool:
+        """Whether the Hessian is known to be the same at every point."""
+        return False
 
     def norm(self, params: Params) -> Array:
         """Return the Euclidean norm over all parameters, of the layout's shape."""
@@ -134,6 +139,14 @@ class Program(Stack):
         if isinstance(array, Sparse) and isinstance(self.device, NumPy):
             return array.as_type(self.device.dtype)
         return array if isinstance(array, Streamed) else self.device.array(array)
+
+    def stepper(self, optimizer: StackedOptimizer, orders: Orders | None) -> Stepper[Any]:
+        """Return the fastest way to take the steps of a cohort; `orders` None: full batches.
+
+        The choice depends on the problem, the method, the batch size and the optimizer, never on
+        the size of the grid: a trial must have the same bits in every grid.
+        """
+        return Stepwise(self, optimizer, orders)
 
     @abstractmethod
     def batches(self, indices: NDArray[np.int64]) -> Iterator[Any]:

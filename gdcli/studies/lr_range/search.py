@@ -440,7 +440,7 @@ def _budget(trial: Trial, test: RangeTest) -> Plan:
 
 def _limit(trial: Trial) -> Limit | None:
     """Return the limit of a setting in theory, None where none is known."""
-    found = family_of(trial.problem).curvature(trial.problem, examples_of(trial))
+    found = family_of(trial.problem).theory.curvature(trial.problem, examples_of(trial))
     return limit_of(trial.optimizer, trial.method, found) if found else None
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gdcli.engine.examples import examples_of
+from gdcli.engine.families import noise_floor
 from gdcli.engine.families.find import floors_of
-from gdcli.engine.theory import noise_floor
-from gdcli.engine.theory.noise_floor import Floor
+from gdcli.engine.families.noise_floor import Floor
 from tests.grids import experiment
 
 

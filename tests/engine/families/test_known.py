@@ -10,7 +10,7 @@ import torch
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import family_of
-from gdcli.engine.theory.curvature import Curvature
+from gdcli.engine.families.known import Curvature
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment, only, train
 
@@ -21,7 +21,7 @@ def trial(problem: str, **options: Any) -> Trial:
 
 def curvature(problem: str, **options: Any) -> Curvature | None:
     one = trial(problem, **options)
-    return family_of(one.problem).curvature(one.problem, examples_of(one))
+    return family_of(one.problem).theory.curvature(one.problem, examples_of(one))
 
 
 def hessian_ends(one: Trial, weight: float) -> np.ndarray:

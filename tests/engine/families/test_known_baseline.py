@@ -9,7 +9,7 @@ import pytest
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import family_of
-from gdcli.engine.theory.baseline import Baseline
+from gdcli.engine.families.known import Baseline
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment, train
 
@@ -21,7 +21,7 @@ def trial(problem: str, **options: Any) -> Trial:
 
 def baseline(problem: str, **options: Any) -> Baseline:
     one = trial(problem, **options)
-    found = family_of(one.problem).baseline(one.problem, examples_of(one))
+    found = family_of(one.problem).theory.baseline(one.problem, examples_of(one))
     assert found is not None
     return found
 
@@ -80,7 +80,7 @@ def test_a_model_without_features_that_vary_descends_to_it(tmp_path: Any) -> Non
     file.write_text("\n".join(["x,y", *rows]) + "\n")
     options = {"data": str(file), "target": "y", "test-fraction": "0", "delta": "3"}
     (run,) = train("huber", options, lr="0.5", epochs="400").values()
-    found = family_of(run.trial.problem).baseline(run.trial.problem, examples_of(run.trial))
+    found = family_of(run.trial.problem).theory.baseline(run.trial.problem, examples_of(run.trial))
     assert found is not None
     assert found.train_loss == pytest.approx(run.losses[-1], rel=1e-9)
 
@@ -99,4 +99,4 @@ def test_a_language_model_guesses_by_the_frequency_of_characters() -> None:
 @pytest.mark.parametrize("problem", ["autoencoder", "quadratic", "matrix-factorization"])
 def test_of_others_nothing_is_known(problem: str) -> None:
     one = trial(problem)
-    assert family_of(one.problem).baseline(one.problem, examples_of(one)) is None
+    assert family_of(one.problem).theory.baseline(one.problem, examples_of(one)) is None

@@ -1,33 +1,28 @@
-"""Fused steps: several steps, or the parts of one, in fewer operations with the same result.
+"""Fused steps of linear models: several, or the parts of one, in few products, the same result.
 
 Each stepper says in its docstring which steps it fuses, and by which algebra.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gdcli.arrays import namespace
 from gdcli.engine.layout import STEPS_AT_ONCE
-from gdcli.engine.programs.analytic import AnalyticProgram
-from gdcli.engine.programs.linear_model import LinearModelProgram
-from gdcli.engine.steps.stepper import Stepper, Stepwise
+from gdcli.engine.update import Stepper
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    from gdcli.engine.programs.network import NetworkProgram
+    from gdcli.engine.programs.linear_model import LinearModelProgram
     from gdcli.engine.recorder import TrainingState
     from gdcli.engine.sampling import Orders
     from gdcli.engine.update import StackedOptimizer
-    from gdcli.optimizer import State
-    from gdcli.problem import Array, Params
+    from gdcli.problem import Params
 
 
-class FusedLinearModel(Stepper[LinearModelProgram]):
+class FusedLinearModel(Stepper["LinearModelProgram"]):
     """Plain stochastic descent on a linear model: W -= x' (lr / batch * slope).
 
     One pass over the weights fewer than gradient and update apart, and no array for the gradient.
@@ -69,7 +64,7 @@ class FusedLinearModel(Stepper[LinearModelProgram]):
 MANY = 256  # weights of a trial, from which on moving them costs more than the inner products
 
 
-class BlockedLinearModel(Stepper[LinearModelProgram]):
+class BlockedLinearModel(Stepper["LinearModelProgram"]):
     """Single-example descent on many weights: sixteen steps between two passes over the weights.
 
     A prediction needs the weights w only through x w. With q = 1 - lr l2 the penalty's factor, and
@@ -146,7 +141,7 @@ class BlockedLinearModel(Stepper[LinearModelProgram]):
 DOUBLINGS = STEPS_AT_ONCE.bit_length() - 1
 
 
-class LeastSquares(Stepper[LinearModelProgram]):
+class LeastSquares(Stepper["LinearModelProgram"]):
     """Single-example descent on least squares: sixteen steps at once.
 
     The residuals r of consecutive steps on examples X depend on each other only through the
@@ -227,116 +222,11 @@ def _written_out(values: NDArray[np.floating], shape: tuple[int, ...]) -> NDArra
     return np.ascontiguousarray(np.broadcast_to(values, shape))
 
 
-Matrix: TypeAlias = (
-    "list[list[Array]]"  # rows of entries, each an array over coordinates and trials
-)
-
-PART = 2048  # coordinates at a time, whose matrices fit a cache
-
-
-class ClosedForm(Stepper[AnalyticProgram]):
-    """Full-batch descent on a quadratic along its axes: n steps as the n-th power of one.
-
-    Along an axis with curvature h, the gap g to the minimiser and the state of a linear optimizer
-    are a vector that each step multiplies by the same small matrix: for plain descent the number 1
-    - lr h, with a velocity a two by two matrix (Lessard, Recht and Packard 2016). The optimizer's
-    update of unit vectors gives the matrix.
-    """
-
-    description = "all steps to a recorded point as one power"
-
-    def __init__(
-        self, program: AnalyticProgram, optimizer: StackedOptimizer, orders: Orders | None
-    ) -> None:
-        """Take a program and an optimizer that fit."""
-        super().__init__(program, optimizer, orders)
-        quadratic = program.problem.curvature(program.everything)
-        self.curvature, self.minimiser = cast("tuple[Array, Array]", quadratic)
-
-    @staticmethod
-    def fits(program: AnalyticProgram, optimizer: StackedOptimizer) -> bool:
-        """Return whether every step multiplies by the same matrix."""
-        quadratic = program.problem.curvature(program.everything) is not None
-        return (
-            quadratic
-            and optimizer.first.linear
-            and optimizer.constant
-            and not (optimizer.clips or optimizer.decays)
-        )
-
-    @property
-    def checkpoint_every(self) -> None:
-        """None: a power of a power has other bits, so a trial cannot be resumed between."""
-        return
-
-    def take_steps(self, state: TrainingState, last: int, gradient: Params | None) -> None:
-        """Take all steps at once, some coordinates at a time."""
-        first, held = state.step, state.optimizer["point"]
-        rates = self.optimizer.rates(first, state.params)["point"]
-        names, gap = list(held), state.params["point"] - self.minimiser
-        for start in range(0, gap.shape[-2], PART):
-            here = (..., slice(start, start + PART), slice(None))
-            step = self._step(self.curvature[here], rates, names)
-            vector = [gap[here], *(held[name][here] for name in names)]
-            moved = _applied(_power(step, last - first), vector)
-            for whole, part in zip((gap, *held.values()), moved, strict=True):
-                whole[here] = part
-        state.params["point"] = self.minimiser + gap
-
-    def _step(self, curvature: Array, rates: Array, names: list[str]) -> Matrix:
-        """Return the matrix of one step, from its effect on a gap and on each state."""
-        optimizer = self.optimizer.optimizers["point"]
-        one = namespace(rates).ones_like(curvature * rates)
-        columns = []
-        for unit in (None, *names):
-            gap = one if unit is None else 0 * one
-            state = {name: one if name == unit else 0 * one for name in names}
-            direction, after = optimizer.update(curvature * gap, state, gap, 1)
-            columns.append([gap - rates * direction, *(after[name] for name in names)])
-        return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _power(matrix: Matrix, exponent: int) -> Matrix:
-    """Return the matrix to a power of at least 1, by squaring."""
-    if exponent == 1:
-        return matrix
-    half = _power(matrix, exponent // 2)
-    square = _product(half, half)
-    return _product(square, matrix) if exponent % 2 else square
-
-
-def _product(a: Matrix, b: Matrix) -> Matrix:
-    columns = [_applied(a, column) for column in map(list, zip(*b, strict=True))]
-    return [list(row) for row in zip(*columns, strict=True)]
-
-
-def _applied(matrix: Matrix, vector: list[Array]) -> list[Array]:
-    """Return matrix @ vector."""
-    return [sum(a * x for a, x in zip(row, vector, strict=True)) for row in matrix]
-
-
-class FusedNetwork(Stepwise[Any]):
-    """Plain stochastic descent on a network: each layer moves its own parameters.
-
-    The parameters move during the backward pass, so no gradient is ever stored.
-    """
-
-    program: NetworkProgram
-    description = "gradient and update fused"
-    # The last rates, batch size, and rates / size.
-    known: tuple[Tensor, int, Tensor] | None = None
-
-    def take(
-        self,
-        params: Params,
-        states: dict[str, State],
-        step: int,
-        batch: Any,
-        gradient: Params | None = None,
-    ) -> None:
-        """Take a step with the slopes times the learning rate over the batch size."""
-        x, y = batch
-        rate, count = self.optimizer.learning_rates(step), x.shape[-1]
-        if self.known is None or self.known[0] is not rate or self.known[1] != count:
-            self.known = rate, count, (rate / count)[:, None, None]
-        self.program.descend(params, x, y, rate, self.known[2])
+def fused(
+    program: LinearModelProgram, optimizer: StackedOptimizer, orders: Orders
+) -> Stepper[LinearModelProgram]:
+    """Return the fastest stepper of plain stochastic descent on NumPy."""
+    for kind in (LeastSquares, BlockedLinearModel):  # which need all examples in memory
+        if not program.streamed and kind.fits(program, optimizer, orders):
+            return kind(program, optimizer, orders)
+    return FusedLinearModel(program, optimizer, orders)

@@ -8,14 +8,14 @@ one on fewer examples, which is noisier.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from gdcli.catalog.catalog import name_of
 from gdcli.datasets.out_of_core import in_parts, total
+from gdcli.engine.families.known import least_squares, penalty, with_ones
 from gdcli.engine.plan import plan_of
-from gdcli.engine.theory.curvature import least_squares, penalty, with_ones
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.problem import Analytic, LinearModel
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from gdcli.engine.plan import Plan
     from gdcli.experiment.grid import Trial
-    from gdcli.problem import Data, Problem
+    from gdcli.problem import Data
 
     Matrix = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class Floor(NamedTuple):
 
 
 def floors(
-    trials: Sequence[Trial], data: Data, noise_of: Callable[[Problem, Data], Noise | None]
+    trials: Sequence[Trial], data: Data, noise_of: Callable[[Any, Data], Noise | None]
 ) -> list[Floor]:
     """Return the floors of trials on one problem, where theory knows them: none is a guess.
 

@@ -14,8 +14,8 @@ from scipy.optimize import minimize as scipy_minimize
 from sklearn.linear_model import LogisticRegression, PoissonRegressor
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.theory import newton
-from gdcli.engine.theory.newton import Minimum, minimize
+from gdcli.engine.families import newton
+from gdcli.engine.families.newton import Minimum, minimize
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Array, LinearModel
 from tests.grids import experiment, train

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.engine.programs.program import Program
-from gdcli.engine.steps.stepper import Stepper
+from gdcli.engine.update import Stepper
 from gdcli.optimizer import State
 from gdcli.problem import Params
 
 if TYPE_CHECKING:
     from gdcli.engine.device import Torch
     from gdcli.engine.recorder import TrainingState
-    from gdcli.engine.steps.stepper import Stepwise
+    from gdcli.engine.update import Stepwise
 
 Step: TypeAlias = Callable[[], None]
 

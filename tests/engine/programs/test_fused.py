@@ -15,21 +15,16 @@ from hypothesis import strategies as st
 
 from gdcli.engine import batch
 from gdcli.engine.batch import stepper_for
+from gdcli.engine.cuda_graph import Graphed, Step
 from gdcli.engine.examples import examples_of
+from gdcli.engine.families.closed_form import ClosedForm
 from gdcli.engine.plan import plan_of
+from gdcli.engine.programs.fused import BlockedLinearModel, FusedLinearModel, LeastSquares
 from gdcli.engine.programs.least_squares import LeastSquaresProgram
+from gdcli.engine.programs.network import FusedNetwork
 from gdcli.engine.programs.program import Program
 from gdcli.engine.sampling import Orders
-from gdcli.engine.steps.cuda_graph import Graphed, Step
-from gdcli.engine.steps.fused import (
-    BlockedLinearModel,
-    ClosedForm,
-    FusedLinearModel,
-    FusedNetwork,
-    LeastSquares,
-)
-from gdcli.engine.steps.stepper import Stepwise
-from gdcli.engine.update import StackedOptimizer
+from gdcli.engine.update import StackedOptimizer, Stepwise
 from gdcli.problem import Data
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic

@@ -14,8 +14,8 @@ from sklearn.linear_model import Ridge
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import family_of, greatest_bound_of, least_loss_of
-from gdcli.engine.theory.curvature import Least
 from gdcli.experiment.grid import Trial
+from gdcli.problem import Least
 from tests.grids import experiment
 
 
@@ -84,4 +84,4 @@ def test_a_solver_that_does_not_converge_claims_nothing(monkeypatch: pytest.Monk
 
     one = trial("linear-regression")
     monkeypatch.setattr(np.linalg, "lstsq", fails)
-    assert family_of(one.problem).least_loss(one.problem, examples_of(one)) is None
+    assert family_of(one.problem).theory.least_loss(one.problem, examples_of(one)) is None

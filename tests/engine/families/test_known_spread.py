@@ -10,7 +10,7 @@ import pytest
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.find import family_of
-from gdcli.engine.theory.baseline import FeatureSpread
+from gdcli.engine.families.known import FeatureSpread
 from gdcli.experiment.grid import Trial
 from tests.grids import experiment
 
@@ -22,7 +22,7 @@ def trial(problem: str, **options: Any) -> Trial:
 
 def spread(problem: str, **options: Any) -> FeatureSpread | None:
     one = trial(problem, **options)
-    return family_of(one.problem).spread(one.problem, examples_of(one))
+    return family_of(one.problem).theory.spread(one.problem, examples_of(one))
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_what_standardising_would_make_of_the_condition_number_comes_true(l2: fl
     before = spread("linear-regression", scale="none", l2=l2)
     assert before is not None
     after = trial("linear-regression", scale="standard", l2=l2)
-    curvature = family_of(after.problem).curvature(after.problem, examples_of(after))
+    curvature = family_of(after.problem).theory.curvature(after.problem, examples_of(after))
     assert curvature is not None
     assert before.standardised == pytest.approx(curvature.largest / curvature.smallest, rel=1e-9)
     scaled = spread("linear-regression", l2=l2)
