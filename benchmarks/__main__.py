@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks import gpu, readme, record
 from benchmarks.agreement import DisagreementError
 from benchmarks.events import Effort, Event, events
 from benchmarks.images import write_images
 from benchmarks.machine import where
-from benchmarks.result import Result
 from benchmarks.team import team
 from benchmarks.words import write_libsvm
 from benchmarks.worker import MODULES, OURS, ContestantError
 from benchmarks.workloads import WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from benchmarks.result import Result
 
 HERE = Path(__file__).parent
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from benchmarks.worker import Timing
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from benchmarks.worker import Timing
 
 # Of the larger of the loss and a millionth of where it started. On a GPU, convolutions in
 # float32 multiply with the 10 bits of TF32.

@@ -11,15 +11,18 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks.agreement import DisagreementError
 from benchmarks.command import run
 from benchmarks.loaded import Loaded
-from benchmarks.result import Result
 from benchmarks.whole_process import TOLERANCE, results
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import plan_of
 from gdcli.experiment.experiment import Given, read
+
+if TYPE_CHECKING:
+    from benchmarks.result import Result
 
 NAME, TITLE = "benchopt", "gradient descent on diabetes: 24 rates, 50 steps, every step recorded"
 STEPS, RATES = 50, "log:1e-4:1e-1:24"

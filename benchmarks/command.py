@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.worker import ONE_THREAD, ROOT, ContestantError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 class Done(NamedTuple):

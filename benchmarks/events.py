@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import (
     benchopt_run,
@@ -22,9 +22,13 @@ from benchmarks import (
 )
 from benchmarks.race import race
 from benchmarks.result import Result
-from benchmarks.team import Team
 from benchmarks.worker import OURS
-from benchmarks.workload import Workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.team import Team
+    from benchmarks.workload import Workload
 
 
 @dataclass(frozen=True)

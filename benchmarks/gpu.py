@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.agreement import check
 from benchmarks.race import race
-from benchmarks.result import Result
-from benchmarks.team import Team
 from benchmarks.worker import OURS, Worker
 from benchmarks.workload import Task, Workload
 from benchmarks.workloads import cnns, mlp
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from benchmarks.result import Result
+    from benchmarks.team import Team
 
 TRIALS = (64, 256, 1024, 4096)
 GOALS = {"MLP, batch 32": 50, "CNN 28x28, batch 32": 20}

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.workload import Task
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import precision, starting_point
+from gdcli.engine.families.family import precision, starting_point
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.sampling import Orders
 from gdcli.experiment.experiment import Given, read
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from benchmarks.workload import Task
 
 OWN = "own-loss"  # a problem that is not gdcli's: benchmarks/own_loss.py
 AHEAD = 2**17  # indices in a block of an order

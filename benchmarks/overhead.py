@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks.agreement import DisagreementError
 from benchmarks.command import run
-from benchmarks.result import Result
 from benchmarks.whole_process import results
+
+if TYPE_CHECKING:
+    from benchmarks.result import Result
 
 TITLE = "1000 trials of 200 recorded points"
 MOST = 1.05  # times the plain files

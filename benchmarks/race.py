@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
 from statistics import median
+from typing import TYPE_CHECKING
 
 from benchmarks.agreement import check
 from benchmarks.entry import SHORT, Entry, enter
 from benchmarks.result import Result, spread
 from benchmarks.worker import OURS, Worker
-from benchmarks.workload import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.workload import Workload
 
 LEAST, PATIENCE = 3, 12.0  # repeats that are taken however long they take; seconds for the others
 

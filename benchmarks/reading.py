@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.command import run
-from benchmarks.result import Result
 from benchmarks.whole_process import results
+
+if TYPE_CHECKING:
+    from benchmarks.result import Result
 
 PYTHON = (
     "import csv, sys; print(sum(len(row) for f in sys.argv[1:] for row in csv.reader(open(f))))"

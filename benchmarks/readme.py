@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.record import Row, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
 INTRODUCTION = """\
 # Benchmarks

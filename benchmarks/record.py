@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks.result import Result
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from benchmarks.result import Result
 
 COLUMNS = (
     *("section", "workload", "contestant", "unit", "median", "low", "high"),

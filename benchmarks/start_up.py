@@ -6,10 +6,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks.command import run, seconds
-from benchmarks.result import Result
 from benchmarks.whole_process import results
+
+if TYPE_CHECKING:
+    from benchmarks.result import Result
 
 QUICKSTART = Path(__file__).parent.parent / "experiments" / "quickstart-linear.toml"
 GDCLI = ("-m", "gdcli")

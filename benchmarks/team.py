@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from benchmarks.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 class Team:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks.agreement import DisagreementError
 from benchmarks.command import run, seconds
 from benchmarks.result import Result, spread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 TOLERANCE = 1e-9  # of the larger of a loss and a millionth of its start
 RATES, ONE_RATE = "log:1e-4:1e-1:8", "1e-3"

@@ -8,10 +8,12 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.workload import Task
 from gdcli.runs.process import SETTINGS
+
+if TYPE_CHECKING:
+    from benchmarks.workload import Task
 
 OURS = "gdcli"
 MODULES = {

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from benchmarks.agreement import DisagreementError
 from benchmarks.command import run
-from benchmarks.result import Result
 from benchmarks.whole_process import results
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.result import Result
 
 RATES, SEEDS = 32, 4  # of the trials for each core: two batches of 64
 

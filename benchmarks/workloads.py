@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.workload import Workload
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 ALL = {"test-fraction": 0.0}  # every example trains
 FEW = {"examples": 64}  # images of a CNN's small steps: evaluating more would outlast the steps

@@ -7,10 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
-from gdcli.problem import Array, Params
-
 if TYPE_CHECKING:
     from gdcli.engine.programs.program import Evaluation, Stack
+    from gdcli.problem import Array, Params
 
 NAME = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 # any: what the cells of a varied setting hold, they tell themselves.

@@ -7,14 +7,13 @@ one apostrophe off the front gives the text back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING
 
 from gdcli.fields import NUMBER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 DIGITS = 4
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))

@@ -8,16 +8,18 @@ the later one counts.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from itertools import takewhile
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from gdcli.errors import UserError
 from gdcli.fields import convert, show, suggestion
 from gdcli.method import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 LR, DECAY, RULE = "lr", "weight-decay", "optimizer"
 SETTINGS = (LR, DECAY, RULE)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hypothesis import reject
 from hypothesis import strategies as st
@@ -15,6 +13,10 @@ from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.experiment.grid import Axes
 from gdcli.fields import Option, options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 rates = st.floats(1e-12, 1e12, allow_subnormal=False)
 shares = st.floats(0, 1, exclude_max=True, allow_subnormal=False)

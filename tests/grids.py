@@ -11,7 +11,7 @@ import numpy as np
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import check_trial
+from gdcli.engine.families.family import check_trial
 from gdcli.errors import UserError
 from gdcli.experiment.experiment import Experiment, Given, read
 from gdcli.experiment.grid import Trial

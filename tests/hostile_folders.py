@@ -18,9 +18,11 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 SECONDS, BYTES = 10, 10**9
 PARTS = ("--optimizer", "vanilla,momentum")

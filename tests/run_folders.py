@@ -8,9 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from math import ceil, hypot, isfinite, isnan
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.runs.table import FACTS, curves_table, summary_table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EXAMPLES = 100
 CURVATURES = (1.0, 3.0, 10.0)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import inf, nan
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.analysis.best import Setting, settings_of
 from gdcli.analysis.quantiles import spread
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, grid, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def settings(folder: Path, trials: list[Made], *varied: str) -> tuple[Setting, ...]:

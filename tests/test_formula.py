@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from hypothesis import strategies as st
 from gdcli.errors import UserError
 from gdcli.formula import FUNCTIONS, LONGEST, MOST_PARTS, OPERATIONS, parse
 from gdcli.studies.step.descent import descend, disagreement, explain, losses_at, torch_script
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOSTILE = [
     "__import__('os').system('touch broken')",

@@ -6,7 +6,7 @@ import pytest
 
 from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import needs_torch, program_for
+from gdcli.engine.families.family import needs_torch, program_for
 from tests.conftest import UNFITTING
 from tests.engine.test_contract import NOISY, SMALL
 from tests.grids import TRAINABLE, experiment

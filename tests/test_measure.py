@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,9 +13,11 @@ from gdcli.engine.programs.program import Evaluation, Stack
 from gdcli.engine.recorder import Measures
 from gdcli.errors import UserError
 from gdcli.measure import Column, Measure
-from gdcli.problem import Array, Params
 from tests.engine.test_contract import NOISY, SMALL
 from tests.grids import Trained, train
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array, Params
 
 # One problem of each program: closed forms, linear models, stacked layers, vmap, one by one.
 PROBLEMS = {

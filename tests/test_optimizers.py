@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -19,7 +19,9 @@ from gdcli.catalog.classes import classes_in, import_part
 from gdcli.fields import options_of
 from gdcli.optimizer import Optimizer, State
 from gdcli.optimizers.adam import power
-from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array
 
 # The rules of each coordinate: methods, which see all parameters of a trial, have their own laws.
 NAMES = [

@@ -14,7 +14,7 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES
-from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.fields import options_of

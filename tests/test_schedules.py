@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -15,7 +14,11 @@ from torch.optim import lr_scheduler
 
 from gdcli.catalog.catalog import SCHEDULES
 from gdcli.fields import Option, options_of
-from gdcli.schedule import Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdcli.schedule import Schedule
 
 NAMES = SCHEDULES.names()
 FALLING = ["cosine", "exponential", "inverse-time", "linear", "polynomial", "step"]

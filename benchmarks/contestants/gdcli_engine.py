@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from benchmarks.contestants.contestant import Run
 from benchmarks.loaded import Losses, load
-from benchmarks.workload import Task
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.experiment.grid import Cohort
+
+if TYPE_CHECKING:
+    from benchmarks.workload import Task
 
 
 def prepare(task: Task) -> Run:

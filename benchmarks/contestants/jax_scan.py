@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,9 @@ import numpy as np
 
 from benchmarks.contestants.contestant import Run
 from benchmarks.loaded import Loaded, Losses, load
-from benchmarks.workload import Task
+
+if TYPE_CHECKING:
+    from benchmarks.workload import Task
 
 Tree: TypeAlias = Any  # JAX names its arrays and their trees by no static type of use here
 Loss: TypeAlias = Callable[[Tree, Tree, Tree], Tree]

@@ -10,13 +10,13 @@ from torch.nn import functional
 from benchmarks.contestants.contestant import Run
 from benchmarks.contestants.modules import tensors_for
 from benchmarks.loaded import Loaded, Losses, load
-from benchmarks.workload import Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
+    from benchmarks.workload import Task
     from gdcli.experiment.grid import Trial
 
     Loss = Callable[[list[Tensor], Tensor, Tensor], Tensor]

@@ -11,12 +11,12 @@ from sklearn.linear_model import SGDClassifier, SGDRegressor
 from benchmarks.contestants.contestant import Run
 from benchmarks.contestants.scipy_loop import logistic_loss, matrix_of
 from benchmarks.loaded import Loaded, Losses, load
-from benchmarks.workload import Task
 from gdcli.datasets.sparse import Sparse
-from gdcli.problem import Array
 
 if TYPE_CHECKING:
+    from benchmarks.workload import Task
     from gdcli.experiment.grid import Trial
+    from gdcli.problem import Array
 
     Examples = tuple[Array, Array]
 

@@ -9,11 +9,11 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.contestants.contestant import Run
 from benchmarks.loaded import Loaded, Losses, load
-from benchmarks.workload import Task
-from gdcli.problem import Array
 
 if TYPE_CHECKING:
+    from benchmarks.workload import Task
     from gdcli.experiment.grid import Trial
+    from gdcli.problem import Array
 
 
 def prepare(task: Task) -> Run:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import repeat
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks.contestants.contestant import Run
 from benchmarks.contestants.modules import criterion_for, module_for, tensors_for
 from benchmarks.loaded import Loaded, Losses, load
-from benchmarks.workload import Task
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import Tensor
 
+    from benchmarks.workload import Task
     from gdcli.experiment.grid import Trial
 
     Batches = Iterable[tuple[Tensor, ...]]

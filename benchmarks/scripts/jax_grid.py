@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -13,6 +12,8 @@ from benchmarks.contestants.jax_scan import LOSSES
 from benchmarks.scripts.rows import asked, line, write
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from benchmarks.contestants.jax_scan import Loss, Tree
     from benchmarks.loaded import Loaded
 

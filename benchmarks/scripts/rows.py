@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from gdcli.engine.plan import plan_of
 from gdcli.experiment.experiment import Given, read
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from gdcli.experiment.grid import Trial
 
 METHODS = "gd,sgd,minibatch"

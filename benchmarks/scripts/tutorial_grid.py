@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -12,6 +11,8 @@ from benchmarks.contestants.modules import criterion_for, module_for
 from benchmarks.scripts.rows import asked, line, write
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from torch import Tensor, nn
 
     from benchmarks.contestants.modules import Criterion

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from gdcli.errors import GdcliError
 from gdcli.executors.execute import execute
-from gdcli.executors.worker import StepReports, end_with_parent, portable
+from gdcli.executors.local import StepReports, end_with_parent, portable
 from gdcli.experiment.toml import loads
 from gdcli.fields import counted
 from gdcli.runs.process import listen

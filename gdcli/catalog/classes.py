@@ -9,15 +9,17 @@ import linecache
 import re
 import sys
 import traceback
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import MISSING, fields
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gdcli.errors import RunError, UserError
 from gdcli.fields import KINDS, options_of, said, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
 
 PACKAGE = Path(__file__).parents[1]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")

@@ -11,7 +11,6 @@ import math
 import re
 import zipfile
 from array import array
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -23,7 +22,7 @@ from gdcli.errors import UserError
 from gdcli.fields import counted, show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np

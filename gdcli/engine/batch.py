@@ -18,7 +18,7 @@ import numpy as np
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import device_for, keep_memory
-from gdcli.engine.families.find import (
+from gdcli.engine.families.family import (
     alone,
     batch_limit,
     computes_on_torch,

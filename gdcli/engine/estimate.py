@@ -15,7 +15,7 @@ from gdcli.datasets.tabular import Streamable
 from gdcli.engine.batch import TrialBatch, batches_of, train_batch
 from gdcli.engine.device import CACHE
 from gdcli.engine.examples import examples_of, load
-from gdcli.engine.families.find import (
+from gdcli.engine.families.family import (
     alone,
     kinds_of,
     needs_torch,
@@ -30,12 +30,11 @@ from gdcli.errors import UserError
 from gdcli.experiment.grid import Cohort, Trial
 from gdcli.fields import show
 from gdcli.method import Method
-from gdcli.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from gdcli.problem import Data
+    from gdcli.problem import Data, Problem
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)

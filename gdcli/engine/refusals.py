@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -28,6 +27,8 @@ from gdcli.parameter_groups import RULE, groups_of, unmatched, value_of
 from gdcli.problem import LinearModel, Network, OfClasses, Problem, StatefulNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from gdcli.method import Kind
     from gdcli.problem import Array
 

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.engine.plan import Watched
 from gdcli.engine.recorder import copied
 from gdcli.errors import RunError
 from gdcli.measure import CAUSES, MEASURED, STRETCHES
-from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from gdcli.engine.plan import Watched
     from gdcli.engine.programs.program import Evaluation, Program
+    from gdcli.problem import Array, Params
 
     Floats = NDArray[np.floating]
 

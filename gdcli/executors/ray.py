@@ -22,8 +22,8 @@ from gdcli import __version__
 from gdcli.datasets.contents import human
 from gdcli.engine.estimate import stack_memory
 from gdcli.errors import RunError, UserError
+from gdcli.executors.local import compute, job_of
 from gdcli.executors.supervisor import Executor, WorkerDied
-from gdcli.executors.worker import compute, job_of
 from gdcli.fields import show
 from gdcli.runs.process import SETTINGS, SIGNALS, Interrupted
 

@@ -20,11 +20,11 @@ from gdcli.catalog.user_code import is_own
 from gdcli.errors import UserError
 from gdcli.experiment.axis import one, text
 from gdcli.fields import LATER, WHOLE, options_of, show, split, suggestion
-from gdcli.optimizer import Rule
 from gdcli.schedule import FeedbackSchedule, Schedule
 
 if TYPE_CHECKING:
     from gdcli.measure import Measure
+    from gdcli.optimizer import Rule
 
 WEIGHT_DECAY, BATCH_SIZE = "weight-decay", "batch-size"
 CALL = re.compile(r"\s*([^\s()]+)\s*(?:\((.*)\)\s*)?", re.DOTALL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -14,6 +13,8 @@ from gdcli.fields import show
 from gdcli.numbers import settings_in_words
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Mapping
+
     from gdcli.experiment.grid import Trial
     from gdcli.runs.csv_read import Value
     from gdcli.runs.folder import RunFolder

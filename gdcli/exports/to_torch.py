@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import precision
+from gdcli.engine.families.family import precision
 from gdcli.engine.initial import state_dict
 from gdcli.errors import UserError
 from gdcli.exports.exporter import WeightsExporter

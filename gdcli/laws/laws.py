@@ -25,7 +25,7 @@ from gdcli.catalog.catalog import (
 from gdcli.catalog.user_code import absolute, holds, is_file, parts_of
 from gdcli.engine.device import Torch, device_for
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import needs_torch, program_for, starting_point, why_not_stacked
+from gdcli.engine.families.family import needs_torch, program_for, starting_point, why_not_stacked
 from gdcli.engine.refusals import why_not_elementwise
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,8 @@ from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.mlp import Mlp
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
     from gdcli.experiment.grid import Trial

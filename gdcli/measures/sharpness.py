@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from gdcli.engine.families.find import family_of
+from gdcli.engine.families.family import family_of
 from gdcli.measure import Column, Measure
-from gdcli.problem import Array, Params
 
 if TYPE_CHECKING:
     from gdcli.engine.hessian import HessianEigenvalues
     from gdcli.engine.programs.program import Evaluation, Stack
+    from gdcli.problem import Array, Params
 
 
 @dataclass(frozen=True)

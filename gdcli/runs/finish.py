@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gdcli.catalog.user_code import source_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of, floors_of, greatest_bound_of
+from gdcli.engine.families.family import family_of, floors_of, greatest_bound_of
 from gdcli.errors import RunError
 from gdcli.experiment import toml
 from gdcli.experiment.axis import text
@@ -19,8 +19,8 @@ from gdcli.experiment.training import BUDGETS
 from gdcli.numbers import harmless
 from gdcli.optimizer import OF_EVERY_RULE
 from gdcli.runs import atomic, manifest
-from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.manifest import commit
+from gdcli.runs.spec import problem_key
 from gdcli.runs.table import header, tables_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gdcli.catalog.user_code import name_in
@@ -37,6 +36,8 @@ from gdcli.runs.table import RunTable, TableName, header, tables_of
 from gdcli.runs.trials import Curve, Trials, curves_of, trials_in, trials_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gdcli.experiment.experiment import Experiment
 
 Columns: TypeAlias = dict[str, list[Value]]  # of equal length, by name

@@ -15,16 +15,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gdcli.engine.batch import batches_of
 from gdcli.engine.estimate import numpy_seconds, quick_estimate
-from gdcli.engine.families.find import on_torch
+from gdcli.engine.families.family import on_torch
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.runs.atomic import Claims
 from gdcli.runs.csv_read import cells, lines_of
 from gdcli.runs.csv_write import Rows
-from gdcli.runs.fingerprint import problem_key
 from gdcli.runs.finish import write_tables
-from gdcli.runs.options import RunOptions
-from gdcli.runs.spec import AGAIN, differences, experiment_of, identity, read_spec, spec_file
+from gdcli.runs.spec import (
+    AGAIN,
+    differences,
+    experiment_of,
+    identity,
+    problem_key,
+    read_spec,
+    spec_file,
+)
 from gdcli.runs.store import Shard, Store
 from gdcli.runs.work import BatchRunner, plan_for
 
@@ -35,6 +41,7 @@ if TYPE_CHECKING:
     from gdcli.engine.train import OnLoss
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Trial
+    from gdcli.runs.options import RunOptions
     from gdcli.runs.work import Keep
 
 

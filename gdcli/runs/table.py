@@ -7,7 +7,6 @@ The header, the writer, the reader, the types of pandas, Parquet and JSON, the t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
@@ -19,6 +18,8 @@ from gdcli.measure import LOSSES, PLACES, RAW, SETTINGS, STRETCHES, Column
 from gdcli.numbers import quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from gdcli.experiment.experiment import Experiment
     from gdcli.experiment.grid import Trial
 

@@ -6,16 +6,19 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from math import inf, isfinite, isnan
-from pathlib import Path
 from sys import intern
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from gdcli.experiment.grid import MOST_TRIALS
 from gdcli.fields import show
 from gdcli.measure import LOSS_NAMES, MEASURED, SETTINGS, Column
 from gdcli.numbers import as_given
 from gdcli.runs.csv_read import Block, CsvFile, Value, place_of, read_rows, table_of, value_of
-from gdcli.runs.table import RunTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.runs.table import RunTable
 
 NEEDED = ("steps", "initial_train_loss", "final_train_loss", "final_test_loss", "message")
 STATUSES = ("finished", "diverged", "failed")

@@ -14,7 +14,7 @@ from gdcli.catalog.user_code import Untrusted
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import resolve
 from gdcli.engine.estimate import check_memory
-from gdcli.engine.families.find import needs_torch, on_torch
+from gdcli.engine.families.family import needs_torch, on_torch
 from gdcli.errors import UserError
 from gdcli.fields import counted, show
 from gdcli.runs.csv_read import lines_of
@@ -25,10 +25,9 @@ from gdcli.runs.differences import (
     TrialComparison,
     compare_runs,
 )
-from gdcli.runs.fingerprint import data_checksums, fingerprint
 from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.manifest import changed
-from gdcli.runs.spec import FORMAT, SHOWN, changed_code, read_spec
+from gdcli.runs.spec import FORMAT, SHOWN, changed_code, data_checksums, fingerprint, read_spec
 from gdcli.runs.store import Store
 from gdcli.runs.table import tables_of
 from gdcli.runs.work import BatchRunner, plan_for

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import device_for
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of, needs_torch, program_for, starting_point
+from gdcli.engine.families.family import family_of, needs_torch, program_for, starting_point
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
 from gdcli.experiment.grid import Trial

@@ -20,7 +20,7 @@ from gdcli.engine.batch import TrialBatch, batches_of, check_rules, loop_for, tr
 from gdcli.engine.device import keep_memory, resolve
 from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of, notes_of
-from gdcli.engine.families.find import check_trial, needs_torch, not_stacked
+from gdcli.engine.families.family import check_trial, needs_torch, not_stacked
 from gdcli.engine.isolation import isolated
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
@@ -30,9 +30,8 @@ from gdcli.experiment.grid import Trial, cohorts_of
 from gdcli.fields import show
 from gdcli.runs.csv_write import Rows
 from gdcli.runs.differences import BYTES, Difference, TrialComparison
-from gdcli.runs.fingerprint import data_checksum, problem_key
 from gdcli.runs.folder import RunFolder, state_of
-from gdcli.runs.spec import changed_code
+from gdcli.runs.spec import changed_code, data_checksum, problem_key
 from gdcli.runs.verify import surroundings
 
 if TYPE_CHECKING:

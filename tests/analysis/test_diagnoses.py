@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -20,6 +19,9 @@ from gdcli.runs.table import FACTS
 from gdcli.runs.trials import read_trials
 from tests.grids import experiment
 from tests.run_folders import Made, facts_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OLD = ("epochs_left", "overshoots", "largest_overshoot", "diverged_at", "diverged_by", "message")
 NEWER = ("infimum", "floors", "baseline", "spread", "network", "convex", "bound", "scale")

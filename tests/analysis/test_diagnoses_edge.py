@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,7 +19,6 @@ from gdcli.analysis.diagnoses import (
 from gdcli.analysis.theory import sharpness_formula, stability_limit, stable_sharpness
 from gdcli.executors.execute import execute
 from gdcli.experiment import toml
-from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
@@ -27,6 +27,9 @@ from gdcli.report.results import diagnoses_of
 from gdcli.report.why import explanation, why_rows
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from gdcli.optimizer import Optimizer
 
 FILE = Path(__file__).parents[2] / "experiments" / "edge-of-stability.toml"
 RULES = [Vanilla(weight_decay=0.5), Momentum(beta=0.5), Nesterov(beta=0.9, weight_decay=0.1)]

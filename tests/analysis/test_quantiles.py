@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import inf
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,6 +13,10 @@ from hypothesis import strategies as st
 from gdcli.analysis.quantiles import last_quarter, median, quantile, spread, spread_curve
 from gdcli.runs.trials import Curve, TrialResult, read_curves, read_trials
 from tests.run_folders import Made, grid, write_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 
 def read(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from math import inf, nan
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -29,6 +29,9 @@ from gdcli.report.results import best_lines, best_rows
 from gdcli.report.views.seeds import seed_rows
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, grid, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def settings(folder: Path, trials: list[Made]) -> tuple[Setting, ...]:

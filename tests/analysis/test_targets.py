@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import inf, nan
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +12,9 @@ from gdcli.analysis.targets import Reached, Target, TimeToTarget, costs, times_t
 from gdcli.errors import UserError
 from gdcli.runs.trials import read_trials, seconds_of
 from tests.run_folders import EXAMPLES, Made, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def times(folder: Path, trials: list[Made], target: Target) -> list[Reached]:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from math import inf
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
@@ -16,6 +16,9 @@ from gdcli.analysis.theory import RunConstants
 from gdcli.report.comparison import print_profiles
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def source(folder: Path, trials: list[Made], *problems: str) -> ProfiledRun:

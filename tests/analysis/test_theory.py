@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,12 +18,14 @@ from gdcli.analysis.theory import (
 )
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.families.known import Curvature
-from gdcli.optimizer import Optimizer
 from gdcli.optimizers.adam import Adam
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.nesterov import Nesterov
 from gdcli.optimizers.vanilla import Vanilla
 from tests.grids import only, train
+
+if TYPE_CHECKING:
+    from gdcli.optimizer import Optimizer
 
 LINEAR = [
     *(Vanilla(weight_decay=decay) for decay in (0.0, 0.5)),

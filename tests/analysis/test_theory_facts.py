@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gdcli.analysis.theory import ProblemConstants, RunConstants
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of, floors_of
+from gdcli.engine.families.family import family_of, floors_of
 from gdcli.executors.execute import execute
 from gdcli.report.results import diagnoses_of
 from gdcli.runs import manifest
-from gdcli.runs.csv_read import Value
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.runs.csv_read import Value
 
 GIVEN: dict[str, Value] = {
     "method": "gd",

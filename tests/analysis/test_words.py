@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +11,9 @@ from tests.words.__main__ import lines
 from tests.words.measure import rows_of
 from tests.words.score import Score, part, scored, stored
 from tests.words.trials import groups
-from tests.words.truth import Row
+
+if TYPE_CHECKING:
+    from tests.words.truth import Row
 
 WRITTEN = Path(__file__).parents[1] / "words/score.txt"
 GROUPS = tuple(groups())

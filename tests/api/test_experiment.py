@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 
 from gdcli import Experiment, UserError
-from gdcli.experiment import experiment
 from gdcli.experiment.toml import loads
-from tests.cli.command_line import Shell
 from tests.experiments import experiments
 from tests.grids import experiment as typed
+
+if TYPE_CHECKING:
+    from gdcli.experiment import experiment
+    from tests.cli.command_line import Shell
 
 
 @pytest.mark.parametrize(

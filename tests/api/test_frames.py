@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,9 +14,11 @@ from pandas.testing import assert_frame_equal
 from gdcli import Run, UserError, load
 from gdcli.executors.execute import execute
 from gdcli.runs.options import RunOptions, Silent
-from tests.cli.command_line import Shell
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 INF, NAN = float("inf"), float("nan")
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -18,6 +18,9 @@ from gdcli import Experiment, RunError, UserError, run
 from gdcli.executors.execute import LostBatches
 from gdcli.runs.folder import State, state_of
 from tests.runs.command import SABOTEUR, gdcli, leftovers, tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NETWORK = ("run", "mlp", "--dataset", "iris", "--method", "gd,minibatch", "--lr", "0.1,1")
 SMALL = Experiment(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields, replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -26,6 +25,9 @@ from tests.optimizers.oracle import ask_of, furthest, ours, start
 from tests.optimizers.stacked import stacked
 from tests.own_code import RULE, write
 from tests.rules import LINEAR, METHODS, whole
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MATRICES = '''"""Descent of matrices alone, with steps of norm 1."""
 

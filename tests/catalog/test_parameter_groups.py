@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -21,6 +19,10 @@ from gdcli.problems.mlp import Mlp
 from tests.experiments import given
 from tests.optimizers.oracle import ask_of, furthest, ours, start, theirs
 from tests.optimizers.stacked import stacked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 CLOSE = 1e-10
 RATE = 0.02

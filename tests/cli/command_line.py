@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gdcli.cli.app import main
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pytest
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,6 +19,9 @@ from gdcli.experiment.training import Training
 from gdcli.fields import options_of
 from gdcli.runs.options import RunOptions
 from tests.cli.command_line import Shell, gdcli
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RESERVED = [
     *(

@@ -6,14 +6,18 @@ import csv
 import json
 import re
 from html import unescape
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from tests.cli.command_line import Shell
 from tests.own_code import NET
 from tests.own_code import write as write_code
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.command_line import Shell
 
 
 def write(file: Path, kinds: list[str]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.command_line import Shell
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 RUN = ("run", "linear-regression", "--epochs", "4", "--lr", "0.01,0.1", "--seed", "0:3")
 TABLES = {

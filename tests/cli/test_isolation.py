@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.engine.batch import TrialBatch, batches_of
 from gdcli.engine.isolation import isolated
 from gdcli.errors import RunError, UserError
-from gdcli.experiment.grid import Trial
-from tests.cli.command_line import Shell
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from gdcli.experiment.grid import Trial
+    from tests.cli.command_line import Shell
 
 NET = '''\
 """A network that does not take every step."""

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.catalog.catalog import MEASURES
-from tests.cli.command_line import Shell
 from tests.unmeasured import unmeasured
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 ROOT = Path(__file__).parents[2]
 PARAM_NORM = '''"""Euclidean norm of the parameters."""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
-from tests.cli.command_line import Shell
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 ONE = [
     (("run", "quadratic", "--lr", "abc"), "--lr: 'abc' is not a number of more than 0"),

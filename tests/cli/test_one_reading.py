@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli import door
-from tests.cli.command_line import Shell
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.cli.command_line import Shell
 
 TABLES = ("curves.csv", "summary.csv")
 BOWL = ("quadratic", "--lr", "0.1,0.5,3", "--seed", "0:2", "--steps", "9", "--name", "bowl")

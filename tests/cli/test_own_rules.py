@@ -5,17 +5,19 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import starting_point
-from tests.cli.command_line import Shell
+from gdcli.engine.families.family import starting_point
 from tests.grids import experiment
 from tests.own_code import RULE, write
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 NORMED = '''"""Steps in proportion to the norm of the weights."""
 

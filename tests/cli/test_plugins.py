@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.catalog.test_composed import HALVES
 from tests.cli.command_line import gdcli
 from tests.own_code import BOWL, MARKED, RULE, SCHEDULE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 FUTURE = "from __future__ import annotations\n"
 POINTS = """

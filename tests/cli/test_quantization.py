@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.command_line import Shell
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 VARIED = (
     *("run", "mlp", "--dataset", "iris", "--hidden", "8", "--name", "bits"),

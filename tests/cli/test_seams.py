@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.runs.folder import State, state_of
-from tests.cli.command_line import Shell
 from tests.runs.command import tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.command_line import Shell
 
 RUN = ("run", "quadratic", "--optimizer", "vanilla,adam", "--epochs", "5", "--quiet")
 REFERENCE = ("--engine", "reference")

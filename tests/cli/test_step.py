@@ -7,10 +7,12 @@ import io
 import json
 import subprocess
 import sys
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.command_line import Shell
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 BOWL = ("step", "(w - 2)**2", "--at", "w=5", "--lr", "0.1")
 

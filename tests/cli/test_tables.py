@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.cli.command_line import Shell
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 RUN = "run linear-regression --data t.csv --target y --epochs 3"
 SAID = "t.csv is read as follows: semicolons between columns; the decimal sign is a comma"

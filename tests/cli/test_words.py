@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from gdcli import words
@@ -12,7 +14,9 @@ from gdcli.experiment.grid import Axes
 from gdcli.experiment.training import Training
 from gdcli.fields import options_of, squashed, suggestion
 from gdcli.runs.options import RunOptions
-from tests.cli.command_line import Shell
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 GRID = {**options_of(Axes), **options_of(Training)}
 

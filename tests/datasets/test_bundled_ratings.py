@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,6 +11,9 @@ from gdcli.engine.examples import examples_of
 from gdcli.errors import UserError
 from gdcli.problems.matrix_factorization import MatrixFactorization
 from tests.grids import only, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_ratings_of_a_file(tmp_path: Path) -> None:

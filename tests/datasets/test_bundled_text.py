@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from gdcli.errors import UserError
 from gdcli.problems.autoencoder import Autoencoder
 from gdcli.problems.char_lm import CharLm
 from tests.grids import only, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def rng() -> np.random.Generator:

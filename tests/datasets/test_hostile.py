@@ -10,10 +10,9 @@ import subprocess
 import sys
 import tracemalloc
 import zipfile
-from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,9 @@ from pyarrow import parquet
 from gdcli.datasets import contents
 from gdcli.datasets.reading import read_file
 from gdcli.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LITTLE = 40 * 10**6  # bytes that reading may take of a file that stands for gigabytes
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,11 +13,15 @@ from gdcli.datasets.cells import collected
 from gdcli.datasets.image_formats import read_idx
 from gdcli.datasets.images import read_images
 from gdcli.errors import UserError
-from gdcli.problem import Array
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.mlp import Mlp
 from gdcli.problems.softmax_regression import SoftmaxRegression
 from tests.grids import only, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.problem import Array
 
 CODES = {"u1": 8, "i1": 9, "i2": 11, "i4": 12, "f4": 13, "f8": 14}
 FOUR = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,11 +13,13 @@ from gdcli.datasets.cells import collected
 from gdcli.datasets.images import installed, read_images
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.problem import Array
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.mlp import Mlp
 from gdcli.problems.softmax_regression import SoftmaxRegression
 from tests.grids import only, train
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array
 
 
 def rng() -> np.random.Generator:

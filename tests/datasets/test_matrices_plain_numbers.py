@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,6 +21,9 @@ from gdcli.datasets.matrices import (
 from gdcli.datasets.out_of_core import OnDisk
 from gdcli.datasets.reading import Reading
 from gdcli.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(autouse=True)

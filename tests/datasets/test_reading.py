@@ -9,8 +9,7 @@ import lzma
 import pickle
 import tarfile
 import zipfile
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,15 +23,19 @@ from gdcli.datasets.split import Scale, prepare
 from gdcli.datasets.tabular import Source
 from gdcli.engine.examples import notes_of
 from gdcli.errors import UserError
-from gdcli.experiment.experiment import Experiment
 from gdcli.fields import settings_of, show
-from gdcli.problem import Array
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.logistic_regression import LogisticRegression
 from gdcli.problems.matrix_factorization import MatrixFactorization
 from gdcli.problems.softmax_regression import SoftmaxRegression
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.problem import Array
 
 
 def rng() -> np.random.Generator:

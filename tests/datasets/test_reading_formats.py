@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +17,9 @@ from gdcli.datasets.reading import read_file
 from gdcli.datasets.tabular import Source
 from gdcli.errors import UserError
 from gdcli.fields import show
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 X = np.array([[1.5, 0.0, -2.0], [0.25, 3.0, 1e-7], [4.0, -1.0, 0.125], [7.0, 0.5, 2.0]])
 Y = np.array([3.0, 9.0, 10.0, 9.0])

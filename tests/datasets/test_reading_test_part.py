@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,6 @@ from gdcli.datasets import matrices
 from gdcli.datasets.cells import collected
 from gdcli.datasets.out_of_core import Streamed
 from gdcli.errors import UserError
-from gdcli.problem import Array, Data
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.logistic_regression import LogisticRegression
@@ -23,6 +22,9 @@ from gdcli.problems.matrix_factorization import MatrixFactorization
 from gdcli.problems.mlp import Mlp
 from gdcli.problems.softmax_regression import SoftmaxRegression
 from tests.grids import only, train
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array, Data
 
 X = np.random.default_rng(3).standard_normal((30, 3)) * [1, 5, 100]
 Y = X @ [1.0, -1.0, 0.5]

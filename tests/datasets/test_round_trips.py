@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +20,9 @@ from gdcli.datasets.cells import identity
 from gdcli.datasets.reading import Reading, read_file
 from gdcli.datasets.tabular import Source
 from gdcli.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OPTION = re.compile(
     r"--(separator|(no-)?header|decimal|thousands|encoding|comment|skip-rows|drop|categorical|missing)"

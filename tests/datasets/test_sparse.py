@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,6 +20,10 @@ from gdcli.datasets.split import scaled
 from gdcli.errors import UserError
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.mlp import Mlp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 ROWS, FEATURES = 400, 3000
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,12 +14,16 @@ from gdcli.datasets.cells import Classes, collected
 from gdcli.datasets.split import shares, stratified
 from gdcli.engine.examples import class_counts
 from gdcli.errors import UserError
-from gdcli.problem import Data, Problem
 from gdcli.problems.cnn import Cnn
 from gdcli.problems.logistic_regression import LogisticRegression
 from gdcli.problems.mlp import Mlp
 from gdcli.problems.softmax_regression import SoftmaxRegression
 from gdcli.problems.svm import Svm
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.problem import Data, Problem
 
 
 def load(problem: Problem) -> tuple[Data, list[str]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,6 +13,9 @@ from gdcli.executors.execute import execute
 from gdcli.runs.csv_read import lines_of
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WSD: dict[str, Any] = {
     "schedule": "wsd",

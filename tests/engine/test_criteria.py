@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -10,6 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from gdcli.engine.criteria import CRITERIA, one_hot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TRIALS, OUTPUTS = 3, 4
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,12 +16,15 @@ from torch.nn import functional
 from gdcli.engine.criteria import TrialCriterion, check_criterion
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import footprint as footprints
-from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.layers.modules import penalised
 from gdcli.errors import UserError
 from gdcli.experiment.training import Training
 from gdcli.laws.law import train, trials_of
 from gdcli.problem import Data, Network
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FEW = Training(steps=3, record="1", dtype="float64")
 CLASSES, PLACES, EXAMPLES = 5, 4, 24

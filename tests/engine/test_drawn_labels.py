@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import batches_of
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import program_for, starting_point
+from gdcli.engine.families.family import program_for, starting_point
 from gdcli.engine.initial import module_of
 from gdcli.engine.refusals import check_rule
 from gdcli.engine.sampling import exponentials
@@ -32,6 +31,9 @@ from gdcli.problems.svm import Svm
 from tests.engine.programs.test_network import Regression, Unknown
 from tests.engine.test_contract import same
 from tests.grids import Trained, assert_agree, only, train, train_batches
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)

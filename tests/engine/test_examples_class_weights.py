@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from gdcli.engine.examples import (
     load,
     recalled,
 )
-from gdcli.engine.families.find import (
+from gdcli.engine.families.family import (
     check_trial,
     family_of,
     greatest_bound_of,
@@ -39,6 +38,8 @@ from gdcli.problems.svm import Svm
 from tests.grids import Trained, assert_agree, experiment, only, train
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
 WEIGHED = {"class_weights": "balanced"}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,15 +12,19 @@ from gdcli.engine import batch
 from gdcli.engine.batch import batches_of, stepper_for, train_batch
 from gdcli.engine.cuda_graph import Graphed
 from gdcli.engine.examples import examples_of
-from gdcli.engine.programs.program import Program
 from gdcli.engine.recorder import DIVERGED
-from gdcli.engine.sampling import Orders
 from gdcli.engine.update import StackedOptimizer, Stepper, Stepwise
 from gdcli.runs.options import Silent
 from gdcli.studies.explore.dynamics import explore
 from gdcli.studies.options import Compute, DataMap
 from tests.engine.test_contract import NOISY, SMALL, methods
 from tests.grids import TRAINABLE, assert_agree, experiment, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.engine.programs.program import Program
+    from gdcli.engine.sampling import Orders
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a CUDA device, and PyTorch sees none"

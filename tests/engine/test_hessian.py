@@ -13,7 +13,7 @@ import torch
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of, starting_point
+from gdcli.engine.families.family import family_of, starting_point
 from gdcli.engine.families.objective import tensors
 from gdcli.engine.hessian import largest_eigenvalue
 from gdcli.engine.programs.program import derivative_along

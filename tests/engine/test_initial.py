@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
@@ -13,14 +13,16 @@ from torch import nn
 from torch.nn.modules import module
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import starting_point
-from gdcli.engine.initial import Start
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.sampling import stream
 from gdcli.errors import UserError
-from gdcli.experiment.grid import Trial
 from gdcli.problem import Data, Network
 from tests.engine.test_contract import SMALL
 from tests.grids import TRAINABLE, experiment
+
+if TYPE_CHECKING:
+    from gdcli.engine.initial import Start
+    from gdcli.experiment.grid import Trial
 
 
 def trial_of(problem: str) -> Trial:

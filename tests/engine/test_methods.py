@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,10 +19,12 @@ from gdcli.engine.recorder import DIVERGED, RUNNING
 from gdcli.experiment.grid import Trial, cohorts_of
 from gdcli.laws.law import resumed_as_whole
 from gdcli.method import Method
-from gdcli.optimizer import Rule
 from gdcli.problem import Data, Network
 from tests.engine.test_contract import same
 from tests.grids import Trained, assert_agree, experiment, only, takes, train, train_batches
+
+if TYPE_CHECKING:
+    from gdcli.optimizer import Rule
 
 PROBLEMS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
     "least squares": (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -14,14 +15,16 @@ from sklearn.neural_network import _multilayer_perceptron as perceptron
 from sklearn.preprocessing import MinMaxScaler
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED
 from gdcli.engine.sampling import Orders
-from gdcli.experiment.grid import Trial
 from gdcli.experiment.toml import load
-from gdcli.problem import Data
 from tests.grids import only, train, train_experiment
+
+if TYPE_CHECKING:
+    from gdcli.experiment.grid import Trial
+    from gdcli.problem import Data
 
 
 def test_the_deepobs_quadratic_has_its_published_losses() -> None:

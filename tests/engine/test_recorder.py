@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,11 +15,14 @@ from gdcli.engine import batch
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.device import Device, NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import program_for
+from gdcli.engine.families.family import program_for
 from gdcli.engine.programs.program import Evaluation
 from gdcli.engine.recorder import CONVERGED, DIVERGED, FLUSH, RUNNING, BatchHistory, Recorder
 from gdcli.experiment.training import Training
 from tests.grids import Trained, experiment, only, train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DEVICES = [NumPy("float64"), Torch("float64"), Torch("float64", eager=False)]
 devices = pytest.mark.parametrize("device", DEVICES, ids=["numpy", "torch", "as on a GPU"])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,6 +13,9 @@ from gdcli.engine.examples import examples_of
 from gdcli.engine.watcher import facts
 from tests.grids import experiment
 from tests.rules import NAMES, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Arrays = dict[str, np.ndarray]
 

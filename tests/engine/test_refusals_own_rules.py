@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,7 +15,9 @@ from gdcli.engine.refusals import check_own_rule, why_alone, why_not_elementwise
 from gdcli.errors import UserError
 from gdcli.method import Method
 from gdcli.optimizer import Optimizer, State
-from gdcli.problem import Array
+
+if TYPE_CHECKING:
+    from gdcli.problem import Array
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from gdcli.datasets.cells import collected
 from gdcli.datasets.described import is_measured
 from gdcli.datasets.reading import Reading
 from gdcli.engine.examples import examples_of, load
-from gdcli.engine.families.find import family_of, starting_point
+from gdcli.engine.families.family import family_of, starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
 from gdcli.errors import UserError
@@ -24,6 +22,10 @@ from gdcli.experiment.toml import dump
 from gdcli.problem import Network
 from gdcli.problems.mlp import Mlp
 from tests.grids import assert_agree, experiment, only, train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 
 def write(file: Path, y: Sequence[object]) -> Path:

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,13 +19,15 @@ from gdcli.datasets.tabular import Streamable
 from gdcli.engine.batch import batches_of
 from gdcli.engine.estimate import batch_memory, check_memory
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of, floors_of, greatest_bound_of
+from gdcli.engine.families.family import family_of, floors_of, greatest_bound_of
 from gdcli.errors import RunError, UserError
 from gdcli.executors.execute import fitted
-from gdcli.experiment.grid import Trial
-from gdcli.problem import Array
 from gdcli.problems.svm import Svm
 from tests.grids import Trained, experiment, only, train
+
+if TYPE_CHECKING:
+    from gdcli.experiment.grid import Trial
+    from gdcli.problem import Array
 
 ROWS, FEATURES = 300, 7
 PROBLEMS = ["linear-regression", "logistic-regression", "huber", "poisson-regression", "svm"]

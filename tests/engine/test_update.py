@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,13 +15,17 @@ from torch import nn
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import needs_torch, program_for, starting_point
-from gdcli.engine.programs.program import Evaluation, Program
+from gdcli.engine.families.family import needs_torch, program_for, starting_point
 from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING
 from gdcli.engine.update import StackedOptimizer
-from gdcli.experiment.grid import Trial
-from gdcli.problem import Array, Params
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdcli.engine.programs.program import Evaluation, Program
+    from gdcli.experiment.grid import Trial
+    from gdcli.problem import Array, Params
 
 FACTORS = {"rows": "3", "columns": "2", "rank": "2", "density": "1", "test_fraction": "0"}
 HORIZON = 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.plan import POINTS, SINGLES, Plan, plan_of, watched
-from gdcli.engine.recorder import BatchHistory
 from gdcli.engine.watcher import Trajectory, facts
 from gdcli.measure import CAUSES
 from gdcli.runs.table import FACTS
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from gdcli.engine.recorder import BatchHistory
 
 Facts = dict[str, NDArray[np.floating[Any]]]
 

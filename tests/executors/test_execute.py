@@ -6,8 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,6 +23,9 @@ from gdcli.problem import Analytic, Array, Batch, Data, Params
 from gdcli.runs import atomic
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment, train_experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TABLES = ("curves.csv", "summary.csv")
 # From version 3.1 on pandas reads floats exactly, and deprecates the option.

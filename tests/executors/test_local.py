@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +16,9 @@ from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
 from tests.executors.test_execute import Counting
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +13,9 @@ from gdcli.executors.ray import Address, address_of
 from gdcli.executors.supervisor import executor_of
 from gdcli.runs.options import RunOptions
 from tests.runs.command import SMALL, gdcli
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_an_address_is_given_or_in_the_environment_or_to_be_found() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,10 +15,14 @@ from gdcli.runs import atomic
 from gdcli.runs.folder import State, state_of
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
-from gdcli.runs.store import Shard
 from tests.executors.test_execute import Counting
 from tests.grids import experiment
 from tests.runs.command import SABOTEUR, SMALL, begin, end, gdcli, leftovers, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gdcli.runs.store import Shard
 
 ALONE = (*SMALL, "--workers", "1")
 NOTE = "with open(f'began-{index}', 'a') as file: file.write('x')"
@@ -152,7 +156,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
-from gdcli.executors.worker import compute, job_of
+from gdcli.executors.local import compute, job_of
 from gdcli.executors.supervisor import Executor, WorkerDied
 
 

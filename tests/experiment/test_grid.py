@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +12,9 @@ from gdcli.errors import UserError, UserErrors
 from gdcli.experiment.experiment import read
 from gdcli.experiment.grid import Trial, digest, setting
 from tests.experiments import given
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def trials(problem: str = "quadratic", **parts: Any) -> tuple[Trial, ...]:

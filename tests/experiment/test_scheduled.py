@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gdcli import Experiment
 from gdcli.errors import UserErrors
-from gdcli.experiment.experiment import Experiment as Read
 from gdcli.experiment.toml import dump, load
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.experiment.experiment import Experiment as Read
 
 BOTH: dict[str, Any] = {"optimizer": "vanilla,momentum", "weight_decay": "0.1"}
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 
 from gdcli.errors import UserError
-from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import setting
 from gdcli.experiment.toml import dump, load
 from tests.experiments import experiments, written
+
+if TYPE_CHECKING:
+    from gdcli.experiment.experiment import Experiment
 
 
 def mistakes(folder: Path, text: str, overrides: dict[str, str] | None = None) -> list[str]:

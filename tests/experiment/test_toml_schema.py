@@ -8,7 +8,7 @@ import sys
 import tempfile
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,10 +17,12 @@ from jsonschema import Draft202012Validator
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, WRAPPERS
 from gdcli.errors import UserError
-from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.toml import dump, load, schema
 from gdcli.fields import options_of
 from tests.experiments import experiments, written
+
+if TYPE_CHECKING:
+    from gdcli.experiment.experiment import Experiment
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "experiments").glob("*.toml"))

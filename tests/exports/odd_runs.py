@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from math import inf, nan
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gdcli.executors.execute import execute
 from gdcli.runs import manifest
@@ -12,6 +11,9 @@ from gdcli.runs.folder import RunFolder
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 from tests.run_folders import Made, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LABEL = "=1+1,../../x\x1b[31m<b>é"
 MESSAGE = 'ValueError: "odd", <b>\x1b[31m\nline'

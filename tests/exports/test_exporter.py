@@ -6,12 +6,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.exports.exporter import folder_name
-from gdcli.runs.csv_read import Value
 from tests.unmeasured import unmeasured
+
+if TYPE_CHECKING:
+    from gdcli.runs.csv_read import Value
 
 OWN: dict[str, Value] = {"method": "gd", "optimizer": "adam", "schedule": "constant", "lr": 0.1}
 

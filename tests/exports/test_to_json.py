@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from math import inf, isnan
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gdcli.errors import UserError
 from gdcli.exports.to_json import ToJson
-from gdcli.runs.folder import RunFolder
 from gdcli.runs.trials import read_curves
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, partial_run, real_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.runs.folder import RunFolder
 
 
 def read(run: RunFolder, trials: tuple[str, ...] = ()) -> dict[str, Any]:

@@ -7,15 +7,13 @@ import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gdcli.errors import RunError, UserError
-from gdcli.runs.folder import RunFolder
 from tests.exports.mlflow_server import server
 from tests.exports.odd_runs import HUGE, IDS, LABEL, MESSAGE, TINY, odd_run, partial_run, real_run
 
@@ -23,6 +21,11 @@ pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed: make 
 
 from gdcli.exports import to_mlflow
 from gdcli.exports.to_mlflow import ToMlflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gdcli.runs.folder import RunFolder
 
 COMMAND = os.environ.get("MLFLOW_SERVER", "")
 needs_server = pytest.mark.skipif(not COMMAND, reason="MLFLOW_SERVER is not set: make test-export")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import struct
 from math import inf, isnan
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,6 +19,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData  # noqa: E402
 
 from gdcli.exports.to_tensorboard import ToTensorboard  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def read(folder: Path, trial: str) -> EventAccumulator:

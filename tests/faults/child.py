@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.cli.app import main
 from gdcli.executors.execute import execute as _executed  # noqa: F401
 from gdcli.executors.local import Local as _  # noqa: F401 -- imported once, not by every child
 from gdcli.report.results import print_results as _shown  # noqa: F401
 from tests.faults.inject import Faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ import errno
 import io
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MODES = ("kill", "torn", "enospc", "eio")
 BY_PATH = ("mkdir", "replace", "link", "unlink", "rmdir", "scandir")

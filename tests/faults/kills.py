@@ -6,13 +6,16 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
+
+if TYPE_CHECKING:
+    import subprocess
 
 SLOW = "import time; time.sleep(0.05)"
 SWEEP = (*SMALL, "--vary", "condition=" + ",".join(str(k) for k in range(2, 14)))  # 48 batches

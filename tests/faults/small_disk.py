@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.runs.command import SMALL, gdcli, leftovers, tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MOUNT = ("mount", "-t", "tmpfs", "-o", "size=200k,mode=777", "gdcli-faults")
 MANY = (*SMALL, "--seed", "0:1")  # some hundred kB: a few shards fit

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +12,9 @@ from gdcli.laws.laws import OptimizerLaws, ProblemLaws, ScheduleLaws, check
 from gdcli.optimizer import Optimizer
 from tests.grids import TRAINABLE
 from tests.own_code import BOWL, NET, RULE, SCHEDULE, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL: dict[str, dict[str, Any]] = {
     "cnn": {"examples": 48, "channels": (3, 4)},

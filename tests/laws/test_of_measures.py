@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.catalog.catalog import MEASURES
 from gdcli.laws.laws import check
 from tests.own_code import write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NORM = '''"""Norm of the parameters."""
 

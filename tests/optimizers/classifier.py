@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
 
 from gdcli import trees
 from gdcli.engine.trial_ask import TrialAsk
-from gdcli.method import Method
 from tests.optimizers.stacked import Stack, given
+
+if TYPE_CHECKING:
+    from gdcli.method import Method
 
 Params = dict[str, Tensor]
 Data = tuple[Tensor, Tensor]

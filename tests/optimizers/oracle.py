@@ -6,8 +6,7 @@ that differ from step to step.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,11 @@ from torch import Tensor
 from gdcli.engine.sampling import exponentials, signs
 from gdcli.engine.trial_ask import TrialAsk
 from gdcli.method import Method
-from gdcli.optimizer import Optimizer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdcli.optimizer import Optimizer
 
 Params = dict[str, Tensor]
 STEPS = 50

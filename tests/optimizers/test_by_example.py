@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import csv
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -26,17 +25,21 @@ from torch import Tensor
 
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import greatest_bound_of
+from gdcli.engine.families.family import greatest_bound_of
 from gdcli.engine.trial_ask import TrialAsk
-from gdcli.experiment.grid import Trial
-from gdcli.method import Method
 from gdcli.optimizers.finito import Finito
 from gdcli.optimizers.katyusha import Katyusha
 from gdcli.optimizers.sag import Sag
 from gdcli.optimizers.saga import Saga
 from gdcli.optimizers.svrg import Svrg
-from gdcli.problem import Params
 from tests.grids import assert_agree, experiment, train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gdcli.experiment.grid import Trial
+    from gdcli.method import Method
+    from gdcli.problem import Params
 
 Vector = NDArray[np.float64]
 STEPS, EXAMPLES, FEATURES = 50, 10, 4

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from gdcli.method import Method
 from gdcli.optimizers.armijo import Armijo
 from gdcli.optimizers.extragradient import Extragradient
 from gdcli.optimizers.gauss_newton import GaussNewton
@@ -18,6 +17,9 @@ from gdcli.optimizers.nonlinear_cg import NonlinearCg
 from tests.optimizers import classifier
 from tests.optimizers.classifier import EXAMPLES, Ended, Params, plain, stacked
 from tests.optimizers.stacked import given
+
+if TYPE_CHECKING:
+    from gdcli.method import Method
 
 RULES: list[Method] = [
     Armijo(),

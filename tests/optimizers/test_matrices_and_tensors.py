@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from gdcli.method import Method
 from gdcli.optimizers.adafactor import Adafactor
 from gdcli.optimizers.adam_mini import AdamMini
 from gdcli.optimizers.lamb import Lamb
@@ -22,6 +21,9 @@ from gdcli.optimizers.soap import Soap
 from gdcli.optimizers.spectral_descent import SpectralDescent
 from tests.optimizers.shapes import KINDS, bowl, stacked, start
 from tests.optimizers.stacked import given
+
+if TYPE_CHECKING:
+    from gdcli.method import Method
 
 # A rule, numbers in which its trials differ, and a learning rate.
 RULES: list[tuple[Method, dict[str, tuple[float, float]], float]] = [

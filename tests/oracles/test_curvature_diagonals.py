@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytorch_optimizer
 import torch
 from torch import Tensor
 
-from gdcli.method import Method
 from gdcli.optimizers.adahessian import AdaHessian
 from gdcli.optimizers.sophia import Sophia
 from gdcli.optimizers.sophia_g import SophiaG
@@ -27,6 +25,11 @@ from tests.optimizers.oracle import (
     signs_at,
     start,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gdcli.method import Method
 
 DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import optax
@@ -11,13 +11,15 @@ import pytorch_optimizer
 import torch
 from pytorch_optimizer.optimizer import alig
 
-from gdcli.method import Method
 from gdcli.optimizers.alig import ALIG
 from gdcli.optimizers.momo import MoMo
 from gdcli.optimizers.momo_adam import MoMoAdam
 from gdcli.optimizers.polyak import Polyak
 from tests.optimizers.oracle import furthest, ours, start, theirs
 from tests.oracles import in_optax
+
+if TYPE_CHECKING:
+    from gdcli.method import Method
 
 DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1])
 

@@ -7,7 +7,7 @@ theory says of quadratics, and with the formulas of their papers in NumPy.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dadaptation
 import numpy as np
@@ -17,7 +17,6 @@ import pytest
 import torch
 from prodigyopt.prodigy_reference import ProdigyReference
 
-from gdcli.method import Method
 from gdcli.optimizers.adgd import AdGD
 from gdcli.optimizers.barzilai_borwein import BarzilaiBorwein
 from gdcli.optimizers.dadapt_adam import DAdaptAdam
@@ -27,6 +26,9 @@ from gdcli.optimizers.dowg import DoWG
 from gdcli.optimizers.prodigy import Prodigy
 from tests.optimizers.oracle import Params, ask_of, furthest, ours, start, theirs
 from tests.oracles import in_optax
+
+if TYPE_CHECKING:
+    from gdcli.method import Method
 
 
 def in_their_words(fields: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gdcli.engine.trial_ask import TrialAsk
-from gdcli.method import Method
 from gdcli.optimizers._line_search import Batch, line, strong_wolfe
 from gdcli.optimizers.gauss_newton import GaussNewton
 from gdcli.optimizers.lbfgs import Lbfgs
@@ -22,6 +21,9 @@ from gdcli.optimizers.levenberg_marquardt import LevenbergMarquardt
 from gdcli.optimizers.newton_cg import NewtonCg
 from gdcli.optimizers.nonlinear_cg import NonlinearCg
 from tests.optimizers import oracle
+
+if TYPE_CHECKING:
+    from gdcli.method import Method
 
 Loss = Callable[[Tensor], Tensor]
 Vector = NDArray[np.float64]

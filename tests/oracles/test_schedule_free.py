@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import schedulefree
@@ -11,11 +10,15 @@ import torch
 from schedulefree.adamw_schedulefree_reference import AdamWScheduleFreeReference
 from torch import Tensor
 
-from gdcli.method import Method
 from gdcli.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from gdcli.optimizers.schedule_free_radam import ScheduleFreeRAdam
 from gdcli.optimizers.schedule_free_sgd import ScheduleFreeSGD
 from tests.optimizers.oracle import STEPS, Params, ask_of, furthest, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdcli.method import Method
 
 DECAYS = pytest.mark.parametrize("decay", [0.0, 0.1])
 Points = tuple[Params, Params]  # at which gradients are taken, and handed out

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,12 +14,16 @@ from sklearn.svm import SVC, LinearSVC
 
 from gdcli.engine.examples import examples_of
 from gdcli.errors import UserError
-from gdcli.problem import Array, Data, LinearModel
 from gdcli.problems.huber import Huber
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.poisson_regression import PoissonRegression
 from gdcli.problems.svm import Svm
 from tests.grids import only, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.problem import Array, Data, LinearModel
 
 
 def rng() -> np.random.Generator:

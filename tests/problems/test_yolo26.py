@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +13,9 @@ from gdcli.datasets.bundled import MOST_SHAPES, NAMES, draw_shapes
 from gdcli.errors import UserError
 from gdcli.problems import yolo26
 from gdcli.problems.yolo26 import Yolo26
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SIZE = 64
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,6 +15,10 @@ from gdcli.runs.folder import State, state_of
 from gdcli.runs.process import SETTINGS
 from tests.ray.cluster import LOOPBACK, Nodes, cluster
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
 
 pytest.importorskip("ray", reason="the extra `ray` is not installed: make test-ray")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from collections.abc import Sequence
 from math import inf, nan
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gdcli.report.page.run_page import page_bytes
 from tests.run_folders import CURVATURES, EXAMPLES, Made, write_run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 MANIFEST = {
     "format": 3,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
@@ -11,6 +11,9 @@ from rich.console import Console
 from gdcli.numbers import compact
 from gdcli.report import console as live
 from gdcli.report.console import Bar, Lines, progress_bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture

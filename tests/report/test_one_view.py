@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.report.opened import Opens
 from tests.unmeasured import unmeasured
+
+if TYPE_CHECKING:
+    from tests.report.opened import Opens
 
 PACKAGE = Path(__file__).parents[2] / "gdcli"
 SHOWN = '''"""How far the loss of each trial fell."""

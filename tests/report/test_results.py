@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 from math import inf, nan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -16,9 +16,11 @@ from gdcli.report.charts.charts import heatmap, read_source
 from gdcli.report.charts.terminal import BEST, MOST_COLUMNS, SHADES, heatmap_lines
 from gdcli.report.results import MOST_ROWS, print_results
 from gdcli.report.text_tables import texts_of
-from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, descent, grid, write_run
+
+if TYPE_CHECKING:
+    from gdcli.runs.csv_read import Value
 
 HOSTILE = "[bold red]\x1b[31m\x07end"  # markup, an escape sequence and a bell
 SPELT = r"[bold red]\x1b[31m\x07end"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import inf, nan
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -27,9 +27,13 @@ from gdcli.errors import UserError
 from gdcli.optimizers.momentum import Momentum
 from gdcli.optimizers.vanilla import Vanilla
 from gdcli.report.why import explanation, notable, why_lines
-from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, descent, grid, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.runs.csv_read import Value
 
 GOALS = Goals(tol=None, target_loss=None, order="shuffle", remainder="keep")
 BOWL = ProblemConstants(1, 0.0, Curvature(10.0, 1.0, exact=True, every_batch=True))

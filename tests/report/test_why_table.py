@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from math import inf, isfinite, nan
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.analysis.diagnoses import Diagnoses
 from gdcli.analysis.theory import RunConstants
 from gdcli.report.why import why_notes, why_table
-from gdcli.runs.csv_read import Value
 from gdcli.runs.trials import read_trials
 from tests.run_folders import Made, grid, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.runs.csv_read import Value
 
 NOTHING = RunConstants({"experiment": {"settings": {"grid": {}}}, "theory": []})
 BOWL = RunConstants(

@@ -6,14 +6,17 @@ import errno
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.runs import atomic
 from gdcli.runs.atomic import Claims, at_work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 HOLD = """
 import sys

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli import door
 from gdcli.errors import UserError
 from gdcli.runs.csv_read import CsvFile, cells, find_lines, lines_of, read_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LONG = "a,b\n" + "".join(f"t{k},{k}\n" for k in range(3000))
 FILES = {

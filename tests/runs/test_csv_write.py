@@ -5,10 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +20,6 @@ from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory
 from gdcli.engine.watcher import Trajectory
 from gdcli.errors import UserError
 from gdcli.executors.execute import execute
-from gdcli.experiment.grid import Trial
 from gdcli.experiment.training import Training
 from gdcli.measure import CAUSES, LOSSES, Column
 from gdcli.numbers import as_given
@@ -31,6 +29,11 @@ from gdcli.runs.csv_write import Rows, number, shortest
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.table import FACTS, header, summary_table, tables_of
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gdcli.experiment.grid import Trial
 
 doubles = st.floats() | st.sampled_from([math.nan, math.inf, -math.inf, -0.0, 5e-324, 0.1 + 0.2])
 singles = st.floats(width=32)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,6 +12,10 @@ from gdcli.runs.folder import RunFolder, State, state_of
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 from tests.runs.test_atomic_claims import another
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @pytest.fixture

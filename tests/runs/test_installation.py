@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from importlib import metadata
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
 from gdcli.runs import installation
-from gdcli.runs.fingerprint import fingerprint
 from gdcli.runs.installation import diagnose
+from gdcli.runs.spec import fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_it_says_what_the_fingerprint_says() -> None:

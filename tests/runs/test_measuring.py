@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,6 +11,9 @@ from gdcli.executors.execute import execute
 from gdcli.runs.options import RunOptions, Silent
 from tests.grids import experiment
 from tests.runs.command import gdcli, tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SOFTMAX = (
     *("run", "softmax-regression", "--dataset", "iris", "--lr", "0.1,1e300", "--epochs", "4"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tests.runs.command import gdcli, tables
 from tests.runs.test_store_checkpoint import KILLED, TOLD
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NET = ("run", "mlp", "--dataset", "wine", "--hidden", "5", "--epochs", "5", "--format", "csv")
 STACKED = ("--optimizer", "adamw+ema,lbfgs,muon+adamw,momentum+sam", "--lr", "0.01,0.1,1e30")

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.errors import UserError
 from gdcli.executors.execute import execute
-from gdcli.experiment.experiment import Experiment
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.others import merge
 from gdcli.runs.store import Shard, Store
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from gdcli.experiment.experiment import Experiment
 
 TABLES = ("curves.csv", "summary.csv", "experiment.toml")
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.errors import UserError
 from gdcli.executors.execute import execute
-from gdcli.experiment.experiment import Experiment
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.others import reusing
 from gdcli.runs.store import Shard, Store
 from gdcli.runs.work import BatchRunner
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gdcli.experiment.experiment import Experiment
 
 TABLES = ("curves.csv", "summary.csv")
 

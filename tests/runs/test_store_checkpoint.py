@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
-from collections.abc import Iterable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +12,10 @@ import pytest
 from gdcli.runs import atomic, store
 from gdcli.runs.store import Checkpoint
 from tests.runs.command import gdcli, tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 NAMED = ("--epochs", "5", "--name", "run", "--format", "csv")
 STATE = {"step": np.array(7), "state 0.weight velocity": np.arange(6.0, dtype=np.float32)}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -26,6 +26,9 @@ from gdcli.runs.table import (
     parsed,
     summary_table,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 PAGE = Path(__file__).parents[2] / "docs" / "results.md"
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from math import inf, isnan, nan
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +14,10 @@ from gdcli.errors import UserError
 from gdcli.runs.csv_read import value_of
 from gdcli.runs.trials import Curve, TrialResult, read_curves, read_trials
 from tests.run_folders import Made, grid, write_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 
 def read(

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.engine import examples
 from gdcli.executors.execute import execute
-from gdcli.experiment.experiment import Experiment
 from gdcli.measure import Column
 from gdcli.runs import differences, manifest
 from gdcli.runs.differences import CheckResult, Difference
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.verify import verify, verify_against
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdcli.experiment.experiment import Experiment
 
 CHECKS = ["manifest", "files", "experiment", "columns", "trials", "shards", "rerun"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
@@ -11,13 +11,17 @@ import pytest
 from gdcli.engine.isolation import message_of
 from gdcli.errors import UserError
 from gdcli.executors.execute import execute
-from gdcli.problem import Array, Batch
 from gdcli.runs.csv_read import records
 from gdcli.runs.folder import State, state_of
 from gdcli.runs.options import RunOptions
 from tests.executors.test_execute import Counting, Fragile, fragile, frame, run
 from tests.grids import experiment
 from tests.runs.command import SMALL, gdcli, tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.problem import Array, Batch
 
 RAISE = "any(trial.lr == 3 for trial in trials) and 1 / 0"
 FAILED = "4 of 80 trials failed: see results/run/summary.csv; --retry-failed runs them again"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +12,9 @@ from gdcli.runs.folder import RunFolder
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.studies.training import _of_part, trained_again
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_company_changes_no_weight_even_where_a_trial_ends_first(tmp_path: Path) -> None:

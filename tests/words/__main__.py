@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 
+from typing import TYPE_CHECKING
+
 from tests.words.score import matrix, part, report, scored, store, stored
-from tests.words.truth import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tests.words.truth import Row
 
 WRITTEN = Path(__file__).with_name("score.txt")
 

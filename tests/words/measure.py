@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from math import isnan
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gdcli.analysis.diagnoses import Diagnoses
-from gdcli.analysis.diagnosis.evidence import Evidence
 from gdcli.analysis.theory import RunConstants
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import loop_for
@@ -21,8 +19,6 @@ from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED, BatchHistory
 from gdcli.engine.train import Hooks
 from gdcli.executors.execute import execute
-from gdcli.experiment.experiment import Experiment
-from gdcli.experiment.grid import Trial
 from gdcli.runs import manifest
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.trials import read_trials
@@ -30,6 +26,13 @@ from gdcli.schedule import Schedule
 from tests.grids import experiment
 from tests.words.trials import Group, groups
 from tests.words.truth import Row, near_gap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gdcli.analysis.diagnosis.evidence import Evidence
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.experiment.grid import Trial
 
 LONGER = 10
 TAIL = 64  # last steps of full-batch descent whose swing is looked at

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.analysis.diagnosis.diagnosis import Diagnosis, Forecast, diagnose
 from gdcli.analysis.diagnosis.evidence import DescentSettings, Evidence, Known, Observed
 from tests.words.truth import MATTERS, Row, falls_on, further, needed, qualities, states
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
 
 STORED = Path(__file__).with_name("trials.jsonl.gz")
 ENDS = ("at the minimum", "at its noise floor")  # what is never said of what falls on

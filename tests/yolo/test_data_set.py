@@ -6,7 +6,7 @@ import os
 import shutil
 import struct
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from gdcli.datasets.cells import collected
 from gdcli.datasets.yolo import read_data_yaml, read_yolo
 from gdcli.errors import UserError
 from tests.yolo.ultralytics_trainer import write_shapes
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 cv2 = pytest.importorskip("cv2", reason="the extra `yolo` is not installed: make test-yolo")
 pytest.importorskip("yaml", reason="the extra `yolo` is not installed: make test-yolo")

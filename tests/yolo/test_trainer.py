@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
@@ -12,10 +12,12 @@ import torch
 from gdcli.engine.batch import loop_for
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.stateful import StatefulProgram
-from gdcli.engine.update import StackedOptimizer
 from gdcli.problems.yolo26 import Yolo26
 from tests.grids import experiment
 from tests.yolo.ultralytics_trainer import Steps, train, write_shapes
+
+if TYPE_CHECKING:
+    from gdcli.engine.update import StackedOptimizer
 
 pytest.importorskip("ultralytics", reason="the extra `yolo` is not installed: make test-yolo")
 

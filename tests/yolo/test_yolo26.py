@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,17 +18,19 @@ import torch
 from gdcli.datasets.bundled import draw_shapes
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.hessian import _direction
 from gdcli.engine.plan import plan_of
-from gdcli.engine.recorder import BatchHistory
-from gdcli.problem import Batch
 from gdcli.problems.yolo26 import PARTS, Yolo26
 from gdcli.runs.options import Silent
 from gdcli.studies.landscape.surface import landscape
 from gdcli.studies.options import Compute, View
 from tests.engine.test_recorder_checkpoint import Memory, Stopped
 from tests.grids import assert_agree, experiment, only, train
+
+if TYPE_CHECKING:
+    from gdcli.engine.recorder import BatchHistory
+    from gdcli.problem import Batch
 
 pytest.importorskip("ultralytics", reason="the extra `yolo` is not installed: make test-yolo")
 

@@ -7,15 +7,18 @@ import sys
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
 from gdcli.datasets.bundled import NAMES, draw_shapes
-from gdcli.problem import Batch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.problem import Batch
 
 OFF = {
     "nbs": 8,  # the batch size: gradients are not accumulated

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchopt import BaseSolver
 from benchopt.stopping_criterion import NoCriterion
 
 from benchmarks.benchopt_run import cohort
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Solver(BaseSolver):

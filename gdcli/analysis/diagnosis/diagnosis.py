@@ -5,7 +5,6 @@ A forecast says how many more steps a loss that falls needs to a goal: a range, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import exp, floor, inf, log, log10, sqrt
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,6 +26,8 @@ from gdcli.measure import STRETCHES
 from gdcli.numbers import percent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from gdcli.analysis.diagnosis.evidence import Evidence
 
 STABLE = 1.5  # two estimates of the same pace may differ by this factor

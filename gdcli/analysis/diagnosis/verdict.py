@@ -7,7 +7,6 @@ to be listed: `gdcli show --help` has the limits of all.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, make_dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,8 @@ from gdcli.catalog.classes import classes_by, import_part
 from gdcli.numbers import rounded
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gdcli.analysis.diagnosis.case import Case
 
 SAME = 1e-9  # two learning rates this close, relatively, are the same

@@ -5,7 +5,6 @@ Trials of a seed lie side by side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -20,6 +19,8 @@ from gdcli.engine.programs.linear_model import LinearModelProgram
 from gdcli.problem import Data, LinearModel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device

@@ -17,7 +17,6 @@ from gdcli.datasets.out_of_core import in_parts, total
 from gdcli.engine.families.known import least_squares, penalty, with_ones
 from gdcli.engine.plan import plan_of
 from gdcli.optimizers.vanilla import Vanilla
-from gdcli.problem import Analytic, LinearModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from gdcli.engine.plan import Plan
     from gdcli.experiment.grid import Trial
-    from gdcli.problem import Data
+    from gdcli.problem import Analytic, Data, LinearModel
 
     Matrix = NDArray[np.float64]
 

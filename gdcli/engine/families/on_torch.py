@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -29,6 +28,8 @@ from gdcli.engine.programs.vmap import OneByOne, Together, obstacle
 from gdcli.problem import Data, Network, Problem, Quantized, StatefulNetwork
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
     from gdcli.engine.device import Device

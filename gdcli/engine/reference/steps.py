@@ -6,7 +6,6 @@ Whether an optimizer of torch can train a problem at all is tried before anythin
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import (
+from gdcli.engine.families.family import (
     kinds_of,
     needs_torch,
     precision,
@@ -40,7 +39,7 @@ from gdcli.method import Method
 from gdcli.schedule import FeedbackSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Batch, Params

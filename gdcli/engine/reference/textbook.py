@@ -7,7 +7,6 @@ rule are those of any engine; how a trial is computed with them is all in this f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import pairwise, repeat
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.device import Torch
-from gdcli.engine.families.find import (
+from gdcli.engine.families.family import (
     family_of,
     pieces_for,
     precision,
@@ -35,13 +34,13 @@ from gdcli.engine.recorder import CONVERGED, DIVERGED, RUNNING, BatchHistory, Me
 from gdcli.engine.reference.steps import OfTrial, Rates, steps_of
 from gdcli.engine.sampling import Orders
 from gdcli.engine.watcher import Trajectory
-from gdcli.experiment.grid import Trial
 from gdcli.measure import CAUSES, MEASURED, RAW
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from gdcli.engine.initial import Start
+    from gdcli.experiment.grid import Trial
     from gdcli.experiment.training import Training
     from gdcli.problem import Data, Params
 

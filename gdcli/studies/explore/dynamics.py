@@ -19,7 +19,7 @@ from gdcli.datasets.described import Described, described
 from gdcli.engine.batch import batches_of
 from gdcli.engine.estimate import allowance
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import alone, family_of, stacked_trials
+from gdcli.engine.families.family import alone, family_of, stacked_trials
 from gdcli.engine.plan import plan_of
 from gdcli.engine.recorder import DIVERGED, BatchHistory
 from gdcli.engine.sampling import stream

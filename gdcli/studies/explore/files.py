@@ -22,15 +22,14 @@ from numpy.typing import NDArray
 
 from gdcli import door
 from gdcli.engine.device import resolve
-from gdcli.engine.families.find import needs_torch
+from gdcli.engine.families.family import needs_torch
 from gdcli.errors import UserError
 from gdcli.experiment.grid import digest
 from gdcli.fields import show
 from gdcli.numbers import as_given
 from gdcli.runs import atomic, manifest
 from gdcli.runs.csv_read import Row, Value, read_rows, value_of
-from gdcli.runs.fingerprint import data_checksums, fingerprint
-from gdcli.runs.spec import code_checksums
+from gdcli.runs.spec import code_checksums, data_checksums, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

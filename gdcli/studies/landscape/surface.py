@@ -19,7 +19,7 @@ from gdcli.engine.batch import TrialBatch
 from gdcli.engine.device import device_for
 from gdcli.engine.estimate import allowance, stacks_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import (
+from gdcli.engine.families.family import (
     batch_limit,
     family_of,
     needs_torch,

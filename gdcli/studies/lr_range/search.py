@@ -24,19 +24,19 @@ from gdcli.analysis.quantiles import median
 from gdcli.analysis.theory import Limit, limit_of
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of
+from gdcli.engine.families.family import family_of
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.experiment.grid import Trial
 from gdcli.schedule import Schedule
 from gdcli.schedules.constant import Constant
-from gdcli.studies.options import Compute, RangeTest
+from gdcli.studies.options import RangeTest
 from gdcli.studies.training import MakeBar, Results, Trained, none_trained, train
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from gdcli.experiment.experiment import Experiment
-    from gdcli.studies.options import RangeTest
+    from gdcli.studies.options import Compute, RangeTest
 
 
 def ceiling(start: float, minimum: float | None, factor: float) -> float:

@@ -7,13 +7,16 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from jsonschema import Draft202012Validator
 
 from gdcli.experiment.toml import SCHEMA_FILE
-from tests.cli.command_line import Shell
 from tests.own_code import BOWL, RULE, write
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 KINDS = ["problem", "optimizer", "method", "wrapper", "schedule", "experiment"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,9 @@ import pytest
 
 from gdcli.engine.examples import examples_of
 from gdcli.experiment.toml import load
-from tests.cli.command_line import Shell
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 MLP = ("mlp", "--dataset", "iris", "--hidden", "8,6")
 CNN = ("cnn", "--examples", "60", "--channels", "3,4")

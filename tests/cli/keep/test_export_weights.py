@@ -8,7 +8,7 @@ import re
 import shutil
 from pathlib import Path
 from runpy import run_path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +18,11 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.sampling import SETTLING
-from gdcli.experiment.grid import Trial
 from gdcli.experiment.toml import load
 from tests.cli.command_line import Shell, gdcli
+
+if TYPE_CHECKING:
+    from gdcli.experiment.grid import Trial
 
 NET = '''"""Two convolutions with batch norm."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.command_line import Shell
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 RUN = ("run", "quadratic", "--vary", "condition=10,20,30", "--lr", "0.1,0.05", "--quiet")
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cli.command_line import Shell, gdcli
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUN = ("run", "quadratic", "--lr", "0.1,0.05", "--epochs", "3", "--quiet", "--name")
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from gdcli import __version__
 from gdcli.runs import installation
-from tests.cli.command_line import Shell
 
 if TYPE_CHECKING:
     import pytest
+
+    from tests.cli.command_line import Shell
 
 
 def test_it_prints_what_there_is(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

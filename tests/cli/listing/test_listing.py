@@ -7,14 +7,16 @@ import inspect
 import io
 import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 import torch
 
 from gdcli.catalog.catalog import OPTIMIZERS, PROBLEMS, SCHEDULES, WRAPPERS, Catalogue
 from gdcli.fields import options_of
-from tests.cli.command_line import Shell
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 CATALOGUES: list[Catalogue[Any]] = [PROBLEMS, OPTIMIZERS, SCHEDULES]
 

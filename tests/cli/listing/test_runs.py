@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.runs import folder as overview
 from gdcli.runs.folder import State, state_of
-from tests.cli.command_line import Shell
 from tests.runs.test_atomic_claims import another
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 RUN = ("run", "quadratic", "--lr", "0.1,0.05", "--epochs", "3", "--quiet", "--name")
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 
 from tests.cli.command_line import Shell, gdcli
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUN = ("run", "linear-regression", "--epochs", "3", "--quiet")
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from gdcli.runs import manifest
 from gdcli.runs.spec import FORMAT
 from tests.cli.command_line import Shell, gdcli
 from tests.run_folders import Made, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 RUN = ("run", "quadratic", "--lr", "0.05,0.1,50", "--seed", "0:1", "--epochs", "5", "--name", "a")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.cli.command_line import Shell
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 
 def test_both_values_of_the_command_line_may_be_words_of_their_own(shell: Shell) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,7 +11,9 @@ from gdcli.engine.refusals import check_rule
 from gdcli.errors import UserError
 from gdcli.method import Method
 from gdcli.problem import StatefulNetwork
-from tests.cli.command_line import Shell
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 MATRICES = '''"""Descent of matrices alone."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
@@ -14,10 +14,12 @@ from jsonschema import Draft202012Validator
 
 from gdcli.cli.app import main
 from gdcli.executors.execute import Outcome
-from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.toml import load
-from tests.cli.command_line import Shell
 from tests.experiments import experiments
+
+if TYPE_CHECKING:
+    from gdcli.experiment.experiment import Experiment
+    from tests.cli.command_line import Shell
 
 SMALL = ("run", "quadratic", "--lr", "0.1,0.05", "--epochs", "3")
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import pytest
 
 from gdcli.errors import RunError
-from gdcli.experiment.experiment import Experiment
-from gdcli.runs.options import RunOptions
-from tests.cli.command_line import Shell
+
+if TYPE_CHECKING:
+    from gdcli.experiment.experiment import Experiment
+    from gdcli.runs.options import RunOptions
+    from tests.cli.command_line import Shell
 
 SMALL = '[problem]\nname = "{}"\n[grid]\nlr = [0.1, 0.05]\nepochs = 3\n'
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
 
-from tests.cli.command_line import Shell
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 CLASSES = [
     name

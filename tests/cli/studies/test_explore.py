@@ -7,6 +7,7 @@ import hashlib
 import json
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,13 +16,15 @@ from gdcli.cli import studies
 from gdcli.cli.options import Screen
 from gdcli.cli.studies import ExploreFiles
 from gdcli.engine.examples import load
-from gdcli.engine.families.find import family_of
+from gdcli.engine.families.family import family_of
 from gdcli.fields import options_of
 from gdcli.runs.process import Interrupted
 from gdcli.studies.explore import dynamics
 from gdcli.studies.options import Compute, DataMap
-from tests.cli.command_line import Shell
 from tests.own_code import NET, write
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 WINE = ("explore", "softmax-regression", "--dataset", "wine", "--epochs", "5")
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cli.command_line import Shell
 from tests.grids import TRAINABLE
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 SMALL = {
     "mlp": ("--dataset", "iris", "--hidden", "5", "--activation", "tanh"),

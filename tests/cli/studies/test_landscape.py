@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.catalog.catalog import PROBLEMS
 from gdcli.fields import options_of
 from gdcli.studies.options import Compute, View
-from tests.cli.command_line import Shell
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 SMALL = ("landscape", "rosenbrock", "--steps", "20", "--lr", "0.001,0.1", "--resolution", "9")
 

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,7 +17,9 @@ from gdcli.cli.studies import lr_range
 from gdcli.experiment.training import Training
 from gdcli.fields import options_of
 from gdcli.studies.options import Compute, RangeTest
-from tests.cli.command_line import Shell
+
+if TYPE_CHECKING:
+    from tests.cli.command_line import Shell
 
 BOWLS = ("lr-range", "quadratic", "--vary", "condition=10,100", "--optimizer", "vanilla,adam")
 

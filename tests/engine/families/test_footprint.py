@@ -14,7 +14,7 @@ from gdcli.engine.batch import TrialBatch, batches_of, loop_for
 from gdcli.engine.estimate import batch_memory, check_memory, stacks_of
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import footprint as footprints
-from gdcli.engine.families.find import family_of, pieces_for
+from gdcli.engine.families.family import family_of, pieces_for
 from gdcli.engine.families.footprint import Count, footprint, parted
 from gdcli.engine.layout import Pieces
 from gdcli.engine.plan import plan_of

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import torch
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of
-from gdcli.engine.families.known import Curvature
-from gdcli.experiment.grid import Trial
+from gdcli.engine.families.family import family_of
 from tests.grids import experiment, only, train
+
+if TYPE_CHECKING:
+    from gdcli.engine.families.known import Curvature
+    from gdcli.experiment.grid import Trial
 
 
 def trial(problem: str, **options: Any) -> Trial:

@@ -5,18 +5,21 @@ Those that Newton's method finds are in test_newton.py.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of, greatest_bound_of, least_loss_of
-from gdcli.experiment.grid import Trial
+from gdcli.engine.families.family import family_of, greatest_bound_of, least_loss_of
 from gdcli.problem import Least
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.experiment.grid import Trial
 
 
 def trial(problem: str, **options: Any) -> Trial:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of
-from gdcli.engine.families.known import FeatureSpread
-from gdcli.experiment.grid import Trial
+from gdcli.engine.families.family import family_of
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.engine.families.known import FeatureSpread
+    from gdcli.experiment.grid import Trial
 
 
 def trial(problem: str, **options: Any) -> Trial:

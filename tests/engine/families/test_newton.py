@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,9 +14,14 @@ from sklearn.linear_model import LogisticRegression, PoissonRegressor
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import newton
 from gdcli.engine.families.newton import Minimum, minimize
-from gdcli.experiment.grid import Trial
 from gdcli.problem import Array, LinearModel
 from tests.grids import experiment, train
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gdcli.experiment.grid import Trial
 
 
 def trial(problem: str, **options: Any) -> Trial:

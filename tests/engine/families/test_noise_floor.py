@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families import noise_floor
-from gdcli.engine.families.find import floors_of
-from gdcli.engine.families.noise_floor import Floor
+from gdcli.engine.families.family import floors_of
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.engine.families.noise_floor import Floor
 
 
 def floors(problem: str, options: dict[str, Any], **grid: str) -> list[Floor]:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from gdcli.engine.batch import batches_of, train_batch
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import not_stacked, program_for, starting_point
+from gdcli.engine.families.family import not_stacked, program_for, starting_point
 from gdcli.engine.layers.modules import mask_stream
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.autograd import ModuleProgram

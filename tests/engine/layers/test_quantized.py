@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.families.on_torch import PAIR
 from gdcli.engine.initial import module_of
 from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear, levels, rounded, rounding_of

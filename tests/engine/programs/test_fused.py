@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -22,13 +20,18 @@ from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.fused import BlockedLinearModel, FusedLinearModel, LeastSquares
 from gdcli.engine.programs.least_squares import LeastSquaresProgram
 from gdcli.engine.programs.network import FusedNetwork
-from gdcli.engine.programs.program import Program
-from gdcli.engine.sampling import Orders
 from gdcli.engine.update import StackedOptimizer, Stepwise
 from gdcli.problem import Data
 from gdcli.problems.linear_regression import LinearRegression
 from gdcli.problems.quadratic import Quadratic
 from tests.grids import assert_agree, experiment, only, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gdcli.engine.programs.program import Program
+    from gdcli.engine.sampling import Orders
 
 LINEAR = {"method": "gd", "optimizer": "vanilla,momentum,nesterov", "record": "7"}
 NOISY = {"rotate": "true", "noise": "1", "examples": "20"}

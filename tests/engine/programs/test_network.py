@@ -11,7 +11,7 @@ from torch import nn
 
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import program_for
+from gdcli.engine.families.family import program_for
 from gdcli.engine.programs.autograd import ModuleProgram
 from gdcli.experiment.experiment import Experiment
 from gdcli.experiment.grid import Axes, Grid

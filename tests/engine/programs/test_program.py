@@ -7,7 +7,7 @@ import pytest
 
 from gdcli.engine.batch import loop_for
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.train import Hooks
 from tests.grids import TRAINABLE, experiment

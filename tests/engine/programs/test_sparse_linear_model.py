@@ -13,7 +13,7 @@ from benchmarks.words import drawn
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.batch import loop_for, stepper_for
 from gdcli.engine.device import NumPy
-from gdcli.engine.families.find import family_of, starting_point
+from gdcli.engine.families.family import family_of, starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.sparse_linear_model import SparseProgram
 from gdcli.engine.recorder import BatchHistory, TrainingState

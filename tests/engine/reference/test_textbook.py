@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
@@ -17,10 +17,9 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from gdcli.catalog.catalog import name_of
 from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import Orders
-from gdcli.experiment.grid import Trial
 from gdcli.problem import Batch, Data
 from tests.grids import (
     Trained,
@@ -30,6 +29,9 @@ from tests.grids import (
     train_batches,
     train_experiment,
 )
+
+if TYPE_CHECKING:
+    from gdcli.experiment.grid import Trial
 
 Losses = Callable[[nn.Module, Batch], Tensor]
 Columns = dict[str, list[float]]

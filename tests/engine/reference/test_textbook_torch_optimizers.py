@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -13,15 +12,19 @@ from torch.nn import functional
 from gdcli.catalog.catalog import OPTIMIZERS, name_of
 from gdcli.engine.batch import batches_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import starting_point
+from gdcli.engine.families.family import starting_point
 from gdcli.engine.plan import plan_of
 from gdcli.engine.reference.textbook import train as train_alone
 from gdcli.engine.sampling import Orders
 from gdcli.errors import UserError, UserErrors
-from gdcli.experiment.grid import Trial
 from gdcli.fields import options_of
 from gdcli.runs.csv_write import Rows
 from tests.grids import experiment, train, train_experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gdcli.experiment.grid import Trial
 
 NAMES = ["Adamax", "SGD", "AdamW", "Rprop", "ASGD", "NAdam", "LBFGS", "Adafactor"]
 

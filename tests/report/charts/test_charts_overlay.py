@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from math import inf
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gdcli.report.charts.charts import MetricOfRun, best_of_runs, read_source, settings_of_runs
 from tests.run_folders import Made, descent, grid, write_run
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def sources(folder: Path, **runs: list[Made]) -> dict[str, MetricOfRun]:

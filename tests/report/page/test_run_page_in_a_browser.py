@@ -6,15 +6,19 @@ import json
 import re
 from dataclasses import replace
 from math import inf, isfinite, nan
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from gdcli.report.charts.chart import HeatMap
 from gdcli.report.charts.charts import curves, heatmap, read_source
-from tests.report.opened import Opened, Opens
 from tests.report.pages import KNOWN, THEORY, write_landscape, write_page
 from tests.run_folders import Made, descent, grid
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.report.charts.chart import HeatMap
+    from tests.report.opened import Opened, Opens
 
 HOSTILE = [
     "<img src=x onerror='window.hit=1'>",

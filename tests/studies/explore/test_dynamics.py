@@ -14,7 +14,7 @@ from gdcli.catalog.catalog import PROBLEMS
 from gdcli.engine.batch import TrialBatch
 from gdcli.engine.device import NumPy, Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import program_for, starting_point
+from gdcli.engine.families.family import program_for, starting_point
 from gdcli.errors import UserError
 from gdcli.problem import Data, LinearModel
 from gdcli.problems.mlp import Mlp

@@ -8,9 +8,7 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +25,10 @@ from gdcli.studies.explore.files import read_explored, write
 from gdcli.studies.explore.show import examples_csv, print_exploration, tables_of
 from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 CPU = Compute(device="cpu")
 KINDS = ("setosa", "=SUM(1)", "vir, ginica")

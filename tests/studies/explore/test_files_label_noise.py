@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,6 +16,9 @@ from gdcli.studies.explore.files import _at_least, label_noise, precision_and_re
 from gdcli.studies.explore.show import print_exploration
 from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BOUND = 0.25
 

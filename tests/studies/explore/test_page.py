@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64decode
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -14,9 +13,13 @@ from PIL import Image
 from gdcli.datasets.bundled import read_named
 from gdcli.datasets.described import described
 from gdcli.engine.examples import examples_of
-from gdcli.experiment.grid import Trial
 from gdcli.studies.explore.page import MOST_FEATURES, example_images, png
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gdcli.experiment.grid import Trial
 
 
 def shown(trial: Trial, *examples: int) -> dict[str, Any]:

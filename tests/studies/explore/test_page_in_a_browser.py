@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,7 +12,11 @@ from gdcli.studies.explore.dynamics import Exploration, explore
 from gdcli.studies.explore.page import page_bytes
 from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
-from tests.report.opened import Opened, Opens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.report.opened import Opened, Opens
 
 CONTROLS = {"setting", "order", "errors-only", "flipped-only", "back", "forth", "wanted"}
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,9 +15,13 @@ from gdcli.studies.explore.files import write
 from gdcli.studies.explore.show import tables_of
 from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
-from tests.report.opened import Opened, Opens
 from tests.report.pages import write_page
 from tests.run_folders import Made
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.report.opened import Opened, Opens
 
 CPU = Compute(device="cpu")
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,9 @@ from gdcli.studies.explore.show import (
 )
 from gdcli.studies.options import Compute, DataMap
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CPU = Compute(device="cpu")
 

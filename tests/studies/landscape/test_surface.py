@@ -9,7 +9,7 @@ import pytest
 
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import examples_of
-from gdcli.engine.families.find import family_of, starting_point
+from gdcli.engine.families.family import family_of, starting_point
 from gdcli.engine.families.objective import tensors
 from gdcli.errors import UserError
 from gdcli.runs.options import Silent

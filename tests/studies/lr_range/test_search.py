@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -27,6 +26,9 @@ from gdcli.studies.lr_range.search import (
 from gdcli.studies.lr_range.show import answer, remarks
 from gdcli.studies.options import Compute, RangeTest
 from tests.grids import experiment, only, train
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TEST = RangeTest()
 

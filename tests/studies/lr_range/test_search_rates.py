@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf, isfinite, log10, nan
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -20,6 +20,9 @@ from gdcli.studies.lr_range.search import (
     reading_of,
     upcoming,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TOP = place_of(10.0)
 

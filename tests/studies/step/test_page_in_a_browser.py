@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from gdcli.formula import parse
 from gdcli.studies.step.descent import descend
 from gdcli.studies.step.page import MOST_ROWS, page_bytes
-from tests.report.opened import Opened, Opens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.report.opened import Opened, Opens
 
 
 def opened(

@@ -7,18 +7,18 @@ import os
 import pickle
 import platform
 import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.catalog import user_code
 from gdcli.engine.examples import load
 from gdcli.errors import RunError, UserError
-from gdcli.executors import worker
+from gdcli.executors import local
+from gdcli.executors.local import JobSpec, compute, job_of
 from gdcli.executors.ray import Ray
-from gdcli.executors.worker import JobSpec, compute, job_of
 from gdcli.experiment.experiment import read
 from gdcli.runs.options import RunOptions
 from gdcli.runs.run import Run
@@ -26,6 +26,9 @@ from gdcli.runs.spec import line
 from gdcli.runs.store import Shard
 from tests.experiments import given
 from tests.own_code import BOWL, write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -73,7 +76,7 @@ def test_data_that_a_node_lacks_are_its_error(
     os.chdir("/")
     assert not isinstance(compute(job, 0, None), RunError)  # it goes where the driver is
     file.unlink()
-    worker._opened.cache_clear()
+    local._opened.cache_clear()
     load.cache_clear()
     error = compute(job, 0, None)
     assert isinstance(error, RunError)
@@ -90,7 +93,7 @@ def test_a_node_need_not_see_the_users_own_files(
     here = run.compute(0, None, lambda _: None)
     file.unlink()
     monkeypatch.setattr(user_code, "_sent", {})
-    worker._opened.cache_clear()
+    local._opened.cache_clear()
     shard = compute(job, 0, None)
     assert isinstance(shard, Shard)
     assert here._replace(seconds=0) == shard._replace(seconds=0)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from gdcli.runs.folder import State, state_of
 from tests.runs.command import SMALL, begin, end, gdcli, leftovers, tables
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WORKERS = (*SMALL, "--workers", "2")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,11 +13,16 @@ from gdcli.datasets.matrices import FileInParts
 from gdcli.engine import examples
 from gdcli.errors import UserError
 from gdcli.executors.execute import Outcome, check, execute
-from gdcli.experiment.experiment import Experiment
-from gdcli.runs import fingerprint
+from gdcli.runs import spec
 from gdcli.runs.options import RunOptions, Silent
 from gdcli.runs.run import Run
 from tests.grids import experiment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gdcli.experiment.experiment import Experiment
 
 ROWS = "x,y\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(50))
 
@@ -26,7 +30,7 @@ ROWS = "x,y\n" + "".join(f"{i % 7},{i % 5}\n" for i in range(50))
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write a file that is taken for a large one, which was not changed just now."""
-    monkeypatch.setattr(fingerprint, "LARGE", len(ROWS))
+    monkeypatch.setattr(spec, "LARGE", len(ROWS))
     monkeypatch.setattr(contents, "SETTLED", 0)
     written = tmp_path / "big.csv"
     written.write_text(ROWS)
@@ -115,7 +119,7 @@ def test_small_files_and_fresh_ones_are_read_each_time(
     file: Path, converted: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (
-        ("gdcli.runs.fingerprint.LARGE", 2**20),
+        ("gdcli.runs.spec.LARGE", 2**20),
         ("gdcli.datasets.contents.SETTLED", 1e12),
     ):
         with monkeypatch.context() as patch:
