@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from gdcli.datasets.bundled import read_named
+from gdcli.datasets.tabular import read_named
 from gdcli.problem import Array, Batch, Data, Params, Problem
 
 if TYPE_CHECKING:

@@ -241,7 +241,7 @@ def _of_folder(name: str) -> Callable[[Path], object]:
 
 
 def _text(file: Path) -> object:
-    from gdcli.datasets.bundled import read_text
+    from gdcli.problems.char_lm import read_text
 
     return read_text(file)
 

@@ -201,8 +201,8 @@ SLOW = (
     Slow(
         "long trainings: tests/laws has the same law, or one of the cases is enough",
         (
-            "tests/datasets/test_bundled_text.py::test_a_code_of_one_number_does_about_as_well_*",
-            "tests/datasets/test_bundled_text.py::test_a_text_that_repeats_is_learnt",
+            "tests/problems/test_char_lm.py::test_a_code_of_one_number_does_about_as_well_*",
+            "tests/problems/test_char_lm.py::test_a_text_that_repeats_is_learnt",
             "tests/engine/test_contract.py::test_gradient_descent_lowers_the_loss_by_default",
             "tests/engine/test_published.py",
             "tests/engine/layers/test_quantized.py::test_rounding_costs_what_is_published*",

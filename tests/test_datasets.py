@@ -9,14 +9,13 @@ from hypothesis import strategies as st
 from sklearn import datasets as sklearn_datasets
 
 from gdcli.datasets import image_formats, images
-from gdcli.datasets.bundled import read_named
 from gdcli.datasets.cells import MOST, count_classes, number_classes, one_hot
 from gdcli.datasets.delimited import read_table
 from gdcli.datasets.image_formats import read_idx
 from gdcli.datasets.images import read_images
 from gdcli.datasets.reading import Reading, read_file
 from gdcli.datasets.split import Scale, prepare
-from gdcli.datasets.tabular import Source
+from gdcli.datasets.tabular import Source, read_named
 from gdcli.errors import UserError
 from gdcli.fields import show
 from gdcli.problem import Array, Data

@@ -17,13 +17,12 @@ from pathlib import Path
 from typer import TyperException
 
 from gdcli.catalog.user_code import fault_of
-from gdcli.engine.isolation import lacks_memory
 from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Axes
 from gdcli.experiment.training import Training
 from gdcli.fields import options_of, said, shortened
 from gdcli.report.console import literal
-from gdcli.runs.process import SETTINGS, listen
+from gdcli.runs.process import SETTINGS, lacks_memory, listen
 from gdcli.words import option_meant
 
 # Bytes of address space that loading a library takes, as measured, and a tenth more.

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gdcli.datasets.bundled import class_names
 from gdcli.datasets.cells import Classes, Style, is_name, number_classes
 from gdcli.datasets.delimited import CELLS, read_parts
 from gdcli.datasets.features import feature_names, used_rows
 from gdcli.datasets.reading import CSV, NPY, Reading, guessed, read_file
-from gdcli.datasets.tabular import Streamable
+from gdcli.datasets.tabular import Streamable, class_names
 from gdcli.errors import UserError
 from gdcli.problem import Array, Data
 

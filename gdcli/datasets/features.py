@@ -10,11 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from gdcli.datasets.cells import EXACT, MOST, Classes, note, number_classes, ranks, tell_alike
-from gdcli.datasets.reading import AUTO, Both, Reading, matched
+from gdcli.datasets.cells import (
+    EXACT,
+    MOST,
+    Classes,
+    note,
+    number_classes,
+    ranked,
+    ranks,
+    tell_alike,
+)
+from gdcli.datasets.reading import AUTO, Both, Reading, matched, read_both
 from gdcli.errors import UserError
 from gdcli.fields import counted, show, typed
-from gdcli.problem import Array, LinearModel
+from gdcli.problem import Array, Batch, LinearModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -400,3 +409,19 @@ def tell_indices(table: Table, names: Sequence[str], numbers: Array) -> None:
     indices = Indices(numbers.shape[1])
     indices.add(numbers)
     indices.tell(table, names, lambda place: numbers[:, place])
+
+
+def read_ratings(file: Path, target: str, reading: Reading) -> tuple[Batch, Both]:
+    """Return ratings with their rows and columns, and the tables that they come from.
+
+    "row" and "column" are int64, "rating" is float64, each (examples,). Raises UserError unless
+    the file has exactly two columns besides the target.
+    """
+    both, others = used(read_both(file, reading), target, reading)
+    ratings = both.numbers(target)
+    if len(others) != 2:
+        has = counted(len(others), "column", "columns")
+        what = f"{file} has {has} besides {show(target)}"
+        raise UserError("--data", what, "give a file with two: the rated item, and the rater")
+    rows, columns = (ranked(both.labels(name))[1].astype("int64") for name in others)
+    return {"row": rows, "column": columns, "rating": ratings}, both

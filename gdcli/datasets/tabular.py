@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.bundled import class_names, read_named
 from gdcli.datasets.cells import Classes
 from gdcli.datasets.features import classified, measured
 from gdcli.datasets.reading import (
@@ -31,6 +30,37 @@ if TYPE_CHECKING:
     import numpy as np
 
     from gdcli.datasets.matrices import FileInParts
+
+
+# Names of the classes, by class number.
+CLASSES = {
+    "breast-cancer": ("malignant", "benign"),
+    "iris": ("setosa", "versicolor", "virginica"),
+    "fashion-mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+    "cifar10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+}
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """Return the names of a set's classes; empty if the numbers are the names."""
+    return CLASSES.get(name, ())
+
+
+def read_named(name: str) -> tuple[Array, Array]:
+    """Return a set's raw features, (examples, features), and target, (examples,), float64.
+
+    The last column of `<name>.csv.gz` is the target: a measurement, or a class counted from 0.
+    """
+    import numpy as np
+
+    table = np.loadtxt(Path(__file__).parent / f"{name}.csv.gz", delimiter=",", skiprows=1)
+    return table[:, :-1], table[:, -1]
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gdcli.datasets.bundled import padded
 from gdcli.datasets.cells import note, number
 from gdcli.datasets.contents import check_room, read_contents
 from gdcli.errors import UserError
 from gdcli.fields import convert, show
-from gdcli.problem import Array, Data
+from gdcli.problem import Array, Batch, Data
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 LARGEST = 2**20  # bytes of a data.yaml
@@ -434,3 +433,25 @@ def _number(where: str, name: str, cell: str) -> float:
         what = f"{name} {show(cell)} is not a number"
         raise UserError(where, what, "correct it, or take out the line")
     return value
+
+
+NOTHING = -1  # class number for "no object"
+
+
+def padded(images: Sequence[Array], objects: Sequence[Array], places: int) -> Batch:
+    """Return images and objects as arrays with images along the first axis.
+
+    images: (height, width, 3) uint8 each. objects: (count, 5) float64 each, rows of class,
+    centre, width and height as parts of the image. "image" has shape (n, 3, height, width), uint8;
+    "class" (n, places) int64, NOTHING where an image has fewer objects; "box" (n, places, 4)
+    float64.
+    """
+    import numpy as np
+
+    classes = np.full((len(images), places), NOTHING, dtype=np.int64)
+    boxes = np.zeros((len(images), places, 4))
+    for i, rows in enumerate(objects):
+        classes[i, : len(rows)] = rows[:, 0]
+        boxes[i, : len(rows)] = rows[:, 1:]
+    pixels = np.stack(images).transpose(0, 3, 1, 2)
+    return {"image": np.ascontiguousarray(pixels), "class": classes, "box": boxes}

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from gdcli.catalog.catalog import name_of
+from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.engine.device import device_for, keep_memory
+from gdcli.engine.examples import examples_of
 from gdcli.engine.families.family import (
     alone,
     batch_limit,
@@ -30,7 +31,7 @@ from gdcli.engine.families.family import (
 )
 from gdcli.engine.plan import Plan, plan_of, watched
 from gdcli.engine.recorder import BatchHistory, Measures, Recorder
-from gdcli.engine.refusals import built_in, parts_of
+from gdcli.engine.refusals import built_in, check_torch, parts_of
 from gdcli.engine.sampling import Orders
 from gdcli.engine.train import NO_HOOKS, Hooks, LongerRun, Loop, Watch
 from gdcli.engine.update import StackedOptimizer, Stepwise
@@ -126,10 +127,12 @@ def engine_description(program: Program, stepper: Stepper[Any]) -> str:
 
 def check_rules(trials: Sequence[Trial]) -> None:
     """Raise UserError for optimizers of torch, in trials of one cohort, that cannot train it."""
-    if alone(trials[0]):
-        from gdcli.engine.reference.steps import check
-
-        check(trials)
+    first = trials[0]
+    rules = dict.fromkeys(t.optimizer for t in trials if isinstance(t.optimizer, TorchOptimizer))
+    if rules:
+        start = starting_point(first.problem, examples_of(first), first.seed)
+        shapes = sorted({array.shape for array in start.values()})
+        check_torch(rules, first.problem, shapes, precision(first))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from gdcli.engine.examples import load
 from gdcli.engine.initial import module_of
 from gdcli.errors import UserError
 from gdcli.fields import show
-from gdcli.problem.contract import criterion_name
+from gdcli.problem import criterion_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gdcli.catalog.catalog import name_of
+from gdcli.catalog.catalog import TorchOptimizer, name_of
 from gdcli.catalog.composed import FOR, Composed, Part, kinds_of
 from gdcli.catalog.user_code import name_in, relative, source_of
 from gdcli.errors import UserError
@@ -28,6 +28,8 @@ from gdcli.problem import LinearModel, Network, OfClasses, Problem, StatefulNetw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from torch import Tensor
 
     from gdcli.method import Kind
     from gdcli.problem import Array
@@ -365,3 +367,60 @@ def _torch(values: np.ndarray) -> Array:
     import torch
 
     return torch.from_numpy(values)
+
+
+LONGEST = 2  # of an axis of the tensors that are moved: a rule may mind their number of axes
+TORCH_STEPS = 2  # the first makes the state, which the second uses
+
+
+def check_torch(
+    rules: Iterable[TorchOptimizer], problem: Problem, shapes: list[Any], dtype: str
+) -> None:
+    """Raise UserError for an optimizer of torch that cannot move parameters of some shapes."""
+    for rule in rules:
+        if why := _fault(rule, shapes, dtype):
+            what = f"{name_of(rule)} cannot train {name_of(problem)}: {why}"
+            raise UserError(WHERE, what, _fix(rule, shapes, dtype))
+
+
+def _fault(rule: TorchOptimizer, shapes: list[Any], dtype: str) -> str:
+    """Return what a rule raises for parameters of some shapes, "" where it moves them."""
+    import torch
+
+    small = [
+        torch.ones([min(size, LONGEST) for size in shape], dtype=getattr(torch, dtype))
+        for shape in shapes
+    ]
+    try:
+        # As they are, in no memory: what it says of their shapes is true.
+        rule.made(
+            [torch.zeros((), dtype=getattr(torch, dtype)).expand(shape) for shape in shapes], 1e-3
+        )
+        _moved(rule, small)
+    except Exception as error:  # noqa: BLE001 -- any class may raise anything
+        return " ".join(said(error).split())
+    return ""
+
+
+def _moved(rule: TorchOptimizer, params: list[Tensor]) -> None:
+    """Take steps along a slope that is the same everywhere."""
+    import torch
+
+    made = rule.made(params, 1e-3)
+
+    def closure() -> Tensor:
+        for param in params:
+            param.grad = torch.ones_like(param)
+        return torch.stack([param.sum() for param in params]).sum()
+
+    for _ in range(TORCH_STEPS):
+        made.step(closure)  # type: ignore[arg-type]
+
+
+def _fix(rule: TorchOptimizer, shapes: list[Any], dtype: str) -> str:
+    """Return what would do: other options, or another optimizer."""
+    if not _fault(type(rule)(), shapes, dtype):
+        return f"give {name_of(rule)} other options: its defaults would do"
+    if rule.kind == "Muon" and any(len(shape) > 1 and min(shape) > 1 for shape in shapes):
+        return "take muon+adamw"
+    return f"take {'adam' if rule.kind == 'SparseAdam' else 'adamw'}"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.bundled import read_text
+from gdcli.datasets.contents import read_contents
 from gdcli.errors import UserError
+from gdcli.fields import show
 from gdcli.problem import Array, Batch, Data, Network
 
 if TYPE_CHECKING:
@@ -78,3 +80,40 @@ def _windows(places: Array, context: int) -> Batch:
 
     windows = np.lib.stride_tricks.sliding_window_view(places, context + 1)
     return {"x": windows[:, :-1].copy(), "y": windows[:, -1].copy()}
+
+
+MOST_CHARACTERS = 1000  # different characters: more are not an alphabet
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text and its alphabet."""
+
+    characters: str  # distinct characters, in order
+    places: Array  # (length,) int64: the index of each character of the text in `characters`
+
+
+def read_text(file: Path | None) -> Text:
+    """Return a UTF-8 text; without a file, the sonnets in the package.
+
+    Raises UserError if the file cannot be read, is not UTF-8, or has too many characters.
+    """
+    import numpy as np
+
+    if file is None:
+        content = gzip.decompress((Path(__file__).parents[1] / "datasets" / "sonnets.txt.gz").read_bytes())
+    else:
+        content = read_contents(file, "--data")
+    try:
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = 1 + content.count(b"\n", 0, error.start)
+        what = f"the byte 0x{content[error.start]:02x} is not UTF-8"
+        raise UserError(f"{file}:{line}", what, "save the file as UTF-8") from None
+    characters = "".join(sorted(set(text)))
+    if not 2 <= len(characters) <= MOST_CHARACTERS:
+        what = f"{show(str(file))} has {len(characters)} different characters"
+        raise UserError("--data", what, f"give a text with 2 to {MOST_CHARACTERS} different ones")
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    places = np.searchsorted(np.array([ord(c) for c in characters]), codes)
+    return Text(characters, places.astype(np.int64))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Lt
 
-from gdcli.datasets.bundled import read_named
 from gdcli.datasets.cells import Classes, count_classes
 from gdcli.datasets.images import read_image_file, read_images, white
 from gdcli.datasets.reading import TEST_FRACTION, Reading, own_target
 from gdcli.datasets.split import Stratified, keeps_test_part
+from gdcli.datasets.tabular import read_named
 from gdcli.errors import UserError
 from gdcli.fields import LATER, show
 from gdcli.problem import Batch, Data, Network

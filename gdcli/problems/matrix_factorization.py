@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from gdcli.datasets.bundled import read_ratings
+from gdcli.datasets.features import read_ratings
 from gdcli.datasets.reading import TEST_FRACTION, Reading
 from gdcli.datasets.split import keeps_test_part, parts
 from gdcli.errors import UserError

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Le
 
-from gdcli.datasets.bundled import NAMES, draw_shapes
-from gdcli.datasets.yolo import read_yolo
+from gdcli.datasets.yolo import padded, read_yolo
 from gdcli.errors import UserError
 from gdcli.problem import Array, Batch, Data, StatefulNetwork
 
@@ -223,3 +222,50 @@ def _quietly() -> Iterator[None]:
             for name in {*os.environ} - {*before}:
                 del os.environ[name]
             os.environ.update(before)
+
+
+NAMES = ("red", "green", "blue")
+MOST_SHAPES = 3  # rectangles in an image
+SHORTEST, LONGEST = 0.2, 0.5  # sides, as fractions of the image
+GREY, NOISE = 114, 12  # the background, and the standard deviation of its pixels
+TRIES = 50  # attempts to place a rectangle without overlap
+
+
+def draw_shapes(rng: np.random.Generator, count: int, size: int) -> Batch:
+    """Return `count` square images with one to three rectangles that do not overlap."""
+    images, objects = zip(*(_image(rng, size) for _ in range(count)), strict=True)
+    return padded(images, objects, MOST_SHAPES)
+
+
+def _image(rng: np.random.Generator, size: int) -> tuple[Array, Array]:
+    """Return an image and its objects, rows of class, centre, width and height."""
+    import numpy as np
+
+    image = rng.normal(GREY, NOISE, (size, size, 3))
+    taken = np.zeros((size, size), dtype=bool)
+    rows = []
+    for _ in range(rng.integers(1, MOST_SHAPES + 1)):
+        place = _free(rng, taken)
+        if place is None:
+            break
+        left, top, width, height = place
+        inside = np.s_[top : top + height, left : left + width]
+        colour = int(rng.integers(len(NAMES)))
+        image[inside] = 40
+        image[(*inside, colour)] = rng.uniform(160, 255)
+        taken[inside] = True
+        rows.append([colour, left + width / 2, top + height / 2, width, height])
+    objects = np.array(rows, dtype=float)
+    objects[:, 1:] /= size
+    return image.clip(0, 255).round().astype(np.uint8), objects
+
+
+def _free(rng: np.random.Generator, taken: Array) -> tuple[int, int, int, int] | None:
+    """Return left, top, width and height, in pixels, of a free place."""
+    size = len(taken)
+    for _ in range(TRIES):
+        width, height = rng.integers(round(SHORTEST * size), round(LONGEST * size) + 1, 2).tolist()
+        left, top = rng.integers(size - width + 1), rng.integers(size - height + 1)
+        if not taken[top : top + height, left : left + width].any():
+            return int(left), int(top), width, height
+    return None

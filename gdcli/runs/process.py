@@ -1,4 +1,4 @@
-"""What a process that computes needs: its environment, and what signals do to it.
+"""What a process that computes needs: its environment, what signals do to it, and its memory.
 
 The first signal that asks it to end lets the batches in hand be finished.
 """
@@ -10,6 +10,8 @@ import signal
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from gdcli.fields import said
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,3 +108,18 @@ SETTINGS = {
     "MKL_NUM_THREADS": "1",
     "MKL_CBWR": "AUTO",
 }
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Return whether an exception reports a lack of memory."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True  # the latter is torch's; it may not be imported
+    what = said(error) if isinstance(error, RuntimeError) else ""
+    return "alloc" in what and "memory" in what
+
+
+def message_of(error: Exception) -> str:
+    """Return an exception's message in one line."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in said(error)
+    )

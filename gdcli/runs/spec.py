@@ -235,11 +235,12 @@ def experiment_of(spec: Mapping[str, Any], where: str, *, trust: bool) -> Experi
 # Where numbers and the lines of the tables are made.
 FOLDERS = (
     *("datasets", "engine", "measures"),
-    *("optimizers", "problem", "problems", "schedules", "wrappers"),
+    *("optimizers", "problems", "schedules", "wrappers"),
 )
 FILES = (
     *("arrays.py", "assembly.py", "formula.py", "measure.py", "method.py"),
-    *("mapped.py", "optimizer.py", "parameter_groups.py", "schedule.py", "trees.py"),
+    *("mapped.py", "optimizer.py", "parameter_groups.py", "problem.py"),
+    *("schedule.py", "trees.py"),
     *("catalog/catalog.py", "catalog/composed.py", "experiment/grid.py"),
     *("experiment/training.py", "runs/csv_write.py", "runs/table.py", "runs/work.py"),
 )

@@ -9,16 +9,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from gdcli.engine.batch import TrialBatch, train_batch
 from gdcli.engine.estimate import allowance, stacks_of
 from gdcli.engine.examples import examples_of
-from gdcli.engine.isolation import isolated
 from gdcli.engine.plan import Plan, plan_of
+from gdcli.errors import GdcliError, RunError
 from gdcli.experiment.grid import Trial, described
 from gdcli.runs.csv_read import cells, lines_of
 from gdcli.runs.csv_write import Rows
+from gdcli.runs.process import lacks_memory, message_of
 from gdcli.runs.store import Shard
 from gdcli.runs.table import MESSAGE, summary_table, tables_of
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from gdcli.runs.table import RunTable
 
     Keep = Callable[[TrialBatch], Checkpointer]
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -166,3 +170,36 @@ def spliced(batch: TrialBatch, held: Shard, again: Mapping[str, Shard]) -> Shard
         diverged=held.diverged + sum(shard.diverged for shard in again.values()),
         path=held.path or next((shard.path for shard in again.values() if shard.path), ""),
     )
+
+
+def isolated(
+    batch: TrialBatch,
+    device: str,
+    train: Callable[[TrialBatch], T],
+    failed: Callable[[Trial, str], T],
+) -> list[T]:
+    """Return what `train` gives for a batch, or for its parts where the whole batch raises.
+
+    An exception belongs to some trial: the batch is halved, again and again, down to the trials
+    that raise it alone; `failed` makes their results from the exception's message. Where memory
+    runs out, the batch is halved in the same way, but no trial fails for that. Raises errors of the
+    machine: GdcliError, OSError, and a lack of memory for a single trial.
+    """
+    one = len(batch.trials) == 1
+    try:
+        return [train(batch)]
+    except (GdcliError, OSError):
+        raise
+    except Exception as error:
+        if lacks_memory(error):
+            if one and device != "cpu":
+                what = f"{device}: its memory is not enough for one trial ({message_of(error)})"
+                raise RunError(f"{what}; give smaller batches, or --device cpu") from error
+            if one:
+                raise MemoryError(message_of(error)) from error
+        elif one:
+            return [failed(batch.trials[0], message_of(error))]
+    half = len(batch.trials) // 2
+    parts = (batch.trials[:half], batch.trials[half:])
+    halves = [isolated(replace(batch, trials=part), device, train, failed) for part in parts]
+    return [*halves[0], *halves[1]]

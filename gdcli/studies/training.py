@@ -21,7 +21,6 @@ from gdcli.engine.device import keep_memory, resolve
 from gdcli.engine.estimate import allowance, check_memory, stacks_of
 from gdcli.engine.examples import examples_of, notes_of
 from gdcli.engine.families.family import check_trial, needs_torch, not_stacked
-from gdcli.engine.isolation import isolated
 from gdcli.engine.plan import Plan, plan_of
 from gdcli.engine.recorder import DIVERGED
 from gdcli.engine.train import Hooks
@@ -33,6 +32,7 @@ from gdcli.runs.differences import BYTES, Difference, TrialComparison
 from gdcli.runs.folder import RunFolder, state_of
 from gdcli.runs.spec import changed_code, data_checksum, problem_key
 from gdcli.runs.verify import surroundings
+from gdcli.runs.work import isolated
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gdcli.engine.batch import TrialBatch, batches_of
-from gdcli.engine.isolation import isolated
 from gdcli.errors import RunError, UserError
+from gdcli.runs.work import isolated
 from tests.grids import experiment
 
 if TYPE_CHECKING:

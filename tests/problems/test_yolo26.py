@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from gdcli.datasets.bundled import MOST_SHAPES, NAMES, draw_shapes
 from gdcli.errors import UserError
 from gdcli.problems import yolo26
-from gdcli.problems.yolo26 import Yolo26
+from gdcli.problems.yolo26 import MOST_SHAPES, NAMES, Yolo26, draw_shapes
 
 if TYPE_CHECKING:
     from pathlib import Path

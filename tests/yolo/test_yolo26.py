@@ -15,13 +15,12 @@ import pandas as pd
 import pytest
 import torch
 
-from gdcli.datasets.bundled import draw_shapes
 from gdcli.engine.batch import batches_of, loop_for, train_batch
 from gdcli.engine.examples import examples_of
 from gdcli.engine.families.family import starting_point
 from gdcli.engine.hessian import _direction
 from gdcli.engine.plan import plan_of
-from gdcli.problems.yolo26 import PARTS, Yolo26
+from gdcli.problems.yolo26 import PARTS, Yolo26, draw_shapes
 from gdcli.runs.options import Silent
 from gdcli.studies.landscape.surface import landscape
 from gdcli.studies.options import Compute, View

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from gdcli.datasets.bundled import NAMES, draw_shapes
+from gdcli.problems.yolo26 import NAMES, draw_shapes
 
 if TYPE_CHECKING:
     from pathlib import Path

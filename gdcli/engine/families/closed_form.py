@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 import numpy as np
 
 from gdcli.arrays import namespace
-from gdcli.engine.families.family import NumPyFamily, Theory
+from gdcli.engine.families.family import NumPyFamily
 from gdcli.engine.layout import NARROWEST, tiled
 from gdcli.engine.programs.program import Evaluation, Program, derivative_along
 from gdcli.engine.update import Stepper
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 class AnalyticFamily(NumPyFamily[Analytic]):
     """Values and gradients for all trials at once; a quadratic turned to its axes."""
 
+    known_by = "QuadraticTheory"
+
     def program(
         self, trials: Sequence[Trial], data: Data, device: Device, width: int | None
     ) -> AnalyticProgram:
@@ -40,13 +42,6 @@ class AnalyticFamily(NumPyFamily[Analytic]):
         first, layout = trials[0], tiled(trials, width or NARROWEST)
         problem: Any = first.problem
         return AnalyticProgram(problem, data, layout, device, rotate=first.optimizer.linear)
-
-    @property
-    def theory(self) -> Theory[Analytic]:
-        """All is known of a quadratic, of other functions nothing."""
-        from gdcli.engine.families.theory import QuadraticTheory
-
-        return QuadraticTheory()
 
 
 class AnalyticProgram(Program):

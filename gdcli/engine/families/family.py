@@ -95,6 +95,7 @@ class Family(ABC, Generic[P]):
     is_network: ClassVar[bool] = False  # it has layers of units
     reads_in_parts: ClassVar[bool] = False  # a file of examples may stay on disk
     has_examples: ClassVar[bool] = False  # the loss is a mean over examples with a target each
+    known_by: ClassVar[str] = ""  # the class of families/theory.py, which few commands import
 
     # How it is trained.
 
@@ -146,7 +147,10 @@ class Family(ABC, Generic[P]):
     @property
     def theory(self) -> Theory[P]:
         """What is known of a problem and its data before it is trained."""
-        return Theory()
+        if not self.known_by:
+            return Theory()
+        theory: type[Theory[P]] = getattr(import_part(f"{__package__}.theory"), self.known_by)
+        return theory()
 
     def size(self, problem: P, data: Data) -> Quantized | None:
         """Return how many bytes a network takes, rounded and not."""

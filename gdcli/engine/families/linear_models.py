@@ -11,7 +11,7 @@ import numpy as np
 
 from gdcli.datasets.sparse import Sparse
 from gdcli.engine.device import NumPy
-from gdcli.engine.families.family import NumPyFamily, Theory
+from gdcli.engine.families.family import NumPyFamily
 from gdcli.engine.layout import NARROWEST, STEPS_AT_ONCE, largest_group, tiled, width_for
 from gdcli.engine.plan import plan_of
 from gdcli.engine.programs.least_squares import LeastSquaresProgram
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 class LinearModelFamily(NumPyFamily[LinearModel]):
     """Predictions by matrix products, of numbers that may be sparse or stay on disk."""
 
+    known_by = "LinearModelTheory"
     reads_in_parts = True
     has_examples = True
 
@@ -50,13 +51,6 @@ class LinearModelFamily(NumPyFamily[LinearModel]):
             shapes = _multiplied(trials[0], data, by_hessian=fits)
             width = width_for(trials, device, data.train["y"].shape[1], shapes)
         return kind(problem, data, tiled(trials, width), device)
-
-    @property
-    def theory(self) -> Theory[LinearModel]:
-        """Least squares is known in closed form, convex costs by Newton's method."""
-        from gdcli.engine.families.theory import LinearModelTheory
-
-        return LinearModelTheory()
 
     def is_convex(self, problem: LinearModel) -> bool:
         """Return what the problem says of its cost."""

@@ -11,10 +11,9 @@ from gdcli.datasets.out_of_core import whole_of
 from gdcli.engine.criteria import adds_up, check_criterion
 from gdcli.engine.device import Torch
 from gdcli.engine.examples import load
-from gdcli.engine.families.family import Family, Theory
+from gdcli.engine.families.family import Family
 from gdcli.engine.families.footprint import each_by_itself, footprint, in_chunks, in_pieces
 from gdcli.engine.families.objective import Objective, OfNetwork, OfStatefulNetwork
-from gdcli.engine.families.theory import NetworkTheory
 from gdcli.engine.initial import Start, module_of, network_start, parameters_of
 from gdcli.engine.layers.modules import kinds_in
 from gdcli.engine.layers.quantized import RoundedConv2d, RoundedLinear
@@ -125,6 +124,7 @@ class TorchFamily(Family[P]):
 class NetworkFamily(TorchFamily[Network]):
     """A module and a criterion: stacked layer by layer where all of its layers are known."""
 
+    known_by = "NetworkTheory"
     is_network = True
     has_examples = True
 
@@ -198,11 +198,6 @@ class NetworkFamily(TorchFamily[Network]):
     def each_by_itself(self, problem: Network, data: Data, start: Start, *, training: bool) -> bool:
         """Return whether the network's outputs for a few examples are the same among others."""
         return each_by_itself(problem, data, start, training=training)
-
-    @property
-    def theory(self) -> Theory[Network]:
-        """Of a network only a constant output is known."""
-        return NetworkTheory()
 
     def size(self, problem: Network, data: Data) -> Quantized:
         """Return the bytes: rounded weights, a scale for each output, the rest in floats.

@@ -1,7 +1,4 @@
-"""How one trial takes its steps: by a rule of each coordinate, by torch itself, or by a method.
-
-Whether an optimizer of torch can train a problem at all is tried before anything is trained.
-"""
+"""How one trial takes its steps: by a rule of each coordinate, by torch itself, or by a method."""
 
 from __future__ import annotations
 
@@ -14,13 +11,10 @@ import torch
 from torch import Tensor
 
 from gdcli.catalog.catalog import TorchOptimizer, name_of
-from gdcli.engine.examples import examples_of
 from gdcli.engine.families.family import (
     kinds_of,
     needs_torch,
-    precision,
     repeats,
-    starting_point,
 )
 from gdcli.engine.families.objective import (
     Objective,
@@ -31,15 +25,13 @@ from gdcli.engine.plan import Plan
 from gdcli.engine.programs.linear_model import of_linear_model
 from gdcli.engine.refusals import why_alone
 from gdcli.engine.trial_ask import TrialAsk, clipped
-from gdcli.errors import UserError
 from gdcli.experiment.grid import Trial
 from gdcli.experiment.training import scheduled_field
-from gdcli.fields import said
 from gdcli.method import Method
 from gdcli.schedule import FeedbackSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from gdcli.optimizer import Optimizer, State
     from gdcli.problem import Batch, Params
@@ -280,54 +272,3 @@ def _directions(
         if rule.decoupled:
             directions[name] = directions[name] + decay
     return directions
-
-
-LONGEST = 2  # of an axis of the tensors that are moved: a rule may mind their number of axes
-STEPS = 2  # the first makes the state, which the second uses
-
-
-def check(trials: Sequence[Trial]) -> None:
-    """Raise UserError for an optimizer of torch that cannot move its problem's parameters."""
-    first = trials[0]
-    start = starting_point(first.problem, examples_of(first), first.seed)
-    shapes = sorted({array.shape for array in start.values()})
-    dtype: torch.dtype = getattr(torch, precision(first))
-    rules = dict.fromkeys(t.optimizer for t in trials if isinstance(t.optimizer, TorchOptimizer))
-    for rule in rules:
-        if why := _fault(rule, shapes, dtype):
-            what = f"{name_of(rule)} cannot train {name_of(first.problem)}: {why}"
-            raise UserError("--optimizer", what, _fix(rule, shapes, dtype))
-
-
-def _fault(rule: TorchOptimizer, shapes: list[Any], dtype: torch.dtype) -> str:
-    """Return what a rule raises for parameters of some shapes, "" where it moves them."""
-    small = [torch.ones([min(size, LONGEST) for size in shape], dtype=dtype) for shape in shapes]
-    try:
-        # As they are, in no memory: what it says of their shapes is true.
-        rule.made([torch.zeros((), dtype=dtype).expand(shape) for shape in shapes], 1e-3)
-        _moved(rule, small)
-    except Exception as error:  # noqa: BLE001 -- any class may raise anything
-        return " ".join(said(error).split())
-    return ""
-
-
-def _moved(rule: TorchOptimizer, params: list[Tensor]) -> None:
-    """Take steps along a slope that is the same everywhere."""
-    made = rule.made(params, 1e-3)
-
-    def closure() -> Tensor:
-        for param in params:
-            param.grad = torch.ones_like(param)
-        return torch.stack([param.sum() for param in params]).sum()
-
-    for _ in range(STEPS):
-        made.step(closure)  # type: ignore[arg-type]
-
-
-def _fix(rule: TorchOptimizer, shapes: list[Any], dtype: torch.dtype) -> str:
-    """Return what would do: other options, or another optimizer."""
-    if not _fault(type(rule)(), shapes, dtype):
-        return f"give {name_of(rule)} other options: its defaults would do"
-    if rule.kind == "Muon" and any(len(shape) > 1 and min(shape) > 1 for shape in shapes):
-        return "take muon+adamw"
-    return f"take {'adam' if rule.kind == 'SparseAdam' else 'adamw'}"

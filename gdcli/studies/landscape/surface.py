@@ -27,12 +27,12 @@ from gdcli.engine.families.family import (
     program_for,
     starting_point,
 )
-from gdcli.engine.isolation import lacks_memory, message_of
 from gdcli.engine.plan import plan_of
 from gdcli.engine.sampling import stream
 from gdcli.errors import GdcliError, RunError, UserError
 from gdcli.experiment.grid import Trial
 from gdcli.problem import Problem, Surface
+from gdcli.runs.process import lacks_memory, message_of
 from gdcli.studies.training import (
     Buffers,
     Layout,

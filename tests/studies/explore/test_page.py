@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gdcli.datasets.bundled import read_named
 from gdcli.datasets.described import described
+from gdcli.datasets.tabular import read_named
 from gdcli.engine.examples import examples_of
 from gdcli.studies.explore.page import MOST_FEATURES, example_images, png
 from tests.grids import experiment

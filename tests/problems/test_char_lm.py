@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from gdcli.datasets.bundled import read_text
 from gdcli.engine.examples import examples_of
 from gdcli.errors import UserError
 from gdcli.problems.autoencoder import Autoencoder
-from gdcli.problems.char_lm import CharLm
+from gdcli.problems.char_lm import CharLm, read_text
 from tests.grids import only, train
 
 if TYPE_CHECKING:

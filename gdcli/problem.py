@@ -1,8 +1,14 @@
-"""The contract of a problem and of its families: what each asks for, and its options.
+"""What is minimised: the contract of a problem and of its five families.
 
-A problem says its data, its starting points and its loss. A function in closed form gives value and
-gradient; a linear model gives the cost of one prediction; a network is a PyTorch module with a
-criterion, or with a loss of its own.
+Problem             any loss in PyTorch: differentiated by autograd under torch.func.vmap
+├── Analytic        value and gradient in closed form (quadratic, rosenbrock, ...)
+│   └── Surface     a function of two variables, with a starting point
+├── LinearModel     predictions X W + b and the cost of one prediction (least squares, ...)
+├── Network         a torch.nn.Module and a criterion (mlp, cnn)
+└── StatefulNetwork a module with a loss of its own, one trial at a time (yolo26)
+
+A problem is a frozen dataclass whose fields are its options. It is written for one trial; the
+engine adds the axis of trials. The more specific the family, the faster it runs.
 """
 
 from __future__ import annotations
